@@ -1,0 +1,19 @@
+"""What every room may use: errors, digests, atomic files, the state directory, progress."""
+
+from .digest import digest_bytes, digest_file, digest_json
+from .errors import LykeionError, Unsupported
+from .files import fsync_directory, write_atomically
+from .progress import Progress
+from .state import state_directory
+
+__all__ = [
+    "LykeionError",
+    "Progress",
+    "Unsupported",
+    "digest_bytes",
+    "digest_file",
+    "digest_json",
+    "fsync_directory",
+    "state_directory",
+    "write_atomically",
+]

@@ -1,0 +1,11 @@
+"""Errors a person can cause or mend: one line that says what is wrong, where, and what to do."""
+
+
+class LykeionError(Exception):
+    """Base of every error meant for a person. ``str()`` is one line; the command exits with ``exit_code``."""
+
+    exit_code = 2
+
+
+class Unsupported(LykeionError):
+    """This implementation of a protocol lacks the operation; it never behaves differently in silence."""

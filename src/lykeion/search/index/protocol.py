@@ -1,0 +1,151 @@
+"""What every index offers, and the plain data that goes in and comes out.
+
+Words used throughout: a *product* is what a person searches for and is named by its id; a *photo* is one picture
+of it, and one vector; *attributes* belong to the product, whichever photo brought them. An answer is a product,
+with its best photo.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+
+Metric: TypeAlias = Literal["cosine", "l2"]
+Value: TypeAlias = "str | int | float | bool | datetime | list[str] | list[float] | None"
+Attributes: TypeAlias = Mapping[str, Value]
+
+MAX_ID_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One photo of a product: a name that is unique within the product, and the digest of its bytes if known."""
+
+    name: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A stored product. ``vectors`` is float32 of shape (photos, dimension), or None where not asked for."""
+
+    id: str
+    photos: list[Photo]
+    attributes: dict[str, Value]
+    vectors: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An answer. ``score`` is the cosine (larger is nearer) or the squared Euclidean distance (smaller is nearer)."""
+
+    id: str
+    score: float
+    photo: str = ""
+    attributes: dict[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A batch of stored photos, one row each, for copying an index: vectors is float32 (rows, dimension)."""
+
+    ids: list[str]
+    photos: list[Photo]
+    vectors: np.ndarray | None
+    attributes: list[dict[str, Value]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """``details`` are the backend's own figures: segments, bytes on disk, log length; JSON values."""
+
+    products: int
+    photos: int
+    dimension: int
+    metric: Metric
+    embedder: str
+    columns: dict[str, str]
+    details: dict[str, object]
+
+
+class Index(Protocol):
+    """A durable vector index of products. All methods may be called from several threads.
+
+    Ids are UTF-8 strings of 1 to 512 bytes. Vectors are float32 of shape (n, dimension); with the cosine metric
+    they are normalised on the way in. Attributes are strings, numbers, booleans, timestamps (aware datetimes) or
+    lists of strings or numbers; new columns are welcome, and a value whose type conflicts with its column raises
+    SchemaError naming the row. ``where`` is an expression of lykeion.search.index.where.
+    """
+
+    dimension: int
+    metric: Metric
+    embedder: str
+    """Digest of the embedder whose vectors these are; "" where vectors come from elsewhere."""
+
+    def upsert(
+        self,
+        ids: Sequence[str],
+        vectors: np.ndarray,
+        attributes: Sequence[Attributes] | None = None,
+        *,
+        photos: Sequence[Photo] | None = None,
+    ) -> None:
+        """Insert or replace; durable and visible when it returns.
+
+        Without ``photos`` each product named is replaced whole, and an id repeated in the batch is one product
+        with several photos, named "", "1", "2" … With ``photos``, a row replaces only the photo of that name, and
+        the product's other photos stay. The attributes given replace the product's (the last row's win); with
+        None, a product that exists keeps its own.
+        """
+        ...
+
+    def update(self, ids: Sequence[str], attributes: Sequence[Attributes]) -> int:
+        """Set these attributes, keep the others (a None value makes one null). Returns how many ids exist."""
+        ...
+
+    def delete(self, ids: Sequence[str], *, photos: Sequence[str] | None = None) -> int:
+        """Delete products, or with ``photos`` (one name an id) single photos. Returns how many were there."""
+        ...
+
+    def get(self, ids: Sequence[str], *, vectors: bool = False) -> list[Product | None]: ...
+
+    def search(
+        self,
+        queries: np.ndarray | Sequence[str],
+        k: int = 10,
+        *,
+        where: str | None = None,
+        attributes: bool = True,
+    ) -> list[list[Hit]]:
+        """The k nearest products of each query, best first: vectors (n, dimension), or ids of stored products.
+
+        A product asked by id is not among its own answers. Never fewer than k where k products match. Raises
+        WhereError, and NotFound for an unknown id.
+        """
+        ...
+
+    def count(self, where: str | None = None) -> int:
+        """How many products (that match)."""
+        ...
+
+    def scan(self, *, vectors: bool = False, batch: int = 1024) -> Iterator[Rows]:
+        """All photos in batches, in no promised order; a consistent view as of the call."""
+        ...
+
+    def stats(self) -> Stats: ...
+
+    def snapshot(self, name: str) -> None:
+        """Keep the present state under a name. Instant."""
+        ...
+
+    def restore(self, name: str) -> None:
+        """Return to a kept state. What was written since is no longer visible."""
+        ...
+
+    def compact(self) -> None:
+        """Merge what is small, drop what is deleted, give the space back. Searches go on meanwhile."""
+        ...
+
+    def close(self) -> None: ...
