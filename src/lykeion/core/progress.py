@@ -14,7 +14,13 @@ class Progress:
     """
 
     def __init__(
-        self, title: str, total: int | None = None, *, unit: str = "items", quiet: bool = False, every: float = 10.0
+        self,
+        title: str,
+        total: int | None = None,
+        *,
+        unit: str = "items",
+        quiet: bool = False,
+        every: float = 10.0,
     ) -> None:
         self.title, self.total, self.unit, self.done = title, total, unit, 0
         self._quiet, self._every = quiet, every

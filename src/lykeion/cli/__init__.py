@@ -1,0 +1,73 @@
+"""The ``lykeion`` command: one file a command group, loaded when its name is typed."""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+
+import click
+
+from lykeion import __version__
+from lykeion.core import LykeionError
+
+GUIDE = """Photo search: index a catalogue of product photos, search it by photo.
+
+\b
+Two commands do the main job:
+  lykeion index add ./photos --index shop.index
+  lykeion index query photo.jpg --index shop.index --sheet answers.png
+and a third puts it on a page:
+  lykeion serve --index shop.index
+
+Each command has its own --help. Results come as a table, or with --json as one JSON document."""
+
+COMMANDS = {
+    "index": ("lykeion.cli.index:index", "Build and search an index of photos."),
+    "serve": ("lykeion.cli.serve:serve", "Serve an index over HTTP, with a search page."),
+    "models": ("lykeion.cli.models:models", "Import and list the networks that turn photos into vectors."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is asked for, not to list it."""
+
+    def __init__(self, commands: Mapping[str, tuple[str, str]]) -> None:
+        super().__init__(
+            "lykeion",
+            help=GUIDE,
+            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        )
+        self._targets = commands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._targets)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._targets:
+            return None
+        module, _, name = self._targets[cmd_name][0].partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self._targets.items()])
+
+
+app = click.version_option(__version__, prog_name="lykeion")(LazyGroup(COMMANDS))
+
+
+def main() -> None:
+    """Run the command. A LykeionError becomes one line on standard error; no traceback."""
+    try:
+        app(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except LykeionError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
