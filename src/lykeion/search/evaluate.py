@@ -1,0 +1,141 @@
+"""How good are an index's answers, and how quick: against labels, against pairs, or against exact search."""
+
+import time
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import measures
+from .index.protocol import Hit, Index
+from .truth import Query, TruthError, queries_of
+
+MAX_R = 1000
+"""MAP@R looks at no more answers than this, whatever a label's size."""
+PERCENTILES = (50, 90, 99)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Measures averaged over ``queries``; ``curves`` has each at the cut-offs 1 ... k; latency is in ms, one query a
+    call."""
+
+    truth: str
+    queries: int
+    k: int
+    map_at_r: float
+    curves: dict[str, list[float]]
+    latencies_ms: list[float]
+
+    @property
+    def measures(self) -> dict[str, float]:
+        at_k = {f"{name}@{self.k}": curve[-1] for name, curve in self.curves.items()}
+        return {**at_k, "MAP@R": self.map_at_r}
+
+    @property
+    def latency_ms(self) -> dict[str, float]:
+        values = np.percentile(self.latencies_ms, PERCENTILES)
+        return {f"p{p}": round(float(value), 4) for p, value in zip(PERCENTILES, values, strict=True)}
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "truth": self.truth,
+            "queries": self.queries,
+            "k": self.k,
+            "measures": self.measures,
+            "latency_ms": self.latency_ms,
+            "curves": self.curves,
+        }
+
+    def table(self) -> list[tuple[str, str]]:
+        """Rows of a table: what, how much."""
+        return [
+            ("truth", self.truth),
+            ("queries", f"{self.queries:,}"),
+            *((name, f"{value:.4f}") for name, value in self.measures.items()),
+            *((f"latency {name}", f"{value:.2f} ms") for name, value in self.latency_ms.items()),
+        ]
+
+    def plot(self, path: Path) -> None:
+        """Write a picture: the measures by cut-off, and the distribution of latency."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        cuts = range(1, self.k + 1)
+        for name, curve in self.curves.items():
+            left.plot(cuts, curve, marker="o", markersize=3, label=name)
+        left.set(xlabel="answers looked at (k)", ylabel="mean over queries", ylim=(-0.02, 1.02))
+        left.set_title(f"{self.truth}, {self.queries:,} queries, MAP@R {self.map_at_r:.3f}", fontsize=10)
+        left.legend(frameon=False)
+        right.ecdf(self.latencies_ms)
+        for name, value in self.latency_ms.items():
+            right.axvline(value, color="grey", linewidth=0.8, linestyle=":")
+            right.annotate(f" {name} {value:.2f}", (value, 0.02), rotation=90, fontsize=8, va="bottom")
+        right.set(xlabel="latency of one query, ms", ylabel="share of queries")
+        for axes in (left, right):
+            axes.spines[["top", "right"]].set_visible(False)
+        figure.savefig(path, dpi=150)
+
+
+def evaluate(
+    index: Index | str | Path, truth: str | Path = "exact", *, k: int = 10, queries: int = 1000
+) -> Evaluation:
+    """Search the index with up to ``queries`` of its own photos and compare the answers with the truth:
+
+    - ``"exact"``: the k nearest by brute force over the stored vectors; recall@k then is that of the ANN index.
+    - ``"label:COLUMN"``: relevant are the products with the same value in that attribute.
+    - the path of a CSV with the columns query_id, relevant_id and, if wanted, grade (larger is better, 1 without).
+
+    A query's own product is not among its answers. The sample is the same for the same ids. Raises TruthError, and
+    what opening the index raises.
+    """
+    if isinstance(index, str | Path):
+        from .index import open_index
+
+        opened = closing(open_index(index))
+    else:
+        opened = nullcontext(index)
+    with opened as source:
+        asked = list(queries_of(source, str(truth), k, queries))
+        if not asked:
+            raise TruthError(f"{truth}: no product of the index has a relevant product there")
+        return _evaluate(source, str(truth), asked, k)
+
+
+def _evaluate(index: Index, truth: str, asked: list[Query], k: int) -> Evaluation:
+    depth = max(k, min(MAX_R, max(query.relevant for query in asked)))
+    _answers(index, asked[0], depth)  # the first query of a process also opens files
+    latencies, grades = [], np.zeros((len(asked), depth))
+    for row, query in enumerate(asked):
+        started = time.perf_counter()
+        answers = _answers(index, query, k)
+        latencies.append((time.perf_counter() - started) * 1000)
+        if depth > k:
+            answers = _answers(index, query, depth)
+        grades[row, : len(answers)] = [query.grade(hit) for hit in answers]
+    ideal = np.zeros((len(asked), k))
+    for row, query in enumerate(asked):
+        ideal[row, : len(query.ideal)] = query.ideal[:k]
+    relevant = np.array([query.relevant for query in asked])
+    top = grades[:, :k]
+    curves = {
+        "recall": measures.recall(top, relevant),
+        "precision": measures.precision(top),
+        "hit rate": measures.hit_rate(top),
+        "nDCG": measures.ndcg(top, ideal),
+    }
+    return Evaluation(
+        truth=truth,
+        queries=len(asked),
+        k=k,
+        map_at_r=measures.map_at_r(grades, relevant),
+        curves={name: curve.round(6).tolist() for name, curve in curves.items()},
+        latencies_ms=latencies,
+    )
+
+
+def _answers(index: Index, query: Query, k: int) -> list[Hit]:
+    hits = index.search(query.vector[None], k + 1)[0]
+    return [hit for hit in hits if hit.id != query.id][:k]
