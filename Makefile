@@ -1,0 +1,68 @@
+# make demo    a search over real product photos: install, index, one answered query, then the search page
+# make test    install and run all tests          make lint     format, lint, types, layers
+# make install the environment alone              make bench    the benchmarks, to docs/benchmarks/
+
+PHOTOS ?= 10000
+SERVE ?= 1
+DIR ?= build/demo
+PORT ?= 8080
+PYTHON ?= python3
+
+BIN := .venv/bin
+INDEX := $(DIR)/shop.index
+SOURCES := pyproject.toml $(wildcard hatch_build.py) $(shell find src -name '*.cpp' -o -name '*.h')
+STARTED := $(shell date +%s)
+
+ifneq ($(shell uv --version 2>/dev/null),)
+VENV := uv venv --quiet --allow-existing --python '>=3.11' .venv
+INSTALL := uv pip install --quiet --python .venv
+else
+VENV := $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+INSTALL := $(BIN)/python -m pip install --quiet
+endif
+
+.PHONY: demo test lint bench install clean
+
+demo: install
+	@$(BIN)/python -m lykeion.search.fashion_mnist $(DIR) --photos $(PHOTOS) >/dev/null
+	$(BIN)/lykeion index add $(DIR)/fashion-mnist.csv --index $(INDEX)
+	$(BIN)/lykeion index query $(DIR)/query.png --index $(INDEX) -k 13 --sheet $(DIR)/answers.png
+	@echo
+	@echo "First answer after $$(( $$(date +%s) - $(STARTED) )) s. Its picture: $(DIR)/answers.png"
+	@echo
+	@echo "For your own photos:"
+	@echo "  $(BIN)/lykeion index add ./photos --index my.index"
+	@echo "  $(BIN)/lykeion index query photo.jpg --index my.index --sheet answers.png"
+	@echo "  $(BIN)/lykeion serve --index my.index"
+ifneq ($(SERVE),0)
+	@echo
+	@echo "The search page is on http://localhost:$(PORT) (Ctrl-C stops it)."
+	@$(BIN)/lykeion serve --index $(INDEX) --port $(PORT)
+endif
+
+test: .venv/developer
+	$(BIN)/python -m pytest
+
+lint: .venv/developer
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: .venv/developer
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+install: .venv/user
+
+.venv/user: $(SOURCES)
+	$(VENV)
+	$(INSTALL) --editable '.[search]'
+	@touch $@
+
+.venv/developer: $(SOURCES)
+	$(VENV)
+	$(INSTALL) --editable '.[search,heif,milvus]' --group dev
+	@touch $@ .venv/user
+
+clean:
+	rm -rf .venv dist build
