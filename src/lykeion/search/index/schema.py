@@ -1,7 +1,8 @@
 """The columns of an index: which attributes products have, of which types, and how they become Arrow and JSON.
 
 Columns are declared or inferred from the values that arrive, and new ones are welcome at any time. Two types widen
-when other values come: integer to number, and list (only empty ones seen) to a list of strings or of numbers.
+when other values come: integer to number (rounding integers beyond 2**53 that are there already), and list (only
+empty ones seen) to a list of strings or of numbers.
 """
 
 import json
@@ -107,7 +108,7 @@ class Schema:
 
     def to_table(self, rows: Sequence[Attributes]) -> pa.Table:
         """Coerced rows as Arrow columns, one for every column of the schema; each in one chunk."""
-        arrays = [pa.array([row.get(name) for row in rows], type=ARROW[kind]) for name, kind in self.columns.items()]
+        arrays = [pa.array(_column_values(rows, name, kind), type=ARROW[kind]) for name, kind in self.columns.items()]
         if not arrays:  # a table without columns still has rows
             return pa.table({"_": pa.nulls(len(rows))}).select([])
         return pa.Table.from_arrays(arrays, names=list(self.columns))
@@ -118,7 +119,7 @@ class Schema:
         if name not in table.column_names:
             return pa.chunked_array([pa.nulls(len(table), arrow)])
         array = table.column(name)
-        return array if array.type == arrow else array.cast(arrow)
+        return array if array.type == arrow else array.cast(arrow, safe=False)
 
     def to_json(self) -> dict[str, ColumnType]:
         return dict(self.columns)
@@ -126,6 +127,13 @@ class Schema:
     @classmethod
     def from_json(cls, value: Mapping[str, ColumnType]) -> "Schema":
         return cls(dict(value))
+
+
+def _column_values(rows: Sequence[Attributes], name: str, kind: ColumnType) -> list[Any]:
+    values = [row.get(name) for row in rows]
+    if kind == "number":  # rows from before the column widened hold integers, which Arrow takes only up to 2**53
+        return [None if value is None else float(value) for value in values]  # pyright: ignore
+    return values
 
 
 def encode_attributes(row: Attributes) -> str:
