@@ -1,0 +1,187 @@
+"""The native search kernel: its arrays, and the one call that answers a query over all segments.
+
+The kernel (native/kernel.cpp) is compiled when the package is built, once for each instruction set; the widest one
+that the processor has is loaded here. It borrows every array it is given.
+"""
+
+import ctypes
+import functools
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lykeion.core import LykeionError
+
+NO_LINK = 0xFFFFFFFF
+
+
+class KernelUnavailable(LykeionError):
+    """The native kernel was not built, or the processor lacks what it needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """What a segment with a kernel has besides its vectors; rows are ordered by cell.
+
+    codes: uint8 (rows, stride), the projected vector as 8- or 4-bit integers, then its squared norm as float32.
+    centroids: uint8 (cells, stride), coded alike. projection: float16 (reduced, dimension). bias: float32 (reduced).
+    cell_rows: int64 (cells + 1). entries: uint32 (cells), the row nearest to the centroid. links: uint32
+    (rows, degree), the neighbour graph, or None: cells are scanned.
+    """
+
+    codes: np.ndarray
+    centroids: np.ndarray
+    projection: np.ndarray
+    bias: np.ndarray
+    cell_rows: np.ndarray
+    entries: np.ndarray
+    links: np.ndarray | None
+    scale: float
+    zero: float
+    nibbles: bool
+
+
+class Effort(NamedTuple):
+    """How hard a search tries. ef: rows held while walking a graph; rerank: rows compared by their stored vectors;
+    scan: rows (that match) whose codes are compared, where cells are scanned."""
+
+    ef: int
+    rerank: int
+    scan: int
+
+
+class _Segment(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("vectors", "codes", "centroids", "projection", "bias")),
+        *((name, ctypes.c_void_p) for name in ("cell_rows", "entries", "links", "allowed")),
+        *((name, ctypes.c_int64) for name in ("rows", "stride")),
+        *((name, ctypes.c_int32) for name in ("reduced", "degree", "cells")),
+        *((name, ctypes.c_float) for name in ("scale", "zero")),
+        *((name, ctypes.c_uint8) for name in ("half", "nibbles", "filtered")),
+    )
+
+
+class _Query(ctypes.Structure):
+    _fields_ = (
+        ("vector", ctypes.c_void_p),
+        *((name, ctypes.c_uint64) for name in ("k", "ef", "rerank", "scan")),
+        ("dimension", ctypes.c_int32),
+        ("squared", ctypes.c_uint8),
+    )
+
+
+class Searchable:
+    """One segment as the kernel sees it: vectors of shape (rows, dimension), and its codes where it has them."""
+
+    def __init__(self, vectors: np.ndarray, rows: int, codes: Codes | None = None) -> None:
+        self._kept = (vectors, codes)
+        self.rows = rows
+        self.struct = segment = _Segment()
+        segment.vectors, segment.rows = vectors.ctypes.data, rows
+        segment.half = vectors.dtype == np.float16
+        if codes is None:
+            return
+        for name in ("codes", "centroids", "projection", "bias", "cell_rows", "entries"):
+            setattr(segment, name, getattr(codes, name).ctypes.data)
+        segment.stride, segment.reduced = codes.codes.shape[1], len(codes.bias)
+        segment.cells, segment.scale, segment.zero = len(codes.centroids), codes.scale, codes.zero
+        segment.nibbles = codes.nibbles
+        if codes.links is not None:
+            segment.links, segment.degree = codes.links.ctypes.data, codes.links.shape[1]
+
+
+class Scope:
+    """The segments of one search, each with the rows that it may answer with.
+
+    ``allowed`` has, for each segment, a bitmap (uint64, a bit a row, little-endian) or None for every row.
+    """
+
+    def __init__(
+        self, segments: Sequence[Searchable], allowed: Sequence[np.ndarray | None], *, filtered: bool = False
+    ) -> None:
+        self._kept = (segments, allowed)
+        self.count = len(segments)
+        self.array = (_Segment * max(self.count, 1))()
+        for number, (segment, bits) in enumerate(zip(segments, allowed, strict=True)):
+            entry = self.array[number]
+            ctypes.pointer(entry)[0] = segment.struct
+            entry.filtered = filtered
+            if bits is not None:
+                entry.allowed = bits.ctypes.data
+        self.address = ctypes.addressof(self.array)
+
+
+class Nearest(NamedTuple):
+    """Answers, best first: lists of segment numbers, rows and scores."""
+
+    segments: list[int]
+    rows: list[int]
+    scores: list[float]
+
+
+class _Buffers(threading.local):
+    """One thread's query structure and output arrays, made once."""
+
+    def __init__(self) -> None:
+        self.query = _Query()
+        self.query_address = ctypes.addressof(self.query)
+        self.room = 0
+
+    def make_room(self, k: int) -> None:
+        self.room = k
+        self.segments = np.empty(k, np.int32)
+        self.rows = np.empty(k, np.uint32)
+        self.scores = np.empty(k, np.float32)
+        self.out = (self.segments.ctypes.data, self.rows.ctypes.data, self.scores.ctypes.data)
+
+
+_buffers = _Buffers()
+
+
+def nearest(scope: Scope, query: np.ndarray, k: int, effort: Effort, *, squared: bool) -> Nearest:
+    """The k nearest rows of ``scope`` to ``query`` (float32, contiguous, one vector).
+
+    Scores are squared Euclidean distances, or dot products. Fewer than k only where fewer rows are allowed.
+    """
+    buffers = _buffers
+    if buffers.room < k:
+        buffers.make_room(k)
+    parameters = buffers.query
+    parameters.vector = query.ctypes.data
+    parameters.k, parameters.ef, parameters.rerank, parameters.scan = k, *effort
+    parameters.dimension, parameters.squared = query.shape[-1], squared
+    found = _library().lk_search(scope.address, scope.count, buffers.query_address, *buffers.out)
+    return Nearest(
+        buffers.segments[:found].tolist(), buffers.rows[:found].tolist(), buffers.scores[:found].tolist()
+    )
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    """The widest kernel that this processor runs; LYKEION_KERNEL=baseline chooses the narrowest."""
+    baseline = _load("baseline")
+    level = baseline.lk_level()
+    if level == 0:
+        raise KernelUnavailable("the search kernel needs a processor with AVX2 (x86-64) or NEON (aarch64)")
+    if level == 2 and os.environ.get("LYKEION_KERNEL") != "baseline":
+        return _load("avx512")
+    return baseline
+
+
+def _load(name: str) -> ctypes.CDLL:
+    suffix = ".dylib" if sys.platform == "darwin" else ".so"
+    path = Path(__file__).parent / "native" / f"kernel_{name}{suffix}"
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise KernelUnavailable(f"{path.name} was not built; reinstall lykeion with a C++ compiler") from error
+    library.lk_search.restype = ctypes.c_int64
+    library.lk_search.argtypes = (ctypes.c_void_p, ctypes.c_int32, *(ctypes.c_void_p,) * 4)
+    library.lk_level.restype = ctypes.c_int32
+    return library

@@ -1,0 +1,35 @@
+// The kernel's data: mirrored by the ctypes structures in ../kernel.py.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#define LK_EXPORT __attribute__((visibility("default")))
+
+constexpr uint32_t LK_NO_LINK = 0xFFFFFFFF;
+
+struct LkSegment {
+    const void *vectors;         // rows x dimension, float16 or float32
+    const uint8_t *codes;        // rows x stride; null: search exactly
+    const uint8_t *centroids;    // cells x stride, coded as the rows are
+    const uint16_t *projection;  // reduced x dimension, float16
+    const float *bias;           // reduced: the projection of the mean
+    const int64_t *cell_rows;    // cells + 1: rows cell_rows[c] .. cell_rows[c + 1] are in cell c
+    const uint32_t *entries;     // cells: the row nearest to the centroid
+    const uint32_t *links;       // rows x degree, LK_NO_LINK after the last; null: scan cells
+    const uint64_t *allowed;     // a bit a row; null: every row
+    int64_t rows;
+    int64_t stride;
+    int32_t reduced, degree, cells;
+    float scale, zero;
+    uint8_t half;      // vectors are float16
+    uint8_t nibbles;   // codes are 4-bit
+    uint8_t filtered;  // `allowed` comes from a filter, not from deletions alone
+};
+
+struct LkQuery {
+    const float *vector;
+    uint64_t k, ef, rerank, scan;
+    int32_t dimension;
+    uint8_t squared;  // squared Euclidean distance; else the dot product
+};
