@@ -1,0 +1,22 @@
+"""Photos in, tensors out: decoding, preprocessing, and the card that says what a network expects."""
+
+from .box import Box
+from .card import ModelCard
+from .decode import Decoded, decode
+from .errors import BoxError, CardError, PhotoError
+from .limits import DEFAULT, Limits
+from .preprocess import PREPROCESSING_VERSION, normalise
+
+__all__ = [
+    "DEFAULT",
+    "PREPROCESSING_VERSION",
+    "Box",
+    "BoxError",
+    "CardError",
+    "Decoded",
+    "Limits",
+    "ModelCard",
+    "PhotoError",
+    "decode",
+    "normalise",
+]

@@ -1,0 +1,124 @@
+"""What a network expects of a photo and gives back, as a JSON file beside the model: shoes.tflite, shoes.json."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from .errors import CardError
+
+Channels = Literal["RGB", "BGR", "grey"]
+Crop = Literal["centre", "letterbox", "stretch"]
+
+MAX_CARD_BYTES = 2**16
+MAX_SIDE = 4_096
+MAX_DIMENSION = 65_536
+MAX_TEXT = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """Every field is checked when a card is made; an impossible one raises CardError.
+
+    ``height`` and ``width`` are of the network's input, in pixels. ``mean`` and ``std``, one number a channel in
+    the order of ``channels``, normalise the values 0 to 255 by (x − mean) / std. ``crop`` says which part of a
+    photo is seen: ``centre``, the largest part of the input's shape; ``stretch``, all of it, whatever becomes of
+    its shape; ``letterbox``, all of it in its shape, padded with ``mean``. ``crop_fraction`` narrows the first two
+    to the middle: .875 is the usual "resize to 256, crop 224". ``output`` is the name of the output that is the
+    embedding, and ``dimension`` its length. ``source`` and ``licence`` say where the weights are from.
+    """
+
+    name: str
+    height: int
+    width: int
+    channels: Channels
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop: Crop
+    crop_fraction: float
+    output: str
+    dimension: int
+    source: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("name", "output", "source", "licence"):
+            _check(isinstance(getattr(self, field), str) and len(getattr(self, field)) <= MAX_TEXT, self, field)
+        _check(bool(self.name), self, "name")
+        _check(bool(self.output), self, "output")
+        for field, most in (("height", MAX_SIDE), ("width", MAX_SIDE), ("dimension", MAX_DIMENSION)):
+            value = getattr(self, field)
+            _check(type(value) is int and 1 <= value <= most, self, field, f"a whole number from 1 to {most:,}")
+        for field, choices in (("channels", get_args(Channels)), ("crop", get_args(Crop))):
+            _check(getattr(self, field) in choices, self, field, "one of " + ", ".join(choices))
+        count = 1 if self.channels == "grey" else 3
+        for field, least in (("mean", -1e6), ("std", 1e-6)):
+            value = getattr(self, field)
+            good = isinstance(value, tuple) and len(value) == count and all(_between(x, least, 1e6) for x in value)
+            _check(good, self, field, f"{count} number{'s' * (count > 1)} from {least:g} to 1e6")
+        _check(_between(self.crop_fraction, 0.01, 1), self, "crop_fraction", "a number from 0.01 to 1")
+        if self.crop == "letterbox":
+            _check(self.crop_fraction == 1, self, "crop_fraction", "1 with letterbox, which shows all of the photo")
+
+    @property
+    def at_least(self) -> int:
+        """The shorter side, in pixels, that a photo must have for the network to see all it can: for ``decode``."""
+        return math.ceil(max(self.height, self.width) / self.crop_fraction)
+
+    def to_json(self) -> str:
+        """The card as the file that ``read`` reads."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> "ModelCard":
+        """Raises CardError where the file is missing or is no card."""
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_CARD_BYTES + 1)
+        except OSError as error:
+            raise CardError(f"{path}: {error.strerror or error}") from None
+        if len(data) > MAX_CARD_BYTES:
+            raise CardError(f"{path}: more than {MAX_CARD_BYTES:,} bytes, which no model card has")
+        try:
+            values = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise CardError(f"{path}: not JSON ({error})") from None
+        try:
+            return cls._of(values)
+        except CardError as error:
+            raise CardError(f"{path}: {error}") from None
+
+    @classmethod
+    def for_model(cls, model: Path) -> "ModelCard":
+        """The card beside a model file, else what its LiteRT metadata says. Raises CardError where neither does."""
+        beside = model.with_suffix(".json")
+        if beside.exists():
+            return cls.read(beside)
+        from .metadata import read_metadata
+
+        try:
+            return cls._of(read_metadata(model))
+        except CardError as error:
+            raise CardError(f"{model}: {error}; a model card beside it, {beside.name}, would say") from None
+
+    @classmethod
+    def _of(cls, values: Any) -> "ModelCard":
+        if not isinstance(values, dict):
+            raise CardError("not a JSON object")
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(values.keys() - known):
+            raise CardError(f"unknown field {unknown[0][:60]!r} (a newer card?)")
+        if missing := [name for name in known - {"source", "licence"} if name not in values]:
+            raise CardError(f"field {min(missing)!r} is missing")
+        checked: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**checked)
+
+
+def _between(value: Any, least: float, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def _check(good: bool, card: ModelCard, field: str, expected: str = f"text of 1 to {MAX_TEXT:,} letters") -> None:
+    if not good:
+        raise CardError(f"field {field!r} is {str(getattr(card, field))[:60]!r}; expected {expected}")

@@ -1,0 +1,206 @@
+"""Photos in, pixels out: the one place where bytes nobody has vouched for are decoded."""
+
+import stat
+import threading
+from contextlib import nullcontext
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import preprocess, structure
+from .box import Box
+from .errors import PhotoError, Refusal
+from .limits import DEFAULT, Limits
+from .preprocess import Region
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from .card import ModelCard
+
+MARGIN = 2
+"""Scaled decoding keeps this many times the side that is asked for: then vectors stay within cosine .9995 of those
+of the full photo, which tests/search/test_preprocessing_closeness.py shows."""
+LARGE_PIXELS = 24 * 10**6
+_one_large = threading.Lock()
+"""Held while a large photo is decoded: however many threads decode, memory is bounded by one of the largest."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """A photo as people see it: upright, sRGB, on white. ``width`` and ``height`` are those of the whole photo at
+    full resolution; the pixels may be fewer, and are those of the box that was asked for."""
+
+    width: int
+    height: int
+    _image: "Image"
+    _region: Region
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """uint8 (height, width, 3)."""
+        left, top, right, bottom = map(round, self._region)
+        image = self._image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+        return np.asarray(image)
+
+    def pixels(self, card: "ModelCard") -> np.ndarray:
+        """What the network sees before normalisation: uint8 (card.height, card.width, 3, or 1 for grey)."""
+        return preprocess.pixels(self._image, self._region, card)
+
+    def thumbnail(self, side: int = 192) -> bytes:
+        """A JPEG whose longer side is ``side`` pixels, or fewer where the photo is smaller."""
+        from PIL.Image import Resampling
+
+        left, top, right, bottom = self._region
+        factor = min(1.0, side / max(right - left, bottom - top))
+        size = max(1, round((right - left) * factor)), max(1, round((bottom - top) * factor))
+        file = BytesIO()
+        self._image.resize(size, Resampling.BILINEAR, self._region).save(file, "JPEG", quality=85)
+        return file.getvalue()
+
+
+def decode(
+    source: bytes | Path,
+    *,
+    name: str = "",
+    at_least: int | None = None,
+    box: Box | None = None,
+    limits: Limits = DEFAULT,
+) -> Decoded:
+    """Decode a photo: JPEG, PNG, WebP, GIF (first frame), AVIF, or HEIC where pillow-heif is installed.
+
+    ``at_least`` is the shorter side, in pixels, of what is needed of the box (or photo): decoding may then scale
+    down to no less than MARGIN times that. None decodes in full. ``box`` is in the upright photo at full resolution.
+    ``name`` is what an error calls the photo; by default its path. Raises PhotoError. Threads may call it at once.
+    """
+    name = name or (str(source) if isinstance(source, Path) else "photo")
+    form = ""
+    try:
+        from . import formats
+
+        data = _read(source, limits)
+        form = formats.sniff(data)
+        return _decode(data, form, at_least, box, limits)
+    except Refusal as refusal:
+        raise PhotoError(name, str(refusal)) from None
+    except Exception as error:  # decoders meet hostile bytes and raise whatever they like
+        raise PhotoError(name, f"cannot be decoded as {form} ({str(error) or type(error).__name__})") from error
+
+
+def _read(source: bytes | Path, limits: Limits) -> bytes:
+    if isinstance(source, Path):
+        try:
+            if not stat.S_ISREG(source.stat().st_mode):
+                raise Refusal("not a file")
+            with source.open("rb") as file:
+                source = file.read(limits.file_bytes + 1)
+        except (OSError, ValueError) as error:  # ValueError: a null in the path
+            raise Refusal(getattr(error, "strerror", None) or str(error)) from None
+    if not source:
+        raise Refusal("empty: zero bytes")
+    if len(source) > limits.file_bytes:
+        raise Refusal(f"more than {limits.file_bytes:,} bytes")
+    return bytes(source)
+
+
+def _decode(data: bytes, form: str, at_least: int | None, box: Box | None, limits: Limits) -> Decoded:
+    from . import formats
+    from .colour import to_srgb
+    from .orientation import upright
+
+    scans = _check_structure(data, form)
+    image = formats.open_photo(data, form)
+    view, scale = _View.of(image, box), 1
+    if form == "JPEG":
+        scale = _scale(view.part, at_least)
+        image.draft(None, (image.width // scale, image.height // scale))
+    held = view.width * view.height if scans > 1 else image.width * image.height
+    _check_size(view, held, scans, limits)
+
+    with _one_large if held > LARGE_PIXELS else nullcontext():
+        image.load()
+        if form != "JPEG":
+            view = _View.of(image, box)  # EXIF may follow the pixels
+            scale = _scale(view.part, at_least) if held > LARGE_PIXELS else 1
+        image = to_srgb(image)
+        if form != "JPEG" and scale > 1:
+            image = image.reduce(scale)
+    image = upright(image, view.orientation)
+    return Decoded(view.width, view.height, image, view.region(image.size, scale))
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """How the photo is seen: its orientation, its size upright, and the part of that which is wanted."""
+
+    orientation: int
+    width: int
+    height: int
+    part: Box
+
+    @classmethod
+    def of(cls, image: "Image", box: Box | None) -> "_View":
+        from .orientation import SWAPS_SIDES, orientation_of
+
+        exif = image.info.get("exif")
+        orientation = orientation_of(exif) if isinstance(exif, bytes) else 1
+        width, height = image.size[::-1] if orientation in SWAPS_SIDES else image.size
+        part = (box or Box(0, 0, width, height)).within(width, height)
+        if part is None:
+            raise Refusal(f"the box {box} lies outside the photo, which is {width}×{height}")
+        return cls(orientation, width, height, part)
+
+    def region(self, size: tuple[int, int], scale: int) -> Region:
+        """The part, in an upright image of ``size`` that was scaled down by ``scale``.
+
+        Scaled sides are rounded up, so the last column and row may reach past the photo; turning the photo may have
+        made them the first.
+        """
+        from .orientation import LEFT_WAS_FAR, TOP_WAS_FAR
+
+        dx = size[0] - self.width / scale if self.orientation in LEFT_WAS_FAR else 0.0
+        dy = size[1] - self.height / scale if self.orientation in TOP_WAS_FAR else 0.0
+        return (
+            self.part.left / scale + dx,
+            self.part.top / scale + dy,
+            min(self.part.right / scale + dx, size[0]),
+            min(self.part.bottom / scale + dy, size[1]),
+        )
+
+
+def _scale(part: Box, at_least: int | None) -> int:
+    """The factor, of those that JPEG decoders have, by which the part may shrink."""
+    if at_least is None:
+        return 1
+    side = min(part.right - part.left, part.bottom - part.top)
+    return next((factor for factor in (8, 4, 2) if side >= factor * MARGIN * at_least), 1)
+
+
+def _check_structure(data: bytes, form: str) -> int:
+    """How many scans the pixels come in. Raises Refusal where decoding could take for ever."""
+    if form == "JPEG":
+        return structure.jpeg_scans(data)
+    if form == "PNG":
+        structure.check_png(data)
+    elif form == "GIF":
+        structure.check_gif(data)
+    return 1
+
+
+def _check_size(view: _View, held: int, scans: int, limits: Limits) -> None:
+    size = f"it is {view.width}×{view.height}"
+    pixels = view.width * view.height
+    if max(view.width, view.height) > limits.side:
+        raise Refusal(f"{size}; a side may have {limits.side:,} pixels")
+    if pixels > limits.source_pixels:
+        raise Refusal(f"{size}, {pixels / 1e6:.0f} megapixels; a photo may have {limits.source_pixels / 1e6:g}")
+    if held > limits.decoded_pixels:
+        raise Refusal(
+            f"{size} and needs {held / 1e6:.0f} megapixels in memory at once; "
+            f"{limits.decoded_pixels / 1e6:g} are allowed"
+        )
+    if pixels * scans > limits.scan_pixels and scans > 1:
+        raise Refusal(f"{size} in {scans:,} scans; that much work is refused")

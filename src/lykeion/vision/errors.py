@@ -1,0 +1,32 @@
+"""What can go wrong between a file and a tensor."""
+
+from lykeion.core import LykeionError
+
+
+class PhotoError(LykeionError):
+    """A photo cannot be used: ``name`` says which, ``cause`` why. The same photo will fail again."""
+
+    def __init__(self, name: str, cause: str) -> None:
+        self.name, self.cause = _one_line(name), _one_line(cause)
+        super().__init__(f"{self.name}: {self.cause}")
+
+    def __reduce__(self) -> tuple[type["PhotoError"], tuple[str, str]]:
+        return PhotoError, (self.name, self.cause)  # so that it survives the way between processes
+
+
+class BoxError(LykeionError):
+    """A box that is not four whole numbers left,top,right,bottom."""
+
+
+class CardError(LykeionError):
+    """A model card is missing or says something impossible; the message names file and field."""
+
+
+class Refusal(Exception):
+    """Why a photo is refused, said where its name is not known; ``decode`` makes a PhotoError of it."""
+
+
+def _one_line(text: str) -> str:
+    """Names and library messages come from outside: no line breaks or terminal codes, and not a page long."""
+    text = "".join(letter if letter.isprintable() else " " for letter in text).strip()
+    return text if len(text) <= 500 else text[:499] + "…"

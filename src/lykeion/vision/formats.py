@@ -1,0 +1,79 @@
+"""Which decoder reads these bytes. The content decides, never the file's name; decoders are called by name, so that
+nothing else in Pillow ever sees the bytes and its global settings do not matter."""
+
+from io import BytesIO
+
+from PIL.Image import Image
+
+from .errors import Refusal
+
+READABLE = "JPEG, PNG, WebP, GIF, AVIF or HEIC"
+
+
+def sniff(data: bytes) -> str:
+    """The format of these bytes. Raises Refusal where it is none we read."""
+    if data[:3] == b"\xff\xd8\xff":
+        return "JPEG"
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return "PNG"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return "GIF"
+    if data[4:8] == b"ftyp" and (found := _by_brands(data)):
+        return found
+    raise Refusal(f"not a photo in {READABLE} (it starts with {data[:8].hex(' ')})")
+
+
+def open_photo(data: bytes, form: str) -> Image:
+    """Read the header of a photo in format ``form``; pixels are decoded later. Raises whatever the decoder does."""
+    file = BytesIO(data)
+    match form:
+        case "JPEG":  # also for MPO, several JPEGs in one file: the first is the photo
+            from PIL.JpegImagePlugin import JpegImageFile
+
+            return JpegImageFile(file)
+        case "PNG":
+            from PIL.PngImagePlugin import PngImageFile
+
+            return PngImageFile(file)
+        case "WebP":
+            from PIL.WebPImagePlugin import WebPImageFile
+
+            return WebPImageFile(file)
+        case "GIF":
+            from PIL.GifImagePlugin import GifImageFile
+
+            return GifImageFile(file)
+        case "AVIF":
+            return _open_avif(file)
+        case _:
+            return _open_heic(file)
+
+
+def _by_brands(data: bytes) -> str | None:
+    """AVIF or HEIC by the brands of an ISO base media file (ISO/IEC 14496-12, 4.3)."""
+    length = min(int.from_bytes(data[:4], "big"), 256)
+    brands = {data[8:12], *(data[at : at + 4] for at in range(16, length - 3, 4))}
+    if brands & {b"avif", b"avis"}:
+        return "AVIF"
+    if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}:
+        return "HEIC"
+    return None
+
+
+def _open_avif(file: BytesIO) -> Image:
+    from PIL import features
+    from PIL.AvifImagePlugin import AvifImageFile
+
+    if not features.check("avif"):
+        raise Refusal("this build of Pillow reads no AVIF; install Pillow's own wheel")
+    return AvifImageFile(file)
+
+
+def _open_heic(file: BytesIO) -> Image:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise Refusal("HEIC photos need another package: pip install 'lykeion[heif]'") from None
+    return HeifImageFile(file)

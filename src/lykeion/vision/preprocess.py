@@ -1,0 +1,70 @@
+"""Pixels to a network's input. What happens here decides the vector, on servers and devices alike.
+
+The reference: the photo decoded in full, the part the card asks for resized by Pillow's antialiased bilinear filter
+(``Image.resize(size, BILINEAR, box)``). That filter is integer arithmetic, rows first, so a phone or a browser can
+give the same pixels to the bit.
+"""
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from .card import ModelCard
+
+PREPROCESSING_VERSION = 1
+"""Raised whenever the same photo and card would give other pixels; part of an embedder's digest."""
+
+Region: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom, in pixels of an image; not necessarily whole ones."""
+
+
+def pixels(image: "Image", region: Region, card: "ModelCard") -> np.ndarray:
+    """The region of an RGB image as the card wants it: uint8 (card.height, card.width, 3, or 1 for grey)."""
+    from PIL.Image import Resampling
+
+    left, top, right, bottom = region
+    size = (card.width, card.height)
+    if card.crop == "letterbox":
+        factor = min(card.width / (right - left), card.height / (bottom - top))
+        size = max(1, round((right - left) * factor)), max(1, round((bottom - top) * factor))
+    else:
+        region = _centre(region, card)
+    seen = _in_channels(image.resize(size, Resampling.BILINEAR, region), card.channels)
+    if size == (card.width, card.height):
+        return seen
+    # The padding is the card's mean colour, which the network sees as zero.
+    padded = np.empty((card.height, card.width, seen.shape[2]), np.uint8)
+    padded[:] = np.clip(np.rint(card.mean), 0, 255)
+    x, y = (card.width - size[0]) // 2, (card.height - size[1]) // 2
+    padded[y : y + size[1], x : x + size[0]] = seen
+    return padded
+
+
+def normalise(pixels: np.ndarray, card: "ModelCard") -> np.ndarray:
+    """(x − mean) / std for each channel: uint8 (n, height, width, channels) to float32 of that shape."""
+    values = pixels.astype(np.float32)
+    values -= np.asarray(card.mean, np.float32)
+    values /= np.asarray(card.std, np.float32)
+    return values
+
+
+def _centre(region: Region, card: "ModelCard") -> Region:
+    """The middle of the region: ``crop_fraction`` of it, of the card's aspect ratio where the crop is centred."""
+    left, top, right, bottom = region
+    width, height = right - left, bottom - top
+    if card.crop == "centre":
+        factor = min(width / card.width, height / card.height)
+        width, height = card.width * factor, card.height * factor
+    across, down = width * card.crop_fraction / 2, height * card.crop_fraction / 2
+    x, y = (left + right) / 2, (top + bottom) / 2
+    return max(x - across, left), max(y - down, top), min(x + across, right), min(y + down, bottom)
+
+
+def _in_channels(image: "Image", channels: str) -> np.ndarray:
+    if channels == "grey":
+        return np.asarray(image.convert("L"))[..., np.newaxis]
+    seen = np.asarray(image)
+    return np.ascontiguousarray(seen[..., ::-1]) if channels == "BGR" else seen
