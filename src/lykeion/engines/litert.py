@@ -102,5 +102,5 @@ def _spec(detail: dict[str, Any], names: dict[int, str]) -> TensorSpec:
     shape = tuple(int(size) for size in detail["shape_signature"])
     if len(shape) != len(detail["shape"]):  # files without dynamic sizes may have no signature
         shape = tuple(int(size) for size in detail["shape"])
-    name = names.get(detail["index"], detail["name"])
+    name: str = names.get(detail["index"]) or detail["name"]
     return TensorSpec(name, (-1, *shape[1:]), np.dtype(detail["dtype"]))
