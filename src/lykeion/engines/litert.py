@@ -1,5 +1,11 @@
 """LiteRT (once TensorFlow Lite) on the CPU, with the XNNPACK kernels that it uses by default."""
 
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -38,9 +44,10 @@ class LiteRTEngine:
         if content[4:8] != b"TFL3":
             raise ModelError(f"{self._name}: not a LiteRT model: it lacks the mark TFL3; give a .tflite file")
         try:
-            self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
-            self._check_sizes()
-            self._interpreter.allocate_tensors()
+            with _without_greeting():
+                self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
+                self._check_sizes()
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, MemoryError) as error:
             raise self._error(error, "not a LiteRT model that can run here") from None
         names_in, names_out = self._signature_names()
@@ -96,6 +103,31 @@ class LiteRTEngine:
     def _error(self, error: Exception, what: str) -> ModelError:
         lines = str(error).splitlines()
         return ModelError(f"{self._name}: {what}: {lines[0] if lines else type(error).__name__}")
+
+
+_GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+_greeted = threading.Lock()  # taken by the first engine of the process and never released
+
+
+@contextmanager
+def _without_greeting() -> Iterator[None]:
+    """LiteRT writes a line to standard error when it first makes an engine, and has no switch for it."""
+    if not _greeted.acquire(blocking=False):
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            caught.seek(0)
+            for line in caught:
+                if line.strip() != _GREETING:
+                    os.write(2, line)
 
 
 def _spec(detail: dict[str, Any], names: dict[int, str]) -> TensorSpec:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from lykeion.core import digest_file, digest_json, state_directory, write_atomically
+from lykeion.core import LykeionError, digest_file, digest_json, state_directory, write_atomically
 from lykeion.vision import ModelCard
 
 from . import efficientnet_lite
@@ -12,11 +12,15 @@ from .layers import EMBEDDING
 DEFAULT = "efficientnet-lite0"
 
 
+class ModelStoreError(LykeionError):
+    """The directory of models cannot be written."""
+
+
 def pretrained(name: str = DEFAULT) -> Path:
     """The ``.tflite`` file of a network with its card beside it; built where it is not there yet.
 
     The file's name holds the digest of all that it is made of, so a newer release builds its own. Several processes
-    may build at once: they write the same bytes, each atomically. Raises WeightsError, OSError.
+    may build at once: they write the same bytes, each atomically. Raises WeightsError, ModelStoreError.
     """
     if name != DEFAULT:
         raise LookupError(name)
@@ -39,9 +43,14 @@ def pretrained(name: str = DEFAULT) -> Path:
 
 
 def install(path: Path, model: bytes, card: ModelCard) -> None:
-    """Write a model and its card; the card first, so that a model that is there has one. Raises OSError."""
-    write_atomically(path.with_suffix(".json"), card.to_json().encode())
-    write_atomically(path, model)
+    """Write a model and its card; the card first, so that a model that is there has one. Raises ModelStoreError."""
+    try:
+        write_atomically(path.with_suffix(".json"), card.to_json().encode())
+        write_atomically(path, model)
+    except OSError as error:
+        raise ModelStoreError(
+            f"{path}: cannot be written: {error.strerror or error}; LYKEION_HOME names another directory for models"
+        ) from None
 
 
 def models_directory() -> Path:

@@ -8,15 +8,15 @@ one photo at a time on one thread, and callers bring the threads: while one deco
 import os
 import queue
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lykeion.core import digest_bytes, digest_json
-from lykeion.engines import LiteRTEngine, ModelError, read_model
-from lykeion.nets.pretrained import DEFAULT, pretrained
+from lykeion.core import digest_bytes, digest_json, write_atomically
+from lykeion.engines import LiteRTEngine, ModelError, read_model, try_model
+from lykeion.nets.pretrained import DEFAULT, models_directory, pretrained
 from lykeion.vision import PREPROCESSING_VERSION, Box, ModelCard, decode, normalise
 
 
@@ -40,6 +40,7 @@ class Embedder:
         self.path, self.card, self.name, self.dimension = path, card, card.name, card.dimension
         # Read once: engines made later have the bytes that the digest is of, whatever happens to the file.
         self._model = read_model(path)
+        _try_once(self._model, path)
         first = self._new_engine()
         _check(first, path, card)
         self.digest = _digest(self._model, card)
@@ -102,6 +103,17 @@ def _digest(model: bytes, card: ModelCard) -> str:
     """Of all that decides a vector; the words of a card (name, source, licence) do not."""
     deciding = {field: value for field, value in asdict(card).items() if field not in ("name", "source", "licence")}
     return digest_json({"model": digest_bytes(model), "card": deciding, "preprocessing": PREPROCESSING_VERSION})
+
+
+def _try_once(model: bytes, path: Path) -> None:
+    """Run a file from elsewhere in a process of its own first; a mark remembers those that passed."""
+    directory = models_directory()
+    mark = directory / "tried" / digest_bytes(model).removeprefix("sha256:")
+    if path.parent == directory or mark.exists():
+        return
+    try_model(model, str(path))
+    with suppress(OSError):
+        write_atomically(mark, b"", durable=False)
 
 
 def _check(engine: LiteRTEngine, path: Path, card: ModelCard) -> None:
