@@ -1,0 +1,67 @@
+"""``lykeion serve``: the service on a port."""
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--index", "uri", required=True, help="Directory of an index, or milvus://host:port/collection.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address; any but loopback needs a token.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--embedder", help="A .tflite with its model card; default: the built-in EfficientNet-Lite0.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    help="File with the API token that requests must bear; or set LYKEION_TOKEN.",
+)
+@click.option("--threads", default=os.cpu_count() or 1, show_default="cores", type=click.IntRange(1, 256))
+@click.option("--waiting", default=128, show_default=True, type=click.IntRange(0), help="Requests that may wait.")
+@click.option(
+    "--per-client", default=64, show_default=True, type=click.IntRange(1), help="Requests at once from one address."
+)
+@click.option(
+    "--max-body-mib", default=32, show_default=True, type=click.IntRange(1, 1024), help="Size of a request."
+)
+@click.option(
+    "--timeout", default=30.0, show_default=True, type=click.FloatRange(0.1, 3600), help="Seconds a request."
+)
+@click.option("--thumbnails/--no-thumbnails", default=True, show_default=True, help="Show and keep small pictures.")
+def serve(
+    uri: str,
+    host: str,
+    port: int,
+    embedder: str | None,
+    token_file: Path | None,
+    threads: int,
+    waiting: int,
+    per_client: int,
+    max_body_mib: int,
+    timeout: float,
+    thumbnails: bool,
+) -> None:
+    """Serve an index over HTTP, with a search page at /.
+
+    For this machine alone unless an API token is given; then open the page as http://HOST:PORT/#token=TOKEN.
+    The index may be added to while it is served.
+    """
+    from lykeion.search import service
+
+    settings = service.Settings(
+        token=service.read_token(token_file) if token_file else os.environ.get("LYKEION_TOKEN", "").strip(),
+        max_body_bytes=max_body_mib << 20,
+        threads=threads,
+        waiting=waiting,
+        per_client=per_client,
+        timeout_s=timeout,
+    )
+    with closing(service.open_catalogue(uri, embedder=embedder, thumbnails=thumbnails)) as catalogue:
+        service.serve(
+            catalogue,
+            settings,
+            host=host,
+            port=port,
+            ready=lambda url: click.echo(f"Serving {uri} on {url}", err=True),
+        )

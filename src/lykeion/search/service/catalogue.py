@@ -1,0 +1,203 @@
+"""What the service does, without HTTP: an index, the embedder of its vectors, and small pictures of its photos.
+
+Every method blocks and is called in a worker's thread: a photo becomes answers in one call.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+
+from lykeion.core import LykeionError
+from lykeion.search.embedder import Embedder
+from lykeion.search.index import open_index
+from lykeion.search.index.errors import EmbedderMismatch
+from lykeion.search.index.protocol import Hit, Index, Value
+from lykeion.search.thumbnails import FILE_NAME, Thumbnails
+from lykeion.vision import Box
+
+from .settings import MAX_OFFSET
+from .shapes import ChangedItem, Item, PhotographedItem
+
+
+class CannotEmbed(LykeionError):
+    """The index holds vectors from elsewhere, so no photo can be turned into one here."""
+
+
+class WrongVector(LykeionError):
+    """A vector that does not fit the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which answers are asked for."""
+
+    where: str | None = None
+    k: int = 20
+    offset: int = 0
+
+
+def open_catalogue(uri: str, *, embedder: str | None = None, thumbnails: bool = True) -> "Catalogue":
+    """Open what ``serve`` serves: the index at ``uri``, locked only while it is written, and its embedder.
+
+    Raises EmbedderMismatch where the embedder, the default one if none is named, is not the index's, and what
+    open_index and Embedder.load raise.
+    """
+    index = open_index(uri, "shared")
+    try:
+        pictures = None
+        if thumbnails and (directory := getattr(index, "path", None)):
+            pictures = Thumbnails(directory / FILE_NAME)
+            pictures.check()
+        loaded = Embedder.load(embedder) if index.embedder or embedder else None
+        if loaded is not None and loaded.digest != index.embedder:
+            raise EmbedderMismatch(
+                f"{uri}: the index was made by the embedder {index.embedder or 'of someone else'}, and "
+                f"{embedder or 'the default'} is {loaded.digest}: name the index's with --embedder"
+            )
+        return Catalogue(index, loaded, pictures)
+    except BaseException:
+        index.close()
+        raise
+
+
+class Catalogue:
+    """Products to search and change. Safe to use from several threads."""
+
+    def __init__(self, index: Index, embedder: Embedder | None, thumbnails: Thumbnails | None) -> None:
+        self.index, self.embedder, self.thumbnails = index, embedder, thumbnails
+
+    def check(self) -> None:
+        """Raise where searches by photo would fail or lie: the index became one of another embedder."""
+        if self.embedder is not None and self.index.embedder != self.embedder.digest:
+            raise EmbedderMismatch(
+                f"the index was replaced by one of another embedder ({self.index.embedder or 'none'}; this service "
+                f"has {self.embedder.digest}): restart the service"
+            )
+
+    def search_photo(self, photo: bytes, name: str, box: str | None, page: Page, *, vector: bool) -> dict[str, Any]:
+        embedder = self._embedder()
+        embedded = embedder.embed_photo(photo, name=name, box=Box.parse(box) if box else None)
+        answer = self._search(embedded.vector[None], page)
+        return answer | {"vector": embedded.vector.tolist()} if vector else answer
+
+    def search_vector(self, vector: Sequence[float], page: Page) -> dict[str, Any]:
+        return self._search(self._vectors([vector]), page)
+
+    def search_id(self, id: str, page: Page) -> dict[str, Any]:
+        return self._search([id], page)
+
+    def put(self, items: Sequence[Item]) -> int:
+        """Replace products whole, by vectors. Returns how many."""
+        ids = [item.id for item in items for _ in item.vectors]
+        vectors = self._vectors([vector for item in items for vector in item.vectors])
+        self.index.upsert(ids, vectors, [item.attributes for item in items for _ in item.vectors])
+        if self.thumbnails is not None:
+            self.thumbnails.delete(ids)
+        return len(items)
+
+    def embed(self, photo: bytes, name: str) -> tuple[np.ndarray, bytes | None]:
+        """Vector and small picture of a photo that will be put."""
+        side = None if self.thumbnails is None else THUMBNAIL_SIDE
+        embedded = self._embedder().embed_photo(photo, name=name, thumbnail=side)
+        return embedded.vector, embedded.thumbnail
+
+    def put_embedded(
+        self, items: Sequence[PhotographedItem], embedded: Mapping[str, tuple[np.ndarray, bytes | None]]
+    ) -> int:
+        """Replace products whole, by photos embedded before; ``embedded`` by file name. Returns how many."""
+        rows = [(item, number, name) for item in items for number, name in enumerate(item.photos)]
+        vectors = np.stack([embedded[name][0] for _, _, name in rows])
+        self.index.upsert([item.id for item, _, _ in rows], vectors, [item.attributes for item, _, _ in rows])
+        if self.thumbnails is not None:
+            self.thumbnails.delete([item.id for item in items])
+            pictures = ((item.id, str(number or ""), embedded[name][1]) for item, number, name in rows)
+            self.thumbnails.put_many((id, photo, picture) for id, photo, picture in pictures if picture)
+        return len(items)
+
+    def update(self, items: Sequence[ChangedItem]) -> int:
+        """Set attributes, keep the others. Returns how many products were there."""
+        return self.index.update([item.id for item in items], [item.attributes for item in items])
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Delete products and their small pictures. Returns how many were there."""
+        deleted = self.index.delete(ids)
+        if self.thumbnails is not None:
+            self.thumbnails.delete(ids)
+        return deleted
+
+    def get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Any]:
+        products = self.index.get(ids, vectors=vectors)
+        items = [
+            {
+                "id": product.id,
+                "photos": [photo.name for photo in product.photos],
+                "attributes": _json_attributes(product.attributes),
+                "vectors": None if product.vectors is None else product.vectors.tolist(),
+            }
+            for product in products
+            if product is not None
+        ]
+        return {"items": items, "missing": [id for id, product in zip(ids, products, strict=True) if product is None]}
+
+    def thumbnail(self, id: str, photo: str) -> bytes | None:
+        return None if self.thumbnails is None else self.thumbnails.get(id, photo)
+
+    def stats(self) -> dict[str, Any]:
+        stats = self.index.stats()
+        return {
+            "products": stats.products,
+            "photos": stats.photos,
+            "dimension": stats.dimension,
+            "metric": stats.metric,
+            "embedder": stats.embedder,
+            "columns": stats.columns,
+            "details": stats.details,
+            "searches_photos": self.embedder is not None,
+        }
+
+    def close(self) -> None:
+        self.index.close()
+        if self.thumbnails is not None:
+            self.thumbnails.close()
+
+    def _search(self, queries: np.ndarray | Sequence[str], page: Page) -> dict[str, Any]:
+        end = page.offset + page.k
+        hits = self.index.search(queries, end + 1, where=page.where)[0]
+        return {
+            "results": [self._result(hit) for hit in hits[page.offset : end]],
+            "next_offset": end if len(hits) > end <= MAX_OFFSET else None,
+        }
+
+    def _result(self, hit: Hit) -> dict[str, Any]:
+        where = None if self.thumbnails is None else "/v1/thumbnail?" + urlencode({"id": hit.id, "photo": hit.photo})
+        return {
+            "id": hit.id,
+            "score": hit.score,
+            "photo": hit.photo,
+            "attributes": _json_attributes(hit.attributes),
+            "thumbnail": where,
+        }
+
+    def _embedder(self) -> Embedder:
+        if self.embedder is None:
+            raise CannotEmbed("this index holds vectors made elsewhere: search by vector or by id, not by photo")
+        self.check()
+        return self.embedder
+
+    def _vectors(self, vectors: Iterable[Sequence[float]]) -> np.ndarray:
+        rows = list(vectors)
+        for row in rows:
+            if len(row) != self.index.dimension:
+                raise WrongVector(f"a vector of {len(row)} numbers; this index takes {self.index.dimension}")
+        return np.asarray(rows, dtype=np.float32)
+
+
+THUMBNAIL_SIDE = 192
+
+
+def _json_attributes(attributes: Mapping[str, Value]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in attributes.items()}

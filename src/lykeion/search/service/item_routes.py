@@ -1,0 +1,106 @@
+"""Products in and out, in bulk. Ids travel as query parameters or in bodies, where any character may stand."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi.responses import JSONResponse, Response
+from pydantic import ValidationError
+
+from lykeion.core import LykeionError, digest_bytes
+from lykeion.search.index.errors import NotFound
+
+from .catalogue import Catalogue
+from .errors import documented
+from .metrics import Metrics
+from .settings import MAX_ITEMS, MAX_PHOTOS
+from .shapes import Changed, Id, ItemsAnswer, PatchItems, PutItems, PutPhotographedItems
+from .workers import Workers
+
+
+class BadItems(LykeionError):
+    """Items that do not fit their shape, or the photos sent with them."""
+
+
+Ids = Annotated[list[Id], Query(alias="id", min_length=1, max_length=MAX_ITEMS)]
+
+
+def item_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -> APIRouter:
+    """Every change is on disk, and seen by every search, before it is answered."""
+    routes = APIRouter(prefix="/v1", tags=["items"])
+
+    @routes.get("/items", summary="Products by id", response_model=ItemsAnswer, responses=documented())
+    async def get_items(id: Ids, vectors: bool = False) -> JSONResponse:
+        return JSONResponse(await workers.run(catalogue.get, id, vectors=vectors))
+
+    @routes.put(
+        "/items",
+        summary="Put products by vectors",
+        description="Each product is replaced whole: its photos and its attributes.",
+        response_model=Changed,
+        responses=documented(),
+    )
+    async def put_items(body: PutItems) -> JSONResponse:
+        return JSONResponse({"changed": await workers.run(catalogue.put, body.items)})
+
+    @routes.put(
+        "/items/photos",
+        summary="Put products by photos",
+        description="All photos are read before anything is written: one bad photo, and nothing changes.",
+        response_model=Changed,
+        responses=documented(),
+    )
+    async def put_photos(
+        items: Annotated[str, Form(description='JSON: `[{"id": "A1", "photos": ["a.jpg"], "attributes": {}}]`')],
+        photos: Annotated[list[UploadFile], File(max_length=MAX_PHOTOS, description="Named by their file names.")],
+    ) -> JSONResponse:
+        wanted = _photographed(items)
+        uploads = {upload.filename or "": upload for upload in photos}
+        names = {name for item in wanted.items for name in item.photos}
+        if absent := sorted(names - uploads.keys()):
+            raise BadItems(f"no photo with the file name {absent[0]!r} came with the request")
+        embedded = {}
+        for name in names:  # one at a time, so that searches get their turns between
+            embedded[name] = await workers.run(catalogue.embed, await uploads[name].read(), name)
+            metrics.photos.inc()
+        return JSONResponse({"changed": await workers.run(catalogue.put_embedded, wanted.items, embedded)})
+
+    @routes.patch(
+        "/items",
+        summary="Change attributes",
+        description="Attributes given are set, null removes one, others stay. Unknown ids are passed over.",
+        response_model=Changed,
+        responses=documented(),
+    )
+    async def patch_items(body: PatchItems) -> JSONResponse:
+        return JSONResponse({"changed": await workers.run(catalogue.update, body.items)})
+
+    @routes.delete("/items", summary="Delete products", response_model=Changed, responses=documented())
+    async def delete_items(id: Ids) -> JSONResponse:
+        return JSONResponse({"changed": await workers.run(catalogue.delete, id)})
+
+    @routes.get(
+        "/thumbnail",
+        summary="The small picture of a product's photo",
+        response_class=Response,
+        responses={**documented(404), 200: {"content": {"image/jpeg": {}}}, 304: {"description": "As you know it."}},
+    )
+    async def thumbnail(id: Annotated[Id, Query()], photo: Annotated[str, Query(max_length=512)] = "") -> Response:
+        picture = await workers.run(catalogue.thumbnail, id, photo)
+        if picture is None:
+            raise NotFound(f"no small picture of {id!r}")
+        return Response(
+            picture,
+            media_type="image/jpeg",
+            headers={"Cache-Control": "private, max-age=300", "ETag": f'"{digest_bytes(picture)[7:39]}"'},
+        )
+
+    return routes
+
+
+def _photographed(text: str) -> PutPhotographedItems:
+    try:
+        return PutPhotographedItems.model_validate_json('{"items":' + text + "}")
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BadItems(f"{place}: {first['msg']}") from None

@@ -1,0 +1,45 @@
+"""For those who run the service: stats, health, readiness, metrics."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from .catalogue import Catalogue
+from .errors import documented
+from .metrics import Metrics
+from .shapes import Health, StatsAnswer
+from .workers import Workers
+
+
+def operation_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -> APIRouter:
+    routes = APIRouter(tags=["operation"])
+
+    @routes.get("/v1/stats", summary="Figures of the index", response_model=StatsAnswer, responses=documented())
+    async def stats() -> JSONResponse:
+        return JSONResponse(await workers.run(catalogue.stats))
+
+    @routes.get("/healthz", summary="Whether the process answers", response_model=Health, responses=documented())
+    async def healthz() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    @routes.get(
+        "/readyz",
+        summary="Whether searches can be answered",
+        description="503 says why not: busy, or the index was replaced by one of another embedder.",
+        response_model=Health,
+        responses=documented(),
+    )
+    async def readyz() -> JSONResponse:
+        await workers.run(catalogue.check)
+        return JSONResponse({"status": "ready"})
+
+    @routes.get(
+        "/metrics",
+        summary="Prometheus metrics",
+        response_class=Response,
+        responses={**documented(), 200: {"content": {"text/plain": {}}}},
+    )
+    async def measurements() -> Response:
+        return Response(await workers.run(metrics.text), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return routes

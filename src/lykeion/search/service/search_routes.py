@@ -1,0 +1,70 @@
+"""Search: by photo, by vector, by the id of a product in the index."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi.responses import JSONResponse
+
+from .catalogue import Catalogue, Page
+from .errors import documented
+from .metrics import Metrics
+from .shapes import CountAnswer, IdSearch, K, Offset, SearchAnswer, VectorSearch, Where
+from .workers import Workers
+
+
+def search_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -> APIRouter:
+    """Each search is one piece of work: decode, embed, search, and shape the answers."""
+    routes = APIRouter(prefix="/v1", tags=["search"])
+
+    @routes.post(
+        "/search/photo",
+        summary="The products nearest to a photo",
+        response_model=SearchAnswer,
+        responses=documented(),
+    )
+    async def search_photo(
+        photo: Annotated[UploadFile, File(description="A photo: JPEG, PNG, WebP …")],
+        box: Annotated[
+            str, Form(max_length=64, description="Part of the photo to search by: left,top,right,bottom in pixels.")
+        ] = "",
+        where: Annotated[Where, Form()] = None,
+        k: Annotated[K, Form()] = 20,
+        offset: Annotated[Offset, Form()] = 0,
+        vector: Annotated[bool, Form(description="Answer with the photo's vector, too.")] = False,
+    ) -> JSONResponse:
+        name = photo.filename or "the photo"
+        page = Page(where, k, offset)
+        answer = await workers.run(catalogue.search_photo, await photo.read(), name, box, page, vector=vector)
+        metrics.photos.inc()
+        return JSONResponse(answer)
+
+    @routes.post(
+        "/search/vector",
+        summary="The products nearest to a vector",
+        response_model=SearchAnswer,
+        responses=documented(),
+    )
+    async def search_vector(query: VectorSearch) -> JSONResponse:
+        page = Page(query.where, query.k, query.offset)
+        return JSONResponse(await workers.run(catalogue.search_vector, query.vector, page))
+
+    @routes.post(
+        "/search/id",
+        summary="The products nearest to a product, itself left out",
+        response_model=SearchAnswer,
+        responses=documented(404),
+    )
+    async def search_id(query: IdSearch) -> JSONResponse:
+        page = Page(query.where, query.k, query.offset)
+        return JSONResponse(await workers.run(catalogue.search_id, query.id, page))
+
+    @routes.get(
+        "/count",
+        summary="How many products there are, or match a filter",
+        response_model=CountAnswer,
+        responses=documented(),
+    )
+    async def count(where: Annotated[Where, Query()] = None) -> JSONResponse:
+        return JSONResponse({"count": await workers.run(catalogue.index.count, where)})
+
+    return routes

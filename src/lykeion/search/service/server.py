@@ -1,0 +1,59 @@
+"""Listening: a socket bound as the settings allow, and uvicorn on it until told to stop."""
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from lykeion.core import LykeionError
+
+from .app import create_app
+from .catalogue import Catalogue
+from .guard import is_loopback
+from .settings import Settings, SettingsError
+
+CONNECTIONS = 1_024
+
+
+class CannotListen(LykeionError):
+    """The address is taken, or not this machine's."""
+
+
+def serve(
+    catalogue: Catalogue,
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    ready: Callable[[str], object] = lambda url: None,
+) -> None:
+    """Serve until SIGINT or SIGTERM: then requests under way finish.
+
+    Port 0 takes a free one; ``ready`` is told the URL once connections are accepted. Raises SettingsError where other
+    machines could ask without a token, and CannotListen.
+    """
+    with listen(settings, host, port) as listener:
+        address, bound_port = listener.getsockname()[:2]
+        ready(f"http://{f'[{address}]' if ':' in address else address}:{bound_port}")
+        config = uvicorn.Config(
+            create_app(catalogue, settings),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=int(settings.timeout_s) + 1,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(settings: Settings, host: str, port: int) -> socket.socket:
+    """A listening socket. Raises SettingsError, CannotListen."""
+    if not settings.token and not is_loopback(host):
+        raise SettingsError(
+            f"serving {host} lets other machines ask: give an API token (--token-file, or LYKEION_TOKEN)"
+        )
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=CONNECTIONS)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror or error}") from None

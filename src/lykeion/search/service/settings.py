@@ -1,0 +1,51 @@
+"""What a person may set of a service, and the bounds of a request that nobody may."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lykeion.core import LykeionError
+
+MAX_K = 1_000
+MAX_OFFSET = 1_000
+MAX_ITEMS = 256
+MAX_PHOTOS = 64
+MAX_WHERE_CHARACTERS = 4_096
+MIN_TOKEN_CHARACTERS = 16
+
+
+class SettingsError(LykeionError):
+    """Settings that cannot be served with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits of the service. Anything beyond them is refused at once: 413, 429 or 503, never an endless queue."""
+
+    token: str = field(default="", repr=False)
+    """API token that requests must bear. Without one only loopback may be served."""
+    max_body_bytes: int = 32 << 20
+    """Of one request; all uploads under way together may hold 16 times as much."""
+    threads: int = os.cpu_count() or 1
+    """Searches, embeddings and writes that run at the same time."""
+    waiting: int = 128
+    """Pieces of work that may wait for a thread."""
+    per_client: int = 64
+    """Requests under way from one address."""
+    timeout_s: float = 30.0
+    """From a request's first byte to its answer."""
+
+    def __post_init__(self) -> None:
+        if self.token and (len(self.token) < MIN_TOKEN_CHARACTERS or not self.token.isascii()):
+            raise SettingsError(f"the API token must be at least {MIN_TOKEN_CHARACTERS} ASCII characters")
+
+
+def read_token(path: Path) -> str:
+    """The token in a file, without surrounding white space. Raises SettingsError."""
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot read the API token: {error}") from None
+    if not token:
+        raise SettingsError(f"{path}: the file with the API token is empty")
+    return token

@@ -1,0 +1,131 @@
+import pytest
+from starlette.testclient import TestClient
+
+from .stand_ins import COLOURS, DIMENSION, MemoryIndex, TinyEmbedder, photo
+
+
+def ids(response) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [result["id"] for result in response.json()["results"]]
+
+
+def by_photo(client: TestClient, colour: str, **fields):
+    return client.post("/v1/search/photo", files={"photo": ("mine.jpg", photo(colour))}, data=fields)
+
+
+def test_a_photo_finds_its_like_first_with_score_attributes_and_picture(client: TestClient):
+    response = by_photo(client, "red", k=2)
+    first = response.json()["results"][0]
+    assert ids(response)[0] == "red"
+    assert first["score"] == pytest.approx(1, abs=1e-3)
+    assert first["attributes"] == {"price": 10, "warm": True}
+    assert first["thumbnail"] == "/v1/thumbnail?id=red&photo="
+
+
+def test_a_box_searches_by_that_part_of_the_photo(client: TestClient):
+    from PIL import Image
+
+    from .stand_ins import jpeg
+
+    picture = Image.new("RGB", (200, 100), "blue")
+    picture.paste("yellow", (100, 0, 200, 100))
+    files = {"photo": ("both.jpg", jpeg(picture))}
+    assert ids(client.post("/v1/search/photo", files=files, data={"box": "120,10,190,90"}))[0] == "yellow"
+    assert ids(client.post("/v1/search/photo", files=files, data={"box": "10,10,90,90"}))[0] == "blue"
+
+
+def test_a_filter_leaves_only_what_matches(client: TestClient):
+    assert set(ids(by_photo(client, "red", where="not warm"))) == {"green", "blue", "purple"}
+
+
+def test_pages_together_are_the_whole_answer(client: TestClient):
+    whole = ids(by_photo(client, "red", k=6))
+    paged, offset = [], 0
+    while offset is not None:
+        answer = by_photo(client, "red", k=4, offset=offset)
+        paged += ids(answer)
+        offset = answer.json()["next_offset"]
+    assert paged == whole
+    assert sorted(paged) == sorted(COLOURS)
+
+
+def test_a_photos_vector_finds_the_same_without_the_photo(client: TestClient):
+    with_vector = by_photo(client, "green", vector=True)
+    vector = with_vector.json()["vector"]
+    assert len(vector) == DIMENSION
+    assert ids(client.post("/v1/search/vector", json={"vector": vector})) == ids(with_vector)
+    assert "vector" not in by_photo(client, "green").json()
+
+
+def test_a_product_finds_others_not_itself(client: TestClient):
+    found = ids(client.post("/v1/search/id", json={"id": "red", "k": 10}))
+    assert sorted(found) == sorted(set(COLOURS) - {"red"})
+
+
+def test_an_unknown_product_is_a_404_that_names_it(client: TestClient):
+    response = client.post("/v1/search/id", json={"id": "mauve"})
+    assert response.status_code == 404
+    assert "mauve" in response.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"vector": [1.0, 2.0]}, "2 numbers"),
+        ({"vector": [1e39] * DIMENSION}, "vector"),
+        ({"vector": ["x"] * DIMENSION}, "vector"),
+        ({"vector": [1.0] * DIMENSION, "k": 0}, "k"),
+        ({"vector": [1.0] * DIMENSION, "k": 100_000}, "k"),
+        ({"vector": [1.0] * DIMENSION, "offset": -1}, "offset"),
+        ({"vector": [1.0] * DIMENSION, "where": "prise < 4"}, "price"),
+        ({"vector": [1.0] * DIMENSION, "limit": 4}, "limit"),
+        ({}, "vector"),
+    ],
+)
+def test_a_wrong_question_is_a_422_of_one_line_that_names_what(client: TestClient, body: dict, said: str):
+    response = client.post("/v1/search/vector", json=body)
+    assert response.status_code == 422
+    assert said in response.json()["error"]
+    assert "\n" not in response.json()["error"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity"])
+def test_numbers_that_are_none_are_refused(client: TestClient, number: str):
+    body = '{"vector": [' + ",".join([number] * DIMENSION) + "]}"
+    response = client.post("/v1/search/vector", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422
+
+
+def test_a_file_that_is_no_photo_is_a_422_that_names_it(client: TestClient):
+    response = client.post("/v1/search/photo", files={"photo": ("notes.txt", b"not a photo")})
+    assert response.status_code == 422
+    assert response.json()["error"].startswith("notes.txt")
+
+
+def test_a_box_of_three_numbers_is_a_422(client: TestClient):
+    assert by_photo(client, "red", box="1,2,3").status_code == 422
+
+
+def test_a_filter_is_counted(client: TestClient):
+    assert client.get("/v1/count", params={"where": "price >= 30"}).json() == {"count": 4}
+    assert client.get("/v1/count").json() == {"count": 6}
+
+
+def test_an_index_of_vectors_from_elsewhere_says_that_no_photo_can_search_it(catalogue, client: TestClient):
+    catalogue.embedder = None
+    response = by_photo(client, "red")
+    assert response.status_code == 422
+    assert "vector" in response.json()["error"]
+    assert client.get("/v1/stats").json()["searches_photos"] is False
+
+
+def test_an_index_replaced_by_another_embedders_is_not_ready_and_not_searched_by_photo(
+    index: MemoryIndex, client: TestClient
+):
+    assert client.get("/readyz").status_code == 200
+    index.embedder = "sha256:other"
+    refused = client.get("/readyz")
+    assert refused.status_code == 503
+    assert TinyEmbedder.digest in refused.json()["error"]
+    assert by_photo(client, "red").status_code == 503
+    assert ids(client.post("/v1/search/id", json={"id": "red"}))
