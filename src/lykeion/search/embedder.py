@@ -16,7 +16,7 @@ import numpy as np
 
 from lykeion.core import digest_bytes, digest_json, write_atomically
 from lykeion.engines import LiteRTEngine, ModelError, read_model, try_model
-from lykeion.nets.pretrained import DEFAULT, models_directory, pretrained
+from lykeion.nets.store import DEFAULT, default_model, models_directory
 from lykeion.vision import PREPROCESSING_VERSION, Box, ModelCard, decode, normalise
 
 
@@ -43,7 +43,7 @@ class Embedder:
         _try_once(self._model, path)
         first = self._new_engine()
         _check(first, path, card)
-        self.digest = _digest(self._model, card)
+        self.digest = embedder_digest(self._model, card)
         # Last in, first out, so that a warm engine is taken before a place (None) for a new one.
         self._engines: queue.LifoQueue[LiteRTEngine | None] = queue.LifoQueue()
         for engine in (*[None] * ((os.cpu_count() or 1) - 1), first):
@@ -55,7 +55,7 @@ class Embedder:
 
         Raises ModelError, CardError, and WeightsError where the default's weights are not installed.
         """
-        path = pretrained() if spec is None or str(spec) == DEFAULT else Path(spec)
+        path = default_model() if spec is None or str(spec) == DEFAULT else Path(spec)
         if not path.is_file():
             raise ModelError(
                 f"{path}: no such embedder; give {DEFAULT} or a .tflite file with its model card beside it"
@@ -99,7 +99,7 @@ class Embedder:
             self._engines.put(engine)
 
 
-def _digest(model: bytes, card: ModelCard) -> str:
+def embedder_digest(model: bytes, card: ModelCard) -> str:
     """Of all that decides a vector; the words of a card (name, source, licence) do not."""
     deciding = {field: value for field, value in asdict(card).items() if field not in ("name", "source", "licence")}
     return digest_json({"model": digest_bytes(model), "card": deciding, "preprocessing": PREPROCESSING_VERSION})

@@ -1,4 +1,4 @@
-"""Networks with published weights, built on first use and kept under the state directory."""
+"""Networks as files: the default one, built on first use, and those imported, under the state directory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +16,12 @@ class ModelStoreError(LykeionError):
     """The directory of models cannot be written."""
 
 
-def pretrained(name: str = DEFAULT) -> Path:
-    """The ``.tflite`` file of a network with its card beside it; built where it is not there yet.
+def default_model() -> Path:
+    """The ``.tflite`` file of the network DEFAULT, with its card beside it; built where it is not there yet.
 
     The file's name holds the digest of all that it is made of, so a newer release builds its own. Several processes
     may build at once: they write the same bytes, each atomically. Raises WeightsError, ModelStoreError.
     """
-    if name != DEFAULT:
-        raise LookupError(name)
     from .litert_writer import WRITER_VERSION, write_litert
 
     architecture, card = efficientnet_lite.efficientnet_lite0(), _card()
@@ -35,7 +33,7 @@ def pretrained(name: str = DEFAULT) -> Path:
         "writer": WRITER_VERSION,
     }
     key = digest_json(made_of).removeprefix("sha256:")[:16]
-    path = models_directory() / f"{name}-{key}.tflite"
+    path = models_directory() / f"{DEFAULT}-{key}.tflite"
     if not path.exists():
         model = write_litert(architecture, efficientnet_lite.read_weights(weights))
         install(path, model, card)
