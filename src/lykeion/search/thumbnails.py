@@ -13,6 +13,8 @@ from lykeion.core import LykeionError
 
 FILE_NAME = "thumbnails.sqlite"
 """In the directory of a local index."""
+SIDE = 192
+"""Pixels of the longer side."""
 VERSION = 1
 _APPLICATION = 0x4C794B54  # "LyKT", so that another program's database is not taken for ours
 
@@ -154,3 +156,10 @@ class Thumbnails:
             connection.close()
             raise ThumbnailError(f"{self.path} was written by a newer lykeion (format {version}); upgrade to read it")
         return version
+
+
+def thumbnails_path(index: str | Path, choice: bool | str | Path = True) -> Path | None:
+    """The file of an index's thumbnails: in its directory if it is local, or where ``choice`` says; None for none."""
+    if isinstance(choice, bool):
+        return Path(index) / FILE_NAME if choice and "://" not in str(index) else None
+    return Path(choice)

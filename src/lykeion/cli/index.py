@@ -1,0 +1,219 @@
+"""``lykeion index``: put photos into an index and search it. Its upkeep is in ``upkeep``."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from . import upkeep
+from .options import DONE_BUT, embedder_option, index_option, json_option, quiet_option, thumbnails_option
+
+
+class _InOrder(click.Group):
+    """Lists commands as they are written: what is done first, first."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder)
+def index() -> None:
+    """Build and search an index of product photos.
+
+    \b
+      lykeion index add ./photos --index shop.index
+      lykeion index query photo.jpg --index shop.index -k 20 --sheet answers.png
+
+    An index is a directory, or a Milvus collection: milvus://host:port/collection. Name it with --index, or once and
+    for all in LYKEION_INDEX. With --json a command prints one JSON document; all else goes to standard error.
+
+    Exit codes: 0 done; 2 an error, said in one line; 3 done, but photos failed, ids were unknown or damage was
+    found; 130 stopped by a signal: run it again to go on.
+    """
+
+
+@index.command()
+@click.argument("source", type=click.Path())
+@index_option
+@embedder_option
+@click.option("--sync", is_flag=True, help="Delete from the index what the source no longer lists.")
+@click.option("--shard", metavar="N/COUNT", help="Only the N-th of COUNT parts, such as 3/16; the first is 1/16.")
+@click.option("--type", "types", multiple=True, metavar="NAME=TYPE", help="Declare a manifest's column; repeatable.")
+@click.option("--root", type=click.Path(), metavar="DIR", help="Where a manifest's photos lie, if not beside it.")
+@click.option("--failures", type=click.Path(), metavar="FILE", help="Where to list what failed, as JSON lines.")
+@click.option("--thumbnails", type=click.Path(), metavar="FILE", help="Keep thumbnails there, not in the index.")
+@click.option("--no-thumbnails", is_flag=True, help="Keep no thumbnails.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Threads that embed; default: one a core.")
+@click.option("--durability", type=click.Choice(["disk", "os"]), help="os: do not wait for the disk.")
+@json_option
+@quiet_option
+def add(
+    source: str,
+    uri: str,
+    embedder: str | None,
+    sync: bool,
+    shard: str | None,
+    types: tuple[str, ...],
+    root: str | None,
+    failures: str | None,
+    thumbnails: str | None,
+    no_thumbnails: bool,
+    workers: int | None,
+    durability: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Take the photos of a folder or manifest into an index.
+
+    \b
+      lykeion index add ./photos --index shop.index
+      lykeion index add catalogue.csv --index shop.index --sync --type size=string
+
+    A manifest is CSV, JSON lines or Parquet with one photo a row: columns id, path (or url), and attributes. Rows
+    of one id are several photos of one product.
+
+    Run it again at any time: photos that have not changed are not embedded again, changed attributes are written,
+    and a run that was stopped goes on. A photo that cannot be read stops nothing; it is reported, and the exit code
+    is then 3. The index may be searched and served meanwhile.
+    """
+    from lykeion.search import ingest
+    from lykeion.search.ingest.columns import parse_declaration
+
+    report = ingest.add(
+        source,
+        uri,
+        embedder=embedder,
+        shard=ingest.Shard.parse(shard) if shard else None,
+        sync=sync,
+        thumbnails=thumbnails or not no_thumbnails,
+        workers=workers,
+        types=dict(map(parse_declaration, types)),
+        root=root,
+        failures=failures,
+        quiet=quiet,
+        **({"durability": durability} if durability else {}),
+    )
+    for line in report.complaints():
+        print(line, file=sys.stderr)
+    if as_json:
+        from .output import print_json
+
+        print_json(report.to_json())
+    else:
+        print(report.summary())
+    if report.failed or report.not_synced:
+        sys.exit(DONE_BUT)
+
+
+@index.command()
+@click.argument("photos", nargs=-1, type=click.Path())
+@index_option
+@embedder_option
+@click.option("--id", "ids", multiple=True, help="Search by a product of the index instead; repeatable.")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 10_000), help="How many products.")
+@click.option("--where", metavar="EXPRESSION", help="Only products that match, such as 'price < 50'.")
+@click.option("--box", metavar="L,T,R,B", help="Search by a part of the photo: left,top,right,bottom in pixels.")
+@click.option("--sheet", type=click.Path(path_type=Path), metavar="PNG", help="Draw the photo and its answers.")
+@thumbnails_option
+@json_option
+def query(
+    photos: tuple[str, ...],
+    uri: str,
+    embedder: str | None,
+    ids: tuple[str, ...],
+    k: int,
+    where: str | None,
+    box: str | None,
+    sheet: Path | None,
+    thumbnails: Path | None,
+    as_json: bool,
+) -> None:
+    """Find the products nearest to a photo, or to a product.
+
+    \b
+      lykeion index query photo.jpg --index shop.index -k 20 --sheet answers.png
+      lykeion index query photo.jpg --where 'price < 5000 and category in ("shoes", "bags")' --box 10,20,200,240
+      lykeion index query --id A123
+
+    The score is the cosine: 1 is the same. With --json one query prints {"query", "results": [{"id", "score",
+    "photo", "attributes"}]}, and several print {"queries": [...]} of those.
+    """
+    if not photos and not ids:
+        raise click.UsageError("name a photo, or a product with --id")
+    if sheet and len(photos) + len(ids) > 1:
+        raise click.UsageError("--sheet draws the answers to one query")
+    from lykeion.search import products
+
+    from .output import describe, print_json, print_table
+
+    answers = products.query(uri, photos, ids=ids, k=k, where=where, box=box, embedder=embedder)
+    if sheet:
+        products.draw_answer(sheet, answers[0], uri, by_id=not photos, box=box, thumbnails=thumbnails or True)
+        print(f"drawn: {sheet}", file=sys.stderr)
+    if as_json:
+        documents = [answer.to_json() for answer in answers]
+        print_json(documents[0] if len(documents) == 1 else {"queries": documents})
+        return
+    for answer in answers:
+        rows = [(n, f"{hit.score:.4f}", hit.id, describe(hit.attributes)) for n, hit in enumerate(answer.results, 1)]
+        print_table(["", "score", "product", "attributes"], rows, title=answer.query, right=["", "score"])
+
+
+@index.command()
+@click.argument("ids", nargs=-1, required=True)
+@index_option
+@json_option
+def get(ids: tuple[str, ...], uri: str, as_json: bool) -> None:
+    """Show products: their photos and attributes.
+
+    \b
+      lykeion index get A123 A124 --index shop.index
+    """
+    from lykeion.search import products
+
+    from .output import describe, print_json, print_table
+
+    found = products.get(uri, ids)
+    known = [product for product in found if product]
+    missing = [id for id, product in zip(ids, found, strict=True) if product is None]
+    if as_json:
+        documents = [
+            {"id": p.id, "photos": [photo.name for photo in p.photos], "attributes": p.attributes} for p in known
+        ]
+        print_json({"products": documents, "missing": missing})
+    elif known:
+        rows = [(p.id, ", ".join(photo.name for photo in p.photos), describe(p.attributes)) for p in known]
+        print_table(["product", "photos", "attributes"], rows)
+    if missing:
+        print(f"not in the index: {', '.join(missing)}", file=sys.stderr)
+        sys.exit(DONE_BUT)
+
+
+@index.command()
+@click.argument("ids", nargs=-1, required=True)
+@index_option
+@thumbnails_option
+@json_option
+def delete(ids: tuple[str, ...], uri: str, thumbnails: Path | None, as_json: bool) -> None:
+    """Delete products with all their photos.
+
+    \b
+      lykeion index delete A123 A124 --index shop.index
+
+    Every reader misses them at once; the space comes back with compaction, and snapshots keep them.
+    """
+    from lykeion.search import products
+
+    count = products.delete(uri, ids, thumbnails=thumbnails or True)
+    if as_json:
+        from .output import print_json
+
+        print_json({"deleted": count})
+    else:
+        print(f"deleted {count:,} of {len(set(ids)):,} products")
+    if count < len(set(ids)):
+        sys.exit(DONE_BUT)
+
+
+for command in upkeep.COMMANDS:
+    index.add_command(command)

@@ -1,0 +1,31 @@
+"""Options that several commands have, and the exit code that several give."""
+
+from pathlib import Path
+
+import click
+
+DONE_BUT = 3
+"""Exit code: the work is done, but photos failed, ids were unknown, or damage was found."""
+
+index_option = click.option(
+    "--index",
+    "uri",
+    envvar="LYKEION_INDEX",
+    required=True,
+    metavar="INDEX",
+    help="A directory, or milvus://host:port/collection.  [env: LYKEION_INDEX]",
+)
+embedder_option = click.option(
+    "--embedder",
+    envvar="LYKEION_EMBEDDER",
+    metavar="PATH",
+    help="A .tflite file with its model card, if not the default.  [env: LYKEION_EMBEDDER]",
+)
+thumbnails_option = click.option(
+    "--thumbnails",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the thumbnails are, if the index is not local.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")

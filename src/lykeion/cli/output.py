@@ -1,0 +1,48 @@
+"""What commands print: one JSON document on standard output, or a table; everything else goes to standard error."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+
+def print_json(value: object) -> None:
+    """Timestamps become ISO 8601 strings."""
+    print(json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: Sequence[str] = ()
+) -> None:
+    """A table for a person; ``right`` names the columns that are set to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_shown(value)) for value in row))  # Text: ids are data, not markup
+    Console().print(table)
+
+
+def describe(attributes: dict[str, object]) -> str:
+    """Attributes in one line: ``price 12.5 · colour red``."""
+    return " · ".join(f"{name} {_shown(value)}" for name, value in attributes.items())
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) < 1e6 else f"{value:,.2f}"
+    return str(value)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"not for JSON: {type(value).__name__}")

@@ -1,0 +1,194 @@
+"""``lykeion index``, continued: figures and judgement of an index, its upkeep, and from one index to another."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from .options import DONE_BUT, index_option, json_option, quiet_option, thumbnails_option
+
+
+@click.command()
+@index_option
+@json_option
+def stats(uri: str, as_json: bool) -> None:
+    """Show how much an index holds, of what, and where.
+
+    \b
+      lykeion index stats --index shop.index
+    """
+    from lykeion.search import maintenance
+
+    _print_stats(maintenance.stats(uri), as_json)
+
+
+@click.command()
+@index_option
+@json_option
+def compact(uri: str, as_json: bool) -> None:
+    """Merge small segments; give back the space of what is deleted.
+
+    \b
+      lykeion index compact --index shop.index
+
+    Searches go on meanwhile. It also happens by itself as the index is written; this does it now, and wholly.
+    """
+    from lykeion.search import maintenance
+
+    _print_stats(maintenance.compact(uri), as_json)
+
+
+@click.command()
+@index_option
+@json_option
+def verify(uri: str, as_json: bool) -> None:
+    """Compare every byte of a local index with its checksums.
+
+    \b
+      lykeion index verify --index shop.index
+
+    Damage is named by file, and the exit code is then 3.
+    """
+    from lykeion.search import maintenance
+
+    problems = maintenance.verify(uri)
+    if as_json:
+        from .output import print_json
+
+        print_json({"problems": problems})
+    else:
+        print("\n".join(problems) or "no damage found")
+    if problems:
+        sys.exit(DONE_BUT)
+
+
+@click.command()
+@click.argument("name", required=False)
+@index_option
+@click.option(
+    "--export", type=click.Path(path_type=Path), metavar="DIR", help="Also write an independent copy there."
+)
+@json_option
+def snapshot(name: str | None, uri: str, export: Path | None, as_json: bool) -> None:
+    """Keep the present state under a name, or export it.
+
+    \b
+      lykeion index snapshot before-sale --index shop.index
+      lykeion index snapshot --export /backup/shop.index --index shop.index
+
+    The name is by default the time. A snapshot is instant and shares its files with the index. An export shares nothing, and can be moved and
+    restored anywhere.
+    """
+    from lykeion.search import maintenance
+
+    kept = maintenance.snapshot(uri, name, export=export)
+    if as_json:
+        from .output import print_json
+
+        print_json({"snapshot": kept, "export": str(export) if export else None})
+    else:
+        print(f"kept as {kept}" + (f", exported to {export}" if export else ""))
+
+
+@click.command()
+@click.argument("name", required=False)
+@index_option
+@click.option("--from", "source", type=click.Path(path_type=Path), metavar="DIR", help="An exported copy.")
+@json_option
+def restore(name: str | None, uri: str, source: Path | None, as_json: bool) -> None:
+    """Return to a snapshot, or restore an exported copy.
+
+    \b
+      lykeion index restore before-sale --index shop.index
+      lykeion index restore --from /backup/shop.index --index new.index
+
+    What was written since the snapshot is no longer visible; take another snapshot first if you may want it.
+    """
+    from lykeion.search import maintenance
+
+    if (name is None) == (source is None):
+        raise click.UsageError("name a snapshot, or an exported copy with --from")
+    maintenance.restore(uri, name, source=source)
+    _print_stats(maintenance.stats(uri), as_json)
+
+
+@click.command()
+@index_option
+@json_option
+def rebuild(uri: str, as_json: bool) -> None:
+    """Make the search kernels anew from the stored vectors.
+
+    \b
+      lykeion index rebuild --index shop.index
+
+    Kernels are a cache: rebuild where verify finds one damaged, or after an upgrade that says so.
+    """
+    from lykeion.search import maintenance
+
+    maintenance.rebuild(uri)
+    _print_stats(maintenance.stats(uri), as_json)
+
+
+@click.command()
+@click.argument("out", metavar="OUT")
+@click.argument("sources", metavar="IN...", nargs=-1, required=True)
+@thumbnails_option
+@json_option
+@quiet_option
+def merge(out: str, sources: tuple[str, ...], thumbnails: Path | None, as_json: bool, quiet: bool) -> None:
+    """Put all products of several indexes into one.
+
+    \b
+      lykeion index add catalogue.csv --shard 1/2 --index part-1.index    # on one machine
+      lykeion index add catalogue.csv --shard 2/2 --index part-2.index    # on another
+      lykeion index merge shop.index part-1.index part-2.index
+
+    OUT is made if it is not there. Where several hold the same photo of a product, the last one's stays. Local indexes share their files where the
+    file system can, so that merging takes seconds.
+    """
+    from lykeion.search import transfer
+
+    _print_count(transfer.merge(out, sources, thumbnails=thumbnails or True, quiet=quiet), out, as_json)
+
+
+@click.command()
+@click.argument("source", metavar="FROM")
+@click.argument("to", metavar="TO")
+@thumbnails_option
+@json_option
+@quiet_option
+def copy(source: str, to: str, thumbnails: Path | None, as_json: bool, quiet: bool) -> None:
+    """Put all products of an index into another, such as Milvus.
+
+    \b
+      lykeion index copy shop.index milvus://host:19530/shop
+    """
+    from lykeion.search import transfer
+
+    _print_count(transfer.copy(source, to, thumbnails=thumbnails or True, quiet=quiet), to, as_json)
+
+
+COMMANDS = [stats, compact, verify, snapshot, restore, rebuild, merge, copy]
+
+
+def _print_stats(figures: object, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from .output import print_json, print_table
+
+    values = asdict(figures)  # type: ignore[call-overload]
+    if as_json:
+        print_json(values)
+        return
+    details = values.pop("details")
+    values["columns"] = ", ".join(f"{name} ({kind})" for name, kind in values["columns"].items())
+    print_table(["", ""], [*values.items(), *details.items()])
+
+
+def _print_count(products: int, uri: str, as_json: bool) -> None:
+    if as_json:
+        from .output import print_json
+
+        print_json({"products": products})
+    else:
+        print(f"{uri} now holds {products:,} products")

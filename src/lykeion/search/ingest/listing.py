@@ -1,0 +1,63 @@
+"""Which products a run concerns: its shard of a catalogue, and what the source lists."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from .sources import SourceError
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The ``number``-th of ``count`` parts of a catalogue, from 1; a product is always in the same one."""
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise SourceError(f"no shard {self.number}/{self.count}: the first of 16 is 1/16, the last 16/16")
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """``3/16``. Raises SourceError."""
+        number, _, count = text.partition("/")
+        if not (number.isdecimal() and count.isdecimal()):
+            raise SourceError(f"{text!r} is no shard; write 3/16 for the third of 16")
+        return cls(int(number), int(count))
+
+    def holds(self, id: str) -> bool:
+        return _hash(id, "") % self.count == self.number - 1
+
+
+class Listed:
+    """The photos that a source lists, as 64-bit hashes: 8 bytes a photo, and 16 while they are sorted.
+
+    Two photos of one hash (for 10 million against 10 million: one chance in 180,000) only mean that one which is
+    no longer listed stays; none that is listed is ever taken for missing.
+    """
+
+    def __init__(self) -> None:
+        self._hashes = array("Q")
+        self._sorted = np.empty(0, np.uint64)
+
+    def add(self, id: str, photo: str) -> None:
+        self._hashes.append(_hash(id, photo))
+
+    def missing(self, ids: Sequence[str], photos: Sequence[str]) -> np.ndarray:
+        """For each photo, whether it is not listed: bool of shape (n,)."""
+        if len(self._sorted) != len(self._hashes):
+            self._sorted = np.sort(np.frombuffer(self._hashes, np.uint64))
+        asked = np.fromiter(map(_hash, ids, photos), np.uint64, len(ids))
+        if not len(self._sorted):
+            return np.ones(len(asked), bool)
+        at = np.minimum(np.searchsorted(self._sorted, asked), len(self._sorted) - 1)
+        return self._sorted[at] != asked
+
+
+def _hash(id: str, photo: str) -> int:
+    text = f"{id}\0{photo}".encode(errors="surrogateescape")
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")

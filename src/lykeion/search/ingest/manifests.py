@@ -1,0 +1,240 @@
+"""Manifests: a table with one photo a row. Columns: ``id``, the photo, and attributes.
+
+The photo is in the first of the columns ``photo``, ``path``, ``url`` that the manifest has: a path, or an http(s)
+URL. Rows of one id are several photos of one product. Paths are relative to the root folder and may not leave it,
+also not through links; a manifest is not trusted with the rest of the disk.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lykeion.search.index.protocol import Value
+from lykeion.search.index.schema import ColumnType, Schema
+
+from .columns import Inference, convert, parse
+from .sources import Failure, Item, Source, SourceError, id_problem, printable
+
+PHOTO_COLUMNS = ("photo", "path", "url")
+MAX_LINE_BYTES = 1 << 20
+"""Of one JSON line; a CSV cell has 131,072 characters at most."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def open_manifest(path: Path, types: Mapping[str, ColumnType], root: Path) -> Source:
+    """The manifest, by its extension. Raises SourceError."""
+    kinds = {
+        ".csv": CsvManifest,
+        ".tsv": CsvManifest,
+        ".jsonl": JsonLinesManifest,
+        ".ndjson": JsonLinesManifest,
+        ".parquet": ParquetManifest,
+    }
+    kind = kinds.get(path.suffix.lower())
+    if kind is None:
+        raise SourceError(f"{path} is neither a folder nor a manifest ({', '.join(kinds)})")
+    return kind(path, types, root)
+
+
+class _Manifest:
+    """What the formats share: a row's cells become an item."""
+
+    def __init__(self, path: Path, types: Mapping[str, ColumnType], root: Path) -> None:
+        self.path, self.root = path, root.resolve()
+        self.types: dict[str, ColumnType] = dict(types)
+        self.skipped = 0
+
+    def _columns(self, names: Sequence[str]) -> str:
+        """Check the columns; return the photo's. Raises SourceError, SchemaError."""
+        photo = next((name for name in PHOTO_COLUMNS if name in names), None)
+        if "id" not in names or photo is None:
+            raise SourceError(f"{self.path} needs a column id and one of photo, path, url; it has {', '.join(names)}")
+        if len(set(names)) < len(names):
+            raise SourceError(f"{self.path}: a column's name is there twice in {', '.join(names)}")
+        if missing := self.types.keys() - set(names):
+            raise SourceError(f"{self.path} has no column {', '.join(sorted(missing))}, whose type is declared")
+        Schema({name: self.types.get(name, "string") for name in names if name not in ("id", photo)})
+        return photo
+
+    def _item(
+        self, id: object, photo: object, attributes: dict[str, Value] | ValueError, place: str
+    ) -> Item | Failure:
+        if isinstance(id, bool) or not isinstance(id, str | int):
+            return Failure("", "", place, f"the id must be a string or an integer, not {type(id).__name__}")
+        name = str(id)
+        if problem := id_problem(name):
+            return Failure("", "", place, problem)
+        if not isinstance(photo, str) or not photo:
+            return Failure("", "", place, f"product {name!r}: no photo is given")
+        try:
+            location = self._locate(photo)
+        except ValueError as error:
+            return Failure(name, photo, printable(photo), str(error))
+        if isinstance(attributes, ValueError):
+            return Failure(name, photo, printable(photo), str(attributes))
+        return Item(name, photo, location, attributes or None)
+
+    def _locate(self, photo: str) -> Path | str:
+        if scheme := _SCHEME.match(photo):
+            if scheme[0].lower() not in ("http://", "https://"):
+                raise ValueError(f"{scheme[0]} is not fetched, only http:// and https://")
+            return photo
+        try:
+            path = (self.root / photo).resolve()
+        except (OSError, RuntimeError, ValueError):  # a loop of links, a zero byte
+            raise ValueError("this path cannot be") from None
+        if not path.is_relative_to(self.root):
+            raise ValueError(f"the path leaves {self.root}; allow a wider folder with --root")
+        return path
+
+    def _place(self, number: int) -> str:
+        return f"{self.path}:{number}"
+
+
+class CsvManifest(_Manifest):
+    """CSV in UTF-8 with a header, separated by comma, semicolon or tab.
+
+    Types are told from all cells of a column, in a first pass; an empty cell is null.
+    """
+
+    def __init__(self, path: Path, types: Mapping[str, ColumnType], root: Path) -> None:
+        super().__init__(path, types, root)
+        self._inferred: dict[str, ColumnType] = {}
+        self._rows = -1
+
+    def __iter__(self) -> Iterator[Item | Failure]:
+        self._infer()
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            rows = self._read(file)
+            _, names = next(rows)
+            id_at, photo_at = names.index("id"), names.index(self._columns(names))
+            kinds: dict[int, tuple[str, ColumnType]] = {
+                at: (name, self._inferred[name]) for at, name in enumerate(names) if at not in (id_at, photo_at)
+            }
+            for number, row in rows:
+                if len(row) != len(names):
+                    cause = f"the row has {len(row)} cells, the header {len(names)}"
+                    yield Failure("", "", self._place(number), cause)
+                else:
+                    yield self._item(row[id_at], row[photo_at], _parsed(row, kinds), self._place(number))
+
+    def count(self) -> int:
+        self._infer()
+        return self._rows
+
+    def _infer(self) -> None:
+        if self._rows >= 0:
+            return
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            rows = self._read(file)
+            _, names = next(rows, (0, []))
+            self._columns(names)
+            columns = [(at, Inference()) for at, name in enumerate(names) if name not in self.types]
+            count = 0
+            for count, (_, row) in enumerate(rows, 1):  # noqa: B007 - read after the loop
+                if len(row) == len(names):
+                    for at, inference in columns:
+                        inference.see(row[at])
+        self._inferred = dict(self.types)
+        for at, inference in columns:
+            self._inferred[names[at]] = inference.kind
+        self._rows = count
+
+    def _read(self, file: Any) -> Iterator[tuple[int, list[str]]]:
+        """Rows with their line numbers; the header, stripped, comes first. Raises SourceError."""
+        line = 0
+        try:
+            header = file.readline(MAX_LINE_BYTES)
+            file.seek(0)
+            delimiter = max(",;\t", key=header.count)
+            for row in (reader := csv.reader(file, delimiter=delimiter, strict=True)):
+                if row:
+                    yield reader.line_num, row if line else [name.strip() for name in row]
+                line = reader.line_num
+        except csv.Error as error:
+            raise SourceError(f"{self._place(line + 1)}: not CSV: {error}") from None
+        except UnicodeDecodeError:
+            raise SourceError(f"{self._place(line + 1)}: not UTF-8; save the manifest as UTF-8") from None
+
+
+class JsonLinesManifest(_Manifest):
+    """One JSON object a line, in UTF-8."""
+
+    def __iter__(self) -> Iterator[Item | Failure]:
+        with self.path.open("rb") as file:
+            number = 0
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if len(line) > MAX_LINE_BYTES:
+                    raise SourceError(f"{self._place(number)}: the line is longer than {MAX_LINE_BYTES:,} bytes")
+                if line.strip():
+                    yield self._read(line, self._place(number))
+
+    def count(self) -> int:
+        with self.path.open("rb") as file:
+            return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
+
+    def _read(self, line: bytes, place: str) -> Item | Failure:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            return Failure("", "", place, f"not JSON: {error}")
+        if not isinstance(row, dict):
+            return Failure("", "", place, "not a JSON object")
+        id = row.pop("id", None)
+        photo = next((row.pop(name) for name in PHOTO_COLUMNS if name in row), None)
+        return self._item(id, photo, _converted(row, self.types), place)
+
+
+class ParquetManifest(_Manifest):
+    """Parquet; timestamps without a zone are taken as UTC, and dates as their midnight."""
+
+    def __iter__(self) -> Iterator[Item | Failure]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(self.path) as file:
+                names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
+                photo = self._columns(names)
+                number = 0
+                for batch in file.iter_batches(batch_size=1024, columns=names):
+                    for row in batch.to_pylist():
+                        number += 1
+                        id, location = row.pop("id"), row.pop(photo)
+                        yield self._item(id, location, _converted(row, self.types), self._place(number))
+        except (pa.ArrowException, OSError) as error:
+            raise SourceError(f"{self.path}: not readable as Parquet: {str(error).splitlines()[0]}") from None
+
+    def count(self) -> int:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return pq.read_metadata(self.path).num_rows
+        except (pa.ArrowException, OSError):
+            return 0
+
+
+def _parsed(row: list[str], kinds: Mapping[int, tuple[str, ColumnType]]) -> dict[str, Value] | ValueError:
+    values: dict[str, Value] = {}
+    for at, (name, kind) in kinds.items():
+        try:
+            values[name] = parse(row[at], kind)
+        except ValueError as error:
+            return ValueError(f"{name}: {error}")
+    return values
+
+
+def _converted(row: Mapping[str, Any], types: Mapping[str, ColumnType]) -> dict[str, Value] | ValueError:
+    values: dict[str, Value] = {}
+    for name, value in row.items():
+        try:
+            values[name] = convert(value, types.get(name))
+        except ValueError as error:
+            return ValueError(f"{name}: {error}")
+    return values

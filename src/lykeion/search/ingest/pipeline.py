@@ -1,0 +1,264 @@
+"""Photos in, a durable index out: list, compare, read, decode, embed, write.
+
+One thread a core takes photo after photo through reading, decoding and embedding, which all happen outside the
+interpreter's lock. The calling thread meanwhile lists the source and writes finished batches, in order. A few batches
+are in flight, so memory does not grow with the catalogue.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError, Future
+from contextlib import ExitStack, closing
+from itertools import groupby, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from lykeion.core import LykeionError, Progress
+from lykeion.search.embedder import Embedder
+from lykeion.search.index import Index, Photo, SchemaError, open_index
+from lykeion.search.opening import check_embedder
+from lykeion.search.thumbnails import Thumbnails, thumbnails_path
+from lykeion.vision import PhotoError
+
+from .listing import Listed, Shard
+from .report import FailureLog, Report
+from .sources import Failure, Item, Source, SourceError, open_source
+from .stopping import Interrupted, stop_signals
+from .workers import Taken, Workers
+
+if TYPE_CHECKING:
+    from lykeion.search.index.schema import ColumnType
+
+BATCH = 256
+"""Photos a write. What is lost by a crash, and done again by the next run, is at most three such batches."""
+IN_FLIGHT = 3
+
+_Batch: TypeAlias = "list[tuple[Item, Future[Taken]]]"
+
+
+def add(
+    source: str | Path | Source,
+    index: str | Path,
+    *,
+    embedder: Embedder | str | Path | None = None,
+    shard: Shard | None = None,
+    sync: bool = False,
+    thumbnails: bool | str | Path = True,
+    workers: int | None = None,
+    types: Mapping[str, "ColumnType"] | None = None,
+    root: str | Path | None = None,
+    failures: str | Path | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> Report:
+    """Take the photos of a folder or manifest into an index, which is made if it is not there.
+
+    A photo whose bytes are those stored is not embedded again, so a run that was stopped goes on where it was.
+    Attributes given are set (a null clears), others stay. With ``sync``, what is stored but no longer listed is
+    deleted; of the ``shard``, if one is given. A photo that cannot be used stops nothing: it is counted, and listed
+    in the file ``failures`` (default: ``<index>.failures.jsonl`` beside a local index).
+
+    ``thumbnails`` is whether to keep them in a local index, or a file to keep them in. ``workers`` is the number of
+    threads, by default one a core; ``types`` and ``root`` are those of ``open_source``; ``options`` those of
+    ``open_index``. Raises SourceError, EmbedderMismatch, IndexLocked, and Interrupted after SIGINT or SIGTERM, when
+    what was finished has been written.
+    """
+    started = time.monotonic()
+    photos = open_source(source, types=types, root=root) if isinstance(source, str | Path) else source
+    model = embedder if isinstance(embedder, Embedder) else Embedder.load(embedder)
+    with ExitStack() as stack:
+        store = open_index(index, "w", dimension=model.dimension, embedder=model.digest, **options)
+        stack.enter_context(closing(store))
+        check_embedder(store, model)
+        file = thumbnails_path(index, thumbnails)
+        small = stack.enter_context(closing(Thumbnails(file))) if file else None
+        log = stack.enter_context(FailureLog(_failures_path(index, failures)))
+        crew = stack.enter_context(Workers(model, threads=workers, thumbnails=small is not None))
+        run = _Run(store, small, crew, log, shard, Listed() if sync else None)
+        total = photos.count() // (shard.count if shard else 1)
+        with stop_signals() as stop, Progress("adding", total or None, unit="photos", quiet=quiet) as progress:
+            run.take_all(photos, progress, stop)
+            if stop.is_set():
+                done = f"{run.report.added:,} photos were added to {index}"
+                raise Interrupted(f"stopped: {done} and are safe; run the same command again to go on")
+        if sync:
+            run.delete_missing()
+    report = run.report
+    report.failed, report.first_failures = log.count, log.first
+    report.failures = str(log.path) if log.count and log.path else ""
+    report.skipped, report.seconds = photos.skipped, time.monotonic() - started
+    return report
+
+
+class _Run:
+    """One run of ``add``."""
+
+    def __init__(
+        self,
+        index: Index,
+        thumbnails: Thumbnails | None,
+        workers: Workers,
+        log: FailureLog,
+        shard: Shard | None,
+        listed: Listed | None,
+    ) -> None:
+        self.report = Report()
+        self._index, self._thumbnails, self._workers, self._log = index, thumbnails, workers, log
+        self._shard, self._listed = shard, listed
+        self._any_listed, self._unknown = False, 0
+
+    def take_all(self, photos: Source, progress: Progress, stop: threading.Event) -> None:
+        pending: deque[_Batch] = deque()
+        items = self._items(photos)
+        problem: SourceError | None = None
+        try:
+            while (batch := list(islice(items, BATCH))) and not stop.is_set():
+                pending.append(self._begin(batch))
+                if len(pending) == IN_FLIGHT:
+                    self._finish(pending.popleft(), progress, stop)
+        except SourceError as error:  # what was listed before the fault is taken nevertheless
+            problem = error
+        while pending:
+            self._finish(pending.popleft(), progress, stop)
+        if problem:
+            raise problem
+
+    def delete_missing(self) -> None:
+        """Delete what is stored but not listed; nothing if the listing may lack something."""
+        assert self._listed is not None
+        if not self._any_listed:
+            self.report.not_synced = "the source lists no photo at all"
+        elif self._unknown:
+            self.report.not_synced = f"{self._unknown:,} entries of the source could not be read"
+        if self.report.not_synced:
+            return
+        for rows in self._index.scan(batch=4096):
+            names = [photo.name for photo in rows.photos]
+            missing = self._listed.missing(rows.ids, names)
+            ours = [n for n in np.flatnonzero(missing) if self._shard is None or self._shard.holds(rows.ids[n])]
+            if ours:
+                ids, gone = [rows.ids[n] for n in ours], [names[n] for n in ours]
+                self.report.deleted += self._index.delete(ids, photos=gone)
+                if self._thumbnails:
+                    self._thumbnails.delete(ids, photos=gone)
+
+    def _items(self, photos: Source) -> Iterator[Item]:
+        """The source's items of this shard. Failures go to the log; the listing is noted for ``delete_missing``."""
+        for entry in photos:
+            self._any_listed = True
+            if not entry.id:
+                self._unknown += 1
+            elif self._listed is not None:
+                self._listed.add(entry.id, entry.photo)
+            if self._shard is not None and not self._shard.holds(entry.id):
+                continue
+            if isinstance(entry, Failure):
+                self._log.add(entry)
+            else:
+                yield entry
+
+    def _begin(self, batch: list[Item]) -> _Batch:
+        known = {
+            (product.id, photo.name): photo.digest
+            for product in self._index.get(list({item.id for item in batch}))
+            if product
+            for photo in product.photos
+        }
+        return [(item, self._workers.take(item, known.get((item.id, item.photo), ""))) for item in batch]
+
+    def _finish(self, batch: _Batch, progress: Progress, stop: threading.Event) -> None:
+        """Wait for a batch and write it; once a stop is asked, only what is done of it."""
+        items: list[Item] = []
+        new: list[tuple[Item, Taken]] = []
+        for item, future in batch:
+            if stop.is_set():
+                future.cancel()
+            try:
+                taken = future.result()
+            except CancelledError:
+                continue
+            except Exception as error:  # a fault of a library may not stop the other photos either
+                self._fail(item, error)
+            else:
+                if taken.vector is None:
+                    self.report.unchanged += 1
+                else:
+                    new.append((item, taken))
+            items.append(item)
+            progress.advance()
+        self._write(items, new)
+
+    def _write(self, items: list[Item], new: list[tuple[Item, Taken]]) -> None:
+        """Write new photos, and the attributes of all items; those that failed may still have a new price."""
+        added = {item.id for item, _ in new}
+        concerned = list(dict.fromkeys(item.id for item in items if item.attributes or item.id in added))
+        if not concerned:
+            return
+        stored = {product.id: product.attributes for product in self._index.get(concerned) if product}
+        attributes = {id: dict(stored.get(id, {})) for id in concerned}
+        for item in items:
+            if item.id in attributes:
+                attributes[item.id].update(item.attributes or {})
+        self._upsert(sorted(new, key=lambda row: row[0].id), attributes)
+        changed = {
+            id: {name: value for name, value in attributes[id].items() if value != before.get(name)}
+            for id, before in stored.items()
+            if id not in added
+        }
+        self._update([item for item in items if changed.get(item.id)], changed)
+
+    def _upsert(self, new: list[tuple[Item, Taken]], attributes: Mapping[str, Mapping[str, Any]]) -> None:
+        if not new:
+            return
+        if self._thumbnails:  # before the photo, which would else count as done without one
+            self._thumbnails.put_many(
+                (item.id, item.photo, taken.thumbnail) for item, taken in new if taken.thumbnail is not None
+            )
+        try:
+            self._index.upsert(
+                [item.id for item, _ in new],
+                np.stack([taken.vector for _, taken in new if taken.vector is not None]),
+                [attributes[item.id] for item, _ in new],
+                photos=[Photo(item.photo, taken.digest) for item, taken in new],
+            )
+            self.report.added += len(new)
+        except SchemaError as error:
+            products = [list(rows) for _, rows in groupby(new, key=lambda row: row[0].id)]
+            if len(products) == 1:
+                for item, _ in new:
+                    self._fail(item, error)
+            else:  # one of them is at fault
+                for rows in products:
+                    self._upsert(rows, attributes)
+
+    def _update(self, items: list[Item], changed: Mapping[str, Mapping[str, Any]]) -> None:
+        products = {item.id: item for item in items}
+        if not products:
+            return
+        try:
+            self.report.updated += self._index.update(list(products), [changed[id] for id in products])
+        except SchemaError as error:
+            if len(products) == 1:
+                self._fail(items[0], error)
+            else:
+                for item in products.values():
+                    self._update([item], changed)
+
+    def _fail(self, item: Item, error: Exception) -> None:
+        if isinstance(error, PhotoError):
+            cause = error.cause
+        elif isinstance(error, OSError):
+            cause = error.strerror or str(error)
+        else:
+            cause = str(error) if isinstance(error, LykeionError) else f"{type(error).__name__}: {error}"
+        self._log.add(Failure(item.id, item.photo, item.photo or item.id, " ".join(cause.split())[:500]))
+
+
+def _failures_path(index: str | Path, failures: str | Path | None) -> Path | None:
+    if failures is not None:
+        return Path(failures)
+    return None if "://" in str(index) else Path(f"{str(index).rstrip('/')}.failures.jsonl")

@@ -1,0 +1,40 @@
+"""Opening an index for one call, and seeing to it that its vectors and the embedder's can be compared."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from .index import EmbedderMismatch, Index, open_index
+
+if TYPE_CHECKING:
+    from .embedder import Embedder
+
+
+@contextmanager
+def opened(index: Index | str | Path, mode: Literal["r", "w", "shared"] = "r") -> Iterator[Index]:
+    """The index itself if it is open already; else open for as long as the context lasts."""
+    if not isinstance(index, str | Path):
+        yield index
+        return
+    store = open_index(index, mode)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def check_embedder(index: Index, embedder: "Embedder") -> None:
+    """Raises EmbedderMismatch unless the index holds vectors of this embedder."""
+    if index.embedder == embedder.digest:
+        return
+    if not index.embedder:
+        raise EmbedderMismatch("the index holds vectors that no embedder of ours made; query it by vector or by id")
+    raise EmbedderMismatch(
+        f"the index was made by another embedder ({_short(index.embedder)}) than {embedder.name} "
+        f"({_short(embedder.digest)}); name the one that made it with --embedder"
+    )
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]

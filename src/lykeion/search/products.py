@@ -1,0 +1,103 @@
+"""Products of an index: nearest to a photo, by id, and away with them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lykeion.vision import Box
+
+from .index import Hit, Index, Product
+from .opening import check_embedder, opened
+from .thumbnails import Thumbnails, thumbnails_path
+
+if TYPE_CHECKING:
+    from .embedder import Embedder
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was asked, a photo's name or a product's id, and the products nearest to it, best first."""
+
+    query: str
+    results: list[Hit]
+
+    def to_json(self) -> dict[str, object]:
+        return {"query": self.query, "results": [asdict(hit) for hit in self.results]}
+
+
+def query(
+    index: Index | str | Path,
+    photos: str | Path | bytes | Sequence[str | Path | bytes] = (),
+    *,
+    ids: str | Sequence[str] = (),
+    k: int = 10,
+    where: str | None = None,
+    box: Box | str | None = None,
+    embedder: "Embedder | str | Path | None" = None,
+) -> list[Answer]:
+    """The ``k`` products nearest to each photo (a file, or its bytes), then to each stored product of ``ids``.
+
+    ``where`` filters the answers, ``box`` ("left,top,right,bottom") is the part of the photos to search by, and
+    ``embedder`` the one that made the index, where it is not the default. Raises PhotoError, WhereError, NotFound,
+    EmbedderMismatch, and what opening the index raises.
+    """
+    pictures = [photos] if isinstance(photos, str | Path | bytes) else list(photos)
+    products = [ids] if isinstance(ids, str) else list(ids)
+    area = Box.parse(box) if isinstance(box, str) else box
+    answers: list[Answer] = []
+    with opened(index) as store:
+        if pictures:
+            from .embedder import Embedder
+
+            model = embedder if isinstance(embedder, Embedder) else Embedder.load(embedder)
+            check_embedder(store, model)
+            names = ["photo" if isinstance(picture, bytes) else str(picture) for picture in pictures]
+            vectors = np.stack(
+                [
+                    model.embed_photo(
+                        Path(picture) if isinstance(picture, str) else picture, name=name, box=area
+                    ).vector
+                    for picture, name in zip(pictures, names, strict=True)
+                ]
+            )
+            answers += map(Answer, names, store.search(vectors, k, where=where))
+        if products:
+            answers += map(Answer, products, store.search(products, k, where=where))
+    return answers
+
+
+def get(index: Index | str | Path, ids: Sequence[str]) -> list[Product | None]:
+    """The stored products, None where there is none of that id."""
+    with opened(index) as store:
+        return store.get(ids)
+
+
+def delete(index: str | Path, ids: Sequence[str], *, thumbnails: bool | str | Path = True) -> int:
+    """Delete products with all their photos and thumbnails. Returns how many were there."""
+    with opened(index, "shared") as store:
+        count = store.delete(ids)
+    if file := thumbnails_path(index, thumbnails):
+        Thumbnails(file).delete(ids)
+    return count
+
+
+def draw_answer(
+    sheet: Path,
+    answer: Answer,
+    index: str | Path,
+    *,
+    by_id: bool = False,
+    box: Box | str | None = None,
+    thumbnails: bool | str | Path = True,
+) -> None:
+    """Draw a query, a photo's file or (``by_id``) a product, and its answers as a PNG."""
+    from .sheet import draw_sheet
+
+    file = thumbnails_path(index, thumbnails)
+    small = Thumbnails(file).get if file else lambda id, photo: None
+    picture = small(answer.query, "") if by_id else Path(answer.query)
+    area = Box.parse(box) if isinstance(box, str) and not by_id else None
+    draw_sheet(sheet, picture, answer.results, small, title=answer.query, box=area)
