@@ -115,7 +115,10 @@ class Architecture:
 
 def _row(plain: dict[str, Any]) -> Row:
     fields = dict(plain)
-    return _ROWS[fields.pop("kind")](**fields)
+    kind = fields.pop("kind")
+    if kind not in _ROWS:
+        raise ArchitectureError(f"row kind {kind!r} is unknown; this release knows {', '.join(_ROWS)}")
+    return _ROWS[kind](**fields)
 
 
 def _check_size(name: str, where: str, field: str, value: Any) -> None:
