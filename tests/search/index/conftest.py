@@ -1,0 +1,28 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lykeion.search.index.protocol import Index
+
+from .backends import BACKENDS, Place
+
+
+@pytest.fixture(scope="session")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("index")
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def place(request: pytest.FixtureRequest, directory: Path) -> Place:
+    """Where a new index can be made, on each backend in turn."""
+    backend: Callable[[Path], Place] = BACKENDS[request.param]
+    return backend(directory)
+
+
+@pytest.fixture
+def index(place: Place) -> Iterator[Index]:
+    """An empty index of dimension 4, cosine."""
+    opened = place.open()
+    yield opened
+    opened.close()
