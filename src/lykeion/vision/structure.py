@@ -19,8 +19,8 @@ _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 
 
 def jpeg_scans(data: bytes) -> int:
-    """1 for a JPEG whose pixels come in one scan, which decoders read in a band of rows; else an upper bound on the
-    number of its scans, and decoders hold the whole photo. Raises Refusal. (ITU-T T.81, annex B.)"""
+    """1 for a JPEG whose pixels come in one scan, which decoders read row by row; else at least 2, and no fewer
+    than its scans: decoders hold such a photo whole. Raises Refusal. (ITU-T T.81, annex B.)"""
     at, junk, components, progressive = 2, 0, 0, False
     for _ in range(MAX_SEGMENTS):
         marker = data.find(b"\xff", at)
@@ -33,7 +33,7 @@ def jpeg_scans(data: bytes) -> int:
         if kind in _STANDALONE:
             continue
         if kind == 0xDA:
-            return 1 if not progressive and data[at + 2] >= components else data.count(b"\xff\xda")
+            return 1 if not progressive and data[at + 2] >= components else max(2, data.count(b"\xff\xda"))
         if kind in _FRAMES:
             progressive |= kind in _PROGRESSIVE
             components = data[at + 7] if at + 7 < len(data) else 0
