@@ -48,12 +48,15 @@ class Codes:
 
 
 class Effort(NamedTuple):
-    """How hard a search tries. ef: rows held while walking a graph; rerank: rows compared by their stored vectors;
-    scan: rows (that match) whose codes are compared, where cells are scanned."""
+    """How hard a search tries in each segment.
+
+    ef: rows held while a graph is walked. rerank: rows compared by their stored vectors. scan: where cells are
+    scanned, this many times the square root of the segment's rows (at least 256), of those that match.
+    """
 
     ef: int
     rerank: int
-    scan: int
+    scan: float
 
 
 class _Segment(ctypes.Structure):
@@ -70,7 +73,8 @@ class _Segment(ctypes.Structure):
 class _Query(ctypes.Structure):
     _fields_ = (
         ("vector", ctypes.c_void_p),
-        *((name, ctypes.c_uint64) for name in ("k", "ef", "rerank", "scan")),
+        *((name, ctypes.c_uint64) for name in ("k", "ef", "rerank")),
+        ("scan", ctypes.c_double),
         ("dimension", ctypes.c_int32),
         ("squared", ctypes.c_uint8),
     )
@@ -157,9 +161,7 @@ def nearest(scope: Scope, query: np.ndarray, k: int, effort: Effort, *, squared:
     parameters.k, parameters.ef, parameters.rerank, parameters.scan = k, *effort
     parameters.dimension, parameters.squared = query.shape[-1], squared
     found = _library().lk_search(scope.address, scope.count, buffers.query_address, *buffers.out)
-    return Nearest(
-        buffers.segments[:found].tolist(), buffers.rows[:found].tolist(), buffers.scores[:found].tolist()
-    )
+    return Nearest(buffers.segments[:found].tolist(), buffers.rows[:found].tolist(), buffers.scores[:found].tolist())
 
 
 @functools.cache

@@ -6,9 +6,9 @@ with its best photo.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -37,14 +37,16 @@ class Product:
     vectors: np.ndarray | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """An answer. ``score`` is the cosine (larger is nearer) or the squared Euclidean distance (smaller is nearer)."""
+class Hit(NamedTuple):
+    """An answer. ``score`` is the cosine (larger is nearer) or the squared Euclidean distance (smaller is nearer).
+
+    ``photo`` and ``attributes`` are left empty where the search was asked for neither.
+    """
 
     id: str
     score: float
     photo: str = ""
-    attributes: dict[str, Value] = field(default_factory=dict)
+    attributes: dict[str, Value] = {}  # noqa: RUF012
 
 
 @dataclass(frozen=True, slots=True)

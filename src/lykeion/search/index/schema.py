@@ -87,6 +87,17 @@ class Schema:
                     )
         return self if columns == self.columns else Schema(columns)
 
+    def joined(self, other: Mapping[str, ColumnType], *, where: str) -> "Schema":
+        """This schema with another's columns. Raises SchemaError, naming ``where``, for types that conflict."""
+        columns = dict(self.columns)
+        for name, kind in other.items():
+            known = columns.setdefault(name, kind)
+            if (known, kind) in _WIDENS:
+                columns[name] = kind
+            elif known != kind and (kind, known) not in _WIDENS:
+                raise SchemaError(f"{where}: attribute {name!r} is of type {kind}, here it is of type {known}")
+        return Schema(columns)
+
     def coerce(self, rows: Iterable[Attributes], ids: Sequence[str]) -> list[dict[str, Value]]:
         """The rows as they will be stored and read again: nulls left out, values in their columns' types.
 

@@ -17,7 +17,7 @@ class TableRows:
     """
 
     def __init__(self, table: pa.Table) -> None:
-        self._columns = [(name, _reader(_whole(table.column(name)))) for name in table.column_names]
+        self._columns = [(name, column_reader(table.column(name))) for name in table.column_names]
 
     def __getitem__(self, row: int) -> dict[str, Value]:
         values: dict[str, Value] = {}
@@ -28,12 +28,9 @@ class TableRows:
         return values
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _reader(array: pa.Array) -> Callable[[int], Value]:
+def column_reader(column: pa.ChunkedArray) -> Callable[[int], Value]:
     """A function from row number to value or None."""
+    array = _whole(column)
     value_of = _value_reader(array)
     bitmap = array.buffers()[0]
     if not array.null_count or bitmap is None:
@@ -45,6 +42,10 @@ def _reader(array: pa.Array) -> Callable[[int], Value]:
         return value_of(row) if valid[bit >> 3] >> (bit & 7) & 1 else None
 
     return read
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _value_reader(array: pa.Array) -> Callable[[int], Any]:

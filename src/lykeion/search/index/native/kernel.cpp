@@ -196,6 +196,7 @@ class Best {
         heap_.push_back({key, row});
         std::push_heap(heap_.begin(), heap_.end());
     }
+    bool full() const { return heap_.size() == capacity_; }
     const std::vector<Candidate> &items() const { return heap_; }
 
    private:
@@ -315,7 +316,7 @@ void scan_cells(const LkSegment &segment, const QueryCode &query, size_t target,
 }
 
 // Best-first search in a sorted pool that holds `ef` allowed rows (deleted rows are walked through, not counted).
-// False if so many rows of the neighbourhood are deleted that a scan of cells is the better plan.
+// False if it found fewer than wanted, or so many rows here are deleted that a scan of cells is the better plan.
 template <bool Nibbles>
 bool walk_graph(const LkSegment &segment, const QueryCode &query, size_t ef, Best &best) {
     auto &pool = scratch.pool;
@@ -368,7 +369,7 @@ bool walk_graph(const LkSegment &segment, const QueryCode &query, size_t ef, Bes
     }
     for (const auto &entry : pool)
         if (entry.allowed) best.offer(entry.key, entry.row);
-    return true;
+    return best.full();
 }
 
 struct Answer {
@@ -396,7 +397,7 @@ class Merger {
         std::sort_heap(heap_.begin(), heap_.end());
         for (size_t i = 0; i < heap_.size(); ++i) {
             segments[i] = heap_[i].segment, rows[i] = heap_[i].row;
-            scores[i] = query_.squared ? heap_[i].key : -heap_[i].key;
+            scores[i] = query_.squared ? heap_[i].key : std::min(1.0f, -heap_[i].key);
         }
         return static_cast<int64_t>(heap_.size());
     }
@@ -415,7 +416,8 @@ void search_codes(const LkSegment &segment, int32_t number, const LkQuery &query
     const size_t ef = std::max<size_t>(query.ef, wanted);
     if (!segment.links || segment.filtered || !walk_graph<Nibbles>(segment, code, ef, best)) {
         best.start(wanted);
-        scan_cells<Nibbles>(segment, code, std::max<size_t>(query.scan, wanted), best);
+        const double target = query.scan * std::max(256.0, std::sqrt(static_cast<double>(segment.rows)));
+        scan_cells<Nibbles>(segment, code, std::max(static_cast<size_t>(target), wanted), best);
     }
     const size_t bytes = static_cast<size_t>(query.dimension) * (segment.half ? 2 : 4);
     for (const Candidate &candidate : best.items())

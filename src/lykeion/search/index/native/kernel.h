@@ -29,7 +29,8 @@ struct LkSegment {
 
 struct LkQuery {
     const float *vector;
-    uint64_t k, ef, rerank, scan;
+    uint64_t k, ef, rerank;
+    double scan;  // times the root of the rows, at least 256: how many codes are compared where cells are scanned
     int32_t dimension;
-    uint8_t squared;  // squared Euclidean distance; else the dot product
+    uint8_t squared;  // squared Euclidean distance; else the dot product of unit vectors, the cosine
 };

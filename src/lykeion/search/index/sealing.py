@@ -1,0 +1,164 @@
+"""From memory to immutable files: sealing the log into a segment, and copies that share or duplicate those files."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lykeion.core import digest_file, write_atomically
+
+from .errors import CorruptIndex, EmbedderMismatch, IndexFormatError
+from .layers import SegmentLayer, bit, popcount
+from .log import Log
+from .segment import Segment, hash_ids, to_columns, write_segment
+from .state import State
+from .store import Identity, Manifest, SegmentEntry, Store
+
+
+def seal(store: Store, state: State, identity: Identity) -> bool:
+    """Write the tail as a segment, and deletions and changes as overlays; whether there was anything to write."""
+    tail = state.tail
+    rows = tail.live()
+    dirty = any(layer.bits_changed or layer.patches.recent for layer in state.segments)
+    if not tail.rows and not dirty and state.schema.columns == state.manifest.columns:
+        return False
+    entries = [entry for entry in (entry_of(store, layer, state) for layer in state.segments) if entry is not None]
+    if rows:
+        columns = to_columns(
+            [tail.ids[row] for row in rows],
+            [tail.photos[row] for row in rows],
+            state.schema.to_table([tail.attributes(row) for row in rows]),
+        )
+        times = [tail.written[row] for row in rows]
+        vectors = tail.vectors[: tail.rows][rows] if len(rows) < tail.rows else tail.vectors[: tail.rows]
+        digest, _ = write_segment(store.segments, columns, vectors, "exact", written=(min(times), max(times)))
+        entries = [entry for entry in entries if entry.digest != digest]
+        entries.append(SegmentEntry(digest, len(rows)))
+    commit(
+        store,
+        state.manifest.next(segments=tuple(entries), columns=dict(state.schema.columns), repeats=state.repeats),
+    )
+    return True
+
+
+def commit(store: Store, manifest: Manifest) -> None:
+    """Bring a manifest into force, with a new log."""
+    Log.create(store.logs, manifest.log + 1)
+    store.commit(replace(manifest, log=manifest.log + 1))
+
+
+def entry_of(store: Store, layer: SegmentLayer, state: State) -> SegmentEntry | None:
+    """The layer's entry in a manifest, its overlays written; None if no row of it is left."""
+    entry = layer.entry
+    if layer.bits_changed and layer.deleted is not None:
+        deleted = popcount(layer.deleted)
+        if deleted == layer.rows:
+            return None
+        entry = replace(entry, bits=store.write_bits(layer.deleted), deleted=deleted)
+    if layer.patches.recent:
+        digest = store.write_patches(layer.patches.to_table(state.schema))
+        entry = replace(entry, patches=digest, patched=len(list(layer.patches.items())))
+    return entry
+
+
+def export(store: Store, manifest: Manifest, path: Path) -> None:
+    """Copy one state into a new directory, which is an index when the last file is there."""
+    if path.exists():
+        raise IndexFormatError(f"{path} exists; an export goes to a new directory")
+    copy = Store(path)
+    for entry in manifest.segments:
+        shutil.copytree(store.segments / entry.digest, copy.segments / entry.digest)
+    _take_overlays(store, copy, manifest.segments, shutil.copy2)
+    for name in ("manifests", "overlays", "snapshots", "segments"):
+        (path / name).mkdir(parents=True, exist_ok=True)
+    write_atomically(path / "index.json", (store.path / "index.json").read_bytes())
+    commit(copy, manifest)
+
+
+def merge_from(store: Store, state: State, path: Path) -> None:
+    """Link another index's segments into this one; rows of ours whose id comes again are deleted."""
+    other = Store(path)
+    ours, theirs = store.identity(), other.identity()
+    if (ours.dimension, ours.metric, ours.dtype) != (theirs.dimension, theirs.metric, theirs.dtype):
+        raise EmbedderMismatch(f"{path} holds {theirs.dtype} vectors of {theirs.dimension} under {theirs.metric}")
+    if ours.embedder and theirs.embedder and ours.embedder != theirs.embedder:
+        raise EmbedderMismatch(f"{path} holds vectors of another embedder, {theirs.embedder[:19]}…")
+    manifest = other.current()
+    if Log(other.logs, manifest.log, theirs.dimension, np.dtype(theirs.dtype)).size() > _EMPTY_LOG:
+        raise IndexFormatError(f"{path} has writes that are not in a segment; `lykeion index compact` it first")
+    schema = state.schema.joined(manifest.columns, where=str(path))  # pyright: ignore[reportArgumentType]
+    have = {layer.segment.digest for layer in state.segments}
+    added = [entry for entry in manifest.segments if entry.digest not in have]
+    for entry in added:
+        target = store.segments / entry.digest
+        if not target.exists():
+            shutil.copytree(other.segments / entry.digest, target, copy_function=_link)
+    _take_overlays(other, store, added, _link)
+    repeats = state.repeats or manifest.repeats
+    for entry in added:
+        segment = Segment(store.segments / entry.digest)
+        deleted = store.read_bits(entry.bits, entry.rows) if entry.bits else None
+        incoming = SegmentLayer(segment, entry, deleted, None)
+        for layer in state.segments:
+            rows = _rows_of_same_products(layer, incoming)
+            if rows:
+                layer.delete(rows)
+    entries = [entry for entry in (entry_of(store, layer, state) for layer in state.segments) if entry is not None]
+    commit(
+        store,
+        state.manifest.next(segments=(*entries, *added), columns=dict(schema.columns), repeats=repeats),
+    )
+
+
+def problems(store: Store, state: State) -> list[str]:
+    """What differs on disk from what was written, one line each."""
+    found = [problem for layer in state.segments for problem in layer.segment.problems()]
+    for suffix in ("bits", "arrow"):
+        found += [
+            f"{path}: bytes differ from what was written"
+            for path in (store.path / "overlays").glob(f"*.{suffix}")
+            if digest_file(path).removeprefix("sha256:") != path.stem
+        ]
+    identity = store.identity()
+    try:
+        log = Log(store.logs, state.manifest.log, identity.dimension, np.dtype(identity.dtype))
+        for _ in log.read_new():
+            pass
+        log.close()
+    except CorruptIndex as error:
+        found.append(str(error))
+    return found
+
+
+_EMPTY_LOG = 12
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def _take_overlays(
+    source: Store, target: Store, entries: Iterable[SegmentEntry], copy: Callable[[str, str], object]
+) -> None:
+    (target.path / "overlays").mkdir(parents=True, exist_ok=True)
+    for entry in entries:
+        for name in (
+            f"{entry.bits}.bits" if entry.bits else None,
+            f"{entry.patches}.arrow" if entry.patches else None,
+        ):
+            if name and not (target.path / "overlays" / name).exists():
+                copy(str(source.path / "overlays" / name), str(target.path / "overlays" / name))
+
+
+def _rows_of_same_products(layer: SegmentLayer, incoming: SegmentLayer) -> list[int]:
+    """Live rows of ``layer`` whose product has a live row in ``incoming``."""
+    common = np.intersect1d(layer.segment.hashes, incoming.segment.hashes)
+    candidates = [row for _, rows in incoming.segment.find(common) for row in rows.tolist()]
+    ids = list({incoming.id(row) for row in candidates if not bit(incoming.deleted, row)})
+    return [row for _, row in layer.find(ids, hash_ids(ids))]

@@ -1,0 +1,284 @@
+"""A segment: an immutable set of photos on disk, named by the digest of its description.
+
+A directory ``segments/<digest>`` holds ``segment.json`` (format, counts, and size and SHA-256 of each file) and
+
+    vectors.bin    float16 or float32 (rows, dimension)
+    rows.arrow     Arrow IPC: _id, _photo, _digest, and the attribute columns
+    hashes.bin     uint64 (rows), 64-bit hashes of the ids, ascending; hash_rows.bin: uint32 (rows), their rows
+    kernel/        codes for fast search (kernel.json and arrays). A cache: without it, every vector is compared.
+
+Numbers are little-endian. Everything is mapped, not read.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lykeion.core import digest_file, digest_json, fsync_directory
+
+from .codes import Kind, Vectors, learn
+from .errors import CorruptIndex, IndexFormatError
+from .kernel import Codes, Searchable
+from .protocol import Photo
+from .table_rows import TableRows, column_reader
+
+FORMAT = 1
+KERNEL_FORMAT = 1
+_ARRAYS = ("codes", "centroids", "projection", "bias", "cell_rows", "entries", "links")
+_CHUNK = 16_384
+
+
+def hash_ids(ids: Iterable[str]) -> np.ndarray:
+    """64-bit hashes of ids, uint64: the first 8 bytes of BLAKE2b, little-endian."""
+    return np.array(
+        [int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "little") for id in ids], np.uint64
+    )
+
+
+def to_columns(ids: Sequence[str], photos: Sequence[Photo], attributes: pa.Table) -> pa.Table:
+    """A table of rows: _id, _photo and _digest beside the attribute columns."""
+    own = {
+        "_id": pa.array(ids, pa.large_string()),
+        "_photo": pa.array([photo.name for photo in photos], pa.large_string()),
+        "_digest": pa.array([photo.digest for photo in photos], pa.large_string()),
+    }
+    return pa.table({**own, **{name: attributes.column(name) for name in attributes.column_names}})
+
+
+def write_segment(
+    directory: Path, rows: pa.Table, vectors: Vectors, kind: Kind, *, written: tuple[float, float]
+) -> tuple[str, np.ndarray]:
+    """Write a segment durably. Returns its digest, and the order: the given row that each stored row was.
+
+    ``rows`` is as ``to_columns`` makes it; ``vectors`` are float16 or float32.
+    ``written``: when the oldest and the newest of its rows were written, seconds since 1970; time tiers go by it.
+    """
+    started = time.perf_counter()
+    order, codes = (np.arange(len(rows)), None) if kind == "exact" else learn(vectors, kind)
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=directory, prefix=".writing-"))
+    try:
+        with (temporary / "vectors.bin").open("wb") as file:
+            for start in range(0, len(order), _CHUNK):
+                vectors[order[start : start + _CHUNK]].tofile(file)
+        rows = (rows if kind == "exact" else rows.take(order)).combine_chunks()
+        with pa.OSFile(str(temporary / "rows.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        repeats = _write_hashes(temporary, rows.column("_id"))
+        description = {
+            "format": FORMAT,
+            "rows": len(order),
+            "dimension": int(vectors.shape[1]),
+            "dtype": np.dtype(vectors.dtype).name,
+            "repeats": repeats,
+            "written": list(written),
+            "files": _describe(temporary),
+        }
+        (temporary / "segment.json").write_text(json.dumps(description, indent=1))
+        if codes is not None:
+            _write_kernel(temporary / "kernel", codes, kind, seconds=time.perf_counter() - started)
+        _sync_tree(temporary)
+        digest = digest_json(description).removeprefix("sha256:")
+        target = directory / digest
+        if target.exists():  # the same rows were written before, and are whole: a rename makes a segment appear
+            shutil.rmtree(temporary)
+        else:
+            temporary.rename(target)
+        fsync_directory(directory)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return digest, order
+
+
+class Segment:
+    """An open segment. Raises IndexFormatError, CorruptIndex or FileNotFoundError (compacted away) on opening."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.digest = path, path.name
+        description = _read_json(path / "segment.json")
+        if description.get("format", 0) > FORMAT:
+            raise IndexFormatError(
+                f"{path}: segment format {description['format']} is newer than this lykeion; update it"
+            )
+        self.rows: int = description["rows"]
+        self.dimension: int = description["dimension"]
+        self.repeats: bool = description["repeats"]
+        self.written: tuple[float, float] = tuple(description["written"])
+        self._files: dict[str, dict[str, Any]] = description["files"]
+        for name, file in self._files.items():
+            if (path / name).stat().st_size != file["size"]:
+                raise CorruptIndex(f"{path / name}: {file['size']} bytes were written; the file has another size")
+        self.vectors = self._map("vectors.bin", description["dtype"], (self.rows, self.dimension))
+        self.hashes = self._map("hashes.bin", "<u8", (self.rows,))
+        self.hash_rows = self._map("hash_rows.bin", "<u4", (self.rows,))
+        with pa.memory_map(str(path / "rows.arrow")) as source:
+            self.table = pa.ipc.open_file(source).read_all()
+        self.attributes = self.table.drop_columns(["_id", "_photo", "_digest"])
+        self.id: Callable[[int], str] = column_reader(self.table.column("_id"))  # pyright: ignore
+        self._photo, self._digest = (column_reader(self.table.column(name)) for name in ("_photo", "_digest"))
+        self.attributes_of = TableRows(self.attributes).__getitem__
+        self.kernel, codes = _read_kernel(path / "kernel", self.rows, self.dimension)
+        self.searchable = Searchable(self.vectors, self.rows, codes)
+
+    def photo(self, row: int) -> Photo:
+        return Photo(str(self._photo(row)), str(self._digest(row)))
+
+    def find(self, hashes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """(position, rows) for each hash that rows have; compare the ids to be sure."""
+        first = np.searchsorted(self.hashes, hashes, side="left")
+        last = np.searchsorted(self.hashes, hashes, side="right")
+        for position in np.flatnonzero(last > first).tolist():
+            yield position, self.hash_rows[first[position] : last[position]]
+
+    def problems(self) -> list[str]:
+        """What differs from what was written, one line a file; all bytes are read."""
+        found = []
+        if digest_json(_read_json(self.path / "segment.json")).removeprefix("sha256:") != self.digest:
+            found.append(f"{self.path / 'segment.json'}: not what was written")
+        found += _differences(self.path, self._files)
+        kernel = self.path / "kernel"
+        if kernel.exists():
+            if self.kernel is None:
+                found.append(f"{kernel}: of another format or damaged; `lykeion index rebuild` makes it anew")
+            else:
+                found += _differences(kernel, self.kernel["files"])
+        return found
+
+    @property
+    def bytes(self) -> int:
+        kernel = self.kernel["files"].values() if self.kernel else ()
+        return sum(file["size"] for file in (*self._files.values(), *kernel))
+
+    @property
+    def kind(self) -> Kind:
+        return self.kernel["kind"] if self.kernel else "exact"
+
+    def _map(self, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+        return _map(self.path / name, dtype, shape)
+
+
+def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    if not path.stat().st_size:
+        return np.empty([max(size, 0) for size in shape], dtype)
+    return np.asarray(np.memmap(path, dtype, "r")).reshape(shape)
+
+
+def _write_hashes(directory: Path, ids: pa.ChunkedArray) -> bool:
+    """Write the look-up by id; whether an id stands in several rows."""
+    hashes = np.concatenate([hash_ids(batch.to_pylist()) for batch in _batches(ids)] or [np.empty(0, np.uint64)])
+    order = np.argsort(hashes, kind="stable")
+    hashes = hashes[order]
+    hashes.astype("<u8").tofile(directory / "hashes.bin")
+    order.astype("<u4").tofile(directory / "hash_rows.bin")
+    return bool((hashes[1:] == hashes[:-1]).any())
+
+
+def _batches(column: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
+    for start in range(0, len(column), _CHUNK):
+        yield column.slice(start, _CHUNK)
+
+
+def _write_kernel(directory: Path, codes: Codes, kind: Kind, *, seconds: float) -> None:
+    directory.mkdir()
+    for name in _ARRAYS:
+        array = getattr(codes, name)
+        if array is not None:
+            array.tofile(directory / f"{name}.bin")
+    description = {
+        "format": KERNEL_FORMAT,
+        "kind": kind,
+        "seconds": round(seconds, 3),
+        "scale": float(codes.scale),
+        "zero": float(codes.zero),
+        "nibbles": codes.nibbles,
+        "stride": codes.codes.shape[1],
+        "reduced": len(codes.bias),
+        "cells": len(codes.centroids),
+        "degree": codes.links.shape[1] if codes.links is not None else 0,
+        "files": _describe(directory),
+    }
+    (directory / "kernel.json").write_text(json.dumps(description, indent=1))
+
+
+def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] | None, Codes | None]:
+    """The kernel's description and arrays; (None, None) where there is none that can be used."""
+    try:
+        description = json.loads((path / "kernel.json").read_bytes())
+        if description["format"] != KERNEL_FORMAT:
+            return None, None
+        if any((path / name).stat().st_size != file["size"] for name, file in description["files"].items()):
+            return None, None
+        stride, reduced, cells, degree = (description[name] for name in ("stride", "reduced", "cells", "degree"))
+        codes = Codes(
+            codes=_map(path / "codes.bin", "u1", (rows, stride)),
+            centroids=_map(path / "centroids.bin", "u1", (cells, stride)),
+            projection=_map(path / "projection.bin", "<f2", (reduced, dimension)),
+            bias=_map(path / "bias.bin", "<f4", (reduced,)),
+            cell_rows=_map(path / "cell_rows.bin", "<i8", (cells + 1,)),
+            entries=_map(path / "entries.bin", "<u4", (cells,)),
+            links=_map(path / "links.bin", "<u4", (rows, degree)) if degree else None,
+            scale=description["scale"],
+            zero=description["zero"],
+            nibbles=description["nibbles"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, None
+    in_range = (
+        stride % 64 == 0
+        and 0 < reduced <= (stride - 4) * (2 if codes.nibbles else 1)
+        and codes.cell_rows[0] == 0
+        and codes.cell_rows[-1] == rows
+        and bool((np.diff(codes.cell_rows) >= 0).all())
+        and bool((codes.entries < rows).all())
+    )
+    return (description, codes) if in_range else (None, None)
+
+
+def _describe(directory: Path) -> dict[str, dict[str, Any]]:
+    return {
+        path.name: {"size": path.stat().st_size, "sha256": digest_file(path)}
+        for path in sorted(directory.iterdir())
+        if path.is_file()
+    }
+
+
+def _differences(directory: Path, files: dict[str, dict[str, Any]]) -> list[str]:
+    found = []
+    for name, file in files.items():
+        try:
+            if digest_file(directory / name) != file["sha256"]:
+                found.append(f"{directory / name}: bytes differ from what was written")
+        except OSError as error:
+            found.append(f"{directory / name}: {error.strerror}")
+    return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise CorruptIndex(f"{path}: not what was written: {error}") from None
+    if not isinstance(value, dict):
+        raise CorruptIndex(f"{path}: not what was written")
+    return value
+
+
+def _sync_tree(directory: Path) -> None:
+    for path in directory.rglob("*"):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    fsync_directory(directory)

@@ -1,0 +1,240 @@
+"""The index directory: what it is, the manifest that says what is in it now, and what may be removed.
+
+index.json             dimension, metric, embedder, dtype: written once
+CURRENT                the name of the manifest in force, replaced atomically
+manifests/<generation>.json
+segments/<digest>/     lykeion.search.index.segment
+overlays/<digest>      a segment's deleted rows (.bits) and changed attributes (.arrow), named by their SHA-256
+log/<number>.log       lykeion.search.index.log
+snapshots/<name>.json  manifests kept under a name
+LOCK, COMPACTING       lock files
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lykeion.core import digest_bytes, write_atomically
+
+from .errors import CorruptIndex, IndexFormatError, NotFound
+from .log import Log
+from .protocol import Metric
+
+FORMAT = 1
+_SNAPSHOT_NAME_LENGTH = 128
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an index is, for good. ``kernel`` and ``compaction`` are chosen when it is created."""
+
+    dimension: int
+    metric: Metric = "cosine"
+    embedder: str = ""
+    dtype: str = "float16"
+    kernel: str = "auto"
+    compaction: str = "size"
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class SegmentEntry:
+    """A segment in a manifest, with the digests of its overlays."""
+
+    digest: str
+    rows: int
+    deleted: int = 0
+    bits: str | None = None
+    patches: str | None = None
+    patched: int = 0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The state of an index: its segments, and the log that holds what came since."""
+
+    generation: int
+    log: int
+    segments: tuple[SegmentEntry, ...] = ()
+    columns: dict[str, str] = field(default_factory=dict)
+    repeats: bool = False
+    """Whether any product has had several photos, so that answers must be grouped."""
+    created: float = 0.0
+    format: int = FORMAT
+
+    def next(self, **changes: Any) -> "Manifest":
+        return replace(self, generation=self.generation + 1, created=time.time(), **changes)
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), indent=1).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, where: Path) -> "Manifest":
+        value = _load(data, where)
+        segments = tuple(SegmentEntry(**entry) for entry in value.pop("segments"))
+        return cls(segments=segments, **value)
+
+
+class Store:
+    """Reads and writes the files of one index directory. Whoever commits holds the writer lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.segments, self.logs = path / "segments", path / "log"
+
+    @classmethod
+    def create(cls, path: Path, identity: Identity) -> "Store":
+        """A new, empty index. ``CURRENT`` comes last: without it, a directory is not an index yet."""
+        store = cls(path)
+        for directory in (store.segments, path / "manifests", path / "overlays", path / "snapshots"):
+            directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(path / "index.json", json.dumps(asdict(identity), indent=1).encode())
+        Log.create(store.logs, 1)
+        store.commit(Manifest(generation=1, log=1, created=time.time()))
+        return store
+
+    def exists(self) -> bool:
+        return (self.path / "CURRENT").exists()
+
+    def identity(self) -> Identity:
+        """Raises IndexFormatError for what is not an index, or is of a newer format."""
+        if not self.exists():
+            raise IndexFormatError(
+                f"{self.path} is not an index; `lykeion index add PHOTOS --index {self.path}` makes one"
+            )
+        path = self.path / "index.json"
+        return Identity(**_load(path.read_bytes(), path))
+
+    def current(self) -> Manifest:
+        name = (self.path / "CURRENT").read_text().strip()
+        path = self.path / "manifests" / Path(name).name
+        return Manifest.from_json(path.read_bytes(), path)
+
+    def stamp(self) -> tuple[int, int]:
+        """Changes whenever another manifest comes into force."""
+        status = (self.path / "CURRENT").stat()
+        return status.st_mtime_ns, status.st_ino
+
+    def commit(self, manifest: Manifest) -> None:
+        name = f"{manifest.generation:012d}.json"
+        write_atomically(self.path / "manifests" / name, manifest.to_json())
+        write_atomically(self.path / "CURRENT", name.encode())
+
+    # --- overlays ---
+
+    def write_bits(self, bits: np.ndarray) -> str:
+        return self._write_overlay(bits.astype("<u8").tobytes(), ".bits")
+
+    def read_bits(self, digest: str, rows: int) -> np.ndarray:
+        bits = np.frombuffer(self._read_overlay(digest, ".bits"), "<u8").copy()
+        if len(bits) != (rows + 63) // 64:
+            raise CorruptIndex(f"{self.path / 'overlays' / digest}.bits: not for this segment")
+        return bits
+
+    def write_patches(self, table: pa.Table) -> str:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        return self._write_overlay(sink.getvalue().to_pybytes(), ".arrow")
+
+    def read_patches(self, digest: str) -> pa.Table:
+        return pa.ipc.open_file(pa.py_buffer(self._read_overlay(digest, ".arrow"))).read_all()
+
+    def _write_overlay(self, data: bytes, suffix: str) -> str:
+        digest = digest_bytes(data).removeprefix("sha256:")
+        write_atomically(self.path / "overlays" / f"{digest}{suffix}", data)
+        return digest
+
+    def _read_overlay(self, digest: str, suffix: str) -> bytes:
+        path = self.path / "overlays" / f"{digest}{suffix}"
+        data = path.read_bytes()
+        if digest_bytes(data).removeprefix("sha256:") != digest:
+            raise CorruptIndex(f"{path}: bytes differ from what was written")
+        return data
+
+    # --- snapshots ---
+
+    def snapshots(self) -> dict[str, Manifest]:
+        paths = sorted((self.path / "snapshots").glob("*.json"))
+        return {path.stem: Manifest.from_json(path.read_bytes(), path) for path in paths}
+
+    def keep(self, name: str, manifest: Manifest) -> None:
+        write_atomically(self._snapshot(name), manifest.to_json())
+
+    def kept(self, name: str) -> Manifest:
+        """A snapshot by name, or a past manifest that is still there by its generation. Raises NotFound."""
+        paths = [self._snapshot(name)]
+        if name.isdecimal():
+            paths.append(self.path / "manifests" / f"{int(name):012d}.json")
+        for path in paths:
+            if path.exists():
+                return Manifest.from_json(path.read_bytes(), path)
+        known = ", ".join([*self.snapshots(), *(str(m.generation) for m in self._manifests().values())])
+        raise NotFound(f"{self.path} has no snapshot {name!r}; it has {known}")
+
+    def drop(self, name: str) -> None:
+        """Forget a snapshot. Raises NotFound."""
+        if not self._snapshot(name).exists():
+            raise NotFound(f"{self.path} has no snapshot {name!r}")
+        self._snapshot(name).unlink()
+
+    def _snapshot(self, name: str) -> Path:
+        if (
+            not 0 < len(name) <= _SNAPSHOT_NAME_LENGTH
+            or name.startswith(".")
+            or not set(name) & set("/\\\0") == set()
+        ):
+            raise NotFound(f"{name!r} cannot name a snapshot: 1 to 128 characters, no slash, no leading dot")
+        return self.path / "snapshots" / f"{name}.json"
+
+    # --- garbage ---
+
+    def collect(self, *, keep_manifests: int) -> None:
+        """Remove what neither the last ``keep_manifests`` manifests nor a snapshot needs.
+
+        Only under the writer lock. Readers that have a removed file mapped keep it; one that comes too late to open
+        it finds a newer manifest.
+        """
+        manifests = self._manifests()
+        for path in list(manifests)[: -max(keep_manifests, 1)]:
+            path.unlink()
+            del manifests[path]
+        kept = [*manifests.values(), *self.snapshots().values()]
+        entries = [entry for manifest in kept for entry in manifest.segments]
+        _remove_others(self.segments, {entry.digest for entry in entries})
+        overlays = {f"{entry.bits}.bits" for entry in entries} | {f"{entry.patches}.arrow" for entry in entries}
+        _remove_others(self.path / "overlays", overlays)
+        _remove_others(self.logs, {f"{manifest.log:08d}.log" for manifest in manifests.values()})
+
+    def _manifests(self) -> dict[Path, Manifest]:
+        paths = sorted((self.path / "manifests").glob("[0-9]*.json"))
+        return {path: Manifest.from_json(path.read_bytes(), path) for path in paths}
+
+
+def _remove_others(directory: Path, keep: Iterable[str]) -> None:
+    keep = set(keep)
+    for path in directory.iterdir():
+        if path.name in keep:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _load(data: bytes, where: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+        version = value["format"]
+    except (ValueError, TypeError, KeyError):
+        raise CorruptIndex(f"{where}: not what was written") from None
+    if version > FORMAT:
+        raise IndexFormatError(f"{where}: index format {version} is newer than this lykeion; update it")
+    return value
