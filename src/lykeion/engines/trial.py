@@ -20,7 +20,7 @@ TIME_S = 60
 
 
 def try_model(model: bytes, name: str) -> None:
-    """Load a ``.tflite`` file's bytes and run it on zeros. Raises ModelError, naming it ``name``, where that fails."""
+    """Load a ``.tflite`` file's bytes and run it on zeros. Raises ModelError, which calls it ``name``."""
     try:
         child = subprocess.run(
             [sys.executable, "-m", __name__, name], input=model, capture_output=True, timeout=TIME_S, check=False
