@@ -31,8 +31,8 @@ def to_milvus(expression: Expression, *, negated: bool = False) -> str:
         case In(column, values):
             operator, word = ("!=", "and") if negated else ("=", "or")
             leaf = _joined(word, (_compare(column, operator, value) for value in values))
-        case Contains(column, value):
-            leaf = f"{'not ' if negated else ''}json_contains({_field(column)}, {_literal(value)})"
+        case Contains(column, value):  # in a list: json_contains alone takes no negative number on Milvus Lite
+            leaf = f"{'not ' if negated else ''}json_contains_any({_field(column)}, [{_literal(value)}])"
         case Never(column):
             return _present(column) if negated else "ordinal < 0"
     return f"({_present(column)} and {leaf})"
