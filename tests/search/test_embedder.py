@@ -130,6 +130,7 @@ def test_the_digest_follows_what_decides_a_vector_and_not_the_names(own: tuple[P
     digest = embedder_digest(model, card)
     assert Embedder.load(path).digest == digest == Embedder.load().digest
     assert embedder_digest(model, dataclasses.replace(card, name="other", licence="MIT")) == digest
+    assert embedder_digest(model, dataclasses.replace(card, mean=(127, 127, 127), crop_fraction=1)) == digest
     assert embedder_digest(model, dataclasses.replace(card, crop="letterbox")) != digest
     assert embedder_digest(model + b"\0", card) != digest
 

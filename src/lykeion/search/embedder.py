@@ -102,6 +102,9 @@ class Embedder:
 def embedder_digest(model: bytes, card: ModelCard) -> str:
     """Of all that decides a vector; the words of a card (name, source, licence) do not."""
     deciding = {field: value for field, value in asdict(card).items() if field not in ("name", "source", "licence")}
+    # A card may say 127 or 127.0, which JSON would tell apart.
+    deciding |= {"mean": [float(x) for x in card.mean], "std": [float(x) for x in card.std]}
+    deciding["crop_fraction"] = float(card.crop_fraction)
     return digest_json({"model": digest_bytes(model), "card": deciding, "preprocessing": PREPROCESSING_VERSION})
 
 
