@@ -49,12 +49,6 @@ def card(**changes: Any) -> ModelCard:
     return ModelCard(**fields | changes)
 
 
-def orientation_exif(value: int) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = value
-    return exif.tobytes()
-
-
 def png_chunk(kind: bytes, content: bytes = b"") -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 

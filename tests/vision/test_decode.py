@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageCms, ImageFile, ImageOps
 
 from lykeion.vision import Box, BoxError, PhotoError, decode
+from lykeion.vision.orientation import exif_of
 
 from .making import (
     ENCODINGS,
@@ -17,7 +18,6 @@ from .making import (
     card,
     difference,
     encoded,
-    orientation_exif,
     png,
     png_chunk,
     real,
@@ -163,7 +163,7 @@ def test_a_profile_for_other_channels_is_ignored() -> None:
 def test_a_photo_is_turned_as_exif_says(form: str, orientation: int) -> None:
     image = real()
     options = {"lossless": True} if form == "WEBP" else {"quality": 95}
-    data = encoded(stored(image, orientation), form, exif=orientation_exif(orientation), **options)
+    data = encoded(stored(image, orientation), form, exif=exif_of(orientation), **options)
     decoded = decode(data)
     assert (decoded.width, decoded.height) == image.size
     assert difference(decoded.rgb, np.asarray(image)) < 4
@@ -172,13 +172,11 @@ def test_a_photo_is_turned_as_exif_says(form: str, orientation: int) -> None:
 def test_exif_after_the_pixels_of_a_png_counts() -> None:
     plain = encoded(real())
     at = plain.index(b"IEND") - 4
-    data = plain[:at] + png_chunk(b"eXIf", orientation_exif(6)[6:]) + plain[at:]
+    data = plain[:at] + png_chunk(b"eXIf", exif_of(6)[6:]) + plain[at:]
     assert (decode(data).width, decode(data).height) == (160, 240)
 
 
-@pytest.mark.parametrize(
-    "exif", [b"", b"Exif\0\0", b"II*\0" + b"\xff" * 40, orientation_exif(0), orientation_exif(9)]
-)
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0", b"II*\0" + b"\xff" * 40, exif_of(0), exif_of(9)])
 def test_exif_that_makes_no_sense_is_ignored(exif: bytes) -> None:
     image = real()
     assert np.array_equal(decode(encoded(image, "WEBP", lossless=True, exif=exif)).rgb, np.asarray(image))
@@ -187,7 +185,7 @@ def test_exif_that_makes_no_sense_is_ignored(exif: bytes) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_box_is_in_the_photo_as_people_see_it(orientation: int) -> None:
     image = real()
-    data = encoded(stored(image, orientation), exif=orientation_exif(orientation))
+    data = encoded(stored(image, orientation), exif=exif_of(orientation))
     decoded = decode(data, box=Box(20, 30, 120, 90))
     assert (decoded.width, decoded.height) == image.size
     assert np.array_equal(decoded.rgb, np.asarray(image.crop((20, 30, 120, 90))))
@@ -230,7 +228,7 @@ def test_a_small_box_in_a_large_photo_is_not_scaled_down() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_scaled_decoding_sees_the_same_part_whichever_way_the_photo_lies(orientation: int) -> None:
     upright = real(1003, 1507)  # no multiple of 8, so the scaled sides are rounded
-    data = encoded(stored(upright, orientation), "JPEG", quality=95, exif=orientation_exif(orientation))
+    data = encoded(stored(upright, orientation), "JPEG", quality=95, exif=exif_of(orientation))
     for box in (None, Box(101, 203, 950, 1507), Box(0, 0, 1003, 700)):
         full, scaled = decode(data, box=box), decode(data, at_least=25, box=box)
         assert scaled.rgb.size < full.rgb.size / 30

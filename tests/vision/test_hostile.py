@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from lykeion.vision import Limits, PhotoError, decode, structure
+from lykeion.vision import DEFAULT, Limits, PhotoError, decode, jpeg, structure
+from lykeion.vision.orientation import exif_of
 
-from .making import ENCODINGS, PHOTOS, encoded, orientation_exif, png, png_chunk, real
+from .making import ENCODINGS, PHOTOS, encoded, png, png_chunk, real
 
-SMALL = {form: encoded(real(48, 40), form, exif=orientation_exif(6)) for form in ENCODINGS}
+SMALL = {form: encoded(real(48, 40), form, exif=exif_of(6)) for form in ENCODINGS}
 SMALL["progressive JPEG"] = encoded(real(48, 40), "JPEG", progressive=True)
 SMALL["CMYK JPEG"] = encoded(real(48, 40).convert("CMYK"), "JPEG")
 SMALL["JPEG with profile"] = (PHOTOS / "rocket.jpg").read_bytes()
@@ -27,9 +28,9 @@ SMALL["palette PNG"] = encoded(real(48, 40).quantize(16))
 SMALL["16-bit PNG"] = png(3, 2, depth=16, pixels=(b"\0" + bytes(range(18))) * 2)
 
 
-def refusal(source: bytes | Path, **options: Limits) -> str:
+def refusal(source: bytes | Path, limits: Limits = DEFAULT) -> str:
     with pytest.raises(PhotoError) as caught:
-        decode(source, name="photo", at_least=224, **options)
+        decode(source, name="photo", at_least=224, limits=limits)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("photo: ")
     return caught.value.cause
@@ -129,7 +130,7 @@ def test_a_bomb_is_refused_by_its_header_in_every_format() -> None:
     assert "×" in refusal(
         b"GIF89a" + struct.pack("<HHBBB", 60_000, 60_000, 0, 0, 0) + b",\0\0\0\0\1\0\1\0\0\2\2\x4c\1\0;"
     )
-    webp = bytearray(encoded(real(48, 40), "WEBP", exif=orientation_exif(1)))  # which makes it extended
+    webp = bytearray(encoded(real(48, 40), "WEBP", exif=exif_of(1)))  # which makes it extended
     webp[24:30] = b"\xfe\x3f\0\xfe\x3f\0"
     assert refusal(bytes(webp))
     assert "source" not in refusal(jpeg_header(60_000, 60_000, 0xC0))
@@ -147,7 +148,7 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
 
 
 def test_a_file_of_endless_segments_is_refused() -> None:
-    assert "segments" in refusal(b"\xff\xd8" + b"\xff\xfe\0\2" * (structure.MAX_SEGMENTS + 1))
+    assert "segments" in refusal(b"\xff\xd8" + b"\xff\xfe\0\2" * (jpeg.MAX_SEGMENTS + 1))
     assert "before its pixels" in refusal(b"\xff\xd8\xff" + b"\xff" * 10**6)
     assert "before its pixels" in refusal(b"\xff\xd8\xff\xe0\0\2" + b"\0" * 10**6)
     assert "chunks" in refusal(png(1, 1, png_chunk(b"vpAg") * structure.MAX_CHUNKS))

@@ -2,7 +2,7 @@
 
 import stat
 import threading
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +13,8 @@ import numpy as np
 from . import preprocess, structure
 from .box import Box
 from .errors import PhotoError, Refusal
+from .formats import open_photo, sniff
+from .jpeg import read_structure
 from .limits import DEFAULT, Limits
 from .preprocess import Region
 
@@ -80,10 +82,8 @@ def decode(
     name = name or (str(source) if isinstance(source, Path) else "photo")
     form = ""
     try:
-        from . import formats
-
         data = _read(source, limits)
-        form = formats.sniff(data)
+        form = sniff(data)
         return _decode(data, form, at_least, box, limits)
     except Refusal as refusal:
         raise PhotoError(name, str(refusal)) from None
@@ -114,30 +114,56 @@ def _check_bytes(size: int, limits: Limits) -> None:
 
 
 def _decode(data: bytes, form: str, at_least: int | None, box: Box | None, limits: Limits) -> Decoded:
-    from . import formats
-    from .colour import to_srgb
     from .orientation import upright
 
-    scans = _check_structure(data, form)
-    image = formats.open_photo(data, form)
-    view, scale = _View.of(image, box), 1
     if form == "JPEG":
-        scale = _scale(view.part, at_least)
-        image.draft(None, (image.width // scale, image.height // scale))
-    held = view.width * view.height if scans > 1 else image.width * image.height
-    _check_size(view, held, scans, limits)
-
-    with _one_large if held > LARGE_PIXELS else nullcontext():
-        image.load()
-        if form != "JPEG":
-            view = _View.of(image, box)  # EXIF may follow the pixels
-            # Averaging pixels is less faithful than a JPEG's scaling, so there is half as much of it.
-            scale = _scale(view.part, at_least and 2 * at_least) if held > LARGE_PIXELS else 1
-        image = to_srgb(image)
-        if form != "JPEG" and scale > 1:
-            image = image.reduce(scale)
+        image, view, scale = _decode_jpeg(data, at_least, box, limits)
+    else:
+        image, view, scale = _decode_whole(data, form, at_least, box, limits)
     image = upright(image, view.orientation)
+    image.info = {}  # comments and the like go no further
     return Decoded(view.width, view.height, image, view.region(image.size, scale))
+
+
+def _decode_jpeg(data: bytes, at_least: int | None, box: Box | None, limits: Limits) -> "tuple[Image, _View, int]":
+    from .colour import to_srgb
+
+    jpeg = read_structure(data)
+    image = open_photo(jpeg.data, "JPEG")
+    view = _View.of(image.size, jpeg.exif, box)
+    scale = _scale(view.part, at_least)
+    image.draft(None, (image.width // scale, image.height // scale))
+    held = view.width * view.height if jpeg.scans > 1 else image.width * image.height
+    _check_size((view.width, view.height), held, jpeg.scans, limits)
+    with _memory(held):
+        image.load()
+        return to_srgb(image), view, scale
+
+
+def _decode_whole(
+    data: bytes, form: str, at_least: int | None, box: Box | None, limits: Limits
+) -> "tuple[Image, _View, int]":
+    from .colour import to_srgb
+
+    if form == "PNG":
+        structure.check_png(data)
+    elif form == "GIF":
+        structure.check_gif(data)
+    image = open_photo(data, form)
+    held = image.width * image.height
+    _check_size(image.size, held, 1, limits)
+    with _memory(held):
+        image.load()
+        view = _View.of(image.size, image.info.get("exif"), box)  # EXIF may follow the pixels
+        image = to_srgb(image)
+        # Averaging pixels is less faithful than a JPEG's scaling, so there is half as much of it.
+        scale = _scale(view.part, at_least and 2 * at_least) if held > LARGE_PIXELS else 1
+        return image.reduce(scale) if scale > 1 else image, view, scale
+
+
+def _memory(held: int) -> AbstractContextManager[object]:
+    """The right to hold that many pixels."""
+    return _one_large if held > LARGE_PIXELS else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +176,11 @@ class _View:
     part: Box
 
     @classmethod
-    def of(cls, image: "Image", box: Box | None) -> "_View":
+    def of(cls, stored: tuple[int, int], exif: object, box: Box | None) -> "_View":
         from .orientation import SWAPS_SIDES, orientation_of
 
-        exif = image.info.get("exif")
         orientation = orientation_of(exif) if isinstance(exif, bytes) else 1
-        width, height = image.size[::-1] if orientation in SWAPS_SIDES else image.size
+        width, height = stored[::-1] if orientation in SWAPS_SIDES else stored
         part = (box or Box(0, 0, width, height)).within(width, height)
         if part is None:
             raise Refusal(f"the box {box} lies outside the photo, which is {width}×{height}")
@@ -187,28 +212,17 @@ def _scale(part: Box, at_least: int | None) -> int:
     return next((factor for factor in (8, 4, 2) if side >= factor * MARGIN * at_least), 1)
 
 
-def _check_structure(data: bytes, form: str) -> int:
-    """How many scans the pixels come in. Raises Refusal where decoding could take for ever."""
-    if form == "JPEG":
-        return structure.jpeg_scans(data)
-    if form == "PNG":
-        structure.check_png(data)
-    elif form == "GIF":
-        structure.check_gif(data)
-    return 1
-
-
-def _check_size(view: _View, held: int, scans: int, limits: Limits) -> None:
-    size = f"it is {view.width}×{view.height}"
-    pixels = view.width * view.height
-    if max(view.width, view.height) > limits.side:
-        raise Refusal(f"{size}; a side may have {limits.side:,} pixels")
+def _check_size(size: tuple[int, int], held: int, scans: int, limits: Limits) -> None:
+    width, height = size
+    pixels, shape = width * height, f"it is {width}×{height}"
+    if max(size) > limits.side:
+        raise Refusal(f"{shape}; a side may have {limits.side:,} pixels")
     if pixels > limits.source_pixels:
-        raise Refusal(f"{size}, {pixels / 1e6:.0f} megapixels; a photo may have {limits.source_pixels / 1e6:g}")
+        raise Refusal(f"{shape}, {pixels / 1e6:.0f} megapixels; a photo may have {limits.source_pixels / 1e6:g}")
     if held > limits.decoded_pixels:
         raise Refusal(
-            f"{size} and needs {held / 1e6:.0f} megapixels in memory at once; "
+            f"{shape} and needs {held / 1e6:.0f} megapixels in memory at once; "
             f"{limits.decoded_pixels / 1e6:g} are allowed"
         )
-    if pixels * scans > limits.scan_pixels and scans > 1:
-        raise Refusal(f"{size} in {scans:,} scans; that much work is refused")
+    if scans > 1 and pixels * scans > limits.scan_pixels:
+        raise Refusal(f"{shape} in {scans:,} scans; that much work is refused")

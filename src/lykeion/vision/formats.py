@@ -2,10 +2,12 @@
 nothing else in Pillow ever sees the bytes and its global settings do not matter."""
 
 from io import BytesIO
-
-from PIL.Image import Image
+from typing import TYPE_CHECKING
 
 from .errors import Refusal
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 READABLE = "JPEG, PNG, WebP, GIF, AVIF or HEIC"
 
@@ -25,7 +27,7 @@ def sniff(data: bytes) -> str:
     raise Refusal(f"not a photo in {READABLE} (it starts with {data[:8].hex(' ')})")
 
 
-def open_photo(data: bytes, form: str) -> Image:
+def open_photo(data: bytes, form: str) -> "Image":
     """Read the header of a photo in format ``form``; pixels are decoded later. Raises whatever the decoder does."""
     file = BytesIO(data)
     match form:
@@ -62,16 +64,17 @@ def _by_brands(data: bytes) -> str | None:
     return None
 
 
-def _open_avif(file: BytesIO) -> Image:
+def _open_avif(file: BytesIO) -> "Image":
     from PIL import features
-    from PIL.AvifImagePlugin import AvifImageFile
 
     if not features.check("avif"):
         raise Refusal("this build of Pillow reads no AVIF; install Pillow's own wheel")
-    return AvifImageFile(file)
+    from .avif import AvifPhoto
+
+    return AvifPhoto(file)
 
 
-def _open_heic(file: BytesIO) -> Image:
+def _open_heic(file: BytesIO) -> "Image":
     try:
         from pillow_heif import HeifImageFile
     except ImportError:

@@ -37,6 +37,11 @@ def orientation_of(exif: bytes) -> int:
     return 1
 
 
+def exif_of(orientation: int) -> bytes:
+    """An EXIF block that says only this."""
+    return b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHHI", 0x0112, 3, 1, orientation, 0, 0)
+
+
 def upright(image: Image, orientation: int) -> Image:
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
