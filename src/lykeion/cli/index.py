@@ -44,7 +44,7 @@ def index() -> None:
 @click.option("--thumbnails", type=click.Path(), metavar="FILE", help="Keep thumbnails there, not in the index.")
 @click.option("--no-thumbnails", is_flag=True, help="Keep no thumbnails.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Threads that embed; default: one a core.")
-@click.option("--durability", type=click.Choice(["disk", "os"]), help="os: do not wait for the disk.")
+@click.option("--durability", type=click.Choice(["fsync", "os"]), help="os: do not wait for the disk.")
 @json_option
 @quiet_option
 def add(
@@ -213,6 +213,71 @@ def delete(ids: tuple[str, ...], uri: str, thumbnails: Path | None, as_json: boo
         print(f"deleted {count:,} of {len(set(ids)):,} products")
     if count < len(set(ids)):
         sys.exit(DONE_BUT)
+
+
+@index.command()
+@index_option
+@click.option("--likeness", default=0.975, show_default=True, help="How alike thumbnails must be; 1 is the same.")
+@click.option("--sheet", type=click.Path(path_type=Path), metavar="PNG", help="Draw the groups.")
+@thumbnails_option
+@json_option
+@quiet_option
+def duplicates(
+    uri: str, likeness: float, sheet: Path | None, thumbnails: Path | None, as_json: bool, quiet: bool
+) -> None:
+    """Find photos that are the same under several ids.
+
+    \b
+      lykeion index duplicates --index shop.index --sheet duplicates.png
+
+    Resized, recompressed and cropped copies count as the same. Nothing is deleted.
+    """
+    from lykeion.search import duplicates as search
+    from lykeion.search.thumbnails import reader
+
+    from .output import print_json, print_table
+
+    groups = search.duplicates(uri, alike=likeness, thumbnails=thumbnails or True, quiet=quiet)
+    if sheet:
+        search.draw_groups(sheet, groups, reader(uri, thumbnails or True))
+        print(f"drawn: {sheet}", file=sys.stderr)
+    if as_json:
+        print_json({"groups": [group.to_json() for group in groups]})
+    else:
+        rows = [(f"{group.cosine:.3f}", "\n".join(member.id for member in group.members)) for group in groups]
+        print_table(["cosine", "the same photo"], rows)
+        print(f"{len(groups):,} groups of duplicates")
+
+
+@index.command("eval")
+@index_option
+@click.option("--truth", default="exact", show_default=True, metavar="TRUTH", help="exact, label:COLUMN, or a CSV.")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="Answers that count.")
+@click.option("--queries", default=1000, show_default=True, type=click.IntRange(1), help="How many at most.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="PNG", help="Plot the measures by k.")
+@json_option
+def evaluate(uri: str, truth: str, k: int, queries: int, plot: Path | None, as_json: bool) -> None:
+    """Measure how good the answers are, and how quick.
+
+    \b
+      lykeion index eval --truth pairs.csv --index shop.index
+      lykeion index eval --truth label:category --plot quality.png --index shop.index
+
+    The truth is a CSV of the columns query_id, relevant_id and, if wanted, grade; or label:COLUMN, products with the
+    same value; or exact, the nearest by brute force, which judges the index and not the embedder.
+    """
+    from lykeion.search import evaluate as search
+
+    from .output import print_json, print_table
+
+    result = search.evaluate(uri, truth, k=k, queries=queries)
+    if plot:
+        result.plot(plot)
+        print(f"drawn: {plot}", file=sys.stderr)
+    if as_json:
+        print_json(result.to_json())
+    else:
+        print_table(["", ""], result.table(), right=[])
 
 
 for command in upkeep.COMMANDS:

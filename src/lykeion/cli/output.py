@@ -1,7 +1,7 @@
 """What commands print: one JSON document on standard output, or a table; everything else goes to standard error."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 
@@ -27,7 +27,7 @@ def print_table(
     Console().print(table)
 
 
-def describe(attributes: dict[str, object]) -> str:
+def describe(attributes: Mapping[str, object]) -> str:
     """Attributes in one line: ``price 12.5 · colour red``."""
     return " · ".join(f"{name} {_shown(value)}" for name, value in attributes.items())
 

@@ -1,11 +1,13 @@
 """Keeping an index well: figures, compaction, verification, snapshots, kernels."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from lykeion.core import LykeionError, Unsupported
+from lykeion.core import LykeionError, Unsupported, fsync_directory
 
-from .index import Index, LocalIndex, Stats
+from .index import CorruptIndex, Index, LocalIndex, Stats
 from .opening import opened
 from .thumbnails import FILE_NAME, Thumbnails
 
@@ -21,9 +23,12 @@ def stats(index: Index | str | Path) -> Stats:
 
 
 def compact(index: Index | str | Path) -> Stats:
-    """Merge small segments and give back the space of what was deleted; the figures afterwards."""
-    with opened(index, "w") as store:
-        store.compact()
+    """Merge all segments and give back the space of what was deleted; the figures afterwards."""
+    with opened(index, "shared") as store:
+        if isinstance(store, LocalIndex):
+            store.compact(full=True)
+        else:
+            store.compact()
         return store.stats()
 
 
@@ -52,31 +57,41 @@ def snapshot(index: str | Path, name: str | None = None, *, export: str | Path |
 def restore(index: str | Path, name: str | None = None, *, source: str | Path | None = None) -> None:
     """Return an index to a snapshot; or make it anew from an exported copy ``source``, where no index is yet.
 
-    Raises NotFound, RestoreError.
+    A copy is verified before it becomes the index. Raises NotFound, RestoreError, and CorruptIndex for a damaged copy.
     """
-    if (name is None) == (source is None):
-        raise RestoreError("restore a snapshot by name, or an exported copy with --from; one of the two")
-    if name is not None:
-        with opened(index, "w") as store:
+    if name is not None and source is None:
+        with opened(index, "shared") as store:
             store.restore(name)
-        return
-    target = Path(index)
-    if "://" in str(index) or target.exists():
-        raise RestoreError(f"{index} exists; an exported copy is restored where nothing is, so name another place")
-    assert source is not None
-    with opened(source) as store:
-        _export(_local(store, "restore from a copy"), target)
+    elif source is not None and name is None:
+        _restore_copy(Path(source), Path(index))
+    else:
+        raise RestoreError("restore a snapshot by its name, or an exported copy; one of the two")
 
 
 def rebuild(index: str | Path) -> None:
     """Make the search kernels of a local index anew from its stored vectors."""
-    with opened(index, "w") as store:
+    with opened(index, "shared") as store:
         _local(store, "rebuild").rebuild()
 
 
 def _export(index: LocalIndex, target: Path) -> None:
     index.export(target)
     Thumbnails(target / FILE_NAME).copy_from(index.path / FILE_NAME)
+
+
+def _restore_copy(source: Path, target: Path) -> None:
+    if "://" in str(target) or target.exists():
+        raise RestoreError(f"{target} exists; an exported copy is restored where nothing is, so name another place")
+    stats(source)  # an index at all?
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+        copy = Path(temporary) / target.name
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns(f"{FILE_NAME}*"))
+        Thumbnails(copy / FILE_NAME).copy_from(source / FILE_NAME)
+        if problems := verify(copy):
+            raise CorruptIndex(f"{source} is damaged: {problems[0].replace(str(copy), str(source))}")
+        copy.rename(target)
+        fsync_directory(target.parent)
 
 
 def _local(index: Index, operation: str) -> LocalIndex:

@@ -1,7 +1,7 @@
 """Products of an index: nearest to a photo, by id, and away with them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from lykeion.vision import Box
 
 from .index import Hit, Index, Product
 from .opening import check_embedder, opened
-from .thumbnails import Thumbnails, thumbnails_path
+from .thumbnails import Thumbnails, reader, thumbnails_path
 
 if TYPE_CHECKING:
     from .embedder import Embedder
@@ -25,7 +25,7 @@ class Answer:
     results: list[Hit]
 
     def to_json(self) -> dict[str, object]:
-        return {"query": self.query, "results": [asdict(hit) for hit in self.results]}
+        return {"query": self.query, "results": [hit._asdict() for hit in self.results]}
 
 
 def query(
@@ -96,8 +96,7 @@ def draw_answer(
     """Draw a query, a photo's file or (``by_id``) a product, and its answers as a PNG."""
     from .sheet import draw_sheet
 
-    file = thumbnails_path(index, thumbnails)
-    small = Thumbnails(file).get if file else lambda id, photo: None
+    small = reader(index, thumbnails)
     picture = small(answer.query, "") if by_id else Path(answer.query)
     area = Box.parse(box) if isinstance(box, str) and not by_id else None
     draw_sheet(sheet, picture, answer.results, small, title=answer.query, box=area)

@@ -5,7 +5,7 @@ A thumbnail can be made again from its photo, so writes are atomic but reach the
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -163,3 +163,9 @@ def thumbnails_path(index: str | Path, choice: bool | str | Path = True) -> Path
     if isinstance(choice, bool):
         return Path(index) / FILE_NAME if choice and "://" not in str(index) else None
     return Path(choice)
+
+
+def reader(index: str | Path, choice: bool | str | Path = True) -> Callable[[str, str], bytes | None]:
+    """A function from id and photo name to the thumbnail, if there is one."""
+    file = thumbnails_path(index, choice)
+    return Thumbnails(file).get if file else lambda id, photo: None

@@ -5,13 +5,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import Progress
+from lykeion.core import LykeionError, Progress
 
-from .index import EmbedderMismatch, Index, LocalIndex, open_index
+from .index import EmbedderMismatch, Index, LocalIndex, Rows, open_index
 from .opening import opened
 from .thumbnails import Thumbnails, thumbnails_path
 
 BATCH = 1024
+
+
+class TransferError(LykeionError):
+    """These indexes cannot be put together."""
 
 
 def merge(
@@ -22,21 +26,26 @@ def merge(
     quiet: bool = False,
     **options: Any,
 ) -> int:
-    """Put all products of ``sources`` into ``out``, which is made if it is not there; returns its products.
+    """Put all products of ``sources`` into ``out``, which is made if it is not there; returns how many it then has.
 
-    Where several hold a photo of one product and name, the last one's stays, and so do its attributes. Local indexes
-    are merged by linking their files, others photo by photo; running it again does no harm. ``options`` are those of
-    ``open_index``. Raises EmbedderMismatch unless all hold vectors of one embedder, dimension and metric.
+    A product that several have comes from the last, whole, with the attributes it has there. Local indexes are merged
+    by linking their files, after sealing what is still in a log; others photo by photo, and running it again does no
+    harm. ``options`` are those of ``open_index``. Raises TransferError, and EmbedderMismatch unless all hold vectors
+    of one embedder, dimension and metric.
     """
+    if not sources or any(_same(out, source) for source in sources):
+        raise TransferError("name one index to write and at least one other to read")
     with opened(sources[0]) as first:
-        shape = {"dimension": first.dimension, "metric": first.metric, "embedder": first.embedder}
+        shape: dict[str, Any] = {"dimension": first.dimension, "metric": first.metric, "embedder": first.embedder}
+        if isinstance(first, LocalIndex) and "://" not in str(out):
+            shape["dtype"] = first.identity.dtype
     file = thumbnails_path(out, thumbnails)
-    with closing(open_index(out, "w", **shape, **options)) as target:
+    with closing(open_index(out, "w", **(shape | options))) as target:
         for source in sources:
             with opened(source) as store:
                 _check(store, target, source)
                 if isinstance(target, LocalIndex) and isinstance(store, LocalIndex):
-                    target.merge_from(store.path)
+                    _link(store.path, target)
                 else:
                     _copy_photos(store, target, str(source), quiet)
             pictures = thumbnails_path(source)
@@ -46,9 +55,13 @@ def merge(
         return target.count()
 
 
-def copy(source: str | Path, to: str | Path, *, quiet: bool = False, **options: Any) -> int:
-    """Put all products of one index into another, say from a directory to Milvus; returns the other's products."""
-    return merge(to, [source], quiet=quiet, **options)
+def copy(source: str | Path, to: str | Path, **options: Any) -> int:
+    """Put all products of one index into another, say from a directory to Milvus; as ``merge`` of one."""
+    return merge(to, [source], **options)
+
+
+def _same(out: str | Path, source: str | Path) -> bool:
+    return str(out) == str(source) or ("://" not in str(out) and Path(out).resolve() == Path(source).resolve())
 
 
 def _check(store: Index, target: Index, source: str | Path) -> None:
@@ -58,9 +71,25 @@ def _check(store: Index, target: Index, source: str | Path) -> None:
             raise EmbedderMismatch(f"{source} has the {what} {theirs or 'none'}, the target {ours or 'none'}")
 
 
+def _link(source: Path, target: LocalIndex) -> None:
+    with LocalIndex(source, "shared", background=False) as store:
+        store.compact()  # seals what is in the log; only segments can be linked
+    target.merge_from(source)
+
+
 def _copy_photos(store: Index, target: Index, name: str, quiet: bool) -> None:
     with Progress(f"copying {name}", store.stats().photos, unit="photos", quiet=quiet) as progress:
         for rows in store.scan(vectors=True, batch=BATCH):
             assert rows.vectors is not None
             target.upsert(rows.ids, rows.vectors, rows.attributes, photos=rows.photos)
+            _delete_others(store, target, rows)
             progress.advance(len(rows.ids))
+
+
+def _delete_others(store: Index, target: Index, rows: Rows) -> None:
+    """Delete the target's photos of these products that the store does not have."""
+    ids = list(dict.fromkeys(rows.ids))
+    theirs = {(product.id, photo.name) for product in store.get(ids) if product for photo in product.photos}
+    ours = [(product.id, photo.name) for product in target.get(ids) if product for photo in product.photos]
+    if others := [pair for pair in ours if pair not in theirs]:
+        target.delete([id for id, _ in others], photos=[photo for _, photo in others])

@@ -133,7 +133,8 @@ class _Run:
         if not self._any_listed:
             self.report.not_synced = "the source lists no photo at all"
         elif self._unknown:
-            self.report.not_synced = f"{self._unknown:,} entries of the source could not be read"
+            entries = "1 entry" if self._unknown == 1 else f"{self._unknown:,} entries"
+            self.report.not_synced = f"{entries} of the source could not be read"
         if self.report.not_synced:
             return
         for rows in self._index.scan(batch=4096):

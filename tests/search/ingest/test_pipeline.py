@@ -1,0 +1,350 @@
+import csv
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lykeion.search.embedder import Embedder
+from lykeion.search.index import EmbedderMismatch, open_index
+from lykeion.search.ingest import Interrupted, Item, Report, Shard, SourceError, add
+from lykeion.search.ingest import pipeline as pipeline_module
+from lykeion.search.thumbnails import Thumbnails
+
+Jpeg = Callable[[int], bytes]
+
+
+class Shop:
+    """A folder of photos, a manifest of them, and an index."""
+
+    def __init__(self, path: Path, embedder: Embedder, jpeg: Jpeg) -> None:
+        self.folder, self.index = path / "photos", path / "shop.index"
+        self.manifest = self.folder / "catalogue.csv"
+        self.embedder, self.jpeg = embedder, jpeg
+        self.folder.mkdir()
+
+    def photo(self, name: str, n: int) -> None:
+        (self.folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (self.folder / name).write_bytes(self.jpeg(n))
+
+    def write_manifest(self, *rows: dict[str, Any]) -> None:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        with self.manifest.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def add(self, source: Any = None, index: Path | None = None, **options: Any) -> Report:
+        source = source or (self.manifest if self.manifest.exists() else self.folder)
+        return add(source, index or self.index, embedder=self.embedder, quiet=True, **options)
+
+    def stored(self, index: Path | None = None) -> dict[str, tuple[list[str], dict[str, Any]]]:
+        """Photo names and attributes by id."""
+        store = open_index(index or self.index)
+        found: dict[str, tuple[list[str], dict[str, Any]]] = {}
+        for rows in store.scan():
+            for id, photo, attributes in zip(rows.ids, rows.photos, rows.attributes, strict=True):
+                found.setdefault(id, ([], attributes))[0].append(photo.name)
+        store.close()
+        return {id: (sorted(names), attributes) for id, (names, attributes) in found.items()}
+
+    def counts(self, report: Report) -> dict[str, int]:
+        names = ("added", "unchanged", "updated", "failed", "deleted")
+        return {name: getattr(report, name) for name in names if getattr(report, name)}
+
+
+@pytest.fixture
+def shop(tmp_path: Path, embedder: Embedder, jpeg: Jpeg) -> Shop:
+    return Shop(tmp_path, embedder, jpeg)
+
+
+def test_a_folder_becomes_an_index_that_finds_its_photos(shop: Shop) -> None:
+    for n in range(5):
+        shop.photo(f"shoes/{n}.jpg", n)
+    report = shop.add()
+    assert shop.counts(report) == {"added": 5}
+    index = open_index(shop.index)
+    for n in range(5):
+        vector = shop.embedder.embed_photo(shop.jpeg(n)).vector
+        ((best, *_),) = index.search(vector[None], 3)
+        assert (best.id, round(best.score, 3)) == (f"shoes/{n}.jpg", 1.0)
+    index.close()
+
+
+def test_running_again_embeds_nothing_and_a_changed_photo_alone_is_embedded_again(shop: Shop) -> None:
+    for n in range(4):
+        shop.photo(f"{n}.jpg", n)
+    shop.add()
+    assert shop.counts(shop.add()) == {"unchanged": 4}
+    shop.photo("2.jpg", 20)
+    shop.photo("new.jpg", 30)
+    assert shop.counts(shop.add()) == {"added": 2, "unchanged": 3}
+    index = open_index(shop.index)
+    ((best,),) = index.search(shop.embedder.embed_photo(shop.jpeg(20)).vector[None], 1)
+    assert best.id == "2.jpg"
+    index.close()
+
+
+def test_changed_attributes_are_written_without_embedding_and_others_stay(shop: Shop) -> None:
+    for n in range(3):
+        shop.photo(f"{n}.jpg", n)
+    rows = [{"id": str(n), "path": f"{n}.jpg", "price": n, "colour": "red"} for n in range(3)]
+    shop.write_manifest(*rows)
+    shop.add()
+    shop.write_manifest(
+        *({"id": str(n), "path": f"{n}.jpg", "price": 10 if n == 1 else n, "sold": "true"} for n in range(3))
+    )
+    assert shop.counts(shop.add()) == {"unchanged": 3, "updated": 3}
+    assert shop.stored()["1"] == (["1.jpg"], {"price": 10, "colour": "red", "sold": True})
+    assert shop.counts(shop.add()) == {"unchanged": 3}
+
+
+def test_an_empty_cell_clears_an_attribute(shop: Shop) -> None:
+    shop.photo("a.jpg", 1)
+    shop.write_manifest({"id": "a", "path": "a.jpg", "price": 3, "colour": "red"})
+    shop.add()
+    shop.write_manifest({"id": "a", "path": "a.jpg", "price": "", "colour": "red"})
+    assert shop.counts(shop.add(types={"price": "integer"})) == {"unchanged": 1, "updated": 1}
+    assert shop.stored() == {"a": (["a.jpg"], {"colour": "red"})}
+
+
+def test_the_state_is_the_same_whether_a_photo_changed_or_not(shop: Shop) -> None:
+    shop.photo("a.jpg", 1)
+    shop.write_manifest({"id": "a", "path": "a.jpg", "colour": "red"})
+    shop.add()
+    shop.photo("a.jpg", 2)
+    shop.write_manifest({"id": "a", "path": "a.jpg", "price": 3})
+    assert shop.counts(shop.add()) == {"added": 1}
+    assert shop.stored() == {"a": (["a.jpg"], {"colour": "red", "price": 3})}
+
+
+def test_rows_of_one_id_are_one_product_with_several_photos(shop: Shop) -> None:
+    for n in range(3):
+        shop.photo(f"{n}.jpg", n)
+    shop.write_manifest(*({"id": "shoe", "path": f"{n}.jpg", "price": n} for n in range(3)))
+    assert shop.counts(shop.add()) == {"added": 3}
+    assert shop.stored() == {"shoe": (["0.jpg", "1.jpg", "2.jpg"], {"price": 2})}
+    assert shop.counts(shop.add()) == {"unchanged": 3}
+
+
+def test_the_last_row_of_a_product_wins_also_over_batches(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline_module, "BATCH", 2)
+    for n in range(9):
+        shop.photo(f"{n}.jpg", n)
+    shop.write_manifest(*({"id": "shoe", "path": f"{n}.jpg", "price": n} for n in range(9)))
+    for _ in range(2):
+        shop.add()
+        assert shop.stored()["shoe"][1] == {"price": 8}
+
+
+def test_a_bad_photo_stops_nothing_and_is_reported_with_its_cause(shop: Shop) -> None:
+    shop.photo("good.jpg", 1)
+    (shop.folder / "empty.jpg").touch()
+    (shop.folder / "text.jpg").write_text("no photo")
+    (shop.folder / "cut.jpg").write_bytes(shop.jpeg(2)[:700])
+    shop.write_manifest(
+        *({"id": name, "path": f"{name}.jpg"} for name in ("empty", "text", "good", "cut", "nothing"))
+    )
+    report = shop.add()
+    assert shop.counts(report) == {"added": 1, "failed": 4}
+    assert list(shop.stored()) == ["good"]
+    lines = [json.loads(line) for line in Path(report.failures).read_text().splitlines()]
+    assert report.failures == f"{shop.index}.failures.jsonl"
+    assert {line["id"]: line["file"] for line in lines} == {
+        name: f"{name}.jpg" for name in ("empty", "text", "cut", "nothing")
+    }
+    assert all(line["cause"] and "\n" not in line["cause"] for line in lines)
+    assert next(line["cause"] for line in lines if line["id"] == "nothing") == "no such file"
+
+
+def test_a_report_of_earlier_failures_does_not_stay_when_all_is_well(shop: Shop) -> None:
+    (shop.folder / "a.jpg").touch()
+    report = shop.add()
+    assert Path(report.failures).exists()
+    shop.photo("a.jpg", 1)
+    assert shop.add().failures == ""
+    assert not Path(report.failures).exists()
+
+
+def test_a_photo_that_went_bad_keeps_its_vector_and_takes_its_new_price(shop: Shop) -> None:
+    shop.photo("a.jpg", 1)
+    shop.write_manifest({"id": "a", "path": "a.jpg", "price": 1})
+    shop.add()
+    (shop.folder / "a.jpg").write_bytes(b"")
+    shop.write_manifest({"id": "a", "path": "a.jpg", "price": 2})
+    assert shop.counts(shop.add(sync=True)) == {"failed": 1, "updated": 1}
+    assert shop.stored() == {"a": (["a.jpg"], {"price": 2})}
+
+
+def test_a_value_that_conflicts_with_its_column_fails_alone(shop: Shop) -> None:
+    for n in range(3):
+        shop.photo(f"{n}.jpg", n)
+    manifest = shop.folder / "a.jsonl"
+    prices: list[Any] = [1, "cheap", 3]
+    manifest.write_text("\n".join(json.dumps({"id": n, "path": f"{n}.jpg", "price": prices[n]}) for n in range(3)))
+    report = shop.add(manifest)
+    assert shop.counts(report) == {"added": 2, "failed": 1}
+    assert "price" in report.first_failures[0].cause
+    assert sorted(shop.stored()) == ["0", "2"]
+    prices[0] = "dear"
+    manifest.write_text("\n".join(json.dumps({"id": n, "path": f"{n}.jpg", "price": prices[n]}) for n in range(3)))
+    report = shop.add(manifest)
+    assert shop.counts(report) == {"unchanged": 2, "failed": 2}
+    assert shop.stored()["0"] == (["0.jpg"], {"price": 1})
+
+
+def test_a_fault_of_a_library_stops_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(3):
+        shop.photo(f"{n}.jpg", n)
+    real = shop.embedder.embed_photo
+
+    def faulty(source: Any, *, name: str = "", **options: Any) -> Any:
+        if name == "1.jpg":
+            raise ZeroDivisionError("in some\nlibrary")
+        return real(source, name=name, **options)
+
+    monkeypatch.setattr(shop.embedder, "embed_photo", faulty)
+    report = shop.add()
+    assert shop.counts(report) == {"added": 2, "failed": 1}
+    assert report.first_failures[0].cause == "ZeroDivisionError: in some library"
+
+
+def test_sync_deletes_products_and_photos_that_are_no_longer_listed(shop: Shop) -> None:
+    for n in range(6):
+        shop.photo(f"{n}.jpg", n)
+    shop.write_manifest(*({"id": "shoe" if n < 3 else str(n), "path": f"{n}.jpg"} for n in range(6)))
+    shop.add()
+    shop.write_manifest(*({"id": "shoe" if n < 3 else str(n), "path": f"{n}.jpg"} for n in (0, 2, 4)))
+    assert shop.counts(shop.add()) == {"unchanged": 3}
+    assert shop.counts(shop.add(sync=True)) == {"unchanged": 3, "deleted": 3}
+    assert {id: names for id, (names, _) in shop.stored().items()} == {"shoe": ["0.jpg", "2.jpg"], "4": ["4.jpg"]}
+    small = Thumbnails(shop.index / "thumbnails.sqlite")
+    assert small.get("shoe", "0.jpg")
+    assert small.get("shoe", "1.jpg") is None
+    assert small.get("3") is None
+
+
+def test_sync_deletes_nothing_when_the_source_is_empty_or_could_not_be_read_whole(shop: Shop) -> None:
+    shop.photo("a.jpg", 1)
+    shop.photo("b.jpg", 2)
+    shop.add()
+    shop.manifest.write_text("id,path\n")
+    report = shop.add(shop.manifest, sync=True)
+    assert (report.deleted, report.not_synced) == (0, "the source lists no photo at all")
+    shop.manifest.write_text("id,path\na.jpg,a.jpg\nb.jpg\n")
+    report = shop.add(shop.manifest, sync=True)
+    assert (report.deleted, report.not_synced) == (0, "1 entry of the source could not be read")
+    shop.manifest.write_text('id,path\na.jpg,a.jpg\n"b.jpg,b.jpg\n')
+    with pytest.raises(SourceError):
+        shop.add(shop.manifest, sync=True)
+    assert sorted(shop.stored()) == ["a.jpg", "b.jpg"]
+
+
+def test_shards_together_hold_the_catalogue_and_sync_keeps_to_its_shard(shop: Shop) -> None:
+    for n in range(20):
+        shop.photo(f"{n}.jpg", n)
+    parts = [shop.index.with_name(f"part-{number}") for number in (1, 2, 3)]
+    reports = [shop.add(index=part, shard=Shard(number, 3)) for number, part in enumerate(parts, 1)]
+    assert sum(report.added for report in reports) == 20
+    assert sorted(id for part in parts for id in shop.stored(part)) == sorted(f"{n}.jpg" for n in range(20))
+    shop.add()
+    for n in range(10):
+        (shop.folder / f"{n}.jpg").unlink()
+    mine = [f"{n}.jpg" for n in range(10) if Shard(2, 3).holds(f"{n}.jpg")]
+    assert shop.add(shard=Shard(2, 3), sync=True).deleted == len(mine)
+    assert sorted(shop.stored()) == sorted({f"{n}.jpg" for n in range(20)} - set(mine))
+
+
+class Endless:
+    """A source without end that asks for a stop on its way."""
+
+    skipped = 0
+
+    def __init__(self, path: Path, at: int) -> None:
+        self.path, self.at, self.given = path, at, 0
+
+    def __iter__(self) -> Iterator[Item]:
+        while True:
+            if self.given == self.at:
+                os.kill(os.getpid(), signal.SIGINT)
+            self.given += 1
+            yield Item(str(self.given), "", self.path)
+
+    def count(self) -> int:
+        return 0
+
+
+def test_an_interrupt_keeps_what_is_done_and_says_how_to_go_on(shop: Shop) -> None:
+    shop.photo("a.jpg", 1)
+    before = signal.getsignal(signal.SIGINT)
+    source = Endless(shop.folder / "a.jpg", 1000)
+    with pytest.raises(Interrupted, match="run the same command again to go on") as caught:
+        shop.add(source, sync=True)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert caught.value.exit_code == 130
+    kept = len(shop.stored())
+    assert f"{kept:,} photos were added" in str(caught.value)
+    assert 256 <= kept <= 1000
+
+
+def test_no_more_than_a_few_batches_are_in_flight(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.photo("a.jpg", 1)
+    monkeypatch.setattr(pipeline_module, "BATCH", 8)
+    source = Endless(shop.folder / "a.jpg", 200)
+    ahead = []
+
+    def embed(*args: Any, **options: Any) -> Any:
+        ahead.append(source.given - len(ahead))
+        return real(*args, **options)
+
+    real = shop.embedder.embed_photo
+    monkeypatch.setattr(shop.embedder, "embed_photo", embed)
+    with pytest.raises(Interrupted):
+        shop.add(source)
+    assert max(ahead) <= 8 * 3
+
+
+def test_it_works_in_a_thread_that_gets_no_signals(shop: Shop) -> None:
+    shop.photo("a.jpg", 1)
+    reports: list[Report] = []
+    thread = threading.Thread(target=lambda: reports.append(shop.add()))
+    thread.start()
+    thread.join()
+    assert reports[0].added == 1
+
+
+def test_thumbnails_are_kept_unless_they_are_not_wanted(shop: Shop) -> None:
+    shop.photo("a.jpg", 1)
+    shop.add()
+    assert (Thumbnails(shop.index / "thumbnails.sqlite").get("a.jpg") or b"").startswith(b"\xff\xd8")
+    shop.add(index=shop.index.with_name("without"), thumbnails=False)
+    assert not (shop.index.with_name("without") / "thumbnails.sqlite").exists()
+    elsewhere = shop.index.with_name("elsewhere.sqlite")
+    shop.add(index=shop.index.with_name("with"), thumbnails=elsewhere)
+    assert Thumbnails(elsewhere).get("a.jpg")
+
+
+def test_an_index_of_another_embedder_is_refused_and_left_as_it_is(shop: Shop) -> None:
+    shop.photo("a.jpg", 1)
+    open_index(shop.index, "w", dimension=shop.embedder.dimension, embedder="sha256:other").close()
+    with pytest.raises(EmbedderMismatch, match="holds vectors of the embedder sha256:other"):
+        shop.add()
+    assert shop.stored() == {}
+
+
+def test_a_photo_by_url_that_cannot_be_had_fails_alone(shop: Shop) -> None:
+    shop.photo("a.jpg", 1)
+    shop.write_manifest({"id": "a", "photo": "a.jpg"}, {"id": "b", "photo": "http://127.0.0.1:1/b.jpg"})
+    report = shop.add()
+    assert shop.counts(report) == {"added": 1, "failed": 1}
+    assert report.first_failures[0].file == "http://127.0.0.1:1/b.jpg"
+
+
+def test_a_pipe_in_a_manifest_does_not_block(shop: Shop) -> None:
+    os.mkfifo(shop.folder / "pipe.jpg")
+    shop.write_manifest({"id": "a", "path": "pipe.jpg"}, {"id": "b", "path": "."})
+    assert [failure.cause for failure in shop.add().first_failures] == ["not a file", "not a file"]
