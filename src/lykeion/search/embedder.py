@@ -1,23 +1,17 @@
-"""Photos to vectors: decoding, preprocessing and a network, as one thing with one digest.
+"""Photos to vectors: decoding, preprocessing and a network, as one thing with one digest."""
 
-Measured on two cores with EfficientNet-Lite0: one engine of one thread a core at batch 1 embeds as many photos a
-second as larger batches do, and a second thread inside one engine is no quicker on a single photo. So an engine runs
-one photo at a time on one thread, and callers bring the threads: while one decodes, another infers.
-"""
-
-import os
-import queue
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lykeion.core import digest_bytes, digest_json, write_atomically
-from lykeion.engines import LiteRTEngine, ModelError, read_model, try_model
+from lykeion.engines import ModelError, read_model, try_model
 from lykeion.nets.store import DEFAULT, default_model, models_directory
 from lykeion.vision import PREPROCESSING_VERSION, Box, ModelCard, decode, normalise
+
+from .engine_pool import EnginePool
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +23,8 @@ class Embedded:
 
 
 class Embedder:
-    """A network with its card. Any number of threads may call it; as many work at once as there are cores.
+    """A network with its card. Any number of threads may call it, and one a core keeps every core busy: while one
+    decodes, another infers.
 
     ``digest`` names what decides a vector: the model's bytes, the card and the version of the preprocessing. Vectors
     of different digests must not be compared.
@@ -39,15 +34,11 @@ class Embedder:
         """Raises ModelError where the file is no model, or not one that the card describes."""
         self.path, self.card, self.name, self.dimension = path, card, card.name, card.dimension
         # Read once: engines made later have the bytes that the digest is of, whatever happens to the file.
-        self._model = read_model(path)
-        _try_once(self._model, path)
-        first = self._new_engine()
-        _check(first, path, card)
-        self.digest = embedder_digest(self._model, card)
-        # Last in, first out, so that a warm engine is taken before a place (None) for a new one.
-        self._engines: queue.LifoQueue[LiteRTEngine | None] = queue.LifoQueue()
-        for engine in (*[None] * ((os.cpu_count() or 1) - 1), first):
-            self._engines.put(engine)
+        model = read_model(path)
+        _try_once(model, path)
+        self.digest = embedder_digest(model, card)
+        self._pool = EnginePool(model, str(path))
+        _check(self._pool, path, card)
 
     @classmethod
     def load(cls, spec: str | Path | None = None) -> "Embedder":
@@ -69,34 +60,26 @@ class Embedder:
 
         ``name`` is what an error calls the photo. Raises PhotoError.
         """
-        decoded = decode(source, name=name, at_least=self.card.at_least, box=box)
-        vector = self.embed(decoded.pixels(self.card)[np.newaxis])[0]
-        return Embedded(vector, decoded.thumbnail(thumbnail) if thumbnail else None)
+        with self._pool.at_work():
+            decoded = decode(source, name=name, at_least=self.card.at_least, box=box)
+            vector = self._vectors(decoded.pixels(self.card)[np.newaxis])[0]
+            return Embedded(vector, decoded.thumbnail(thumbnail) if thumbnail else None)
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
         """Embed preprocessed photos: uint8 (n, height, width, channels) to float32 (n, dimension) of length 1."""
+        with self._pool.at_work():
+            return self._vectors(pixels)
+
+    def _vectors(self, pixels: np.ndarray) -> np.ndarray:
         vectors = np.empty((len(pixels), self.dimension), np.float32)
-        with self._engine() as engine:
-            for place in range(len(pixels)):
-                batch = normalise(pixels[place : place + 1], self.card)
-                vectors[place] = engine.run(batch)[self.card.output].reshape(-1)
+        for place in range(len(pixels)):
+            batch = normalise(pixels[place : place + 1], self.card)
+            vectors[place] = self._pool.run(batch)[self.card.output].reshape(-1)
         if not np.isfinite(vectors).all():
             raise ModelError(f"{self.path}: the network gave numbers that are not finite; it cannot embed")
         # A network may give zeros (an all-black photo through ReLU); they stay zeros.
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
-
-    def _new_engine(self) -> LiteRTEngine:
-        return LiteRTEngine(self._model, name=str(self.path))
-
-    @contextmanager
-    def _engine(self) -> Iterator[LiteRTEngine]:
-        engine = self._engines.get()
-        try:
-            engine = engine or self._new_engine()
-            yield engine
-        finally:
-            self._engines.put(engine)
 
 
 def embedder_digest(model: bytes, card: ModelCard) -> str:
@@ -119,11 +102,11 @@ def _try_once(model: bytes, path: Path) -> None:
         write_atomically(mark, b"", durable=False)
 
 
-def _check(engine: LiteRTEngine, path: Path, card: ModelCard) -> None:
+def _check(pool: EnginePool, path: Path, card: ModelCard) -> None:
     """That the model takes and gives what the card says; one photo is run, for sizes that only a run tells."""
     channels = 1 if card.channels == "grey" else 3
     pixels = np.zeros((1, card.height, card.width, channels), np.uint8)
-    outputs = engine.run(normalise(pixels, card))
+    outputs = pool.run(normalise(pixels, card))
     if card.output not in outputs:
         raise ModelError(
             f"{path}: the card says output {card.output!r}, the model has {', '.join(map(repr, outputs))}"

@@ -1,0 +1,59 @@
+"""Engines of one model, shared by any number of threads.
+
+Measured with EfficientNet-Lite0 on two cores: under load, an engine of one thread for each core at batch 1 gives the
+most photos a second (CPU time a photo 9.3 ms, in batches of eight 10.7); a photo that comes alone takes 8.9 ms on one
+thread and 4.6 ms on two. So a caller who is alone gets an engine with many threads, and callers in company get
+engines of one thread, as many as there are cores.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from lykeion.engines import LiteRTEngine
+
+MAX_THREADS = 4
+
+
+class EnginePool:
+    """Engines of the model in these bytes, which errors call ``name``. Raises ModelError."""
+
+    def __init__(self, model: bytes, name: str) -> None:
+        self._model, self._name = model, name
+        cores = os.cpu_count() or 1
+        self._wide = LiteRTEngine(model, threads=min(cores, MAX_THREADS), name=name)
+        self._wide_in_use = threading.Lock()
+        # Last in, first out, so that a warm engine is taken before a place (None) for a new one.
+        self._narrow: queue.LifoQueue[LiteRTEngine | None] = queue.LifoQueue()
+        for _ in range(cores):
+            self._narrow.put(None)
+        self._count, self._counting = 0, threading.Lock()
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Counts the caller in, so that others know that they are not alone; from decoding on, before ``run`` too."""
+        with self._counting:
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._count -= 1
+
+    def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        """As ``Engine.run``; waits while every core is at work."""
+        if self._count <= 1 and self._wide_in_use.acquire(blocking=False):
+            try:
+                return self._wide.run(batch)
+            finally:
+                self._wide_in_use.release()
+        engine = self._narrow.get()
+        try:
+            engine = engine or LiteRTEngine(self._model, name=self._name)
+            return engine.run(batch)
+        finally:
+            self._narrow.put(engine)
