@@ -8,7 +8,6 @@ figure is the median of its rounds. Writes docs/benchmarks/ingest.md and .png.
 """
 
 import io
-import os
 import platform
 import statistics
 import tempfile
@@ -123,10 +122,10 @@ def report(rates: dict[int, dict[str, float]], embedder: Embedder, photos: int, 
 
 
 def processor() -> str:
-    if os.path.exists("/proc/cpuinfo"):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+    described = Path("/proc/cpuinfo")
+    for line in described.read_text().splitlines() if described.exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
 
 

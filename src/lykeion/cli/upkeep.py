@@ -76,8 +76,8 @@ def snapshot(name: str | None, uri: str, export: Path | None, as_json: bool) -> 
       lykeion index snapshot before-sale --index shop.index
       lykeion index snapshot --export /backup/shop.index --index shop.index
 
-    The name is by default the time. A snapshot is instant and shares its files with the index. An export shares nothing, and can be moved and
-    restored anywhere.
+    The name is by default the time. A snapshot is instant and shares its files with the index. An export shares
+    nothing, and can be moved and restored anywhere.
     """
     from lykeion.search import maintenance
 
@@ -143,8 +143,8 @@ def merge(out: str, sources: tuple[str, ...], thumbnails: Path | None, as_json: 
       lykeion index add catalogue.csv --shard 2/2 --index part-2.index    # on another
       lykeion index merge shop.index part-1.index part-2.index
 
-    OUT is made if it is not there. Where several hold the same photo of a product, the last one's stays. Local indexes share their files where the
-    file system can, so that merging takes seconds.
+    OUT is made if it is not there. A product that several hold comes from the last of them. Local indexes share
+    their files where the file system can, so that merging takes seconds.
     """
     from lykeion.search import transfer
 

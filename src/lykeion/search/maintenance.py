@@ -57,7 +57,7 @@ def snapshot(index: str | Path, name: str | None = None, *, export: str | Path |
 def restore(index: str | Path, name: str | None = None, *, source: str | Path | None = None) -> None:
     """Return an index to a snapshot; or make it anew from an exported copy ``source``, where no index is yet.
 
-    A copy is verified before it becomes the index. Raises NotFound, RestoreError, and CorruptIndex for a damaged copy.
+    A copy is verified before it becomes the index. Raises NotFound, RestoreError, CorruptIndex.
     """
     if name is not None and source is None:
         with opened(index, "shared") as store:

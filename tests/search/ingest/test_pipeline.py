@@ -3,7 +3,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,21 @@ from lykeion.search.ingest import Interrupted, Item, Report, Shard, SourceError,
 from lykeion.search.ingest import pipeline as pipeline_module
 from lykeion.search.thumbnails import Thumbnails
 
-Jpeg = Callable[[int], bytes]
+from .tiny import jpeg
 
 
 class Shop:
     """A folder of photos, a manifest of them, and an index."""
 
-    def __init__(self, path: Path, embedder: Embedder, jpeg: Jpeg) -> None:
+    def __init__(self, path: Path, embedder: Embedder) -> None:
         self.folder, self.index = path / "photos", path / "shop.index"
         self.manifest = self.folder / "catalogue.csv"
-        self.embedder, self.jpeg = embedder, jpeg
+        self.embedder = embedder
         self.folder.mkdir()
 
     def photo(self, name: str, n: int) -> None:
         (self.folder / name).parent.mkdir(exist_ok=True, parents=True)
-        (self.folder / name).write_bytes(self.jpeg(n))
+        (self.folder / name).write_bytes(jpeg(n))
 
     def write_manifest(self, *rows: dict[str, Any]) -> None:
         names = list(dict.fromkeys(name for row in rows for name in row))
@@ -58,8 +58,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, embedder: Embedder, jpeg: Jpeg) -> Shop:
-    return Shop(tmp_path, embedder, jpeg)
+def shop(tmp_path: Path, embedder: Embedder) -> Shop:
+    return Shop(tmp_path, embedder)
 
 
 def test_a_folder_becomes_an_index_that_finds_its_photos(shop: Shop) -> None:
@@ -69,7 +69,7 @@ def test_a_folder_becomes_an_index_that_finds_its_photos(shop: Shop) -> None:
     assert shop.counts(report) == {"added": 5}
     index = open_index(shop.index)
     for n in range(5):
-        vector = shop.embedder.embed_photo(shop.jpeg(n)).vector
+        vector = shop.embedder.embed_photo(jpeg(n)).vector
         ((best, *_),) = index.search(vector[None], 3)
         assert (best.id, round(best.score, 3)) == (f"shoes/{n}.jpg", 1.0)
     index.close()
@@ -84,7 +84,7 @@ def test_running_again_embeds_nothing_and_a_changed_photo_alone_is_embedded_agai
     shop.photo("new.jpg", 30)
     assert shop.counts(shop.add()) == {"added": 2, "unchanged": 3}
     index = open_index(shop.index)
-    ((best,),) = index.search(shop.embedder.embed_photo(shop.jpeg(20)).vector[None], 1)
+    ((best,),) = index.search(shop.embedder.embed_photo(jpeg(20)).vector[None], 1)
     assert best.id == "2.jpg"
     index.close()
 
@@ -145,7 +145,7 @@ def test_a_bad_photo_stops_nothing_and_is_reported_with_its_cause(shop: Shop) ->
     shop.photo("good.jpg", 1)
     (shop.folder / "empty.jpg").touch()
     (shop.folder / "text.jpg").write_text("no photo")
-    (shop.folder / "cut.jpg").write_bytes(shop.jpeg(2)[:700])
+    (shop.folder / "cut.jpg").write_bytes(jpeg(2)[:700])
     shop.write_manifest(
         *({"id": name, "path": f"{name}.jpg"} for name in ("empty", "text", "good", "cut", "nothing"))
     )

@@ -19,7 +19,9 @@ class Shard:
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.count:
-            raise SourceError(f"no shard {self.number}/{self.count}: the first of 16 is 1/16, the last 16/16")
+            raise SourceError(
+                f"there is no shard {self.number}/{self.count}; of 16, the first is 1/16 and the last 16/16"
+            )
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
