@@ -164,7 +164,7 @@ def index_machine(
             products = [f"many {n}" for n in range(start, start + count)]
             self._upsert(products, random_vectors(seed, count), [{"stock": n} for n in range(count)], None)
 
-        @rule(products=st.lists(ids, max_size=4), data=st.data())
+        @rule(products=st.lists(ids, max_size=4, unique=True), data=st.data())
         def update(self, products: list[str], data: st.DataObject) -> None:
             changes = [data.draw(rows) for _ in products]
             assert self.index.update(products, changes) == self.model.update(products, changes)
@@ -258,8 +258,11 @@ def index_machine(
                     continue
                 assert found is not None
                 assert (found.id, found.attributes) == (product, entry.attributes)
-                assert found.photos == [photo for photo, _ in entry.photos.values()]
-                np.testing.assert_allclose(found.vectors, entry.vectors(), atol=tolerance)  # pyright: ignore
+                assert found.vectors is not None
+                vectors = dict(zip(found.photos, found.vectors, strict=True))
+                assert vectors.keys() == {photo for photo, _ in entry.photos.values()}
+                for photo, vector in entry.photos.values():
+                    np.testing.assert_allclose(vectors[photo], vector, atol=tolerance)
 
         def _upsert(self, products: list[str], vectors: np.ndarray, attributes: Any, photos: Any) -> None:
             self.index.upsert(products, vectors, attributes, photos=photos)

@@ -215,6 +215,12 @@ def test_an_update_sets_what_is_given_and_keeps_the_rest(index: Index) -> None:
     assert matching(index, "n = 1") == []
 
 
+def test_two_updates_of_one_product_in_a_batch_both_hold(index: Index) -> None:
+    index.upsert(["a"], array(X), [{"n": 1, "m": 1}])
+    index.update(["a", "a"], [{"n": 2, "m": 2}, {"m": None, "k": 3}])
+    assert stored(index, "a").attributes == {"n": 2, "k": 3}
+
+
 def test_an_update_that_conflicts_changes_nothing(index: Index) -> None:
     index.upsert(["a", "b"], array(X, Y), [{"n": 1}, {"n": 2}])
     with pytest.raises(SchemaError, match="'b'"):

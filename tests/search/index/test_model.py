@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from lykeion.search.index.protocol import Index, Metric
@@ -13,6 +13,7 @@ from .model import DIMENSION, index_machine
 
 MODERATE = settings(
     max_examples=25,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking a long run takes minutes
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
