@@ -50,7 +50,8 @@ def run(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
             main()
         except SystemExit as end:
             code = int(end.code or 0)
-        return Outcome(code, *capsys.readouterr())
+        printed = capsys.readouterr()
+        return Outcome(code, printed.out, printed.err)
 
     return call
 

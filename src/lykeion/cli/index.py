@@ -232,14 +232,15 @@ def duplicates(
 
     Resized, recompressed and cropped copies count as the same. Nothing is deleted.
     """
-    from lykeion.search import duplicates as search
+    from lykeion.search.duplicates import draw_groups
+    from lykeion.search.duplicates import duplicates as find
     from lykeion.search.thumbnails import reader
 
     from .output import print_json, print_table
 
-    groups = search.duplicates(uri, alike=likeness, thumbnails=thumbnails or True, quiet=quiet)
+    groups = find(uri, alike=likeness, thumbnails=thumbnails or True, quiet=quiet)
     if sheet:
-        search.draw_groups(sheet, groups, reader(uri, thumbnails or True))
+        draw_groups(sheet, groups, reader(uri, thumbnails or True))
         print(f"drawn: {sheet}", file=sys.stderr)
     if as_json:
         print_json({"groups": [group.to_json() for group in groups]})
@@ -266,11 +267,11 @@ def evaluate(uri: str, truth: str, k: int, queries: int, plot: Path | None, as_j
     The truth is a CSV of the columns query_id, relevant_id and, if wanted, grade; or label:COLUMN, products with the
     same value; or exact, the nearest by brute force, which judges the index and not the embedder.
     """
-    from lykeion.search import evaluate as search
+    from lykeion.search.evaluate import evaluate as judge
 
     from .output import print_json, print_table
 
-    result = search.evaluate(uri, truth, k=k, queries=queries)
+    result = judge(uri, truth, k=k, queries=queries)
     if plot:
         result.plot(plot)
         print(f"drawn: {plot}", file=sys.stderr)
