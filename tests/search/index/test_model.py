@@ -12,7 +12,7 @@ from .backends import BACKENDS, Place
 from .model import DIMENSION, index_machine
 
 MODERATE = settings(
-    max_examples=25,
+    max_examples=20,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking a long run takes minutes
     stateful_step_count=30,
     deadline=None,

@@ -7,28 +7,24 @@ metric, embedder and columns are kept in the collection's properties. docs/milvu
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from lykeion.core import Unsupported
 
-from . import where as filters
 from .batch import BatchError, check_count, check_ids, named_photos, prepared_vectors
-from .errors import EmbedderMismatch, NotFound, WhereError
+from .errors import EmbedderMismatch, NotFound
 from .milvus_client import MAX_ROWS, Address, Client, Settings
-from .milvus_filter import ATTRIBUTES, to_milvus
+from .milvus_columns import Columns
+from .milvus_filter import ATTRIBUTES
 from .milvus_rows import (
     FIELDS,
     Row,
     attached,
     attached_of,
-    attributes_of,
     key,
-    names,
     new_row,
     numbered,
     owner,
@@ -38,10 +34,11 @@ from .milvus_rows import (
 )
 from .milvus_search import nearest_products
 from .protocol import Attributes, Hit, Metric, Photo, Product, Rows, Stats, Value
-from .schema import Schema
 
 _PRODUCTS_A_CALL = 128
-_FOLLOW_SECONDS = 1.0
+_NO_SNAPSHOTS = (
+    "Milvus keeps no snapshots of a collection; use milvus-backup, or copy it with: lykeion index copy FROM TO"
+)
 
 
 def open_milvus(
@@ -85,11 +82,10 @@ class MilvusIndex:
     def __init__(self, client: Client, *, writable: bool) -> None:
         self._client, self._writable = client, writable
         self._writing = threading.Lock()
-        self._settings = client.settings()
-        self._read_at = time.monotonic()
-        self.dimension = self._settings.dimension
-        self.metric: Metric = self._settings.metric
-        self.embedder = self._settings.embedder
+        self._columns = Columns(client)
+        settings = self._columns.settings
+        self.dimension, self.embedder = settings.dimension, settings.embedder
+        self.metric: Metric = settings.metric
 
     # --- writing ---
 
@@ -105,8 +101,8 @@ class MilvusIndex:
         check_count(ids, attributes)
         prepared = prepared_vectors(vectors, self.dimension, self.metric, rows=len(ids))
         named = named_photos(ids, photos)
-        with self._write() as extend:
-            stored = None if attributes is None else extend(attributes, ids)
+        with self._write():
+            stored = None if attributes is None else self._columns.extend(attributes, ids)
 
             def change(product: str, old: list[Row]) -> list[Row]:
                 numbers = rows_of[product]
@@ -127,8 +123,8 @@ class MilvusIndex:
     def update(self, ids: Sequence[str], attributes: Sequence[Attributes]) -> int:
         check_ids(ids)
         check_count(ids, attributes)
-        with self._write() as extend:
-            stored = extend(attributes, ids)
+        with self._write():
+            stored = self._columns.extend(attributes, ids)
             changes: dict[str, dict[str, Value]] = {}
             for product, given, kept in zip(ids, attributes, stored, strict=True):
                 changes.setdefault(product, {}).update({name: kept.get(name) for name in given})
@@ -136,7 +132,7 @@ class MilvusIndex:
             def change(product: str, old: list[Row]) -> list[Row]:
                 if not old:
                     return []
-                merged = {**self._attributes(old[0]), **changes[product]}
+                merged = {**self._columns.attributes(old[0]), **changes[product]}
                 present = {name: value for name, value in merged.items() if value is not None}
                 fields = attached(product, present)
                 return [with_attributes(row, fields) for row in old]
@@ -165,16 +161,10 @@ class MilvusIndex:
         self._client.compact()
 
     def snapshot(self, name: str) -> None:
-        raise Unsupported(
-            "Milvus keeps no snapshots of a collection; back it up with milvus-backup, "
-            "or copy it with: lykeion index copy FROM TO"
-        )
+        raise Unsupported(_NO_SNAPSHOTS)
 
     def restore(self, name: str) -> None:
-        raise Unsupported(
-            "Milvus keeps no snapshots of a collection; restore a backup with milvus-backup, "
-            "or copy an index back with: lykeion index copy FROM TO"
-        )
+        raise Unsupported(_NO_SNAPSHOTS)
 
     def close(self) -> None:
         self._client.close()
@@ -197,7 +187,7 @@ class MilvusIndex:
     ) -> list[list[Hit]]:
         if not 1 <= k <= MAX_ROWS:
             raise BatchError(f"k is {k}; Milvus gives from 1 to {MAX_ROWS:,} answers")
-        condition = self._condition(where)
+        condition = self._columns.condition(where)
         if isinstance(queries, np.ndarray):
             prepared = prepared_vectors(queries, self.dimension, self.metric)
             return self._nearest(prepared, k, condition, attributes)
@@ -208,7 +198,7 @@ class MilvusIndex:
         return [self._nearest_to(product, found[product], k, condition, attributes) for product in queries]
 
     def count(self, where: str | None = None) -> int:
-        return self._client.count(_both("ordinal == 0", self._condition(where)))
+        return self._client.count(_both("ordinal == 0", self._columns.condition(where)))
 
     def scan(self, *, vectors: bool = False, batch: int = 1024) -> Iterator[Rows]:
         for rows in self._client.scan(FIELDS if vectors else FIELDS[:-1], batch):
@@ -216,7 +206,7 @@ class MilvusIndex:
                 ids=[row["product"] for row in rows],
                 photos=[photo_of(row) for row in rows],
                 vectors=vectors_of(rows) if vectors else None,
-                attributes=[self._attributes(row) for row in rows],
+                attributes=[self._columns.attributes(row) for row in rows],
             )
 
     def stats(self) -> Stats:
@@ -226,30 +216,19 @@ class MilvusIndex:
             dimension=self.dimension,
             metric=self.metric,
             embedder=self.embedder,
-            columns=dict(self._followed().columns),
+            columns=dict(self._columns.schema().columns),
             details={"uri": self._client.uri, "server": self._client.version()},
         )
 
     # --- how a write is done ---
 
     @contextlib.contextmanager
-    def _write(self) -> Iterator[Callable[[Sequence[Attributes], Sequence[str]], list[dict[str, Value]]]]:
-        """One write of this process at a time; gives a function that extends the schema and coerces rows."""
+    def _write(self) -> Iterator[None]:
+        """One write of this process at a time."""
         if not self._writable:
             raise Unsupported(f"{self._client.uri} was opened to read; open it to write")
         with self._writing:
-            yield self._extend
-
-    def _extend(self, rows: Sequence[Attributes], ids: Sequence[str]) -> list[dict[str, Value]]:
-        schema = self._followed(seconds=0.0)
-        extended = schema.extended(rows, ids)
-        coerced = extended.coerce(rows, ids)
-        for product, row in zip(ids, coerced, strict=True):
-            attached(product, row)  # refuses what is too long before anything is written
-        if extended is not schema:
-            self._settings = replace(self._settings, columns=extended.to_json())
-            self._client.keep(self._settings)
-        return coerced
+            yield
 
     def _rewrite(self, products: list[str], change: Callable[[str, list[Row]], list[Row]]) -> int:
         """Replace each product's rows by ``change(product, rows)``; returns how many products had rows."""
@@ -285,7 +264,7 @@ class MilvusIndex:
         fields = ["product", "photo", ATTRIBUTES] if attributes else ["product", "photo"]
         return [
             [
-                Hit(row["product"], score, row["photo"], self._attributes(row) if attributes else {})
+                Hit(row["product"], score, row["photo"], self._columns.attributes(row) if attributes else {})
                 for row, score in found
             ]
             for found in nearest_products(self._client, queries, k, condition, fields)
@@ -301,33 +280,11 @@ class MilvusIndex:
             best.setdefault(hit.id, hit)
         return list(best.values())[:k]
 
-    # --- columns and attributes ---
-
-    def _followed(self, *, seconds: float = _FOLLOW_SECONDS) -> Schema:
-        """The columns, as other writers may have extended them; at most ``seconds`` old."""
-        if time.monotonic() - self._read_at >= seconds:
-            self._settings, self._read_at = self._client.settings(), time.monotonic()
-        return Schema.from_json(self._settings.columns)
-
-    def _condition(self, where: str | None) -> str:
-        if where is None:
-            return ""
-        expression = filters.parse(where)
-        try:
-            return to_milvus(filters.check(expression, self._followed()))
-        except WhereError:  # perhaps the column is new
-            return to_milvus(filters.check(expression, self._followed(seconds=0.0)))
-
-    def _attributes(self, row: Row) -> dict[str, Value]:
-        if not names(row) <= self._settings.columns.keys():  # another writer's new columns
-            self._followed(seconds=0.0)
-        return attributes_of(row, self._settings.columns)
-
     def _product(self, rows: list[Row], vectors: bool) -> Product:
         return Product(
             id=rows[0]["product"],
             photos=[photo_of(row) for row in rows],
-            attributes=self._attributes(rows[0]),
+            attributes=self._columns.attributes(rows[0]),
             vectors=vectors_of(rows) if vectors else None,
         )
 
