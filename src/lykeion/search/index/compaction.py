@@ -147,6 +147,14 @@ class Source:
             table = table.append_column(name, pa.chunked_array([*kept.chunks, *changed.column(name).chunks]))
         return table
 
+    def continues_in(self, layer: SegmentLayer | None) -> bool:
+        """Whether ``layer`` is this segment and has since only lost rows and got other attributes."""
+        if layer is None:
+            return False
+        deleted = np.zeros(layer.rows, bool) if self.deleted is None else mask_of(self.deleted, layer.rows)
+        revived = deleted if layer.deleted is None else deleted & ~mask_of(layer.deleted, layer.rows)
+        return not revived.any() and all(layer.patches.get(row) is not None for row, _ in self._patches.items())
+
     def attributes(self, row: int) -> dict[str, object]:
         patch = self._patches.get(row)
         return dict(self.segment.attributes_of(row) if patch is None else patch)
@@ -211,11 +219,11 @@ def build(store: Store, sources: Sequence[Source], identity: Identity, stop: thr
 def swap(store: Store, state: State, sources: Sequence[Source], built: Built) -> bool:
     """Put the merged segment in the place of its sources; False if one of them is no longer there.
 
-    Under the writer lock and on a sealed state. Rows deleted since the merge began are deleted in the new segment,
-    and attributes that changed since are changed.
+    Under the writer lock and on a sealed state; also False if the index returned to an earlier state. Rows deleted
+    since the merge began are deleted in the new segment, and attributes that changed since are changed.
     """
     layers = {layer.segment.digest: layer for layer in state.segments}
-    if any(source.segment.digest not in layers for source in sources):
+    if not all(source.continues_in(layers.get(source.segment.digest)) for source in sources):
         return False
     deleted: list[int] = []
     patches = Patches()
@@ -240,11 +248,11 @@ def swap(store: Store, state: State, sources: Sequence[Source], built: Built) ->
 
 
 @contextmanager
-def only_one(path: Path) -> Iterator[bool]:
-    """Whether this is the only compaction of the index; it stays so within the context."""
+def only_one(path: Path, *, wait_s: float = 0.0) -> Iterator[bool]:
+    """Whether, within ``wait_s`` seconds, this is the only compaction of the index, and stays so in the context."""
     lock = FileLock(path)
     try:
-        lock.acquire()
+        lock.acquire(wait_s=wait_s)
     except IndexLocked:
         yield False
         return

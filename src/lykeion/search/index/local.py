@@ -4,10 +4,11 @@ Writes go to a log and to memory, and are on disk and visible when a call return
 becomes a segment, and compaction merges segments in the background. See docs/decisions/ for the design.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +37,7 @@ Durability = Literal["fsync", "os"]
 _FOLLOW_S = 0.1
 """A reader looks for other processes' writes at most this often; they are promised within 1 s."""
 _SHARED_WAIT_S = 1.0
+_COMPACTOR_WAIT_S = 1.0
 _OPEN_TRIES = 20
 _SEAL_ROWS = 8_192
 _SEAL_BYTES = 64 << 20
@@ -90,14 +92,10 @@ class LocalIndex:
         self._mutex = threading.RLock()  # guards the state; never held while waiting for another process
         self._queue, self._committing = _Queue(), threading.Lock()
         self._compactor: threading.Thread | None = None
-        self._closing = threading.Event()
+        self._closing, self._closed = threading.Event(), False
         self._lock = FileLock(path / "LOCK")
         if create is not None and mode != "r" and not self._store.exists():
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(wait_s=_SHARED_WAIT_S)
-            if not self._store.exists():
-                self._store = Store.create(path, create)
-            self._lock.release()
+            self._create(create)
         self.identity = self._store.identity()
         _check_identity(path, self.identity, create)
         self.dimension: int = self.identity.dimension
@@ -227,17 +225,7 @@ class LocalIndex:
 
     def scan(self, *, vectors: bool = False, batch: int = 1024) -> Iterator[Rows]:
         self._follow()
-        view = self._view
-        for layer, rows, deleted in zip(view.layers, view.rows, view.deleted, strict=True):
-            for start in range(0, rows, batch):
-                live = [row for row in range(start, min(start + batch, rows)) if not bit(deleted, row)]
-                if live:
-                    yield Rows(
-                        [layer.id(row) for row in live],
-                        [layer.photo(row) for row in live],
-                        np.stack([layer.vector(row) for row in live]).astype(np.float32) if vectors else None,
-                        [layer.attributes(row) for row in live],
-                    )
+        return _rows_of(self._view, vectors=vectors, batch=batch)
 
     def stats(self) -> Stats:
         self._follow()
@@ -257,7 +245,7 @@ class LocalIndex:
             details: dict[str, object] = {
                 "generation": state.manifest.generation,
                 "segments": entries,
-                "bytes": sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+                "bytes": self._store.size_bytes(),
                 "log_bytes": state.log.size(),
                 "tail_photos": len(state.tail.live()),
                 "snapshots": list(self._store.snapshots()),
@@ -295,19 +283,18 @@ class LocalIndex:
         """Do what compaction is due; ``full`` merges everything into as few segments as there can be."""
         with self._writing() as state:
             self._seal(state)
-        while self._compact_once(full=full):
+        while self._compact_once(full=full, wait_s=math.inf):
             full = False
         with self._writing():
-            self._store.collect(keep_manifests=1)
+            self._collect(keep_manifests=1)
 
     def rebuild(self) -> None:
         """Write every segment anew, and with it its kernel."""
         with self._writing() as state:
             digests = [layer.segment.digest for layer in self._seal(state).segments]
         for digest in digests:
-            self._run(compaction.Merge((digest,)))
-        with self._writing():
-            self._store.collect(keep_manifests=self._keep_manifests)
+            with compaction.only_one(self.path / "COMPACTING", wait_s=math.inf):
+                self._merge(compaction.Merge((digest,)))
 
     def merge_from(self, path: Path) -> None:
         """Take over the segments of another index by hard links; its products replace ours of the same id."""
@@ -327,6 +314,7 @@ class LocalIndex:
         if self._compactor is not None:
             self._compactor.join()
         with self._mutex:
+            self._closed = True
             self._state.log.close()
             self._lock.release()
 
@@ -357,13 +345,15 @@ class LocalIndex:
             with self._writing() as state:
                 operations: list[tuple[_Write, Operation]] = []
                 schema = state.schema
-                for write in group:
-                    try:
-                        operations.append((write, write.prepare(state)))
-                        state.schema = _schema_after(state, operations[-1][1])
-                    except LykeionError as error:
-                        write.error = error
-                state.schema = schema
+                try:
+                    for write in group:
+                        try:
+                            operations.append((write, write.prepare(state)))
+                            state.schema = _schema_after(state, operations[-1][1])
+                        except LykeionError as error:
+                            write.error = error
+                finally:
+                    state.schema = schema
                 if operations:
                     self._log_and_apply(state, operations)
         except BaseException as error:
@@ -390,6 +380,10 @@ class LocalIndex:
                 self._start_compactor()
             else:
                 self._view = state.view()
+        except OSError:
+            self._reopen()
+            if bulk:
+                raise  # otherwise the write is in the log, and a segment can wait until the disk has room
         except BaseException:
             self._reopen()  # what is in memory may be half of the write; the disk has all or nothing
             raise
@@ -400,6 +394,8 @@ class LocalIndex:
         if self._mode == "r":
             raise IndexFormatError(f"{self.path} is open for reading only")
         with self._gate:
+            if self._closed:
+                raise IndexFormatError(f"{self.path} was closed; open it again")
             taken = not self._lock.held
             if taken:
                 self._lock.acquire(wait_s=_SHARED_WAIT_S)
@@ -425,8 +421,23 @@ class LocalIndex:
         """Put what is in memory into a segment and overlays, and start a new log."""
         if sealing.seal(self._store, state, self.identity):
             self._reopen()
-            self._store.collect(keep_manifests=self._keep_manifests)
+            self._collect(keep_manifests=self._keep_manifests)
         return self._state
+
+    def _collect(self, *, keep_manifests: int) -> None:
+        with compaction.only_one(self.path / "COMPACTING") as alone:
+            self._store.collect(keep_manifests=keep_manifests, segments=alone)
+
+    def _create(self, identity: Identity) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(wait_s=_SHARED_WAIT_S)
+            if not self._store.exists():
+                self._store = Store.create(self.path, identity)
+        except OSError as error:
+            raise StorageError(f"{self.path}: {error.strerror or error}") from error
+        finally:
+            self._lock.release()
 
     # --- following other processes ---
 
@@ -445,12 +456,15 @@ class LocalIndex:
         if not self._lock.held:
             if self._store.stamp() != self._state.stamp:
                 self._reopen()
+            elif self._state.log.size() < self._state.log.position:
+                self._reopen()  # a write that we had seen failed to reach the disk and was taken back
             elif self._state.log.size() > self._state.log.position and self._state.follow():
                 self._view = self._state.view()
         return self._state
 
-    def _reopen(self) -> None:
-        old, self._state = self._state, self._open_state(self._state)
+    def _reopen(self, *, afresh: bool = False) -> None:
+        """Read the manifest in force and its log; ``afresh``: open also those segments again that are open."""
+        old, self._state = self._state, self._open_state(None if afresh else self._state)
         old.log.close()
         self._view = self._state.view()
 
@@ -473,35 +487,39 @@ class LocalIndex:
 
     def _compact_in_background(self) -> None:
         compaction.lower_priority()
-        while not self._closing.is_set() and self._compact_once():
-            pass
+        with suppress(LykeionError):  # another process writes, or the disk is full: a later write starts it again
+            while not self._closing.is_set() and self._compact_once(wait_s=_COMPACTOR_WAIT_S):
+                pass
 
-    def _compact_once(self, *, full: bool = False) -> bool:
-        """One merge that is due; whether there was one."""
-        with self._mutex:
-            sizes = [compaction.size_of(layer) for layer in self._followed_state().segments]
-        merge = compaction.plan(
-            sizes, policy=self.identity.compaction, now=time.time(), full=full, kernel=self.identity.kernel
-        )
-        return merge is not None and self._run(merge)
-
-    def _run(self, merge: compaction.Merge) -> bool:
-        """Carry out a merge; whether it was carried out, and not overtaken by another process's."""
-        with compaction.only_one(self.path / "COMPACTING") as alone:
+    def _compact_once(self, *, full: bool = False, wait_s: float) -> bool:
+        """One merge that is due; whether there was one. Waits so long for another compaction to end."""
+        with compaction.only_one(self.path / "COMPACTING", wait_s=wait_s) as alone:
             if not alone:
                 return False
             with self._mutex:
-                layers = [layer for layer in self._state.segments if layer.segment.digest in merge.segments]
-                before = [compaction.Source(layer, self._state.schema) for layer in layers]
+                sizes = [compaction.size_of(layer) for layer in self._followed_state().segments]
+            merge = compaction.plan(
+                sizes, policy=self.identity.compaction, now=time.time(), full=full, kernel=self.identity.kernel
+            )
+            return merge is not None and self._merge(merge)
+
+    def _merge(self, merge: compaction.Merge) -> bool:
+        """Carry out a merge, as the only compaction; False if the index returned to an earlier state meanwhile."""
+        with self._mutex:
+            layers = [layer for layer in self._state.segments if layer.segment.digest in merge.segments]
+            before = [compaction.Source(layer, self._state.schema) for layer in layers]
+        try:
             built = compaction.build(self._store, before, self.identity, self._closing)
-            if built is None:
+        except OSError as error:
+            raise StorageError(f"{self.path}: {error.strerror or error}") from error
+        if built is None:
+            return False
+        with self._writing() as state:
+            state = self._seal(state)
+            if not compaction.swap(self._store, state, before, built):
                 return False
-            with self._writing() as state:
-                state = self._seal(state)
-                if not compaction.swap(self._store, state, before, built):
-                    return False
-                self._reopen()
-                self._store.collect(keep_manifests=self._keep_manifests)
+            self._reopen(afresh=built.digest in merge.segments)
+            self._store.collect(keep_manifests=self._keep_manifests, segments=True)
         return True
 
     # --- arguments ---
@@ -543,6 +561,19 @@ def _without_repeats(ids: Sequence[str], photos: Sequence[Photo] | None) -> list
         return None
     last = {(id, photo.name): n for n, (id, photo) in enumerate(zip(ids, photos, strict=True))}
     return None if len(last) == len(ids) else sorted(last.values())
+
+
+def _rows_of(view: View, *, vectors: bool, batch: int) -> Iterator[Rows]:
+    for layer, rows, deleted in zip(view.layers, view.rows, view.deleted, strict=True):
+        for start in range(0, rows, batch):
+            live = [row for row in range(start, min(start + batch, rows)) if not bit(deleted, row)]
+            if live:
+                yield Rows(
+                    [layer.id(row) for row in live],
+                    [layer.photo(row) for row in live],
+                    np.stack([layer.vector(row) for row in live]).astype(np.float32) if vectors else None,
+                    [layer.attributes(row) for row in live],
+                )
 
 
 def _checked_filter(where: str, view: View) -> Expression:

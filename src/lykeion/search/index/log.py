@@ -70,9 +70,11 @@ class Log:
         header = self._file.read(_HEADER.size)
         if len(header) < _HEADER.size or header[:4] != _FILE_MAGIC:
             raise CorruptIndex(f"{self.path}: not a log")
-        _, version, _ = _HEADER.unpack(header)
+        _, version, numbered = _HEADER.unpack(header)
         if version > FORMAT:
             raise IndexFormatError(f"{self.path}: log format {version} is newer than this lykeion; update it")
+        if version < 1 or numbered != number:
+            raise CorruptIndex(f"{self.path}: its header is damaged")
         self.position = _HEADER.size
         self._writer: int | None = None
 
@@ -115,7 +117,7 @@ class Log:
                 view, at = view[written:], at + written
             if durable:
                 getattr(os, "fdatasync", os.fsync)(self._writer)
-        except OSError:
+        except BaseException:
             os.ftruncate(self._writer, self.position)
             raise
         self.position += len(frame)
@@ -128,19 +130,19 @@ class Log:
 
     def _read_frame(self, position: int) -> bytes | None:
         """The payload of the frame at ``position``; None at the end, or where the rest was never acknowledged."""
-        head = os.pread(self._file.fileno(), _FRAME.size, position)
-        if len(head) < _FRAME.size:
-            return None
-        magic, length, checksum = _FRAME.unpack(head)
-        if magic == _FRAME_MAGIC and position + _FRAME.size + length <= self.size():
-            payload = self._pread_all(position + _FRAME.size, length)
-            if zlib.crc32(payload) == checksum:
-                return payload
-        if self._whole_frame_after(position + 1):
-            raise CorruptIndex(
-                f"{self.path}: damaged at byte {position}; `lykeion index restore` returns to a snapshot"
-            )
-        return None
+        for _ in range(2):
+            head = os.pread(self._file.fileno(), _FRAME.size, position)
+            if len(head) < _FRAME.size:
+                return None
+            magic, length, checksum = _FRAME.unpack(head)
+            if magic == _FRAME_MAGIC and position + _FRAME.size + length <= self.size():
+                payload = self._pread_all(position + _FRAME.size, length)
+                if zlib.crc32(payload) == checksum:
+                    return payload
+            if not self._whole_frame_after(position + 1):
+                return None
+            # It may have been written while it was read: what is behind it is written after it, so look once more.
+        raise CorruptIndex(f"{self.path}: damaged at byte {position}; `lykeion index restore` returns to a snapshot")
 
     def _whole_frame_after(self, position: int) -> bool:
         data = self._pread_all(position, self.size() - position)

@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from lykeion.core import digest_file, digest_json, fsync_directory
 
+from . import described
 from .codes import Kind, Vectors, learn
 from .errors import CorruptIndex, IndexFormatError
 from .kernel import Codes, Searchable
@@ -35,6 +36,7 @@ FORMAT = 1
 KERNEL_FORMAT = 1
 _ARRAYS = ("codes", "centroids", "projection", "bias", "cell_rows", "entries", "links")
 _CHUNK = 16_384
+_REBUILD = "`lykeion index rebuild` makes it anew"
 
 
 def hash_ids(ids: Iterable[str]) -> np.ndarray:
@@ -90,6 +92,10 @@ def write_segment(
         digest = digest_json(description).removeprefix("sha256:")
         target = directory / digest
         if target.exists():  # the same rows were written before, and are whole: a rename makes a segment appear
+            if codes is not None:  # but their kernel may be missing or damaged
+                shutil.rmtree(target / "kernel", ignore_errors=True)
+                (temporary / "kernel").rename(target / "kernel")
+                fsync_directory(target)
             shutil.rmtree(temporary)
         else:
             temporary.rename(target)
@@ -105,11 +111,7 @@ class Segment:
 
     def __init__(self, path: Path) -> None:
         self.path, self.digest = path, path.name
-        description = _read_json(path / "segment.json")
-        if description.get("format", 0) > FORMAT:
-            raise IndexFormatError(
-                f"{path}: segment format {description['format']} is newer than this lykeion; update it"
-            )
+        description = _read_description(path)
         self.rows: int = description["rows"]
         self.dimension: int = description["dimension"]
         self.repeats: bool = description["repeats"]
@@ -121,12 +123,18 @@ class Segment:
         self.vectors = self._map("vectors.bin", description["dtype"], (self.rows, self.dimension))
         self.hashes = self._map("hashes.bin", "<u8", (self.rows,))
         self.hash_rows = self._map("hash_rows.bin", "<u4", (self.rows,))
-        with pa.memory_map(str(path / "rows.arrow")) as source:
-            self.table = pa.ipc.open_file(source).read_all()
-        self.attributes = self.table.drop_columns(["_id", "_photo", "_digest"])
-        self.id: Callable[[int], str] = column_reader(self.table.column("_id"))  # pyright: ignore
-        self._photo, self._digest = (column_reader(self.table.column(name)) for name in ("_photo", "_digest"))
-        self.attributes_of = TableRows(self.attributes).__getitem__
+        try:
+            with pa.memory_map(str(path / "rows.arrow")) as source:
+                self.table = pa.ipc.open_file(source).read_all()
+            self.table.validate()
+            self.attributes = self.table.drop_columns(["_id", "_photo", "_digest"])
+            self.id: Callable[[int], str] = column_reader(self.table.column("_id"))  # pyright: ignore
+            self._photo, self._digest = (column_reader(self.table.column(name)) for name in ("_photo", "_digest"))
+            self.attributes_of = TableRows(self.attributes).__getitem__
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            raise CorruptIndex(f"{path / 'rows.arrow'}: not what was written: {_one_line(error)}") from None
         self.kernel, codes = _read_kernel(path / "kernel", self.rows, self.dimension)
         self.searchable = Searchable(self.vectors, self.rows, codes)
 
@@ -142,16 +150,13 @@ class Segment:
 
     def problems(self) -> list[str]:
         """What differs from what was written, one line a file; all bytes are read."""
-        found = []
-        if digest_json(_read_json(self.path / "segment.json")).removeprefix("sha256:") != self.digest:
-            found.append(f"{self.path / 'segment.json'}: not what was written")
-        found += _differences(self.path, self._files)
+        found = _differences(self.path, self._files)
         kernel = self.path / "kernel"
         if kernel.exists():
             if self.kernel is None:
-                found.append(f"{kernel}: of another format or damaged; `lykeion index rebuild` makes it anew")
+                found.append(f"{kernel}: of another format or damaged; {_REBUILD}")
             else:
-                found += _differences(kernel, self.kernel["files"])
+                found += [f"{problem}; {_REBUILD}" for problem in _differences(kernel, self.kernel["files"])]
         return found
 
     @property
@@ -207,13 +212,14 @@ def _write_kernel(directory: Path, codes: Codes, kind: Kind, *, seconds: float) 
         "degree": codes.links.shape[1] if codes.links is not None else 0,
         "files": _describe(directory),
     }
-    (directory / "kernel.json").write_text(json.dumps(description, indent=1))
+    (directory / "kernel.json").write_bytes(described.to_json(description))
 
 
 def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] | None, Codes | None]:
     """The kernel's description and arrays; (None, None) where there is none that can be used."""
     try:
-        description = json.loads((path / "kernel.json").read_bytes())
+        where = path / "kernel.json"
+        description = described.from_json(where.read_bytes(), where, newest=KERNEL_FORMAT)
         if description["format"] != KERNEL_FORMAT:
             return None, None
         if any((path / name).stat().st_size != file["size"] for name, file in description["files"].items()):
@@ -231,7 +237,7 @@ def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] 
             zero=description["zero"],
             nibbles=description["nibbles"],
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, CorruptIndex, IndexFormatError):
         return None, None
     in_range = (
         stride % 64 == 0
@@ -263,15 +269,23 @@ def _differences(directory: Path, files: dict[str, dict[str, Any]]) -> list[str]
     return found
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
+def _read_description(segment: Path) -> dict[str, Any]:
+    """What segment.json says; the segment's name is its digest."""
+    path = segment / "segment.json"
     try:
-        value = json.loads(data)
-    except ValueError as error:
-        raise CorruptIndex(f"{path}: not what was written: {error}") from None
-    if not isinstance(value, dict):
+        value = json.loads(path.read_bytes())
+        newer = value["format"] > FORMAT
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise CorruptIndex(f"{path}: not what was written") from None
+    if newer:
+        raise IndexFormatError(f"{path}: segment format {value['format']} is newer than this lykeion; update it")
+    if digest_json(value).removeprefix("sha256:") != segment.name:
         raise CorruptIndex(f"{path}: not what was written")
     return value
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _sync_tree(directory: Path) -> None:

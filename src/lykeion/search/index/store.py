@@ -1,7 +1,7 @@
 """The index directory: what it is, the manifest that says what is in it now, and what may be removed.
 
 index.json             dimension, metric, embedder, dtype: written once
-CURRENT                the name of the manifest in force, replaced atomically
+CURRENT                the name and digest of the manifest in force, replaced atomically
 manifests/<generation>.json
 segments/<digest>/     lykeion.search.index.segment
 overlays/<digest>      a segment's deleted rows (.bits) and changed attributes (.arrow), named by their SHA-256
@@ -10,10 +10,10 @@ snapshots/<name>.json  manifests kept under a name
 LOCK, COMPACTING       lock files
 """
 
-import json
 import shutil
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from lykeion.core import digest_bytes, write_atomically
 
+from . import described
 from .errors import CorruptIndex, IndexFormatError, NotFound
 from .log import Log
 from .protocol import Metric
@@ -73,11 +74,11 @@ class Manifest:
         return replace(self, generation=self.generation + 1, created=time.time(), **changes)
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), indent=1).encode()
+        return described.to_json(asdict(self))
 
     @classmethod
     def from_json(cls, data: bytes, where: Path) -> "Manifest":
-        value = _load(data, where)
+        value = described.from_json(data, where, newest=FORMAT)
         segments = tuple(SegmentEntry(**entry) for entry in value.pop("segments"))
         return cls(segments=segments, **value)
 
@@ -95,7 +96,7 @@ class Store:
         store = cls(path)
         for directory in (store.segments, path / "manifests", path / "overlays", path / "snapshots"):
             directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(path / "index.json", json.dumps(asdict(identity), indent=1).encode())
+        write_atomically(path / "index.json", described.to_json(asdict(identity)))
         Log.create(store.logs, 1)
         store.commit(Manifest(generation=1, log=1, created=time.time()))
         return store
@@ -110,22 +111,34 @@ class Store:
                 f"{self.path} is not an index; `lykeion index add PHOTOS --index {self.path}` makes one"
             )
         path = self.path / "index.json"
-        return Identity(**_load(path.read_bytes(), path))
+        return Identity(**described.from_json(path.read_bytes(), path, newest=FORMAT))
 
     def current(self) -> Manifest:
-        name = (self.path / "CURRENT").read_text().strip()
-        path = self.path / "manifests" / Path(name).name
-        return Manifest.from_json(path.read_bytes(), path)
+        """Raises CorruptIndex; FileNotFoundError if it was replaced and removed meanwhile."""
+        name, digest = self._in_force()
+        path = self.path / "manifests" / name
+        data = path.read_bytes()
+        if digest_bytes(data) != digest:
+            raise CorruptIndex(f"{path}: not the manifest that {self.path / 'CURRENT'} names")
+        return Manifest.from_json(data, path)
 
-    def stamp(self) -> tuple[int, int]:
-        """Changes whenever another manifest comes into force."""
-        status = (self.path / "CURRENT").stat()
-        return status.st_mtime_ns, status.st_ino
+    def stamp(self) -> bytes:
+        """Differs for every manifest that comes into force."""
+        return (self.path / "CURRENT").read_bytes()
 
     def commit(self, manifest: Manifest) -> None:
         name = f"{manifest.generation:012d}.json"
-        write_atomically(self.path / "manifests" / name, manifest.to_json())
-        write_atomically(self.path / "CURRENT", name.encode())
+        data = manifest.to_json()
+        write_atomically(self.path / "manifests" / name, data)
+        write_atomically(self.path / "CURRENT", f"{name} {digest_bytes(data)}\n".encode())
+
+    def size_bytes(self) -> int:
+        """Size of all files of the directory."""
+        total = 0
+        for file in self.path.rglob("*"):
+            with suppress(FileNotFoundError):  # compacted away meanwhile
+                total += file.stat().st_size if file.is_file() else 0
+        return total
 
     # --- overlays ---
 
@@ -196,22 +209,33 @@ class Store:
 
     # --- garbage ---
 
-    def collect(self, *, keep_manifests: int) -> None:
+    def collect(self, *, keep_manifests: int, segments: bool) -> None:
         """Remove what neither the last ``keep_manifests`` manifests nor a snapshot needs.
 
-        Only under the writer lock. Readers that have a removed file mapped keep it; one that comes too late to open
-        it finds a newer manifest.
+        Only under the writer lock, and with ``segments`` only while no compaction is writing one that no manifest
+        names yet. Readers that have a removed file mapped keep it; one that comes too late to open it finds a newer
+        manifest. A manifest beyond the one in force was left by a crash.
         """
         manifests = self._manifests()
-        for path in list(manifests)[: -max(keep_manifests, 1)]:
+        in_force = self._in_force()[0]
+        past = [path for path in manifests if path.name <= in_force]
+        for path in manifests.keys() - set(past[-max(keep_manifests, 1) :]):
             path.unlink()
             del manifests[path]
         kept = [*manifests.values(), *self.snapshots().values()]
         entries = [entry for manifest in kept for entry in manifest.segments]
-        _remove_others(self.segments, {entry.digest for entry in entries})
+        if segments:
+            _remove_others(self.segments, {entry.digest for entry in entries})
         overlays = {f"{entry.bits}.bits" for entry in entries} | {f"{entry.patches}.arrow" for entry in entries}
         _remove_others(self.path / "overlays", overlays)
         _remove_others(self.logs, {f"{manifest.log:08d}.log" for manifest in manifests.values()})
+
+    def _in_force(self) -> tuple[str, str]:
+        path = self.path / "CURRENT"
+        match path.read_bytes().decode(errors="replace").split():
+            case [name, digest] if Path(name).name == name:
+                return name, digest
+        raise CorruptIndex(f"{path}: not what was written")
 
     def _manifests(self) -> dict[Path, Manifest]:
         paths = sorted((self.path / "manifests").glob("[0-9]*.json"))
@@ -227,14 +251,3 @@ def _remove_others(directory: Path, keep: Iterable[str]) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-def _load(data: bytes, where: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-        version = value["format"]
-    except (ValueError, TypeError, KeyError):
-        raise CorruptIndex(f"{where}: not what was written") from None
-    if version > FORMAT:
-        raise IndexFormatError(f"{where}: index format {version} is newer than this lykeion; update it")
-    return value
