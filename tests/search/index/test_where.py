@@ -85,6 +85,8 @@ def test_and_binds_more_tightly_than_or_and_not_than_and() -> None:
         ("stock", "character 1", "does not compare with true"),
         ("not " * 65 + "sold", "filter:", "deeper than 64"),
         ("(" * 100 + "not " * 100 + "sold" + ")" * 100, "filter:", "deeper"),
+        ("sold or " * 256 + "sold", "filter:", "257 conditions"),
+        ("x" * 60_000, "character 1", "no column"),
         ("name = '" + "x" * 70_000 + "'", "filter", "at most 65,536"),
     ],
 )
@@ -94,6 +96,7 @@ def test_an_error_is_one_line_that_says_where_and_why(text: str, place: str, why
     assert place in str(error.value)
     assert why in str(error.value)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 400
 
 
 PIECES = ["a", "1", "'x'", "(", ")", "and", "not", "in", "is", "null", ",", "`", "\\", "=", "<"]

@@ -11,6 +11,8 @@ from .expression import And, Comparison, Constant, Contains, Expression, In, IsN
 MAX_TEXT_LENGTH = 65_536
 MAX_DEPTH = 64
 """Of brackets and ``not`` within one another."""
+MAX_CONDITIONS = 256
+"""Each is a pass over a column; the values of an ``in`` are not counted."""
 
 GRAMMAR = r"""
 ?start: disjunction
@@ -83,7 +85,7 @@ def parse(text: str) -> Expression:
         expression: Any = _parser().parse(text)
     except UnexpectedInput as error:
         raise _explain(text, error) from None
-    _limit_depth(expression)
+    _limit_size(expression)
     return expression
 
 
@@ -205,8 +207,8 @@ def _explain(text: str, error: UnexpectedInput) -> WhereError:
     return error_at(position, found + (f"; expected one of: {' · '.join(expected)}" if expected else ""))
 
 
-def _limit_depth(expression: Expression) -> None:
-    level, depth = [expression], 0
+def _limit_size(expression: Expression) -> None:
+    level, depth, conditions = [expression], 0, 0
     while level:
         depth += 1
         if depth > MAX_DEPTH:
@@ -217,4 +219,10 @@ def _limit_depth(expression: Expression) -> None:
                 below += node.terms
             elif isinstance(node, Not):
                 below.append(node.term)
+            else:
+                conditions += 1
         level = below
+    if conditions > MAX_CONDITIONS:
+        raise WhereError(
+            f"filter: {conditions:,} conditions, at most {MAX_CONDITIONS} are read; see whether 'in' would do"
+        )

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from .expression import And, Comparison, Constant, Contains, Expression, In, IsNull, Leaf, Never, Not, Operator, Or
 from .grammar import error_at, parse
-from .schema import ARROW, ColumnType, Schema, to_microseconds
+from .schema import ARROW, MAX_NAME_BYTES, ColumnType, Schema, to_microseconds
 
 __all__ = ["check", "evaluate", "parse"]
 
@@ -59,7 +59,7 @@ def _column_type(leaf: Leaf, schema: Schema) -> ColumnType:
         return schema.columns[leaf.column]
     near = difflib.get_close_matches(leaf.column, schema.columns, n=3) or list(schema.columns)[:8]
     hint = f"; there are {', '.join(near)}" if near else "; the index has no attributes"
-    raise error_at(leaf.at, f"no column {leaf.column!r}{hint}")
+    raise error_at(leaf.at, f"no column {leaf.column[:MAX_NAME_BYTES]!r}{hint}")
 
 
 def _check_leaf(leaf: Leaf, kind: ColumnType) -> Expression:
