@@ -177,6 +177,13 @@ def test_text_that_looks_like_pillows_own_notes_does_no_harm() -> None:
 
 # Memory
 
+
+def exif_bomb() -> bytes:
+    """A table of 5,000 entries, each of which claims all of the block's 64 KiB for its own."""
+    entries = b"".join(struct.pack("<HHII", 1000 + tag, 7, 60_000, 8) for tag in range(5_000))
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 5_000) + entries + b"\0" * 4
+
+
 PEAK = """
 import resource, sys
 from pathlib import Path
@@ -219,6 +226,32 @@ def test_what_is_refused_takes_no_memory(tmp_path: Path) -> None:
     outcomes, grown = peak(*sorted(tmp_path.iterdir()))
     assert outcomes == ["refused"] * 4
     assert grown < 40
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # by Pillow as it writes the AVIF
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_exif_tables_take_no_memory(form: str, tmp_path: Path) -> None:
+    """Read with all their values, as Pillow reads them, these would take 300 MB."""
+    path = tmp_path / "photo"
+    path.write_bytes(b"".join(with_exif(form, exif_bomb())))
+    outcomes, grown = peak(path)
+    assert outcomes == ["240", "160"]
+    assert grown < 40
+
+
+def with_exif(form: str, exif: bytes) -> tuple[bytes, ...]:
+    """A photo whose EXIF Pillow does not see when it writes."""
+    marker = b"Exif\0\0II*\0" + b"x" * (len(exif) - 10)
+    image = Image.new("RGB", (240, 160), "red")
+    if form == "PNG":
+        plain = encoded(image)
+        return plain[:33], png_chunk(b"eXIf", exif[6:]), plain[33:]
+    if form == "JPEG":
+        plain = encoded(image, "JPEG")[2:]
+        return b"\xff\xd8", b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif, plain[18:]  # no JFIF: no density
+    content = encoded(image, form, exif=marker)
+    assert marker[6:] in content
+    return (content.replace(marker[6:], exif[6:]),)
 
 
 def test_a_large_png_takes_what_the_limits_say(tmp_path: Path) -> None:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from .card import ModelCard
 
-MARGIN = 3
-"""Scaled decoding keeps this many times the side that is asked for: then vectors stay within cosine .9995 of those
-of the full photo, which tests/search/test_preprocessing_closeness.py shows."""
+MARGIN = 3.35
+"""Scaled decoding keeps this many times the side that is asked for. Less, and vectors leave cosine .9995 of those of
+the full photo (tests/search/test_preprocessing_closeness.py); more, and a phone's 3,024 rows could no longer be
+quartered for a network of 224."""
 LARGE_PIXELS = 24 * 10**6
 _one_large = threading.Lock()
 """Held while a large photo is decoded: however many threads decode, memory is bounded by one of the largest."""
