@@ -356,7 +356,7 @@ bool walk_graph(const LkSegment &segment, const QueryCode &query, size_t ef, Bes
         pool[next].expanded = true;
         const uint32_t *links = segment.links + static_cast<size_t>(pool[next].row) * segment.degree;
         fresh.clear();
-        for (int i = 0; i < segment.degree && links[i] != LK_NO_LINK; ++i)
+        for (int i = 0; i < segment.degree && links[i] < segment.rows; ++i)  // or damaged: also an end
             if (visit(links[i])) {
                 fresh.push_back(links[i]);
                 prefetch_code(segment.codes + static_cast<size_t>(links[i]) * segment.stride, segment.stride);

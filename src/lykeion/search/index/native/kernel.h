@@ -6,8 +6,6 @@
 
 #define LK_EXPORT __attribute__((visibility("default")))
 
-constexpr uint32_t LK_NO_LINK = 0xFFFFFFFF;
-
 struct LkSegment {
     const void *vectors;         // rows x dimension, float16 or float32
     const uint8_t *codes;        // rows x stride; null: search exactly
@@ -16,7 +14,7 @@ struct LkSegment {
     const float *bias;           // reduced: the projection of the mean
     const int64_t *cell_rows;    // cells + 1: rows cell_rows[c] .. cell_rows[c + 1] are in cell c
     const uint32_t *entries;     // cells: the row nearest to the centroid
-    const uint32_t *links;       // rows x degree, LK_NO_LINK after the last; null: scan cells
+    const uint32_t *links;       // rows x degree, after the last 0xFFFFFFFF (no row is so high); null: scan cells
     const uint64_t *allowed;     // a bit a row; null: every row
     int64_t rows;
     int64_t stride;
