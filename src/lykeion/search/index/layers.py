@@ -1,9 +1,10 @@
 """What an index consists of while it is open: layers of rows, each with its deleted rows and changed attributes.
 
-A layer is a segment with its overlays, or the tail: the rows that are in the log and not yet in a segment. Deletions
-replace a layer's bitmap rather than change it, so that a search that holds the old one is not disturbed.
+A layer is a segment with its overlays, or the tail: the rows that are in the log and not yet in a segment. Changes
+replace what a frozen copy shares with its layer, so that a search that began before sees none of them.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -102,6 +103,12 @@ class SegmentLayer:
         self.id, self.photo = segment.id, segment.photo
         self.searchable = segment.searchable
         self.bits_changed = False
+        self._shared = False
+
+    def frozen(self) -> "SegmentLayer":
+        """The layer as it is now, whatever is written later."""
+        self._shared = True
+        return copy.copy(self)
 
     def attributes(self, row: int) -> dict[str, Value]:
         patch = self.patches.get(row) if len(self.patches) else None
@@ -126,6 +133,8 @@ class SegmentLayer:
         self.bits_changed = True
 
     def set_attributes(self, row: int, attributes: dict[str, Value]) -> None:
+        if self._shared:
+            self.patches, self._shared = Patches(self.patches.table, dict(self.patches.recent)), False
         self.patches.recent[row] = attributes
 
 
@@ -145,6 +154,12 @@ class TailLayer:
         """How often attributes were changed in place: what was evaluated before may not hold."""
         self._attributes: list[dict[str, Value]] = []
         self._by_id: dict[str, list[int]] = {}
+        self._shared = False
+
+    def frozen(self) -> "TailLayer":
+        """The rows there are now, as they are, whatever is written later; to be read by row."""
+        self._shared = True
+        return copy.copy(self)
 
     @property
     def searchable(self) -> Searchable:
@@ -193,6 +208,8 @@ class TailLayer:
                 del self._by_id[self.ids[row]]
 
     def set_attributes(self, row: int, attributes: dict[str, Value]) -> None:
+        if self._shared:
+            self._attributes, self._shared = list(self._attributes), False
         self._attributes[row] = attributes
         self.patched += 1
 

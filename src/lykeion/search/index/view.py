@@ -28,7 +28,7 @@ class View:
     def __init__(
         self, layers: Sequence[Layer], schema: Schema, metric: Metric, *, repeats: bool, masks: "MaskCache"
     ) -> None:
-        self.layers, self.schema, self.repeats = list(layers), schema, repeats
+        self.layers, self.schema, self.repeats = [layer.frozen() for layer in layers], schema, repeats
         self._squared = metric == "l2"
         self._masks = masks
         self.rows = [layer.rows for layer in layers]
@@ -58,7 +58,8 @@ class View:
         """The k nearest products (Index.search, for one vector). ``exclude`` is an id that is not an answer."""
         scope = self._all if where is None else self._scope(where)
         layers = self.layers
-        wanted = k if not self.repeats and exclude is None else 2 * k + 8
+        rows = sum(self.rows)
+        wanted = min(rows, k if not self.repeats and exclude is None else 2 * k + 8)
         while True:
             found = nearest(scope, query, wanted, effort or effort_for(wanted), squared=self._squared)
             hits = []
@@ -80,9 +81,9 @@ class View:
                 )
                 if len(hits) == k:
                     return hits
-            if len(found.rows) < wanted:
+            if len(found.rows) < wanted or wanted == rows:
                 return hits
-            wanted *= 4
+            wanted = min(rows, 4 * wanted)
 
     def matching(self, where: Expression | None) -> list[Bits | None]:
         """For each layer the bitmap of live rows that match; None for all."""
@@ -132,7 +133,7 @@ class MaskCache:
 
     def __init__(self, limit_bytes: int = 256 << 20) -> None:
         self._masks: OrderedDict[tuple[str, str | None, Expression], np.ndarray] = OrderedDict()
-        self._tail: dict[Expression, tuple[TailLayer, int, np.ndarray]] = {}
+        self._tail: dict[Expression, tuple[list[str], int, np.ndarray]] = {}
         self._bytes, self._limit = 0, limit_bytes
 
     def get(self, layer: Layer, rows: int, where: Expression, schema: Schema) -> Bits:
@@ -145,23 +146,23 @@ class MaskCache:
             if layer.patches.table is not None:
                 mask[layer.patches.table.column("_row").to_numpy()] = evaluate(where, layer.patches.table, schema)
             self._remember(key, mask)
-        if recent := dict(layer.patches.recent):
+        if recent := layer.patches.recent:
             mask = mask.copy()
             mask[list(recent)] = evaluate(where, schema.to_table(list(recent.values())), schema)
         return bits_of(mask)
 
     def _tail_mask(self, tail: TailLayer, rows: int, where: Expression, schema: Schema) -> np.ndarray:
         """Rows of the tail are only added until one is patched: what was evaluated before is kept."""
-        known, patched, mask = self._tail.get(where, (None, 0, np.zeros(0, bool)))
+        ids, patched, mask = self._tail.get(where, (None, 0, np.zeros(0, bool)))
         now = tail.patched
-        if known is not tail or patched != now:
+        if ids is not tail.ids or patched != now:
             mask = np.zeros(0, bool)
         if len(mask) < rows:
             table = schema.to_table(tail.attribute_rows(len(mask), rows))
             mask = np.concatenate([mask, evaluate(where, table, schema)])
             if len(self._tail) >= _CACHED_SCOPES:
                 self._tail.clear()
-            self._tail[where] = (tail, now, mask)
+            self._tail[where] = (tail.ids, now, mask)
         return mask[:rows]
 
     def _remember(self, key: tuple[str, str | None, Expression], mask: np.ndarray) -> None:
