@@ -288,12 +288,14 @@ def test_threads_decode_at_once_and_alike() -> None:
 
 def test_pillows_settings_neither_matter_nor_change(monkeypatch: pytest.MonkeyPatch) -> None:
     sources = [encoded(real(), form) for form in ("JPEG", "PNG", "GIF", "AVIF")]
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30_000)  # fewer than they have: a warning; half of it: an error
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # a third of what they have, which Pillow refuses
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for source in sources:
-            decode(source)
-    assert Image.MAX_IMAGE_PIXELS == 30_000
+            decoded = decode(source, box=Box(1, 1, 230, 150))
+            assert decoded.rgb.shape == decoded.pixels(card(height=149, width=229)).shape
+            assert decoded.thumbnail()
+    assert Image.MAX_IMAGE_PIXELS == 10_000
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
 

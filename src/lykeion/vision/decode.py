@@ -46,8 +46,7 @@ class Decoded:
     def rgb(self) -> np.ndarray:
         """uint8 (height, width, 3)."""
         left, top, right, bottom = map(round, self._region)
-        image = self._image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
-        return np.asarray(image)
+        return np.asarray(preprocess.cut(self._image, (left, top, max(right, left + 1), max(bottom, top + 1))))
 
     def pixels(self, card: "ModelCard") -> np.ndarray:
         """What the network sees before normalisation: uint8 (card.height, card.width, 3, or 1 for grey)."""
@@ -210,7 +209,7 @@ def _scale(part: Box, at_least: int | None) -> int:
     if at_least is None:
         return 1
     side = min(part.right - part.left, part.bottom - part.top)
-    return next((factor for factor in (8, 4, 2) if side >= factor * MARGIN * at_least), 1)
+    return next((factor for factor in (8, 4, 2) if side >= factor * MARGIN * max(at_least, 1)), 1)
 
 
 def _check_size(size: tuple[int, int], held: int, scans: int, limits: Limits) -> None:

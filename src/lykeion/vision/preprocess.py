@@ -42,6 +42,18 @@ def pixels(image: "Image", region: Region, card: "ModelCard") -> np.ndarray:
     return padded
 
 
+def cut(image: "Image", part: tuple[int, int, int, int]) -> "Image":
+    """``Image.crop``, which a large photo fails where the program around us has lowered Image.MAX_IMAGE_PIXELS."""
+    from PIL import Image
+
+    left, top, right, bottom = part
+    if part == (0, 0, *image.size):
+        return image
+    inside = Image.new(image.mode, (right - left, bottom - top), None)
+    inside.paste(image, (-left, -top))
+    return inside
+
+
 def normalise(pixels: np.ndarray, card: "ModelCard") -> np.ndarray:
     """(x − mean) / std for each channel: uint8 (n, height, width, channels) to float32 of that shape."""
     values = pixels.astype(np.float32)
@@ -69,9 +81,7 @@ def _resized(image: "Image", size: tuple[int, int], region: Region) -> "Image":
     left, top = (math.floor(edge * 256) / 256 for edge in region[:2])
     right, bottom = (math.ceil(edge * 256) / 256 for edge in region[2:])
     x, y = int(left), int(top)
-    part = x, y, math.ceil(right), math.ceil(bottom)
-    if part != (0, 0, *image.size):
-        image = image.crop(part)
+    image = cut(image, (x, y, math.ceil(right), math.ceil(bottom)))
     # Each pass by itself: since version 13, Pillow chooses their order by shape, which decides the last bit.
     image = image.resize((size[0], image.height), Resampling.BILINEAR, (left - x, 0, right - x, image.height))
     return image.resize(size, Resampling.BILINEAR, (0, top - y, size[0], bottom - y))
