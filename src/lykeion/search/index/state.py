@@ -99,21 +99,19 @@ class State:
 
     def _update(self, operation: Operation) -> int:
         assert operation.attributes is not None
-        found = 0
         located = Located(self.layers, operation.ids).places
         for places, changes in zip(located, operation.attributes, strict=True):
-            found += bool(places)
             for layer, row in places:
                 merged = {**layer.attributes(row), **changes}
                 self._set(layer, row, {name: value for name, value in merged.items() if value is not None})
-        return found
+        return _distinct(operation.ids, located)
 
     def _delete(self, operation: Operation) -> int:
         located = Located(self.layers, operation.ids).places
         if operation.photos is None:
             doomed = {(id(layer), row): (layer, row) for places in located for layer, row in places}
             self._remove(list(doomed.values()))
-            return len({name for name, places in zip(operation.ids, located, strict=True) if places})
+            return _distinct(operation.ids, located)
         matching = {
             (id(layer), row): (layer, row)
             for photo, places in zip(operation.photos, located, strict=True)
@@ -133,6 +131,11 @@ class State:
             by_layer.setdefault(id(layer), (layer, []))[1].append(row)
         for layer, rows in by_layer.values():
             layer.delete(rows)
+
+
+def _distinct(ids: Sequence[str], places: Sequence[list[tuple[Layer, int]]]) -> int:
+    """How many products were found, each once."""
+    return len({id for id, found in zip(ids, places, strict=True) if found})
 
 
 def _last_of_each(ids: Sequence[str], attributes: Sequence[dict[str, Value]] | None) -> dict[str, dict[str, Value]]:

@@ -29,6 +29,13 @@ from .log import Log
 from .protocol import Metric
 
 FORMAT = 1
+MAX_DIMENSION = 65_536
+_CHOICES = {
+    "metric": ("cosine", "l2"),
+    "dtype": ("float16", "float32"),
+    "kernel": ("auto", "exact", "hnsw", "ivf"),
+    "compaction": ("size", "time"),
+}
 _SNAPSHOT_NAME_LENGTH = 128
 
 
@@ -43,6 +50,13 @@ class Identity:
     kernel: str = "auto"
     compaction: str = "size"
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.dimension <= MAX_DIMENSION:
+            raise IndexFormatError(f"dimension {self.dimension}: an index has 1 to {MAX_DIMENSION:,}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise IndexFormatError(f"{name} {getattr(self, name)!r}: an index has one of {', '.join(choices)}")
 
 
 @dataclass(frozen=True)
