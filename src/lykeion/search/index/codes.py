@@ -68,16 +68,19 @@ class Quantizer:
 
     def __call__(self, projected: np.ndarray) -> np.ndarray:
         """uint8 (rows, stride): the codes, each with its squared norm as the last four bytes."""
-        top = 15 if self.nibbles else 255
-        integers = np.clip(np.rint(projected / self.scale + self.zero), 0, top).astype(np.uint8)
+        values = projected * np.float32(1 / self.scale)
+        values += np.float32(self.zero)
+        np.rint(values, out=values)
+        np.clip(values, 0, 15 if self.nibbles else 255, out=values)
+        integers = values.astype(np.uint8)
         codes = np.zeros((len(projected), self.stride), np.uint8)
         low = self.stride - _NORM_BYTES
         codes[:, : min(low, integers.shape[1])] = integers[:, :low]
         if self.nibbles:
             high = integers[:, low:]
             codes[:, : high.shape[1]] |= high << 4
-        decoded = (integers.astype(np.float32) - np.float32(self.zero)) * np.float32(self.scale)
-        norms = np.einsum("ij,ij->i", decoded, decoded, dtype=np.float32)
+        values -= np.float32(self.zero)
+        norms = np.einsum("ij,ij->i", values, values) * np.float32(self.scale**2)
         codes[:, low:] = norms[:, None].view(np.uint8)
         return codes
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .expression import Expression
-from .kernel import Effort, Scope, nearest
+from .kernel import Effort, Nearest, Scope, nearest
 from .layers import Bits, Layer, TailLayer, bits_of, mask_of, popcount, resized
 from .protocol import Hit, Metric
 from .schema import Schema
@@ -36,6 +36,7 @@ class View:
             None if layer.deleted is None else resized(layer.deleted, rows)
             for layer, rows in zip(layers, self.rows, strict=True)
         ]
+        self._ids = [layer.id for layer in layers]
         self._searchable = [layer.searchable for layer in layers]
         self._live = [None if deleted is None else ~deleted for deleted in self.deleted]
         self._all = Scope(self._searchable, self._live)
@@ -57,33 +58,30 @@ class View:
     ) -> list[Hit]:
         """The k nearest products (Index.search, for one vector). ``exclude`` is an id that is not an answer."""
         scope = self._all if where is None else self._scope(where)
-        layers = self.layers
-        rows = sum(self.rows)
-        wanted = min(rows, k if not self.repeats and exclude is None else 2 * k + 8)
+        if not self.repeats and exclude is None:
+            found = nearest(scope, query, k, effort or effort_for(k), squared=self._squared)
+            return self._hits(found, attributes)
+        wanted = 2 * k + 8
         while True:
             found = nearest(scope, query, wanted, effort or effort_for(wanted), squared=self._squared)
-            hits = []
-            seen = {exclude}
-            for number, row, score in zip(*found, strict=True):
-                layer = layers[number]
-                id = layer.id(row)
-                if self.repeats or exclude is not None:
-                    if id in seen:
-                        continue
-                    seen.add(id)
-                hits.append(
-                    Hit(
-                        id,
-                        score,
-                        layer.photo(row).name if attributes else "",
-                        layer.attributes(row) if attributes else {},
-                    )
-                )
-                if len(hits) == k:
-                    return hits
-            if len(found.rows) < wanted or wanted == rows:
-                return hits
-            wanted = min(rows, 4 * wanted)
+            best: dict[str, Hit] = {}  # of a product's photos, the one that comes first
+            for hit in self._hits(found, attributes):
+                best.setdefault(hit.id, hit)
+            best.pop(exclude or "", None)
+            if len(best) >= k or len(found.rows) < wanted:
+                return list(best.values())[:k]
+            wanted *= 4
+
+    def _hits(self, found: Nearest, attributes: bool) -> list[Hit]:
+        if not attributes:
+            ids = self._ids
+            return [Hit(ids[number](row), score, "", {}) for number, row, score in zip(*found, strict=True)]
+        return [
+            Hit(layer.id(row), score, layer.photo(row).name, layer.attributes(row))
+            for layer, row, score in zip(
+                (self.layers[number] for number in found.segments), found.rows, found.scores, strict=True
+            )
+        ]
 
     def matching(self, where: Expression | None) -> list[Bits | None]:
         """For each layer the bitmap of live rows that match; None for all."""

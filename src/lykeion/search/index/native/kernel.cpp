@@ -420,9 +420,12 @@ void search_codes(const LkSegment &segment, int32_t number, const LkQuery &query
         scan_cells<Nibbles>(segment, code, std::max(static_cast<size_t>(target), wanted), best);
     }
     const size_t bytes = static_cast<size_t>(query.dimension) * (segment.half ? 2 : 4);
-    for (const Candidate &candidate : best.items())
-        prefetch_code(static_cast<const uint8_t *>(segment.vectors) + candidate.row * bytes, std::min<size_t>(bytes, 256));
-    for (const Candidate &candidate : best.items()) merger.offer(segment, number, candidate.row);
+    const auto *vectors = static_cast<const uint8_t *>(segment.vectors);
+    const auto &candidates = best.items();
+    for (size_t i = 0; i < candidates.size() + 2; ++i) {  // each vector is asked for two turns before it is compared
+        if (i < candidates.size()) prefetch_code(vectors + candidates[i].row * bytes, bytes);
+        if (i >= 2) merger.offer(segment, number, candidates[i - 2].row);
+    }
 }
 
 }  // namespace
