@@ -45,6 +45,9 @@ def index() -> None:
 @click.option("--no-thumbnails", is_flag=True, help="Keep no thumbnails.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Threads that embed; default: one a core.")
 @click.option("--durability", type=click.Choice(["fsync", "os"]), help="os: do not wait for the disk.")
+@click.option("--kernel", type=click.Choice(["auto", "exact", "hnsw", "ivf"]), help="How a new index searches.")
+@click.option("--dtype", type=click.Choice(["float16", "float32"]), help="How a new index stores vectors.")
+@click.option("--compaction", type=click.Choice(["size", "time"]), help="How a new index merges its segments.")
 @json_option
 @quiet_option
 def add(
@@ -59,9 +62,9 @@ def add(
     thumbnails: str | None,
     no_thumbnails: bool,
     workers: int | None,
-    durability: str | None,
     as_json: bool,
     quiet: bool,
+    **options: str | None,
 ) -> None:
     """Take the photos of a folder or manifest into an index.
 
@@ -91,7 +94,7 @@ def add(
         root=root,
         failures=failures,
         quiet=quiet,
-        **({"durability": durability} if durability else {}),
+        **{name: value for name, value in options.items() if value},
     )
     for line in report.complaints():
         print(line, file=sys.stderr)
