@@ -1,0 +1,92 @@
+"""Our index against nearest-neighbour libraries and embedded stores, on fashion-mnist-784.
+
+Every engine has a process of its own and one core, and is asked one query a call; ids and scores are returned.
+Passes go round all engines, so that whatever else the machine does meets all alike, and the quickest pass counts.
+Results are kept in the work directory: an interrupted run goes on where it was. Peers come with
+``uv pip install --group bench``; those not installed are left out. Writes docs/benchmarks/ann.md and .png.
+
+    python benchmarks/ann.py [--passes 5] [--engine lykeion --engine hnswlib]
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+from engines import ENGINES
+from measuring.ann_report import write_report
+from measuring.fashion import SCENARIOS, Fashion, load_kth
+from measuring.subprocesses import ONE_THREAD, keep_results, read_results, run_job
+
+ROOT = Path(__file__).parents[1]
+
+
+@click.command(help=__doc__)
+@click.option("--rows", default=60_000, show_default=True, help="Rows of the data set to search in.")
+@click.option("--queries", default=10_000, show_default=True, help="Queries a setting; fewer of slow engines.")
+@click.option("--filtered-queries", default=1_000, show_default=True, help="Queries a setting and filter.")
+@click.option("--passes", default=5, show_default=True)
+@click.option("--builds", default=2, show_default=True, help="How often each index is built; the quickest counts.")
+@click.option("--engine", "names", multiple=True, type=click.Choice(list(ENGINES)), help="Which; all by default.")
+@click.option("--clock", default="wall", type=click.Choice(["wall", "cpu"]), help="cpu: for a machine that is busy.")
+@click.option("--work", default=ROOT / "build" / "bench" / "ann", type=click.Path(path_type=Path))
+@click.option("--out", default=ROOT / "docs" / "benchmarks", type=click.Path(path_type=Path))
+def main(
+    rows: int,
+    queries: int,
+    filtered_queries: int,
+    passes: int,
+    builds: int,
+    names: tuple[str, ...],
+    clock: str,
+    work: Path,
+    out: Path,
+) -> None:
+    work = work / f"{rows}-{queries}-{filtered_queries}"
+    names = names or tuple(ENGINES)
+    data = Fashion.read(rows)
+    load_kth(data, None, queries, work)
+    for scenario in SCENARIOS:
+        load_kth(data, scenario, min(queries, filtered_queries), work)
+    job = {"rows": rows, "queries": queries, "filtered_queries": filtered_queries, "work": str(work)}
+    turns = [("build", number) for number in range(builds)] + [("search", number) for number in range(passes)]
+    for task, number in turns:
+        for name in names:
+            take_turn(name, task, number, job, work)
+    results = {name: read_results(_results(work, name)) for name in names}
+    write_report({name: result for name, result in results.items() if "search" in result}, clock, job, out)
+
+
+def take_turn(name: str, task: str, number: int, job: dict[str, Any], work: Path) -> None:
+    """One build or pass of one engine, unless its result is there or its library is not."""
+    results = read_results(_results(work, name))
+    done: list[Any] = results.setdefault(task, [])
+    if len(done) > number or "missing" in results:
+        return
+    directory = work / "indices" / _slug(name)
+    if task == "build":
+        shutil.rmtree(directory, ignore_errors=True)
+    environment = None if task == "build" else ONE_THREAD
+    result = run_job(
+        "measuring.ann_job",
+        {**job, "engine": name, "task": task, "directory": str(directory)},
+        environment=environment,
+    )
+    if "missing" in result:
+        print(f"{name}: left out, {result['missing']}")
+        return
+    done.append(result)
+    keep_results(_results(work, name), results)
+    print(f"{name}: {task} {number + 1} done" + (f", {result['wall']:.1f} s" if task == "build" else ""), flush=True)
+
+
+def _slug(name: str) -> str:
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
+
+
+def _results(work: Path, name: str) -> Path:
+    return work / "results" / f"{_slug(name)}.json"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What an engine does for a benchmark."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from measuring.fashion import Fashion, Filter
+
+Setting: TypeAlias = dict[str, Any]
+"""The parameters of a search that trade recall for speed."""
+
+Search: TypeAlias = Callable[[Any, Any], Any]
+"""From a prepared query and a prepared filter (or None) to the library's own answer. This alone is timed."""
+
+
+class Engine(Protocol):
+    """``about`` says how it was built, for the table. ``settings`` and ``filtered`` are tried in turn;
+    ``filtered`` is empty where the library has no filters."""
+
+    about: str
+    settings: Sequence[Setting]
+    filtered: Sequence[Setting]
+    query_limit: int
+    """How many queries a pass asks: fewer of a slow engine."""
+
+    def build(self, data: Fashion, directory: Path) -> None:
+        """Build on all cores and leave everything in the directory, ready to be opened."""
+        ...
+
+    def open(self, data: Fashion, directory: Path) -> None: ...
+
+    def prepare(self, query: np.ndarray) -> Any:
+        """A query, float32 (784,), in the form that the library takes; not timed."""
+        ...
+
+    def prepare_filter(self, filter: Filter) -> Any: ...
+
+    def search(self, setting: Setting, k: int) -> Search: ...
+
+    def ids(self, answer: Any) -> list[int]:
+        """Row numbers, nearest first, of an answer; not timed."""
+        ...
+
+
+class Unfiltered:
+    """For libraries without filters."""
+
+    filtered: Sequence[Setting] = ()
+    query_limit = 10_000
+
+    def prepare_filter(self, filter: Filter) -> Any:
+        raise NotImplementedError(filter)

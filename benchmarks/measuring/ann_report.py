@@ -1,0 +1,201 @@
+"""From the results of benchmarks/ann.py to its page, tables of ratios and the plot."""
+
+import json
+import math
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from engines import engine
+
+from measuring.machine import describe
+
+LEVELS = (0.90, 0.95, 0.99, 0.995)
+OURS = "lykeion"
+_DISTRIBUTIONS = ("faiss-cpu", "hnswlib", "usearch", "pyglass-portable", "lancedb", "qdrant-edge-py")
+_Figures = dict[str, tuple[float, float]]
+
+
+def write_report(results: dict[str, Any], clock: str, job: dict[str, Any], out: Path) -> None:
+    """``results``: for each engine its builds and passes, as measuring.ann_job gives them."""
+    out.mkdir(parents=True, exist_ok=True)
+    page = "\n".join(_page(results, clock, job))
+    (out / "ann.md").write_text(page)
+    _plot({name: _best(result["search"], clock) for name, result in results.items()}, out / "ann.png")
+    print(page)
+
+
+def _best(passes: list[dict[str, Any]], clock: str, scenario: str | None = None) -> _Figures:
+    """(recall, queries a second) of each setting, in its quickest pass."""
+    by_setting = [each["settings"] if scenario is None else each["filters"][scenario] for each in passes]
+    return {
+        setting: (figures["recall"], 1 / min(each[setting][clock] for each in by_setting))
+        for setting, figures in by_setting[0].items()
+    }
+
+
+def _quickest(figures: _Figures, recall: float) -> tuple[float, str] | None:
+    """Queries a second at this recall or better, and the setting."""
+    enough = [(speed, setting) for setting, (reached, speed) in figures.items() if reached >= recall]
+    return max(enough, default=None)
+
+
+def _page(results: dict[str, Any], clock: str, job: dict[str, Any]) -> Iterator[str]:
+    passes = min(len(result["search"]) for result in results.values())
+    yield "# Nearest neighbours: fashion-mnist-784"
+    yield ""
+    yield (
+        f"{job['rows']:,} rows of 784, squared Euclidean distance, k = 10, one query a call, one core an engine, ids "
+        f"and scores returned. Quickest of {passes} passes that go round the engines; seconds by the "
+        f"{'wall' if clock == 'wall' else 'processor'} clock. {describe()}. {_versions()}"
+    )
+    yield ""
+    yield (
+        "Ours is the whole index: durable (its log and checksums on), attributes stored, 1 % of its rows deleted "
+        "since it was compacted, opened as `lykeion serve` opens it. The libraries hold vectors in memory only."
+    )
+    yield ""
+    yield from _speed_table(results, clock)
+    yield from _ratio_table(results, clock)
+    yield from _filter_table(results, clock)
+    yield from _settings_table(results, clock)
+    yield "![](ann.png)"
+    yield ""
+    yield "`python benchmarks/ann.py` writes this page."
+    yield ""
+
+
+def _versions() -> str:
+    found = []
+    for name in _DISTRIBUTIONS:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found) + "."
+
+
+def _speed_table(results: dict[str, Any], clock: str) -> Iterator[str]:
+    yield "## Queries a second at recall@10"
+    yield ""
+    levels = [f"≥ {level:g}" for level in LEVELS]
+    yield _row("engine", *levels, "build, s", "on disk, MB", "heap, MB", "mapped, MB", "while building, MB")
+    yield _rule(10)
+    for name, result in results.items():
+        figures = _best(result["search"], clock)
+        speeds = [f"{found[0]:,.0f}" if (found := _quickest(figures, level)) else "–" for level in LEVELS]
+        built, opened = result["build"], result["search"]
+        yield _row(
+            name,
+            *speeds,
+            f"{min(each[clock] for each in built):.1f}",
+            f"{built[-1]['disk_bytes'] / 1e6:.0f}",
+            f"{min(each['heap_bytes'] for each in opened) / 1e6:.0f}",
+            f"{min(each['mapped_bytes'] for each in opened) / 1e6:.0f}",
+            f"{min(each['peak_bytes'] for each in built) / 1e6:.0f}",
+        )
+    yield ""
+
+
+def _ratio_table(results: dict[str, Any], clock: str) -> Iterator[str]:
+    yield "## Ours over each peer"
+    yield ""
+    yield "Queries a second divided by the peer's at the same recall; build time divided by the peer's."
+    yield ""
+    yield _row("peer", *(f"≥ {level:g}" for level in LEVELS), "build")
+    yield _rule(6)
+    ours = _best(results[OURS]["search"], clock) if OURS in results else {}
+    for name, result in results.items():
+        if not ours or name.startswith(OURS):
+            continue
+        theirs = _best(result["search"], clock)
+        ratios = []
+        for level in LEVELS:
+            mine, peer = _quickest(ours, level), _quickest(theirs, level)
+            ratios.append(f"{mine[0] / peer[0]:.2f}" if mine and peer else "–")
+        built = [min(each[clock] for each in results[which]["build"]) for which in (OURS, name)]
+        yield _row(name, *ratios, f"{built[0] / built[1]:.2f}")
+    yield ""
+
+
+def _filter_table(results: dict[str, Any], clock: str) -> Iterator[str]:
+    filtering = {name: result["search"] for name, result in results.items() if result["search"][0]["filters"]}
+    if not filtering:
+        return
+    yield "## With filters"
+    yield ""
+    yield (
+        "Recall@10, and queries a second, of the quickest setting with a recall of .99 or more; where there is none, "
+        "of the setting with the best recall. A label filter excludes the label of the query itself."
+    )
+    yield ""
+    yield _row("rows that match", *filtering)
+    yield _rule(len(filtering) + 1)
+    scenarios = next(iter(filtering.values()))[0]["filters"]
+    for scenario in scenarios:
+        cells = []
+        for passes in filtering.values():
+            figures = _best(passes, clock, scenario)
+            found = _quickest(figures, 0.99)
+            recall, speed = figures[found[1]] if found else max(figures.values())
+            cells.append(f"{recall:.3f} · {speed:,.0f}/s")
+        yield _row(scenario, *cells)
+    yield ""
+
+
+def _settings_table(results: dict[str, Any], clock: str) -> Iterator[str]:
+    yield "## Settings"
+    yield ""
+    yield _row("engine", "built with", "searched at ≥ 0.99 with")
+    yield _rule(3)
+    for name, result in results.items():
+        found = _quickest(_best(result["search"], clock), 0.99)
+        setting = json.loads(found[1]) if found else {}
+        yield _row(name, engine(name).about, ", ".join(f"{key} {value}" for key, value in setting.items()) or "–")
+    yield ""
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _rule(columns: int) -> str:
+    return "|---" * columns + "|"
+
+
+def _plot(figures: dict[str, _Figures], path: Path) -> None:
+    """Queries a second over recall: only settings that no other of the engine beats in both."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    ticks = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+    for number, (name, settings) in enumerate(figures.items()):
+        front = [
+            (recall, speed)
+            for recall, speed in sorted(settings.values())
+            if recall >= 0.85 and not any(r >= recall and s > speed for r, s in settings.values())
+        ]
+        if not front:
+            continue
+        places = [-math.log10(1 - min(recall, 0.9997)) for recall, _ in front]
+        speeds = [speed for _, speed in front]
+        ours = name.startswith(OURS)
+        axes.plot(
+            places,
+            speeds,
+            "o-" if ours else "s--",
+            label=name,
+            color="#c2410c" if name == OURS else f"C{number}",
+            linewidth=2 if ours else 1,
+            markersize=4,
+        )
+    axes.set_xticks([-math.log10(1 - recall) for recall in ticks], [f"{recall:g}" for recall in ticks])
+    axes.set_yscale("log")
+    axes.set_xlabel("recall@10")
+    axes.set_ylabel("queries a second, one core")
+    axes.grid(which="both", alpha=0.2)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    figure.savefig(path, dpi=150)

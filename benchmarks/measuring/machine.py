@@ -1,0 +1,67 @@
+"""The machine, and the memory of this process."""
+
+import os
+import platform
+import resource
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes in main memory: ``heap`` is the process's own, ``mapped`` are pages of files, which can be dropped."""
+
+    heap: int
+    mapped: int
+
+    @classmethod
+    def now(cls) -> "Memory":
+        """From Linux' accounts; elsewhere the greatest size so far stands for the heap."""
+        rollup = Path("/proc/self/smaps_rollup")
+        if not rollup.exists():
+            return cls(peak_bytes(), 0)
+        fields = dict(line.split(":", 1) for line in rollup.read_text().splitlines()[1:])
+        rss, heap = (int(fields[name].split()[0]) * 1024 for name in ("Rss", "Anonymous"))
+        return cls(heap, rss - heap)
+
+    def __sub__(self, other: "Memory") -> "Memory":
+        return Memory(self.heap - other.heap, self.mapped - other.mapped)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process ever had, heap and mapped files together."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def keep_to_one_core() -> None:
+    """So that an engine that starts threads of its own has no more than one that does not (Linux)."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def describe() -> str:
+    """Processor, cores and memory in one line."""
+    return f"{processor()}, {cores()} cores, {memory_bytes() / 2**30:.0f} GiB"
+
+
+def processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def size_on_disk(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
