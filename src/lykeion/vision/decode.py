@@ -60,7 +60,7 @@ class Decoded:
         factor = min(1.0, side / max(right - left, bottom - top))
         size = max(1, round((right - left) * factor)), max(1, round((bottom - top) * factor))
         file = BytesIO()
-        small = self._image.resize(size, Resampling.BILINEAR, self._region, reducing_gap=1.5)
+        small = self._image.resize(size, Resampling.BILINEAR, self._region, reducing_gap=1.0)
         small.save(file, "JPEG", quality=85)
         return file.getvalue()
 
