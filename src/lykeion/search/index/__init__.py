@@ -18,6 +18,7 @@ from .errors import (
 from .kernel import Effort
 from .local import LocalIndex, Mode, StorageError
 from .protocol import Attributes, Hit, Index, Metric, Photo, Product, Rows, Stats, Value
+from .sealing import restore_damaged
 from .store import Identity
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Value",
     "WhereError",
     "open_index",
+    "restore_damaged",
 ]
 
 _CREATION = ("dtype", "kernel", "compaction")

@@ -268,10 +268,8 @@ class LocalIndex:
 
     def restore(self, name: str) -> None:
         """Return to a snapshot, or to a past generation that is still kept. Raises NotFound."""
-        with self._writing() as state:
-            kept = self._store.kept(name)
-            now = state.manifest
-            sealing.commit(self._store, now.next(segments=kept.segments, columns=kept.columns, repeats=kept.repeats))
+        with self._writing():
+            sealing.restore(self._store, name)
             self._reopen()
 
     def export(self, path: Path) -> None:
@@ -300,8 +298,10 @@ class LocalIndex:
         """Take over the segments of another index by hard links; its products replace ours of the same id."""
         with self._writing() as state:
             state = self._seal(state)
-            sealing.merge_from(self._store, state, path)
-            self._reopen()
+            try:
+                sealing.merge_from(self._store, state, path)
+            finally:
+                self._reopen()
 
     def verify(self) -> list[str]:
         """Read every byte; one line for each that differs from what was written."""

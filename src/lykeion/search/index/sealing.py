@@ -2,18 +2,19 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from lykeion.core import digest_file, write_atomically
+from lykeion.core import write_atomically
 
 from .errors import CorruptIndex, EmbedderMismatch, IndexFormatError
 from .layers import SegmentLayer, bit, popcount
+from .lock import FileLock
 from .log import Log
-from .segment import Segment, hash_ids, to_columns, write_segment
+from .segment import Segment, hash_ids, take_segment, to_columns, write_segment
 from .state import State
 from .store import Identity, Manifest, SegmentEntry, Store
 
@@ -64,14 +65,37 @@ def entry_of(store: Store, layer: SegmentLayer, state: State) -> SegmentEntry | 
     return entry
 
 
+def restore(store: Store, name: str) -> None:
+    """Return to a snapshot or a past generation; the present state may be damaged. Raises NotFound.
+
+    Only under the writer lock. The state comes into force under the next generation and log that were never used.
+    """
+    kept = store.kept(name)
+    generation = max((int(path.stem) for path in (store.path / "manifests").glob("[0-9]*.json")), default=0)
+    log = max((int(path.stem) for path in store.logs.glob("[0-9]*.log")), default=0)
+    commit(store, replace(kept, generation=generation, log=log).next())
+
+
+def restore_damaged(path: Path, name: str) -> None:
+    """``restore`` for an index in the directory ``path`` that cannot be opened. Raises NotFound, IndexLocked."""
+    store = Store(path)
+    store.identity()
+    lock = FileLock(path / "LOCK")
+    lock.acquire()
+    try:
+        restore(store, name)
+    finally:
+        lock.release()
+
+
 def export(store: Store, manifest: Manifest, path: Path) -> None:
     """Copy one state into a new directory, which is an index when the last file is there."""
     if path.exists():
         raise IndexFormatError(f"{path} exists; an export goes to a new directory")
     copy = Store(path)
     for entry in manifest.segments:
-        shutil.copytree(store.segments / entry.digest, copy.segments / entry.digest)
-    _take_overlays(store, copy, manifest.segments, shutil.copy2)
+        take_segment(store.segments / entry.digest, copy.segments, shutil.copy2)
+    _take_overlays(store, copy, manifest.segments)
     for name in ("manifests", "overlays", "snapshots", "segments"):
         (path / name).mkdir(parents=True, exist_ok=True)
     write_atomically(path / "index.json", (store.path / "index.json").read_bytes())
@@ -93,10 +117,8 @@ def merge_from(store: Store, state: State, path: Path) -> None:
     have = {layer.segment.digest for layer in state.segments}
     added = [entry for entry in manifest.segments if entry.digest not in have]
     for entry in added:
-        target = store.segments / entry.digest
-        if not target.exists():
-            shutil.copytree(other.segments / entry.digest, target, copy_function=_link)
-    _take_overlays(other, store, added, _link)
+        take_segment(other.segments / entry.digest, store.segments, _link)
+    _take_overlays(other, store, added)
     repeats = state.repeats or manifest.repeats
     for entry in added:
         segment = Segment(store.segments / entry.digest)
@@ -115,13 +137,11 @@ def merge_from(store: Store, state: State, path: Path) -> None:
 
 def problems(store: Store, state: State) -> list[str]:
     """What differs on disk from what was written, one line each."""
-    found = [problem for layer in state.segments for problem in layer.segment.problems()]
-    for suffix in ("bits", "arrow"):
-        found += [
-            f"{path}: bytes differ from what was written"
-            for path in (store.path / "overlays").glob(f"*.{suffix}")
-            if digest_file(path).removeprefix("sha256:") != path.stem
-        ]
+    found = store.damaged()
+    for digest in sorted(store.named()):
+        problems = _problems_of(store.segments / digest)
+        if problems and digest in store.named():  # else it was compacted away meanwhile
+            found += problems
     identity = store.identity()
     try:
         log = Log(store.logs, state.manifest.log, identity.dimension, np.dtype(identity.dtype))
@@ -131,6 +151,15 @@ def problems(store: Store, state: State) -> list[str]:
     except CorruptIndex as error:
         found.append(str(error))
     return found
+
+
+def _problems_of(segment: Path) -> list[str]:
+    try:
+        return Segment(segment).problems()
+    except (CorruptIndex, IndexFormatError) as error:
+        return [str(error)]
+    except OSError as error:
+        return [f"{error.filename}: {error.strerror}"]
 
 
 _EMPTY_LOG = 12
@@ -143,17 +172,11 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _take_overlays(
-    source: Store, target: Store, entries: Iterable[SegmentEntry], copy: Callable[[str, str], object]
-) -> None:
-    (target.path / "overlays").mkdir(parents=True, exist_ok=True)
+def _take_overlays(source: Store, target: Store, entries: Iterable[SegmentEntry]) -> None:
     for entry in entries:
-        for name in (
-            f"{entry.bits}.bits" if entry.bits else None,
-            f"{entry.patches}.arrow" if entry.patches else None,
-        ):
-            if name and not (target.path / "overlays" / name).exists():
-                copy(str(source.path / "overlays" / name), str(target.path / "overlays" / name))
+        for name in (entry.bits and f"{entry.bits}.bits", entry.patches and f"{entry.patches}.arrow"):
+            if name:
+                write_atomically(target.path / "overlays" / name, (source.path / "overlays" / name).read_bytes())
 
 
 def _rows_of_same_products(layer: SegmentLayer, incoming: SegmentLayer) -> list[int]:

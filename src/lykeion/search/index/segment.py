@@ -106,6 +106,23 @@ def write_segment(
     return digest, order
 
 
+def take_segment(source: Path, directory: Path, copy: Callable[[str, str], object]) -> None:
+    """Copy (or link) a segment to another directory, durably and wholly or not at all; unless it is there."""
+    target = directory / source.name
+    if target.exists():
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=directory, prefix=".writing-"))
+    try:
+        shutil.copytree(source, temporary, copy_function=copy, dirs_exist_ok=True)
+        _sync_tree(temporary)
+        temporary.rename(target)
+        fsync_directory(directory)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
 class Segment:
     """An open segment. Raises IndexFormatError, CorruptIndex or FileNotFoundError (compacted away) on opening."""
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lykeion.core import digest_bytes, write_atomically
+from lykeion.core import digest_bytes, digest_file, write_atomically
 
 from . import described
 from .errors import CorruptIndex, IndexFormatError, NotFound
@@ -189,8 +189,7 @@ class Store:
     # --- snapshots ---
 
     def snapshots(self) -> dict[str, Manifest]:
-        paths = sorted((self.path / "snapshots").glob("*.json"))
-        return {path.stem: Manifest.from_json(path.read_bytes(), path) for path in paths}
+        return {path.stem: manifest for path, manifest in self._readable("snapshots").items()}
 
     def keep(self, name: str, manifest: Manifest) -> None:
         write_atomically(self._snapshot(name), manifest.to_json())
@@ -203,7 +202,7 @@ class Store:
         for path in paths:
             if path.exists():
                 return Manifest.from_json(path.read_bytes(), path)
-        known = ", ".join([*self.snapshots(), *(str(m.generation) for m in self._manifests().values())])
+        known = ", ".join([*self.snapshots(), *(str(m.generation) for m in self.manifests().values())])
         raise NotFound(f"{self.path} has no snapshot {name!r}; it has {known}")
 
     def drop(self, name: str) -> None:
@@ -230,7 +229,7 @@ class Store:
         names yet. Readers that have a removed file mapped keep it; one that comes too late to open it finds a newer
         manifest. A manifest beyond the one in force was left by a crash.
         """
-        manifests = self._manifests()
+        manifests = self.manifests()
         in_force = self._in_force()[0]
         past = [path for path in manifests if path.name <= in_force]
         for path in manifests.keys() - set(past[-max(keep_manifests, 1) :]):
@@ -251,9 +250,41 @@ class Store:
                 return name, digest
         raise CorruptIndex(f"{path}: not what was written")
 
-    def _manifests(self) -> dict[Path, Manifest]:
-        paths = sorted((self.path / "manifests").glob("[0-9]*.json"))
-        return {path: Manifest.from_json(path.read_bytes(), path) for path in paths}
+    def manifests(self) -> dict[Path, Manifest]:
+        """The manifest in force, past ones that are still kept, and those that a crash left, by generation."""
+        return self._readable("manifests")
+
+    def damaged(self) -> list[str]:
+        """What differs from what was written in manifests, snapshots and overlays, one line each."""
+        found: list[str] = []
+        for path in (*self._listed("manifests"), *self._listed("snapshots")):
+            try:
+                Manifest.from_json(path.read_bytes(), path)
+            except (CorruptIndex, IndexFormatError) as error:
+                found.append(str(error))
+            except FileNotFoundError:
+                pass  # replaced or dropped meanwhile
+        for path in sorted((self.path / "overlays").glob("[0-9a-f]*.*")):
+            with suppress(FileNotFoundError):
+                if digest_file(path).removeprefix("sha256:") != path.stem:
+                    found.append(f"{path}: bytes differ from what was written")
+        return found
+
+    def named(self) -> set[str]:
+        """The digests of all segments that the manifest in force, a past one or a snapshot needs."""
+        kept = (self.current(), *self.manifests().values(), *self.snapshots().values())
+        return {entry.digest for manifest in kept for entry in manifest.segments}
+
+    def _listed(self, directory: str) -> list[Path]:
+        return sorted(path for path in (self.path / directory).glob("*.json") if not path.name.startswith("."))
+
+    def _readable(self, directory: str) -> dict[Path, Manifest]:
+        """What cannot be read is of no use; ``damaged`` names it."""
+        manifests: dict[Path, Manifest] = {}
+        for path in self._listed(directory):
+            with suppress(CorruptIndex, FileNotFoundError):
+                manifests[path] = Manifest.from_json(path.read_bytes(), path)
+        return manifests
 
 
 def _remove_others(directory: Path, keep: Iterable[str]) -> None:
