@@ -62,8 +62,9 @@ class Embedder:
         """
         with self._pool.at_work():
             decoded = decode(source, name=name, at_least=self.card.at_least, box=box)
-            vector = self._vectors(decoded.pixels(self.card)[np.newaxis])[0]
-            return Embedded(vector, decoded.thumbnail(thumbnail) if thumbnail else None)
+            pixels = decoded.pixels(self.card)[np.newaxis]
+            small = decoded.thumbnail(thumbnail) if thumbnail else None  # while the photo is still in the cache
+            return Embedded(self._vectors(pixels)[0], small)
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
         """Embed preprocessed photos: uint8 (n, height, width, channels) to float32 (n, dimension) of length 1."""

@@ -158,7 +158,7 @@ def test_a_bad_photo_stops_nothing_and_is_reported_with_its_cause(shop: Shop) ->
         name: f"{name}.jpg" for name in ("empty", "text", "cut", "nothing")
     }
     assert all(line["cause"] and "\n" not in line["cause"] for line in lines)
-    assert next(line["cause"] for line in lines if line["id"] == "nothing") == "no such file"
+    assert next(line["cause"] for line in lines if line["id"] == "nothing") == "No such file or directory"
 
 
 def test_a_report_of_earlier_failures_does_not_stay_when_all_is_well(shop: Shop) -> None:

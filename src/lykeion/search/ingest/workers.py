@@ -1,6 +1,7 @@
 """The threads that turn a photo into a vector: one a core to decode and embed, and more that wait for downloads."""
 
 import os
+import stat
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,12 +69,12 @@ class Workers:
             self._downloads.close()
 
     def _take_file(self, path: Path, name: str, known_digest: str) -> Taken:
-        if not path.is_file():  # a pipe or a device would block, or never end
-            raise PhotoError(name, "not a file" if path.exists() else "no such file")
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe or a device would block, or never end
+            raise PhotoError(name, "not a file")
+        if found.st_size > MAX_FILE_BYTES:
             raise PhotoError(name, f"larger than {MAX_FILE_BYTES:,} bytes")
+        data = path.read_bytes()
         return self._embed(data, name, known_digest)
 
     def _take_url(self, url: str, known_digest: str) -> Taken:
