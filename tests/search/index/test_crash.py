@@ -39,7 +39,7 @@ class Expected:
         result = deepcopy(self)
         match act.kind:
             case "upsert":
-                result.products.update({id: (act.version, None) for id in act.ids})
+                result.products.update(dict.fromkeys(act.ids, (act.version, None)))
             case "update":
                 for id in act.ids:
                     if id in result.products:

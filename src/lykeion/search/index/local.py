@@ -287,12 +287,14 @@ class LocalIndex:
             self._collect(keep_manifests=1)
 
     def rebuild(self) -> None:
-        """Write every segment anew, and with it its kernel."""
+        """Write every segment anew, and with it its kernel; snapshots go without a kernel that is damaged."""
         with self._writing() as state:
             digests = [layer.segment.digest for layer in self._seal(state).segments]
         for digest in digests:
             with compaction.only_one(self.path / "COMPACTING", wait_s=math.inf):
                 self._merge(compaction.Merge((digest,)))
+        with self._writing() as state:
+            sealing.drop_damaged_kernels(self._store, {layer.segment.digest for layer in state.segments})
 
     def merge_from(self, path: Path) -> None:
         """Take over the segments of another index by hard links; its products replace ours of the same id."""

@@ -153,6 +153,14 @@ def problems(store: Store, state: State) -> list[str]:
     return found
 
 
+def drop_damaged_kernels(store: Store, current: set[str]) -> None:
+    """Remove them from segments that only snapshots and past states need."""
+    for digest in store.named() - current:
+        segment = Segment(store.segments / digest)
+        if segment.kernel_problems():
+            shutil.rmtree(segment.path / "kernel")
+
+
 def _problems_of(segment: Path) -> list[str]:
     try:
         return Segment(segment).problems()

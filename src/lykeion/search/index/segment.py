@@ -167,14 +167,16 @@ class Segment:
 
     def problems(self) -> list[str]:
         """What differs from what was written, one line a file; all bytes are read."""
-        found = _differences(self.path, self._files)
+        return _differences(self.path, self._files) + self.kernel_problems()
+
+    def kernel_problems(self) -> list[str]:
+        """``problems`` of the kernel, which can be done without."""
         kernel = self.path / "kernel"
-        if kernel.exists():
-            if self.kernel is None:
-                found.append(f"{kernel}: of another format or damaged; {_REBUILD}")
-            else:
-                found += [f"{problem}; {_REBUILD}" for problem in _differences(kernel, self.kernel["files"])]
-        return found
+        if not kernel.exists():
+            return []
+        if self.kernel is None:
+            return [f"{kernel}: of another format or damaged; {_REBUILD}"]
+        return [f"{problem}; {_REBUILD}" for problem in _differences(kernel, self.kernel["files"])]
 
     @property
     def bytes(self) -> int:

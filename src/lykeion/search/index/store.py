@@ -229,12 +229,12 @@ class Store:
         names yet. Readers that have a removed file mapped keep it; one that comes too late to open it finds a newer
         manifest. A manifest beyond the one in force was left by a crash.
         """
-        manifests = self.manifests()
         in_force = self._in_force()[0]
-        past = [path for path in manifests if path.name <= in_force]
-        for path in manifests.keys() - set(past[-max(keep_manifests, 1) :]):
-            path.unlink()
-            del manifests[path]
+        past = [(path, manifest) for path, manifest in self.manifests().items() if path.name <= in_force]
+        manifests = dict(past[-max(keep_manifests, 1) :])
+        for path in self._listed("manifests"):
+            if path not in manifests:
+                path.unlink()
         kept = [*manifests.values(), *self.snapshots().values()]
         entries = [entry for manifest in kept for entry in manifest.segments]
         if segments:
