@@ -44,7 +44,9 @@ class KernelBuildHook(BuildHookInterface):
             raise RuntimeError(f"lykeion's search kernel supports {', '.join(TARGETS)}, not {machine}")
         suffix = ".dylib" if sys.platform == "darwin" else ".so"
         command = compiler() or [sys.executable, "-m", "ziglang", "c++"]
+        zig = "zig" in " ".join(command)  # which writes x86_64_v3
         for name, flags in TARGETS[machine].items():
+            flags = [flag.replace("x86-64-v", "x86_64_v") for flag in flags] if zig else flags
             library = Path(self.root, NATIVE, f"kernel_{name}{suffix}")
             source = Path(self.root, NATIVE, "kernel.cpp")
             if not library.exists() or library.stat().st_mtime < max(
