@@ -297,8 +297,9 @@ def test_duplicates_are_grouped(run: Run, shop: Path) -> None:
     assert (shop / "doubles.png").exists()
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_add_keeps_what_is_done_and_goes_on(run: Run, network: Path, tmp_path: Path, stop: int) -> None:
+@pytest.fixture
+def begun(run: Run, tmp_path: Path) -> subprocess.Popen[str]:
+    """A process that adds 1,500 photos, and has written some."""
     (tmp_path / "photos").mkdir()
     photo = jpeg(1)
     for n in range(1500):
@@ -308,15 +309,29 @@ def test_a_stopped_add_keeps_what_is_done_and_goes_on(run: Run, network: Path, t
     while not (tmp_path / "shop.index" / "thumbnails.sqlite").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
-    process.send_signal(stop)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    return process
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_add_keeps_what_is_done_and_goes_on(run: Run, begun: subprocess.Popen[str], stop: int) -> None:
+    begun.send_signal(stop)
+    _, err = begun.communicate(timeout=60)
+    assert begun.returncode == 130
     assert err.splitlines()[-1].startswith("error: stopped: ")
     assert "run the same command again to go on" in err
     kept = run("stats", "--json").json["photos"]
     assert 0 < kept < 1500
     outcome = run("add", "photos", "--json")
     assert (outcome.json["unchanged"], outcome.json["added"]) == (kept, 1500 - kept)
+
+
+def test_a_killed_add_goes_on_where_it_was(run: Run, begun: subprocess.Popen[str]) -> None:
+    begun.kill()
+    begun.communicate()
+    outcome = run("add", "photos", "--json")
+    assert outcome.json["unchanged"] + outcome.json["added"] == 1500
+    assert run("stats", "--json").json["photos"] == 1500
+    assert run("verify").code == 0
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:

@@ -174,7 +174,7 @@ COMMANDS = [stats, compact, verify, snapshot, restore, rebuild, merge, copy]
 def _print_stats(figures: object, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from .output import print_json, print_table
+    from .output import describe, print_json, print_table
 
     values = asdict(figures)  # type: ignore[call-overload]
     if as_json:
@@ -182,7 +182,13 @@ def _print_stats(figures: object, as_json: bool) -> None:
         return
     details = values.pop("details")
     values["columns"] = ", ".join(f"{name} ({kind})" for name, kind in values["columns"].items())
-    print_table(["", ""], [*values.items(), *details.items()])
+    rows: list[tuple[str, object]] = list(values.items())
+    for name, value in details.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            rows += [(name, describe(part)) for part in value]
+        else:
+            rows.append((name, value))
+    print_table(["", ""], rows)
 
 
 def _print_count(products: int, uri: str, as_json: bool) -> None:

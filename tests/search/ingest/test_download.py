@@ -56,7 +56,7 @@ class Shop(BaseHTTPRequestHandler):
 def shop() -> Iterator[str]:
     Shop.asked = {}
     server = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

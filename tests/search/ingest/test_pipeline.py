@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -334,6 +336,29 @@ def test_an_index_of_another_embedder_is_refused_and_left_as_it_is(shop: Shop) -
     with pytest.raises(EmbedderMismatch, match="holds vectors of the embedder sha256:other"):
         shop.add()
     assert shop.stored() == {}
+
+
+def test_photos_by_url_are_taken_like_files(shop: Shop) -> None:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    for n in range(40):
+        shop.photo(f"{n}.jpg", n)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=shop.folder))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        shop.write_manifest(*({"id": n, "url": f"{address}/{n}.jpg"} for n in range(40)))
+        assert shop.counts(shop.add()) == {"added": 40}
+        shop.photo("7.jpg", 70)
+        assert shop.counts(shop.add()) == {"added": 1, "unchanged": 39}
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert shop.stored()["7"] == ([f"{address}/7.jpg"], {})
 
 
 def test_a_photo_by_url_that_cannot_be_had_fails_alone(shop: Shop) -> None:
