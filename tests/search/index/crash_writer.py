@@ -13,7 +13,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lykeion.search.index import LocalIndex, open_index
+from lykeion.search.index import LocalIndex
+
+from .local import open_local
 
 DIMENSION = 12
 IDS_OF_A_THREAD = 60
@@ -45,9 +47,7 @@ def attributes_of(version: int) -> dict[str, Any]:
 
 
 def open_writer(path: Path, **options: Any) -> LocalIndex:
-    index = open_index(path, "w", dimension=DIMENSION, kernel="ivf", seal_rows=SEAL_ROWS, **options)
-    assert isinstance(index, LocalIndex)
-    return index
+    return open_local(path, dimension=DIMENSION, kernel="ivf", seal_rows=SEAL_ROWS, **options)
 
 
 def write_until_killed(path: Path, role: Role, seed: int, first_version: int, reports: Connection) -> None:

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lykeion.search.index import LocalIndex, Product, open_index
+from lykeion.search.index import LocalIndex, Product
 
 from . import crash_writer
 from .crash_writer import Act, Role, attributes_of, open_writer, vector_of, write_until_killed
+from .local import open_local
 
 ROUNDS = int(os.environ.get("LYKEION_CRASH_ROUNDS", "25"))
 
@@ -109,8 +110,7 @@ def _listen(reports: Connection, seconds: float, *, at_most: int | None = None) 
 
 def _checked(path: Path, expected: Expected, unsure: list[Act], dice: random.Random) -> Expected:
     """What the index holds, having compared it with what it must hold; threads write products of their own."""
-    with open_index(path) as reader:  # before a writer mends anything
-        assert isinstance(reader, LocalIndex)
+    with open_local(path, "r") as reader:  # before a writer mends anything
         seen_by_reader = _contents(reader)
     with open_writer(path, background=False) as index:
         assert index.verify() == []

@@ -4,16 +4,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lykeion.search.index import CorruptIndex, IndexFormatError, Photo, open_index
+from lykeion.search.index import CorruptIndex, IndexFormatError, Photo
 from lykeion.search.index.log import Log, Operation
 
+from .local import open_local
 from .strategies import rows
 
 DIMENSION = 3
@@ -24,7 +25,8 @@ names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 @st.composite
 def operations(draw: st.DrawFn) -> Operation:
-    kind = draw(st.sampled_from(["upsert", "update", "delete"]))
+    kinds: list[Literal["upsert", "update", "delete"]] = ["upsert", "update", "delete"]
+    kind = draw(st.sampled_from(kinds))
     ids = draw(st.lists(names, min_size=1, max_size=4))
     count = len(ids)
     named = st.lists(st.builds(Photo, names, names), min_size=count, max_size=count)
@@ -179,7 +181,7 @@ def test_an_append_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest
 
 def test_a_damaged_log_is_named_when_its_index_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "index"
-    with open_index(path, "w", dimension=DIMENSION) as index:  # pyright: ignore[reportGeneralTypeIssues]
+    with open_local(path, dimension=DIMENSION) as index:
         for number in range(3):
             index.upsert([str(number)], np.eye(DIMENSION, dtype=np.float32)[number : number + 1])
     log = path / "log" / "00000001.log"
@@ -187,4 +189,4 @@ def test_a_damaged_log_is_named_when_its_index_is_opened(tmp_path: Path) -> None
     data[len(data) // 2] ^= 1
     log.write_bytes(data)
     with pytest.raises(CorruptIndex, match=r"00000001\.log: damaged at byte \d+; .*restore"):
-        open_index(path)
+        open_local(path, "r")
