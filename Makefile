@@ -10,7 +10,7 @@ PYTHON ?= python3
 
 BIN := .venv/bin
 INDEX := $(DIR)/shop.index
-SOURCES := pyproject.toml $(wildcard hatch_build.py) $(shell find src -name '*.cpp' -o -name '*.h')
+SOURCES := pyproject.toml build_kernel.py $(shell find src -name '*.cpp' -o -name '*.h')
 STARTED := $(shell date +%s)
 
 ifneq ($(shell uv --version 2>/dev/null),)
