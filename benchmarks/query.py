@@ -112,9 +112,9 @@ def report(results: dict[str, Any], sizes: tuple[int, int], requests: int, embed
     yield "# From a photo to its answers"
     yield ""
     yield (
-        f"640² JPEGs, {embedder.name} ({embedder.dimension} dimensions), k = {K} with attributes, {requests:,} photos "
-        f"a measurement. {describe()}, clients included. Vectors: Fashion-MNIST by the embedder; beyond {sizes[0]:,} "
-        f"rows, copies with noise of length {NOISE} added. *Compacting*: the whole index is rewritten meanwhile, at "
+        f"640² JPEGs, {embedder.name} ({embedder.dimension} dimensions), k = {K} with attributes, {requests:,} "
+        f"photos a measurement. {describe()}, clients included. Vectors: Fashion-MNIST by the embedder; beyond "
+        f"{sizes[0]:,} rows, copies with noise of length {NOISE} added. *Compacting*: the whole index is rewritten meanwhile, at "
         "low priority, in the same process or, over HTTP, in one beside the service."
     )
     yield ""

@@ -4,6 +4,7 @@ import os
 import platform
 import resource
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +19,33 @@ class Memory:
     @classmethod
     def now(cls) -> "Memory":
         """From Linux' accounts; elsewhere the greatest size so far stands for the heap."""
-        rollup = Path("/proc/self/smaps_rollup")
-        if not rollup.exists():
+        status = Path("/proc/self/status")
+        if not status.exists():
             return cls(peak_bytes(), 0)
-        fields = dict(line.split(":", 1) for line in rollup.read_text().splitlines()[1:])
-        rss, heap = (int(fields[name].split()[0]) * 1024 for name in ("Rss", "Anonymous"))
-        return cls(heap, rss - heap)
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        heap, mapped = (int(fields[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile"))
+        return cls(heap, mapped)
 
     def __sub__(self, other: "Memory") -> "Memory":
         return Memory(self.heap - other.heap, self.mapped - other.mapped)
+
+
+class PeakHeap:
+    """The largest heap within a ``with`` block, looked at ten times a second: ``bytes``."""
+
+    def __enter__(self) -> "PeakHeap":
+        self.bytes, self._ended = 0, threading.Event()
+        self._watcher = threading.Thread(target=self._watch)
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.1):
+            self.bytes = max(self.bytes, Memory.now().heap)
 
 
 def peak_bytes() -> int:

@@ -1,0 +1,37 @@
+"""Vectors that are synthetic but clustered, as those of photos are; any chunk can be made again by itself."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+DIMENSION = 256
+CENTRES = 10_000
+DESCRIPTION = (
+    f"{DIMENSION} dimensions, length 1: one of {CENTRES:,} centres (normal, equally likely), plus a normal vector in "
+    "64 random directions that all share (about as long as a centre), plus noise of .3 in each dimension; normalised"
+)
+_CHUNK = 65_536
+_SHARED = 64
+
+
+class Clustered:
+    """Rows 0, 1, 2 …, the same for every run. Queries come from the same mixture and are not among the rows."""
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(0)
+        self._centres = random.standard_normal((CENTRES, DIMENSION), np.float32)
+        self._shared = random.standard_normal((_SHARED, DIMENSION), np.float32) / np.float32(8)
+
+    def chunks(self, count: int, *, first: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+        """(first row, float32 (rows, 256)); ``first`` is a multiple of a chunk's rows."""
+        for start in range(first, count, _CHUNK):
+            yield start, self._drawn(np.random.default_rng((1, start)), _CHUNK)[: count - start]
+
+    def queries(self, count: int) -> np.ndarray:
+        return self._drawn(np.random.default_rng(2), count)
+
+    def _drawn(self, random: np.random.Generator, count: int) -> np.ndarray:
+        vectors = self._centres[random.integers(0, CENTRES, count)]
+        vectors += random.standard_normal((count, _SHARED), np.float32) @ self._shared
+        vectors += np.float32(0.3) * random.standard_normal((count, DIMENSION), np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
