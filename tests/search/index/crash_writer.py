@@ -79,7 +79,7 @@ def _next_act(generator: np.random.Generator, role: Role, thread: int, version: 
         return Act(thread, "compact", [], version)
     kinds: list[Kind] = ["upsert", "upsert", "update", "delete"]
     if role == "snapshots":
-        kinds += ["snapshot", "restore"]
+        kinds += ("snapshot", "restore")
     kind = kinds[generator.integers(len(kinds))]
     bulk = generator.random() < 0.1
     count = IDS_OF_A_THREAD if bulk else int(generator.integers(1, 12))

@@ -15,7 +15,7 @@ def open_local(path: Path, mode: Literal["r", "w", "shared"] = "w", **options: A
 
 
 def clustered(rows: int, dimension: int, *, clusters: int = 10, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """float32 (rows, dimension), and each row's cluster. Clusters vary in a few directions of their own, as photos do."""
+    """float32 (rows, dimension), and each row's cluster. Clusters vary in a few directions, as photos do."""
     generator = np.random.default_rng(seed)
     label = generator.integers(clusters, size=rows)
     centres = generator.normal(size=(clusters, dimension)) * 2

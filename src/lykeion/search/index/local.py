@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,8 @@ Durability = Literal["fsync", "os"]
 
 _FOLLOW_S = 0.1
 """A reader looks for other processes' writes at most this often; they are promised within 1 s."""
-_SHARED_WAIT_S = 1.0
+_TURN_WAIT_S = 10.0
+"""How long one write of another process is waited for; one that holds the lock until it closes is not."""
 _COMPACTOR_WAIT_S = 1.0
 _OPEN_TRIES = 20
 _SEAL_ROWS = 8_192
@@ -106,7 +108,7 @@ class LocalIndex:
         self._view: View = self._state.view()
         self._followed = time.monotonic()
         if mode == "w":
-            self._lock.acquire()
+            self._lock.acquire(wait_s=_TURN_WAIT_S, session=True)
             with self._mutex:
                 self._catch_up()
 
@@ -400,7 +402,7 @@ class LocalIndex:
                 raise IndexFormatError(f"{self.path} was closed; open it again")
             taken = not self._lock.held
             if taken:
-                self._lock.acquire(wait_s=_SHARED_WAIT_S)
+                self._lock.acquire(wait_s=_TURN_WAIT_S)
             try:
                 with self._mutex:
                     if taken:
@@ -433,7 +435,7 @@ class LocalIndex:
     def _create(self, identity: Identity) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(wait_s=_SHARED_WAIT_S)
+            self._lock.acquire(wait_s=_TURN_WAIT_S)
             if not self._store.exists():
                 self._store = Store.create(self.path, identity)
         except OSError as error:
@@ -488,7 +490,6 @@ class LocalIndex:
             self._compactor.start()
 
     def _compact_in_background(self) -> None:
-        compaction.lower_priority()
         with suppress(LykeionError):  # another process writes, or the disk is full: a later write starts it again
             while not self._closing.is_set() and self._compact_once(wait_s=_COMPACTOR_WAIT_S):
                 pass
@@ -511,7 +512,9 @@ class LocalIndex:
             layers = [layer for layer in self._state.segments if layer.segment.digest in merge.segments]
             before = [compaction.Source(layer, self._state.schema) for layer in layers]
         try:
-            built = compaction.build(self._store, before, self.identity, self._closing)
+            # Only this gives way: what holds the lock must not be kept from the processor by what waits for it.
+            with ThreadPoolExecutor(1, initializer=compaction.lower_priority) as low:
+                built = low.submit(compaction.build, self._store, before, self.identity, self._closing).result()
         except OSError as error:
             raise StorageError(f"{self.path}: {error.strerror or error}") from error
         if built is None:

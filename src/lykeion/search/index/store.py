@@ -10,6 +10,7 @@ snapshots/<name>.json  manifests kept under a name
 LOCK, COMPACTING       lock files
 """
 
+import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -149,9 +150,10 @@ class Store:
     def size_bytes(self) -> int:
         """Size of all files of the directory."""
         total = 0
-        for file in self.path.rglob("*"):
-            with suppress(FileNotFoundError):  # compacted away meanwhile
-                total += file.stat().st_size if file.is_file() else 0
+        for directory, _, names in os.walk(self.path):  # which passes over what is compacted away meanwhile
+            for name in names:
+                with suppress(FileNotFoundError):
+                    total += Path(directory, name).stat().st_size
         return total
 
     # --- overlays ---
