@@ -250,9 +250,16 @@ def test_a_large_photo_in_another_format_is_reduced_as_well() -> None:
 def test_a_thumbnail_is_a_small_jpeg_of_the_same_photo() -> None:
     with Image.open(BytesIO(decode(PHOTOS / "china.jpg").thumbnail(192))) as image:
         assert image.format == "JPEG"
-        assert image.size == (192, 128)
+        assert image.size == (214, 143)  # a third of the photo, rounded up
         whole = ImageOps.fit(Image.open(PHOTOS / "china.jpg").convert("RGB"), image.size)
         assert difference(np.asarray(image), np.asarray(whole)) < 10
+
+
+@pytest.mark.parametrize("longer", [192, 193, 256, 257, 383, 384, 640, 1000, 2999])
+def test_a_thumbnails_longer_side_is_what_was_asked_or_up_to_a_third_more(longer: int) -> None:
+    with Image.open(BytesIO(decode(encoded(real(longer, longer // 2))).thumbnail(192))) as image:
+        assert 192 <= image.width <= 256
+        assert abs(image.height - image.width / 2) <= 1
 
 
 def test_a_thumbnail_is_never_larger_than_the_photo() -> None:

@@ -14,7 +14,7 @@ from lykeion.core import LykeionError
 FILE_NAME = "thumbnails.sqlite"
 """In the directory of a local index."""
 SIDE = 192
-"""Pixels of the longer side."""
+"""Pixels of the longer side, or up to a third more."""
 VERSION = 1
 _APPLICATION = 0x4C794B54  # "LyKT", so that another program's database is not taken for ours
 
