@@ -114,8 +114,8 @@ def report(results: dict[str, Any], sizes: tuple[int, int], requests: int, embed
     yield (
         f"640² JPEGs, {embedder.name} ({embedder.dimension} dimensions), k = {K} with attributes, {requests:,} "
         f"photos a measurement. {describe()}, clients included. Vectors: Fashion-MNIST by the embedder; beyond "
-        f"{sizes[0]:,} rows, copies with noise of length {NOISE} added. *Compacting*: the whole index is rewritten meanwhile, at "
-        "low priority, in the same process or, over HTTP, in one beside the service."
+        f"{sizes[0]:,} rows, copies with noise of length {NOISE} added. *Compacting*: the whole index is "
+        "rewritten meanwhile, at low priority, in the same process or, over HTTP, in one beside the service."
     )
     yield ""
     yield "| rows | asked | at rest: p50, ms | p99, ms | photos/s | compacting: p50, ms | p99, ms | photos/s |"

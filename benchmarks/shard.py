@@ -65,10 +65,10 @@ def report(results: dict[str, Any], items: int, cells: int) -> Iterator[str]:
     )
     yield ""
     yield (
-        f"**Lykeion** took {writing + compacting:.1f} min to build ({writing:.1f} to write durably, {compacting:.1f} to "
-        f"compact into one segment), with a heap of {heap:.1f} GB at most. Searching, its heap is "
-        f"{ours['heap_bytes'] / 1e6:.0f} MB and {ours['mapped_bytes'] / 1e9:.2f} GB of its files are in memory, mapped. "
-        f"Bytes a vector: {per_vector(ours['files'], items)}."
+        f"**Lykeion** took {writing + compacting:.1f} min to build ({writing:.1f} to write durably, {compacting:.1f} "
+        f"to compact into one segment), with a heap of {heap:.1f} GB at most. Searching, its heap is "
+        f"{ours['heap_bytes'] / 1e6:.0f} MB and {ours['mapped_bytes'] / 1e9:.2f} GB of its files are in memory, "
+        f"mapped. Bytes a vector: {per_vector(ours['files'], items)}."
     )
     yield ""
     yield (

@@ -19,20 +19,20 @@ class Lykeion:
     tail = 0
     query_limit = 10_000
     settings = tuple(
-        {"ef": ef, "rerank": rerank, "scan": scan}
-        for ef, rerank, scan in (
-            (10, 10, 1),
-            (12, 10, 1.5),
-            (14, 12, 2),
-            (16, 14, 3),
-            (24, 20, 4),
-            (32, 20, 6),
-            (32, 24, 8),
-            (40, 30, 8),
-            (40, 30, 12),
-            (48, 40, 16),
-            (64, 40, 24),
-            (80, 60, 32),
+        {"ef": 64, "rerank": rerank, "scan": scan}
+        for scan, rerank in (
+            (2, 14),
+            (3, 16),
+            (4, 20),
+            (6, 24),
+            (8, 24),
+            (10, 30),
+            (11, 32),
+            (12, 36),
+            (14, 40),
+            (16, 40),
+            (24, 48),
+            (32, 60),
         )
     )
     filtered = (
@@ -87,7 +87,22 @@ class Lykeion:
 class LykeionHNSW(Lykeion):
     about = "the HNSW kernel, else the same"
     kernel = "hnsw"
-    settings = tuple({**setting, "scan": 16} for setting in Lykeion.settings)
+    settings = tuple(
+        {"ef": ef, "rerank": rerank, "scan": 16}
+        for ef, rerank in (
+            (12, 12),
+            (16, 14),
+            (20, 16),
+            (24, 20),
+            (32, 24),
+            (36, 30),
+            (40, 32),
+            (44, 36),
+            (48, 40),
+            (64, 40),
+            (96, 60),
+        )
+    )
 
 
 class LykeionExact(Lykeion):

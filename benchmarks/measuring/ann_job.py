@@ -14,20 +14,21 @@ import numpy as np
 from engines import Engine, engine
 
 from measuring.fashion import SCENARIOS, Fashion, K, load_kth
-from measuring.machine import Memory, keep_to_one_core, peak_bytes, size_on_disk
+from measuring.machine import Memory, PeakHeap, keep_to_one_core, size_on_disk
 
 _WARM_UP = 200
 
 
 def build(job: dict[str, Any]) -> dict[str, Any]:
-    """Seconds on all cores, the most memory it took beyond the data, and bytes on disk."""
+    """Seconds on all cores, the most heap it took beyond the data, and bytes on disk."""
     data, made = Fashion.read(job["rows"]), engine(job["engine"])
-    before = peak_bytes()
+    before = Memory.now().heap
     wall, cpu = time.perf_counter(), time.process_time()
-    made.build(data, Path(job["directory"]))
+    with PeakHeap() as peak:
+        made.build(data, Path(job["directory"]))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     size = size_on_disk(Path(job["directory"]))
-    return {"wall": wall, "cpu": cpu, "peak_bytes": peak_bytes() - before, "disk_bytes": size}
+    return {"wall": wall, "cpu": cpu, "peak_bytes": peak.bytes - before, "disk_bytes": size}
 
 
 def search(job: dict[str, Any]) -> dict[str, Any]:
