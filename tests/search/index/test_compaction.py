@@ -57,6 +57,7 @@ def test_segments_are_not_merged_beyond_the_limit(monkeypatch: pytest.MonkeyPatc
 def test_full_merges_all_and_then_rests() -> None:
     assert planned(size("a", 10**6), size("b", 1), full=True) == {"a", "b"}
     assert planned(size("a", 10), full=True) is None
+    assert planned(size("a", 5000, kind="exact"), full=True) == {"a"}
     assert planned(size("a", 10, deleted=1), full=True) == {"a"}
 
 

@@ -80,9 +80,8 @@ def plan(
     a past month (UTC); within the present hour sizes decide. Under both, a segment of which a quarter is deleted or
     half is changed is written anew, and so is one that should have a kernel and has none.
     """
-    if full:
-        wasteful = any(size.deleted or size.patched for size in sizes)
-        return Merge(tuple(size.digest for size in sizes)) if len(sizes) > 1 or wasteful else None
+    if full and (len(sizes) > 1 or any(size.deleted or size.patched for size in sizes)):
+        return Merge(tuple(size.digest for size in sizes))
     for size in sizes:
         lacks_kernel = size.kind != chosen_kind(size.live, kernel) and (kernel != "auto" or size.live > EXACT_ROWS)
         if 4 * size.deleted > size.rows or 2 * size.patched > size.rows or (lacks_kernel and size.kind == "exact"):
