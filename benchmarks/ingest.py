@@ -9,6 +9,7 @@ Writes docs/benchmarks/ingest.md and .png.
 """
 
 import io
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -51,6 +52,7 @@ class Times:
 @click.option("--out", default=ROOT / "docs" / "benchmarks", type=click.Path(path_type=Path))
 def main(photos: int, rounds: int, out: Path) -> None:
     embedder = Embedder.load()
+    others = os.getloadavg()[0]
     wall: dict[int, Times] = {}
     processor: dict[int, Times] = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -60,7 +62,8 @@ def main(photos: int, rounds: int, out: Path) -> None:
             wall[side], processor[side] = measure(folder, embedder, rounds)
             print(f"{side}², {size / 1024:.0f} KiB: {wall[side].share(WHOLE):.2f} of the bound", flush=True)
     out.mkdir(parents=True, exist_ok=True)
-    page = report(wall, processor, f"{embedder.name}, {photos} JPEGs of each size, best of {rounds} rounds")
+    what = f"{embedder.name}, {photos} JPEGs of each size, best of {rounds} rounds, load {others:.1f} before"
+    page = report(wall, processor, what)
     (out / "ingest.md").write_text(page)
     plot(wall, out / "ingest.png")
     print(page)
