@@ -52,10 +52,14 @@ class Progress:
         seconds = max(time.monotonic() - self._started, 1e-9)
         return f"{self.done / seconds:,.0f} {self.unit}/s"
 
+    def _seconds_left(self) -> float:
+        return (time.monotonic() - self._started) / self.done * ((self.total or self.done) - self.done)
+
     def _print_line(self) -> None:
         self._printed = time.monotonic()
         total = f" of {self.total:,}" if self.total else ""
-        print(f"{self.title}: {self.done:,}{total}, {self._rate()}", file=sys.stderr, flush=True)
+        left = f", {self._seconds_left():.0f} s left" if self.total and 0 < self.done < self.total else ""
+        print(f"{self.title}: {self.done:,}{total}, {self._rate()}{left}", file=sys.stderr, flush=True)
 
     def _draw_bar(self) -> None:
         from rich import progress
