@@ -57,6 +57,7 @@ class View:
         exclude: str | None = None,
     ) -> list[Hit]:
         """The k nearest products (Index.search, for one vector). ``exclude`` is an id that is not an answer."""
+        k = min(k, max(1, sum(self.rows)))  # room is made for k answers, whoever asks
         scope = self._all if where is None else self._scope(where)
         if not self.repeats and exclude is None:
             found = nearest(scope, query, k, effort or effort_for(k), squared=self._squared)
