@@ -1,7 +1,7 @@
 """From a photo's file to its answers: 640² JPEGs, over the vectors of 70,000 photos and over a million.
 
-The vectors are those of Fashion-MNIST by the default embedder; the million are the same, then copies with noise. In
-process a photo is decoded, embedded and searched by one thread; over HTTP the service is asked by 1, 8 and 64 clients
+The vectors are those of Fashion-MNIST by the default embedder; the million are the same, then copies moved a little.
+In process a photo is decoded, embedded and searched by one thread; over HTTP the service is asked by 1, 8 and 64 clients
 on the same machine. Each is measured at rest and while the index is being rewritten as compaction does it. Embedding
 takes minutes, once; what is done is kept in the work directory. Writes docs/benchmarks/query.md and .png.
 
@@ -16,8 +16,7 @@ from typing import Any
 
 import click
 import numpy as np
-from ingest import write_photos
-from measuring.embeddings import NOISE, embeddings, perturbed
+from measuring.embeddings import MOVED, embeddings, perturbed, write_queries
 from measuring.latency import timed_together
 from measuring.machine import describe
 from measuring.nearest import Nearest
@@ -47,7 +46,7 @@ def main(photos: int, vectors: int, requests: int, work: Path, out: Path) -> Non
     if not queries.exists():
         partly = work / "photos.part"
         shutil.rmtree(partly, ignore_errors=True)
-        write_photos(partly, 640, QUERIES)
+        write_queries(partly, QUERIES)
         partly.rename(queries)
     results = read_results(work / "results.json")
     for rows in (len(known), vectors):
@@ -114,7 +113,8 @@ def report(results: dict[str, Any], sizes: tuple[int, int], requests: int, embed
     yield (
         f"640² JPEGs, {embedder.name} ({embedder.dimension} dimensions), k = {K} with attributes, {requests:,} "
         f"photos a measurement. {describe()}, clients included. Vectors: Fashion-MNIST by the embedder; beyond "
-        f"{sizes[0]:,} rows, copies with noise of length {NOISE} added. *Compacting*: the whole index is "
+        f"{sizes[0]:,} rows, copies moved by {MOVED} of the difference of two others. Queries: photos of the "
+        "catalogue, enlarged, turned and noisy. *Compacting*: the whole index is "
         "rewritten meanwhile, at low priority, in the same process or, over HTTP, in one beside the service."
     )
     yield ""

@@ -7,8 +7,9 @@ import numpy as np
 DIMENSION = 256
 CENTRES = 10_000
 DESCRIPTION = (
-    f"{DIMENSION} dimensions, length 1: one of {CENTRES:,} centres (normal, equally likely), plus a normal vector in "
-    "64 random directions that all share (about as long as a centre), plus noise of .3 in each dimension; normalised"
+    f"{DIMENSION} dimensions: one of {CENTRES:,} centres (normal, equally likely), plus a normal vector in 64 random "
+    "directions that all share (.45 times as long as a centre, spread as 1/√j), plus noise of .3 in each dimension; "
+    "then of length 1"
 )
 _CHUNK = 65_536
 _SHARED = 64
@@ -20,7 +21,9 @@ class Clustered:
     def __init__(self) -> None:
         random = np.random.default_rng(0)
         self._centres = random.standard_normal((CENTRES, DIMENSION), np.float32)
-        self._shared = random.standard_normal((_SHARED, DIMENSION), np.float32) / np.float32(8)
+        spread = 1 / np.sqrt(np.arange(1, _SHARED + 1, dtype=np.float32))[:, None]
+        spread *= np.float32(0.45) / np.linalg.norm(spread)
+        self._shared = random.standard_normal((_SHARED, DIMENSION), np.float32) * spread
 
     def chunks(self, count: int, *, first: int = 0) -> Iterator[tuple[int, np.ndarray]]:
         """(first row, float32 (rows, 256)); ``first`` is a multiple of a chunk's rows."""

@@ -15,8 +15,8 @@ from measuring.machine import cores
 
 _PART = 1_000
 _CHUNK = 25_000
-NOISE = 0.2
-"""Length of what is added to a vector of length 1."""
+MOVED = 0.3
+"""How far a copy is moved: of the difference between two vectors."""
 
 
 def embeddings(embedder: Embedder, photos: int, work: Path) -> np.ndarray:
@@ -40,13 +40,27 @@ def embeddings(embedder: Embedder, photos: int, work: Path) -> np.ndarray:
 
 
 def perturbed(vectors: np.ndarray, count: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(first row, float32 (rows, dimension)) of ``count`` vectors: those given, then noisy copies of them in turn."""
+    """(first row, float32 (rows, dimension)) of ``count`` vectors: those given, then copies of them in turn.
+
+    A copy is moved along the difference of two other vectors, so that it differs as real vectors differ.
+    """
     for start in range(0, count, _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, count))
-        noise = np.random.default_rng(start).standard_normal((len(rows), vectors.shape[1]), np.float32)
-        noise *= NOISE / np.sqrt(vectors.shape[1]) * (rows >= len(vectors))[:, None]
-        chunk = vectors[rows % len(vectors)] + noise
-        yield start, (chunk / np.linalg.norm(chunk, axis=1, keepdims=True)).astype(np.float32)
+        first, second = np.random.default_rng(start).integers(0, len(vectors), (2, len(rows)))
+        moved = np.float32(MOVED) * (vectors[first] - vectors[second]) * (rows >= len(vectors))[:, None]
+        chunk = vectors[rows % len(vectors)] + moved
+        yield start, chunk / np.linalg.norm(chunk, axis=1, keepdims=True)
+
+
+def write_queries(folder: Path, count: int) -> None:
+    """Photos of the catalogue as if taken anew: enlarged to 640², turned, with a sensor's noise; JPEG, quality 90."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(3)
+    for number, image in enumerate(load("train")[0][:count]):
+        photo = Image.fromarray(image).resize((640, 640), Image.Resampling.BICUBIC)
+        turned = np.asarray(photo.rotate(random.uniform(-10, 10)), np.float32)[..., None]
+        noisy = turned + random.normal(0, 5, (640, 640, 3))
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{number:03}.jpg", quality=90)
 
 
 def _png(image: np.ndarray) -> bytes:
