@@ -1,9 +1,9 @@
 """From a photo's file to its answers: 640² JPEGs, over the vectors of 70,000 photos and over a million.
 
 The vectors are those of Fashion-MNIST by the default embedder; the million are the same, then copies moved a little.
-In process a photo is decoded, embedded and searched by one thread; over HTTP the service is asked by 1, 8 and 64 clients
-on the same machine. Each is measured at rest and while the index is being rewritten as compaction does it. Embedding
-takes minutes, once; what is done is kept in the work directory. Writes docs/benchmarks/query.md and .png.
+In process a photo is decoded, embedded and searched by one thread; over HTTP the service is asked by 1, 8 and 64
+clients on the same machine. Each is measured at rest and while the index is being rewritten as compaction does it.
+Embedding takes minutes, once; what is done is kept in the work directory. Writes docs/benchmarks/query.md and .png.
 
     python benchmarks/query.py [--photos 70000] [--vectors 1000000] [--requests 1000]
 """

@@ -12,7 +12,8 @@ from engines import engine
 from measuring.machine import describe
 
 LEVELS = (0.90, 0.95, 0.99, 0.995)
-OURS = "lykeion"
+COMPARED = ("lykeion", "lykeion hnsw")
+"""Of our kernels, those put over each peer."""
 _DISTRIBUTIONS = ("faiss-cpu", "hnswlib", "usearch", "pyglass-portable", "lancedb", "qdrant-edge-py")
 _Figures = dict[str, tuple[float, float]]
 
@@ -104,19 +105,16 @@ def _ratio_table(results: dict[str, Any], clock: str) -> Iterator[str]:
     yield ""
     yield "Queries a second divided by the peer's at the same recall; build time divided by the peer's."
     yield ""
-    yield _row("peer", *(f"≥ {level:g}" for level in LEVELS), "build")
-    yield _rule(6)
-    ours = _best(results[OURS]["search"], clock) if OURS in results else {}
-    for name, result in results.items():
-        if not ours or name.startswith(OURS):
-            continue
-        theirs = _best(result["search"], clock)
-        ratios = []
-        for level in LEVELS:
-            mine, peer = _quickest(ours, level), _quickest(theirs, level)
-            ratios.append(f"{mine[0] / peer[0]:.2f}" if mine and peer else "–")
-        built = [min(each[clock] for each in results[which]["build"]) for which in (OURS, name)]
-        yield _row(name, *ratios, f"{built[0] / built[1]:.2f}")
+    yield _row("ours", "peer", *(f"≥ {level:g}" for level in LEVELS), "build")
+    yield _rule(7)
+    for ours in (name for name in COMPARED if name in results):
+        mine = _best(results[ours]["search"], clock)
+        for peer in (name for name in results if not name.startswith("lykeion")):
+            theirs = _best(results[peer]["search"], clock)
+            pairs = [(_quickest(mine, level), _quickest(theirs, level)) for level in LEVELS]
+            ratios = [f"{first[0] / second[0]:.2f}" if first and second else "–" for first, second in pairs]
+            built = [min(each[clock] for each in results[name]["build"]) for name in (ours, peer)]
+            yield _row(ours, peer, *ratios, f"{built[0] / built[1]:.2f}")
     yield ""
 
 
@@ -182,13 +180,13 @@ def _plot(figures: dict[str, _Figures], path: Path) -> None:
             continue
         places = [-math.log10(1 - min(recall, 0.9997)) for recall, _ in front]
         speeds = [speed for _, speed in front]
-        ours = name.startswith(OURS)
+        ours = name.startswith("lykeion")
         axes.plot(
             places,
             speeds,
             "o-" if ours else "s--",
             label=name,
-            color="#c2410c" if name == OURS else f"C{number}",
+            color="#c2410c" if name == "lykeion" else f"C{number}",
             linewidth=2 if ours else 1,
             markersize=4,
         )
