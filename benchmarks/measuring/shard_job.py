@@ -26,12 +26,14 @@ EFFORTS = tuple(
 )
 PROBES = (8, 16, 32, 64, 128)
 CODE_BYTES = 64
+_CODEWORDS = 256
 _TRAIN_PER_CELL = 64
 
 
 def truth(job: dict[str, Any]) -> dict[str, Any]:
-    nearest = Nearest(Clustered().queries(QUERIES)[:TRUE_QUERIES], K)
-    for start, chunk in Clustered().chunks(job["items"]):
+    vectors = Clustered(job["items"])
+    nearest = Nearest(vectors.queries(QUERIES)[:TRUE_QUERIES], K)
+    for start, chunk in vectors.chunks():
         nearest.offer(start, chunk)
     np.save(Path(job["work"]) / "truth.npy", nearest.rows)
     return {}
@@ -39,7 +41,7 @@ def truth(job: dict[str, Any]) -> dict[str, Any]:
 
 def load(job: dict[str, Any]) -> dict[str, Any]:
     """Upsert the rows from ``first`` to ``end`` in one call."""
-    parts = [chunk for _, chunk in Clustered().chunks(job["end"], first=job["first"])]
+    parts = [chunk for _, chunk in Clustered(job["items"]).chunks(job["first"], job["end"])]
     vectors = np.concatenate(parts)
     del parts
     ids = [str(row) for row in range(job["first"], job["end"])]
@@ -54,7 +56,7 @@ def compact(job: dict[str, Any]) -> dict[str, Any]:
 
 def search(job: dict[str, Any]) -> dict[str, Any]:
     """Each effort once to warm up and once measured; the memory is that of the process after the last."""
-    queries, exact = Clustered().queries(QUERIES), np.load(Path(job["work"]) / "truth.npy")
+    queries, exact = Clustered(job["items"]).queries(QUERIES), np.load(Path(job["work"]) / "truth.npy")
     faiss.omp_set_num_threads(1)
     before = Memory.now()
     with _ours(job, "r") as index:
@@ -82,12 +84,14 @@ def search(job: dict[str, Any]) -> dict[str, Any]:
 def build_peer(job: dict[str, Any]) -> dict[str, Any]:
     """The original's configuration in Faiss."""
 
+    vectors = Clustered(job["items"])
+
     def train_and_add() -> None:
         index = faiss.IndexIVFPQ(faiss.IndexFlatL2(DIMENSION), DIMENSION, job["cells"], CODE_BYTES, 8)
         index.cp.max_points_per_centroid = _TRAIN_PER_CELL
-        wanted = min(job["items"], job["cells"] * _TRAIN_PER_CELL)
-        index.train(np.concatenate([chunk for _, chunk in Clustered().chunks(wanted)]))
-        for _, chunk in Clustered().chunks(job["items"]):
+        wanted = min(job["items"], max(job["cells"], _CODEWORDS) * _TRAIN_PER_CELL)
+        index.train(np.concatenate([chunk for _, chunk in vectors.chunks(end=wanted)]))
+        for _, chunk in vectors.chunks():
             index.add(chunk)
         faiss.write_index(index, str(Path(job["work"]) / "peer.faiss"))
 
@@ -95,7 +99,7 @@ def build_peer(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def search_peer(job: dict[str, Any]) -> dict[str, Any]:
-    queries, exact = Clustered().queries(QUERIES), np.load(Path(job["work"]) / "truth.npy")
+    queries, exact = Clustered(job["items"]).queries(QUERIES), np.load(Path(job["work"]) / "truth.npy")
     faiss.omp_set_num_threads(1)
     before = Memory.now()
     index = cast(Any, faiss.read_index(str(Path(job["work"]) / "peer.faiss")))
