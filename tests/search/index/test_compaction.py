@@ -1,6 +1,7 @@
 """Which segments are merged when, and what a merge does when the index goes on meanwhile."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -185,6 +186,7 @@ def test_a_segment_that_is_being_merged_is_not_collected(two_segments: Path, mon
             for n in range(4):
                 index.upsert([f"more {n}"], VECTORS[:1])
                 index.snapshot("again")
+            time.sleep(0.2)  # a reader looks every 0.1 s
             assert reader.count() == 104
 
         _during_the_next_merge(monkeypatch, seal_and_collect)
@@ -279,7 +281,7 @@ def test_compaction_in_the_background_gives_up_quietly_when_the_lock_is_taken(
         index.upsert([f"bulk {n}" for n in range(20)], VECTORS[:20])
         with open_local(two_segments, "w", background=False) as writer:
             taken.set()
-            compactor = index._compactor
+            compactor = index._compactor._thread
             assert compactor is not None
             compactor.join(10)
             assert not compactor.is_alive()

@@ -16,8 +16,9 @@ from .errors import (
     WhereError,
 )
 from .kernel import Effort
-from .local import LocalIndex, Mode, StorageError
+from .local import LocalIndex
 from .protocol import Attributes, Hit, Index, Metric, Photo, Product, Rows, Stats, Value
+from .replica import Mode, StorageError
 from .sealing import restore_damaged
 from .store import Identity
 
