@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from lykeion.core import LykeionError, Unsupported, fsync_directory
 
-from .index import CorruptIndex, Index, LocalIndex, Stats
+from .index import CorruptIndex, Index, LocalIndex, Stats, restore_damaged
 from .opening import opened
 from .thumbnails import FILE_NAME, Thumbnails
 
@@ -55,13 +55,16 @@ def snapshot(index: str | Path, name: str | None = None, *, export: str | Path |
 
 
 def restore(index: str | Path, name: str | None = None, *, source: str | Path | None = None) -> None:
-    """Return an index to a snapshot; or make it anew from an exported copy ``source``, where no index is yet.
+    """Return an index to a snapshot, even one too damaged to open; or make it from a copy, where no index is yet.
 
-    A copy is verified before it becomes the index. Raises NotFound, RestoreError, CorruptIndex.
+    ``source`` is an exported copy, verified before it becomes the index. Raises NotFound, RestoreError, CorruptIndex.
     """
     if name is not None and source is None:
-        with opened(index, "shared") as store:
-            store.restore(name)
+        try:
+            with opened(index, "shared") as store:
+                store.restore(name)
+        except CorruptIndex:  # what is there now cannot be opened; what was kept may well be whole
+            restore_damaged(Path(index), name)
     elif source is not None and name is None:
         _restore_copy(Path(source), Path(index))
     else:
