@@ -36,6 +36,7 @@ class View:
             None if layer.deleted is None else resized(layer.deleted, rows)
             for layer, rows in zip(layers, self.rows, strict=True)
         ]
+        self._most = max(1, sum(self.rows))
         self._ids = [layer.id for layer in layers]
         self._searchable = [layer.searchable for layer in layers]
         self._live = [None if deleted is None else ~deleted for deleted in self.deleted]
@@ -57,7 +58,7 @@ class View:
         exclude: str | None = None,
     ) -> list[Hit]:
         """The k nearest products (Index.search, for one vector). ``exclude`` is an id that is not an answer."""
-        k = min(k, max(1, sum(self.rows)))  # room is made for k answers, whoever asks
+        k = min(k, self._most)  # room is made for k answers, whoever asks
         scope = self._all if where is None else self._scope(where)
         if not self.repeats and exclude is None:
             found = nearest(scope, query, k, effort or effort_for(k), squared=self._squared)

@@ -232,6 +232,28 @@ thread_local Scratch scratch;
 
 inline bool allowed(const uint64_t *bits, size_t row) { return !bits || (bits[row >> 6] >> (row & 63) & 1); }
 
+// The word of `bits` that has rows 64 * word .. 64 * word + 63, without those outside [from, to).
+inline uint64_t word_within(const uint64_t *bits, size_t word, size_t from, size_t to) {
+    uint64_t value = bits[word];
+    if (word == from >> 6) value &= ~uint64_t{0} << (from & 63);
+    if ((word + 1) << 6 > to) value &= (uint64_t{1} << (to & 63)) - 1;
+    return value;
+}
+
+inline size_t count_bits(const uint64_t *bits, size_t from, size_t to) {
+    size_t count = 0;
+    for (size_t word = from >> 6; word << 6 < to; ++word)
+        count += static_cast<size_t>(__builtin_popcountll(word_within(bits, word, from, to)));
+    return count;
+}
+
+template <typename Visit>
+inline void for_each_bit(const uint64_t *bits, size_t from, size_t to, Visit visit) {
+    for (size_t word = from >> 6; word << 6 < to; ++word)
+        for (uint64_t left = word_within(bits, word, from, to); left; left &= left - 1)
+            visit(word << 6 | static_cast<size_t>(__builtin_ctzll(left)));
+}
+
 // ---- one segment ----------------------------------------------------------------------------------------------
 
 QueryCode encode_query(const LkSegment &segment, const float *query, int dimension) {
@@ -289,29 +311,24 @@ void scan_cells(const LkSegment &segment, const QueryCode &query, size_t target,
         std::pop_heap(cells.begin(), end, farther);
         const uint32_t cell = (end - 1)->row;
         const size_t from = segment.cell_rows[cell], to = segment.cell_rows[cell + 1];
-        if (!segment.allowed) {
+        const size_t matching = segment.allowed ? count_bits(segment.allowed, from, to) : to - from;
+        if (2 * matching >= to - from) {  // in order: whether a row is allowed is asked of the few that are near enough
             float worst = best.worst();
             for (size_t row = from; row < to; ++row) {
                 const float key = code_key<Nibbles>(segment.codes, segment.stride, row, query);
-                if (key < worst) best.offer(key, static_cast<uint32_t>(row)), worst = best.worst();
+                if (key < worst && allowed(segment.allowed, row))
+                    best.offer(key, static_cast<uint32_t>(row)), worst = best.worst();
             }
-            met += to - from;
-            continue;
+        } else if (matching) {
+            auto &rows = scratch.rows;
+            rows.clear();
+            for_each_bit(segment.allowed, from, to, [&](size_t row) { rows.push_back(static_cast<uint32_t>(row)); });
+            for (size_t i = 0; i < rows.size(); ++i) {
+                if (i + 8 < rows.size()) prefetch_code(segment.codes + rows[i + 8] * segment.stride, segment.stride);
+                best.offer(code_key<Nibbles>(segment.codes, segment.stride, rows[i], query), rows[i]);
+            }
         }
-        auto &rows = scratch.rows;
-        rows.clear();
-        for (size_t word = from >> 6; word << 6 < to; ++word) {
-            uint64_t bits = segment.allowed[word];
-            if (word == from >> 6) bits &= ~uint64_t{0} << (from & 63);
-            if ((word + 1) << 6 > to) bits &= (uint64_t{1} << (to & 63)) - 1;
-            for (; bits; bits &= bits - 1)
-                rows.push_back(static_cast<uint32_t>(word << 6 | static_cast<size_t>(__builtin_ctzll(bits))));
-        }
-        for (size_t i = 0; i < rows.size(); ++i) {
-            if (i + 8 < rows.size()) prefetch_code(segment.codes + rows[i + 8] * segment.stride, segment.stride);
-            best.offer(code_key<Nibbles>(segment.codes, segment.stride, rows[i], query), rows[i]);
-        }
-        met += rows.size();
+        met += matching;
     }
 }
 
