@@ -7,7 +7,7 @@ import numpy as np
 DIMENSION = 256
 PER_CENTRE = 500
 DESCRIPTION = (
-    f"{DIMENSION} dimensions: one centre for every {PER_CENTRE:,} rows (normal, equal in share), plus a normal vector "
+    f"{DIMENSION} dimensions: one centre for every {PER_CENTRE:,} rows (normal; equal shares), plus a normal vector "
     "in 64 random directions that all share (.45 times a centre long, spread as 1/√j), plus noise of .3 in each "
     "dimension; then of length 1"
 )
