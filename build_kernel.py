@@ -53,7 +53,7 @@ class KernelBuildHook(BuildHookInterface):
                 file.stat().st_mtime for file in (source, source.with_suffix(".h"))
             ):
                 temporary = library.with_suffix(f".{os.getpid()}.tmp")
-                subprocess.run([*command, *FLAGS, *flags, str(source), "-o", str(temporary)], check=True)  # noqa: S603
+                subprocess.run([*command, *FLAGS, *flags, str(source), "-o", str(temporary)], check=True)
                 temporary.replace(library)
             build_data["artifacts"].append(f"{NATIVE}/{library.name}")
         build_data["pure_python"] = False
