@@ -295,6 +295,21 @@ def test_duplicates_are_grouped(run: Run, shop: Path) -> None:
         ["3.jpg", "copy.jpg"]
     ]
     assert (shop / "doubles.png").exists()
+    text = run("duplicates", "--index", "doubles", "-q").out
+    assert "1 group of duplicates" in text
+    assert "copy.jpg" in text
+
+
+def test_a_duplicate_among_several_photos_of_a_product_is_named(run: Run, shop: Path) -> None:
+    for name, n in [("a1", 5), ("a2", 6), ("b1", 7), ("b2", 8), ("b3", 6)]:
+        (shop / f"{name}.jpg").write_bytes(jpeg(n))
+    rows = "".join(f"{name[0]},{name}.jpg\n" for name in ("a1", "a2", "b1", "b2", "b3"))
+    (shop / "pairs.csv").write_text(f"id,path\n{rows}")
+    run("add", "pairs.csv", "--index", "pairs")
+    outcome = run("duplicates", "--index", "pairs", "--json", "-q")
+    assert [group["members"] for group in outcome.json["groups"]] == [
+        [{"id": "a", "photo": "a2.jpg"}, {"id": "b", "photo": "b3.jpg"}]
+    ]
 
 
 @pytest.fixture

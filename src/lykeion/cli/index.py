@@ -235,8 +235,8 @@ def duplicates(
 
     Resized, recompressed and cropped copies count as the same. Nothing is deleted.
     """
-    from lykeion.search.duplicates import draw_groups
-    from lykeion.search.duplicates import duplicates as find
+    from lykeion.search.near_duplicates import draw_groups
+    from lykeion.search.near_duplicates import duplicates as find
     from lykeion.search.thumbnails import reader
 
     from .output import print_json, print_table
@@ -248,9 +248,9 @@ def duplicates(
     if as_json:
         print_json({"groups": [group.to_json() for group in groups]})
     else:
-        rows = [(f"{group.cosine:.3f}", "\n".join(member.id for member in group.members)) for group in groups]
+        rows = [(f"{group.cosine:.3f}", "\n".join(map(str, group.members))) for group in groups]
         print_table(["cosine", "the same photo"], rows)
-        print(f"{len(groups):,} groups of duplicates")
+        print(f"{len(groups):,} {'group' if len(groups) == 1 else 'groups'} of duplicates")
 
 
 @index.command("eval")
@@ -270,7 +270,7 @@ def evaluate(uri: str, truth: str, k: int, queries: int, plot: Path | None, as_j
     The truth is a CSV of the columns query_id, relevant_id and, if wanted, grade; or label:COLUMN, products with the
     same value; or exact, the nearest by brute force, which judges the index and not the embedder.
     """
-    from lykeion.search.evaluate import evaluate as judge
+    from lykeion.search.evaluation import evaluate as judge
 
     from .output import print_json, print_table
 

@@ -15,12 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .duplicates import duplicates
     from .embedder import Embedder
-    from .evaluate import evaluate
+    from .evaluation import evaluate
     from .index import open_index
     from .ingest import add
     from .maintenance import compact, rebuild, restore, snapshot, stats, verify
+    from .near_duplicates import duplicates
     from .products import delete, get, query
     from .service import serve
     from .transfer import copy, merge
@@ -31,8 +31,8 @@ _WHERE = {
     "compact": "maintenance",
     "copy": "transfer",
     "delete": "products",
-    "duplicates": "duplicates",
-    "evaluate": "evaluate",
+    "duplicates": "near_duplicates",
+    "evaluate": "evaluation",
     "get": "products",
     "merge": "transfer",
     "open_index": "index",

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lykeion.search.evaluate import evaluate
+from lykeion.search.evaluation import evaluate
 from lykeion.search.index import open_index
 from lykeion.search.index.protocol import Hit, Index, Photo
 from lykeion.search.truth import TruthError

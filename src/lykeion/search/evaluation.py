@@ -1,7 +1,6 @@
 """How good are an index's answers, and how quick: against labels, against pairs, or against exact search."""
 
 import time
-from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from . import measures
 from .index.protocol import Hit, Index
+from .opening import opened
 from .truth import Query, TruthError, queries_of
 
 MAX_R = 1000
@@ -91,13 +91,7 @@ def evaluate(
     A query's own product is not among its answers. The sample is the same for the same ids. Raises TruthError, and
     what opening the index raises.
     """
-    if isinstance(index, str | Path):
-        from .index import open_index
-
-        opened = closing(open_index(index))
-    else:
-        opened = nullcontext(index)
-    with opened as source:
+    with opened(index) as source:
         asked = list(queries_of(source, str(truth), k, queries))
         if not asked:
             raise TruthError(f"{truth}: no product of the index has a relevant product there")

@@ -1,0 +1,171 @@
+"""Near-duplicates: groups of the same photo, resized, recompressed or cropped, under several products.
+
+Pairs whose vectors are near are candidates; where both have thumbnails, their pixels decide, since different
+products can look alike to a network. docs/duplicates.md says how well that was measured to work.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from lykeion.core import Progress, Unsupported
+
+from .index.protocol import Index
+from .opening import opened
+from .same_photo import Pixels, likeness, read_pixels
+from .sheet import MAX_CARDS, Card, Thumbnail, draw_cards
+from .thumbnails import Thumbnails, thumbnails_path
+
+COSINE = 0.8
+"""Of candidates to be decided by their pixels."""
+COSINE_ALONE = 0.95
+"""Of candidates without thumbnails."""
+LIKENESS = 0.975
+NEIGHBOURS = 8
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Member:
+    """A photo of a product."""
+
+    id: str
+    photo: str
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.photo})" if self.photo not in ("", self.id) else self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Photos taken for the same, sorted by id.
+
+    ``cosine`` and ``likeness`` are the lowest among the pairs that made it one group; ``likeness`` is None where a
+    pair was judged by its vectors alone.
+    """
+
+    members: list[Member]
+    cosine: float
+    likeness: float | None
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    first: Member
+    second: Member
+    cosine: float
+    likeness: float | None
+
+
+def duplicates(
+    index: str | Path,
+    *,
+    cosine: float = COSINE,
+    cosine_alone: float = COSINE_ALONE,
+    alike: float = LIKENESS,
+    thumbnails: bool | str | Path = True,
+    quiet: bool = True,
+) -> list[Group]:
+    """Groups of photos that are the same under different ids, largest first.
+
+    For each photo its NEIGHBOURS nearest products are looked at. ``thumbnails`` is their file, True for the one
+    that a local index keeps, False to judge by vectors alone. Raises Unsupported for an index of the l2 metric, and
+    what opening the index raises.
+    """
+    file = thumbnails_path(index, thumbnails)
+    with opened(index) as store:
+        if store.metric != "cosine":
+            raise Unsupported("duplicates are found by cosine; this index has the l2 metric")
+        with (
+            closing(Thumbnails(file)) if file else nullcontext() as kept,
+            Progress("comparing photos", store.stats().photos, unit="photos", quiet=quiet) as progress,
+        ):
+            candidates = _candidates(store, cosine, progress)
+            return list(_groups(_judged(candidates, kept.get if kept else _nothing, cosine_alone, alike)))
+
+
+def draw_groups(path: Path, groups: list[Group], thumbnail: Thumbnail) -> None:
+    """Write a PNG of the groups, one under the other, as many as MAX_CARDS photos allow."""
+    sections: list[tuple[str, list[Card]]] = []
+    room = MAX_CARDS
+    for group in groups:
+        if room <= 0:
+            break
+        members = group.members[:room]
+        room -= len(members)
+        judged = "by vectors alone" if group.likeness is None else f"likeness {group.likeness:.3f}"
+        heading = f"{len(group.members)} photos · cosine {group.cosine:.3f} · {judged}"
+        cards = [Card(thumbnail(member.id, member.photo), [member.id]) for member in members]
+        sections.append((heading, cards))
+    draw_cards(path, sections or [("No duplicates found.", [])])
+
+
+def _candidates(index: Index, cosine: float, progress: Progress) -> Iterator[tuple[Member, Member, float]]:
+    """Each pair of photos of different products at least that near."""
+    seen: set[int] = set()  # hashes of pairs, which are mostly found from both sides
+    for rows in index.scan(vectors=True, batch=256):
+        assert rows.vectors is not None
+        found = index.search(rows.vectors, NEIGHBOURS + 1)  # with attributes, as photos' names come with them
+        for id, photo, hits in zip(rows.ids, rows.photos, found, strict=True):
+            for hit in hits:
+                if hit.score >= cosine and hit.id != id:
+                    first, second = sorted((Member(id, photo.name), Member(hit.id, hit.photo)))
+                    if (pair := hash((first, second))) not in seen:
+                        seen.add(pair)
+                        yield first, second, hit.score
+            progress.advance()
+
+
+def _judged(
+    candidates: Iterator[tuple[Member, Member, float]], look: Thumbnail, cosine_alone: float, alike: float
+) -> Iterator[Pair]:
+    @lru_cache(maxsize=4096)
+    def pixels(member: Member) -> Pixels | None:
+        jpeg = look(member.id, member.photo)
+        try:
+            return read_pixels(jpeg) if jpeg else None
+        except OSError:
+            return None
+
+    for first, second, cosine in candidates:
+        a, b = pixels(first), pixels(second)
+        if a is None or b is None:
+            if cosine >= cosine_alone:
+                yield Pair(first, second, cosine, None)
+        elif (score := likeness(a, b)) >= alike:
+            yield Pair(first, second, cosine, score)
+
+
+def _groups(pairs: Iterator[Pair]) -> Iterator[Group]:
+    """The connected components of the pairs, by union-find."""
+    parents: dict[Member, Member] = {}
+
+    def root(member: Member) -> Member:
+        while (parent := parents.setdefault(member, member)) != member:
+            parents[member] = parents[parent]
+            member = parents[member]
+        return member
+
+    kept = list(pairs)
+    for pair in kept:
+        parents[root(pair.first)] = root(pair.second)
+    linked: dict[Member, list[Pair]] = {}
+    for pair in kept:
+        linked.setdefault(root(pair.first), []).append(pair)
+    groups = [_group(links) for links in linked.values()]
+    yield from sorted(groups, key=lambda group: (-len(group.members), group.members))
+
+
+def _group(links: list[Pair]) -> Group:
+    members = sorted({member for pair in links for member in (pair.first, pair.second)})
+    scores = [pair.likeness for pair in links]
+    lowest = None if None in scores else min(score for score in scores if score is not None)
+    return Group(members, min(pair.cosine for pair in links), lowest)
+
+
+def _nothing(id: str, photo: str) -> bytes | None:
+    return None

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lykeion.core import Unsupported
+from lykeion.search.index import open_index
+from lykeion.search.index.protocol import Photo as Stored
+from lykeion.search.near_duplicates import Member, draw_groups, duplicates
+from lykeion.search.thumbnails import Thumbnails, thumbnails_path
+
+from .copies import COPIES, Photo, thumbnail
+
+FOLDER = Path(__file__).parents[1] / "photos"
+CHINA, FLOWER, ROCKET, CAT = (
+    Image.open(FOLDER / name).convert("RGB") for name in ("china.jpg", "flower.jpg", "rocket.jpg", "chelsea.png")
+)
+
+
+def make_index(path: Path, rows: list[tuple[str, str, float, Photo | None]]) -> Path:
+    """An index of (product, photo's name, direction of its vector in degrees, thumbnail)."""
+    angles = np.radians([degrees for _, _, degrees, _ in rows])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    with_photos = [Stored(name) for _, name, _, _ in rows]
+    index = open_index(path, "w", dimension=2)
+    index.upsert([id for id, _, _, _ in rows], vectors, photos=with_photos)
+    index.close()
+    file = thumbnails_path(path)
+    assert file
+    Thumbnails(file).put_many([(id, name, thumbnail(photo)) for id, name, _, photo in rows if photo])
+    return path
+
+
+def members(path: Path, **options: float | bool) -> list[list[Member]]:
+    return [group.members for group in duplicates(path, **options)]  # pyright: ignore[reportArgumentType]
+
+
+def test_the_photo_that_is_the_same_is_named_where_products_have_several(tmp_path: Path) -> None:
+    shop = make_index(
+        tmp_path / "shop.index",
+        [
+            ("a", "front.jpg", 0, CHINA),
+            ("a", "back.jpg", 90, FLOWER),
+            ("b", "1.jpg", 200, ROCKET),
+            ("b", "2.jpg", 92, COPIES["cropped by 10 % around"](FLOWER)),
+            ("b", "3.jpg", 300, CAT),
+        ],
+    )
+    (group,) = duplicates(shop)
+    assert group.members == [Member("a", "back.jpg"), Member("b", "2.jpg")]
+    assert group.cosine == pytest.approx(np.cos(np.radians(2)), abs=2e-3)
+    assert group.likeness is not None
+    assert group.likeness > 0.975
+
+
+def test_two_photos_of_one_product_are_no_duplicates(tmp_path: Path) -> None:
+    assert members(make_index(tmp_path / "x.index", [("a", "1", 0, CHINA), ("a", "2", 0, CHINA)])) == []
+
+
+def test_near_vectors_of_different_photos_are_no_duplicates(tmp_path: Path) -> None:
+    assert members(make_index(tmp_path / "x.index", [("a", "", 0, CHINA), ("b", "", 0, FLOWER)])) == []
+
+
+def test_without_thumbnails_only_nearly_equal_vectors_count(tmp_path: Path) -> None:
+    shop = make_index(tmp_path / "x.index", [("a", "", 0, None), ("b", "", 10, CHINA), ("c", "", 40, FLOWER)])
+    groups = duplicates(shop)
+    assert [group.members for group in groups] == [[Member("a", ""), Member("b", "")]]
+    assert groups[0].likeness is None
+    assert members(shop, thumbnails=False) == [[Member("a", ""), Member("b", "")]]
+    assert members(shop, cosine_alone=0.99) == []
+
+
+def test_a_broken_thumbnail_counts_as_none(tmp_path: Path) -> None:
+    shop = make_index(tmp_path / "x.index", [("a", "", 0, CHINA), ("b", "", 0, None)])
+    Thumbnails(shop / "thumbnails.sqlite").put_many([("b", "", b"\xff\xd8\xff")])
+    assert members(shop) == [[Member("a", ""), Member("b", "")]]
+
+
+def test_copies_of_copies_are_one_group_and_larger_groups_come_first(tmp_path: Path) -> None:
+    chain = [("a", "", 0, None), ("b", "", 15, None), ("c", "", 30, None)]  # a and c are too far for each other
+    shop = make_index(tmp_path / "x.index", [("y", "", 180, None), ("z", "", 181, None), *chain])
+    assert [[member.id for member in group] for group in members(shop)] == [["a", "b", "c"], ["y", "z"]]
+
+
+def test_groups_are_drawn_even_where_there_are_none(tmp_path: Path) -> None:
+    shop = make_index(tmp_path / "x.index", [("a", "", 0, CHINA), ("b", "", 0, CHINA)])
+    draw_groups(tmp_path / "groups.png", duplicates(shop), Thumbnails(shop / "thumbnails.sqlite").get)
+    draw_groups(tmp_path / "none.png", [], lambda id, photo: None)
+    with Image.open(tmp_path / "groups.png") as groups, Image.open(tmp_path / "none.png") as none:
+        assert groups.height > none.height
+
+
+def test_an_index_of_distances_is_refused(tmp_path: Path) -> None:
+    open_index(tmp_path / "l2.index", "w", dimension=2, metric="l2").close()
+    with pytest.raises(Unsupported, match="l2"):
+        duplicates(tmp_path / "l2.index")
