@@ -4,7 +4,7 @@ Pairs whose vectors are near are candidates; where both have thumbnails, their p
 products can look alike to a network. docs/duplicates.md says how well that was measured to work.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -84,8 +84,49 @@ def duplicates(
             closing(Thumbnails(file)) if file else nullcontext() as kept,
             Progress("comparing photos", store.stats().photos, unit="photos", quiet=quiet) as progress,
         ):
-            candidates = _candidates(store, cosine, progress)
-            return list(_groups(_judged(candidates, kept.get if kept else _nothing, cosine_alone, alike)))
+            look = kept.get if kept else _nothing
+            return groups_of(pairs_of(store, look, progress, cosine=cosine, cosine_alone=cosine_alone, alike=alike))
+
+
+def pairs_of(
+    index: Index, look: Thumbnail, progress: Progress, *, cosine: float, cosine_alone: float, alike: float
+) -> Iterator[Pair]:
+    """Pairs of photos of different products that are taken for the same."""
+
+    @lru_cache(maxsize=4096)
+    def pixels(member: Member) -> Pixels | None:
+        jpeg = look(member.id, member.photo)
+        try:
+            return read_pixels(jpeg) if jpeg else None
+        except OSError:
+            return None
+
+    for first, second, near in _candidates(index, cosine, progress):
+        a, b = pixels(first), pixels(second)
+        if a is None or b is None:
+            if near >= cosine_alone:
+                yield Pair(first, second, near, None)
+        elif (score := likeness(a, b)) >= alike:
+            yield Pair(first, second, near, score)
+
+
+def groups_of(pairs: Iterable[Pair]) -> list[Group]:
+    """The connected components of the pairs, by union-find, largest first."""
+    parents: dict[Member, Member] = {}
+
+    def root(member: Member) -> Member:
+        while (parent := parents.setdefault(member, member)) != member:
+            parents[member] = parents[parent]
+            member = parents[member]
+        return member
+
+    kept = list(pairs)
+    for pair in kept:
+        parents[root(pair.first)] = root(pair.second)
+    linked: dict[Member, list[Pair]] = {}
+    for pair in kept:
+        linked.setdefault(root(pair.first), []).append(pair)
+    return sorted(map(_group, linked.values()), key=lambda group: (-len(group.members), group.members))
 
 
 def draw_groups(path: Path, groups: list[Group], thumbnail: Thumbnail) -> None:
@@ -118,46 +159,6 @@ def _candidates(index: Index, cosine: float, progress: Progress) -> Iterator[tup
                         seen.add(pair)
                         yield first, second, hit.score
             progress.advance()
-
-
-def _judged(
-    candidates: Iterator[tuple[Member, Member, float]], look: Thumbnail, cosine_alone: float, alike: float
-) -> Iterator[Pair]:
-    @lru_cache(maxsize=4096)
-    def pixels(member: Member) -> Pixels | None:
-        jpeg = look(member.id, member.photo)
-        try:
-            return read_pixels(jpeg) if jpeg else None
-        except OSError:
-            return None
-
-    for first, second, cosine in candidates:
-        a, b = pixels(first), pixels(second)
-        if a is None or b is None:
-            if cosine >= cosine_alone:
-                yield Pair(first, second, cosine, None)
-        elif (score := likeness(a, b)) >= alike:
-            yield Pair(first, second, cosine, score)
-
-
-def _groups(pairs: Iterator[Pair]) -> Iterator[Group]:
-    """The connected components of the pairs, by union-find."""
-    parents: dict[Member, Member] = {}
-
-    def root(member: Member) -> Member:
-        while (parent := parents.setdefault(member, member)) != member:
-            parents[member] = parents[parent]
-            member = parents[member]
-        return member
-
-    kept = list(pairs)
-    for pair in kept:
-        parents[root(pair.first)] = root(pair.second)
-    linked: dict[Member, list[Pair]] = {}
-    for pair in kept:
-        linked.setdefault(root(pair.first), []).append(pair)
-    groups = [_group(links) for links in linked.values()]
-    yield from sorted(groups, key=lambda group: (-len(group.members), group.members))
 
 
 def _group(links: list[Pair]) -> Group:
