@@ -1,0 +1,43 @@
+"""A shop with prices: products with several photos from a manifest, filtered queries, and changes while it is open.
+
+python examples/filtered_shop.py PHOTOS
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from lykeion import search
+
+folder = Path(sys.argv[1])
+photos = sorted(path.name for path in folder.iterdir() if path.suffix in (".jpg", ".png"))
+
+# One photo a row; rows of one id are photos of one product. Here each product has two.
+manifest = folder / "shop.jsonl"
+with manifest.open("w") as file:
+    for number, name in enumerate(photos):
+        product = number // 2
+        row = {"id": f"P{product}", "path": name, "price": 1000 * (product + 1), "tags": ["new", f"shelf {product}"]}
+        file.write(json.dumps(row) + "\n")
+
+shop = Path("shop.index")
+print(search.add(manifest, shop, sync=True).summary())
+
+# Embedder and index are loaded once and asked many times.
+embedder = search.Embedder.load()
+index = search.open_index(shop, "shared")
+
+
+def show(title: str, **options: object) -> None:
+    [answer] = search.query(index, folder / photos[0], embedder=embedder, **options)  # pyright: ignore[reportArgumentType]
+    print(title, [(hit.id, round(hit.score, 2), hit.attributes["price"]) for hit in answer.results])
+
+
+show("nearest:", k=3)
+show("cheap:", where="price < 2000")
+show("by tag:", where='tags contains "shelf 1"')
+show("by a part of the photo:", box="50,50,250,250", k=1)
+
+index.update(["P0"], [{"price": 9000}])  # on disk, and seen by every reader, when it returns
+show("cheap, after a change of price:", where="price < 2000")
+index.close()
