@@ -65,7 +65,7 @@ int main() {
                 segment.vectors = vectors.data(), segment.codes = codes.data(), segment.centroids = centroid.data();
                 segment.projection = identity.data(), segment.bias = bias.data(), segment.cell_rows = cell_rows;
                 segment.entries = &entry, segment.rows = rows, segment.stride = static_cast<int64_t>(stride);
-                segment.reduced = static_cast<int32_t>(d), segment.cells = 1, segment.scale = 1;
+                segment.reduced = static_cast<int32_t>(d), segment.cells = 1, segment.scale = 1, segment.filtered = -1;
                 segment.half = 1, segment.nibbles = nibbles;
                 LkQuery asked{};
                 asked.vector = query.data(), asked.k = asked.ef = asked.rerank = 1, asked.scan = 1;

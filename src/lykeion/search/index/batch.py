@@ -65,12 +65,14 @@ def prepared_vectors(vectors: np.ndarray, dimension: int, metric: Metric, *, row
         with np.errstate(over="ignore"):  # what overflows is refused just below
             array = array.astype(np.float32)
     if len(array) == 1 and metric == "l2" and math.isfinite(float(np.vdot(array, array))):
-        return np.ascontiguousarray(array)  # a query: the same check, four times as quick
+        return np.ascontiguousarray(array)  # a query: what is checked below, in a quarter of the time
     if metric == "l2":
         lengths = np.einsum("ij,ij->i", array, array)
         _refuse(~np.isfinite(lengths), "holds NaN, infinity or numbers too large for float32 distances")
         return np.ascontiguousarray(array)
-    lengths = np.linalg.norm(array.astype(np.float64), axis=1)
+    lengths = np.sqrt(np.einsum("ij,ij->i", array, array))
+    if not (np.isfinite(lengths) & (lengths > 1e-15)).all():  # too large or small for float32, or not numbers at all
+        lengths = np.linalg.norm(array.astype(np.float64), axis=1)
     _refuse(~np.isfinite(lengths), "holds NaN or infinity")
     _refuse(lengths == 0, "is all zeros and has no direction; the cosine metric needs one")
     return (array / lengths[:, None]).astype(np.float32)

@@ -63,10 +63,10 @@ class _Segment(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("vectors", "codes", "centroids", "projection", "bias")),
         *((name, ctypes.c_void_p) for name in ("cell_rows", "entries", "links", "allowed")),
-        *((name, ctypes.c_int64) for name in ("rows", "stride")),
+        *((name, ctypes.c_int64) for name in ("filtered", "rows", "stride")),
         *((name, ctypes.c_int32) for name in ("reduced", "degree", "cells")),
         *((name, ctypes.c_float) for name in ("scale", "zero")),
-        *((name, ctypes.c_uint8) for name in ("half", "nibbles", "filtered")),
+        *((name, ctypes.c_uint8) for name in ("half", "nibbles")),
     )
 
 
@@ -103,7 +103,8 @@ class Searchable:
 class Scope:
     """The segments of one search, each with the rows that it may answer with.
 
-    ``allowed`` has, for each segment, a bitmap (uint64, a bit a row, little-endian) or None for every row.
+    ``allowed`` has, for each segment, a bitmap (uint64, a bit a row, little-endian) or None for every row. With
+    ``filtered`` it comes from a filter, and no bit beyond the last row is set.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Scope:
         for number, (segment, bits) in enumerate(zip(segments, allowed, strict=True)):
             entry = self.array[number]
             ctypes.pointer(entry)[0] = segment.struct
-            entry.filtered = filtered
+            entry.filtered = int(np.bitwise_count(bits).sum()) if filtered and bits is not None else -1
             if bits is not None:
                 entry.allowed = bits.ctypes.data
         self.address = ctypes.addressof(self.array)

@@ -16,7 +16,6 @@ from .batch import BatchError, check_count, check_ids, named_photos, prepared_ve
 from .commits import GroupCommit
 from .compactor import Compactor
 from .errors import NotFound, WhereError
-from .expression import Expression
 from .kernel import Effort
 from .layers import Located, bit, popcount
 from .log import Operation
@@ -25,7 +24,6 @@ from .replica import Mode, Replica
 from .state import State
 from .store import Identity
 from .view import View
-from .where import check, parse
 
 Durability = Literal["fsync", "os"]
 
@@ -157,14 +155,13 @@ class LocalIndex:
             raise WhereError(f"k is {k}; ask for one answer or more")
         self._replica.follow()
         view = self._replica.view
-        expression = None if where is None else _checked_filter(where, view)
         effort = effort or self._effort
         if isinstance(queries, np.ndarray):
             prepared = prepared_vectors(queries, self.dimension, self.metric)
-            return [view.search(query, k, effort, where=expression, attributes=attributes) for query in prepared]
+            return [view.search(query, k, effort, where=where, attributes=attributes) for query in prepared]
         return [
             _best_of_photos(
-                [view.search(query, k, effort, where=expression, attributes=attributes, exclude=product.id)
+                [view.search(query, k, effort, where=where, attributes=attributes, exclude=product.id)
                  for query in np.ascontiguousarray(product.vectors)],
                 k, nearest_first=self.metric == "l2",
             )
@@ -173,8 +170,7 @@ class LocalIndex:
 
     def count(self, where: str | None = None) -> int:
         self._replica.follow()
-        view = self._replica.view
-        return view.count(None if where is None else _checked_filter(where, view))
+        return self._replica.view.count(where)
 
     def scan(self, *, vectors: bool = False, batch: int = 1024) -> Iterator[Rows]:
         self._replica.follow()
@@ -311,12 +307,6 @@ def _rows_of(view: View, *, vectors: bool, batch: int) -> Iterator[Rows]:
                     np.stack([layer.vector(row) for row in live]).astype(np.float32) if vectors else None,
                     [layer.attributes(row) for row in live],
                 )
-
-
-def _checked_filter(where: str, view: View) -> Expression:
-    expression = parse(where)
-    check(expression, view.schema)
-    return expression
 
 
 def _best_of_photos(answers: list[list[Hit]], k: int, *, nearest_first: bool) -> list[Hit]:

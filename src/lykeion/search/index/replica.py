@@ -106,7 +106,6 @@ class Replica:
 
     def current(self) -> State:
         """The state with what other processes wrote. Under the mutex."""
-        self._followed = time.monotonic()
         if not self._lock.held:
             if self.store.stamp() != self.state.stamp:
                 self.reopen()
@@ -114,10 +113,13 @@ class Replica:
                 self.reopen()  # a write that we had seen failed to reach the disk and was taken back
             elif self.state.log.size() > self.state.log.position and self.state.follow():
                 self.publish()
+        self._followed = time.monotonic()  # not after an error: that stays one until it is mended
         return self.state
 
     def reopen(self, *, afresh: bool = False) -> None:
         """Read the manifest in force and its log; ``afresh``: open also those segments again that are open."""
+        if self.store.identity() != self.identity:
+            raise EmbedderMismatch(f"{self.path} was replaced by another index, of other vectors: open it again")
         old, self.state = self.state, self._open(None if afresh else self.state)
         old.log.close()
         self.publish()

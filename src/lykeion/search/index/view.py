@@ -11,7 +11,7 @@ from .kernel import Effort, Nearest, Scope, nearest
 from .layers import Bits, Layer, TailLayer, bits_of, mask_of, popcount, resized
 from .protocol import Hit, Metric
 from .schema import Schema
-from .where import evaluate
+from .where import check, evaluate, parse
 
 _CACHED_SCOPES = 16
 
@@ -41,7 +41,7 @@ class View:
         self._searchable = [layer.searchable for layer in layers]
         self._live = [None if deleted is None else ~deleted for deleted in self.deleted]
         self._all = Scope(self._searchable, self._live)
-        self._scopes: OrderedDict[Expression, Scope] = OrderedDict()
+        self._scopes: OrderedDict[str, Scope] = OrderedDict()
 
     @property
     def photos(self) -> int:
@@ -53,7 +53,7 @@ class View:
         k: int,
         effort: Effort | None = None,
         *,
-        where: Expression | None = None,
+        where: str | None = None,
         attributes: bool = True,
         exclude: str | None = None,
     ) -> list[Hit]:
@@ -85,17 +85,19 @@ class View:
             )
         ]
 
-    def matching(self, where: Expression | None) -> list[Bits | None]:
-        """For each layer the bitmap of live rows that match; None for all."""
+    def matching(self, where: str | None) -> list[Bits | None]:
+        """For each layer the bitmap of live rows that match; None for all. Raises WhereError."""
         if where is None:
             return self._live
+        expression = parse(where)
+        check(expression, self.schema)
         bits: list[Bits | None] = []
         for layer, rows, live in zip(self.layers, self.rows, self._live, strict=True):
-            matching = self._masks.get(layer, rows, where, self.schema)
+            matching = self._masks.get(layer, rows, expression, self.schema)
             bits.append(matching if live is None else matching & live)
         return bits
 
-    def count(self, where: Expression | None = None) -> int:
+    def count(self, where: str | None = None) -> int:
         """How many products have a live row that matches."""
         matching = self.matching(where)
         if not self.repeats:
@@ -109,7 +111,7 @@ class View:
             hashes.append(layer.row_hashes(mask))
         return len(np.unique(np.concatenate(hashes))) if hashes else 0
 
-    def _scope(self, where: Expression) -> Scope:
+    def _scope(self, where: str) -> Scope:
         scope = self._scopes.get(where)
         if scope is None:
             scope = Scope(self._searchable, self.matching(where), filtered=True)

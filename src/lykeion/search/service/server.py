@@ -54,6 +54,8 @@ def listen(settings: Settings, host: str, port: int) -> socket.socket:
         )
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=CONNECTIONS)
+        listener = socket.create_server((host, port), family=family, backlog=CONNECTIONS)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each answer waits 40 ms for company
+        return listener
     except OSError as error:
         raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror or error}") from None

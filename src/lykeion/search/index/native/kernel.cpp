@@ -301,8 +301,24 @@ void rank_cells(const LkSegment &segment, const QueryCode &query) {
 
 inline bool farther(const Candidate &a, const Candidate &b) { return b < a; }
 
+// The allowed rows of [from, to), where they are few.
+template <bool Nibbles>
+void scan_rows(const LkSegment &segment, const QueryCode &query, size_t from, size_t to, Best &best) {
+    auto &rows = scratch.rows;
+    rows.clear();
+    for_each_bit(segment.allowed, from, to, [&](size_t row) { rows.push_back(static_cast<uint32_t>(row)); });
+    for (size_t i = 0; i < rows.size(); ++i) {
+        if (i + 8 < rows.size()) prefetch_code(segment.codes + rows[i + 8] * segment.stride, segment.stride);
+        best.offer(code_key<Nibbles>(segment.codes, segment.stride, rows[i], query), rows[i]);
+    }
+}
+
 template <bool Nibbles>
 void scan_cells(const LkSegment &segment, const QueryCode &query, size_t target, Best &best) {
+    if (segment.filtered >= 0 && static_cast<size_t>(segment.filtered) <= target) {  // every cell will be scanned
+        scan_rows<Nibbles>(segment, query, 0, static_cast<size_t>(segment.rows), best);
+        return;
+    }
     rank_cells<Nibbles>(segment, query);
     auto &cells = scratch.cells;
     std::make_heap(cells.begin(), cells.end(), farther);
@@ -320,13 +336,7 @@ void scan_cells(const LkSegment &segment, const QueryCode &query, size_t target,
                     best.offer(key, static_cast<uint32_t>(row)), worst = best.worst();
             }
         } else if (matching) {
-            auto &rows = scratch.rows;
-            rows.clear();
-            for_each_bit(segment.allowed, from, to, [&](size_t row) { rows.push_back(static_cast<uint32_t>(row)); });
-            for (size_t i = 0; i < rows.size(); ++i) {
-                if (i + 8 < rows.size()) prefetch_code(segment.codes + rows[i + 8] * segment.stride, segment.stride);
-                best.offer(code_key<Nibbles>(segment.codes, segment.stride, rows[i], query), rows[i]);
-            }
+            scan_rows<Nibbles>(segment, query, from, to, best);
         }
         met += matching;
     }
@@ -431,7 +441,7 @@ void search_codes(const LkSegment &segment, int32_t number, const LkQuery &query
     const size_t wanted = std::max(query.rerank, query.k);
     best.start(wanted);
     const size_t ef = std::max<size_t>(query.ef, wanted);
-    if (!segment.links || segment.filtered || !walk_graph<Nibbles>(segment, code, ef, best)) {
+    if (!segment.links || segment.filtered >= 0 || !walk_graph<Nibbles>(segment, code, ef, best)) {
         best.start(wanted);
         const double target = query.scan * std::max(256.0, std::sqrt(static_cast<double>(segment.rows)));
         scan_cells<Nibbles>(segment, code, std::max(static_cast<size_t>(target), wanted), best);
@@ -468,9 +478,13 @@ LK_EXPORT int64_t lk_search(const LkSegment *segments, int32_t count, const LkQu
     Merger merger(*query);
     for (int32_t number = 0; number < count; ++number) {
         const LkSegment &segment = segments[number];
-        if (!segment.codes) {
-            for (int64_t row = 0; row < segment.rows; ++row)
-                if (allowed(segment.allowed, row)) merger.offer(segment, number, static_cast<uint32_t>(row));
+        const int64_t few = 2 * static_cast<int64_t>(std::max(query->rerank, query->k));
+        if (!segment.codes || (segment.filtered >= 0 && segment.filtered <= few)) {
+            auto offer = [&](size_t row) { merger.offer(segment, number, static_cast<uint32_t>(row)); };
+            if (segment.allowed)
+                for_each_bit(segment.allowed, 0, static_cast<size_t>(segment.rows), offer);
+            else
+                for (int64_t row = 0; row < segment.rows; ++row) offer(static_cast<size_t>(row));
         } else if (segment.nibbles) {
             search_codes<true>(segment, number, *query, merger);
         } else {

@@ -16,13 +16,13 @@ struct LkSegment {
     const uint32_t *entries;     // cells: the row nearest to the centroid
     const uint32_t *links;       // rows x degree, after the last 0xFFFFFFFF (no row is so high); null: scan cells
     const uint64_t *allowed;     // a bit a row; null: every row
+    int64_t filtered;            // how many rows a filter allows; -1: `allowed` comes from deletions alone
     int64_t rows;
     int64_t stride;
     int32_t reduced, degree, cells;
     float scale, zero;
     uint8_t half;      // vectors are float16
     uint8_t nibbles;   // codes are 4-bit
-    uint8_t filtered;  // `allowed` comes from a filter, not from deletions alone
 };
 
 struct LkQuery {
