@@ -220,7 +220,7 @@ def delete(ids: tuple[str, ...], uri: str, thumbnails: Path | None, as_json: boo
 
 @index.command()
 @index_option
-@click.option("--likeness", default=0.975, show_default=True, help="How alike thumbnails must be; 1 is the same.")
+@click.option("--likeness", default=0.99, show_default=True, help="How alike thumbnails must be; 1 is the same.")
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="PNG", help="Draw the groups.")
 @thumbnails_option
 @json_option

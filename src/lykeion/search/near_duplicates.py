@@ -22,7 +22,8 @@ COSINE = 0.8
 """Of candidates to be decided by their pixels."""
 COSINE_ALONE = 0.95
 """Of candidates without thumbnails."""
-LIKENESS = 0.975
+LIKENESS = 0.99
+"""docs/duplicates.md has what other values find."""
 NEIGHBOURS = 8
 
 
