@@ -6,18 +6,26 @@ from pathlib import Path
 
 import click
 
+from .options import embedder_option, index_option, thumbnails_option
+
 
 @click.command()
-@click.option("--index", "uri", required=True, help="Directory of an index, or milvus://host:port/collection.")
+@index_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; any but loopback needs a token.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--embedder", help="A .tflite with its model card; default: the built-in EfficientNet-Lite0.")
+@embedder_option
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
     help="File with the API token that requests must bear; or set LYKEION_TOKEN.",
 )
-@click.option("--threads", default=os.cpu_count() or 1, show_default="cores", type=click.IntRange(1, 256))
+@click.option(
+    "--threads",
+    default=os.cpu_count() or 1,
+    show_default="cores",
+    type=click.IntRange(1, 256),
+    help="Requests worked on at once.",
+)
 @click.option("--waiting", default=128, show_default=True, type=click.IntRange(0), help="Requests that may wait.")
 @click.option(
     "--per-client", default=64, show_default=True, type=click.IntRange(1), help="Requests at once from one address."
@@ -28,7 +36,8 @@ import click
 @click.option(
     "--timeout", default=30.0, show_default=True, type=click.FloatRange(0.1, 3600), help="Seconds a request."
 )
-@click.option("--thumbnails/--no-thumbnails", default=True, show_default=True, help="Show and keep small pictures.")
+@thumbnails_option
+@click.option("--no-thumbnails", is_flag=True, help="Show and keep no thumbnails.")
 def serve(
     uri: str,
     host: str,
@@ -40,7 +49,8 @@ def serve(
     per_client: int,
     max_body_mib: int,
     timeout: float,
-    thumbnails: bool,
+    thumbnails: Path | None,
+    no_thumbnails: bool,
 ) -> None:
     """Serve an index over HTTP, with a search page at /.
 
@@ -57,7 +67,9 @@ def serve(
         per_client=per_client,
         timeout_s=timeout,
     )
-    with closing(service.open_catalogue(uri, embedder=embedder, thumbnails=thumbnails)) as catalogue:
+    with closing(
+        service.open_catalogue(uri, embedder=embedder, thumbnails=thumbnails or not no_thumbnails)
+    ) as catalogue:
         service.serve(
             catalogue,
             settings,

@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import pytest
 from starlette.testclient import TestClient
 
+from lykeion.search.index import Index
 from lykeion.search.service import Catalogue, Settings
 from lykeion.search.service.guard import is_loopback
 from lykeion.search.service.server import CannotListen, listen
 from lykeion.search.service.settings import SettingsError
 
-from .stand_ins import DIMENSION, MemoryIndex, photo, service
+from .shop import DIMENSION, photo, service
 
 TOKEN = "correct-horse-battery"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -87,7 +88,7 @@ def test_the_page_may_run_its_own_scripts_only(client: TestClient):
     assert "nosniff" in client.get("/v1/absent").headers["X-Content-Type-Options"]
 
 
-def test_a_body_that_is_too_large_is_a_413_announced_or_not(catalogue: Catalogue, index: MemoryIndex):
+def test_a_body_that_is_too_large_is_a_413_announced_or_not(catalogue: Catalogue, index: Index):
     with service(catalogue, Settings(max_body_bytes=10_000)) as client:
         announced = client.post("/v1/search/photo", files={"photo": b"x" * 10_001})
         assert announced.status_code == 413
@@ -109,7 +110,7 @@ def test_a_body_that_is_too_large_is_a_413_announced_or_not(catalogue: Catalogue
 class Slow:
     """Holds searches until told to go on."""
 
-    def __init__(self, index: MemoryIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go, self.begun, search = threading.Event(), threading.Semaphore(0), index.search
 
         def held(*args, **named):
@@ -125,7 +126,7 @@ def ask(client: TestClient) -> int:
 
 
 def test_beyond_the_waiting_room_it_is_503_and_to_be_asked_again(
-    catalogue: Catalogue, index: MemoryIndex, monkeypatch: pytest.MonkeyPatch
+    catalogue: Catalogue, index: Index, monkeypatch: pytest.MonkeyPatch
 ):
     slow = Slow(index, monkeypatch)
     with service(catalogue, Settings(threads=1, waiting=1)) as client, ThreadPoolExecutor(5) as pool:
@@ -142,7 +143,7 @@ def test_beyond_the_waiting_room_it_is_503_and_to_be_asked_again(
 
 
 def test_one_client_with_too_much_under_way_is_429(
-    catalogue: Catalogue, index: MemoryIndex, monkeypatch: pytest.MonkeyPatch
+    catalogue: Catalogue, index: Index, monkeypatch: pytest.MonkeyPatch
 ):
     slow = Slow(index, monkeypatch)
     with service(catalogue, Settings(per_client=1)) as client, ThreadPoolExecutor() as pool:
@@ -157,7 +158,7 @@ def test_one_client_with_too_much_under_way_is_429(
 
 
 def test_a_request_out_of_time_is_503_and_its_thread_is_free_again(
-    catalogue: Catalogue, index: MemoryIndex, monkeypatch: pytest.MonkeyPatch
+    catalogue: Catalogue, index: Index, monkeypatch: pytest.MonkeyPatch
 ):
     slow = Slow(index, monkeypatch)
     with service(catalogue, Settings(threads=1, waiting=0, timeout_s=0.2)) as client:
@@ -168,7 +169,7 @@ def test_a_request_out_of_time_is_503_and_its_thread_is_free_again(
 
 
 def test_an_error_inside_is_a_500_that_tells_nothing(
-    index: MemoryIndex, client: TestClient, monkeypatch: pytest.MonkeyPatch
+    index: Index, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ):
     def broken(*_: object):
         raise RuntimeError("secret path /etc/shadow")

@@ -3,10 +3,11 @@ import json
 import pytest
 from starlette.testclient import TestClient
 
+from lykeion.search.index import Index
 from lykeion.search.index.errors import IndexLocked
 from lykeion.search.service import Catalogue
 
-from .stand_ins import DIMENSION, MemoryIndex, photo
+from .shop import DIMENSION, photo
 
 
 def put_photos(client: TestClient, items: list[dict], photos: dict[str, bytes]):
@@ -27,7 +28,7 @@ def test_a_product_put_by_photos_is_found_by_each_of_them(client: TestClient):
         assert picture.content.startswith(b"\xff\xd8")
 
 
-def test_one_bad_photo_and_nothing_is_written(index: MemoryIndex, client: TestClient):
+def test_one_bad_photo_and_nothing_is_written(index: Index, client: TestClient):
     items = [{"id": "good", "photos": ["good.jpg"]}, {"id": "bad", "photos": ["bad.jpg"]}]
     response = put_photos(client, items, {"good.jpg": photo("white"), "bad.jpg": b"\xff\xd8 torn"})
     assert response.status_code == 422
@@ -123,7 +124,7 @@ def test_more_items_than_one_request_takes_are_a_422(client: TestClient):
 
 
 def test_a_write_while_another_process_writes_is_a_503_that_names_it(
-    index: MemoryIndex, client: TestClient, monkeypatch: pytest.MonkeyPatch
+    index: Index, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ):
     def locked(*_: object):
         raise IndexLocked("shop.index is being written by process 4711")

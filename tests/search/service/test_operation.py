@@ -1,12 +1,16 @@
 import re
+import shutil
+import time
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from lykeion.search.index import Index, open_index
 from lykeion.search.service import Catalogue, Settings
 
-from .stand_ins import MemoryIndex, photo, service
+from .shop import photo, service
 
 
 def metrics(client: TestClient) -> dict[tuple, float]:
@@ -27,7 +31,7 @@ def test_metrics_count_requests_by_route_and_photos_and_describe_the_index(clien
     assert found["lykeion_request_seconds_count", ("method", "POST"), route, ("status", "422")] == 1
     assert found["lykeion_photos_embedded_total",] == 1
     assert found["lykeion_index_products",] == 6
-    assert found["lykeion_index_detail", ("name", "generation")] == 7
+    assert found["lykeion_index_detail", ("name", "tail_photos")] == 6
     assert found["lykeion_requests_in_flight",] == 1, "the one that asks"
 
 
@@ -63,9 +67,24 @@ def test_an_unknown_path_is_a_404_in_json(client: TestClient, path: str):
     assert "error" in response.json()
 
 
-def test_shutting_down_finishes_the_work_and_leaves_the_index_open(catalogue: Catalogue, index: MemoryIndex):
+def test_an_index_replaced_by_another_embedders_is_not_ready_and_answers_nothing(client: TestClient, shop_path: Path):
+    assert client.get("/readyz").json() == {"status": "ready"}
+    shutil.rmtree(shop_path)
+    open_index(shop_path, "w", dimension=3, embedder="sha256:other").close()
+    time.sleep(0.2)  # the index looks for the writes of others every tenth of a second
+    for _ in range(2):
+        for response in (
+            client.get("/readyz"),
+            client.post("/v1/search/photo", files={"photo": photo("red")}),
+            client.post("/v1/search/id", json={"id": "red"}),
+        ):
+            assert response.status_code == 503
+            assert "replaced" in response.json()["error"]
+            assert "Retry-After" in response.headers
+    assert client.get("/healthz").status_code == 200
+
+
+def test_shutting_down_leaves_the_index_to_whoever_opened_it(catalogue: Catalogue, index: Index):
     with service(catalogue, Settings()) as client:
         assert client.get("/healthz").json() == {"status": "ok"}
-    assert not index.closed
-    catalogue.close()
-    assert index.closed
+    assert index.count() == 6

@@ -1,7 +1,8 @@
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
-from .stand_ins import COLOURS, DIMENSION, MemoryIndex, TinyEmbedder, photo
+from .shop import COLOURS, DIMENSION, jpeg, photo
 
 
 def ids(response) -> list[str]:
@@ -23,10 +24,6 @@ def test_a_photo_finds_its_like_first_with_score_attributes_and_picture(client: 
 
 
 def test_a_box_searches_by_that_part_of_the_photo(client: TestClient):
-    from PIL import Image
-
-    from .stand_ins import jpeg
-
     picture = Image.new("RGB", (200, 100), "blue")
     picture.paste("yellow", (100, 0, 200, 100))
     files = {"photo": ("both.jpg", jpeg(picture))}
@@ -117,15 +114,3 @@ def test_an_index_of_vectors_from_elsewhere_says_that_no_photo_can_search_it(cat
     assert response.status_code == 422
     assert "vector" in response.json()["error"]
     assert client.get("/v1/stats").json()["searches_photos"] is False
-
-
-def test_an_index_replaced_by_another_embedders_is_not_ready_and_not_searched_by_photo(
-    index: MemoryIndex, client: TestClient
-):
-    assert client.get("/readyz").status_code == 200
-    index.embedder = "sha256:other"
-    refused = client.get("/readyz")
-    assert refused.status_code == 503
-    assert TinyEmbedder.digest in refused.json()["error"]
-    assert by_photo(client, "red").status_code == 503
-    assert ids(client.post("/v1/search/id", json={"id": "red"}))

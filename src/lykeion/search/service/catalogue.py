@@ -6,6 +6,7 @@ Every method blocks and is called in a worker's thread: a photo becomes answers 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from lykeion.search.embedder import Embedder
 from lykeion.search.index import open_index
 from lykeion.search.index.errors import EmbedderMismatch
 from lykeion.search.index.protocol import Hit, Index, Value
-from lykeion.search.thumbnails import FILE_NAME, Thumbnails
+from lykeion.search.thumbnails import SIDE, Thumbnails, thumbnails_path
 from lykeion.vision import Box
 
 from .settings import MAX_OFFSET
@@ -40,8 +41,9 @@ class Page:
     offset: int = 0
 
 
-def open_catalogue(uri: str, *, embedder: str | None = None, thumbnails: bool = True) -> "Catalogue":
-    """Open what ``serve`` serves: the index at ``uri``, locked only while it is written, and its embedder.
+def open_catalogue(uri: str, *, embedder: str | None = None, thumbnails: bool | Path = True) -> "Catalogue":
+    """Open what ``serve`` serves: the index at ``uri``, locked only while it is written, its embedder, and
+    its thumbnails, or those of the file that ``thumbnails`` names.
 
     Raises EmbedderMismatch where the embedder, the default one if none is named, is not the index's, and what
     open_index and Embedder.load raise.
@@ -49,8 +51,8 @@ def open_catalogue(uri: str, *, embedder: str | None = None, thumbnails: bool = 
     index = open_index(uri, "shared")
     try:
         pictures = None
-        if thumbnails and (directory := getattr(index, "path", None)):
-            pictures = Thumbnails(directory / FILE_NAME)
+        if file := thumbnails_path(uri, thumbnails):
+            pictures = Thumbnails(file)
             pictures.check()
         loaded = Embedder.load(embedder) if index.embedder or embedder else None
         if loaded is not None and loaded.digest != index.embedder:
@@ -71,12 +73,8 @@ class Catalogue:
         self.index, self.embedder, self.thumbnails = index, embedder, thumbnails
 
     def check(self) -> None:
-        """Raise where searches by photo would fail or lie: the index became one of another embedder."""
-        if self.embedder is not None and self.index.embedder != self.embedder.digest:
-            raise EmbedderMismatch(
-                f"the index was replaced by one of another embedder ({self.index.embedder or 'none'}; this service "
-                f"has {self.embedder.digest}): restart the service"
-            )
+        """Raise where searches would fail: the index is damaged, out of reach, or another in the place of ours."""
+        self.index.count()
 
     def search_photo(self, photo: bytes, name: str, box: str | None, page: Page, *, vector: bool) -> dict[str, Any]:
         embedder = self._embedder()
@@ -101,7 +99,7 @@ class Catalogue:
 
     def embed(self, photo: bytes, name: str) -> tuple[np.ndarray, bytes | None]:
         """Vector and small picture of a photo that will be put."""
-        side = None if self.thumbnails is None else THUMBNAIL_SIDE
+        side = None if self.thumbnails is None else SIDE
         embedded = self._embedder().embed_photo(photo, name=name, thumbnail=side)
         return embedded.vector, embedded.thumbnail
 
@@ -185,7 +183,6 @@ class Catalogue:
     def _embedder(self) -> Embedder:
         if self.embedder is None:
             raise CannotEmbed("this index holds vectors made elsewhere: search by vector or by id, not by photo")
-        self.check()
         return self.embedder
 
     def _vectors(self, vectors: Iterable[Sequence[float]]) -> np.ndarray:
@@ -194,9 +191,6 @@ class Catalogue:
             if len(row) != self.index.dimension:
                 raise WrongVector(f"a vector of {len(row)} numbers; this index takes {self.index.dimension}")
         return np.asarray(rows, dtype=np.float32)
-
-
-THUMBNAIL_SIDE = 192
 
 
 def _json_attributes(attributes: Mapping[str, Value]) -> dict[str, Any]:

@@ -11,13 +11,30 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from lykeion.core import LykeionError
-from lykeion.search.index.errors import CorruptIndex, EmbedderMismatch, IndexFormatError, IndexLocked, NotFound
+from lykeion.search.index import (
+    CorruptIndex,
+    EmbedderMismatch,
+    IndexFormatError,
+    IndexLocked,
+    NotFound,
+    StorageError,
+)
+from lykeion.search.index.milvus_client import MilvusError
 from lykeion.search.thumbnails import ThumbnailError
 
 from .workers import Busy
 
 RETRY_AFTER_S = 1
-UNAVAILABLE = (Busy, IndexLocked, CorruptIndex, EmbedderMismatch, IndexFormatError, ThumbnailError)
+UNAVAILABLE = (
+    Busy,
+    CorruptIndex,
+    EmbedderMismatch,
+    IndexFormatError,
+    IndexLocked,
+    MilvusError,
+    StorageError,
+    ThumbnailError,
+)
 log = logging.getLogger("lykeion.service")
 
 

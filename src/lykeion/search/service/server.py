@@ -1,5 +1,6 @@
 """Listening: a socket bound as the settings allow, and uvicorn on it until told to stop."""
 
+import signal
 import socket
 from collections.abc import Callable
 
@@ -27,14 +28,12 @@ def serve(
     port: int = 8080,
     ready: Callable[[str], object] = lambda url: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM: then requests under way finish.
+    """Serve until SIGINT or SIGTERM: then requests under way finish. In the main thread.
 
     Port 0 takes a free one; ``ready`` is told the URL once connections are accepted. Raises SettingsError where other
     machines could ask without a token, and CannotListen.
     """
     with listen(settings, host, port) as listener:
-        address, bound_port = listener.getsockname()[:2]
-        ready(f"http://{f'[{address}]' if ':' in address else address}:{bound_port}")
         config = uvicorn.Config(
             create_app(catalogue, settings),
             log_level="warning",
@@ -43,7 +42,13 @@ def serve(
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=int(settings.timeout_s) + 1,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        server = uvicorn.Server(config)
+        # uvicorn raises the signal that stopped it once more, which would end the process before the index is closed.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, server.handle_exit)
+        address, bound_port = listener.getsockname()[:2]
+        ready(f"http://{f'[{address}]' if ':' in address else address}:{bound_port}")
+        server.run(sockets=[listener])
 
 
 def listen(settings: Settings, host: str, port: int) -> socket.socket:
