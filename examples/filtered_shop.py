@@ -38,6 +38,6 @@ show("cheap:", where="price < 2000")
 show("by tag:", where='tags contains "shelf 1"')
 show("by a part of the photo:", box="50,50,250,250", k=1)
 
-index.update(["P0"], [{"price": 9000}])  # on disk, and seen by every reader, when it returns
+index.update(["P0"], [{"price": 9000}])  # on disk when it returns; other processes see it within 1 s
 show("cheap, after a change of price:", where="price < 2000")
 index.close()
