@@ -1,0 +1,36 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from lykeion.search import ingest
+from tests.search.ingest.tiny import jpeg, write_network
+
+PHOTOS = 40
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_network(tmp_path_factory.mktemp("network") / "tiny.tflite")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A manifest of photos with a category, a price and an awkward name."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with (folder / "catalogue.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "path", "category", "price", "note"])
+        for n in range(PHOTOS):
+            (folder / f"{n}.jpg").write_bytes(jpeg(n))
+            note = "<img src=x onerror=alert(1)>" if n % 2 else "plain"
+            rows.writerow([f"item-{n}", f"{n}.jpg", "shoe" if n % 3 else "bag", 100 * n, note])
+    return folder
+
+
+@pytest.fixture
+def index(photos: Path, network: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "shop.index"
+    ingest.add(photos / "catalogue.csv", path, embedder=str(network))
+    return path
