@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from lykeion.search.index import open_index
@@ -84,7 +86,7 @@ def test_photos_added_and_compacted_beside_the_service_are_found_and_no_request_
             assert soon(lambda: products(url) == 2 * PHOTOS + 20)
         assert answers
         assert {status for status, _ in answers} == {200}
-        status, answer = search(connect(url), jpeg(PHOTOS + 7))
+        _, answer = search(connect(url), jpeg(PHOTOS + 7))
         assert answer["results"][0]["id"] == f"{PHOTOS + 7}.jpg"
         assert urlopen(url + answer["results"][0]["thumbnail"]).read(2) == b"\xff\xd8"
 
@@ -108,22 +110,17 @@ def test_a_write_while_another_process_holds_the_index_is_503_and_names_its_proc
         assert search(connect(url), jpeg(0))[0] == 200, "searches go on"
 
 
-def test_stopped_in_the_middle_of_requests_it_answers_them_and_ends_well(index: Path, network: Path):
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with serving(index, "--embedder", str(network)) as (process, url):
-            big = np.random.default_rng(0).integers(0, 256, (3000, 3000, 3), np.uint8)
-            connection = connect(url)
-            connection.connect()
-            slow = threading.Thread(target=lambda c=connection: answers.append(search(c, png(big))))
-            answers: list[tuple[int, dict]] = []
-            slow.start()
-            assert soon(lambda: b"lykeion_requests_in_flight 2.0" in urlopen(f"{url}/metrics").read())
-            process.send_signal(number)
-            slow.join()
-            assert answers[0][0] == 200
-            assert process.wait(30) == 0
-            assert process.stderr is not None
-            assert process.stderr.read() == ""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_in_the_middle_of_a_request_it_answers_it_and_ends_well(index: Path, network: Path, number: int):
+    large = png(np.random.default_rng(0).integers(0, 256, (3000, 3000, 3), np.uint8))
+    with serving(index, "--embedder", str(network)) as (process, url), ThreadPoolExecutor() as pool:
+        answer = pool.submit(search, connect(url), large)
+        assert soon(lambda: b"lykeion_requests_in_flight 2.0" in urlopen(f"{url}/metrics").read())
+        process.send_signal(number)
+        assert answer.result()[0] == 200
+        assert process.wait(30) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
 
 
 def png(pixels: np.ndarray) -> bytes:
