@@ -37,7 +37,7 @@ export class AnswerGrid {
     void this.fill(image, answer);
     const attributes = Object.entries(answer.attributes)
       .slice(0, SHOWN_ATTRIBUTES)
-      .map(([name, value]) => make("span", { title: name }, written(value)));
+      .map(([name, value]) => make("span", { title: name }, typeof value === "string" ? value : `${name} ${written(value)}`));
     const button = make(
       "button",
       { type: "button", title: `Search on from ${answer.id}` },

@@ -58,7 +58,8 @@ export class Filter {
         const value = attributes[name];
         if (value != null) seen.set(value, (seen.get(value) ?? 0) + 1);
       }
-      if (seen.size < 1 || seen.size > FACET_VALUES) continue;
+      const all = seen.size === 1 && [...seen.values()][0] === answers.length;
+      if (all || seen.size < 1 || seen.size > FACET_VALUES) continue;
       const chips = [...seen]
         .sort((a, b) => b[1] - a[1])
         .map(([value, count]) => {
