@@ -3,6 +3,7 @@
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -14,8 +15,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.search.ingest.tiny import jpeg
+
 from .serving import serving
 
+DIMENSION = 16
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
 QUICK = settings(
     max_examples=20,
@@ -43,6 +47,8 @@ def _statuses(operation: schemathesis.APIOperation, mode: GenerationMode) -> Cou
     @QUICK
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: schemathesis.Case) -> None:
+        if mode is GenerationMode.POSITIVE and isinstance(case.body, dict):
+            _fit(case.body)
         response = case.call()
         statuses[response.status_code] += 1
         assert response.status_code < 500 or response.status_code == 503, response.text
@@ -51,3 +57,17 @@ def _statuses(operation: schemathesis.APIOperation, mode: GenerationMode) -> Cou
     with suppress(Unsatisfiable):  # nothing can be wrong with a request that takes nothing
         ask()
     return statuses
+
+
+def _fit(body: dict[str, Any]) -> None:
+    """Make the body one for this index: a real photo, vectors of its dimension, a product that is there."""
+    if "photo" in body:
+        body["photo"] = jpeg(3)
+    elif "vector" in body:
+        body["vector"] = (body["vector"] * DIMENSION)[:DIMENSION]
+    elif "id" in body:
+        body["id"] = "item-3"
+    elif isinstance(body.get("items"), list):
+        for item in body["items"]:
+            if "vectors" in item:
+                item["vectors"] = [(vector * DIMENSION)[:DIMENSION] for vector in item["vectors"]]

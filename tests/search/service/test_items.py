@@ -28,6 +28,13 @@ def test_a_product_put_by_photos_is_found_by_each_of_them(client: TestClient):
         assert picture.content.startswith(b"\xff\xd8")
 
 
+def test_a_picture_that_the_client_has_already_is_not_sent_again(client: TestClient):
+    put_photos(client, [{"id": "shirt", "photos": ["a.jpg"]}], {"a.jpg": photo("white")})
+    first = client.get("/v1/thumbnail", params={"id": "shirt"})
+    again = client.get("/v1/thumbnail", params={"id": "shirt"}, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def test_one_bad_photo_and_nothing_is_written(index: Index, client: TestClient):
     items = [{"id": "good", "photos": ["good.jpg"]}, {"id": "bad", "photos": ["bad.jpg"]}]
     response = put_photos(client, items, {"good.jpg": photo("white"), "bad.jpg": b"\xff\xd8 torn"})

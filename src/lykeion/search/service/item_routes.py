@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi import APIRouter, File, Form, Header, Query, UploadFile
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
@@ -84,15 +84,19 @@ def item_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -> API
         response_class=Response,
         responses={**documented(404), 200: {"content": {"image/jpeg": {}}}, 304: {"description": "As you know it."}},
     )
-    async def thumbnail(id: Annotated[Id, Query()], photo: Annotated[str, Query(max_length=512)] = "") -> Response:
+    async def thumbnail(
+        id: Annotated[Id, Query()],
+        photo: Annotated[str, Query(max_length=512)] = "",
+        if_none_match: Annotated[str, Header()] = "",
+    ) -> Response:
         picture = await workers.run(catalogue.thumbnail, id, photo)
         if picture is None:
             raise NotFound(f"no small picture of {id!r}")
-        return Response(
-            picture,
-            media_type="image/jpeg",
-            headers={"Cache-Control": "private, max-age=300", "ETag": f'"{digest_bytes(picture)[7:39]}"'},
-        )
+        tag = f'"{digest_bytes(picture)[7:39]}"'
+        headers = {"Cache-Control": "private, max-age=300", "ETag": tag}
+        if tag in if_none_match:
+            return Response(status_code=304, headers=headers)
+        return Response(picture, media_type="image/jpeg", headers=headers)
 
     return routes
 
