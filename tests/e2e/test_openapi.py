@@ -9,6 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -24,7 +25,7 @@ CHECKS = [content_type_conformance, response_schema_conformance, status_code_con
 QUICK = settings(
     max_examples=20,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     derandomize=True,
     database=None,
 )
@@ -33,7 +34,7 @@ QUICK = settings(
 def test_no_request_made_up_from_the_description_breaks_the_service(index: Path, network: Path):
     with serving(index, "--embedder", str(network)) as (_, url):
         schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-        operations = [result.ok() for result in schema.get_all_operations()]
+        operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
         assert len(operations) >= 13
         for operation in operations:
             assert _statuses(operation, GenerationMode.POSITIVE)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -92,7 +92,7 @@ def test_photos_added_and_compacted_beside_the_service_are_found_and_no_request_
 
 
 def test_a_write_through_the_service_is_seen_by_other_processes(index: Path, network: Path):
-    with serving(index, "--embedder", str(network)) as (_, url), open_index(index) as reader:
+    with serving(index, "--embedder", str(network)) as (_, url), closing(open_index(index)) as reader:
         connection = connect(url)
         connection.request("DELETE", "/v1/items?id=item-0&id=item-1")
         assert json.loads(connection.getresponse().read()) == {"changed": 2}
@@ -100,7 +100,7 @@ def test_a_write_through_the_service_is_seen_by_other_processes(index: Path, net
 
 
 def test_a_write_while_another_process_holds_the_index_is_503_and_names_its_process(index: Path, network: Path):
-    with serving(index, "--embedder", str(network)) as (_, url), open_index(index, "w"):
+    with serving(index, "--embedder", str(network)) as (_, url), closing(open_index(index, "w")):
         connection = connect(url)
         connection.request("DELETE", "/v1/items?id=item-0")
         response = connection.getresponse()
