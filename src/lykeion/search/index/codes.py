@@ -6,7 +6,6 @@ lowest level of an HNSW (Malkov & Yashunin 2016) that Faiss builds; the cells' m
 levels.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -21,7 +20,9 @@ EXACT_ROWS = 2_000
 NIBBLE_ROWS = 4_000_000
 """From here on, codes of 64 bytes (4 bits a dimension), so that tens of millions of rows fit in memory."""
 
-_SAMPLE = 65_536
+_SAMPLE = 32_768
+_POINTS = 64
+"""Rows a centroid is learned from."""
 _CHUNK = 16_384
 _LINKS = 16
 _NORM_BYTES = 4
@@ -98,29 +99,31 @@ def learn(vectors: Vectors, kind: Kind, *, seed: int = 0) -> tuple[np.ndarray, C
     picked = np.sort(generator.choice(rows, min(rows, _SAMPLE), replace=False))
     sample = vectors[picked].astype(np.float32)
     projection = _learn_projection(sample, (stride - _NORM_BYTES) * (2 if nibbles else 1), generator)
-    centroids = _learn_cells(projection, vectors, sample, generator)
-    cells = _nearest_cells(projection, vectors, centroids)
+    projected = projection(sample)
+    quantizer = _learn_quantizer(projected, nibbles=nibbles, stride=stride)
+    centroids = _learn_cells(projection, projected, vectors, generator)
+
+    cells, codes = np.empty(rows, np.int32), np.empty((rows, stride), np.uint8)
+    nearest_cell, medoids = _NearestCell(centroids), _Medoids(centroids)
+    graph = _Graph(rows, len(projection.bias)) if kind == "hnsw" else None
+    for start in range(0, rows, _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        projected = projection(vectors[chunk])
+        cells[chunk] = nearest_cell(projected)
+        codes[chunk] = quantizer(projected)
+        medoids.offer(start, projected, cells[chunk])
+        if graph is not None:
+            graph.take(start, projected)
     order = np.argsort(cells, kind="stable")
     cell_rows = np.searchsorted(cells[order], np.arange(len(centroids) + 1)).astype(np.int64)
-    quantizer = _learn_quantizer(projection(sample), nibbles=nibbles, stride=stride)
-
-    codes = np.empty((rows, stride), np.uint8)
-    links = _Graph(rows, len(projection.bias)) if kind == "hnsw" else None
-    medoids = _Medoids(centroids, cell_rows)
-    for start, chunk in _chunks(vectors, order):
-        projected = projection(chunk)
-        codes[start : start + len(chunk)] = quantizer(projected)
-        medoids.offer(start, projected, cells[order[start : start + len(chunk)]])
-        if links is not None:
-            links.take(start, projected)
     return order, Codes(
-        codes=codes,
+        codes=codes[order],
         centroids=quantizer(centroids),
         projection=projection.matrix,
         bias=projection.bias,
         cell_rows=cell_rows,
-        entries=medoids.entries,
-        links=links.build() if links is not None else None,
+        entries=medoids.entries(order, cell_rows),
+        links=graph.build(order) if graph is not None else None,
         scale=quantizer.scale,
         zero=quantizer.zero,
         nibbles=nibbles,
@@ -149,61 +152,70 @@ def _learn_quantizer(projected: np.ndarray, *, nibbles: bool, stride: int) -> Qu
 
 
 def _learn_cells(
-    projection: Projection, vectors: Vectors, sample: np.ndarray, generator: np.random.Generator
+    projection: Projection, projected: np.ndarray, vectors: Vectors, generator: np.random.Generator
 ) -> np.ndarray:
-    """Centroids, float32 (cells, reduced): about the square root of the rows, a power of two."""
+    """Centroids, float32 (cells, reduced): about the square root of the rows, a power of two.
+
+    ``projected`` is a sample; more rows are taken where it is too small.
+    """
     import faiss
 
     rows = len(vectors)
     count = int(2 ** np.clip(np.round(np.log2(np.sqrt(rows))), 2, 13))
-    needed = min(rows, count * 64)
-    if needed > len(sample):
-        sample = vectors[np.sort(generator.choice(rows, needed, replace=False))]
-    projected = np.concatenate([projection(chunk) for _, chunk in _chunks(sample, np.arange(len(sample)))])
+    wanted = min(rows, count * _POINTS)
+    if wanted <= len(projected):
+        points = projected[generator.choice(len(projected), wanted, replace=False)]
+    else:
+        picked = np.sort(generator.choice(rows, wanted, replace=False))
+        points = np.concatenate(
+            [projection(vectors[picked[start : start + _CHUNK]]) for start in range(0, wanted, _CHUNK)]
+        )
     means = faiss.Kmeans(
-        projected.shape[1], count, niter=8, seed=1, max_points_per_centroid=64, min_points_per_centroid=1
+        points.shape[1], count, niter=8, seed=1, max_points_per_centroid=_POINTS, min_points_per_centroid=1
     )
-    means.train(projected)
+    means.train(points)
     assert means.centroids is not None
     return means.centroids
 
 
-def _nearest_cells(projection: Projection, vectors: Vectors, centroids: np.ndarray) -> np.ndarray:
-    """The cell of each row, int32 (rows,)."""
-    import faiss
+class _NearestCell:
+    """The cell of each projected row, int64 (rows,)."""
 
-    nearest = faiss.IndexFlatL2(centroids.shape[1])
-    nearest.add(centroids)
-    cells = np.empty(len(vectors), np.int32)
-    for start in range(0, len(vectors), _CHUNK):
-        chunk = projection(vectors[start : start + _CHUNK])
-        cells[start : start + len(chunk)] = nearest.search(chunk, 1)[1][:, 0]
-    return cells
+    def __init__(self, centroids: np.ndarray) -> None:
+        import faiss
 
+        self._centroids = faiss.IndexFlatL2(centroids.shape[1])
+        self._centroids.add(centroids)
 
-def _chunks(vectors: Vectors, order: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    for start in range(0, len(order), _CHUNK):
-        yield start, vectors[order[start : start + _CHUNK]]
+    def __call__(self, projected: np.ndarray) -> np.ndarray:
+        return self._centroids.search(projected, 1)[1][:, 0]
 
 
 class _Medoids:
-    """The row nearest to each centroid, found chunk by chunk; an empty cell's is a row of the next."""
+    """The row nearest to each centroid, found chunk by chunk."""
 
-    def __init__(self, centroids: np.ndarray, cell_rows: np.ndarray) -> None:
+    def __init__(self, centroids: np.ndarray) -> None:
         self._centroids = centroids
         self._distances = np.full(len(centroids), np.inf, np.float32)
-        self.entries = np.minimum(cell_rows[:-1], cell_rows[-1] - 1).astype(np.uint32)
+        self._rows = np.full(len(centroids), -1, np.int64)
 
     def offer(self, start: int, projected: np.ndarray, cells: np.ndarray) -> None:
         difference = projected - self._centroids[cells]
         distances = np.einsum("ij,ij->i", difference, difference)
         by_distance = np.argsort(-distances, kind="stable")  # the nearest of each cell is written last
-        nearest = np.full(len(self.entries), -1, np.int64)
+        nearest = np.full(len(self._rows), -1, np.int64)
         nearest[cells[by_distance]] = by_distance
-        for cell in np.flatnonzero(nearest >= 0):
-            if distances[nearest[cell]] < self._distances[cell]:
-                self._distances[cell] = distances[nearest[cell]]
-                self.entries[cell] = start + nearest[cell]
+        met = np.flatnonzero(nearest >= 0)
+        nearer = met[distances[nearest[met]] < self._distances[met]]
+        self._distances[nearer] = distances[nearest[nearer]]
+        self._rows[nearer] = start + nearest[nearer]
+
+    def entries(self, order: np.ndarray, cell_rows: np.ndarray) -> np.ndarray:
+        """Where the medoids are once rows are in this order, uint32 (cells,); an empty cell has a row of the next."""
+        position = np.empty(len(order), np.int64)
+        position[order] = np.arange(len(order))
+        empty = np.minimum(cell_rows[:-1], len(order) - 1)
+        return np.where(self._rows >= 0, position[self._rows], empty).astype(np.uint32)
 
 
 class _Graph:
@@ -215,12 +227,13 @@ class _Graph:
     def take(self, start: int, projected: np.ndarray) -> None:
         self._projected[start : start + len(projected)] = projected
 
-    def build(self) -> np.ndarray:
+    def build(self, order: np.ndarray) -> np.ndarray:
+        """The graph of the rows in this order."""
         import faiss
 
         index = faiss.IndexHNSWFlat(self._projected.shape[1], _LINKS)
         index.hnsw.efConstruction = 100
-        index.add(self._projected)
+        index.add(self._projected[order])
         offsets = faiss.vector_to_array(index.hnsw.offsets).astype(np.int64)  # pyright: ignore
         neighbours = faiss.vector_to_array(index.hnsw.neighbors)  # pyright: ignore
         links = neighbours[offsets[:-1, None] + np.arange(2 * _LINKS)].astype(np.uint32)

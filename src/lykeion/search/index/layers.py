@@ -177,18 +177,27 @@ class TailLayer:
     def vector(self, row: int) -> np.ndarray:
         return self.vectors[row]
 
-    def append(self, id: str, photo: Photo, vector: np.ndarray, attributes: dict[str, Value], at: float) -> None:
-        if self.rows == len(self.vectors):
-            grown = np.empty((2 * self.rows, self.vectors.shape[1]), self.vectors.dtype)
-            grown[: self.rows] = self.vectors
+    def extend(
+        self,
+        ids: Sequence[str],
+        photos: Sequence[Photo],
+        vectors: np.ndarray,
+        attributes: Sequence[dict[str, Value]],
+        at: float,
+    ) -> None:
+        first, rows = self.rows, self.rows + len(ids)
+        if rows > len(self.vectors):
+            grown = np.empty((max(rows, 2 * len(self.vectors)), self.vectors.shape[1]), self.vectors.dtype)
+            grown[:first] = self.vectors[:first]
             self.vectors = grown  # a search that began keeps the old array
-        self.vectors[self.rows] = vector
-        self.ids.append(id)
-        self.photos.append(photo)
-        self.written.append(at)
-        self._attributes.append(attributes)
-        self._by_id.setdefault(id, []).append(self.rows)
-        self.rows += 1
+        self.vectors[first:rows] = vectors
+        self.ids.extend(ids)
+        self.photos.extend(photos)
+        self.written.extend([at] * len(ids))
+        self._attributes.extend(attributes)
+        for row, id in enumerate(ids, first):
+            self._by_id.setdefault(id, []).append(row)
+        self.rows = rows
 
     def find(self, ids: Sequence[str], hashes: np.ndarray) -> Iterator[tuple[int, int]]:
         del hashes

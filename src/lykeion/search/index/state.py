@@ -93,8 +93,7 @@ class State:
             self.repeats |= bool(stay)
         self._remove(replaced)
         self.repeats |= len(distinct) < len(ids)
-        for row, (id, photo) in enumerate(zip(ids, photos, strict=True)):
-            self.tail.append(id, photo, vectors[row], attributes[id], operation.at)
+        self.tail.extend(ids, photos, vectors, [attributes[id] for id in ids], operation.at)
         return sum(bool(places) for places in before.values())
 
     def _update(self, operation: Operation) -> int:
