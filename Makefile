@@ -1,11 +1,13 @@
 # make demo    a search over real product photos: install, index, one answered query, then the search page
 # make test    install and run all tests          make lint     format, lint, types, layers
-# make install the environment alone              make bench    the benchmarks, to docs/benchmarks/
+# make install the environment alone              make bench    the benchmarks, to docs/benchmarks/ (about two hours;
+#                                                               ITEMS=30000000 for a whole shard: 50 GB of disk)
 
 PHOTOS ?= 10000
 SERVE ?= 1
 DIR ?= build/demo
 PORT ?= 8080
+ITEMS ?= 2000000
 PYTHON ?= python3
 
 BIN := .venv/bin
@@ -50,7 +52,9 @@ lint: .venv/developer
 	$(BIN)/lint-imports
 
 bench: .venv/developer
-	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	$(INSTALL) --group bench
+	@for name in ann ingest query duplicates; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+	$(BIN)/python benchmarks/shard.py --items $(ITEMS)
 
 install: .venv/user
 
