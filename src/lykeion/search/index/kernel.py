@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -140,10 +140,10 @@ class _Buffers(threading.local):
 
     def make_room(self, k: int) -> None:
         self.room = k
-        self.segments = np.empty(k, np.int32)
-        self.rows = np.empty(k, np.uint32)
-        self.scores = np.empty(k, np.float32)
-        self.out = (self.segments.ctypes.data, self.rows.ctypes.data, self.scores.ctypes.data)
+        arrays = np.empty(k, np.int32), np.empty(k, np.uint32), np.empty(k, np.float32)
+        views: list[Any] = [memoryview(array) for array in arrays]  # quicker to read by Python than arrays
+        self.segments, self.rows, self.scores = views
+        self.out = tuple(array.ctypes.data for array in arrays)
 
 
 _buffers = _Buffers()

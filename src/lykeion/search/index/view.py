@@ -76,8 +76,8 @@ class View:
 
     def _hits(self, found: Nearest, attributes: bool) -> list[Hit]:
         if not attributes:
-            ids = self._ids
-            return [Hit(ids[number](row), score, "", {}) for number, row, score in zip(*found, strict=True)]
+            ids, new = self._ids, tuple.__new__  # Hit's own constructor takes twice as long
+            return [new(Hit, (ids[number](row), score, "", {})) for number, row, score in zip(*found, strict=True)]
         return [
             Hit(layer.id(row), score, layer.photo(row).name, layer.attributes(row))
             for layer, row, score in zip(
