@@ -28,8 +28,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page on which any complaint of the browser's, or of a policy's, fails the test."""
+def url(index: Path, network: Path) -> Iterator[str]:
+    with serving(index, "--embedder", str(network)) as (_, url):
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    """A page on which any complaint of the browser's, or of a policy's, fails the test; gone before its server is."""
     context = browser.new_context(viewport={"width": 1280, "height": 860})
     page = context.new_page()
     complaints: list[str] = []
@@ -39,12 +45,6 @@ def page(browser: Browser) -> Iterator[Page]:
     yield page
     context.close()
     assert not complaints
-
-
-@pytest.fixture
-def url(index: Path, network: Path) -> Iterator[str]:
-    with serving(index, "--embedder", str(network)) as (_, url):
-        yield url
 
 
 def first_names(page: Page) -> list[str]:
@@ -183,6 +183,7 @@ def test_the_token_of_the_address_is_kept_for_the_tab_and_taken_out_of_sight(
         assert page.url == f"{url}/"
         page.reload()
         expect(page.locator("#size")).to_have_text("40 products")
+        page.goto("about:blank")
 
 
 @pytest.mark.skipif("LYKEION_PICTURES" not in os.environ, reason="LYKEION_PICTURES is not set")

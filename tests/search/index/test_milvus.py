@@ -9,7 +9,7 @@ import pytest
 from lykeion.core import LykeionError, Unsupported
 from lykeion.search.index import open_index
 from lykeion.search.index.errors import IndexFormatError, NotFound, SchemaError
-from lykeion.search.index.milvus_client import TOKEN_VARIABLE, Address, MilvusError
+from lykeion.search.index.milvus_client import LITE_OPTIONS, TOKEN_VARIABLE, Address, MilvusError
 from lykeion.search.index.milvus_filter import column_of, key_of, to_milvus
 from lykeion.search.index.schema import Schema
 from lykeion.search.index.where import check, parse
@@ -29,7 +29,7 @@ def milvus(directory: Path) -> Iterator[Any]:
     """Milvus Lite itself, to make what is not ours."""
     from pymilvus import MilvusClient
 
-    client = MilvusClient(str(directory / "lite.db"))
+    client = MilvusClient(str(directory / "lite.db"), grpc_options=LITE_OPTIONS)
     yield client
     client.close()
 

@@ -18,6 +18,8 @@ from .errors import IndexFormatError, NotFound
 from .protocol import MAX_ID_BYTES, Metric
 from .schema import MAX_COLUMNS, MAX_NAME_BYTES, ColumnType
 
+LITE_OPTIONS = {"grpc.keepalive_time_ms": 600_000, "grpc.keepalive_permit_without_calls": False}
+"""Milvus Lite hangs up on clients that ask every ten seconds whether it is there, as pymilvus does."""
 TOKEN_VARIABLE = "LYKEION_MILVUS_TOKEN"  # noqa: S105 - the variable's name, not a token
 FORMAT = 1
 MAX_ROWS = 16_384
@@ -91,7 +93,8 @@ class Client:
         self.uri = f"{address.uri}/{address.collection}"
         self._address, self._collection, self._failure = address, address.collection, MilvusException
         try:
-            self._milvus = MilvusClient(address.uri, token=os.environ.get(TOKEN_VARIABLE, ""))
+            options: dict[str, Any] = {"grpc_options": LITE_OPTIONS} if address.lite else {}
+            self._milvus = MilvusClient(address.uri, token=os.environ.get(TOKEN_VARIABLE, ""), **options)
         except (MilvusException, OSError, ValueError, ImportError) as error:
             raise MilvusError(f"cannot open {address.uri}: {_one_line(error)}") from None
 
