@@ -65,7 +65,7 @@ install: .venv/user
 
 .venv/developer: $(SOURCES)
 	$(VENV)
-	$(INSTALL) --editable '.[search,heif,milvus]' --group dev
+	$(INSTALL) --editable '.[all]' --group dev
 	@touch $@ .venv/user
 
 clean:

@@ -1,0 +1,1 @@
+"""Container images for training and serving, assembled reproducibly, no daemon."""
