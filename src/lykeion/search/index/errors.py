@@ -1,6 +1,7 @@
 """What can go wrong with an index."""
 
 from lykeion.core import LykeionError
+from lykeion.core.expression import WhereError as WhereError
 
 
 class IndexFormatError(LykeionError):
@@ -21,10 +22,6 @@ class EmbedderMismatch(LykeionError):
 
 class SchemaError(LykeionError):
     """An attribute's value conflicts with its column; the message names row, column and both types."""
-
-
-class WhereError(LykeionError):
-    """A filter expression that cannot be read or does not fit the columns; the message points at the place."""
 
 
 class NotFound(LykeionError):

@@ -8,7 +8,19 @@ row, in an array field that lists the columns that are.
 import json
 from collections.abc import Iterable
 
-from .expression import And, Comparison, Constant, Contains, Expression, In, IsNull, Never, Not, Operator, Or
+from lykeion.core.expression import (
+    And,
+    Comparison,
+    Constant,
+    Contains,
+    Expression,
+    In,
+    IsNull,
+    Never,
+    Not,
+    Operator,
+    Or,
+)
 
 PRESENT = "present"
 ATTRIBUTES = "attributes"

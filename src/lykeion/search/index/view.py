@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .expression import Expression
+from lykeion.core.expression import Expression
+
 from .kernel import Effort, Nearest, Scope, nearest
 from .layers import Bits, Layer, TailLayer, bits_of, mask_of, popcount, resized
 from .protocol import Hit, Metric

@@ -14,8 +14,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .expression import And, Comparison, Constant, Contains, Expression, In, IsNull, Leaf, Never, Not, Operator, Or
-from .grammar import error_at, parse
+from lykeion.core.expression import (
+    And,
+    Comparison,
+    Constant,
+    Contains,
+    Expression,
+    In,
+    IsNull,
+    Leaf,
+    Never,
+    Not,
+    Operator,
+    Or,
+)
+from lykeion.core.grammar import error_at, parse
+
 from .schema import ARROW, MAX_NAME_BYTES, ColumnType, Schema, to_microseconds
 
 __all__ = ["check", "evaluate", "parse"]

@@ -1,12 +1,14 @@
 """From the text of a filter to its tree: an LALR(1) grammar, built when the first filter is read."""
 
+# Lark's own types are partly unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from functools import cache
 from typing import Any
 
 from lark import Lark, Token, Transformer, UnexpectedInput, UnexpectedToken, v_args
 
-from .errors import WhereError
-from .expression import And, Comparison, Constant, Contains, Expression, In, IsNull, Not, Or
+from .expression import And, Comparison, Constant, Contains, Expression, In, IsNull, Not, Or, WhereError
 
 MAX_TEXT_LENGTH = 65_536
 MAX_DEPTH = 64

@@ -1,15 +1,21 @@
-"""A filter as a tree: what the parser builds, and what each backend evaluates or translates.
+"""A filter as a tree: what ``core.grammar`` builds, and what each user evaluates or translates.
 
-``at`` is where in the text the node's column stands, counted from 1, for errors. Literals are as written after
-parsing, and in their columns' types after ``where.check``.
+``at`` is where in the text the node's column stands, counted from 1, for errors. Literals are as written, until a
+user that knows its columns' types converts them.
 """
 
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from .errors import LykeionError
+
 Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
 Constant: TypeAlias = "str | int | float | bool"
 """Timestamps are written as strings and become integers, microseconds since 1970 in UTC, when checked."""
+
+
+class WhereError(LykeionError):
+    """A filter expression that cannot be read or does not fit the columns; the message points at the place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class Contains:
 
 @dataclass(frozen=True, slots=True)
 class Never:
-    """False where the column holds a value, null where it is null. Not written by people; ``check`` makes it."""
+    """False where the column holds a value, null where it is null. Made by checks, not written by people."""
 
     column: str
     at: int = field(default=1, compare=False)
