@@ -154,6 +154,7 @@ def test_a_query_is_shown_as_a_table_and_drawn_as_a_sheet(run: Run, shop: Path) 
         (["restore", "--from", "shop.index"], "exists"),
         (["merge", "shop.index", "shop.index"], "at least one other"),
         (["snapshot", "--export", "photos"], "photos"),
+        (["snapshot", "--drop", "nothing"], "no snapshot 'nothing'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(run: Run, shop: Path, words: list[str], message: str) -> None:
@@ -213,6 +214,12 @@ def test_a_snapshot_is_gone_back_to(run: Run, shop: Path) -> None:
     run("delete", "p1", "p2")
     assert run("restore", "before", "--json").json["products"] == 6
     assert run("get", "p1").code == 0
+
+
+def test_a_snapshot_is_dropped(run: Run, shop: Path) -> None:
+    run("snapshot", "before")
+    assert run("snapshot", "--drop", "before", "--json").json["details"]["snapshots"] == []
+    assert run("restore", "before").code == 2
 
 
 def test_an_export_is_restored_elsewhere_with_its_thumbnails(run: Run, shop: Path) -> None:

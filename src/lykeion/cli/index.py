@@ -143,6 +143,8 @@ def query(
     """
     if not photos and not ids:
         raise click.UsageError("name a photo, or a product with --id")
+    if box and not photos:
+        raise click.UsageError("--box cuts out a part of a photo; a product has the vector of its whole photo")
     if sheet and len(photos) + len(ids) > 1:
         raise click.UsageError("--sheet draws the answers to one query")
     from lykeion.search import products

@@ -68,19 +68,27 @@ def verify(uri: str, as_json: bool) -> None:
 @click.option(
     "--export", type=click.Path(path_type=Path), metavar="DIR", help="Also write an independent copy there."
 )
+@click.option("--drop", is_flag=True, help="Forget the snapshot NAME; its space comes back with compaction.")
 @json_option
-def snapshot(name: str | None, uri: str, export: Path | None, as_json: bool) -> None:
+def snapshot(name: str | None, uri: str, export: Path | None, drop: bool, as_json: bool) -> None:
     """Keep the present state under a name, or export it.
 
     \b
       lykeion index snapshot before-sale --index shop.index
       lykeion index snapshot --export /backup/shop.index --index shop.index
+      lykeion index snapshot --drop before-sale --index shop.index
 
     The name is by default the time. A snapshot is instant and shares its files with the index. An export shares
     nothing, and can be moved and restored anywhere.
     """
     from lykeion.search import maintenance
 
+    if drop:
+        if name is None or export is not None:
+            raise click.UsageError("--drop takes the name of a snapshot, and nothing else")
+        maintenance.drop_snapshot(uri, name)
+        _print_stats(maintenance.stats(uri), as_json)
+        return
     kept = maintenance.snapshot(uri, name, export=export)
     if as_json:
         from .output import print_json

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .evaluation import evaluate
     from .index import open_index
     from .ingest import add
-    from .maintenance import compact, rebuild, restore, snapshot, stats, verify
+    from .maintenance import compact, drop_snapshot, rebuild, restore, snapshot, stats, verify
     from .near_duplicates import duplicates
     from .products import delete, get, query
     from .service import serve
@@ -31,6 +31,7 @@ _WHERE = {
     "compact": "maintenance",
     "copy": "transfer",
     "delete": "products",
+    "drop_snapshot": "maintenance",
     "duplicates": "near_duplicates",
     "evaluate": "evaluation",
     "get": "products",
@@ -51,6 +52,7 @@ __all__ = [
     "compact",
     "copy",
     "delete",
+    "drop_snapshot",
     "duplicates",
     "evaluate",
     "get",

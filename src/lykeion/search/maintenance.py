@@ -54,6 +54,12 @@ def snapshot(index: str | Path, name: str | None = None, *, export: str | Path |
     return name
 
 
+def drop_snapshot(index: str | Path, name: str) -> None:
+    """Forget a snapshot of a local index; its space comes back with the next compaction. Raises NotFound."""
+    with opened(index, "shared") as store:
+        _local(store, "snapshot --drop").drop_snapshot(name)
+
+
 def restore(index: str | Path, name: str | None = None, *, source: str | Path | None = None) -> None:
     """Return an index to a snapshot, even one too damaged to open; or make it from a copy, where no index is yet.
 

@@ -158,6 +158,28 @@ def test_merging_takes_over_products_whole_and_keeps_the_rest(path: Path, tmp_pa
         assert other.verify() == []
 
 
+def test_merging_a_copy_that_went_its_own_way_brings_its_products_as_they_are_there(
+    path: Path, tmp_path: Path
+) -> None:
+    with open_local(path, background=False) as index:
+        index.compact(full=True)
+        index.export(tmp_path / "copy")
+        index.delete(["0", "1"])
+        index.update(["2", "3"], [{"n": 20}, {"n": 30}])
+        index.upsert(["4"], VECTORS[60:61], [{"n": 40}])
+        index.compact()
+        with open_local(tmp_path / "copy", background=False) as copy:
+            copy.delete(["1", "5"])
+            copy.update(["3", "6"], [{"n": 300}, {"n": 600}])
+            copy.compact()
+        index.merge_from(tmp_path / "copy")
+        products = {product.id: product.attributes["n"] for product in index.get([*map(str, range(10))]) if product}
+        assert products == {"0": 0, "2": 2, "3": 300, "4": 4, "5": 5, "6": 600, "7": 7, "8": 8, "9": 9}
+        assert index.stats().photos == len(products)
+        assert index.search(VECTORS[4:5], 1)[0][0].id == "4"
+        assert index.verify() == []
+
+
 def test_what_does_not_fit_is_not_merged_and_changes_nothing(path: Path, tmp_path: Path) -> None:
     with open_local(tmp_path / "wide", dimension=7) as wide:
         wide.upsert(["x"], np.ones((1, 7), np.float32))

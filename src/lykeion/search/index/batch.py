@@ -75,7 +75,7 @@ def prepared_vectors(vectors: np.ndarray, dimension: int, metric: Metric, *, row
         lengths = np.linalg.norm(array.astype(np.float64), axis=1)
     _refuse(~np.isfinite(lengths), "holds NaN or infinity")
     _refuse(lengths == 0, "is all zeros and has no direction; the cosine metric needs one")
-    return (array / lengths[:, None]).astype(np.float32)
+    return (array / lengths[:, None]).astype(np.float32, copy=False)
 
 
 def _refuse(rows: np.ndarray, why: str) -> None:

@@ -159,11 +159,15 @@ class Source:
         return dict(self.segment.attributes_of(row) if patch is None else patch)
 
 
-class _Stacked:
-    """The vectors of several sources as one array that is read by slices and index arrays."""
+class _Abandoned(Exception):
+    """A merge was told to stop."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources = sources
+
+class _Stacked:
+    """The vectors of several sources as one array that is read by slices and index arrays, until ``stop`` is set."""
+
+    def __init__(self, sources: Sequence[Source], stop: threading.Event) -> None:
+        self._sources, self._stop = sources, stop
         self._starts = np.cumsum([0, *(len(source.rows) for source in sources)])
         first = sources[0].segment.vectors
         self.shape, self.dtype = (int(self._starts[-1]), int(first.shape[1])), first.dtype
@@ -172,6 +176,8 @@ class _Stacked:
         return self.shape[0]
 
     def __getitem__(self, rows: "slice | np.ndarray") -> np.ndarray:
+        if self._stop.is_set():
+            raise _Abandoned
         indices = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows
         which = np.searchsorted(self._starts, indices, side="right") - 1
         taken = np.empty((len(indices), self.shape[1]), self.dtype)
@@ -195,20 +201,23 @@ class Built:
 
 
 def build(store: Store, sources: Sequence[Source], identity: Identity, stop: threading.Event) -> Built | None:
-    """Write the merged segment. None if ``stop`` was set or a source has gone."""
+    """Write the merged segment. None if ``stop`` is set meanwhile or a source has gone."""
     if not sources or stop.is_set():
         return None
-    vectors = _Stacked(sources)
+    vectors = _Stacked(sources, stop)
     if not len(vectors):
         return Built(None, 0, [np.empty(0, np.int64) for _ in sources])
     written = [source.segment.written for source in sources]
-    digest, order = write_segment(
-        store.segments,
-        pa.concat_tables(source.columns() for source in sources),
-        vectors,
-        chosen_kind(len(vectors), identity.kernel),
-        written=(min(first for first, _ in written), max(last for _, last in written)),
-    )
+    try:
+        digest, order = write_segment(
+            store.segments,
+            pa.concat_tables(source.columns() for source in sources),
+            vectors,
+            chosen_kind(len(vectors), identity.kernel),
+            written=(min(first for first, _ in written), max(last for _, last in written)),
+        )
+    except _Abandoned:
+        return None
     position = np.empty(len(order), np.int64)
     position[order] = np.arange(len(order))
     ends = np.cumsum([len(source.rows) for source in sources])

@@ -30,7 +30,7 @@ class Compactor:
             self._thread.start()
 
     def stop(self) -> None:
-        """Wait for a merge that is under way, and begin no other."""
+        """Abandon a merge that is under way in the background, and begin no other."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join()

@@ -185,12 +185,17 @@ class TailLayer:
         attributes: Sequence[dict[str, Value]],
         at: float,
     ) -> None:
+        """Add rows. ``vectors`` may be kept, not copied."""
         first, rows = self.rows, self.rows + len(ids)
-        if rows > len(self.vectors):
+        if not first and rows > len(self.vectors):
+            self.vectors = vectors
+        elif rows > len(self.vectors):
             grown = np.empty((max(rows, 2 * len(self.vectors)), self.vectors.shape[1]), self.vectors.dtype)
             grown[:first] = self.vectors[:first]
+            grown[first:rows] = vectors
             self.vectors = grown  # a search that began keeps the old array
-        self.vectors[first:rows] = vectors
+        else:
+            self.vectors[first:rows] = vectors
         self.ids.extend(ids)
         self.photos.extend(photos)
         self.written.extend([at] * len(ids))

@@ -246,8 +246,8 @@ class LocalIndex:
     def verify(self) -> list[str]:
         """Read every byte; one line for each that differs from what was written."""
         with self._replica.mutex:
-            state = self._replica.current()
-            return sealing.problems(self._replica.store, state)
+            self._replica.current()
+        return sealing.problems(self._replica.store)  # reads, writes and searches go on meanwhile
 
     def close(self) -> None:
         self._compactor.stop()
@@ -262,9 +262,10 @@ class LocalIndex:
     # --- arguments ---
 
     def _stored(self, vectors: np.ndarray, rows: int) -> np.ndarray:
+        """The vectors as they are stored, an array of our own."""
         prepared = prepared_vectors(vectors, self.dimension, self.metric, rows=rows)
         with np.errstate(over="ignore"):
-            stored = prepared.astype(self.identity.dtype)
+            stored = prepared.astype(self.identity.dtype, copy=np.may_share_memory(prepared, vectors))
         if not np.isfinite(stored).all():
             raise BatchError("a vector holds values beyond float16; make the index with dtype float32")
         return stored

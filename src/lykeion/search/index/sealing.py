@@ -11,7 +11,7 @@ import numpy as np
 from lykeion.core import write_atomically
 
 from .errors import CorruptIndex, EmbedderMismatch, IndexFormatError
-from .layers import SegmentLayer, bit, popcount
+from .layers import SegmentLayer, bit, bits_of, mask_of, popcount
 from .lock import FileLock
 from .log import Log
 from .segment import Segment, hash_ids, take_segment, to_columns, write_segment
@@ -114,20 +114,25 @@ def merge_from(store: Store, state: State, path: Path) -> None:
     if Log(other.logs, manifest.log, theirs.dimension, np.dtype(theirs.dtype)).size() > _EMPTY_LOG:
         raise IndexFormatError(f"{path} has writes that are not in a segment; `lykeion index compact` it first")
     schema = state.schema.joined(manifest.columns, where=str(path))  # pyright: ignore[reportArgumentType]
-    have = {layer.segment.digest for layer in state.segments}
-    added = [entry for entry in manifest.segments if entry.digest not in have]
+    have = {layer.segment.digest: layer for layer in state.segments}
+    ours_now = {digest: layer.entry for digest, layer in have.items()}
+    incoming = [entry for entry in manifest.segments if entry != ours_now.get(entry.digest)]
+    added = [entry for entry in incoming if entry.digest not in have]
     for entry in added:
         take_segment(other.segments / entry.digest, store.segments, _link)
     _take_overlays(other, store, added)
     repeats = state.repeats or manifest.repeats
-    for entry in added:
+    for entry in incoming:
         segment = Segment(store.segments / entry.digest)
-        deleted = store.read_bits(entry.bits, entry.rows) if entry.bits else None
-        incoming = SegmentLayer(segment, entry, deleted, None)
+        deleted = other.read_bits(entry.bits, entry.rows) if entry.bits else None
+        patches = other.read_patches(entry.patches) if entry.patches else None
+        theirs_now = SegmentLayer(segment, entry, deleted, patches)
         for layer in state.segments:
-            rows = _rows_of_same_products(layer, incoming)
+            rows = _rows_of_same_products(layer, theirs_now)
             if rows:
                 layer.delete(rows)
+        if entry.digest in have:
+            _become(have[entry.digest], theirs_now)
     entries = [entry for entry in (entry_of(store, layer, state) for layer in state.segments) if entry is not None]
     commit(
         store,
@@ -135,7 +140,7 @@ def merge_from(store: Store, state: State, path: Path) -> None:
     )
 
 
-def problems(store: Store, state: State) -> list[str]:
+def problems(store: Store) -> list[str]:
     """What differs on disk from what was written, one line each."""
     found = store.damaged()
     for digest in sorted(store.named()):
@@ -144,12 +149,14 @@ def problems(store: Store, state: State) -> list[str]:
             found += problems
     identity = store.identity()
     try:
-        log = Log(store.logs, state.manifest.log, identity.dimension, np.dtype(identity.dtype))
+        log = Log(store.logs, store.current().log, identity.dimension, np.dtype(identity.dtype))
         for _ in log.read_new():
             pass
         log.close()
     except CorruptIndex as error:
         found.append(str(error))
+    except FileNotFoundError:
+        pass  # a segment took its place meanwhile
     return found
 
 
@@ -185,6 +192,17 @@ def _take_overlays(source: Store, target: Store, entries: Iterable[SegmentEntry]
         for name in (entry.bits and f"{entry.bits}.bits", entry.patches and f"{entry.patches}.arrow"):
             if name:
                 write_atomically(target.path / "overlays" / name, (source.path / "overlays" / name).read_bytes())
+
+
+def _become(layer: SegmentLayer, incoming: SegmentLayer) -> None:
+    """Let the live rows of ``incoming``, the same segment, be live in ``layer`` too, with their attributes."""
+    live = np.ones(layer.rows, bool) if incoming.deleted is None else ~mask_of(incoming.deleted, layer.rows)
+    if layer.deleted is not None:
+        layer.deleted, layer.bits_changed = layer.deleted & ~bits_of(live), True
+    patched = {row for patches in (layer.patches, incoming.patches) for row, _ in patches.items()}
+    for row in patched:
+        if live[row]:
+            layer.set_attributes(row, incoming.attributes(row))
 
 
 def _rows_of_same_products(layer: SegmentLayer, incoming: SegmentLayer) -> list[int]:

@@ -31,6 +31,7 @@ from .errors import CorruptIndex, IndexFormatError
 from .kernel import Codes, Searchable
 from .protocol import Photo
 from .table_rows import TableRows, column_reader
+from .vector_file import write_vectors
 
 FORMAT = 1
 KERNEL_FORMAT = 1
@@ -69,10 +70,9 @@ def write_segment(
     directory.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=directory, prefix=".writing-"))
     try:
-        with (temporary / "vectors.bin").open("wb") as file:
-            for start in range(0, len(order), _CHUNK):
-                vectors[order[start : start + _CHUNK]].tofile(file)
-        rows = (rows if kind == "exact" else rows.take(order)).combine_chunks()
+        write_vectors(temporary / "vectors.bin", vectors, order)
+        rows = rows.combine_chunks()  # before they are taken, which is slow from many chunks
+        rows = rows if kind == "exact" else rows.take(order)
         with pa.OSFile(str(temporary / "rows.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
             writer.write_table(rows)
         repeats = _write_hashes(temporary, rows.column("_id"))
@@ -160,10 +160,15 @@ class Segment:
 
     def find(self, hashes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """(position, rows) for each hash that rows have; compare the ids to be sure."""
-        first = np.searchsorted(self.hashes, hashes, side="left")
-        last = np.searchsorted(self.hashes, hashes, side="right")
-        for position in np.flatnonzero(last > first).tolist():
-            yield position, self.hash_rows[first[position] : last[position]]
+        ascending = np.argsort(hashes)  # looked up in this order, many hashes read the file from end to end
+        wanted = hashes[ascending]
+        first = np.searchsorted(self.hashes, wanted, side="left")
+        known = first < self.rows
+        known[known] = self.hashes[first[known]] == wanted[known]
+        found = np.flatnonzero(known)
+        last = np.searchsorted(self.hashes, wanted[found], side="right")
+        for position, start, end in zip(ascending[found].tolist(), first[found].tolist(), last.tolist(), strict=True):
+            yield position, self.hash_rows[start:end]
 
     def problems(self) -> list[str]:
         """What differs from what was written, one line a file; all bytes are read."""
