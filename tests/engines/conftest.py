@@ -6,7 +6,8 @@ from ai_edge_litert import schema_py_generated as tfl
 
 from lykeion.nets import Architecture, Convolution, InvertedResidual
 from lykeion.nets.layers import layers
-from lykeion.nets.litert_writer import _AlignedBuilder, write_litert
+from lykeion.nets.litert_graph import AlignedBuilder
+from lykeion.nets.litert_writer import write_litert
 
 TINY = Architecture("tiny", 16, 16, (Convolution(8, 3, 2), InvertedResidual(16, 8, 3)), classes=4)
 
@@ -27,7 +28,7 @@ def changed(model: bytes) -> Callable[[Callable[[tfl.ModelT], None]], bytes]:
     def change(how: Callable[[tfl.ModelT], None]) -> bytes:
         parsed = tfl.ModelT.InitFromPackedBuf(model)
         how(parsed)
-        builder = _AlignedBuilder(1 << 16)
+        builder = AlignedBuilder(1 << 16)
         builder.Finish(parsed.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 

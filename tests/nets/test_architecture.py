@@ -4,20 +4,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.nets import Architecture, ArchitectureError, Convolution, InvertedResidual, count, efficientnet_lite0
-from lykeion.nets.layers import layers
+from lykeion.nets import (
+    Architecture,
+    ArchitectureError,
+    Convolution,
+    DepthwiseSeparable,
+    FullyConnected,
+    InvertedResidual,
+    count,
+    efficientnet_lite0,
+    layers,
+)
 
 size = st.integers(1, 4096)
-activation = st.sampled_from(["linear", "relu", "relu6"])
+activation = st.sampled_from(["linear", "relu", "relu6", "hard-swish", "hard-sigmoid"])
 rows = st.lists(
     st.one_of(
         st.builds(Convolution, size, size, size, activation),
-        st.builds(InvertedResidual, size, size, size, size, activation),
+        st.builds(DepthwiseSeparable, size, size, size, activation),
+        st.builds(InvertedResidual, size, size, size, size, activation, st.integers(0, 4096)),
     ),
     min_size=1,
     max_size=6,
 ).map(tuple)
-architectures = st.builds(Architecture, st.text(max_size=10), size, size, rows, size, st.floats(1e-6, 0.1))
+heads = st.lists(st.builds(FullyConnected, size, activation), max_size=3).map(tuple)
+architectures = st.builds(
+    Architecture, st.text(max_size=10), size, size, rows, size, heads, st.integers(1, 4), st.floats(1e-6, 0.1)
+)
 
 
 @given(architectures)
@@ -55,21 +68,72 @@ def test_a_block_without_expansion_has_no_expansion_convolution() -> None:
     assert not any("expand" in layer.name for layer in layers(Architecture("a", 8, 8, block, 2)))
 
 
+def test_a_file_written_before_there_were_heads_squeezes_and_channels_still_reads() -> None:
+    plain = efficientnet_lite0().to_json()
+    del plain["head"], plain["channels"]
+    for row in plain["rows"]:
+        for field in ("squeeze", "expand", "residual"):
+            row.pop(field, None)
+    assert Architecture.from_json(json.dumps(plain)) == efficientnet_lite0()
+
+
+def test_squeeze_and_excitation_is_two_dense_layers_with_biases() -> None:
+    plain = Architecture("plain", 8, 8, (InvertedResidual(24, 8, 3),), 2)
+    squeezed = Architecture("squeezed", 8, 8, (InvertedResidual(24, 8, 3, squeeze=6),), 2)
+    more = count(squeezed).parameters - count(plain).parameters
+    assert more == 24 * 6 + 6 + 6 * 24 + 24
+    assert count(squeezed).multiply_adds - count(plain).multiply_adds == 2 * 24 * 6
+
+
+def test_the_embedding_is_what_the_classifier_sees() -> None:
+    rows = (Convolution(8, 1),)
+    assert Architecture("a", 8, 8, rows, 2).dimension == 8
+    headed = Architecture("a", 8, 8, rows, 2, head=(FullyConnected(16), FullyConnected(5, "linear")))
+    assert headed.dimension == 5
+    assert [(layer.name, layer.shape) for layer in layers(headed)[-4:]] == [
+        ("pool", (8,)),
+        ("head/0", (16,)),
+        ("embedding", (5,)),
+        ("logits", (2,)),
+    ]
+
+
+def test_a_pruned_row_says_what_its_numbers_would_deny() -> None:
+    def parts(row: InvertedResidual) -> list[str]:
+        return [layer.name for layer in layers(Architecture("a", 8, 8, (Convolution(8, 1), row), 2))[1:-2]]
+
+    assert parts(InvertedResidual(8, 8, 3)) == ["1/depthwise", "1/project", "1/add"]
+    assert parts(InvertedResidual(8, 8, 3, expand=True, residual=False)) == ["1/expand", "1/depthwise", "1/project"]
+
+
 def test_an_architecture_of_a_newer_version_is_refused_in_one_line() -> None:
     newer = efficientnet_lite0().to_json() | {"version": 2}
     with pytest.raises(ArchitectureError, match="version 2; this release reads version 1"):
         Architecture.from_json(newer)
 
 
+def _inverted(**fields: object) -> dict[str, object]:
+    return {"kind": "inverted-residual", "expanded": 6, "output": 8, "kernel": 3} | fields
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"rows": []}, "no rows"),
+        ({"rows": []}, "has 0 rows"),
         ({"schema": "other"}, "schema"),
         ({"rows": [{"kind": "magic"}]}, "kind 'magic' is unknown"),
         ({"rows": [{"kind": "convolution", "output": 8, "kernel": 0}]}, "row 0 .* kernel is 0"),
         ({"rows": [{"kind": "convolution", "output": 8, "kernel": 3, "activation": "tanh"}]}, "row 0 .*'tanh'"),
         ({"rows": [{"kind": "convolution", "output": True, "kernel": 3}]}, "output is True"),
+        ({"rows": [_inverted(squeeze=True)]}, "row 0 .* squeeze is True"),
+        ({"rows": [_inverted(residual=1)]}, "row 0 .* residual is 1"),
+        ({"rows": [_inverted(residual=True)]}, "row 0 .* a residual needs stride 1 and 3 output channels"),
+        ({"rows": [_inverted(expand=False)]}, "row 0 .* no expansion, yet 6 channels from 3"),
+        ({"rows": [{"kind": "convolution", "output": 8, "kernel": 1}] * 1001}, "1001 rows; give 1 to 1000"),
+        ({"head": [{"output": 0}]}, "head row 0: output is 0"),
+        ({"head": 3}, "not an architecture"),
+        ({"name": 3}, "name must be a text"),
+        ({"channels": 0}, "channels is 0"),
         ({"rows": 3}, "not an architecture"),
         ({"height": "224"}, "height"),
         ({"epsilon": "small"}, "not an architecture"),

@@ -1,8 +1,25 @@
 """Networks as plain data: architectures, their counts, and LiteRT files written straight from them."""
 
-from .architecture import Activation, Architecture, ArchitectureError, Convolution, InvertedResidual, Row
+from typing import TYPE_CHECKING, Any
+
+from .architecture import (
+    Activation,
+    Architecture,
+    ArchitectureError,
+    Convolution,
+    DepthwiseSeparable,
+    FullyConnected,
+    InvertedResidual,
+    Row,
+)
 from .counts import Counts, count
 from .efficientnet_lite import efficientnet_lite0
+from .layers import Layer, layers
+from .torch_weights import WeightsError
+from .weights import Weights, random_weights
+
+if TYPE_CHECKING:
+    from .litert_writer import write_block, write_litert
 
 __all__ = [
     "Activation",
@@ -10,8 +27,26 @@ __all__ = [
     "ArchitectureError",
     "Convolution",
     "Counts",
+    "DepthwiseSeparable",
+    "FullyConnected",
     "InvertedResidual",
+    "Layer",
     "Row",
+    "Weights",
+    "WeightsError",
     "count",
     "efficientnet_lite0",
+    "layers",
+    "random_weights",
+    "write_block",
+    "write_litert",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The writer needs ai-edge-litert's schema, which a count or a list can do without.
+    if name in ("write_block", "write_litert"):
+        from . import litert_writer
+
+        return getattr(litert_writer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

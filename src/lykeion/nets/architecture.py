@@ -12,8 +12,10 @@ from lykeion.core import LykeionError
 
 SCHEMA = "lykeion.architecture"
 VERSION = 1
+MAX_ROWS = 1000
 
-Activation: TypeAlias = Literal["linear", "relu", "relu6"]
+Activation: TypeAlias = Literal["linear", "relu", "relu6", "hard-swish", "hard-sigmoid"]
+"""hard-sigmoid(x) = relu6(x + 3) / 6, hard-swish(x) = x · hard-sigmoid(x), both of MobileNetV3 (arXiv:1905.02244)."""
 
 
 class ArchitectureError(LykeionError):
@@ -32,11 +34,27 @@ class Convolution:
 
 
 @dataclass(frozen=True, slots=True)
+class DepthwiseSeparable:
+    """MobileNetV1's block: depthwise convolution, 1×1 convolution, batch norm and activation after each
+    (arXiv:1704.04861)."""
+
+    kind: ClassVar[str] = "depthwise-separable"
+    output: int
+    kernel: int
+    stride: int = 1
+    activation: Activation = "relu6"
+
+
+@dataclass(frozen=True, slots=True)
 class InvertedResidual:
     """MobileNetV2's block: 1×1 expansion, depthwise convolution, linear 1×1 projection (arXiv:1801.04381).
 
-    Where ``expanded`` equals the incoming channels there is no expansion convolution; where the stride is 1 and
-    ``output`` equals the incoming channels the input is added to the output.
+    With ``squeeze`` channels, MobileNetV3's squeeze-and-excitation follows the depthwise convolution: its mean over
+    the photo goes through ``squeeze`` channels (ReLU) to a hard-sigmoid gate on each channel (arXiv:1905.02244).
+
+    There is an expansion convolution where ``expanded`` differs from the incoming channels, and the input is added to
+    the output where the stride is 1 and ``output`` equals the incoming channels. ``expand`` and ``residual`` say it
+    outright, for a pruned network in which such numbers agree by chance.
     """
 
     kind: ClassVar[str] = "inverted-residual"
@@ -45,17 +63,39 @@ class InvertedResidual:
     kernel: int
     stride: int = 1
     activation: Activation = "relu6"
+    squeeze: int = 0
+    expand: bool | None = None
+    residual: bool | None = None
+
+    def expands(self, channels: int) -> bool:
+        """Whether it has an expansion convolution after ``channels`` incoming ones."""
+        return self.expanded != channels if self.expand is None else self.expand
+
+    def adds(self, channels: int) -> bool:
+        """Whether it adds its input, of ``channels``, to its output."""
+        return (self.stride == 1 and self.output == channels) if self.residual is None else self.residual
 
 
-Row: TypeAlias = Convolution | InvertedResidual
+@dataclass(frozen=True, slots=True)
+class FullyConnected:
+    """A dense layer on the pooled features, with bias and activation and no batch norm: V3's light final block."""
+
+    kind: ClassVar[str] = "fully-connected"
+    output: int
+    activation: Activation = "relu"
+
+
+Row: TypeAlias = Convolution | DepthwiseSeparable | InvertedResidual
 _ROWS: dict[str, type[Row]] = {row.kind: row for row in get_args(Row)}
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A classifier: ``rows`` on RGB photos of (height, width), global average pooling, a dense layer of ``classes``.
+    """A classifier: ``rows`` on photos of (height, width, channels), global average pooling, the ``head``'s dense
+    layers, and a dense layer of ``classes``.
 
-    The pooled features are the embedding. ``epsilon`` is batch norm's. Raises ArchitectureError.
+    What that last layer sees is the embedding: the head's output, or the pooled features where there is no head.
+    ``epsilon`` is batch norm's. Raises ArchitectureError.
     """
 
     name: str
@@ -63,36 +103,39 @@ class Architecture:
     width: int
     rows: tuple[Row, ...]
     classes: int
+    head: tuple[FullyConnected, ...] = ()
+    channels: int = 3
     epsilon: float = 1e-3
 
     def __post_init__(self) -> None:
-        if not self.rows:
-            raise ArchitectureError(f"architecture {self.name!r} has no rows; give at least one")
+        if type(self.name) is not str or len(self.name) > 200:
+            raise ArchitectureError("an architecture's name must be a text of at most 200 characters")
+        if not 1 <= len(self.rows) <= MAX_ROWS or len(self.head) > MAX_ROWS:
+            raise ArchitectureError(f"architecture {self.name!r} has {len(self.rows)} rows; give 1 to {MAX_ROWS}")
         if not 0 < self.epsilon < 1:
             raise ArchitectureError(f"architecture {self.name!r}: epsilon is {self.epsilon}; give one in (0, 1)")
-        for field in ("height", "width", "classes"):
+        for field in ("height", "width", "channels", "classes"):
             _check_size(self.name, "the network", field, getattr(self, field))
+        for position, row in enumerate(self.head):
+            _check(self.name, f"head row {position}", row)
+        channels = self.channels
         for position, row in enumerate(self.rows):
             where = f"row {position} ({row.kind})"
-            for field in ("expanded", "output", "kernel", "stride"):
-                if hasattr(row, field):
-                    _check_size(self.name, where, field, getattr(row, field))
-            if row.activation not in get_args(Activation):
-                raise ArchitectureError(
-                    f"architecture {self.name!r}, {where}: activation {row.activation!r} is unknown; "
-                    f"use one of {', '.join(get_args(Activation))}"
-                )
+            _check(self.name, where, row)
+            if isinstance(row, InvertedResidual):
+                _check_inverted(self.name, where, row, channels)
+            channels = row.output
 
     @property
     def dimension(self) -> int:
-        """Length of the embedding: channels of the last row."""
-        return self.rows[-1].output
+        """Length of the embedding."""
+        return (self.head or self.rows)[-1].output
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value, read again by ``from_json``."""
         plain = asdict(self)
         plain["rows"] = [{"kind": row.kind, **asdict(row)} for row in self.rows]
-        return {"schema": SCHEMA, "version": VERSION, **plain}
+        return {"schema": SCHEMA, "version": VERSION, **plain, "head": list(plain["head"])}
 
     @classmethod
     def from_json(cls, value: str | bytes | dict[str, Any]) -> "Architecture":
@@ -108,7 +151,8 @@ class Architecture:
                     "use a matching release"
                 )
             rows = tuple(_row(row) for row in plain.pop("rows"))
-            return cls(rows=rows, **plain)
+            head = tuple(FullyConnected(**row) for row in plain.pop("head", ()))
+            return cls(rows=rows, head=head, **plain)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ArchitectureError(f"not an architecture: {str(error).splitlines()[0]}") from None
 
@@ -119,6 +163,35 @@ def _row(plain: dict[str, Any]) -> Row:
     if kind not in _ROWS:
         raise ArchitectureError(f"row kind {kind!r} is unknown; this release knows {', '.join(_ROWS)}")
     return _ROWS[kind](**fields)
+
+
+def _check(name: str, where: str, row: Row | FullyConnected) -> None:
+    for field in ("expanded", "output", "kernel", "stride"):
+        if hasattr(row, field):
+            _check_size(name, where, field, getattr(row, field))
+    if row.activation not in get_args(Activation):
+        raise ArchitectureError(
+            f"architecture {name!r}, {where}: activation {row.activation!r} is unknown; "
+            f"use one of {', '.join(get_args(Activation))}"
+        )
+
+
+def _check_inverted(name: str, where: str, row: InvertedResidual, channels: int) -> None:
+    if row.squeeze != 0 or type(row.squeeze) is not int:
+        _check_size(name, where, "squeeze", row.squeeze)
+    for field in ("expand", "residual"):
+        if type(value := getattr(row, field)) not in (bool, type(None)):
+            raise ArchitectureError(f"architecture {name!r}, {where}: {field} is {value!r}; give true, false or null")
+    if not row.expands(channels) and row.expanded != channels:
+        raise ArchitectureError(
+            f"architecture {name!r}, {where}: no expansion, yet {row.expanded} channels from {channels}; "
+            f"set expanded to {channels}"
+        )
+    if row.adds(channels) and (row.stride, row.output) != (1, channels):
+        raise ArchitectureError(
+            f"architecture {name!r}, {where}: a residual needs stride 1 and {channels} output channels; "
+            f"it has stride {row.stride} and {row.output}"
+        )
 
 
 def _check_size(name: str, where: str, field: str, value: Any) -> None:

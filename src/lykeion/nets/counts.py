@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import prod
 
 from .architecture import Architecture
-from .layers import Layer, layers
+from .layers import layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,5 @@ def count(architecture: Architecture) -> Counts:
                 statistics += prod(shape)
             else:
                 trainable += prod(shape)
-        multiply_adds += _multiply_adds(layer)
+        multiply_adds += layer.multiply_adds
     return Counts(trainable, statistics, multiply_adds)
-
-
-def _multiply_adds(layer: Layer) -> int:
-    """Of convolutions and dense layers, as papers count: additions, pooling, bias and batch norm left out."""
-    positions = layer.height * layer.width
-    match layer.kind:
-        case "convolution" | "dense":
-            return positions * layer.kernel**2 * layer.channels_in * layer.channels
-        case "depthwise":
-            return positions * layer.kernel**2 * layer.channels
-        case "add" | "pool":
-            return 0

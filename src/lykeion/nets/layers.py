@@ -4,11 +4,12 @@ Counting, building and writing a network all walk this one list.
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, TypeAlias
 
-from .architecture import Activation, Architecture, Convolution, InvertedResidual
+from .architecture import Activation, Architecture, Convolution, DepthwiseSeparable, InvertedResidual, Row
 
-Kind: TypeAlias = Literal["convolution", "depthwise", "add", "pool", "dense"]
+Kind: TypeAlias = Literal["convolution", "depthwise", "add", "multiply", "pool", "dense"]
 
 INPUT, EMBEDDING, LOGITS = "image", "embedding", "logits"
 """Names of the tensors that a person sees: what goes in, and the two things that can come out."""
@@ -20,7 +21,8 @@ class Layer:
 
     Its weights are named ``<name>/<weight>``. A convolution has ``kernel`` (kernel, kernel, channels_in, channels)
     and a depthwise one ``kernel`` (kernel, kernel, channels); both have a batch norm of ``gamma``, ``beta``, ``mean``
-    and ``variance`` (channels). A dense layer has ``kernel`` (channels_in, channels) and ``bias``.
+    and ``variance`` (channels). A dense layer has ``kernel`` (channels_in, channels) and ``bias``. A pool is the mean
+    over height and width.
     """
 
     name: str
@@ -33,6 +35,35 @@ class Layer:
     kernel: int = 1
     stride: int = 1
     activation: Activation = "linear"
+    vector: bool = False
+    """The output is (channels), not (height, width, channels): after the last pooling."""
+
+    @property
+    def row(self) -> str:
+        """Which row it is of, by position; for the layers behind the rows, its own name."""
+        return self.name.partition("/")[0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the output for one photo."""
+        return (self.channels,) if self.vector else (self.height, self.width, self.channels)
+
+    @property
+    def parameters(self) -> int:
+        """All numbers among its weights, batch norm's statistics included."""
+        return sum(map(prod, self.weights().values()))
+
+    @property
+    def multiply_adds(self) -> int:
+        """For one photo, as papers count: convolutions and dense layers alone, without bias and batch norm."""
+        positions = self.height * self.width
+        match self.kind:
+            case "convolution" | "dense":
+                return positions * self.kernel**2 * self.channels_in * self.channels
+            case "depthwise":
+                return positions * self.kernel**2 * self.channels
+            case "add" | "multiply" | "pool":
+                return 0
 
     def weights(self) -> dict[str, tuple[int, ...]]:
         """Shape of each of its weights, by full name."""
@@ -47,35 +78,60 @@ class Layer:
 
 
 def layers(architecture: Architecture) -> tuple[Layer, ...]:
-    """All layers up to EMBEDDING (the pooled features) and LOGITS, the last two."""
-    chain = _Chain(architecture.height, architecture.width)
+    """All layers; the last two are EMBEDDING and LOGITS. Those of row i are named ``i/<part>``."""
+    chain = _Chain(architecture.height, architecture.width, architecture.channels)
     for position, row in enumerate(architecture.rows):
-        match row:
-            case Convolution():
-                chain.convolve(f"{position}/convolution", row.output, row.kernel, row.stride, row.activation)
-            case InvertedResidual():
-                _invert(chain, str(position), row)
-    chain.append(EMBEDDING, "pool", chain.channels, size=(1, 1))
-    chain.append(LOGITS, "dense", architecture.classes)
+        chain.row(str(position), row)
+    names = ["pool", *(f"head/{place}" for place in range(len(architecture.head) - 1))][: len(architecture.head)]
+    names.append(EMBEDDING)
+    chain.append(names[0], "pool", chain.channels, size=(1, 1), vector=True)
+    for name, row in zip(names[1:], architecture.head, strict=True):
+        chain.append(name, "dense", row.output, activation=row.activation, vector=True)
+    chain.append(LOGITS, "dense", architecture.classes, vector=True)
     return tuple(chain.layers)
 
 
-def _invert(chain: "_Chain", name: str, row: InvertedResidual) -> None:
-    before, channels = chain.last, chain.channels
-    if row.expanded != channels:
-        chain.convolve(f"{name}/expand", row.expanded, 1, 1, row.activation)
-    chain.convolve(f"{name}/depthwise", row.expanded, row.kernel, row.stride, row.activation, "depthwise")
-    chain.convolve(f"{name}/project", row.output, 1, 1, "linear")
-    if row.stride == 1 and row.output == channels:
-        chain.append(f"{name}/add", "add", row.output, inputs=(before, chain.last))
+def row_layers(row: Row, height: int, width: int, channels: int) -> tuple[Layer, ...]:
+    """The layers of one row alone, on an input of (height, width, channels); named as those of row 0."""
+    chain = _Chain(height, width, channels)
+    chain.row("0", row)
+    return tuple(chain.layers)
 
 
 class _Chain:
     """Layers so far, and the name and size of the last one's output."""
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int, channels: int) -> None:
         self.layers: list[Layer] = []
-        self.last, self.channels, self.size = INPUT, 3, (height, width)
+        self.last, self.channels, self.size = INPUT, channels, (height, width)
+
+    def row(self, name: str, row: Row) -> None:
+        match row:
+            case Convolution():
+                self.convolve(f"{name}/convolution", row.output, row.kernel, row.stride, row.activation)
+            case DepthwiseSeparable():
+                self.convolve(f"{name}/depthwise", self.channels, row.kernel, row.stride, row.activation, "depthwise")
+                self.convolve(f"{name}/pointwise", row.output, 1, 1, row.activation)
+            case InvertedResidual():
+                self._invert(name, row)
+
+    def _invert(self, name: str, row: InvertedResidual) -> None:
+        before, channels = self.last, self.channels
+        if row.expands(channels):
+            self.convolve(f"{name}/expand", row.expanded, 1, 1, row.activation)
+        self.convolve(f"{name}/depthwise", row.expanded, row.kernel, row.stride, row.activation, "depthwise")
+        if row.squeeze:
+            self._squeeze(name, row.squeeze)
+        self.convolve(f"{name}/project", row.output, 1, 1, "linear")
+        if row.adds(channels):
+            self.append(f"{name}/add", "add", row.output, inputs=(before, self.last))
+
+    def _squeeze(self, name: str, squeeze: int) -> None:
+        features, channels, size = self.last, self.channels, self.size
+        self.append(f"{name}/squeeze", "pool", channels, size=(1, 1))
+        self.append(f"{name}/reduce", "dense", squeeze, activation="relu")
+        self.append(f"{name}/gate", "dense", channels, activation="hard-sigmoid")
+        self.append(f"{name}/excite", "multiply", channels, inputs=(features, self.last), size=size)
 
     def convolve(
         self,
@@ -101,6 +157,7 @@ class _Chain:
         kernel: int = 1,
         stride: int = 1,
         activation: Activation = "linear",
+        vector: bool = False,
     ) -> None:
         self.size = size or self.size
         self.layers.append(
@@ -114,6 +171,7 @@ class _Chain:
                 kernel,
                 stride,
                 activation,
+                vector,
             )
         )
         self.last, self.channels = name, channels

@@ -5,78 +5,117 @@ classes that come with ai-edge-litert. Batch norm is folded into the convolution
 Equal inputs give equal bytes.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Mapping
+from typing import Any, Literal
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
-from .architecture import Architecture
-from .layers import EMBEDDING, INPUT, LOGITS, Layer, layers
+from .architecture import Architecture, Row
+from .layers import INPUT, LOGITS, Layer, layers, row_layers
+from .litert_graph import Graph
 from .torch_weights import WeightsError
+from .weights import Weights, random_layer_weights
 
 WRITER_VERSION = 1
 """Raised when the bytes written for the same architecture and weights change."""
 
-_ACTIVATIONS = {
+_FUSED = {
     "linear": tfl.ActivationFunctionType.NONE,
     "relu": tfl.ActivationFunctionType.RELU,
     "relu6": tfl.ActivationFunctionType.RELU6,
 }
+_SIXTH = np.array(1 / 6, np.float32)
 
 
 def write_litert(
     architecture: Architecture,
-    weights: Mapping[str, np.ndarray],
+    weights: Weights,
     *,
     output: Literal["embedding", "logits"] = "embedding",
 ) -> bytes:
-    """The LiteRT file of a network from photos, float32 (n, height, width, 3), to one output, float32 (n, dimension).
+    """The LiteRT file of a network from photos, float32 (n, height, width, channels), to one output, float32
+    (n, dimension or classes).
 
-    The output is the pooled features or the logits; what the other alone needs is left out. ``weights`` are named
-    and shaped as ``Layer.weights`` says. Raises WeightsError.
+    The output is the embedding or the logits; what the other alone needs is left out. ``weights`` are named and
+    shaped as ``Layer.weights`` says. Raises WeightsError.
     """
-    graph = _Graph()
-    graph.tensor(INPUT, (1, architecture.height, architecture.width, 3))
+    graph = Graph()
+    graph.tensor(INPUT, (architecture.height, architecture.width, architecture.channels))
     for layer in layers(architecture):
         if output == LOGITS or layer.name != LOGITS:
-            _write_layer(graph, layer, weights, architecture)
+            _write_layer(graph, layer, weights, architecture.epsilon)
     return graph.finish(architecture.name, INPUT, output)
 
 
-def _write_layer(
-    graph: "_Graph", layer: Layer, weights: Mapping[str, np.ndarray], architecture: Architecture
-) -> None:
+def write_block(
+    row: Row, height: int, width: int, channels: int, *, weights: Weights | None = None, epsilon: float = 1e-3
+) -> bytes:
+    """The LiteRT file of one row alone, from features (n, height, width, channels) to what the row makes of them.
+
+    ``weights`` are named as those of row 0; random ones, which take as long, where none are given. Raises
+    WeightsError.
+    """
+    block = row_layers(row, height, width, channels)
+    weights = random_layer_weights(block) if weights is None else weights
+    graph = Graph()
+    graph.tensor(INPUT, (height, width, channels))
+    for layer in block:
+        _write_layer(graph, layer, weights, epsilon)
+    return graph.finish(row.kind, INPUT, block[-1].name)
+
+
+def _write_layer(graph: Graph, layer: Layer, weights: Weights, epsilon: float) -> None:
+    """As one operator, or two where the activation is one that LiteRT cannot fuse."""
     own = {name.rpartition("/")[2]: _weight(weights, name, shape) for name, shape in layer.weights().items()}
-    operator, options, constants, version = _operator(layer, own, architecture.epsilon)
-    graph.tensor(layer.name, _shape(layer))
-    graph.operator(operator, version, options, layer.inputs, constants, layer.name)
+    builtin, name, shape = tfl.BuiltinOperator, layer.name, layer.shape
+    match layer.activation:
+        case "hard-swish":
+            operator, options, constants = _operator(layer, own, epsilon, _FUSED["linear"])
+            graph.operator(operator, options, layer.inputs, constants, f"{name}/linear", shape)
+            graph.operator(builtin.HARD_SWISH, tfl.HardSwishOptionsT(), [f"{name}/linear"], [], name, shape)
+        case "hard-sigmoid":
+            # relu6(x + 3) / 6; the bias adds the 3.
+            operator, options, (kernel, bias) = _operator(layer, own, epsilon, _FUSED["relu6"])
+            constants = [kernel, bias + np.float32(3)]
+            graph.operator(operator, options, layer.inputs, constants, f"{name}/relu6", shape)
+            graph.operator(builtin.MUL, tfl.MulOptionsT(), [f"{name}/relu6"], [_SIXTH], name, shape)
+        case fused:
+            operator, options, constants = _operator(layer, own, epsilon, _FUSED[fused])
+            graph.operator(operator, options, layer.inputs, constants, name, shape)
 
 
-def _operator(layer: Layer, own: Mapping[str, np.ndarray], epsilon: float) -> tuple[int, Any, list[np.ndarray], int]:
-    """Builtin operator, its options, its constant inputs in order, and the version that it needs."""
-    builtin, activation = tfl.BuiltinOperator, _ACTIVATIONS[layer.activation]
+def _operator(
+    layer: Layer, own: Mapping[str, np.ndarray], epsilon: float, activation: int
+) -> tuple[int, Any, list[np.ndarray]]:
+    """Builtin operator, its options, and its constant inputs in order, the bias last."""
+    builtin, padding = tfl.BuiltinOperator, tfl.Padding.SAME
     stride = {"strideH": layer.stride, "strideW": layer.stride}
     match layer.kind:
         case "convolution":
             kernel, bias = _fold(own, epsilon)
-            options = tfl.Conv2DOptionsT(padding=tfl.Padding.SAME, fusedActivationFunction=activation, **stride)
-            return builtin.CONV_2D, options, [kernel.transpose(3, 0, 1, 2), bias], 1
+            options = tfl.Conv2DOptionsT(padding=padding, fusedActivationFunction=activation, **stride)
+            return builtin.CONV_2D, options, [kernel.transpose(3, 0, 1, 2), bias]
         case "depthwise":
             kernel, bias = _fold(own, epsilon)
             options = tfl.DepthwiseConv2DOptionsT(
-                padding=tfl.Padding.SAME, fusedActivationFunction=activation, depthMultiplier=1, **stride
+                padding=padding, fusedActivationFunction=activation, depthMultiplier=1, **stride
             )
-            return builtin.DEPTHWISE_CONV_2D, options, [kernel[np.newaxis], bias], 1
-        case "dense":
+            return builtin.DEPTHWISE_CONV_2D, options, [kernel[np.newaxis], bias]
+        case "dense" if layer.vector:
             options = tfl.FullyConnectedOptionsT(fusedActivationFunction=activation)
-            return builtin.FULLY_CONNECTED, options, [own["kernel"].T, own["bias"]], 1
+            return builtin.FULLY_CONNECTED, options, [own["kernel"].T, own["bias"]]
+        case "dense":
+            # On maps of one pixel, as squeeze-and-excitation has them: a convolution keeps their shape.
+            options = tfl.Conv2DOptionsT(padding=padding, fusedActivationFunction=activation, **stride)
+            return builtin.CONV_2D, options, [own["kernel"].T[:, np.newaxis, np.newaxis], own["bias"]]
         case "add":
-            return builtin.ADD, tfl.AddOptionsT(fusedActivationFunction=activation), [], 1
+            return builtin.ADD, tfl.AddOptionsT(fusedActivationFunction=activation), []
+        case "multiply":
+            return builtin.MUL, tfl.MulOptionsT(fusedActivationFunction=activation), []
         case "pool":
-            options = tfl.ReducerOptionsT(keepDims=False)
-            return builtin.MEAN, options, [np.array([1, 2], np.int32)], 1
+            options = tfl.ReducerOptionsT(keepDims=not layer.vector)
+            return builtin.MEAN, options, [np.array([1, 2], np.int32)]
 
 
 def _fold(own: Mapping[str, np.ndarray], epsilon: float) -> tuple[np.ndarray, np.ndarray]:
@@ -93,111 +132,3 @@ def _weight(weights: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]
     if weights[name].shape != shape:
         raise WeightsError(f"weights {name!r} have shape {weights[name].shape}; the network needs {shape}")
     return np.asarray(weights[name], np.float32)
-
-
-def _shape(layer: Layer) -> tuple[int, ...]:
-    flat = layer.name in (EMBEDDING, LOGITS)
-    return (1, layer.channels) if flat else (1, layer.height, layer.width, layer.channels)
-
-
-class _AlignedBuilder(flatbuffers.Builder):
-    """Starts every vector on 16 bytes, as the schema demands of buffers and the generated code forgets."""
-
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
-        return super().StartVector(elemSize, numElems, max(alignment, 16))
-
-
-class _Graph:
-    """Tensors, buffers and operators as they come, and the model made of them."""
-
-    def __init__(self) -> None:
-        self._indices: dict[str, int] = {}
-        self._tensors: list[tfl.TensorT] = []
-        self._buffers: list[tfl.BufferT] = [tfl.BufferT()]  # the first is the empty one, by the schema
-        self._weight_bytes = 0
-        self._codes: list[tfl.OperatorCodeT] = []
-        self._operators: list[tfl.OperatorT] = []
-
-    def tensor(self, name: str, shape: Sequence[int]) -> None:
-        """A tensor that is computed; its first axis is the batch."""
-        self._add(
-            name,
-            tfl.TensorT(
-                shape=list(shape),
-                shapeSignature=[-1, *shape[1:]],
-                type=tfl.TensorType.FLOAT32,
-                name=name,
-                hasRank=True,
-            ),
-        )
-
-    def operator(
-        self,
-        builtin: int,
-        version: int,
-        options: Any,
-        inputs: Sequence[str],
-        constants: Sequence[np.ndarray],
-        output: str,
-    ) -> None:
-        indices = [self._indices[name] for name in inputs]
-        indices += [self._constant(f"{output}/{place}", value) for place, value in enumerate(constants)]
-        self._operators.append(
-            tfl.OperatorT(
-                opcodeIndex=self._code(builtin, version),
-                inputs=indices,
-                outputs=[self._indices[output]],
-                builtinOptionsType=getattr(tfl.BuiltinOptions, type(options).__name__.removesuffix("T")),
-                builtinOptions=options,
-            )
-        )
-
-    def finish(self, name: str, source: str, output: str) -> bytes:
-        subgraph = tfl.SubGraphT(
-            name="main",
-            tensors=self._tensors,
-            operators=self._operators,
-            inputs=[self._indices[source]],
-            outputs=[self._indices[output]],
-        )
-        signature = tfl.SignatureDefT(
-            signatureKey="serving_default",
-            inputs=[tfl.TensorMapT(name=source, tensorIndex=self._indices[source])],
-            outputs=[tfl.TensorMapT(name=output, tensorIndex=self._indices[output])],
-        )
-        model = tfl.ModelT(
-            version=3,
-            description=name,
-            operatorCodes=self._codes,
-            subgraphs=[subgraph],
-            buffers=self._buffers,
-            signatureDefs=[signature],
-        )
-        builder = _AlignedBuilder(self._weight_bytes + (1 << 16))
-        builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
-
-    def _add(self, name: str, tensor: tfl.TensorT) -> int:
-        self._tensors.append(tensor)
-        self._indices[name] = len(self._tensors) - 1
-        return self._indices[name]
-
-    def _constant(self, name: str, value: np.ndarray) -> int:
-        data = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
-        self._buffers.append(tfl.BufferT(data=cast(Any, data.reshape(-1).view(np.uint8))))
-        self._weight_bytes += data.nbytes
-        kind = tfl.TensorType.INT32 if value.dtype == np.int32 else tfl.TensorType.FLOAT32
-        return self._add(
-            name,
-            tfl.TensorT(shape=list(value.shape), type=kind, name=name, buffer=len(self._buffers) - 1, hasRank=True),
-        )
-
-    def _code(self, builtin: int, version: int) -> int:
-        for place, code in enumerate(self._codes):
-            if (code.builtinCode, code.version) == (builtin, version):
-                return place
-        # Readers older than the wide code field look at the deprecated one, which ends at 127.
-        self._codes.append(
-            tfl.OperatorCodeT(builtinCode=builtin, deprecatedBuiltinCode=min(builtin, 127), version=version)
-        )
-        return len(self._codes) - 1

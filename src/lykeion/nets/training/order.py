@@ -1,0 +1,29 @@
+"""Which photos a step sees, as a function of the seed and the step: a training that goes on sees what it would have."""
+
+from functools import lru_cache
+
+import numpy as np
+
+ORDER, AUGMENTATION = 0, 1
+"""What random numbers are for; streams of different purposes are independent."""
+
+
+def generator(seed: int, number: int, purpose: int) -> np.random.Generator:
+    """Random numbers of one epoch or step: Philox (Salmon et al. 2011) keyed by seed and number."""
+    return np.random.Generator(np.random.Philox(key=[seed, number], counter=[0, 0, 0, purpose]))
+
+
+def batch_indices(seed: int, step: int, batch: int, count: int) -> np.ndarray:
+    """Places of the photos of a step, int64 (batch,), in a set of ``count``.
+
+    Epochs are permutations laid end to end, so that a batch may have the end of one and the beginning of the next,
+    and every photo is seen once an epoch.
+    """
+    epochs, places = np.divmod(np.arange(step * batch, (step + 1) * batch), count)
+    parts = [_permutation(seed, int(epoch), count)[places[epochs == epoch]] for epoch in np.unique(epochs)]
+    return np.concatenate(parts)
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
+    return generator(seed, epoch, ORDER).permutation(count)

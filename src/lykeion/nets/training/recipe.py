@@ -1,0 +1,164 @@
+"""How a network is trained, as plain data: what ``lykeion train`` takes as options and a run directory keeps."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, TypeAlias, get_args
+
+from lykeion.core import LykeionError
+
+SCHEMA = "lykeion.recipe"
+VERSION = 1
+
+Optimizer: TypeAlias = Literal["adamw", "sgd", "rmsprop"]
+Schedule: TypeAlias = Literal["cosine", "constant"]
+Head: TypeAlias = Literal["softmax", "arcface", "proxy-anchor"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+
+
+class RecipeError(LykeionError):
+    """A recipe that cannot be read or followed; the message names the setting."""
+
+
+def _setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Every setting is checked when a recipe is made; an impossible one raises RecipeError."""
+
+    epochs: int = _setting(10, "Passes over the training photos.")
+    steps: int | None = _setting(None, "Train so many steps instead.")
+    batch: int = _setting(128, "Photos a step.")
+    optimizer: Optimizer = _setting("adamw", "What follows the gradient.")
+    learning_rate: float = _setting(0.003, "At its highest.")
+    schedule: Schedule = _setting("cosine", "How the learning rate falls after the warm-up.")
+    warmup_steps: int | None = _setting(None, "Steps in which the learning rate rises; default: a twentieth.")
+    momentum: float = _setting(0.9, "Of SGD and RMSprop.")
+    weight_decay: float = _setting(0.02, "Times the learning rate, a step; kernels only, not norms or biases.")
+    label_smoothing: float = _setting(0.0, "Share of the target that all classes divide.")
+    dropout: float = _setting(0.0, "Of the embedding, before the classes.")
+    batch_norm_momentum: float | None = _setting(None, "Default: by the number of steps.")
+    ema: float = _setting(0.0, "Momentum of the weights' moving average, which is then what is evaluated; 0: none.")
+    flip: bool = _setting(False, "Mirror half of the photos.")
+    shift: int = _setting(0, "Move photos by up to so many pixels.")
+    colour: float = _setting(0.0, "Change brightness and contrast by up to this share.")
+    erase: float = _setting(0.0, "Share of photos in which a rectangle is erased.")
+    mixup: float = _setting(0.0, "Blend pairs of photos by a share drawn from Beta(x, x); 0: do not.")
+    head: Head = _setting("softmax", "What the embedding is trained for: classes, or distances (the other two).")
+    prefixes: tuple[int, ...] = _setting((), "Train the first N numbers of the embedding to serve alone; repeatable.")
+    teacher: str | None = _setting(None, "A run directory or .keras file of logits, to learn from (distillation).")
+    temperature: float = _setting(3.0, "Of the teacher's and the network's softmax in distillation.")
+    alpha: float = _setting(0.5, "Share of the labels in the loss of distillation; the teacher has the rest.")
+    precision: Precision = _setting("float32", "bfloat16: faster on GPUs that have it, slower elsewhere.")
+    seed: int = _setting(0, "Of first weights, order of photos, augmentation and dropout.")
+    deterministic: bool = _setting(False, "The same to the bit each time, also when resumed; may be slower.")
+
+    def __post_init__(self) -> None:
+        for name, (expected, is_good) in _RULES.items():
+            value = getattr(self, name)
+            optional = value is None and _DEFAULTS[name] is None
+            if not optional and not is_good(value):
+                raise RecipeError(f"recipe: {name} is {str(value)[:60]!r}; give {expected}")
+        if self.prefixes and self.head == "softmax":
+            raise RecipeError("recipe: prefixes need head arcface or proxy-anchor; the softmax head has none")
+        if self.mixup and self.head != "softmax":
+            raise RecipeError(f"recipe: mixup blends classes, which head {self.head} cannot; leave one out")
+        if self.teacher and self.head != "softmax":
+            raise RecipeError(f"recipe: a teacher gives logits, which head {self.head} has none of; leave one out")
+
+    def steps_per_epoch(self, photos: int) -> int:
+        return max(1, round(photos / self.batch))
+
+    def total_steps(self, photos: int) -> int:
+        """Steps of the whole training on so many photos."""
+        return self.steps or self.epochs * self.steps_per_epoch(photos)
+
+    def norm_momentum(self, total_steps: int) -> float:
+        """Batch norm's momentum: as set, else such that its statistics forget the beginning of a short training.
+
+        Statistics reach back 1 / (1 − momentum) steps: here a fortieth of all, within 10 to 100.
+        """
+        if self.batch_norm_momentum is not None:
+            return self.batch_norm_momentum
+        return min(0.99, max(0.9, 1 - 40 / total_steps))
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value, read again by ``from_json``."""
+        return {"schema": SCHEMA, "version": VERSION, **asdict(self), "prefixes": list(self.prefixes)}
+
+    @classmethod
+    def from_json(cls, value: str | bytes | dict[str, Any]) -> "Recipe":
+        """Read JSON text or a JSON value; settings left out have their defaults. Raises RecipeError."""
+        try:
+            plain = dict(json.loads(value) if isinstance(value, str | bytes) else value)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise RecipeError(f"not a recipe: {str(error).splitlines()[0]}") from None
+        schema, version = plain.pop("schema", None), plain.pop("version", None)
+        if (schema, version) != (SCHEMA, VERSION):
+            raise RecipeError(f"not a recipe of this release: schema {schema!r}, version {version!r}")
+        if unknown := sorted(plain.keys() - _DEFAULTS.keys()):
+            raise RecipeError(f"recipe: setting {unknown[0][:60]!r} is unknown (a newer recipe?)")
+        if isinstance(prefixes := plain.get("prefixes"), list):
+            plain["prefixes"] = tuple(prefixes)
+        return cls(**plain)
+
+
+_DEFAULTS = {setting.name: setting.default for setting in fields(Recipe)}
+
+_Rule: TypeAlias = tuple[str, Callable[[Any], bool]]
+
+
+def _whole(least: int, most: int) -> _Rule:
+    return f"a whole number from {least:,} to {most:,}", lambda value: type(value) is int and least <= value <= most
+
+
+def _number(least: float, most: float, *, below: bool = False) -> _Rule:
+    def is_good(value: Any) -> bool:
+        return type(value) in (int, float) and least <= value <= most and not (below and value == most)
+
+    return f"a number from {least:g} to {'below ' if below else ''}{most:g}", is_good
+
+
+def _one_of(choices: object) -> _Rule:
+    names = get_args(choices)
+    return f"one of {', '.join(names)}", lambda value: isinstance(value, str) and value in names
+
+
+def _flag() -> _Rule:
+    return "true or false", lambda value: isinstance(value, bool)
+
+
+def _are_prefixes(value: Any) -> bool:
+    return isinstance(value, tuple) and all(type(n) is int and 1 <= n <= 65_536 for n in value)
+
+
+_RULES: dict[str, _Rule] = {
+    "epochs": _whole(1, 100_000),
+    "steps": _whole(1, 10**9),
+    "batch": _whole(1, 65_536),
+    "optimizer": _one_of(Optimizer),
+    "learning_rate": _number(1e-12, 1e3),
+    "schedule": _one_of(Schedule),
+    "warmup_steps": _whole(0, 10**9),
+    "momentum": _number(0, 1, below=True),
+    "weight_decay": _number(0, 1e3),
+    "label_smoothing": _number(0, 1, below=True),
+    "dropout": _number(0, 1, below=True),
+    "batch_norm_momentum": _number(0, 1, below=True),
+    "ema": _number(0, 1, below=True),
+    "flip": _flag(),
+    "shift": _whole(0, 4_096),
+    "colour": _number(0, 1),
+    "erase": _number(0, 1),
+    "mixup": _number(0, 100),
+    "head": _one_of(Head),
+    "prefixes": ("whole numbers from 1 to 65,536", _are_prefixes),
+    "teacher": ("the path of a run directory or .keras file", lambda value: isinstance(value, str) and bool(value)),
+    "temperature": _number(1e-3, 1e3),
+    "alpha": _number(0, 1),
+    "precision": _one_of(Precision),
+    "seed": _whole(0, 2**63 - 1),
+    "deterministic": _flag(),
+}
