@@ -1,0 +1,136 @@
+"""How long a network of a space takes on a device, looked up block by block in the device's profile."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+
+from lykeion.core import LykeionError
+from lykeion.engines.profile import DeviceProfile, entry_key
+
+from .space import Choice, Genotype, Slot, Space, format_choice
+
+
+class LatencyError(LykeionError):
+    """A profile that does not fit the space, or measurements too few to fit or to judge by."""
+
+
+class LatencyTable:
+    """The profile's figures for one space, the fitted coefficients already in them, in ms. Skipping costs nothing.
+
+    Raises LatencyError where the profile is of another space, or lacks a block.
+    """
+
+    def __init__(self, space: Space, profile: DeviceProfile) -> None:
+        if profile.space not in (space.name, space.table_of):
+            raise LatencyError(
+                f"the profile of {profile.name!r} is of search space {profile.space!r}, not {space.name!r}; "
+                f"measure one: lykeion nas profile --space {space.name}"
+            )
+        self.space, self.profile = space, profile
+        self.rest_ms = profile.scale * profile.rest_ms + profile.offset_ms
+        """What every network pays: the rows before and after the slots, and the head."""
+        self._blocks: tuple[Mapping[Choice | None, float], ...] = tuple(map(self._block, space.slots))
+
+    def ms(self, slot: Slot, choice: Choice | None) -> float:
+        """What a choice adds to the network. Raises KeyError where the slot does not offer it."""
+        return self._blocks[slot.position][choice]
+
+    def predict_ms(self, genotype: Genotype) -> float:
+        """Latency of a whole network. Raises SpaceError."""
+        self.space.check(genotype)
+        return self.rest_ms + sum(block[choice] for block, choice in zip(self._blocks, genotype, strict=True))
+
+    def _block(self, slot: Slot) -> dict[Choice | None, float]:
+        block: dict[Choice | None, float] = {}
+        for choice in slot.choices:
+            key = entry_key(slot.position, format_choice(choice))
+            if choice is None:
+                block[choice] = 0.0
+            elif key in self.profile.table:
+                block[choice] = self.profile.scale * self.profile.table[key]
+            else:
+                raise LatencyError(
+                    f"the profile of {self.profile.name!r} lacks block {key!r} of space {self.space.name!r}; "
+                    f"measure one: lykeion nas profile --space {self.space.name}"
+                )
+        return block
+
+
+def pixel1() -> DeviceProfile:
+    """A Google Pixel 1 as published with Single-Path NAS (arXiv:1904.02877), for space "single-path"."""
+    return DeviceProfile.from_json(resources.files(__package__).joinpath("pixel1.json").read_bytes())
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """Predicted latency becomes scale · predicted + offset_ms."""
+
+    scale: float
+    offset_ms: float
+
+
+def fit(predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> Coefficients:
+    """The two coefficients that make the sum of squared relative errors least. Raises LatencyError."""
+    predicted, measured = np.asarray(predicted_ms, float), np.asarray(measured_ms, float)
+    if len(predicted) < 3 or len(predicted) != len(measured) or np.ptp(predicted) == 0:
+        raise LatencyError("two coefficients need three measured networks of different predicted latency at least")
+    # Rows divided by the measured latency: a network of .05 ms counts as much as one of .3 ms.
+    design = np.stack([predicted, np.ones_like(predicted)], 1) / measured[:, np.newaxis]
+    (scale, offset_ms), *_ = np.linalg.lstsq(design, np.ones_like(measured), rcond=None)
+    if scale <= 0:
+        raise LatencyError(
+            "measured latency falls where predicted latency rises; the machine was too busy: try again"
+        )
+    return Coefficients(float(scale), float(offset_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How well predicted latencies meet measured ones, over networks that the fit has not seen."""
+
+    networks: int
+    mape: float
+    """Mean of |predicted − measured| / measured."""
+    worst: float
+    within_10_percent: float
+    """Share of networks."""
+    spearman_rho: float
+    kendall_tau: float
+
+
+def judge(predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> Judgement:
+    """Raises LatencyError."""
+    predicted, measured = np.asarray(predicted_ms, float), np.asarray(measured_ms, float)
+    if len(predicted) < 2 or len(predicted) != len(measured):
+        raise LatencyError("a predictor is judged by two measured networks at least")
+    error = np.abs(predicted / measured - 1)
+    return Judgement(
+        len(measured),
+        mape=float(error.mean()),
+        worst=float(error.max()),
+        within_10_percent=float((error <= 0.1).mean()),
+        spearman_rho=spearman_rho(predicted, measured),
+        kendall_tau=kendall_tau(predicted, measured),
+    )
+
+
+def spearman_rho(first: np.ndarray, second: np.ndarray) -> float:
+    """Correlation of ranks, of two arrays (n); equal values share their mean rank. NaN where all are equal."""
+    ranks = [_ranks(np.asarray(values, float)) for values in (first, second)]
+    if any(np.ptp(each) == 0 for each in ranks):
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def kendall_tau(first: np.ndarray, second: np.ndarray) -> float:
+    """Kendall's τ-b of two arrays (n), by all pairs. NaN where all values of one are equal."""
+    signs = [np.sign(np.subtract.outer(values, values)) for values in (np.asarray(first), np.asarray(second))]
+    scale = np.sqrt((signs[0] ** 2).sum() * (signs[1] ** 2).sum())
+    return float((signs[0] * signs[1]).sum() / scale) if scale else float("nan")
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]

@@ -1,0 +1,155 @@
+"""The search spaces that have a name."""
+
+from lykeion.nets import Convolution, FullyConnected, InvertedResidual
+
+from .space import Choice, Genotype, Space, SpaceError, Stage, Strides, parse_genotype, slots_of
+
+PUBLISHED_SINGLE_PATH: Genotype = parse_genotype(
+    "k3e3-k3e3-k3e3-skip-k5e6-k3e3-k3e3-k3e3-k5e6-k3e3-k3e3-k3e3-k5e6-k5e3-k5e3-k5e3-k5e6-k5e6-k5e6-k5e6"
+)
+"""The network that Single-Path NAS found for a Pixel 1 (arXiv:1904.02877): 74.96 % top-1 on ImageNet, 79.48 ms."""
+
+
+def spaces() -> dict[str, Space]:
+    """All named spaces, by name."""
+    return {space.name: space for space in (mobilenetv3(), mobilenetv3_32(), single_path(), single_path_32())}
+
+
+def find_space(name: str) -> Space:
+    """Raises SpaceError."""
+    known = spaces()
+    if name not in known:
+        raise SpaceError(f"search space {name!r} is unknown; use one of {', '.join(known)}")
+    return known[name]
+
+
+def mobilenetv3() -> Space:
+    """MobileNetV3-Large's stages (arXiv:1905.02244) at 224², four slots each, for 1000 classes."""
+    return _mobilenetv3(
+        "mobilenetv3",
+        size=224,
+        strides=Strides(2, 1, (2, 2, 2, 2)),
+        stem=16,
+        outputs=(24, 40, 80, 112, 160),
+        depths=(4, 4, 4, 4, 4),
+        features=960,
+        head=(FullyConnected(1280, "hard-swish"),),
+        classes=1000,
+    )
+
+
+def mobilenetv3_32() -> Space:
+    """The same at 32² for 10 classes, a third as wide, with maps that end at 4×4."""
+    return _mobilenetv3(
+        "mobilenetv3-32",
+        size=32,
+        strides=SMALL_STRIDES,
+        stem=8,
+        outputs=(8, 16, 24, 40, 56),
+        depths=(2, 3, 3, 3, 3),
+        features=240,
+        head=(),
+        classes=10,
+    )
+
+
+def single_path() -> Space:
+    """Single-Path NAS's space at 224² (arXiv:1904.02877): blocks 1 to 20 of 22, ReLU, no squeeze-and-excitation."""
+    return _single_path(
+        "single-path", 224, Strides(2, 1, (2, 2, 2, 2)), 32, 16, _SINGLE_PATH_OUTPUTS, 320, 1280, 1000
+    )
+
+
+def single_path_32() -> Space:
+    """Its small twin: the same slots at 32² for 10 classes, a third as wide, maps that end at 4×4.
+
+    A network is trained here and costed there, position by position.
+    """
+    outputs = (8, 16, 24, 32, 64)
+    return _single_path("single-path-32", 32, SMALL_STRIDES, 8, 8, outputs, 104, 320, 10, table_of="single-path")
+
+
+SMALL_STRIDES = Strides(1, 2, (1, 2, 2, 1))
+"""For 32²: ImageNet's strides would end at 1×1, where a kernel of 3 sees nothing but padding."""
+
+_SINGLE_PATH_OUTPUTS = (24, 40, 80, 96, 192)
+
+
+def _mobilenetv3(
+    name: str,
+    *,
+    size: int,
+    strides: Strides,
+    stem: int,
+    outputs: tuple[int, ...],
+    depths: tuple[int, ...],
+    features: int,
+    head: tuple[FullyConnected, ...],
+    classes: int,
+) -> Space:
+    """ReLU in the first two stages, hard-swish after; a third expansion in the last two, where maps are small."""
+    down = strides.stages
+    stages = tuple(
+        Stage(
+            output,
+            depth,
+            stride,
+            _choices(expansions, squeezes=(False, True)),
+            "relu" if number < 2 else "hard-swish",
+        )
+        for number, (output, depth, stride, expansions) in enumerate(
+            zip(
+                outputs,
+                depths,
+                (down[0], down[1], down[2], 1, down[3]),
+                ((3, 6), (3, 6), (3, 6), (3, 4, 6), (3, 4, 6)),
+                strict=True,
+            )
+        )
+    )
+    front = (
+        Convolution(stem, 3, strides.stem, "hard-swish"),
+        InvertedResidual(stem, stem, 3, strides.first, "relu"),
+    )
+    inside = size // strides.stem // strides.first
+    return Space(
+        name,
+        size,
+        size,
+        front,
+        slots_of(stages, inside, inside, stem),
+        back=(Convolution(features, 1, 1, "hard-swish"),),
+        head=head,
+        strides=strides,
+        classes=classes,
+        table_of=name,
+    )
+
+
+def _single_path(
+    name: str,
+    size: int,
+    strides: Strides,
+    stem: int,
+    first: int,
+    outputs: tuple[int, ...],
+    last: int,
+    features: int,
+    classes: int,
+    table_of: str = "",
+) -> Space:
+    down = strides.stages
+    choices = _choices((3, 6), squeezes=(False,))
+    stages = tuple(
+        Stage(output, 4, stride, choices, "relu")
+        for output, stride in zip(outputs, (down[0], down[1], down[2], 1, down[3]), strict=True)
+    )
+    front = (Convolution(stem, 3, strides.stem, "relu"), InvertedResidual(stem, first, 3, strides.first, "relu"))
+    back = (InvertedResidual(outputs[-1] * 6, last, 3, 1, "relu"), Convolution(features, 1, 1, "relu"))
+    inside = size // strides.stem // strides.first
+    slots = slots_of(stages, inside, inside, first)
+    return Space(name, size, size, front, slots, back, (), strides, classes, table_of=table_of or name)
+
+
+def _choices(expansions: tuple[int, ...], squeezes: tuple[bool, ...]) -> tuple[Choice, ...]:
+    return tuple(Choice(kernel, times, squeeze) for kernel in (3, 5) for times in expansions for squeeze in squeezes)
