@@ -12,9 +12,13 @@ from .architecture import (
     InvertedResidual,
     Row,
 )
+from .catalogue import find
 from .counts import Counts, count
 from .efficientnet_lite import efficientnet_lite0
 from .layers import Layer, layers
+from .mobilenet_v1 import mobilenet_v1
+from .mobilenet_v2 import mobilenet_v2
+from .mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
 from .torch_weights import WeightsError
 from .weights import Weights, random_weights
 
@@ -36,7 +40,12 @@ __all__ = [
     "WeightsError",
     "count",
     "efficientnet_lite0",
+    "find",
     "layers",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
     "random_weights",
     "write_block",
     "write_litert",

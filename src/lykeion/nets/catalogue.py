@@ -1,0 +1,96 @@
+"""The networks that have a name, and how a person names one: ``mobilenet-v2-0.5@160``, or a file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from .architecture import Architecture, ArchitectureError
+from .efficientnet_lite import efficientnet_lite0
+from .mobilenet_v1 import mobilenet_v1
+from .mobilenet_v2 import mobilenet_v2
+from .mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
+
+MAX_FILE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A published network. ``widths`` are those with published weights; none: it has no width multiplier."""
+
+    make: Callable[[float], Architecture]
+    paper: str
+    widths: tuple[float, ...] = ()
+
+
+NETWORKS = {
+    "mobilenet-v1": Network(mobilenet_v1, "arXiv:1704.04861", (0.25, 0.5, 0.75, 1.0)),
+    "mobilenet-v2": Network(mobilenet_v2, "arXiv:1801.04381", (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)),
+    "mobilenet-v3-small": Network(mobilenet_v3_small, "arXiv:1905.02244", (0.75, 1.0)),
+    "mobilenet-v3-large": Network(mobilenet_v3_large, "arXiv:1905.02244", (0.75, 1.0)),
+    "mobilenet-v3-small-minimalistic": Network(
+        partial(mobilenet_v3_small, minimalistic=True), "arXiv:1905.02244", (1.0,)
+    ),
+    "mobilenet-v3-large-minimalistic": Network(
+        partial(mobilenet_v3_large, minimalistic=True), "arXiv:1905.02244", (1.0,)
+    ),
+    "efficientnet-lite0": Network(lambda _: efficientnet_lite0(), "arXiv:1905.11946"),
+}
+
+
+def find(
+    spec: str, *, resolution: int | None = None, classes: int | None = None, channels: int | None = None
+) -> Architecture:
+    """The network that ``spec`` names: NAME, NAME-WIDTH, either with @RESOLUTION, or a .json file of an architecture.
+
+    ``resolution`` (pixels a side), ``classes`` and ``channels`` of the photos replace what it has. Raises
+    ArchitectureError.
+    """
+    if spec.endswith(".json"):
+        architecture = _read(Path(spec))
+    else:
+        name, _, pixels = spec.partition("@")
+        architecture = _named(name)
+        if pixels and resolution is None:
+            resolution = _number(spec, pixels)
+    given = {"height": resolution, "width": resolution, "classes": classes, "channels": channels}
+    return replace(architecture, **{field: value for field, value in given.items() if value is not None})
+
+
+def _named(name: str) -> Architecture:
+    if name in NETWORKS:
+        return NETWORKS[name].make(1.0)
+    base, _, text = name.rpartition("-")
+    if base not in NETWORKS:
+        raise ArchitectureError(
+            f"no network {name!r}; name a .json file, or one of {', '.join(NETWORKS)}, "
+            "with a width and a resolution as in mobilenet-v2-0.5@160"
+        )
+    try:
+        width = float(text)
+    except ValueError:
+        width = 0.0
+    if not NETWORKS[base].widths:
+        raise ArchitectureError(f"{name!r}: {base} comes in one width; leave out {text!r}")
+    if not 0.05 <= width <= 10:
+        raise ArchitectureError(f"{name!r}: {text!r} is no width; give a number from 0.05 to 10, as in {base}-0.5")
+    return NETWORKS[base].make(width)
+
+
+def _number(spec: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6):
+        raise ArchitectureError(f"{spec!r}: {text!r} is no resolution; give pixels a side, as in mobilenet-v2@160")
+    return int(text)
+
+
+def _read(path: Path) -> Architecture:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ArchitectureError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; that is no architecture")
+        return Architecture.from_json(path.read_bytes())
+    except OSError as error:
+        raise ArchitectureError(
+            f"{path}: {error.strerror or error}; give a file that an architecture was written to"
+        ) from None
+    except ArchitectureError as error:
+        raise ArchitectureError(f"{path}: {error}") from None
