@@ -1,0 +1,220 @@
+"""How long networks take, compared fairly on a machine that is never quite quiet.
+
+All candidates take turns, pass by pass, so that a busy moment harms no one of them alone; the least time over passes
+that lie apart is the one that other work disturbed least. A reference takes its turn among them: how much it varies
+says how quiet the machine was. What was measured is kept in a journal, and a second call goes on from there.
+"""
+
+import json
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lykeion.core import LykeionError, Progress
+
+from .machine import pinned
+
+Candidate: TypeAlias = Callable[[], Callable[[], object]]
+"""Makes a network ready; each call of what it gives runs the network once."""
+
+REFERENCE = "reference"
+_REFERENCE_EVERY = 16
+_SAMPLE_S = 2e-5
+"""Shorter runs are timed several at a time: reading the clock takes some 50 ns."""
+
+
+class TimingError(LykeionError):
+    """A journal of measurements that cannot be read, or is of another measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``passes`` at least, and more, up to ``most``, until the two best agree within ``tolerance``.
+
+    A pass runs a candidate for ``warm_up_s`` and then ``sample_s``; two passes begin ``apart_s`` apart.
+    """
+
+    passes: int = 5
+    most: int = 25
+    tolerance: float = 0.03
+    warm_up_s: float = 0.003
+    sample_s: float = 0.015
+    apart_s: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One candidate's turn: milliseconds a run, over ``runs`` runs."""
+
+    minimum_ms: float
+    median_ms: float
+    p90_ms: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Over all passes: the least time; the median pass' median and 90th percentile.
+
+    ``spread`` is how far the second best pass' minimum lies above the best, ``busy`` how far the median pass' does:
+    shares of the best.
+    """
+
+    minimum_ms: float
+    median_ms: float
+    p90_ms: float
+    spread: float
+    busy: float
+    passes: int
+    runs: int
+
+
+def summarise(passes: Sequence[Pass]) -> Timing:
+    """Of one pass or more."""
+    minima = sorted(each.minimum_ms for each in passes)
+    best = minima[0]
+    return Timing(
+        best,
+        statistics.median(each.median_ms for each in passes),
+        statistics.median(each.p90_ms for each in passes),
+        spread=minima[min(1, len(minima) - 1)] / best - 1,
+        busy=statistics.median(minima) / best - 1,
+        passes=len(passes),
+        runs=sum(each.runs for each in passes),
+    )
+
+
+def is_settled(passes: Sequence[Pass], plan: Plan) -> bool:
+    """Whether a candidate needs no further pass."""
+    if len(passes) < plan.passes:
+        return False
+    return len(passes) >= plan.most or summarise(passes).spread <= plan.tolerance
+
+
+def measure(
+    candidates: Mapping[str, Candidate],
+    *,
+    reference: Candidate,
+    threads: int = 1,
+    plan: Plan = Plan(),
+    journal: "Journal | None" = None,
+    quiet: bool = False,
+    clock: Callable[[], int] = time.perf_counter_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Timing]:
+    """Timing of every candidate by name, and of the reference by the name REFERENCE.
+
+    The process keeps to as many cores as there are ``threads``. ``clock`` gives nanoseconds. Raises TimingError.
+    """
+    done: dict[str, list[Pass]] = defaultdict(list)
+    for name, turn in journal.read() if journal else ():
+        done[name].append(turn)
+
+    def take_turn(name: str, candidate: Candidate) -> None:
+        turn = run_pass(candidate(), plan, clock)
+        done[name].append(turn)
+        if journal:
+            journal.append(name, turn)
+
+    with pinned(threads), Progress("Timing", len(candidates), unit="candidates", quiet=quiet) as progress:
+        for number in count():
+            waiting = [name for name in candidates if not is_settled(done[name], plan)]
+            progress.advance(len(candidates) - len(waiting) - progress.done)
+            if not waiting and done[REFERENCE]:
+                break
+            began = clock()
+            # Back and forth, so that no candidate always follows the same one.
+            for place, name in enumerate(reversed(waiting) if number % 2 else waiting):
+                if place % _REFERENCE_EVERY == 0:
+                    take_turn(REFERENCE, reference)
+                take_turn(name, candidates[name])
+            if not waiting:
+                take_turn(REFERENCE, reference)
+            sleep(max(0.0, plan.apart_s - (clock() - began) / 1e9))
+    return {name: summarise(done[name]) for name in (*candidates, REFERENCE)}
+
+
+def run_pass(run: Callable[[], object], plan: Plan, clock: Callable[[], int]) -> Pass:
+    """One turn: warm up, then time runs one by one, or some at a time where they are short."""
+    fastest = min(_once(run, 1, clock) for _ in range(2))
+    warm = clock() + plan.warm_up_s * 1e9
+    while clock() < warm:
+        fastest = min(fastest, _once(run, 1, clock))
+    together = max(1, int(_SAMPLE_S * 1e9 / max(fastest, 1)))
+    samples: list[float] = []
+    end = clock() + plan.sample_s * 1e9
+    while len(samples) < 3 or clock() < end:
+        samples.append(_once(run, together, clock) / together)
+    median, p90 = np.percentile(samples, (50, 90)) / 1e6
+    return Pass(min(samples) / 1e6, float(median), float(p90), len(samples) * together)
+
+
+class Journal:
+    """Passes as JSON lines, each on disk as soon as it is measured.
+
+    The first line holds ``setup``: what must be the same for the figures to belong together. A last line that a
+    crash cut short is dropped. Raises TimingError.
+    """
+
+    def __init__(self, path: Path, setup: Mapping[str, Any]) -> None:
+        self._path, self._setup = path, dict(setup)
+
+    def read(self) -> list[tuple[str, Pass]]:
+        """Names and passes in the order in which they were measured."""
+        try:
+            if not self._path.exists():
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._path.write_text(json.dumps({"setup": self._setup}) + "\n")
+            content = self._path.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]
+            if whole != content:
+                self._path.write_bytes(whole)
+            lines = [json.loads(line) for line in whole.splitlines()]
+            setup = lines[0]["setup"] if lines else {}
+            passes = [(line.pop("candidate"), Pass(**line)) for line in lines[1:]]
+        except OSError as error:
+            raise TimingError(f"{self._path}: cannot keep measurements: {error.strerror or error}") from None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise TimingError(f"{self._path}: not a journal of measurements; delete it to measure anew") from None
+        for key in sorted(self._setup.keys() | setup.keys()):
+            if setup.get(key) != self._setup.get(key):
+                raise TimingError(
+                    f"{self._path}: begun with {key} {setup.get(key)!r}, not {self._setup.get(key)!r}; "
+                    "delete it to measure anew"
+                )
+        return passes
+
+    def append(self, name: str, turn: Pass) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps({"candidate": name, **asdict(turn)}) + "\n")
+
+    def delete(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def litert(model: bytes, threads: int = 1) -> Candidate:
+    """A LiteRT file as a candidate, run on random numbers. Loaded anew for every pass. Raises ModelError."""
+    from .litert import LiteRTEngine
+
+    def ready() -> Callable[[], object]:
+        engine = LiteRTEngine(model, threads=threads)
+        first = engine.inputs[0]
+        shape = [max(size, 1) for size in first.shape]
+        return engine.ready(np.random.default_rng(0).standard_normal(shape).astype(first.dtype))
+
+    return ready
+
+
+def _once(run: Callable[[], object], together: int, clock: Callable[[], int]) -> int:
+    """Nanoseconds of some runs."""
+    began = clock()
+    for _ in range(together):
+        run()
+    return clock() - began
