@@ -1,4 +1,4 @@
-"""Photos changed at random so that a network learns what does not matter. All on uint8 (n, height, width, channels)."""
+"""Photos changed at random, so that a network learns what does not matter. On uint8 (n, height, width, channels)."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Which photos a step sees, as a function of the seed and the step: a training that goes on sees what it would have."""
+"""Which photos a step sees: a function of seed and step, so that a resumed training sees what it would have seen."""
 
 from functools import lru_cache
 

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeAlias, get_args
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from lykeion.core import LykeionError
 
@@ -20,40 +20,36 @@ class RecipeError(LykeionError):
     """A recipe that cannot be read or followed; the message names the setting."""
 
 
-def _setting(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Every setting is checked when a recipe is made; an impossible one raises RecipeError."""
+    """Every setting, with what it means; each is checked, and an impossible one raises RecipeError."""
 
-    epochs: int = _setting(10, "Passes over the training photos.")
-    steps: int | None = _setting(None, "Train so many steps instead.")
-    batch: int = _setting(128, "Photos a step.")
-    optimizer: Optimizer = _setting("adamw", "What follows the gradient.")
-    learning_rate: float = _setting(0.003, "At its highest.")
-    schedule: Schedule = _setting("cosine", "How the learning rate falls after the warm-up.")
-    warmup_steps: int | None = _setting(None, "Steps in which the learning rate rises; default: a twentieth.")
-    momentum: float = _setting(0.9, "Of SGD and RMSprop.")
-    weight_decay: float = _setting(0.02, "Times the learning rate, a step; kernels only, not norms or biases.")
-    label_smoothing: float = _setting(0.0, "Share of the target that all classes divide.")
-    dropout: float = _setting(0.0, "Of the embedding, before the classes.")
-    batch_norm_momentum: float | None = _setting(None, "Default: by the number of steps.")
-    ema: float = _setting(0.0, "Momentum of the weights' moving average, which is then what is evaluated; 0: none.")
-    flip: bool = _setting(False, "Mirror half of the photos.")
-    shift: int = _setting(0, "Move photos by up to so many pixels.")
-    colour: float = _setting(0.0, "Change brightness and contrast by up to this share.")
-    erase: float = _setting(0.0, "Share of photos in which a rectangle is erased.")
-    mixup: float = _setting(0.0, "Blend pairs of photos by a share drawn from Beta(x, x); 0: do not.")
-    head: Head = _setting("softmax", "What the embedding is trained for: classes, or distances (the other two).")
-    prefixes: tuple[int, ...] = _setting((), "Train the first N numbers of the embedding to serve alone; repeatable.")
-    teacher: str | None = _setting(None, "A run directory or .keras file of logits, to learn from (distillation).")
-    temperature: float = _setting(3.0, "Of the teacher's and the network's softmax in distillation.")
-    alpha: float = _setting(0.5, "Share of the labels in the loss of distillation; the teacher has the rest.")
-    precision: Precision = _setting("float32", "bfloat16: faster on GPUs that have it, slower elsewhere.")
-    seed: int = _setting(0, "Of first weights, order of photos, augmentation and dropout.")
-    deterministic: bool = _setting(False, "The same to the bit each time, also when resumed; may be slower.")
+    epochs: Annotated[int, "Passes over the training photos."] = 10
+    steps: Annotated[int | None, "Train so many steps instead."] = None
+    batch: Annotated[int, "Photos a step."] = 128
+    optimizer: Annotated[Optimizer, "What follows the gradient."] = "adamw"
+    learning_rate: Annotated[float, "At its highest."] = 0.003
+    schedule: Annotated[Schedule, "How the learning rate falls after the warm-up."] = "cosine"
+    warmup_steps: Annotated[int | None, "Steps in which the learning rate rises; default: a twentieth."] = None
+    momentum: Annotated[float, "Of SGD and RMSprop."] = 0.9
+    weight_decay: Annotated[float, "Times the learning rate, a step; kernels only, not norms or biases."] = 0.02
+    label_smoothing: Annotated[float, "Share of the target that all classes divide."] = 0.0
+    dropout: Annotated[float, "Of the embedding, before the classes."] = 0.0
+    batch_norm_momentum: Annotated[float | None, "Default: by the number of steps."] = None
+    ema: Annotated[float, "Momentum of the weights' moving average, which is then what is evaluated; 0: none."] = 0.0
+    flip: Annotated[bool, "Mirror half of the photos."] = False
+    shift: Annotated[int, "Move photos by up to so many pixels."] = 0
+    colour: Annotated[float, "Change brightness and contrast by up to this share."] = 0.0
+    erase: Annotated[float, "Share of photos in which a rectangle is erased."] = 0.0
+    mixup: Annotated[float, "Blend pairs of photos by a share drawn from Beta(x, x); 0: do not."] = 0.0
+    head: Annotated[Head, "What the embedding is trained for: classes, or distances (the other two)."] = "softmax"
+    prefixes: Annotated[tuple[int, ...], "Make the first N numbers of the embedding serve alone; repeatable."] = ()
+    teacher: Annotated[str | None, "A run directory or .keras file of logits, to learn from (distillation)."] = None
+    temperature: Annotated[float, "Of the teacher's and the network's softmax in distillation."] = 3.0
+    alpha: Annotated[float, "Share of the labels in the loss of distillation; the teacher has the rest."] = 0.5
+    precision: Annotated[Precision, "bfloat16: faster on GPUs that have it, slower elsewhere."] = "float32"
+    seed: Annotated[int, "Of first weights, order of photos, augmentation and dropout."] = 0
+    deterministic: Annotated[bool, "The same to the bit each time, also when resumed; may be slower."] = False
 
     def __post_init__(self) -> None:
         for name, (expected, is_good) in _RULES.items():

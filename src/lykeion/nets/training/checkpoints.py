@@ -1,0 +1,72 @@
+"""The state of a training in one file, replaced atomically, so that a killed run goes on from its last epoch.
+
+Files are npz archives of plain arrays; nothing in them is ever unpickled.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lykeion.core import write_atomically
+
+from .errors import TrainingError
+
+_STATE = "state"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """``values`` are those of all variables in their order; ``history`` has one row an epoch."""
+
+    step: int
+    history: tuple[Mapping[str, Any], ...]
+    values: tuple[np.ndarray, ...]
+
+    def write(self, path: Path) -> None:
+        state = json.dumps({"step": self.step, "history": self.history}, allow_nan=False)
+        arrays = {f"{place:05}": value for place, value in enumerate(self.values)}
+        write_arrays(path, {_STATE: np.frombuffer(state.encode(), np.uint8), **arrays})
+
+    @classmethod
+    def read(cls, path: Path) -> "Checkpoint":
+        """Raises TrainingError."""
+        arrays = read_arrays(path)
+        try:
+            state = json.loads(arrays.pop(_STATE).tobytes())
+            return cls(int(state["step"]), tuple(state["history"]), tuple(arrays[name] for name in sorted(arrays)))
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise TrainingError(f"{path}: not a checkpoint; delete it to begin anew") from None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """An npz file, atomically. Raises TrainingError."""
+    file = io.BytesIO()
+    np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+    try:
+        write_atomically(path, file.getvalue())
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an npz file. Raises TrainingError."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise TrainingError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+
+
+def assign(variables: Sequence[Any], values: Iterable[np.ndarray], path: Path) -> None:
+    """Give the variables their values. Raises TrainingError where they are those of another network."""
+    values = tuple(values)
+    if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+        raise TrainingError(f"{path}: its weights are of another network; give another --run")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,0 +1,221 @@
+"""The training loop: Keras' ``fit``, in an order that can be repeated, with checkpoints. Imports Keras."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from lykeion.core import Progress
+
+from .batches import InOrder, training_batches
+from .checkpoints import Checkpoint, assign, write_arrays
+from .dataset import Dataset
+from .errors import TrainingError
+from .optimizers import Multiplier, averaged_weights, make_optimizer
+from .photos import Photos
+from .recipe import Recipe
+from .run import Run, draw_curves
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """``epochs`` has a row an epoch: epoch, step, loss, accuracy, val_loss, val_accuracy, learning_rate, seconds.
+
+    ``seconds`` are spent in training and validation, of earlier processes too.
+    """
+
+    epochs: tuple[Mapping[str, Any], ...]
+    steps: int
+    seconds: float
+    photos_per_second: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """``correct`` is bool (photos,), in the order of the photos: for paired comparisons."""
+
+    accuracy: float
+    loss: float
+    correct: np.ndarray
+
+
+def train(
+    model: keras.Model,
+    data: Dataset,
+    recipe: Recipe,
+    run: Path | None = None,
+    *,
+    loss: Any = None,
+    accuracy: Callable[[Any, Any], Any] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    multiplier: Multiplier = lambda variable: 1.0,
+    settings: Mapping[str, Any] | None = None,
+    quiet: bool = False,
+) -> History:
+    """Train a model from photos to logits in place; it ends with its last weights, averaged where the recipe says.
+
+    It may be any Keras model: losses that its layers add count, and its variables' constraints hold. ``loss`` and
+    ``accuracy`` are functions of (targets, output), by default cross-entropy and the share of right answers; targets
+    are distributions over classes. ``multiplier`` gives a variable's learning rate as a factor of the recipe's.
+    ``callbacks`` run before the state is saved: what they remember from step to step belongs into a variable of the
+    model, which is saved, and what they add to an epoch's logs gets into the history.
+
+    With ``run``, that directory keeps recipe, checkpoints, metrics and curves, and a training that was killed goes on
+    from its last epoch; ``settings`` is what else must be the same then. Raises TrainingError, PhotoError.
+    """
+    keras.utils.set_random_seed(recipe.seed % 2**32)
+    if recipe.deterministic:
+        _be_deterministic()
+    total = recipe.total_steps(len(data.train))
+    optimizer = make_optimizer(recipe, total, model.trainable_variables, multiplier)
+    model.compile(
+        optimizer,
+        loss or keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+        metrics=[keras.metrics.MeanMetricWrapper(accuracy or keras.metrics.categorical_accuracy, name="accuracy")],
+    )
+    state = _State(model, optimizer)
+    directory = run and Run(
+        run,
+        {
+            "recipe": recipe.to_json(),
+            "data": {"digest": data.digest, "height": data.frame.height, "width": data.frame.width}
+            | {"channels": data.frame.channels, "fit": data.frame.fit},
+            "backend": keras.backend.backend(),
+            **(settings or {}),
+        },
+    )
+    before = directory.checkpoint() if directory else None
+    if directory and before:
+        assign(state.variables, before.values, directory.last)
+    period = min(total, recipe.steps_per_epoch(len(data.train)))
+    keeper = _Keeper(state, recipe, directory, before, total, quiet)
+    if keeper.step < total:
+        with keeper, training_batches(data.train, len(data.classes), recipe, keeper.step, total) as batches:
+            model.fit(
+                batches,
+                steps_per_epoch=period,
+                initial_epoch=keeper.step // period,
+                epochs=math.ceil(total / period),
+                validation_data=InOrder(data.validation, len(data.classes), recipe.batch),
+                callbacks=[*callbacks, keeper],
+                verbose=0,  # pyright: ignore[reportArgumentType]
+            )
+    elif recipe.ema:
+        optimizer.finalize_variable_values(model.trainable_variables)
+    if directory:
+        draw_curves(keeper.history, directory.path / "curves.png", str(model.name))
+    seconds = sum(row["seconds"] for row in keeper.history)
+    rate = recipe.batch * total / sum(row["seconds_training"] for row in keeper.history)
+    return History(tuple(keeper.history), total, seconds, rate)
+
+
+def predict(model: keras.Model, photos: Photos, *, batch: int = 256) -> np.ndarray:
+    """The model's outputs, float32 (photos, …), in order. Raises PhotoError."""
+    outputs = model.predict(InOrder(photos, 1 + int(photos.labels.max()), batch), verbose=0)  # pyright: ignore
+    return np.asarray(outputs, np.float32)
+
+
+def evaluate(model: keras.Model, photos: Photos, *, batch: int = 256) -> Evaluation:
+    """Accuracy and cross-entropy of a model that gives logits. Raises PhotoError."""
+    logits = predict(model, photos, batch=batch).astype(np.float64)
+    correct = logits.argmax(axis=1) == photos.labels
+    logits -= logits.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(logits)), photos.labels]
+    return Evaluation(float(correct.mean()), float(losses.mean()), correct)
+
+
+class _State:
+    """All that changes while a model trains. A teacher does not, and is left out."""
+
+    def __init__(self, model: Any, optimizer: Any) -> None:
+        self.optimizer = optimizer
+        teacher = getattr(model, "teacher", None)
+        fixed = {id(variable) for variable in teacher.variables} if teacher else set()
+        self.model = [variable for variable in model.variables if id(variable) not in fixed]
+        self.variables = [*self.model, *optimizer.variables]
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Counts steps, shows progress, keeps history and checkpoints, and stops after the last step."""
+
+    def __init__(
+        self, state: _State, recipe: Recipe, run: Run | None, before: Checkpoint | None, total: int, quiet: bool
+    ) -> None:
+        super().__init__()
+        self.step = before.step if before else 0
+        self.history: list[Mapping[str, Any]] = list(before.history) if before else []
+        self._state, self._recipe, self._run, self._total, self._quiet = state, recipe, run, total, quiet
+        self._progress = Progress("training", (total - self.step) * recipe.batch, unit="photos", quiet=quiet)
+        self._started = self._trained = 0.0
+        self._validating: Any = None
+        self._evaluated: list[np.ndarray] = []
+
+    def __enter__(self) -> "_Keeper":
+        self._progress.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._progress.__exit__(*raised)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.step += 1
+        self._progress.advance(self._recipe.batch)
+        if self.step == self._total:
+            self.model.stop_training = True
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._trained = time.perf_counter()
+        self._validating = averaged_weights(self._state.optimizer)
+        self._validating.__enter__()
+        self._evaluated = [keras.ops.convert_to_numpy(variable) for variable in self._state.model]
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self._validating.__exit__(None, None, None)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        measured = {name: float(value) for name, value in (logs or {}).items()}
+        if bad := [name for name, value in measured.items() if not math.isfinite(value)]:
+            raise TrainingError(f"epoch {epoch + 1}: {bad[0]} is no longer a number; lower the learning rate")
+        now = time.perf_counter()
+        row = {
+            "epoch": epoch + 1,
+            "step": self.step,
+            **measured,
+            "learning_rate": float(keras.ops.convert_to_numpy(self._state.optimizer.learning_rate)),
+            "seconds": round(now - self._started, 3),
+            "seconds_training": round(self._trained - self._started, 3),
+        }
+        is_best = row["val_accuracy"] > max((before["val_accuracy"] for before in self.history), default=-1.0)
+        self.history.append(row)
+        self._report(row)
+        if self._run:
+            if is_best:
+                values = {f"{place:05}": value for place, value in enumerate(self._evaluated)}
+                write_arrays(self._run.best, values)
+            variables = [keras.ops.convert_to_numpy(variable) for variable in self._state.variables]
+            self._run.keep(Checkpoint(self.step, tuple(self.history), tuple(variables)))
+
+    def _report(self, row: Mapping[str, Any]) -> None:
+        if not self._quiet:
+            print(
+                f"epoch {row['epoch']}, step {row['step']:,} of {self._total:,}: loss {row['loss']:.4f}, "
+                f"accuracy {row['accuracy']:.4f}, validation {row['val_accuracy']:.4f}",
+                file=sys.stderr,
+            )
+
+
+def _be_deterministic() -> None:
+    """JAX is so by itself."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
