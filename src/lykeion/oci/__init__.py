@@ -1,0 +1,26 @@
+"""OCI content: descriptors, manifests, and the image layout directory that holds them.
+
+What the model repository and the image builder share. Specification: opencontainers/image-spec 1.1.
+"""
+
+from .blob import BlobWriter
+from .descriptor import Descriptor, Platform
+from .errors import BlobMissing, ContentDamaged, ContentError, RefMoved
+from .layout import Layout
+from .manifest import EMPTY, EMPTY_BLOB, Index, Manifest, read_manifest
+
+__all__ = [
+    "EMPTY",
+    "EMPTY_BLOB",
+    "BlobMissing",
+    "BlobWriter",
+    "ContentDamaged",
+    "ContentError",
+    "Descriptor",
+    "Index",
+    "Layout",
+    "Manifest",
+    "Platform",
+    "RefMoved",
+    "read_manifest",
+]

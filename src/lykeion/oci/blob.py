@@ -1,0 +1,74 @@
+"""A blob that is written in pieces, and is there under its digest when all have come."""
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from lykeion.core import fsync_directory
+
+from .descriptor import Descriptor
+from .errors import ContentDamaged
+
+
+class BlobWriter:
+    """A blob in the making. On leaving ``with`` it is there under its digest, or, after an exception, not at all."""
+
+    def __init__(self, ingest: Path, path_of: Callable[[str], Path]) -> None:
+        """``ingest`` is the directory to write in, ``path_of`` says where the blob of a digest belongs."""
+        self.size = 0
+        self._ingest, self._path_of = ingest, path_of
+        self._hash = hashlib.sha256()
+        self._expected: Descriptor | None = None
+
+    def expect(self, descriptor: Descriptor) -> None:
+        """Take only content of this digest and size; else leaving ``with`` raises ContentDamaged."""
+        self._expected = descriptor
+
+    def write(self, data: bytes | memoryview) -> int:
+        self._hash.update(data)
+        self.size += len(data)
+        if self._expected and self.size > self._expected.size:
+            raise ContentDamaged(f"over {self._expected.size:,} bytes came for {self._expected.digest}")
+        return self._file.write(data)
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def descriptor(self, media_type: str) -> Descriptor:
+        return Descriptor(media_type, self.digest, self.size)
+
+    def __enter__(self) -> "BlobWriter":
+        self._ingest.mkdir(exist_ok=True)
+        self._file = tempfile.NamedTemporaryFile(dir=self._ingest, suffix=".part", delete=False)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # for sweep, which takes what nobody writes
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        temporary = Path(self._file.name)
+        try:
+            if error is None:
+                self._keep(temporary)
+        finally:
+            temporary.unlink(missing_ok=True)
+            self._file.close()
+
+    def _keep(self, temporary: Path) -> None:
+        expected = self._expected
+        if expected and (expected.digest, expected.size) != (self.digest, self.size):
+            raise ContentDamaged(f"{self.size:,} bytes of {self.digest} came for {expected.digest}; fetch it again")
+        target = self._path_of(self.digest)
+        if target.exists():
+            return
+        self._file.flush()
+        os.fchmod(self._file.fileno(), 0o444)
+        os.fsync(self._file.fileno())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.replace(target)
+        fsync_directory(target.parent)

@@ -1,0 +1,247 @@
+"""The OCI image layout directory: blobs by digest, and an index of named and unnamed manifests.
+
+Several processes may use one layout. A blob appears whole or not at all; ``index.json`` changes under a lock, so that
+a reference can be compared and swapped; kill -9 leaves at most files in ``ingest/``, which ``sweep`` takes.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from lykeion.core import digest_bytes, write_atomically
+
+from .blob import BlobWriter
+from .descriptor import Descriptor, check_digest
+from .errors import BlobMissing, ContentDamaged, ContentError
+from .manifest import Index, Manifest, read_index, read_json, read_manifest
+from .references import ANY, Entries, ref_of, standing, with_ref, without_ref
+
+VERSION = "1.0.0"
+LIMIT_INDEX_BYTES = 64 << 20
+PIECE_BYTES = 1 << 20
+
+
+class Layout:
+    """A layout at ``root``. Nothing is read before it is asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def open(cls, root: Path, *, create: bool = False) -> "Layout":
+        """Raises ContentError if ``root`` is not a layout, or (with ``create``) holds other things."""
+        layout, marker = cls(root), root / "oci-layout"
+        if create and not marker.exists():
+            layout._create()
+        if not marker.exists():
+            raise ContentError(f"{root} is not an OCI layout: it has no file oci-layout")
+        if read_json(marker.read_bytes()).get("imageLayoutVersion") != VERSION:
+            raise ContentError(f"{root} is an OCI layout of another version than {VERSION}")
+        return layout
+
+    # Blobs
+
+    def path_of(self, digest: str) -> Path:
+        """Where the blob is, or would be. Raises ContentError for what is no digest."""
+        algorithm, _, encoded = check_digest(digest).partition(":")
+        return self.root / "blobs" / algorithm / encoded
+
+    def has(self, digest: str) -> bool:
+        return self.path_of(digest).is_file()
+
+    def digests(self) -> Iterator[str]:
+        """Digests of all blobs, in no order."""
+        for path in (self.root / "blobs" / "sha256").iterdir():
+            yield f"sha256:{path.name}"
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """The content, not verified. Raises BlobMissing."""
+        try:
+            return self.path_of(digest).open("rb")
+        except FileNotFoundError:
+            raise BlobMissing(f"{self.root} does not hold {digest}") from None
+
+    def read(self, descriptor: Descriptor, *, limit: int = LIMIT_INDEX_BYTES) -> bytes:
+        """The content, verified. Raises BlobMissing, ContentDamaged, ContentError over ``limit`` bytes."""
+        if descriptor.size > limit:
+            raise ContentError(f"{descriptor.digest} has {descriptor.size:,} bytes; at most {limit:,} are read")
+        with self.open_blob(descriptor.digest) as file:
+            data = file.read(descriptor.size + 1)
+        if len(data) != descriptor.size or digest_bytes(data) != descriptor.digest:
+            raise ContentDamaged(
+                f"{self.path_of(descriptor.digest)} does not hold what its name says; fetch it again"
+            )
+        return data
+
+    def verify(self, descriptor: Descriptor) -> None:
+        """Read the blob in pieces. Raises BlobMissing, ContentDamaged."""
+        digest, size = hashlib.sha256(), 0
+        with self.open_blob(descriptor.digest) as file:
+            while piece := file.read(PIECE_BYTES):
+                digest.update(piece)
+                size += len(piece)
+        if size != descriptor.size or f"sha256:{digest.hexdigest()}" != descriptor.digest:
+            raise ContentDamaged(
+                f"{self.path_of(descriptor.digest)} does not hold what its name says; fetch it again"
+            )
+
+    def writer(self) -> "BlobWriter":
+        """A new blob, written in pieces: ``with layout.writer() as blob: blob.write(…)``."""
+        return BlobWriter(self.root / "ingest", self.path_of)
+
+    def put(self, data: bytes, media_type: str) -> Descriptor:
+        with self.writer() as blob:
+            blob.write(data)
+        return blob.descriptor(media_type)
+
+    def put_file(self, path: Path, media_type: str) -> Descriptor:
+        with self.writer() as blob, path.open("rb") as file:
+            shutil.copyfileobj(file, blob, PIECE_BYTES)
+        return blob.descriptor(media_type)
+
+    def take(self, other: "Layout", descriptor: Descriptor) -> None:
+        """Have a blob of another layout here too: linked on one file system, else copied and verified."""
+        target = self.path_of(descriptor.digest)
+        if target.exists():
+            return
+        try:
+            target.hardlink_to(other.path_of(descriptor.digest))
+        except FileNotFoundError:
+            raise BlobMissing(f"{other.root} does not hold {descriptor.digest}") from None
+        except FileExistsError:
+            return
+        except OSError:  # another file system, or one without links
+            with other.open_blob(descriptor.digest) as file, self.writer() as blob:
+                blob.expect(descriptor)
+                shutil.copyfileobj(file, blob, PIECE_BYTES)
+
+    def remove_blob(self, digest: str) -> bool:
+        """Whether it was there. Hold ``lock_content(exclusive=True)`` meanwhile."""
+        try:
+            self.path_of(digest).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    # Manifests and references
+
+    def put_manifest(self, manifest: Manifest | Index, ref: str | None = None) -> Descriptor:
+        """Store it and enter it in the index, under ``ref`` if given, moving that there without asking."""
+        descriptor = replace(self.put(manifest.to_bytes(), manifest.media_type), artifact_type=manifest.artifact_type)
+        self.update(lambda entries: with_ref(entries, descriptor, ref))
+        return descriptor
+
+    def manifest(self, descriptor: Descriptor) -> Manifest | Index:
+        """Raises BlobMissing, ContentDamaged, ContentError."""
+        return read_manifest(self.read(descriptor))
+
+    def entries(self) -> Entries:
+        """What ``index.json`` lists: manifests with a reference (``ref_of``) and without."""
+        path = self.root / "index.json"
+        if path.stat().st_size > LIMIT_INDEX_BYTES:
+            raise ContentError(f"{path} has over {LIMIT_INDEX_BYTES:,} bytes; is it an OCI layout's index?")
+        return read_index(path.read_bytes(), limit=LIMIT_INDEX_BYTES).manifests
+
+    def resolve(self, ref: str) -> Descriptor | None:
+        """The manifest under a reference, or with a digest for ``ref`` the entry of that digest."""
+        for entry in self.entries():
+            if ref in (ref_of(entry), entry.digest):
+                return entry
+        return None
+
+    def update(self, change: Callable[[Entries], Entries]) -> Entries:
+        """Replace the index's entries under its lock, and return them. What ``change`` raises leaves them alone."""
+        with self._locked("index.lock", exclusive=True):
+            before = self.entries()
+            after = change(before)
+            if after != before:
+                write_atomically(self.root / "index.json", Index(after).to_bytes())
+        return after
+
+    def set_ref(self, ref: str, descriptor: Descriptor, *, expect: str | None = ANY) -> str | None:
+        """Move a reference, and return the digest where it stood before (None: nowhere).
+
+        ``expect`` is the digest where it must stand now, None if it must not exist. Raises RefMoved.
+        """
+        moved_from: list[str | None] = []
+
+        def change(entries: Entries) -> Entries:
+            moved_from.append(standing(entries, ref, expect))
+            return with_ref(entries, descriptor, ref)
+
+        self.update(change)
+        return moved_from[0]
+
+    def remove_ref(self, ref: str, *, expect: str | None = ANY) -> str | None:
+        """Forget a reference, and return the digest where it stood; the manifest stays as an unnamed entry."""
+        moved_from: list[str | None] = []
+
+        def change(entries: Entries) -> Entries:
+            moved_from.append(standing(entries, ref, expect))
+            return without_ref(entries, ref)
+
+        self.update(change)
+        return moved_from[0]
+
+    def referrers(self, digest: str, artifact_type: str = "") -> Entries:
+        """Entries whose manifest has ``digest`` as its subject, such as signatures and bills of materials."""
+        found: dict[str, Descriptor] = {}
+        for entry in self.entries():
+            if artifact_type in ("", entry.artifact_type) and entry.digest not in found and self.has(entry.digest):
+                subject = self.manifest(entry).subject
+                if subject and subject.digest == digest:
+                    found[entry.digest] = entry
+        return tuple(found.values())
+
+    # Locks
+
+    @contextmanager
+    def lock_content(self, *, exclusive: bool = False) -> Generator[None]:
+        """Shared while writing blobs, until a manifest that names them is in the index; exclusive to remove any."""
+        with self._locked("content.lock", exclusive=exclusive):
+            yield
+
+    def sweep(self) -> int:
+        """Remove what interrupted writers left, and say how many files. Writers at work keep theirs."""
+        removed = 0
+        for path in (self.root / "ingest").glob("*.part"):
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                path.unlink()
+                removed += 1
+        with self._locked("index.lock", exclusive=True):
+            for path in self.root.glob(".index.json.*"):
+                path.unlink()
+                removed += 1
+        return removed
+
+    def _create(self) -> None:
+        ingest = self.root / "ingest"
+        if self.root.exists() and not ingest.exists() and not (self.root.is_dir() and not any(self.root.iterdir())):
+            raise ContentError(f"{self.root} exists and is not an OCI layout; name another directory")
+        ingest.mkdir(parents=True, exist_ok=True)
+        (self.root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+        with self._locked("index.lock", exclusive=True):
+            if not (self.root / "index.json").exists():
+                write_atomically(self.root / "index.json", Index(()).to_bytes())
+            write_atomically(self.root / "oci-layout", json.dumps({"imageLayoutVersion": VERSION}).encode())
+
+    @contextmanager
+    def _locked(self, name: str, *, exclusive: bool) -> Generator[None]:
+        (self.root / "ingest").mkdir(exist_ok=True)
+        descriptor = os.open(self.root / "ingest" / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
