@@ -24,6 +24,7 @@ Each command has its own --help. Results come as a table, or with --json as one 
 COMMANDS = {
     "index": ("lykeion.cli.index:index", "Build and search an index of photos."),
     "serve": ("lykeion.cli.serve:serve", "Serve an index over HTTP, with a search page."),
+    "nets": ("lykeion.cli.nets:nets", "List networks and show what they are made of."),
     "models": ("lykeion.cli.models:models", "Import and list the networks that turn photos into vectors."),
 }
 

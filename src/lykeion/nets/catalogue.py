@@ -1,9 +1,12 @@
 """The networks that have a name, and how a person names one: ``mobilenet-v2-0.5@160``, or a file."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+from lykeion.core import write_atomically
 
 from .architecture import Architecture, ArchitectureError
 from .efficientnet_lite import efficientnet_lite0
@@ -55,6 +58,14 @@ def find(
             resolution = _number(spec, pixels)
     given = {"height": resolution, "width": resolution, "classes": classes, "channels": channels}
     return replace(architecture, **{field: value for field, value in given.items() if value is not None})
+
+
+def write(architecture: Architecture, path: Path) -> None:
+    """Write the JSON file that ``find`` reads. Raises ArchitectureError."""
+    try:
+        write_atomically(path, json.dumps(architecture.to_json(), indent=1).encode())
+    except OSError as error:
+        raise ArchitectureError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _named(name: str) -> Architecture:

@@ -1,0 +1,111 @@
+"""What a person wants to see of an architecture: rows or layers with shapes and costs, as data and as a picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from lykeion.core import LykeionError
+
+from .architecture import Architecture, InvertedResidual, Row
+from .counts import count
+from .layers import Layer, layers
+
+
+class PictureError(LykeionError):
+    """A picture that cannot be drawn or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A row or a layer. ``shape`` is its output for one photo, ``share`` its part of all multiply-adds, 0 to 1."""
+
+    name: str
+    what: str
+    shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    share: float
+
+
+def by_layer(architecture: Architecture) -> tuple[Part, ...]:
+    """One part a layer."""
+    every = layers(architecture)
+    return tuple(_part(layer.name, _describe_layer(layer), [layer], every) for layer in every)
+
+
+def by_row(architecture: Architecture) -> tuple[Part, ...]:
+    """One part a row, then one a layer behind the rows: pooling, head, logits."""
+    every = layers(architecture)
+    groups = groupby((layer for layer in every if not layer.vector), key=lambda layer: layer.row)
+    rows = zip(architecture.rows, groups, strict=True)
+    return (
+        *(_part(name, _describe_row(row), list(group), every) for row, (name, group) in rows),
+        *(_part(layer.name, _describe_layer(layer), [layer], every) for layer in every if layer.vector),
+    )
+
+
+def draw(architecture: Architecture, path: Path) -> None:
+    """Write a picture: multiply-adds and parameters of each row, as bars from the photo down. Raises PictureError."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise PictureError("a picture needs matplotlib: pip install 'lykeion[train]'") from None
+    parts, counts = by_row(architecture), count(architecture)
+    places = range(len(parts))
+    figure = Figure(figsize=(10, 1.4 + 0.24 * len(parts)), layout="constrained")
+    figure.suptitle(f"{architecture.name}, {architecture.height}×{architecture.width}×{architecture.channels}")
+    left, right = figure.subplots(1, 2, sharey=True)
+    left.barh(places, [part.multiply_adds / 1e6 for part in parts], color="tab:blue")
+    left.set(title=f"{counts.multiply_adds / 1e6:,.1f} M multiply-adds", xlabel="M multiply-adds")
+    left.set_yticks(places, [f"{part.what}  →  {times(part.shape)}" for part in parts], fontsize=8)
+    left.invert_yaxis()
+    right.barh(places, [part.parameters / 1e3 for part in parts], color="tab:orange")
+    right.set(title=f"{counts.parameters / 1e6:,.2f} M parameters", xlabel="thousand parameters")
+    for axes in (left, right):
+        axes.margins(y=0.01)
+        axes.spines[["top", "right"]].set_visible(False)
+    try:
+        figure.savefig(path, dpi=130)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise PictureError(f"{path}: cannot be written: {reason}") from None
+
+
+def times(shape: Sequence[int]) -> str:
+    """A shape for a person: ``112×112×16``."""
+    return "×".join(map(str, shape))
+
+
+def _part(name: str, what: str, own: list[Layer], every: Sequence[Layer]) -> Part:
+    multiply_adds = sum(layer.multiply_adds for layer in own)
+    return Part(
+        name,
+        what,
+        own[-1].shape,
+        sum(layer.parameters for layer in own),
+        multiply_adds,
+        multiply_adds / sum(layer.multiply_adds for layer in every),
+    )
+
+
+def _describe_row(row: Row) -> str:
+    words = [f"{row.kind} {row.kernel}×{row.kernel}"]
+    if row.stride > 1:
+        words.append(f"stride {row.stride}")
+    if isinstance(row, InvertedResidual):
+        words.append(f"expanded {row.expanded}")
+        if row.squeeze:
+            words.append(f"squeeze {row.squeeze}")
+    return ", ".join([*words, row.activation])
+
+
+def _describe_layer(layer: Layer) -> str:
+    words = [layer.kind]
+    if layer.kind in ("convolution", "depthwise"):
+        words[0] += f" {layer.kernel}×{layer.kernel}"
+    if layer.stride > 1:
+        words.append(f"stride {layer.stride}")
+    if layer.activation != "linear":
+        words.append(layer.activation)
+    return ", ".join(words)
