@@ -1,0 +1,23 @@
+"""Strategies of architecture search, one file each under one protocol. What needs Keras is imported late."""
+
+from importlib import import_module
+
+from .protocol import Budget, Cost, Event, Found, Problem, SearchError, Strategy
+
+__all__ = ["STRATEGIES", "Budget", "Cost", "Event", "Found", "Problem", "SearchError", "Strategy", "find_strategy"]
+
+STRATEGIES = {
+    "single-path": ("single_path", "SinglePath"),
+    "fbnet": ("fbnet", "FBNet"),
+    "mnasnet": ("mnasnet", "MnasNet"),
+    "evolution": ("evolution", "Evolution"),
+    "random": ("random_search", "RandomSearch"),
+}
+
+
+def find_strategy(name: str) -> Strategy:
+    """Raises SearchError."""
+    if name not in STRATEGIES:
+        raise SearchError(f"strategy {name!r} is unknown; use one of {', '.join(STRATEGIES)}")
+    module, strategy = STRATEGIES[name]
+    return getattr(import_module(f".{module}", __name__), strategy)()

@@ -1,0 +1,143 @@
+"""Children: networks trained from scratch for a proxy budget, kept in a table that searches share and replay.
+
+The table is a file of JSON lines. A child's key is its genotype, the recipe, the data and the seed; whoever asks for
+one that is there gets it at once and is charged what it cost.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from lykeion.core import digest_json
+from lykeion.nas.latency import LatencyTable
+from lykeion.nas.space import Genotype, SpaceError, format_genotype, parse_genotype
+
+from .protocol import Cost, Problem, SearchError
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A trained network: its accuracy on the validation set, and what training and evaluating it took."""
+
+    genotype: Genotype
+    accuracy: float
+    cost: Cost
+
+
+class Evaluate(Protocol):
+    def __call__(self, genotype: Genotype, seed: int) -> Child: ...
+
+
+class Children:
+    """Trains children of a problem, each once. An interruption loses at most the one in training."""
+
+    def __init__(self, path: Path, problem: Problem) -> None:
+        self._path, self._problem = path, problem
+        _mend(path)
+        self._known = {child_key(row): _child(row) for row in read_rows(path)}
+
+    def __call__(self, genotype: Genotype, seed: int) -> Child:
+        row = {"genotype": format_genotype(genotype), "setting": setting(self._problem), "seed": seed}
+        key = child_key(row)
+        if key not in self._known:
+            child = train_child(self._problem, genotype, seed)
+            _append(
+                self._path,
+                {**row, "accuracy": child.accuracy, "steps": child.cost.steps, "seconds": child.cost.seconds},
+            )
+            self._known[key] = child
+        return self._known[key]
+
+
+@dataclass(slots=True)
+class Replay:
+    """A table of children instead of training: whoever asks for a network gets the nearest in the table.
+
+    Nearest is the fewest slots that differ, then the closest latency. This lets any strategy run in milliseconds,
+    and so over many seeds; the strategies hear of the child they got.
+    """
+
+    children: list[Child]
+    table: LatencyTable
+    _latencies: list[float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.children:
+            raise SearchError("a table without children cannot be replayed; train some first")
+        self._latencies = [self.table.predict_ms(child.genotype) for child in self.children]
+
+    def __call__(self, genotype: Genotype, seed: int) -> Child:
+        latency_ms = self.table.predict_ms(genotype)
+
+        def away(place: int) -> tuple[int, float]:
+            other = self.children[place].genotype
+            differing = sum(ours != theirs for ours, theirs in zip(genotype, other, strict=True))
+            return differing, abs(self._latencies[place] - latency_ms)
+
+        return self.children[min(range(len(self.children)), key=away)]
+
+
+def read_children(path: Path, problem: Problem) -> list[Child]:
+    """The problem's children in a table, of any seed. Raises SearchError."""
+    return [_child(row) for row in read_rows(path) if row["setting"] == setting(problem)]
+
+
+def train_child(problem: Problem, genotype: Genotype, seed: int) -> Child:
+    """Train a network of the space from scratch by the problem's recipe."""
+    from lykeion.nets import keras_model
+    from lykeion.nets.training import train
+
+    recipe = replace(problem.recipe, seed=seed)
+    momentum = recipe.norm_momentum(recipe.total_steps(len(problem.data.train)))
+    model = keras_model.build(problem.space.architecture(genotype), batch_norm_momentum=momentum, seed=seed)
+    history = train(model, problem.data, recipe)
+    return Child(genotype, history.epochs[-1]["val_accuracy"], Cost(history.steps, history.seconds))
+
+
+def setting(problem: Problem) -> str:
+    """Digest of what a child's accuracy depends on beside its genotype and seed."""
+    recipe = asdict(problem.recipe)
+    recipe.pop("seed")
+    return digest_json({"space": problem.space.name, "recipe": recipe, "data": problem.data.digest})
+
+
+def child_key(row: dict[str, Any]) -> tuple[str, str, int]:
+    return row["setting"], row["genotype"], row["seed"]
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a table; a last line that an interruption cut is left out. Raises SearchError."""
+    if not path.exists():
+        return
+    lines = path.read_bytes().split(b"\n")[:-1]
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            _child(row)
+            child_key(row)
+        except (ValueError, KeyError, TypeError, SpaceError, RecursionError):
+            raise SearchError(f"{path}, line {number}: not a trained child; remove the line") from None
+        yield row
+
+
+def _child(row: dict[str, Any]) -> Child:
+    cost = Cost(int(row["steps"]), float(row["seconds"]))
+    return Child(parse_genotype(row["genotype"]), float(row["accuracy"]), cost)
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(json.dumps(row).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _mend(path: Path) -> None:
+    """Cut off a last line that an interruption left unfinished."""
+    if path.exists():
+        whole = path.read_bytes().rfind(b"\n") + 1
+        os.truncate(path, whole)

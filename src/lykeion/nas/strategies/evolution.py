@@ -1,0 +1,58 @@
+"""Regularised evolution (Real et al. 2019, arXiv:1802.01548): mutate the best of a sample, let the oldest die.
+
+Children outside the latency window are not trained: a mutation that leaves it is drawn again.
+"""
+
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+
+from lykeion.nas.latency import LatencyTable
+from lykeion.nas.space import Genotype, Space
+
+from .children import Child
+from .protocol import Budget, Found, Problem, Report, silent
+from .sampling import distance, draw_near, search_by_sampling
+
+POPULATION, SAMPLE = 16, 4
+"""Smaller than the paper's 100 and 25: a budget here is tens of children, not tens of thousands."""
+
+_ATTEMPTS = 100
+
+
+class Evolution:
+    name = "evolution"
+
+    def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found:
+        return search_by_sampling(EvolutionSampler, problem, budget, run, report)
+
+
+class EvolutionSampler:
+    def __init__(self, space: Space, table: LatencyTable, target_ms: float, seed: int) -> None:
+        self._space, self._table, self._target_ms = space, table, target_ms
+        self._rng = np.random.default_rng(seed)
+        self._population: deque[Child] = deque(maxlen=POPULATION)
+
+    def propose(self) -> Genotype:
+        if len(self._population) < POPULATION:
+            return draw_near(self._space, self._table, self._target_ms, self._rng)
+        rivals = self._rng.choice(len(self._population), SAMPLE, replace=False)
+        parent = max((self._population[rival] for rival in rivals), key=self._fitness)
+        child = self._space.mutate(parent.genotype, self._rng)
+        for _ in range(_ATTEMPTS):
+            if not self._away(child):
+                break
+            # From the child, not from the parent: a change for the faster makes room for one for the slower.
+            child = min((self._space.mutate(each, self._rng) for each in (child, parent.genotype)), key=self._away)
+        return child
+
+    def learn(self, child: Child) -> None:
+        self._population.append(child)
+
+    def _fitness(self, child: Child) -> float:
+        """Accuracy; of a child outside the window, which only a replayed table gives, less than any inside."""
+        return child.accuracy - (1 if self._away(child.genotype) else 0)
+
+    def _away(self, genotype: Genotype) -> float:
+        return distance(self._table.predict_ms(genotype), self._target_ms)

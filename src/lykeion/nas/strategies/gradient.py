@@ -1,0 +1,107 @@
+"""Search by gradient: train a supernet once, and read the network from it. Imports Keras."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from lykeion.core import write_atomically
+from lykeion.nas.space import format_genotype
+from lykeion.nets.training import Recipe, train
+
+from .protocol import Budget, Cost, Event, Found, Problem, Report, SearchError
+from .supernet import MakeSlot, Price, Supernet
+
+RECORDS = 200
+"""Lines of history, at most."""
+
+
+def search_by_gradient(
+    problem: Problem,
+    budget: Budget,
+    run: Path,
+    report: Report,
+    *,
+    make_slot: MakeSlot,
+    decision: str,
+    decision_rate: float,
+) -> Found:
+    """Train a supernet for the steps of the budget; ``decision`` names the variables that decide.
+
+    Resumes from ``run``. Raises SearchError.
+    """
+    if budget.steps is None:
+        raise SearchError("a supernet trains for a number of steps; give the budget in steps")
+    recipe: Recipe = replace(problem.recipe, steps=budget.steps, optimizer="adamw", ema=0.0, seed=problem.seed)
+    supernet = Supernet(
+        problem.space,
+        problem.table,
+        make_slot,
+        Price(problem.target_ms),
+        budget.steps,
+        momentum=recipe.norm_momentum(budget.steps),
+        seed=problem.seed,
+    )
+    recorder = Recorder(supernet, run / "decisions.jsonl", report)
+    history = train(
+        supernet,
+        problem.data,
+        recipe,
+        run / "supernet",
+        callbacks=[recorder],
+        multiplier=lambda variable: decision_rate / recipe.learning_rate if variable.name == decision else 1.0,
+        settings={"space": problem.space.name, "profile": problem.table.profile.name, "target_ms": problem.target_ms},
+    )
+    genotype = supernet.genotype()
+    latency_ms = problem.table.predict_ms(genotype)
+    if not math.isclose(latency_ms, supernet.latency_ms(), rel_tol=1e-4):
+        raise AssertionError(
+            f"the supernet's latency is {supernet.latency_ms()} ms; by the table, the network read from it takes "
+            f"{latency_ms} ms: {format_genotype(genotype)}"
+        )
+    cost = Cost(history.steps, history.seconds)
+    if latency_ms > problem.target_ms:
+        return Found(None, None, None, cost, tuple(recorder.events))
+    return Found(genotype, history.epochs[-1]["val_accuracy"], latency_ms, cost, tuple(recorder.events))
+
+
+class Recorder(keras.callbacks.Callback):
+    """Writes down accuracy, latency and decisions now and then; after an interruption, from the checkpoint on."""
+
+    def __init__(self, supernet: Supernet, path: Path, report: Report) -> None:
+        super().__init__()
+        self._supernet, self._path, self._report = supernet, path, report
+        self._every = max(1, supernet.total_steps // RECORDS)
+        self._step = 0
+        self.events: list[Event] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._step = round(self._supernet.state()["step"])
+        if self._path.exists():
+            rows = [json.loads(line) for line in self._path.read_text().splitlines()]
+            self.events = [row for row in rows if row["step"] <= self._step]
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._step += 1
+        if self._step % self._every and self._step != self._supernet.total_steps:
+            return
+        if hasattr(self.model, "jax_state_sync"):  # JAX trains on copies of the variables
+            self.model.jax_state_sync()
+        event = {
+            "step": self._step,
+            **{name: float(value) for name, value in (logs or {}).items()},
+            "latency_ms": self._supernet.latency_ms(),
+            "price": self._supernet.state()["multiplier"],
+            "settled": bool(self._supernet.state()["settled"]),
+            "genotype": format_genotype(self._supernet.genotype()),
+            "decisions": self._supernet.watched(),
+        }
+        self.events.append(event)
+        self._report(event)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        lines = "".join(json.dumps(event) + "\n" for event in self.events)
+        write_atomically(self._path, lines.encode())

@@ -1,0 +1,92 @@
+"""What every strategy is given, what it gives back, and how its budget is counted."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from lykeion.core import LykeionError
+from lykeion.nas.latency import LatencyTable
+from lykeion.nas.space import Genotype, Space
+from lykeion.nets.training import Dataset, Recipe
+
+Event: TypeAlias = Mapping[str, Any]
+"""One line of a search's history, a JSON object."""
+
+
+class SearchError(LykeionError):
+    """A search that cannot be run as asked; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What was spent: training steps, seconds of training and evaluating, and the process's greatest memory."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.steps + other.steps, self.seconds + other.seconds, max(self.peak_bytes, other.peak_bytes))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be spent: training steps of the problem's batch, and seconds. None sets no limit."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    def allows(self, cost: Cost) -> bool:
+        return (self.steps is None or cost.steps <= self.steps) and (
+            self.seconds is None or cost.seconds <= self.seconds
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Find the most accurate network of ``space`` that ``table`` says takes at most ``target_ms``.
+
+    ``recipe`` is how a network is trained while searching: a child of a strategy that samples, or, with the steps
+    of the budget, a supernet. Of ``data``, the test set is never looked at. ``children`` is a table of trained
+    children that several searches may share; by default each has its own.
+    """
+
+    space: Space
+    table: LatencyTable
+    target_ms: float
+    data: Dataset
+    recipe: Recipe
+    seed: int = 0
+    children: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The network that a search chose, or None if it saw none within the target.
+
+    ``accuracy`` is the search's own estimate on the validation set: of the child trained for the proxy budget, or
+    of the supernet with the chosen gates.
+    """
+
+    genotype: Genotype | None
+    accuracy: float | None
+    latency_ms: float | None
+    cost: Cost
+    history: tuple[Event, ...]
+
+
+Report: TypeAlias = Callable[[Event], None]
+"""Hears of each event as it happens."""
+
+
+def silent(event: Event) -> None:
+    """A report to nobody."""
+
+
+class Strategy(Protocol):
+    """A way to search. ``search`` keeps what it needs to go on after an interruption in the directory ``run``."""
+
+    name: str
+
+    def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found: ...

@@ -1,0 +1,31 @@
+"""Random search: networks drawn within the latency window; the best child wins."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lykeion.nas.latency import LatencyTable
+from lykeion.nas.space import Genotype, Space
+
+from .children import Child
+from .protocol import Budget, Found, Problem, Report, silent
+from .sampling import draw_near, search_by_sampling
+
+
+class RandomSearch:
+    name = "random"
+
+    def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found:
+        return search_by_sampling(RandomSampler, problem, budget, run, report)
+
+
+class RandomSampler:
+    def __init__(self, space: Space, table: LatencyTable, target_ms: float, seed: int) -> None:
+        self._space, self._table, self._target_ms = space, table, target_ms
+        self._rng = np.random.default_rng(seed)
+
+    def propose(self) -> Genotype:
+        return draw_near(self._space, self._table, self._target_ms, self._rng)
+
+    def learn(self, child: Child) -> None:
+        pass

@@ -1,0 +1,102 @@
+"""Strategies that sample: propose a network, train it from scratch for a proxy budget, learn from its accuracy."""
+
+import math
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from lykeion.nas.latency import LatencyTable
+from lykeion.nas.space import Genotype, Space, format_genotype
+
+from .children import Child, Children, Evaluate
+from .protocol import Budget, Cost, Event, Found, Problem, Report, silent
+
+WINDOW = (0.9, 1.0)
+"""Latencies, as shares of the target, from which networks are drawn."""
+
+_DRAWS, _CHANGES = 500, 1000
+
+
+class Sampler(Protocol):
+    """The part of a strategy that decides: no clock, no disk, random only by its seed."""
+
+    def propose(self) -> Genotype: ...
+
+    def learn(self, child: Child) -> None:
+        """Hear of a trained child; it may be another than the proposed, where a table of children is replayed."""
+        ...
+
+
+class MakeSampler(Protocol):
+    def __call__(self, space: Space, table: LatencyTable, target_ms: float, seed: int) -> Sampler: ...
+
+
+def search_by_sampling(make: MakeSampler, problem: Problem, budget: Budget, run: Path, report: Report) -> Found:
+    """Train the children that a sampler proposes. An interrupted search goes on from its table of children."""
+    sampler = make(problem.space, problem.table, problem.target_ms, problem.seed)
+    evaluate = Children(problem.children or run / "children.jsonl", problem)
+    return sample(sampler, evaluate, problem.table, problem.target_ms, budget, problem.seed, report)
+
+
+def sample(
+    sampler: Sampler,
+    evaluate: Evaluate,
+    table: LatencyTable,
+    target_ms: float,
+    budget: Budget,
+    seed: int,
+    report: Report = silent,
+) -> Found:
+    """Propose, evaluate and learn until the next child would exceed the budget.
+
+    A child costs what the last one did, as far as one can tell beforehand; each is charged, also one seen before.
+    """
+    best: tuple[float, Genotype, float] | None = None
+    spent, last, history = Cost(), Cost(), list[Event]()
+    while budget.allows(spent + last):
+        child = evaluate(sampler.propose(), seed)
+        if not budget.allows(spent + child.cost):
+            break
+        spent, last = spent + child.cost, child.cost
+        sampler.learn(child)
+        latency_ms = table.predict_ms(child.genotype)
+        if latency_ms <= target_ms and (best is None or child.accuracy > best[0]):
+            best = child.accuracy, child.genotype, latency_ms
+        event = {
+            "child": len(history),
+            "genotype": format_genotype(child.genotype),
+            "accuracy": child.accuracy,
+            "latency_ms": latency_ms,
+            "best_accuracy": best[0] if best else None,
+            "steps": spent.steps,
+            "seconds": spent.seconds,
+        }
+        history.append(event)
+        report(event)
+    accuracy, genotype, latency_ms = best or (None, None, None)
+    return Found(genotype, accuracy, latency_ms, spent, tuple(history))
+
+
+def distance(latency_ms: float, target_ms: float) -> float:
+    """How far a latency lies outside the window, as a ratio's logarithm; 0 inside."""
+    share = latency_ms / target_ms
+    return max(math.log(WINDOW[0] / share), math.log(share / WINDOW[1]), 0.0)
+
+
+def draw_near(space: Space, table: LatencyTable, target_ms: float, rng: np.random.Generator) -> Genotype:
+    """A random network within the window: drawn uniformly, or, where such are rare, reached by random changes.
+
+    If neither arrives, the nearest that was seen.
+    """
+
+    def away(genotype: Genotype) -> float:
+        return distance(table.predict_ms(genotype), target_ms)
+
+    nearest = space.sample(rng)
+    for attempt in range(_DRAWS + _CHANGES):
+        if not away(nearest):
+            break
+        other = space.sample(rng) if attempt < _DRAWS else space.mutate(nearest, rng)
+        nearest = min(nearest, other, key=away)
+    return nearest
