@@ -26,13 +26,14 @@ class ProfileError(LykeionError):
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """How quiet the device was: the reference network's latency over all passes, and the block that varied most.
+    """How quiet the device was.
 
-    A spread is (median − minimum) / minimum over passes.
+    ``reference_busy`` is how far the reference network's median pass lay above its best, as a share of that;
+    ``worst_spread`` how far the two best passes of a candidate lay apart at most.
     """
 
     reference_ms: float
-    reference_spread: float
+    reference_busy: float
     worst_spread: float
     passes: int
 

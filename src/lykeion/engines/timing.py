@@ -49,6 +49,9 @@ class Plan:
     apart_s: float = 0.25
 
 
+USUAL = Plan()
+
+
 @dataclass(frozen=True, slots=True)
 class Pass:
     """One candidate's turn: milliseconds a run, over ``runs`` runs."""
@@ -103,7 +106,7 @@ def measure(
     *,
     reference: Candidate,
     threads: int = 1,
-    plan: Plan = Plan(),
+    plan: Plan = USUAL,
     journal: "Journal | None" = None,
     quiet: bool = False,
     clock: Callable[[], int] = time.perf_counter_ns,

@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 
 from lykeion.core import LykeionError
-from lykeion.engines.profile import DeviceProfile, entry_key
+from lykeion.engines.profile import DeviceProfile, entry_key, read_profile
 
 from .space import Choice, Genotype, Slot, Space, format_choice
+
+PIXEL1 = "pixel1"
 
 
 class LatencyError(LykeionError):
@@ -56,6 +59,11 @@ class LatencyTable:
                     f"measure one: lykeion nas profile --space {self.space.name}"
                 )
         return block
+
+
+def find_profile(device: str) -> DeviceProfile:
+    """A profile's file, or "pixel1". Raises ProfileError."""
+    return pixel1() if device == PIXEL1 else read_profile(Path(device))
 
 
 def pixel1() -> DeviceProfile:

@@ -1,0 +1,224 @@
+"""Profiles of phones: block files and a script to run them with TensorFlow's benchmark_model, and its results read.
+
+``export`` writes a directory that goes to whoever has the phone; ``import_results`` reads it when it comes back.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lykeion.core import LykeionError, Progress, write_atomically
+from lykeion.engines.profile import DeviceProfile
+
+from .named_spaces import find_space
+from .pieces import pieces
+from .profiling import Device, profile_of
+from .space import Space
+
+SCHEMA = "lykeion.device-blocks"
+VERSION = 1
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_RESULT_BYTES = 16 << 20
+MAX_RESULT_FILES = 20_000
+
+WHOLE_MICROSECONDS_SERVE = 100
+"""Below this many µs, benchmark_model's minimum, a whole number, is off by up to 1 % and more."""
+
+
+class PhoneError(LykeionError):
+    """An export that cannot be written, or results that cannot be read; the message names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One run of benchmark_model, in µs. ``minimum_us`` is whole; None where its output does not say."""
+
+    graph: str
+    average_us: float
+    minimum_us: float | None
+
+
+def export(space: Space, directory: Path, *, threads: int = 1, quiet: bool = False) -> int:
+    """Write every piece of the space, a manifest and run.sh; how many pieces. Raises PhoneError."""
+    try:
+        names: dict[str, str] = {}
+        made = pieces(space)
+        with Progress("Writing blocks", len(made), unit="files", quiet=quiet) as progress:
+            for number, (name, write) in enumerate(made.items()):
+                names[f"{number:04d}"] = name
+                write_atomically(directory / "blocks" / f"{number:04d}.tflite", write(), durable=False)
+                progress.advance()
+        manifest = {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "space": space.name,
+            "threads": threads,
+            "pieces": names,
+        }
+        script = directory / "run.sh"
+        write_atomically(script, _SCRIPT.replace("@THREADS@", str(threads)).encode())
+        script.chmod(0o755)
+        write_atomically(directory / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
+    except OSError as error:
+        raise PhoneError(f"{directory}: cannot write the blocks: {error.strerror or error}") from None
+    return len(names)
+
+
+def import_results(directory: Path, *, name: str = "") -> DeviceProfile:
+    """The profile that the results in an exported directory make. Raises PhoneError, SpaceError, LatencyError.
+
+    A piece's time is the least over its runs.
+    """
+    space, threads, names = _manifest(directory / "manifest.json")
+    runs: dict[str, list[Result]] = defaultdict(list)
+    described: dict[str, str] = {}
+    for file in _result_files(directory / "results"):
+        text = _text(file)
+        if file.name == "device.txt":
+            described = dict(_fields(text))
+            continue
+        for result in parse(text):
+            # A file holds the runs of the piece it is named after, unless benchmark_model says which it ran.
+            runs[names.get(result.graph or file.name.partition("-")[0], "")].append(result)
+    missing = [number for number, piece in names.items() if piece not in runs]
+    if missing:
+        raise PhoneError(
+            f"{directory}/results: no result of {len(missing)} of {len(names)} blocks, {missing[0]}.tflite first; "
+            "run run.sh again: it goes on"
+        )
+    times_ms = {piece: least_us(results) / 1e3 for piece, results in runs.items() if piece}
+    device = Device(
+        name=name or described.get("model") or "phone",
+        soc=described.get("soc", ""),
+        engine="LiteRT benchmark_model",
+        engine_version=described.get("benchmark_model", ""),
+        threads=threads,
+        precision="float32",
+        source="run.sh of lykeion nas profile --export",
+    )
+    return profile_of(space, times_ms, device)
+
+
+def parse(text: str) -> Iterator[Result]:
+    """Every finished run in benchmark_model's output, of any release; lines of others are passed over."""
+    graph, minimum = "", None
+    for line in text.splitlines():
+        if match := _GRAPH.search(line):
+            graph, minimum = match[1], None
+        elif match := _COUNT.search(line):  # the warm-up's comes first, the runs' replaces it
+            minimum = float(match[1] or match[2])
+        elif match := _AVERAGE.search(line):
+            yield Result(graph, float(match[1]), minimum)
+            minimum = None
+
+
+_GRAPH = re.compile(r"Graph: \[(?:[^\]]*/)?([^\]/]*?)(?:\.tflite)?\]")
+_COUNT = re.compile(r"count=\d+ (?:.*\bmin=([\d.e+]+)|curr=([\d.e+]+)$)")
+_AVERAGE = re.compile(r"nference timings in us: .*(?:Inference \(avg\)|no stats): ([\d.]+(?:e[+-]?\d+)?)")
+
+
+def least_us(results: Iterable[Result]) -> float:
+    """The least of the minima, or of the averages where a minimum in whole µs would be too coarse or is not said."""
+    results = list(results)
+    minima = [each.minimum_us for each in results if each.minimum_us is not None]
+    if minima and min(minima) >= WHOLE_MICROSECONDS_SERVE:
+        return min(minima)
+    return min(each.average_us for each in results)
+
+
+def _manifest(path: Path) -> tuple[Space, int, Mapping[str, str]]:
+    """Space, threads, and the name of each piece by its file's number."""
+    try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise PhoneError(f"{path}: larger than {MAX_MANIFEST_BYTES >> 20} MiB; that is no manifest of blocks")
+        plain: dict[str, Any] = json.loads(path.read_bytes())
+        if (plain["schema"], plain["version"]) != (SCHEMA, VERSION):
+            raise PhoneError(
+                f"{path}: schema {plain['schema']!r}, version {plain['version']!r}; this release reads "
+                f"{SCHEMA!r}, version {VERSION}"
+            )
+        space, threads, names = plain["space"], plain["threads"], dict(plain["pieces"])
+    except OSError as error:
+        raise PhoneError(
+            f"{path}: {error.strerror or error}; name the directory that --export wrote, with results/ in it"
+        ) from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise PhoneError(f"{path}: not a manifest of blocks; export them again") from None
+    return find_space(str(space)), threads, names
+
+
+def _result_files(directory: Path) -> list[Path]:
+    if not directory.is_dir():
+        raise PhoneError(f"{directory}: no results there; run run.sh with the phone connected")
+    files = sorted(path for path in directory.glob("*.txt") if path.is_file())
+    if len(files) > MAX_RESULT_FILES:
+        raise PhoneError(f"{directory}: more than {MAX_RESULT_FILES} files; these are no results of run.sh")
+    return files
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_RESULT_BYTES:
+            raise PhoneError(
+                f"{path}: larger than {MAX_RESULT_BYTES >> 20} MiB; that is no output of benchmark_model"
+            )
+        return path.read_text(errors="replace")
+    except OSError as error:
+        raise PhoneError(f"{path}: cannot read: {error.strerror or error}") from None
+
+
+def _fields(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        name, colon, value = line.partition(": ")
+        if colon:
+            yield name.strip()[:100], value.strip()[:200]
+
+
+_SCRIPT = """\
+#!/bin/sh
+# Times every block on the phone that adb sees, PASSES times (default 3), into results/. Run it again to go on.
+#
+#   ./run.sh PATH/TO/benchmark_model [PASSES]
+#
+# benchmark_model for the phone's ABI: https://ai.google.dev/edge/litert (the benchmark tool, native binary).
+# Put the phone in flight mode, with its screen off, charged and cool.
+set -eu
+[ $# -ge 1 ] || { sed -n '2,6s/^# *//p' "$0" >&2; exit 2; }
+tool=$1
+passes=${2:-3}
+threads=@THREADS@
+cd "$(dirname "$0")"
+far=/data/local/tmp/lykeion
+mkdir -p results
+
+adb shell mkdir -p $far </dev/null
+adb push "$tool" $far/benchmark_model >/dev/null
+adb push blocks $far/ >/dev/null
+adb shell chmod 755 $far/benchmark_model </dev/null
+{
+    echo "model: $(adb shell getprop ro.product.model </dev/null | tr -d '\\r')"
+    echo "soc: $(adb shell getprop ro.soc.model </dev/null | tr -d '\\r')"
+    echo "benchmark_model: $(cksum <"$tool" | cut -d' ' -f1)"
+} >results/device.txt
+
+pass=1
+while [ "$pass" -le "$passes" ]; do
+    for block in blocks/*.tflite; do
+        name=$(basename "$block" .tflite)
+        result=results/$name-$pass.txt
+        if ! grep -q 'nference timings' "$result" 2>/dev/null; then
+            adb shell $far/benchmark_model --graph=$far/blocks/$name.tflite --num_threads=$threads \\
+                --warmup_min_secs=0.1 --num_runs=50 --min_secs=0.3 --max_secs=20 --use_xnnpack=true \\
+                </dev/null >"$result.part" 2>&1
+            mv "$result.part" "$result"
+            echo "pass $pass: $name" >&2
+        fi
+    done
+    pass=$((pass + 1))
+done
+echo "Done. Back on the computer: lykeion nas profile --import $(basename "$PWD") --out phone.json" >&2
+"""

@@ -1,0 +1,108 @@
+"""From the times of a space's pieces to a device's profile, and the times of this machine."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from lykeion.engines.machine import processor
+from lykeion.engines.profile import DeviceProfile, Noise, entry_key
+from lykeion.engines.timing import REFERENCE, USUAL, Candidate, Journal, Plan, Timing, litert, measure
+from lykeion.nets import random_weights, write_litert
+from lykeion.nets.catalogue import find
+
+from .latency import LatencyError, LatencyTable, fit
+from .pieces import FITTED_ON, NOTHING, block_name, diverse, network_name, pieces, shared
+from .space import Space, format_choice
+
+REFERENCE_NETWORK = "mobilenet-v2-0.35@96"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a profile says of where it was measured."""
+
+    name: str
+    soc: str
+    engine: str
+    engine_version: str
+    threads: int
+    precision: str
+    source: str
+
+
+def profile_host(
+    space: Space, *, threads: int = 1, name: str = "", journal: Path, plan: Plan = USUAL, quiet: bool = False
+) -> DeviceProfile:
+    """Measure this machine through LiteRT. Goes on from ``journal`` where it is there, and leaves it.
+
+    Raises TimingError, LatencyError.
+    """
+    device = host(threads, name)
+    timings = measure(
+        {piece: litert(write(), threads) for piece, write in pieces(space).items()},
+        reference=reference(threads),
+        threads=threads,
+        plan=plan,
+        journal=Journal(journal, {**asdict(device), "space": space.name}),
+        quiet=quiet,
+    )
+    profile = profile_of(space, {piece: timing.minimum_ms for piece, timing in timings.items()}, device)
+    return replace(profile, noise=noise_of(timings))
+
+
+def host(threads: int, name: str = "") -> Device:
+    """This machine, under a name of its processor's or another."""
+    soc = processor()
+    return Device(
+        name or soc, soc, "LiteRT", version("ai-edge-litert"), threads, "float32", "measured by lykeion nas profile"
+    )
+
+
+def reference(threads: int) -> Candidate:
+    """What takes turns with the candidates of any measurement, to tell how quiet the machine is."""
+    architecture = find(REFERENCE_NETWORK)
+    return litert(write_litert(architecture, random_weights(architecture)), threads)
+
+
+def profile_of(space: Space, times_ms: Mapping[str, float], device: Device) -> DeviceProfile:
+    """The profile that the times of ``pieces(space)`` make, fitted on the whole networks among them.
+
+    Raises LatencyError where a piece is missing.
+    """
+    missing = [name for name in pieces(space) if name not in times_ms]
+    if missing:
+        raise LatencyError(f"{len(missing)} pieces were not measured, {missing[0]!r} first; measure them too")
+    # Alone, a block pays for entering the engine; inside a network only the network does.
+    entering = times_ms[NOTHING]
+    table = {
+        entry_key(slot.position, format_choice(choice)): max(0.0, times_ms[block_name(slot, choice)] - entering)
+        for slot in space.slots
+        for choice in slot.choices
+        if choice is not None
+    }
+    bare = DeviceProfile(
+        **asdict(device),
+        space=space.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        table=table,
+        rest_ms=entering + sum(max(0.0, times_ms[name] - entering) for name in shared(space)),
+    )
+    networks = diverse(space, FITTED_ON)
+    predict = LatencyTable(space, bare).predict_ms
+    coefficients = fit(
+        [predict(genotype) for genotype in networks], [times_ms[network_name(genotype)] for genotype in networks]
+    )
+    return replace(bare, **asdict(coefficients), fitted_on=len(networks))
+
+
+def noise_of(timings: Mapping[str, Timing]) -> Noise:
+    """How quiet the machine was."""
+    reference = timings[REFERENCE]
+    return Noise(
+        reference.minimum_ms,
+        reference.busy,
+        worst_spread=max(timing.spread for timing in timings.values()),
+        passes=reference.passes,
+    )
