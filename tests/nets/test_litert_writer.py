@@ -4,37 +4,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tfl
-from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lykeion.nets import Architecture, Convolution, InvertedResidual, efficientnet_lite0
+from lykeion.nets import (
+    Activation,
+    Architecture,
+    Convolution,
+    DepthwiseSeparable,
+    FullyConnected,
+    InvertedResidual,
+    Layer,
+    Row,
+    WeightsError,
+    efficientnet_lite0,
+    layers,
+    write_block,
+    write_litert,
+)
 from lykeion.nets.efficientnet_lite import MEAN, STD, read_weights, weights_file
-from lykeion.nets.layers import Layer, layers
-from lykeion.nets.litert_writer import write_litert
-from lykeion.nets.torch_weights import WeightsError
+from tests.nets.making import assert_equal_to_1e_5, is_delegated, lively_weights, photos_for, run
 from tests.nets.photos import prepared
 
 TINY = Architecture("tiny", 16, 16, (Convolution(8, 3, 2), InvertedResidual(24, 8, 5), Convolution(12, 1)), classes=3)
-
-
-def run(model: bytes, batch: np.ndarray) -> np.ndarray:
-    interpreter = Interpreter(model_content=model, num_threads=1)
-    interpreter.resize_tensor_input(0, batch.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-
-
-def random_weights(architecture: Architecture, seed: int = 0) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    weights: dict[str, np.ndarray] = {}
-    for layer in layers(architecture):
-        for name, shape in layer.weights().items():
-            value = rng.normal(size=shape).astype(np.float32)
-            weights[name] = np.abs(value) + 0.5 if name.endswith("variance") else value
-    return weights
 
 
 @pytest.mark.parametrize("output", ["logits", "embedding"])
@@ -57,7 +49,7 @@ def test_the_default_model_has_the_same_bytes_everywhere() -> None:
 
 
 def test_weights_start_on_sixteen_bytes_as_the_schema_demands() -> None:
-    model = write_litert(TINY, random_weights(TINY))
+    model = write_litert(TINY, lively_weights(TINY))
     view = np.frombuffer(model, np.uint8)
     buffers = tfl.ModelT.InitFromPackedBuf(model).buffers
     assert buffers is not None
@@ -67,7 +59,7 @@ def test_weights_start_on_sixteen_bytes_as_the_schema_demands() -> None:
 
 
 def test_the_embedding_model_carries_no_classifier() -> None:
-    weights = random_weights(TINY)
+    weights = lively_weights(TINY)
     del weights["logits/kernel"], weights["logits/bias"]
     assert run(write_litert(TINY, weights), np.zeros((2, 16, 16, 3), np.float32)).shape == (2, 12)
     with pytest.raises(WeightsError, match="'logits/kernel' are missing"):
@@ -75,55 +67,112 @@ def test_the_embedding_model_carries_no_classifier() -> None:
 
 
 def test_weights_of_a_wrong_shape_are_an_error_that_names_them() -> None:
-    weights = random_weights(TINY) | {"0/convolution/gamma": np.ones(7, np.float32)}
+    weights = lively_weights(TINY) | {"0/convolution/gamma": np.ones(7, np.float32)}
     with pytest.raises(WeightsError, match=r"'0/convolution/gamma' have shape \(7,\); the network needs \(8,\)"):
         write_litert(TINY, weights)
 
 
-activations = st.sampled_from(["linear", "relu", "relu6"])
 channels, kernels, strides = st.integers(1, 9), st.sampled_from([1, 2, 3, 5]), st.integers(1, 3)
+activations = st.sampled_from(["linear", "relu", "relu6", "hard-swish", "hard-sigmoid"])
 
 
 @st.composite
 def small_architectures(draw: st.DrawFn) -> Architecture:
-    rows = [Convolution(draw(channels), draw(kernels), draw(strides), draw(activations))]
-    for _ in range(draw(st.integers(0, 2))):
-        before = rows[-1].output
-        expanded, output = draw(st.sampled_from([before, 6])), draw(st.sampled_from([before, 5]))
-        rows.append(InvertedResidual(expanded, output, draw(kernels), draw(strides), draw(activations)))
-    return Architecture("small", draw(st.integers(1, 13)), draw(st.integers(1, 13)), tuple(rows), draw(channels))
+    photo_channels = draw(st.sampled_from([1, 3]))
+    rows: list[Row] = []
+    for _ in range(draw(st.integers(1, 3))):
+        before = rows[-1].output if rows else photo_channels
+        kernel, stride, activation = draw(kernels), draw(strides), draw(activations)
+        output = draw(st.sampled_from([before, 5]))
+        match draw(st.sampled_from(["convolution", "separable", "inverted"])):
+            case "convolution":
+                rows.append(Convolution(output, kernel, stride, activation))
+            case "separable":
+                rows.append(DepthwiseSeparable(output, kernel, stride, activation))
+            case _:
+                expanded, squeeze = draw(st.sampled_from([before, 6])), draw(st.sampled_from([0, 3]))
+                rows.append(InvertedResidual(expanded, output, kernel, stride, activation, squeeze))
+    head = draw(st.lists(st.builds(FullyConnected, channels, activations), max_size=2).map(tuple))
+    height, width = draw(st.integers(1, 13)), draw(st.integers(1, 13))
+    return Architecture("small", height, width, tuple(rows), draw(channels), head, photo_channels)
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(small_architectures(), st.integers(0, 2**32), st.integers(1, 3))
 def test_a_file_computes_what_the_architecture_says(architecture: Architecture, seed: int, batch: int) -> None:
-    weights = random_weights(architecture, seed)
-    photos = np.random.default_rng(seed).normal(size=(batch, architecture.height, architecture.width, 3))
-    expected = forward(architecture, weights, photos)
-    actual = run(write_litert(architecture, weights, output="logits"), photos.astype(np.float32))
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
+    weights, photos = lively_weights(architecture, seed), photos_for(architecture, batch, seed)
+    computed = forward(layers(architecture), weights, photos.astype(np.float64), architecture.epsilon)
+    for output in ("embedding", "logits"):
+        model = write_litert(architecture, weights, output=output)
+        assert_equal_to_1e_5(run(model, photos), computed[output])
 
 
-def forward(architecture: Architecture, weights: dict[str, np.ndarray], photos: np.ndarray) -> np.ndarray:
-    """The network in plain numpy, float64, batch norm as it is written in the paper."""
+@pytest.mark.parametrize(
+    "row",
+    [
+        Convolution(8, 3, 2, "hard-swish"),
+        DepthwiseSeparable(8, 3, 2),
+        InvertedResidual(24, 8, 5),
+        InvertedResidual(8, 8, 3, activation="relu"),
+        InvertedResidual(24, 12, 5, 2, "hard-swish", squeeze=6),
+        InvertedResidual(8, 8, 3, squeeze=4, activation="hard-swish", expand=True, residual=False),
+    ],
+)
+def test_a_block_alone_computes_what_it_does_in_the_network_and_wholly_in_xnnpack(row: Row) -> None:
+    alone = Architecture("alone", 10, 12, (row,), classes=2, channels=8)
+    weights, features = lively_weights(alone), photos_for(alone)
+    computed = forward(layers(alone), weights, features.astype(np.float64), 1e-3)
+    last = [layer.name for layer in layers(alone) if not layer.vector][-1]
+    model = write_block(row, 10, 12, 8, weights=weights)
+    assert_equal_to_1e_5(run(model, features), computed[last])
+    assert is_delegated(model)
+
+
+def test_a_block_without_weights_runs_on_numbers_that_a_processor_finds_ordinary() -> None:
+    model = write_block(InvertedResidual(96, 24, 5, 1, "hard-swish", squeeze=24), 14, 14, 24)
+    features = np.random.default_rng(0).normal(size=(1, 14, 14, 24)).astype(np.float32)
+    values = np.abs(run(model, features))
+    assert 0.1 < values.mean() < 10
+    assert (values > np.finfo(np.float32).tiny).all()
+
+
+def forward(
+    of: tuple[Layer, ...], weights: dict[str, np.ndarray], photos: np.ndarray, epsilon: float
+) -> dict[str, np.ndarray]:
+    """Every layer's output in plain numpy, float64, batch norm as it is written in the paper."""
     values = {"image": photos}
-    for layer in layers(architecture):
+    for layer in of:
         inputs = [values[name] for name in layer.inputs]
         own = {name.rpartition("/")[2]: weights[name].astype(np.float64) for name in layer.weights()}
         match layer.kind:
             case "convolution" | "depthwise":
                 value = convolve(layer, own["kernel"], inputs[0])
-                value = (value - own["mean"]) / np.sqrt(own["variance"] + architecture.epsilon)
+                value = (value - own["mean"]) / np.sqrt(own["variance"] + epsilon)
                 value = value * own["gamma"] + own["beta"]
             case "add":
                 value = inputs[0] + inputs[1]
+            case "multiply":
+                value = inputs[0] * inputs[1]
             case "pool":
-                value = inputs[0].mean((1, 2))
+                value = inputs[0].mean((1, 2), keepdims=not layer.vector)
             case "dense":
                 value = inputs[0] @ own["kernel"] + own["bias"]
-        low, high = {"linear": (-np.inf, np.inf), "relu": (0, np.inf), "relu6": (0, 6)}[layer.activation]
-        values[layer.name] = np.clip(value, low, high)
-    return values["logits"]
+        values[layer.name] = activate(value, layer.activation)
+    return values
+
+
+def activate(value: np.ndarray, activation: Activation) -> np.ndarray:
+    match activation:
+        case "linear":
+            return value
+        case "relu":
+            return np.maximum(value, 0)
+        case "relu6":
+            return np.clip(value, 0, 6)
+        case "hard-sigmoid":
+            return np.clip(value + 3, 0, 6) / 6
+        case "hard-swish":
+            return value * np.clip(value + 3, 0, 6) / 6
 
 
 def convolve(layer: Layer, kernel: np.ndarray, source: np.ndarray) -> np.ndarray:
