@@ -1,5 +1,6 @@
 import hashlib
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_weights_of_a_wrong_shape_are_an_error_that_names_them() -> None:
 
 
 channels, kernels, strides = st.integers(1, 9), st.sampled_from([1, 2, 3, 5]), st.integers(1, 3)
-activations = st.sampled_from(["linear", "relu", "relu6", "hard-swish", "hard-sigmoid"])
+activations: st.SearchStrategy[Activation] = st.sampled_from(get_args(Activation))
 
 
 @st.composite
