@@ -1,0 +1,103 @@
+"""Blobs from a registry: read by one thread, hashed by another, gone on with after an interruption."""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from lykeion.oci import ContentDamaged, Descriptor
+
+from .errors import NotFound, StoreError
+from .store import Advance
+from .transport import ATTEMPTS, Response, Transport, problem
+
+BUFFER = 2**20
+
+
+class _Digest(Protocol):
+    def update(self, data: memoryview, /) -> None: ...
+
+
+def fetch(transport: Transport, repository: str, descriptor: Descriptor, path: Path, advance: Advance) -> None:
+    """Write a blob to ``path``; what is there already counts, if it proves right.
+
+    Raises NotFound, Refused, StoreError, and ContentDamaged where other content came, whose file is then gone.
+    """
+    digest = hashlib.sha256()
+    with path.open("a+b", buffering=0) as file, ThreadPoolExecutor(1) as hasher:
+        file.seek(0)
+        for piece in _pieces(file):
+            digest.update(piece)
+        done, failures = file.tell(), 0
+        if done > descriptor.size:
+            file.truncate(0)
+            digest, done = hashlib.sha256(), 0
+        advance(done)
+        while done < descriptor.size:
+            try:
+                response, start = _open(transport, repository, descriptor, done)
+                if start != done:
+                    file.truncate(0)
+                    advance(-done)
+                    digest, done = hashlib.sha256(), 0
+                for count in _copy(response, file, digest, hasher, descriptor.size - done):
+                    done, failures = done + count, 0
+                    advance(count)
+            except OSError as error:
+                failures += 1
+                if failures == ATTEMPTS:
+                    raise StoreError(f"{transport.host}: {error.strerror or error}") from None
+    if f"sha256:{digest.hexdigest()}" != descriptor.digest:
+        path.unlink()
+        raise ContentDamaged(f"{transport.host}/{repository}: other content came for {descriptor.digest}; pull again")
+
+
+def _open(transport: Transport, repository: str, descriptor: Descriptor, offset: int) -> tuple[Response, int]:
+    """The blob from ``offset`` on, and where it really starts: not every registry knows ranges."""
+    response = transport.send(
+        "GET",
+        f"/v2/{repository}/blobs/{descriptor.digest}",
+        scope=f"repository:{repository}:pull",
+        headers={"Range": f"bytes={offset}-"} if offset else {},
+    )
+    if response.status == 404:
+        raise NotFound(f"{transport.host}/{repository}: holds no blob {descriptor.digest}")
+    if response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
+        return response, offset
+    if response.status != 200:
+        raise problem(response, f"blob {descriptor.digest}")
+    return response, 0
+
+
+def _copy(
+    response: Response, file: BinaryIO, digest: _Digest, hasher: ThreadPoolExecutor, limit: int
+) -> Iterator[int]:
+    """Yields how many bytes were written, each time. Two buffers: one is filled while the other is hashed."""
+    buffers = [memoryview(bytearray(BUFFER)) for _ in range(2)]
+    hashing: list[Future[None] | None] = [None, None]
+    turn = 0
+    try:
+        while True:
+            if pending := hashing[turn]:
+                pending.result()
+            count = response.readinto(buffers[turn])
+            if not count:
+                return
+            limit -= count
+            if limit < 0:
+                raise ContentDamaged(f"{response.url.hostname}: more bytes came than the manifest tells; pull again")
+            piece = buffers[turn][:count]
+            hashing[turn] = hasher.submit(digest.update, piece)
+            file.write(piece)
+            yield count
+            turn = 1 - turn
+    finally:
+        for pending in filter(None, hashing):
+            pending.result()
+        response.close()
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    while piece := file.read(BUFFER):
+        yield piece

@@ -1,0 +1,149 @@
+"""What is known of a model version beyond its files: metrics, and what it was made from.
+
+One JSON document, a layer of its own, shown as the file ``lykeion.json`` in a pulled directory. The metrics are
+repeated as annotations of the manifest, so that a list needs no more than manifests; ``agree`` says whether both tell
+the same.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, TypeAlias, cast
+
+from .errors import InvalidModel
+from .reference import InvalidReference, is_digest, parse
+
+FACTS = "application/vnd.lykeion.model.facts.v1+json"
+FILE = "lykeion.json"
+ANNOTATION = "io.github.lykeion."
+METRIC = ANNOTATION + "metric."
+
+MAX_BYTES = 2**20
+MAX_METRICS = 256
+MAX_TEXT = 1_024
+MAX_PARENTS = 64
+
+Figure: TypeAlias = float | int | bool | str
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """``run`` names the training run; ``data`` is the digest of its data's manifest; ``code`` the revision of the
+    code; ``image`` the digest of the image that it ran in; ``parents`` the models it began from, each by digest."""
+
+    run: str = ""
+    data: str = ""
+    code: str = ""
+    image: str = ""
+    parents: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("run", "code"):
+            if len(getattr(self, name)) > MAX_TEXT:
+                raise InvalidModel(f"lineage: {name} has more than {MAX_TEXT:,} letters")
+        for name in ("data", "image"):
+            if getattr(self, name) and not is_digest(getattr(self, name)):
+                raise InvalidModel(f"lineage: {name} is {getattr(self, name)[:80]!r}; expected sha256:…")
+        if len(self.parents) > MAX_PARENTS:
+            raise InvalidModel(f"lineage: {len(self.parents)} parents; at most {MAX_PARENTS} are kept")
+        for parent in self.parents:
+            try:
+                digest = parse(parent).digest
+            except InvalidReference as error:
+                raise InvalidModel(f"lineage: parent {error}") from None
+            if digest is None:
+                raise InvalidModel(f"lineage: parent {parent!r} is named by no digest, as in shoes@sha256:…")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Every value is checked when it is made; an impossible one raises InvalidModel."""
+
+    metrics: Mapping[str, Figure] = field(default_factory=lambda: MappingProxyType({}))
+    lineage: Lineage = Lineage()
+
+    def __post_init__(self) -> None:
+        if len(self.metrics) > MAX_METRICS:
+            raise InvalidModel(f"{len(self.metrics)} metrics; at most {MAX_METRICS} are kept")
+        for name, value in self.metrics.items():
+            if len(name) > 64 or not _NAME.fullmatch(name):
+                raise InvalidModel(f"metric {name[:80]!r}: small letters, digits, _ and . make a name")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InvalidModel(f"metric {name}: {value} is no finite number")
+            if isinstance(value, str) and len(value) > MAX_TEXT:
+                raise InvalidModel(f"metric {name}: more than {MAX_TEXT:,} letters")
+
+    def __bool__(self) -> bool:
+        return bool(self.metrics) or self.lineage != Lineage()
+
+    def to_json(self) -> bytes:
+        """Canonical: equal facts have equal bytes."""
+        lineage: dict[str, Any] = {
+            name: getattr(self.lineage, name)
+            for name in ("run", "data", "code", "image")
+            if getattr(self.lineage, name)
+        }
+        if self.lineage.parents:
+            lineage["parents"] = list(self.lineage.parents)
+        value = {"schema": 1, "metrics": dict(self.metrics), "lineage": lineage}
+        return (json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+
+    def annotations(self) -> dict[str, str]:
+        """The metrics as a manifest repeats them: JSON values under ``io.github.lykeion.metric.``"""
+        return {METRIC + name: json.dumps(value, ensure_ascii=False) for name, value in self.metrics.items()}
+
+    def agree(self, annotations: Mapping[str, str]) -> bool:
+        """Whether a manifest's annotations repeat these metrics, no more and no less."""
+        return metrics_of(annotations) == dict(self.metrics)
+
+
+def metrics_of(annotations: Mapping[str, str]) -> dict[str, Figure]:
+    """The metrics that a manifest's annotations tell. Raises InvalidModel where one is no plain value."""
+    found: dict[str, Figure] = {}
+    for key, text in annotations.items():
+        if not key.startswith(METRIC):
+            continue
+        try:
+            value: Any = json.loads(text)
+        except (ValueError, RecursionError):
+            raise InvalidModel(f"annotation {key}: not a JSON value") from None
+        if not isinstance(value, float | int | bool | str):
+            raise InvalidModel(f"annotation {key}: neither a number, a text nor true or false")
+        found[key.removeprefix(METRIC)] = value
+    return found
+
+
+def read_facts(data: bytes) -> Facts:
+    """Raises InvalidModel, naming the field."""
+    if len(data) > MAX_BYTES:
+        raise InvalidModel(f"{FILE}: {len(data):,} bytes, more than {MAX_BYTES:,}")
+    try:
+        value: Any = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InvalidModel(f"{FILE}: not JSON ({error})") from None
+    fields = _object(value, "", {"schema", "metrics", "lineage"})
+    if fields.get("schema") != 1:
+        raise InvalidModel(f"{FILE}: schema {str(fields.get('schema'))[:20]!r}; this release reads 1")
+    metrics = _object(fields.get("metrics", {}), "metrics", None)
+    for name, figure in metrics.items():
+        if not isinstance(figure, float | int | bool | str):
+            raise InvalidModel(f"{FILE}: metric {name[:64]} is neither a number, a text nor true or false")
+    lineage = _object(fields.get("lineage", {}), "lineage", {"run", "data", "code", "image", "parents"})
+    parents: Any = lineage.pop("parents", [])
+    texts = [*lineage.values(), *cast(list[Any], parents)] if isinstance(parents, list) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise InvalidModel(f"{FILE}: lineage holds texts, and parents a list of texts")
+    return Facts(metrics, Lineage(**lineage, parents=tuple(cast(list[str], parents))))
+
+
+def _object(value: Any, name: str, known: set[str] | None) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidModel(f"{FILE}: {name or 'the whole'} is no JSON object")
+    fields = cast(dict[str, Any], value)
+    if known is not None and (unknown := sorted(fields.keys() - known)):
+        raise InvalidModel(f"{FILE}: unknown field {unknown[0][:60]!r} (written by a newer release?)")
+    return dict(fields)

@@ -1,0 +1,75 @@
+"""Referrers on registries that have no API for them: the tag ``sha256-…`` holds an index that lists them.
+
+Two clients that extend the index at once would lose an entry, and a registry cannot stop them. So each referrer has a
+tag of its own besides, and whoever extends or reads the index puts back what it lacks.
+https://github.com/opencontainers/distribution-spec, "Referrers Tag Schema"
+"""
+
+from dataclasses import replace
+from typing import Protocol
+
+from lykeion.core import digest_bytes
+from lykeion.oci import ContentError, Descriptor, Index, read_manifest
+from lykeion.oci.manifest import read_index
+
+from .errors import NotFound, StoreError
+
+_ROUNDS = 5
+_PREFIX = "_refers."
+
+
+class _Registry(Protocol):
+    def tags(self, repository: str) -> list[str]: ...
+    def resolve(self, repository: str, tag: str) -> str | None: ...
+    def manifest(self, repository: str, digest: str) -> bytes: ...
+    def write(self, repository: str, manifests: list[bytes], tags: dict[str, str]) -> None: ...
+
+
+def attach(registry: _Registry, repository: str, manifest: bytes, subject: str) -> None:
+    digest = digest_bytes(manifest)
+    registry.write(repository, [manifest], {_own_tag(subject, digest): digest})
+    _mend(registry, repository, subject)
+
+
+def referrers(registry: _Registry, repository: str, subject: str) -> list[Descriptor]:
+    return list(_listed(registry, repository, subject))
+
+
+def _mend(registry: _Registry, repository: str, subject: str) -> None:
+    """Until the index lists every referrer that has a tag of its own."""
+    for _ in range(_ROUNDS):
+        index = _listed(registry, repository, subject)
+        known = {entry.digest for entry in index}
+        tags = [tag for tag in registry.tags(repository) if tag.startswith(_own_tag(subject, ""))]
+        digests = {digest for tag in tags if (digest := registry.resolve(repository, tag))}
+        if digests <= known:
+            return
+        missing = tuple(_describe(registry, repository, digest) for digest in sorted(digests - known))
+        data = Index((*index, *missing)).to_bytes()
+        registry.write(repository, [data], {_index_tag(subject): digest_bytes(data)})
+    raise StoreError(f"{repository}: others keep changing what is attached to {subject}; try again")
+
+
+def _listed(registry: _Registry, repository: str, subject: str) -> tuple[Descriptor, ...]:
+    digest = registry.resolve(repository, _index_tag(subject))
+    if digest is None:
+        return ()
+    try:
+        return read_index(registry.manifest(repository, digest)).manifests
+    except (ContentError, NotFound):
+        return ()
+
+
+def _describe(registry: _Registry, repository: str, digest: str) -> Descriptor:
+    data = registry.manifest(repository, digest)
+    manifest = read_manifest(data)
+    descriptor = Descriptor(manifest.media_type, digest, len(data), artifact_type=manifest.artifact_type)
+    return replace(descriptor, annotations=manifest.annotations)
+
+
+def _index_tag(subject: str) -> str:
+    return subject.replace(":", "-")
+
+
+def _own_tag(subject: str, digest: str) -> str:
+    return f"{_PREFIX}{subject.removeprefix('sha256:')[:32]}.{digest.removeprefix('sha256:')[:32]}"

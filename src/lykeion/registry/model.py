@@ -1,0 +1,206 @@
+"""A model as an OCI manifest: read from one, or packed from a directory.
+
+Every file is a layer of its own, unpacked and uncompressed, so that equal files are stored once and any OCI client
+can fetch them. The same directory always gives the same digest, on any machine and day.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from lykeion.core import Unsupported, digest_bytes, digest_file
+from lykeion.oci import Descriptor, Index, Manifest, read_manifest
+from lykeion.vision import CardError, ModelCard
+
+from .errors import InvalidModel
+from .facts import FACTS, FILE, Facts, read_facts
+from .modelpack import ARTIFACT, CONFIG, FILE_PATH, ModelConfig
+
+TITLE = "org.opencontainers.image.title"
+MAX_FILES = 4_096
+MAX_PATH = 255
+LEFT_OUT = ("checkpoint*", "__pycache__", "*.part", "*.tmp", "*.log")
+"""Files and folders that ``pack`` leaves out, besides hidden ones; ``lykeion.json`` has a layer of its own."""
+
+_WEIGHTS = {".tflite", ".keras", ".h5", ".npz", ".safetensors", ".onnx", ".pt", ".pth", ".bin", ".gguf"}
+_CODE = {".py", ".sh"}
+_SETTINGS = {".json", ".yaml", ".yml", ".toml"}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    path: str
+    blob: Descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """``data`` is the manifest as it is digested."""
+
+    data: bytes
+    manifest: Manifest
+    files: tuple[File, ...]
+    facts: Descriptor | None
+
+    @property
+    def digest(self) -> str:
+        return digest_bytes(self.data)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.blob.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A model with where each of its blobs comes from, by digest."""
+
+    model: Model
+    sources: Mapping[str, bytes | Path]
+
+
+def read_model(data: bytes) -> Model:
+    """A manifest as a model. Raises InvalidModel, ContentError, and Unsupported for layers that are archives."""
+    manifest = read_manifest(data)
+    if isinstance(manifest, Index):
+        raise InvalidModel(f"{digest_bytes(data)} is an index of manifests, not a model")
+    if manifest.artifact_type != ARTIFACT and manifest.config.media_type != CONFIG:
+        kind = manifest.artifact_type or manifest.config.media_type
+        raise InvalidModel(f"{digest_bytes(data)} is no model but {kind[:100]!r}")
+    files: list[File] = []
+    facts: Descriptor | None = None
+    for layer in manifest.layers:
+        if layer.media_type == FACTS:
+            facts = layer
+            continue
+        if ".tar" in layer.media_type or "+gzip" in layer.media_type:
+            raise Unsupported(
+                f"layer {layer.digest} is an archive ({layer.media_type[:100]}); only plain files are read"
+            )
+        files.append(File(_checked(layer.annotations.get(FILE_PATH) or layer.annotations.get(TITLE) or ""), layer))
+    paths = [file.path for file in files]
+    if len(paths) > MAX_FILES or len(set(paths)) != len(paths) or FILE in paths:
+        raise InvalidModel(f"{digest_bytes(data)}: over {MAX_FILES:,} files, or two of one name")
+    return Model(data, manifest, tuple(files), facts)
+
+
+def pack(directory: Path, name: str, *, facts: Facts | None = None, leave_out: Sequence[str] = LEFT_OUT) -> Packed:
+    """The files below ``directory`` as a model called ``name``.
+
+    ``facts`` stand for those in the directory's ``lykeion.json``. Raises InvalidModel, OSError.
+    """
+    found = _files(directory, leave_out)
+    if not any(path.suffix.lower() in _WEIGHTS for path in found.values()):
+        raise InvalidModel(f"{directory} holds no model: no file ends in {' '.join(sorted(_WEIGHTS))}")
+    sources: dict[str, bytes | Path] = {}
+    layers: list[Descriptor] = []
+    for relative, path in found.items():
+        blob = Descriptor(
+            _media_type(path),
+            digest_file(path),
+            path.stat().st_size,
+            annotations={FILE_PATH: relative, TITLE: relative},
+        )
+        layers.append(blob)
+        sources[blob.digest] = path
+    if facts is None:
+        facts = facts_in(directory)
+    if facts:
+        data = facts.to_json()
+        layers.append(Descriptor(FACTS, digest_bytes(data), len(data), annotations={FILE_PATH: FILE, TITLE: FILE}))
+        sources[layers[-1].digest] = data
+    config = _config(directory, name, found, layers).to_json()
+    sources[digest_bytes(config)] = config
+    manifest = Manifest(
+        Descriptor(CONFIG, digest_bytes(config), len(config)),
+        tuple(layers),
+        artifact_type=ARTIFACT,
+        annotations={TITLE: name, **facts.annotations()},
+    )
+    return Packed(read_model(manifest.to_bytes()), sources)
+
+
+def facts_in(directory: Path) -> Facts:
+    """What ``lykeion.json`` in a directory says; nothing where there is none. Raises InvalidModel."""
+    path = directory / FILE
+    return read_facts(path.read_bytes()) if path.is_file() else Facts()
+
+
+def _files(directory: Path, leave_out: Sequence[str]) -> dict[str, Path]:
+    """Paths by their names relative to the directory, sorted."""
+    if not directory.is_dir():
+        raise InvalidModel(f"{directory} is no directory; a model is one with a .tflite or other file of weights")
+    found: dict[str, Path] = {}
+    for path in directory.rglob("*"):
+        relative = path.relative_to(directory)
+        if any(_left_out(part, leave_out) for part in relative.parts) or relative.as_posix() == FILE:
+            continue
+        if path.is_symlink():
+            raise InvalidModel(f"{path} is a symbolic link; a model holds files")
+        if path.is_file():
+            found[_checked(relative.as_posix())] = path
+    if len(found) > MAX_FILES:
+        raise InvalidModel(f"{directory} holds {len(found):,} files; a model has at most {MAX_FILES:,}")
+    return dict(sorted(found.items()))
+
+
+def _left_out(part: str, patterns: Sequence[str]) -> bool:
+    return part.startswith(".") or any(fnmatch(part, pattern) for pattern in patterns)
+
+
+def _checked(path: str) -> str:
+    """A relative path that leads nowhere else. Raises InvalidModel."""
+    parts = PurePosixPath(path).parts
+    strange = not path.isprintable() or "\\" in path or len(path) > MAX_PATH
+    if not parts or strange or path.startswith("/") or ".." in parts or "/".join(parts) != path:
+        raise InvalidModel(f"file {path[:100]!r}: not a plain relative path of at most {MAX_PATH} letters")
+    return path
+
+
+def _media_type(path: Path) -> str:
+    suffix = path.suffix.lower()
+    kind = (
+        "weight.v1"
+        if suffix in _WEIGHTS
+        else "weight.config.v1"
+        if suffix in _SETTINGS
+        else "code.v1"
+        if suffix in _CODE
+        else "doc.v1"
+    )
+    return f"application/vnd.cncf.model.{kind}.raw"
+
+
+def _config(directory: Path, name: str, found: Mapping[str, Path], layers: Sequence[Descriptor]) -> ModelConfig:
+    """What the files tell of the model: its card, and the architecture that training leaves."""
+    weights = [path for path in found.values() if path.suffix.lower() in _WEIGHTS]
+    main = next((path for path in weights if path.suffix == ".tflite"), weights[0])
+    card: ModelCard | None = None
+    if main.suffix == ".tflite":
+        try:
+            card = ModelCard.for_model(main)
+        except CardError:
+            card = None
+    return ModelConfig(
+        name=name,
+        files=tuple(layer.digest for layer in layers),
+        title=card.name if card else "",
+        licences=(card.licence,) if card and card.licence else (),
+        architecture=_architecture(directory / "architecture.json"),
+        format=main.suffix.removeprefix("."),
+        input_types=("image",) if card else (),
+        output_types=("embedding",) if card else (),
+    )
+
+
+def _architecture(path: Path) -> str:
+    """The name in an architecture's file, if there is one."""
+    try:
+        value: Any = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ""
+    name: Any = cast(dict[str, Any], value).get("name") if isinstance(value, dict) else None
+    return name if isinstance(name, str) else ""

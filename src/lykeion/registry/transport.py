@@ -1,0 +1,270 @@
+"""Requests to one registry: let in, redirected, retried.
+
+``http.client`` underneath: docs/decisions/registry.md says why. Authorization goes to the registry's own server and
+to no other, whatever a redirect says. What a registry may answer for a while (429, 502, 503, 504) is asked again, no
+sooner than its Retry-After.
+"""
+
+import email.utils
+import http.client
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from .connections import BLOCK, Connection, Connections, is_loopback, origin
+from .credentials import find_credentials
+from .errors import Refused, StoreError
+from .tokens import Authorizer, read_challenge
+
+TIMEOUT_S = 60.0
+ATTEMPTS = 6
+MAX_WAIT_S = 300.0
+MAX_REDIRECTS = 5
+MAX_MANIFEST = 4 * 2**20
+_AGAIN = {408, 429, 500, 502, 503, 504}
+_DOCKER_HUB = {"docker.io": "registry-1.docker.io"}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a file, as a body that can be sent again."""
+
+    path: Path
+    offset: int
+    length: int
+
+
+class Response:
+    """A status, headers, and a body that is read once; ``close`` keeps the connection if the body was read to its
+    end."""
+
+    def __init__(self, raw: http.client.HTTPResponse, url: SplitResult, done: Callable[[bool], None]) -> None:
+        self.status, self.headers, self.url = raw.status, raw.headers, url
+        self._raw, self._done = raw, done
+
+    def read(self, limit: int = MAX_MANIFEST) -> bytes:
+        """The whole body. Raises StoreError for more than ``limit`` bytes, OSError for less than was announced."""
+        try:
+            data = self._raw.read(limit + 1)
+            if len(data) > limit:
+                raise StoreError(f"{self.url.hostname}: an answer of more than {limit:,} bytes")
+            if self._raw.length:
+                raise ConnectionError("the connection ended early")
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error) or type(error).__name__) from None
+        finally:
+            self.close()
+        return data
+
+    def readinto(self, buffer: memoryview) -> int:
+        """The next bytes; 0 at the end. Raises OSError where the connection ends early."""
+        try:
+            count = self._raw.readinto(buffer)
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error) or type(error).__name__) from None
+        if not count and self._raw.length:
+            raise ConnectionError("the connection ended early")
+        return count
+
+    def close(self) -> None:
+        whole = self._raw.isclosed() or self._raw.length == 0
+        self._raw.close()
+        self._done(whole and not self._raw.will_close)
+
+
+class Transport:
+    """Requests to the registry at ``host``, a name with or without a port. Any number of threads may send."""
+
+    def __init__(
+        self, host: str, *, timeout_s: float = TIMEOUT_S, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        server = _DOCKER_HUB.get(host, host)
+        name = server.rpartition(":")[0] if server.rpartition(":")[2].isdecimal() else server
+        plain = is_loopback(name)
+        self.host, self.base = host, f"{'http' if plain else 'https'}://{server}"
+        self._origin = origin(urlsplit(self.base))
+        self._sleep, self._connections = sleep, Connections(timeout_s)
+        self._authorizer = Authorizer(host, lambda: find_credentials(host), self._ask, allow_plain=plain)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        scope: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Piece = b"",
+        again: bool = True,
+    ) -> Response:
+        """The answer, whatever its status, once let in. ``url`` may be a path of the registry's.
+
+        With ``again`` a request that failed or met a busy server is sent anew, so it must be harmless to repeat.
+        Raises Refused, StoreError.
+        """
+        attempts = ATTEMPTS if again else 1
+        for attempt in range(1, attempts + 1):
+            try:
+                response = self._let_in(method, self._absolute(url), scope, dict(headers or {}), body)
+            except OSError as error:
+                if attempt == attempts:
+                    raise StoreError(f"{self.host}: {_reason(error)}") from None
+                self._sleep(_pause(attempt))
+                continue
+            if response.status not in _AGAIN or attempt == attempts:
+                return response
+            wait = _retry_after(response.headers.get("Retry-After"))
+            response.close()
+            self._sleep(max(wait, _pause(attempt)))
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        self._connections.close()
+
+    def _let_in(
+        self, method: str, url: SplitResult, scope: str, headers: dict[str, str], body: bytes | Piece
+    ) -> Response:
+        refused = authorization = self._authorizer.header(scope)
+        for _ in range(3):
+            response = self._follow(method, url, headers, body, authorization)
+            if response.status != 401 or origin(response.url) != self._origin:
+                return response
+            challenge = response.headers.get("WWW-Authenticate")
+            response.close()
+            if not challenge:
+                break
+            refused = authorization
+            authorization = self._authorizer.answer(read_challenge(challenge), scope, refused)
+        raise Refused(f"{self.host}: this login may not {method} {url.path}; log in as a user who may")
+
+    def _follow(
+        self,
+        method: str,
+        url: SplitResult,
+        headers: Mapping[str, str],
+        body: bytes | Piece,
+        authorization: str | None,
+    ) -> Response:
+        for _ in range(MAX_REDIRECTS + 1):
+            own = origin(url) == self._origin
+            sent = {**headers, "Authorization": authorization} if own and authorization else headers
+            response = self._once(method, url, sent, body)
+            moved = response.headers.get("Location")
+            if response.status not in (301, 302, 303, 307, 308) or not moved:
+                return response
+            response.close()
+            url = self._absolute(urljoin(url.geturl(), moved))
+            if response.status in (301, 302, 303) and method != "HEAD":
+                method, body = "GET", b""
+        raise StoreError(f"{self.host}: redirects more than {MAX_REDIRECTS} times")
+
+    def _once(self, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes | Piece) -> Response:
+        """One request on a connection; on one that was kept and proved dead, once more on another."""
+        while True:
+            connection, used = self._connections.take(url)
+            try:
+                raw = _exchange(connection, method, url, headers, body)
+            except BaseException as error:
+                connection.close()
+                if used and isinstance(error, ConnectionError | http.client.HTTPException):
+                    continue
+                if isinstance(error, http.client.HTTPException):
+                    raise ConnectionError(str(error) or type(error).__name__) from None
+                raise
+
+            def done(keep: bool, connection: Connection = connection) -> None:
+                self._connections.give_back(url, connection) if keep else connection.close()
+
+            response = Response(raw, url, done)
+            if method == "HEAD" or raw.length == 0:
+                raw.read()
+                response.close()
+            return response
+
+    def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """A request to a token server."""
+        try:
+            response = self._once(method, urlsplit(url), headers, body)
+            return response.status, response.read(2**20)
+        except OSError as error:
+            raise StoreError(
+                f"{self.host}: its token server {url.partition('?')[0][:100]}: {_reason(error)}"
+            ) from None
+
+    def _absolute(self, url: str) -> SplitResult:
+        """On the registry's own host its own scheme: registries behind a TLS proxy may tell http of themselves."""
+        whole = urlsplit(urljoin(self.base + "/", url))
+        own = urlsplit(self.base)
+        return whole._replace(scheme=own.scheme) if whole.netloc == own.netloc else whole
+
+
+def problem(response: Response, what: str) -> StoreError | Refused:
+    """The registry's own words for an answer that was not expected."""
+    try:
+        said: Any = json.loads(response.read())
+        first = cast(dict[str, Any], said["errors"][0])
+        detail = f"{first.get('code', '')} {first.get('message', '')}".strip()
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, StoreError):
+        detail = ""
+    words = " ".join(detail.split())[:300]
+    text = f"{response.url.netloc}: {what}: HTTP {response.status}" + (f", {words}" if words else "")
+    return Refused(text) if response.status in (401, 403) else StoreError(text)
+
+
+def _exchange(
+    connection: Connection, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes | Piece
+) -> http.client.HTTPResponse:
+    target = url.path + (f"?{url.query}" if url.query else "")
+    connection.putrequest(method, target)
+    for name, value in {"User-Agent": "lykeion", **headers}.items():
+        connection.putheader(name, value)
+    length = body.length if isinstance(body, Piece) else len(body)
+    if length or method in ("POST", "PUT", "PATCH"):
+        connection.putheader("Content-Length", str(length))
+    connection.endheaders()
+    try:
+        if isinstance(body, Piece):
+            _send_piece(connection, body)
+        elif body:
+            connection.send(body)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the server may have answered before it had all, and says why
+    return connection.getresponse()
+
+
+def _send_piece(connection: Connection, piece: Piece) -> None:
+    buffer = memoryview(bytearray(min(BLOCK, max(piece.length, 1))))
+    left = piece.length
+    with piece.path.open("rb", buffering=0) as file:
+        file.seek(piece.offset)
+        while left:
+            count = file.readinto(buffer[: min(left, len(buffer))])
+            if not count:
+                raise StoreError(f"{piece.path}: became shorter while it was sent")
+            connection.send(buffer[:count])
+            left -= count
+
+
+def _retry_after(header: str | None) -> float:
+    """Seconds, or a date; at most MAX_WAIT_S."""
+    if not header:
+        return 0.0
+    if header.strip().isdecimal():
+        return min(float(header), MAX_WAIT_S)
+    try:
+        return min(max(email.utils.parsedate_to_datetime(header).timestamp() - time.time(), 0.0), MAX_WAIT_S)
+    except ValueError:
+        return 0.0
+
+
+def _pause(attempt: int) -> float:
+    return min(0.25 * 2**attempt, 10.0) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def _reason(error: OSError) -> str:
+    text = error.strerror or str(error) or type(error).__name__
+    return " ".join(str(text).split())[:300]

@@ -1,0 +1,174 @@
+"""Blobs to a registry: small ones at once, large ones in chunks that go on where an interruption left them.
+
+Where an upload stands is remembered in the state directory, so that a push that was killed goes on as well.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlencode, urljoin
+
+from lykeion.core import digest_bytes, digest_file, state_directory, write_atomically
+from lykeion.oci import ContentDamaged, Descriptor
+
+from .errors import StoreError
+from .store import Advance
+from .transport import ATTEMPTS, Piece, Response, Transport, problem
+
+CHUNK = 64 * 2**20
+AT_ONCE = 8 * 2**20
+_RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
+
+
+def put(
+    transport: Transport, repository: str, descriptor: Descriptor, source: bytes | Path, advance: Advance
+) -> None:
+    """Raises ContentDamaged where ``source`` is not what the descriptor says, Refused, StoreError."""
+    if isinstance(source, bytes):
+        if digest_bytes(source) != descriptor.digest:
+            raise ContentDamaged(f"{descriptor.digest}: the content is another")
+        _put_small(transport, repository, descriptor, source, advance)
+    elif descriptor.size <= AT_ONCE:
+        put(transport, repository, descriptor, source.read_bytes(), advance)
+    else:
+        _Upload(transport, repository, descriptor, source, advance).run()
+
+
+def _put_small(transport: Transport, repository: str, descriptor: Descriptor, data: bytes, advance: Advance) -> None:
+    location = _start(transport, repository)
+    _finish(transport, repository, descriptor, location, data)
+    advance(len(data))
+
+
+class _Upload:
+    def __init__(
+        self, transport: Transport, repository: str, descriptor: Descriptor, path: Path, advance: Advance
+    ) -> None:
+        self._transport, self._repository, self._descriptor = transport, repository, descriptor
+        self._path, self._advance = path, advance
+        self._scope = _scope(repository)
+        key = digest_bytes(f"{transport.host}/{repository}@{descriptor.digest}".encode()).removeprefix("sha256:")
+        self._note = state_directory() / "uploads" / f"{key}.json"
+        self._told = 0
+
+    def run(self) -> None:
+        location, offset = self._resumed() or (_start(self._transport, self._repository), 0)
+        failures = 0
+        while offset < self._descriptor.size:
+            self._tell(offset)
+            self._remember(location)
+            try:
+                location, offset = self._send(location, offset)
+                failures = 0
+            except StoreError:
+                failures += 1
+                if failures == ATTEMPTS:
+                    raise
+                found = self._stands(location)
+                location, offset = found or (_start(self._transport, self._repository), 0)
+        self._tell(offset)
+        _finish(self._transport, self._repository, self._descriptor, location, b"", changed=self._changed)
+        self._note.unlink(missing_ok=True)
+
+    def _send(self, location: str, offset: int) -> tuple[str, int]:
+        length = min(CHUNK, self._descriptor.size - offset)
+        response = self._transport.send(
+            "PATCH",
+            location,
+            scope=self._scope,
+            headers={
+                "Content-Type": "application/octet-stream",
+                "Content-Range": f"{offset}-{offset + length - 1}",
+            },
+            body=Piece(self._path, offset, length),
+            again=False,
+        )
+        if response.status not in (201, 202, 204):
+            raise problem(response, f"upload of {self._path.name}")
+        response.close()
+        return _location(response) or location, _offset(response, offset + length)
+
+    def _stands(self, location: str) -> tuple[str, int] | None:
+        """Where the registry says that an upload is; None if it knows none."""
+        response = self._transport.send("GET", location, scope=self._scope)
+        response.close()
+        if response.status not in (200, 202, 204):
+            return None
+        offset = _offset(response, 0)
+        return (_location(response) or location, offset) if offset <= self._descriptor.size else None
+
+    def _resumed(self) -> tuple[str, int] | None:
+        try:
+            location = json.loads(self._note.read_bytes())["location"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if not isinstance(location, str) or not location.startswith(self._transport.base + "/"):
+            return None
+        with suppress(StoreError):
+            return self._stands(location)
+        return None
+
+    def _remember(self, location: str) -> None:
+        with suppress(OSError):  # an upload that cannot be gone on with later is still an upload
+            write_atomically(self._note, json.dumps({"location": location}).encode(), durable=False)
+
+    def _tell(self, offset: int) -> None:
+        self._advance(offset - self._told)
+        self._told = offset
+
+    def _changed(self) -> bool:
+        return digest_file(self._path) != self._descriptor.digest
+
+
+def _start(transport: Transport, repository: str) -> str:
+    response = transport.send("POST", f"/v2/{repository}/blobs/uploads/", scope=_scope(repository))
+    location = _location(response)
+    if response.status != 202 or not location:
+        raise problem(response, f"upload to {repository}")
+    response.close()
+    return location
+
+
+def _finish(
+    transport: Transport,
+    repository: str,
+    descriptor: Descriptor,
+    location: str,
+    data: bytes,
+    *,
+    changed: Callable[[], bool] | None = None,
+) -> None:
+    url = f"{location}{'&' if '?' in location else '?'}{urlencode({'digest': descriptor.digest})}"
+    response = transport.send(
+        "PUT",
+        url,
+        scope=_scope(repository),
+        headers={"Content-Type": "application/octet-stream"},
+        body=data,
+        again=bool(data),
+    )
+    if response.status == 400 and changed and changed():
+        response.close()
+        raise ContentDamaged(f"{descriptor.digest}: the file changed while it was pushed; push again")
+    if response.status not in (201, 204):
+        raise problem(response, f"upload of {descriptor.digest}")
+    response.close()
+
+
+def _location(response: Response) -> str | None:
+    location = response.headers.get("Location")
+    return urljoin(response.url.geturl(), location) if location else None
+
+
+def _offset(response: Response, otherwise: int) -> int:
+    """Bytes that the registry has, from its Range header; "0-0" is none, as registries write it."""
+    match = _RANGE.fullmatch(response.headers.get("Range", "").strip())
+    if not match:
+        return otherwise
+    return int(match[1]) + 1 if int(match[1]) else 0
+
+
+def _scope(repository: str) -> str:
+    return f"repository:{repository}:pull,push"
