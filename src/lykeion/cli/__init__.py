@@ -25,6 +25,8 @@ COMMANDS = {
     "index": ("lykeion.cli.index:index", "Build and search an index of photos."),
     "serve": ("lykeion.cli.serve:serve", "Serve an index over HTTP, with a search page."),
     "nets": ("lykeion.cli.nets:nets", "List networks and show what they are made of."),
+    "train": ("lykeion.cli.train:train", "Train a network on photos."),
+    "nas": ("lykeion.cli.nas:nas", "Measure a device, and search for the network that suits it."),
     "models": ("lykeion.cli.models:models", "Import and list the networks that turn photos into vectors."),
 }
 

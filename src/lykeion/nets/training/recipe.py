@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from lykeion.core import LykeionError
 
 SCHEMA = "lykeion.recipe"
 VERSION = 1
+MAX_BYTES = 2**16
 
 Optimizer: TypeAlias = Literal["adamw", "sgd", "rmsprop"]
 Schedule: TypeAlias = Literal["cosine", "constant"]
@@ -99,6 +101,17 @@ class Recipe:
         if isinstance(prefixes := plain.get("prefixes"), list):
             plain["prefixes"] = tuple(prefixes)
         return cls(**plain)
+
+    @classmethod
+    def read(cls, path: Path) -> "Recipe":
+        """Raises RecipeError where the file is missing or no recipe."""
+        try:
+            with path.open("rb") as file:
+                return cls.from_json(file.read(MAX_BYTES))
+        except OSError as error:
+            raise RecipeError(f"{path}: {error.strerror or error}") from None
+        except RecipeError as error:
+            raise RecipeError(f"{path}: {error}") from None
 
 
 _DEFAULTS = {setting.name: setting.default for setting in fields(Recipe)}

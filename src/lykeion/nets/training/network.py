@@ -1,0 +1,198 @@
+"""From an architecture and data to a file that runs on a device: what ``lykeion train`` does. Imports Keras."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from lykeion.core import write_atomically
+from lykeion.nets.architecture import Architecture, ArchitectureError
+from lykeion.nets.keras_model import build, load_weights, weights_of
+from lykeion.nets.layers import EMBEDDING, LOGITS
+from lykeion.nets.litert_writer import write_litert
+
+from .checkpoints import read_arrays, write_arrays
+from .dataset import Dataset
+from .errors import TrainingError
+from .heads import LOSSES, Cosines, nearest_proxy_accuracy
+from .loop import History, evaluate, predict, train
+from .recipe import Recipe
+from .retrieval import Retrieval, retrieval
+
+_ARCHITECTURE, _WEIGHTS, _MODEL = "architecture.json", "weights.npz", "model.tflite"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of a training. Accuracies of validation and test are of the last weights; of heads for distances,
+    by the nearest proxy. ``retrieval`` has the prefixes first and the whole embedding last, on validation photos."""
+
+    name: str
+    history: History
+    validation_accuracy: float
+    test_accuracy: float | None
+    retrieval: tuple[Retrieval, ...]
+    model: Path
+
+    def to_json(self) -> dict[str, Any]:
+        plain = asdict(self)
+        return {**plain, "model": str(self.model)}
+
+
+def train_network(
+    architecture: Architecture,
+    data: Dataset,
+    recipe: Recipe,
+    run: Path,
+    *,
+    test: bool = False,
+    quiet: bool = False,
+) -> Report:
+    """Train an architecture from scratch, to the classes of the data, and write it to the run directory.
+
+    Beside what ``train`` keeps there: ``architecture.json``, ``weights.npz`` (named as the layers name them),
+    ``model.tflite`` from photo to embedding with its model card ``model.json``, ``report.json``. ``test`` reads the
+    test photos, once, at the end. Raises TrainingError, ArchitectureError, PhotoError.
+    """
+    if (architecture.height, architecture.width, architecture.channels) != _size(data):
+        raise TrainingError(
+            f"{architecture.name} sees {architecture.height}×{architecture.width}×{architecture.channels}, "
+            f"the data is {'×'.join(map(str, _size(data)))}: load it in the network's size"
+        )
+    architecture = replace(architecture, classes=len(data.classes))
+    if long := [length for length in recipe.prefixes if length >= architecture.dimension]:
+        raise TrainingError(f"prefix {long[0]} is not shorter than the embedding, which has {architecture.dimension}")
+    with _precision(recipe):
+        network = build(
+            architecture,
+            output=LOGITS if recipe.head == "softmax" else EMBEDDING,
+            batch_norm_momentum=recipe.norm_momentum(recipe.total_steps(len(data.train))),
+            dropout=recipe.dropout,
+            seed=recipe.seed % 2**32,
+        )
+        loss = accuracy = None
+        trained = network
+        if recipe.head != "softmax":
+            loss, accuracy = LOSSES[recipe.head], nearest_proxy_accuracy
+            head = Cosines(len(data.classes), recipe.prefixes, recipe.seed % 2**32, name="proxies")
+            trained = keras.Model(network.input, head(network.output), name=network.name)
+        elif recipe.teacher:
+            trained = _distiller(network, Path(recipe.teacher), recipe)
+        history = train(
+            trained,
+            data,
+            recipe,
+            run,
+            loss=loss,
+            accuracy=accuracy,
+            settings={"architecture": architecture.to_json()},
+            quiet=quiet,
+        )
+    _write(run, architecture, data, recipe, weights_of(network))
+    report = Report(
+        name=architecture.name,
+        history=history,
+        validation_accuracy=history.epochs[-1]["val_accuracy"],
+        test_accuracy=_test_accuracy(trained, data, recipe) if test else None,
+        retrieval=_retrieval(network, data, recipe),
+        model=run / _MODEL,
+    )
+    write_atomically(run / "report.json", json.dumps(report.to_json(), indent=2).encode())
+    return report
+
+
+def load_network(run: Path) -> tuple[Architecture, dict[str, np.ndarray]]:
+    """Architecture and weights that ``train_network`` wrote to a run directory. Raises TrainingError,
+    ArchitectureError."""
+    try:
+        architecture = Architecture.from_json((run / _ARCHITECTURE).read_bytes())
+    except OSError as error:
+        raise TrainingError(f"{run / _ARCHITECTURE}: {error.strerror or error}; is {run} a finished run?") from None
+    except ArchitectureError as error:
+        raise ArchitectureError(f"{run / _ARCHITECTURE}: {error}") from None
+    return architecture, read_arrays(run / _WEIGHTS)
+
+
+def _size(data: Dataset) -> tuple[int, int, int]:
+    return data.frame.height, data.frame.width, data.frame.channels
+
+
+@contextmanager
+def _precision(recipe: Recipe) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _distiller(student: keras.Model, path: Path, recipe: Recipe) -> keras.Model:
+    """Hinton, Vinyals, Dean (arXiv:1503.02531): α · cross-entropy + (1 − α) · T² · KL divergence at temperature T."""
+    from keras.distillation import Distiller, LogitsDistillation
+
+    try:
+        return Distiller(
+            teacher=_teacher(path),
+            student=student,
+            distillation_losses=[LogitsDistillation(temperature=recipe.temperature)],
+            student_loss_weight=recipe.alpha,
+            name=student.name,
+        )
+    except ValueError as error:
+        raise TrainingError(f"teacher {path}: does not fit the network: {str(error).splitlines()[0]}") from None
+
+
+def _teacher(path: Path) -> keras.Model:
+    if path.is_dir():
+        architecture, weights = load_network(path)
+        if f"{LOGITS}/kernel" not in weights:
+            raise TrainingError(f"teacher {path}: was trained for distances and has no logits; name a classifier")
+        teacher = build(architecture)
+        load_weights(teacher, weights)
+        return teacher
+    try:
+        # Safe mode: a saved lambda is a program, and is refused.
+        teacher = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever its layers do
+        raise TrainingError(f"teacher {path}: Keras cannot load it: {str(error).splitlines()[0]}") from None
+    if getattr(teacher.layers[-1], "activation", None) is keras.activations.softmax:
+        raise TrainingError(f"teacher {path}: ends in a softmax; it must give logits")
+    return teacher
+
+
+def _write(
+    run: Path, architecture: Architecture, data: Dataset, recipe: Recipe, weights: dict[str, np.ndarray]
+) -> None:
+    source = f"trained by Lykeion on {data.name}, {data.digest}"
+    card = data.frame.card(architecture.name, EMBEDDING, architecture.dimension, source)
+    write_arrays(run / _WEIGHTS, weights)
+    for name, content in (
+        (_ARCHITECTURE, json.dumps(architecture.to_json(), indent=1).encode()),
+        ("recipe.json", json.dumps(recipe.to_json(), indent=1).encode()),
+        ("classes.json", json.dumps(data.classes, ensure_ascii=False).encode()),
+        ("model.json", card.to_json().encode()),
+        (_MODEL, write_litert(architecture, weights)),
+    ):
+        write_atomically(run / name, content)
+
+
+def _test_accuracy(model: keras.Model, data: Dataset, recipe: Recipe) -> float:
+    if not len(data.test):
+        raise TrainingError(f"{data.name} has no test photos; leave out --test")
+    if recipe.head == "softmax":
+        return evaluate(model, data.test).accuracy
+    return float((predict(model, data.test)[:, -1].argmax(axis=1) == data.test.labels).mean())
+
+
+def _retrieval(network: keras.Model, data: Dataset, recipe: Recipe) -> tuple[Retrieval, ...]:
+    embedding = keras.Model(network.input, network.get_layer(EMBEDDING).output)
+    vectors = predict(embedding, data.validation)
+    return tuple(
+        retrieval(vectors[:, :length], data.validation.labels) for length in (*recipe.prefixes, vectors.shape[1])
+    )

@@ -1,0 +1,70 @@
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from lykeion.cli import app
+from lykeion.core import LykeionError
+from lykeion.nets import catalogue
+from tests.nets.training.tiny import ARCHITECTURE, write_npz
+
+pytest.importorskip("keras")
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    catalogue.write(ARCHITECTURE, tmp_path / "tiny.json")
+    data = write_npz(tmp_path)
+    return [
+        "train",
+        str(tmp_path / "tiny.json"),
+        "--data",
+        str(data),
+        "--run",
+        str(tmp_path / "run"),
+        "--batch",
+        "40",
+    ]
+
+
+def run(arguments: list[str]) -> str:
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_json_is_the_report_alone(arguments: list[str]) -> None:
+    report = json.loads(run([*arguments, "--epochs", "2", "--test", "--json"]))
+    assert report["name"] == "tiny"
+    assert len(report["history"]["epochs"]) == 2
+    assert 0 <= report["test_accuracy"] <= 1
+    assert Path(report["model"]).is_file()
+
+
+def test_the_same_command_again_goes_on_and_another_is_refused(arguments: list[str]) -> None:
+    first = run([*arguments, "--steps", "3"])
+    assert "validation accuracy" in first
+    assert run([*arguments, "--steps", "3"]) == first
+    with pytest.raises(LykeionError, match=r"recipe\.seed 0, not 1"):
+        run([*arguments, "--steps", "3", "--seed", "1"])
+
+
+def test_a_recipe_file_gives_settings_and_options_replace_them(arguments: list[str], tmp_path: Path) -> None:
+    run([*arguments, "--steps", "1", "--weight-decay", "0", "--flip", "--head", "arcface", "--prefixes", "4"])
+    recipe = str(tmp_path / "run" / "recipe.json")
+    arguments[arguments.index("--run") + 1] = str(tmp_path / "again")
+    run([*arguments, "--recipe", recipe, "--steps", "2"])
+    settings = [json.loads((tmp_path / name / "recipe.json").read_text()) for name in ("run", "again")]
+    assert settings[0]["weight_decay"] == 0
+    assert settings[1] == settings[0] | {"steps": 2}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [("--epochs", "0", "epochs"), ("--data", "nowhere", "nowhere"), ("--recipe", "nowhere.json", "nowhere.json")],
+)
+def test_a_mistake_is_an_error_in_one_line(arguments: list[str], option: str, value: str, message: str) -> None:
+    with pytest.raises(LykeionError, match=message) as error:
+        run([*arguments, option, value])
+    assert "\n" not in str(error.value)

@@ -1,0 +1,77 @@
+"""The same training on Keras' JAX backend, in processes of their own: a process has one backend."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lykeion.nets.training import load_network
+from lykeion.search.embedder import Embedder
+
+from .tiny import ARCHITECTURE, load_tiny
+
+pytest.importorskip("jax")
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import keras
+import numpy as np
+from lykeion.nets.training import Recipe, predict, train_network
+from lykeion.nets.training.loop import _Keeper
+from tests.nets.training.tiny import ARCHITECTURE, load_tiny
+
+assert keras.backend.backend() == "jax"
+directory = Path(sys.argv[1])
+data = load_tiny(directory)
+recipe = Recipe(epochs=8, batch=20, learning_rate=0.02, ema=0.5, dropout=0.1, shift=1, deterministic=True)
+
+keep = _Keeper.on_epoch_end
+def interrupted(self, epoch, logs=None):
+    keep(self, epoch, logs)
+    if epoch == 2:
+        raise KeyboardInterrupt
+_Keeper.on_epoch_end = interrupted
+try:
+    train_network(ARCHITECTURE, data, recipe, directory / "run", quiet=True)
+    raise SystemExit("was not interrupted")
+except KeyboardInterrupt:
+    _Keeper.on_epoch_end = keep
+for name in ("run", "straight"):
+    train_network(ARCHITECTURE, data, recipe, directory / name, quiet=True)
+assert "tensorflow" not in sys.modules
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("jax")
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", SCRIPT, str(directory)], env=environment, check=True, timeout=500)
+    return directory
+
+
+def test_a_network_learns_on_jax(trained: Path) -> None:
+    report = json.loads((trained / "straight" / "report.json").read_text())
+    assert report["validation_accuracy"] > 0.8
+    assert json.loads((trained / "straight" / "run.json").read_text())["settings"]["backend"] == "jax"
+
+
+def test_a_training_on_jax_goes_on_to_the_same_weights(trained: Path) -> None:
+    resumed, straight = (load_network(trained / name)[1] for name in ("run", "straight"))
+    assert all((resumed[name] == straight[name]).all() for name in straight)
+
+
+def test_what_jax_trained_runs_in_litert(trained: Path) -> None:
+    embedder = Embedder.load(trained / "straight" / "model.tflite")
+    data = load_tiny(trained)
+    vectors = embedder.embed(data.validation.read(np.arange(len(data.validation))))
+    _, weights = load_network(trained / "straight")
+    assert vectors.shape == (40, ARCHITECTURE.dimension)
+    # The embedding and its classes belong together: a logits layer on top of the directions still tells them apart.
+    logits = vectors @ weights["logits/kernel"]
+    assert (logits.argmax(axis=1) == data.validation.labels).mean() > 0.7

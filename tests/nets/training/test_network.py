@@ -1,0 +1,132 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lykeion.nets import Architecture
+from lykeion.nets.training import (
+    Dataset,
+    Recipe,
+    Report,
+    TrainingError,
+    load_data,
+    load_network,
+    predict,
+    train_network,
+)
+from lykeion.search.embedder import Embedder
+from lykeion.vision import ModelCard
+
+from .test_sources import write_photos
+from .tiny import ARCHITECTURE, load_tiny
+
+keras = pytest.importorskip("keras")
+
+RECIPE = Recipe(epochs=4, batch=20, learning_rate=0.02)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return load_tiny(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def finished(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    return train_network(replace(ARCHITECTURE, classes=7), data, RECIPE, run, test=True, quiet=True)
+
+
+def test_a_trained_network_has_the_classes_of_its_data(finished: Report, data: Dataset) -> None:
+    architecture, weights = load_network(finished.model.parent)
+    assert architecture == replace(ARCHITECTURE, classes=4)
+    assert weights["logits/kernel"].shape == (16, 4)
+    assert json.loads((finished.model.parent / "classes.json").read_text()) == list(data.classes)
+    assert Recipe.read(finished.model.parent / "recipe.json") == RECIPE
+
+
+def test_its_report_tells_accuracy_and_retrieval(finished: Report) -> None:
+    assert finished.validation_accuracy > 0.8
+    assert finished.test_accuracy is not None
+    assert finished.test_accuracy > 0.8
+    assert [found.dimension for found in finished.retrieval] == [16]
+    assert json.loads((finished.model.parent / "report.json").read_text()) == json.loads(
+        json.dumps(finished.to_json())
+    )
+
+
+def test_its_litert_file_gives_the_embedding_that_was_trained(finished: Report, data: Dataset) -> None:
+    from lykeion.nets.keras_model import build, load_weights
+
+    architecture, weights = load_network(finished.model.parent)
+    model = build(architecture, output="embedding")
+    load_weights(model, weights)
+    card = ModelCard.for_model(finished.model)
+    embedder = Embedder.load(finished.model)
+    assert (card.channels, card.height, card.dimension) == ("grey", 8, 16)
+    theirs = predict(model, data.test)
+    ours = embedder.embed(data.test.read(np.arange(60)))
+    assert np.allclose(ours, theirs / np.linalg.norm(theirs, axis=1, keepdims=True), atol=1e-5)
+
+
+def test_it_embeds_photos_for_an_index(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", count=6)
+    architecture = Architecture("rgb", 8, 8, ARCHITECTURE.rows, classes=2)
+    data = load_data(photos, height=8, width=8)
+    report = train_network(architecture, data, Recipe(steps=2, batch=4), tmp_path / "run", quiet=True)
+    vector = Embedder.load(report.model).embed_photo(photos / "bag" / "1.png").vector
+    assert vector.shape == (16,)
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("head", ["arcface", "proxy-anchor"])
+def test_heads_for_distances_bring_photos_of_a_class_together(data: Dataset, tmp_path: Path, head: str) -> None:
+    recipe = replace(RECIPE, epochs=8, head=head, prefixes=(4,))
+    report = train_network(ARCHITECTURE, data, recipe, tmp_path / "run", test=True, quiet=True)
+    prefix, whole = report.retrieval
+    assert (prefix.dimension, whole.dimension) == (4, 16)
+    assert whole.recall_at_1 > 0.85
+    assert whole.map_at_r > 0.7
+    assert prefix.recall_at_1 > 0.7
+    assert report.test_accuracy is not None
+    assert report.test_accuracy > 0.85
+
+
+def test_a_prefix_must_be_shorter_than_the_embedding(data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="prefix 16"):
+        train_network(ARCHITECTURE, data, replace(RECIPE, head="arcface", prefixes=(16,)), tmp_path / "run")
+
+
+def test_a_network_learns_from_a_teacher_alone(finished: Report, data: Dataset, tmp_path: Path) -> None:
+    teacher = str(finished.model.parent)
+    recipe = replace(RECIPE, epochs=8, teacher=teacher, alpha=0.0)
+    report = train_network(ARCHITECTURE, data, recipe, tmp_path / "run", quiet=True)
+    assert report.validation_accuracy > 0.8
+    numbers = sum(array.size for array in np.load(tmp_path / "run" / "last.npz").values())
+    plain = sum(array.size for array in np.load(finished.model.parent / "last.npz").values())
+    assert numbers < plain * 1.2  # the teacher is not in the checkpoint
+
+
+def test_a_keras_file_can_teach(finished: Report, data: Dataset, tmp_path: Path) -> None:
+    from lykeion.nets.keras_model import build
+
+    build(replace(ARCHITECTURE, classes=4)).save(tmp_path / "teacher.keras")
+    recipe = replace(RECIPE, steps=2, teacher=str(tmp_path / "teacher.keras"))
+    train_network(ARCHITECTURE, data, recipe, tmp_path / "run", quiet=True)
+
+
+def test_a_teacher_that_cannot_teach_is_named(data: Dataset, tmp_path: Path) -> None:
+    from lykeion.nets.keras_model import build
+
+    build(replace(ARCHITECTURE, classes=5)).save(tmp_path / "five.keras")
+    (tmp_path / "broken.keras").write_bytes(b"x")
+    for name in ("five.keras", "broken.keras", "nothing"):
+        recipe = replace(RECIPE, teacher=str(tmp_path / name))
+        with pytest.raises(TrainingError, match=name):
+            train_network(ARCHITECTURE, data, recipe, tmp_path / "run" / name, quiet=True)
+
+
+def test_data_of_another_size_is_refused(data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="sees 16×8×1, the data is 8×8×1"):
+        train_network(replace(ARCHITECTURE, height=16), data, RECIPE, tmp_path / "run")

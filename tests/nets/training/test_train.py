@@ -1,0 +1,217 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lykeion.nets.training import Dataset, Recipe, TrainingError, evaluate, predict, train
+
+from .tiny import ARCHITECTURE, load_tiny
+
+keras = pytest.importorskip("keras")
+
+SHORT = Recipe(epochs=2, batch=40, learning_rate=0.01, shift=1, dropout=0.2, ema=0.8, deterministic=True)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return load_tiny(tmp_path_factory.mktemp("data"))
+
+
+def make(dropout: float = 0.0) -> Any:
+    from lykeion.nets.keras_model import build
+
+    return build(ARCHITECTURE, dropout=dropout, batch_norm_momentum=0.9)
+
+
+def values(model: Any) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(variable) for variable in model.variables]
+
+
+def same(first: Any, second: Any) -> bool:
+    return all((one == other).all() for one, other in zip(values(first), values(second), strict=True))
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Ends the training after so many steps, as a signal would."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        self.steps -= 1
+        if self.steps == 0:
+            raise KeyboardInterrupt
+
+
+def test_a_network_learns(data: Dataset, tmp_path: Path) -> None:
+    model = make()
+    history = train(model, data, Recipe(epochs=12, batch=20, learning_rate=0.02), tmp_path / "run", quiet=True)
+    found = evaluate(model, data.test)
+    assert found.accuracy > 0.9
+    assert found.accuracy == found.correct.mean()
+    assert history.epochs[-1]["loss"] < history.epochs[0]["loss"] / 2
+    assert history.epochs[-1]["val_accuracy"] == pytest.approx(evaluate(model, data.validation).accuracy)
+    assert history.steps == 120
+    assert history.epochs[-1]["learning_rate"] < 1e-6
+    assert history.photos_per_second > 0
+
+
+def test_a_run_keeps_settings_metrics_checkpoints_and_curves(data: Dataset, tmp_path: Path) -> None:
+    history = train(make(), data, SHORT, tmp_path / "run", quiet=True)
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["settings"]["recipe"]["seed"] == 0
+    assert run["settings"]["data"]["digest"] == data.digest
+    assert run["command"]
+    assert {"keras", "numpy", "python"} <= run["versions"].keys()
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [5, 10]
+    assert rows == list(history.epochs)
+    assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "run" / "best.npz").exists()
+
+
+@pytest.mark.parametrize("steps", [2, 7, 9])
+def test_a_training_that_was_interrupted_goes_on_to_the_same_weights(
+    data: Dataset, tmp_path: Path, steps: int
+) -> None:
+    straight, resumed = make(SHORT.dropout), make(SHORT.dropout)
+    history = train(straight, data, SHORT, tmp_path / "straight", quiet=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(make(SHORT.dropout), data, SHORT, tmp_path / "run", callbacks=[Interrupt(steps)], quiet=True)
+    again = train(resumed, data, SHORT, tmp_path / "run", quiet=True)
+    assert same(straight, resumed)
+    assert [row["val_accuracy"] for row in again.epochs] == [row["val_accuracy"] for row in history.epochs]
+
+
+def test_a_training_killed_at_any_time_goes_on_to_the_same_weights(data: Dataset, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.nets.training.killed", str(tmp_path)]
+    process = subprocess.Popen([*command, "run"])
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "run" / "last.npz").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    killed_at = len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    for run in ("run", "straight"):
+        subprocess.run([*command, run], check=True, timeout=300)
+    weights = [np.load(tmp_path / run / "last.npz", allow_pickle=False) for run in ("run", "straight")]
+    assert 1 <= killed_at < 40
+    arrays = [name for name in weights[0].files if name != "state"]
+    assert all((weights[0][name] == weights[1][name]).all() for name in arrays)
+
+
+def test_a_finished_training_is_not_trained_again(data: Dataset, tmp_path: Path) -> None:
+    first, again = make(), make()
+    recipe = Recipe(epochs=1, batch=40, ema=0.5)
+    train(first, data, recipe, tmp_path / "run", quiet=True)
+    never = Interrupt(1)
+    train(again, data, recipe, tmp_path / "run", callbacks=[never], quiet=True)
+    assert never.steps == 1
+    assert (predict(first, data.test) == predict(again, data.test)).all()
+
+
+def test_other_settings_are_refused_by_name(data: Dataset, tmp_path: Path) -> None:
+    train(make(), data, Recipe(steps=1), tmp_path / "run", quiet=True)
+    with pytest.raises(TrainingError, match=r"recipe\.batch 128, not 64"):
+        train(make(), data, Recipe(steps=1, batch=64), tmp_path / "run", quiet=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06" + bytes(18)])
+def test_a_damaged_checkpoint_is_an_error(data: Dataset, tmp_path: Path, content: bytes) -> None:
+    train(make(), data, Recipe(steps=1), tmp_path / "run", quiet=True)
+    (tmp_path / "run" / "last.npz").write_bytes(content)
+    with pytest.raises(TrainingError, match=r"last\.npz"):
+        train(make(), data, Recipe(steps=1), tmp_path / "run", quiet=True)
+
+
+def test_equal_seeds_give_equal_weights_and_others_do_not(data: Dataset) -> None:
+    first, second, other = make(), make(), make()
+    for model, seed in ((first, 1), (second, 1), (other, 2)):
+        train(model, data, Recipe(steps=3, batch=20, seed=seed, deterministic=True), quiet=True)
+    assert same(first, second)
+    assert not same(first, other)
+
+
+def test_losses_of_layers_and_constraints_of_variables_hold(data: Dataset) -> None:
+    class Priced(keras.layers.Layer):
+        """A gate that costs what it is worth."""
+
+        def build(self, input_shape: object) -> None:
+            self.gate = self.add_weight(shape=(), initializer="ones", constraint="non_neg", name="gate")
+
+        def call(self, inputs: Any) -> Any:
+            self.add_loss(10 * self.gate)
+            return inputs * (1 + 0 * self.gate)
+
+    model = make()
+    gate = Priced(name="priced")
+    priced = keras.Model(model.input, gate(model.output))
+    recipe = Recipe(steps=20, batch=20, optimizer="sgd", schedule="constant", learning_rate=0.05, warmup_steps=0)
+    train(priced, data, recipe, multiplier=lambda variable: 4.0 if "gate" in variable.path else 0.0, quiet=True)
+    assert float(gate.gate) == 0
+    kernels = [variable for variable in model.trainable_variables if variable.name == "kernel"]
+    assert all((one == other).all() for one, other in zip(map(np.asarray, kernels), _kernels(make), strict=True))
+
+
+def _kernels(maker: Callable[[], Any]) -> list[np.ndarray]:
+    return [np.asarray(variable) for variable in maker().trainable_variables if variable.name == "kernel"]
+
+
+def test_only_kernels_decay(data: Dataset) -> None:
+    model = make()
+    before = values(model)
+    still = Recipe(
+        steps=10, optimizer="sgd", schedule="constant", learning_rate=1e-7, weight_decay=1e5, warmup_steps=0
+    )
+    train(model, data, still, quiet=True)
+    for variable, old, new in zip(model.variables, before, values(model), strict=True):
+        if variable.trainable and old.any():
+            ratio = np.linalg.norm(new) / np.linalg.norm(old)
+            assert ratio == pytest.approx(0.99**10 if len(variable.shape) > 1 else 1, rel=1e-3), variable.path
+
+
+def test_averaged_weights_are_evaluated_and_left_in_the_model(data: Dataset, tmp_path: Path) -> None:
+    model, averages = make(), []
+
+    class Follow(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+            kernel = np.asarray(self.model.trainable_variables[0])
+            averages.append(kernel if not averages else 0.8 * averages[-1] + 0.2 * kernel)
+
+    recipe = Recipe(epochs=3, batch=40, ema=0.8)
+    history = train(model, data, recipe, callbacks=[Follow()], quiet=True)
+    assert np.allclose(np.asarray(model.trainable_variables[0]), averages[-1], atol=1e-6)
+    assert history.epochs[-1]["val_accuracy"] == pytest.approx(evaluate(model, data.validation).accuracy)
+
+
+def test_what_a_callback_measures_gets_into_the_history(data: Dataset) -> None:
+    class Latency(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            logs["latency_ms"] = 1.5
+
+    assert train(make(), data, Recipe(steps=1), callbacks=[Latency()], quiet=True).epochs[0]["latency_ms"] == 1.5
+
+
+def test_a_loss_that_is_no_number_ends_the_training(data: Dataset, tmp_path: Path) -> None:
+    wild = Recipe(epochs=3, batch=40, learning_rate=1e3, optimizer="sgd", warmup_steps=0)
+
+    def infinite(targets: Any, outputs: Any) -> Any:
+        return keras.ops.sum(outputs, axis=1) * float("inf")
+
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        train(make(), data, wild, tmp_path / "run", loss=infinite, quiet=True)
+    assert not (tmp_path / "run" / "last.npz").exists()
+
+
+@pytest.mark.parametrize("settings", [{"mixup": 0.2}, {"label_smoothing": 0.1}, {"optimizer": "rmsprop"}])
+def test_other_recipes_learn_too(data: Dataset, settings: dict[str, Any]) -> None:
+    recipe = Recipe(epochs=8, batch=20, learning_rate=0.005, **settings)
+    assert train(make(), data, recipe, quiet=True).epochs[-1]["val_accuracy"] > 0.8
