@@ -1,1 +1,69 @@
-"""The model repository: models as OCI artifacts, on disk or in any OCI registry."""
+"""The model repository: models as OCI artifacts, in a directory or in any OCI registry."""
+
+from .aliases import ANYWHERE, history, move, remove
+from .copying import copy
+from .describe import Ancestor, Difference, Shown, Version, compare, lineage, list_versions, show
+from .errors import Conflict, InvalidModel, InvalidReference, NotFound, Refused, StoreError, Untrusted
+from .facts import Facts, Lineage
+from .gathering import gather
+from .gc import collect
+from .integrity import verify
+from .model import LEFT_OUT, Model, Packed, pack
+from .moves import Move, problems
+from .opening import Stores
+from .pull import Pulled, pull
+from .push import Pushed, push
+from .query import order, select
+from .reference import Reference, parse
+from .resolving import load, resolve, tags_at
+from .store import Store
+from .trust import Policy, read_policy
+
+__all__ = [
+    "ANYWHERE",
+    "LEFT_OUT",
+    "Ancestor",
+    "Conflict",
+    "Difference",
+    "Facts",
+    "InvalidModel",
+    "InvalidReference",
+    "Lineage",
+    "Model",
+    "Move",
+    "NotFound",
+    "Packed",
+    "Policy",
+    "Pulled",
+    "Pushed",
+    "Reference",
+    "Refused",
+    "Shown",
+    "Store",
+    "StoreError",
+    "Stores",
+    "Untrusted",
+    "Version",
+    "collect",
+    "compare",
+    "copy",
+    "gather",
+    "history",
+    "lineage",
+    "list_versions",
+    "load",
+    "move",
+    "order",
+    "pack",
+    "parse",
+    "problems",
+    "pull",
+    "push",
+    "read_policy",
+    "remove",
+    "resolve",
+    "select",
+    "show",
+    "tags_at",
+    "verify",
+]

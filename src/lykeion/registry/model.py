@@ -9,21 +9,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lykeion.core import Unsupported, digest_bytes, digest_file
 from lykeion.oci import Descriptor, Index, Manifest, read_manifest
-from lykeion.vision import CardError, ModelCard
 
 from .errors import InvalidModel
-from .facts import FACTS, FILE, Facts, read_facts
+from .facts import FACTS, FILE, Facts
 from .modelpack import ARTIFACT, CONFIG, FILE_PATH, ModelConfig
 
+if TYPE_CHECKING:
+    from lykeion.vision import ModelCard
+
 TITLE = "org.opencontainers.image.title"
+SIGNATURE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+"""The artifact type of what signs a model, and the media type of its bundles."""
 MAX_FILES = 4_096
 MAX_PATH = 255
-LEFT_OUT = ("checkpoint*", "__pycache__", "*.part", "*.tmp", "*.log")
-"""Files and folders that ``pack`` leaves out, besides hidden ones; ``lykeion.json`` has a layer of its own."""
+LEFT_OUT = ("checkpoint*", "last.npz", "best.npz", "__pycache__", "*.part", "*.tmp", "*.log")
+"""Files and folders that ``pack`` leaves out, besides hidden ones: training checkpoints, and what others leave."""
 
 _WEIGHTS = {".tflite", ".keras", ".h5", ".npz", ".safetensors", ".onnx", ".pt", ".pth", ".bin", ".gguf"}
 _CODE = {".py", ".sh"}
@@ -106,8 +110,6 @@ def pack(directory: Path, name: str, *, facts: Facts | None = None, leave_out: S
         )
         layers.append(blob)
         sources[blob.digest] = path
-    if facts is None:
-        facts = facts_in(directory)
     if facts:
         data = facts.to_json()
         layers.append(Descriptor(FACTS, digest_bytes(data), len(data), annotations={FILE_PATH: FILE, TITLE: FILE}))
@@ -121,12 +123,6 @@ def pack(directory: Path, name: str, *, facts: Facts | None = None, leave_out: S
         annotations={TITLE: name, **facts.annotations()},
     )
     return Packed(read_model(manifest.to_bytes()), sources)
-
-
-def facts_in(directory: Path) -> Facts:
-    """What ``lykeion.json`` in a directory says; nothing where there is none. Raises InvalidModel."""
-    path = directory / FILE
-    return read_facts(path.read_bytes()) if path.is_file() else Facts()
 
 
 def _files(directory: Path, leave_out: Sequence[str]) -> dict[str, Path]:
@@ -178,12 +174,7 @@ def _config(directory: Path, name: str, found: Mapping[str, Path], layers: Seque
     """What the files tell of the model: its card, and the architecture that training leaves."""
     weights = [path for path in found.values() if path.suffix.lower() in _WEIGHTS]
     main = next((path for path in weights if path.suffix == ".tflite"), weights[0])
-    card: ModelCard | None = None
-    if main.suffix == ".tflite":
-        try:
-            card = ModelCard.for_model(main)
-        except CardError:
-            card = None
+    card = _card(main) if main.suffix == ".tflite" else None
     return ModelConfig(
         name=name,
         files=tuple(layer.digest for layer in layers),
@@ -194,6 +185,15 @@ def _config(directory: Path, name: str, found: Mapping[str, Path], layers: Seque
         input_types=("image",) if card else (),
         output_types=("embedding",) if card else (),
     )
+
+
+def _card(model: Path) -> "ModelCard | None":
+    from lykeion.vision import CardError, ModelCard  # imports Pillow, which only packing needs
+
+    try:
+        return ModelCard.for_model(model)
+    except CardError:
+        return None
 
 
 def _architecture(path: Path) -> str:

@@ -1,0 +1,88 @@
+"""From one store to another, byte for byte: the digest stays, and signatures come along."""
+
+from functools import partial
+from pathlib import Path
+
+from lykeion.oci import Descriptor, Manifest, read_manifest
+
+from .aliases import ANYWHERE, move, write_version
+from .cache import Cache
+from .errors import InvalidReference
+from .model import read_model
+from .push import Pushed
+from .reference import Reference, check_alias
+from .resolving import resolve
+from .store import Advance, Store
+from .transfer import transfer
+
+
+def copy(
+    source: tuple[Store, Reference],
+    target: tuple[Store, Reference],
+    *,
+    cache: Cache | None = None,
+    coordinator: Path | None = None,
+    quiet: bool = False,
+) -> Pushed:
+    """Store a model as the next version of another reference, and point that one's alias, if it has one, there.
+
+    Raises what ``push`` and ``pull`` raise.
+    """
+    (here, reference), (there, wanted) = source, target
+    if wanted.digest:
+        raise InvalidReference(f"{wanted}: the digest stays what it is; name an alias, or nothing")
+    alias = check_alias(wanted.tag) if wanted.tag else None
+    with here.busy(), there.busy():
+        digest = resolve(here, reference)
+        data = here.manifest(reference.repository, digest)
+        model, version, new = read_model(data), None, not there.holds(wanted.repository, digest)
+        if new:
+            _blobs(source, target, model.manifest, cache or Cache(), quiet=quiet)
+            version = write_version(there, wanted.repository, data)
+        known = {entry.digest for entry in there.referrers(wanted.repository, digest, "")}
+        for referrer in here.referrers(reference.repository, digest, ""):
+            if referrer.digest not in known:
+                _referrer(source, target, referrer, cache or Cache())
+    if alias:
+        move(there, wanted.repository, alias, digest, expect=ANYWHERE, coordinator=coordinator)
+    return Pushed(str(wanted.at(digest)), digest, version, alias, new, model.size_bytes)
+
+
+def _referrer(
+    source: tuple[Store, Reference], target: tuple[Store, Reference], referrer: Descriptor, cache: Cache
+) -> None:
+    (here, reference), (there, wanted) = source, target
+    data = here.manifest(reference.repository, referrer.digest)
+    manifest = read_manifest(data)
+    if isinstance(manifest, Manifest):
+        _blobs(source, target, manifest, cache, quiet=True)
+        there.attach(wanted.repository, data)
+
+
+def _blobs(
+    source: tuple[Store, Reference], target: tuple[Store, Reference], manifest: Manifest, cache: Cache, *, quiet: bool
+) -> None:
+    blobs = {blob.digest: blob for blob in manifest.blobs}
+    jobs = [partial(_blob, source, target, cache, blob) for blob in blobs.values()]
+    transfer(f"copying {source[1]}", sum(blob.size for blob in blobs.values()), jobs, quiet=quiet)
+
+
+def _blob(
+    source: tuple[Store, Reference],
+    target: tuple[Store, Reference],
+    cache: Cache,
+    blob: Descriptor,
+    advance: Advance,
+) -> None:
+    (here, reference), (there, wanted) = source, target
+    if here.host == there.host and there.mount(wanted.repository, blob, reference.repository):
+        advance(blob.size)
+    elif not there.has(wanted.repository, blob.digest):
+        path = cache.obtain(blob, lambda path: here.fetch(reference.repository, blob, path, _ignore))
+        there.put(wanted.repository, blob, path, advance)
+    else:
+        advance(blob.size)
+
+
+def _ignore(_count: int) -> None:
+    pass

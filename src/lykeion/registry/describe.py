@@ -1,0 +1,184 @@
+"""What is in a store, for people and programs: lists, one version whole, two compared, and where one came from."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from .aliases import history
+from .errors import InvalidModel, NotFound
+from .facts import Facts, Figure, metrics_of
+from .model import SIGNATURE, Model, read_model
+from .modelpack import read_config
+from .moves import Move
+from .reference import Reference, parse, version_number
+from .resolving import facts_of, load, tags_at
+from .store import Store
+
+MAX_ANCESTORS = 256
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """``version`` is None for a model that only aliases, or no tag at all, point to."""
+
+    name: str
+    version: str | None
+    digest: str
+    aliases: tuple[str, ...]
+    size_bytes: int
+    metrics: Mapping[str, Figure]
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """As queries see it; see ``query``."""
+        own = {
+            "name": self.name,
+            "digest": self.digest,
+            "aliases": list(self.aliases),
+            "size_bytes": self.size_bytes,
+        }
+        return {**self.metrics, **own, **({"version": self.version} if self.version else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    version: Version
+    config: Mapping[str, Any]
+    facts: Facts
+    files: Mapping[str, int]
+    moves: tuple[Move, ...]
+    signatures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """``files`` and ``facts`` by name: what the first has and what the second, None where one has nothing."""
+
+    files: Mapping[str, tuple[int | None, int | None]]
+    facts: Mapping[str, tuple[Any, Any]]
+    same_files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestor:
+    """``found`` is false for a parent that is named but not in the store."""
+
+    reference: str
+    found: bool
+    version: str | None = None
+    facts: Facts = field(default_factory=Facts)
+    parents: tuple["Ancestor", ...] = ()
+
+
+def list_versions(store: Store, repository: str) -> list[Version]:
+    """Newest first. Tags of what is no model are left out."""
+    tags = tags_at(store, repository)
+
+    def read(digest: str) -> Version | None:
+        try:
+            return _version(repository, read_model(store.manifest(repository, digest)), tags[digest])
+        except (InvalidModel, NotFound):
+            return None
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = [version for version in pool.map(read, tags) if version]
+    return sorted(found, key=lambda version: version_number(version.version or "") or 0, reverse=True)
+
+
+def show(store: Store, reference: Reference) -> Shown:
+    """Raises NotFound, InvalidModel."""
+    repository, model = reference.repository, load(store, reference)
+    version = _version(repository, model, tags_at(store, repository).get(model.digest, []))
+    moves = [move for alias in version.aliases for move in history(store, repository, alias)]
+    return Shown(
+        version,
+        read_config(store.read(repository, model.manifest.config)),
+        facts_of(store, repository, model),
+        {file.path: file.blob.size for file in model.files},
+        tuple(moves),
+        len(store.referrers(repository, model.digest, SIGNATURE)),
+    )
+
+
+def compare(first: tuple[Store, Reference], second: tuple[Store, Reference]) -> Difference:
+    """What differs between two models. Raises NotFound, InvalidModel."""
+    models = [load(store, reference) for store, reference in (first, second)]
+    files = [{file.path: file.blob for file in model.files} for model in models]
+    told = [
+        _flat(facts_of(store, reference.repository, model), store, reference.repository, model)
+        for (store, reference), model in zip((first, second), models, strict=True)
+    ]
+    names = sorted(files[0].keys() | files[1].keys())
+    changed = [name for name in names if _digest(files[0], name) != _digest(files[1], name)]
+    return Difference(
+        {name: (_size(files[0], name), _size(files[1], name)) for name in changed},
+        {
+            name: (told[0].get(name), told[1].get(name))
+            for name in sorted(told[0].keys() | told[1].keys())
+            if told[0].get(name) != told[1].get(name)
+        },
+        len(names) - len(changed),
+    )
+
+
+def lineage(open_store: Callable[[str | None], Store], reference: Reference) -> Ancestor:
+    """A model with all that it was made from, back to where records end. Raises NotFound for the model itself."""
+    model = load(open_store(reference.host), reference)
+    seen: set[str] = set()
+
+    def trace(here: Reference, model: Model) -> Ancestor:
+        store = open_store(here.host)
+        facts = facts_of(store, here.repository, model)
+        tags = tags_at(store, here.repository).get(model.digest, [])
+        seen.add(model.digest)
+        parents: list[Ancestor] = []
+        for text in facts.lineage.parents:
+            parent = _parent(here, parse(text))
+            if parent.digest in seen or len(seen) > MAX_ANCESTORS:
+                parents.append(Ancestor(str(parent), found=True))
+                continue
+            try:
+                parents.append(trace(parent, load(open_store(parent.host), parent)))
+            except (NotFound, InvalidModel):
+                parents.append(Ancestor(str(parent), found=False))
+        version = next(iter(tags), None)
+        return Ancestor(str(here.at(model.digest)), True, version, facts, tuple(parents))
+
+    return trace(reference, model)
+
+
+def _parent(child: Reference, parent: Reference) -> Reference:
+    """Where a parent is: models that moved to a registry together are beside one another there."""
+    if parent.host or child.host is None:
+        return parent
+    beside = child.repository.removesuffix(child.name)
+    return Reference(child.host, f"{beside}{parent.name}", digest=parent.digest)
+
+
+def _version(repository: str, model: Model, tags: list[str]) -> Version:
+    return Version(
+        repository,
+        next((tag for tag in tags if version_number(tag)), None),
+        model.digest,
+        tuple(tag for tag in tags if version_number(tag) is None),
+        model.size_bytes,
+        metrics_of(model.manifest.annotations),
+    )
+
+
+def _flat(facts: Facts, store: Store, repository: str, model: Model) -> dict[str, Any]:
+    """Metrics, lineage and config in one, by name."""
+    lineage = {name: getattr(facts.lineage, name) for name in facts.lineage.__slots__ if getattr(facts.lineage, name)}
+    config = read_config(store.read(repository, model.manifest.config))
+    told = {**config["config"], **{k: v for k, v in config["descriptor"].items() if k != "name"}}
+    return {**told, **lineage, **facts.metrics}
+
+
+def _digest(files: Mapping[str, Any], name: str) -> str | None:
+    return files[name].digest if name in files else None
+
+
+def _size(files: Mapping[str, Any], name: str) -> int | None:
+    return files[name].size if name in files else None

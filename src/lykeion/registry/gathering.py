@@ -1,0 +1,74 @@
+"""The facts of a model that is about to be pushed: what its directory tells, and what the caller adds."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from .errors import InvalidModel
+from .facts import FILE, Facts, Figure, Lineage, read_facts
+from .reference import is_digest
+
+_MAX_BYTES = 2**24
+
+
+def gather(
+    directory: Path,
+    *,
+    metrics: Sequence[str] = (),
+    lineage: Mapping[str, str] | None = None,
+    parents: Sequence[str] = (),
+    name_by_digest: Callable[[str], str] = str,
+) -> Facts:
+    """From ``lykeion.json`` in the directory, or what ``lykeion train`` left there; with more on top.
+
+    ``metrics`` are written as ``top1=0.91``; a value that is no JSON is a text. ``lineage`` has the fields of Lineage
+    but for ``parents``, which ``name_by_digest`` turns to names with a digest. Raises InvalidModel, OSError.
+    """
+    path = directory / FILE
+    known = read_facts(path.read_bytes()) if path.is_file() else run_facts(directory)
+    told = {field: text for field, text in (lineage or {}).items() if text}
+    if parents:
+        told_parents = (*known.lineage.parents, *map(name_by_digest, parents))
+        known = replace(known, lineage=replace(known.lineage, parents=tuple(dict.fromkeys(told_parents))))
+    return Facts({**known.metrics, **dict(map(_metric, metrics))}, replace(known.lineage, **told))
+
+
+def run_facts(directory: Path) -> Facts:
+    """What a run directory of ``lykeion train`` tells: accuracies, the data's digest, the run's name."""
+    report, run = _read(directory / "report.json"), _read(directory / "run.json")
+    metrics: dict[str, Figure] = {}
+    for field, name in (("validation_accuracy", "validation_top1"), ("test_accuracy", "test_top1")):
+        value = report.get(field)
+        if isinstance(value, float | int):
+            metrics[name] = float(value)
+    settings: Any = run.get("settings")
+    data: Any = cast(dict[str, Any], settings).get("data") if isinstance(settings, dict) else None
+    digest: Any = cast(dict[str, Any], data).get("digest") if isinstance(data, dict) else None
+    lineage = Lineage(
+        run=directory.resolve().name if run else "",
+        data=digest if isinstance(digest, str) and is_digest(digest) else "",
+    )
+    return Facts(metrics, lineage)
+
+
+def _metric(text: str) -> tuple[str, Figure]:
+    name, equals, written = text.partition("=")
+    if not equals:
+        raise InvalidModel(f"metric {text[:80]!r}: write name=value, as in top1=0.91")
+    try:
+        value: Any = json.loads(written)
+    except ValueError:
+        value = written
+    return name, value if isinstance(value, float | int | bool | str) else written
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object; an empty one where there is none."""
+    try:
+        with path.open("rb") as file:
+            value: Any = json.loads(file.read(_MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return cast(dict[str, Any], value) if isinstance(value, dict) else {}

@@ -1,0 +1,52 @@
+"""Whether a model is what its digest, its schema and its annotations say, read from the store byte by byte."""
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from lykeion.core import LykeionError
+from lykeion.oci import Descriptor
+
+from .model import Model
+from .modelpack import read_config
+from .reference import Reference
+from .resolving import facts_of, load
+from .store import Advance, Store
+from .transfer import transfer
+
+
+def verify(store: Store, reference: Reference, *, quiet: bool = False) -> list[str]:
+    """What is wrong, one line each; nothing if all is well. Raises NotFound, StoreError."""
+    model, repository = load(store, reference), reference.repository
+    problems = [
+        *_problem(lambda: _check_config(store, repository, model)),
+        *_problem(lambda: facts_of(store, repository, model)),
+    ]
+    blobs = {file.blob.digest: file.blob for file in model.files}
+    with tempfile.TemporaryDirectory() as directory:
+
+        def check(blob: Descriptor, advance: Advance) -> None:
+            path = Path(directory) / blob.digest.replace(":", "-")
+            problems.extend(_problem(lambda: store.fetch(repository, blob, path, advance)))
+            path.unlink(missing_ok=True)
+
+        jobs = [partial(check, blob) for blob in blobs.values()]
+        transfer(f"verifying {reference}", sum(blob.size for blob in blobs.values()), jobs, quiet=quiet)
+    return problems
+
+
+def _check_config(store: Store, repository: str, model: Model) -> None:
+    from .errors import InvalidModel
+
+    config = read_config(store.read(repository, model.manifest.config))
+    if config["modelfs"]["diffIds"] != [layer.digest for layer in model.manifest.layers]:
+        raise InvalidModel("model config: modelfs.diffIds are not the digests of the layers")
+
+
+def _problem(check: Callable[[], object]) -> list[str]:
+    try:
+        check()
+    except LykeionError as error:
+        return [str(error)]
+    return []

@@ -1,0 +1,23 @@
+"""From a reference to the store that it names."""
+
+from pathlib import Path
+
+from .disk import DiskStore, default_store
+from .remote import RemoteStore
+from .store import Store
+from .transport import Transport
+
+
+class Stores:
+    """The store on this machine, in ``root`` or under the state directory, and registries by host; each made once."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.disk = DiskStore(root or default_store())
+        self._registries: dict[str, RemoteStore] = {}
+
+    def of(self, host: str | None) -> Store:
+        if host is None:
+            return self.disk
+        if host not in self._registries:
+            self._registries[host] = RemoteStore(Transport(host))
+        return self._registries[host]

@@ -1,0 +1,129 @@
+"""From a store to a directory, which is there whole or not at all."""
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lykeion.core import digest_file
+
+from .cache import Cache, place
+from .errors import StoreError
+from .facts import FILE
+from .model import File, Model
+from .reference import Reference
+from .resolving import facts_of, load
+from .store import Advance, Store
+from .transfer import transfer
+from .trust import Policy, check_trust
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """``new`` is false where the directory held just this model already."""
+
+    reference: str
+    digest: str
+    directory: str
+    new: bool
+    size_bytes: int
+
+
+def pull(
+    store: Store,
+    reference: Reference,
+    directory: Path,
+    *,
+    policy: Policy | None = None,
+    cache: Cache | None = None,
+    quiet: bool = False,
+) -> Pulled:
+    """Write a model's files to a directory that is not there yet, or is empty, or holds the same model.
+
+    Files from a registry come through the cache and are links to it, read-only. Raises NotFound, Untrusted before
+    anything is fetched, ContentDamaged, InvalidModel, StoreError.
+    """
+    with store.busy():
+        model = load(store, reference)
+        named = reference.at(model.digest)
+        if policy:
+            check_trust(policy, store, reference, model)
+        facts_of(store, reference.repository, model)  # which also sees that the annotations are true
+        if _holds(directory, model):
+            return Pulled(str(named), model.digest, str(directory), False, model.size_bytes)
+        try:
+            if directory.exists() and any(directory.iterdir()):
+                raise StoreError(f"{directory} holds something else; give a directory that is not there yet")
+            with _in_the_making(directory) as making:
+                jobs = [
+                    partial(_fetch, store, reference.repository, file, making / file.path, cache or Cache())
+                    for file in model.files
+                ]
+                transfer(f"pulling {reference}", model.size_bytes, jobs, quiet=quiet)
+                if model.facts:
+                    (making / FILE).write_bytes(store.read(reference.repository, model.facts))
+                making.replace(directory)
+        except OSError as error:
+            raise StoreError(f"{directory}: {error.strerror or error}") from None
+    return Pulled(str(named), model.digest, str(directory), True, model.size_bytes)
+
+
+def _fetch(store: Store, repository: str, file: File, target: Path, cache: Cache, advance: Advance) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if store.host is None:
+        store.fetch(repository, file.blob, target, advance)
+        return
+    moved = 0
+
+    def counted(count: int) -> None:
+        nonlocal moved
+        moved += count
+        advance(count)
+
+    source = cache.obtain(file.blob, lambda path: store.fetch(repository, file.blob, path, counted))
+    advance(file.blob.size - moved)
+    place(source, target)
+
+
+def _holds(directory: Path, model: Model) -> bool:
+    """Whether the directory holds the model's files, and they are unchanged."""
+    try:
+        return all(
+            (path := directory / file.path).stat().st_size == file.blob.size and digest_file(path) == file.blob.digest
+            for file in model.files
+        )
+    except OSError:
+        return False
+
+
+@contextmanager
+def _in_the_making(directory: Path) -> Generator[Path]:
+    """A new directory beside the one to be, locked while it is written; gone afterwards unless it was moved. What
+    killed processes left goes too."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{directory.name}.pulling-"
+    for left in directory.parent.glob(f"{prefix}*"):
+        with suppress(OSError), _locked(left):
+            shutil.rmtree(left)
+    making = directory.parent / f"{prefix}{secrets.token_hex(4)}"
+    making.mkdir()
+    with _locked(making):
+        try:
+            yield making
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+
+
+@contextmanager
+def _locked(directory: Path) -> Generator[None]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)

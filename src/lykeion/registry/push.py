@@ -1,0 +1,89 @@
+"""From a directory to a store: what is not there yet goes, then the version is written, then the alias moves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lykeion.oci import Descriptor
+
+from .aliases import ANYWHERE, move, write_version
+from .errors import InvalidReference
+from .model import Model, Packed
+from .reference import Reference, check_alias, version_number
+from .store import Advance, Store
+from .transfer import transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """``version`` is None where the model was there already and nothing asked which it was."""
+
+    reference: str
+    digest: str
+    version: str | None
+    alias: str | None
+    new: bool
+    size_bytes: int
+
+
+def push(
+    packed: Packed,
+    store: Store,
+    reference: Reference,
+    *,
+    expect: str | None = ANYWHERE,
+    coordinator: Path | None = None,
+    quiet: bool = False,
+) -> Pushed:
+    """Store a packed model as the next version of ``reference``, and point its alias, if it has one, there.
+
+    What is there already costs one request. An interrupted push goes on where it was. Raises InvalidReference,
+    Conflict, Refused, StoreError, and what ``aliases.move`` raises.
+    """
+    if reference.digest:
+        raise InvalidReference(f"{reference}: a digest is what push gives; name an alias, or nothing")
+    return store_model(
+        packed.model, packed.sources, store, reference, expect=expect, coordinator=coordinator, quiet=quiet
+    )
+
+
+def store_model(
+    model: Model,
+    sources: Mapping[str, bytes | Path],
+    store: Store,
+    reference: Reference,
+    *,
+    expect: str | None,
+    coordinator: Path | None,
+    quiet: bool,
+) -> Pushed:
+    repository, alias = reference.repository, reference.tag
+    if alias:
+        check_alias(alias)
+    digest, version, new = model.digest, None, False
+    if not (alias and expect == ANYWHERE and store.resolve(repository, alias) == digest):
+        new = not store.holds(repository, digest)
+        if new:
+            with store.busy():
+                _send(model, sources, store, repository, quiet=quiet)
+                version = write_version(store, repository, model.data)
+        if alias:
+            move(store, repository, alias, digest, expect=expect, coordinator=coordinator)
+    if version is None and store.compares:
+        version = next((tag for tag in store.tags(repository) if _is(store, repository, tag, digest)), None)
+    return Pushed(str(reference.at(digest)), digest, version, alias, new, model.size_bytes)
+
+
+def _send(model: Model, sources: Mapping[str, bytes | Path], store: Store, repository: str, *, quiet: bool) -> None:
+    blobs = {blob.digest: blob for blob in model.manifest.blobs}
+    jobs = [partial(_put, store, repository, blob, sources[digest]) for digest, blob in blobs.items()]
+    transfer(f"pushing {repository}", sum(blob.size for blob in blobs.values()), jobs, quiet=quiet)
+
+
+def _put(store: Store, repository: str, blob: Descriptor, source: bytes | Path, advance: Advance) -> None:
+    store.put(repository, blob, source, advance)
+
+
+def _is(store: Store, repository: str, tag: str, digest: str) -> bool:
+    return version_number(tag) is not None and store.resolve(repository, tag) == digest

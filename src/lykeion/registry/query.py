@@ -1,0 +1,114 @@
+"""Which versions: ``top1 > 0.9 and latency_ms < 5 and device = "host"``, read by ``core.grammar``.
+
+Fields are the metrics, and ``name``, ``version``, ``digest``, ``size_bytes`` and the list ``aliases``. As in SQL a
+comparison with a metric that a version lacks is neither true nor false.
+"""
+
+import difflib
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from lykeion.core.expression import And, Comparison, Contains, Expression, In, IsNull, Leaf, Not, Or, WhereError
+
+Fields: TypeAlias = Mapping[str, Any]
+Row = TypeVar("Row")
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def select(rows: Sequence[Row], where: str, fields: Callable[[Row], Fields]) -> list[Row]:
+    """The rows for which a filter is true. Raises WhereError, also for a field that no row has."""
+    from lykeion.core.grammar import parse
+
+    expression = parse(where)
+    known = {name for row in rows for name in fields(row)}
+    if rows:
+        _check(expression, known)
+    return [row for row in rows if matches(expression, fields(row))]
+
+
+def order(rows: Sequence[Row], by: str, fields: Callable[[Row], Fields]) -> list[Row]:
+    """Rows by a field, downwards with a minus before it; those that lack it last. Raises WhereError."""
+    name, downwards = by.removeprefix("-"), by.startswith("-")
+    if rows and all(name not in fields(row) for row in rows):
+        raise WhereError(_unknown(name, {key for row in rows for key in fields(row)}))
+    having = [row for row in rows if name in fields(row)]
+    lacking = [row for row in rows if name not in fields(row)]
+    numbers = all(isinstance(fields(row)[name], int | float) for row in having)
+    key: Callable[[Row], Any] = (lambda row: fields(row)[name]) if numbers else (lambda row: str(fields(row)[name]))
+    return [*sorted(having, key=key, reverse=downwards), *lacking]
+
+
+def matches(expression: Expression, fields: Fields) -> bool:
+    """Whether the filter is true for these fields. Raises WhereError where a value does not compare."""
+    return _truth(expression, fields) is True
+
+
+def _truth(expression: Expression, fields: Fields) -> bool | None:
+    match expression:
+        case And(terms):
+            truths = [_truth(term, fields) for term in terms]
+            return False if False in truths else None if None in truths else True
+        case Or(terms):
+            truths = [_truth(term, fields) for term in terms]
+            return True if True in truths else None if None in truths else False
+        case Not(term):
+            truth = _truth(term, fields)
+            return None if truth is None else not truth
+        case IsNull(column):
+            return column not in fields
+        case _:
+            return _leaf(expression, fields[expression.column]) if expression.column in fields else None
+
+
+def _leaf(leaf: Leaf, value: Any) -> bool:
+    match leaf:
+        case Comparison(_, symbol, constant):
+            _alike(leaf, value, constant)
+            return _COMPARE[symbol](value, constant)
+        case In(_, constants):
+            for constant in constants:
+                _alike(leaf, value, constant)
+            return value in constants
+        case Contains(_, constant):
+            if not isinstance(value, list):
+                raise WhereError(f"filter, character {leaf.at}: {leaf.column!r} is no list")
+            return constant in value
+        case _:
+            raise AssertionError(leaf)
+
+
+def _alike(leaf: Leaf, value: Any, constant: Any) -> None:
+    kinds = {
+        "truth" if isinstance(v, bool) else "text" if isinstance(v, str) else "number" for v in (value, constant)
+    }
+    if len(kinds) > 1 or isinstance(value, list):
+        raise WhereError(
+            f"filter, character {leaf.at}: {leaf.column!r} is {value!r} in a version, which does not compare with "
+            f"{constant!r}"
+        )
+
+
+def _check(expression: Expression, known: set[str]) -> None:
+    match expression:
+        case And(terms) | Or(terms):
+            for term in terms:
+                _check(term, known)
+        case Not(term):
+            _check(term, known)
+        case _:
+            if expression.column not in known:
+                raise WhereError(f"filter, character {expression.at}: {_unknown(expression.column, known)}")
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, known, 3) or sorted(known)[:12]
+    return f"no version has {name[:60]!r}; there is {', '.join(near)}"

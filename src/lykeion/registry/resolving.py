@@ -1,0 +1,61 @@
+"""From a reference to a digest, and to the model that has it."""
+
+import difflib
+
+from lykeion.oci import ContentDamaged
+from lykeion.oci.errors import ContentError
+
+from .aliases import aliases, versions
+from .errors import InvalidModel, NotFound
+from .facts import Facts, read_facts
+from .model import Model, read_model
+from .reference import Reference
+from .store import Store
+
+
+def resolve(store: Store, reference: Reference) -> str:
+    """The digest that a reference names; without alias or digest, the newest version's. Raises NotFound."""
+    if reference.digest:
+        return reference.digest
+    if reference.tag:
+        digest = store.resolve(reference.repository, reference.tag)
+        if digest:
+            return digest
+        tags = store.tags(reference.repository)
+        known = [*versions(tags), *aliases(tags)]
+        near = difflib.get_close_matches(reference.tag, known, 3) or known[:3]
+        hint = f"; there is {', '.join(near)}" if near else ""
+        raise NotFound(f"{reference}: no such model{hint}")
+    for version in versions(store.tags(reference.repository)):
+        if digest := store.resolve(reference.repository, version):
+            return digest
+    raise NotFound(f"{reference}: no such model; lykeion models list shows what is there")
+
+
+def load(store: Store, reference: Reference) -> Model:
+    """The model that a reference names. Raises NotFound, InvalidModel."""
+    data = store.manifest(reference.repository, resolve(store, reference))
+    try:
+        return read_model(data)
+    except ContentDamaged:
+        raise
+    except (InvalidModel, ContentError) as error:
+        raise InvalidModel(f"{reference}: {error}") from None
+
+
+def facts_of(store: Store, repository: str, model: Model) -> Facts:
+    """Metrics and lineage, which the annotations must agree with. Raises InvalidModel, NotFound."""
+    facts = read_facts(store.read(repository, model.facts)) if model.facts else Facts()
+    if not facts.agree(model.manifest.annotations):
+        raise InvalidModel(f"{repository}@{model.digest}: its annotations tell other metrics than its record of them")
+    return facts
+
+
+def tags_at(store: Store, repository: str) -> dict[str, list[str]]:
+    """By digest, the versions and aliases that point to it; versions first."""
+    tags = store.tags(repository)
+    found: dict[str, list[str]] = {}
+    for tag in (*versions(tags), *aliases(tags)):
+        if digest := store.resolve(repository, tag):
+            found.setdefault(digest, []).append(tag)
+    return found

@@ -1,0 +1,209 @@
+"""Signatures with an elliptic-curve key, made and checked offline.
+
+Two sigstore bundles are attached to a version, in one referrer. ``model.sig`` is OpenSSF model-signing's, over the
+files: ``model_signing verify key DIR --signature model.sig`` checks a pulled directory. ``manifest.sig`` is over the
+manifest's digest with the model's name and version, for else annotations could be forged, and an old version be
+passed off as a new one. Formats: DSSE 1.0, in-toto Statement 1, sigstore bundle 0.3, model-signing 1.0.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey, EllipticCurvePublicKey
+
+from lykeion.core import digest_bytes
+from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, Manifest, read_manifest
+
+from .errors import InvalidModel, Untrusted
+from .facts import FILE
+from .model import SIGNATURE, TITLE, Model
+from .store import Store
+
+_PAYLOAD = "application/vnd.in-toto+json"
+_STATEMENT = "https://in-toto.io/Statement/v1"
+_FILES = "https://model_signing/signature/v1.0"
+_VERSION = "https://github.com/lykeion/lykeion/model-version/v1"
+_FILES_NAME, _MANIFEST_NAME = "model.sig", "manifest.sig"
+_MAX_BUNDLE = 4 * 2**20
+_MAX_SIGNATURES = 32
+_HASHES = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a valid signature says: the model's name and version, and which key it was."""
+
+    name: str
+    version: str
+    key: str
+
+
+def sign(store: Store, repository: str, model: Model, version: str, key: Path) -> bytes:
+    """Sign a version's files and manifest, attach both bundles to it, and return that of the files.
+
+    Raises Untrusted where ``key`` is no private key of NIST P-256, P-384 or P-521 in PEM, without a password.
+    """
+    private, name = _private(key), repository.rpartition("/")[2]
+    bundles = {
+        _FILES_NAME: _bundle(_files_statement(name, model), private),
+        _MANIFEST_NAME: _bundle(_version_statement(name, version, model.digest), private),
+    }
+    layers = [
+        Descriptor(SIGNATURE, digest_bytes(data), len(data), annotations={TITLE: title})
+        for title, data in bundles.items()
+    ]
+    store.put(repository, EMPTY, EMPTY_BLOB, _ignore)
+    for layer, data in zip(layers, bundles.values(), strict=True):
+        store.put(repository, layer, data, _ignore)
+    subject = Descriptor(model.manifest.media_type, model.digest, len(model.data))
+    store.attach(repository, Manifest(EMPTY, tuple(layers), artifact_type=SIGNATURE, subject=subject).to_bytes())
+    return bundles[_FILES_NAME]
+
+
+def verify(store: Store, repository: str, model: Model, keys: Sequence[Path]) -> list[Signed]:
+    """What those of a model's signatures say that are by one of ``keys`` and fit both manifest and files.
+
+    Raises Untrusted where a key is none.
+    """
+    known = {path: _public(path) for path in keys}
+    found: list[Signed] = []
+    for referrer in store.referrers(repository, model.digest, SIGNATURE)[:_MAX_SIGNATURES]:
+        manifest = read_manifest(store.manifest(repository, referrer.digest))
+        if not isinstance(manifest, Manifest):
+            continue
+        bundles = {
+            layer.annotations.get(TITLE): store.read(repository, layer)
+            for layer in manifest.layers
+            if layer.media_type == SIGNATURE and layer.size <= _MAX_BUNDLE
+        }
+        for path, public in known.items():
+            if signed := _both(bundles.get(_MANIFEST_NAME), bundles.get(_FILES_NAME), model, public, path):
+                found.append(signed)
+    return found
+
+
+def _both(
+    manifest: bytes | None, files: bytes | None, model: Model, key: EllipticCurvePublicKey, path: Path
+) -> Signed | None:
+    """What the bundles say together; None if they are not by the key or not for this model."""
+    if manifest is None or files is None:
+        return None
+    try:
+        version, resources = _open(manifest, key), _open(files, key)
+        subject = version["subject"][0]
+        told = Signed(str(subject["name"]), str(version["predicate"]["version"]), str(path))
+        right = version["predicateType"] == _VERSION and len(version["subject"]) == 1
+        right = right and subject["digest"]["sha256"] == model.digest.removeprefix("sha256:")
+        right = right and resources == _files_statement(told.name, model)
+    except (InvalidModel, KeyError, IndexError, TypeError):
+        return None
+    return told if right else None
+
+
+def _files_statement(name: str, model: Model) -> dict[str, Any]:
+    """Digests of the files as a pulled directory holds them."""
+    digests = {file.path: file.blob.digest for file in model.files}
+    if model.facts:
+        digests[FILE] = model.facts.digest
+    resources = [
+        {"name": path, "algorithm": "sha256", "digest": digest.removeprefix("sha256:")}
+        for path, digest in sorted(digests.items())
+    ]
+    together = hashlib.sha256(b"".join(bytes.fromhex(resource["digest"]) for resource in resources)).hexdigest()
+    serialization_ = {
+        "method": "files",
+        "hash_type": "sha256",
+        "allow_symlinks": False,
+        "ignore_paths": [_FILES_NAME],
+    }
+    return {
+        "_type": _STATEMENT,
+        "subject": [{"name": name, "digest": {"sha256": together}}],
+        "predicateType": _FILES,
+        "predicate": {"serialization": serialization_, "resources": resources},
+    }
+
+
+def _version_statement(name: str, version: str, digest: str) -> dict[str, Any]:
+    return {
+        "_type": _STATEMENT,
+        "subject": [{"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}],
+        "predicateType": _VERSION,
+        "predicate": {"version": version},
+    }
+
+
+# --- DSSE in a sigstore bundle ---
+
+
+def _bundle(statement: dict[str, Any], key: EllipticCurvePrivateKey) -> bytes:
+    payload = json.dumps(statement, sort_keys=True).encode()
+    signature = key.sign(_authenticated(payload), ECDSA(_HASHES[key.curve.key_size]))
+    bundle: dict[str, Any] = {
+        "mediaType": SIGNATURE,
+        "verificationMaterial": {"publicKey": {"hint": _hint(key.public_key())}, "tlogEntries": []},
+        "dsseEnvelope": {
+            "payload": base64.b64encode(payload).decode(),
+            "payloadType": _PAYLOAD,
+            "signatures": [{"sig": base64.b64encode(signature).decode(), "keyid": ""}],
+        },
+    }
+    return json.dumps(bundle, sort_keys=True).encode()
+
+
+def _open(bundle: bytes, key: EllipticCurvePublicKey) -> dict[str, Any]:
+    """The statement in a bundle that the key signed. Raises InvalidModel."""
+    try:
+        envelope: Any = json.loads(bundle)["dsseEnvelope"]
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
+        if envelope["payloadType"] != _PAYLOAD:
+            raise ValueError("another kind of payload")
+        key.verify(signature, _authenticated(payload), ECDSA(_HASHES[key.curve.key_size]))
+        statement: Any = json.loads(payload)
+        if statement["_type"] != _STATEMENT:
+            raise ValueError("another kind of statement")
+    except (InvalidSignature, ValueError, KeyError, IndexError, TypeError, RecursionError):
+        raise InvalidModel("not a bundle that this key signed") from None
+    return statement
+
+
+def _authenticated(payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding."""
+    return b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD), _PAYLOAD.encode(), len(payload), payload)
+
+
+def _private(path: Path) -> EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Untrusted(f"{path}: no private key in PEM without a password ({error})") from None
+    if not isinstance(key, EllipticCurvePrivateKey) or key.curve.key_size not in _HASHES:
+        raise Untrusted(f"{path}: not a key of NIST P-256, P-384 or P-521")
+    return key
+
+
+def _public(path: Path) -> EllipticCurvePublicKey:
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        raise Untrusted(f"{path}: no public key in PEM ({error})") from None
+    if not isinstance(key, EllipticCurvePublicKey) or key.curve.key_size not in _HASHES:
+        raise Untrusted(f"{path}: not a key of NIST P-256, P-384 or P-521")
+    return key
+
+
+def _hint(key: EllipticCurvePublicKey) -> str:
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(pem).hexdigest()
+
+
+def _ignore(_count: int) -> None:
+    pass

@@ -1,0 +1,103 @@
+"""Which models may be pulled: a policy file says whose signatures are asked for, by name.
+
+
+    default = "refuse"                       # or "allow", for names that no rule is for
+
+    [[rule]]
+    names = ["shoes", "registry.example.com/shop/*"]
+    keys = ["shop.pub"]                      # one of them must have signed; beside this file
+    minimum = "v7"                           # an alias rolled back below it is refused
+
+The first rule that a name fits counts. ``minimum`` is held against the version that was signed, not the tag.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, cast
+
+from .errors import Untrusted
+from .model import Model
+from .reference import Reference, version_number
+from .store import Store
+
+MAX_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    names: tuple[str, ...]
+    keys: tuple[Path, ...]
+    minimum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    path: Path
+    rules: tuple[Rule, ...]
+    default: str
+
+    def rule_for(self, reference: Reference) -> Rule | None:
+        """Names are compared with host and path, without tag and digest."""
+        name = f"{reference.host}/{reference.repository}" if reference.host else reference.repository
+        return next((rule for rule in self.rules if any(fnmatchcase(name, n) for n in rule.names)), None)
+
+
+def read_policy(path: Path) -> Policy:
+    """Raises Untrusted for a file that cannot be read whole: a policy that is half understood protects nobody."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise Untrusted(f"{path}: more than {MAX_BYTES:,} bytes, which no trust policy has")
+        value = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Untrusted(f"{path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise Untrusted(f"{path}: not TOML ({error})") from None
+    _known(path, value, {"default", "rule"})
+    default = value.get("default", "refuse")
+    if default not in ("refuse", "allow"):
+        raise Untrusted(f'{path}: default is {str(default)[:40]!r}; expected "refuse" or "allow"')
+    rules: Any = value.get("rule", [])
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in cast(list[Any], rules)):
+        raise Untrusted(f"{path}: rules are written as [[rule]]")
+    return Policy(path, tuple(_rule(path, rule) for rule in cast(list[dict[str, Any]], rules)), default)
+
+
+def check_trust(policy: Policy, store: Store, reference: Reference, model: Model) -> None:
+    """Raises Untrusted where the policy does not allow a model."""
+    rule = policy.rule_for(reference)
+    if rule is None:
+        if policy.default == "allow":
+            return
+        raise Untrusted(f"{reference}: no rule of {policy.path} is for it")
+    if not rule.keys:
+        return
+    from .signing import verify
+
+    signed = [told for told in verify(store, reference.repository, model, rule.keys) if told.name == reference.name]
+    if not signed:
+        keys = ", ".join(str(key) for key in rule.keys)
+        raise Untrusted(f"{reference}: not signed as {reference.name!r} by {keys}, as {policy.path} asks")
+    newest = max(version_number(told.version) or 0 for told in signed)
+    if newest < rule.minimum:
+        raise Untrusted(f"{reference}: signed as v{newest}; {policy.path} allows v{rule.minimum} and later")
+
+
+def _rule(path: Path, value: dict[str, Any]) -> Rule:
+    _known(path, value, {"names", "keys", "minimum"})
+    names, keys, minimum = value.get("names"), value.get("keys", []), value.get("minimum", "v1")
+    for field, texts in (("names", names), ("keys", keys)):
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in cast(list[Any], texts)):
+            raise Untrusted(f"{path}: {field} of a rule is a list of texts")
+    number = version_number(minimum) if isinstance(minimum, str) else None
+    if not names or number is None:
+        raise Untrusted(f'{path}: a rule has names, and a minimum, if it has one, such as "v7"')
+    if number > 1 and not keys:
+        raise Untrusted(f"{path}: a rule with a minimum needs keys: only a signature tells a version for sure")
+    return Rule(tuple(names), tuple(path.parent / key for key in keys), number)
+
+
+def _known(path: Path, value: dict[str, Any], names: set[str]) -> None:
+    if unknown := sorted(value.keys() - names):
+        raise Untrusted(f"{path}: unknown field {unknown[0][:60]!r}")
