@@ -35,7 +35,7 @@ def nas() -> None:
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write the profile.")
 @click.option("--export", type=click.Path(path_type=Path), metavar="DIR", help="Write block files for a phone there.")
 @click.option("--import", "results", type=click.Path(path_type=Path), metavar="DIR", help="Read a phone's results.")
-@click.option("--show", type=click.Path(path_type=Path), metavar="FILE", help="Print a profile; or pixel1.")
+@click.option("--show", metavar="FILE", help="Print a profile; or pixel1, the published one.")
 @click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw the profile.")
 @json_option
 @quiet_option
@@ -46,7 +46,7 @@ def profile(
     out: Path | None,
     export: Path | None,
     results: Path | None,
-    show: Path | None,
+    show: str | None,
     png: Path | None,
     as_json: bool,
     quiet: bool,
@@ -66,9 +66,18 @@ def profile(
     if export is not None:
         _export(export, space_name, threads, as_json, quiet)
         return
-    if show is None and out is None:
+    if show is not None:
+        made = _read(show)
+    elif out is None:
         raise click.UsageError("say where to write the profile: --out FILE")
-    made = _profile(device, threads, space_name, out, results, show, quiet)
+    elif results is not None:
+        made = _import(results, "" if device == HOST else device, out)
+    elif device == HOST:
+        made = _measure(space_name, threads, out, quiet)
+    else:
+        raise click.UsageError(
+            f"only this machine can be measured from here; for {device!r} use --export and --import"
+        )
     if png:
         from lykeion.nas.pictures import draw_profile
 
@@ -90,73 +99,58 @@ def _export(directory: Path, space_name: str, threads: int, as_json: bool, quiet
         print(f"{files} block files in {directory}. With the phone connected: {directory}/run.sh BENCHMARK_MODEL")
 
 
-def _profile(
-    device: str,
-    threads: int,
-    space_name: str,
-    out: Path | None,
-    results: Path | None,
-    show: Path | None,
-    quiet: bool,
-) -> "DeviceProfile":
-    from lykeion.engines.profile import write_profile
-    from lykeion.nas import phone, profiling
+def _read(device: str) -> "DeviceProfile":
     from lykeion.nas.latency import find_profile
-    from lykeion.nas.named_spaces import find_space
 
-    name = "" if device == HOST else device
-    if show is not None:
-        made = find_profile(str(show))
-    elif results is not None:
-        made = phone.import_results(results, name=name)
-    elif name:
-        raise click.UsageError(f"only this machine can be measured from here; for {name!r} use --export and --import")
-    else:
-        made = profiling.profile_host(
-            find_space(space_name), threads=threads, journal=journal_beside(out), quiet=quiet
-        )
-    if out is not None:
-        write_profile(made, out)
-        journal_beside(out).unlink(missing_ok=True)
+    return find_profile(device)
+
+
+def _import(results: Path, name: str, out: Path) -> "DeviceProfile":
+    from lykeion.engines.profile import write_profile
+    from lykeion.nas.phone import import_results
+
+    made = import_results(results, name=name)
+    write_profile(made, out)
     return made
 
 
-def journal_beside(out: Path) -> Path:
-    """Where the passes of an unfinished measurement are kept."""
-    return out.with_name(f"{out.name}.passes.jsonl")
+def _measure(space_name: str, threads: int, out: Path, quiet: bool) -> "DeviceProfile":
+    from lykeion.engines.profile import write_profile
+    from lykeion.nas import profiling
+    from lykeion.nas.named_spaces import find_space
+
+    journal = out.with_name(f"{out.name}.passes.jsonl")
+    made = profiling.profile_host(find_space(space_name), threads=threads, journal=journal, quiet=quiet)
+    write_profile(made, out)
+    journal.unlink(missing_ok=True)
+    return made
 
 
 def _print_profile(made: "DeviceProfile") -> None:
-    """One line a slot, one column a choice, in µs as the profile has them."""
+    """One line a slot, one column a choice, as the profile has them."""
+    unit, factor = ("ms", 1.0) if made.rest_ms >= 1 else ("µs", 1e3)
     choices = list(dict.fromkeys(key.partition("/")[2] for key in made.table))
     positions = list(dict.fromkeys(key.partition("/")[0] for key in made.table))
-    print_table(
-        ("slot", *choices),
-        [
-            (position, *(_microseconds(made.table.get(f"{position}/{choice}")) for choice in choices))
-            for position in positions
-        ],
-        title=f"µs a block of {made.space}: {made.name}, {made.engine} {made.engine_version}, {made.threads} thread(s)",
-        right=("slot", *choices),
-    )
+    rows: list[tuple[str, ...]] = []
+    for position in positions:
+        found = (made.table.get(f"{position}/{choice}") for choice in choices)
+        rows.append((position, *("" if value is None else f"{value * factor:.4g}" for value in found)))
+    print_table(("slot", *choices), rows, title=f"{made.space}: {unit} a block", right=("slot", *choices))
     facts = [
-        ("rest (stem, first block, head)", f"{_microseconds(made.rest_ms)} µs"),
-        ("network", f"{made.scale:.4f} · (rest + blocks) {made.offset_ms * 1e3:+.2f} µs, {_fitted(made)}"),
+        ("device", f"{made.name}, {made.engine} {made.engine_version}, {made.threads} thread(s), {made.precision}"),
+        ("rest", f"{made.rest_ms * factor:.4g} {unit}: stem, first block, last convolution, head"),
+        ("network", f"{made.scale:.4f} · (rest + blocks) {made.offset_ms * factor:+.4g} {unit}, {_fitted(made)}"),
         ("source", f"{made.source} {made.created}"),
     ]
-    if made.noise:
+    if noise := made.noise:
         facts.append(
             (
-                "how quiet",
-                f"reference {made.noise.reference_ms:.4g} ms, median pass {made.noise.reference_busy:.1%} above it "
-                f"({made.noise.passes} passes); least agreement of two best passes {made.noise.worst_spread:.1%}",
+                "noise",
+                f"reference {noise.reference_ms:.4g} ms at best, {noise.reference_busy:.1%} more in the median of "
+                f"{noise.passes} passes; two best passes of a block at most {noise.worst_spread:.1%} apart",
             )
         )
     print_table(("", ""), facts)
-
-
-def _microseconds(value_ms: float | None) -> str:
-    return "" if value_ms is None else f"{value_ms * 1e3:.4g}" if value_ms < 1 else f"{value_ms * 1e3:,.0f}"
 
 
 def _fitted(made: "DeviceProfile") -> str:
@@ -269,6 +263,7 @@ def _show_network(found: "Space", genotype: "Genotype", device: str | None, out:
         "space": found.name,
         "network": format_genotype(genotype),
         "parameters": counts.parameters,
+        "trainable": counts.trainable,
         "multiply_adds": counts.multiply_adds,
         "modelled_energy_uj": energy.predict_uj(genotype),
     }
@@ -277,7 +272,7 @@ def _show_network(found: "Space", genotype: "Genotype", device: str | None, out:
     if as_json:
         print_json({**whole, "architecture": architecture.to_json()})
         return
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (
             slot.position,
             format_choice(choice),
@@ -292,7 +287,7 @@ def _show_network(found: "Space", genotype: "Genotype", device: str | None, out:
     print_table(
         ("slot", "block", "µJ (modelled)", "ms (predicted)"),
         rows,
-        title=f"{counts.parameters:,} parameters, {counts.multiply_adds:,} multiply-adds",
+        title=f"{counts.trainable:,} trained parameters, {counts.multiply_adds:,} multiply-adds",
         right=("slot", "µJ (modelled)", "ms (predicted)"),
     )
 

@@ -180,7 +180,7 @@ class Journal:
             if whole != content:
                 self._path.write_bytes(whole)
             lines = [json.loads(line) for line in whole.splitlines()]
-            setup = lines[0]["setup"] if lines else {}
+            setup: dict[str, Any] = dict(lines[0]["setup"]) if lines else {}
             passes = [(line.pop("candidate"), Pass(**line)) for line in lines[1:]]
         except OSError as error:
             raise TimingError(f"{self._path}: cannot keep measurements: {error.strerror or error}") from None
@@ -197,9 +197,6 @@ class Journal:
     def append(self, name: str, turn: Pass) -> None:
         with self._path.open("a") as file:
             file.write(json.dumps({"candidate": name, **asdict(turn)}) + "\n")
-
-    def delete(self) -> None:
-        self._path.unlink(missing_ok=True)
 
 
 def litert(model: bytes, threads: int = 1) -> Candidate:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from lykeion.engines.profile import DeviceProfile, entry_key, read_profile
 from .space import Choice, Genotype, Slot, Space, format_choice
 
 PIXEL1 = "pixel1"
+
+Numbers: TypeAlias = Sequence[float] | np.ndarray
+"""Of shape (n)."""
 
 
 class LatencyError(LykeionError):
@@ -68,7 +72,7 @@ def find_profile(device: str) -> DeviceProfile:
 
 def pixel1() -> DeviceProfile:
     """A Google Pixel 1 as published with Single-Path NAS (arXiv:1904.02877), for space "single-path"."""
-    return DeviceProfile.from_json(resources.files(__package__).joinpath("pixel1.json").read_bytes())
+    return DeviceProfile.from_json(resources.files("lykeion.nas").joinpath("pixel1.json").read_bytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Coefficients:
     offset_ms: float
 
 
-def fit(predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> Coefficients:
+def fit(predicted_ms: Numbers, measured_ms: Numbers) -> Coefficients:
     """The two coefficients that make the sum of squared relative errors least. Raises LatencyError."""
     predicted, measured = np.asarray(predicted_ms, float), np.asarray(measured_ms, float)
     if len(predicted) < 3 or len(predicted) != len(measured) or np.ptp(predicted) == 0:
@@ -108,7 +112,7 @@ class Judgement:
     kendall_tau: float
 
 
-def judge(predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> Judgement:
+def judge(predicted_ms: Numbers, measured_ms: Numbers) -> Judgement:
     """Raises LatencyError."""
     predicted, measured = np.asarray(predicted_ms, float), np.asarray(measured_ms, float)
     if len(predicted) < 2 or len(predicted) != len(measured):
@@ -124,15 +128,15 @@ def judge(predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> Judgem
     )
 
 
-def spearman_rho(first: np.ndarray, second: np.ndarray) -> float:
+def spearman_rho(first: Numbers, second: Numbers) -> float:
     """Correlation of ranks, of two arrays (n); equal values share their mean rank. NaN where all are equal."""
-    ranks = [_ranks(np.asarray(values, float)) for values in (first, second)]
-    if any(np.ptp(each) == 0 for each in ranks):
+    ranks, others = _ranks(np.asarray(first, float)), _ranks(np.asarray(second, float))
+    if np.ptp(ranks) == 0 or np.ptp(others) == 0:
         return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks, others)[0, 1])
 
 
-def kendall_tau(first: np.ndarray, second: np.ndarray) -> float:
+def kendall_tau(first: Numbers, second: Numbers) -> float:
     """Kendall's τ-b of two arrays (n), by all pairs. NaN where all values of one are equal."""
     signs = [np.sign(np.subtract.outer(values, values)) for values in (np.asarray(first), np.asarray(second))]
     scale = np.sqrt((signs[0] ** 2).sum() * (signs[1] ** 2).sum())

@@ -73,7 +73,7 @@ def profile_of(space: Space, times_ms: Mapping[str, float], device: Device) -> D
     """
     missing = [name for name in pieces(space) if name not in times_ms]
     if missing:
-        raise LatencyError(f"{len(missing)} pieces were not measured, {missing[0]!r} first; measure them too")
+        raise LatencyError(f"{len(missing)} of the pieces were not measured, {missing[0]!r} first; measure them too")
     # Alone, a block pays for entering the engine; inside a network only the network does.
     entering = times_ms[NOTHING]
     table = {

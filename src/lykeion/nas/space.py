@@ -14,6 +14,7 @@ import numpy as np
 
 from lykeion.core import LykeionError
 from lykeion.nets import Activation, Architecture, FullyConnected, InvertedResidual, Row
+from lykeion.nets.widths import multiple_of_8
 
 SKIP = "skip"
 
@@ -177,7 +178,7 @@ def parse_choice(text: str) -> Choice | None:
 
 def squeezed(expanded: int) -> int:
     """Channels inside squeeze-and-excitation: a quarter, in whole eights, as in MobileNetV3 (arXiv:1905.02244)."""
-    return max(8, (expanded // 4 + 4) // 8 * 8)
+    return multiple_of_8(expanded / 4)
 
 
 @dataclass(frozen=True, slots=True)
