@@ -27,7 +27,8 @@ COMMANDS = {
     "nets": ("lykeion.cli.nets:nets", "List networks and show what they are made of."),
     "train": ("lykeion.cli.train:train", "Train a network on photos."),
     "nas": ("lykeion.cli.nas:nas", "Measure a device, and search for the network that suits it."),
-    "models": ("lykeion.cli.models:models", "Import and list the networks that turn photos into vectors."),
+    "models": ("lykeion.cli.models:models", "Keep versions of models: push, pull, tag, compare; import networks."),
+    "images": ("lykeion.cli.images:images", "Build container images for training and serving; start them."),
 }
 
 

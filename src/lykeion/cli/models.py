@@ -1,38 +1,65 @@
-"""``lykeion models``: the networks that turn photos into vectors."""
+"""``lykeion models``: the networks that turn photos into vectors, and the repository of models."""
 
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from . import models_versions
+from .options import DONE_BUT, json_option, quiet_option, store_option, trust_option
+from .output import describe, print_json, print_table
+
+if TYPE_CHECKING:
+    from lykeion.registry import Ancestor
 
 
 @click.group()
 def models() -> None:
-    """Import and list the networks that turn photos into vectors.
+    """Keep, move and compare versions of models; import networks.
 
     \b
-    lykeion models import efficientnet-lite0     the default; built in a second, needs no TensorFlow
+    lykeion models push RUN shoes:canary         a training run becomes the next version
+    lykeion models pull shoes:canary ./shoes     a directory with the model and its card
+    lykeion models tag shoes:v3 champion         an alias moves
+    lykeion models copy shoes:champion registry.example.com/shop/shoes:champion
+
+    \b
+    lykeion models import efficientnet-lite0     the default network; needs no TensorFlow
     lykeion models import MobileNetV3Large       from keras.applications; needs lykeion[train]
-    lykeion models import shoes.keras            a network of one's own; needs lykeion[train]
-    lykeion index add ./photos --index shop.index --embedder PATH
+    lykeion index add ./photos --index shop.index --embedder shoes/model.tflite
+
+    A model is NAME:ALIAS, NAME@sha256:..., NAME (its newest version), each perhaps after a registry's HOST/PATH/.
     """
+
+
+for _command in models_versions.COMMANDS:
+    models.add_command(_command)
 
 
 @models.command("import")
 @click.argument("network")
+@click.argument("name", required=False)
 @click.option(
     "--weights",
     default="imagenet",
     show_default=True,
     help='For keras.applications: "imagenet", "none" (random), or a file of weights.',
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def import_(network: str, weights: str, as_json: bool) -> None:
+@store_option
+@json_option
+def import_(network: str, name: str | None, weights: str, store: Path | None, as_json: bool) -> None:
     """Make NETWORK a LiteRT file with a model card, under the state directory, and print its path.
 
-    NETWORK is efficientnet-lite0, a network in keras.applications, or a .keras file.
+    NETWORK is efficientnet-lite0, a network in keras.applications, or a .keras file. mlflow:DIR, MLflow's registry in
+    a directory, imports all its models' versions and aliases to the store instead, or those of model NAME.
     """
+    if network.startswith("mlflow:"):
+        models_versions.import_mlflow(Path(network.removeprefix("mlflow:")), name, store, as_json)
+        return
+    if name:
+        raise click.UsageError("NAME goes with mlflow:DIR")
     from lykeion.nets.store import DEFAULT, default_model
 
     if network == DEFAULT:
@@ -46,9 +73,169 @@ def import_(network: str, weights: str, as_json: bool) -> None:
 
 
 @models.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def list_(as_json: bool) -> None:
-    """List the networks that were imported, with the digest by which an index knows its embedder."""
+@click.argument("name", required=False)
+@click.option("--where", help="""Only versions that fit, as in 'top1 > 0.9 and device = "host"'.""")
+@click.option(
+    "--sort", "by", metavar="[-]FIELD", help="By a field, with a minus downwards; the default is newest first."
+)
+@store_option
+@json_option
+def list_(name: str | None, where: str | None, by: str | None, store: Path | None, as_json: bool) -> None:
+    """List versions of models; without NAME those of all models in the store, and the networks that were imported.
+
+    \b
+      lykeion models list shoes --where 'top1 > 0.9 and latency_ms < 5' --sort -top1
+      lykeion models list registry.example.com/shop/shoes
+
+    Fields are the metrics, name, version, digest, size_bytes and the list aliases.
+    """
+    from lykeion import registry
+
+    stores = registry.Stores(store)
+    if name:
+        reference = registry.parse(name)
+        found = registry.list_versions(stores.of(reference.host), reference.repository)
+    else:
+        found = [v for each in stores.disk.repositories() for v in registry.list_versions(stores.disk, each)]
+    if where:
+        found = registry.select(found, where, lambda version: version.fields)
+    if by:
+        found = registry.order(found, by, lambda version: version.fields)
+    imported = [] if name or where else _imported()
+    if as_json:
+        versions = [{**version.fields, "metrics": dict(version.metrics)} for version in found]
+        print_json({"versions": versions} if name or where else {"models": imported, "versions": versions})
+        return
+    if found:
+        print_table(
+            ("model", "version", "aliases", "MB", "metrics", "digest"),
+            [
+                (
+                    v.name,
+                    v.version or "",
+                    ", ".join(v.aliases),
+                    f"{v.size_bytes / 1e6:.1f}",
+                    describe(v.metrics),
+                    v.digest[:19],
+                )
+                for v in found
+            ],
+            right=("MB",),
+        )
+    for model in imported:
+        click.echo(f"{model['name']}  dimension {model['dimension']}  {model['size_bytes'] / 1e6:.1f} MB")
+        click.echo(f"  {model['path']}\n  {model['digest']}")
+    if not found and not imported:
+        click.echo("No versions fit." if name or where else "No models yet; lykeion models push keeps one.", err=True)
+
+
+@models.command()
+@click.argument("model")
+@store_option
+@json_option
+def show(model: str, store: Path | None, as_json: bool) -> None:
+    """Show one version: files, metrics, what it was made from, and how its aliases moved."""
+    from dataclasses import asdict
+
+    from lykeion import registry
+
+    stores, reference = registry.Stores(store), registry.parse(model)
+    shown = registry.show(stores.of(reference.host), reference)
+    if as_json:
+        print_json({**asdict(shown), "facts": json.loads(shown.facts.to_json())})
+        return
+    version = shown.version
+    rows: list[tuple[str, object]] = [
+        ("model", version.name),
+        ("version", version.version or ""),
+        ("aliases", ", ".join(version.aliases)),
+        ("digest", version.digest),
+        ("signatures", shown.signatures),
+        *[
+            (name, value)
+            for part in ("descriptor", "config")
+            for name, value in shown.config[part].items()
+            if name != "name"
+        ],
+        *version.metrics.items(),
+        *[(name, value) for name, value in asdict(shown.facts.lineage).items() if value],
+    ]
+    print_table(("", ""), rows)
+    print_table(("file", "bytes"), [(name, f"{size:,}") for name, size in shown.files.items()], right=("bytes",))
+    if shown.moves:
+        moves = [(move.at, move.alias, move.by, move.before[:19], move.after[:19]) for move in shown.moves]
+        print_table(("moved", "alias", "by", "from", "to"), moves)
+    for problem in registry.problems(shown.moves):
+        click.echo(f"warning: {problem}", err=True)
+
+
+@models.command()
+@click.argument("first")
+@click.argument("second")
+@store_option
+@json_option
+def diff(first: str, second: str, store: Path | None, as_json: bool) -> None:
+    """Compare two versions: files, metrics, and what they were made from.
+
+    \b
+      lykeion models diff shoes:champion shoes:canary
+    """
+    from dataclasses import asdict
+
+    from lykeion import registry
+
+    stores = registry.Stores(store)
+    one, other = registry.parse(first), registry.parse(second)
+    difference = registry.compare((stores.of(one.host), one), (stores.of(other.host), other))
+    if as_json:
+        print_json(asdict(difference))
+        return
+    rows = [(name, _or_nothing(a), _or_nothing(b)) for name, (a, b) in difference.facts.items()]
+    rows += [(f"{name}, bytes", _or_nothing(a), _or_nothing(b)) for name, (a, b) in difference.files.items()]
+    print_table(("", first, second), rows, right=(first, second))
+    click.echo(f"{difference.same_files} files are the same", err=True)
+
+
+@models.command()
+@click.argument("model")
+@store_option
+@json_option
+def lineage(model: str, store: Path | None, as_json: bool) -> None:
+    """Show what a version was made from: its run, data and code, its parents, and theirs."""
+    from lykeion import registry
+
+    found = registry.lineage(registry.Stores(store).of, registry.parse(model))
+    if as_json:
+        print_json(_plain(found))
+    else:
+        _print_ancestor(found, "")
+
+
+@models.command()
+@click.argument("model")
+@store_option
+@trust_option
+@json_option
+@quiet_option
+def verify(model: str, store: Path | None, trust: Path | None, as_json: bool, quiet: bool) -> None:
+    """Read every byte of a version and hold it against its digest, the schema, and the trust policy.
+
+    What is wrong is named, and the exit code is then 3.
+    """
+    from lykeion import registry
+
+    stores, reference = registry.Stores(store), registry.parse(model)
+    policy = registry.read_policy(trust) if trust else None
+    problems = registry.verify(stores.of(reference.host), reference, policy=policy, quiet=quiet)
+    if as_json:
+        print_json({"problems": problems})
+    else:
+        print("\n".join(problems) or "no damage found")
+    if problems:
+        sys.exit(DONE_BUT)
+
+
+def _imported() -> list[dict[str, Any]]:
     from lykeion.nets.store import installed
     from lykeion.vision import CardError
 
@@ -58,14 +245,7 @@ def list_(as_json: bool) -> None:
             found.append(_describe(path))
         except CardError as error:
             click.echo(f"warning: {error}", err=True)
-    if as_json:
-        click.echo(json.dumps({"models": found}))
-        return
-    if not found:
-        click.echo("No networks yet; the default is built when it is first needed.", err=True)
-    for model in found:
-        click.echo(f"{model['name']}  dimension {model['dimension']}  {model['size_bytes'] / 1e6:.1f} MB")
-        click.echo(f"  {model['path']}\n  {model['digest']}")
+    return found
 
 
 def _describe(path: Path) -> dict[str, Any]:
@@ -83,3 +263,27 @@ def _describe(path: Path) -> dict[str, Any]:
         "source": card.source,
         "licence": card.licence,
     }
+
+
+def _print_ancestor(ancestor: "Ancestor", indent: str) -> None:
+    told = {name: value for name, value in _plain(ancestor)["lineage"].items() if name != "parents"}
+    missing = "" if ancestor.found else "  (not here)"
+    click.echo(f"{indent}{ancestor.version or ''} {ancestor.reference}{missing}".replace(f"{indent} ", indent))
+    if told or ancestor.facts.metrics:
+        click.echo(f"{indent}  {describe({**told, **ancestor.facts.metrics})}")
+    for parent in ancestor.parents:
+        _print_ancestor(parent, indent + "    ")
+
+
+def _plain(ancestor: "Ancestor") -> dict[str, Any]:
+    return {
+        "reference": ancestor.reference,
+        "found": ancestor.found,
+        "version": ancestor.version,
+        **{name: value for name, value in json.loads(ancestor.facts.to_json()).items() if name != "schema"},
+        "parents": [_plain(parent) for parent in ancestor.parents],
+    }
+
+
+def _or_nothing(value: object) -> object:
+    return "" if value is None else value

@@ -29,3 +29,18 @@ thumbnails_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
+
+store_option = click.option(
+    "--store",
+    envvar="LYKEION_STORE",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where models are kept on this machine, if not under the state directory.  [env: LYKEION_STORE]",
+)
+trust_option = click.option(
+    "--trust",
+    envvar="LYKEION_TRUST",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A trust policy: whose signatures are asked for.  [env: LYKEION_TRUST]",
+)

@@ -1,6 +1,7 @@
 """The model repository: models as OCI artifacts, in a directory or in any OCI registry."""
 
-from .aliases import ANYWHERE, history, move, remove
+from .aliases import history, move, remove
+from .cache import Cache
 from .copying import copy
 from .describe import Ancestor, Difference, Shown, Version, compare, lineage, list_versions, show
 from .errors import Conflict, InvalidModel, InvalidReference, NotFound, Refused, StoreError, Untrusted
@@ -8,6 +9,7 @@ from .facts import Facts, Lineage
 from .gathering import gather
 from .gc import collect
 from .integrity import verify
+from .mlflow import export_mlflow, import_mlflow
 from .model import LEFT_OUT, Model, Packed, pack
 from .moves import Move, problems
 from .opening import Stores
@@ -15,14 +17,15 @@ from .pull import Pulled, pull
 from .push import Pushed, push
 from .query import order, select
 from .reference import Reference, parse
-from .resolving import load, resolve, tags_at
+from .resolving import by_digest, expected, load, resolve, tags_at
+from .signing import sign
 from .store import Store
 from .trust import Policy, read_policy
 
 __all__ = [
-    "ANYWHERE",
     "LEFT_OUT",
     "Ancestor",
+    "Cache",
     "Conflict",
     "Difference",
     "Facts",
@@ -44,11 +47,15 @@ __all__ = [
     "Stores",
     "Untrusted",
     "Version",
+    "by_digest",
     "collect",
     "compare",
     "copy",
+    "expected",
+    "export_mlflow",
     "gather",
     "history",
+    "import_mlflow",
     "lineage",
     "list_versions",
     "load",
@@ -64,6 +71,7 @@ __all__ = [
     "resolve",
     "select",
     "show",
+    "sign",
     "tags_at",
     "verify",
 ]

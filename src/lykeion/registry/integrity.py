@@ -8,20 +8,23 @@ from pathlib import Path
 from lykeion.core import LykeionError
 from lykeion.oci import Descriptor
 
+from .errors import InvalidModel
 from .model import Model
 from .modelpack import read_config
 from .reference import Reference
 from .resolving import facts_of, load
 from .store import Advance, Store
 from .transfer import transfer
+from .trust import Policy, check_trust
 
 
-def verify(store: Store, reference: Reference, *, quiet: bool = False) -> list[str]:
+def verify(store: Store, reference: Reference, *, policy: Policy | None = None, quiet: bool = False) -> list[str]:
     """What is wrong, one line each; nothing if all is well. Raises NotFound, StoreError."""
     model, repository = load(store, reference), reference.repository
     problems = [
         *_problem(lambda: _check_config(store, repository, model)),
         *_problem(lambda: facts_of(store, repository, model)),
+        *_problem(lambda: policy and check_trust(policy, store, reference, model)),
     ]
     blobs = {file.blob.digest: file.blob for file in model.files}
     with tempfile.TemporaryDirectory() as directory:
@@ -37,8 +40,6 @@ def verify(store: Store, reference: Reference, *, quiet: bool = False) -> list[s
 
 
 def _check_config(store: Store, repository: str, model: Model) -> None:
-    from .errors import InvalidModel
-
     config = read_config(store.read(repository, model.manifest.config))
     if config["modelfs"]["diffIds"] != [layer.digest for layer in model.manifest.layers]:
         raise InvalidModel("model config: modelfs.diffIds are not the digests of the layers")

@@ -91,11 +91,9 @@ def read_model(data: bytes) -> Model:
     return Model(data, manifest, tuple(files), facts)
 
 
-def pack(directory: Path, name: str, *, facts: Facts | None = None, leave_out: Sequence[str] = LEFT_OUT) -> Packed:
-    """The files below ``directory`` as a model called ``name``.
-
-    ``facts`` stand for those in the directory's ``lykeion.json``. Raises InvalidModel, OSError.
-    """
+def pack(directory: Path, name: str, facts: Facts, *, leave_out: Sequence[str] = LEFT_OUT) -> Packed:
+    """The files below ``directory`` as a model called ``name``, with ``facts`` (see ``gathering``) as the file
+    ``lykeion.json``. Raises InvalidModel, OSError."""
     found = _files(directory, leave_out)
     if not any(path.suffix.lower() in _WEIGHTS for path in found.values()):
         raise InvalidModel(f"{directory} holds no model: no file ends in {' '.join(sorted(_WEIGHTS))}")

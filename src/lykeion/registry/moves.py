@@ -74,15 +74,15 @@ def records_of(alias: str, tags: Iterable[str]) -> list[str]:
 
 
 def problems(moves: Sequence[Move], *, all_known: bool = True) -> list[str]:
-    """What an alias's moves show to have gone wrong, for people: lost updates, missing records, moves by other tools.
+    """What moves show to have gone wrong, for people: lost updates, missing records, moves by other tools.
 
-    ``all_known``: whether ``moves`` is the whole history.
+    ``all_known``: whether ``moves`` are the whole history of their aliases.
     """
     found: list[str] = []
     known = {move.digest: move for move in moves}
-    for predecessor, count in Counter(move.predecessor for move in moves).items():
+    for after, count in Counter((move.alias, move.predecessor) for move in moves).items():
         if count > 1:
-            crossed = [move for move in moves if move.predecessor == predecessor]
+            crossed = [move for move in moves if (move.alias, move.predecessor) == after]
             words = " and ".join(f"{move.by} at {move.at} to {move.after[:19] or 'nowhere'}" for move in crossed)
             found.append(f"{crossed[0].alias}: moves crossed, one was lost: {words}")
     for move in moves:

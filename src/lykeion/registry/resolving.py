@@ -5,11 +5,12 @@ import difflib
 from lykeion.oci import ContentDamaged
 from lykeion.oci.errors import ContentError
 
-from .aliases import aliases, versions
+from .aliases import ANYWHERE, aliases, versions
 from .errors import InvalidModel, NotFound
 from .facts import Facts, read_facts
 from .model import Model, read_model
-from .reference import Reference
+from .opening import Stores
+from .reference import Reference, is_digest, parse
 from .store import Store
 
 
@@ -59,3 +60,19 @@ def tags_at(store: Store, repository: str) -> dict[str, list[str]]:
         if digest := store.resolve(repository, tag):
             found.setdefault(digest, []).append(tag)
     return found
+
+
+def by_digest(stores: Stores, text: str) -> str:
+    """A model's name with its digest, for one with an alias: ``shoes:v3`` becomes ``shoes@sha256:…``."""
+    reference = parse(text)
+    return str(reference.at(resolve(stores.of(reference.host), reference)))
+
+
+def expected(stores: Stores, reference: Reference, text: str | None) -> str | None:
+    """Where an alias is expected to be, for ``aliases.move``: ``text`` is None for anywhere, "nothing", a digest, or
+    a version or alias of the same model. Raises NotFound."""
+    if text is None:
+        return ANYWHERE
+    if text == "nothing":
+        return None
+    return text if is_digest(text) else resolve(stores.of(reference.host), reference.at(text))

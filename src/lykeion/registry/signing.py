@@ -21,9 +21,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePri
 from lykeion.core import digest_bytes
 from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, Manifest, read_manifest
 
-from .errors import InvalidModel, Untrusted
+from .errors import InvalidModel, NotFound, Untrusted
 from .facts import FILE
 from .model import SIGNATURE, TITLE, Model
+from .reference import Reference, version_number
+from .resolving import load, tags_at
 from .store import Store
 
 _PAYLOAD = "application/vnd.in-toto+json"
@@ -45,12 +47,18 @@ class Signed:
     key: str
 
 
-def sign(store: Store, repository: str, model: Model, version: str, key: Path) -> bytes:
-    """Sign a version's files and manifest, attach both bundles to it, and return that of the files.
+def sign(store: Store, reference: Reference, key: Path) -> tuple[Signed, bytes]:
+    """Sign a version's files and manifest, attach both bundles to it, and return what was signed and the bundle of
+    the files.
 
-    Raises Untrusted where ``key`` is no private key of NIST P-256, P-384 or P-521 in PEM, without a password.
+    Raises NotFound, and Untrusted where ``key`` is no private key of NIST P-256, P-384 or P-521 in PEM, without a
+    password.
     """
-    private, name = _private(key), repository.rpartition("/")[2]
+    private, name, repository = _private(key), reference.name, reference.repository
+    model = load(store, reference)
+    version = next(iter(tags_at(store, repository).get(model.digest, [])), "")
+    if version_number(version) is None:
+        raise NotFound(f"{reference}: has no version to sign; push or copy gives it one")
     bundles = {
         _FILES_NAME: _bundle(_files_statement(name, model), private),
         _MANIFEST_NAME: _bundle(_version_statement(name, version, model.digest), private),
@@ -64,7 +72,7 @@ def sign(store: Store, repository: str, model: Model, version: str, key: Path) -
         store.put(repository, layer, data, _ignore)
     subject = Descriptor(model.manifest.media_type, model.digest, len(model.data))
     store.attach(repository, Manifest(EMPTY, tuple(layers), artifact_type=SIGNATURE, subject=subject).to_bytes())
-    return bundles[_FILES_NAME]
+    return Signed(name, version, str(key)), bundles[_FILES_NAME]
 
 
 def verify(store: Store, repository: str, model: Model, keys: Sequence[Path]) -> list[Signed]:

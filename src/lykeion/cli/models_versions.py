@@ -1,0 +1,341 @@
+"""``lykeion models``, continued: versions go in and out, aliases move, and what nobody needs goes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import json_option, quiet_option, store_option, trust_option
+from .output import print_json
+
+if TYPE_CHECKING:
+    from lykeion.registry import Pushed
+
+coordinator_option = click.option(
+    "--coordinator",
+    envvar="LYKEION_COORDINATOR",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A directory that all who move aliases share: they take turns.  [env: LYKEION_COORDINATOR]",
+)
+expect_option = click.option(
+    "--expect",
+    metavar="MODEL",
+    help='Move the alias only if it is there now: a version, an alias or a digest; "nothing" if it must be new.',
+)
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("model")
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME=VALUE", help="A metric; may be given several times."
+)
+@click.option("--parent", "parents", multiple=True, metavar="MODEL", help="A model that this one began from.")
+@click.option("--run", default="", help="The training run's name.")
+@click.option("--data", default="", metavar="DIGEST", help="The digest of the data's manifest.")
+@click.option("--code", default="", metavar="REVISION", help="The revision of the code.")
+@click.option("--image", default="", metavar="DIGEST", help="The digest of the image it was trained in.")
+@click.option(
+    "--leave-out", multiple=True, metavar="PATTERN", help="Files or folders to leave out besides checkpoints."
+)
+@click.option(
+    "--sign", "key", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key (PEM)."
+)
+@expect_option
+@coordinator_option
+@store_option
+@json_option
+@quiet_option
+def push(
+    directory: Path,
+    model: str,
+    metrics: tuple[str, ...],
+    parents: tuple[str, ...],
+    run: str,
+    data: str,
+    code: str,
+    image: str,
+    leave_out: tuple[str, ...],
+    key: Path | None,
+    expect: str | None,
+    coordinator: Path | None,
+    store: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Keep the files of DIRECTORY as the next version of MODEL, and point MODEL's alias, if it has one, there.
+
+    \b
+      lykeion models push runs/shoes shoes:canary
+      lykeion models push ./shoes registry.example.com/shop/shoes --metric top1=0.91 --parent shoes:v3
+
+    A run directory of lykeion train tells its accuracy, its data's digest and its name. What is there already is not
+    sent again, and an interrupted push goes on where it was.
+    """
+    from lykeion import registry
+
+    stores, reference = registry.Stores(store), registry.parse(model)
+    facts = registry.gather(
+        directory,
+        metrics=metrics,
+        lineage={"run": run, "data": data, "code": code, "image": image},
+        parents=parents,
+        name_by_digest=lambda text: registry.by_digest(stores, text),
+    )
+    packed = registry.pack(directory, reference.name, facts, leave_out=(*registry.LEFT_OUT, *leave_out))
+    there = stores.of(reference.host)
+    pushed = registry.push(
+        packed,
+        there,
+        reference,
+        expect=registry.expected(stores, reference, expect),
+        coordinator=coordinator,
+        quiet=quiet,
+    )
+    if key:
+        registry.sign(there, registry.parse(pushed.reference), key)
+    _print_pushed(pushed, as_json)
+
+
+@click.command()
+@click.argument("model")
+@click.argument("directory", type=click.Path(path_type=Path), required=False)
+@store_option
+@trust_option
+@json_option
+@quiet_option
+def pull(
+    model: str, directory: Path | None, store: Path | None, trust: Path | None, as_json: bool, quiet: bool
+) -> None:
+    """Write the files of MODEL to DIRECTORY, by default one of the model's name.
+
+    \b
+      lykeion models pull registry.example.com/shop/shoes:champion ./shoes --trust trust.toml
+
+    The directory is there whole or not at all. Files of registries are kept, and pulled again without a transfer.
+    """
+    from dataclasses import asdict
+
+    from lykeion import registry
+
+    stores, reference = registry.Stores(store), registry.parse(model)
+    policy = registry.read_policy(trust) if trust else None
+    target = directory or Path(reference.name)
+    pulled = registry.pull(stores.of(reference.host), reference, target, policy=policy, quiet=quiet)
+    if as_json:
+        print_json(asdict(pulled))
+    else:
+        click.echo(f"{pulled.directory}: {pulled.reference}" + ("" if pulled.new else ", as it was"))
+
+
+@click.command()
+@click.argument("model")
+@click.argument("target", metavar="TO")
+@coordinator_option
+@store_option
+@json_option
+@quiet_option
+def copy(model: str, target: str, coordinator: Path | None, store: Path | None, as_json: bool, quiet: bool) -> None:
+    """Keep MODEL as the next version of TO, in another store or under another name. Digest and signatures stay.
+
+    \b
+      lykeion models copy shoes:champion registry.example.com/shop/shoes:champion
+      lykeion models copy shoes mlflow:./mlruns
+
+    To mlflow:DIR go all versions and aliases, as MLflow's registry in a directory.
+    """
+    from lykeion import registry
+
+    stores, reference = registry.Stores(store), registry.parse(model)
+    if target.startswith("mlflow:"):
+        exported = registry.export_mlflow(
+            stores.of(reference.host), reference, Path(target.removeprefix("mlflow:")), quiet=quiet
+        )
+        if as_json:
+            print_json({"versions": exported})
+        else:
+            click.echo(f"{target}: {reference.name}, {len(exported)} versions")
+        return
+    wanted = registry.parse(target)
+    copied = registry.copy(
+        (stores.of(reference.host), reference),
+        (stores.of(wanted.host), wanted),
+        coordinator=coordinator,
+        quiet=quiet,
+    )
+    _print_pushed(copied, as_json)
+
+
+@click.command()
+@click.argument("model")
+@click.argument("alias")
+@expect_option
+@coordinator_option
+@store_option
+@json_option
+def tag(
+    model: str, alias: str, expect: str | None, coordinator: Path | None, store: Path | None, as_json: bool
+) -> None:
+    """Point ALIAS to MODEL's version.
+
+    \b
+      lykeion models tag shoes:v3 champion --expect v2
+
+    Who moved it, when and from where is recorded; lykeion models show tells.
+    """
+    from dataclasses import asdict
+
+    from lykeion import registry
+
+    stores, reference = registry.Stores(store), registry.parse(model)
+    there = stores.of(reference.host)
+    digest = registry.resolve(there, reference)
+    moved = registry.move(
+        there,
+        reference.repository,
+        alias,
+        digest,
+        expect=registry.expected(stores, reference, expect),
+        coordinator=coordinator,
+    )
+    if as_json:
+        print_json({"alias": alias, "digest": digest, "move": asdict(moved) if moved else None})
+    else:
+        was = f", was at {moved.before}" if moved and moved.before else "" if moved else ", as it was"
+        click.echo(f"{reference.at(alias)} is at {digest}{was}")
+
+
+@click.command()
+@click.argument("model")
+@store_option
+@json_option
+def untag(model: str, store: Path | None, as_json: bool) -> None:
+    """Take an alias away; the version that it points to stays. Not all registries can."""
+    from lykeion import registry
+
+    stores, reference = registry.Stores(store), registry.parse(model)
+    if not reference.tag:
+        raise click.UsageError("name an alias, as in shoes:canary")
+    registry.remove(stores.of(reference.host), reference.repository, reference.tag)
+    if as_json:
+        print_json({"removed": str(reference)})
+    else:
+        click.echo(f"{reference} is no more")
+
+
+@click.command()
+@click.argument("model")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@store_option
+@json_option
+def delete(model: str, yes: bool, store: Path | None, as_json: bool) -> None:
+    """Delete a version with all tags that point to it, which are listed first. Not all registries can."""
+    from lykeion import registry
+
+    stores, reference = registry.Stores(store), registry.parse(model)
+    there = stores.of(reference.host)
+    digest = registry.resolve(there, reference)
+    tags = registry.tags_at(there, reference.repository).get(digest, [])
+    click.echo(f"{reference.at(digest)} goes, and with it {', '.join(tags) or 'no tags'}", err=True)
+    if not yes:
+        click.confirm("Delete?", abort=True, err=True)
+    there.delete(reference.repository, digest)
+    if as_json:
+        print_json({"deleted": digest, "tags": tags})
+
+
+@click.command()
+@click.option("--pin", "pins", multiple=True, metavar="MODEL", help="A version to keep; may be given several times.")
+@click.option(
+    "--keep-versions", type=click.IntRange(min=0), metavar="N", help="Of each model, versions to keep: the newest N."
+)
+@click.option("--cache", is_flag=True, help="Also empty the cache of what was pulled from registries.")
+@click.option("--dry-run", is_flag=True, help="Only tell.")
+@store_option
+@json_option
+def gc(
+    pins: tuple[str, ...],
+    keep_versions: int | None,
+    cache: bool,
+    dry_run: bool,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Remove from the store on this machine what nothing needs: no tag, no lineage, no pin.
+
+    \b
+      lykeion models gc --keep-versions 5 --dry-run
+
+    Versions are kept unless --keep-versions says how many; those with an alias, and parents of what is kept, always.
+    """
+    from dataclasses import asdict
+
+    from lykeion import registry
+
+    collected = registry.collect(registry.Stores(store).disk, pins=pins, keep_versions=keep_versions, dry_run=dry_run)
+    emptied = registry.Cache().clear() if cache and not dry_run else (0, 0)
+    if as_json:
+        print_json({**asdict(collected), "cache_files": emptied[0], "cache_bytes": emptied[1]})
+        return
+    for name in collected.manifests:
+        click.echo(name)
+    size = (collected.size_bytes + emptied[1]) / 1e6
+    click.echo(f"{size:,.1f} MB in {collected.blobs + emptied[0]:,} files {'would go' if dry_run else 'gone'}")
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--key", required=True, type=click.Path(path_type=Path), help="A private key in PEM (NIST P-256, 384, 521)."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Also write the bundle for model_signing."
+)
+@store_option
+@json_option
+def sign(model: str, key: Path, out: Path | None, store: Path | None, as_json: bool) -> None:
+    """Sign a version's files and manifest, offline, and attach the signature to it.
+
+    \b
+      openssl ecparam -name prime256v1 -genkey -noout -out shop.key
+      lykeion models sign registry.example.com/shop/shoes:v3 --key shop.key
+    """
+    from lykeion import registry
+
+    stores, reference = registry.Stores(store), registry.parse(model)
+    signed, bundle = registry.sign(stores.of(reference.host), reference, key)
+    if out:
+        out.write_bytes(bundle)
+    if as_json:
+        print_json({"signed": signed.version, "name": signed.name})
+    else:
+        click.echo(f"{reference} is signed as {signed.name} {signed.version}")
+
+
+COMMANDS = [push, pull, copy, tag, untag, delete, gc, sign]
+
+
+def import_mlflow(directory: Path, name: str | None, store: Path | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from lykeion import registry
+
+    imported = registry.import_mlflow(directory, registry.Stores(store).disk, name)
+    if as_json:
+        print_json({"versions": [asdict(each) for each in imported]})
+    else:
+        for each in imported:
+            click.echo(f"{each.version or ''} {each.reference}".strip())
+
+
+def _print_pushed(pushed: "Pushed", as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        print_json(asdict(pushed))
+        return
+    told = [pushed.reference]
+    told += [f"version {pushed.version}"] if pushed.version else []
+    told += [f"alias {pushed.alias}"] if pushed.alias else []
+    click.echo(", ".join(told) + ("" if pushed.new else ", was there already"))

@@ -1,0 +1,176 @@
+"""MLflow's model registry as it is kept in a directory: versions and aliases go in and out.
+
+The layout: ``models/NAME/meta.yaml``, ``models/NAME/version-N/meta.yaml`` whose ``source`` is the directory of the
+files, ``models/NAME/aliases/ALIAS`` with a version's number; ``EXPERIMENT/RUN/metrics/NAME``, lines of time, value
+and step. MLflow itself is not needed.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
+
+from lykeion.core import write_atomically
+
+from .aliases import aliases, move, versions
+from .disk import DiskStore
+from .errors import InvalidModel, InvalidReference, NotFound
+from .facts import Facts, Figure, Lineage, metrics_of
+from .model import pack
+from .pull import pull
+from .push import Pushed, push
+from .reference import Reference, check_alias, parse, version_number
+from .resolving import load
+from .store import Store
+
+_MAX_META = 2**20
+_MAX_METRIC = 2**24
+
+
+def import_mlflow(directory: Path, store: DiskStore, name: str | None = None) -> list[Pushed]:
+    """The versions of all models below ``directory``, or of model ``name``, oldest first, each as our next version;
+    then the aliases. What was imported before is recognised. Raises NotFound, InvalidModel."""
+    found = sorted(path.parent for path in (directory / "models").glob("*/meta.yaml"))
+    models = [path for path in found if name in (None, path.name)]
+    if not models:
+        known = f"; there is {', '.join(path.name for path in found[:10])}" if found else ""
+        raise NotFound(f"{directory}: no MLflow registry with a model {name or ''}{known}".replace("  ", " "))
+    imported: list[Pushed] = []
+    for model in models:
+        reference, digests = _reference(model.name), dict[int, str]()
+        for number, path in _numbered(model):
+            meta = _read(path / "meta.yaml")
+            files = _local(str(meta.get("source") or ""), path)
+            run = str(meta.get("run_id") or "")
+            facts = _facts(directory, run)
+            pushed = push(pack(files, reference.name, facts), store, reference, quiet=True)
+            digests[number] = pushed.digest
+            imported.append(pushed)
+        for path in sorted((model / "aliases").glob("*")):
+            number = path.read_text(encoding="utf-8").strip()
+            if number.isdecimal() and int(number) in digests:
+                move(store, reference.repository, check_alias(path.name), digests[int(number)])
+    return imported
+
+
+def export_mlflow(store: Store, reference: Reference, directory: Path, *, quiet: bool = False) -> list[str]:
+    """All versions and aliases of a model as MLflow's registry in ``directory``; returns the versions.
+
+    The files go to ``models/NAME/version-N/artifacts``, metrics to experiment 0. Raises NotFound, StoreError.
+    """
+    tags = store.tags(reference.repository)
+    found = list(reversed(versions(tags)))
+    if not found:
+        raise NotFound(f"{reference}: no such model")
+    home, now = directory / "models" / reference.name, int(time.time() * 1000)
+    times = {"creation_timestamp": now, "last_updated_timestamp": now}
+    numbers: dict[str, int] = {}
+    for version in found:
+        number, own = version_number(version) or 0, home / f"version-{version_number(version)}"
+        wanted = reference.at(version)
+        pulled = pull(store, wanted, own / "artifacts", quiet=quiet)
+        numbers[pulled.digest] = number
+        run = pulled.digest.removeprefix("sha256:")[:32]
+        _write_run(directory, run, metrics_of(load(store, wanted).manifest.annotations), now)
+        source = (own / "artifacts").resolve().as_uri()
+        meta = {"name": reference.name, "version": number, "run_id": run, "source": source, "status": "READY"}
+        more = {"current_stage": "None", "description": "", "run_link": "", "status_message": "", "user_id": ""}
+        _write(own / "meta.yaml", {**meta, **more, "storage_location": source, **times})
+    for alias in aliases(tags):
+        digest = store.resolve(reference.repository, alias)
+        if digest in numbers:
+            write_atomically(home / "aliases" / alias, str(numbers[digest]).encode())
+    _write(home / "meta.yaml", {"name": reference.name, "description": "", **times})
+    return found
+
+
+def _reference(name: str) -> Reference:
+    """MLflow's names are free; those that are none here are said to be."""
+    try:
+        return parse(name.lower().replace(" ", "-"))
+    except InvalidReference:
+        raise InvalidModel(f"MLflow's model {name[:80]!r} has no name that works here; rename it first") from None
+
+
+def _numbered(model: Path) -> list[tuple[int, Path]]:
+    found: list[tuple[int, Path]] = []
+    for path in model.glob("version-*"):
+        number = path.name.removeprefix("version-")
+        if number.isdecimal() and (path / "meta.yaml").is_file():
+            found.append((int(number), path))
+    return sorted(found)
+
+
+def _local(source: str, version: Path) -> Path:
+    """The directory that a version's source names. Raises NotFound."""
+    parts = urlsplit(source)
+    path = Path(unquote(parts.path)) if parts.scheme in ("", "file") and parts.path else None
+    if path is None or not path.is_dir():
+        raise NotFound(f"{version}: its files are said to be at {source[:200]!r}, which is no directory here")
+    return path
+
+
+def _facts(directory: Path, run: str) -> Facts:
+    metrics: dict[str, Figure] = {}
+    if run and "/" not in run and run not in (".", ".."):
+        for path in sorted(directory.glob(f"*/{run}/metrics/*")):
+            value = _last(path)
+            if value is not None:
+                metrics[path.name.lower().replace("-", "_")] = value
+    return Facts(metrics, Lineage(run=run))
+
+
+def _last(path: Path) -> float | None:
+    """The last value that a metric had."""
+    try:
+        with path.open("rb") as file:
+            return float(file.read(_MAX_METRIC).split(b"\n")[-2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _write_run(directory: Path, run: str, metrics: dict[str, Figure], now: int) -> None:
+    home = directory / "0" / run
+    for name, value in metrics.items():
+        if isinstance(value, int | float):
+            write_atomically(home / "metrics" / name, f"{now} {float(value)!r} 0\n".encode())
+        else:
+            write_atomically(home / "tags" / name, value.encode())
+    whole = {"run_id": run, "run_uuid": run, "run_name": run[:12], "experiment_id": "0", "user_id": "", "status": 3}
+    more: dict[str, Any] = {
+        "entry_point_name": "",
+        "source_name": "",
+        "source_type": 4,
+        "source_version": "",
+        "tags": [],
+    }
+    times = {"start_time": now, "end_time": now, "lifecycle_stage": "active", "deleted_time": None}
+    _write(home / "meta.yaml", {**whole, **more, **times, "artifact_uri": (home / "artifacts").resolve().as_uri()})
+    experiment = directory / "0" / "meta.yaml"
+    if not experiment.exists():
+        place = (directory / "0").resolve().as_uri()
+        told = {"experiment_id": "0", "name": "Default", "lifecycle_stage": "active", "artifact_location": place}
+        _write(experiment, {**told, "creation_time": now, "last_update_time": now})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    load_yaml: Callable[[bytes], Any] = yaml.safe_load
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_META + 1)
+        value = load_yaml(data) if len(data) <= _MAX_META else None
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidModel(f"{path}: not a file of MLflow's registry")
+    return cast(dict[str, Any], value)
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    import yaml
+
+    text: str = yaml.safe_dump(value, sort_keys=True)  # pyright: ignore[reportUnknownMemberType]
+    write_atomically(path, text.encode())
