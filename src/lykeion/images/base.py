@@ -1,0 +1,127 @@
+"""What an image stands on: an OCI layout, a manifest in a registry, or a root file system."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lykeion.oci import Descriptor, Layout, Platform, media_types
+
+from .cache import BuildCache
+from .compression import Compression
+from .entries import rootfs_entries
+from .errors import BaseError
+from .files import Files
+from .image import find_image, manifest_for, read_config
+from .interpreter import Interpreter, find_interpreter
+from .layers import Layer, pack
+from .packages import DEBIAN_STATUS, Package, debian_packages
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LIMIT_STATUS_BYTES = 64 << 20
+
+Fetch = Callable[[str, Layout], Descriptor]
+"""Brings what a registry reference names into a layout: ``host/path@sha256:…`` to its manifest or index."""
+
+
+@dataclass(frozen=True)
+class BaseSpec:
+    """One of ``layout`` (with ``ref``), ``registry`` and ``rootfs`` is given.
+
+    ``{architecture}`` in ``rootfs`` stands for the platform's, such as amd64.
+    """
+
+    layout: Path | None = None
+    ref: str | None = None
+    registry: str | None = None
+    rootfs: Path | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a base's files: enough to build on it."""
+
+    interpreter: Interpreter | None
+    packages: tuple[Package, ...]
+    links: Mapping[str, str]
+    directories: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Base:
+    """``layout`` holds the layers' blobs; ``name`` and ``digest`` say in the provenance what it was."""
+
+    layout: Layout
+    layers: tuple[Layer, ...]
+    facts: Facts
+    name: str
+    digest: str
+    environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": SEARCH_PATH})
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def load_base(
+    spec: BaseSpec, platform: Platform, compression: Compression, cache: BuildCache, fetch: Fetch | None
+) -> Base:
+    """The base for one platform. Raises ImageError, ContentError, Unsupported."""
+    if spec.rootfs is not None:
+        root = Path(str(spec.rootfs).replace("{architecture}", platform.architecture))
+        return _from_rootfs(root, platform, compression, cache)
+    if spec.layout is not None:
+        layout = Layout.open(spec.layout)
+        return _from_layout(layout, find_image(layout, spec.ref), platform, cache, spec.ref or spec.layout.name)
+    if spec.registry is None or fetch is None:
+        raise BaseError(f"{spec.registry} cannot be fetched here; copy it to a layout, and name that as the base")
+    return _from_layout(cache.layout, fetch(spec.registry, cache.layout), platform, cache, spec.registry)
+
+
+def _from_rootfs(root: Path, platform: Platform, compression: Compression, cache: BuildCache) -> Base:
+    if not root.is_dir():
+        raise BaseError(f"{root} is not a directory; `rootfs` names one with a root file system in it")
+    layer = pack(cache.layout, rootfs_entries(root), compression, "base")
+    facts = _facts(cache, cache.layout, (layer,), SEARCH_PATH, platform)
+    return Base(cache.layout, (layer,), facts, "rootfs", layer.diff_id)
+
+
+def _from_layout(layout: Layout, image: Descriptor, platform: Platform, cache: BuildCache, name: str) -> Base:
+    entry, manifest = manifest_for(layout, image, platform)
+    config = read_config(layout, manifest)
+    diff_ids = (config.get("rootfs") or {}).get("diff_ids") or []
+    if len(diff_ids) != len(manifest.layers):
+        raise BaseError(f"the base's configuration names {len(diff_ids)} layers, its manifest {len(manifest.layers)}")
+    for blob in manifest.layers:
+        layout.verify(blob)
+    layers = tuple(
+        Layer(Descriptor(_oci_type(blob.media_type), blob.digest, blob.size), diff_id, "base")
+        for blob, diff_id in zip(manifest.layers, diff_ids, strict=True)
+    )
+    settings = config.get("config") or {}
+    environment = {"PATH": SEARCH_PATH}
+    environment |= {key: value for key, _, value in (item.partition("=") for item in settings.get("Env") or [])}
+    facts = _facts(cache, layout, layers, environment["PATH"], platform)
+    return Base(layout, layers, facts, name, entry.digest, environment, settings.get("Labels") or {})
+
+
+def _oci_type(media_type: str) -> str:
+    return media_types.LAYER_GZIP if media_type == media_types.DOCKER_LAYER_GZIP else media_type
+
+
+def _facts(cache: BuildCache, layout: Layout, layers: tuple[Layer, ...], search: str, platform: Platform) -> Facts:
+    """Read once from a base's tars, then remembered."""
+    inputs = ["facts", 1, [layer.descriptor.digest for layer in layers], search, str(platform)]
+    if known := cache.recall(inputs):
+        return _facts_from_json(known)
+    files = Files(layout, [layer.descriptor for layer in layers])
+    interpreter = find_interpreter(files, search, platform)
+    packages = debian_packages(files.read(DEBIAN_STATUS, LIMIT_STATUS_BYTES))
+    facts = Facts(interpreter, packages, files.links, files.directories)
+    cache.remember(inputs, {**asdict(facts), "directories": sorted(files.directories)})
+    return facts
+
+
+def _facts_from_json(value: Any) -> Facts:
+    found = value["interpreter"]
+    versions = {key: tuple(found[key]) for key in ("version", "glibc", "musl")} if found else {}
+    interpreter = Interpreter(**{**found, **versions}) if found else None
+    packages = tuple(Package(**package) for package in value["packages"])
+    return Facts(interpreter, packages, value["links"], frozenset(value["directories"]))

@@ -1,0 +1,167 @@
+"""Images, assembled from layers: base, wheels, model, source. No daemon, no root, no commands run."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lykeion.oci import Descriptor, Index, Layout, Manifest, Platform, media_types
+from lykeion.oci.references import with_ref
+
+from .base import Base, Fetch, load_base
+from .cache import BuildCache
+from .entries import Entry, directory_entry, source_entries, with_directories
+from .environment import ROOT
+from .errors import ImageError
+from .files import resolve
+from .kinds import LABELS, MODEL_PATH
+from .layers import Layer, pack
+from .model import model_entries, model_environment
+from .python_layers import PythonLayers, python_layers
+from .referrers import attach
+from .spec import ImageSpec
+
+EPOCH = "1970-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The image for one platform: what it was made of, and its manifest."""
+
+    platform: Platform
+    base: Base
+    python: PythonLayers
+    own: tuple[Layer, ...]
+    manifest: Descriptor
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return (*self.base.layers, *self.python.layers, *self.own)
+
+
+@dataclass(frozen=True)
+class Built:
+    """``descriptor`` is of the one manifest, or of an index of several."""
+
+    ref: str
+    descriptor: Descriptor
+    parts: tuple[Part, ...]
+
+
+def build(
+    spec: ImageSpec,
+    output: Layout,
+    *,
+    ref: str = "",
+    cache: BuildCache | None = None,
+    fetch: Fetch | None = None,
+    quiet: bool = False,
+) -> Built:
+    """Build an image into ``output`` under ``ref`` (else NAME:latest); bill of materials and provenance with it.
+
+    The same inputs give the same digest. Nothing is entered in the output's index before all of it is there.
+    Raises ImageError, ContentError, Unsupported.
+    """
+    spec, cache, ref = spec.resolved, cache or BuildCache(), ref or f"{spec.name}:latest"
+    with output.lock_content(), cache.layout.lock_content():
+        parts = tuple(_part(spec, platform, output, cache, fetch, quiet=quiet) for platform in spec.platforms)
+        descriptor = parts[0].manifest
+        if len(parts) > 1:
+            index = Index(tuple(replace(part.manifest, platform=part.platform) for part in parts))
+            descriptor = output.put(index.to_bytes(), media_types.INDEX)
+        output.update(lambda entries: with_ref(entries, descriptor, ref))
+        for part in parts:
+            attach(output, spec, part)
+    return Built(ref, descriptor, parts)
+
+
+def _part(
+    spec: ImageSpec, platform: Platform, output: Layout, cache: BuildCache, fetch: Fetch | None, *, quiet: bool
+) -> Part:
+    base = load_base(spec.base, platform, spec.compression, cache, fetch)
+    python = PythonLayers((), ())
+    if spec.python:
+        python = python_layers(spec.python, base, spec.compression, cache, quiet=quiet)
+    own = tuple(
+        pack(output, entries, spec.compression, title)
+        for title, entries in (("model", _model(spec, base)), ("source", _sources(spec, base)))
+        if entries
+    )
+    for holder, layers in ((base.layout, base.layers), (cache.layout, python.layers)):
+        for layer in layers:
+            output.take(holder, layer.descriptor)
+    layers = (*base.layers, *python.layers, *own)
+    config = output.put(_encode(image_config(spec, platform, base, layers)), media_types.CONFIG)
+    manifest = Manifest(config, tuple(layer.descriptor for layer in layers), annotations=_annotations(spec, base))
+    return Part(platform, base, python, own, output.put(manifest.to_bytes(), media_types.MANIFEST))
+
+
+def image_config(spec: ImageSpec, platform: Platform, base: Base, layers: tuple[Layer, ...]) -> dict[str, Any]:
+    """The image's configuration (image-spec, config.md)."""
+    environment = {**base.environment}
+    if spec.python:
+        environment["PATH"] = f"/{ROOT}/bin:{environment['PATH']}"
+    if spec.model:
+        environment |= model_environment(spec.model)
+    environment |= spec.environment
+    settings: dict[str, Any] = {
+        "User": spec.user,
+        "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
+        "Entrypoint": list(spec.entrypoint),
+        "Cmd": list(spec.command),
+        "WorkingDir": spec.workdir,
+        "Labels": dict(sorted({**base.labels, **_labels(spec), **spec.labels}.items())),
+    }
+    if spec.ports:
+        settings["ExposedPorts"] = {f"{port}/tcp": {} for port in spec.ports}
+    return {
+        "created": EPOCH,
+        "architecture": platform.architecture,
+        "os": platform.os,
+        "config": settings,
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+        "history": [{"created": EPOCH, "created_by": "lykeion images build", "comment": it.title} for it in layers],
+    }
+
+
+def _labels(spec: ImageSpec) -> dict[str, str]:
+    labels = {
+        "org.opencontainers.image.title": spec.name,
+        f"{LABELS}kind": spec.kind,
+        f"{LABELS}read-only-root": str(spec.read_only_root).lower(),
+    }
+    return labels | {f"{LABELS}probe.{name}": path for name, path in (spec.probes or {}).items()}
+
+
+def _annotations(spec: ImageSpec, base: Base) -> dict[str, str]:
+    annotations = {"org.opencontainers.image.base.digest": base.digest}
+    if spec.base.registry:  # a layout's or directory's name is this machine's, not the image's
+        annotations["org.opencontainers.image.base.name"] = spec.base.registry
+    return annotations
+
+
+def _model(spec: ImageSpec, base: Base) -> list[Entry]:
+    if spec.model is None:
+        return []
+    return with_directories(model_entries(spec.model, MODEL_PATH), "", base.facts.directories)
+
+
+def _sources(spec: ImageSpec, base: Base) -> list[Entry]:
+    """Source files where they belong, through the base's links; and the working directory."""
+    links = base.facts.links
+    found: dict[str, Entry] = {}
+    for source in spec.sources:
+        for entry in source_entries(source.origin, resolve(source.to, links), source.exclude):
+            other = found.get(entry.path)
+            if other and (entry.kind, other.kind) != ("directory", "directory"):
+                raise ImageError(f"two sources want to be /{entry.path}; change `to` or `exclude` of one")
+            if entry.kind != "directory" or entry.path not in base.facts.directories:
+                found[entry.path] = entry
+    workdir = resolve(spec.workdir, links)
+    if workdir not in base.facts.directories:
+        found.setdefault(workdir, directory_entry(workdir))
+    return with_directories(list(found.values()), "", base.facts.directories)
+
+
+def _encode(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

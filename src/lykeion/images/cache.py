@@ -1,0 +1,46 @@
+"""What builds on this machine share: layers and facts, by the digest of what they were made of."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lykeion.core import digest_json, state_directory, write_atomically
+from lykeion.oci import ContentError, Descriptor, Layout
+
+from .layers import Layer
+
+
+class BuildCache:
+    """``layout`` holds blobs, ``wheels`` is a directory of wheels by digest. All of it may be removed at any time."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = directory or state_directory() / "images" / "cache"
+        self.layout = Layout.open(self.directory / "blobs", create=True)
+        self.wheels = self.directory / "wheels"
+
+    def recall(self, inputs: Any) -> Any:
+        """What ``remember`` was told of the same inputs; None if nothing, or if it is damaged."""
+        try:
+            return json.loads(self._record(inputs).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def remember(self, inputs: Any, value: Any) -> None:
+        write_atomically(self._record(inputs), json.dumps(value).encode())
+
+    def layer(self, inputs: Any) -> Layer | None:
+        """A layer that was kept, its blob verified."""
+        try:
+            value = self.recall(inputs)
+            layer = Layer(Descriptor.from_json(value["descriptor"]), value["diff_id"], value["title"])
+            self.layout.verify(layer.descriptor)
+        except (KeyError, TypeError, ContentError):
+            return None
+        return layer
+
+    def keep(self, inputs: Any, layer: Layer) -> None:
+        value = {"descriptor": layer.descriptor.to_json(), "diff_id": layer.diff_id, "title": layer.title}
+        self.remember(inputs, value)
+
+    def _record(self, inputs: Any) -> Path:
+        return self.directory / "records" / f"{digest_json(inputs).removeprefix('sha256:')}.json"

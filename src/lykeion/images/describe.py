@@ -1,0 +1,67 @@
+"""What is in a layout, as plain data for people and programs."""
+
+import json
+from typing import Any
+
+from lykeion.oci import Descriptor, Layout, Manifest
+from lykeion.oci.references import ref_of
+
+from .errors import ImageError
+from .image import config_platform, manifests, read_config
+from .referrers import BILL, PROVENANCE
+
+ATTACHED = {"bill": BILL, "provenance": PROVENANCE}
+
+
+def image_list(layout: Layout) -> list[dict[str, Any]]:
+    """Named images, by name. Artifacts that are no images are left out."""
+    found: list[dict[str, Any]] = []
+    for entry in sorted(layout.entries(), key=lambda entry: ref_of(entry) or ""):
+        if not ref_of(entry) or entry.artifact_type:
+            continue
+        parts = [manifest for _, manifest in manifests(layout, entry)]
+        blobs = {blob.digest: blob.size for manifest in parts for blob in manifest.blobs}
+        found.append(
+            {
+                "ref": ref_of(entry),
+                "digest": entry.digest,
+                "platforms": [str(config_platform(layout, manifest)) for manifest in parts],
+                "size_bytes": sum(blobs.values()),
+            }
+        )
+    return found
+
+
+def describe_image(layout: Layout, image: Descriptor) -> dict[str, Any]:
+    """Digest, and for each platform: configuration, layers, and what is attached."""
+    parts = [_part(layout, descriptor, manifest) for descriptor, manifest in manifests(layout, image)]
+    return {"digest": image.digest, "platforms": parts}
+
+
+def read_attached(layout: Layout, image: Descriptor, kind: str) -> Any:
+    """The ``bill`` or ``provenance`` of an image, that of its first platform. Raises ImageError."""
+    descriptor, _ = manifests(layout, image)[0]
+    for referrer in layout.referrers(descriptor.digest, ATTACHED[kind]):
+        manifest = layout.manifest(referrer)
+        if isinstance(manifest, Manifest) and len(manifest.layers) == 1:
+            return json.loads(layout.read(manifest.layers[0]))
+    raise ImageError(f"{image.digest} has no {kind} attached")
+
+
+def _part(layout: Layout, descriptor: Descriptor, manifest: Manifest) -> dict[str, Any]:
+    config = read_config(layout, manifest)
+    titles = [item.get("comment", "") for item in config.get("history") or () if not item.get("empty_layer")]
+    titles += [""] * (len(manifest.layers) - len(titles))
+    return {
+        "platform": str(config_platform(layout, manifest)),
+        "digest": descriptor.digest,
+        "config": config.get("config") or {},
+        "layers": [
+            {"title": title, "digest": layer.digest, "size_bytes": layer.size, "media_type": layer.media_type}
+            for title, layer in zip(titles, manifest.layers, strict=False)
+        ],
+        "attached": [
+            {"type": referrer.artifact_type, "digest": referrer.digest}
+            for referrer in layout.referrers(descriptor.digest)
+        ],
+    }

@@ -1,0 +1,74 @@
+"""Images in a layout, as they are read: the manifest for a platform, and its configuration."""
+
+import json
+from typing import Any
+
+from lykeion.oci import Descriptor, Index, Layout, Manifest, Platform, media_types
+from lykeion.oci.references import ref_of
+
+from .errors import ImageError
+
+LIMIT_CONFIG_BYTES = 4 << 20
+
+
+def find_image(layout: Layout, ref: str | None) -> Descriptor:
+    """The image that ``ref`` or a digest names; without one, the only image that there is. Raises ImageError."""
+    if ref:
+        found = layout.resolve(ref)
+        if found is None:
+            raise ImageError(f"{layout.root} has no image {ref}; `lykeion images list` shows what there is")
+        return found
+    named = {entry.digest: entry for entry in layout.entries() if ref_of(entry) and not entry.artifact_type}
+    if len(named) != 1:
+        raise ImageError(f"{layout.root} holds {len(named)} images with a name; say which one is meant")
+    return next(iter(named.values()))
+
+
+def manifests(layout: Layout, descriptor: Descriptor) -> list[tuple[Descriptor, Manifest]]:
+    """The image itself, or one for each platform of an index. Raises ImageError, ContentError."""
+    document = layout.manifest(descriptor)
+    if isinstance(document, Manifest):
+        return [(descriptor, document)]
+    found: list[tuple[Descriptor, Manifest]] = []
+    for entry in document.manifests:
+        inner = layout.manifest(entry)
+        if isinstance(inner, Index):
+            raise ImageError(f"{descriptor.digest} is an index of indexes; name one of those that it lists")
+        found.append((entry, inner))
+    return found
+
+
+def manifest_for(layout: Layout, descriptor: Descriptor, platform: Platform) -> tuple[Descriptor, Manifest]:
+    """The manifest that is for the platform, a variant of its own preferred. Raises ImageError, ContentError."""
+    found = [
+        (entry.platform == platform, entry, manifest)
+        for entry, manifest in manifests(layout, descriptor)
+        if _matches(config_platform(layout, manifest), platform)
+    ]
+    if not found:
+        raise ImageError(f"{descriptor.digest} is not for {platform}; build it, or name an image, for that platform")
+    _, entry, manifest = max(found, key=lambda candidate: candidate[0])
+    return entry, manifest
+
+
+def config_platform(layout: Layout, manifest: Manifest) -> Platform:
+    config = read_config(layout, manifest)
+    return Platform(str(config.get("os")), str(config.get("architecture")), str(config.get("variant") or ""))
+
+
+def read_config(layout: Layout, manifest: Manifest) -> dict[str, Any]:
+    """An image's configuration. Raises ImageError if the manifest is not an image's."""
+    if manifest.config.media_type not in (media_types.CONFIG, media_types.DOCKER_CONFIG):
+        kind = manifest.artifact_type or manifest.config.media_type
+        raise ImageError(f"an artifact of type {kind} is no image; name one that is")
+    try:
+        value = json.loads(layout.read(manifest.config, limit=LIMIT_CONFIG_BYTES))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ImageError(f"{manifest.config.digest} is not an image's configuration")
+    return value
+
+
+def _matches(offered: Platform, wanted: Platform) -> bool:
+    return (offered.os, offered.architecture) == (wanted.os, wanted.architecture)

@@ -1,0 +1,118 @@
+"""The Python part of an image: locked wheels, unpacked into layers that images share.
+
+A large wheel has a layer of its own, so that an image with other requirements beside it shares that layer; the small
+ones share one, since a container may not have many layers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lykeion.core import Progress
+
+from .base import Base
+from .cache import BuildCache
+from .compression import Compression, compressor
+from .entries import Entry, with_directories
+from .environment import ROOT, Environment
+from .errors import BaseError, WheelError
+from .interpreter import Interpreter
+from .layers import Layer, pack
+from .requirements import read_requirements
+from .spec import PythonSpec
+from .wheelhouse import WheelFile, collect
+from .wheels import Unpacked, unpack_wheel
+
+FORMAT = 1
+"""Raised when the same wheels come to other layers."""
+LARGE_BYTES = 16 << 20
+MOST_LARGE = 24
+
+
+@dataclass(frozen=True)
+class Wheel:
+    file: WheelFile
+    unpacked: Unpacked
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(entry.size for entry in self.unpacked.entries)
+
+
+@dataclass(frozen=True)
+class PythonLayers:
+    """``overlaps`` has a line for each path that two wheels want to have differently."""
+
+    layers: tuple[Layer, ...]
+    wheels: tuple[Wheel, ...]
+    overlaps: tuple[str, ...] = ()
+
+
+def python_layers(
+    spec: PythonSpec, base: Base, compression: Compression, cache: BuildCache, *, quiet: bool = False
+) -> PythonLayers:
+    """Raises ImageError: a base without Python, requirements that are not locked, wheels that do not fit."""
+    interpreter = base.facts.interpreter
+    if interpreter is None:
+        raise BaseError(f"the base {base.name} has no python3 on its PATH, and the image has Python requirements")
+    environment = Environment(interpreter)
+    locked = read_requirements(spec.requirements, interpreter)
+    files = collect(locked, interpreter, spec.wheels, cache.wheels, index=spec.index)
+    wheels = tuple(Wheel(file, unpack_wheel(file.path, environment)) for file in files)
+    large = sorted(wheels, key=lambda wheel: (-wheel.size_bytes, wheel.file.name))[:MOST_LARGE]
+    alone = [wheel for wheel in wheels if wheel in large and wheel.size_bytes >= LARGE_BYTES]
+    groups = [[wheel] for wheel in alone] + [[wheel for wheel in wheels if wheel not in alone]]
+    layers: list[Layer] = []
+    with Progress("Unpacking wheels", len(wheels), unit="wheels", quiet=quiet) as progress:
+        for place, group in enumerate(groups):
+            last = place == len(groups) - 1
+            layers.append(_layer(group, environment, environment.entries() if last else [], compression, cache))
+            progress.advance(len(group))
+    return PythonLayers(tuple(layers), wheels, tuple(_overlaps(groups, environment)))
+
+
+def _layer(
+    wheels: Sequence[Wheel],
+    environment: Environment,
+    more: Sequence[Entry],
+    compression: Compression,
+    cache: BuildCache,
+) -> Layer:
+    inputs = {
+        "format": FORMAT,
+        "wheels": [wheel.file.sha256 for wheel in wheels],
+        "environment": [ROOT, _described(environment.interpreter), len(more)],
+        "compressor": compressor(compression),
+    }
+    if kept := cache.layer(inputs):
+        return kept
+    by_path = {entry.path: entry for wheel in wheels for entry in wheel.unpacked.entries}
+    by_path |= {entry.path: entry for entry in more}
+    names = [f"{wheel.file.name} {wheel.file.version}" for wheel in wheels]
+    title = names[0] if len(names) == 1 else f"{len(names)} wheels" if names else "environment"
+    layer = pack(cache.layout, with_directories(list(by_path.values()), ROOT), compression, title)
+    cache.keep(inputs, layer)
+    return layer
+
+
+def _described(interpreter: Interpreter) -> list[str]:
+    return [interpreter.path, interpreter.short]
+
+
+def _overlaps(groups: Sequence[Sequence[Wheel]], environment: Environment) -> list[str]:
+    """Raises WheelError for a wheel that would take a place of the environment's own."""
+    owners: dict[str, tuple[str, Entry]] = {entry.path: ("the environment", entry) for entry in environment.entries()}
+    lines: list[str] = []
+    for wheel in (wheel for group in groups for wheel in group):
+        for entry in wheel.unpacked.entries:
+            owner, other = owners.get(entry.path, (wheel.file.name, entry))
+            if owner == "the environment":
+                raise WheelError(f"{wheel.file.path.name} wants to replace the environment's own /{entry.path}")
+            if owner != wheel.file.name and _content(other) != _content(entry):
+                lines.append(f"/{entry.path} is in {owner} and in {wheel.file.name}, which is taken")
+            owners[entry.path] = wheel.file.name, entry
+    return lines
+
+
+def _content(entry: Entry) -> bytes:
+    with entry.open() as file:
+        return file.read()

@@ -1,0 +1,37 @@
+"""What is said of an image beside it: bill of materials and provenance, as manifests that refer to it.
+
+They are outside of the image's digest. An image that has one of a kind gets no second.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, Layout, Manifest, media_types
+
+from .bill import bill_of_materials
+from .provenance import provenance
+
+if TYPE_CHECKING:
+    from .build import Part
+    from .spec import ImageSpec
+
+BILL = "application/vnd.cyclonedx+json"
+PROVENANCE = "application/vnd.in-toto+json"
+PREDICATE_TYPE = "in-toto.io/predicate-type"
+
+
+def attach(output: Layout, spec: "ImageSpec", part: "Part") -> None:
+    """Attach what the image does not have yet."""
+    if not output.referrers(part.manifest.digest, BILL):
+        _attach(output, part.manifest, BILL, bill_of_materials(spec, part), {})
+    if not output.referrers(part.manifest.digest, PROVENANCE):
+        statement = provenance(spec, part)
+        _attach(output, part.manifest, PROVENANCE, statement, {PREDICATE_TYPE: statement["predicateType"]})
+
+
+def _attach(
+    output: Layout, subject: Descriptor, kind: str, document: dict[str, Any], annotations: dict[str, str]
+) -> None:
+    output.put(EMPTY_BLOB, media_types.EMPTY)
+    blob = output.put(json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n", kind)
+    output.put_manifest(Manifest(EMPTY, (blob,), kind, subject, annotations))

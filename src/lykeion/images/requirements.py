@@ -1,0 +1,90 @@
+"""Locked requirements: ``name==version`` with SHA-256 hashes, as ``uv pip compile --generate-hashes`` writes them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import RequirementError
+from .interpreter import Interpreter
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+LIMIT_BYTES = 8 << 20
+
+_HASH = re.compile(r"\s--hash[= ](\w+):([0-9a-fA-F]+)")
+
+
+@dataclass(frozen=True)
+class Locked:
+    """``name`` is normalised (PEP 503); ``hashes`` are SHA-256 in hexadecimal, one for each file that will do."""
+
+    name: str
+    version: str
+    hashes: frozenset[str]
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version}"
+
+
+def read_requirements(path: Path, interpreter: Interpreter) -> list[Locked]:
+    """What the file asks for on this interpreter, by name. Raises RequirementError, naming file and line."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RequirementError(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > LIMIT_BYTES:
+        raise RequirementError(f"{path} has {len(data):,} bytes; at most {LIMIT_BYTES:,} are read")
+    found: dict[str, Locked] = {}
+    for number, text in _logical_lines(data.decode("utf-8", "replace")):
+        locked = _parse(text, f"{path}, line {number}", number, interpreter)
+        if locked is None:
+            continue
+        if (other := found.get(locked.name)) and other.version != locked.version:
+            raise RequirementError(f"{path}, line {number}: {locked} is asked for, and {other} on line {other.line}")
+        found[locked.name] = locked
+    return [found[name] for name in sorted(found)]
+
+
+def _logical_lines(text: str) -> list[tuple[int, str]]:
+    """Lines with continuations joined and comments taken out, each with the number of its first line."""
+    lines: list[tuple[int, str]] = []
+    parts: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        line = re.sub(r"(^|\s)#.*$", "", line).rstrip()
+        parts.append(line.removesuffix("\\"))
+        if not line.endswith("\\"):
+            if joined := " ".join(parts).strip():
+                lines.append((number - len(parts) + 1, joined))
+            parts = []
+    return lines
+
+
+def _parse(text: str, where: str, number: int, interpreter: Interpreter) -> Locked | None:
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    if text.startswith("-"):
+        option = text.split()[0]
+        raise RequirementError(
+            f"{where}: {option} is not read here; write all requirements as name==version --hash=…"
+        )
+    try:
+        requirement = Requirement(re.split(r"\s--", text)[0])
+    except InvalidRequirement as error:
+        raise RequirementError(f"{where}: {str(error).splitlines()[0]}") from None
+    if requirement.marker and not requirement.marker.evaluate(interpreter.environment()):
+        return None
+    hashes = frozenset(value.lower() for kind, value in _HASH.findall(text) if kind == "sha256")
+    if not hashes:
+        raise RequirementError(f"{where}: {requirement.name} has no --hash=sha256:…; lock it, with hashes")
+    return Locked(canonicalize_name(requirement.name), _version(requirement, where), hashes, number)
+
+
+def _version(requirement: "Requirement", where: str) -> str:
+    pins = [pin for pin in requirement.specifier if pin.operator in ("==", "===") and not pin.version.endswith(".*")]
+    if len(pins) != 1 or len(requirement.specifier) != 1 or requirement.url:
+        raise RequirementError(f"{where}: {requirement.name} is not locked; write it as {requirement.name}==VERSION")
+    return pins[0].version

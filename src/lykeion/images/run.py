@@ -1,0 +1,199 @@
+"""An image started on this machine without a container engine: unshare(1), a mount namespace, and chroot.
+
+The root file system is read-only, /tmp is new and empty, and the network is this machine's. That proves that an image
+starts; it is no wall against a program that one does not trust.
+"""
+
+import os
+import platform as host
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lykeion.core import Unsupported, state_directory
+from lykeion.oci import Descriptor, Layout, Platform
+
+from .errors import ImageError
+from .files import resolve
+from .image import manifest_for, read_config
+from .interpreter import MACHINES
+from .unpack import LinksOnDisk, unpack
+
+MOUNTED = ("proc", "dev", "tmp")
+FROM_HOST = ("etc/hosts", "etc/resolv.conf")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """``origin`` of this machine is seen at ``to`` in the image."""
+
+    origin: Path
+    to: str
+    read_only: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "Volume":
+        """``HOST:IMAGE`` or ``HOST:IMAGE:ro``. Raises ImageError."""
+        origin, _, rest = text.partition(":")
+        to, _, mode = rest.partition(":")
+        if not origin or not to.startswith("/") or mode not in ("", "ro", "rw") or ".." in Path(to).parts:
+            raise ImageError(f"{text!r} is not a volume; write HOST_PATH:IMAGE_PATH, and :ro to forbid writing")
+        if not Path(origin).exists():
+            raise ImageError(f"volume {text!r}: {origin} is not there")
+        return cls(Path(origin).absolute(), to, mode == "ro")
+
+
+@dataclass(frozen=True)
+class Mount:
+    """``place`` is relative to the root file system, with no links in it."""
+
+    origin: Path
+    place: str
+    read_only: bool
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is to be started: all that the sandbox needs to know, with no look at the image."""
+
+    root: Path
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    user: str
+    workdir: str
+    mounts: tuple[Mount, ...] = ()
+
+
+def run(
+    layout: Layout,
+    image: Descriptor,
+    arguments: Sequence[str] = (),
+    *,
+    environment: Mapping[str, str] | None = None,
+    volumes: Sequence[Volume] = (),
+    quiet: bool = False,
+) -> NoReturn:
+    """Become the image's program. ``arguments`` take the place of the image's command.
+
+    Layers are unpacked once, and kept. Raises ImageError, ContentError, and Unsupported where the host cannot do it.
+    """
+    if sys.platform != "linux" or not shutil.which("unshare"):
+        raise Unsupported(
+            "images run on Linux with unshare (util-linux); elsewhere push the image to a container engine"
+        )
+    root, config = unpacked(layout, image, quiet=quiet)
+    start = prepare(root, config.get("config") or {}, arguments, environment or {}, volumes)
+    command = sandbox(start, rootless=os.geteuid() != 0)
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606  (the program takes our place: its signals and exit code are its own)
+
+
+def unpacked(layout: Layout, image: Descriptor, *, quiet: bool = False) -> tuple[Path, dict[str, Any]]:
+    """The image's files for this machine, and its configuration."""
+    architectures = {machine: architecture for architecture, machine in MACHINES.items()}
+    platform = Platform("linux", architectures.get(host.machine(), host.machine()))
+    descriptor, manifest = manifest_for(layout, image, platform)
+    config = read_config(layout, manifest)
+    root = state_directory() / "images" / "roots" / descriptor.digest.removeprefix("sha256:")
+    if not root.exists():
+        root.parent.mkdir(parents=True, exist_ok=True)
+        root.parent.chmod(0o700)  # what is in an image is not for other users of this machine
+        unpack(layout, manifest.layers, root, quiet=quiet)
+    return root, config
+
+
+def prepare(
+    root: Path,
+    settings: Mapping[str, Any],
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    volumes: Sequence[Volume],
+) -> Start:
+    """Read an image's settings, and make the places where things are mounted. Raises ImageError."""
+    command = [*(settings.get("Entrypoint") or ()), *(arguments or settings.get("Cmd") or ())]
+    if not command:
+        raise ImageError("the image names no program; give one after the image's name")
+    image_environment = {key: value for key, _, value in (it.partition("=") for it in settings.get("Env") or ())}
+    for name in MOUNTED:
+        _make(root, name, directory=True)
+    wanted = [Volume(Path("/", name), name, read_only=True) for name in FROM_HOST if Path("/", name).is_file()]
+    return Start(
+        root=root,
+        command=tuple(command),
+        environment={"HOME": "/", **image_environment, **environment},
+        user=_numeric(settings.get("User") or "0:0"),
+        workdir=settings.get("WorkingDir") or "/",
+        mounts=tuple(
+            Mount(it.origin, _make(root, it.to, directory=it.origin.is_dir()), it.read_only)
+            for it in (*wanted, *volumes)
+        ),
+    )
+
+
+def sandbox(start: Start, *, rootless: bool) -> list[str]:
+    """The command that starts it. Without root a user namespace gives the rights to mount, and nothing more."""
+    outer = ["--user", "--map-root-user"] if rootless else []
+    return [
+        *(_tool("unshare"), *outer, "--mount", "--propagation", "private", "--"),
+        *("/bin/sh", "-c", mount_script(start, rootless=rootless)),
+    ]
+
+
+def mount_script(start: Start, *, rootless: bool) -> str:
+    """What happens in the new mount namespace, up to the image's program."""
+    root = start.root
+    lines = [
+        "set -e",
+        _line("mount", "--bind", root, root),
+        _line("mount", "-t", "tmpfs", "-o", "mode=1777,nosuid,nodev", "tmpfs", root / "tmp"),
+        _line("mount", "--rbind", "/proc", root / "proc"),
+        _line("mount", "--rbind", "/dev", root / "dev"),
+    ]
+    for mount in start.mounts:
+        lines.append(_line("mount", "--bind", mount.origin, root / mount.place))
+        if mount.read_only:
+            lines.append(_line("mount", "-o", "remount,bind,ro,nosuid,nodev", root / mount.place))
+    user, _, group = start.user.partition(":")
+    identity = ["--user", f"--map-user={user}", f"--map-group={group}"] if rootless else []
+    if not rootless:
+        identity = [f"--setgid={group}", f"--setuid={user}"]
+    lines += [
+        _line("mount", "-o", "remount,bind,ro,nosuid,nodev", root),
+        _line(
+            *("exec", _tool("env"), "-i", *(f"{name}={value}" for name, value in sorted(start.environment.items()))),
+            *(_tool("unshare"), *identity, f"--root={root}", f"--wd={start.workdir}", "--", *start.command),
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _line(*words: object) -> str:
+    return shlex.join(map(str, words))
+
+
+def _tool(name: str) -> str:
+    return shutil.which(name) or name
+
+
+def _numeric(user: str) -> str:
+    """``UID:GID`` in digits; names are not looked up. Raises ImageError."""
+    uid, _, gid = user.partition(":")
+    if not uid.isdigit() or not (gid or "0").isdigit():
+        raise ImageError(f"the image's user is {user[:60]!r}; only users given in digits can be run here")
+    return f"{uid}:{gid or uid}"
+
+
+def _make(root: Path, path: str, *, directory: bool) -> str:
+    """Make a place to mount on, if it is not there; where it is, relative to ``root``, its links followed."""
+    place = resolve(path, LinksOnDisk(root))
+    full = root / place
+    if directory:
+        full.mkdir(parents=True, exist_ok=True)
+    elif not full.exists():
+        full.parent.mkdir(parents=True, exist_ok=True)
+        full.touch()
+    return place

@@ -1,0 +1,55 @@
+"""A directory as an image that holds nothing else: what Kubernetes mounts as an image volume.
+
+Container runtimes mount ordinary tar layers, not a model repository's; so this is a second image beside the model.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lykeion.oci import Descriptor, Index, Layout, Manifest, Platform, media_types
+from lykeion.oci.references import with_ref
+
+from .compression import Compression
+from .entries import source_entries
+from .errors import ImageError
+from .interpreter import MACHINES
+from .kinds import LABELS
+from .layers import Layer, pack
+from .spec import EXCLUDED
+
+
+@dataclass(frozen=True)
+class VolumeImage:
+    ref: str
+    descriptor: Descriptor
+    layer: Layer
+
+
+def build_volume(
+    directory: Path, output: Layout, ref: str, *, compression: Compression = "zstd", exclude: tuple[str, ...] = ()
+) -> VolumeImage:
+    """The directory's files at the image's root, under ``ref``: one layer, for every platform. Raises ImageError."""
+    if not directory.is_dir():
+        raise ImageError(f"{directory} is not a directory; a volume is made of one")
+    with output.lock_content():
+        layer = pack(output, source_entries(directory, "", (*EXCLUDED, *exclude)), compression, "files")
+        manifests: list[Descriptor] = []
+        for architecture in sorted(MACHINES):
+            platform = Platform("linux", architecture)
+            config = output.put(json.dumps(_config(platform, layer)).encode(), media_types.CONFIG)
+            manifest = Manifest(config, (layer.descriptor,))
+            manifests.append(replace(output.put(manifest.to_bytes(), manifest.media_type), platform=platform))
+        descriptor = output.put(Index(tuple(manifests)).to_bytes(), media_types.INDEX)
+        output.update(lambda entries: with_ref(entries, descriptor, ref))
+    return VolumeImage(ref, descriptor, layer)
+
+
+def _config(platform: Platform, layer: Layer) -> dict[str, Any]:
+    return {
+        "architecture": platform.architecture,
+        "os": platform.os,
+        "config": {"Labels": {f"{LABELS}kind": "volume"}},
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+    }
