@@ -26,9 +26,10 @@ import pyarrow as pa
 from lykeion.core import digest_file, digest_json, fsync_directory
 
 from . import described
+from .calibration import DEFAULT, calibrate
 from .codes import Kind, Vectors, learn
 from .errors import CorruptIndex, IndexFormatError
-from .kernel import Codes, Searchable
+from .kernel import Codes, Effort, Searchable
 from .protocol import Photo
 from .table_rows import TableRows, column_reader
 from .vector_file import write_vectors
@@ -37,6 +38,7 @@ FORMAT = 1
 KERNEL_FORMAT = 1
 _ARRAYS = ("codes", "centroids", "projection", "bias", "cell_rows", "entries", "links")
 _CHUNK = 16_384
+_MAX_EFFORT = 65_536
 _REBUILD = "`lykeion index rebuild` makes it anew"
 
 
@@ -87,7 +89,8 @@ def write_segment(
         }
         (temporary / "segment.json").write_text(json.dumps(description, indent=1))
         if codes is not None:
-            _write_kernel(temporary / "kernel", codes, kind, seconds=time.perf_counter() - started)
+            effort = calibrate(_map(temporary / "vectors.bin", vectors.dtype.str, vectors.shape), codes)
+            _write_kernel(temporary / "kernel", codes, kind, effort, seconds=time.perf_counter() - started)
         _sync_tree(temporary)
         digest = digest_json(description).removeprefix("sha256:")
         target = directory / digest
@@ -189,6 +192,13 @@ class Segment:
         return sum(file["size"] for file in (*self._files.values(), *kernel))
 
     @property
+    def effort(self) -> Effort:
+        """What it takes to find ten answers; next to nothing where all rows are compared."""
+        if self.kernel is None:
+            return Effort(1, 1, 1)
+        return Effort(**self.kernel["effort"]) if "effort" in self.kernel else DEFAULT
+
+    @property
     def kind(self) -> Kind:
         return self.kernel["kind"] if self.kernel else "exact"
 
@@ -217,7 +227,7 @@ def _batches(column: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
         yield column.slice(start, _CHUNK)
 
 
-def _write_kernel(directory: Path, codes: Codes, kind: Kind, *, seconds: float) -> None:
+def _write_kernel(directory: Path, codes: Codes, kind: Kind, effort: Effort, *, seconds: float) -> None:
     directory.mkdir()
     for name in _ARRAYS:
         array = getattr(codes, name)
@@ -227,6 +237,7 @@ def _write_kernel(directory: Path, codes: Codes, kind: Kind, *, seconds: float) 
         "format": KERNEL_FORMAT,
         "kind": kind,
         "seconds": round(seconds, 3),
+        "effort": effort._asdict(),
         "scale": float(codes.scale),
         "zero": float(codes.zero),
         "nibbles": codes.nibbles,
@@ -263,6 +274,7 @@ def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] 
         )
     except (OSError, ValueError, KeyError, TypeError, CorruptIndex, IndexFormatError):
         return None, None
+    effort = description.get("effort")
     in_range = (
         stride % 64 == 0
         and 0 < reduced <= (stride - 4) * (2 if codes.nibbles else 1)
@@ -270,6 +282,8 @@ def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] 
         and codes.cell_rows[-1] == rows
         and bool((np.diff(codes.cell_rows) >= 0).all())
         and bool((codes.entries < rows).all())
+        and (effort is None or (set(effort) == set(Effort._fields) and min(effort.values()) > 0))
+        and (effort is None or max(effort.values()) <= _MAX_EFFORT)
     )
     return (description, codes) if in_range else (None, None)
 

@@ -1,6 +1,5 @@
 """What a search sees: the rows of an index at one moment, unmoved by later writes."""
 
-import math
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -8,19 +7,14 @@ import numpy as np
 
 from lykeion.core.expression import Expression
 
+from .calibration import effort_for, hardest
 from .kernel import Effort, Nearest, Scope, nearest
-from .layers import Bits, Layer, TailLayer, bits_of, mask_of, popcount, resized
+from .layers import Bits, Layer, SegmentLayer, TailLayer, bits_of, mask_of, popcount, resized
 from .protocol import Hit, Metric
 from .schema import Schema
 from .where import check, evaluate, parse
 
 _CACHED_SCOPES = 16
-
-
-def effort_for(k: int, scale: float = 1.0) -> Effort:
-    """How hard to try for k answers: about .995 recall at scale 1 on the data in docs/benchmarks/ann.md."""
-    rerank = max(math.ceil(scale * 40), 2 * k)
-    return Effort(ef=max(math.ceil(scale * 64), rerank), rerank=rerank, scan=scale * 16 * max(1.0, (k / 10) ** 0.5))
 
 
 class View:
@@ -40,6 +34,7 @@ class View:
         self._most = max(1, sum(self.rows))
         self._ids = [layer.id for layer in layers]
         self._searchable = [layer.searchable for layer in layers]
+        self._effort = hardest(layer.segment.effort for layer in layers if isinstance(layer, SegmentLayer))
         self._live = [None if deleted is None else ~deleted for deleted in self.deleted]
         self._all = Scope(self._searchable, self._live)
         self._scopes: OrderedDict[str, Scope] = OrderedDict()
@@ -62,11 +57,11 @@ class View:
         k = min(k, self._most)  # room is made for k answers, whoever asks
         scope = self._all if where is None else self._scope(where)
         if not self.repeats and exclude is None:
-            found = nearest(scope, query, k, effort or effort_for(k), squared=self._squared)
+            found = nearest(scope, query, k, effort or effort_for(k, self._effort), squared=self._squared)
             return self._hits(found, attributes)
         wanted = 2 * k + 8
         while True:
-            found = nearest(scope, query, wanted, effort or effort_for(wanted), squared=self._squared)
+            found = nearest(scope, query, wanted, effort or effort_for(wanted, self._effort), squared=self._squared)
             best: dict[str, Hit] = {}  # of a product's photos, the one that comes first
             for hit in self._hits(found, attributes):
                 best.setdefault(hit.id, hit)

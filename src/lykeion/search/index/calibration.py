@@ -1,0 +1,78 @@
+"""How hard to search a segment: found out when it is written, for it depends on the data.
+
+The effort is the least with which searches find what a search many times as thorough finds. Queries are rows of the
+segment moved aside, for a photo that is asked is none of those stored.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from .kernel import Codes, Effort, Scope, Searchable, nearest
+
+DEFAULT = Effort(ef=64, rerank=40, scan=16)
+"""For k of 10: the least, which filters that disagree with the query need even where data are easy."""
+_TARGET = 0.99
+_K = 10
+_QUERIES = 128
+_MOVED = 0.5
+"""How far a query is from a row: of the difference of two other rows."""
+_MARGIN = 2
+"""Re-ranking costs little beside scanning, and queries of quite another kind than the rows need more of it."""
+_SCANS = tuple(DEFAULT.scan * 2 ** (step / 2) for step in range(11))
+_RERANKS = tuple(20 * 2 ** (step / 2) for step in range(15))
+_THOROUGH = Effort(ef=1_024, rerank=1_000, scan=512)
+
+
+def calibrate(vectors: np.ndarray, codes: Codes) -> Effort:
+    """The effort for ten answers of which _TARGET are right. ``vectors``: (rows, dimension), in the codes' order."""
+    generator = np.random.default_rng(0)
+    rows, first, second = (
+        vectors[np.sort(generator.integers(0, len(vectors), _QUERIES))].astype(np.float32) for _ in range(3)
+    )
+    queries = rows + np.float32(_MOVED) * (generator.permutation(first) - generator.permutation(second))
+    cells = Scope([Searchable(vectors, len(vectors), replace(codes, links=None))], [None])
+    truth = _answers(cells, queries, _THOROUGH)
+    # Each setting is found with the others generous, and must leave room for what those after it lose.
+    scan = _least(_SCANS, lambda scan: _recall(cells, queries, _THOROUGH._replace(scan=scan), truth), 0.4)
+    found = _THOROUGH._replace(scan=scan)
+    rerank = _least(_RERANKS, lambda rerank: _recall(cells, queries, _rerank(found, rerank), truth), 1.0)
+    found = _rerank(found, _MARGIN * rerank)
+    if codes.links is None:
+        return hardest([DEFAULT, found._replace(ef=DEFAULT.ef)])
+    graph = Scope([Searchable(vectors, len(vectors), codes)], [None])
+    ef = _least(_RERANKS, lambda ef: _recall(graph, queries, found._replace(ef=math.ceil(ef)), truth), 1.0)
+    return hardest([DEFAULT, found._replace(ef=math.ceil(ef))])
+
+
+def hardest(efforts: Iterable[Effort]) -> Effort:
+    """What is enough for all."""
+    efforts = list(efforts) or [DEFAULT]
+    return Effort(*(max(values) for values in zip(*efforts, strict=True)))
+
+
+def effort_for(k: int, base: Effort) -> Effort:
+    """The effort for k answers, where ``base`` is that for ten."""
+    more = max(1.0, math.sqrt(k / _K))
+    rerank = max(math.ceil(base.rerank * more), 2 * k)
+    return Effort(max(math.ceil(base.ef * more), rerank), rerank, base.scan * more)
+
+
+def _rerank(effort: Effort, rerank: float) -> Effort:
+    return effort._replace(rerank=math.ceil(rerank))
+
+
+def _least(settings: Sequence[float], recall: Callable[[float], float], share: float) -> float:
+    """The first setting that loses at most ``share`` of what the target lets all of them lose; or the last."""
+    return next((setting for setting in settings if recall(setting) >= 1 - share * (1 - _TARGET)), settings[-1])
+
+
+def _recall(scope: Scope, queries: np.ndarray, effort: Effort, truth: Sequence[set[int]]) -> float:
+    found = _answers(scope, queries, effort)
+    return sum(len(each & true) for each, true in zip(found, truth, strict=True)) / sum(map(len, truth))
+
+
+def _answers(scope: Scope, queries: np.ndarray, effort: Effort) -> list[set[int]]:
+    return [set(nearest(scope, query, _K, effort, squared=True).rows) for query in queries]
