@@ -126,10 +126,10 @@ def measure(
         if journal:
             journal.append(name, turn)
 
-    with pinned(threads), Progress("Timing", len(candidates), unit="candidates", quiet=quiet) as progress:
+    with pinned(threads), Progress("Timing", unit="passes", quiet=quiet) as progress:
         for number in count():
             waiting = [name for name in candidates if not is_settled(done[name], plan)]
-            progress.advance(len(candidates) - len(waiting) - progress.done)
+            progress.total = progress.done + sum(max(1, plan.passes - len(done[name])) for name in waiting)
             if not waiting and done[REFERENCE]:
                 break
             began = clock()
@@ -138,6 +138,7 @@ def measure(
                 if place % _REFERENCE_EVERY == 0:
                     take_turn(REFERENCE, reference)
                 take_turn(name, candidates[name])
+                progress.advance()
             if not waiting:
                 take_turn(REFERENCE, reference)
             sleep(max(0.0, plan.apart_s - (clock() - began) / 1e9))

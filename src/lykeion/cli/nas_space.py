@@ -1,0 +1,152 @@
+"""``lykeion nas space``: which networks a search chooses among, and what one of them costs."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import json_option
+from .output import print_json, print_table
+
+if TYPE_CHECKING:
+    from lykeion.nas.space import Genotype, Space
+
+
+@click.group()
+def space() -> None:
+    """The search spaces: which networks a search chooses among."""
+
+
+@space.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the search spaces with the number of networks in each."""
+    from lykeion.nas.named_spaces import spaces
+
+    found = [
+        {
+            "name": each.name,
+            "photo": [each.height, each.width, each.channels],
+            "slots": len(each.slots),
+            "networks": each.size,
+            "choices": [str(choice) for choice in _choices(each)],
+        }
+        for each in spaces().values()
+    ]
+    if as_json:
+        print_json({"spaces": found})
+        return
+    print_table(
+        ("space", "photo", "slots", "networks", "choices a slot"),
+        [
+            (
+                each["name"],
+                f"{each['photo'][0]}²",
+                each["slots"],
+                f"{each['networks']:.2g}",
+                " ".join(each["choices"]),
+            )
+            for each in found
+        ],
+        right=("photo", "slots", "networks"),
+    )
+
+
+@space.command()
+@click.argument("name")
+@click.option("--network", metavar="GENOTYPE", help="A network of the space, as k3e6s-skip-…, one choice a slot.")
+@click.option("--device", metavar="PROFILE", help="A profile's file, or pixel1: adds latency to --network.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the network's architecture there."
+)
+@json_option
+def show(name: str, network: str | None, device: str | None, out: Path | None, as_json: bool) -> None:
+    """Show the slots of a search space, or one of its networks, slot by slot.
+
+    A network's latency is predicted from the device's profile; its energy is modelled, not measured.
+    """
+    from lykeion.nas.named_spaces import find_space
+    from lykeion.nas.space import parse_genotype
+
+    if network is None and (device or out):
+        raise click.UsageError("--device and --out need a --network")
+    found = find_space(name)
+    if network is None:
+        _show_slots(found, as_json)
+    else:
+        _show_network(found, parse_genotype(network), device, out, as_json)
+
+
+def _show_slots(found: "Space", as_json: bool) -> None:
+    from lykeion.nas.space import format_choice
+
+    slots = [{**asdict(slot), "choices": [format_choice(choice) for choice in slot.choices]} for slot in found.slots]
+    if as_json:
+        print_json({"name": found.name, "networks": found.size, "slots": slots})
+        return
+    print_table(
+        ("slot", "stage", "input", "output", "stride", "activation", "choices"),
+        [
+            (
+                slot["position"],
+                slot["stage"],
+                f"{slot['height']}×{slot['width']}×{slot['channels_in']}",
+                slot["output"],
+                slot["stride"],
+                slot["activation"],
+                " ".join(slot["choices"]),
+            )
+            for slot in slots
+        ],
+        title=f"{found.name}: {found.size:,} networks",
+        right=("slot", "stage", "input", "output", "stride"),
+    )
+
+
+def _show_network(found: "Space", genotype: "Genotype", device: str | None, out: Path | None, as_json: bool) -> None:
+    from lykeion.nas.energy import EnergyTable
+    from lykeion.nas.latency import LatencyTable, find_profile
+    from lykeion.nas.space import format_choice, format_genotype
+    from lykeion.nets import catalogue, count
+
+    architecture = found.architecture(genotype)
+    counts, energy = count(architecture), EnergyTable(found)
+    latency = LatencyTable(found, find_profile(device)) if device else None
+    if out:
+        catalogue.write(architecture, out)
+    whole: dict[str, Any] = {
+        "space": found.name,
+        "network": format_genotype(genotype),
+        "parameters": counts.parameters,
+        "trainable": counts.trainable,
+        "multiply_adds": counts.multiply_adds,
+        "modelled_energy_uj": energy.predict_uj(genotype),
+    }
+    if latency:
+        whole["predicted_ms"] = latency.predict_ms(genotype)
+    if as_json:
+        print_json({**whole, "architecture": architecture.to_json()})
+        return
+    rows: list[tuple[object, ...]] = [
+        (
+            slot.position,
+            format_choice(choice),
+            f"{energy.uj(slot, choice):.4g}",
+            f"{latency.ms(slot, choice):.4g}" if latency else "",
+        )
+        for slot, choice in zip(found.slots, genotype, strict=True)
+    ]
+    rows.append(("", "rest", f"{energy.rest_uj:.4g}", f"{latency.rest_ms:.4g}" if latency else ""))
+    total_ms = f"{whole['predicted_ms']:.4g}" if latency else ""
+    rows.append(("", "network", f"{whole['modelled_energy_uj']:.4g}", total_ms))
+    print_table(
+        ("slot", "block", "µJ (modelled)", "ms (predicted)"),
+        rows,
+        title=f"{counts.trainable:,} trained parameters, {counts.multiply_adds:,} multiply-adds",
+        right=("slot", "µJ (modelled)", "ms (predicted)"),
+    )
+
+
+def _choices(found: "Space") -> list[object]:
+    return list(dict.fromkeys(choice for slot in found.slots for choice in slot.choices if choice))
