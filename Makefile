@@ -1,5 +1,5 @@
 # make demo    a search over real product photos: install, index, one answered query, then the search page
-# make test    install and run all tests          make lint     format, lint, types, layers
+# make test    install and run all tests          make lint     format, lint, types, layers, page
 # make install the environment alone              make bench    the benchmarks, to docs/benchmarks/ (about two hours;
 #                                                               ITEMS=30000000 for a whole shard: 50 GB of disk)
 
@@ -50,6 +50,10 @@ lint: .venv/developer
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+ifneq ($(shell npm --version 2>/dev/null),)
+	npm --prefix web ci --silent --no-audit --no-fund
+	npm --prefix web run --silent check
+endif
 
 bench: .venv/developer
 	$(INSTALL) --group bench
