@@ -268,7 +268,7 @@ def _describe(path: Path) -> dict[str, Any]:
 def _print_ancestor(ancestor: "Ancestor", indent: str) -> None:
     told = {name: value for name, value in _plain(ancestor)["lineage"].items() if name != "parents"}
     missing = "" if ancestor.found else "  (not here)"
-    click.echo(f"{indent}{ancestor.version or ''} {ancestor.reference}{missing}".replace(f"{indent} ", indent))
+    click.echo(indent + " ".join(filter(None, (ancestor.version, ancestor.reference))) + missing)
     if told or ancestor.facts.metrics:
         click.echo(f"{indent}  {describe({**told, **ancestor.facts.metrics})}")
     for parent in ancestor.parents:

@@ -99,10 +99,10 @@ class DiskStore:
         self._update(change)
 
     def referrers(self, repository: str, digest: str, artifact_type: str) -> list[Descriptor]:
-        if not self._there():
-            return []
-        found = self._layout.referrers(digest, artifact_type)
-        return [_plain(entry) for entry in found if _home(entry) == repository]
+        own = {entry.digest: entry for entry in self._entries() if _home(entry) == repository}
+        fitting = [entry for entry in own.values() if artifact_type in ("", entry.artifact_type)]
+        subjects = {entry.digest: self._layout.manifest(entry).subject for entry in fitting}
+        return [_plain(entry) for entry in fitting if (of := subjects[entry.digest]) and of.digest == digest]
 
     def attach(self, repository: str, manifest: bytes) -> None:
         self.write(repository, [manifest], {})

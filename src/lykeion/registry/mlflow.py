@@ -138,15 +138,12 @@ def _write_run(directory: Path, run: str, metrics: dict[str, Figure], now: int) 
         else:
             write_atomically(home / "tags" / name, value.encode())
     whole = {"run_id": run, "run_uuid": run, "run_name": run[:12], "experiment_id": "0", "user_id": "", "status": 3}
-    more: dict[str, Any] = {
-        "entry_point_name": "",
-        "source_name": "",
-        "source_type": 4,
-        "source_version": "",
-        "tags": [],
-    }
+    more = {"entry_point_name": "", "source_name": "", "source_type": 4, "source_version": ""}
     times = {"start_time": now, "end_time": now, "lifecycle_stage": "active", "deleted_time": None}
-    _write(home / "meta.yaml", {**whole, **more, **times, "artifact_uri": (home / "artifacts").resolve().as_uri()})
+    _write(
+        home / "meta.yaml",
+        {**whole, **more, **times, "tags": [], "artifact_uri": (home / "artifacts").resolve().as_uri()},
+    )
     experiment = directory / "0" / "meta.yaml"
     if not experiment.exists():
         place = (directory / "0").resolve().as_uri()

@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import urlencode, urljoin
 
 from lykeion.core import Unsupported, digest_bytes
 from lykeion.oci import ContentDamaged, ContentError, Descriptor, read_manifest
@@ -185,7 +185,7 @@ class RemoteStore:
 
     def _delete(self, repository: str, reference: str, what: str) -> None:
         response = self._transport.send(
-            "DELETE", f"/v2/{repository}/manifests/{quote(reference)}", scope=_scope(repository, "delete")
+            "DELETE", f"/v2/{repository}/manifests/{reference}", scope=_scope(repository, "delete")
         )
         if response.status in (400, 405, 501):
             response.close()

@@ -45,7 +45,7 @@ class Response:
 
     def __init__(self, raw: http.client.HTTPResponse, url: SplitResult, done: Callable[[bool], None]) -> None:
         self.status, self.headers, self.url = raw.status, raw.headers, url
-        self._raw, self._done = raw, done
+        self._raw, self._done, self._closed = raw, done, False
 
     def read(self, limit: int = MAX_MANIFEST) -> bytes:
         """The whole body. Raises StoreError for more than ``limit`` bytes, OSError for less than was announced."""
@@ -72,6 +72,9 @@ class Response:
         return count
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         whole = self._raw.isclosed() or self._raw.length == 0
         self._raw.close()
         self._done(whole and not self._raw.will_close)

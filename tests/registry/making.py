@@ -1,0 +1,40 @@
+"""Small models, made for tests."""
+
+from pathlib import Path
+
+from lykeion.registry import Facts, Packed, Reference, Store, gather, pack, parse, push
+from lykeion.registry.store import Advance
+
+
+def model_directory(path: Path, content: bytes = b"weights", **files: bytes) -> Path:
+    """A directory with model.tflite, a README, and more files (with _ for . in their names)."""
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "model.tflite").write_bytes(content)
+    (path / "README.md").write_bytes(b"# A model\n")
+    for name, data in files.items():
+        (path / name.replace("_", ".")).write_bytes(data)
+    return path
+
+
+def packed(path: Path, name: str = "shoes", content: bytes = b"weights", **metrics: object) -> Packed:
+    facts = gather(model_directory(path, content), metrics=[f"{key}={value}" for key, value in metrics.items()])
+    return pack(path, name, facts)
+
+
+def pushed(store: Store, path: Path, name: str, content: bytes = b"weights", facts: Facts | None = None) -> str:
+    """Push a small model as ``name``, which may have an alias, and return its digest."""
+    reference = parse(name)
+    model = pack(model_directory(path, content), reference.name, facts or Facts())
+    return push(model, store, at(store, reference), quiet=True).digest
+
+
+def at(store: Store, reference: Reference) -> Reference:
+    """The reference in the store, of whatever kind it is."""
+    return Reference(store.host, reference.repository, reference.tag, reference.digest)
+
+
+def ignore(_count: int) -> None:
+    pass
+
+
+IGNORE: Advance = ignore
