@@ -162,7 +162,7 @@ np.save(sys.argv[2], model.predict(photos, verbose=0))
     photos = photos_for(EVERYTHING)
     given, answer = tmp_path / "given.npz", tmp_path / "answer.npy"
     arrays: dict[str, Any] = {"architecture": json.dumps(EVERYTHING.to_json()), "photos": photos}
-    np.savez(given, **(arrays | lively_weights(EVERYTHING)))
+    np.savez(given, allow_pickle=False, **arrays, **lively_weights(EVERYTHING))
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     subprocess.run([sys.executable, "-c", program, given, answer], env=environment, check=True)
     assert_equal_to_1e_5(np.load(answer), output_of(everything, photos))

@@ -127,5 +127,5 @@ def perturbed(model):
     for layer in model.layers:
         for variable in layer.weights:
             if variable.name != "kernel":
-                variable.assign(np.array(variable.value) + rng.uniform(-0.3, 0.3, variable.shape))
+                variable.assign(np.array(variable) + rng.uniform(-0.3, 0.3, variable.shape))
     return model

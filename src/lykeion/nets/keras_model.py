@@ -107,7 +107,7 @@ def _variables(model: keras.Model) -> Iterator[tuple[str, keras.Layer, Any]]:
 
 def _flattened(layer: keras.Layer, variable: Any) -> np.ndarray:
     """A depthwise kernel without Keras' last axis, the depth multiplier."""
-    value = np.array(keras.ops.convert_to_numpy(variable.value))
+    value = np.asarray(keras.ops.convert_to_numpy(variable))
     return value[..., 0] if isinstance(layer, keras.layers.DepthwiseConv2D) else value
 
 
