@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from .errors import SpecError
 
 LIMIT_BYTES = 1 << 20
+LIMIT_DEPTH = 16
 
 Value = TypeVar("Value")
 
@@ -88,10 +89,17 @@ def read_yaml(path: Path) -> Fields:
     import yaml
 
     class Loader(yaml.SafeLoader):
+        depth = 0
+
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.events.AliasEvent):
                 raise yaml.YAMLError("aliases (*name) are not read")
-            return super().compose_node(parent, index)
+            if self.depth > LIMIT_DEPTH:
+                raise yaml.YAMLError(f"more than {LIMIT_DEPTH} levels")
+            self.depth += 1
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             names: set[str] = set()
