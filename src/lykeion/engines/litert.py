@@ -1,4 +1,4 @@
-"""LiteRT (once TensorFlow Lite) on the CPU, with the XNNPACK kernels that it uses by default."""
+"""LiteRT (once TensorFlow Lite) on the CPU, with the XNNPACK kernels that it uses by default, or without."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from .protocol import ModelError, TensorSpec
 
@@ -35,17 +35,19 @@ class LiteRTEngine:
 
     ``name`` is what an error calls the model, by default its path. Tensors go by the names of the model's signature
     where it has exactly one, else by their own. Loading packs the weights anew: keep an engine rather than load it
-    often. Raises ModelError.
+    often. Without ``xnnpack``, LiteRT's own kernels run. Raises ModelError.
     """
 
-    def __init__(self, source: str | Path | bytes, *, threads: int = 1, name: str = "") -> None:
+    def __init__(self, source: str | Path | bytes, *, threads: int = 1, name: str = "", xnnpack: bool = True) -> None:
         self._name = name or ("model" if isinstance(source, bytes) else str(source))
         content = source if isinstance(source, bytes) else read_model(Path(source))
         if content[4:8] != b"TFL3":
             raise ModelError(f"{self._name}: not a LiteRT model: it lacks the mark TFL3; give a .tflite file")
         try:
             with _without_greeting():
-                self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
+                self._interpreter: Any = Interpreter(
+                    model_content=content, num_threads=threads, experimental_op_resolver_type=_KERNELS[xnnpack]
+                )
                 self._check_sizes()
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, MemoryError) as error:
@@ -113,6 +115,7 @@ class LiteRTEngine:
         return ModelError(f"{self._name}: {what}: {lines[0] if lines else type(error).__name__}")
 
 
+_KERNELS = {True: OpResolverType.AUTO, False: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
 _GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 _greeted = threading.Lock()  # taken by the first engine of the process and never released
 
@@ -143,4 +146,5 @@ def _spec(detail: dict[str, Any], names: dict[int, str]) -> TensorSpec:
     if len(shape) != len(detail["shape"]):  # files without dynamic sizes may have no signature
         shape = tuple(int(size) for size in detail["shape"])
     name: str = names.get(detail["index"]) or detail["name"]
-    return TensorSpec(name, (-1, *shape[1:]), np.dtype(detail["dtype"]))
+    scale, zero = detail["quantization"]
+    return TensorSpec(name, (-1, *shape[1:]), np.dtype(detail["dtype"]), (scale, zero) if scale else None)

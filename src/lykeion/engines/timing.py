@@ -38,7 +38,8 @@ class TimingError(LykeionError):
 class Plan:
     """``passes`` at least, and more, up to ``most``, until the two best agree within ``tolerance``.
 
-    A pass runs a candidate for ``warm_up_s`` and then ``sample_s``; two passes begin ``apart_s`` apart.
+    A pass runs a candidate for ``warm_up_s``, then for ``sample_s`` and ``least`` times at least; two passes begin
+    ``apart_s`` apart.
     """
 
     passes: int = 5
@@ -47,6 +48,7 @@ class Plan:
     warm_up_s: float = 0.003
     sample_s: float = 0.015
     apart_s: float = 0.25
+    least: int = 3
 
 
 USUAL = Plan()
@@ -59,12 +61,13 @@ class Pass:
     minimum_ms: float
     median_ms: float
     p90_ms: float
+    p99_ms: float
     runs: int
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Over all passes: the least time; the median pass' median and 90th percentile.
+    """Over all passes: the least time; the median pass' median, 90th and 99th percentile.
 
     ``spread`` is how far the second best pass' minimum lies above the best, ``busy`` how far the median pass' does:
     shares of the best.
@@ -73,6 +76,7 @@ class Timing:
     minimum_ms: float
     median_ms: float
     p90_ms: float
+    p99_ms: float
     spread: float
     busy: float
     passes: int
@@ -87,6 +91,7 @@ def summarise(passes: Sequence[Pass]) -> Timing:
         best,
         statistics.median(each.median_ms for each in passes),
         statistics.median(each.p90_ms for each in passes),
+        statistics.median(each.p99_ms for each in passes),
         spread=minima[min(1, len(minima) - 1)] / best - 1,
         busy=statistics.median(minima) / best - 1,
         passes=len(passes),
@@ -154,10 +159,10 @@ def run_pass(run: Callable[[], object], plan: Plan, clock: Callable[[], int]) ->
     together = max(1, int(_SAMPLE_S * 1e9 / max(fastest, 1)))
     samples: list[float] = []
     end = clock() + plan.sample_s * 1e9
-    while len(samples) < 3 or clock() < end:
+    while len(samples) < plan.least or clock() < end:
         samples.append(_once(run, together, clock) / together)
-    median, p90 = np.percentile(samples, (50, 90)) / 1e6
-    return Pass(min(samples) / 1e6, float(median), float(p90), len(samples) * together)
+    median, p90, p99 = np.percentile(samples, (50, 90, 99)) / 1e6
+    return Pass(min(samples) / 1e6, float(median), float(p90), float(p99), len(samples) * together)
 
 
 class Journal:
