@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,12 @@ def test_a_file_too_large_or_not_an_architecture_is_an_error_that_names_it(tmp_p
 @pytest.mark.parametrize(("channels", "rounded"), [(1, 8), (11.2, 16), (12, 16), (36, 40), (33.6, 32), (90, 88)])
 def test_channels_are_rounded_to_eights_and_never_a_tenth_down(channels: float, rounded: int) -> None:
     assert multiple_of_8(channels) == rounded
+
+
+def test_counting_needs_neither_a_training_framework_nor_litert() -> None:
+    program = (
+        "import sys; from lykeion.nets import count, find; count(find('mobilenet-v3-large'));"
+        "print(*sys.modules.keys() & {'tensorflow', 'keras', 'jax', 'ai_edge_litert', 'matplotlib'})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
