@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from lykeion.images.build import Built
-    from lykeion.oci import Descriptor, Layout
+    from lykeion.oci import Descriptor, Layout, Platform
 
 layout_option = click.option(
     "--layout",
@@ -66,14 +67,20 @@ def build(
         print_json(document) if as_json else click.echo(f"{ref}  {image.digest}")
         return
     spec = read_spec(description)
-    built = build(replace(spec, model=model) if model else spec, output, ref=tag or "", quiet=quiet)
+    built = build(
+        replace(spec, model=model) if model else spec,
+        output,
+        ref=tag or "",
+        fetch=partial(_fetch, quiet=quiet),
+        quiet=quiet,
+    )
     for line in (line for part in built.parts for line in part.python.overlaps):
         click.echo(f"warning: {line}", err=True)
     if as_json:
         print_json(_described(built, output))
         return
     rows = [
-        (str(part.platform), layer.title, layer.descriptor.size / 1e6, layer.descriptor.digest)
+        (str(part.platform), layer.title, layer.descriptor.size / 1e6, _short(layer.descriptor.digest))
         for part in built.parts
         for layer in part.layers
     ]
@@ -100,6 +107,56 @@ def volume(directory: Path, tag: str, uncompressed: bool, layout: Path | None, a
         click.echo(f"{tag}  {made.descriptor.digest}")
 
 
+@images.command()
+@click.argument("wheels", type=click.Path(path_type=Path))
+def lock(wheels: Path) -> None:
+    """Print locked requirements for all wheels in the directory WHEELS."""
+    from lykeion.images.wheelhouse import lock
+
+    click.echo(lock(wheels), nl=False)
+
+
+@images.command()
+@click.argument("image")
+@click.argument("target", metavar="REGISTRY/PATH:TAG")
+@layout_option
+@json_option
+@quiet_option
+def push(image: str, target: str, layout: Path | None, as_json: bool, quiet: bool) -> None:
+    """Push an IMAGE (NAME:TAG or a digest) to a registry, with what is attached to it."""
+    from lykeion import registry
+    from lykeion.images.errors import ImageError
+    from lykeion.images.remote import push_image
+    from lykeion.registry.transfer import transfer
+
+    place, reference = _layout(layout), registry.parse(target)
+    if reference.host is None or not reference.tag:
+        raise ImageError(f"{target} is not in a registry; write it like registry.example.com/shop/search:v1")
+    found, client = _found(place, image), registry.Stores().of(reference.host)
+    push_image(place, found, client, reference.repository, reference.tag, partial(transfer, quiet=quiet))
+    print_json({"ref": target, "digest": found.digest}) if as_json else click.echo(f"{target}  {found.digest}")
+
+
+@images.command()
+@click.argument("source", metavar="REGISTRY/PATH:TAG")
+@tag_option
+@layout_option
+@json_option
+@quiet_option
+def pull(source: str, tag: str | None, layout: Path | None, as_json: bool, quiet: bool) -> None:
+    """Pull an image from a registry, for all of its platforms; by tag or as REGISTRY/PATH@sha256:…"""
+    from lykeion import registry
+
+    reference = registry.parse(source)
+    place, ref = _layout(layout, create=True), tag or f"{reference.name}:{reference.tag or 'latest'}"
+    if reference.host:
+        reference = reference.at(registry.resolve(registry.Stores().of(reference.host), reference))
+    with place.lock_content():
+        found = _fetch(str(reference), None, place, quiet=quiet)
+        place.set_ref(ref, found)
+    print_json({"ref": ref, "digest": found.digest}) if as_json else click.echo(f"{ref}  {found.digest}")
+
+
 @images.command("list")
 @layout_option
 @json_option
@@ -112,7 +169,7 @@ def list_(layout: Path | None, as_json: bool) -> None:
         print_json({"images": found})
     else:
         columns = ("image", "platforms", "MB", "digest")
-        rows = [(it["ref"], ", ".join(it["platforms"]), it["size_bytes"] / 1e6, it["digest"]) for it in found]
+        rows = [(it["ref"], ", ".join(it["platforms"]), it["size_bytes"] / 1e6, _short(it["digest"])) for it in found]
         print_table(columns, rows, right=("MB",))
 
 
@@ -146,8 +203,11 @@ def show(image: str, attached: str | None, layout: Path | None, as_json: bool) -
             ("user", config.get("User") or "0"),
             ("ports", ", ".join(config.get("ExposedPorts") or ())),
             *(("label", f"{name}={text}") for name, text in (config.get("Labels") or {}).items()),
-            *(("layer", f"{it['size_bytes'] / 1e6:.1f} MB  {it['title']}  {it['digest']}") for it in part["layers"]),
-            *(("attached", f"{it['type']}  {it['digest']}") for it in part["attached"]),
+            *(
+                ("layer", f"{_short(it['digest'])}  {it['size_bytes'] / 1e6:.1f} MB  {it['title']}")
+                for it in part["layers"]
+            ),
+            *(("attached", f"{_short(it['digest'])}  {it['type']}") for it in part["attached"]),
         ]
         print_table(("", ""), rows, title=f"{image} for {part['platform']}")
 
@@ -195,6 +255,30 @@ def _layout(directory: Path | None, *, create: bool = False) -> "Layout":
     from lykeion.oci import Layout
 
     return Layout.open(directory or state_directory() / "images" / "store", create=create)
+
+
+def _fetch(source: str, platform: "Platform | None", layout: "Layout", *, quiet: bool) -> "Descriptor":
+    from lykeion import registry
+    from lykeion.images.errors import ImageError
+    from lykeion.images.remote import pull_image
+    from lykeion.registry.transfer import transfer
+
+    reference = registry.parse(source)
+    if reference.host is None or not reference.digest:
+        raise ImageError(f"{source} is not in a registry; write it like registry.example.com/shop/python@sha256:…")
+    return pull_image(
+        registry.Stores().of(reference.host),
+        reference.repository,
+        reference.digest,
+        layout,
+        partial(transfer, quiet=quiet),
+        platforms=[platform] if platform else [],
+    )
+
+
+def _short(digest: str) -> str:
+    """Enough of a digest to tell two apart; --json has all of it."""
+    return digest.removeprefix("sha256:")[:12]
 
 
 def _found(layout: "Layout", image: str) -> "Descriptor":

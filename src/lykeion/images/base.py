@@ -20,8 +20,8 @@ from .packages import DEBIAN_STATUS, Package, debian_packages
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LIMIT_STATUS_BYTES = 64 << 20
 
-Fetch = Callable[[str, Layout], Descriptor]
-"""Brings what a registry reference names into a layout: ``host/path@sha256:…`` to its manifest or index."""
+Fetch = Callable[[str, Platform, Layout], Descriptor]
+"""Brings ``host/path@sha256:…`` for a platform into a layout: manifest or index, configuration and layers."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def load_base(
         return _from_layout(layout, find_image(layout, spec.ref), platform, cache, spec.ref or spec.layout.name)
     if spec.registry is None or fetch is None:
         raise BaseError(f"{spec.registry} cannot be fetched here; copy it to a layout, and name that as the base")
-    return _from_layout(cache.layout, fetch(spec.registry, cache.layout), platform, cache, spec.registry)
+    return _from_layout(cache.layout, fetch(spec.registry, platform, cache.layout), platform, cache, spec.registry)
 
 
 def _from_rootfs(root: Path, platform: Platform, compression: Compression, cache: BuildCache) -> Base:

@@ -43,7 +43,7 @@ def manifest_for(layout: Layout, descriptor: Descriptor, platform: Platform) -> 
     found = [
         (entry.platform == platform, entry, manifest)
         for entry, manifest in manifests(layout, descriptor)
-        if _matches(config_platform(layout, manifest), platform)
+        if _matches(entry.platform or config_platform(layout, manifest), platform)
     ]
     if not found:
         raise ImageError(f"{descriptor.digest} is not for {platform}; build it, or name an image, for that platform")

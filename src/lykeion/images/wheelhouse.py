@@ -49,6 +49,25 @@ def collect(
     return [found[locked] for locked in wanted]
 
 
+def lock(directory: Path) -> str:
+    """Locked requirements for all wheels of a directory. Raises RequirementError."""
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    hashes: dict[tuple[str, str], list[str]] = {}
+    for path in sorted(directory.glob("*.whl")):
+        try:
+            name, version, _, _ = parse_wheel_filename(path.name)
+        except InvalidWheelFilename as error:
+            raise RequirementError(str(error).splitlines()[0]) from None
+        hashes.setdefault((name, str(version)), []).append(digest_file(path).removeprefix("sha256:"))
+    if not hashes:
+        raise RequirementError(f"{directory} has no wheels; make some, for example by `pip wheel`")
+    return "".join(
+        " \\\n    ".join([f"{name}=={version}", *(f"--hash=sha256:{value}" for value in sorted(values))]) + "\n"
+        for (name, version), values in sorted(hashes.items())
+    )
+
+
 def _choose(
     wanted: Iterable[Locked], interpreter: Interpreter, directories: Iterable[Path]
 ) -> dict[Locked, WheelFile]:

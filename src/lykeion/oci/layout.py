@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from lykeion.core import digest_bytes, write_atomically
+from lykeion.core import digest_bytes, digest_file, fsync_directory, write_atomically
 
 from .blob import BlobWriter
 from .descriptor import Descriptor, check_digest
@@ -105,6 +105,17 @@ class Layout:
         with self.writer() as blob, path.open("rb") as file:
             shutil.copyfileobj(file, blob, PIECE_BYTES)
         return blob.descriptor(media_type)
+
+    def adopt(self, path: Path, descriptor: Descriptor) -> None:
+        """Make a file on the layout's own file system a blob, and remove it there. Raises ContentDamaged."""
+        if path.stat().st_size != descriptor.size or digest_file(path) != descriptor.digest:
+            raise ContentDamaged(f"{path} is not {descriptor.digest}; fetch it again")
+        target = self.path_of(descriptor.digest)
+        path.chmod(0o444)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        path.replace(target)
+        fsync_directory(target.parent)
 
     def take(self, other: "Layout", descriptor: Descriptor) -> None:
         """Have a blob of another layout here too: linked on one file system, else copied and verified."""
