@@ -30,7 +30,7 @@ def list_(as_json: bool) -> None:
             "photo": [each.height, each.width, each.channels],
             "slots": len(each.slots),
             "networks": each.size,
-            "choices": [str(choice) for choice in _choices(each)],
+            "choices": _choices(each),
         }
         for each in spaces().values()
     ]
@@ -143,10 +143,11 @@ def _show_network(found: "Space", genotype: "Genotype", device: str | None, out:
     print_table(
         ("slot", "block", "µJ (modelled)", "ms (predicted)"),
         rows,
-        title=f"{counts.trainable:,} trained parameters, {counts.multiply_adds:,} multiply-adds",
+        title=f"{counts.trainable:,} trained parameters, {counts.multiply_adds / 1e6:,.2f} M MAdds",
         right=("slot", "µJ (modelled)", "ms (predicted)"),
     )
 
 
-def _choices(found: "Space") -> list[object]:
-    return list(dict.fromkeys(choice for slot in found.slots for choice in slot.choices if choice))
+def _choices(found: "Space") -> list[str]:
+    """All that some slot offers, by kernel and expansion."""
+    return sorted({str(choice) for slot in found.slots for choice in slot.choices if choice})
