@@ -138,7 +138,11 @@ class _Handler(BaseHTTPRequestHandler):
         query = parse_qs(urlsplit(self.path).query)
         last = query.get("last", [""])[0]
         page = [tag for tag in tags if tag > last][:3]  # small pages, so that paging is always tried
-        more = {"Link": f'</v2/{repository}/tags/list?n=3&last={page[-1]}>; rel="next"'} if page and page[-1] < tags[-1] else {}
+        more = (
+            {"Link": f'</v2/{repository}/tags/list?n=3&last={page[-1]}>; rel="next"'}
+            if page and page[-1] < tags[-1]
+            else {}
+        )
         self._answer(200, json.dumps({"name": repository, "tags": page}).encode(), headers=more)
 
     def _manifests(self, repository: str, reference: str) -> None:
@@ -184,7 +188,9 @@ class _Handler(BaseHTTPRequestHandler):
         for digest, (kind, data) in self.state.manifests[repository].items():
             value = json.loads(data)
             if value.get("subject", {}).get("digest") == subject:
-                found.append({"mediaType": kind, "digest": digest, "size": len(data), "artifactType": value["artifactType"]})
+                found.append(
+                    {"mediaType": kind, "digest": digest, "size": len(data), "artifactType": value["artifactType"]}
+                )
         index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": found}
         self._answer(200, json.dumps(index).encode())
 

@@ -1,0 +1,74 @@
+"""The behaviour suite on Debian's docker-registry, and skopeo reading and writing beside us."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lykeion.core import digest_bytes
+from lykeion.registry import Cache, Reference, Store, pull, verify
+from lykeion.registry.disk import DiskStore
+from lykeion.registry.remote import RemoteStore
+from lykeion.registry.transport import Transport
+from tests.e2e.docker_registry import PROGRAM, docker_registry
+from tests.registry.behaviour import *  # noqa: F403
+from tests.registry.conftest import _home as _home  # noqa: PLC0414
+from tests.registry.making import pushed
+
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs Debian's docker-registry")
+needs_skopeo = pytest.mark.skipif(shutil.which("skopeo") is None, reason="needs skopeo")
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with docker_registry(tmp_path_factory.mktemp("registry")) as host:
+        yield host
+
+
+@pytest.fixture
+def store(host: str) -> Store:
+    return RemoteStore(Transport(host))
+
+
+def skopeo(*arguments: str) -> bytes:
+    done = subprocess.run(["skopeo", *arguments], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+@needs_skopeo
+def test_skopeo_reads_the_manifest_that_we_wrote(store: Store, host: str, name: str, tmp_path: Path) -> None:
+    digest = pushed(store, tmp_path / "1", f"{name}:canary")
+    raw = skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{host}/{name}:canary")
+    assert digest_bytes(raw) == digest
+    assert json.loads(raw)["artifactType"] == "application/vnd.cncf.model.manifest.v1+json"
+
+
+@needs_skopeo
+def test_skopeo_copies_to_our_store_and_from_it_with_one_digest(
+    store: Store, host: str, name: str, tmp_path: Path
+) -> None:
+    disk = DiskStore(tmp_path / "store")
+    digest = pushed(store, tmp_path / "1", name, os.urandom(50_000))
+    plain = name.rpartition("/")[2]
+    pushed(disk, tmp_path / "2", f"{plain}:canary", b"another")
+    skopeo("copy", "--src-tls-verify=false", f"docker://{host}/{name}:v1", f"oci:{disk.root}:{plain}:fromthere")
+    assert disk.resolve(plain, "fromthere") == digest
+    assert verify(disk, Reference(None, plain, "fromthere"), quiet=True) == []
+    skopeo("copy", "--dest-tls-verify=false", f"oci:{disk.root}:{plain}:canary", f"docker://{host}/{name}-2:canary")
+    assert store.resolve(f"{name}-2", "canary") == disk.resolve(plain, "canary")
+
+
+@needs_skopeo
+def test_we_pull_what_skopeo_pushed(store: Store, host: str, name: str, tmp_path: Path) -> None:
+    disk = DiskStore(tmp_path / "store")
+    plain, content = name.rpartition("/")[2], os.urandom(50_000)
+    digest = pushed(disk, tmp_path / "1", plain, content)
+    skopeo("copy", "--dest-tls-verify=false", f"oci:{disk.root}:{plain}:v1", f"docker://{host}/{name}:there")
+    pulled = pull(store, Reference(host, name, "there"), tmp_path / "out", cache=Cache(tmp_path / "c"), quiet=True)
+    assert pulled.digest == digest
+    assert (tmp_path / "out" / "model.tflite").read_bytes() == content
