@@ -19,23 +19,23 @@ def draw_profile(profile: DeviceProfile, path: Path) -> None:
     except ImportError:
         raise PictureError("a picture needs matplotlib: pip install 'lykeion[train]'") from None
     keys = [key.partition("/") for key in profile.table]
-    positions = list(dict.fromkeys(position for position, _, _ in keys))
-    choices = list(dict.fromkeys(choice for _, _, choice in keys))
-    values = np.array(
-        [[profile.table.get(f"{position}/{choice}", np.nan) for choice in choices] for position in positions]
-    )
-    figure = Figure(figsize=(2 + 0.75 * len(choices), 1.8 + 0.34 * len(positions)), layout="constrained")
+    positions, choices = list(dict.fromkeys(key[0] for key in keys)), sorted({key[2] for key in keys})
+    unit, factor = ("ms", 1.0) if profile.rest_ms >= 1 else ("µs", 1e3)
+    values = np.full((len(positions), len(choices)), np.nan)
+    for key, ms in zip(keys, profile.table.values(), strict=True):
+        values[positions.index(key[0]), choices.index(key[2])] = ms * factor
+    figure = Figure(figsize=(2 + 0.7 * len(choices), 1.8 + 0.34 * len(positions)), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(values, aspect="auto", cmap="viridis")
-    for (row, column), value in np.ndenumerate(values):
-        dark = value < np.nanmin(values) + 0.6 * np.ptp(values[np.isfinite(values)])
-        axes.text(
-            column, row, f"{value:.3g}", ha="center", va="center", fontsize=7, color="white" if dark else "black"
-        )
+    bright = np.nanmin(values) + 0.6 * (np.nanmax(values) - np.nanmin(values))
+    for row, column in np.argwhere(np.isfinite(values)):
+        shade = "white" if values[row, column] < bright else "black"
+        axes.text(column, row, f"{values[row, column]:.3g}", ha="center", va="center", fontsize=8, color=shade)
     axes.set_xticks(range(len(choices)), choices)
     axes.set_yticks(range(len(positions)), positions)
-    axes.set(ylabel="slot", title=f"{profile.name}, {profile.engine}, {profile.threads} thread(s)\n{profile.space}")
-    figure.colorbar(image, label="ms a block")
+    title = f"{profile.space}: {profile.name}, {profile.engine}, {profile.threads} thread(s)"
+    axes.set(ylabel="slot", title=title)
+    figure.colorbar(image, label=f"{unit} a block")
     try:
         figure.savefig(path, dpi=130)
     except (OSError, ValueError) as error:
