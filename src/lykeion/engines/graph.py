@@ -15,7 +15,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
-from .protocol import ModelError
+from .protocol import ModelError, TensorSpec
 
 _KINDS: dict[int, str] = {code: name for name, code in vars(tfl.BuiltinOperator).items() if not name.startswith("_")}
 _DTYPES = {
@@ -110,6 +110,15 @@ def read_graph(model: bytes, name: str = "model") -> Graph:
     except (struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, MemoryError) as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{name}: not a sound LiteRT model: {line}") from None
+
+
+def specs(graph: Graph) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """What goes in and what comes out."""
+
+    def of(places: Sequence[int], names: Sequence[str]) -> tuple[TensorSpec, ...]:
+        return tuple(_spec(graph.tensors[place], name) for place, name in zip(places, names, strict=True))
+
+    return of(graph.inputs, graph.input_names), of(graph.outputs, graph.output_names)
 
 
 def precision(graph: Graph) -> str:
@@ -227,6 +236,12 @@ def _places(places: Any, tensors: int) -> tuple[int, ...]:
     if any(not -1 <= place < tensors for place in found):
         raise ValueError("an operator names a tensor that is not there")
     return found
+
+
+def _spec(tensor: Tensor, name: str) -> TensorSpec:
+    grid = tensor.quantization
+    quantization = (float(grid.scales[0]), float(grid.zero_points[0])) if grid else None
+    return TensorSpec(name, (-1, *tensor.shape[1:]), np.dtype(tensor.dtype.name), quantization)
 
 
 def _elements(tensor: Tensor) -> int:

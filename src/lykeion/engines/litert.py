@@ -1,11 +1,8 @@
 """LiteRT (once TensorFlow Lite) on the CPU, with the XNNPACK kernels that it uses by default, or without."""
 
-import os
-import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from .protocol import ModelError, TensorSpec
+from .stderr import without_lines
 
 MAX_MODEL_BYTES = 2 << 30
 MAX_TENSOR_BYTES = 1 << 30
@@ -120,25 +118,9 @@ _GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 _greeted = threading.Lock()  # taken by the first engine of the process and never released
 
 
-@contextmanager
-def _without_greeting() -> Iterator[None]:
-    """LiteRT writes a line to standard error when it first makes an engine, and has no switch for it."""
-    if not _greeted.acquire(blocking=False):
-        yield
-        return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            caught.seek(0)
-            for line in caught:
-                if line.strip() != _GREETING:
-                    os.write(2, line)
+def _without_greeting() -> AbstractContextManager[None]:
+    """LiteRT writes a line to standard error when it first makes an engine."""
+    return without_lines(_GREETING) if _greeted.acquire(blocking=False) else nullcontext()
 
 
 def _spec(detail: dict[str, Any], names: dict[int, str]) -> TensorSpec:

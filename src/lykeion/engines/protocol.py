@@ -41,6 +41,23 @@ class TensorSpec:
         return (scale * (values.astype(np.float32) - np.float32(zero))).astype(np.float32)
 
 
+def check_batch(batch: np.ndarray, spec: TensorSpec, name: str) -> None:
+    """Raises ModelError, which calls the model ``name``, where a batch is not of the input's shape and dtype."""
+    fits = batch.ndim == len(spec.shape) and all(
+        want in (-1, size) for want, size in zip(spec.shape, batch.shape, strict=True)
+    )
+    if not fits or batch.size == 0 or batch.dtype != spec.dtype:
+        raise ModelError(
+            f"{name}: cannot run on {batch.dtype} of shape {batch.shape}: it takes {spec.dtype} of shape {spec.shape}"
+        )
+
+
+def first_line(error: BaseException) -> str:
+    """What an engine's exception says, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
 class Engine(Protocol):
     """A loaded network. It is used by one thread at a time; for several threads, load several."""
 
