@@ -49,18 +49,19 @@ class Kind:
 
     def load(self, model: bytes, *, threads: int = 1, name: str = "model") -> Engine:
         """Raises ModelError; Unsupported where the engine is not installed, or cannot do it."""
-        return getattr(self._imported(), self.engine)(model, threads=threads, name=name, **dict(self.settings))
+        return getattr(self.imported(), self.engine)(model, threads=threads, name=name, **dict(self.settings))
 
     def operator_times(
         self, model: bytes, batch: np.ndarray, runs: int, *, threads: int = 1, name: str = "model"
     ) -> tuple[OperatorTime, ...]:
         """Raises ModelError; Unsupported, also where the engine does not tell."""
-        told: Callable[..., tuple[OperatorTime, ...]] | None = getattr(self._imported(), "operator_times", None)
+        told: Callable[..., tuple[OperatorTime, ...]] | None = getattr(self.imported(), "operator_times", None)
         if told is None:
             raise Unsupported(f"{self.name} does not tell the times of single operators; onnxruntime and openvino do")
         return told(model, batch, runs, threads=threads, name=name)
 
-    def _imported(self) -> Any:
+    def imported(self) -> Any:
+        """Its module. Raises Unsupported."""
         if missing := self._missing():
             raise Unsupported(f"{self.name} needs {missing[0]}: pip install 'lykeion[{self.extra}]'")
         try:

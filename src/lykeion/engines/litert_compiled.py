@@ -1,6 +1,5 @@
 """LiteRT's newer interface, CompiledModel, on the CPU."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,9 @@ class CompiledModelEngine:
         checked.close()
         try:
             with without_lines(*_CHATTER):
-                home, none = str(Path(ai_edge_litert.__file__).parent), os.devnull  # else vendors' plugins are loaded
-                self._environment: Any = Environment.create(options=EnvironmentOptions(home, none, none))
+                home = Path(ai_edge_litert.__file__).parent
+                none = str(home / "none")  # without a path, it looks for vendors' plugins and loads them
+                self._environment: Any = Environment.create(options=EnvironmentOptions(str(home), none, none))
                 self._model: Any = CompiledModel.from_buffer(
                     model,
                     environment=self._environment,
