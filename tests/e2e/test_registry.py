@@ -16,7 +16,7 @@ from lykeion.registry.remote import RemoteStore
 from lykeion.registry.transport import Transport
 from tests.e2e.docker_registry import PROGRAM, docker_registry
 from tests.registry.behaviour import *  # noqa: F403
-from tests.registry.conftest import _home as _home  # noqa: PLC0414
+from tests.registry.conftest import _home as _home
 from tests.registry.making import pushed
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs Debian's docker-registry")

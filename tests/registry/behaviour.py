@@ -60,7 +60,8 @@ def test_what_was_pushed_is_pulled_byte_for_byte(store: Store, name: str, tmp_pa
     model = pack(source, name, Facts({"top1": 0.9}))
     pushed_ = push(model, store, Reference(store.host, name), quiet=True)
     pulled = pull(store, Reference(store.host, name, "v1"), tmp_path / "b", cache=cache, quiet=True)
-    assert pulled.digest == pushed_.digest and pulled.new
+    assert pulled.digest == pushed_.digest
+    assert pulled.new
     for path in source.rglob("*"):
         if path.is_file():
             assert (tmp_path / "b" / path.relative_to(source)).read_bytes() == path.read_bytes()
@@ -115,7 +116,8 @@ def test_moves_are_recorded_each_naming_the_one_before(store: Store, name: str, 
     assert [(step.before, step.after) for step in told] == list(zip(["", *digests[:-1]], digests, strict=True))
     assert [step.predecessor for step in told] == ["", told[0].digest, told[1].digest]
     assert problems(told) == []
-    assert "@" in told[0].by and told[0].at.endswith("Z")
+    assert "@" in told[0].by
+    assert told[0].at.endswith("Z")
 
 
 def test_a_move_without_a_record_shows_in_the_history(store: Store, name: str, tmp_path: Path) -> None:
@@ -172,7 +174,8 @@ def test_of_moves_that_cross_none_is_lost_in_silence(store: Store, name: str, tm
     assert {step.after for step in told} == set(digests)  # every move left its record
     assert store.resolve(name, "champion") in digests
     if store.compares:
-        assert not failed and problems(told) == []
+        assert not failed
+        assert problems(told) == []
     assert bool(failed) or not any("crossed" in problem for problem in problems(told))
 
 
@@ -196,7 +199,9 @@ def test_versions_that_are_written_at_once_are_different_ones(store: Store, name
 
 def test_what_is_not_there_is_not_found(store: Store, name: str, tmp_path: Path, cache: Cache) -> None:
     nothing = "sha256:" + "0" * 64
-    assert store.tags(name) == [] and store.resolve(name, "v1") is None and not store.holds(name, nothing)
+    assert store.tags(name) == []
+    assert store.resolve(name, "v1") is None
+    assert not store.holds(name, nothing)
     assert not store.has(name, nothing)
     for reference in (Reference(store.host, name), Reference(store.host, name, "canary")):
         with pytest.raises(NotFound):
@@ -232,7 +237,8 @@ def test_untag_takes_the_alias_and_leaves_the_version(store: Store, name: str, t
     except Unsupported:
         assert store.resolve(name, "canary") == digest
         return
-    assert store.resolve(name, "canary") is None and store.resolve(name, "v1") == digest
+    assert store.resolve(name, "canary") is None
+    assert store.resolve(name, "v1") == digest
     assert history(store, name, "canary")[-1].after == ""
 
 
@@ -248,7 +254,8 @@ def test_delete_takes_every_tag_along_and_the_number_is_not_used_again(
     with pytest.raises(NotFound):
         store.delete(name, second)
     pushed(store, tmp_path / "3", name, b"3")
-    assert store.resolve(name, "v2") is None and store.resolve(name, "v3") is not None
+    assert store.resolve(name, "v2") is None
+    assert store.resolve(name, "v3") is not None
 
 
 def test_a_list_tells_versions_aliases_and_metrics(store: Store, name: str, tmp_path: Path) -> None:
@@ -271,7 +278,8 @@ def test_show_and_diff_tell_what_differs(store: Store, name: str, tmp_path: Path
     assert (shown.facts.lineage.code, shown.signatures) == ("a" * 7, 0)
     assert [step.alias for step in shown.moves] == ["canary"]
     difference = compare((store, first), (store, second))
-    assert difference.files == {"model.tflite": (1, 2)} and difference.same_files == 1
+    assert difference.files == {"model.tflite": (1, 2)}
+    assert difference.same_files == 1
     assert difference.facts == {"top1": (0.5, 0.75)}
 
 

@@ -20,6 +20,7 @@ from urllib.request import getproxies, proxy_bypass
 from .errors import StoreError
 
 BLOCK = 2**20
+MAX_IDLE = 8
 CERTIFICATES = Path("/etc/docker/certs.d")
 
 Connection: TypeAlias = http.client.HTTPConnection
@@ -49,17 +50,21 @@ class Connections:
         self._idle: dict[tuple[str, str, int], list[Connection]] = defaultdict(list)
         self._lock = threading.Lock()
 
-    def take(self, url: SplitResult) -> tuple[Connection, bool]:
+    def take(self, url: SplitResult, *, new: bool) -> tuple[Connection, bool]:
         """A connection to the URL's server, and whether it was used before. Raises OSError, StoreError."""
         with self._lock:
             idle = self._idle[origin(url)]
-            if idle:
+            if idle and not new:
                 return idle.pop(), True
         return self._connect(url), False
 
     def give_back(self, url: SplitResult, connection: Connection) -> None:
         with self._lock:
-            self._idle[origin(url)].append(connection)
+            idle = self._idle[origin(url)]
+            if len(idle) < MAX_IDLE:
+                idle.append(connection)
+                return
+        connection.close()
 
     def close(self) -> None:
         with self._lock:

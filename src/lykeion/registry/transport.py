@@ -112,7 +112,7 @@ class Transport:
         attempts = ATTEMPTS if again else 1
         for attempt in range(1, attempts + 1):
             try:
-                response = self._let_in(method, self._absolute(url), scope, dict(headers or {}), body)
+                response = self._let_in(method, self._absolute(url), scope, dict(headers or {}), body, again)
             except OSError as error:
                 if attempt == attempts:
                     raise StoreError(f"{self.host}: {_reason(error)}") from None
@@ -129,11 +129,11 @@ class Transport:
         self._connections.close()
 
     def _let_in(
-        self, method: str, url: SplitResult, scope: str, headers: dict[str, str], body: bytes | Piece
+        self, method: str, url: SplitResult, scope: str, headers: dict[str, str], body: bytes | Piece, again: bool
     ) -> Response:
         refused = authorization = self._authorizer.header(scope)
         for _ in range(3):
-            response = self._follow(method, url, headers, body, authorization)
+            response = self._follow(method, url, headers, body, authorization, again)
             if response.status != 401 or origin(response.url) != self._origin:
                 return response
             challenge = response.headers.get("WWW-Authenticate")
@@ -151,11 +151,12 @@ class Transport:
         headers: Mapping[str, str],
         body: bytes | Piece,
         authorization: str | None,
+        again: bool,
     ) -> Response:
         for _ in range(MAX_REDIRECTS + 1):
             own = origin(url) == self._origin
             sent = {**headers, "Authorization": authorization} if own and authorization else headers
-            response = self._once(method, url, sent, body)
+            response = self._once(method, url, sent, body, again=again)
             moved = response.headers.get("Location")
             if response.status not in (301, 302, 303, 307, 308) or not moved:
                 return response
@@ -165,10 +166,13 @@ class Transport:
                 method, body = "GET", b""
         raise StoreError(f"{self.host}: redirects more than {MAX_REDIRECTS} times")
 
-    def _once(self, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes | Piece) -> Response:
-        """One request on a connection; on one that was kept and proved dead, once more on another."""
+    def _once(
+        self, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes | Piece, *, again: bool = True
+    ) -> Response:
+        """One request, on a connection that was kept if it is harmless to repeat: should that one prove dead, the
+        request goes on another."""
         while True:
-            connection, used = self._connections.take(url)
+            connection, used = self._connections.take(url, new=not again)
             try:
                 raw = _exchange(connection, method, url, headers, body)
             except BaseException as error:

@@ -69,7 +69,11 @@ class _Upload:
                 found = self._stands(location)
                 location, offset = found or (_start(self._transport, self._repository), 0)
         self._tell(offset)
-        _finish(self._transport, self._repository, self._descriptor, location, b"", changed=self._changed)
+        try:
+            _finish(self._transport, self._repository, self._descriptor, location, b"", changed=self._changed)
+        except Exception:  # whatever is there is not the blob: the next push starts anew
+            self._note.unlink(missing_ok=True)
+            raise
         self._note.unlink(missing_ok=True)
 
     def _send(self, location: str, offset: int) -> tuple[str, int]:

@@ -1,0 +1,273 @@
+"""What registries do in practice: logins, redirects, busy hours, cut connections."""
+
+import base64
+import json
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from lykeion.core import LykeionError
+from lykeion.registry import Cache, Reference, Refused, StoreError, pull, push
+from lykeion.registry.connections import is_loopback
+from lykeion.registry.credentials import Credentials, find_credentials
+from lykeion.registry.remote import RemoteStore
+from lykeion.registry.tokens import read_challenge
+from lykeion.registry.transport import Transport
+from tests.registry.fake import Registry, Troubles, running
+from tests.registry.making import packed, pushed
+
+LOGIN = ("anna", "se:cret")
+
+
+def log_in(host: str, user: str = LOGIN[0], password: str = LOGIN[1]) -> None:
+    path = Path(os.environ["DOCKER_CONFIG"]) / "config.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    auth = base64.b64encode(f"{user}:{password}".encode()).decode()
+    path.write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+
+
+def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    program = tmp_path / "bin" / "docker-credential-test"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+def remote(registry: Registry) -> RemoteStore:
+    return RemoteStore(Transport(registry.host, sleep=lambda _seconds: None))
+
+
+def test_pushing_what_is_there_costs_one_request(tmp_path: Path) -> None:
+    with running() as registry:
+        model, store = packed(tmp_path / "a"), remote(registry)
+        for reference in (Reference(registry.host, "shoes", "canary"), Reference(registry.host, "shoes")):
+            push(model, store, reference, quiet=True)
+            registry.clear()
+            push(model, store, reference, quiet=True)
+            assert len(registry.requests) == 1
+
+
+def test_a_login_is_exchanged_for_a_token(tmp_path: Path) -> None:
+    with running(Troubles(login=LOGIN)) as registry:
+        log_in(registry.host)
+        pushed(remote(registry), tmp_path / "a", "shoes:canary")
+        assert "GET /token" in registry.requests
+        assert not any(
+            (told or "").startswith("Basic")
+            for told, request in zip(registry.seen_authorization, registry.requests, strict=True)
+            if request != "GET /token"
+        )
+
+
+@pytest.mark.parametrize("login", [None, ("anna", "wrong")])
+def test_without_a_right_login_one_is_refused_in_one_line(login: tuple[str, str] | None, tmp_path: Path) -> None:
+    with running(Troubles(login=LOGIN)) as registry:
+        if login:
+            log_in(registry.host, *login)
+        with pytest.raises(Refused, match="log in") as error:
+            pushed(remote(registry), tmp_path / "a", "shoes")
+        assert "\n" not in str(error.value)
+        assert "wrong" not in str(error.value)
+
+
+def test_a_token_that_ends_in_mid_upload_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lykeion.registry.upload.CHUNK", 2**16)
+    monkeypatch.setattr("lykeion.registry.upload.AT_ONCE", 2**10)
+    with running(Troubles(login=LOGIN)) as registry:
+        log_in(registry.host)
+        store, content, digest = remote(registry), os.urandom(2**19), ""
+        stop = threading.Event()
+
+        def expire() -> None:
+            while not stop.wait(0.01):
+                for token in list(registry.tokens):
+                    registry.tokens[token] = 0
+
+        thread = threading.Thread(target=expire)
+        thread.start()
+        try:
+            for attempt in range(5):  # tokens last some ten milliseconds, so most requests are refused once
+                try:
+                    digest = pushed(store, tmp_path / "a", "shoes", content)
+                    break
+                except Refused:
+                    assert attempt < 4
+        finally:
+            stop.set()
+            thread.join()
+        assert registry.requests.count("GET /token") > 2
+        assert store.resolve("shoes", "v1") == digest
+
+
+def test_authorization_does_not_follow_a_redirect_to_another_host(tmp_path: Path) -> None:
+    with running(Troubles(login=LOGIN)) as registry, running(blobs_of=registry) as elsewhere:
+        log_in(registry.host)
+        store = remote(registry)
+        pushed(store, tmp_path / "a", "shoes", b"content")
+        registry.troubles.blobs_elsewhere = elsewhere.host
+        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=Cache(tmp_path / "c"), quiet=True)
+        assert elsewhere.requests
+        assert set(elsewhere.seen_authorization) == {None}
+        assert any(told for told in registry.seen_authorization)
+
+
+def test_a_busy_registry_is_asked_again_no_sooner_than_it_says(tmp_path: Path) -> None:
+    waited: list[float] = []
+    with running(Troubles(busy=3, retry_after="7")) as registry:
+        store = RemoteStore(Transport(registry.host, sleep=waited.append))
+        assert store.resolve("shoes", "v1") is None
+        assert [seconds >= 7 for seconds in waited] == [True] * 3
+        registry.troubles.busy = 100
+        with pytest.raises(StoreError, match="429"):
+            store.resolve("shoes", "v1")
+
+
+def test_a_retry_after_of_a_year_is_not_waited_for() -> None:
+    waited: list[float] = []
+    with running(Troubles(busy=1, retry_after="31536000")) as registry:
+        RemoteStore(Transport(registry.host, sleep=waited.append)).resolve("shoes", "v1")
+    assert max(waited) <= 300
+
+
+def test_cut_transfers_go_on_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lykeion.registry.upload.CHUNK", 2**17)
+    monkeypatch.setattr("lykeion.registry.upload.AT_ONCE", 2**10)
+    content = os.urandom(2**19 + 5)
+    with running(Troubles(cut_uploads=3, cut_downloads=3)) as registry:
+        store = remote(registry)
+        pushed(store, tmp_path / "a", "shoes", content)
+        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=Cache(tmp_path / "c"), quiet=True)
+    assert (tmp_path / "b" / "model.tflite").read_bytes() == content
+
+
+def test_an_upload_goes_on_in_another_process_where_a_killed_one_left_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lykeion.registry.upload.CHUNK", 2**17)
+    monkeypatch.setattr("lykeion.registry.upload.AT_ONCE", 2**10)
+    content = os.urandom(2**19)
+    with running() as registry:
+        sent = 0
+
+        class Killed(BaseException):
+            pass
+
+        def kill(self: object, offset: int) -> None:
+            nonlocal sent
+            sent = offset
+            if offset >= 2**18:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr("lykeion.registry.upload._Upload._tell", kill)
+            with pytest.raises(Killed):
+                pushed(remote(registry), tmp_path / "a", "shoes", content)
+        registry.clear()
+        pushed(remote(registry), tmp_path / "a", "shoes", content)
+        assert sum(request.startswith("PATCH") for request in registry.requests) == 2
+        assert remote(registry).holds("shoes", remote(registry).resolve("shoes", "v1") or "")
+
+
+def test_a_download_goes_on_where_it_was_and_a_wrong_part_is_found_out(tmp_path: Path) -> None:
+    content = os.urandom(100_000)
+    with running() as registry:
+        store, cache = remote(registry), Cache(tmp_path / "c")
+        pushed(store, tmp_path / "a", "shoes", content)
+        blob = packed(tmp_path / "a", content=content).model.files[1].blob
+        part = cache.root / "partial" / blob.digest.removeprefix("sha256:")
+        part.parent.mkdir(parents=True)
+        part.write_bytes(content[:70_000])
+        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=cache, quiet=True)
+        assert (tmp_path / "b" / "model.tflite").read_bytes() == content
+        part.write_bytes(b"x" * 70_000)
+        (cache.root / "sha256" / part.name).unlink()
+        with pytest.raises(LykeionError, match="pull again"):
+            pull(store, Reference(registry.host, "shoes"), tmp_path / "d", cache=cache, quiet=True)
+        pull(store, Reference(registry.host, "shoes"), tmp_path / "d", cache=cache, quiet=True)
+        assert (tmp_path / "d" / "model.tflite").read_bytes() == content
+
+
+def test_plain_http_is_for_loopback_alone() -> None:
+    assert Transport("registry.example.com").base == "https://registry.example.com"
+    assert Transport("registry.example.com:5000").base == "https://registry.example.com:5000"
+    assert Transport("localhost:5000").base == "http://localhost:5000"
+    assert Transport("[::1]:5000").base == "http://[::1]:5000"
+    assert Transport("docker.io").base == "https://registry-1.docker.io"
+    assert not is_loopback("127.0.0.1.example.com")
+    assert is_loopback("127.9.9.9")
+
+
+def test_a_registry_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StoreError) as error:
+        RemoteStore(Transport("127.0.0.1:1", sleep=lambda _seconds: None)).resolve("shoes", "v1")
+    assert "127.0.0.1:1" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_https_goes_through_the_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def proxy() -> None:
+            connection, _ = server.accept()
+            with connection:
+                asked.append(connection.recv(4096))
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+        thread = threading.Thread(target=proxy)
+        thread.start()
+        monkeypatch.setenv("https_proxy", f"http://us:pw@127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setattr("lykeion.registry.transport.ATTEMPTS", 1)
+        with pytest.raises(StoreError, match="403"):
+            RemoteStore(Transport("registry.example.com")).resolve("shoes", "v1")
+        thread.join()
+    assert asked[0].startswith(b"CONNECT registry.example.com:443")
+    assert b"Proxy-Authorization: Basic " + base64.b64encode(b"us:pw") in asked[0]
+
+
+def test_a_credential_helper_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(os.environ["DOCKER_CONFIG"]) / "config.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"credHelpers": {"registry.example.com": "test"}}))
+    with pytest.raises(Refused, match="docker-credential-test"):
+        find_credentials("registry.example.com")
+    helper(
+        tmp_path, monkeypatch, """read host; echo "{\\"Username\\": \\"anna\\", \\"Secret\\": \\"for $host\\"}" """
+    )
+    assert find_credentials("registry.example.com") == Credentials("anna", "for registry.example.com")
+    helper(tmp_path, monkeypatch, """echo '{"Username": "<token>", "Secret": "t"}'""")
+    assert find_credentials("registry.example.com") == Credentials(identity_token="t")
+    helper(tmp_path, monkeypatch, "echo credentials not found in native keychain; exit 1")
+    assert find_credentials("registry.example.com") is None
+    helper(tmp_path, monkeypatch, "echo keychain is locked >&2; exit 1")
+    with pytest.raises(Refused, match="keychain is locked"):
+        find_credentials("registry.example.com")
+
+
+def test_a_login_for_a_path_goes_before_one_for_its_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def entry(user: str) -> dict[str, str]:
+        return {"auth": base64.b64encode(f"{user}:p".encode()).decode()}
+
+    path = tmp_path / "auth.json"
+    path.write_text(json.dumps({"auths": {"r.example": entry("host"), "r.example/shop": entry("shop")}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(path))
+    assert find_credentials("r.example", "shop/shoes") == Credentials("shop", "p")
+    assert find_credentials("r.example", "else") == Credentials("host", "p")
+    assert find_credentials("other.example") is None
+    assert "p" not in repr(Credentials("host", "p")).replace("host", "")[12:]
+
+
+def test_challenges_are_read_as_registries_write_them() -> None:
+    challenge = read_challenge(
+        'Bearer realm="https://auth.example/token",service=reg, scope="repository:a:pull,push"'
+    )
+    assert challenge.scheme == "bearer"
+    assert challenge.parameters["realm"] == "https://auth.example/token"
+    assert challenge.parameters["service"] == "reg"
+    assert challenge.parameters["scope"] == "repository:a:pull,push"
