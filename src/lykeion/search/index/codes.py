@@ -1,11 +1,12 @@
 """Learning a segment's codes: a projection, cells, 8- or 4-bit codes, and a neighbour graph.
 
 The projection is PCA followed by a random rotation, which spreads the variance over all projected dimensions so that
-one scale serves them all (as in RaBitQ, Gao & Long 2024). Cells are k-means over projected vectors. The graph is the
-lowest level of an HNSW (Malkov & Yashunin 2016) that Faiss builds; the cells' medoids take the place of its upper
-levels.
+one scale serves them all (as in RaBitQ, Gao & Long 2024). Cells are k-means over projected vectors; or over whole
+ones, where the projection keeps too little of their variance to tell which are near. The graph is the lowest level of
+an HNSW (Malkov & Yashunin 2016) that Faiss builds; the cells' medoids take the place of its upper levels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -20,6 +21,8 @@ EXACT_ROWS = 2_000
 NIBBLE_ROWS = 4_000_000
 """From here on, codes of 64 bytes (4 bits a dimension), so that tens of millions of rows fit in memory."""
 
+_KEPT = 0.9
+"""Of the variance; where the projection keeps less, cells are those of whole vectors."""
 _SAMPLE = 32_768
 _POINTS = 64
 """Rows a centroid is learned from."""
@@ -55,7 +58,7 @@ class Projection:
     bias: np.ndarray
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        return vectors.astype(np.float32) @ self.matrix.astype(np.float32).T - self.bias
+        return _whole(vectors) @ self.matrix.astype(np.float32).T - self.bias
 
 
 @dataclass(frozen=True)
@@ -98,27 +101,30 @@ def learn(vectors: Vectors, kind: Kind, *, seed: int = 0) -> tuple[np.ndarray, C
     generator = np.random.default_rng(seed)
     picked = np.sort(generator.choice(rows, min(rows, _SAMPLE), replace=False))
     sample = vectors[picked].astype(np.float32)
-    projection = _learn_projection(sample, (stride - _NORM_BYTES) * (2 if nibbles else 1), generator)
-    projected = projection(sample)
-    quantizer = _learn_quantizer(projected, nibbles=nibbles, stride=stride)
-    centroids = _learn_cells(projection, projected, vectors, generator)
+    projection, kept = _learn_projection(sample, (stride - _NORM_BYTES) * (2 if nibbles else 1), generator)
+    quantizer = _learn_quantizer(projection(sample), nibbles=nibbles, stride=stride)
+    narrow = np.abs(sample).max() <= np.finfo(np.float16).max
+    placed = _whole if kept < _KEPT and narrow else projection
+    centroids = _learn_cells(placed, sample, vectors, generator)
 
     cells, codes = np.empty(rows, np.int32), np.empty((rows, stride), np.uint8)
     nearest_cell, medoids = _NearestCell(centroids), _Medoids(centroids)
     graph = _Graph(rows, len(projection.bias)) if kind == "hnsw" else None
     for start in range(0, rows, _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        projected = projection(vectors[chunk])
-        cells[chunk] = nearest_cell(projected)
+        given = _whole(vectors[chunk])
+        projected = projection(given)
+        places = projected if placed is projection else given
+        cells[chunk] = nearest_cell(places)
         codes[chunk] = quantizer(projected)
-        medoids.offer(start, projected, cells[chunk])
+        medoids.offer(start, places, cells[chunk])
         if graph is not None:
             graph.take(start, projected)
     order = np.argsort(cells, kind="stable")
     cell_rows = np.searchsorted(cells[order], np.arange(len(centroids) + 1)).astype(np.int64)
     return order, Codes(
         codes=codes[order],
-        centroids=quantizer(centroids),
+        centroids=quantizer(centroids) if placed is projection else centroids.astype(np.float16),
         projection=projection.matrix,
         bias=projection.bias,
         cell_rows=cell_rows,
@@ -130,19 +136,25 @@ def learn(vectors: Vectors, kind: Kind, *, seed: int = 0) -> tuple[np.ndarray, C
     )
 
 
+def _whole(vectors: np.ndarray) -> np.ndarray:
+    return vectors.astype(np.float32, copy=False)
+
+
 def _stride(dimension: int) -> int:
     """Bytes a code of 8-bit integers takes: whole cache lines, at most three (188 projected dimensions)."""
     return next((lines * 64 for lines in (1, 2) if lines * 64 - _NORM_BYTES >= dimension), 192)
 
 
-def _learn_projection(sample: np.ndarray, room: int, generator: np.random.Generator) -> Projection:
+def _learn_projection(sample: np.ndarray, room: int, generator: np.random.Generator) -> tuple[Projection, float]:
+    """To at most ``room`` dimensions, with the share of the variance that it keeps."""
     reduced = min(room, sample.shape[1])
     mean = sample.mean(axis=0)
     centred = sample - mean
-    _, axes = np.linalg.eigh(centred.T @ centred)
+    variances, axes = np.linalg.eigh(centred.T @ centred)
+    kept = float(variances[::-1][:reduced].sum() / max(variances.sum(), np.finfo(np.float32).tiny))
     rotation, _ = np.linalg.qr(generator.standard_normal((reduced, reduced)))
     matrix = np.ascontiguousarray((rotation @ axes[:, ::-1][:, :reduced].T).astype(np.float16))
-    return Projection(matrix, (matrix.astype(np.float32) @ mean).astype(np.float32))
+    return Projection(matrix, (matrix.astype(np.float32) @ mean).astype(np.float32)), kept
 
 
 def _learn_quantizer(projected: np.ndarray, *, nibbles: bool, stride: int) -> Quantizer:
@@ -152,23 +164,23 @@ def _learn_quantizer(projected: np.ndarray, *, nibbles: bool, stride: int) -> Qu
 
 
 def _learn_cells(
-    projection: Projection, projected: np.ndarray, vectors: Vectors, generator: np.random.Generator
+    placed: Callable[[np.ndarray], np.ndarray], sample: np.ndarray, vectors: Vectors, generator: np.random.Generator
 ) -> np.ndarray:
-    """Centroids, float32 (cells, reduced): about the square root of the rows, a power of two.
+    """Centroids of ``placed`` vectors, float32 (cells, …): about the square root of the rows, a power of two.
 
-    ``projected`` is a sample; more rows are taken where it is too small.
+    More rows than ``sample`` are taken where that is too small.
     """
     import faiss
 
     rows = len(vectors)
     count = int(2 ** np.clip(np.round(np.log2(np.sqrt(rows))), 2, 13))
     wanted = min(rows, count * _POINTS)
-    if wanted <= len(projected):
-        points = projected[generator.choice(len(projected), wanted, replace=False)]
+    if wanted <= len(sample):
+        points = placed(sample[generator.choice(len(sample), wanted, replace=False)])
     else:
         picked = np.sort(generator.choice(rows, wanted, replace=False))
         points = np.concatenate(
-            [projection(vectors[picked[start : start + _CHUNK]]) for start in range(0, wanted, _CHUNK)]
+            [placed(vectors[picked[start : start + _CHUNK]]) for start in range(0, wanted, _CHUNK)]
         )
     means = faiss.Kmeans(
         points.shape[1], count, niter=8, seed=1, max_points_per_centroid=_POINTS, min_points_per_centroid=1

@@ -30,9 +30,9 @@ class Codes:
     """What a segment with a kernel has besides its vectors; rows are ordered by cell.
 
     codes: uint8 (rows, stride), the projected vector as 8- or 4-bit integers, then its squared norm as float32.
-    centroids: uint8 (cells, stride), coded alike. projection: float16 (reduced, dimension). bias: float32 (reduced).
-    cell_rows: int64 (cells + 1). entries: uint32 (cells), the row nearest to the centroid. links: uint32
-    (rows, degree), the neighbour graph, or None: cells are scanned.
+    centroids: uint8 (cells, stride), coded alike, or whole vectors, float16 (cells, dimension). projection: float16
+    (reduced, dimension). bias: float32 (reduced). cell_rows: int64 (cells + 1). entries: uint32 (cells), the row
+    nearest to the centroid. links: uint32 (rows, degree), the neighbour graph, or None: cells are scanned.
     """
 
     codes: np.ndarray
@@ -66,7 +66,7 @@ class _Segment(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("filtered", "rows", "stride")),
         *((name, ctypes.c_int32) for name in ("reduced", "degree", "cells")),
         *((name, ctypes.c_float) for name in ("scale", "zero")),
-        *((name, ctypes.c_uint8) for name in ("half", "nibbles")),
+        *((name, ctypes.c_uint8) for name in ("half", "nibbles", "whole")),
     )
 
 
@@ -95,7 +95,7 @@ class Searchable:
             setattr(segment, name, getattr(codes, name).ctypes.data)
         segment.stride, segment.reduced = codes.codes.shape[1], len(codes.bias)
         segment.cells, segment.scale, segment.zero = len(codes.centroids), codes.scale, codes.zero
-        segment.nibbles = codes.nibbles
+        segment.nibbles, segment.whole = codes.nibbles, codes.centroids.dtype == np.float16
         if codes.links is not None:
             segment.links, segment.degree = codes.links.ctypes.data, codes.links.shape[1]
 

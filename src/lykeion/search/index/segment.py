@@ -244,6 +244,7 @@ def _write_kernel(directory: Path, codes: Codes, kind: Kind, effort: Effort, *, 
         "stride": codes.codes.shape[1],
         "reduced": len(codes.bias),
         "cells": len(codes.centroids),
+        "whole_cells": codes.centroids.dtype == np.float16,
         "degree": codes.links.shape[1] if codes.links is not None else 0,
         "files": _describe(directory),
     }
@@ -262,7 +263,9 @@ def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] 
         stride, reduced, cells, degree = (description[name] for name in ("stride", "reduced", "cells", "degree"))
         codes = Codes(
             codes=_map(path / "codes.bin", "u1", (rows, stride)),
-            centroids=_map(path / "centroids.bin", "u1", (cells, stride)),
+            centroids=_map(path / "centroids.bin", "<f2", (cells, dimension))
+            if description.get("whole_cells")
+            else _map(path / "centroids.bin", "u1", (cells, stride)),
             projection=_map(path / "projection.bin", "<f2", (reduced, dimension)),
             bias=_map(path / "bias.bin", "<f4", (reduced,)),
             cell_rows=_map(path / "cell_rows.bin", "<i8", (cells + 1,)),

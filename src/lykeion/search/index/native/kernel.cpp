@@ -4,7 +4,7 @@
 // outlives a call but scratch space that belongs to the thread. The same file is compiled into one library for each
 // instruction set (AVX2, AVX-512 with VNNI, NEON); ../kernel.py loads the widest that the processor has.
 //
-// Rows are ordered by cell (k-means over the projected vectors). A row's code is `stride` bytes, a multiple of 64: the
+// Rows are ordered by cell (k-means over the vectors, projected or whole). A row's code is `stride` bytes, a multiple of 64: the
 // projected vector in 8- or 4-bit integers under one scale, then its squared norm as a float. With query t in signed
 // 8-bit integers the squared distance is, up to a constant of the query, norm - 2 * scale * (code . t - zero * sum t):
 // one integer dot product, which VNNI and NEON have an instruction for.
@@ -32,6 +32,8 @@ namespace {
 // ---- distances ------------------------------------------------------------------------------------------------
 
 struct QueryCode {
+    const float *vector;       // what was coded
+    int dimension;
     const int8_t *low, *high;  // dims of the low and, for 4-bit codes, of the high nibbles; zero under the norm
     float factor, offset;      // key = norm - factor * dot + offset
 };
@@ -276,7 +278,8 @@ QueryCode encode_query(const LkSegment &segment, const float *query, int dimensi
         total += value;
     }
     const float factor = 2 * segment.scale * step;
-    return {scratch.low.data(), scratch.high.data(), factor, factor * segment.zero * static_cast<float>(total)};
+    const float offset = factor * segment.zero * static_cast<float>(total);
+    return {query, dimension, scratch.low.data(), scratch.high.data(), factor, offset};
 }
 
 template <bool Nibbles>
@@ -295,8 +298,14 @@ template <bool Nibbles>
 void rank_cells(const LkSegment &segment, const QueryCode &query) {
     auto &cells = scratch.cells;
     cells.resize(segment.cells);
-    for (int i = 0; i < segment.cells; ++i)
-        cells[i] = {code_key<Nibbles>(segment.centroids, segment.stride, i, query), static_cast<uint32_t>(i)};
+    for (int i = 0; i < segment.cells; ++i) {
+        const float key =
+            segment.whole ? compare_half<true>(query.vector, static_cast<const uint16_t *>(segment.centroids) +
+                                                                 static_cast<size_t>(i) * query.dimension,
+                                               query.dimension)
+                          : code_key<Nibbles>(static_cast<const uint8_t *>(segment.centroids), segment.stride, i, query);
+        cells[i] = {key, static_cast<uint32_t>(i)};
+    }
 }
 
 inline bool farther(const Candidate &a, const Candidate &b) { return b < a; }

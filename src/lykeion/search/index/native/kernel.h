@@ -9,7 +9,7 @@
 struct LkSegment {
     const void *vectors;         // rows x dimension, float16 or float32
     const uint8_t *codes;        // rows x stride; null: search exactly
-    const uint8_t *centroids;    // cells x stride, coded as the rows are
+    const void *centroids;       // cells x stride, coded as the rows are; or cells x dimension, float16
     const uint16_t *projection;  // reduced x dimension, float16
     const float *bias;           // reduced: the projection of the mean
     const int64_t *cell_rows;    // cells + 1: rows cell_rows[c] .. cell_rows[c + 1] are in cell c
@@ -23,6 +23,7 @@ struct LkSegment {
     float scale, zero;
     uint8_t half;      // vectors are float16
     uint8_t nibbles;   // codes are 4-bit
+    uint8_t whole;     // centroids are whole vectors
 };
 
 struct LkQuery {
