@@ -1,12 +1,42 @@
-"""The machine that an engine runs on: its processor's name, and keeping to some of its cores."""
+"""The machine that an engine runs on: what it is, and keeping to some of its cores."""
 
 import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """``cores`` are those that this process may use; ``memory_bytes`` is 0 where the system does not say."""
+
+    processor: str
+    cores: int
+    memory_bytes: int
+    system: str
+
+
+def this_machine() -> Machine:
+    known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else 0
+    return Machine(processor(), len(cores()), memory, f"{platform.system()} {platform.machine()}")
+
+
+def cores() -> tuple[int, ...]:
+    """The numbers of those that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+def keep_to(cores: tuple[int, ...]) -> None:
+    """Keep this thread, and those that it starts from now on, to these cores, where the system can (Linux)."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
 
 
 def processor() -> str:

@@ -1,45 +1,18 @@
 """Energy of a network, modelled from its multiply-adds and the bytes that it moves. Nothing here is measured.
 
-Figures are those of M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014, for 45 nm at
-.9 V. The model: every weight comes once from DRAM; every layer reads its inputs from, and writes its output to, an
-SRAM of 1 MB; batch norm is folded into the convolutions. It serves to compare networks, not to foretell a battery.
+The model is that of ``lykeion.engines.energy``; batch norm is folded into the convolutions.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import prod
-from typing import Literal
 
+from lykeion.engines.energy import Energy, Precision, modelled
 from lykeion.nets import Architecture, Layer, layers
 from lykeion.nets.layers import INPUT, row_layers
 
 from .space import Choice, Genotype, Slot, Space
 
-Precision = Literal["float32", "int8"]
-
-MULTIPLY_ADD_PJ = {"float32": 3.7 + 0.9, "int8": 0.2 + 0.1}
-"""A multiplication and an addition; 8-bit products are added in 32 bits."""
-
-SRAM_PJ_PER_BYTE = 100 / 8
-"""64 bits from 1 MB of SRAM take 100 pJ."""
-
-DRAM_PJ_PER_BYTE = 1300 / 8
-"""64 bits from DRAM take 1.3 to 2.6 nJ; the lower end is taken."""
-
 _BYTES = {"float32": 4, "int8": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Energy:
-    """Modelled, in microjoules a photo: for multiply-adds, for weights from DRAM, for activations in SRAM."""
-
-    compute_uj: float
-    weights_uj: float
-    activations_uj: float
-
-    @property
-    def total_uj(self) -> float:
-        return self.compute_uj + self.weights_uj + self.activations_uj
 
 
 def modelled_energy(architecture: Architecture, precision: Precision = "float32") -> Energy:
@@ -92,8 +65,4 @@ def _energy(of: Iterable[Layer], first_input: int, precision: Precision) -> Ener
         weights += layer.channels if layer.kind in ("convolution", "depthwise") else 0  # the folded batch norm's bias
         activations += sizes[layer.name] + sum(sizes[name] for name in layer.inputs)
     size = _BYTES[precision]
-    return Energy(
-        multiply_adds * MULTIPLY_ADD_PJ[precision] / 1e6,
-        weights * size * DRAM_PJ_PER_BYTE / 1e6,
-        activations * size * SRAM_PJ_PER_BYTE / 1e6,
-    )
+    return modelled(multiply_adds, weights * size, activations * size, precision)
