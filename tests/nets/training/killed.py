@@ -1,14 +1,13 @@
-"""``python -m tests.nets.training.killed DIR RUN``: a training for test_train to kill."""
+"""``python -m tests.nets.training.killed DIR``: the training of test_train's SHORT, for it to kill."""
 
 import sys
 from pathlib import Path
 
-from lykeion.nets.keras_model import build
-from lykeion.nets.training import Recipe, train
+from lykeion.nets.training import train
 
-from .tiny import ARCHITECTURE, load_tiny
+from .test_train import SHORT, make
+from .tiny import load_tiny
 
 if __name__ == "__main__":
     directory = Path(sys.argv[1])
-    recipe = Recipe(epochs=40, batch=40, flip=True, ema=0.9, deterministic=True)
-    train(build(ARCHITECTURE, dropout=0.1), load_tiny(directory), recipe, directory / sys.argv[2], quiet=True)
+    train(make(SHORT.dropout), load_tiny(directory), SHORT, directory / "run", quiet=True)

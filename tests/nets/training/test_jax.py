@@ -43,7 +43,6 @@ except KeyboardInterrupt:
     _Keeper.on_epoch_end = keep
 for name in ("run", "straight"):
     train_network(ARCHITECTURE, data, recipe, directory / name, quiet=True)
-assert "tensorflow" not in sys.modules
 """
 
 

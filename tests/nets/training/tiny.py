@@ -12,7 +12,7 @@ ARCHITECTURE = Architecture(
     "tiny",
     SIDE,
     SIDE,
-    (Convolution(8, 3, stride=2), InvertedResidual(16, 8, 3), InvertedResidual(16, 16, 3, stride=2)),
+    (Convolution(8, 3, stride=2), InvertedResidual(16, 16, 3)),
     classes=4,
     channels=1,
 )

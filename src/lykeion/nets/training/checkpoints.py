@@ -6,7 +6,7 @@ Files are npz archives of plain arrays; nothing in them is ever unpickled.
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,3 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
-
-
-def assign(variables: Sequence[Any], values: Iterable[np.ndarray], path: Path) -> None:
-    """Give the variables their values. Raises TrainingError where they are those of another network."""
-    values = tuple(values)
-    if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
-        raise TrainingError(f"{path}: its weights are of another network; give another --run")
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)

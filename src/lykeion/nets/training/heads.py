@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops
+
+ops: Any = keras.ops
 
 ARCFACE_SCALE, ARCFACE_MARGIN = 30.0, 0.3
 """Milder than the paper's 64 and .5, which were chosen for 85,000 classes of faces."""

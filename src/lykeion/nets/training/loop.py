@@ -14,13 +14,14 @@ import numpy as np
 from lykeion.core import Progress
 
 from .batches import InOrder, training_batches
-from .checkpoints import Checkpoint, assign, write_arrays
+from .checkpoints import Checkpoint, write_arrays
 from .dataset import Dataset
 from .errors import TrainingError
 from .optimizers import Multiplier, averaged_weights, make_optimizer
 from .photos import Photos
 from .recipe import Recipe
 from .run import Run, draw_curves
+from .variables import assign, values_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,9 @@ def train(
 
     It may be any Keras model: losses that its layers add count, and its variables' constraints hold. ``loss`` and
     ``accuracy`` are functions of (targets, output), by default cross-entropy and the share of right answers; targets
-    are distributions over classes. ``multiplier`` gives a variable's learning rate as a factor of the recipe's.
-    ``callbacks`` run before the state is saved: what they remember from step to step belongs into a variable of the
-    model, which is saved, and what they add to an epoch's logs gets into the history.
+    are distributions over classes. ``multiplier`` gives a variable's learning rate as a factor of the recipe's; 0
+    leaves the variable as it is. ``callbacks`` run before the state is saved: what they remember from step to step
+    belongs into a variable of the model, which is saved; what they add to an epoch's logs gets into the history.
 
     With ``run``, that directory keeps recipe, checkpoints, metrics and curves, and a training that was killed goes on
     from its last epoch; ``settings`` is what else must be the same then. Raises TrainingError, PhotoError.
@@ -92,13 +93,17 @@ def train(
     )
     before = directory.checkpoint() if directory else None
     if directory and before:
-        assign(state.variables, before.values, directory.last)
+        try:
+            assign(state.variables, before.values)
+        except ValueError as error:
+            raise TrainingError(f"{directory.last}: {error}; give another --run") from None
     period = min(total, recipe.steps_per_epoch(len(data.train)))
     keeper = _Keeper(state, recipe, directory, before, total, quiet)
     if keeper.step < total:
         with keeper, training_batches(data.train, len(data.classes), recipe, keeper.step, total) as batches:
             model.fit(
                 batches,
+                shuffle=False,
                 steps_per_epoch=period,
                 initial_epoch=keeper.step // period,
                 epochs=math.ceil(total / period),
@@ -134,7 +139,7 @@ class _State:
     """All that changes while a model trains. A teacher does not, and is left out."""
 
     def __init__(self, model: Any, optimizer: Any) -> None:
-        self.optimizer = optimizer
+        self.trained, self.optimizer = model, optimizer
         teacher = getattr(model, "teacher", None)
         fixed = {id(variable) for variable in teacher.variables} if teacher else set()
         self.model = [variable for variable in model.variables if id(variable) not in fixed]
@@ -170,13 +175,13 @@ class _Keeper(keras.callbacks.Callback):
         self.step += 1
         self._progress.advance(self._recipe.batch)
         if self.step == self._total:
-            self.model.stop_training = True
+            self._state.trained.stop_training = True
 
     def on_test_begin(self, logs: Any = None) -> None:
         self._trained = time.perf_counter()
         self._validating = averaged_weights(self._state.optimizer)
         self._validating.__enter__()
-        self._evaluated = [keras.ops.convert_to_numpy(variable) for variable in self._state.model]
+        self._evaluated = values_of(self._state.model)
 
     def on_test_end(self, logs: Any = None) -> None:
         self._validating.__exit__(None, None, None)
@@ -190,7 +195,7 @@ class _Keeper(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "step": self.step,
             **measured,
-            "learning_rate": float(keras.ops.convert_to_numpy(self._state.optimizer.learning_rate)),
+            "learning_rate": float(values_of([self._state.optimizer.learning_rate])[0]),
             "seconds": round(now - self._started, 3),
             "seconds_training": round(self._trained - self._started, 3),
         }
@@ -201,8 +206,7 @@ class _Keeper(keras.callbacks.Callback):
             if is_best:
                 values = {f"{place:05}": value for place, value in enumerate(self._evaluated)}
                 write_arrays(self._run.best, values)
-            variables = [keras.ops.convert_to_numpy(variable) for variable in self._state.variables]
-            self._run.keep(Checkpoint(self.step, tuple(self.history), tuple(variables)))
+            self._run.keep(Checkpoint(self.step, tuple(self.history), tuple(values_of(self._state.variables))))
 
     def _report(self, row: Mapping[str, Any]) -> None:
         if not self._quiet:

@@ -30,7 +30,8 @@ _ARCHITECTURE, _WEIGHTS, _MODEL = "architecture.json", "weights.npz", "model.tfl
 @dataclass(frozen=True, slots=True)
 class Report:
     """What came of a training. Accuracies of validation and test are of the last weights; of heads for distances,
-    by the nearest proxy. ``retrieval`` has the prefixes first and the whole embedding last, on validation photos."""
+    by the nearest proxy. ``retrieval`` is on validation photos, of the prefixes first and the whole embedding last;
+    empty where no two of them share a class."""
 
     name: str
     history: History
@@ -82,7 +83,7 @@ def train_network(
             head = Cosines(len(data.classes), recipe.prefixes, recipe.seed % 2**32, name="proxies")
             trained = keras.Model(network.input, head(network.output), name=network.name)
         elif recipe.teacher:
-            trained = _distiller(network, Path(recipe.teacher), recipe)
+            trained = distiller(network, Path(recipe.teacher), recipe)
         history = train(
             trained,
             data,
@@ -132,7 +133,7 @@ def _precision(recipe: Recipe) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _distiller(student: keras.Model, path: Path, recipe: Recipe) -> keras.Model:
+def distiller(student: keras.Model, path: Path, recipe: Recipe) -> keras.Model:
     """Hinton, Vinyals, Dean (arXiv:1503.02531): α · cross-entropy + (1 − α) · T² · KL divergence at temperature T."""
     from keras.distillation import Distiller, LogitsDistillation
 
@@ -153,12 +154,12 @@ def _teacher(path: Path) -> keras.Model:
         architecture, weights = load_network(path)
         if f"{LOGITS}/kernel" not in weights:
             raise TrainingError(f"teacher {path}: was trained for distances and has no logits; name a classifier")
-        teacher = build(architecture)
-        load_weights(teacher, weights)
-        return teacher
+        network = build(architecture)
+        load_weights(network, weights)
+        return network
     try:
         # Safe mode: a saved lambda is a program, and is refused.
-        teacher = keras.saving.load_model(path, compile=False, safe_mode=True)
+        teacher: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its layers do
         raise TrainingError(f"teacher {path}: Keras cannot load it: {str(error).splitlines()[0]}") from None
     if getattr(teacher.layers[-1], "activation", None) is keras.activations.softmax:
@@ -191,8 +192,9 @@ def _test_accuracy(model: keras.Model, data: Dataset, recipe: Recipe) -> float:
 
 
 def _retrieval(network: keras.Model, data: Dataset, recipe: Recipe) -> tuple[Retrieval, ...]:
+    labels = data.validation.labels
+    if np.bincount(labels).max() < 2:
+        return ()  # nobody has anything to look for
     embedding = keras.Model(network.input, network.get_layer(EMBEDDING).output)
     vectors = predict(embedding, data.validation)
-    return tuple(
-        retrieval(vectors[:, :length], data.validation.labels) for length in (*recipe.prefixes, vectors.shape[1])
-    )
+    return tuple(retrieval(vectors[:, :length], labels) for length in (*recipe.prefixes, vectors.shape[1]))

@@ -1,28 +1,33 @@
 """The optimizer that a recipe asks for, made of Keras' own. Imports Keras."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 
 from .recipe import Recipe
+from .variables import assign, values_of
 
 Multiplier = Callable[[Any], float]
 """From a variable to the factor of its learning rate."""
 
 
 def make_optimizer(recipe: Recipe, total_steps: int, variables: Iterable[Any], multiplier: Multiplier) -> Any:
-    """Built for the variables. What has fewer than two axes (norms, biases, gates) does not decay."""
+    """Built for the variables; those with fewer than two axes (norms, biases, gates) or at rest do not decay."""
     kind, own = _KINDS[recipe.optimizer]
     variables = list(variables)
+    factors = [multiplier(variable) for variable in variables]
     settings = {name: value(recipe) for name, value in own.items()}
     if recipe.ema:
         settings |= {"use_ema": True, "ema_momentum": recipe.ema}
-    optimizer = _with_multipliers(kind, [multiplier(variable) for variable in variables])(
-        learning_rate=learning_rate(recipe, total_steps), weight_decay=recipe.weight_decay or None, **settings
+    optimizer = _with_multipliers(kind, factors)(
+        learning_rate=learning_rate(recipe, total_steps), weight_decay=float(recipe.weight_decay), **settings
     )
-    optimizer.exclude_from_weight_decay(var_list=[variable for variable in variables if len(variable.shape) < 2])
+    spared = [
+        variable for variable, factor in zip(variables, factors, strict=True) if len(variable.shape) < 2 or not factor
+    ]
+    optimizer.exclude_from_weight_decay(var_list=spared)
     optimizer.build(variables)
     return optimizer
 
@@ -41,20 +46,18 @@ def learning_rate(recipe: Recipe, total_steps: int) -> Any:
 
 
 @contextmanager
-def averaged_weights(optimizer: Any):
+def averaged_weights(optimizer: Any) -> Iterator[None]:
     """Within, the model has the moving averages of its weights, where the recipe asks for them; exact, both ways."""
     if not getattr(optimizer, "use_ema", False):
         yield
         return
-    pairs = list(zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True))
-    kept = [keras.ops.convert_to_numpy(variable) for variable, _ in pairs]
-    for variable, average in pairs:
-        variable.assign(average)
+    weights, averages = optimizer._trainable_variables, optimizer._model_variables_moving_average
+    kept = values_of(weights)
+    assign(weights, values_of(averages))
     try:
         yield
     finally:
-        for (variable, _), value in zip(pairs, kept, strict=True):
-            variable.assign(value)
+        assign(weights, kept)
 
 
 _KINDS: dict[str, tuple[Any, dict[str, Callable[[Recipe], Any]]]] = {
