@@ -1,0 +1,102 @@
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from lykeion.oci import Layout
+from lykeion.registry import Facts, Lineage, NotFound, Reference, collect, parse, remove, sign, verify
+from lykeion.registry.disk import DiskStore
+from tests.registry.keys import key_pair
+from tests.registry.making import IGNORE, packed, pushed
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DiskStore:
+    return DiskStore(tmp_path / "store")
+
+
+def blobs(store: DiskStore) -> set[str]:
+    return set(Layout.open(store.root).digests())
+
+
+def test_nothing_that_a_tag_needs_goes(store: DiskStore, tmp_path: Path) -> None:
+    for n in range(3):
+        pushed(store, tmp_path / str(n), "shoes:canary", str(n).encode())
+    sign(store, parse("shoes:v1"), key_pair(tmp_path / "key")[0])
+    before = blobs(store)
+    assert collect(store).manifests == ()
+    assert blobs(store) == before
+
+
+def test_beyond_the_newest_versions_only_aliases_lineage_and_pins_keep(store: DiskStore, tmp_path: Path) -> None:
+    digests = [pushed(store, tmp_path / str(n), "shoes", str(n).encode()) for n in range(6)]
+    parent = Facts({}, Lineage(parents=(f"shoes@{digests[1]}",)))
+    pushed(store, tmp_path / "child", "shoes:champion", b"child", parent)
+    store.write("shoes", [], {"old": digests[3]})
+    told = collect(store, keep_versions=1, pins=["shoes:v5"], dry_run=True)
+    assert told.manifests == ("shoes:v1", "shoes:v3", "shoes:v6")
+    assert told.size_bytes > 0
+    assert store.resolve("shoes", "v1") == digests[0]
+    assert collect(store, keep_versions=1, pins=["shoes:v5"]) == told
+    assert [tag for tag in store.tags("shoes") if tag[0] == "v"] == ["v2", "v4", "v5", "v7"]
+    for version in ("v2", "v4", "v5", "v7"):
+        assert verify(store, Reference(None, "shoes", version), quiet=True) == []
+    assert collect(store, keep_versions=1, pins=["shoes:v5"]).blobs == 0
+
+
+def test_a_signature_goes_with_what_it_signs(store: DiskStore, tmp_path: Path) -> None:
+    pushed(store, tmp_path / "1", "shoes", b"1")
+    sign(store, parse("shoes:v1"), key_pair(tmp_path / "key")[0])
+    pushed(store, tmp_path / "2", "shoes", b"2")
+    assert len(collect(store, keep_versions=1).manifests) == 2
+
+
+def test_a_removed_number_is_not_given_again(store: DiskStore, tmp_path: Path) -> None:
+    pushed(store, tmp_path / "1", "shoes", b"1")
+    collect(store, keep_versions=0)
+    pushed(store, tmp_path / "2", "shoes", b"2")
+    assert (store.resolve("shoes", "v1"), bool(store.resolve("shoes", "v2"))) == (None, True)
+
+
+def test_what_an_interrupted_push_left_goes(store: DiskStore, tmp_path: Path) -> None:
+    pushed(store, tmp_path / "1", "shoes:canary", b"1")
+    before = blobs(store)
+    model = packed(tmp_path / "2", content=b"2" * 1000)
+    for blob in model.model.manifest.blobs:
+        store.put("shoes", blob, model.sources[blob.digest], IGNORE)
+    (store.root / "ingest" / "left.part").write_bytes(b"x")
+    assert collect(store).blobs > 0
+    assert blobs(store) == before
+    assert not (store.root / "ingest" / "left.part").exists()
+
+
+def test_collecting_waits_for_a_push_that_is_under_way(store: DiskStore, tmp_path: Path) -> None:
+    with store.busy():
+        thread = threading.Thread(target=collect, args=(store,))
+        thread.start()
+        digest = pushed(store, tmp_path / "1", "shoes", os.urandom(1000))
+        assert thread.is_alive()
+    thread.join()
+    assert store.holds("shoes", digest)
+    assert verify(store, parse("shoes"), quiet=True) == []
+
+
+def test_what_other_tools_keep_in_the_layout_is_left_alone(store: DiskStore, tmp_path: Path) -> None:
+    pushed(store, tmp_path / "1", "shoes", b"1")
+    (entry,) = [entry for _, tag, entry in store.entries() if tag == "v1"]
+    store.layout.set_ref("latest", entry)
+    store.delete("shoes", entry.digest)
+    before = blobs(store)
+    assert collect(store).blobs == 0
+    assert blobs(store) == before
+
+
+def test_a_pin_that_is_not_there_is_an_error_and_removes_nothing(store: DiskStore, tmp_path: Path) -> None:
+    assert collect(store).blobs == 0  # a store that is not there has no garbage
+    pushed(store, tmp_path / "1", "shoes:canary", b"1")
+    remove(store, "shoes", "canary")
+    for pin in ("shoes:v9", "bags", "r.example/shoes:v1"):
+        with pytest.raises(NotFound):
+            collect(store, keep_versions=0, pins=[pin])
+    assert store.resolve("shoes", "v1")
