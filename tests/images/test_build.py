@@ -17,9 +17,10 @@ from lykeion.images.build import Built, build
 from lykeion.images.describe import describe_image, image_list, read_attached
 from lykeion.images.errors import BaseError, ImageError, RequirementError, WheelError
 from lykeion.images.files import Files, open_tar
+from lykeion.images.prune import prune
 from lykeion.images.spec import read_spec
 from lykeion.images.volume import build_volume
-from lykeion.oci import Index, Layout
+from lykeion.oci import Index, Layout, Manifest, media_types
 
 from .conftest import make_project
 from .making import describe, make_rootfs, make_wheel, requirement
@@ -310,3 +311,28 @@ def test_layers_are_what_docker_reads(project: Path, output: Layout) -> None:
     with tarfile.open(path) as tar:
         assert tar.getmember("tmp").mode == 0o1777
         assert tar.getmember("lib").linkname == "usr/lib"
+
+
+def test_prune_keeps_what_named_images_need(project: Path, output: Layout) -> None:
+    old = built(project, output)
+    (project / "app" / "main.py").write_text("print('closed')\n")
+    new = built(project, output)
+    pruned = prune(output)
+    assert pruned.blobs == 7, "manifest, configuration and source of the old; its bill and provenance, two blobs each"
+    assert not output.has(old.descriptor.digest)
+    assert len(output.referrers(new.descriptor.digest)) == 2
+    for layer in new.parts[0].layers:
+        output.verify(layer.descriptor)
+    assert prune(output).blobs == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("Env", "PATH=/bin"), ("Labels", ["a"]), ("Entrypoint", "sh"), ("User", 0), ("Cmd", [1])]
+)
+def test_a_base_with_an_odd_configuration_is_refused(project: Path, output: Layout, name: str, value: object) -> None:
+    settings = {"os": "linux", "architecture": "amd64", "config": {name: value}}
+    config = output.put(json.dumps(settings).encode(), media_types.CONFIG)
+    output.put_manifest(Manifest(config, ()), "odd:latest")
+    describe(project, base={"layout": str(output.root), "ref": "odd:latest"})
+    with pytest.raises(ImageError, match=f"{name} has another type"):
+        built(project, output)

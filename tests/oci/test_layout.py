@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lykeion.core import digest_bytes
 from lykeion.oci import (
     EMPTY,
     EMPTY_BLOB,
@@ -130,6 +131,18 @@ def test_a_blob_is_shared_with_another_layout(layout: Layout, tmp_path: Path) ->
     other.take(layout, blob)
     other.take(layout, blob)
     assert other.read(blob) == b"shoes"
+
+
+def test_a_fetched_file_becomes_a_blob_if_it_is_what_it_should_be(layout: Layout, tmp_path: Path) -> None:
+    blob = Descriptor("text/plain", digest_bytes(b"shoes"), 5)
+    for content in (b"boots", b"shoe"):
+        (tmp_path / "part").write_bytes(content)
+        with pytest.raises(ContentDamaged):
+            layout.adopt(tmp_path / "part", blob)
+    (tmp_path / "part").write_bytes(b"shoes")
+    layout.adopt(tmp_path / "part", blob)
+    assert layout.read(blob) == b"shoes"
+    assert not (tmp_path / "part").exists()
 
 
 def test_two_writers_of_the_index_lose_no_entry(layout: Layout) -> None:

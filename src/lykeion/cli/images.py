@@ -8,21 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .images_layout import image_in, layout_at, layout_option, short, tag_option
+from .images_registry import fetch, pull, push
 from .options import json_option, quiet_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from lykeion.images.build import Built
-    from lykeion.oci import Descriptor, Layout, Platform
-
-layout_option = click.option(
-    "--layout",
-    type=click.Path(path_type=Path),
-    envvar="LYKEION_IMAGES",
-    metavar="DIR",
-    help="OCI layout that holds the images; else one under the state directory.  [env: LYKEION_IMAGES]",
-)
-tag_option = click.option("--tag", "-t", metavar="NAME:TAG", help="What the image is called; else NAME:latest.")
+    from lykeion.oci import Layout
 
 
 @click.group()
@@ -35,6 +28,10 @@ def images() -> None:
     lykeion images volume DIR -t shoes:v1        a model as an image that clusters mount
     lykeion images run shop:latest               start it here
     """
+
+
+images.add_command(push)
+images.add_command(pull)
 
 
 @images.command()
@@ -58,7 +55,7 @@ def build(
     from lykeion.images.dockerfile import build_dockerfile, is_dockerfile
     from lykeion.images.spec import read_spec
 
-    output = _layout(layout, create=True)
+    output = layout_at(layout, create=True)
     if is_dockerfile(description):
         click.echo(f"{description} has commands to run: buildah builds it", err=True)
         ref = tag or f"{description.absolute().parent.name.lower()}:latest"
@@ -71,7 +68,7 @@ def build(
         replace(spec, model=model) if model else spec,
         output,
         ref=tag or "",
-        fetch=partial(_fetch, quiet=quiet),
+        fetch=partial(fetch, quiet=quiet),
         quiet=quiet,
     )
     for line in (line for part in built.parts for line in part.python.overlaps):
@@ -80,7 +77,7 @@ def build(
         print_json(_described(built, output))
         return
     rows = [
-        (str(part.platform), layer.title, layer.descriptor.size / 1e6, _short(layer.descriptor.digest))
+        (str(part.platform), layer.title, layer.descriptor.size / 1e6, short(layer.descriptor.digest))
         for part in built.parts
         for layer in part.layers
     ]
@@ -98,7 +95,7 @@ def volume(directory: Path, tag: str, uncompressed: bool, layout: Path | None, a
     """Make DIRECTORY an image that holds nothing else, for clusters that mount images as volumes."""
     from lykeion.images.volume import build_volume
 
-    output = _layout(layout, create=True)
+    output = layout_at(layout, create=True)
     made = build_volume(directory, output, tag, compression="none" if uncompressed else "zstd")
     document = {"ref": tag, "digest": made.descriptor.digest, "size_bytes": made.layer.descriptor.size}
     if as_json:
@@ -116,47 +113,6 @@ def lock(wheels: Path) -> None:
     click.echo(lock(wheels), nl=False)
 
 
-@images.command()
-@click.argument("image")
-@click.argument("target", metavar="REGISTRY/PATH:TAG")
-@layout_option
-@json_option
-@quiet_option
-def push(image: str, target: str, layout: Path | None, as_json: bool, quiet: bool) -> None:
-    """Push an IMAGE (NAME:TAG or a digest) to a registry, with what is attached to it."""
-    from lykeion import registry
-    from lykeion.images.errors import ImageError
-    from lykeion.images.remote import push_image
-    from lykeion.registry.transfer import transfer
-
-    place, reference = _layout(layout), registry.parse(target)
-    if reference.host is None or not reference.tag:
-        raise ImageError(f"{target} is not in a registry; write it like registry.example.com/shop/search:v1")
-    found, client = _found(place, image), registry.Stores().of(reference.host)
-    push_image(place, found, client, reference.repository, reference.tag, partial(transfer, quiet=quiet))
-    print_json({"ref": target, "digest": found.digest}) if as_json else click.echo(f"{target}  {found.digest}")
-
-
-@images.command()
-@click.argument("source", metavar="REGISTRY/PATH:TAG")
-@tag_option
-@layout_option
-@json_option
-@quiet_option
-def pull(source: str, tag: str | None, layout: Path | None, as_json: bool, quiet: bool) -> None:
-    """Pull an image from a registry, for all of its platforms; by tag or as REGISTRY/PATH@sha256:…"""
-    from lykeion import registry
-
-    reference = registry.parse(source)
-    place, ref = _layout(layout, create=True), tag or f"{reference.name}:{reference.tag or 'latest'}"
-    if reference.host:
-        reference = reference.at(registry.resolve(registry.Stores().of(reference.host), reference))
-    with place.lock_content():
-        found = _fetch(str(reference), None, place, quiet=quiet)
-        place.set_ref(ref, found)
-    print_json({"ref": ref, "digest": found.digest}) if as_json else click.echo(f"{ref}  {found.digest}")
-
-
 @images.command("list")
 @layout_option
 @json_option
@@ -164,12 +120,12 @@ def list_(layout: Path | None, as_json: bool) -> None:
     """List the images of the layout."""
     from lykeion.images.describe import image_list
 
-    found = image_list(_layout(layout, create=layout is None))
+    found = image_list(layout_at(layout))
     if as_json:
         print_json({"images": found})
     else:
         columns = ("image", "platforms", "MB", "digest")
-        rows = [(it["ref"], ", ".join(it["platforms"]), it["size_bytes"] / 1e6, _short(it["digest"])) for it in found]
+        rows = [(it["ref"], ", ".join(it["platforms"]), it["size_bytes"] / 1e6, short(it["digest"])) for it in found]
         print_table(columns, rows, right=("MB",))
 
 
@@ -186,8 +142,8 @@ def show(image: str, attached: str | None, layout: Path | None, as_json: bool) -
     """Show an IMAGE (NAME:TAG or a digest): how it starts, its layers, and what is attached to it."""
     from lykeion.images.describe import describe_image, read_attached
 
-    place = _layout(layout)
-    found = _found(place, image)
+    place = layout_at(layout)
+    found = image_in(place, image)
     if attached:
         print(json.dumps(read_attached(place, found, attached), indent=1, ensure_ascii=False))
         return
@@ -204,10 +160,10 @@ def show(image: str, attached: str | None, layout: Path | None, as_json: bool) -
             ("ports", ", ".join(config.get("ExposedPorts") or ())),
             *(("label", f"{name}={text}") for name, text in (config.get("Labels") or {}).items()),
             *(
-                ("layer", f"{_short(it['digest'])}  {it['size_bytes'] / 1e6:.1f} MB  {it['title']}")
+                ("layer", f"{short(it['digest'])}  {it['size_bytes'] / 1e6:.1f} MB  {it['title']}")
                 for it in part["layers"]
             ),
-            *(("attached", f"{_short(it['digest'])}  {it['type']}") for it in part["attached"]),
+            *(("attached", f"{short(it['digest'])}  {it['type']}") for it in part["attached"]),
         ]
         print_table(("", ""), rows, title=f"{image} for {part['platform']}")
 
@@ -239,10 +195,10 @@ def run(
     unset = [variable for variable in variables if "=" not in variable]
     if unset:
         raise click.BadParameter(f"{unset[0]!r} has no value; write NAME=VALUE", param_hint="--env")
-    place = _layout(layout)
+    place = layout_at(layout)
     run(
         place,
-        _found(place, image),
+        image_in(place, image),
         arguments,
         environment={name: value for name, _, value in (variable.partition("=") for variable in variables)},
         volumes=[Volume.parse(volume) for volume in volumes],
@@ -250,41 +206,25 @@ def run(
     )
 
 
-def _layout(directory: Path | None, *, create: bool = False) -> "Layout":
+@images.command()
+@click.option("--remove", multiple=True, metavar="NAME:TAG", help="Take this name away first; repeatable.")
+@click.option("--caches", is_flag=True, help="Also what builds and runs keep; they make it anew when they need it.")
+@layout_option
+@json_option
+def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: bool) -> None:
+    """Remove images that have lost their name, such as those that a newer build replaced."""
     from lykeion.core import state_directory
-    from lykeion.oci import Layout
+    from lykeion.images.prune import prune
 
-    return Layout.open(directory or state_directory() / "images" / "store", create=create)
-
-
-def _fetch(source: str, platform: "Platform | None", layout: "Layout", *, quiet: bool) -> "Descriptor":
-    from lykeion import registry
-    from lykeion.images.errors import ImageError
-    from lykeion.images.remote import pull_image
-    from lykeion.registry.transfer import transfer
-
-    reference = registry.parse(source)
-    if reference.host is None or not reference.digest:
-        raise ImageError(f"{source} is not in a registry; write it like registry.example.com/shop/python@sha256:…")
-    return pull_image(
-        registry.Stores().of(reference.host),
-        reference.repository,
-        reference.digest,
-        layout,
-        partial(transfer, quiet=quiet),
-        platforms=[platform] if platform else [],
-    )
-
-
-def _short(digest: str) -> str:
-    """Enough of a digest to tell two apart; --json has all of it."""
-    return digest.removeprefix("sha256:")[:12]
-
-
-def _found(layout: "Layout", image: str) -> "Descriptor":
-    from lykeion.images.image import find_image
-
-    return find_image(layout, image)
+    place = layout_at(layout)
+    for name in remove:
+        place.remove_ref(name, expect=image_in(place, name).digest)
+    home = state_directory() / "images"
+    pruned = prune(place, (home / "cache", home / "roots") if caches else ())
+    if as_json:
+        print_json({"blobs": pruned.blobs, "size_bytes": pruned.size_bytes})
+    else:
+        click.echo(f"{pruned.blobs} blobs, {pruned.size_bytes / 1e6:.1f} MB")
 
 
 def _described(built: "Built", output: "Layout") -> dict[str, Any]:

@@ -86,7 +86,7 @@ def _from_rootfs(root: Path, platform: Platform, compression: Compression, cache
 def _from_layout(layout: Layout, image: Descriptor, platform: Platform, cache: BuildCache, name: str) -> Base:
     entry, manifest = manifest_for(layout, image, platform)
     config = read_config(layout, manifest)
-    diff_ids = (config.get("rootfs") or {}).get("diff_ids") or []
+    diff_ids = config["rootfs"].get("diff_ids") or []
     if len(diff_ids) != len(manifest.layers):
         raise BaseError(f"the base's configuration names {len(diff_ids)} layers, its manifest {len(manifest.layers)}")
     for blob in manifest.layers:
@@ -95,7 +95,7 @@ def _from_layout(layout: Layout, image: Descriptor, platform: Platform, cache: B
         Layer(Descriptor(_oci_type(blob.media_type), blob.digest, blob.size), diff_id, "base")
         for blob, diff_id in zip(manifest.layers, diff_ids, strict=True)
     )
-    settings = config.get("config") or {}
+    settings = config["config"]
     environment = {"PATH": SEARCH_PATH}
     environment |= {key: value for key, _, value in (item.partition("=") for item in settings.get("Env") or [])}
     facts = _facts(cache, layout, layers, environment["PATH"], platform)

@@ -50,18 +50,26 @@ def read_attached(layout: Layout, image: Descriptor, kind: str) -> Any:
 
 def _part(layout: Layout, descriptor: Descriptor, manifest: Manifest) -> dict[str, Any]:
     config = read_config(layout, manifest)
-    titles = [item.get("comment", "") for item in config.get("history") or () if not item.get("empty_layer")]
-    titles += [""] * (len(manifest.layers) - len(titles))
+    titles = _titles(config.get("history"), len(manifest.layers))
     return {
         "platform": str(config_platform(layout, manifest)),
         "digest": descriptor.digest,
-        "config": config.get("config") or {},
+        "config": config["config"],
         "layers": [
             {"title": title, "digest": layer.digest, "size_bytes": layer.size, "media_type": layer.media_type}
-            for title, layer in zip(titles, manifest.layers, strict=False)
+            for title, layer in zip(titles, manifest.layers, strict=True)
         ],
         "attached": [
             {"type": referrer.artifact_type, "digest": referrer.digest}
             for referrer in layout.referrers(descriptor.digest)
         ],
     }
+
+
+def _titles(history: Any, count: int) -> list[str]:
+    """What the history says of each layer; nothing if it says so of another number of layers."""
+    items = [item for item in history if isinstance(item, dict)] if isinstance(history, list) else []
+    titles = [
+        str(item.get("comment") or item.get("created_by") or "") for item in items if not item.get("empty_layer")
+    ]
+    return titles if len(titles) == count else [""] * count

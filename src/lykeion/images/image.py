@@ -57,7 +57,10 @@ def config_platform(layout: Layout, manifest: Manifest) -> Platform:
 
 
 def read_config(layout: Layout, manifest: Manifest) -> dict[str, Any]:
-    """An image's configuration. Raises ImageError if the manifest is not an image's."""
+    """An image's configuration, in which ``config`` is there and has the types that image-spec says.
+
+    Raises ImageError if the manifest is not an image's, or the configuration is none.
+    """
     if manifest.config.media_type not in (media_types.CONFIG, media_types.DOCKER_CONFIG):
         kind = manifest.artifact_type or manifest.config.media_type
         raise ImageError(f"an artifact of type {kind} is no image; name one that is")
@@ -67,7 +70,31 @@ def read_config(layout: Layout, manifest: Manifest) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise ImageError(f"{manifest.config.digest} is not an image's configuration")
+    settings = value["config"] = value.get("config") or {}
+    rootfs = value["rootfs"] = value.get("rootfs") or {}
+    if not isinstance(settings, dict) or not isinstance(rootfs, dict):
+        raise ImageError(f"{manifest.config.digest} is not an image's configuration: config or rootfs is no object")
+    for holder, name, fits in (
+        *((settings, name, _is_texts) for name in ("Entrypoint", "Cmd", "Env")),
+        *((settings, name, _is_text) for name in ("User", "WorkingDir")),
+        (settings, "Labels", _is_text_by_name),
+        (rootfs, "diff_ids", _is_texts),
+    ):
+        if holder.get(name) is not None and not fits(holder[name]):
+            raise ImageError(f"{manifest.config.digest} is not an image's configuration: {name} has another type")
     return value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_text_by_name(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
 
 
 def _matches(offered: Platform, wanted: Platform) -> bool:

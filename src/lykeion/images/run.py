@@ -86,7 +86,7 @@ def run(
             "images run on Linux with unshare (util-linux); elsewhere push the image to a container engine"
         )
     root, config = unpacked(layout, image, quiet=quiet)
-    start = prepare(root, config.get("config") or {}, arguments, environment or {}, volumes)
+    start = prepare(root, config["config"], arguments, environment or {}, volumes)
     command = sandbox(start, rootless=os.geteuid() != 0)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  (the program takes our place: its signals and exit code are its own)

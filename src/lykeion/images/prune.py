@@ -1,0 +1,59 @@
+"""Room given back: images that lost their name, and what builds and runs keep to be faster."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from lykeion.oci import Descriptor, Layout, Manifest
+from lykeion.oci.references import ref_of
+
+
+@dataclass(frozen=True)
+class Pruned:
+    blobs: int
+    size_bytes: int
+
+
+def prune(layout: Layout, caches: tuple[Path, ...] = ()) -> Pruned:
+    """Remove all blobs that no named image needs, itself or through what is attached to it; and ``caches`` whole.
+
+    Whoever is writing to the layout is waited for, and waits.
+    """
+    with layout.lock_content(exclusive=True):
+        kept = _needed(layout)
+        layout.update(lambda entries: tuple(entry for entry in entries if entry.digest in kept))
+        gone = [digest for digest in layout.digests() if digest not in kept]
+        size = sum(layout.path_of(digest).stat().st_size for digest in gone)
+        for digest in gone:
+            layout.remove_blob(digest)
+        layout.sweep()
+    for directory in caches:
+        shutil.rmtree(directory, ignore_errors=True)
+    return Pruned(len(gone), size)
+
+
+def _needed(layout: Layout) -> set[str]:
+    needed: set[str] = set()
+    waiting = []
+    for entry in layout.entries():
+        if ref_of(entry):
+            _add(layout, entry, needed)
+        elif layout.has(entry.digest):
+            waiting.append(entry)
+    subjects = {entry.digest: layout.manifest(entry).subject for entry in waiting}
+    while attached := [it for it in waiting if (subject := subjects[it.digest]) and subject.digest in needed]:
+        for entry in attached:  # and then what is attached to that
+            _add(layout, entry, needed)
+        waiting = [entry for entry in waiting if entry not in attached]
+    return needed
+
+
+def _add(layout: Layout, descriptor: Descriptor, needed: set[str]) -> None:
+    needed.add(descriptor.digest)
+    document = layout.manifest(descriptor)
+    if isinstance(document, Manifest):
+        needed.update(blob.digest for blob in document.blobs)
+        return
+    for entry in document.manifests:
+        if layout.has(entry.digest):  # of an index, one platform may have been fetched
+            _add(layout, entry, needed)
