@@ -1,11 +1,30 @@
 """The flatbuffer of a LiteRT file: tensors, constants and operators of one subgraph, and a signature."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """How int8 codes stand for numbers: number = scale · (code − zero point).
+
+    One scale and zero point, or, with zero points of 0, a scale for each place along ``axis``.
+    """
+
+    scales: tuple[float, ...]
+    zero_point: int = 0
+    axis: int = 0
+
+
+Constant: TypeAlias = "np.ndarray | tuple[np.ndarray, Quantization]"
+"""Float32, int32, or codes: int8 and int32 with their meaning."""
+
+_TYPES = {"float32": tfl.TensorType.FLOAT32, "int32": tfl.TensorType.INT32, "int8": tfl.TensorType.INT8}
 
 
 class Graph:
@@ -19,15 +38,16 @@ class Graph:
         self._codes: list[tfl.OperatorCodeT] = []
         self._operators: list[tfl.OperatorT] = []
 
-    def tensor(self, name: str, shape: Sequence[int]) -> None:
-        """A tensor that is computed, of ``shape`` for one photo; the batch is its first axis."""
+    def tensor(self, name: str, shape: Sequence[int], quantization: Quantization | None = None) -> None:
+        """A tensor that is computed, of ``shape`` for one photo; the batch is its first axis. Float32, or int8."""
         self._add(
             name,
             tfl.TensorT(
                 shape=[1, *shape],
                 shapeSignature=[-1, *shape],
-                type=tfl.TensorType.FLOAT32,
+                type=_TYPES["int8" if quantization else "float32"],
                 name=name,
+                quantization=_parameters(quantization),
                 hasRank=True,
             ),
         )
@@ -37,17 +57,19 @@ class Graph:
         builtin: int,
         options: Any,
         inputs: Sequence[str],
-        constants: Sequence[np.ndarray],
+        constants: Sequence[Constant],
         output: str,
         shape: Sequence[int],
+        quantization: Quantization | None = None,
+        version: int = 1,
     ) -> None:
-        """An operator of version 1 on ``inputs``, then ``constants``, to the new tensor ``output`` of ``shape``."""
-        self.tensor(output, shape)
+        """An operator on ``inputs``, then ``constants``, to the new tensor ``output`` of ``shape``."""
+        self.tensor(output, shape, quantization)
         indices = [self._indices[name] for name in inputs]
         indices += [self._constant(f"{output}/{place}", value) for place, value in enumerate(constants)]
         self._operators.append(
             tfl.OperatorT(
-                opcodeIndex=self._code(builtin),
+                opcodeIndex=self._code(builtin, version),
                 inputs=indices,
                 outputs=[self._indices[output]],
                 builtinOptionsType=getattr(tfl.BuiltinOptions, type(options).__name__.removesuffix("T")),
@@ -85,23 +107,39 @@ class Graph:
         self._indices[name] = len(self._tensors) - 1
         return self._indices[name]
 
-    def _constant(self, name: str, value: np.ndarray) -> int:
+    def _constant(self, name: str, constant: Constant) -> int:
+        value, quantization = constant if isinstance(constant, tuple) else (constant, None)
         data = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
         self._buffers.append(tfl.BufferT(data=cast(Any, data.reshape(-1).view(np.uint8))))
         self._weight_bytes += data.nbytes
-        kind = tfl.TensorType.INT32 if value.dtype == np.int32 else tfl.TensorType.FLOAT32
-        return self._add(
-            name,
-            tfl.TensorT(shape=list(value.shape), type=kind, name=name, buffer=len(self._buffers) - 1, hasRank=True),
+        tensor = tfl.TensorT(
+            shape=list(value.shape),
+            type=_TYPES[value.dtype.name],
+            name=name,
+            buffer=len(self._buffers) - 1,
+            quantization=_parameters(quantization),
+            hasRank=True,
         )
+        return self._add(name, tensor)
 
-    def _code(self, builtin: int) -> int:
+    def _code(self, builtin: int, version: int) -> int:
         for place, code in enumerate(self._codes):
-            if code.builtinCode == builtin:
+            if (code.builtinCode, code.version) == (builtin, version):
                 return place
         # Readers older than the wide code field look at the deprecated one, which ends at 127.
-        self._codes.append(tfl.OperatorCodeT(builtinCode=builtin, deprecatedBuiltinCode=min(builtin, 127), version=1))
+        self._codes.append(
+            tfl.OperatorCodeT(builtinCode=builtin, deprecatedBuiltinCode=min(builtin, 127), version=version)
+        )
         return len(self._codes) - 1
+
+
+def _parameters(quantization: Quantization | None) -> tfl.QuantizationParametersT | None:
+    if quantization is None:
+        return None
+    zero_points = [quantization.zero_point] * len(quantization.scales)
+    return tfl.QuantizationParametersT(
+        scale=list(quantization.scales), zeroPoint=zero_points, quantizedDimension=quantization.axis
+    )
 
 
 class AlignedBuilder(flatbuffers.Builder):

@@ -1,0 +1,1 @@
+"""Networks made smaller: pruning, dense-sparse-dense, clustering, quantization, distillation; one file a method."""

@@ -1,0 +1,85 @@
+"""Channels of an architecture as groups that live and die together, and networks without some of them.
+
+A group goes by the name of the first layer that makes its channels. Layers share a group where their outputs are
+added, or multiplied, and where one passes on the channels it gets, as depthwise convolutions do. Plain functions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+
+from lykeion.nets import Architecture, InvertedResidual, Weights, layers
+from lykeion.nets.layers import INPUT, LOGITS
+
+Kept: TypeAlias = Mapping[str, np.ndarray]
+"""Places of the channels that stay, ascending, by group."""
+
+FIXED = ""
+"""The group of the photo's channels and of the logits, which stay."""
+
+
+def channel_groups(architecture: Architecture) -> dict[str, str]:
+    """The group of what each layer gives out, by the layer's name."""
+    made = {INPUT: FIXED}
+    first: dict[str, str] = {FIXED: FIXED}  # a group, and the earlier one that it was joined to
+    for layer in layers(architecture):
+        incoming = [_root(first, made[name]) for name in layer.inputs]
+        if layer.kind in ("convolution", "dense"):
+            made[layer.name] = FIXED if layer.name == LOGITS else layer.name
+            first.setdefault(made[layer.name], made[layer.name])
+            continue
+        made[layer.name] = incoming[0]
+        for other in incoming[1:]:
+            first[other] = incoming[0]
+    return {name: _root(first, group) for name, group in made.items()}
+
+
+def without(architecture: Architecture, kept: Kept) -> Architecture:
+    """The architecture with the channels that are kept; groups that ``kept`` does not name stay whole."""
+    groups = channel_groups(architecture)
+    sizes = {layer.name: layer.channels for layer in layers(architecture)}
+
+    def size(name: str) -> int:
+        return len(kept[groups[name]]) if groups[name] in kept else sizes[name]
+
+    rows, channels = [], architecture.channels
+    for place, row in enumerate(architecture.rows):
+        last = next(name for name in reversed(sizes) if name.startswith(f"{place}/"))
+        changed = replace(row, output=size(last))
+        if isinstance(changed, InvertedResidual):
+            changed = replace(
+                changed,
+                expanded=size(f"{place}/depthwise"),
+                squeeze=size(f"{place}/reduce") if changed.squeeze else 0,
+                expand=changed.expand if changed.expand is not None else row.expands(channels),
+                residual=changed.residual if changed.residual is not None else row.adds(channels),
+            )
+        rows.append(changed)
+        channels = row.output
+    dense = [layer.name for layer in layers(architecture) if layer.kind == "dense" and layer.vector]
+    head = [replace(row, output=size(name)) for row, name in zip(architecture.head, dense[:-1], strict=True)]
+    return replace(architecture, rows=tuple(rows), head=tuple(head))
+
+
+def carried_over(architecture: Architecture, weights: Weights, kept: Kept) -> dict[str, np.ndarray]:
+    """The weights of the channels that are kept, for the architecture that ``without`` makes."""
+    groups = channel_groups(architecture)
+    found: dict[str, np.ndarray] = {}
+    for layer in layers(architecture):
+        incoming, outgoing = kept.get(groups[layer.inputs[0]]), kept.get(groups[layer.name])
+        for name in layer.weights():
+            value = weights[name]
+            if outgoing is not None:
+                value = value[..., outgoing]
+            if incoming is not None and name.endswith("/kernel") and layer.kind != "depthwise":
+                value = value[..., incoming, :]
+            found[name] = np.ascontiguousarray(value)
+    return found
+
+
+def _root(first: Mapping[str, str], group: str) -> str:
+    while first[group] != group:
+        group = first[group]
+    return group

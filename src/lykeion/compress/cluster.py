@@ -1,0 +1,67 @@
+"""Weight sharing: all weights of a kernel take few values, which are then trained (Deep Compression,
+arXiv:1510.00149, section 3).
+
+Kernels before a batch norm are first scaled so that each output channel has the same deviation, which batch norm takes
+back: one codebook then serves all channels, and in int8 it is the same small set of integers in each.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from lykeion.nets.training import Dataset, Recipe
+
+from .codebooks import Start, share
+from .integers import LEAST_GAIN
+from .model import USUAL, Model, select, with_kernels
+from .settings import Between, plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    clusters: Annotated[int, "Distinct values in a kernel, zero among them.", Between(2, 256)] = 16
+    start: Annotated[Start, "Where k-means begins."] = "linear"
+    keep_zeros: Annotated[bool, "Zeros of pruned layers stay zero."] = True
+    layers: Annotated[tuple[str, ...], "Names or kinds; with a leading - taken away."] = USUAL
+    training: Annotated[Recipe | None, "Of the values, as `lykeion train` takes it; none: as k-means found them."] = None
+
+
+def apply(
+    model: Model, data: Dataset, settings: Cluster, run: Path | None = None, *, quiet: bool = False
+) -> tuple[Model, Mapping[str, Any]]:
+    """The clustered model, and the number of values by layer. Raises CompressionError, TrainingError."""
+    model.check_trainable()
+    names = select(model.architecture, settings.layers)
+    model = normalised(model, frozenset(names))
+    sparse = model.sparse if settings.keep_zeros else model.sparse - frozenset(names)
+    weights = dict(model.weights)
+    for name in names:
+        kernel = model.weights[f"{name}/kernel"]
+        weights[f"{name}/kernel"] = share(kernel, settings.clusters, settings.start, keep_zeros=name in sparse)
+    model = replace(model, weights=weights, sparse=sparse, clustered=model.clustered | set(names))
+    if settings.training is not None:
+        from .network import fit
+
+        model, _ = fit(model, data, settings.training, run, settings={"cluster": plain(settings)}, quiet=quiet)
+    return model, {"values": {name: len(np.unique(model.kernels[name])) for name in names}}
+
+
+def normalised(model: Model, names: frozenset[str]) -> Model:
+    """The same network, whose named kernels give each channel a variance of 1 − ε and a gain above 0."""
+    weights, epsilon = dict(model.weights), model.architecture.epsilon
+    for layer in with_kernels(model.architecture):
+        if layer.name not in names - model.clustered or layer.kind == "dense":
+            continue
+        own = {name.rpartition("/")[2]: weights[name].astype(np.float64) for name in layer.weights()}
+        factor = np.where(own["gamma"] < 0, -1, 1) / np.sqrt(own["variance"] + epsilon)
+        changed = {
+            "kernel": own["kernel"] * factor,
+            "mean": own["mean"] * factor,
+            "variance": np.full(layer.channels, 1 - epsilon),
+            "gamma": np.maximum(np.abs(own["gamma"]), LEAST_GAIN),
+        }
+        weights |= {f"{layer.name}/{name}": value.astype(np.float32) for name, value in changed.items()}
+    return replace(model, weights=weights)

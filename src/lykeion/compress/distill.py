@@ -1,0 +1,34 @@
+"""Distillation: a network learns from a teacher's logits (Hinton, Vinyals, Dean, arXiv:1503.02531).
+
+Every other training can have a teacher too, by its recipe; this step is for training that does nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from lykeion.nets.training import Dataset, Recipe
+
+from .errors import CompressionError
+from .model import Model
+from .settings import plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distill:
+    training: Annotated[Recipe, "As `lykeion train` takes it; it names the teacher, a run or a .keras file of logits."]
+
+    def __post_init__(self) -> None:
+        if not self.training.teacher:
+            raise CompressionError("distill: training names no teacher")
+
+
+def apply(
+    model: Model, data: Dataset, settings: Distill, run: Path | None = None, *, quiet: bool = False
+) -> tuple[Model, Mapping[str, Any]]:
+    """The model after training from its teacher. Raises CompressionError, TrainingError."""
+    from .network import fit
+
+    model, history = fit(model, data, settings.training, run, settings={"distill": plain(settings)}, quiet=quiet)
+    return model, {"steps": history.steps}

@@ -1,0 +1,64 @@
+"""How numbers of a network become int8: the arithmetic that training simulates and the file contains.
+
+Activations: a scale and a zero point a tensor, from the lowest and highest number (Jacob et al., arXiv:1712.05877).
+Kernels: batch norm folded in, symmetric, a scale an output channel (Krishnamoorthi, arXiv:1806.08342). A clustered
+kernel has its codebook on the grid of integers, the same in all channels: what batch norm multiplies a channel by is
+in the channel's scale.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from lykeion.nets import Layer
+from lykeion.nets.litert_graph import Quantization
+from lykeion.nets.litert_int8 import Codes, write_int8
+
+from .model import Model, with_kernels
+
+SMALLEST_STEP = 1e-6
+"""Of kernels and activations: below, biases in such units would not fit int32."""
+
+LEAST_GAIN = 1e-3
+"""Of batch norm behind a clustered kernel: it becomes the scale of the codes, which must be above 0."""
+
+
+def activation_codes(low: float, high: float) -> Quantization:
+    """Of numbers from ``low`` ≤ 0 to ``high`` ≥ 0; zero is exact."""
+    scale = max((high - low) / 255, SMALLEST_STEP)
+    return Quantization((float(np.float32(scale)),), int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+
+
+def kernel_codes(layer: Layer, model: Model) -> Codes:
+    """Kernel, scales and bias of a layer, folded."""
+    kernel = model.weights[f"{layer.name}/kernel"].astype(np.float64)
+    scale, bias = fold(layer, model)
+    if layer.name in model.clustered:
+        step = max(float(np.abs(kernel).max()) / 127, SMALLEST_STEP)
+        steps = np.maximum(step * scale, SMALLEST_STEP)
+        return Codes(np.rint(kernel / step).astype(np.int8), steps.astype(np.float32), bias)
+    kernel = kernel * scale
+    steps = np.maximum(np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1))) / 127, SMALLEST_STEP)
+    return Codes(np.rint(kernel / steps).astype(np.int8), steps.astype(np.float32), bias)
+
+
+def fold(layer: Layer, model: Model) -> tuple[np.ndarray, np.ndarray]:
+    """What batch norm multiplies each output channel by, and adds; float64 (channels). A dense layer has none."""
+    own = {name.rpartition("/")[2]: model.weights[name].astype(np.float64) for name in layer.weights()}
+    if layer.kind == "dense":
+        return np.ones(layer.channels), own["bias"]
+    scale = own["gamma"] / np.sqrt(own["variance"] + model.architecture.epsilon)
+    return scale, own["beta"] - own["mean"] * scale
+
+
+def write_quantized(
+    model: Model, ranges: Mapping[str, tuple[float, float]], output: Literal["embedding", "logits"]
+) -> bytes:
+    """The LiteRT file, int8 inside."""
+    return write_int8(
+        model.architecture,
+        {layer.name: kernel_codes(layer, model) for layer in with_kernels(model.architecture)},
+        {name: activation_codes(low, high) for name, (low, high) in ranges.items()},
+        output=output,
+    )

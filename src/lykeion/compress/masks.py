@@ -1,0 +1,112 @@
+"""Which weights of kernels to make zero: by magnitude, in the structure that is asked for. Plain functions."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from .errors import CompressionError
+
+Scope: TypeAlias = Literal["layer", "global"]
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Weights become zero by blocks of ``rows`` × ``columns``, and where ``of`` is above 1, the same number in each
+    group of so many along the rows.
+
+    A kernel is seen as a matrix of a row an input and a column an output channel.
+    """
+
+    rows: int = 1
+    columns: int = 1
+    of: int = 1
+    kept: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Structure":
+        """``unstructured``; ``2:4``, which keeps two of each four; ``4x1``, blocks of four rows and one column.
+
+        Raises CompressionError.
+        """
+        if text == "unstructured":
+            return cls()
+        match = re.fullmatch(r"([1-9][0-9]?)([:x])([1-9][0-9]?)", text)
+        if match is None:
+            raise CompressionError(f"structure {text[:40]!r}: give unstructured, N:M such as 2:4, or RxC such as 4x1")
+        first, second = int(match[1]), int(match[3])
+        if match[2] == "x":
+            return cls(rows=first, columns=second)
+        if first >= second:
+            raise CompressionError(f"structure {text!r} makes nothing zero: N of N:M is how many are kept of M")
+        return cls(of=second, kept=first)
+
+
+def masks(
+    kernels: Mapping[str, np.ndarray], shares: Mapping[str, float], structure: Structure, scope: Scope
+) -> dict[str, np.ndarray]:
+    """For each kernel, bool of its shape, False where it becomes zero.
+
+    ``shares`` are of zeros, by kernel. In ``scope`` "global" only their mean over all weights counts: what a layer
+    gets follows from its LAMP scores (Lee et al., arXiv:2010.07611), a weight's square over the sum of its layer's
+    squares that are no smaller, which keep a layer of small numbers alive.
+    """
+    if structure.of > 1:
+        return {name: _n_of_m(kernel, shares[name], structure.of) for name, kernel in kernels.items()}
+    scores = {name: _block_scores(_matrix(kernel), structure) for name, kernel in kernels.items()}
+    if scope == "layer":
+        keep = {name: _highest(score, shares[name]) for name, score in scores.items()}
+    else:
+        sizes = {name: kernel.size for name, kernel in kernels.items()}
+        share = sum(shares[name] * size for name, size in sizes.items()) / sum(sizes.values())
+        lamp = {name: _lamp(score) for name, score in scores.items()}
+        kept = _highest(np.concatenate([score.reshape(-1) for score in lamp.values()]), share)
+        parts = np.split(kept, np.cumsum([score.size for score in lamp.values()])[:-1])
+        keep = {name: part.reshape(lamp[name].shape) for name, part in zip(lamp, parts, strict=True)}
+    return {name: _spread(keep[name], structure, kernel) for name, kernel in kernels.items()}
+
+
+def _matrix(kernel: np.ndarray) -> np.ndarray:
+    return np.abs(kernel.reshape(-1, kernel.shape[-1]))
+
+
+def _block_scores(matrix: np.ndarray, structure: Structure) -> np.ndarray:
+    """Mean magnitude of each block; those at the edges may be smaller."""
+    rows, columns = (np.arange(0, size, step) for size, step in zip(matrix.shape, (structure.rows, structure.columns)))
+    sums = np.add.reduceat(np.add.reduceat(matrix.astype(np.float64), rows, axis=0), columns, axis=1)
+    counts = np.diff([*rows, matrix.shape[0]])[:, None] * np.diff([*columns, matrix.shape[1]])
+    return sums / counts
+
+
+def _spread(keep: np.ndarray, structure: Structure, kernel: np.ndarray) -> np.ndarray:
+    whole = keep.repeat(structure.rows, axis=0).repeat(structure.columns, axis=1)
+    rows, columns = _matrix(kernel).shape
+    return whole[:rows, :columns].reshape(kernel.shape)
+
+
+def _highest(scores: np.ndarray, share: float) -> np.ndarray:
+    """False for the lowest ``share`` of scores; among equals the first go first."""
+    keep = np.ones(scores.size, bool)
+    keep[np.argsort(scores.reshape(-1), kind="stable")[: round(share * scores.size)]] = False
+    return keep.reshape(scores.shape)
+
+
+def _lamp(scores: np.ndarray) -> np.ndarray:
+    squares = scores.reshape(-1) ** 2
+    order = np.argsort(squares, kind="stable")
+    no_smaller = np.cumsum(squares[order][::-1])[::-1]
+    lamp = np.empty_like(squares)
+    lamp[order] = squares[order] / np.maximum(no_smaller, 1e-30)
+    return lamp.reshape(scores.shape)
+
+
+def _n_of_m(kernel: np.ndarray, share: float, of: int) -> np.ndarray:
+    """Rows that are left over after the last whole group stay."""
+    matrix = _matrix(kernel)
+    groups = matrix[: len(matrix) // of * of].reshape(-1, of, matrix.shape[1])
+    ranks = groups.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+    keep = np.ones(matrix.shape, bool)
+    keep[: groups.shape[0] * of] = (ranks >= round(share * of)).reshape(-1, matrix.shape[1])
+    return keep.reshape(kernel.shape)

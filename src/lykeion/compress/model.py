@@ -1,0 +1,181 @@
+"""The network that is compressed, as plain data: what each method takes and gives back."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from lykeion.core import write_atomically
+from lykeion.nets import Architecture, Layer, Weights, count, layers, write_litert
+from lykeion.nets.catalogue import write
+from lykeion.nets.layers import LOGITS
+from lykeion.nets.training.checkpoints import read_arrays, write_arrays
+
+from .errors import CompressionError
+
+SCHEMA = "lykeion.compressed"
+VERSION = 1
+MAX_BYTES = 1 << 20
+USUAL = ("convolution", "dense", "-0/*")
+"""Layers that most methods begin with: those that hold nearly all weights, and not the first."""
+
+_ARCHITECTURE, _WEIGHTS, _STATE, MODEL = "architecture.json", "weights.npz", "compression.json", "model.tflite"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A network, and what of it must stay as it is when it is trained further. Layers go by name, as ``3/expand``.
+
+    In the kernels of ``sparse`` layers zeros stay zero; in those of ``clustered`` ones weights that are equal stay
+    equal. With ``ranges`` (lowest and highest number of each activation) the network computes in int8. ``converted``
+    is the LiteRT file that post-training quantization made of it: such a network is not trained any more.
+    """
+
+    architecture: Architecture
+    weights: Weights = field(repr=False)
+    sparse: frozenset[str] = frozenset()
+    clustered: frozenset[str] = frozenset()
+    ranges: Mapping[str, tuple[float, float]] | None = field(default=None, repr=False)
+    converted: bytes | None = field(default=None, repr=False)
+
+    @property
+    def kernels(self) -> dict[str, np.ndarray]:
+        """Kernel by layer, in the order of the layers."""
+        return {layer.name: self.weights[f"{layer.name}/kernel"] for layer in with_kernels(self.architecture)}
+
+    @property
+    def sparsity(self) -> float:
+        """Share of zeros among all weights of kernels."""
+        kernels = self.kernels.values()
+        return 1 - sum(map(np.count_nonzero, kernels)) / sum(kernel.size for kernel in kernels)
+
+    @property
+    def multiply_adds(self) -> int:
+        return count(self.architecture).multiply_adds
+
+    def check_trainable(self) -> None:
+        """Raises CompressionError."""
+        if self.converted is not None:
+            raise CompressionError(
+                f"{self.architecture.name} is converted by post-training quantization: nothing can follow; "
+                "make quantize the last step, or use qat"
+            )
+
+    def litert(self, output: Literal["embedding", "logits"] = "logits") -> bytes:
+        """The file that runs: float32, or int8 inside. Raises CompressionError."""
+        if self.converted is not None:
+            if output != LOGITS:
+                raise CompressionError(f"{self.architecture.name} is converted, to logits: it cannot give embeddings")
+            return self.converted
+        if self.ranges is None:
+            return write_litert(self.architecture, self.weights, output=output)
+        from .integers import write_quantized
+
+        return write_quantized(self, self.ranges, output)
+
+
+def with_kernels(architecture: Architecture) -> tuple[Layer, ...]:
+    """Those of its layers that have a kernel."""
+    return tuple(layer for layer in layers(architecture) if layer.kind in ("convolution", "depthwise", "dense"))
+
+
+def select(architecture: Architecture, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Names of layers with kernels that a pattern names, by name (``3/*``) or kind; a pattern with a leading ``-``
+    takes away what it names. Raises CompressionError where none is left."""
+    chosen: dict[str, bool] = {}
+    for pattern in patterns:
+        wanted = pattern.removeprefix("-")
+        named = [
+            layer.name
+            for layer in with_kernels(architecture)
+            if layer.kind == wanted or fnmatchcase(layer.name, wanted)
+        ]
+        if not named:
+            raise CompressionError(
+                f"layers: {pattern!r} names no layer of {architecture.name}; "
+                "`lykeion nets show --layers` lists them, kinds are convolution, depthwise and dense"
+            )
+        chosen |= dict.fromkeys(named, wanted == pattern)
+    names = tuple(layer.name for layer in with_kernels(architecture) if chosen.get(layer.name))
+    if not names:
+        raise CompressionError(f"layers: {', '.join(patterns)} leave no layer of {architecture.name}")
+    return names
+
+
+def save(model: Model, directory: Path) -> None:
+    """Write a directory that ``open_model`` reads, and ``load_network`` of ``nets.training`` too; ``model.tflite`` in
+    it gives logits. Raises TrainingError, ArchitectureError, OSError."""
+    write_arrays(directory / _WEIGHTS, model.weights)
+    write(model.architecture, directory / _ARCHITECTURE)
+    state = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "sparse": sorted(model.sparse),
+        "clustered": sorted(model.clustered),
+        "ranges": None if model.ranges is None else {name: list(pair) for name, pair in model.ranges.items()},
+        "converted": model.converted is not None,
+    }
+    write_atomically(directory / MODEL, model.litert())
+    write_atomically(directory / _STATE, (json.dumps(state, indent=1) + "\n").encode())
+
+
+def open_model(path: Path) -> Model:
+    """A run directory of ``lykeion train``, a step of a compression, or a ``.keras`` file of a MobileNet.
+
+    Raises CompressionError, ArchitectureError, TrainingError.
+    """
+    if path.suffix == ".keras":
+        from .keras_file import read_keras
+
+        return read_keras(path)
+    if not (path / _ARCHITECTURE).is_file():
+        raise CompressionError(f"{path}: neither a finished run directory nor a .keras file")
+    architecture = Architecture.from_json(_read(path / _ARCHITECTURE))
+    weights = read_arrays(path / _WEIGHTS)
+    for layer in layers(architecture):
+        for name, shape in layer.weights().items():
+            if (found := getattr(weights.get(name), "shape", None)) != shape:
+                raise CompressionError(f"{path / _WEIGHTS}: {name} has shape {found}, not {shape}; is it a classifier?")
+    if not (path / _STATE).exists():
+        return Model(architecture, weights)
+    return _with_state(path, Model(architecture, weights))
+
+
+def _with_state(path: Path, model: Model) -> Model:
+    known = {layer.name for layer in with_kernels(model.architecture)}
+    try:
+        state = json.loads(_read(path / _STATE))
+        if (state["schema"], state["version"]) != (SCHEMA, VERSION):
+            raise ValueError(f"schema {state['schema']!r} of version {state['version']!r}")
+        sparse, clustered = frozenset(state["sparse"]), frozenset(state["clustered"])
+        if unknown := (sparse | clustered) - known:
+            raise ValueError(f"layer {min(unknown)!r} is not in the architecture")
+        ranges = None if state["ranges"] is None else _ranges(state["ranges"].items())
+        converted = (path / MODEL).read_bytes() if state["converted"] else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise CompressionError(f"{path / _STATE}: cannot be used ({str(error).splitlines()[0]})") from None
+    return Model(model.architecture, model.weights, sparse, clustered, ranges, converted)
+
+
+def _ranges(items: Iterable[tuple[str, Any]]) -> dict[str, tuple[float, float]]:
+    ranges = {name: (float(low), float(high)) for name, (low, high) in items}
+    for name, (low, high) in ranges.items():
+        if not (math.isfinite(low) and math.isfinite(high) and low <= 0 <= high and low < high):
+            raise ValueError(f"the range of {name!r} is {low} to {high}")
+    return ranges
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise CompressionError(f"{path}: {error.strerror or error}") from None
+    if len(content) > MAX_BYTES:
+        raise CompressionError(f"{path}: larger than {MAX_BYTES >> 20} MiB")
+    return content

@@ -1,0 +1,198 @@
+"""A compressed network as a Keras model that can be trained on, and back. Imports Keras."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from lykeion.core import digest_json
+from lykeion.nets import Layer, layers
+from lykeion.nets.layers import INPUT, LOGITS
+from lykeion.nets.training import Dataset, History, Photos, Recipe, train
+from lykeion.nets.training.frame import normalise
+from lykeion.nets.training.network import distiller
+
+from .errors import CompressionError
+from .integers import LEAST_GAIN
+from .model import Model
+from .operators import AtLeast, Operator, Range, keras_name
+
+PHOTO_RANGE = (-1.01, 1.01)
+"""Photos are in −1..1; a little more, for with just that every pixel would lie half way between two integers."""
+RELU6_RANGE = (0.0, 6.0)
+CALIBRATION_PHOTOS = 512
+_NORM = {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
+
+
+def build(
+    model: Model, *, batch_norm_momentum: float = 0.99, dropout: float = 0.0, seed: int = 0
+) -> keras.Model:
+    """From photos float32 (n, height, width, channels), −1..1, to logits, with the model's weights.
+
+    What the model keeps (zeros, shared weights, int8) is kept in training. Raises CompressionError.
+    """
+    model.check_trainable()
+    return _Builder(model, batch_norm_momentum, dropout, seed).network()
+
+
+def read_back(network: keras.Model, model: Model) -> Model:
+    """The model with what ``build`` made of it and training changed."""
+    weights, ranges = dict(model.weights), {}
+    for layer in network.layers:
+        if isinstance(layer, Operator):
+            weights |= {f"{layer.layer.name}/{name}": value for name, value in layer.trained().items()}
+        elif isinstance(layer, Range):
+            ranges[layer.tensor] = layer.trained()
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            name = layer.name.removesuffix("_norm").replace("_", "/")
+            for variable in layer.weights:
+                weights[f"{name}/{_NORM[variable.name]}"] = np.asarray(ops.convert_to_numpy(variable), np.float32)
+    wanted = None if model.ranges is None else {name: pair for name, pair in ranges.items() if name in model.ranges}
+    return replace(model, weights=weights, ranges=wanted)
+
+
+def fit(
+    model: Model,
+    data: Dataset,
+    recipe: Recipe,
+    run: Path | None,
+    *,
+    callbacks: Any = lambda network: (),
+    settings: Mapping[str, Any] | None = None,
+    quiet: bool = False,
+) -> tuple[Model, History]:
+    """Train on from the model's weights; what it keeps is kept. The recipe may name a teacher.
+
+    ``callbacks`` makes them for the network. Resumes from ``run``. Raises TrainingError, CompressionError.
+    """
+    check_data(model, data)
+    if recipe.head != "softmax":
+        raise CompressionError(f"training: head {recipe.head} is not for compression, which trains logits")
+    network = build(
+        model,
+        batch_norm_momentum=recipe.norm_momentum(recipe.total_steps(len(data.train))),
+        dropout=recipe.dropout,
+        seed=recipe.seed % 2**32,
+    )
+    trained = distiller(network, Path(recipe.teacher), recipe) if recipe.teacher else network
+    begun = {"model": digest_of(model), **(settings or {})}
+    history = train(trained, data, recipe, run, callbacks=callbacks(network), settings=begun, quiet=quiet)
+    return read_back(network, model), history
+
+
+def check_data(model: Model, data: Dataset) -> None:
+    """Raises CompressionError where the network is for other photos or classes."""
+    ours = model.architecture
+    wanted = (ours.height, ours.width, ours.channels)
+    theirs = (data.frame.height, data.frame.width, data.frame.channels)
+    if theirs != wanted or len(data.classes) != ours.classes:
+        raise CompressionError(
+            f"{data.name}: photos of {'×'.join(map(str, theirs))} in {len(data.classes)} classes; "
+            f"{ours.name} is for {'×'.join(map(str, wanted))} in {ours.classes}"
+        )
+
+
+def observe(model: Model, photos: Photos, count: int = CALIBRATION_PHOTOS) -> dict[str, tuple[float, float]]:
+    """Ranges of the activations on photos, computed in float32: the extremes of batches, averaged."""
+    builder = _Builder(replace(model, ranges=None), 0.99, 0.0, 0)
+    source = builder.network().input
+    names = list(builder.activations)
+    extremes = [find(builder.activations[name]) for find in (ops.min, ops.max) for name in names]
+    probe = keras.Model(source, extremes)
+    found: list[np.ndarray] = []
+    for batch in np.array_split(np.arange(min(count, len(photos))), max(1, min(count, len(photos)) // 32)):
+        found.append(np.array([float(value) for value in probe(normalise(photos.read(batch)), training=False)]))
+    lows, highs = np.split(np.mean(found, axis=0), 2)
+    ranges = {
+        name: (min(float(low), 0.0), max(float(high), 1e-3))
+        for name, low, high in zip(names, lows, highs, strict=True)
+    }
+    return {INPUT: PHOTO_RANGE, **ranges}
+
+
+def digest_of(model: Model) -> str:
+    """Of all that training begins with."""
+    import hashlib
+
+    weights = hashlib.sha256()
+    for name in sorted(model.weights):
+        weights.update(name.encode() + np.ascontiguousarray(model.weights[name], "<f4").tobytes())
+    return digest_json(
+        {
+            "architecture": model.architecture.to_json(),
+            "weights": weights.hexdigest(),
+            "sparse": sorted(model.sparse),
+            "clustered": sorted(model.clustered),
+            "ranges": None if model.ranges is None else {name: list(pair) for name, pair in model.ranges.items()},
+        }
+    )
+
+
+class _Builder:
+    """Layers of a network as they come. ``activations`` are the tensors that int8 needs a range for."""
+
+    def __init__(self, model: Model, momentum: float, dropout: float, seed: int) -> None:
+        self.model, self.activations = model, {}
+        self._momentum, self._dropout, self._seed = momentum, dropout, seed
+
+    def network(self) -> keras.Model:
+        architecture = self.model.architecture
+        image = keras.Input((architecture.height, architecture.width, architecture.channels), name=INPUT)
+        tensors: dict[str, Any] = {INPUT: image}
+        if self.model.ranges is not None:
+            tensors[INPUT] = Range(INPUT, *self.model.ranges[INPUT], fixed=True)(image)
+        for layer in layers(architecture):
+            inputs = [tensors[name] for name in layer.inputs]
+            if layer.name == LOGITS and self._dropout:
+                inputs = [keras.layers.Dropout(self._dropout, seed=self._seed, name="dropout")(inputs[0])]
+            tensors[layer.name] = self._activated(layer, self._linear(layer, inputs))
+        name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in architecture.name)
+        return keras.Model(image, tensors[LOGITS], name=name or "network")
+
+    def _linear(self, layer: Layer, inputs: list[Any]) -> Any:
+        name = keras_name(layer)
+        match layer.kind:
+            case "add":
+                return keras.layers.Add(name=name)(inputs)
+            case "multiply":
+                return keras.layers.Multiply(name=name)(inputs)
+            case "pool":
+                return keras.layers.GlobalAveragePooling2D(keepdims=not layer.vector, name=name)(inputs[0])
+        made = Operator(layer, self.model)(inputs[0])
+        if layer.kind == "dense" or self.model.ranges is not None:
+            return made
+        norm = keras.layers.BatchNormalization(
+            epsilon=self.model.architecture.epsilon,
+            momentum=self._momentum,
+            gamma_constraint=AtLeast(LEAST_GAIN) if layer.name in self.model.clustered else None,
+            name=f"{name}_norm",
+        )
+        made = norm(made)
+        norm.set_weights([self.model.weights[f"{layer.name}/{weight}"] for weight in _NORM.values()])
+        return made
+
+    def _activated(self, layer: Layer, made: Any) -> Any:
+        name = f"{keras_name(layer)}_activation"
+        match layer.activation:
+            case "linear":
+                return self._ranged(layer.name, made)
+            case "hard-swish":
+                made = self._ranged(f"{layer.name}/linear", made)
+                return self._ranged(layer.name, keras.layers.Activation("hard_swish", name=name)(made))
+            case "hard-sigmoid" if self.model.ranges is not None:
+                made = Range(f"{layer.name}/relu6", *RELU6_RANGE, fixed=True)(ops.relu6(made + 3.0))
+                return made / 6.0
+            case "hard-sigmoid":
+                return keras.layers.Activation("hard_sigmoid", name=name)(made)
+            case activation:
+                return self._ranged(layer.name, keras.layers.Activation(activation, name=name)(made))
+
+    def _ranged(self, name: str, made: Any) -> Any:
+        self.activations[name] = made
+        if self.model.ranges is None:
+            return made
+        return Range(name, *self.model.ranges[name])(made)

@@ -1,0 +1,200 @@
+"""Keras layers whose weights are held as a compressed network holds them. Imports Keras.
+
+One layer serves convolutions, depthwise convolutions and dense layers. Its kernel is free; or has zeros that a
+constraint keeps; or is looked up in a trained codebook. In a network that computes in int8 it folds its batch norm and
+rounds as the integers will.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from lykeion.nets import Layer
+
+from .integers import LEAST_GAIN, SMALLEST_STEP
+from .model import Model
+
+
+class Masked(keras.constraints.Constraint):
+    """Weights stay zero where the mask, a variable of the kernel's shape, is zero. Part of the compiled step."""
+
+    def __init__(self, mask: Any) -> None:
+        self.mask = mask
+
+    def __call__(self, w: Any) -> Any:
+        return w * self.mask
+
+
+class AtLeast(keras.constraints.Constraint):
+    def __init__(self, least: float) -> None:
+        self.least = least
+
+    def __call__(self, w: Any) -> Any:
+        return ops.maximum(w, self.least)
+
+
+class Operator(keras.layers.Layer):
+    """The operator of one layer of an architecture, with the weights that ``model`` has for it.
+
+    With ``model.ranges``, batch norm is folded in, with its statistics as they are: those of a trained network are
+    settled, and what is trained is what will run (Krishnamoorthi, arXiv:1806.08342, section 3.2).
+    """
+
+    def __init__(self, layer: Layer, model: Model) -> None:
+        super().__init__(name=keras_name(layer))
+        self.layer, self._quantized = layer, model.ranges is not None
+        self._start = {name.rpartition("/")[2]: model.weights[name] for name in layer.weights()}
+        self.is_sparse, self._clustered = layer.name in model.sparse, layer.name in model.clustered
+        self._epsilon = model.architecture.epsilon
+
+    def build(self, input_shape: Any) -> None:
+        start = self._start
+        if self._clustered:
+            values, self._places = codebook(start["kernel"], keep_zero=self.is_sparse)
+            self.codebook = self._variable("codebook", values)
+        else:
+            self.kernel = self._variable("kernel", start["kernel"])
+            if self.is_sparse:
+                self.mask = self._variable("mask", (start["kernel"] != 0).astype(np.float32), trainable=False)
+                self.kernel.constraint = Masked(self.mask)
+        if self.layer.kind == "dense":
+            self.bias = self._variable("bias", start["bias"])
+        elif self._quantized:
+            self.gamma = self._variable("gamma", start["gamma"])
+            if self._clustered:
+                self.gamma.constraint = AtLeast(LEAST_GAIN)
+            self.beta = self._variable("beta", start["beta"])
+            self._deviation = np.sqrt(start["variance"] + self._epsilon).astype(np.float32)
+            self._mean = start["mean"]
+
+    def call(self, inputs: Any) -> Any:
+        if self._quantized:
+            kernel, bias = self._rounded()
+        else:
+            kernel, bias = self._kernel(), self.bias if self.layer.kind == "dense" else None
+        match self.layer.kind:
+            case "convolution":
+                outputs = ops.conv(inputs, kernel, self.layer.stride, "same")
+            case "depthwise":
+                outputs = ops.depthwise_conv(inputs, kernel[..., None], self.layer.stride, "same")
+            case _:
+                outputs = ops.matmul(inputs, kernel)
+        return outputs if bias is None else outputs + bias
+
+    def trained(self) -> dict[str, np.ndarray]:
+        """The weights it holds now, by their last name; what it does not train is left out."""
+        if self._clustered:
+            values = _array(self.codebook)
+            kernel = (np.concatenate([[np.float32(0)], values]) if self.is_sparse else values)[self._places]
+        else:
+            # Averages of weights (EMA) are not constrained.
+            kernel = _array(self.kernel) * (_array(self.mask) if self.is_sparse else np.float32(1))
+        own = {"kernel": kernel}
+        for name in ("bias", "gamma", "beta"):
+            if hasattr(self, name):
+                own[name] = _array(getattr(self, name))
+        return own
+
+    def _kernel(self) -> Any:
+        return looked_up(self._values(self.codebook), self._places) if self._clustered else self.kernel
+
+    def _values(self, values: Any) -> Any:
+        return ops.concatenate([ops.zeros((1,), values.dtype), values]) if self.is_sparse else values
+
+    def _rounded(self) -> tuple[Any, Any]:
+        """Kernel and bias, folded, the kernel as its int8 codes say; gradients pass the rounding unchanged
+        (straight-through, arXiv:1308.3432)."""
+        if self.layer.kind == "dense":
+            scale, bias = 1.0, self.bias
+        else:
+            scale = self.gamma / self._deviation
+            bias = self.beta - self._mean * scale
+        if self._clustered:
+            values = self._values(self.codebook)
+            step = ops.maximum(ops.max(ops.abs(values)) / 127, SMALLEST_STEP)
+            return looked_up(_on_grid(values, step), self._places) * scale, bias
+        kernel = self.kernel * scale
+        axes = tuple(range(len(kernel.shape) - 1))
+        steps = ops.maximum(ops.max(ops.abs(kernel), axis=axes) / 127, SMALLEST_STEP)
+        return _on_grid(kernel, steps), bias
+
+    def _variable(self, name: str, value: np.ndarray, *, trainable: bool = True) -> Any:
+        variable = self.add_weight(name=name, shape=value.shape, initializer="zeros", trainable=trainable)
+        variable.assign(value)
+        return variable
+
+
+class Range(keras.layers.Layer):
+    """Rounds an activation to the 256 numbers that int8 has for its range; the range follows the extremes of the
+    batches in training, as moving averages (arXiv:1712.05877, section 3.1)."""
+
+    momentum = 0.99
+
+    def __init__(self, tensor: str, low: float, high: float, *, fixed: bool = False) -> None:
+        super().__init__(name=f"{tensor.replace('/', '_')}_range")
+        self.tensor, self._fixed, self._start = tensor, fixed, (low, high)
+
+    def build(self, input_shape: Any) -> None:
+        self._low, self._high = (
+            self.add_weight(name=name, shape=(), initializer="zeros", trainable=False) for name in ("low", "high")
+        )
+        for variable, value in zip((self._low, self._high), self._start, strict=True):
+            variable.assign(value)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        if training and not self._fixed:
+            for variable, seen in ((self._low, ops.min(inputs)), (self._high, ops.max(inputs))):
+                # A range has zero in it: padding is zero, and so is what ReLU cuts off.
+                seen = ops.minimum(seen, 0.0) if variable is self._low else ops.maximum(seen, 0.0)
+                variable.assign(self.momentum * variable + (1 - self.momentum) * seen)
+        low, high = ops.convert_to_tensor(self._low), ops.convert_to_tensor(self._high)
+        scale = ops.maximum((high - low) / 255, SMALLEST_STEP)
+        zero = ops.clip(ops.round(-128 - low / scale), -128, 127)
+        within = ops.clip(inputs, (-128 - zero) * scale, (127 - zero) * scale)
+        return _on_grid(within, scale)
+
+    def trained(self) -> tuple[float, float]:
+        return float(_array(self._low)), float(_array(self._high))
+
+
+def keras_name(layer: Layer) -> str:
+    return layer.name.replace("/", "_")
+
+
+def codebook(kernel: np.ndarray, *, keep_zero: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct values, float32 (values), and each weight's place among them, int32. With ``keep_zero``, zero is not
+    among the values, and place 0 means it."""
+    values, places = np.unique(kernel, return_inverse=True)
+    places = places.reshape(kernel.shape).astype(np.int32)
+    if not keep_zero:
+        return values, places
+    zero = int(np.searchsorted(values, 0.0))
+    if zero == len(values) or values[zero] != 0:
+        return values, places + 1
+    return np.delete(values, zero), np.where(places == zero, 0, places + (places < zero)).astype(np.int32)
+
+
+def looked_up(values: Any, places: np.ndarray) -> Any:
+    """``values[places]``; its gradient is summed over each value's places (Deep Compression, arXiv:1510.00149)."""
+    flat = places.reshape(-1)
+
+    @ops.custom_gradient
+    def look_up(values: Any) -> Any:
+        def gradient(*given: Any, upstream: Any = None) -> Any:
+            upstream = given[0] if upstream is None else upstream
+            return ops.segment_sum(ops.reshape(upstream, (-1,)), flat, num_segments=values.shape[0])
+
+        return ops.take(values, places, axis=0), gradient
+
+    return look_up(values)
+
+
+def _on_grid(numbers: Any, step: Any) -> Any:
+    """To the nearest multiple of ``step``; for the gradient, as if nothing happened."""
+    return numbers + ops.stop_gradient(ops.round(numbers / step) * step - numbers)
+
+
+def _array(variable: Any) -> np.ndarray:
+    return np.asarray(ops.convert_to_numpy(variable), np.float32)

@@ -1,0 +1,121 @@
+"""Pruning by magnitude: small weights become zero, gradually, while the network trains on.
+
+The share of zeros follows the cubic schedule of Zhu and Gupta (arXiv:1710.01878). Zeros are kept by a constraint in
+the compiled step. Zeros save bytes, and no time on dense engines; for that, see ``prune_channels``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from lykeion.nets.training import Dataset, Recipe
+
+from .errors import CompressionError
+from .masks import Scope, Structure, masks
+from .model import USUAL, Model, select
+from .sensitivity import Sensitivity
+from .settings import Between, plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prune:
+    sparsity: Annotated[float | None, "Share of zeros at the end.", Between(0, 1, inside=True)] = None
+    scope: Annotated[Scope, "The same share in each layer, or one share of all weights (LAMP scores)."] = "layer"
+    structure: Annotated[str, "unstructured; N:M keeps N of each M; RxC makes blocks zero."] = "unstructured"
+    layers: Annotated[tuple[str, ...], "Names or kinds; with a leading - taken away."] = USUAL
+    sensitivity: Annotated[Path | None, "A scan by `lykeion compress sensitivity`: a share for each layer."] = None
+    loss: Annotated[float, "Of accuracy, alone, by which a layer's share is chosen from the scan.", Between(0, 1)] = 0.01
+    ramp: Annotated[float, "Share of the steps in which the share of zeros grows.", Between(0, 1)] = 0.5
+    updates: Annotated[int, "How often it grows.", Between(1, 10_000)] = 50
+    training: Annotated[Recipe | None, "As `lykeion train` takes it; none: zeros at once, untrained."] = None
+
+    def __post_init__(self) -> None:
+        given = [self.sparsity is not None, self.sensitivity is not None, Structure.parse(self.structure).of > 1]
+        if sum(given) != 1:
+            raise CompressionError("prune: give one of sparsity, sensitivity, and a structure N:M")
+
+
+def apply(
+    model: Model, data: Dataset, settings: Prune, run: Path | None = None, *, quiet: bool = False
+) -> tuple[Model, Mapping[str, Any]]:
+    """The pruned model, and the share of zeros by layer. Raises CompressionError, TrainingError."""
+    model.check_trainable()
+    names = select(model.architecture, settings.layers)
+    if shared := sorted(model.clustered.intersection(names)):
+        raise CompressionError(f"prune: {shared[0]} is clustered already; prune first, or take it out of layers")
+    structure = Structure.parse(settings.structure)
+    shares = _shares(model, names, settings, structure)
+    model = replace(model, sparse=model.sparse | shares.keys())
+    if settings.training is None:
+        keep = masks({name: model.kernels[name] for name in shares}, shares, structure, settings.scope)
+        zeroed = {f"{name}/kernel": model.kernels[name] * keep[name] for name in shares}
+        model = replace(model, weights={**model.weights, **zeroed})
+    else:
+        model = _train(model, data, shares, structure, settings, settings.training, run, quiet)
+    zeros = {name: float((model.kernels[name] == 0).mean()) for name in shares}
+    return model, {"sparsity": zeros}
+
+
+def share_at(progress: float, final: float) -> float:
+    """Share of zeros when so much of the ramp, 0 to 1, is done."""
+    return final * (1 - (1 - min(progress, 1.0)) ** 3)
+
+
+def _shares(model: Model, names: tuple[str, ...], settings: Prune, structure: Structure) -> dict[str, float]:
+    if settings.sensitivity is not None:
+        scan = Sensitivity.read(settings.sensitivity)
+        shares = {name: scan.most("sparsity", name, settings.loss) for name in names}
+        if not any(shares.values()):
+            raise CompressionError(f"prune: {settings.sensitivity} allows no zeros at a loss of {settings.loss:g}")
+        return {name: share for name, share in shares.items() if share}
+    if structure.of > 1:
+        return dict.fromkeys(names, 1 - structure.kept / structure.of)
+    return dict.fromkeys(names, float(settings.sparsity or 0))
+
+
+def _train(
+    model: Model,
+    data: Dataset,
+    shares: Mapping[str, float],
+    structure: Structure,
+    settings: Prune,
+    recipe: Recipe,
+    run: Path | None,
+    quiet: bool,
+) -> Model:
+    import keras
+
+    from .network import fit
+    from .operators import Operator
+
+    total = recipe.total_steps(len(data.train))
+    ramp = max(1, round(settings.ramp * total))
+    every = max(1, ramp // settings.updates)
+
+    def callbacks(network: keras.Model) -> list[keras.callbacks.Callback]:
+        operators = {
+            layer.layer.name: layer
+            for layer in network.layers
+            if isinstance(layer, Operator) and layer.layer.name in shares
+        }
+
+        def update(progress: float) -> None:
+            kernels = {name: np.asarray(keras.ops.convert_to_numpy(each.kernel)) for name, each in operators.items()}
+            now = {name: share_at(progress, share) for name, share in shares.items()}
+            for name, keep in masks(kernels, now, structure, settings.scope).items():
+                operators[name].mask.assign(keep.astype(np.float32))
+                operators[name].kernel.assign(kernels[name] * keep)
+
+        def after_batch(batch: int, logs: Any = None) -> None:
+            step = int(schedule.model.optimizer.iterations)
+            if step == ramp or (step < ramp and step % every == 0):
+                update(step / ramp)
+
+        schedule = keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
+        return [schedule]
+
+    return fit(model, data, recipe, run, callbacks=callbacks, settings={"prune": plain(settings)}, quiet=quiet)[0]
+

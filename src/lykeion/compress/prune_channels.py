@@ -1,0 +1,104 @@
+"""Structured pruning: whole channels are taken away, and what is left is a smaller architecture, dense and faster.
+
+Channels go by units of 8, as kernels of engines work, and of each group that belongs together the least important ones
+first. A channel's importance is what its kernels, with batch norm folded in, contribute: the sum of their squares,
+where it is made and where it is used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from lykeion.nets import count
+from lykeion.nets.training import Dataset, Recipe
+
+from .channels import FIXED, carried_over, channel_groups, without
+from .errors import CompressionError
+from .integers import fold
+from .model import Model, with_kernels
+from .settings import Between, plain
+
+UNIT = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneChannels:
+    multiply_adds: Annotated[float, "Of those there are, the share that stays.", Between(0, 1, inside=True)]
+    least: Annotated[float, "Share of its channels that each group keeps.", Between(0, 1)] = 0.25
+    training: Annotated[Recipe | None, "Afterwards, as `lykeion train` takes it."] = None
+
+
+def apply(
+    model: Model, data: Dataset, settings: PruneChannels, run: Path | None = None, *, quiet: bool = False
+) -> tuple[Model, Mapping[str, Any]]:
+    """The smaller network, trained on, and its channels by group. Raises CompressionError, TrainingError."""
+    model.check_trainable()
+    if model.clustered or model.ranges is not None:
+        raise CompressionError("prune-channels: the network is clustered or int8 already; take channels away first")
+    kept = choose(model, settings.multiply_adds, settings.least)
+    smaller = replace(
+        model,
+        architecture=without(model.architecture, kept),
+        weights=carried_over(model.architecture, model.weights, kept),
+    )
+    if settings.training is not None:
+        from .network import fit
+
+        begun = {"prune-channels": plain(settings)}
+        smaller, _ = fit(smaller, data, settings.training, run, settings=begun, quiet=quiet)
+    return smaller, {"channels": {group: len(places) for group, places in kept.items()}}
+
+
+def choose(model: Model, share: float, least: float) -> dict[str, np.ndarray]:
+    """The channels of each group that stay, until no more than ``share`` of the multiply-adds is left.
+
+    Units go in the order of their importance, as a share of their group's, for each multiply-add that they save.
+    Raises CompressionError where ``least`` forbids so much.
+    """
+    architecture = model.architecture
+    whole, scores = count(architecture).multiply_adds, importance(model)
+    kept = {group: np.arange(len(score)) for group, score in scores.items()}
+    units: list[tuple[float, str, int]] = []
+    for group, score in scores.items():
+        fewest = max(UNIT, round(least * len(score)))
+        # All sizes that stay are multiples of 8: the first unit is what is over.
+        sizes = range((len(score) - 1) // UNIT * UNIT, fewest - 1, -UNIT)
+        saved = whole - count(without(architecture, {group: np.arange(max(1, len(score) - UNIT))})).multiply_adds
+        ascending = np.sort(score)
+        before = len(score)
+        for size in sizes:
+            lost = ascending[len(score) - before : len(score) - size].sum() / max(score.sum(), 1e-30)
+            units.append((float(lost) / max(1, saved), group, size))
+            before = size
+    # Within a group the sizes fall, for its units' importance only grows.
+    for _, group, size in sorted(units, key=lambda unit: (unit[0], -unit[2])):
+        kept[group] = np.sort(np.argsort(-scores[group], kind="stable")[:size])
+        if count(without(architecture, kept)).multiply_adds <= share * whole:
+            return kept
+    raise CompressionError(
+        f"prune-channels: with {least:g} of each group kept, more than {share:g} of the multiply-adds stay; "
+        "lower least, or raise multiply_adds"
+    )
+
+
+def importance(model: Model) -> dict[str, np.ndarray]:
+    """By group, float64 (channels)."""
+    groups = channel_groups(model.architecture)
+    scores: dict[str, np.ndarray] = {}
+    for layer in with_kernels(model.architecture):
+        scale, _ = fold(layer, model)
+        squares = (model.weights[f"{layer.name}/kernel"].astype(np.float64) * scale) ** 2
+        outgoing = squares.reshape(-1, squares.shape[-1])
+        _add(scores, groups[layer.name], outgoing.sum(axis=0) / max(outgoing.sum(), 1e-30))
+        if layer.kind != "depthwise":
+            incoming = squares.sum(axis=-1).reshape(-1, squares.shape[-2]).sum(axis=0)
+            _add(scores, groups[layer.inputs[0]], incoming / max(incoming.sum(), 1e-30))
+    scores.pop(FIXED, None)
+    return scores
+
+
+def _add(scores: dict[str, np.ndarray], group: str, score: np.ndarray) -> None:
+    scores[group] = scores.get(group, 0.0) + score

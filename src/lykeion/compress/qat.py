@@ -1,0 +1,50 @@
+"""Quantization-aware training: the network is trained as the integers will compute it (arXiv:1712.05877).
+
+Kernels are folded with their batch norm and rounded a channel, activations are rounded to ranges that follow the
+batches. Zeros stay, and clustered kernels have their codebook among the integers. The file is written by us
+(``nets.litert_int8``) from the same arithmetic. Without training it is post-training quantization of clustered
+networks: ranges from ``calibration`` photos, and the codebook rounded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from lykeion.nets.training import Dataset, Recipe
+
+from .model import Model
+from .running import predict_litert
+from .settings import Between, plain
+
+AGREEMENT_PHOTOS = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Qat:
+    calibration: Annotated[int, "Training photos that the first ranges are taken from.", Between(1, 100_000)] = 512
+    training: Annotated[Recipe | None, "As `lykeion train` takes it; none: ranges alone."] = None
+
+
+def apply(
+    model: Model, data: Dataset, settings: Qat, run: Path | None = None, *, quiet: bool = False
+) -> tuple[Model, Mapping[str, Any]]:
+    """The model in int8; how often the simulated network and the file name the same class; the largest difference
+    of their logits. Raises CompressionError, TrainingError."""
+    from lykeion.nets.training import predict
+
+    from .network import build, check_data, fit, observe
+
+    model.check_trainable()
+    check_data(model, data)
+    if model.ranges is None:
+        model = replace(model, ranges=observe(model, data.train, settings.calibration))
+    if settings.training is not None:
+        model, _ = fit(model, data, settings.training, run, settings={"qat": plain(settings)}, quiet=quiet)
+    places = np.arange(min(AGREEMENT_PHOTOS, len(data.validation)))
+    simulated = predict(build(model), data.validation)[places]
+    written = predict_litert(model.litert(), data.validation, len(places))
+    agreement = float((simulated.argmax(axis=1) == written.argmax(axis=1)).mean())
+    return model, {"agreement": agreement, "difference": float(np.abs(simulated - written).max())}

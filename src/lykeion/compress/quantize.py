@@ -1,0 +1,86 @@
+"""Post-training quantization by ai-edge-quantizer: the last step of a compression, for nothing trains on from it.
+
+For int8 that keeps codebooks, and for training in int8, there is ``qat``.
+"""
+
+import contextlib
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+
+from lykeion.nets.layers import INPUT
+from lykeion.nets.training import Dataset
+from lykeion.nets.training.frame import normalise
+
+from .errors import CompressionError
+from .model import Model, select
+from .sensitivity import Sensitivity
+from .settings import Between
+
+Mode: TypeAlias = Literal["dynamic", "weight-only", "int8", "int16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantize:
+    mode: Annotated[
+        Mode,
+        "dynamic: int8 weights, activations rounded as they come; weight-only: int8 weights, computed in float32; "
+        "int8 and int16: activations rounded to ranges seen in calibration, weights int8.",
+    ] = "int8"
+    skip: Annotated[tuple[str, ...], "Layers that stay float32, by name or kind."] = ()
+    sensitivity: Annotated[Path | None, "A scan by `lykeion compress sensitivity`: skip what 8 bits harm."] = None
+    loss: Annotated[float, "Of accuracy, alone, above which the scan has a layer skipped.", Between(0, 1)] = 0.01
+    calibration: Annotated[int, "Training photos that ranges are taken from.", Between(1, 100_000)] = 256
+
+
+def apply(
+    model: Model, data: Dataset, settings: Quantize, run: Path | None = None, *, quiet: bool = False
+) -> tuple[Model, Mapping[str, Any]]:
+    """The converted model, and the layers that stayed float32. Raises CompressionError."""
+    model.check_trainable()
+    if model.ranges is not None:
+        raise CompressionError("quantize: the network is int8 already, by qat")
+    skipped = set(select(model.architecture, settings.skip)) if settings.skip else set[str]()
+    if settings.sensitivity is not None:
+        scan = Sensitivity.read(settings.sensitivity)
+        skipped |= {name for name in model.kernels if scan.loss("bits", name, 8) > settings.loss}
+    photos = data.train.read(np.arange(min(settings.calibration, len(data.train))))
+    converted = convert(model.litert(), settings.mode, sorted(skipped), normalise(photos))
+    return replace(model, converted=converted), {"float32": sorted(skipped)}
+
+
+def convert(file: bytes, mode: Mode, skipped: list[str], photos: np.ndarray) -> bytes:
+    """A LiteRT file of ``nets`` with integers in it; ``photos`` are float32 (n, height, width, channels).
+
+    Raises CompressionError.
+    """
+    try:
+        from ai_edge_quantizer import quantizer
+        from ai_edge_quantizer.qtyping import TFLOperationName
+    except ImportError:
+        raise CompressionError("quantize needs ai-edge-quantizer: pip install 'lykeion[compress]'") from None
+    work, everything = quantizer.Quantizer(bytearray(file)), TFLOperationName.ALL_SUPPORTED
+    try:
+        match mode:
+            case "dynamic":
+                work.add_dynamic_config(".*", everything, 8)
+            case "weight-only":
+                work.add_weight_only_config(".*", everything, 8)
+            case "int8" | "int16":
+                work.add_static_config(".*", everything, 8 if mode == "int8" else 16, 8)
+        for name in skipped:
+            scope = rf"^{re.escape(name)}(/linear|/relu6)?;?$"
+            work.update_quantization_recipe(scope, everything, algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE)
+        with contextlib.redirect_stdout(sys.stderr):
+            seen = None
+            if work.need_calibration:
+                seen = work.calibrate({"serving_default": [{INPUT: photo[None]} for photo in photos]}, num_threads=1)
+            result = work.quantize(seen, enable_progress_bar=False, enable_progress_report=False)
+    except (ValueError, RuntimeError, NotImplementedError) as error:
+        raise CompressionError(f"quantize: {mode} cannot be done: {str(error).splitlines()[0]}") from None
+    return bytes(result.quantized_model or b"")

@@ -1,0 +1,147 @@
+"""How much accuracy one layer's pruning or rounding costs, the others left alone and nothing trained again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from lykeion.core import Progress, write_atomically
+from lykeion.nets.training import Dataset
+
+from .errors import CompressionError
+from .masks import Structure, masks
+from .model import Model, select
+from .running import correct_litert
+
+Harm: TypeAlias = Literal["sparsity", "bits"]
+
+SCHEMA = "lykeion.sensitivity"
+VERSION = 1
+MAX_BYTES = 1 << 22
+LEVELS: dict[Harm, tuple[float, ...]] = {"sparsity": (0.3, 0.5, 0.6, 0.7, 0.8, 0.9), "bits": (8, 6, 4, 3)}
+"""Shares of zeros, and bits of weights rounded a channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """``accuracy`` is by what was done, layer and level, on ``photos`` validation photos; ``baseline`` of the network
+    as it is."""
+
+    network: str
+    photos: int
+    baseline: float
+    levels: Mapping[Harm, tuple[float, ...]]
+    accuracy: Mapping[Harm, Mapping[str, tuple[float, ...]]]
+
+    def loss(self, harm: Harm, layer: str, level: float) -> float:
+        """Of accuracy. Raises CompressionError where that was not measured."""
+        if layer not in self.accuracy[harm] or level not in self.levels[harm]:
+            raise CompressionError(f"sensitivity: the scan of {self.network} has no {harm} {level:g} of layer {layer!r}")
+        return self.baseline - self.accuracy[harm][layer][self.levels[harm].index(level)]
+
+    def most(self, harm: Harm, layer: str, loss: float) -> float:
+        """The strongest level that costs no more than ``loss``, and no weaker level does; 0 where there is none."""
+        found = 0.0
+        for level in self.levels[harm]:
+            if self.loss(harm, layer, level) > loss:
+                break
+            found = level
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": SCHEMA, "version": VERSION, **asdict(self)}
+
+    def write(self, path: Path) -> None:
+        """Raises CompressionError."""
+        try:
+            write_atomically(path, (json.dumps(self.to_json(), indent=1) + "\n").encode())
+        except OSError as error:
+            raise CompressionError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+    @classmethod
+    def read(cls, path: Path) -> "Sensitivity":
+        """Raises CompressionError."""
+        try:
+            with path.open("rb") as file:
+                found = json.loads(file.read(MAX_BYTES))
+            if (found["schema"], found["version"]) != (SCHEMA, VERSION):
+                raise ValueError(f"schema {found['schema']!r} of version {found['version']!r}")
+            levels: dict[Harm, tuple[float, ...]] = {
+                harm: tuple(map(float, found["levels"][harm])) for harm in LEVELS
+            }
+            accuracy: dict[Harm, dict[str, tuple[float, ...]]] = {
+                harm: {str(layer): tuple(map(float, row)) for layer, row in found["accuracy"][harm].items()}
+                for harm in LEVELS
+            }
+            if any(len(row) != len(levels[harm]) for harm in LEVELS for row in accuracy[harm].values()):
+                raise ValueError("a layer has not as many accuracies as there are levels")
+            return cls(str(found["network"]), int(found["photos"]), float(found["baseline"]), levels, accuracy)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise CompressionError(f"{path}: not a scan of this release ({str(error).splitlines()[0]})") from None
+
+
+def scan(
+    model: Model, data: Dataset, *, layers: Sequence[str] = ("*",), photos: int = 2000, quiet: bool = False
+) -> Sensitivity:
+    """Measure every level on every layer named, through LiteRT. Raises CompressionError, ModelError."""
+    model.check_trainable()
+    model = replace(model, ranges=None)
+    names = select(model.architecture, layers)
+    count = min(photos, len(data.validation))
+
+    def accuracy(changed: Model) -> float:
+        return float(correct_litert(changed.litert(), data.validation, count).mean())
+
+    found: dict[Harm, dict[str, tuple[float, ...]]] = {harm: {} for harm in LEVELS}
+    total = len(names) * sum(map(len, LEVELS.values()))
+    with Progress("Scanning", total, unit="networks", quiet=quiet) as progress:
+        for harm, levels in LEVELS.items():
+            for name in names:
+                row: list[float] = []
+                for level in levels:
+                    row.append(accuracy(harmed(model, harm, name, level)))
+                    progress.advance()
+                found[harm][name] = tuple(row)
+    return Sensitivity(model.architecture.name, count, accuracy(model), LEVELS, found)
+
+
+def harmed(model: Model, harm: Harm, layer: str, level: float) -> Model:
+    """The model with one kernel pruned to a share of zeros, or rounded to so many bits a channel."""
+    kernel = model.kernels[layer]
+    if harm == "sparsity":
+        changed = kernel * masks({layer: kernel}, {layer: level}, Structure(), "layer")[layer]
+    else:
+        most = 2 ** (int(level) - 1) - 1
+        steps = np.maximum(np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1))) / most, 1e-12)
+        changed = (np.rint(kernel / steps) * steps).astype(np.float32)
+    return replace(model, weights={**model.weights, f"{layer}/kernel": changed})
+
+
+def draw(scan: Sensitivity, path: Path) -> None:
+    """Points of accuracy lost by layer and level, as a PNG. Raises CompressionError."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise CompressionError("a picture needs matplotlib: pip install 'lykeion[compress]'") from None
+    rows = max(map(len, scan.accuracy.values()))
+    figure = Figure(figsize=(9, 1.8 + 0.2 * rows), layout="constrained")
+    figure.suptitle(f"{scan.network}: points lost on {scan.photos:,} photos, from {scan.baseline:.2%}")
+    for axes, (harm, accuracy) in zip(figure.subplots(1, len(scan.accuracy)), scan.accuracy.items(), strict=True):
+        lost = 100 * (scan.baseline - np.array(list(accuracy.values())))
+        image = axes.imshow(np.clip(lost, 0, 10), aspect="auto", cmap="magma_r", vmin=0, vmax=10)
+        axes.set_xticks(range(lost.shape[1]), [f"{level:g}" for level in scan.levels[harm]])
+        axes.set_yticks(range(lost.shape[0]), list(accuracy), fontsize=6)
+        axes.set_xlabel({"sparsity": "share of zeros", "bits": "bits of weights"}[harm])
+        for (row, column), value in np.ndenumerate(lost):
+            colour = "white" if value > 5 else "black"
+            axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=5, color=colour)
+        if harm == "bits":
+            figure.colorbar(image, label="points (10 and more alike)")
+    try:
+        figure.savefig(path, dpi=130)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise CompressionError(f"{path}: cannot be written: {reason}") from None

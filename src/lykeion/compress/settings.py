@@ -1,0 +1,96 @@
+"""Settings of a method as a frozen dataclass, read strictly from what a person wrote.
+
+A setting is ``Annotated[type, "What it means.", rule]``; the type is float, int, bool, str, Path, a Literal, a tuple
+of str, or the Recipe of a training. Each may also be None where that is its default.
+"""
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from lykeion.images.fields import Field, Fields
+from lykeion.nets.training import Recipe, RecipeError
+from lykeion.nets.training.recipe import SCHEMA, VERSION
+
+from .errors import CompressionError
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A rule: a number from ``least`` to ``most``; without the ends themselves where it is ``inside``."""
+
+    least: float
+    most: float
+    inside: bool = False
+
+    def holds(self, value: float) -> bool:
+        if self.inside:
+            return self.least < value < self.most
+        return self.least <= value <= self.most
+
+    def __str__(self) -> str:
+        return f"{'between' if self.inside else 'from'} {self.least:g} {'and' if self.inside else 'to'} {self.most:g}"
+
+
+def read_settings(kind: type[Settings], given: Fields, directory: Path) -> Settings:
+    """Paths are relative to ``directory``. Raises SpecError, CompressionError, which name the setting."""
+    hints = get_type_hints(kind, include_extras=True)
+    known = fields(kind)  # pyright: ignore[reportArgumentType]
+    given.only(*(setting.name for setting in known))
+    for setting in known:
+        if setting.default is MISSING and setting.name not in given:
+            raise CompressionError(f"{given.where} lacks the setting {setting.name!r}")
+    values = {
+        setting.name: given.required(setting.name, lambda field, name=setting.name: _read(hints[name], field, directory))
+        for setting in known
+        if setting.name in given and not (given.values[setting.name] is None and setting.default is None)
+    }
+    return kind(**values)
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """A JSON value of settings, but for the training's, which its run keeps itself."""
+    values = {setting.name: getattr(settings, setting.name) for setting in fields(settings)}
+    return {
+        name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if not isinstance(value, Recipe)
+    }
+
+
+def _read(hint: Any, field: Field, directory: Path) -> Any:
+    annotated, _, *rules = get_args(hint)
+    wanted = next(part for part in (*get_args(annotated), annotated) if part is not NoneType)
+    if get_origin(annotated) is Literal:
+        return field.one_of(get_args(annotated))
+    if get_origin(annotated) is tuple:
+        return field.texts()
+    if wanted is Recipe:
+        return _recipe(field, directory)
+    if wanted is Path:
+        return directory / field.text()
+    if wanted in (int, float):
+        return _number(field, wanted, rules)
+    return field.truth() if wanted is bool else field.text()
+
+
+def _number(field: Field, wanted: type, rules: Sequence[Between]) -> float:
+    allowed = (int,) if wanted is int else (int, float)
+    if type(field.value) not in allowed or not all(rule.holds(field.value) for rule in rules):
+        kind = "a whole number" if wanted is int else "a number"
+        raise field.wrong(" ".join([kind, *map(str, rules)]))
+    return wanted(field.value)
+
+
+def _recipe(field: Field, directory: Path) -> Recipe:
+    values = dict(field.fields().values)
+    if isinstance(teacher := values.get("teacher"), str):
+        values["teacher"] = str(directory / teacher)
+    try:
+        return Recipe.from_json({"schema": SCHEMA, "version": VERSION, **values})
+    except RecipeError as error:
+        raise CompressionError(f"{field.where}: {str(error).removeprefix('recipe: ')}") from None

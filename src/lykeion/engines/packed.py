@@ -1,0 +1,276 @@
+"""Compressed networks in transport: from a package to the very bytes of the LiteRT file. NumPy and the standard
+library only, for a device imports it.
+
+A package is a header of 88 bytes, little-endian::
+
+    8   magic, LYKPACK and the version of the format
+    8   bytes of the file
+    4   bytes of the plan, 4 bytes it unpacks to
+    4   bytes of the plain part, 4 bytes it unpacks to
+    4   symbols, 4 words of 16 bits of the coded part
+    8   zero
+    32  SHA-256 of everything after the header and of the header up to here, the 32 bytes seen as zero
+    8   zero
+
+and then plan, plain part and coded part. Plan and plain part are LZMA streams (raw LZMA2, dictionary of 8 MiB). The
+plan is JSON: the digest of the file, the ``pieces`` of it in order, and the frequencies of the ``models``. The coded
+part is one stream of symbols by interleaved range asymmetric numeral systems (rANS, Duda, arXiv:1311.2540): LANES
+states, each word of 16 bits; symbol i belongs to lane i mod LANES and to the model of its piece.
+
+A piece is ``[kind, bytes, …]``; what it needs of the plain part it takes from where the piece before it ended:
+
+    plain               the bytes themselves
+    planes, width       items of so many bytes, in the plain part all first bytes first, then all second ones …
+    symbols, width, m   a symbol each item, by model m, into a table of items, which is in the plain part
+    sparse, m           float32: a symbol each, by model m, 0 or 1; the ones' items are in the plain part, as planes
+    scaled, m, repeat, channels, divisor
+                        float32: table[symbol] · gain[channel] / divisor in float64, rounded once; channels change
+                        every ``repeat`` items; table and gains, float32, are in the plain part
+
+Nothing is larger than the sizes that the header declares, and those are refused above a limit.
+"""
+
+import hashlib
+import json
+import lzma
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lykeion.core import LykeionError
+
+MAGIC = b"LYKPACK\x01"
+HEADER = struct.Struct("<8sQIIIIII8x32s8x")
+DIGEST = slice(48, 80)
+FILTERS = [{"id": lzma.FILTER_LZMA2, "dict_size": 8 << 20, "lc": 0, "lp": 0, "pb": 0}]
+LANES = 128
+BITS = 12
+"""Frequencies of a model add up to 2 to this."""
+LOWEST = 1 << 16
+"""A state is at least that, and below 2³²."""
+MAX_BYTES = 256 << 20
+MAX_PLAN_BYTES = 4 << 20
+MAX_MODELS, MAX_SYMBOLS = 4096, 256
+
+
+class PackageError(LykeionError):
+    """A package that is damaged, too large, or of another release; nothing of it is used."""
+
+
+def unpack(package: bytes, *, limit_bytes: int = MAX_BYTES) -> bytes:
+    """The LiteRT file. Raises PackageError."""
+    try:
+        return _unpack(memoryview(package), limit_bytes)
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        EOFError,
+        RecursionError,
+        struct.error,
+        lzma.LZMAError,
+    ) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise PackageError(f"package: damaged ({lines[0]}); fetch it again") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    file: int
+    plan: int
+    plan_unpacked: int
+    plain: int
+    plain_unpacked: int
+    symbols: int
+    words: int
+    digest: bytes
+
+    @classmethod
+    def read(cls, package: memoryview, limit_bytes: int = MAX_BYTES) -> "Header":
+        """Raises PackageError where it is none, another version's, or declares more than the limit."""
+        if len(package) < HEADER.size or bytes(package[:7]) != MAGIC[:7]:
+            raise PackageError("package: it is none: it lacks the mark LYKPACK")
+        magic, *sizes, digest = HEADER.unpack(package[: HEADER.size])
+        if magic != MAGIC:
+            raise PackageError(f"package: version {magic[7]}; this release reads version {MAGIC[7]}")
+        header = cls(*sizes, digest)
+        if header.file > limit_bytes or header.plain_unpacked > 2 * limit_bytes + MAX_PLAN_BYTES:
+            raise PackageError(f"package: of a file of {header.file:,} bytes; {limit_bytes:,} are allowed")
+        if header.plan_unpacked > MAX_PLAN_BYTES or header.symbols > header.file:
+            raise PackageError("package: damaged (its sizes contradict one another); fetch it again")
+        if len(package) != HEADER.size + header.plan + header.plain + 4 * LANES + 2 * header.words:
+            raise PackageError(
+                f"package: {len(package):,} bytes long, which is not what its header says; fetch it again"
+            )
+        return header
+
+
+def digest_of(package: bytes | memoryview) -> bytes:
+    """SHA-256 of a package, its own digest seen as zeros."""
+    digest = hashlib.sha256(package[: DIGEST.start])
+    digest.update(bytes(32))
+    digest.update(package[DIGEST.stop :])
+    return digest.digest()
+
+
+@dataclass(slots=True)
+class _Plain:
+    """The plain part, read from front to back."""
+
+    content: memoryview
+    position: int = 0
+
+    def take(self, size: int) -> memoryview:
+        if not 0 <= size <= len(self.content) - self.position:
+            raise ValueError("the plain part is too short")
+        self.position += size
+        return self.content[self.position - size : self.position]
+
+    def floats(self, count: int) -> np.ndarray:
+        return np.frombuffer(self.take(4 * count), "<f4")
+
+    def planes(self, count: int, width: int) -> np.ndarray:
+        """uint8 (count, width)."""
+        return np.frombuffer(self.take(count * width), np.uint8).reshape(width, count).T
+
+
+def _unpack(package: memoryview, limit_bytes: int) -> bytes:
+    header = Header.read(package, limit_bytes)
+    if digest_of(package) != header.digest:
+        raise ValueError("its checksum is another")
+    at = HEADER.size
+    plan = json.loads(_expand(package[at : at + header.plan], header.plan_unpacked))
+    at += header.plan
+    plain = _Plain(memoryview(_expand(package[at : at + header.plain], header.plain_unpacked)))
+    at += header.plain
+    pieces, models = _checked(plan, header)
+    counts = [(_count(piece), piece[3 if piece[0] == "symbols" else 2]) for piece in pieces if piece[0] in _CODED]
+    symbols = decode(bytes(package[at:]), models, counts)
+    file, done = np.empty(header.file, np.uint8), 0
+    used = 0
+    for piece in pieces:
+        own = symbols[used : used + _count(piece)] if piece[0] in _CODED else symbols[:0]
+        used += len(own)
+        made = _made(piece, own, plain, models)
+        file[done : done + len(made)] = made
+        done += len(made)
+    if plain.position != len(plain.content):
+        raise ValueError("the plain part is too long")
+    content = file.tobytes()
+    if hashlib.sha256(content).hexdigest() != plan["sha256"]:
+        raise ValueError("the file's checksum is another")
+    return content
+
+
+_CODED = ("symbols", "sparse", "scaled")
+
+
+def _checked(plan: Any, header: Header) -> tuple[list[list[Any]], list[np.ndarray]]:
+    """Pieces and models of a plan whose numbers can be trusted. Raises ValueError."""
+    models = [np.array(model, np.int64) for model in plan["models"]]
+    if len(models) > MAX_MODELS:
+        raise ValueError("too many models")
+    for model in models:
+        if model.ndim != 1 or not 1 <= len(model) <= MAX_SYMBOLS or model.min() < 0 or model.sum() != 1 << BITS:
+            raise ValueError("the frequencies of a model")
+    pieces: list[list[Any]] = plan["pieces"]
+    for kind, *numbers in pieces:
+        whole = numbers[:-1] if kind == "scaled" else numbers
+        if len(numbers) != _NUMBERS[kind] or any(type(number) is not int or number < 0 for number in whole):
+            raise ValueError(f"a piece of kind {kind!r}")
+    for piece in pieces:
+        model = piece[3 if piece[0] == "symbols" else 2] if piece[0] in _CODED else 0
+        width = piece[2] if piece[0] in ("planes", "symbols") else 4 if piece[0] in _CODED else 1
+        if not 1 <= width <= 8 or piece[1] % width or (piece[0] in _CODED and model >= len(models)):
+            raise ValueError(f"a piece of kind {piece[0]!r}")
+    if sum(piece[1] for piece in pieces) != header.file:
+        raise ValueError("its pieces make another size")
+    if sum(_count(piece) for piece in pieces if piece[0] in _CODED) != header.symbols:
+        raise ValueError("its pieces have another number of symbols")
+    return pieces, models
+
+
+_NUMBERS = {"plain": 1, "planes": 2, "symbols": 3, "sparse": 2, "scaled": 5}
+
+
+def _count(piece: list[Any]) -> int:
+    """Symbols of a coded piece."""
+    return piece[1] // (piece[2] if piece[0] == "symbols" else 4)
+
+
+def _made(piece: list[Any], symbols: np.ndarray, plain: _Plain, models: list[np.ndarray]) -> np.ndarray:
+    """A piece's bytes, uint8."""
+    match piece:
+        case ["plain", size]:
+            return np.frombuffer(plain.take(size), np.uint8)
+        case ["planes", size, width]:
+            return plain.planes(size // width, width).reshape(-1)
+        case ["symbols", _, width, model]:
+            table = plain.planes(len(models[model]), width)
+            return table[symbols].reshape(-1)
+        case ["sparse", size, _]:
+            items = np.zeros((size // 4, 4), np.uint8)
+            kept = symbols != 0
+            items[kept] = plain.planes(int(kept.sum()), 4)
+            return items.reshape(-1)
+        case ["scaled", size, model, repeat, channels, divisor]:
+            return scaled(symbols, plain.floats(len(models[model])), plain.floats(channels), repeat, divisor)[:size]
+    raise ValueError(f"a piece of kind {piece[0]!r}")
+
+
+def scaled(symbols: np.ndarray, table: np.ndarray, gains: np.ndarray, repeat: int, divisor: float) -> np.ndarray:
+    """Bytes of float32 table[symbol] · (gain / divisor), the channel changing every ``repeat`` symbols."""
+    if not len(gains) or not repeat or len(symbols) % (len(gains) * repeat) or not divisor > 0:
+        raise ValueError("a piece of kind 'scaled'")
+    factors = gains.astype(np.float64) / float(divisor)
+    values = table.astype(np.float64)[symbols].reshape(-1, len(gains), repeat) * factors[:, None]
+    return np.ascontiguousarray(values.astype("<f4")).reshape(-1).view(np.uint8)
+
+
+def decode(coded: bytes, models: list[np.ndarray], counts: list[tuple[int, int]]) -> np.ndarray:
+    """All symbols, uint8, of the states and words of ``coded``; ``counts`` are (symbols, model) in order.
+
+    Raises ValueError where the words end too early, too late or in another state.
+    """
+    total = sum(count for count, _ in counts)
+    found = np.empty(total, np.uint8)
+    states = np.frombuffer(coded, "<u4", LANES).astype(np.uint64)
+    words = np.frombuffer(coded, "<u2", offset=4 * LANES).astype(np.uint64)
+    if not total:
+        frequencies = np.zeros((0, MAX_SYMBOLS), np.uint64)
+    else:
+        frequencies = np.zeros((len(models), MAX_SYMBOLS), np.uint64)
+        for row, model in zip(frequencies, models, strict=True):
+            row[: len(model)] = model
+    starts = np.cumsum(frequencies, axis=1, dtype=np.uint64) - frequencies
+    slots = np.array([np.repeat(np.arange(len(model)), model) for model in models], np.uint8).reshape(-1, 1 << BITS)
+    model_of = np.repeat(np.array([model for _, model in counts], np.int64), [count for count, _ in counts])
+    used, mask = 0, np.uint64((1 << BITS) - 1)
+    for place in range(0, total, LANES):
+        which = model_of[place : place + LANES]
+        state = states[: len(which)]
+        slot = state & mask
+        symbol = slots[which, slot]
+        found[place : place + LANES] = symbol
+        state = frequencies[which, symbol] * (state >> np.uint64(BITS)) + slot - starts[which, symbol]
+        low = np.flatnonzero(state < LOWEST)
+        if used + len(low) > len(words):
+            raise ValueError("the coded part is too short")
+        state[low] = (state[low] << np.uint64(16)) | words[used : used + len(low)]
+        used += len(low)
+        states[: len(which)] = state
+    if used != len(words) or (states != LOWEST).any():
+        raise ValueError("the coded part does not end as it should")
+    return found
+
+
+def _expand(stream: memoryview, size: int) -> bytes:
+    """Never more than ``size`` bytes, and no less. Raises ValueError, LZMAError."""
+    decompressor = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=FILTERS)
+    content = decompressor.decompress(stream, max_length=size) if size else b""
+    if len(content) != size:
+        raise ValueError("a part unpacks to another size")
+    return content

@@ -1,0 +1,160 @@
+"""An int8 LiteRT file straight from an architecture, its weights, and how integers stand for its numbers.
+
+Photos and output stay float32: the first operator quantizes, the last dequantizes, all between compute in integers, as
+the specification of quantized operators in TensorFlow Lite says: int8 kernels with zero point 0 and a scale for each
+output channel, int32 biases in units of input scale · kernel scale. Equal inputs give equal bytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as tfl
+
+from .architecture import Architecture
+from .layers import INPUT, LOGITS, Layer, layers
+from .litert_graph import Constant, Graph, Quantization
+
+RELU6 = Quantization((6 / 255,), -128)
+GATE = Quantization((1 / 255,), -128)
+"""Of hard-sigmoid before and after the division by 6: the codes are the same ones."""
+_SIXTH = (np.array(127, np.int8), Quantization((1 / 6 / 127,)))
+_FUSED = {
+    "linear": tfl.ActivationFunctionType.NONE,
+    "relu": tfl.ActivationFunctionType.RELU,
+    "relu6": tfl.ActivationFunctionType.RELU6,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Codes:
+    """A kernel as int8 ``codes``, shaped as ``Layer.weights`` says, ``scales`` float32 (channels), and the folded
+    ``bias``, float64 (channels)."""
+
+    codes: np.ndarray
+    scales: np.ndarray
+    bias: np.ndarray
+
+
+def quantized_tensors(layer: Layer) -> tuple[str, ...]:
+    """Names of the tensors that a layer computes and whose numbers must have a range, in order."""
+    match layer.activation:
+        case "hard-swish":
+            return f"{layer.name}/linear", layer.name
+        case "hard-sigmoid":
+            return ()  # RELU6 and GATE
+        case _:
+            return (layer.name,)
+
+
+def write_int8(
+    architecture: Architecture,
+    kernels: Mapping[str, Codes],
+    tensors: Mapping[str, Quantization],
+    *,
+    output: Literal["embedding", "logits"] = "embedding",
+) -> bytes:
+    """The LiteRT file from photos, float32 (n, height, width, channels), to float32 (n, dimension or classes).
+
+    ``kernels`` has one for each layer with weights, by its name; ``tensors`` one for INPUT and for each of
+    ``quantized_tensors``.
+    """
+    graph = Graph()
+    builtin, photo = tfl.BuiltinOperator, (architecture.height, architecture.width, architecture.channels)
+    network = [layer for layer in layers(architecture) if output == LOGITS or layer.name != LOGITS]
+    known = dict(tensors) | {layer.name: GATE for layer in network if layer.activation == "hard-sigmoid"}
+    names = {INPUT: f"{INPUT}/int8"} | {output: f"{output}/int8"}
+    graph.tensor(INPUT, photo)
+    graph.operator(builtin.QUANTIZE, tfl.QuantizeOptionsT(), [INPUT], [], names[INPUT], photo, known[INPUT])
+    for layer in network:
+        _write_layer(graph, layer, kernels.get(layer.name), known, names)
+    last = network[-1]
+    graph.operator(
+        builtin.DEQUANTIZE, tfl.DequantizeOptionsT(), [names[output]], [], output, last.shape, version=2
+    )
+    return graph.finish(architecture.name, INPUT, output)
+
+
+def _write_layer(
+    graph: Graph,
+    layer: Layer,
+    kernel: Codes | None,
+    known: Mapping[str, Quantization],
+    names: Mapping[str, str],
+) -> None:
+    builtin, shape = tfl.BuiltinOperator, layer.shape
+    inputs, name = [names.get(source, source) for source in layer.inputs], names.get(layer.name, layer.name)
+    scale = known[layer.inputs[0]].scales[0]
+    match layer.activation:
+        case "hard-swish":
+            before = f"{layer.name}/linear"
+            operator, version, options, constants = _operator(layer, kernel, scale, _FUSED["linear"], 0.0)
+            graph.operator(operator, options, inputs, constants, before, shape, known[before], version)
+            options = tfl.HardSwishOptionsT()
+            graph.operator(builtin.HARD_SWISH, options, [before], [], name, shape, known[layer.name])
+        case "hard-sigmoid":
+            # relu6(x + 3) / 6; the bias adds the 3.
+            before = f"{layer.name}/relu6"
+            operator, version, options, constants = _operator(layer, kernel, scale, _FUSED["relu6"], 3.0)
+            graph.operator(operator, options, inputs, constants, before, shape, RELU6, version)
+            graph.operator(builtin.MUL, tfl.MulOptionsT(), [before], [_SIXTH], name, shape, GATE, 2)
+        case fused:
+            operator, version, options, constants = _operator(layer, kernel, scale, _FUSED[fused], 0.0)
+            graph.operator(operator, options, inputs, constants, name, shape, known[layer.name], version)
+
+
+def _operator(
+    layer: Layer, kernel: Codes | None, scale: float, activation: int, shift: float
+) -> tuple[int, int, Any, list[Constant]]:
+    """Builtin operator, its version, its options, and its constant inputs; ``scale`` is that of its input."""
+    builtin, padding = tfl.BuiltinOperator, tfl.Padding.SAME
+    stride = {"strideH": layer.stride, "strideW": layer.stride}
+    match layer.kind:
+        case "convolution":
+            options = tfl.Conv2DOptionsT(padding=padding, fusedActivationFunction=activation, **stride)
+            return builtin.CONV_2D, 3, options, _constants(_own(kernel), "oihw", scale, shift)
+        case "depthwise":
+            options = tfl.DepthwiseConv2DOptionsT(
+                padding=padding, fusedActivationFunction=activation, depthMultiplier=1, **stride
+            )
+            return builtin.DEPTHWISE_CONV_2D, 3, options, _constants(_own(kernel), "depthwise", scale, shift)
+        case "dense" if layer.vector:
+            options = tfl.FullyConnectedOptionsT(fusedActivationFunction=activation)
+            return builtin.FULLY_CONNECTED, 5, options, _constants(_own(kernel), "dense", scale, shift)
+        case "dense":
+            options = tfl.Conv2DOptionsT(padding=padding, fusedActivationFunction=activation, **stride)
+            return builtin.CONV_2D, 3, options, _constants(_own(kernel), "pixel", scale, shift)
+        case "add":
+            return builtin.ADD, 2, tfl.AddOptionsT(fusedActivationFunction=activation), []
+        case "multiply":
+            return builtin.MUL, 2, tfl.MulOptionsT(fusedActivationFunction=activation), []
+        case "pool":
+            options = tfl.ReducerOptionsT(keepDims=not layer.vector)
+            return builtin.MEAN, 2, options, [np.array([1, 2], np.int32)]
+
+
+def _constants(
+    kernel: Codes, layout: Literal["oihw", "depthwise", "dense", "pixel"], scale: float, shift: float
+) -> list[Constant]:
+    """Kernel and bias, as LiteRT lays them out."""
+    match layout:
+        case "oihw":
+            codes, axis = kernel.codes.transpose(3, 0, 1, 2), 0
+        case "depthwise":
+            codes, axis = kernel.codes[np.newaxis], 3
+        case "dense":
+            codes, axis = kernel.codes.T, 0
+        case "pixel":
+            codes, axis = kernel.codes.T[:, np.newaxis, np.newaxis], 0
+    units = kernel.scales.astype(np.float64) * scale
+    bias = np.clip(np.rint((kernel.bias + shift) / units), -(2**31), 2**31 - 1).astype(np.int32)
+    return [
+        (codes, Quantization(tuple(map(float, kernel.scales)), axis=axis)),
+        (bias, Quantization(tuple(map(float, units)), axis=0)),
+    ]
+
+
+def _own(kernel: Codes | None) -> Codes:
+    assert kernel is not None, "a layer with weights has codes"
+    return kernel
