@@ -132,6 +132,8 @@ def _last(path: Path) -> float | None:
 
 def _write_run(directory: Path, run: str, metrics: dict[str, Figure], now: int) -> None:
     home = directory / "0" / run
+    for part in ("artifacts", "metrics", "params", "tags"):  # MLflow takes no directory without them for a run
+        (home / part).mkdir(parents=True, exist_ok=True)
     for name, value in metrics.items():
         if isinstance(value, int | float):
             write_atomically(home / "metrics" / name, f"{now} {float(value)!r} 0\n".encode())
