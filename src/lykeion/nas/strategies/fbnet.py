@@ -40,6 +40,8 @@ class FBNet:
 class Candidates(SearchableSlot):
     """A slot as all its choices. ``latency_ms`` are theirs, in their order."""
 
+    approaches = False
+
     def __init__(self, slot: Slot, latency_ms: Sequence[float], *, momentum: float, seed: int) -> None:
         super().__init__(slot, len(slot.choices), seed)
         self._latency_ms = latency_ms

@@ -119,14 +119,13 @@ class Grid:
         """
         rings, steps = self.rings(), bands(self.channels)
         whole = np.ones((*rings.shape[1:], steps.shape[1]), np.float32)
-        return np.stack(
-            [
-                *(ring[:, :, np.newaxis] * whole for ring in rings[1:]),
-                *(step * whole for step in steps[1:]),
-                *([whole] if len(self.squeezes) > 1 else []),
-                *([steps[0] * whole] if self.skippable else []),
-            ]
-        )
+        found = [
+            *(ring[:, :, np.newaxis] * whole for ring in rings[1:]),
+            *(step * whole for step in steps[1:]),
+            *([whole] if len(self.squeezes) > 1 else []),
+            *([steps[0] * whole] if self.skippable else []),
+        ]
+        return np.array(found, np.float32).reshape(len(self.gates), *whole.shape)
 
 
 def levels(gates: Sequence[Any]) -> list[Any]:

@@ -1,7 +1,7 @@
 """What a supernet needs of a slot: a layer that can be any of the slot's choices, and decides which it is."""
 
 from abc import ABC, abstractmethod
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import keras
 import numpy as np
@@ -18,8 +18,11 @@ Arrays: TypeAlias = dict[str, np.ndarray]
 class SearchableSlot(keras.layers.Layer, ABC):
     """A slot of which every choice can be computed. Its state is a vector, the ``mix``, of ``size`` numbers.
 
-    ``held`` is the mix that counts once the search has settled.
+    ``held`` is the mix that counts once the search has settled. A slot that ``approaches`` begins with its slowest
+    choice and gets faster, so that the first decision within a target is a good one.
     """
+
+    approaches: ClassVar[bool]
 
     def __init__(self, slot: Slot, size: int, seed: int) -> None:
         super().__init__(name=f"slot_{slot.position}")

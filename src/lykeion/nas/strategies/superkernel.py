@@ -32,6 +32,8 @@ LIMIT = 2.0
 class Superkernel(SearchableSlot):
     """A slot as one superkernel. ``latency_ms`` are those of the slot's choices, in their order."""
 
+    approaches = True
+
     def __init__(self, slot: Slot, latency_ms: Sequence[float], *, momentum: float, seed: int) -> None:
         grid = Grid.of(slot)
         super().__init__(slot, len(grid.gates), seed)

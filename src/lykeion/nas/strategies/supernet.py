@@ -4,10 +4,11 @@ Both gradient strategies share it; they differ in their slots. A training has th
 
 1. warm-up: slots are explored at random, latency costs nothing, decisions do not move;
 2. search: the loss is cross-entropy + price · log latency. Where a target is asked for, the price follows from it by
-   the method of multipliers (Hestenes 1969): with g = log(latency / target), price = max(0, λ + κ·g), and λ grows by
-   η·g a step;
-3. settling: as soon as the decided network is within the target and close to it, its choices are held; their weights
-   train on. The price rises ever faster until that happens.
+   dual ascent: with g = log(latency / what is due now), log λ grows in proportion to g, and the price is
+   λ · (1 + sinh(κ·g)): far below what is due, latency is rewarded. What is due falls from the largest network's
+   latency to the target, so that the price rises slowly, and the choices that are worth least go first;
+3. settling: as soon as the decided network is within the target and close to it, its choices are held, and their
+   weights train on. Until that happens, what is due falls below the target, and "close" gets wider.
 
 Everything is state of the model, so that a training that is interrupted goes on as if it had not been.
 """
@@ -28,14 +29,18 @@ from .protocol import SearchError
 from .sections import section
 from .slots import Arrays, SearchableSlot, Tensor
 
-WARM_UP, SETTLE = 0.25, 0.75
+WARM_UP, SETTLE = 0.25, 0.7
 """Where the phases end, as shares of all steps."""
 
-CLOSE = 0.95
-"""A network that settles takes this share of the target at least, or costs nothing."""
+CLOSE, BELOW = 0.95, 0.6
+"""The share of the target that a network takes at least in order to settle; the share that is due at the end."""
 
-KAPPA, ETA = 2.0, 0.02
-"""Of the method of multipliers; g is a ratio's logarithm, so they hold for every device."""
+KAPPA, ETA = 10.0, 20.0
+"""The price's answer to g at once, and λ's over time, in learning rates of the decisions. In simulations
+of fifty gates, of values a factor of 30 apart, searches of 300 to 2,000 steps ended at 95 to 100 % of the target."""
+
+FAR = 0.5
+"""What g is bounded by, either way."""
 
 
 class MakeSlot(Protocol):
@@ -51,8 +56,11 @@ class Price:
 
 
 class Supernet(keras.Model):
-    """From photos, float32 (n, height, width, channels), to logits; in training also decides. ``steps`` are those of
-    the whole training. Raises SearchError where the target cannot be met by any network of the space."""
+    """From photos, float32 (n, height, width, channels), to logits; in training also decides.
+
+    ``steps`` are those of the whole training, ``decision_rate`` is the learning rate of decisions. Raises SearchError
+    where no network of the space meets the target.
+    """
 
     def __init__(
         self,
@@ -62,12 +70,19 @@ class Supernet(keras.Model):
         price: Price,
         steps: int,
         *,
+        decision_rate: float,
         momentum: float,
         seed: int,
     ) -> None:
         super().__init__(name="supernet")
-        _check_target(space, table, price)
+        least, self._most_ms = extremes_ms(table)
+        if price.target_ms is not None and least > price.target_ms:
+            raise SearchError(
+                f"no network of space {space.name!r} takes {price.target_ms:g} ms on {table.profile.name}: "
+                f"the fastest takes {least:.4g} ms; ask for more"
+            )
         self.space, self.table, self.price, self.total_steps = space, table, price, steps
+        self._decision_rate = decision_rate
         self._front = section(
             "front", space.front, space.height, space.width, space.channels, momentum=momentum, seed=seed
         )
@@ -85,9 +100,9 @@ class Supernet(keras.Model):
         back = Architecture("back", *size, space.back, space.classes, head=space.head, channels=last.output)
         self._back = keras_model.build(back, batch_norm_momentum=momentum, seed=seed + 1)
         self._step = self._state("step")
-        self._multiplier = self._state("multiplier")
+        self._log_price = self._state("log_price")
         self._settled = self._state("settled")
-        self.build((None, space.height, space.width, space.channels))
+        self(ops.zeros((1, space.height, space.width, space.channels)))
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         mixes = self._decide() if training else self._decisions()
@@ -113,8 +128,8 @@ class Supernet(keras.Model):
         self._settled.assign(1.0)
 
     def state(self) -> dict[str, float]:
-        """Step, λ, and whether the search has settled."""
-        parts = {"step": self._step, "multiplier": self._multiplier, "settled": self._settled}
+        """Step, log λ, and whether the search has settled."""
+        parts = {"step": self._step, "log_price": self._log_price, "settled": self._settled}
         return {name: float(ops.convert_to_numpy(value)) for name, value in parts.items()}
 
     def watched(self) -> dict[str, dict[str, float]]:
@@ -136,45 +151,42 @@ class Supernet(keras.Model):
 
     def _decide(self) -> list[Tensor]:
         """The mixes of a training step; adds latency's part of the loss, and moves the state on."""
-        step, end = self._step, self.total_steps
-        warm, settling = end * WARM_UP, end * SETTLE
-        settled, searching = self._settled > 0, (step >= warm) & (self._settled == 0)
+        step, warm, end = self._step, self.total_steps * WARM_UP, self.total_steps
+        settled, searching = self._settled > 0, (self._step >= warm) & (self._settled == 0)
         warmed, searched = _passed(step, 0, warm), _passed(step, warm, end)
-        mixes, decisions = [], []
+        decisions, mixes = self._decisions(), []
         for slot in self._slots:
-            decision = ops.where(settled, slot.held, slot.decided())
             free = ops.where(step < warm, slot.explored(warmed), slot.relaxed(searched))
             mixes.append(ops.where(settled, slot.held, free))
-            decisions.append(decision)
-        latency_ms = self._total_ms(decisions)
-        price, gap = self._price(latency_ms, step, settling)
-        cost = price * ops.log(self._total_ms(mixes))
-        self.add_loss(ops.where(searching, cost, 0.0))
-        if self.price.target_ms is not None:
-            near = (gap >= np.log(CLOSE)) | (price == 0) | (step >= (settling + end) / 2)
-            arrives = searching & (step >= settling) & (gap <= 0) & near
+        if self.price.target_ms is None:
+            price = self.price.fixed
+        else:
+            price = self._follow(self._total_ms(decisions), self.price.target_ms, searching)
             for slot, decision in zip(self._slots, decisions, strict=True):
                 slot.held.assign(decision)
-            self._settled.assign(ops.where(arrives, 1.0, self._settled))
-            moved = ops.maximum(self._multiplier + ETA * gap * (1 + self._haste(step, settling)), 0.0)
-            self._multiplier.assign(ops.where(searching, moved, self._multiplier))
+        self.add_loss(ops.where(searching, price * ops.log(self._total_ms(mixes)), 0.0))
         self._step.assign(step + 1.0)
         return mixes
+
+    def _follow(self, latency_ms: Tensor, target_ms: float, searching: Tensor) -> Tensor:
+        """The price of log latency at this step; moves λ on, and settles where it is time."""
+        warm, settling, end = (self.total_steps * share for share in (WARM_UP, SETTLE, 1.0))
+        falling, fallen = _passed(self._step, warm, settling), _passed(self._step, settling, end)
+        start = np.log(max(self._most_ms, target_ms))
+        due = start + falling * (np.log(target_ms) - start) + fallen * np.log(BELOW)
+        behind = ops.stop_gradient(ops.clip(ops.log(latency_ms) - due, -FAR, FAR))
+        price = ops.exp(self._log_price) * (1 + ops.sinh(KAPPA * behind))
+        moved = self._log_price + ETA * self._decision_rate * behind
+        self._log_price.assign(ops.where(searching, moved, self._log_price))
+        share = latency_ms / target_ms
+        ready = self._slots[0].approaches | (self._step >= settling)
+        arrives = searching & ready & (share <= 1) & (share >= CLOSE - fallen)
+        self._settled.assign(ops.where(arrives, 1.0, self._settled))
+        return price
 
     def _decisions(self) -> list[Tensor]:
         settled = self._settled > 0
         return [ops.where(settled, slot.held, slot.decided()) for slot in self._slots]
-
-    def _price(self, latency_ms: Tensor, step: Tensor, settling: float) -> tuple[Tensor, Tensor]:
-        """The price of log latency, and g, without gradients."""
-        if self.price.target_ms is None:
-            return ops.convert_to_tensor(self.price.fixed), ops.zeros(())
-        gap = ops.stop_gradient(ops.log(latency_ms / self.price.target_ms))
-        return ops.maximum(self._multiplier + KAPPA * gap, 0.0), gap
-
-    def _haste(self, step: Tensor, settling: float) -> Tensor:
-        """0 until settling begins, 10 at the end."""
-        return 10 * _passed(step, settling, self.total_steps)
 
     def _total_ms(self, mixes: list[Tensor]) -> Tensor:
         return self.table.rest_ms + sum(slot.latency_ms(mix) for slot, mix in zip(self._slots, mixes, strict=True))
@@ -199,15 +211,10 @@ def recalibrate(model: keras.Model, batches: list[np.ndarray]) -> None:
             statistic.assign(statistic / (1 - norm.momentum ** len(batches)))
 
 
-def _check_target(space: Space, table: LatencyTable, price: Price) -> None:
-    if price.target_ms is None:
-        return
-    least = table.rest_ms + sum(min(table.ms(slot, choice) for choice in slot.choices) for slot in space.slots)
-    if least > price.target_ms:
-        raise SearchError(
-            f"no network of space {space.name!r} takes {price.target_ms:g} ms on {table.profile.name}: "
-            f"the fastest takes {least:.4g} ms; ask for more"
-        )
+def extremes_ms(table: LatencyTable) -> tuple[float, float]:
+    """Latency of the fastest and of the slowest network of the table's space."""
+    slots = [[table.ms(slot, choice) for choice in slot.choices] for slot in table.space.slots]
+    return table.rest_ms + sum(map(min, slots)), table.rest_ms + sum(map(max, slots))
 
 
 def _passed(step: Tensor, start: float, end: float) -> Tensor:

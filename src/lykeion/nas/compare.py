@@ -1,0 +1,351 @@
+"""Strategies compared: equal budgets, equal final training, measured latency, a test set that is read once.
+
+Every strategy searches with every seed, in a process of its own. What it finds and the baselines are trained from
+scratch by one recipe with an equal sweep of learning rates, judged on the validation set. The test set is read when
+all that is done; what was right on it is kept and never computed again. A network is better than the rival when it is
+at or below the target and a paired bootstrap over photos and trainings says so.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lykeion.core import digest_json, write_atomically
+from lykeion.engines.machine import processor
+from lykeion.engines.profile import DeviceProfile
+from lykeion.engines.timing import REFERENCE
+from lykeion.nets import Architecture
+from lykeion.nets.training import Dataset, Recipe
+
+from .baselines import NAMES, baselines
+from .final import Trained, correct_on_test, time_networks, train_final
+from .latency import LatencyTable
+from .search import RESULT, Request, begin, open_space, read_result
+from .significance import Difference, compare_paired
+from .space import Space
+from .strategies import Budget, Cost, Found, SearchError
+
+AIM = 0.97
+"""Searches aim at this share of the target: predicted latency is off by some per cent, and the bar is measured."""
+
+RATES = (0.5, 1.0, 2.0)
+"""Learning rates of the sweep, as factors of the recipe's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is compared, as plain data.
+
+    ``target`` is the name of a baseline, whose latency is the target and which is the rival; or milliseconds: then
+    the rival is the baseline within the target that is best on the validation set. ``cited_ms`` are latencies of
+    baselines on a device that is not this machine, from publications; what is found has the table's there.
+    """
+
+    strategies: tuple[str, ...]
+    space: str
+    profile: DeviceProfile
+    target: str | float
+    data: str
+    budget: Budget
+    search_recipe: Recipe
+    recipe: Recipe
+    seeds: int = 3
+    rates: tuple[float, ...] = RATES
+    baselines: tuple[str, ...] = NAMES
+    cited_ms: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.target, str) and self.target not in self.baselines:
+            raise SearchError(f"target {self.target!r} is none of the baselines: {', '.join(self.baselines)}")
+        if self.cited_ms is not None and (uncited := set(self.baselines) - set(self.cited_ms)):
+            raise SearchError(f"no latency is cited for baseline {min(uncited)!r}; leave it out")
+        if self.cited_ms is None and self.profile.soc != processor():
+            raise SearchError(
+                f"profile {self.profile.name!r} is of {self.profile.soc!r}, and latency is measured on this machine "
+                "in the end; run the comparison there"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **{name: getattr(self, name) for name in self.__slots__},
+            "profile": self.profile.to_json(),
+            "budget": asdict(self.budget),
+            "search_recipe": self.search_recipe.to_json(),
+            "recipe": self.recipe.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the report: a strategy, or a baseline, with one network a seed. Latencies and costs are means.
+
+    ``difference`` is to the rival, None for the rival itself and where nothing was found.
+    """
+
+    name: str
+    kind: str
+    networks: tuple[str, ...]
+    latency_ms: float
+    worst_latency_ms: float
+    predicted_ms: float | None
+    validation_accuracy: float
+    test_accuracy: float
+    test_spread: float
+    learning_rate: float
+    search_cost: Cost | None
+    difference: Difference | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    target_ms: float
+    rival: str
+    entries: tuple[Entry, ...]
+    not_found: Mapping[str, int]
+    """How many searches of a strategy found no network within the target."""
+    noise: float | None
+    """How quiet the machine was: by how much the reference's median pass exceeded its best."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Networks that are trained and judged together, one a seed; a baseline has the same one each time."""
+
+    name: str
+    kind: str
+    networks: tuple[Architecture, ...]
+    found: tuple[Found, ...] = ()
+
+
+def compare(comparison: Comparison, run: Path, *, quiet: bool = False) -> Report:
+    """Run a comparison in a directory, or go on with it there. Raises SearchError and what its parts raise."""
+    _begin(comparison, run)
+    space, data = open_space(comparison.space, comparison.data)
+    fixed = [
+        Contender(name, "baseline", (network,) * comparison.seeds)
+        for name, network in zip(comparison.baselines, baselines(space, comparison.baselines), strict=True)
+    ]
+    known_ms = _baseline_ms(comparison, fixed, run, quiet)
+    target_ms = known_ms[comparison.target] if isinstance(comparison.target, str) else comparison.target
+    searched, not_found = _search(comparison, space, target_ms, run)
+    contenders = [*searched, *fixed]
+    latencies_ms, noise = _latencies_ms(comparison, space, contenders, known_ms, run, quiet)
+    if isinstance(comparison.target, str):
+        target_ms = latencies_ms[comparison.target][0]  # measured beside what is compared with it
+    trained = {each.name: _train(each, comparison, data, run, quiet) for each in contenders}
+    rival = _rival(comparison, fixed, trained, known_ms, target_ms)
+    correct = {each.name: _correct(each, trained[each.name], data, run) for each in contenders}
+    entries = [
+        _entry(each, trained[each.name], correct, latencies_ms[each.name], target_ms, rival) for each in contenders
+    ]
+    report = Report(target_ms, rival, tuple(entries), not_found, noise)
+    _keep(report, comparison, run)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Of a contender: the learning rate that the sweep chose, and the training of each seed with its directory."""
+
+    learning_rate: float
+    trained: tuple[Trained, ...]
+    runs: tuple[Path, ...]
+
+
+def run_search(request: Request, run: Path) -> Found:
+    """A search in a process of its own, so that its peak memory is its own. Raises SearchError."""
+    begin(request, run)
+    if not (run / RESULT).exists():
+        done = subprocess.run([sys.executable, "-m", "lykeion.nas.search", str(run)], check=False)
+        if done.returncode:
+            raise SearchError(f"the search in {run} ended with code {done.returncode}; its message is above")
+    return read_result(run)
+
+
+def _begin(comparison: Comparison, run: Path) -> None:
+    asked, path = json.dumps(comparison.to_json(), indent=1), run / "comparison.json"
+    if not path.exists():
+        write_atomically(path, asked.encode())
+    before = json.loads(path.read_bytes())
+    for name, value in json.loads(asked).items():
+        if before.get(name) != value:
+            raise SearchError(f"{run} holds a comparison with another {name}; give another --run, or delete it")
+
+
+def _baseline_ms(comparison: Comparison, fixed: Sequence[Contender], run: Path, quiet: bool) -> dict[str, float]:
+    if comparison.cited_ms is not None:
+        return dict(comparison.cited_ms)
+    networks = {each.name: each.networks[0] for each in fixed}
+    timings = time_networks(networks, comparison.profile.threads, run / "baseline-latency.jsonl", quiet=quiet)
+    return {name: timings[name].minimum_ms for name in networks}
+
+
+def _search(
+    comparison: Comparison, space: Space, target_ms: float, run: Path
+) -> tuple[list[Contender], dict[str, int]]:
+    contenders, not_found = [], dict.fromkeys(comparison.strategies, 0)
+    for strategy in comparison.strategies:
+        found: list[Found] = []
+        for seed in range(comparison.seeds):
+            request = Request(
+                strategy,
+                comparison.space,
+                comparison.profile,
+                AIM * target_ms,
+                comparison.data,
+                comparison.search_recipe,
+                comparison.budget,
+                seed,
+            )
+            one = run_search(request, run / "searches" / f"{strategy}-{seed}")
+            found.append(one)
+            not_found[strategy] += one.genotype is None
+        if not not_found[strategy]:
+            genotypes = [one.genotype for one in found if one.genotype is not None]
+            networks = tuple(space.architecture(genotype) for genotype in genotypes)
+            contenders.append(Contender(strategy, "searched", networks, tuple(found)))
+    return contenders, not_found
+
+
+def _latencies_ms(
+    comparison: Comparison,
+    space: Space,
+    contenders: Sequence[Contender],
+    known_ms: Mapping[str, float],
+    run: Path,
+    quiet: bool,
+) -> tuple[dict[str, list[float]], float | None]:
+    """Of each contender's networks: measured, all in turns, with the noise; or by the table and as cited."""
+    if comparison.cited_ms is not None:
+        table = LatencyTable(space, comparison.profile)
+        by_table = {
+            each.name: [table.predict_ms(one.genotype) for one in each.found if one.genotype is not None]
+            or [known_ms[each.name]] * comparison.seeds
+            for each in contenders
+        }
+        return by_table, None
+    networks = {network.name: network for each in contenders for network in each.networks}
+    journal = run / f"latency-{digest_json(sorted(networks))[7:15]}.jsonl"
+    timings = time_networks(networks, comparison.profile.threads, journal, quiet=quiet)
+    measured = {each.name: [timings[network.name].minimum_ms for network in each.networks] for each in contenders}
+    return measured, timings[REFERENCE].busy
+
+
+def _train(contender: Contender, comparison: Comparison, data: Dataset, run: Path, quiet: bool) -> Training:
+    """Sweep the learning rate with the first seed, then train the others with the best."""
+
+    def train(seed: int, rate: float) -> tuple[Trained, Path]:
+        recipe = replace(comparison.recipe, seed=seed, learning_rate=comparison.recipe.learning_rate * rate)
+        directory = run / "trainings" / f"{contender.name}-{seed}-{rate:g}"
+        return train_final(contender.networks[seed], data, recipe, directory, quiet=quiet), directory
+
+    sweep = {rate: train(0, rate) for rate in comparison.rates}
+    best = max(sweep, key=lambda rate: sweep[rate][0].accuracy)
+    trainings = [sweep[best], *(train(seed, best) for seed in range(1, comparison.seeds))]
+    return Training(
+        comparison.recipe.learning_rate * best,
+        tuple(trained for trained, _ in trainings),
+        tuple(directory for _, directory in trainings),
+    )
+
+
+def _rival(
+    comparison: Comparison,
+    fixed: Sequence[Contender],
+    trained: Mapping[str, Training],
+    known_ms: Mapping[str, float],
+    target_ms: float,
+) -> str:
+    if isinstance(comparison.target, str):
+        return comparison.target
+    within = [each.name for each in fixed if known_ms[each.name] <= target_ms]
+    if not within:
+        raise SearchError(f"no baseline takes {target_ms:.4g} ms or less, so there is no rival; add a narrower one")
+    return max(within, key=lambda name: _mean([each.accuracy for each in trained[name].trained]))
+
+
+def _correct(contender: Contender, training: Training, data: Dataset, run: Path) -> np.ndarray:
+    """bool (seeds, photos), read from the test set once and kept."""
+    path = run / "test" / f"{contender.name}.npy"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        right = np.stack([correct_on_test(data, directory) for directory in training.runs])
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.save(file, right)
+        part.replace(path)
+    return np.load(path, allow_pickle=False)
+
+
+def _entry(
+    contender: Contender,
+    training: Training,
+    correct: Mapping[str, np.ndarray],
+    latencies_ms: Sequence[float],
+    target_ms: float,
+    rival: str,
+) -> Entry:
+    right, is_rival = correct[contender.name], contender.name == rival
+    difference = None if is_rival else compare_paired(right, correct[rival])
+    accuracies = right.mean(axis=1)
+    return Entry(
+        name=contender.name,
+        kind=contender.kind,
+        networks=tuple(dict.fromkeys(network.name for network in contender.networks)),
+        latency_ms=_mean(latencies_ms),
+        worst_latency_ms=max(latencies_ms),
+        predicted_ms=_mean([one.latency_ms for one in contender.found if one.latency_ms])
+        if contender.found
+        else None,
+        validation_accuracy=_mean([each.accuracy for each in training.trained]),
+        test_accuracy=float(accuracies.mean()),
+        test_spread=float(np.ptp(accuracies)),
+        learning_rate=training.learning_rate,
+        search_cost=_mean_cost([one.cost for one in contender.found]) if contender.found else None,
+        difference=difference,
+        verdict=_verdict(difference, max(latencies_ms), target_ms),
+    )
+
+
+def _verdict(difference: Difference | None, latency_ms: float, target_ms: float) -> str:
+    if difference is None:
+        return "rival"
+    return difference.verdict if latency_ms <= target_ms else f"over the target; {difference.verdict}"
+
+
+def _keep(report: Report, comparison: Comparison, run: Path) -> None:
+    from .search_pictures import draw_pareto
+
+    write_atomically(run / "report.json", json.dumps(report.to_json(), indent=1).encode())
+    points = [
+        {
+            "group": entry.name if entry.kind == "searched" else entry.name.rpartition("-")[0],
+            "latency_ms": entry.latency_ms,
+            "accuracy": entry.test_accuracy,
+            "ours": entry.kind == "searched",
+        }
+        for entry in report.entries
+    ]
+    draw_pareto(points, report.target_ms, f"{comparison.space} on {comparison.profile.name}", run / "pareto.png")
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
+
+
+def _mean_cost(costs: Sequence[Cost]) -> Cost:
+    return Cost(
+        round(_mean([cost.steps for cost in costs])),
+        _mean([cost.seconds for cost in costs]),
+        max(cost.peak_bytes for cost in costs),
+    )

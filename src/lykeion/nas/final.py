@@ -1,0 +1,69 @@
+"""A network's final training, its accuracy on the test set, and its measured latency."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lykeion.core import write_atomically
+from lykeion.engines.timing import Journal, Timing, litert, measure
+from lykeion.nets import Architecture, random_weights, write_litert
+from lykeion.nets.training import Dataset, Recipe
+
+from .profiling import reference
+from .strategies import Cost
+
+_DONE = "trained.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """``accuracy`` is on the validation set."""
+
+    accuracy: float
+    cost: Cost
+
+
+def train_final(
+    architecture: Architecture, data: Dataset, recipe: Recipe, run: Path, *, quiet: bool = False
+) -> Trained:
+    """Train from scratch in a directory, or go on there; returns at once where that is done. Raises TrainingError."""
+    path = run / _DONE
+    if not path.exists():
+        from lykeion.nets.training import train_network
+
+        report = train_network(architecture, data, recipe, run, quiet=quiet)
+        history = report.history
+        done = {"accuracy": report.validation_accuracy, "steps": history.steps, "seconds": history.seconds}
+        write_atomically(path, json.dumps(done).encode())
+    done = json.loads(path.read_bytes())
+    return Trained(done["accuracy"], Cost(done["steps"], done["seconds"]))
+
+
+def correct_on_test(data: Dataset, run: Path) -> np.ndarray:
+    """Which photos of the test set the network trained in a directory gets right, bool (photos,)."""
+    from lykeion.nets import keras_model
+    from lykeion.nets.training import evaluate, load_network
+
+    architecture, weights = load_network(run)
+    model = keras_model.build(architecture)
+    keras_model.load_weights(model, weights)
+    return evaluate(model, data.test).correct
+
+
+def time_networks(
+    networks: Mapping[str, Architecture], threads: int, journal: Path, *, quiet: bool = False
+) -> dict[str, Timing]:
+    """Latency of whole networks on this machine through LiteRT, all in turns. Raises TimingError."""
+    return measure(
+        {
+            name: litert(write_litert(network, random_weights(network), output="logits"), threads)
+            for name, network in networks.items()
+        },
+        reference=reference(threads),
+        threads=threads,
+        journal=Journal(journal, {"networks": sorted(networks), "threads": threads}),
+        quiet=quiet,
+    )

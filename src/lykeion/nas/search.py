@@ -1,0 +1,186 @@
+"""A search as it is asked for and run: its request as plain data, its run directory, its result.
+
+``python -m lykeion.nas.search RUN`` runs the request that is in the directory RUN, in a process of its own.
+"""
+
+import json
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lykeion.core import LykeionError, write_atomically
+from lykeion.engines.profile import DeviceProfile
+from lykeion.nets.training import Dataset, Recipe, load_data
+
+from .latency import LatencyTable
+from .named_spaces import find_space
+from .space import Space, format_genotype, parse_genotype
+from .strategies import Budget, Cost, Event, Found, Problem, SearchError, find_strategy
+
+REQUEST, RESULT, HISTORY, ARCHITECTURE, PICTURE = (
+    "request.json",
+    "result.json",
+    "history.jsonl",
+    "architecture.json",
+    "search.png",
+)
+_SCHEMA, _VERSION = "lykeion.architecture-search", 1
+_MAX_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything that a search's result depends on. ``data`` is a path; ``children`` that of a shared table."""
+
+    strategy: str
+    space: str
+    profile: DeviceProfile
+    target_ms: float
+    data: str
+    recipe: Recipe
+    budget: Budget
+    seed: int = 0
+    children: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value, read again by ``from_json``."""
+        plain = {name: getattr(self, name) for name in ("strategy", "space", "target_ms", "data", "seed", "children")}
+        return {
+            "schema": _SCHEMA,
+            "version": _VERSION,
+            **plain,
+            "profile": self.profile.to_json(),
+            "recipe": self.recipe.to_json(),
+            "budget": asdict(self.budget),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Request":
+        """Raises SearchError, ProfileError, RecipeError."""
+        plain = dict(value)
+        if (plain.pop("schema", None), plain.pop("version", None)) != (_SCHEMA, _VERSION):
+            raise SearchError("not a search of this release: its schema or version is another; search anew")
+        try:
+            profile = DeviceProfile.from_json(plain.pop("profile"))
+            recipe, budget = Recipe.from_json(plain.pop("recipe")), Budget(**plain.pop("budget"))
+            return cls(profile=profile, recipe=recipe, budget=budget, **plain)
+        except (KeyError, TypeError) as error:
+            raise SearchError(f"not a search request: {error}") from None
+
+
+def search(request: Request, run: Path, *, quiet: bool = False, data: Dataset | None = None) -> Found:
+    """Run a request in a directory, or go on with it there. Its result is kept; a second call returns it.
+
+    ``data`` is what the request's path holds, where it is loaded already. Raises SearchError.
+    """
+    begin(request, run)
+    if (run / RESULT).exists():
+        return read_result(run)
+    space, data = open_space(request.space, request.data, data)
+    table = LatencyTable(space, request.profile)
+    children = None if request.children is None else Path(request.children)
+    problem = Problem(space, table, request.target_ms, data, request.recipe, request.seed, children)
+    found = find_strategy(request.strategy).search(problem, request.budget, run, _teller(quiet))
+    found = replace(found, cost=replace(found.cost, peak_bytes=peak_bytes()))
+    _keep(request, space, found, run)
+    return found
+
+
+def begin(request: Request, run: Path) -> None:
+    """Make the directory the request's. Raises SearchError where it is another's."""
+    asked = json.dumps(request.to_json(), indent=1)
+    path = run / REQUEST
+    try:
+        if not path.exists():
+            write_atomically(path, asked.encode())
+        before = _read_json(path)
+    except OSError as error:
+        raise SearchError(f"{path}: cannot be written ({error.strerror or error}); give another --run") from None
+    for name, value in json.loads(asked).items():
+        if before.get(name) != value:
+            raise SearchError(f"{run} holds a search with another {name}; give another --run, or delete it")
+
+
+def read_result(run: Path) -> Found:
+    """What a search that ended in a directory has found. Raises SearchError."""
+    path = run / RESULT
+    plain = _read_json(path)
+    try:
+        genotype = None if plain["genotype"] is None else parse_genotype(plain["genotype"])
+        history = tuple(map(json.loads, (run / HISTORY).read_text().splitlines()))
+        return Found(genotype, plain["accuracy"], plain["latency_ms"], Cost(**plain["cost"]), history)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SearchError(f"{path}: not a search's result ({error}); delete {run}, and search anew") from None
+
+
+def open_space(name: str, path: str, data: Dataset | None = None) -> tuple[Space, Dataset]:
+    """A named space for a data set's classes, and the data set in its size. Raises SpaceError, DataError."""
+    space = find_space(name)
+    data = data or load_data(path, height=space.height, width=space.width, channels=space.channels)
+    return replace(space, classes=len(data.classes)), data
+
+
+def peak_bytes() -> int:
+    """The most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def main() -> None:
+    run = Path(sys.argv[1])
+    try:
+        search(Request.from_json(_read_json(run / REQUEST)), run)
+    except LykeionError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _keep(request: Request, space: Space, found: Found, run: Path) -> None:
+    from .search_pictures import draw_search
+
+    lines = "".join(json.dumps(event) + "\n" for event in found.history)
+    write_atomically(run / HISTORY, lines.encode())
+    draw_search(found.history, request.strategy, request.target_ms, run / PICTURE)
+    genotype = None
+    if found.genotype is not None:
+        genotype = format_genotype(found.genotype)
+        architecture = space.architecture(found.genotype)
+        write_atomically(run / ARCHITECTURE, json.dumps(architecture.to_json(), indent=1).encode())
+    result = {
+        "genotype": genotype,
+        "accuracy": found.accuracy,
+        "latency_ms": found.latency_ms,
+        "cost": asdict(found.cost),
+    }
+    write_atomically(run / RESULT, json.dumps(result, indent=1).encode())  # last: where it is, all is
+
+
+def _teller(quiet: bool) -> Callable[[Event], None]:
+    """Says on standard error how the search goes."""
+
+    def tell(event: Event) -> None:
+        done = f"step {event['step']:,}" if "step" in event else f"child {event['child'] + 1}"
+        line = f"{done}: accuracy {event['accuracy']:.4f}, {event['latency_ms']:.4g} ms, {event['genotype']}"
+        print(line, file=sys.stderr, flush=True)
+
+    return (lambda event: None) if quiet else tell
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise SearchError(f"{path}: larger than {_MAX_BYTES >> 20} MiB")
+        plain = json.loads(path.read_bytes())
+    except OSError as error:
+        raise SearchError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError):
+        raise SearchError(f"{path}: not a JSON file; delete it to begin anew") from None
+    if not isinstance(plain, dict):
+        raise SearchError(f"{path}: not what a search keeps; delete it to begin anew")
+    return plain
+
+
+if __name__ == "__main__":
+    main()

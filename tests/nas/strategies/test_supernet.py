@@ -1,0 +1,106 @@
+"""Supernets: what is decided is an architecture, latency is the table's, and the price does what it is for."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from lykeion.nas.inheritance import inherited_accuracy
+from lykeion.nas.space import Choice, Genotype
+from lykeion.nas.strategies.fbnet import Candidates
+from lykeion.nas.strategies.protocol import SearchError
+from lykeion.nas.strategies.superkernel import Superkernel
+from lykeion.nas.strategies.supernet import MakeSlot, Price, Supernet, recalibrate
+from lykeion.nets import keras_model, layers
+from lykeion.nets.training import Dataset, train
+
+from . import tiny
+
+SPACE, TABLE = tiny.space(), tiny.table()
+LARGEST: Genotype = (Choice(5, 4), Choice(5, 4), Choice(5, 4, True), Choice(5, 4, True))
+SMALLEST: Genotype = (Choice(3, 2), None, Choice(3, 2), None)
+GENOTYPES = [LARGEST, SMALLEST, (Choice(3, 3), Choice(5, 2), Choice(3, 4, True), Choice(5, 2))]
+RATE = 1e-2
+FREE = Price(fixed=0.0)
+KINDS = [Superkernel, Candidates]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return tiny.data(tmp_path_factory.mktemp("data"))
+
+
+def supernet(kind: MakeSlot, price: Price = FREE, steps: int = 300, seed: int = 0) -> Supernet:
+    return Supernet(SPACE, TABLE, kind, price, steps, decision_rate=RATE, momentum=0.9, seed=seed)
+
+
+def trained(data: Dataset, price: Price, steps: int) -> Supernet:
+    model = supernet(Superkernel, price, steps)
+    recipe = tiny.recipe(steps=steps, learning_rate=2e-3, schedule="constant")
+    train(
+        model,
+        data,
+        recipe,
+        multiplier=lambda variable: RATE / 2e-3 if variable.name == "thresholds" else 1.0,
+        quiet=True,
+    )
+    return model
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_genotypes_weights_make_the_network_that_the_supernet_computes(kind: MakeSlot) -> None:
+    model = supernet(kind)
+    photos = np.random.default_rng(0).uniform(-1, 1, (4, 12, 12, 3)).astype(np.float32)
+    for genotype in GENOTYPES:
+        architecture = SPACE.architecture(genotype)
+        weights = model.weights_of(genotype)
+        shapes = {name: shape for layer in layers(architecture) for name, shape in layer.weights().items()}
+        assert {name: value.shape for name, value in weights.items()} == shapes
+        alone = keras_model.build(architecture)
+        keras_model.load_weights(alone, weights)
+        model.hold(genotype)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(model(photos)), ops.convert_to_numpy(alone(photos)), atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_supernets_latency_is_the_tables_for_any_network(kind: MakeSlot) -> None:
+    model = supernet(kind)
+    for genotype in GENOTYPES:
+        model.hold(genotype)
+        assert model.genotype() == genotype
+        assert model.latency_ms() == pytest.approx(TABLE.predict_ms(genotype), rel=1e-6)
+
+
+def test_latency_that_costs_nothing_closes_no_gate(data: Dataset) -> None:
+    assert trained(data, FREE, 300).genotype() == LARGEST
+
+
+def test_latency_that_costs_much_closes_every_gate(data: Dataset) -> None:
+    assert trained(data, Price(fixed=100.0), 300).genotype() == SMALLEST
+
+
+def test_a_target_is_met_and_used(data: Dataset) -> None:
+    target_ms = 2.4
+    model = trained(data, Price(target_ms), 300)
+    assert 0.7 * target_ms <= TABLE.predict_ms(model.genotype()) <= target_ms
+    assert model.state()["settled"] == 1
+
+
+def test_a_target_that_no_network_meets_is_refused_with_the_fastest() -> None:
+    with pytest.raises(SearchError, match=r"no network of space 'tiny' takes 0.5 ms on nowhere.*takes 1"):
+        supernet(Superkernel, Price(0.5))
+
+
+def test_recalibrated_statistics_are_those_of_the_photos() -> None:
+    model = keras_model.build(SPACE.architecture(SMALLEST), batch_norm_momentum=0.9)
+    photos = np.random.default_rng(0).uniform(-1, 1, (40, 12, 12, 3)).astype(np.float32)
+    recalibrate(model, [photos] * 3)
+    expected = ops.convert_to_numpy(model(photos, training=True))
+    recalibrate(model, [photos] * 3)
+    np.testing.assert_allclose(ops.convert_to_numpy(model(photos)), expected, rtol=0.02, atol=0.02)
+
+
+def test_inherited_accuracy_needs_no_training_of_the_network(data: Dataset) -> None:
+    model = trained(data, FREE, 60)
+    assert inherited_accuracy(model, LARGEST, data) > 0.6  # of three classes
