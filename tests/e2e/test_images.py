@@ -17,7 +17,7 @@ import pytest
 from lykeion.core import digest_bytes
 from tests.e2e.docker_registry import PROGRAM, docker_registry
 from tests.images.making import describe
-from tests.images.test_run import needs_unshare
+from tests.images.test_running import needs_unshare
 from tests.search.ingest.tiny import jpeg
 
 from .serving import COMMAND

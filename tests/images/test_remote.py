@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from lykeion.cli import app
-from lykeion.images.build import Built, build
+from lykeion.images.assembly import Built, build
 from lykeion.images.errors import ImageError
 from lykeion.images.remote import pull_image, push_image
 from lykeion.images.spec import read_spec

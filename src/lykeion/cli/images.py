@@ -14,7 +14,7 @@ from .options import json_option, quiet_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
-    from lykeion.images.build import Built
+    from lykeion.images import Built
     from lykeion.oci import Layout
 
 
@@ -51,9 +51,7 @@ def build(
     The same inputs give the same digest, on any machine. A DESCRIPTION called Dockerfile is handed to buildah; the
     digest is then what buildah makes of it.
     """
-    from lykeion.images.build import build
-    from lykeion.images.dockerfile import build_dockerfile, is_dockerfile
-    from lykeion.images.spec import read_spec
+    from lykeion.images import build, build_dockerfile, is_dockerfile, read_spec
 
     output = layout_at(layout, create=True)
     if is_dockerfile(description):
@@ -93,7 +91,7 @@ def build(
 @json_option
 def volume(directory: Path, tag: str, uncompressed: bool, layout: Path | None, as_json: bool) -> None:
     """Make DIRECTORY an image that holds nothing else, for clusters that mount images as volumes."""
-    from lykeion.images.volume import build_volume
+    from lykeion.images import build_volume
 
     output = layout_at(layout, create=True)
     made = build_volume(directory, output, tag, compression="none" if uncompressed else "zstd")
@@ -108,7 +106,7 @@ def volume(directory: Path, tag: str, uncompressed: bool, layout: Path | None, a
 @click.argument("wheels", type=click.Path(path_type=Path))
 def lock(wheels: Path) -> None:
     """Print locked requirements for all wheels in the directory WHEELS."""
-    from lykeion.images.wheelhouse import lock
+    from lykeion.images import lock
 
     click.echo(lock(wheels), nl=False)
 
@@ -118,7 +116,7 @@ def lock(wheels: Path) -> None:
 @json_option
 def list_(layout: Path | None, as_json: bool) -> None:
     """List the images of the layout."""
-    from lykeion.images.describe import image_list
+    from lykeion.images import image_list
 
     found = image_list(layout_at(layout))
     if as_json:
@@ -140,7 +138,7 @@ def list_(layout: Path | None, as_json: bool) -> None:
 @json_option
 def show(image: str, attached: str | None, layout: Path | None, as_json: bool) -> None:
     """Show an IMAGE (NAME:TAG or a digest): how it starts, its layers, and what is attached to it."""
-    from lykeion.images.describe import describe_image, read_attached
+    from lykeion.images import describe_image, read_attached
 
     place = layout_at(layout)
     found = image_in(place, image)
@@ -190,7 +188,7 @@ def run(
     ARGUMENTS take the place of the image's own. The root file system is read-only, /tmp is empty, ports are this
     machine's. It shows that an image starts; it does not keep in a program that one does not trust.
     """
-    from lykeion.images.run import Volume, run
+    from lykeion.images import Volume, run
 
     unset = [variable for variable in variables if "=" not in variable]
     if unset:
@@ -214,7 +212,7 @@ def run(
 def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: bool) -> None:
     """Remove images that have lost their name, such as those that a newer build replaced."""
     from lykeion.core import state_directory
-    from lykeion.images.prune import prune
+    from lykeion.images import prune
 
     place = layout_at(layout)
     for name in remove:
@@ -228,7 +226,7 @@ def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: b
 
 
 def _described(built: "Built", output: "Layout") -> dict[str, Any]:
-    from lykeion.images.describe import describe_image
+    from lykeion.images import describe_image
 
     return {
         "ref": built.ref,

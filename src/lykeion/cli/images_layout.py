@@ -28,7 +28,7 @@ def layout_at(directory: Path | None, *, create: bool = False) -> "Layout":
 
 
 def image_in(layout: "Layout", image: str) -> "Descriptor":
-    from lykeion.images.image import find_image
+    from lykeion.images import find_image
 
     return find_image(layout, image)
 

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 def push(image: str, target: str, layout: Path | None, as_json: bool, quiet: bool) -> None:
     """Push an IMAGE (NAME:TAG or a digest) to a registry, with what is attached to it."""
     from lykeion import registry
-    from lykeion.images.errors import ImageError
-    from lykeion.images.remote import push_image
+    from lykeion.images import ImageError, push_image
     from lykeion.registry.transfer import transfer
 
     place, reference = layout_at(layout), registry.parse(target)
@@ -57,8 +56,7 @@ def pull(source: str, tag: str | None, layout: Path | None, as_json: bool, quiet
 
 def fetch(source: str, platform: "Platform | None", layout: "Layout", *, quiet: bool) -> "Descriptor":
     from lykeion import registry
-    from lykeion.images.errors import ImageError
-    from lykeion.images.remote import pull_image
+    from lykeion.images import ImageError, pull_image
     from lykeion.registry.transfer import transfer
 
     reference = registry.parse(source)

@@ -1,1 +1,36 @@
 """Container images for training and serving, assembled reproducibly, no daemon."""
+
+from .assembly import Built, build
+from .describe import describe_image, image_list, read_attached
+from .dockerfile import build_dockerfile, is_dockerfile
+from .errors import ImageError
+from .image import find_image
+from .pruning import Pruned, prune
+from .remote import pull_image, push_image
+from .running import Volume, run
+from .spec import ImageSpec, read_spec
+from .volume import VolumeImage, build_volume
+from .wheelhouse import lock
+
+__all__ = [
+    "Built",
+    "ImageError",
+    "ImageSpec",
+    "Pruned",
+    "Volume",
+    "VolumeImage",
+    "build",
+    "build_dockerfile",
+    "build_volume",
+    "describe_image",
+    "find_image",
+    "image_list",
+    "is_dockerfile",
+    "lock",
+    "prune",
+    "pull_image",
+    "push_image",
+    "read_attached",
+    "read_spec",
+    "run",
+]

@@ -10,7 +10,7 @@ from .packages import Package
 from .python_layers import Wheel
 
 if TYPE_CHECKING:
-    from .build import Part
+    from .assembly import Part
     from .spec import ImageSpec
 
 

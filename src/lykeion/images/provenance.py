@@ -12,7 +12,7 @@ from lykeion import __version__
 from .compression import compressor
 
 if TYPE_CHECKING:
-    from .build import Part
+    from .assembly import Part
     from .spec import ImageSpec
 
 STATEMENT = "https://in-toto.io/Statement/v1"

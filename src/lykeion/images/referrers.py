@@ -12,7 +12,7 @@ from .bill import bill_of_materials
 from .provenance import provenance
 
 if TYPE_CHECKING:
-    from .build import Part
+    from .assembly import Part
     from .spec import ImageSpec
 
 BILL = "application/vnd.cyclonedx+json"

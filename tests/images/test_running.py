@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lykeion.images.errors import ImageError
-from lykeion.images.run import Mount, Start, Volume, mount_script, prepare
+from lykeion.images.running import Mount, Start, Volume, mount_script, prepare
 
 from .making import describe
 

@@ -13,11 +13,11 @@ import pytest
 
 from lykeion.core import Unsupported
 from lykeion.images import compression
-from lykeion.images.build import Built, build
+from lykeion.images.assembly import Built, build
 from lykeion.images.describe import describe_image, image_list, read_attached
 from lykeion.images.errors import BaseError, ImageError, RequirementError, WheelError
 from lykeion.images.files import Files, open_tar
-from lykeion.images.prune import prune
+from lykeion.images.pruning import prune
 from lykeion.images.spec import read_spec
 from lykeion.images.volume import build_volume
 from lykeion.oci import Index, Layout, Manifest, media_types
