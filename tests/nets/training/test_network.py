@@ -71,11 +71,14 @@ def test_its_litert_file_gives_the_embedding_that_was_trained(finished: Report, 
     assert np.allclose(ours, theirs / np.linalg.norm(theirs, axis=1, keepdims=True), atol=1e-5)
 
 
-def test_it_embeds_photos_for_an_index(tmp_path: Path) -> None:
+def test_it_embeds_photos_for_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lykeion.nets.training.photos.MEMORY_BYTES", 0)  # so that they are decoded each epoch
     photos = write_photos(tmp_path / "photos", count=6)
     architecture = Architecture("rgb", 8, 8, ARCHITECTURE.rows, classes=2)
     data = load_data(photos, height=8, width=8)
-    report = train_network(architecture, data, Recipe(steps=2, batch=4), tmp_path / "run", quiet=True)
+    report = train_network(
+        architecture, data, Recipe(steps=6, batch=4, precision="bfloat16"), tmp_path / "run", quiet=True
+    )
     vector = Embedder.load(report.model).embed_photo(photos / "bag" / "1.png").vector
     assert vector.shape == (16,)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,9 @@ def test_steps_replace_epochs() -> None:
     assert Recipe(epochs=3, batch=100).total_steps(1_000) == 30
     assert Recipe(epochs=3, batch=100, steps=7).total_steps(1_000) == 7
     assert Recipe(epochs=3, batch=100).total_steps(20) == 3
+
+
+def test_the_guide_has_every_setting() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
+    for setting in fields(Recipe):
+        assert f"| `{setting.name.replace('_', '-')}` | " in guide
