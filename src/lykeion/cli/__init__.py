@@ -27,6 +27,7 @@ COMMANDS = {
     "nets": ("lykeion.cli.nets:nets", "List networks and show what they are made of."),
     "train": ("lykeion.cli.train:train", "Train a network on photos."),
     "nas": ("lykeion.cli.nas:nas", "Measure a device, and search for the network that suits it."),
+    "engines": ("lykeion.cli.engines:engines", "Run model files: measure engines, and choose the best for a goal."),
     "models": ("lykeion.cli.models:models", "Keep versions of models: push, pull, tag, compare; import networks."),
     "images": ("lykeion.cli.images:images", "Build container images for training and serving; start them."),
 }

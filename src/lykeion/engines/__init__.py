@@ -1,4 +1,7 @@
-"""Execution engines behind one protocol."""
+"""Execution engines behind one protocol: what runs a model file, how fast, and which suits a device best.
+
+``kinds`` lists the engines; each is imported when it is first used. ``bench`` measures, ``select`` chooses.
+"""
 
 from .litert import LiteRTEngine, read_model
 from .protocol import Engine, ModelError, TensorSpec

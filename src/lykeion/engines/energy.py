@@ -1,8 +1,8 @@
 """Energy of a run: measured by the processor's own counters where they can be read, else modelled, and so labelled.
 
 The model's figures are those of M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014,
-for 45 nm at .9 V: every constant comes once from DRAM; every operator reads its inputs from, and writes its output to,
-an SRAM of 1 MB. It serves to compare networks, not to foretell a battery. The counters are RAPL's, of the whole
+for 45 nm at .9 V: every constant comes once from DRAM; every operator reads its inputs from, and writes its output
+to, an SRAM of 1 MB. It serves to compare networks, not to foretell a battery. The counters are RAPL's, of the whole
 processor, whatever else it does.
 """
 
@@ -68,9 +68,10 @@ class Rapl:
         while not runs or time.perf_counter() < end:
             run()
             runs += 1
-        return sum(
-            (now - then) % (wraps + 1) for (now, wraps), (then, _) in zip(self._read(), before, strict=True)
-        ) / runs
+        return (
+            sum((now - then) % (wraps + 1) for (now, wraps), (then, _) in zip(self._read(), before, strict=True))
+            / runs
+        )
 
     def _read(self) -> list[tuple[int, int]]:
         """Of each package, the counter in µJ and where it begins anew."""

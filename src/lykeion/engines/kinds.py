@@ -82,7 +82,13 @@ KINDS = {
         _litert(
             "litert-builtin", "LiteRT with its own kernels", "litert", "LiteRTEngine", settings=(("xnnpack", False),)
         ),
-        _litert("litert-compiled", "LiteRT's CompiledModel", "litert_compiled", "CompiledModelEngine"),
+        _litert(
+            "litert-compiled",
+            "LiteRT's CompiledModel; XNNPACK's kernels too",
+            "litert_compiled",
+            "CompiledModelEngine",
+            usual=False,
+        ),
         Kind(
             "onnxruntime",
             "ONNX Runtime; the file is converted",

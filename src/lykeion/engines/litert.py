@@ -42,7 +42,7 @@ class LiteRTEngine:
         if content[4:8] != b"TFL3":
             raise ModelError(f"{self._name}: not a LiteRT model: it lacks the mark TFL3; give a .tflite file")
         try:
-            with _without_greeting():
+            with _without_greeting() if xnnpack else nullcontext():
                 self._interpreter: Any = Interpreter(
                     model_content=content, num_threads=threads, experimental_op_resolver_type=_KERNELS[xnnpack]
                 )

@@ -120,7 +120,9 @@ class _Writer:
             case kind.RELU:
                 return self.node("Relu", [value])
             case kind.RELU6:
-                return self.node("Clip", [value, self.keep(np.float32(0)), self.keep(np.float32(6))])
+                return self.node(
+                    "Clip", [value, self.keep(np.array(0, np.float32)), self.keep(np.array(6, np.float32))]
+                )
             case _:
                 raise self.unsupported(f"fused activation {function}")
 
@@ -330,11 +332,11 @@ def _reshape(writer: _Writer, operator: Operator) -> str:
 
 
 def _pad(writer: _Writer, operator: Operator) -> str:
-    amounts = writer.tensor(operator.inputs[1]).constant
-    if amounts is None or len(operator.inputs) > 2 or writer.rank(operator.inputs[0]) != 4:
-        raise writer.unsupported("PAD other than of maps by constant amounts of zeros")
+    source, amounts = operator.inputs[0], writer.tensor(operator.inputs[1]).constant
+    if amounts is None or writer.rank(source) != 4:
+        raise writer.unsupported("PAD other than of maps by constant amounts")
     turned = amounts[list(_TO_NCHW)].astype(np.int64)
-    return writer.node("Pad", [writer.value(operator.inputs[0]), writer.keep(turned.T.reshape(-1))])
+    return writer.node("Pad", [writer.value(source), writer.keep(turned.T.reshape(-1))])
 
 
 def _concatenate(writer: _Writer, operator: Operator) -> str:

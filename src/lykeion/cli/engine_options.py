@@ -1,0 +1,102 @@
+"""Model files that commands are given, the engines and threads to run them with, and photos to judge them by."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from lykeion.engines.accuracy import Labelled
+    from lykeion.engines.bench import Case, Model
+    from lykeion.engines.kinds import Kind
+
+engine_option = click.option(
+    "--engine", "engines", multiple=True, metavar="NAME", help="Of lykeion engines list; all usual ones by default."
+)
+threads_option = click.option(
+    "--threads", multiple=True, type=click.IntRange(1, 256), default=(1,), show_default=True, help="May be repeated."
+)
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path), metavar="PATH", help="Labelled photos, as lykeion train reads them."
+)
+photos_option = click.option(
+    "--photos", type=click.IntRange(1), default=2000, show_default=True, help="So many of them at most."
+)
+png_option = click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw the results.")
+journal_option = click.option(
+    "--journal", type=click.Path(path_type=Path), metavar="PATH", help="Keep timings there, and go on from them."
+)
+
+
+def open_models(names: Sequence[str]) -> "list[Model]":
+    """From files, directories of trainings, and names of networks."""
+    from lykeion.engines.bench import Model
+    from lykeion.engines.litert import read_model
+
+    found = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            found.append(Model(name.rstrip("/"), _trained(path)))
+        elif path.suffix == ".tflite":
+            found.append(Model(path.stem, read_model(path), path))
+        else:
+            found.append(Model(name, _random(name)))
+    if len({model.name for model in found}) < len(found):  # files of one name: by their paths
+        found = [Model(name, model.content, model.source) for name, model in zip(names, found, strict=True)]
+    return list({model.name: model for model in found}.values())
+
+
+def _trained(run: Path) -> bytes:
+    """The logits of a network that ``lykeion train`` trained."""
+    from lykeion.nets import Architecture, ArchitectureError, write_litert
+    from lykeion.nets.training.checkpoints import read_arrays
+
+    file = run / "architecture.json"
+    try:
+        architecture = Architecture.from_json(file.read_bytes())
+    except OSError as error:
+        raise ArchitectureError(f"{file}: {error.strerror or error}; is {run} a finished training?") from None
+    weights = read_arrays(run / "weights.npz")
+    output = "logits" if "logits/kernel" in weights else "embedding"
+    return write_litert(architecture, weights, output=output)
+
+
+def _random(name: str) -> bytes:
+    from lykeion.nets import find, random_weights, write_litert
+
+    architecture = find(name)
+    return write_litert(architecture, random_weights(architecture), output="logits")
+
+
+def engine_kinds(names: Sequence[str]) -> "tuple[Kind, ...]":
+    from lykeion.engines.kinds import find_kind, usual_kinds
+
+    return tuple(find_kind(name) for name in dict.fromkeys(names)) if names else usual_kinds()
+
+
+def all_cases(models: Sequence[str], engines: Sequence[str], threads: Sequence[int]) -> "list[Case]":
+    from lykeion.engines.bench import cases
+
+    return cases(open_models(models), engine_kinds(engines), threads)
+
+
+def labelled(path: Path | None, cases: "Sequence[Case]", photos: int, quiet: bool) -> "Labelled | None":
+    """The test photos, or else those of validation, in the size of the first model."""
+    if path is None:
+        return None
+    import numpy as np
+
+    from lykeion.engines.accuracy import Labelled
+    from lykeion.engines.graph import specs
+    from lykeion.engines.trial import try_model
+    from lykeion.nets.training import load_data
+
+    first = cases[0].model
+    try_model(first.content, first.name)
+    _, height, width, channels = specs(first.graph)[0][0].shape
+    data = load_data(path, height=height, width=width, channels=channels, quiet=quiet)
+    chosen = data.test if len(data.test) else data.validation
+    places = np.linspace(0, len(chosen) - 1, min(photos, len(chosen))).astype(int)
+    return Labelled(chosen.read(places), chosen.labels[places])

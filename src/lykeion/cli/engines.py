@@ -1,0 +1,121 @@
+"""``lykeion engines``: which engines there are, how fast they run a model, and which suits a goal best."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import engines_bench, engines_select
+from .engine_options import engine_kinds, engine_option, open_models
+from .options import json_option
+from .output import print_json, print_table
+
+
+@click.group()
+def engines() -> None:
+    """Run model files on engines: measure them side by side, and choose the best for a goal.
+
+    \b
+    lykeion engines list
+    lykeion engines bench model.tflite --threads 1 --threads 2 --out here.json
+    lykeion engines compare model.tflite
+    lykeion engines select --model a.tflite --model b.tflite --data photos \\
+        --goal 'latency_ms <= 5 and top1 >= 0.90, minimise size_bytes'
+    """
+
+
+@engines.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the engines and whether they are installed."""
+    from lykeion.engines.kinds import KINDS
+
+    found = [
+        {
+            "name": kind.name,
+            "version": kind.version or None,
+            "usual": kind.usual,
+            "install": None if kind.installed else f"pip install 'lykeion[{kind.extra}]'",
+            "about": kind.about,
+        }
+        for kind in KINDS.values()
+    ]
+    if as_json:
+        print_json({"engines": found})
+        return
+    print_table(
+        ("engine", "version", "usual", "what it is"),
+        [
+            (each["name"], each["version"] or each["install"], "yes" if each["usual"] else "if named", each["about"])
+            for each in found
+        ],
+    )
+
+
+@engines.command()
+@click.argument("model")
+@engine_option
+@click.option(
+    "--reference", default="litert-builtin", show_default=True, metavar="NAME", help="What others should give."
+)
+@json_option
+def compare(model: str, engines: tuple[str, ...], reference: str, as_json: bool) -> None:
+    """Compare what engines give for MODEL, on 32 photos of noise."""
+    from lykeion.core import LykeionError
+    from lykeion.engines.agreement import agreement, random_batch
+    from lykeion.engines.kinds import find_kind
+    from lykeion.engines.trial import try_model
+
+    opened = open_models((model,))[0]
+    try_model(opened.content, opened.name)
+    expected = find_kind(reference).load(opened.content, name=opened.name)
+    real = random_batch(expected.inputs[0], 32)
+    found: list[dict[str, Any]] = []
+    for kind in engine_kinds(engines):
+        if kind.name == reference:
+            continue
+        try:
+            try_model(opened.content, opened.name, kind=kind.name)
+            engine = kind.load(opened.content, name=opened.name)
+            found.append({"engine": kind.name, **asdict(agreement(engine, expected, real))})
+            engine.close()
+        except LykeionError as error:
+            found.append({"engine": kind.name, "unsupported": str(error)})
+    if as_json:
+        print_json({"model": opened.name, "reference": reference, "photos": len(real), "engines": found})
+        return
+    print_table(
+        ("engine", "max error", "cosine", "same top-1", ""),
+        [
+            (each["engine"], "", "", "", each["unsupported"])
+            if "unsupported" in each
+            else (each["engine"], f"{each['max_error']:.2g}", f"{each['cosine']:.7f}", f"{each['top1']:.0%}", "")
+            for each in found
+        ],
+        title=f"{opened.name} against {reference}, {len(real)} photos",
+        right=("max error", "cosine", "same top-1"),
+    )
+
+
+@engines.command()
+@click.argument("model")
+@click.argument("file", type=click.Path(path_type=Path))
+def convert(model: str, file: Path) -> None:
+    """Write MODEL as the ONNX FILE that the engine onnxruntime runs."""
+    from lykeion.core import LykeionError, write_atomically
+    from lykeion.engines.onnx_convert import to_onnx
+    from lykeion.engines.trial import try_model
+
+    opened = open_models((model,))[0]
+    try_model(opened.content, opened.name)
+    converted = to_onnx(opened.content, opened.name)
+    try:
+        write_atomically(file, converted)
+    except OSError as error:
+        raise LykeionError(f"{file}: cannot be written: {error.strerror or error}") from None
+    print(f"{file}: {len(converted):,} bytes")
+
+
+for command in (engines_bench.bench, engines_select.select):
+    engines.add_command(command)

@@ -1,0 +1,140 @@
+"""``lykeion engines bench``: models on engines, measured side by side."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .engine_options import (
+    all_cases,
+    data_option,
+    engine_option,
+    journal_option,
+    labelled,
+    photos_option,
+    png_option,
+    threads_option,
+)
+from .options import json_option, quiet_option
+from .output import print_json, print_table
+
+if TYPE_CHECKING:
+    from lykeion.engines.bench import Case
+    from lykeion.engines.report import Report, Result
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@engine_option
+@threads_option
+@click.option(
+    "--photo", type=click.Path(path_type=Path, exists=True), metavar="FILE", help="To time preprocessing on."
+)
+@data_option
+@photos_option
+@click.option("--operators", is_flag=True, help="Times of single operators, where the engine tells them.")
+@journal_option
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the report there.")
+@png_option
+@json_option
+@quiet_option
+def bench(
+    models: tuple[str, ...],
+    engines: tuple[str, ...],
+    threads: tuple[int, ...],
+    photo: Path | None,
+    data: Path | None,
+    photos: int,
+    operators: bool,
+    journal: Path | None,
+    out: Path | None,
+    png: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure MODELs on engines, in turns: latency, cold start, memory, size, energy, and what a photo costs besides.
+
+    A MODEL is a .tflite file, the directory of a training, or the name of a network (then with random weights). Every
+    model is first tried in a process of its own. Keep the machine quiet.
+    """
+    from lykeion.engines.bench import bench as measure
+    from lykeion.engines.report import write_report
+
+    wanted = all_cases(models, engines, threads)
+    if operators:
+        _print_operators(wanted, as_json)
+        return
+    report = measure(wanted, data=labelled(data, wanted, photos, quiet), photo=photo, journal=journal, quiet=quiet)
+    if out:
+        write_report(report, out)
+    if png:
+        from lykeion.engines.pictures import draw_choice
+
+        draw_choice(report.results, None, report.machine.processor, png)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _print_report(report)
+
+
+def _print_operators(cases: "Sequence[Case]", as_json: bool) -> None:
+    from lykeion.core import LykeionError
+    from lykeion.engines.agreement import random_batch
+    from lykeion.engines.graph import specs
+    from lykeion.engines.operators import by_kind
+    from lykeion.engines.trial import try_model
+
+    found: list[dict[str, Any]] = []
+    for case in cases:
+        entry: dict[str, Any] = {"model": case.model.name, "engine": case.kind.name, "threads": case.threads}
+        try:
+            try_model(case.model.content, case.model.name, kind=case.kind.name, threads=case.threads)
+            spec = specs(case.model.graph)[0][0]
+            times = case.kind.operator_times(
+                case.model.content, spec.encode(random_batch(spec)), 50, threads=case.threads, name=case.model.name
+            )
+            entry |= {"operators": [asdict(each) for each in times], "by_kind": by_kind(times)}
+        except LykeionError as error:
+            entry["unsupported"] = str(error)
+        found.append(entry)
+    if as_json:
+        print_json({"profiles": found})
+        return
+    for each in found:
+        title = f"{each['model']} · {each['engine']} · {each['threads']}"
+        if "unsupported" in each:
+            print(f"{title}: {each['unsupported']}")
+            continue
+        kinds = each["by_kind"]
+        rows = [(kind, f"{ms * 1e3:.1f}", f"{ms / sum(kinds.values()):.0%}") for kind, ms in kinds.items()]
+        print_table(("operators", "µs a run", "share"), rows, title=title, right=("µs a run", "share"))
+
+
+def _print_report(report: "Report") -> None:
+    judged = any(each.top1 is not None for each in report.results)
+    columns = ("model", "engine", "ms", "p50", "p90", "p99", "cold", "MB", *(("top-1",) if judged else ()))
+    print_table(columns, [_row(each, judged) for each in report.results], right=columns[2:])
+    machine = f"{report.machine.processor}, {report.machine.cores} cores"
+    print(f"{machine}; the reference's median pass lay {report.busy:.1%} above its best")
+    for each in {result.model: result for result in report.results}.values():
+        line = f"{each.model}: {each.size_bytes / 1e3:,.0f} KB, {each.precision}, "
+        line += f"{each.multiply_adds / 1e6:.1f} M multiply-adds, "
+        line += f"{each.energy_uj:,.0f} µJ {each.energy_source}"
+        if each.preprocess_ms is not None and each.postprocess_ms is not None:
+            line += f"; besides, a photo takes {each.preprocess_ms:.2f} ms before and {each.postprocess_ms:.3f} after"
+        print(line)
+    for refused in report.refused:
+        print(f"{refused.model} · {refused.engine} · {refused.threads}: {refused.reason}")
+
+
+def _row(each: "Result", judged: bool) -> tuple[object, ...]:
+    return (
+        each.model,
+        f"{each.engine} {each.threads}",
+        *(f"{ms:.3g}" for ms in (each.latency_ms, each.p50_ms, each.p90_ms, each.p99_ms)),
+        "" if each.cold_start_ms is None else f"{each.cold_start_ms:.0f}",
+        f"{each.memory_bytes / 1e6:.0f}" if each.memory_bytes else "",
+        *(("" if each.top1 is None else f"{each.top1:.2%}",) if judged else ()),
+    )

@@ -1,0 +1,147 @@
+"""``lykeion engines select``: the best model, engine and number of threads for a goal, here or on a fleet."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .engine_options import (
+    all_cases,
+    data_option,
+    engine_option,
+    journal_option,
+    labelled,
+    photos_option,
+    png_option,
+    threads_option,
+)
+from .options import json_option, quiet_option
+from .output import print_json, print_table
+
+if TYPE_CHECKING:
+    from lykeion.engines.goal import Goal
+    from lykeion.engines.select import Selection
+
+HOST = "host"
+
+
+@click.command()
+@click.option("--model", "models", multiple=True, metavar="MODEL", help="A candidate; repeat it. As for bench.")
+@click.option("--device", default=HOST, show_default=True, help="host: measure here.")
+@click.option("--devices", metavar="A.json,B.json", help="Instead: choose for all devices that wrote these reports.")
+@click.option("--goal", required=True, help="Such as 'latency_ms <= 5 and top1 >= 0.90, minimise size_bytes'.")
+@engine_option
+@threads_option
+@data_option
+@photos_option
+@journal_option
+@png_option
+@json_option
+@quiet_option
+def select(
+    models: tuple[str, ...],
+    device: str,
+    devices: str | None,
+    goal: str,
+    engines: tuple[str, ...],
+    threads: tuple[int, ...],
+    data: Path | None,
+    photos: int,
+    journal: Path | None,
+    png: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Choose the model, engine and number of threads that meet a goal best.
+
+    Candidates that miss the goal, or that another beats for certain, are measured no further. With --devices, choose
+    the fewest models that serve all devices within the goal, from the reports that `bench --out` wrote on them.
+    """
+    from lykeion.engines.goal import parse_goal
+    from lykeion.engines.select import select as choose
+
+    wanted = parse_goal(goal)
+    if devices is not None:
+        _select_for_fleet(devices, wanted, as_json)
+        return
+    if device != HOST or not models:
+        raise click.UsageError("name candidates with --model; for devices other than this host, give --devices")
+    candidates = all_cases(models, engines, threads)
+    found = choose(candidates, wanted, data=labelled(data, candidates, photos, quiet), journal=journal, quiet=quiet)
+    if png:
+        from lykeion.engines.pictures import draw_choice
+
+        draw_choice(found.results, found.chosen, goal, png)
+    if as_json:
+        print_json(_selection_json(found))
+    else:
+        _print_selection(found)
+
+
+def _selection_json(found: "Selection") -> dict[str, Any]:
+    return {
+        "goal": found.goal.text,
+        "chosen": found.chosen and found.chosen.known,
+        "reasons": found.reasons,
+        "candidates": [
+            {"name": each.name, "outcome": each.outcome, "reason": each.reason, "known": dict(each.known)}
+            for each in found.standings
+        ],
+        "seconds": found.seconds,
+    }
+
+
+def _print_selection(found: "Selection") -> None:
+    columns = ("candidate", "outcome", "ms", "top-1", "KB", "why not")
+    rows = []
+    for each in sorted(found.standings, key=lambda each: ("chosen", "meets").count(each.outcome) - 1):
+        shown = {name: value for name, value in each.known.items() if isinstance(value, tuple)}
+        rows.append(
+            (
+                each.name,
+                each.outcome,
+                _between(shown.get("latency_ms")),
+                f"{shown['top1'][0]:.2%}" if "top1" in shown else "",
+                f"{shown['size_bytes'][0] / 1e3:,.0f}",
+                each.reason,
+            )
+        )
+    print_table(columns, rows, title=found.goal.text, right=("ms", "top-1", "KB"))
+    print(f"chosen: {found.chosen.name}" if found.chosen else "chosen: none")
+    for reason in found.reasons:
+        print(f"  {reason}")
+
+
+def _between(interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return ""
+    low, high = interval
+    return f"{low:.3f}" if low == high else f"{low:.3f}–{high:.3f}"
+
+
+def _select_for_fleet(devices: str, goal: "Goal", as_json: bool) -> None:
+    from lykeion.engines.fleet import cover
+    from lykeion.engines.report import read_report
+
+    files = [name for name in devices.split(",") if name]
+    found = cover({name: read_report(Path(name)) for name in files}, goal)
+    if as_json:
+        print_json(
+            {
+                "goal": goal.text,
+                "artifacts": found.artifacts,
+                "served": {device: result.known for device, result in found.served.items()},
+                "unserved": found.unserved,
+                "coverage": found.coverage,
+                "exact": found.exact,
+            }
+        )
+        return
+    rows = [
+        (device, each.model, each.engine, each.threads, f"{each.latency_ms:.3f}")
+        for device, each in found.served.items()
+    ]
+    rows += [(device, "nothing meets the goal", "", "", "") for device in found.unserved]
+    print_table(("device", "model", "engine", "thr.", "ms"), rows, title=goal.text, right=("thr.", "ms"))
+    proof = "no fewer would do" if found.exact else "perhaps fewer would do: too many sets to try all"
+    print(f"{len(found.artifacts)} models serve {found.coverage:.0%} of {len(files)} devices; {proof}")

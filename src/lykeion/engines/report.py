@@ -1,0 +1,138 @@
+"""What was measured on a device, as data: a JSON file that another machine can choose from."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lykeion.core import LykeionError, write_atomically
+
+from .machine import Machine
+
+SCHEMA = "lykeion.bench"
+VERSION = 1
+MAX_REPORT_BYTES = 16 << 20
+MAX_RESULTS = 100_000
+
+
+class ReportError(LykeionError):
+    """A report of measurements that cannot be read or written; the message names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One model on one engine. ``latency_ms`` is the least over all runs; ``spread`` how far the second best pass lay
+    above it, as a share. What is None was not measured."""
+
+    model: str
+    digest: str
+    engine: str
+    engine_version: str
+    threads: int
+    precision: str
+    size_bytes: int
+    multiply_adds: int
+    latency_ms: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    spread: float
+    runs: int
+    energy_uj: float
+    energy_source: str
+    cold_start_ms: float | None = None
+    memory_bytes: int | None = None
+    top1: float | None = None
+    preprocess_ms: float | None = None
+    postprocess_ms: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} · {self.engine} · {self.threads}"
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """The fields that were measured."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A model that an engine cannot run, and why, in one line."""
+
+    model: str
+    engine: str
+    threads: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``busy`` says how quiet the machine was: how far the reference's median pass lay above its best, as a share."""
+
+    machine: Machine
+    results: tuple[Result, ...]
+    refused: tuple[Refused, ...]
+    busy: float
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value, read again by ``from_json``."""
+        return {"schema": SCHEMA, "version": VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: str | bytes) -> "Report":
+        """Raises ReportError."""
+        try:
+            plain = dict(json.loads(value))
+            if (plain["schema"], plain["version"]) != (SCHEMA, VERSION):
+                raise ReportError(
+                    f"schema {plain['schema']!r}, version {plain['version']!r}; this release reads {SCHEMA!r}, "
+                    f"version {VERSION}"
+                )
+            if len(plain["results"]) > MAX_RESULTS:
+                raise ReportError(f"more than {MAX_RESULTS:,} results")
+            return cls(
+                Machine(**plain["machine"]),
+                tuple(_result(each) for each in plain["results"]),
+                tuple(Refused(**each) for each in plain["refused"]),
+                float(plain["busy"]),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ReportError(f"not a report of lykeion engines bench: {line}") from None
+
+
+def read_report(path: Path) -> Report:
+    """Raises ReportError, which names the file."""
+    try:
+        if path.stat().st_size > MAX_REPORT_BYTES:
+            raise ReportError(f"larger than {MAX_REPORT_BYTES >> 20} MiB")
+        return Report.from_json(path.read_bytes())
+    except OSError as error:
+        raise ReportError(f"{path}: cannot read the report: {error.strerror or error}") from None
+    except ReportError as error:
+        raise ReportError(f"{path}: {error}") from None
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Raises ReportError."""
+    try:
+        write_atomically(path, (json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise ReportError(f"{path}: cannot write the report: {error.strerror or error}") from None
+
+
+def _result(plain: Mapping[str, Any]) -> Result:
+    made = Result(**plain)
+    for field in fields(made):
+        value, kind = getattr(made, field.name), field.type
+        if kind is str:
+            good = isinstance(value, str)
+        else:
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            good = (number and value >= 0) or (value is None and "None" in str(kind))
+        if not good:
+            raise ReportError(f"field {field.name!r} is {str(value)[:60]!r}")
+    return made

@@ -1,0 +1,256 @@
+"""The best of many models, engines and numbers of threads for this machine, under a goal.
+
+Everything is known a little at first and of some ever better: sizes cost nothing, then two short passes each, then
+accuracy, then longer rounds. After each step those that miss the goal for certain, or that another beats for certain,
+are measured no further.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .accuracy import Labelled
+from .bench import BENCH, Case, Facts, accuracies_of, facts, first_runs, result, time_cases
+from .goal import Goal, GoalError, Interval, Known, exact
+from .report import Refused, Result
+from .timing import Plan, Timing
+from .trial import FirstRun
+
+ROUNDS: tuple[tuple[Plan, float], ...] = (
+    (Plan(passes=2, most=4, tolerance=0.25, warm_up_s=0.002, sample_s=0.005, apart_s=0.2), 1.0),
+    (Plan(passes=3, most=4, sample_s=0.01, apart_s=0.1), 0.25),
+    (BENCH, 0.0),
+)
+"""Plans, and after each how much too slow a time may have come out, as a share: others may have kept the machine
+busy. The last is that of ``bench``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What came of a candidate. ``outcome`` is chosen, meets (but another was chosen), misses, cut (not measured to
+    the end, since it could not be chosen) or refused (by the engine); ``reason`` says why."""
+
+    name: str
+    outcome: str
+    reason: str
+    known: Known
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """``results`` are those measured to the end; ``chosen`` is None where nothing meets the goal. ``seconds`` is
+    what each step of measuring took."""
+
+    goal: Goal
+    chosen: Result | None
+    reasons: tuple[str, ...]
+    standings: tuple[Standing, ...]
+    results: tuple[Result, ...]
+    seconds: Mapping[str, float]
+
+
+def select(
+    cases: Sequence[Case],
+    goal: Goal,
+    *,
+    data: Labelled | None = None,
+    journal: Path | None = None,
+    rounds: Sequence[tuple[Plan, float]] = ROUNDS,
+    quiet: bool = False,
+) -> Selection:
+    """Measure what is needed to choose, and choose. Timings go on from ``journal`` where it is there.
+
+    Raises GoalError, TimingError, ModelError.
+    """
+    if "top1" in goal.names and data is None:
+        raise GoalError("goal: top1 needs labelled photos; give --data")
+    with tempfile.TemporaryDirectory() as scratch:
+        return _Selecting(cases, goal, data, quiet).run(journal or Path(scratch), rounds)
+
+
+def cuts(known: Mapping[str, Known], goal: Goal) -> dict[str, str]:
+    """Names of those that cannot be chosen any more, with the reason."""
+    cut: dict[str, str] = {}
+    sure: list[str] = []
+    for name, fields in known.items():
+        match goal.truth(fields):
+            case False:
+                cut[name] = goal.failing(fields)
+            case True:
+                sure.append(name)
+    if not sure:
+        return cut
+    best = min(sure, key=lambda name: (goal.cost(known[name])[1], _latency(known[name])[1]))
+    for name, fields in known.items():
+        if name != best and name not in cut and _beats(known[best], fields, goal):
+            cut[name] = f"{best} has {goal.objective} {_told(known[best], goal)}"
+    return cut
+
+
+def choose(results: Iterable[Result], goal: Goal) -> Result | None:
+    """The best of those that meet the goal; of equals the fastest."""
+    meeting = [each for each in results if goal.truth(_known(each)) is True]
+    return min(meeting, key=lambda each: (goal.cost(_known(each)), each.latency_ms, each.name), default=None)
+
+
+def _beats(best: Known, other: Known, goal: Goal) -> bool:
+    """Whether one is better for certain; or certainly as good, and certainly faster."""
+    (_, worst), (least, most) = goal.cost(best), goal.cost(other)
+    if worst < least:
+        return True
+    return worst == least == most and _latency(best)[1] < _latency(other)[0]
+
+
+class _Selecting:
+    def __init__(self, cases: Sequence[Case], goal: Goal, data: Labelled | None, quiet: bool) -> None:
+        self.goal, self.data, self.quiet = goal, data, quiet
+        self.cases = {case.name: case for case in cases}
+        self.left = list(self.cases)
+        self.known: dict[str, dict[str, Interval | str]] = {name: _given(case) for name, case in self.cases.items()}
+        self.cut: dict[str, str] = {}
+        self.refused: list[Refused] = []
+        self.first: dict[str, FirstRun] = {}
+        self.facts: dict[str, Facts] = {}
+        self.accuracies: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
+
+    def run(self, journals: Path, rounds: Sequence[tuple[Plan, float]]) -> Selection:
+        self._drop()
+        self._try()
+        timings: dict[str, Timing] = {}
+        for number, (plan, margin) in enumerate(rounds):
+            began = time.perf_counter()
+            cases = [self.cases[name] for name in self.left]
+            timings = time_cases(cases, plan, journals / f"round-{number + 1}.jsonl", quiet=self.quiet)
+            for name in self.left:
+                self.known[name].update(_times(timings[name], margin))
+            self.seconds[f"round {number + 1}"] = time.perf_counter() - began
+            if number == 0 and self.data is not None:
+                self._drop()
+                self._judge(self.data)
+            if number + 1 < len(rounds):
+                self._drop()
+        results = tuple(self._result(name, timings[name]) for name in self.left)
+        chosen = choose(results, self.goal)
+        standings = tuple(self._standing(name, chosen) for name in self.cases)
+        return Selection(self.goal, chosen, _reasons(self.goal, chosen, standings), standings, results, self.seconds)
+
+    def _result(self, name: str, timing: Timing) -> Result:
+        case = self.cases[name]
+        known = self.facts[case.model.name]
+        return result(case, known, timing, self.first[name], self.accuracies.get(name), None, None)
+
+    def _try(self) -> None:
+        """Each model on each engine, in a process of its own, with as many threads as it is ever to have."""
+        began = time.perf_counter()
+        most: dict[tuple[str, str], Case] = {}
+        for case in map(self.cases.__getitem__, self.left):
+            key = case.model.name, case.kind.name
+            most[key] = max(most.get(key, case), case, key=lambda each: each.threads)
+        done, refused = first_runs(list(most.values()), quiet=self.quiet)
+        self.refused += refused
+        first = {(case.model.name, case.kind.name): run for case, run in done.items()}
+        for name in list(self.left):
+            case = self.cases[name]
+            run = first.get((case.model.name, case.kind.name))
+            if run is None:
+                self.left.remove(name)
+                continue
+            self.first[name] = run
+            if case.model.name not in self.facts:
+                self.facts[case.model.name] = facts(case.model)
+            self.known[name].update(_found(self.facts[case.model.name], run))
+        self.seconds["trying"] = time.perf_counter() - began
+        self._drop()
+
+    def _judge(self, data: Labelled) -> None:
+        began = time.perf_counter()
+        cases = [self.cases[name] for name in self.left]
+        found = accuracies_of(cases, data, quiet=self.quiet)
+        for name, case in zip(self.left, cases, strict=True):
+            self.accuracies[name] = found[case.model, case.kind]
+            self.known[name]["top1"] = exact(found[case.model, case.kind])
+        self.seconds["accuracy"] = time.perf_counter() - began
+
+    def _drop(self) -> None:
+        found = cuts({name: self.known[name] for name in self.left}, self.goal)
+        self.cut.update(found)
+        self.left = [name for name in self.left if name not in found]
+
+    def _standing(self, name: str, chosen: Result | None) -> Standing:
+        case, known = self.cases[name], self.known[name]
+        for each in self.refused:
+            if (each.model, each.engine) == (case.model.name, case.kind.name):
+                return Standing(name, "refused", each.reason, known)
+        if chosen is not None and name == chosen.name:
+            return Standing(name, "chosen", "", known)
+        truth, reason = self.goal.truth(known), self.cut.get(name, "")
+        if truth is False:
+            return Standing(name, "misses", reason or self.goal.failing(known), known)
+        return Standing(name, "cut" if reason else "meets" if truth else "misses", reason, known)
+
+
+def _given(case: Case) -> dict[str, Interval | str]:
+    """What a file's name and size say."""
+    return {
+        "model": case.model.name,
+        "engine": case.kind.name,
+        "threads": exact(case.threads),
+        "size_bytes": exact(len(case.model.content)),
+    }
+
+
+def _found(known: Facts, run: FirstRun) -> dict[str, Interval | str]:
+    """What the file's content and its first run say."""
+    return {
+        "precision": known.precision,
+        "multiply_adds": exact(known.multiply_adds),
+        "energy_uj": exact(known.energy_uj),
+        "cold_start_ms": exact(run.load_ms + run.run_ms),
+        "memory_bytes": exact(run.memory_bytes),
+    }
+
+
+def _times(timing: Timing, margin: float) -> dict[str, Interval]:
+    """Others can only make a run slower: the truth lies below what was measured; of percentiles on either side."""
+    percentiles = {"p50_ms": timing.median_ms, "p90_ms": timing.p90_ms, "p99_ms": timing.p99_ms}
+    return {"latency_ms": (timing.minimum_ms / (1 + margin), timing.minimum_ms)} | {
+        name: (ms / (1 + margin), ms * (1 + margin)) for name, ms in percentiles.items()
+    }
+
+
+def _known(measured: Result) -> dict[str, Interval | str]:
+    return {name: exact(value) for name, value in measured.known.items()}
+
+
+def _latency(known: Known) -> Interval:
+    value: Any = known.get("latency_ms", (0.0, float("inf")))
+    return value
+
+
+def _told(known: Known, goal: Goal) -> str:
+    low, high = (abs(end) for end in goal.cost(known))
+    return f"{low:,.6g}" if low == high else f"at {'least' if goal.maximise else 'most'} {high:,.4g}"
+
+
+def _reasons(goal: Goal, chosen: Result | None, standings: Sequence[Standing]) -> tuple[str, ...]:
+    counts = {outcome: sum(each.outcome == outcome for each in standings) for outcome in ("misses", "cut", "refused")}
+    rest = f"of {len(standings)}: {counts['misses']} miss the goal, {counts['cut']} could not win any more, "
+    rest += f"{counts['refused']} cannot run"
+    if chosen is None:
+        return (f"nothing meets the goal; {rest}",)
+    known = chosen.known
+    named = ", ".join(f"{name} {_plain(known[name])}" for name in sorted(goal.names) if name in known)
+    others = [each for each in standings if each.outcome == "meets"]
+    next_best = min(others, key=lambda each: goal.cost(each.known), default=None)
+    reasons = [f"it has {named}", rest]
+    if next_best is not None:
+        reasons.insert(1, f"next is {next_best.name} with {goal.objective} {_told(next_best.known, goal)}")
+    return tuple(reasons)
+
+
+def _plain(value: object) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
