@@ -1,9 +1,9 @@
 """How numbers of a network become int8: the arithmetic that training simulates and the file contains.
 
 Activations: a scale and a zero point a tensor, from the lowest and highest number (Jacob et al., arXiv:1712.05877).
-Kernels: batch norm folded in, symmetric, a scale an output channel (Krishnamoorthi, arXiv:1806.08342). A clustered
-kernel has its codebook on the grid of integers, the same in all channels: what batch norm multiplies a channel by is
-in the channel's scale.
+Kernels: batch norm folded in, symmetric, a scale an output channel (Krishnamoorthi, arXiv:1806.08342), of 8 significant
+bits: scales are a tenth of what is delivered. A clustered kernel has its codebook on the grid of integers, the same in
+all channels: what batch norm multiplies a channel by is in the channel's scale.
 """
 
 from collections.abc import Mapping
@@ -36,11 +36,16 @@ def kernel_codes(layer: Layer, model: Model) -> Codes:
     scale, bias = fold(layer, model)
     if layer.name in model.clustered:
         step = max(float(np.abs(kernel).max()) / 127, SMALLEST_STEP)
-        steps = np.maximum(step * scale, SMALLEST_STEP)
-        return Codes(np.rint(kernel / step).astype(np.int8), steps.astype(np.float32), bias)
+        return Codes(np.rint(kernel / step).astype(np.int8), short(np.maximum(step * scale, SMALLEST_STEP)), bias)
     kernel = kernel * scale
-    steps = np.maximum(np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1))) / 127, SMALLEST_STEP)
-    return Codes(np.rint(kernel / steps).astype(np.int8), steps.astype(np.float32), bias)
+    steps = short(np.maximum(np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1))) / 127, SMALLEST_STEP))
+    return Codes(np.rint(kernel / steps).astype(np.int8), steps, bias)
+
+
+def short(steps: np.ndarray) -> np.ndarray:
+    """Positive numbers rounded up to 8 significant bits; float32."""
+    mantissas, exponents = np.frexp(steps)
+    return np.ldexp(np.ceil(mantissas * 256) / 256, exponents).astype(np.float32)
 
 
 def fold(layer: Layer, model: Model) -> tuple[np.ndarray, np.ndarray]:

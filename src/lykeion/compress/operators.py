@@ -114,11 +114,11 @@ class Operator(keras.layers.Layer):
         if self._clustered:
             values = self._values(self.codebook)
             step = ops.maximum(ops.max(ops.abs(values)) / 127, SMALLEST_STEP)
-            return looked_up(_on_grid(values, step), self._places) * scale, bias
+            return looked_up(_on_grid(values, step), self._places) * (_short(step * scale) / step), bias
         kernel = self.kernel * scale
         axes = tuple(range(len(kernel.shape) - 1))
         steps = ops.maximum(ops.max(ops.abs(kernel), axis=axes) / 127, SMALLEST_STEP)
-        return _on_grid(kernel, steps), bias
+        return _on_grid(kernel, _short(steps)), bias
 
     def _variable(self, name: str, value: np.ndarray, *, trainable: bool = True) -> Any:
         variable = self.add_weight(name=name, shape=value.shape, initializer="zeros", trainable=trainable)
@@ -194,6 +194,12 @@ def looked_up(values: Any, places: np.ndarray) -> Any:
 def _on_grid(numbers: Any, step: Any) -> Any:
     """To the nearest multiple of ``step``; for the gradient, as if nothing happened."""
     return numbers + ops.stop_gradient(ops.round(numbers / step) * step - numbers)
+
+
+def _short(steps: Any) -> Any:
+    """As ``integers.short``; for the gradient, as if nothing happened."""
+    unit = ops.power(2.0, ops.floor(ops.log2(steps)) - 7)
+    return steps + ops.stop_gradient(ops.ceil(steps / unit) * unit - steps)
 
 
 def _array(variable: Any) -> np.ndarray:

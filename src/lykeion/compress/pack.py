@@ -41,12 +41,12 @@ class Span:
     """Part of a file, and how it is coded; kinds as ``engines.packed`` lists them.
 
     ``table`` has the items of "symbols", uint8 (n, width), and ``shared`` says that equal tables share a model; of
-    "scaled", ``values`` is the table, float32.
+    "scaled", ``values`` is the table, float32. "product" has ``source``, an offset, and ``factor``.
     """
 
     offset: int
     size: int
-    kind: Literal["planes", "symbols", "sparse", "scaled"] = "planes"
+    kind: Literal["planes", "symbols", "sparse", "scaled", "product"] = "planes"
     width: int = 4
     table: np.ndarray | None = field(default=None, repr=False)
     shared: bool = False
@@ -54,6 +54,8 @@ class Span:
     gains: np.ndarray | None = field(default=None, repr=False)
     repeat: int = 1
     divisor: float = 1.0
+    source: int = 0
+    factor: float = 1.0
 
 
 def pack(model: Model, output: Literal["embedding", "logits"] = "logits") -> tuple[bytes, bytes]:
@@ -130,6 +132,8 @@ class _Work:
             case "planes":
                 self._pieces.append(["planes", span.size, span.width])
                 self._add_planes(np.frombuffer(content, np.uint8).reshape(-1, span.width))
+            case "product":
+                self._pieces.append(["product", span.size, span.source, span.factor])
             case "symbols":
                 assert span.table is not None, "a span of symbols has a table"
                 items = _as_numbers(np.frombuffer(content, np.uint8).reshape(-1, span.width))
@@ -208,10 +212,12 @@ def _spans(file: bytes, model: Model | None) -> Iterator[Span]:
     small: list[tuple[int, np.ndarray]] = []
     seen: set[int] = set()
     for graph in map(root.Subgraphs, range(root.SubgraphsLength())):
+        products = dict(_bias_scales(graph, content))
         for tensor in map(graph.Tensors, range(graph.TensorsLength())):
-            quantization = tensor.Quantization()
-            if quantization is not None and quantization.ScaleLength() > 1:
-                yield Span(_offset(content, quantization.ScaleAsNumpy()), 4 * quantization.ScaleLength())
+            scales = _scales(tensor)
+            if len(scales) > 1:
+                offset = _offset(content, scales)
+                yield products.get(offset, Span(offset, 4 * len(scales)))
             buffer = root.Buffers(tensor.Buffer())
             if tensor.Buffer() in seen or not buffer.DataLength():
                 continue
@@ -227,6 +233,27 @@ def _spans(file: bytes, model: Model | None) -> Iterator[Span]:
         table = np.unique(np.concatenate([data for _, data in small]))[:, None]
         for offset, data in small:
             yield Span(offset, len(data), "symbols", 1, table, shared=True)
+
+
+def _bias_scales(graph: Any, content: np.ndarray) -> Iterator[tuple[int, Span]]:
+    """Scales of biases, by offset, where they are those of the kernel times that of the input, as they should be."""
+    for operator in map(graph.Operators, range(graph.OperatorsLength())):
+        inputs = operator.InputsAsNumpy()
+        if operator.InputsLength() != 3 or min(inputs) < 0:
+            continue
+        source, kernel, bias = (_scales(graph.Tensors(int(place))) for place in inputs)
+        if len(source) == 1 and 1 < len(bias) == len(kernel):
+            factor = float(source[0])
+            if np.array_equal((kernel.astype(np.float64) * factor).astype(np.float32), bias):
+                offset = _offset(content, bias)
+                yield offset, Span(offset, bias.nbytes, "product", source=_offset(content, kernel), factor=factor)
+
+
+def _scales(tensor: Any) -> np.ndarray:
+    quantization = tensor.Quantization()
+    if quantization is None or not quantization.ScaleLength():
+        return np.empty(0, np.float32)
+    return quantization.ScaleAsNumpy()
 
 
 def _constant(offset: int, data: np.ndarray, kind: int, hint: Span | None) -> Iterator[Span]:

@@ -26,6 +26,9 @@ A piece is ``[kind, bytes, …]``; what it needs of the plain part it takes from
     scaled, m, repeat, channels, divisor
                         float32: table[symbol] · gain[channel] / divisor in float64, rounded once; channels change
                         every ``repeat`` items; table and gains, float32, are in the plain part
+    product, offset, factor
+                        float32: as many at the offset in the file, of pieces of other kinds, times factor in float64,
+                        rounded once
 
 Nothing is larger than the sizes that the header declares, and those are refused above a limit.
 """
@@ -149,14 +152,21 @@ def _unpack(package: memoryview, limit_bytes: int) -> bytes:
     pieces, models = _checked(plan, header)
     counts = [(_count(piece), piece[3 if piece[0] == "symbols" else 2]) for piece in pieces if piece[0] in _CODED]
     symbols = decode(bytes(package[at:]), models, counts)
-    file, done = np.empty(header.file, np.uint8), 0
-    used = 0
+    file, done, used = np.empty(header.file, np.uint8), 0, 0
+    products: list[tuple[int, list[Any]]] = []
     for piece in pieces:
+        if piece[0] == "product":
+            products.append((done, piece))
+            done += piece[1]
+            continue
         own = symbols[used : used + _count(piece)] if piece[0] in _CODED else symbols[:0]
         used += len(own)
         made = _made(piece, own, plain, models)
         file[done : done + len(made)] = made
         done += len(made)
+    for place, (_, size, offset, factor) in products:
+        numbers = file[offset : offset + size].view("<f4").astype(np.float64) * factor
+        file[place : place + size] = numbers.astype("<f4").view(np.uint8)
     if plain.position != len(plain.content):
         raise ValueError("the plain part is too long")
     content = file.tobytes()
@@ -178,14 +188,16 @@ def _checked(plan: Any, header: Header) -> tuple[list[list[Any]], list[np.ndarra
             raise ValueError("the frequencies of a model")
     pieces: list[list[Any]] = plan["pieces"]
     for kind, *numbers in pieces:
-        whole = numbers[:-1] if kind == "scaled" else numbers
+        whole = numbers[:-1] if kind in ("scaled", "product") else numbers
         if len(numbers) != _NUMBERS[kind] or any(type(number) is not int or number < 0 for number in whole):
             raise ValueError(f"a piece of kind {kind!r}")
     for piece in pieces:
         model = piece[3 if piece[0] == "symbols" else 2] if piece[0] in _CODED else 0
-        width = piece[2] if piece[0] in ("planes", "symbols") else 4 if piece[0] in _CODED else 1
+        width = piece[2] if piece[0] in ("planes", "symbols") else 1 if piece[0] == "plain" else 4
         if not 1 <= width <= 8 or piece[1] % width or (piece[0] in _CODED and model >= len(models)):
             raise ValueError(f"a piece of kind {piece[0]!r}")
+        if piece[0] == "product" and (piece[2] + piece[1] > header.file or type(piece[3]) is not float):
+            raise ValueError("a piece of kind 'product'")
     if sum(piece[1] for piece in pieces) != header.file:
         raise ValueError("its pieces make another size")
     if sum(_count(piece) for piece in pieces if piece[0] in _CODED) != header.symbols:
@@ -193,7 +205,7 @@ def _checked(plan: Any, header: Header) -> tuple[list[list[Any]], list[np.ndarra
     return pieces, models
 
 
-_NUMBERS = {"plain": 1, "planes": 2, "symbols": 3, "sparse": 2, "scaled": 5}
+_NUMBERS = {"plain": 1, "planes": 2, "symbols": 3, "sparse": 2, "scaled": 5, "product": 3}
 
 
 def _count(piece: list[Any]) -> int:

@@ -148,10 +148,12 @@ def _constants(
         case "pixel":
             codes, axis = kernel.codes.T[:, np.newaxis, np.newaxis], 0
     units = kernel.scales.astype(np.float64) * scale
-    bias = np.clip(np.rint((kernel.bias + shift) / units), -(2**31), 2**31 - 1).astype(np.int32)
+    # Ten significant bits: finer ones would not reach an output of 8, and they would have to be delivered.
+    mantissas, exponents = np.frexp((kernel.bias + shift) / units)
+    bias = np.clip(np.rint(np.ldexp(np.rint(mantissas * 1024) / 1024, exponents)), -(2**31), 2**31 - 1)
     return [
         (codes, Quantization(tuple(map(float, kernel.scales)), axis=axis)),
-        (bias, Quantization(tuple(map(float, units)), axis=0)),
+        (bias.astype(np.int32), Quantization(tuple(map(float, units)))),
     ]
 
 
