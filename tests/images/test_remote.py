@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from lykeion.cli import app
 from lykeion.images.assembly import Built, build
+from lykeion.images.describe import read_attached
 from lykeion.images.errors import ImageError
 from lykeion.images.remote import pull_image, push_image
 from lykeion.images.spec import read_spec
@@ -50,6 +51,7 @@ def test_an_image_comes_back_with_its_digest(image: Built, output: Layout, store
     assert found.digest == image.descriptor.digest
     for layer in image.parts[0].layers:
         other.verify(layer.descriptor)
+    assert read_attached(other, found, "bill") == read_attached(output, image.descriptor, "bill")
 
 
 def test_pushing_again_attaches_no_second(image: Built, output: Layout, store: Store) -> None:

@@ -75,7 +75,7 @@ def build(
         print_json(_described(built, output))
         return
     rows = [
-        (str(part.platform), layer.title, layer.descriptor.size / 1e6, short(layer.descriptor.digest))
+        (str(part.platform), layer.title, f"{layer.descriptor.size / 1e6:.2f}", short(layer.descriptor.digest))
         for part in built.parts
         for layer in part.layers
     ]
@@ -123,7 +123,10 @@ def list_(layout: Path | None, as_json: bool) -> None:
         print_json({"images": found})
     else:
         columns = ("image", "platforms", "MB", "digest")
-        rows = [(it["ref"], ", ".join(it["platforms"]), it["size_bytes"] / 1e6, short(it["digest"])) for it in found]
+        rows = [
+            (it["ref"], ", ".join(it["platforms"]), f"{it['size_bytes'] / 1e6:.2f}", short(it["digest"]))
+            for it in found
+        ]
         print_table(columns, rows, right=("MB",))
 
 

@@ -69,4 +69,5 @@ def fetch(source: str, platform: "Platform | None", layout: "Layout", *, quiet: 
         layout,
         partial(transfer, quiet=quiet),
         platforms=[platform] if platform else [],
+        attached=platform is None,
     )

@@ -1,11 +1,13 @@
 """Images to and from a registry. The client is handed in: it is the model repository's, for anything OCI."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from lykeion.oci import Descriptor, Index, Layout, Manifest, Platform, read_manifest
+from lykeion.oci.references import with_ref
 
 from .errors import ImageError
 from .image import manifests
@@ -54,21 +56,28 @@ def pull_image(
     transfer: Transfer,
     *,
     platforms: Sequence[Platform] = (),
+    attached: bool = True,
 ) -> Descriptor:
-    """Bring an image into a layout, without a reference: all of its platforms, or those given. Verified."""
-    document = read_manifest(data := registry.manifest(repository, digest))
-    image = layout.put(data, document.media_type)
-    parts = [document] if isinstance(document, Manifest) else []
+    """Bring an image into a layout, without a reference: all of its platforms, or those given. Verified.
+
+    With ``attached``, what refers to it comes along. Raises ImageError, and the client's errors.
+    """
+    image, document = _fetch_manifest(layout, registry, repository, digest)
+    parts = {digest: document} if isinstance(document, Manifest) else {}
     for entry in document.manifests if isinstance(document, Index) else ():
-        inner = read_manifest(data := registry.manifest(repository, entry.digest))
-        layout.put(data, inner.media_type)
+        _, inner = _fetch_manifest(layout, registry, repository, entry.digest)
         if not isinstance(inner, Manifest):
             raise ImageError(f"{repository}@{digest} is an index of indexes; name one of those that it lists")
         if not platforms or (entry.platform and _is_one_of(entry.platform, platforms)):
-            parts.append(inner)
-    blobs = {blob.digest: blob for part in parts for blob in part.blobs if not layout.has(blob.digest)}
-    jobs = [partial(_fetch, layout, registry, repository, blob) for blob in blobs.values()]
-    transfer(f"pulling {repository}", sum(blob.size for blob in blobs.values()), jobs)
+            parts[entry.digest] = inner
+    _fetch_blobs(layout, registry, repository, parts.values(), transfer)
+    for part in parts if attached else ():
+        for referrer in registry.referrers(repository, part, ""):
+            entry, manifest = _fetch_manifest(layout, registry, repository, referrer.digest)
+            if isinstance(manifest, Manifest):
+                _fetch_blobs(layout, registry, repository, [manifest], transfer)
+                entry = replace(entry, artifact_type=manifest.artifact_type)
+                layout.update(partial(with_ref, descriptor=entry, ref=None))
     return image
 
 
@@ -94,6 +103,22 @@ def _put(
     blobs = list(blobs)
     jobs = [partial(registry.put, repository, blob, layout.path_of(blob.digest)) for blob in blobs]
     transfer(title, sum(blob.size for blob in blobs), jobs)
+
+
+def _fetch_manifest(
+    layout: Layout, registry: Registry, repository: str, digest: str
+) -> tuple[Descriptor, Manifest | Index]:
+    data = registry.manifest(repository, digest)
+    document = read_manifest(data)
+    return layout.put(data, document.media_type), document
+
+
+def _fetch_blobs(
+    layout: Layout, registry: Registry, repository: str, parts: Iterable[Manifest], transfer: Transfer
+) -> None:
+    blobs = {blob.digest: blob for part in parts for blob in part.blobs if not layout.has(blob.digest)}
+    jobs = [partial(_fetch, layout, registry, repository, blob) for blob in blobs.values()]
+    transfer(f"pulling {repository}", sum(blob.size for blob in blobs.values()), jobs)
 
 
 def _fetch(layout: Layout, registry: Registry, repository: str, blob: Descriptor, advance: Advance) -> None:

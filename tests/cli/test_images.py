@@ -1,0 +1,84 @@
+"""``lykeion images``, as a person types it."""
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from lykeion.cli import app
+from lykeion.core import LykeionError, Unsupported
+from tests.images.conftest import make_project
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LYKEION_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def description(tmp_path: Path) -> str:
+    return str(make_project(tmp_path / "project") / "image.yaml")
+
+
+def run(*arguments: str) -> str:
+    return CliRunner().invoke(app, ["images", *arguments], catch_exceptions=False, standalone_mode=False).stdout
+
+
+def test_a_build_prints_its_layers_and_its_digest(description: str) -> None:
+    printed = run("build", description, "--tag", "shop:v1", "-q")
+    assert "2 wheels" in printed
+    digest = printed.split()[-1]
+    assert json.loads(run("list", "--json"))["images"][0] | {"size_bytes": 0} == {
+        "ref": "shop:v1",
+        "digest": digest,
+        "platforms": ["linux/amd64"],
+        "size_bytes": 0,
+    }
+    assert "shop:v1" in run("list")
+
+
+def test_show_tells_how_an_image_starts_and_what_is_attached(description: str) -> None:
+    run("build", description, "-q")
+    shown = run("show", "shop:latest")
+    for words in ("lykeion serve --host 0.0.0.0", "65532:65532", "8080/tcp", "application/vnd.cyclonedx+json"):
+        assert words in shown
+    assert json.loads(run("show", "shop:latest", "--attached", "provenance"))["predicateType"].startswith(
+        "https://slsa"
+    )
+    part = json.loads(run("show", "shop:latest", "--json"))["platforms"][0]
+    assert [layer["title"] for layer in part["layers"]] == ["base", "2 wheels", "source"]
+
+
+def test_a_lock_is_what_a_build_takes(description: str, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / "requirements.txt").write_text(run("lock", str(project / "wheels")))
+    assert json.loads(run("build", description, "--json", "-q"))["overlaps"] == []
+
+
+def test_a_volume_and_a_name_that_is_taken_away(description: str, tmp_path: Path) -> None:
+    run("build", description, "-q")
+    made = json.loads(run("volume", str(tmp_path / "project" / "app"), "-t", "app:v1", "--uncompressed", "--json"))
+    assert made["ref"] == "app:v1"
+    assert json.loads(run("prune", "--remove", "shop:latest", "--json"))["blobs"] > 0
+    assert [image["ref"] for image in json.loads(run("list", "--json"))["images"]] == ["app:v1"]
+
+
+def test_a_dockerfile_needs_buildah_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    with pytest.raises(Unsupported, match=r"buildah is not installed; or describe it by image\.yaml"):
+        run("build", str(tmp_path / "Dockerfile"))
+
+
+@pytest.mark.parametrize("verb", ["run", "show"])
+def test_an_image_that_is_not_there_is_named(verb: str) -> None:
+    with pytest.raises(LykeionError, match="has no image shop:v9; `lykeion images list`"):
+        run(verb, "shop:v9")
+
+
+def test_a_variable_without_a_value_is_refused(description: str) -> None:
+    run("build", description, "-q")
+    with pytest.raises(click.BadParameter, match="write NAME=VALUE"):
+        run("run", "-e", "SECRET", "shop:latest")
