@@ -1,8 +1,8 @@
 """Weight sharing: all weights of a kernel take few values, which are then trained (Deep Compression,
 arXiv:1510.00149, section 3).
 
-Kernels before a batch norm are first scaled so that each output channel has the same deviation, which batch norm takes
-back: one codebook then serves all channels, and in int8 it is the same small set of integers in each.
+Kernels before a batch norm are first scaled so that each output channel has the same deviation, which batch norm
+takes back: one codebook then serves all channels, and in int8 it is the same small set of integers in each.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,9 @@ class Cluster:
     start: Annotated[Start, "Where k-means begins."] = "linear"
     keep_zeros: Annotated[bool, "Zeros of pruned layers stay zero."] = True
     layers: Annotated[tuple[str, ...], "Names or kinds; with a leading - taken away."] = USUAL
-    training: Annotated[Recipe | None, "Of the values, as `lykeion train` takes it; none: as k-means found them."] = None
+    training: Annotated[Recipe | None, "Of the values, as `lykeion train` takes it; none: as k-means found them."] = (
+        None
+    )
 
 
 def apply(

@@ -17,7 +17,9 @@ from .settings import plain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distill:
-    training: Annotated[Recipe, "As `lykeion train` takes it; it names the teacher, a run or a .keras file of logits."]
+    training: Annotated[
+        Recipe, "As `lykeion train` takes it; it names the teacher, a run or a .keras file of logits."
+    ]
 
     def __post_init__(self) -> None:
         if not self.training.teacher:

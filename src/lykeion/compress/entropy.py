@@ -46,9 +46,7 @@ def encode(symbols: np.ndarray, models: Sequence[np.ndarray], model_of: np.ndarr
             full = state >= limits[here]
             blocks.append((state[full] & np.uint64(0xFFFF)).astype("<u2"))
             state = np.where(full, state >> np.uint64(16), state)
-            states[: len(frequency)] = (
-                (state // frequency << np.uint64(BITS)) + state % frequency + begin[here]
-            )
+            states[: len(frequency)] = (state // frequency << np.uint64(BITS)) + state % frequency + begin[here]
     words = np.concatenate(blocks[::-1]) if blocks else np.empty(0, "<u2")
     return states.astype("<u4").tobytes() + words.tobytes()
 

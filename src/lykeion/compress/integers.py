@@ -1,9 +1,9 @@
 """How numbers of a network become int8: the arithmetic that training simulates and the file contains.
 
 Activations: a scale and a zero point a tensor, from the lowest and highest number (Jacob et al., arXiv:1712.05877).
-Kernels: batch norm folded in, symmetric, a scale an output channel (Krishnamoorthi, arXiv:1806.08342), of 8 significant
-bits: scales are a tenth of what is delivered. A clustered kernel has its codebook on the grid of integers, the same in
-all channels: what batch norm multiplies a channel by is in the channel's scale.
+Kernels: batch norm folded in, symmetric, a scale an output channel (Krishnamoorthi, arXiv:1806.08342), of 8
+significant bits: scales are a tenth of what is delivered. A clustered kernel has its codebook on the grid of
+integers, the same in all channels: what batch norm multiplies a channel by is in the channel's scale.
 """
 
 from collections.abc import Mapping

@@ -74,7 +74,9 @@ def _matrix(kernel: np.ndarray) -> np.ndarray:
 
 def _block_scores(matrix: np.ndarray, structure: Structure) -> np.ndarray:
     """Mean magnitude of each block; those at the edges may be smaller."""
-    rows, columns = (np.arange(0, size, step) for size, step in zip(matrix.shape, (structure.rows, structure.columns)))
+    rows, columns = (
+        np.arange(0, size, step) for size, step in zip(matrix.shape, (structure.rows, structure.columns), strict=True)
+    )
     sums = np.add.reduceat(np.add.reduceat(matrix.astype(np.float64), rows, axis=0), columns, axis=1)
     counts = np.diff([*rows, matrix.shape[0]])[:, None] * np.diff([*columns, matrix.shape[1]])
     return sums / counts

@@ -140,7 +140,9 @@ def open_model(path: Path) -> Model:
     for layer in layers(architecture):
         for name, shape in layer.weights().items():
             if (found := getattr(weights.get(name), "shape", None)) != shape:
-                raise CompressionError(f"{path / _WEIGHTS}: {name} has shape {found}, not {shape}; is it a classifier?")
+                raise CompressionError(
+                    f"{path / _WEIGHTS}: {name} has shape {found}, not {shape}; is it a classifier?"
+                )
     if not (path / _STATE).exists():
         return Model(architecture, weights)
     return _with_state(path, Model(architecture, weights))

@@ -28,9 +28,7 @@ CALIBRATION_PHOTOS = 512
 _NORM = {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
 
 
-def build(
-    model: Model, *, batch_norm_momentum: float = 0.99, dropout: float = 0.0, seed: int = 0
-) -> keras.Model:
+def build(model: Model, *, batch_norm_momentum: float = 0.99, dropout: float = 0.0, seed: int = 0) -> keras.Model:
     """From photos float32 (n, height, width, channels), −1..1, to logits, with the model's weights.
 
     What the model keeps (zeros, shared weights, int8) is kept in training. Raises CompressionError.
@@ -103,9 +101,11 @@ def observe(model: Model, photos: Photos, count: int = CALIBRATION_PHOTOS) -> di
     names = list(builder.activations)
     extremes = [find(builder.activations[name]) for find in (ops.min, ops.max) for name in names]
     probe = keras.Model(source, extremes)
-    found: list[np.ndarray] = []
-    for batch in np.array_split(np.arange(min(count, len(photos))), max(1, min(count, len(photos)) // 32)):
-        found.append(np.array([float(value) for value in probe(normalise(photos.read(batch)), training=False)]))
+    places = np.arange(min(count, len(photos)))
+    found = [
+        [float(value) for value in probe(normalise(photos.read(batch)), training=False)]
+        for batch in np.array_split(places, max(1, len(places) // 32))
+    ]
     lows, highs = np.split(np.mean(found, axis=0), 2)
     ranges = {
         name: (min(float(low), 0.0), max(float(high), 1e-3))

@@ -1,8 +1,8 @@
 """Keras layers whose weights are held as a compressed network holds them. Imports Keras.
 
 One layer serves convolutions, depthwise convolutions and dense layers. Its kernel is free; or has zeros that a
-constraint keeps; or is looked up in a trained codebook. In a network that computes in int8 it folds its batch norm and
-rounds as the integers will.
+constraint keeps; or is looked up in a trained codebook. In a network that computes in int8 it folds its batch norm
+and rounds as the integers will.
 """
 
 from typing import Any

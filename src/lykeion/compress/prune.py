@@ -27,7 +27,9 @@ class Prune:
     structure: Annotated[str, "unstructured; N:M keeps N of each M; RxC makes blocks zero."] = "unstructured"
     layers: Annotated[tuple[str, ...], "Names or kinds; with a leading - taken away."] = USUAL
     sensitivity: Annotated[Path | None, "A scan by `lykeion compress sensitivity`: a share for each layer."] = None
-    loss: Annotated[float, "Of accuracy, alone, by which a layer's share is chosen from the scan.", Between(0, 1)] = 0.01
+    loss: Annotated[float, "Of accuracy, alone, by which a layer's share is chosen from the scan.", Between(0, 1)] = (
+        0.01
+    )
     ramp: Annotated[float, "Share of the steps in which the share of zeros grows.", Between(0, 1)] = 0.5
     updates: Annotated[int, "How often it grows.", Between(1, 10_000)] = 50
     training: Annotated[Recipe | None, "As `lykeion train` takes it; none: zeros at once, untrained."] = None
@@ -118,4 +120,3 @@ def _train(
         return [schedule]
 
     return fit(model, data, recipe, run, callbacks=callbacks, settings={"prune": plain(settings)}, quiet=quiet)[0]
-

@@ -1,8 +1,8 @@
 """Structured pruning: whole channels are taken away, and what is left is a smaller architecture, dense and faster.
 
-Channels go by units of 8, as kernels of engines work, and of each group that belongs together the least important ones
-first. A channel's importance is what its kernels, with batch norm folded in, contribute: the sum of their squares,
-where it is made and where it is used.
+Channels go by units of 8, as kernels of engines work, and of each group that belongs together the least important
+ones first. A channel's importance is what its kernels, with batch norm folded in, contribute: the sum of their
+squares, where it is made and where it is used.
 """
 
 from collections.abc import Mapping

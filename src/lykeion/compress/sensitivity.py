@@ -39,7 +39,9 @@ class Sensitivity:
     def loss(self, harm: Harm, layer: str, level: float) -> float:
         """Of accuracy. Raises CompressionError where that was not measured."""
         if layer not in self.accuracy[harm] or level not in self.levels[harm]:
-            raise CompressionError(f"sensitivity: the scan of {self.network} has no {harm} {level:g} of layer {layer!r}")
+            raise CompressionError(
+                f"sensitivity: the scan of {self.network} has no {harm} {level:g} of layer {layer!r}"
+            )
         return self.baseline - self.accuracy[harm][layer][self.levels[harm].index(level)]
 
     def most(self, harm: Harm, layer: str, loss: float) -> float:

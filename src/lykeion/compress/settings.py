@@ -45,7 +45,9 @@ def read_settings(kind: type[Settings], given: Fields, directory: Path) -> Setti
         if setting.default is MISSING and setting.name not in given:
             raise CompressionError(f"{given.where} lacks the setting {setting.name!r}")
     values = {
-        setting.name: given.required(setting.name, lambda field, name=setting.name: _read(hints[name], field, directory))
+        setting.name: given.required(
+            setting.name, lambda field, name=setting.name: _read(hints[name], field, directory)
+        )
         for setting in known
         if setting.name in given and not (given.values[setting.name] is None and setting.default is None)
     }

@@ -1,8 +1,8 @@
 """An int8 LiteRT file straight from an architecture, its weights, and how integers stand for its numbers.
 
-Photos and output stay float32: the first operator quantizes, the last dequantizes, all between compute in integers, as
-the specification of quantized operators in TensorFlow Lite says: int8 kernels with zero point 0 and a scale for each
-output channel, int32 biases in units of input scale · kernel scale. Equal inputs give equal bytes.
+Photos and output stay float32: the first operator quantizes, the last dequantizes, all between compute in integers,
+as the specification of quantized operators in TensorFlow Lite says: int8 kernels with zero point 0 and a scale for
+each output channel, int32 biases in units of input scale · kernel scale. Equal inputs give equal bytes.
 """
 
 from collections.abc import Mapping
@@ -70,9 +70,7 @@ def write_int8(
     for layer in network:
         _write_layer(graph, layer, kernels.get(layer.name), known, names)
     last = network[-1]
-    graph.operator(
-        builtin.DEQUANTIZE, tfl.DequantizeOptionsT(), [names[output]], [], output, last.shape, version=2
-    )
+    graph.operator(builtin.DEQUANTIZE, tfl.DequantizeOptionsT(), [names[output]], [], output, last.shape, version=2)
     return graph.finish(architecture.name, INPUT, output)
 
 

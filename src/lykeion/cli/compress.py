@@ -1,0 +1,209 @@
+"""``lykeion compress``: from a trained network to the file that a device is sent."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lykeion.core import LykeionError, write_atomically
+
+from .options import json_option, quiet_option
+from .output import print_json, print_table
+
+_model = click.option(
+    "--model", required=True, type=click.Path(path_type=Path), metavar="RUN", help="A run directory, or .keras file."
+)
+_data = click.option("--data", required=True, type=click.Path(path_type=Path), help="As `lykeion train` takes it.")
+_fit = click.option(
+    "--fit", type=click.Choice(("pad", "centre", "letterbox", "stretch")), help="How photos get the network's size."
+)
+
+
+@click.group()
+def compress() -> None:
+    """Make a trained network smaller, step by step, and see what each step costs.
+
+    \b
+      lykeion compress run recipe.yaml --model runs/shoes --data photos --run runs/shoes-small
+      lykeion compress report runs/shoes-small --html shoes.html
+      lykeion compress pack runs/shoes-small/3-qat --output shoes.lyk
+      lykeion compress unpack shoes.lyk --output shoes.tflite
+    """
+
+
+@compress.command("run")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@_model
+@_data
+@click.option("--run", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where all is written.")
+@_fit
+@click.option("--test", is_flag=True, help="Report the test photos too: once, when nothing will change any more.")
+@click.option("--no-latency", is_flag=True, help="Do not time the networks.")
+@json_option
+@quiet_option
+def run_(
+    recipe: Path,
+    model: Path,
+    data: Path,
+    run: Path,
+    fit: Any,
+    test: bool,
+    no_latency: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Carry out the steps of RECIPE, a YAML file; docs/compress.md lists methods and settings.
+
+    Each step keeps its network, its training and its row of the report in a directory of its own. The same command
+    goes on where it was stopped, and carries out steps that were added to the end of the recipe.
+    """
+    from lykeion.compress.recipe import read_recipe
+    from lykeion.compress.report import write_page
+    from lykeion.compress.run import compress as carry_out
+
+    steps = read_recipe(recipe)
+    network, photos = _open(model, data, fit, quiet)
+    carry_out(network, photos, steps, run, test=test, latency=not no_latency, quiet=quiet)
+    write_page(run, run / "report.html")
+    _show(run, as_json)
+
+
+@compress.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the page there too.")
+@json_option
+def report(run: Path, html: Path | None, as_json: bool) -> None:
+    """Show the table of a compression RUN; its page is RUN/report.html."""
+    if html:
+        from lykeion.compress.report import write_page
+
+        write_page(run, html)
+    _show(run, as_json)
+
+
+@compress.command()
+@_model
+@_data
+@click.option("--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The scan, as JSON.")
+@click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw it.")
+@click.option("--layers", multiple=True, default=("*",), show_default=True, help="By name or kind; repeatable.")
+@click.option(
+    "--photos", type=click.IntRange(1), default=2000, show_default=True, help="Validation photos a network."
+)
+@_fit
+@json_option
+@quiet_option
+def sensitivity(
+    model: Path,
+    data: Path,
+    output: Path,
+    png: Path | None,
+    layers: tuple[str, ...],
+    photos: int,
+    fit: Any,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Prune and round each layer alone, and see what accuracy that costs: the settings `sensitivity` read it."""
+    from lykeion.compress.sensitivity import draw, scan
+
+    network, loaded = _open(model, data, fit, quiet)
+    found = scan(network, loaded, layers=layers, photos=photos, quiet=quiet)
+    found.write(output)
+    if png:
+        draw(found, png)
+    if as_json:
+        print_json(found.to_json())
+        return
+    levels = [(harm, level) for harm, values in found.levels.items() for level in values]
+    columns = [f"{level:.0%}" if harm == "sparsity" else f"{level:g} bit" for harm, level in levels]
+    print_table(
+        ("layer", *columns),
+        [
+            (name, *(f"{100 * found.loss(harm, name, level):.1f}" for harm, level in levels))
+            for name in found.accuracy["sparsity"]
+        ],
+        title=f"{found.network}: points lost of {found.baseline:.2%} on {found.photos:,} photos",
+        right=columns,
+    )
+
+
+@compress.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The package.")
+@click.option(
+    "--gives",
+    type=click.Choice(("logits", "embedding")),
+    default="logits",
+    show_default=True,
+    help="What it computes.",
+)
+@json_option
+def pack(model: Path, output: Path, gives: Any, as_json: bool) -> None:
+    """Pack MODEL, a run, a step of a compression, or any .tflite file, for transport.
+
+    The package unpacks to the same bytes; docs/compress.md describes its format.
+    """
+    from lykeion.compress.model import open_model
+    from lykeion.compress.pack import pack as make
+    from lykeion.compress.pack import pack_file
+    from lykeion.engines import read_model
+
+    if model.suffix == ".tflite":
+        file = read_model(model)
+        package = pack_file(file)
+    else:
+        package, file = make(open_model(model), gives)
+    _write(output, package)
+    _sizes(package, file, output, as_json)
+
+
+@compress.command()
+@click.argument("package", type=click.Path(path_type=Path))
+@click.option("--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The .tflite file.")
+@json_option
+def unpack(package: Path, output: Path, as_json: bool) -> None:
+    """Unpack PACKAGE to the LiteRT file; a damaged one is refused."""
+    from lykeion.engines import read_model
+    from lykeion.engines.packed import unpack as make
+
+    content = read_model(package)
+    file = make(content)
+    _write(output, file)
+    _sizes(content, file, output, as_json)
+
+
+def _open(model: Path, data: Path, fit: Any, quiet: bool) -> tuple[Any, Any]:
+    from lykeion.compress.model import open_model
+    from lykeion.nets.training import load_data
+
+    network = open_model(model)
+    size = network.architecture
+    photos = load_data(data, height=size.height, width=size.width, channels=size.channels, fit=fit, quiet=quiet)
+    return network, photos
+
+
+def _show(run: Path, as_json: bool) -> None:
+    from lykeion.compress.report import COLUMNS, cells
+    from lykeion.compress.run import read_rows
+
+    rows = read_rows(run)
+    if as_json:
+        print_json({"rows": [row.to_json() for row in rows]})
+        return
+    print_table(COLUMNS, [cells(row, rows[0]) for row in rows], title=f"{run}, sizes in kB", right=COLUMNS[1:])
+
+
+def _sizes(package: bytes, file: bytes, output: Path, as_json: bool) -> None:
+    found = {"file": len(file), "package": len(package), "ratio": len(file) / len(package)}
+    if as_json:
+        print_json({"output": str(output), **found})
+        return
+    print_table(("", ""), [*found.items(), ("written", output)])
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise LykeionError(f"{path}: cannot be written ({error.strerror or error})") from None

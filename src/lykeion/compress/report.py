@@ -1,0 +1,144 @@
+"""A compression's whole way on one page: HTML with its pictures inside, for a browser without a network."""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lykeion.core import write_atomically
+
+from .errors import CompressionError
+from .model import Model, open_model, with_kernels
+from .run import Row, read_rows
+
+COLUMNS = (
+    "step",
+    "top-1",
+    "change",
+    "file",
+    "zstd",
+    "Huffman",
+    "packed",
+    "smaller",
+    "MAdds",
+    "zeros",
+    "values",
+    "ms",
+)
+
+
+def cells(row: Row, first: Row) -> tuple[str, ...]:
+    """A row of the table under COLUMNS. Accuracies are of the test photos where there are such, bytes in kB."""
+    accuracy, before = (each.accuracy if each.test_accuracy is None else each.test_accuracy for each in (row, first))
+    sizes = (row.sizes.file, row.sizes.zstd, row.sizes.huffman, row.sizes.packed)
+    return (
+        row.step,
+        f"{accuracy:.2%}",
+        "" if row is first else f"{100 * (accuracy - before):+.2f}",
+        *(f"{size / 1000:,.1f}" for size in sizes),
+        f"{first.sizes.file / row.sizes.packed:.1f} ×",
+        f"{row.multiply_adds / 1e6:.2f} M",
+        f"{row.sparsity:.0%}",
+        "" if row.values is None else str(row.values),
+        "" if row.latency_ms is None else f"{row.latency_ms:.3f}",
+    )
+
+
+def write_page(run: Path, path: Path) -> None:
+    """The page of a compression run. Raises CompressionError."""
+    rows = read_rows(run)
+    model = open_model(run / rows[-1].step)
+    page = _page(model, rows)
+    try:
+        write_atomically(path, page.encode())
+    except OSError as error:
+        raise CompressionError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def draw_ways(rows: Sequence[Row], axes: Any) -> None:
+    """Accuracy by delivered bytes, a point a step; those that no other beats in both are joined."""
+    sizes = [row.sizes.packed / 1000 for row in rows]
+    accuracies = [row.accuracy if row.test_accuracy is None else row.test_accuracy for row in rows]
+    best = pareto(sizes, accuracies)
+    axes.plot([sizes[place] for place in best], [100 * accuracies[place] for place in best], color="0.7", zorder=0)
+    axes.scatter(sizes, [100 * accuracy for accuracy in accuracies], color="#0b6e99")
+    for row, size, accuracy in zip(rows, sizes, accuracies, strict=True):
+        axes.annotate(row.step, (size, 100 * accuracy), xytext=(4, 4), textcoords="offset points", fontsize=8)
+    axes.set(xscale="log", xlabel="delivered, kB", ylabel="top-1, %")
+    axes.grid(alpha=0.3, which="both")
+
+
+def pareto(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
+    """Places that no other beats in both, by cost."""
+    found: list[int] = []
+    for place in sorted(range(len(costs)), key=lambda place: (costs[place], -gains[place])):
+        if not found or gains[place] > gains[found[-1]]:
+            found.append(place)
+    return found
+
+
+def _page(model: Model, rows: Sequence[Row]) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in COLUMNS)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells(row, rows[0])) + "</tr>" for row in rows
+    )
+    name, last = escape(model.architecture.name), rows[-1]
+    photos = "validation" if last.test_accuracy is None else "test"
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>{name}, compressed</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
+th, td {{ padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }}
+th:first-child, td:first-child {{ text-align: left }}
+img {{ max-width: 100% }}
+</style>
+<h1>{name}</h1>
+<p>From {rows[0].sizes.file / 1000:,.0f} kB to {last.sizes.packed / 1000:,.0f} kB delivered. Sizes are in kB, top-1 is
+on {photos} photos, ms is the median of one photo on one thread of the machine that ran this.</p>
+<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
+<h2>Accuracy and size</h2>
+{_picture(lambda figure: draw_ways(rows, figure.subplots()), (8, 4.5))}
+<h2>Layers of {escape(last.step)}</h2>
+{_picture(lambda figure: _draw_layers(model, figure), (10, 1.5 + 0.22 * len(model.kernels)))}
+</html>
+"""
+
+
+def _draw_layers(model: Model, figure: Any) -> None:
+    """For each kernel: its weights, its share of zeros, and its distinct values with how often each is used."""
+    kernels = model.kernels
+    names, places = list(kernels), np.arange(len(kernels))
+    weights, zeros, books = figure.subplots(1, 3, sharey=True, width_ratios=(1, 1, 2))
+    weights.barh(places, [kernel.size for kernel in kernels.values()], color="0.7")
+    weights.set(xscale="log", xlabel="weights")
+    weights.set_yticks(places, names, fontsize=7)
+    weights.invert_yaxis()
+    zeros.barh(places, [float((kernel == 0).mean()) for kernel in kernels.values()], color="#0b6e99")
+    zeros.set(xlim=(0, 1), xlabel="share of zeros")
+    for place, layer in enumerate(with_kernels(model.architecture)):
+        if layer.name in model.clustered:
+            kernel = kernels[layer.name]
+            values, counts = np.unique(kernel[kernel != 0], return_counts=True)
+            largest = max(float(np.abs(values).max(initial=0)), 1e-30)
+            areas = 4 + 60 * counts / max(1, counts.max(initial=0))
+            books.scatter(values / largest, np.full(len(values), place), s=areas, color="#b04a2f", alpha=0.6)
+    books.set(xlim=(-1.1, 1.1), xlabel="codebook, its largest value as 1; area: how often")
+
+
+def _picture(draw: Any, size: tuple[float, float]) -> str:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise CompressionError("a report needs matplotlib: pip install 'lykeion[compress]'") from None
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'

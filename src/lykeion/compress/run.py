@@ -1,0 +1,202 @@
+"""Carrying out a recipe: a directory for each step, which a second run goes on from, and a report.
+
+The directory has ``run.json`` (what was asked for), ``0-original``, ``1-prune`` …: the model after each step with its
+``row.json``; ``latency.jsonl`` (timings, as they are measured), ``report.json`` and ``report.html``.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lykeion.core import digest_bytes, digest_json, write_atomically
+from lykeion.engines import timing
+from lykeion.nets import Architecture, Convolution, random_weights
+from lykeion.nets.training import Dataset, Recipe
+
+from .errors import CompressionError
+from .model import Model, open_model, save
+from .recipe import Step
+from .running import correct_litert
+from .settings import plain
+from .sizes import Sizes, sizes_of
+
+SCHEMA = "lykeion.compression-run"
+VERSION = 1
+MAX_BYTES = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A network after a step. ``latency_ms`` is the median, on one thread; None until it is measured."""
+
+    step: str
+    accuracy: float
+    test_accuracy: float | None
+    sizes: Sizes
+    parameters: int
+    multiply_adds: int
+    sparsity: float
+    values: int | None
+    """Most distinct values in a clustered kernel; None where none is."""
+    notes: Mapping[str, Any]
+    latency_ms: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "Row":
+        return cls(**{**plain, "sizes": Sizes(**plain["sizes"])})
+
+
+def compress(
+    model: Model,
+    data: Dataset,
+    steps: Sequence[Step],
+    run: Path,
+    *,
+    test: bool = False,
+    latency: bool = True,
+    quiet: bool = False,
+) -> tuple[Row, ...]:
+    """Carry out the steps that are not done yet; the first row is the model as it came.
+
+    ``test`` reads the test photos too. Raises CompressionError, TrainingError, ModelError, TimingError.
+    """
+    from .network import check_data, digest_of
+
+    check_data(model, data)
+    if test and not len(data.test):
+        raise CompressionError(f"{data.name} has no test photos; leave out --test")
+    _claim(run, {"model": digest_of(model), "data": data.digest, "test": test})
+    rows: list[Row] = []
+    asked: list[Any] = []
+    for place, step in enumerate([None, *steps]):
+        name = f"{place}-{step.method if step else 'original'}"
+        directory = run / name
+        asked.append(None if step is None else _asked(step))
+        if (found := _done(directory, asked)) is not None:
+            model, row = open_model(directory), found
+        else:
+            notes: Mapping[str, Any] = {}
+            if step is not None:
+                model, notes = step.apply(model, data, directory / "training", quiet=quiet)
+            row = _measure(name, model, data, notes, test)
+            _keep(directory, model, row, asked)
+        rows.append(row)
+    if latency:
+        rows = _timed(run, rows, quiet)
+    _write(run / "report.json", {"schema": SCHEMA, "version": VERSION, "rows": [row.to_json() for row in rows]})
+    return tuple(rows)
+
+
+def read_rows(run: Path) -> tuple[Row, ...]:
+    """What ``report.json`` says. Raises CompressionError."""
+    found = _read(run / "report.json")
+    try:
+        if (found["schema"], found["version"]) != (SCHEMA, VERSION):
+            raise ValueError(f"schema {found['schema']!r}")
+        return tuple(Row.from_json(row) for row in found["rows"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise CompressionError(f"{run / 'report.json'}: not a report of this release ({error})") from None
+
+
+def _measure(name: str, model: Model, data: Dataset, notes: Mapping[str, Any], test: bool) -> Row:
+    from lykeion.nets import count
+
+    file = model.litert()
+    clustered = [len(np.unique(model.kernels[layer])) for layer in model.clustered]
+    return Row(
+        step=name,
+        accuracy=float(correct_litert(file, data.validation).mean()),
+        test_accuracy=float(correct_litert(file, data.test).mean()) if test else None,
+        sizes=sizes_of(model),
+        parameters=count(model.architecture).parameters,
+        multiply_adds=model.multiply_adds,
+        sparsity=model.sparsity,
+        values=max(clustered) if clustered else None,
+        notes=notes,
+    )
+
+
+def _timed(run: Path, rows: Sequence[Row], quiet: bool) -> list[Row]:
+    """All networks take turns, so that they are comparable."""
+    files = {row.step: open_model(run / row.step).litert() for row in rows}
+    setup = {name: digest_bytes(file) for name, file in files.items()}
+    # Another list of steps is another measurement.
+    journal = timing.Journal(run / f"latency-{digest_json(setup)[7:15]}.jsonl", {"files": setup})
+    candidates = {name: timing.litert(file) for name, file in files.items()}
+    reference = Architecture("reference", 32, 32, (Convolution(32, 3), Convolution(32, 3)), classes=10)
+    measured = timing.measure(
+        candidates,
+        reference=timing.litert(Model(reference, random_weights(reference)).litert()),
+        journal=journal,
+        quiet=quiet,
+    )
+    return [replace(row, latency_ms=measured[row.step].median_ms) for row in rows]
+
+
+def _asked(step: Step) -> dict[str, Any]:
+    trainings = {
+        name: value.to_json()
+        for name in type(step.settings).__dataclass_fields__
+        if isinstance(value := getattr(step.settings, name), Recipe)
+    }
+    return {"method": step.method, "settings": plain(step.settings), **trainings}
+
+
+def _claim(run: Path, asked: Mapping[str, Any]) -> None:
+    """A directory belongs to one model and data set; steps may be added to a recipe, and the last ones changed."""
+    file = run / "run.json"
+    if file.exists():
+        before = _read(file)
+        for name, value in asked.items():
+            if before.get(name) != value:
+                raise CompressionError(f"{run}: was made with another {name}; give the same, or another --run")
+        return
+    _write(file, {"schema": SCHEMA, "version": VERSION, **asked})
+
+
+def _done(directory: Path, asked: list[Any]) -> Row | None:
+    """The row of a step that was carried out as it is asked for now, all before it included."""
+    if not (directory / "row.json").exists():
+        return None
+    found = _read(directory / "row.json")
+    if found.get("asked") != json.loads(json.dumps(asked)):
+        raise CompressionError(
+            f"{directory}: was made by another recipe; delete it and what comes after it, or give another --run"
+        )
+    try:
+        return Row.from_json(found["row"])
+    except (TypeError, KeyError):
+        raise CompressionError(f"{directory / 'row.json'}: not of this release; delete {directory}") from None
+
+
+def _keep(directory: Path, model: Model, row: Row, asked: list[Any]) -> None:
+    """The row last: with it, the step is done."""
+    try:
+        save(model, directory)
+    except OSError as error:
+        raise CompressionError(f"{directory}: cannot be written ({error.strerror or error})") from None
+    _write(directory / "row.json", {"asked": asked, "row": row.to_json()})
+
+
+def _write(path: Path, value: Any) -> None:
+    try:
+        write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise CompressionError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return dict(json.loads(file.read(MAX_BYTES)))
+    except OSError as error:
+        raise CompressionError(f"{path}: {error.strerror or error}; was `lykeion compress run` finished?") from None
+    except (ValueError, TypeError, RecursionError):
+        raise CompressionError(f"{path}: not JSON of this release") from None
