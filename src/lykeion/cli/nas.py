@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import nas_space
+from . import nas_search, nas_space
 from .options import json_option, quiet_option
 from .output import print_json, print_table
 
@@ -24,6 +24,7 @@ def nas() -> None:
     lykeion nas profile --space mobilenetv3-32 --out here.json        this machine, in a minute
     lykeion nas profile --show here.json
     lykeion nas space show mobilenetv3-32 --device here.json --network k3e3-…
+    lykeion nas search --device here.json --target-ms 0.1 --data photos --run runs/search
     """
 
 
@@ -156,5 +157,5 @@ def _fitted(made: "DeviceProfile") -> str:
     return f"fitted on {made.fitted_on} whole networks" if made.fitted_on else "not fitted"
 
 
-for command in (nas_space.space,):
+for command in (nas_space.space, nas_search.search, nas_search.compare):
     nas.add_command(command)
