@@ -17,11 +17,8 @@ def opened(index: Index | str | Path, mode: Literal["r", "w", "shared"] = "r") -
     if not isinstance(index, str | Path):
         yield index
         return
-    store = open_index(index, mode)
-    try:
+    with open_index(index, mode) as store:
         yield store
-    finally:
-        store.close()
 
 
 def check_embedder(index: Index, embedder: "Embedder") -> None:

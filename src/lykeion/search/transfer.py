@@ -40,7 +40,7 @@ def merge(
         if isinstance(first, LocalIndex) and "://" not in str(out):
             shape["dtype"] = first.identity.dtype
     file = thumbnails_path(out, thumbnails)
-    with closing(open_index(out, "w", **(shape | options))) as target:
+    with open_index(out, "w", **(shape | options)) as target:
         for source in sources:
             with opened(source) as store:
                 _check(store, target, source)

@@ -263,6 +263,22 @@ def test_an_explicit_compaction_waits_for_the_one_in_the_background(
         assert index.count() == 120
 
 
+def test_closing_abandons_a_merge_and_the_end_of_a_with_waits_for_it(two_segments: Path) -> None:
+    index = open_local(two_segments, seal_rows=10)
+    index.upsert([f"bulk {n}" for n in range(20)], VECTORS[:20])
+    index._compactor._closing.set()  # as if it were closed in the midst of the merge
+    index.close()
+    with open_local(two_segments, "r") as reader:
+        assert reader.count() == 120
+        before = len(reader.stats().details["segments"])  # pyright: ignore[reportArgumentType]
+    assert not list((two_segments / "segments").glob(".writing-*"))
+    with open_local(two_segments, seal_rows=10) as index:
+        index.upsert([f"more {n}" for n in range(20)], VECTORS[:20])
+    with open_local(two_segments, "r") as reader:
+        assert reader.count() == 140
+        assert len(reader.stats().details["segments"]) < before + 1  # pyright: ignore[reportArgumentType]
+
+
 def test_compaction_in_the_background_gives_up_quietly_when_the_lock_is_taken(
     two_segments: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

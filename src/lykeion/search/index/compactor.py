@@ -29,11 +29,15 @@ class Compactor:
             self._thread = threading.Thread(target=self._in_background, daemon=True, name="compaction")
             self._thread.start()
 
+    def finish(self) -> None:
+        """Wait until the background has done what is due."""
+        if self._thread is not None:
+            self._thread.join()
+
     def stop(self) -> None:
         """Abandon a merge that is under way in the background, and begin no other."""
         self._closing.set()
-        if self._thread is not None:
-            self._thread.join()
+        self.finish()
 
     def compact(self, *, full: bool) -> None:
         """All that is due; ``full`` merges everything into as few segments as there can be."""

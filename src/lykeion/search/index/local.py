@@ -7,7 +7,7 @@ becomes a segment, and compaction merges segments in the background. See docs/de
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -250,13 +250,16 @@ class LocalIndex:
         return sealing.problems(self._replica.store)  # reads, writes and searches go on meanwhile
 
     def close(self) -> None:
+        """Close at once: a merge in the background is abandoned. The end of a ``with`` waits for it."""
         self._compactor.stop()
         self._replica.close()
 
-    def __enter__(self) -> "LocalIndex":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: object, /, *_: object) -> None:
+        if error is None:
+            self._compactor.finish()
         self.close()
 
     # --- arguments ---

@@ -8,7 +8,7 @@ metric, embedder and columns are kept in the collection's properties. docs/milvu
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -168,6 +168,12 @@ class MilvusIndex:
 
     def close(self) -> None:
         self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # --- reading ---
 

@@ -8,7 +8,7 @@ with its best photo.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -150,4 +150,10 @@ class Index(Protocol):
         """Merge what is small, drop what is deleted, give the space back. Searches go on meanwhile."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """At once; the end of a ``with`` lets compaction in the background do what is due before."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, error: object, /, *_: object) -> None: ...

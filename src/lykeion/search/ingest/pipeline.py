@@ -71,8 +71,8 @@ def add(
     photos = open_source(source, types=types, root=root) if isinstance(source, str | Path) else source
     model = embedder if isinstance(embedder, Embedder) else Embedder.load(embedder)
     with ExitStack() as stack:
-        store = open_index(index, "w", dimension=model.dimension, embedder=model.digest, **options)
-        stack.enter_context(closing(store))
+        opening = open_index(index, "w", dimension=model.dimension, embedder=model.digest, **options)
+        store = stack.enter_context(opening)
         check_embedder(store, model)
         file = thumbnails_path(index, thumbnails)
         small = stack.enter_context(closing(Thumbnails(file))) if file else None
