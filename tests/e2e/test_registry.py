@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.measuring.docker_registry import PROGRAM, docker_registry
 from lykeion.core import digest_bytes
 from lykeion.registry import Cache, Reference, Store, pull, verify
 from lykeion.registry.disk import DiskStore
 from lykeion.registry.remote import RemoteStore
 from lykeion.registry.transport import Transport
-from tests.e2e.docker_registry import PROGRAM, docker_registry
 from tests.registry.behaviour import *  # noqa: F403
 from tests.registry.conftest import _home as _home
 from tests.registry.making import pushed

@@ -17,6 +17,10 @@ CONTENT = b"content" * 1000
 BLOB = Descriptor("application/octet-stream", digest_bytes(CONTENT), len(CONTENT))
 
 
+def write(path: Path) -> None:
+    path.write_bytes(CONTENT)
+
+
 def test_a_blob_is_fetched_once_however_many_ask(tmp_path: Path) -> None:
     fetched: list[Path] = []
 
@@ -38,16 +42,16 @@ def test_a_blob_is_fetched_once_however_many_ask(tmp_path: Path) -> None:
 
 def test_a_file_that_was_written_to_is_fetched_again(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c")
-    path = cache.obtain(BLOB, lambda path: path.write_bytes(CONTENT) and None)
+    path = cache.obtain(BLOB, write)
     path.chmod(0o644)
     path.write_bytes(CONTENT.upper())
     assert cache.find(BLOB) is None
-    assert cache.obtain(BLOB, lambda path: path.write_bytes(CONTENT) and None).read_bytes() == CONTENT
+    assert cache.obtain(BLOB, write).read_bytes() == CONTENT
 
 
 def test_clearing_leaves_what_is_being_fetched(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c")
-    cache.obtain(BLOB, lambda path: path.write_bytes(CONTENT) and None)
+    cache.obtain(BLOB, write)
     other = Descriptor("x", digest_bytes(b"other"), 5)
 
     def fetch(path: Path) -> None:

@@ -12,11 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey, EllipticCurvePublicKey
+from typing import TYPE_CHECKING, Any
 
 from lykeion.core import digest_bytes
 from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, Manifest, read_manifest
@@ -28,6 +24,9 @@ from .reference import Reference, version_number
 from .resolving import load, tags_at
 from .store import Store
 
+if TYPE_CHECKING:  # cryptography is imported where a key is: most commands need none
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey, EllipticCurvePublicKey
+
 _PAYLOAD = "application/vnd.in-toto+json"
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _FILES = "https://model_signing/signature/v1.0"
@@ -35,7 +34,7 @@ _VERSION = "https://github.com/lykeion/lykeion/model-version/v1"
 _FILES_NAME, _MANIFEST_NAME = "model.sig", "manifest.sig"
 _MAX_BUNDLE = 4 * 2**20
 _MAX_SIGNATURES = 32
-_HASHES = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
+_CURVES = (256, 384, 521)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def verify(store: Store, repository: str, model: Model, keys: Sequence[Path]) ->
 
 
 def _both(
-    manifest: bytes | None, files: bytes | None, model: Model, key: EllipticCurvePublicKey, path: Path
+    manifest: bytes | None, files: bytes | None, model: Model, key: "EllipticCurvePublicKey", path: Path
 ) -> Signed | None:
     """What the bundles say together; None if they are not by the key or not for this model."""
     if manifest is None or files is None:
@@ -151,9 +150,9 @@ def _version_statement(name: str, version: str, digest: str) -> dict[str, Any]:
 # --- DSSE in a sigstore bundle ---
 
 
-def _bundle(statement: dict[str, Any], key: EllipticCurvePrivateKey) -> bytes:
+def _bundle(statement: dict[str, Any], key: "EllipticCurvePrivateKey") -> bytes:
     payload = json.dumps(statement, sort_keys=True).encode()
-    signature = key.sign(_authenticated(payload), ECDSA(_HASHES[key.curve.key_size]))
+    signature = key.sign(_authenticated(payload), _ecdsa(key.curve.key_size))
     bundle: dict[str, Any] = {
         "mediaType": SIGNATURE,
         "verificationMaterial": {"publicKey": {"hint": _hint(key.public_key())}, "tlogEntries": []},
@@ -166,15 +165,17 @@ def _bundle(statement: dict[str, Any], key: EllipticCurvePrivateKey) -> bytes:
     return json.dumps(bundle, sort_keys=True).encode()
 
 
-def _open(bundle: bytes, key: EllipticCurvePublicKey) -> dict[str, Any]:
+def _open(bundle: bytes, key: "EllipticCurvePublicKey") -> dict[str, Any]:
     """The statement in a bundle that the key signed. Raises InvalidModel."""
+    from cryptography.exceptions import InvalidSignature
+
     try:
         envelope: Any = json.loads(bundle)["dsseEnvelope"]
         payload = base64.b64decode(envelope["payload"], validate=True)
         signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
         if envelope["payloadType"] != _PAYLOAD:
             raise ValueError("another kind of payload")
-        key.verify(signature, _authenticated(payload), ECDSA(_HASHES[key.curve.key_size]))
+        key.verify(signature, _authenticated(payload), _ecdsa(key.curve.key_size))
         statement: Any = json.loads(payload)
         if statement["_type"] != _STATEMENT:
             raise ValueError("another kind of statement")
@@ -183,33 +184,51 @@ def _open(bundle: bytes, key: EllipticCurvePublicKey) -> dict[str, Any]:
     return statement
 
 
+def _ecdsa(bits: int) -> "ECDSA":
+    """With the hash that sigstore has for a curve of so many bits."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+
+    return ECDSA(hashes.SHA256() if bits == 256 else hashes.SHA384() if bits == 384 else hashes.SHA512())
+
+
 def _authenticated(payload: bytes) -> bytes:
     """DSSE's pre-authentication encoding."""
     return b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD), _PAYLOAD.encode(), len(payload), payload)
 
 
-def _private(path: Path) -> EllipticCurvePrivateKey:
+def _private(path: Path) -> "EllipticCurvePrivateKey":
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
+        key = load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Untrusted(f"{path}: no private key in PEM without a password ({error})") from None
-    if not isinstance(key, EllipticCurvePrivateKey) or key.curve.key_size not in _HASHES:
+    if not isinstance(key, EllipticCurvePrivateKey) or key.curve.key_size not in _CURVES:
         raise Untrusted(f"{path}: not a key of NIST P-256, P-384 or P-521")
     return key
 
 
-def _public(path: Path) -> EllipticCurvePublicKey:
+def _public(path: Path) -> "EllipticCurvePublicKey":
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
     try:
-        key = serialization.load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise Untrusted(f"{path}: no public key in PEM ({error})") from None
-    if not isinstance(key, EllipticCurvePublicKey) or key.curve.key_size not in _HASHES:
+    if not isinstance(key, EllipticCurvePublicKey) or key.curve.key_size not in _CURVES:
         raise Untrusted(f"{path}: not a key of NIST P-256, P-384 or P-521")
     return key
 
 
-def _hint(key: EllipticCurvePublicKey) -> str:
-    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+def _hint(key: "EllipticCurvePublicKey") -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(pem).hexdigest()
 
 
