@@ -30,8 +30,8 @@ _ARCHITECTURE, _WEIGHTS, _MODEL = "architecture.json", "weights.npz", "model.tfl
 @dataclass(frozen=True, slots=True)
 class Report:
     """What came of a training. Accuracies of validation and test are of the last weights; of heads for distances,
-    by the nearest proxy. ``retrieval`` is on validation photos, of the prefixes first and the whole embedding last;
-    empty where no two of them share a class."""
+    by the nearest proxy. ``retrieval`` is of heads for distances, on validation photos: of the prefixes first and the
+    whole embedding last; empty where no two photos share a class."""
 
     name: str
     history: History
@@ -193,8 +193,8 @@ def _test_accuracy(model: keras.Model, data: Dataset, recipe: Recipe) -> float:
 
 def _retrieval(network: keras.Model, data: Dataset, recipe: Recipe) -> tuple[Retrieval, ...]:
     labels = data.validation.labels
-    if np.bincount(labels).max() < 2:
-        return ()  # nobody has anything to look for
+    if recipe.head == "softmax" or np.bincount(labels).max() < 2:
+        return ()
     embedding = keras.Model(network.input, network.get_layer(EMBEDDING).output)
     vectors = predict(embedding, data.validation)
     return tuple(retrieval(vectors[:, :length], labels) for length in (*recipe.prefixes, vectors.shape[1]))
