@@ -127,8 +127,12 @@ class Contender:
     found: tuple[Found, ...] = ()
 
 
-def compare(comparison: Comparison, run: Path, *, quiet: bool = False) -> Report:
-    """Run a comparison in a directory, or go on with it there. Raises SearchError and what its parts raise."""
+def compare(comparison: Comparison, run: Path, *, trainings: Path | None = None, quiet: bool = False) -> Report:
+    """Run a comparison in a directory, or go on with it there.
+
+    Comparisons of one recipe may share a directory of ``trainings``: what is in it is not trained again. Raises
+    SearchError and what its parts raise.
+    """
     _begin(comparison, run)
     space, data = open_space(comparison.space, comparison.data)
     fixed = [
@@ -142,9 +146,10 @@ def compare(comparison: Comparison, run: Path, *, quiet: bool = False) -> Report
     latencies_ms, noise = _latencies_ms(comparison, space, contenders, known_ms, run, quiet)
     if isinstance(comparison.target, str):
         target_ms = latencies_ms[comparison.target][0]  # measured beside what is compared with it
-    trained = {each.name: _train(each, comparison, data, run, quiet) for each in contenders}
+    shelf = trainings or run / "trainings"
+    trained = {each.name: _train(each, comparison, data, shelf, quiet) for each in contenders}
     rival = _rival(comparison, fixed, trained, known_ms, target_ms)
-    correct = {each.name: _correct(each, trained[each.name], data, run) for each in contenders}
+    correct = {each.name: _correct(test_answers(run, each.name), trained[each.name], data) for each in contenders}
     entries = [
         _entry(each, trained[each.name], correct, latencies_ms[each.name], target_ms, rival) for each in contenders
     ]
@@ -160,6 +165,16 @@ class Training:
     learning_rate: float
     trained: tuple[Trained, ...]
     runs: tuple[Path, ...]
+
+
+def test_answers(run: Path, name: str) -> Path:
+    """Where a comparison keeps which test photos a contender gets right: bool (seeds, photos), as .npy."""
+    return run / "test" / f"{name}.npy"
+
+
+def search_run(run: Path, strategy: str, seed: int) -> Path:
+    """Where a comparison keeps a search."""
+    return run / "searches" / f"{strategy}-{seed}"
 
 
 def run_search(request: Request, run: Path) -> Found:
@@ -207,7 +222,7 @@ def _search(
                 comparison.budget,
                 seed,
             )
-            one = run_search(request, run / "searches" / f"{strategy}-{seed}")
+            one = run_search(request, search_run(run, strategy, seed))
             found.append(one)
             not_found[strategy] += one.genotype is None
         if not not_found[strategy]:
@@ -241,13 +256,14 @@ def _latencies_ms(
     return measured, timings[REFERENCE].busy
 
 
-def _train(contender: Contender, comparison: Comparison, data: Dataset, run: Path, quiet: bool) -> Training:
+def _train(contender: Contender, comparison: Comparison, data: Dataset, shelf: Path, quiet: bool) -> Training:
     """Sweep the learning rate with the first seed, then train the others with the best."""
 
     def train(seed: int, rate: float) -> tuple[Trained, Path]:
         recipe = replace(comparison.recipe, seed=seed, learning_rate=comparison.recipe.learning_rate * rate)
-        directory = run / "trainings" / f"{contender.name}-{seed}-{rate:g}"
-        return train_final(contender.networks[seed], data, recipe, directory, quiet=quiet), directory
+        network = contender.networks[seed]
+        directory = shelf / f"{contender.name}-{digest_json(network.to_json())[7:15]}-{seed}-{rate:g}"
+        return train_final(network, data, recipe, directory, quiet=quiet), directory
 
     sweep = {rate: train(0, rate) for rate in comparison.rates}
     best = max(sweep, key=lambda rate: sweep[rate][0].accuracy)
@@ -274,9 +290,8 @@ def _rival(
     return max(within, key=lambda name: _mean([each.accuracy for each in trained[name].trained]))
 
 
-def _correct(contender: Contender, training: Training, data: Dataset, run: Path) -> np.ndarray:
+def _correct(path: Path, training: Training, data: Dataset) -> np.ndarray:
     """bool (seeds, photos), read from the test set once and kept."""
-    path = run / "test" / f"{contender.name}.npy"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         right = np.stack([correct_on_test(data, directory) for directory in training.runs])

@@ -6,6 +6,7 @@
 import json
 import resource
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ REQUEST, RESULT, HISTORY, ARCHITECTURE, PICTURE = (
 )
 _SCHEMA, _VERSION = "lykeion.architecture-search", 1
 _MAX_BYTES = 64 << 20
+_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +160,14 @@ def _keep(request: Request, space: Space, found: Found, run: Path) -> None:
 
 
 def _teller(quiet: bool) -> Callable[[Event], None]:
-    """Says on standard error how the search goes."""
+    """Says on standard error how the search goes: of each child, of a supernet now and then."""
+    said = time.monotonic()
 
     def tell(event: Event) -> None:
+        nonlocal said
+        if "step" in event and time.monotonic() - said < _EVERY_S:
+            return
+        said = time.monotonic()
         done = f"step {event['step']:,}" if "step" in event else f"child {event['child'] + 1}"
         line = f"{done}: accuracy {event['accuracy']:.4f}, {event['latency_ms']:.4g} ms, {event['genotype']}"
         print(line, file=sys.stderr, flush=True)

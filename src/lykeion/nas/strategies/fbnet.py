@@ -16,7 +16,7 @@ from keras import ops
 from lykeion.nas.space import Choice, Slot, format_choice
 from lykeion.nets import keras_model
 
-from .gradient import search_by_gradient
+from .gradient import Decider, search_by_gradient
 from .protocol import Budget, Found, Problem, Report, silent
 from .sections import section
 from .slots import Arrays, SearchableSlot, Tensor
@@ -24,17 +24,12 @@ from .slots import Arrays, SearchableSlot, Tensor
 HOTTEST, COOLING = 5.0, 4.0
 """Temperature at first, and by how many powers of e it falls."""
 
-LOGITS_RATE = 1e-2
-"""Learning rate of the logits."""
-
 
 class FBNet:
     name = "fbnet"
 
     def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found:
-        return search_by_gradient(
-            problem, budget, run, report, make_slot=Candidates, decision="logits", decision_rate=LOGITS_RATE
-        )
+        return search_by_gradient(LOGITS, problem, budget, run, report)
 
 
 class Candidates(SearchableSlot):
@@ -99,3 +94,6 @@ class Candidates(SearchableSlot):
     def _mixed(self, logits: Tensor, temperature: Tensor) -> Tensor:
         even = keras.random.uniform((len(self.slot.choices),), 1e-6, 1 - 1e-6, seed=self.seeds)
         return ops.softmax((logits - ops.log(-ops.log(even))) / temperature)
+
+
+LOGITS = Decider(Candidates, "logits", rate=1e-2)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ import keras
 
 from lykeion.core import write_atomically
 from lykeion.nas.space import format_genotype
-from lykeion.nets.training import Recipe, train
+from lykeion.nets.training import History, Recipe, train
 
-from .protocol import Budget, Cost, Event, Found, Problem, Report, SearchError
+from .protocol import Budget, Cost, Event, Found, Problem, Report, SearchError, silent
 from .supernet import MakeSlot, Price, Supernet
 
 CROSSINGS = 8.0
@@ -22,28 +22,43 @@ RECORDS = 200
 """Lines of history, at most."""
 
 
-def search_by_gradient(
-    problem: Problem,
-    budget: Budget,
-    run: Path,
-    report: Report,
-    *,
-    make_slot: MakeSlot,
-    decision: str,
-    decision_rate: float,
-) -> Found:
-    """Train a supernet for the steps of the budget; ``decision`` names the variables that decide.
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """What a gradient strategy consists of: its slots, the name of the variables that decide, their learning rate."""
 
-    Resumes from ``run``. Raises SearchError.
-    """
+    make_slot: MakeSlot
+    variables: str
+    rate: float
+
+
+def search_by_gradient(decider: Decider, problem: Problem, budget: Budget, run: Path, report: Report) -> Found:
+    """Train a supernet for the steps of the budget, and read the network from it. Raises SearchError."""
+    supernet, history, events = train_supernet(decider, problem, budget, run, report)
+    genotype = supernet.genotype()
+    latency_ms = problem.table.predict_ms(genotype)
+    if not math.isclose(latency_ms, supernet.latency_ms(), rel_tol=1e-4):
+        raise AssertionError(
+            f"the supernet's latency is {supernet.latency_ms()} ms; by the table, the network read from it takes "
+            f"{latency_ms} ms: {format_genotype(genotype)}"
+        )
+    cost = Cost(history.steps, history.seconds)
+    if latency_ms > problem.target_ms:
+        return Found(None, None, None, cost, events)
+    return Found(genotype, history.epochs[-1]["val_accuracy"], latency_ms, cost, events)
+
+
+def train_supernet(
+    decider: Decider, problem: Problem, budget: Budget, run: Path, report: Report = silent
+) -> tuple[Supernet, History, tuple[Event, ...]]:
+    """The supernet at the end of its training, which goes on in ``run`` where it is. Raises SearchError."""
     if budget.steps is None:
         raise SearchError("a supernet trains for a number of steps; give the budget in steps")
-    rate = max(decision_rate, CROSSINGS / budget.steps)
+    rate = max(decider.rate, CROSSINGS / budget.steps)
     recipe: Recipe = replace(problem.recipe, steps=budget.steps, optimizer="adamw", ema=0.0, seed=problem.seed)
     supernet = Supernet(
         problem.space,
         problem.table,
-        make_slot,
+        decider.make_slot,
         Price(problem.target_ms),
         budget.steps,
         decision_rate=rate,
@@ -57,20 +72,10 @@ def search_by_gradient(
         recipe,
         run / "supernet",
         callbacks=[recorder],
-        multiplier=lambda variable: rate / recipe.learning_rate if variable.name == decision else 1.0,
+        multiplier=lambda variable: rate / recipe.learning_rate if variable.name == decider.variables else 1.0,
         settings={"space": problem.space.name, "profile": problem.table.profile.name, "target_ms": problem.target_ms},
     )
-    genotype = supernet.genotype()
-    latency_ms = problem.table.predict_ms(genotype)
-    if not math.isclose(latency_ms, supernet.latency_ms(), rel_tol=1e-4):
-        raise AssertionError(
-            f"the supernet's latency is {supernet.latency_ms()} ms; by the table, the network read from it takes "
-            f"{latency_ms} ms: {format_genotype(genotype)}"
-        )
-    cost = Cost(history.steps, history.seconds)
-    if latency_ms > problem.target_ms:
-        return Found(None, None, None, cost, tuple(recorder.events))
-    return Found(genotype, history.epochs[-1]["val_accuracy"], latency_ms, cost, tuple(recorder.events))
+    return supernet, history, tuple(recorder.events)
 
 
 class Recorder(keras.callbacks.Callback):
@@ -81,13 +86,12 @@ class Recorder(keras.callbacks.Callback):
         self._supernet, self._path, self._report = supernet, path, report
         self._every = max(1, supernet.total_steps // RECORDS)
         self._step = 0
-        self.events: list[Event] = []
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.events: list[Event] = [json.loads(line) for line in lines]
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._step = round(self._supernet.state()["step"])
-        if self._path.exists():
-            rows = [json.loads(line) for line in self._path.read_text().splitlines()]
-            self.events = [row for row in rows if row["step"] <= self._step]
+        self.events = [event for event in self.events if event["step"] <= self._step]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._step += 1

@@ -2,18 +2,16 @@
 
 from pathlib import Path
 
-from .gradient import search_by_gradient
+from .gradient import Decider, search_by_gradient
 from .protocol import Budget, Found, Problem, Report, silent
 from .superkernel import Superkernel
 
-THRESHOLD_RATE = 1e-2
-"""Learning rate of the thresholds; a gate starts about 1 from its edge."""
+THRESHOLDS = Decider(Superkernel, "thresholds", rate=1e-2)
+"""A gate starts about 1 from its edge."""
 
 
 class SinglePath:
     name = "single-path"
 
     def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found:
-        return search_by_gradient(
-            problem, budget, run, report, make_slot=Superkernel, decision="thresholds", decision_rate=THRESHOLD_RATE
-        )
+        return search_by_gradient(THRESHOLDS, problem, budget, run, report)

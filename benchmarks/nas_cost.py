@@ -1,0 +1,282 @@
+"""What it costs to find a network as accurate, at the same latency, by each strategy.
+
+Single-Path and FBNet search with some seeds, each in a fresh process. A network that Single-Path finds is trained
+like a child of the other strategies; the mean of their accuracies is the bar. The strategies that sample replay one
+table of trained children over many seeds, are charged each child's cost, and have 1, 4 and 16 times the seconds of a
+Single-Path search. "Not reached" is a result. That a child's luck counts for it favours the strategies that sample.
+Every search and every child is kept in the work directory: an interrupted run goes on with the next. Writes
+docs/benchmarks/nas-cost.md and .png.
+
+    python benchmarks/nas_cost.py [--children 120] [--quick]
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+import numpy as np
+from measuring.fashion_npz import photos_for
+from measuring.machine import describe
+from measuring.nas_job import problem_of
+from measuring.subprocesses import run_job
+
+from lykeion.core import digest_json, write_atomically
+from lykeion.engines.profile import DeviceProfile, read_profile, write_profile
+from lykeion.engines.timing import Plan
+from lykeion.nas.compare import run_search
+from lykeion.nas.latency import LatencyTable
+from lykeion.nas.named_spaces import find_space
+from lykeion.nas.profiling import profile_host
+from lykeion.nas.search import Request
+from lykeion.nas.space import Genotype, Space, format_genotype
+from lykeion.nas.strategies import Budget, Cost, Found, Problem
+from lykeion.nas.strategies.children import Replay, read_children
+from lykeion.nas.strategies.evolution import EvolutionSampler
+from lykeion.nas.strategies.mnasnet import MnasNetSampler
+from lykeion.nas.strategies.random_search import RandomSampler
+from lykeion.nas.strategies.sampling import MakeSampler, draw_near, sample
+from lykeion.nets.training import Recipe
+
+ROOT = Path(__file__).parents[1]
+GRADIENT = ("single-path", "fbnet")
+SAMPLERS: dict[str, MakeSampler] = {
+    "mnasnet": MnasNetSampler,
+    "evolution": EvolutionSampler,
+    "random": RandomSampler,
+}
+TIMES = (1, 4, 16)
+_TOGETHER = 5
+"""Children trained in one process."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    space: str
+    target_ms: float
+    photos: int
+    steps: int
+    child_steps: int
+    children: int
+    seeds: int
+    replays: int
+    batch: int
+
+    @property
+    def name(self) -> str:
+        return "-".join(str(getattr(self, field)) for field in self.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A strategy at a budget: over seeds, what was spent when the bar was reached, None where it was not."""
+
+    strategy: str
+    times: int
+    reached: tuple[Cost | None, ...]
+
+    @property
+    def share(self) -> float:
+        return sum(cost is not None for cost in self.reached) / len(self.reached)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A gradient strategy: each seed's search, and its network's accuracy when trained as a child."""
+
+    strategy: str
+    found: tuple[Found, ...]
+    accuracies: tuple[float | None, ...]
+
+
+@click.command(help=__doc__)
+@click.option("--space", default="mobilenetv3-32", show_default=True)
+@click.option("--target-ms", default=0.1, show_default=True, help="On this machine at one thread.")
+@click.option("--photos", default=50_000, show_default=True)
+@click.option("--steps", default=1000, show_default=True, help="Of a supernet.")
+@click.option("--child-steps", default=400, show_default=True)
+@click.option("--children", default=120, show_default=True, help="In the table.")
+@click.option("--seeds", default=3, show_default=True, help="Searches by Single-Path and FBNet.")
+@click.option("--replays", default=100, show_default=True, help="Seeds of each strategy that samples.")
+@click.option("--batch", default=128, show_default=True)
+@click.option("--profile", type=click.Path(path_type=Path), help="Of this machine; measured by default.")
+@click.option("--quick", is_flag=True, help="A miniature of minutes that shows nothing but that it works.")
+@click.option("--work", default=ROOT / "build" / "bench" / "nas-cost", type=click.Path(path_type=Path))
+@click.option("--out", default=ROOT / "docs" / "benchmarks", type=click.Path(path_type=Path))
+def main(profile: Path | None, quick: bool, work: Path, out: Path, **asked: object) -> None:
+    settings = Settings(**asked)  # pyright: ignore[reportArgumentType]
+    if quick:
+        settings = replace(settings, photos=600, steps=12, child_steps=4, children=4, seeds=1, replays=5, batch=32)
+    work = work / settings.name
+    device = read_profile(profile) if profile else host(settings.space, work, quick)
+    searched, replayed, bar = run(settings, device, work)
+    child_bytes = max(json.loads(path.read_bytes())["peak_bytes"] for path in (work / "trained").glob("*.json"))
+    out.mkdir(parents=True, exist_ok=True)
+    page = "\n".join(pages(settings, searched, replayed, bar, child_bytes)) + "\n"
+    (out / "nas-cost.md").write_text(page)
+    plot(searched, replayed, out / "nas-cost.png")
+    print(page)
+
+
+def host(space: str, work: Path, quick: bool) -> DeviceProfile:
+    path = work / "host.json"
+    if not path.exists():
+        plan = Plan(passes=2, most=2, apart_s=0) if quick else Plan()
+        write_profile(profile_host(find_space(space), journal=work / "host.jsonl", plan=plan), path)
+    return read_profile(path)
+
+
+def run(settings: Settings, device: DeviceProfile, work: Path) -> tuple[list[Searched], list[Replayed], float]:
+    """Searches, replays, and the accuracy to be reached."""
+    asked = Request(
+        "single-path",
+        settings.space,
+        device,
+        settings.target_ms,
+        photos_for(work.parent, settings.photos),
+        Recipe(steps=settings.child_steps, batch=settings.batch, shift=2),
+        Budget(steps=settings.steps),
+    )
+    write_atomically(work / "request.json", json.dumps(asked.to_json()).encode())
+    table = work / "children.jsonl"
+    searched = [search(replace(asked, strategy=strategy), settings, work, table) for strategy in GRADIENT]
+    ours = searched[0]
+    known = [accuracy for accuracy in ours.accuracies if accuracy is not None]
+    if not known:
+        raise click.ClickException("Single-Path found no network within the target; give more --steps or --target-ms")
+    problem = problem_of(asked)
+    train(pool(problem.space, problem.table, settings), [0] * settings.children, work, table)
+    pooled = set(pool(problem.space, problem.table, settings))
+    children = [child for child in read_children(table, problem) if child.genotype in pooled]
+    replay = Replay(children, problem.table)
+    seconds = float(np.mean([found.cost.seconds for found in ours.found]))
+    bar = float(np.mean(known))
+    replayed = [
+        replay_strategy(name, times, replay, problem, Budget(seconds=times * seconds), bar, settings.replays)
+        for name in SAMPLERS
+        for times in TIMES
+    ]
+    return searched, replayed, bar
+
+
+def search(request: Request, settings: Settings, work: Path, table: Path) -> Searched:
+    found = tuple(
+        run_search(replace(request, seed=seed), work / "searches" / f"{request.strategy}-{seed}")
+        for seed in range(settings.seeds)
+    )
+    accuracies = tuple(
+        None if each.genotype is None else train([each.genotype], [seed], work, table)[0]
+        for seed, each in enumerate(found)
+    )
+    return Searched(request.strategy, found, accuracies)
+
+
+def pool(space: Space, table: LatencyTable, settings: Settings) -> list[Genotype]:
+    """Networks of the table: two of three within the latency window, the third a neighbour of one of them."""
+    rng = np.random.default_rng(0)
+    drawn: dict[Genotype, None] = {}
+    while len(drawn) < settings.children:
+        near = draw_near(space, table, settings.target_ms, rng)
+        if len(drawn) % 3 == 2:
+            near = space.mutate(near, rng)
+        drawn[near] = None
+    return list(drawn)
+
+
+def train(genotypes: list[Genotype], seeds: list[int], work: Path, table: Path) -> list[float]:
+    """Accuracies of children; trained in processes of their own unless the table has them."""
+    accuracies: list[float] = []
+    for start in range(0, len(genotypes), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        job = {
+            "job": "children",
+            "request": str((work / "request.json").absolute()),
+            "table": str(table.absolute()),
+            "genotypes": [format_genotype(genotype) for genotype in genotypes[part]],
+            "seeds": seeds[part],
+        }
+        path = work / "trained" / f"{'-'.join(map(str, job['seeds']))}-{digest_json(job['genotypes'])[7:23]}.json"
+        if not path.exists():
+            write_atomically(path, json.dumps(run_job("measuring.nas_job", job)).encode())
+        accuracies += json.loads(path.read_bytes())["accuracies"]
+    return accuracies
+
+
+def replay_strategy(
+    name: str, times: int, replay: Replay, problem: Problem, budget: Budget, bar: float, replays: int
+) -> Replayed:
+    reached: list[Cost | None] = []
+    for seed in range(replays):
+        sampler = SAMPLERS[name](problem.space, problem.table, problem.target_ms, seed)
+        found = sample(sampler, replay, problem.table, problem.target_ms, budget, seed)
+        first = next((event for event in found.history if (event["best_accuracy"] or 0) >= bar), None)
+        reached.append(None if first is None else Cost(first["steps"], first["seconds"]))
+    return Replayed(name, times, tuple(reached))
+
+
+def pages(
+    settings: Settings, searched: list[Searched], replayed: list[Replayed], bar: float, child_bytes: int
+) -> Iterator[str]:
+    yield "# What a search costs"
+    yield ""
+    yield (
+        f"{describe()}. Fashion-MNIST at 32², {settings.photos:,} photos to train on; space {settings.space}, target "
+        f"{settings.target_ms:g} ms by this machine's profile; batches of {settings.batch}. A supernet trains "
+        f"{settings.steps:,} steps, warm-up and settling included; a child {settings.child_steps:,}. The bar is the "
+        f"validation accuracy of Single-Path's networks trained as children: {100 * bar:.2f} %."
+    )
+    yield ""
+    yield "| strategy | as a child, % | steps | seconds | peak memory, MiB |"
+    yield "|---" * 5 + "|"
+    for each in searched:
+        costs = [found.cost for found in each.found]
+        known = [f"{100 * accuracy:.2f}" if accuracy is not None else "over target" for accuracy in each.accuracies]
+        yield (
+            f"| {each.strategy} | {', '.join(known)} | {np.mean([cost.steps for cost in costs]):,.0f} | "
+            f"{np.mean([cost.seconds for cost in costs]):,.0f} | {max(c.peak_bytes for c in costs) / 2**20:,.0f} |"
+        )
+    yield ""
+    yield (
+        f"The others replay {settings.children} trained children over {settings.replays} seeds. A proposal gets the "
+        f"nearest child of the table. Training children takes {child_bytes / 2**20:,.0f} MiB at most."
+    )
+    yield ""
+    yield "| strategy | budget, of Single-Path's seconds | reach the bar | median steps | median seconds |"
+    yield "|---" * 5 + "|"
+    for each in replayed:
+        costs = [cost for cost in each.reached if cost is not None]
+        medians = (
+            f"{np.median([cost.steps for cost in costs]):,.0f} | {np.median([cost.seconds for cost in costs]):,.0f}"
+            if costs
+            else "not reached | not reached"
+        )
+        yield f"| {each.strategy} | {each.times}× | {100 * each.share:.0f} % | {medians} |"
+    yield ""
+    yield "Medians are of the seeds that reach the bar. ![](nas-cost.png)"
+    yield ""
+    yield "`python benchmarks/nas_cost.py` writes this page."
+
+
+def plot(searched: list[Searched], replayed: list[Replayed], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    longest = max(replayed, key=lambda each: each.times).times
+    for each in replayed:
+        if each.times == longest:
+            seconds = sorted(cost.seconds for cost in each.reached if cost is not None)
+            shares = 100 * np.arange(1, len(seconds) + 1) / len(each.reached)
+            axes.step(seconds, shares, where="post", label=each.strategy)
+    for each, colour in zip(searched, ("#c2410c", "#64748b"), strict=True):
+        mean = np.mean([found.cost.seconds for found in each.found])
+        axes.axvline(float(mean), linestyle=":", color=colour, label=f"{each.strategy}: one search")
+    axes.set(xlabel="seconds charged", ylabel="seeds that reached the bar, %")
+    axes.legend(frameon=False, fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)
+
+
+if __name__ == "__main__":
+    main()

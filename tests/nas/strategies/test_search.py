@@ -1,0 +1,123 @@
+"""Searches as they are asked for: a run directory, one result, resumed after a kill."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lykeion.nas import search as searching
+from lykeion.nas.search import HISTORY, PICTURE, RESULT, Request, read_result, search
+from lykeion.nas.space import parse_genotype
+from lykeion.nas.strategies import Budget, SearchError, Strategy, find_strategy
+from lykeion.nas.strategies import children as children_module
+from lykeion.nas.strategies.children import Child
+from lykeion.nas.strategies.protocol import Cost
+from lykeion.nets import Architecture
+
+from . import tiny
+
+SPACE, TABLE = tiny.space(), tiny.table()
+
+
+@pytest.fixture(autouse=True)
+def tiny_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "find_space", lambda name: SPACE)
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> Request:
+    data = str(tiny.write_photos(tmp_path / "stripes.npz"))
+    return Request("random", "tiny", TABLE.profile, 2.4, data, tiny.recipe(steps=2), Budget(steps=6))
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What was trained, in place of training."""
+    done: list[object] = []
+
+    def train(problem: object, genotype: tuple[object, ...], seed: int) -> Child:
+        done.append(genotype)
+        return Child(genotype, 0.5 + 0.01 * len(done), Cost(2, 0.1))  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(children_module, "train_child", train)
+    return done
+
+
+def test_a_request_survives_json(request_: Request) -> None:
+    assert Request.from_json(json.loads(json.dumps(request_.to_json()))) == request_
+    with pytest.raises(SearchError, match="schema or version"):
+        Request.from_json({**request_.to_json(), "version": 2})
+
+
+def test_every_strategy_has_the_name_it_is_found_by() -> None:
+    for name in ("mnasnet", "evolution", "random", "single-path", "fbnet"):
+        strategy: Strategy = find_strategy(name)
+        assert strategy.name == name
+    with pytest.raises(SearchError, match="strategy 'best' is unknown; use one of single-path"):
+        find_strategy("best")
+
+
+def test_a_run_directory_holds_what_was_found(request_: Request, tmp_path: Path, trained: list[object]) -> None:
+    run = tmp_path / "run"
+    found = search(request_, run, quiet=True)
+    assert found.cost.steps == 6
+    assert found.cost.peak_bytes > 2**20
+    architecture = Architecture.from_json((run / "architecture.json").read_bytes())
+    result = json.loads((run / RESULT).read_bytes())
+    assert architecture == SPACE.architecture(parse_genotype(result["genotype"]))
+    assert (run / PICTURE).read_bytes().startswith(b"\x89PNG")
+    assert len((run / HISTORY).read_text().splitlines()) == len(trained) == 3
+    assert search(request_, run, quiet=True) == read_result(run) == found
+    assert len(trained) == 3
+
+
+def test_a_directory_of_another_search_is_refused(request_: Request, tmp_path: Path, trained: list[object]) -> None:
+    search(request_, tmp_path / "run", quiet=True)
+    with pytest.raises(SearchError, match="holds a search with another target_ms; give another --run"):
+        search(replace(request_, target_ms=2.0), tmp_path / "run", quiet=True)
+
+
+def test_a_killed_search_goes_on_with_its_children(
+    request_: Request, tmp_path: Path, trained: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = search(request_, tmp_path / "straight", quiet=True)
+    trained.clear()
+    train = children_module.train_child
+
+    def killed(*arguments: object) -> Child:
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return train(*arguments)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(children_module, "train_child", killed)
+    with pytest.raises(KeyboardInterrupt):
+        search(request_, tmp_path / "run", quiet=True)
+    monkeypatch.setattr(children_module, "train_child", train)
+    found = search(request_, tmp_path / "run", quiet=True)
+    assert len(trained) == 3
+    assert found.history == straight.history
+
+
+def test_a_target_that_nothing_meets_gives_no_network(
+    request_: Request, tmp_path: Path, trained: list[object]
+) -> None:
+    found = search(replace(request_, target_ms=0.2), tmp_path / "run", quiet=True)
+    assert (found.genotype, found.accuracy, found.latency_ms) == (None, None, None)
+    assert not (tmp_path / "run" / "architecture.json").exists()
+
+
+@pytest.mark.parametrize("strategy", ["single-path", "fbnet"])
+def test_a_supernet_is_searched_within_its_steps(request_: Request, tmp_path: Path, strategy: str) -> None:
+    asked = replace(request_, strategy=strategy, budget=Budget(steps=24), target_ms=9.0)
+    found = search(asked, tmp_path / "run", quiet=True)
+    assert found.cost.steps == 24
+    assert found.genotype is not None
+    assert found.latency_ms == TABLE.predict_ms(found.genotype) <= 9.0
+    assert [event["step"] for event in found.history] == list(range(1, 25))
+    assert (tmp_path / "run" / PICTURE).exists()
+
+
+def test_a_supernet_needs_a_budget_in_steps(request_: Request, tmp_path: Path) -> None:
+    with pytest.raises(SearchError, match="give the budget in steps"):
+        search(replace(request_, strategy="fbnet", budget=Budget(seconds=9)), tmp_path / "run", quiet=True)
