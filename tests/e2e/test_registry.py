@@ -20,6 +20,7 @@ from tests.registry.conftest import _home as _home
 from tests.registry.making import pushed
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs Debian's docker-registry")
+needs_oras = pytest.mark.skipif(shutil.which("oras") is None, reason="needs oras")
 needs_skopeo = pytest.mark.skipif(shutil.which("skopeo") is None, reason="needs skopeo")
 
 
@@ -72,3 +73,21 @@ def test_we_pull_what_skopeo_pushed(store: Store, host: str, name: str, tmp_path
     pulled = pull(store, Reference(host, name, "there"), tmp_path / "out", cache=Cache(tmp_path / "c"), quiet=True)
     assert pulled.digest == digest
     assert (tmp_path / "out" / "model.tflite").read_bytes() == content
+
+
+@needs_oras
+def test_oras_pulls_our_files_and_we_pull_its(store: Store, host: str, name: str, tmp_path: Path) -> None:
+    def oras(*arguments: str) -> None:
+        done = subprocess.run(["oras", *arguments, "--plain-http"], capture_output=True, cwd=tmp_path, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+
+    content = os.urandom(50_000)
+    pushed(store, tmp_path / "1", f"{name}:canary", content)
+    oras("pull", f"{host}/{name}:canary", "--output", "theirs")
+    assert (tmp_path / "theirs" / "model.tflite").read_bytes() == content
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "model.onnx").write_bytes(content)
+    kind = "application/vnd.cncf.model.manifest.v1+json"
+    oras("push", f"{host}/{name}:theirs", "deep/model.onnx", "--artifact-type", kind)
+    pull(store, Reference(host, name, "theirs"), tmp_path / "out", cache=Cache(tmp_path / "c"), quiet=True)
+    assert (tmp_path / "out" / "deep" / "model.onnx").read_bytes() == content

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import re
+import ssl
 import threading
 import time
 import uuid
@@ -60,7 +61,9 @@ class Registry:
 
 
 @contextmanager
-def running(troubles: Troubles | None = None, blobs_of: Registry | None = None) -> Iterator[Registry]:
+def running(
+    troubles: Troubles | None = None, blobs_of: Registry | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Registry]:
     """A registry at ``registry.host``; ``blobs_of`` makes it the place where another's blobs are."""
     registry = Registry(troubles or Troubles())
     if blobs_of:
@@ -70,6 +73,8 @@ def running(troubles: Troubles | None = None, blobs_of: Registry | None = None) 
         state = registry
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     registry.host = f"127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()

@@ -17,6 +17,7 @@ from lykeion.registry.remote import RemoteStore
 from lykeion.registry.tokens import read_challenge
 from lykeion.registry.transport import Transport
 from tests.registry.fake import Registry, Troubles, running
+from tests.registry.keys import server_of_an_own_authority
 from tests.registry.making import packed, pushed
 
 LOGIN = ("anna", "se:cret")
@@ -206,6 +207,26 @@ def test_a_registry_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatc
         RemoteStore(Transport("127.0.0.1:1", sleep=lambda _seconds: None)).resolve("shoes", "v1")
     assert "127.0.0.1:1" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_tls_is_verified_and_a_companys_own_authority_is_taken_from_where_docker_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, authority = server_of_an_own_authority(tmp_path)
+    monkeypatch.setattr("lykeion.registry.transport.is_loopback", lambda _host: False)
+    monkeypatch.setattr("lykeion.registry.transport.ATTEMPTS", 1)
+    monkeypatch.setattr("lykeion.registry.connections.CERTIFICATES", tmp_path / "certs.d")
+    for known in (False, True):
+        with running(tls=context) as registry:
+            if known:
+                (tmp_path / "certs.d" / registry.host).mkdir(parents=True)
+                (tmp_path / "certs.d" / registry.host / "ca.crt").write_bytes(authority.read_bytes())
+                pushed(remote(registry), tmp_path / "a", "shoes")
+                assert remote(registry).resolve("shoes", "v1")
+            else:
+                with pytest.raises(StoreError, match="certificate"):
+                    remote(registry).resolve("shoes", "v1")
+                assert registry.requests == []
 
 
 def test_https_goes_through_the_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
