@@ -115,7 +115,7 @@ def sensitivity(
     if as_json:
         print_json(found.to_json())
         return
-    levels = [(harm, level) for harm, values in found.levels.items() for level in values]
+    levels: list[tuple[Any, float]] = [(harm, level) for harm, values in found.levels.items() for level in values]
     columns = [f"{level:.0%}" if harm == "sparsity" else f"{level:g} bit" for harm, level in levels]
     print_table(
         ("layer", *columns),

@@ -47,16 +47,15 @@ def without(architecture: Architecture, kept: Kept) -> Architecture:
     rows, channels = [], architecture.channels
     for place, row in enumerate(architecture.rows):
         last = next(name for name in reversed(sizes) if name.startswith(f"{place}/"))
-        changed = replace(row, output=size(last))
-        if isinstance(changed, InvertedResidual):
-            changed = replace(
-                changed,
-                expanded=size(f"{place}/depthwise"),
-                squeeze=size(f"{place}/reduce") if changed.squeeze else 0,
-                expand=changed.expand if changed.expand is not None else row.expands(channels),
-                residual=changed.residual if changed.residual is not None else row.adds(channels),
-            )
-        rows.append(changed)
+        changed = {"output": size(last)}
+        if isinstance(row, InvertedResidual):
+            changed |= {
+                "expanded": size(f"{place}/depthwise"),
+                "squeeze": size(f"{place}/reduce") if row.squeeze else 0,
+                "expand": row.expands(channels),
+                "residual": row.adds(channels),
+            }
+        rows.append(replace(row, **changed))
         channels = row.output
     dense = [layer.name for layer in layers(architecture) if layer.kind == "dense" and layer.vector]
     head = [replace(row, output=size(name)) for row, name in zip(architecture.head, dense[:-1], strict=True)]

@@ -52,7 +52,7 @@ class Scaled:
         factors = self.gains.astype(np.float64) / self.divisor
         numbers = np.frombuffer(content, "<f4").astype(np.float64).reshape(-1, len(factors), self.repeat)
         middles = (self.values[1:].astype(np.float64) + self.values[:-1]) / 2
-        return np.searchsorted(middles, (numbers / factors[:, None]).reshape(-1))
+        return np.asarray(np.searchsorted(middles, (numbers / factors[:, None]).reshape(-1)))
 
     def gives(self, content: bytes) -> bool:
         """Whether values and gains give the bytes exactly."""

@@ -9,12 +9,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from lykeion.nets import Layer
 
 from .integers import LEAST_GAIN, SMALLEST_STEP
 from .model import Model
+
+ops: Any = keras.ops  # its types allow for None wherever a backend might
 
 
 class Masked(keras.constraints.Constraint):

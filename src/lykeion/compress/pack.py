@@ -55,13 +55,12 @@ def settle(model: Model) -> Model:
     for layer in with_kernels(model.architecture):
         if layer.name not in model.clustered or layer.kind == "dense":
             continue
-        gamma, mean, variance = (weights[f"{layer.name}/{name}"] for name in ("gamma", "mean", "variance"))
+        gamma, variance = (weights[f"{layer.name}/{name}"] for name in ("gamma", "variance"))
         fixed = np.float32(1 - epsilon)
         gain = gamma.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
         divisor = np.sqrt(np.float64(fixed) + epsilon)
         weights[f"{layer.name}/gamma"] = (gain * divisor).astype(np.float32)
         weights[f"{layer.name}/variance"] = np.full_like(variance, fixed)
-        weights[f"{layer.name}/mean"] = mean
     return replace(model, weights=weights)
 
 
@@ -69,7 +68,7 @@ def _spans(file: bytes, model: Model | None) -> Iterator[Span]:
     """How the constants of a LiteRT file are coded."""
     hints = _hints(model) if model else {}
     content = np.frombuffer(file, np.uint8)
-    root = tfl.Model.GetRootAs(file, 0)
+    root: Any = tfl.Model.GetRootAs(file, 0)
     small: list[tuple[int, np.ndarray]] = []
     seen: set[int] = set()
     for graph in map(root.Subgraphs, range(root.SubgraphsLength())):

@@ -112,7 +112,8 @@ def _train(
                 operators[name].kernel.assign(kernels[name] * keep)
 
         def after_batch(batch: int, logs: Any = None) -> None:
-            step = int(schedule.model.optimizer.iterations)
+            trained: Any = schedule.model
+            step = int(trained.optimizer.iterations)
             if step == ramp or (step < ramp and step % every == 0):
                 update(step / ramp)
 

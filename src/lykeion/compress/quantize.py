@@ -4,8 +4,8 @@ For int8 that keeps codebooks, and for training in int8, there is ``qat``.
 """
 
 import contextlib
+import io
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,10 +73,12 @@ def convert(file: bytes, mode: Mode, skipped: list[str], photos: np.ndarray) -> 
                 work.add_weight_only_config(".*", everything, 8)
             case "int8" | "int16":
                 work.add_static_config(".*", everything, 8 if mode == "int8" else 16, 8)
+        for end in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):  # photos and logits stay float32
+            work.update_quantization_recipe(".*", end, algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE)
         for name in skipped:
             scope = rf"^{re.escape(name)}(/linear|/relu6)?;?$"
             work.update_quantization_recipe(scope, everything, algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE)
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             seen = None
             if work.need_calibration:
                 seen = work.calibrate({"serving_default": [{INPUT: photo[None]} for photo in photos]}, num_threads=1)

@@ -66,16 +66,7 @@ def unpack(package: bytes, *, limit_bytes: int = MAX_BYTES) -> bytes:
     """The LiteRT file. Raises PackageError."""
     try:
         return _unpack(memoryview(package), limit_bytes)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        IndexError,
-        EOFError,
-        RecursionError,
-        struct.error,
-        lzma.LZMAError,
-    ) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, EOFError, RecursionError, lzma.LZMAError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise PackageError(f"package: damaged ({lines[0]}); fetch it again") from None
 
@@ -96,10 +87,10 @@ class Header:
         """Raises PackageError where it is none, another version's, or declares more than the limit."""
         if len(package) < HEADER.size or bytes(package[:7]) != MAGIC[:7]:
             raise PackageError("package: it is none: it lacks the mark LYKPACK")
-        magic, *sizes, digest = HEADER.unpack(package[: HEADER.size])
+        magic, *fields = HEADER.unpack(package[: HEADER.size])
         if magic != MAGIC:
             raise PackageError(f"package: version {magic[7]}; this release reads version {MAGIC[7]}")
-        header = cls(*sizes, digest)
+        header = cls(*fields)  # pyright: ignore[reportCallIssue]
         if header.file > limit_bytes or header.plain_unpacked > 2 * limit_bytes + MAX_PLAN_BYTES:
             raise PackageError(f"package: of a file of {header.file:,} bytes; {limit_bytes:,} are allowed")
         if header.plan_unpacked > MAX_PLAN_BYTES or header.symbols > header.file:
