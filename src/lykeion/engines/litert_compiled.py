@@ -70,6 +70,9 @@ class CompiledModelEngine:
             self._inputs = self._outputs = []
             self._model = self._environment = None
 
+    def __del__(self) -> None:
+        self.close()
+
     def _allocate(self, shape: tuple[int, ...]) -> None:
         self._model.resize_input_tensor(0, list(shape))
         self._inputs = self._model.create_input_buffers(0)
