@@ -151,14 +151,7 @@ def show(model: str, store: Path | None, as_json: bool) -> None:
         ("aliases", ", ".join(version.aliases)),
         ("digest", version.digest),
         ("signatures", shown.signatures),
-        *[
-            (name, value)
-            for part in ("descriptor", "config")
-            for name, value in shown.config[part].items()
-            if name != "name"
-        ],
-        *version.metrics.items(),
-        *[(name, value) for name, value in asdict(shown.facts.lineage).items() if value],
+        *shown.told.items(),
     ]
     print_table(("", ""), rows)
     print_table(("file", "bytes"), [(name, f"{size:,}") for name, size in shown.files.items()], right=("bytes",))

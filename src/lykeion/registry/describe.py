@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .aliases import history
@@ -51,6 +51,11 @@ class Shown:
     moves: tuple[Move, ...]
     signatures: int
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """Config, lineage and metrics in one, by name."""
+        return _flat(self.config, self.facts)
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -94,7 +99,7 @@ def show(store: Store, reference: Reference) -> Shown:
     moves = [move for alias in version.aliases for move in history(store, repository, alias)]
     return Shown(
         version,
-        read_config(store.read(repository, model.manifest.config)),
+        _config(store, repository, model),
         facts_of(store, repository, model),
         {file.path: file.blob.size for file in model.files},
         tuple(moves),
@@ -107,7 +112,7 @@ def compare(first: tuple[Store, Reference], second: tuple[Store, Reference]) -> 
     models = [load(store, reference) for store, reference in (first, second)]
     files = [{file.path: file.blob for file in model.files} for model in models]
     told = [
-        _flat(facts_of(store, reference.repository, model), store, reference.repository, model)
+        _flat(_config(store, reference.repository, model), facts_of(store, reference.repository, model))
         for (store, reference), model in zip((first, second), models, strict=True)
     ]
     names = sorted(files[0].keys() | files[1].keys())
@@ -149,6 +154,10 @@ def lineage(open_store: Callable[[str | None], Store], reference: Reference) -> 
     return trace(reference, model)
 
 
+def _config(store: Store, repository: str, model: Model) -> Mapping[str, Any]:
+    return read_config(store.read(repository, model.manifest.config))
+
+
 def _parent(child: Reference, parent: Reference) -> Reference:
     """Where a parent is: models that moved to a registry together are beside one another there."""
     if parent.host or child.host is None:
@@ -168,12 +177,13 @@ def _version(repository: str, model: Model, tags: list[str]) -> Version:
     )
 
 
-def _flat(facts: Facts, store: Store, repository: str, model: Model) -> dict[str, Any]:
-    """Metrics, lineage and config in one, by name."""
-    lineage = {name: getattr(facts.lineage, name) for name in facts.lineage.__slots__ if getattr(facts.lineage, name)}
-    config = read_config(store.read(repository, model.manifest.config))
-    told = {**config["config"], **{k: v for k, v in config["descriptor"].items() if k != "name"}}
-    return {**told, **lineage, **facts.metrics}
+def _flat(config: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """What is known of a model, in one: config, lineage and metrics by name; without its own name."""
+    technical = dict(config["config"])
+    capabilities = technical.pop("capabilities", {})
+    named = {name: value for name, value in config["descriptor"].items() if name != "name"}
+    lineage = asdict(facts.lineage) | {"parents": list(facts.lineage.parents)}
+    return {**named, **technical, **capabilities, **{k: v for k, v in lineage.items() if v}, **facts.metrics}
 
 
 def _digest(files: Mapping[str, Any], name: str) -> str | None:

@@ -80,7 +80,7 @@ def read_model(data: bytes) -> Model:
         if layer.media_type == FACTS:
             facts = layer
             continue
-        if ".tar" in layer.media_type or "+gzip" in layer.media_type:
+        if _is_archive(layer):
             raise Unsupported(
                 f"layer {layer.digest} is an archive ({layer.media_type[:100]}); only plain files are read"
             )
@@ -121,6 +121,13 @@ def pack(directory: Path, name: str, facts: Facts, *, leave_out: Sequence[str] =
         annotations={TITLE: name, **facts.annotations()},
     )
     return Packed(read_model(manifest.to_bytes()), sources)
+
+
+def _is_archive(layer: Descriptor) -> bool:
+    """oras calls every file a tar unless told otherwise, and notes which really are directories."""
+    if TITLE in layer.annotations and not layer.media_type.startswith("application/vnd.cncf.model."):
+        return layer.annotations.get("io.deis.oras.content.unpack") == "true"
+    return ".tar" in layer.media_type or "+gzip" in layer.media_type
 
 
 def _files(directory: Path, leave_out: Sequence[str]) -> dict[str, Path]:
