@@ -2,7 +2,7 @@
 
 Each client runs as its command, start included, on files of its own: the registry has seen none of them before. The
 rounds of all clients are interleaved; the best of each counts, for a disk that is busy elsewhere only ever delays.
-Needs docker-registry; oras and skopeo where they are found (oras builds from its Go module, see docs/models.md).
+Needs docker-registry; oras and skopeo where they are found (oras builds from its Go module, oras.land/oras/cmd/oras).
 Writes docs/benchmarks/registry.md.
 
     python benchmarks/registry.py [--mib 1024] [--rounds 5] [--oras PATH]
