@@ -1,10 +1,13 @@
 """Wheels come to the same files wherever they are unpacked, and hostile ones to none."""
 
+import contextlib
 import io
 import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lykeion.images.entries import Entry
 from lykeion.images.environment import Environment
@@ -146,6 +149,20 @@ def test_damaged_compressed_data_is_an_error(tmp_path: Path) -> None:
     wheel.write_bytes(data)
     with pytest.raises(WheelError):
         unpacked(wheel)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_bytes_that_changed_are_refused_or_change_nothing(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
+    good = make_wheel(tmp_path / "good", entry_points="[console_scripts]\nshop = shoes:main\n")
+    data = bytearray(good.read_bytes())
+    for place, value in changes:
+        data[place % len(data)] = value
+    bad = tmp_path / good.name
+    bad.write_bytes(data)
+    with contextlib.suppress(WheelError):
+        found = {path: content for path, (_, content) in unpacked(bad).items()}
+        assert found == {path: content for path, (_, content) in unpacked(good).items()}
 
 
 def test_an_entry_can_be_read_again(tmp_path: Path) -> None:

@@ -131,7 +131,11 @@ class _Wheel:
         return Entry(to, "file", mode, member.file_size, open=partial(self._open, name, member))
 
     def _open(self, name: str, member: zipfile.ZipInfo) -> BinaryIO:
-        return io.BufferedReader(_Verified(self.archive.open(member), self.recorded[name], f"{self.name}: {name}"))
+        try:
+            file = self.archive.open(member)
+        except _UNREADABLE as error:
+            raise WheelError(f"{self.name}: {name} cannot be read: {str(error)[:200]}") from None
+        return io.BufferedReader(_Verified(file, self.recorded[name], member.file_size, f"{self.name}: {name}"))
 
     def _script(self, to: str, name: str, member: zipfile.ZipInfo) -> tuple[Entry, bytes | None]:
         """A program; if it is for Python, its first line names the environment's."""
@@ -182,8 +186,8 @@ class _Wheel:
 class _Verified(io.RawIOBase):
     """A file that, at its end, raises WheelError if it was not what RECORD says."""
 
-    def __init__(self, file: IO[bytes], expected: str, where: str) -> None:
-        self._file, self._expected, self._where = file, expected, where
+    def __init__(self, file: IO[bytes], expected: str, size: int, where: str) -> None:
+        self._file, self._expected, self._left, self._where = file, expected, size, where
         self._hash = hashlib.new(expected.partition("=")[0])
 
     def readable(self) -> bool:
@@ -194,7 +198,8 @@ class _Verified(io.RawIOBase):
             piece = self._file.read(len(buffer))
         except _UNREADABLE as error:
             raise WheelError(f"{self._where} cannot be read: {str(error)[:200]}") from None
-        if not piece and _encoded(self._hash) != self._expected:
+        self._left -= len(piece)
+        if not piece and (self._left or _encoded(self._hash) != self._expected):
             raise WheelError(f"{self._where} is not what RECORD says; fetch the wheel again")
         self._hash.update(piece)
         buffer[: len(piece)] = piece
