@@ -96,9 +96,9 @@ def importance(model: Model) -> dict[str, np.ndarray]:
         if layer.kind != "depthwise":
             incoming = squares.sum(axis=-1).reshape(-1, squares.shape[-2]).sum(axis=0)
             _add(scores, groups[layer.inputs[0]], incoming / max(incoming.sum(), 1e-30))
-    scores.pop(FIXED, None)
     return scores
 
 
 def _add(scores: dict[str, np.ndarray], group: str, score: np.ndarray) -> None:
-    scores[group] = scores.get(group, 0.0) + score
+    if group != FIXED:
+        scores[group] = scores.get(group, 0.0) + score

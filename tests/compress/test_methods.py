@@ -1,0 +1,218 @@
+"""Methods on a network that has learnt something, with short trainings."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lykeion.compress import CompressionError, Model, cluster, distill, dsd, open_model, prune, qat, quantize, save
+from lykeion.compress import prune_channels as channels
+from lykeion.compress.pack import pack
+from lykeion.compress.running import correct_litert, predict_litert
+from lykeion.compress.sensitivity import Sensitivity, draw, scan
+from lykeion.engines.packed import unpack
+from lykeion.nets import Architecture, Convolution, FullyConnected, InvertedResidual, random_weights
+from lykeion.nets.training import Dataset, Recipe, predict
+from tests.nets.training.tiny import load_tiny
+
+keras = pytest.importorskip("keras")
+
+ARCHITECTURE = Architecture(
+    "tiny",
+    8,
+    8,
+    (
+        Convolution(16, 3, stride=2, activation="hard-swish"),
+        InvertedResidual(32, 16, 3, squeeze=8, activation="hard-swish"),
+        InvertedResidual(32, 24, 3),
+    ),
+    classes=4,
+    channels=1,
+    head=(FullyConnected(32, "hard-swish"),),
+)
+SHORT = Recipe(epochs=2, batch=40, learning_rate=0.005)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return load_tiny(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def dense(data: Dataset) -> Model:
+    from lykeion.compress.network import fit
+
+    model = Model(ARCHITECTURE, random_weights(ARCHITECTURE))
+    return fit(model, data, replace(SHORT, epochs=12, learning_rate=0.02), None, quiet=True)[0]
+
+
+@pytest.fixture(scope="module")
+def pruned(dense: Model, data: Dataset) -> Model:
+    return prune.apply(dense, data, prune.Prune(sparsity=0.6, training=SHORT), quiet=True)[0]
+
+
+@pytest.fixture(scope="module")
+def clustered(pruned: Model, data: Dataset) -> Model:
+    return cluster.apply(pruned, data, cluster.Cluster(clusters=8, training=SHORT), quiet=True)[0]
+
+
+@pytest.fixture(scope="module")
+def int8(clustered: Model, data: Dataset) -> tuple[Model, Any]:
+    return qat.apply(clustered, data, qat.Qat(training=replace(SHORT, learning_rate=0.001)), quiet=True)
+
+
+def accuracy(model: Model, data: Dataset) -> float:
+    return float(correct_litert(model.litert(), data.test).mean())
+
+
+def zeros(model: Model) -> dict[str, np.ndarray]:
+    return {name: model.kernels[name] == 0 for name in sorted(model.sparse)}
+
+
+def test_what_is_trained_on_is_what_the_file_computes(dense: Model, data: Dataset) -> None:
+    from lykeion.compress.network import build
+
+    expected = predict_litert(dense.litert(), data.validation)
+    np.testing.assert_allclose(predict(build(dense), data.validation), expected, atol=1e-4)
+    assert accuracy(dense, data) > 0.9
+
+
+def test_pruning_reaches_its_share_and_the_network_lives(pruned: Model, data: Dataset) -> None:
+    for name in pruned.sparse:
+        assert (pruned.kernels[name] == 0).mean() == pytest.approx(0.6, abs=0.02), name
+    assert not {"0/convolution", "1/depthwise"} & pruned.sparse
+    assert accuracy(pruned, data) > 0.8
+
+
+def test_pruning_without_training_changes_nothing_else(dense: Model, data: Dataset) -> None:
+    found, report = prune.apply(dense, data, prune.Prune(structure="2:4"), quiet=True)
+    kept = {name: found.kernels[name] != 0 for name in found.sparse}
+    assert all(np.array_equal(found.kernels[name][keep], dense.kernels[name][keep]) for name, keep in kept.items())
+    assert set(report["sparsity"]) == found.sparse
+
+
+def test_clustering_keeps_zeros_and_few_values(pruned: Model, clustered: Model, data: Dataset) -> None:
+    assert all(np.array_equal(zeros(clustered)[name], zero) for name, zero in zeros(pruned).items())
+    assert all(len(np.unique(clustered.kernels[name])) <= 8 for name in clustered.clustered)
+    assert accuracy(clustered, data) > 0.8
+
+
+def test_values_of_a_codebook_are_trained(pruned: Model, clustered: Model, data: Dataset) -> None:
+    untrained, _ = cluster.apply(pruned, data, cluster.Cluster(clusters=8), quiet=True)
+    assert any(not np.array_equal(untrained.kernels[name], clustered.kernels[name]) for name in clustered.clustered)
+    assert untrained.kernels.keys() == clustered.kernels.keys()
+
+
+def test_a_shared_weight_s_gradient_is_the_sum_of_its_places() -> None:
+    from lykeion.compress.operators import looked_up
+
+    tensorflow = pytest.importorskip("tensorflow")
+    places = np.array([[0, 2, 2], [1, 2, 0]], np.int32)
+    upstream = np.arange(6, dtype=np.float32).reshape(2, 3)
+    values = tensorflow.Variable([1.0, 2.0, 3.0])
+    with tensorflow.GradientTape() as tape:
+        loss = tensorflow.reduce_sum(looked_up(values, places) * upstream)
+    np.testing.assert_array_equal(tape.gradient(loss, values), [0 + 5, 3, 1 + 2 + 4])
+
+
+def test_int8_keeps_zeros_and_codebooks(clustered: Model, int8: tuple[Model, Any]) -> None:
+    model, _ = int8
+    assert all(np.array_equal(zeros(model)[name], zero) for name, zero in zeros(clustered).items())
+    assert all(len(np.unique(model.kernels[name])) <= 8 for name in model.clustered)
+    package, file = pack(model)
+    assert unpack(package) == file
+    assert len(package) < len(pack(clustered)[0])
+
+
+def test_the_int8_file_agrees_with_the_simulation(int8: tuple[Model, Any], data: Dataset) -> None:
+    model, report = int8
+    assert report["agreement"] == 1
+    assert report["difference"] <= 4 * max(abs(end) for end in (model.ranges or {})["logits"]) / 127
+    assert accuracy(model, data) > 0.8
+
+
+def test_int8_trains_networks_that_keep_nothing(dense: Model, data: Dataset) -> None:
+    model, report = qat.apply(dense, data, qat.Qat(training=replace(SHORT, learning_rate=0.001)), quiet=True)
+    assert report["agreement"] >= 0.97
+    assert accuracy(model, data) > 0.9
+
+
+def test_fewer_channels_and_the_network_lives(dense: Model, data: Dataset) -> None:
+    settings = channels.PruneChannels(multiply_adds=0.7, training=replace(SHORT, epochs=4))
+    model, _ = channels.apply(dense, data, settings, quiet=True)
+    assert model.multiply_adds <= 0.7 * dense.multiply_adds
+    assert accuracy(model, data) > 0.7
+    assert len(model.litert()) < len(dense.litert())
+
+
+def test_dsd_ends_dense_and_says_what_it_gained(dense: Model, data: Dataset, tmp_path: Path) -> None:
+    model, report = dsd.apply(dense, data, dsd.Dsd(training=SHORT, control=True), tmp_path, quiet=True)
+    assert model.sparsity == 0
+    assert not model.sparse
+    assert report["gain"] == pytest.approx(report["validation_accuracy"] - report["control_accuracy"])
+    phases = sorted(path.name for path in tmp_path.iterdir())
+    assert phases == ["control-dense", "control-sparse", "dense", "sparse"]
+
+
+def test_a_pruned_network_learns_from_a_teacher_and_stays_pruned(
+    dense: Model, pruned: Model, data: Dataset, tmp_path: Path
+) -> None:
+    save(dense, tmp_path)
+    settings = distill.Distill(training=replace(SHORT, teacher=str(tmp_path), alpha=0.1))
+    model, _ = distill.apply(pruned, data, settings, quiet=True)
+    assert all(np.array_equal(zeros(model)[name], zero) for name, zero in zeros(pruned).items())
+    assert accuracy(model, data) > 0.8
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "weight-only", "int8", "int16"])
+def test_post_training_quantization_is_close(mode: Any, dense: Model, data: Dataset) -> None:
+    pytest.importorskip("ai_edge_quantizer")
+    settings = quantize.Quantize(mode=mode, skip=("0/*",), calibration=32)
+    model, report = quantize.apply(dense, data, settings, quiet=True)
+    assert report["float32"] == ["0/convolution"]
+    assert len(model.litert()) < len(dense.litert())
+    assert accuracy(model, data) > 0.9
+    with pytest.raises(CompressionError, match="make quantize the last step"):
+        prune.apply(model, data, prune.Prune(sparsity=0.5), quiet=True)
+
+
+def test_a_scan_says_which_layers_can_lose_what(dense: Model, data: Dataset, tmp_path: Path) -> None:
+    found = scan(dense, data, quiet=True)
+    assert found.baseline == pytest.approx(correct_litert(dense.litert(), data.validation).mean())
+    assert set(found.accuracy["bits"]) == set(dense.kernels)
+    found.write(tmp_path / "scan.json")
+    assert Sensitivity.read(tmp_path / "scan.json") == found
+    draw(found, tmp_path / "scan.png")
+    assert (tmp_path / "scan.png").stat().st_size > 10_000
+    settings = prune.Prune(sensitivity=tmp_path / "scan.json", loss=0.05)
+    model, _ = prune.apply(dense, data, settings, quiet=True)
+    for name in model.sparse:
+        assert (model.kernels[name] == 0).mean() == pytest.approx(found.most("sparsity", name, 0.05), abs=0.03)
+
+
+def test_what_was_saved_is_the_same_model(int8: tuple[Model, Any], tmp_path: Path) -> None:
+    save(int8[0], tmp_path)
+    found = open_model(tmp_path)
+    assert found.litert() == int8[0].litert()
+    assert (found.sparse, found.clustered, found.ranges) == (int8[0].sparse, int8[0].clustered, int8[0].ranges)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "reason"),
+    [
+        (lambda model, data: prune.apply(model, data, prune.Prune(sparsity=0.5)), "is clustered already"),
+        (
+            lambda model, data: channels.apply(model, data, channels.PruneChannels(multiply_adds=0.5)),
+            "take channels away first",
+        ),
+        (lambda model, data: cluster.apply(model, data, cluster.Cluster(layers=("nothing",))), "names no layer"),
+    ],
+)
+def test_steps_in_an_order_that_makes_no_sense_are_refused(
+    attempt: Callable[[Model, Dataset], Any], reason: str, clustered: Model, data: Dataset
+) -> None:
+    with pytest.raises(CompressionError, match=reason):
+        attempt(clustered, data)
