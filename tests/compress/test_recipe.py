@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import pytest
+
+from lykeion.compress.cluster import Cluster
+from lykeion.compress.prune import Prune
+from lykeion.compress.recipe import read_recipe
+from lykeion.core import LykeionError
+
+HEAD = "schema: lykeion.compression\nversion: 1\n"
+
+
+def read(directory: Path, text: str) -> object:
+    path = directory / "recipe.yaml"
+    path.write_text(text)
+    return read_recipe(path)
+
+
+def test_a_recipe_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        HEAD
+        + """
+steps:
+  - prune:
+      sparsity: 0.6
+      layers: [convolution, -0/*]
+      training: {epochs: 3, learning_rate: 0.002, teacher: ../runs/large}
+  - cluster: {clusters: 32, start: density}
+  - qat: {}
+  - quantize:
+"""
+    )
+    steps = read_recipe(path)
+    assert [step.method for step in steps] == ["prune", "cluster", "qat", "quantize"]
+    first, second = steps[0].settings, steps[1].settings
+    assert isinstance(first, Prune)
+    assert first.training is not None
+    assert (first.sparsity, first.layers, first.training.epochs) == (0.6, ("convolution", "-0/*"), 3)
+    assert first.training.teacher == str(tmp_path / "../runs/large")
+    assert second == Cluster(clusters=32, start="density")
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ("[]", "steps: there are 0; give 1 to 64"),
+        ("{}", "steps is '{}'; it must be a list"),
+        ("[prune]", "steps[0] is 'prune'; it must be a mapping"),
+        ("[{prune: {sparsity: .5}, qat: {}}]", "steps[0] has 2 methods; a step has one"),
+        ("[{shrink: {}}]", "steps[0] has no field 'shrink'; it takes prune, prune-channels"),
+        (
+            "[{qat: {}}, {prune: {sparsity: 1.5}}]",
+            "steps[1] (prune): sparsity is '1.5'; it must be a number between 0",
+        ),
+        ("[{prune: {sparsity: yes}}]", "(prune): sparsity is 'True'; it must be a number"),
+        ("[{prune: {}}]", "steps[0] (prune): prune: give one of sparsity, sensitivity, and a structure N:M"),
+        ("[{prune: {sparsity: .5, structure: 4}}]", "(prune): structure is '4'; it must be text"),
+        ("[{prune: {sparsity: .5, structure: odd}}]", "(prune): structure 'odd': give unstructured, N:M"),
+        ("[{prune: {sparsity: .5, speed: 1}}]", "(prune) has no field 'speed'; it takes sparsity"),
+        ("[{cluster: {clusters: 2.5}}]", "(cluster): clusters is '2.5'; it must be a whole number from 2 to 256"),
+        ("[{cluster: {start: random}}]", "(cluster): start is 'random'; it must be linear or k-means++ or density"),
+        ("[{cluster: {keep_zeros: 1}}]", "(cluster): keep_zeros is '1'; it must be true or false"),
+        ("[{qat: {training: {epochs: 0}}}]", "(qat): training: epochs is '0'; give a whole number"),
+        ("[{qat: {training: {epocs: 1}}}]", "(qat): training: setting 'epocs' is unknown"),
+        ("[{distill: {}}]", "steps[0] (distill) lacks the setting 'training'"),
+        ("[{distill: {training: {}}}]", "(distill): distill: training names no teacher"),
+        ("[{prune-channels: {}}]", "(prune-channels) lacks the setting 'multiply_adds'"),
+    ],
+)
+def test_what_is_wrong_is_named(steps: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(LykeionError) as raised:
+        read(tmp_path, f"{HEAD}steps: {steps}\n")
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert raised.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "steps: []",
+        "schema: other\nversion: 1\nsteps: []",
+        HEAD.replace("1", "2") + "steps: []",
+        HEAD,
+        HEAD + "a: [*b]",
+    ],
+)
+def test_what_is_no_recipe_is_refused(text: str, tmp_path: Path) -> None:
+    with pytest.raises(LykeionError, match=r"recipe\.yaml"):
+        read(tmp_path, text)
+
+
+def test_a_recipe_is_read_without_keras(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    (tmp_path / "recipe.yaml").write_text(HEAD + "steps: [{qat: {}}]\n")
+    code = (
+        "import sys; from pathlib import Path; from lykeion.compress.recipe import read_recipe; "
+        "read_recipe(Path(sys.argv[1])); assert not {'keras', 'tensorflow'} & sys.modules.keys()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "recipe.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

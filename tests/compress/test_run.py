@@ -1,0 +1,146 @@
+"""A recipe carried out by the command, as a person does it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lykeion.cli.compress import compress
+from lykeion.compress import Model, open_model, save
+from lykeion.compress.keras_file import read_keras
+from lykeion.nets import find, random_weights
+from tests.nets.making import lively_weights
+from tests.nets.training.tiny import write_npz
+
+from .test_methods import ARCHITECTURE
+
+keras = pytest.importorskip("keras")
+
+RECIPE = """
+schema: lykeion.compression
+version: 1
+steps:
+  - prune: {sparsity: 0.5, training: {epochs: 1, batch: 40, learning_rate: 0.01}}
+  - cluster: {clusters: 8}
+  - qat: {calibration: 64}
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network, photos, a recipe."""
+    directory = tmp_path_factory.mktemp("compression")
+    write_npz(directory)
+    save(Model(ARCHITECTURE, random_weights(ARCHITECTURE)), directory / "model")
+    (directory / "recipe.yaml").write_text(RECIPE)
+    return directory
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(compress, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def carry_out(place: Path, *more: str) -> Result:
+    given = ("--model", place / "model", "--data", place / "quadrants.npz", "--run", place / "run", "--quiet")
+    return invoke("run", place / "recipe.yaml", *given, *more)
+
+
+@pytest.fixture(scope="module")
+def rows(place: Path) -> list[dict[str, Any]]:
+    done = carry_out(place, "--json")
+    assert done.exit_code == 0
+    return json.loads(done.stdout)["rows"]
+
+
+def test_each_step_has_its_row_and_its_network(place: Path, rows: list[dict[str, Any]]) -> None:
+    assert [row["step"] for row in rows] == ["0-original", "1-prune", "2-cluster", "3-qat"]
+    packed = [row["sizes"]["packed"] for row in rows]
+    assert packed == sorted(packed, reverse=True)
+    assert rows[1]["sparsity"] > 0.4
+    assert rows[2]["values"] <= 8
+    assert all(row["latency_ms"] > 0 for row in rows)
+    assert rows[3]["notes"]["agreement"] == 1
+    for row in rows:
+        assert (
+            open_model(place / "run" / row["step"]).litert()
+            == (place / "run" / row["step"] / "model.tflite").read_bytes()
+        )
+
+
+def test_steps_that_are_done_are_not_done_again(place: Path, rows: list[dict[str, Any]]) -> None:
+    before = (place / "run" / "1-prune" / "row.json").stat().st_mtime_ns
+    again = json.loads(carry_out(place, "--json").stdout)["rows"]
+    assert again == rows
+    assert (place / "run" / "1-prune" / "row.json").stat().st_mtime_ns == before
+
+
+def test_a_step_that_was_lost_is_made_again_the_same(place: Path, rows: list[dict[str, Any]]) -> None:
+    (place / "run" / "2-cluster" / "row.json").unlink()
+    again = json.loads(carry_out(place, "--json").stdout)["rows"]
+    assert [row["sizes"] for row in again] == [row["sizes"] for row in rows]
+
+
+def test_another_recipe_does_not_overwrite(place: Path, rows: list[dict[str, Any]]) -> None:
+    (place / "other.yaml").write_text(RECIPE.replace("0.5", "0.7"))
+    given = ("--model", place / "model", "--data", place / "quadrants.npz", "--run", place / "run")
+    with pytest.raises(Exception, match="was made by another recipe"):
+        invoke("run", place / "other.yaml", *given)
+
+
+def test_the_page_is_one_file(place: Path, rows: list[dict[str, Any]]) -> None:
+    assert invoke("report", place / "run", "--html", place / "page.html").exit_code == 0
+    page = (place / "page.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert "http" not in page
+    for row in rows:
+        assert row["step"] in page
+
+
+def test_a_package_goes_there_and_back(place: Path, rows: list[dict[str, Any]]) -> None:
+    step, package, back = place / "run" / "3-qat", place / "it.lyk", place / "it.tflite"
+    said = json.loads(invoke("pack", step, "--output", package, "--json").stdout)
+    assert said["package"] == package.stat().st_size == rows[3]["sizes"]["packed"]
+    assert invoke("unpack", package, "--output", back).exit_code == 0
+    assert back.read_bytes() == (step / "model.tflite").read_bytes()
+    assert json.loads(invoke("pack", back, "--output", package, "--json").stdout)["file"] == said["file"]
+
+
+def test_a_scan_is_a_table_and_a_picture(place: Path) -> None:
+    given = ("--model", place / "model", "--data", place / "quadrants.npz", "--layers", "dense", "--quiet")
+    done = invoke("sensitivity", *given, "--output", place / "scan.json", "--png", place / "scan.png")
+    assert done.exit_code == 0
+    assert "embedding" in done.stdout
+    assert (place / "scan.png").exists()
+
+
+@pytest.mark.parametrize(("name", "softmax"), [("MobileNetV2", True), ("MobileNetV3Small", True)])
+def test_a_keras_file_of_a_mobilenet_is_known(name: str, softmax: bool, tmp_path: Path) -> None:
+    activation = "softmax" if softmax else None
+    network = getattr(keras.applications, name)(
+        input_shape=(32, 32, 3), weights=None, classes=7, classifier_activation=activation
+    )
+    network.save(tmp_path / "it.keras")
+    model = read_keras(tmp_path / "it.keras")
+    assert model.architecture.name == {"MobileNetV2": "mobilenet-v2", "MobileNetV3Small": "mobilenet-v3-small"}[name]
+    assert (model.architecture.height, model.architecture.classes) == (32, 7)
+
+
+def test_a_keras_file_of_ours_is_known(tmp_path: Path) -> None:
+    from lykeion.nets.keras_model import build, load_weights
+
+    architecture = find("mobilenet-v2-0.35@32", classes=5, channels=1)
+    weights = lively_weights(architecture)
+    network = build(architecture)
+    load_weights(network, weights)
+    network.save(tmp_path / "it.keras")
+    found = read_keras(tmp_path / "it.keras")
+    assert found.litert() == Model(architecture, weights).litert()
+
+
+def test_a_keras_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    network = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    network.save(tmp_path / "it.keras")
+    with pytest.raises(Exception, match="is no MobileNet"):
+        read_keras(tmp_path / "it.keras")
