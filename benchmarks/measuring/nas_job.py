@@ -10,8 +10,6 @@ from lykeion.nas.search import Request, open_space, peak_bytes
 from lykeion.nas.space import parse_genotype
 from lykeion.nas.strategies import Problem
 from lykeion.nas.strategies.children import Children
-from lykeion.nas.strategies.gradient import train_supernet
-from lykeion.nas.strategies.single_path import THRESHOLDS
 
 
 def problem_of(request: Request) -> Problem:
@@ -39,6 +37,8 @@ def train_children(problem: Problem, job: dict[str, Any]) -> dict[str, Any]:
 def inherit(problem: Problem, job: dict[str, Any]) -> dict[str, Any]:
     """Inherited accuracies of ``genotypes`` in the supernet whose search is in ``run``, finished there."""
     from lykeion.nas.inheritance import inherited_accuracy
+    from lykeion.nas.strategies.gradient import train_supernet
+    from lykeion.nas.strategies.single_path import THRESHOLDS
 
     request = Request.from_json(json.loads(Path(job["request"]).read_bytes()))
     supernet, _, _ = train_supernet(THRESHOLDS, problem, request.budget, Path(job["run"]))

@@ -1,13 +1,17 @@
 """Searches as they are asked for: a run directory, one result, resumed after a kill."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lykeion.nas import search as searching
-from lykeion.nas.search import HISTORY, PICTURE, RESULT, Request, read_result, search
+from lykeion.nas.latency import LatencyTable
+from lykeion.nas.search import HISTORY, PICTURE, RESULT, Request, begin, read_result, search
 from lykeion.nas.space import parse_genotype
 from lykeion.nas.strategies import Budget, SearchError, Strategy, find_strategy
 from lykeion.nas.strategies import children as children_module
@@ -17,6 +21,7 @@ from lykeion.nets import Architecture
 
 from . import tiny
 
+ROOT = Path(__file__).parents[3]
 SPACE, TABLE = tiny.space(), tiny.table()
 
 
@@ -108,14 +113,37 @@ def test_a_target_that_nothing_meets_gives_no_network(
 
 
 @pytest.mark.parametrize("strategy", ["single-path", "fbnet"])
-def test_a_supernet_is_searched_within_its_steps(request_: Request, tmp_path: Path, strategy: str) -> None:
-    asked = replace(request_, strategy=strategy, budget=Budget(steps=24), target_ms=9.0)
+def test_a_supernet_is_searched_within_its_steps(
+    request_: Request, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = replace(SPACE, slots=SPACE.slots[:2])
+    monkeypatch.setattr(searching, "find_space", lambda name: half)
+    asked = replace(request_, strategy=strategy, budget=Budget(steps=12), target_ms=9.0)
     found = search(asked, tmp_path / "run", quiet=True)
-    assert found.cost.steps == 24
+    assert found.cost.steps == 12
     assert found.genotype is not None
-    assert found.latency_ms == TABLE.predict_ms(found.genotype) <= 9.0
-    assert [event["step"] for event in found.history] == list(range(1, 25))
+    assert found.latency_ms == LatencyTable(half, TABLE.profile).predict_ms(found.genotype)
+    assert [event["step"] for event in found.history] == list(range(1, 13))
     assert (tmp_path / "run" / PICTURE).exists()
+
+
+def test_a_supernet_trains_on_jax_too(request_: Request, tmp_path: Path) -> None:
+    half = """
+from dataclasses import replace; from lykeion.nas import search
+from tests.nas.strategies import tiny
+half = replace(tiny.space(), slots=tiny.space().slots[:2])
+search.find_space = lambda name: half
+search.main()
+"""
+    asked = replace(request_, strategy="single-path", budget=Budget(steps=4), target_ms=9.0)
+    run = tmp_path / "run"
+    begin(asked, run)
+    subprocess.run(
+        [sys.executable, "-c", half, str(run)], env={**os.environ, "KERAS_BACKEND": "jax"}, cwd=ROOT, check=True
+    )
+    found = read_result(run)
+    assert (found.cost.steps, len(found.history)) == (4, 4)
+    assert found.genotype is not None
 
 
 def test_a_supernet_needs_a_budget_in_steps(request_: Request, tmp_path: Path) -> None:

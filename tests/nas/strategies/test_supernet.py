@@ -19,7 +19,7 @@ SPACE, TABLE = tiny.space(), tiny.table()
 LARGEST: Genotype = (Choice(5, 4), Choice(5, 4), Choice(5, 4, True), Choice(5, 4, True))
 SMALLEST: Genotype = (Choice(3, 2), None, Choice(3, 2), None)
 GENOTYPES = [LARGEST, SMALLEST, (Choice(3, 3), Choice(5, 2), Choice(3, 4, True), Choice(5, 2))]
-RATE = 1e-2
+RATE = 2e-2
 FREE = Price(fixed=0.0)
 KINDS = [Superkernel, Candidates]
 
@@ -73,16 +73,16 @@ def test_the_supernets_latency_is_the_tables_for_any_network(kind: MakeSlot) -> 
 
 
 def test_latency_that_costs_nothing_closes_no_gate(data: Dataset) -> None:
-    assert trained(data, FREE, 300).genotype() == LARGEST
+    assert trained(data, FREE, 150).genotype() == LARGEST
 
 
 def test_latency_that_costs_much_closes_every_gate(data: Dataset) -> None:
-    assert trained(data, Price(fixed=100.0), 300).genotype() == SMALLEST
+    assert trained(data, Price(fixed=100.0), 150).genotype() == SMALLEST
 
 
 def test_a_target_is_met_and_used(data: Dataset) -> None:
     target_ms = 2.4
-    model = trained(data, Price(target_ms), 300)
+    model = trained(data, Price(target_ms), 200)
     assert 0.7 * target_ms <= TABLE.predict_ms(model.genotype()) <= target_ms
     assert model.state()["settled"] == 1
 

@@ -99,14 +99,14 @@ class Recorder(keras.callbacks.Callback):
             return
         if hasattr(self.model, "jax_state_sync"):  # JAX trains on copies of the variables
             self.model.jax_state_sync()
-        state = self._supernet.state()
+        state, genotype = self._supernet.state(), self._supernet.genotype()
         event = {
             "step": self._step,
             **{name: float(value) for name, value in (logs or {}).items()},
-            "latency_ms": self._supernet.latency_ms(),
+            "latency_ms": self._supernet.table.predict_ms(genotype),
             "price": math.exp(state["log_price"]),
             "settled": bool(state["settled"]),
-            "genotype": format_genotype(self._supernet.genotype()),
+            "genotype": format_genotype(genotype),
             "decisions": self._supernet.watched(),
         }
         self.events.append(event)
