@@ -1,6 +1,7 @@
 """What every engine promises. MediaPipe reports its use: it is tested where LYKEION_TEST_MEDIAPIPE is set."""
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def _tested(kind: Kind) -> bool:
     return kind.installed and (kind.name != "mediapipe" or "LYKEION_TEST_MEDIAPIPE" in os.environ)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=KINDS, scope="module")
 def kind(request: pytest.FixtureRequest) -> Kind:
     found = KINDS[request.param]
     if not _tested(found):
@@ -51,9 +52,11 @@ def int8(network: bytes) -> bytes:
     return quantized(network, "static_wi8_ai8", (16, 16, 3))
 
 
-@pytest.fixture
-def engine(kind: Kind, network: bytes) -> Engine:
-    return kind.load(network, name="small.tflite")
+@pytest.fixture(scope="module")
+def engine(kind: Kind, network: bytes) -> Iterator[Engine]:
+    loaded = kind.load(network, name="small.tflite")
+    yield loaded
+    loaded.close()
 
 
 def reference(model: bytes) -> Engine:
@@ -93,7 +96,8 @@ def test_outputs_belong_to_the_caller(engine: Engine) -> None:
     np.testing.assert_array_equal(first, kept)
 
 
-def test_it_can_be_made_ready_for_timing(engine: Engine) -> None:
+def test_it_can_be_made_ready_for_timing_and_closed(kind: Kind, network: bytes) -> None:
+    engine = kind.load(network)
     run = engine.ready(photos(engine, 1))
     for _ in range(3):
         run()
@@ -133,6 +137,7 @@ def test_a_network_of_integer_weights_runs_or_is_refused_in_one_line(kind: Kind,
     engine = kind.load(model, name="weights.tflite")
     expected = reference(network)
     assert agreement(engine, expected, random_batch(expected.inputs[0], 8)).cosine > 0.98
+    engine.close()
 
 
 @pytest.mark.parametrize("keep", [0, 9, 700, 0.5])
