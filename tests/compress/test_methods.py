@@ -149,9 +149,10 @@ def test_fewer_channels_and_the_network_lives(dense: Model, data: Dataset) -> No
 
 
 def test_dsd_ends_dense_and_says_what_it_gained(dense: Model, data: Dataset, tmp_path: Path) -> None:
-    model, report = dsd.apply(dense, data, dsd.Dsd(training=SHORT, control=True), tmp_path, quiet=True)
-    assert model.sparsity == 0
+    settings = dsd.Dsd(training=replace(SHORT, epochs=1), control=True)
+    model, report = dsd.apply(dense, data, settings, tmp_path, quiet=True)
     assert not model.sparse
+    assert model.sparsity < 0.05, "but for weights that no photo moves"
     assert report["gain"] == pytest.approx(report["validation_accuracy"] - report["control_accuracy"])
     phases = sorted(path.name for path in tmp_path.iterdir())
     assert phases == ["control-dense", "control-sparse", "dense", "sparse"]
