@@ -20,7 +20,8 @@ from measuring.machine import cores, describe
 
 from lykeion.engines.profile import DeviceProfile, read_profile, write_profile
 from lykeion.engines.timing import Plan
-from lykeion.nas.compare import Comparison, Entry, Report, compare, search_run, test_answers
+from lykeion.nas.compare import compare, search_run, test_answers
+from lykeion.nas.comparison import Comparison, Entry, Report
 from lykeion.nas.final import time_networks
 from lykeion.nas.latency import LatencyTable, pixel1
 from lykeion.nas.named_spaces import find_space

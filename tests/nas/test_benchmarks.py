@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lykeion.nas import compare as comparing
 from lykeion.nas import search as searching
+from lykeion.nas.comparison import Entry, Report
 from lykeion.nas.search import Request
 from lykeion.nas.space import Genotype, parse_genotype
 from lykeion.nas.strategies import Cost, Found
@@ -109,11 +109,11 @@ def test_whether_a_network_a_device_pays_is_said_for_each(monkeypatch: pytest.Mo
 
     def device(name: str, accuracy: float) -> Any:
         entries = (
-            comparing.Entry(
+            Entry(
                 "single-path", "searched", ("a",), 2.0, 2.1, 2.0, 0.8, accuracy, 0.01, 3e-3, Cost(9, 9.0, 9), None, ""
             ),
         )
-        report = comparing.Report(2.4, "mobilenet-v2-0.35", entries, {"single-path": 0}, 0.01)
+        report = Report(2.4, "mobilenet-v2-0.35", entries, {"single-path": 0}, 0.01)
         return nas_devices.Device(name, TABLE.profile, report, (), right < accuracy)
 
     devices = [device("host-1", 0.9), device("host-2", 0.8)]

@@ -12,7 +12,8 @@ from lykeion.engines.machine import processor
 from lykeion.engines.timing import REFERENCE, Timing
 from lykeion.nas import compare as comparing
 from lykeion.nas import search as searching
-from lykeion.nas.compare import AIM, Comparison, Report, compare
+from lykeion.nas.compare import AIM, compare
+from lykeion.nas.comparison import Comparison, Entry, Report
 from lykeion.nas.final import Trained
 from lykeion.nas.latency import LatencyTable
 from lykeion.nas.search import Request
@@ -117,7 +118,7 @@ def run(tmp_path: Path) -> Callable[..., Report]:
     return run
 
 
-def entry(report: Report, name: str):
+def entry(report: Report, name: str) -> Entry:
     return next(entry for entry in report.entries if entry.name == name)
 
 

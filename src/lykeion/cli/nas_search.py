@@ -10,7 +10,7 @@ from .options import json_option, quiet_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
-    from lykeion.nas.compare import Entry, Report
+    from lykeion.nas.comparison import Entry, Report
     from lykeion.nas.strategies import Found
     from lykeion.nets.training import Recipe
 
@@ -142,17 +142,14 @@ def compare(
     on where it was stopped. The report is in DIR/report.json, the picture in DIR/pareto.png.
     """
     from lykeion.nas.baselines import NAMES
-    from lykeion.nas.compare import Comparison
     from lykeion.nas.compare import compare as run_comparison
+    from lykeion.nas.comparison import Comparison
     from lykeion.nas.latency import find_profile
-    from lykeion.nas.strategies import find_strategy
 
     aim = target if target_ms is None else target_ms
     if aim is None or (target is not None and target_ms is not None):
         raise click.UsageError("give either --target-ms or --target")
     names = tuple(strategies.split(","))
-    for name in names:
-        find_strategy(name)
     child, final, budget = _settings(asked)
     comparison = Comparison(
         names,

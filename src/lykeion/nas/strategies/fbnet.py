@@ -11,7 +11,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import ops
 
 from lykeion.nas.space import Choice, Slot, format_choice
 from lykeion.nets import keras_model
@@ -19,7 +18,7 @@ from lykeion.nets import keras_model
 from .gradient import Decider, search_by_gradient
 from .protocol import Budget, Found, Problem, Report, silent
 from .sections import section
-from .slots import Arrays, SearchableSlot, Tensor
+from .slots import Arrays, SearchableSlot, Tensor, ops
 
 HOTTEST, COOLING = 5.0, 4.0
 """Temperature at first, and by how many powers of e it falls."""

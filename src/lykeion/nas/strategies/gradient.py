@@ -97,8 +97,8 @@ class Recorder(keras.callbacks.Callback):
         self._step += 1
         if self._step % self._every and self._step != self._supernet.total_steps:
             return
-        if hasattr(self.model, "jax_state_sync"):  # JAX trains on copies of the variables
-            self.model.jax_state_sync()
+        if keras.backend.backend() == "jax":  # it trains on copies of the variables
+            self._supernet.jax_state_sync()
         state, genotype = self._supernet.state(), self._supernet.genotype()
         event = {
             "step": self._step,

@@ -11,6 +11,9 @@ from lykeion.nas.space import Choice, Slot
 Tensor: TypeAlias = Any
 """Of whichever backend Keras runs on."""
 
+ops: Any = keras.ops
+"""Untyped: by Keras' annotations every operation may give None, as one backend's stubs do."""
+
 Arrays: TypeAlias = dict[str, np.ndarray]
 """Weights by name, named and shaped as ``lykeion.nets.Layer.weights`` says."""
 

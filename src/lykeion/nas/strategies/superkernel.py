@@ -13,17 +13,17 @@ gates of 0 and 1 the block is then exactly the chosen one, given batch norm's st
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from lykeion.nas.space import Choice, Slot
 from lykeion.nets import Activation
 from lykeion.nets.layers import row_layers
 
 from .grid import Grid, bands, shares
-from .slots import Arrays, SearchableSlot, Tensor
+from .slots import Arrays, SearchableSlot, Tensor, ops
 
 LIMIT = 2.0
 """Thresholds stay in [0, LIMIT], so that a closed gate remains within reach of its edge and can open again."""
@@ -134,7 +134,7 @@ class Convolve(keras.layers.Layer):
 
     def __init__(self, output: int, activation: Activation, momentum: float, seed: int) -> None:
         super().__init__()
-        start = keras.initializers.VarianceScaling(1 if activation == "linear" else 2, "fan_in", seed=seed)
+        start = _start(1 if activation == "linear" else 2, seed)
         self._kernel = keras.layers.Conv2D(output, 1, use_bias=False, kernel_initializer=start)
         self._norm = Norm(activation, momentum)
 
@@ -167,9 +167,8 @@ class Excite(keras.layers.Layer):
 
     def __init__(self, channels: int, squeeze: int, seed: int) -> None:
         super().__init__()
-        reduce, gate = (keras.initializers.VarianceScaling(gain, "fan_in", seed=seed + gain) for gain in (2, 1))
-        self._reduce = keras.layers.Dense(squeeze, activation="relu", kernel_initializer=reduce)
-        self._gate = keras.layers.Dense(channels, activation="hard_sigmoid", kernel_initializer=gate)
+        self._reduce = keras.layers.Dense(squeeze, activation="relu", kernel_initializer=_start(2, seed))
+        self._gate = keras.layers.Dense(channels, activation="hard_sigmoid", kernel_initializer=_start(1, seed + 1))
 
     def call(self, inputs: Tensor, opened: Tensor) -> Tensor:
         return self._gate(self._reduce(ops.mean(inputs, axis=(1, 2), keepdims=True)) * opened)
@@ -180,6 +179,11 @@ class Excite(keras.layers.Layer):
             for part, layer in (("reduce", self._reduce), ("gate", self._gate))
             for name, value in (("kernel", layer.kernel), ("bias", layer.bias))
         }
+
+
+def _start(gain: int, seed: int) -> Any:
+    """First weights that keep the variance, times ``gain``: 2 before a ReLU (He et al., arXiv:1502.01852)."""
+    return keras.initializers.VarianceScaling(gain, "fan_in", seed=seed)
 
 
 def named(part: str, arrays: Arrays) -> Arrays:

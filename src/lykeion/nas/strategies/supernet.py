@@ -15,11 +15,10 @@ Everything is state of the model, so that a training that is interrupted goes on
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
-from keras import ops
 
 from lykeion.nas.latency import LatencyTable
 from lykeion.nas.space import Genotype, Slot, Space
@@ -27,7 +26,7 @@ from lykeion.nets import Architecture, keras_model
 
 from .protocol import SearchError
 from .sections import section
-from .slots import Arrays, SearchableSlot, Tensor
+from .slots import Arrays, SearchableSlot, Tensor, ops
 
 WARM_UP, SETTLE = 0.25, 0.7
 """Where the phases end, as shares of all steps."""
@@ -95,8 +94,8 @@ class Supernet(keras.Model):
             for slot in space.slots
         ]
         last = space.slots[-1]
-        size = [-(-side // last.stride) for side in (last.height, last.width)]
-        back = Architecture("back", *size, space.back, space.classes, head=space.head, channels=last.output)
+        height, width = (-(-side // last.stride) for side in (last.height, last.width))
+        back = Architecture("back", height, width, space.back, space.classes, head=space.head, channels=last.output)
         self._back = keras_model.build(back, batch_norm_momentum=momentum, seed=seed + 1)
         self._step = self._state("step")
         self._log_price = self._state("log_price")
@@ -200,14 +199,15 @@ def recalibrate(model: keras.Model, batches: list[np.ndarray]) -> None:
     A moving average that starts from 0 lacks momentum^steps of its weight; it is divided by the rest.
     """
     norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-    for norm in norms:
-        for statistic in (norm.moving_mean, norm.moving_variance):
-            statistic.assign(ops.zeros_like(statistic))
+    statistics: list[tuple[Any, float]] = [
+        (statistic, norm.momentum) for norm in norms for statistic in (norm.moving_mean, norm.moving_variance)
+    ]
+    for statistic, _ in statistics:
+        statistic.assign(ops.zeros_like(statistic))
     for batch in batches:
         model(batch, training=True)
-    for norm in norms:
-        for statistic in (norm.moving_mean, norm.moving_variance):
-            statistic.assign(statistic / (1 - norm.momentum ** len(batches)))
+    for statistic, momentum in statistics:
+        statistic.assign(statistic / (1 - momentum ** len(batches)))
 
 
 def extremes_ms(table: LatencyTable) -> tuple[float, float]:

@@ -1,0 +1,97 @@
+"""What a comparison of strategies is, and what it says, as plain data."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lykeion.engines.machine import processor
+from lykeion.engines.profile import DeviceProfile
+from lykeion.nets.training import Recipe
+
+from .baselines import NAMES
+from .significance import Difference
+from .strategies import STRATEGIES, Budget, Cost, SearchError
+
+RATES = (0.5, 1.0, 2.0)
+"""Learning rates of the sweep, as factors of the recipe's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is compared, as plain data.
+
+    ``target`` is the name of a baseline, whose latency is the target and which is the rival; or milliseconds: then
+    the rival is the baseline within the target that is best on the validation set. ``cited_ms`` are latencies of
+    baselines on a device that is not this machine, from publications; what is found has the table's there.
+    """
+
+    strategies: tuple[str, ...]
+    space: str
+    profile: DeviceProfile
+    target: str | float
+    data: str
+    budget: Budget
+    search_recipe: Recipe
+    recipe: Recipe
+    seeds: int = 3
+    rates: tuple[float, ...] = RATES
+    baselines: tuple[str, ...] = NAMES
+    cited_ms: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.strategies if name not in STRATEGIES]:
+            raise SearchError(f"strategy {unknown[0]!r} is unknown; use one of {', '.join(STRATEGIES)}")
+        if isinstance(self.target, str) and self.target not in self.baselines:
+            raise SearchError(f"target {self.target!r} is none of the baselines: {', '.join(self.baselines)}")
+        if self.cited_ms is not None and (uncited := set(self.baselines) - set(self.cited_ms)):
+            raise SearchError(f"no latency is cited for baseline {min(uncited)!r}; leave it out")
+        if self.cited_ms is None and self.profile.soc != processor():
+            raise SearchError(
+                f"profile {self.profile.name!r} is of {self.profile.soc!r}, and latency is measured on this machine "
+                "in the end; run the comparison there"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **{name: getattr(self, name) for name in self.__slots__},
+            "profile": self.profile.to_json(),
+            "budget": asdict(self.budget),
+            "search_recipe": self.search_recipe.to_json(),
+            "recipe": self.recipe.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the report: a strategy, or a baseline, with one network a seed. Latencies and costs are means.
+
+    ``difference`` is to the rival, None for the rival itself and where nothing was found.
+    """
+
+    name: str
+    kind: str
+    networks: tuple[str, ...]
+    latency_ms: float
+    worst_latency_ms: float
+    predicted_ms: float | None
+    validation_accuracy: float
+    test_accuracy: float
+    test_spread: float
+    learning_rate: float
+    search_cost: Cost | None
+    difference: Difference | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    target_ms: float
+    rival: str
+    entries: tuple[Entry, ...]
+    not_found: Mapping[str, int]
+    """How many searches of a strategy found no network within the target."""
+    noise: float | None
+    """How quiet the machine was: by how much the reference's median pass exceeded its best."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)

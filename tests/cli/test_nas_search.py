@@ -1,0 +1,100 @@
+"""``lykeion nas search`` and ``compare`` as a person types them; what runs long is made up."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lykeion.cli import app
+from lykeion.core import LykeionError
+from lykeion.engines.machine import processor
+from lykeion.engines.profile import write_profile
+from lykeion.nas import compare, final, search
+from lykeion.nas.comparison import Comparison, Entry, Report
+from lykeion.nas.final import Trained
+from lykeion.nas.search import Request
+from lykeion.nas.significance import Difference
+from lykeion.nas.strategies import Budget, Cost, Found
+from tests.nas.strategies import tiny
+
+GENOTYPE = tuple(slot.choices[0] for slot in tiny.space().slots)
+FOUND = Found(GENOTYPE, 0.81, 2.2, Cost(40, 12.0, 2**30), ())
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(search, "find_space", lambda name: tiny.space())
+    monkeypatch.setenv("COLUMNS", "200")
+    write_profile(replace(tiny.table().profile, soc=processor()), tmp_path / "here.json")
+    data = tiny.write_photos(tmp_path / "stripes.npz")
+    return ["--device", str(tmp_path / "here.json"), "--data", str(data), "--run", str(tmp_path / "run")]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["nas", *arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    asked: list[Request] = []
+
+    def fake(request: Request, run: Path, **_: Any) -> Found:
+        asked.append(request)
+        return FOUND
+
+    monkeypatch.setattr(search, "search", fake)
+    return asked
+
+
+def test_a_search_prints_the_network_its_latency_and_its_cost(files: list[str], asked: list[Request]) -> None:
+    shown = run("search", "--target-ms", "2.4", "--budget-steps", "40", *files, "--quiet").stdout
+    assert all(text in shown for text in ("k3e2-k3e2-k3e2-k3e2", "2.2 ms", "0.8100", "40 steps, 12 s, 1,024 MiB"))
+    assert (asked[0].strategy, asked[0].target_ms, asked[0].budget) == ("single-path", 2.4, Budget(40))
+
+
+def test_json_is_one_document(files: list[str], asked: list[Request], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(final, "train_final", lambda *_, **__: Trained(0.9, Cost(1, 1.0)))
+    found = json.loads(run("search", "--target-ms", "2.4", "--train", *files, "--json").stdout)
+    assert (found["genotype"], found["final_accuracy"], found["peak_bytes"]) == ("k3e2-k3e2-k3e2-k3e2", 0.9, 2**30)
+
+
+def test_nothing_found_says_what_to_do(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = Found(None, None, None, Cost(40, 12.0, 2**30), ())
+    monkeypatch.setattr(search, "search", lambda *_, **__: nothing)
+    assert "none within the target; give a larger budget" in run("search", "--target-ms", "1", *files).stdout
+
+
+def test_a_comparison_prints_a_row_a_network(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Comparison] = []
+
+    def fake(comparison: Comparison, run: Path, **_: Any) -> Report:
+        asked.append(comparison)
+        ours = Entry(
+            "random", "searched", ("tiny:a",), 2.2, 2.3, 2.2, 0.8, 0.81, 0.01, 3e-3, FOUND.cost,
+            Difference(0.02, 0.01, 0.03), "better",
+        )  # fmt: skip
+        rival = replace(ours, name="mobilenet-v2-0.35", kind="baseline", search_cost=None, difference=None)
+        return Report(2.4, rival.name, (ours, replace(rival, verdict="rival")), {"random": 0, "fbnet": 2}, 0.01)
+
+    monkeypatch.setattr(compare, "compare", fake)
+    arguments = ("compare", "--strategies", "random,fbnet", "--target", "mobilenet-v2-0.35", "--seeds", "2", *files)
+    shown = run(*arguments).stdout
+    assert all(text in shown for text in ("+1.00 … +3.00", "better", "rival", "fbnet: 2 searches found no network"))
+    assert (asked[0].strategies, asked[0].seeds, asked[0].target) == (("random", "fbnet"), 2, "mobilenet-v2-0.35")
+    assert json.loads(run(*arguments, "--json").stdout)["entries"][0]["verdict"] == "better"
+
+
+@pytest.mark.parametrize("targets", [(), ("--target", "mobilenet-v2-0.35", "--target-ms", "2")])
+def test_a_comparison_has_one_target(files: list[str], targets: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, ["nas", "compare", *targets, *files])
+    assert (result.exit_code, "either --target-ms or --target" in result.stderr) == (2, True)
+
+
+def test_an_unknown_strategy_or_profile_is_one_line(files: list[str], tmp_path: Path) -> None:
+    with pytest.raises(LykeionError, match="strategy 'best' is unknown"):
+        run("compare", "--strategies", "best", "--target-ms", "2", *files)
+    with pytest.raises(LykeionError, match="cannot read the device profile"):
+        run("search", "--target-ms", "2", *files, "--device", str(tmp_path / "none.json"))
