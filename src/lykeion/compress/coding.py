@@ -56,7 +56,7 @@ class Scaled:
 
     def gives(self, content: bytes) -> bool:
         """Whether values and gains give the bytes exactly."""
-        if not (self.gains > 0).all():
+        if not self.gains.all():
             return False
         made = scaled(self.places(content), self.values, self.gains, self.repeat, self.divisor)
         return made.tobytes() == content

@@ -85,7 +85,7 @@ def compress(
             notes: Mapping[str, Any] = {}
             if step is not None:
                 model, notes = step.apply(model, data, directory / "training", quiet=quiet)
-            row = _measure(name, model, data, notes, test)
+            row = row_of(name, model, data, notes, test)
             _keep(directory, model, row, asked)
         rows.append(row)
     if latency:
@@ -94,18 +94,8 @@ def compress(
     return tuple(rows)
 
 
-def read_rows(run: Path) -> tuple[Row, ...]:
-    """What ``report.json`` says. Raises CompressionError."""
-    found = _read(run / "report.json")
-    try:
-        if (found["schema"], found["version"]) != (SCHEMA, VERSION):
-            raise ValueError(f"schema {found['schema']!r}")
-        return tuple(Row.from_json(row) for row in found["rows"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise CompressionError(f"{run / 'report.json'}: not a report of this release ({error})") from None
-
-
-def _measure(name: str, model: Model, data: Dataset, notes: Mapping[str, Any], test: bool) -> Row:
+def row_of(name: str, model: Model, data: Dataset, notes: Mapping[str, Any], test: bool) -> Row:
+    """The row of a network, but for its latency. Raises CompressionError, ModelError."""
     from lykeion.nets import count
 
     file = model.litert()
@@ -121,6 +111,17 @@ def _measure(name: str, model: Model, data: Dataset, notes: Mapping[str, Any], t
         values=max(clustered) if clustered else None,
         notes=notes,
     )
+
+
+def read_rows(run: Path) -> tuple[Row, ...]:
+    """What ``report.json`` says. Raises CompressionError."""
+    found = _read(run / "report.json")
+    try:
+        if (found["schema"], found["version"]) != (SCHEMA, VERSION):
+            raise ValueError(f"schema {found['schema']!r}")
+        return tuple(Row.from_json(row) for row in found["rows"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise CompressionError(f"{run / 'report.json'}: not a report of this release ({error})") from None
 
 
 def _timed(run: Path, rows: Sequence[Row], quiet: bool) -> list[Row]:

@@ -1,0 +1,63 @@
+"""What the benchmarks of compression train, and how long: one plan, for every seed and every competitor."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lykeion.compress.cluster import Cluster
+from lykeion.compress.distill import Distill
+from lykeion.compress.prune import Prune
+from lykeion.compress.qat import Qat
+from lykeion.compress.recipe import Step
+from lykeion.nets.training import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Epochs of each phase. ``sparsity`` and ``clusters`` are of all kernels but the first and the depthwise ones;
+    those are only rounded to int8."""
+
+    dense: int = 12
+    prune: int = 9
+    cluster: int = 3
+    qat: int = 3
+    sparsity: float = 0.6
+    clusters: int = 16
+
+    @property
+    def after(self) -> int:
+        return self.prune + self.cluster + self.qat
+
+
+def base(seed: int, epochs: int) -> Recipe:
+    return Recipe(epochs=epochs, learning_rate=0.003, flip=True, shift=2, seed=seed)
+
+
+def phases(plan: Plan, seed: int, teacher: Path) -> tuple[Recipe, Recipe, Recipe]:
+    """Recipes of pruning, clustering and int8, all taught by the dense network."""
+    taught = replace(base(seed, plan.prune), learning_rate=0.002, teacher=str(teacher), alpha=0.5)
+    return (
+        taught,
+        replace(taught, epochs=plan.cluster, learning_rate=0.0005),
+        replace(taught, epochs=plan.qat, learning_rate=0.0002),
+    )
+
+
+def compressed(plan: Plan, seed: int, teacher: Path) -> list[Step]:
+    first, second, third = phases(plan, seed, teacher)
+    return [
+        Step("prune", Prune(sparsity=plan.sparsity, training=first)),
+        Step("cluster", Cluster(clusters=plan.clusters, training=second)),
+        Step("qat", Qat(training=third)),
+    ]
+
+
+def only_longer(plan: Plan, seed: int, teacher: Path) -> list[Step]:
+    """The same steps, the same teacher, nothing compressed."""
+    return [Step("distill", Distill(training=recipe)) for recipe in phases(plan, seed, teacher)]
+
+
+def small_int8(plan: Plan, seed: int, teacher: Path) -> list[Step]:
+    """A smaller network, trained as long, with the same teacher."""
+    first, second, third = phases(plan, seed, teacher)
+    longer = replace(first, epochs=first.epochs + second.epochs)
+    return [Step("distill", Distill(training=longer)), Step("qat", Qat(training=third))]

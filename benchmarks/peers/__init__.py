@@ -1,0 +1,1 @@
+"""Other people's tools, each in an environment of its own, given the same work."""
