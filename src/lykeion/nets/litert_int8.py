@@ -81,70 +81,66 @@ def _write_layer(
     known: Mapping[str, Quantization],
     names: Mapping[str, str],
 ) -> None:
+    """As one operator, or two where the activation is one that LiteRT cannot fuse."""
     builtin, shape = tfl.BuiltinOperator, layer.shape
     inputs, name = [names.get(source, source) for source in layer.inputs], names.get(layer.name, layer.name)
+    # Before a hard-sigmoid, relu6(x + 3) / 6, the bias adds the 3.
+    shift = 3.0 if layer.activation == "hard-sigmoid" else 0.0
     scale = known[layer.inputs[0]].scales[0]
+    constants = _constants(layer, kernel, scale, shift) if kernel else []
+    if layer.kind == "pool":
+        constants = [np.array([1, 2], np.int32)]
     match layer.activation:
         case "hard-swish":
             before = f"{layer.name}/linear"
-            operator, version, options, constants = _operator(layer, kernel, scale, _FUSED["linear"], 0.0)
+            operator, version, options = _operator(layer, _FUSED["linear"])
             graph.operator(operator, options, inputs, constants, before, shape, known[before], version)
             options = tfl.HardSwishOptionsT()
             graph.operator(builtin.HARD_SWISH, options, [before], [], name, shape, known[layer.name])
         case "hard-sigmoid":
-            # relu6(x + 3) / 6; the bias adds the 3.
             before = f"{layer.name}/relu6"
-            operator, version, options, constants = _operator(layer, kernel, scale, _FUSED["relu6"], 3.0)
+            operator, version, options = _operator(layer, _FUSED["relu6"])
             graph.operator(operator, options, inputs, constants, before, shape, RELU6, version)
             graph.operator(builtin.MUL, tfl.MulOptionsT(), [before], [_SIXTH], name, shape, GATE, 2)
         case fused:
-            operator, version, options, constants = _operator(layer, kernel, scale, _FUSED[fused], 0.0)
+            operator, version, options = _operator(layer, _FUSED[fused])
             graph.operator(operator, options, inputs, constants, name, shape, known[layer.name], version)
 
 
-def _operator(
-    layer: Layer, kernel: Codes | None, scale: float, activation: int, shift: float
-) -> tuple[int, int, Any, list[Constant]]:
-    """Builtin operator, its version, its options, and its constant inputs; ``scale`` is that of its input."""
+def _operator(layer: Layer, activation: int) -> tuple[int, int, Any]:
+    """Builtin operator, the version of it that computes in int8, and its options."""
     builtin, padding = tfl.BuiltinOperator, tfl.Padding.SAME
     stride = {"strideH": layer.stride, "strideW": layer.stride}
     match layer.kind:
-        case "convolution":
-            options = tfl.Conv2DOptionsT(padding=padding, fusedActivationFunction=activation, **stride)
-            return builtin.CONV_2D, 3, options, _constants(_own(kernel), "oihw", scale, shift)
         case "depthwise":
             options = tfl.DepthwiseConv2DOptionsT(
                 padding=padding, fusedActivationFunction=activation, depthMultiplier=1, **stride
             )
-            return builtin.DEPTHWISE_CONV_2D, 3, options, _constants(_own(kernel), "depthwise", scale, shift)
+            return builtin.DEPTHWISE_CONV_2D, 3, options
         case "dense" if layer.vector:
-            options = tfl.FullyConnectedOptionsT(fusedActivationFunction=activation)
-            return builtin.FULLY_CONNECTED, 5, options, _constants(_own(kernel), "dense", scale, shift)
-        case "dense":
+            return builtin.FULLY_CONNECTED, 5, tfl.FullyConnectedOptionsT(fusedActivationFunction=activation)
+        case "convolution" | "dense":
             options = tfl.Conv2DOptionsT(padding=padding, fusedActivationFunction=activation, **stride)
-            return builtin.CONV_2D, 3, options, _constants(_own(kernel), "pixel", scale, shift)
+            return builtin.CONV_2D, 3, options
         case "add":
-            return builtin.ADD, 2, tfl.AddOptionsT(fusedActivationFunction=activation), []
+            return builtin.ADD, 2, tfl.AddOptionsT(fusedActivationFunction=activation)
         case "multiply":
-            return builtin.MUL, 2, tfl.MulOptionsT(fusedActivationFunction=activation), []
+            return builtin.MUL, 2, tfl.MulOptionsT(fusedActivationFunction=activation)
         case "pool":
-            options = tfl.ReducerOptionsT(keepDims=not layer.vector)
-            return builtin.MEAN, 2, options, [np.array([1, 2], np.int32)]
+            return builtin.MEAN, 2, tfl.ReducerOptionsT(keepDims=not layer.vector)
 
 
-def _constants(
-    kernel: Codes, layout: Literal["oihw", "depthwise", "dense", "pixel"], scale: float, shift: float
-) -> list[Constant]:
-    """Kernel and bias, as LiteRT lays them out."""
-    match layout:
-        case "oihw":
-            codes, axis = kernel.codes.transpose(3, 0, 1, 2), 0
+def _constants(layer: Layer, kernel: Codes, scale: float, shift: float) -> list[Constant]:
+    """Kernel and bias, as LiteRT lays them out; ``scale`` is that of the input."""
+    axis = 0
+    match layer.kind:
         case "depthwise":
             codes, axis = kernel.codes[np.newaxis], 3
         case "dense":
-            codes, axis = kernel.codes.T, 0
-        case "pixel":
-            codes, axis = kernel.codes.T[:, np.newaxis, np.newaxis], 0
+            # On maps of one pixel, as squeeze-and-excitation has them, it is a convolution.
+            codes = kernel.codes.T if layer.vector else kernel.codes.T[:, np.newaxis, np.newaxis]
+        case _:
+            codes = kernel.codes.transpose(3, 0, 1, 2)
     units = kernel.scales.astype(np.float64) * scale
     # Ten significant bits: finer ones would not reach an output of 8, and they would have to be delivered.
     mantissas, exponents = np.frexp((kernel.bias + shift) / units)
@@ -153,8 +149,3 @@ def _constants(
         (codes, Quantization(tuple(map(float, kernel.scales)), axis=axis)),
         (bias.astype(np.int32), Quantization(tuple(map(float, units)))),
     ]
-
-
-def _own(kernel: Codes | None) -> Codes:
-    assert kernel is not None, "a layer with weights has codes"
-    return kernel
