@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.measuring.docker_registry import PROGRAM, docker_registry
 from lykeion.core import digest_bytes
-from tests.e2e.docker_registry import PROGRAM, docker_registry
 from tests.images.making import describe
 from tests.images.test_running import needs_unshare
 from tests.search.ingest.tiny import jpeg
