@@ -168,6 +168,20 @@ def test_a_pruned_network_learns_from_a_teacher_and_stays_pruned(
     assert accuracy(model, data) > 0.8
 
 
+def test_a_teacher_s_loss_is_the_divergence_of_softened_classes(dense: Model, tmp_path: Path) -> None:
+    from lykeion.compress.network import build
+    from lykeion.nets.training.network import distiller
+
+    save(dense, tmp_path)
+    recipe = replace(SHORT, teacher=str(tmp_path), temperature=3.0)
+    (loss,) = distiller(build(dense), tmp_path, recipe).distillation_losses
+    random = np.random.default_rng(0)
+    theirs, ours = random.standard_normal((2, 5, 4)).astype(np.float32)
+    wanted, found = (np.exp(logits / 3) / np.exp(logits / 3).sum(axis=1, keepdims=True) for logits in (theirs, ours))
+    divergence = (wanted * np.log(wanted / found)).sum(axis=1).mean()
+    assert float(loss.compute_loss(theirs, ours)) == pytest.approx(9 * divergence, rel=1e-4)
+
+
 @pytest.mark.parametrize("mode", ["dynamic", "weight-only", "int8", "int16"])
 def test_post_training_quantization_is_close(mode: Any, dense: Model, data: Dataset) -> None:
     pytest.importorskip("ai_edge_quantizer")

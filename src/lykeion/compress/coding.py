@@ -125,7 +125,7 @@ class _Work:
             case Symbols(table, shared):
                 width = table.shape[1]
                 items = as_numbers(np.frombuffer(content, np.uint8).reshape(-1, width))
-                symbols = np.searchsorted(as_numbers(table), items)
+                symbols = np.asarray(np.searchsorted(as_numbers(table), items))
                 model = self._model(symbols, len(table), table.tobytes() if shared else b"")
                 self._pieces.append(["symbols", size, width, model])
                 self._add_planes(table)

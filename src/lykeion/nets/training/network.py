@@ -141,7 +141,8 @@ def distiller(student: keras.Model, path: Path, recipe: Recipe) -> keras.Model:
         return Distiller(
             teacher=_teacher(path),
             student=student,
-            distillation_losses=[LogitsDistillation(temperature=recipe.temperature)],
+            # Named "kl_divergence", Keras 3.15 takes the divergence of logits, as if they were probabilities.
+            distillation_losses=[LogitsDistillation(recipe.temperature, loss=keras.losses.KLDivergence())],
             student_loss_weight=recipe.alpha,
             name=student.name,
         )
