@@ -40,7 +40,7 @@ class World:
         self.stop_after: int | None = None
         self.ours, self.slower = 0.9, 1.0
 
-    def search(self, request: Request, run: Path) -> Found:
+    def search(self, request: Request, run: Path, **_: object) -> Found:
         self.searches.append(request)
         rng = np.random.default_rng(request.seed)
         genotype = SPACE.sample(rng)
@@ -193,7 +193,7 @@ def test_a_target_in_milliseconds_has_the_best_baseline_within_it_as_rival(
 def test_a_search_that_finds_nothing_is_a_result(
     world: World, run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def search(request: Request, run: Path) -> Found:
+    def search(request: Request, run: Path, **_: object) -> Found:
         if request.strategy == "random" and request.seed == 1:
             return Found(None, None, None, Cost(100, 9.0), ())
         return world.search(request, run)

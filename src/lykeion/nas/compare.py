@@ -57,7 +57,7 @@ def compare(comparison: Comparison, run: Path, *, trainings: Path | None = None,
     ]
     known_ms = _baseline_ms(comparison, fixed, run, quiet)
     target_ms = known_ms[comparison.target] if isinstance(comparison.target, str) else comparison.target
-    searched, not_found = _search(comparison, space, target_ms, run)
+    searched, not_found = _search(comparison, space, target_ms, run, quiet)
     contenders = [*searched, *fixed]
     latencies_ms, noise = _latencies_ms(comparison, space, contenders, known_ms, run, quiet)
     if isinstance(comparison.target, str):
@@ -93,11 +93,12 @@ def search_run(run: Path, strategy: str, seed: int) -> Path:
     return run / "searches" / f"{strategy}-{seed}"
 
 
-def run_search(request: Request, run: Path) -> Found:
+def run_search(request: Request, run: Path, *, quiet: bool = False) -> Found:
     """A search in a process of its own, so that its peak memory is its own. Raises SearchError."""
     begin(request, run)
     if not (run / RESULT).exists():
-        done = subprocess.run([sys.executable, "-m", "lykeion.nas.search", str(run)], check=False)
+        command = [sys.executable, "-m", "lykeion.nas.search", str(run), *(["--quiet"] if quiet else [])]
+        done = subprocess.run(command, check=False)
         if done.returncode:
             raise SearchError(f"the search in {run} ended with code {done.returncode}; its message is above")
     return read_result(run)
@@ -122,7 +123,7 @@ def _baseline_ms(comparison: Comparison, fixed: Sequence[Contender], run: Path, 
 
 
 def _search(
-    comparison: Comparison, space: Space, target_ms: float, run: Path
+    comparison: Comparison, space: Space, target_ms: float, run: Path, quiet: bool
 ) -> tuple[list[Contender], dict[str, int]]:
     contenders, not_found = [], dict.fromkeys(comparison.strategies, 0)
     for strategy in comparison.strategies:
@@ -138,7 +139,7 @@ def _search(
                 comparison.budget,
                 seed,
             )
-            one = run_search(request, search_run(run, strategy, seed))
+            one = run_search(request, search_run(run, strategy, seed), quiet=quiet)
             found.append(one)
             not_found[strategy] += one.genotype is None
         if not not_found[strategy]:

@@ -1,13 +1,13 @@
 """A search as it is asked for and run: its request as plain data, its run directory, its result.
 
-``python -m lykeion.nas.search RUN`` runs the request that is in the directory RUN, in a process of its own.
+``python -m lykeion.nas.search RUN [--quiet]`` runs the request that is in the directory RUN, in a process of its own.
 """
 
 import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from lykeion.nets.training import Dataset, Recipe, load_data
 from .latency import LatencyTable
 from .named_spaces import find_space
 from .space import Space, format_genotype, parse_genotype
-from .strategies import Budget, Cost, Event, Found, Problem, SearchError, find_strategy
+from .strategies import Budget, Cost, Event, Found, Problem, Report, SearchError, find_strategy, silent
 
 REQUEST, RESULT, HISTORY, ARCHITECTURE, PICTURE = (
     "request.json",
@@ -133,7 +133,7 @@ def peak_bytes() -> int:
 def main() -> None:
     run = Path(sys.argv[1])
     try:
-        search(Request.from_json(_read_json(run / REQUEST)), run)
+        search(Request.from_json(_read_json(run / REQUEST)), run, quiet="--quiet" in sys.argv)
     except LykeionError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -159,7 +159,7 @@ def _keep(request: Request, space: Space, found: Found, run: Path) -> None:
     write_atomically(run / RESULT, json.dumps(result, indent=1).encode())  # last: where it is, all is
 
 
-def _teller(quiet: bool) -> Callable[[Event], None]:
+def _teller(quiet: bool) -> Report:
     """Says on standard error how the search goes: of each child, of a supernet now and then."""
     said = time.monotonic()
 
@@ -172,7 +172,7 @@ def _teller(quiet: bool) -> Callable[[Event], None]:
         line = f"{done}: accuracy {event['accuracy']:.4f}, {event['latency_ms']:.4g} ms, {event['genotype']}"
         print(line, file=sys.stderr, flush=True)
 
-    return (lambda event: None) if quiet else tell
+    return silent if quiet else tell
 
 
 def _read_json(path: Path) -> dict[str, Any]:

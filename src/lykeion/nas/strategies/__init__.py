@@ -2,9 +2,21 @@
 
 from importlib import import_module
 
-from .protocol import Budget, Cost, Event, Found, Problem, SearchError, Strategy
+from .protocol import Budget, Cost, Event, Found, Problem, Report, SearchError, Strategy, silent
 
-__all__ = ["STRATEGIES", "Budget", "Cost", "Event", "Found", "Problem", "SearchError", "Strategy", "find_strategy"]
+__all__ = [
+    "STRATEGIES",
+    "Budget",
+    "Cost",
+    "Event",
+    "Found",
+    "Problem",
+    "Report",
+    "SearchError",
+    "Strategy",
+    "find_strategy",
+    "silent",
+]
 
 STRATEGIES = {
     "single-path": ("single_path", "SinglePath"),

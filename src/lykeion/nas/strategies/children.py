@@ -93,7 +93,7 @@ def train_child(problem: Problem, genotype: Genotype, seed: int) -> Child:
     recipe = replace(problem.recipe, seed=seed)
     momentum = recipe.norm_momentum(recipe.total_steps(len(problem.data.train)))
     model = keras_model.build(problem.space.architecture(genotype), batch_norm_momentum=momentum, seed=seed)
-    history = train(model, problem.data, recipe)
+    history = train(model, problem.data, recipe, quiet=True)
     return Child(genotype, history.epochs[-1]["val_accuracy"], Cost(history.steps, history.seconds))
 
 

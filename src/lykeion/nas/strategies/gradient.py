@@ -74,6 +74,7 @@ def train_supernet(
         callbacks=[recorder],
         multiplier=lambda variable: rate / recipe.learning_rate if variable.name == decider.variables else 1.0,
         settings={"space": problem.space.name, "profile": problem.table.profile.name, "target_ms": problem.target_ms},
+        quiet=report is silent,
     )
     return supernet, history, tuple(recorder.events)
 

@@ -37,6 +37,9 @@ CLOSE, BELOW = 0.95, 0.6
 KAPPA, ETA = 10.0, 20.0
 """The price's answer to g at once; λ's over time, in learning rates of the decisions: as fast as they."""
 
+CHEAP = -2.0
+"""log λ at first. A price that begins too high brings all gates to their edges before it tells them apart."""
+
 FAR = 0.5
 """What g is bounded by, either way."""
 
@@ -98,7 +101,7 @@ class Supernet(keras.Model):
         back = Architecture("back", height, width, space.back, space.classes, head=space.head, channels=last.output)
         self._back = keras_model.build(back, batch_norm_momentum=momentum, seed=seed + 1)
         self._step = self._state("step")
-        self._log_price = self._state("log_price")
+        self._log_price = self._state("log_price", CHEAP)
         self._settled = self._state("settled")
         self(ops.zeros((1, space.height, space.width, space.channels)))
 
@@ -189,8 +192,8 @@ class Supernet(keras.Model):
     def _total_ms(self, mixes: list[Tensor]) -> Tensor:
         return self.table.rest_ms + sum(slot.latency_ms(mix) for slot, mix in zip(self._slots, mixes, strict=True))
 
-    def _state(self, name: str) -> Tensor:
-        return self.add_weight(shape=(), initializer="zeros", trainable=False, name=name)
+    def _state(self, name: str, start: float = 0.0) -> Tensor:
+        return self.add_weight(shape=(), initializer=keras.initializers.Constant(start), trainable=False, name=name)
 
 
 def recalibrate(model: keras.Model, batches: list[np.ndarray]) -> None:
