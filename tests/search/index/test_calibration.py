@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from lykeion.search.index import codes as codes_module
 from lykeion.search.index.calibration import DEFAULT, calibrate, effort_for, hardest
 from lykeion.search.index.codes import Kind, learn
 from lykeion.search.index.kernel import Codes, Effort, Scope, Searchable, nearest
@@ -35,6 +36,15 @@ def test_data_that_codes_tell_apart_badly_get_the_effort_that_they_need(kind: Ki
     effort = calibrate(vectors, codes)
     assert recall(vectors, codes, effort) >= 0.97
     assert recall(vectors, codes, DEFAULT) < 0.9
+
+
+def test_four_bit_codes_of_less_than_half_the_variance_find_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codes_module, "NIBBLE_ROWS", ROWS)
+    vectors, codes = spread("ivf", 300)
+    assert codes.nibbles
+    assert codes.codes.shape == (ROWS, 64)
+    assert codes.centroids.dtype == np.float16
+    assert recall(vectors, codes, calibrate(vectors, codes)) >= 0.97
 
 
 def test_easy_data_get_no_more_than_the_least() -> None:

@@ -105,7 +105,7 @@ def learn(vectors: Vectors, kind: Kind, *, seed: int = 0) -> tuple[np.ndarray, C
     quantizer = _learn_quantizer(projection(sample), nibbles=nibbles, stride=stride)
     narrow = np.abs(sample).max() <= np.finfo(np.float16).max
     placed = _whole if kept < _KEPT and narrow else projection
-    centroids = _learn_cells(placed, sample, vectors, generator)
+    centroids = _learn_cells(placed, sample, vectors, (2 if nibbles else 1) * np.sqrt(rows), generator)
 
     cells, codes = np.empty(rows, np.int32), np.empty((rows, stride), np.uint8)
     nearest_cell, medoids = _NearestCell(centroids), _Medoids(centroids)
@@ -164,16 +164,20 @@ def _learn_quantizer(projected: np.ndarray, *, nibbles: bool, stride: int) -> Qu
 
 
 def _learn_cells(
-    placed: Callable[[np.ndarray], np.ndarray], sample: np.ndarray, vectors: Vectors, generator: np.random.Generator
+    placed: Callable[[np.ndarray], np.ndarray],
+    sample: np.ndarray,
+    vectors: Vectors,
+    about: float,
+    generator: np.random.Generator,
 ) -> np.ndarray:
-    """Centroids of ``placed`` vectors, float32 (cells, …): about the square root of the rows, a power of two.
+    """Centroids of ``placed`` vectors, float32 (cells, …): ``about`` so many, a power of two.
 
     More rows than ``sample`` are taken where that is too small.
     """
     import faiss
 
     rows = len(vectors)
-    count = int(2 ** np.clip(np.round(np.log2(np.sqrt(rows))), 2, 13))
+    count = int(2 ** np.clip(np.round(np.log2(about)), 2, 13))
     wanted = min(rows, count * _POINTS)
     if wanted <= len(sample):
         points = placed(sample[generator.choice(len(sample), wanted, replace=False)])
