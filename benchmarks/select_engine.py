@@ -25,7 +25,8 @@ from measuring.subprocesses import keep_results, read_results
 
 from lykeion.compress.quantize import Mode, convert
 from lykeion.engines.accuracy import Labelled
-from lykeion.engines.bench import Case, Model, bench, cases
+from lykeion.engines.bench import bench
+from lykeion.engines.candidates import Case, Model, cases
 from lykeion.engines.goal import exact, parse_goal
 from lykeion.engines.kinds import usual_kinds
 from lykeion.engines.pictures import draw_choice

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.engines.accuracy import Labelled, top1
-from lykeion.engines.bench import Case, Model, bench, cases
+from lykeion.engines.bench import bench
+from lykeion.engines.candidates import Case, Model, cases
 from lykeion.engines.fleet import FleetError, cover, smallest_cover
 from lykeion.engines.goal import GoalError, Known, exact, parse_goal
 from lykeion.engines.kinds import KINDS

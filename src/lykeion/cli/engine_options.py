@@ -8,7 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from lykeion.engines.accuracy import Labelled
-    from lykeion.engines.bench import Case, Model
+    from lykeion.engines.candidates import Case, Model
     from lykeion.engines.kinds import Kind
 
 engine_option = click.option(
@@ -31,7 +31,7 @@ journal_option = click.option(
 
 def open_models(names: Sequence[str]) -> "list[Model]":
     """From files, directories of trainings, and names of networks."""
-    from lykeion.engines.bench import Model
+    from lykeion.engines.candidates import Model
     from lykeion.engines.litert import read_model
 
     found = []
@@ -77,7 +77,7 @@ def engine_kinds(names: Sequence[str]) -> "tuple[Kind, ...]":
 
 
 def all_cases(models: Sequence[str], engines: Sequence[str], threads: Sequence[int]) -> "list[Case]":
-    from lykeion.engines.bench import cases
+    from lykeion.engines.candidates import cases
 
     return cases(open_models(models), engine_kinds(engines), threads)
 

@@ -21,7 +21,7 @@ from .options import json_option, quiet_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
-    from lykeion.engines.bench import Case
+    from lykeion.engines.candidates import Case
     from lykeion.engines.report import Report, Result
 
 

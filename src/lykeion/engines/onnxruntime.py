@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from .graph import read_graph, specs
-from .onnx_convert import to_onnx
+from .onnx_convert import graph_to_onnx
 from .operators import OperatorTime, gathered
 from .protocol import ModelError, check_batch, first_line
 
@@ -25,8 +25,9 @@ class OnnxRuntimeEngine:
         options.log_severity_level = 4
         if profile:
             options.enable_profiling, options.profile_file_prefix = True, profile
-        self.inputs, self.outputs = specs(read_graph(model, name))
-        converted = to_onnx(model, name)
+        graph = read_graph(model, name)
+        self.inputs, self.outputs = specs(graph)
+        converted = graph_to_onnx(graph)
         try:
             self._session: Any = onnxruntime.InferenceSession(converted, options, ["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no other base

@@ -1,8 +1,8 @@
 """The best of many models, engines and numbers of threads for this machine, under a goal.
 
-Everything is known a little at first and of some ever better: sizes cost nothing, then two short passes each, then
-accuracy, then longer rounds. After each step those that miss the goal for certain, or that another beats for certain,
-are measured no further.
+Everything is known a little at first and of some ever better: sizes cost nothing; then each model is tried on each
+engine, which gives rough times; then come accuracy and longer rounds. After each step those that miss the goal for
+certain, or that another beats for certain, are measured no further.
 """
 
 import tempfile
@@ -12,20 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .accuracy import Labelled
-from .bench import BENCH, Case, Facts, accuracies_of, facts, first_runs, result, time_cases
-from .goal import Goal, GoalError, Interval, Known, exact
-from .report import Refused, Result
-from .timing import Plan, Timing
-from .trial import FirstRun
+from lykeion.core import LykeionError, Progress
 
+from .accuracy import Labelled
+from .bench import BENCH, accuracies_of, result, time_cases
+from .candidates import Case, Facts, Loaded, facts
+from .goal import Goal, GoalError, Interval, Known, exact
+from .report import Result
+from .timing import Plan, Timing
+from .trial import FirstRun, try_threads
+
+ROUGH = 1.5
 ROUNDS: tuple[tuple[Plan, float], ...] = (
-    (Plan(passes=2, most=4, tolerance=0.25, warm_up_s=0.002, sample_s=0.005, apart_s=0.2), 1.0),
     (Plan(passes=3, most=4, sample_s=0.01, apart_s=0.1), 0.25),
     (BENCH, 0.0),
 )
 """Plans, and after each how much too slow a time may have come out, as a share: others may have kept the machine
-busy. The last is that of ``bench``."""
+busy. The last is that of ``bench``. ROUGH is that share after the first runs."""
+
+
+_OTHER_PROCESS = 0.1
+"""What the same model may take longer in another process, which places it elsewhere in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,7 @@ class _Selecting:
         self.left = list(self.cases)
         self.known: dict[str, dict[str, Interval | str]] = {name: _given(case) for name, case in self.cases.items()}
         self.cut: dict[str, str] = {}
-        self.refused: list[Refused] = []
+        self.refused: dict[str, str] = {}
         self.first: dict[str, FirstRun] = {}
         self.facts: dict[str, Facts] = {}
         self.accuracies: dict[str, float] = {}
@@ -120,19 +127,19 @@ class _Selecting:
     def run(self, journals: Path, rounds: Sequence[tuple[Plan, float]]) -> Selection:
         self._drop()
         self._try()
+        self._drop()
         timings: dict[str, Timing] = {}
-        for number, (plan, margin) in enumerate(rounds):
-            began = time.perf_counter()
-            cases = [self.cases[name] for name in self.left]
-            timings = time_cases(cases, plan, journals / f"round-{number + 1}.jsonl", quiet=self.quiet)
-            for name in self.left:
-                self.known[name].update(_times(timings[name], margin))
-            self.seconds[f"round {number + 1}"] = time.perf_counter() - began
-            if number == 0 and self.data is not None:
+        with Loaded() as loaded:
+            if self.data is not None:
+                self._judge(self.data, loaded)
+            for number, (plan, margin) in enumerate(rounds):
                 self._drop()
-                self._judge(self.data)
-            if number + 1 < len(rounds):
-                self._drop()
+                began, cases = time.perf_counter(), [self.cases[name] for name in self.left]
+                journal = journals / f"round-{number + 1}.jsonl"
+                timings = time_cases(cases, loaded, plan, journal, quiet=self.quiet)
+                for name in self.left:
+                    self.known[name].update(_times(timings[name], margin))
+                self.seconds[f"round {number + 1}"] = time.perf_counter() - began
         results = tuple(self._result(name, timings[name]) for name in self.left)
         chosen = choose(results, self.goal)
         standings = tuple(self._standing(name, chosen) for name in self.cases)
@@ -144,32 +151,34 @@ class _Selecting:
         return result(case, known, timing, self.first[name], self.accuracies.get(name), None, None)
 
     def _try(self) -> None:
-        """Each model on each engine, in a process of its own, with as many threads as it is ever to have."""
+        """Each model on each engine, in a process of its own, with all numbers of threads that are left."""
         began = time.perf_counter()
-        most: dict[tuple[str, str], Case] = {}
-        for case in map(self.cases.__getitem__, self.left):
-            key = case.model.name, case.kind.name
-            most[key] = max(most.get(key, case), case, key=lambda each: each.threads)
-        done, refused = first_runs(list(most.values()), quiet=self.quiet)
-        self.refused += refused
-        first = {(case.model.name, case.kind.name): run for case, run in done.items()}
-        for name in list(self.left):
+        together: dict[tuple[str, str], list[str]] = {}
+        for name in self.left:
             case = self.cases[name]
-            run = first.get((case.model.name, case.kind.name))
-            if run is None:
-                self.left.remove(name)
-                continue
-            self.first[name] = run
-            if case.model.name not in self.facts:
-                self.facts[case.model.name] = facts(case.model)
-            self.known[name].update(_found(self.facts[case.model.name], run))
+            together.setdefault((case.model.name, case.kind.name), []).append(name)
+        with Progress("Trying", len(together), unit="models", quiet=self.quiet) as progress:
+            for (model, kind), names in together.items():
+                cases = [self.cases[name] for name in names]
+                try:
+                    runs = try_threads(cases[0].model.content, model, kind, [case.threads for case in cases])
+                    if model not in self.facts:
+                        self.facts[model] = facts(cases[0].model)
+                except LykeionError as error:
+                    self.refused.update(dict.fromkeys(names, str(error)))
+                    runs = {}
+                for name, case in zip(names, cases, strict=True):
+                    if case.threads in runs:
+                        self.first[name] = runs[case.threads]
+                        self.known[name].update(_found(self.facts[model], self.first[name]))
+                progress.advance()
+        self.left = [name for name in self.left if name in self.first]
         self.seconds["trying"] = time.perf_counter() - began
-        self._drop()
 
-    def _judge(self, data: Labelled) -> None:
+    def _judge(self, data: Labelled, loaded: Loaded) -> None:
         began = time.perf_counter()
         cases = [self.cases[name] for name in self.left]
-        found = accuracies_of(cases, data, quiet=self.quiet)
+        found = accuracies_of(cases, loaded, data, quiet=self.quiet)
         for name, case in zip(self.left, cases, strict=True):
             self.accuracies[name] = found[case.model, case.kind]
             self.known[name]["top1"] = exact(found[case.model, case.kind])
@@ -181,10 +190,9 @@ class _Selecting:
         self.left = [name for name in self.left if name not in found]
 
     def _standing(self, name: str, chosen: Result | None) -> Standing:
-        case, known = self.cases[name], self.known[name]
-        for each in self.refused:
-            if (each.model, each.engine) == (case.model.name, case.kind.name):
-                return Standing(name, "refused", each.reason, known)
+        known = self.known[name]
+        if name in self.refused:
+            return Standing(name, "refused", self.refused[name], known)
         if chosen is not None and name == chosen.name:
             return Standing(name, "chosen", "", known)
         truth, reason = self.goal.truth(known), self.cut.get(name, "")
@@ -211,6 +219,7 @@ def _found(known: Facts, run: FirstRun) -> dict[str, Interval | str]:
         "energy_uj": exact(known.energy_uj),
         "cold_start_ms": exact(run.load_ms + run.run_ms),
         "memory_bytes": exact(run.memory_bytes),
+        "latency_ms": (run.rough_ms / (1 + ROUGH), run.rough_ms * (1 + _OTHER_PROCESS)),
     }
 
 
