@@ -57,7 +57,7 @@ endif
 
 bench: .venv/developer
 	$(INSTALL) --group bench
-	@for name in ann ingest query duplicates; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in ann ingest query duplicates predictor train; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python benchmarks/shard.py --items $(ITEMS)
 
 install: .venv/user

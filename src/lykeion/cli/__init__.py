@@ -10,7 +10,7 @@ import click
 from lykeion import __version__
 from lykeion.core import LykeionError
 
-GUIDE = """Photo search: index a catalogue of product photos, search it by photo.
+GUIDE = """Photo search and on-device vision: search products by photo; train, find and compress networks.
 
 \b
 Two commands do the main job:
@@ -18,6 +18,12 @@ Two commands do the main job:
   lykeion index query photo.jpg --index shop.index --sheet answers.png
 and a third puts it on a page:
   lykeion serve --index shop.index
+
+\b
+A network of your own, in the order in which it comes about:
+  lykeion train mobilenet-v2-0.5@96 --data ./labelled --run runs/shoes
+  lykeion compress run recipe.yaml --model runs/shoes --data ./labelled --run runs/small
+  lykeion models push runs/shoes shoes:canary
 
 Each command has its own --help. Results come as a table, or with --json as one JSON document."""
 
