@@ -1,7 +1,8 @@
 """What every engine promises. MediaPipe reports its use: it is tested where LYKEION_TEST_MEDIAPIPE is set."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from lykeion.core import LykeionError
 from lykeion.engines import Engine, ModelError
 from lykeion.engines.agreement import agreement, random_batch
 from lykeion.engines.kinds import KINDS, Kind, UnknownEngine, find_kind, usual_kinds
-from lykeion.engines.trial import try_model
+from lykeion.engines.trial import Trial, try_model, try_models
 from lykeion.nets import Architecture, Convolution, InvertedResidual, random_weights, write_litert
 
 from .files import quantized
@@ -165,6 +166,31 @@ def test_a_first_run_tells_times_and_memory(name: str, network: bytes) -> None:
     assert first.load_ms > 0
     assert first.run_ms > 0
     assert first.memory_bytes >= 0
+
+
+def test_a_model_that_crashes_a_trial_spoils_no_other(
+    network: bytes, model: bytes, changed: Callable[[Callable[[Any], None]], bytes]
+) -> None:
+    def drop_bias(parsed: Any) -> None:
+        for operator in parsed.subgraphs[0].operators:
+            if type(operator.builtinOptions).__name__ == "DepthwiseConv2DOptionsT":
+                operator.inputs = list(operator.inputs)[:2]
+
+    crashes = changed(drop_bias)
+    trials = [
+        Trial("good", network, (1, 2)),
+        Trial("evil", crashes),
+        Trial("bad", b"PK"),
+        Trial("evil too", crashes),
+        Trial("fine", model),
+    ]
+    good, evil, bad, evil_too, fine = try_models(trials, "litert")
+    assert isinstance(good, tuple)
+    assert [run.rough_ms > 0 for run in good] == [True, True]
+    assert isinstance(fine, tuple)
+    assert "evil: the model crashes LiteRT (SIG" in str(evil)
+    assert "bad: not a LiteRT model" in str(bad)
+    assert "evil too: the model crashes" in str(evil_too)
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])

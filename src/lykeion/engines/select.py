@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, Progress
+from lykeion.core import Progress
 
 from .accuracy import Labelled
 from .bench import BENCH, accuracies_of, result, time_cases
 from .candidates import Case, Facts, Loaded, facts
 from .goal import Goal, GoalError, Interval, Known, exact
+from .protocol import ModelError
 from .report import Result
 from .timing import Plan, Timing
-from .trial import FirstRun, try_threads
+from .trial import FirstRun, Trial, try_models
 
 ROUGH = 1.5
 ROUNDS: tuple[tuple[Plan, float], ...] = (
@@ -151,29 +152,39 @@ class _Selecting:
         return result(case, known, timing, self.first[name], self.accuracies.get(name), None, None)
 
     def _try(self) -> None:
-        """Each model on each engine, in a process of its own, with all numbers of threads that are left."""
+        """Each model on each engine, in other processes, with all numbers of threads that are left."""
         began = time.perf_counter()
-        together: dict[tuple[str, str], list[str]] = {}
-        for name in self.left:
-            case = self.cases[name]
-            together.setdefault((case.model.name, case.kind.name), []).append(name)
-        with Progress("Trying", len(together), unit="models", quiet=self.quiet) as progress:
-            for (model, kind), names in together.items():
-                cases = [self.cases[name] for name in names]
-                try:
-                    runs = try_threads(cases[0].model.content, model, kind, [case.threads for case in cases])
-                    if model not in self.facts:
-                        self.facts[model] = facts(cases[0].model)
-                except LykeionError as error:
-                    self.refused.update(dict.fromkeys(names, str(error)))
-                    runs = {}
-                for name, case in zip(names, cases, strict=True):
-                    if case.threads in runs:
-                        self.first[name] = runs[case.threads]
-                        self.known[name].update(_found(self.facts[model], self.first[name]))
-                progress.advance()
+        together: dict[str, dict[str, list[Case]]] = {}
+        for case in map(self.cases.__getitem__, self.left):
+            together.setdefault(case.kind.name, {}).setdefault(case.model.name, []).append(case)
+        total = sum(map(len, together.values()))
+        with Progress("Trying", total, unit="models", quiet=self.quiet) as progress:
+            for kind, by_model in together.items():
+                groups = list(by_model.values())
+                trials = [
+                    Trial(cases[0].model.name, cases[0].model.content, tuple(case.threads for case in cases))
+                    for cases in groups
+                ]
+                for cases, outcome in zip(groups, try_models(trials, kind), strict=True):
+                    self._note(cases, outcome)
+                    progress.advance()
         self.left = [name for name in self.left if name in self.first]
         self.seconds["trying"] = time.perf_counter() - began
+
+    def _note(self, cases: Sequence[Case], outcome: tuple[FirstRun, ...] | ModelError) -> None:
+        """What came of a model's trial with several numbers of threads."""
+        model = cases[0].model
+        try:
+            if isinstance(outcome, ModelError):
+                raise outcome
+            if model.name not in self.facts:
+                self.facts[model.name] = facts(model)
+        except ModelError as error:
+            self.refused.update((case.name, str(error)) for case in cases)
+            return
+        for case, run in zip(cases, outcome, strict=True):
+            self.first[case.name] = run
+            self.known[case.name].update(_found(self.facts[model.name], run))
 
     def _judge(self, data: Labelled, loaded: Loaded) -> None:
         began = time.perf_counter()

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,52 +44,81 @@ class FirstRun:
     memory_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A model to be tried with these numbers of threads, one after the other; errors call it ``name``."""
+
+    name: str
+    model: bytes
+    threads: tuple[int, ...] = (1,)
+
+
 def try_model(model: bytes, name: str, *, kind: str = "litert", threads: int = 1) -> FirstRun:
     """Load a ``.tflite`` file's bytes into an engine and run it on zeros. Raises ModelError, which calls it ``name``,
     also where the engine does not support it."""
-    return try_threads(model, name, kind, (threads,))[threads]
+    (outcome,) = try_models([Trial(name, model, (threads,))], kind)
+    if isinstance(outcome, ModelError):
+        raise outcome
+    return outcome[0]
 
 
-def try_threads(model: bytes, name: str, kind: str, counts: Sequence[int]) -> dict[int, FirstRun]:
-    """The same for several numbers of threads, one after the other in one process: only the first starts cold."""
+def try_models(trials: Sequence[Trial], kind: str) -> Iterator[tuple[FirstRun, ...] | ModelError]:
+    """First runs for each trial's numbers of threads, or why there are none, in order. One process serves until a
+    model ends it; only the very first run there starts cold."""
+    waiting = list(trials)
+    while waiting:
+        lines, ending = _in_child(waiting, kind)
+        for line in lines:
+            plain = json.loads(line)
+            trial = waiting.pop(0)
+            runs = tuple(FirstRun(**run) for run in plain.get("runs", ()))
+            yield runs or ModelError(plain.get("error", f"{trial.name}: failed"))
+        if waiting:
+            yield ModelError(f"{waiting.pop(0).name}: {ending}")
+
+
+def _in_child(trials: Sequence[Trial], kind: str) -> tuple[list[bytes], str]:
+    """A line for each that came to an end; and what befell the next one."""
+    heads = json.dumps([[trial.name, len(trial.model), trial.threads] for trial in trials]).encode()
+    given = b"\n".join([heads, b"".join(trial.model for trial in trials)])
+    command = [sys.executable, "-m", __name__, kind]
     try:
-        child = subprocess.run(
-            [sys.executable, "-m", __name__, kind, ",".join(map(str, counts)), name],
-            input=model,
-            capture_output=True,
-            timeout=TIME_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ModelError(f"{name}: a few runs of the model take more than {TIME_S} s") from None
+        child = subprocess.run(command, input=given, capture_output=True, timeout=TIME_S * len(trials), check=False)
+    except subprocess.TimeoutExpired as expired:
+        return _whole_lines(expired.stdout or b""), f"a few runs of the model take more than {TIME_S} s"
     if child.returncode < 0:
         cause, title = signal.Signals(-child.returncode).name, "LiteRT" if kind.startswith("litert") else kind
-        raise ModelError(f"{name}: the model crashes {title} ({cause}): it is damaged, or made to do harm")
-    if child.returncode:
-        lines = child.stderr.decode(errors="replace").strip().splitlines()
-        raise ModelError(lines[-1] if lines else f"{name}: not a model that can run here")
-    found = json.loads(child.stdout.splitlines()[-1])
-    return {count: FirstRun(**run) for count, run in zip(counts, found, strict=True)}
+        return _whole_lines(child.stdout), f"the model crashes {title} ({cause}): it is damaged, or made to do harm"
+    said = child.stderr.decode(errors="replace").strip().splitlines()
+    return _whole_lines(child.stdout), said[-1] if said else "not a model that can run here"
+
+
+def _whole_lines(output: bytes) -> list[bytes]:
+    """Those of ours: a library may write to standard output too."""
+    return [line for line in output.split(b"\n")[:-1] if line.startswith(b'{"')]
 
 
 def main() -> None:
-    kind, counts, name = find_kind(sys.argv[1]), map(int, sys.argv[2].split(",")), sys.argv[3]
+    kind = find_kind(sys.argv[1])
     with contextlib.suppress(ImportError, ValueError, OSError):  # not every system has the limit
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    model = sys.stdin.buffer.read()
-    try:
-        kind.imported()
-        print(json.dumps([asdict(_first_run(kind, model, name, count)) for count in counts]))
-    except LykeionError as error:
-        sys.exit(str(error))
+    heads = json.loads(sys.stdin.buffer.readline())
+    trials = [Trial(name, sys.stdin.buffer.read(length), tuple(threads)) for name, length, threads in heads]
+    for trial in trials:
+        try:
+            kind.imported()
+            runs = [asdict(_first_run(kind, trial, count)) for count in trial.threads]
+            print(json.dumps({"runs": runs}), flush=True)
+        except LykeionError as error:
+            print(json.dumps({"error": str(error)}), flush=True)
 
 
-def _first_run(kind: Kind, model: bytes, name: str, threads: int) -> FirstRun:
+def _first_run(kind: Kind, trial: Trial, threads: int) -> FirstRun:
     with pinned(threads):
         before, began = _begin_peak(), time.perf_counter()
-        engine = kind.load(model, threads=threads, name=name)
+        engine = kind.load(trial.model, threads=threads, name=trial.name)
         loaded = time.perf_counter()
         first = engine.inputs[0]
         batch = np.zeros([max(size, 1) for size in first.shape], first.dtype)
