@@ -31,14 +31,15 @@ def activation_codes(low: float, high: float) -> Quantization:
 
 
 def kernel_codes(layer: Layer, model: Model) -> Codes:
-    """Kernel, scales and bias of a layer, folded."""
-    kernel = model.weights[f"{layer.name}/kernel"].astype(np.float64)
+    """Kernel, scales and bias of a layer, folded; in float32, for training rounds the same numbers."""
+    kernel = model.weights[f"{layer.name}/kernel"]
     scale, bias = fold(layer, model)
     if layer.name in model.clustered:
-        step = max(float(np.abs(kernel).max()) / 127, SMALLEST_STEP)
+        step = np.maximum(np.abs(kernel).max() / np.float32(127), np.float32(SMALLEST_STEP))
         return Codes(np.rint(kernel / step).astype(np.int8), short(np.maximum(step * scale, SMALLEST_STEP)), bias)
     kernel = kernel * scale
-    steps = short(np.maximum(np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1))) / 127, SMALLEST_STEP))
+    largest = np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1)))
+    steps = short(np.maximum(largest / np.float32(127), np.float32(SMALLEST_STEP)))
     return Codes(np.rint(kernel / steps).astype(np.int8), steps, bias)
 
 
@@ -49,12 +50,17 @@ def short(steps: np.ndarray) -> np.ndarray:
 
 
 def fold(layer: Layer, model: Model) -> tuple[np.ndarray, np.ndarray]:
-    """What batch norm multiplies each output channel by, and adds; float64 (channels). A dense layer has none."""
-    own = {name.rpartition("/")[2]: model.weights[name].astype(np.float64) for name in layer.weights()}
+    """What batch norm multiplies each output channel by, and adds; float32 (channels). A dense layer has none."""
+    own = {name.rpartition("/")[2]: model.weights[name] for name in layer.weights()}
     if layer.kind == "dense":
-        return np.ones(layer.channels), own["bias"]
-    scale = own["gamma"] / np.sqrt(own["variance"] + model.architecture.epsilon)
+        return np.ones(layer.channels, np.float32), own["bias"]
+    scale = own["gamma"] / deviation(own["variance"], model.architecture.epsilon)
     return scale, own["beta"] - own["mean"] * scale
+
+
+def deviation(variance: np.ndarray, epsilon: float) -> np.ndarray:
+    """Batch norm's, float32 (channels)."""
+    return np.sqrt(variance + np.float32(epsilon))
 
 
 def write_quantized(

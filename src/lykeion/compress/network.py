@@ -137,6 +137,7 @@ class _Builder:
 
     def __init__(self, model: Model, momentum: float, dropout: float, seed: int) -> None:
         self.model, self.activations = model, {}
+        self._ranges: dict[str, Range] = {}
         self._momentum, self._dropout, self._seed = momentum, dropout, seed
 
     def network(self) -> keras.Model:
@@ -144,7 +145,7 @@ class _Builder:
         image = keras.Input((architecture.height, architecture.width, architecture.channels), name=INPUT)
         tensors: dict[str, Any] = {INPUT: image}
         if self.model.ranges is not None:
-            tensors[INPUT] = Range(INPUT, *self.model.ranges[INPUT], fixed=True)(image)
+            tensors[INPUT] = self._rounded(INPUT, image, fixed=True)
         for layer in layers(architecture):
             inputs = [tensors[name] for name in layer.inputs]
             if layer.name == LOGITS and self._dropout:
@@ -162,7 +163,7 @@ class _Builder:
                 return keras.layers.Multiply(name=name)(inputs)
             case "pool":
                 return keras.layers.GlobalAveragePooling2D(keepdims=not layer.vector, name=name)(inputs[0])
-        made = Operator(layer, self.model)(inputs[0])
+        made = Operator(layer, self.model, self._ranges.get(layer.inputs[0]))(inputs[0])
         if layer.kind == "dense" or self.model.ranges is not None:
             return made
         norm = keras.layers.BatchNormalization(
@@ -184,7 +185,7 @@ class _Builder:
                 made = self._ranged(f"{layer.name}/linear", made)
                 return self._ranged(layer.name, keras.layers.Activation("hard_swish", name=name)(made))
             case "hard-sigmoid" if self.model.ranges is not None:
-                made = Range(f"{layer.name}/relu6", *RELU6_RANGE, fixed=True)(ops.relu6(made + 3.0))
+                made = Range(f"{layer.name}/relu6", *RELU6_RANGE, fixed=True)(ops.relu6(made))
                 return made / 6.0
             case "hard-sigmoid":
                 return keras.layers.Activation("hard_sigmoid", name=name)(made)
@@ -193,6 +194,9 @@ class _Builder:
 
     def _ranged(self, name: str, made: Any) -> Any:
         self.activations[name] = made
-        if self.model.ranges is None:
-            return made
-        return Range(name, *self.model.ranges[name])(made)
+        return made if self.model.ranges is None else self._rounded(name, made)
+
+    def _rounded(self, name: str, made: Any, *, fixed: bool = False) -> Any:
+        assert self.model.ranges is not None, "only a network in int8 rounds"
+        self._ranges[name] = Range(name, *self.model.ranges[name], fixed=fixed)
+        return self._ranges[name](made)

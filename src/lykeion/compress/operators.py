@@ -12,7 +12,7 @@ import numpy as np
 
 from lykeion.nets import Layer
 
-from .integers import LEAST_GAIN, SMALLEST_STEP
+from .integers import LEAST_GAIN, SMALLEST_STEP, deviation
 from .model import Model
 
 ops: Any = keras.ops  # its types allow for None wherever a backend might
@@ -43,8 +43,12 @@ class Operator(keras.layers.Layer):
     settled, and what is trained is what will run (Krishnamoorthi, arXiv:1806.08342, section 3.2).
     """
 
-    def __init__(self, layer: Layer, model: Model) -> None:
+    def __init__(self, layer: Layer, model: Model, source: "Range | None" = None) -> None:
+        """``source`` is what rounds the input of a network in int8."""
         super().__init__(name=keras_name(layer))
+        self._source = source
+        # relu6(x + 3) / 6: in int8 the bias adds the 3.
+        self._shift = 3.0 if layer.activation == "hard-sigmoid" else 0.0
         self.layer, self._quantized = layer, model.ranges is not None
         self._start = {name.rpartition("/")[2]: model.weights[name] for name in layer.weights()}
         self.is_sparse, self._clustered = layer.name in model.sparse, layer.name in model.clustered
@@ -67,7 +71,7 @@ class Operator(keras.layers.Layer):
             if self._clustered:
                 self.gamma.constraint = AtLeast(LEAST_GAIN)
             self.beta = self._variable("beta", start["beta"])
-            self._deviation = np.sqrt(start["variance"] + self._epsilon).astype(np.float32)
+            self._deviation = deviation(start["variance"], self._epsilon)
             self._mean = start["mean"]
 
     def call(self, inputs: Any) -> Any:
@@ -108,18 +112,22 @@ class Operator(keras.layers.Layer):
         """Kernel and bias, folded, the kernel as its int8 codes say; gradients pass the rounding unchanged
         (straight-through, arXiv:1308.3432)."""
         if self.layer.kind == "dense":
-            scale, bias = 1.0, self.bias
+            scale, bias = ops.ones((self.layer.channels,)), self.bias
         else:
             scale = self.gamma / self._deviation
             bias = self.beta - self._mean * scale
         if self._clustered:
             values = self._values(self.codebook)
             step = ops.maximum(ops.max(ops.abs(values)) / 127, SMALLEST_STEP)
-            return looked_up(_on_grid(values, step), self._places) * (_short(step * scale) / step), bias
-        kernel = self.kernel * scale
-        axes = tuple(range(len(kernel.shape) - 1))
-        steps = ops.maximum(ops.max(ops.abs(kernel), axis=axes) / 127, SMALLEST_STEP)
-        return _on_grid(kernel, _short(steps)), bias
+            steps = _short(ops.maximum(step * scale, SMALLEST_STEP))
+            kernel = looked_up(_on_grid(values, step), self._places) * (steps / step)
+        else:
+            kernel = self.kernel * scale
+            axes = tuple(range(len(kernel.shape) - 1))
+            steps = _short(ops.maximum(ops.max(ops.abs(kernel), axis=axes) / 127, SMALLEST_STEP))
+            kernel = _on_grid(kernel, steps)
+        assert self._source is not None, "a network in int8 rounds every input"
+        return kernel, _bias_on_grid(bias + self._shift, steps * self._source.scale())
 
     def _variable(self, name: str, value: np.ndarray, *, trainable: bool = True) -> Any:
         variable = self.add_weight(name=name, shape=value.shape, initializer="zeros", trainable=trainable)
@@ -150,11 +158,14 @@ class Range(keras.layers.Layer):
                 # A range has zero in it: padding is zero, and so is what ReLU cuts off.
                 seen = ops.minimum(seen, 0.0) if variable is self._low else ops.maximum(seen, 0.0)
                 variable.assign(self.momentum * variable + (1 - self.momentum) * seen)
-        low, high = ops.convert_to_tensor(self._low), ops.convert_to_tensor(self._high)
-        scale = ops.maximum((high - low) / 255, SMALLEST_STEP)
-        zero = ops.clip(ops.round(-128 - low / scale), -128, 127)
+        scale = self.scale()
+        zero = ops.clip(ops.round(-128 - ops.convert_to_tensor(self._low) / scale), -128, 127)
         within = ops.clip(inputs, (-128 - zero) * scale, (127 - zero) * scale)
         return _on_grid(within, scale)
+
+    def scale(self) -> Any:
+        """Of the integers, as its range is now."""
+        return ops.maximum((self._high - self._low) / 255, SMALLEST_STEP)
 
     def trained(self) -> tuple[float, float]:
         return float(_array(self._low)), float(_array(self._high))
@@ -201,6 +212,14 @@ def _short(steps: Any) -> Any:
     """As ``integers.short``; for the gradient, as if nothing happened."""
     unit = ops.power(2.0, ops.floor(ops.log2(steps)) - 7)
     return steps + ops.stop_gradient(ops.ceil(steps / unit) * unit - steps)
+
+
+def _bias_on_grid(bias: Any, units: Any) -> Any:
+    """As ``nets.litert_int8`` writes it: whole units, of 10 significant bits."""
+    codes = bias / units
+    grid = ops.power(2.0, ops.floor(ops.log2(ops.maximum(ops.abs(codes), 1.0))) - 9)
+    codes = ops.round(ops.round(codes / grid) * grid)
+    return bias + ops.stop_gradient(codes * units - bias)
 
 
 def _array(variable: Any) -> np.ndarray:
