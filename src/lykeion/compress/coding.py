@@ -132,7 +132,7 @@ class _Work:
             case Sparse():
                 items = np.frombuffer(content, np.uint8).reshape(-1, 4)
                 kept = items.any(axis=1)
-                self._pieces.append(["sparse", size, self._model(kept.astype(np.int64), 2, b"")])
+                self._pieces.append(["sparse", size, self._model(np.asarray(kept, np.int64), 2, b"")])
                 self._add_planes(items[kept])
             case Scaled(values, gains, repeat, divisor):
                 model = self._model(coding.places(content), len(values), b"")
