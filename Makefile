@@ -42,8 +42,13 @@ ifneq ($(SERVE),0)
 	@$(BIN)/lykeion serve --index $(INDEX) --port $(PORT)
 endif
 
+# A process a room: TensorFlow, JAX, OpenVINO, Milvus Lite and Faiss in one process are not what anybody runs.
 test: .venv/developer
-	$(BIN)/python -m pytest
+	@failed=; for room in tests/*/ tests/test_*.py; do \
+		if [ -n "$$(find $$room -name 'test_*.py')" ]; then \
+			echo "== $$room"; $(BIN)/python -m pytest $$room || failed="$$failed $$room"; \
+		fi; \
+	done; if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 lint: .venv/developer
 	$(BIN)/ruff format --check .
