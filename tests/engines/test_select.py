@@ -106,6 +106,13 @@ def test_a_model_is_selected_by_measuring(tmp_path: Path) -> None:
     assert (tmp_path / "choice.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_accuracy_is_told_where_the_goal_does_not_ask_for_it() -> None:
+    data = Labelled(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, int))
+    goal = parse_goal("minimise size_bytes")
+    found = select(cases([network(8)], [KINDS["litert"]], [1]), goal, data=data, rounds=[(QUICK, 0.0)], quiet=True)
+    assert found.results[0].top1 in (0, 1)
+
+
 def test_nothing_may_meet_the_goal() -> None:
     goal = parse_goal("size_bytes < 10, minimise latency_ms")
     found = select(cases([network(8)], [KINDS["litert"]], [1]), goal, rounds=[(QUICK, 0.0)], quiet=True)

@@ -14,8 +14,8 @@ from typing import Any
 
 from lykeion.core import Progress
 
-from .accuracy import Labelled
-from .bench import BENCH, accuracies_of, result, time_cases
+from .accuracy import Labelled, top1
+from .bench import BENCH, result, time_cases
 from .candidates import Case, Facts, Loaded, facts
 from .goal import Goal, GoalError, Interval, Known, exact
 from .protocol import ModelError
@@ -131,8 +131,8 @@ class _Selecting:
         self._drop()
         timings: dict[str, Timing] = {}
         with Loaded() as loaded:
-            if self.data is not None:
-                self._judge(self.data, loaded)
+            if self.data is not None and "top1" in self.goal.names:
+                self._judge(self.data, loaded, cutting=True)
             for number, (plan, margin) in enumerate(rounds):
                 self._drop()
                 began, cases = time.perf_counter(), [self.cases[name] for name in self.left]
@@ -141,6 +141,8 @@ class _Selecting:
                 for name in self.left:
                     self.known[name].update(_times(timings[name], margin))
                 self.seconds[f"round {number + 1}"] = time.perf_counter() - began
+            if self.data is not None:  # for who looks at what was measured to the end
+                self._judge(self.data, loaded, cutting=False)
         results = tuple(self._result(name, timings[name]) for name in self.left)
         chosen = choose(results, self.goal)
         standings = tuple(self._standing(name, chosen) for name in self.cases)
@@ -186,14 +188,28 @@ class _Selecting:
             self.first[case.name] = run
             self.known[case.name].update(_found(self.facts[model.name], run))
 
-    def _judge(self, data: Labelled, loaded: Loaded) -> None:
+    def _judge(self, data: Labelled, loaded: Loaded, *, cutting: bool) -> None:
+        """Accuracy, the most promising first, for one that is good enough may cut others before their turn."""
         began = time.perf_counter()
-        cases = [self.cases[name] for name in self.left]
-        found = accuracies_of(cases, loaded, data, quiet=self.quiet)
-        for name, case in zip(self.left, cases, strict=True):
-            self.accuracies[name] = found[case.model, case.kind]
-            self.known[name]["top1"] = exact(found[case.model, case.kind])
-        self.seconds["accuracy"] = time.perf_counter() - began
+        with Progress("Accuracy", unit="models", quiet=self.quiet) as progress:
+            while waiting := [name for name in self.left if name not in self.accuracies]:
+                first = self.cases[min(waiting, key=self._promise)]
+                same = [name for name in waiting if self._is_like(self.cases[name], first)]
+                accuracy = top1(loaded.engine(self.cases[same[-1]]), data, first.model.name)
+                for name in same:  # the number of threads changes no answer
+                    self.accuracies[name] = accuracy
+                    self.known[name]["top1"] = exact(accuracy)
+                if cutting:
+                    self._drop()
+                progress.advance()
+        self.seconds["accuracy"] = self.seconds.get("accuracy", 0.0) + time.perf_counter() - began
+
+    def _promise(self, name: str) -> tuple[float, float]:
+        return self.goal.cost(self.known[name])[0], _latency(self.known[name])[0]
+
+    @staticmethod
+    def _is_like(one: Case, other: Case) -> bool:
+        return (one.model.name, one.kind.name) == (other.model.name, other.kind.name)
 
     def _drop(self) -> None:
         found = cuts({name: self.known[name] for name in self.left}, self.goal)
