@@ -137,12 +137,13 @@ def distiller(student: keras.Model, path: Path, recipe: Recipe) -> keras.Model:
     """Hinton, Vinyals, Dean (arXiv:1503.02531): α · cross-entropy + (1 − α) · T² · KL divergence at temperature T."""
     from keras.distillation import Distiller, LogitsDistillation
 
+    # Named "kl_divergence", Keras 3.15 takes the divergence of logits, as if they were probabilities.
+    divergence: Any = keras.losses.KLDivergence()  # which it takes, though its annotation says str
     try:
         return Distiller(
             teacher=_teacher(path),
             student=student,
-            # Named "kl_divergence", Keras 3.15 takes the divergence of logits, as if they were probabilities.
-            distillation_losses=[LogitsDistillation(recipe.temperature, loss=keras.losses.KLDivergence())],
+            distillation_losses=[LogitsDistillation(recipe.temperature, loss=divergence)],
             student_loss_weight=recipe.alpha,
             name=student.name,
         )
