@@ -3,6 +3,8 @@
 MediaPipe's wheel reports its use to Google and offers no switch for it (docs/decisions/engines.md): nothing here is
 imported unless somebody names this engine.
 """
+# pyright: reportMissingImports=false
+# It is not among what developers install.
 
 import sys
 from collections.abc import Callable, Sequence
