@@ -35,6 +35,7 @@ from lykeion.nas.strategies import Budget, Cost, Found, Problem
 from lykeion.nas.strategies.children import Replay, read_children
 from lykeion.nas.strategies.evolution import EvolutionSampler
 from lykeion.nas.strategies.mnasnet import MnasNetSampler
+from lykeion.nas.strategies.protocol import extremes_ms
 from lykeion.nas.strategies.random_search import RandomSampler
 from lykeion.nas.strategies.sampling import MakeSampler, draw_near, sample
 from lykeion.nets.training import Recipe
@@ -106,10 +107,12 @@ class Searched:
 @click.option("--out", default=ROOT / "docs" / "benchmarks", type=click.Path(path_type=Path))
 def main(profile: Path | None, quick: bool, work: Path, out: Path, **asked: object) -> None:
     settings = Settings(**asked)  # pyright: ignore[reportArgumentType]
-    if quick:
-        settings = replace(settings, photos=600, steps=12, child_steps=4, children=4, seeds=1, replays=5, batch=32)
-    work = work / settings.name
     device = read_profile(profile) if profile else host(settings.space, work, quick)
+    if quick:
+        _, slowest_ms = extremes_ms(LatencyTable(find_space(settings.space), device))
+        settings = replace(settings, target_ms=1.02 * slowest_ms, photos=600, steps=4, child_steps=4)
+        settings = replace(settings, children=4, seeds=1, replays=5, batch=32)
+    work = work / settings.name
     searched, replayed, bar = run(settings, device, work)
     child_bytes = max(json.loads(path.read_bytes())["peak_bytes"] for path in (work / "trained").glob("*.json"))
     out.mkdir(parents=True, exist_ok=True)

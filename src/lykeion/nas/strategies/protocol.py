@@ -90,3 +90,9 @@ class Strategy(Protocol):
     name: str
 
     def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found: ...
+
+
+def extremes_ms(table: LatencyTable) -> tuple[float, float]:
+    """Latency of the fastest and of the slowest network of the table's space."""
+    slots = [[table.ms(slot, choice) for choice in slot.choices] for slot in table.space.slots]
+    return table.rest_ms + sum(map(min, slots)), table.rest_ms + sum(map(max, slots))

@@ -24,7 +24,7 @@ from lykeion.nas.latency import LatencyTable
 from lykeion.nas.space import Genotype, Slot, Space
 from lykeion.nets import Architecture, keras_model
 
-from .protocol import SearchError
+from .protocol import SearchError, extremes_ms
 from .sections import section
 from .slots import Arrays, SearchableSlot, Tensor, ops
 
@@ -211,12 +211,6 @@ def recalibrate(model: keras.Model, batches: list[np.ndarray]) -> None:
         model(batch, training=True)
     for statistic, momentum in statistics:
         statistic.assign(statistic / (1 - momentum ** len(batches)))
-
-
-def extremes_ms(table: LatencyTable) -> tuple[float, float]:
-    """Latency of the fastest and of the slowest network of the table's space."""
-    slots = [[table.ms(slot, choice) for choice in slot.choices] for slot in table.space.slots]
-    return table.rest_ms + sum(map(min, slots)), table.rest_ms + sum(map(max, slots))
 
 
 def _passed(step: Tensor, start: float, end: float) -> Tensor:
