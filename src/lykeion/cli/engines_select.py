@@ -20,7 +20,7 @@ from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from lykeion.engines.goal import Goal
-    from lykeion.engines.select import Selection
+    from lykeion.engines.select import Selection, Standing
 
 HOST = "host"
 
@@ -92,31 +92,37 @@ def _selection_json(found: "Selection") -> dict[str, Any]:
 
 
 def _print_selection(found: "Selection") -> None:
-    columns = ("candidate", "outcome", "ms", "top-1", "KB", "why not")
-    rows = []
-    for each in sorted(found.standings, key=lambda each: ("chosen", "meets").count(each.outcome) - 1):
-        shown = {name: value for name, value in each.known.items() if isinstance(value, tuple)}
-        rows.append(
-            (
-                each.name,
-                each.outcome,
-                _between(shown.get("latency_ms")),
-                f"{shown['top1'][0]:.2%}" if "top1" in shown else "",
-                f"{shown['size_bytes'][0] / 1e3:,.0f}",
-                each.reason,
-            )
-        )
-    print_table(columns, rows, title=found.goal.text, right=("ms", "top-1", "KB"))
-    print(f"chosen: {found.chosen.name}" if found.chosen else "chosen: none")
+    judged = any("top1" in each.known for each in found.standings)
+    columns = ("model", "engine", "outcome", "ms", *(("top-1",) if judged else ()), "KB", "because")
+    print_table(columns, [_row(each, judged) for each in _best_first(found)], right=("ms", "top-1", "KB"))
+    print(f"{found.goal.text}: {found.chosen.name if found.chosen else 'none'}")
     for reason in found.reasons:
         print(f"  {reason}")
+
+
+def _best_first(found: "Selection") -> "list[Standing]":
+    order = ("chosen", "meets", "cut", "misses", "refused")
+    return sorted(found.standings, key=lambda each: order.index(each.outcome))
+
+
+def _row(each: "Standing", judged: bool) -> tuple[object, ...]:
+    known = {name: value for name, value in each.known.items() if isinstance(value, tuple)}
+    return (
+        each.known["model"],
+        f"{each.known['engine']} {known['threads'][0]:.0f}",
+        each.outcome,
+        _between(known.get("latency_ms")),
+        *((f"{known['top1'][0]:.2%}" if "top1" in known else "",) if judged else ()),
+        f"{known['size_bytes'][0] / 1e3:,.0f}",
+        "" if each.outcome == "cut" else each.reason,
+    )
 
 
 def _between(interval: tuple[float, float] | None) -> str:
     if interval is None:
         return ""
     low, high = interval
-    return f"{low:.3f}" if low == high else f"{low:.3f}–{high:.3f}"
+    return f"{low:.3g}" if low == high else f"{low:.2g}–{high:.2g}"
 
 
 def _select_for_fleet(devices: str, goal: "Goal", as_json: bool) -> None:

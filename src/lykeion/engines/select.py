@@ -269,7 +269,11 @@ def _latency(known: Known) -> Interval:
 
 def _told(known: Known, goal: Goal) -> str:
     low, high = (abs(end) for end in goal.cost(known))
-    return f"{low:,.6g}" if low == high else f"at {'least' if goal.maximise else 'most'} {high:,.4g}"
+    return (
+        _plain(int(low) if low.is_integer() else low)
+        if low == high
+        else f"at {'least' if goal.maximise else 'most'} {high:,.4g}"
+    )
 
 
 def _reasons(goal: Goal, chosen: Result | None, standings: Sequence[Standing]) -> tuple[str, ...]:
