@@ -7,7 +7,7 @@ PHOTOS ?= 10000
 SERVE ?= 1
 DIR ?= build/demo
 PORT ?= 8080
-ITEMS ?= 2000000
+ITEMS ?= 5000000
 PYTHON ?= python3
 
 BIN := .venv/bin

@@ -94,7 +94,7 @@ def report(results: dict[str, Any], items: int, cells: int) -> Iterator[str]:
     yield ""
     yield "![](shard.png)"
     yield ""
-    yield "`python benchmarks/shard.py` writes this page."
+    yield f"`python benchmarks/shard.py --items {items}` writes this page."
     yield ""
 
 
