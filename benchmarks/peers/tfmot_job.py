@@ -1,8 +1,10 @@
 """Prune and cluster a network with TensorFlow Model Optimization. Runs in an environment of its own::
 
-    uv venv build/tfmot && uv pip install -p build/tfmot tensorflow-cpu==2.21.0 tf-keras==2.21.0 \\
-        tensorflow-model-optimization==0.8.1
+    uv venv build/tfmot
+    uv pip install -p build/tfmot tensorflow-cpu==2.21.0 dm-tree six
+    uv pip install -p build/tfmot --no-deps tf-keras==2.21.0 tensorflow-model-optimization==0.8.1
 
+(tf-keras asks for the package tensorflow, whose files would mix with those of tensorflow-cpu.)
 Same first weights, batches, teacher, optimizer and steps as ours; its own schedule of sparsity, with our numbers, and
 its own clustering with preserved sparsity.
 """
