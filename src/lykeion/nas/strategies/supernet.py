@@ -40,8 +40,8 @@ KAPPA, ETA = 10.0, 20.0
 CHEAP = -2.0
 """log λ at first. A price that begins too high brings all gates to their edges before it tells them apart."""
 
-FAR = 0.5
-"""What g is bounded by, either way."""
+FAR, BOUND = 0.5, 7.0
+"""What g and log λ are bounded by, either way."""
 
 
 class MakeSlot(Protocol):
@@ -177,7 +177,7 @@ class Supernet(keras.Model):
         due = start + falling * (np.log(target_ms) - start) + fallen * np.log(BELOW)
         behind = ops.stop_gradient(ops.clip(ops.log(latency_ms) - due, -FAR, FAR))
         price = ops.exp(self._log_price) * (1 + ops.sinh(KAPPA * behind))
-        moved = self._log_price + ETA * self._decision_rate * behind
+        moved = ops.clip(self._log_price + ETA * self._decision_rate * behind, -BOUND, BOUND)
         self._log_price.assign(ops.where(searching, moved, self._log_price.value))
         share = latency_ms / target_ms
         ready = self._slots[0].approaches | (self._step >= settling)
