@@ -72,8 +72,13 @@ def test_the_supernets_latency_is_the_tables_for_any_network(kind: MakeSlot) -> 
         assert model.latency_ms() == pytest.approx(TABLE.predict_ms(genotype), rel=1e-6)
 
 
-def test_latency_that_costs_nothing_closes_no_gate(data: Dataset) -> None:
-    assert trained(data, FREE, 150).genotype() == LARGEST
+@pytest.fixture(scope="module")
+def free(data: Dataset) -> Supernet:
+    return trained(data, FREE, 150)
+
+
+def test_latency_that_costs_nothing_closes_no_gate(free: Supernet) -> None:
+    assert free.genotype() == LARGEST
 
 
 def test_latency_that_costs_much_closes_every_gate(data: Dataset) -> None:
@@ -101,6 +106,5 @@ def test_recalibrated_statistics_are_those_of_the_photos() -> None:
     np.testing.assert_allclose(ops.convert_to_numpy(model(photos)), expected, rtol=0.02, atol=0.02)
 
 
-def test_inherited_accuracy_needs_no_training_of_the_network(data: Dataset) -> None:
-    model = trained(data, FREE, 60)
-    assert inherited_accuracy(model, LARGEST, data) > 0.6  # of three classes
+def test_inherited_accuracy_needs_no_training_of_the_network(free: Supernet, data: Dataset) -> None:
+    assert inherited_accuracy(free, LARGEST, data) > 0.6  # of three classes
