@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from lykeion.core import first_line
 from lykeion.nets import Architecture, WeightsError, write_litert
 from lykeion.nets.catalogue import NETWORKS
 from lykeion.nets.keras_applications import weights_from_applications
@@ -29,9 +30,7 @@ def read_keras(path: Path) -> Model:
         _, height, width, channels = network.input_shape
         _, classes = network.output_shape
     except Exception as error:  # Keras raises whatever its layers do
-        raise CompressionError(
-            f"{path}: Keras cannot load it as a classifier: {str(error).splitlines()[0]}"
-        ) from None
+        raise CompressionError(f"{path}: Keras cannot load it as a classifier: {first_line(error)}") from None
     size = {"height": height, "width": width, "channels": channels, "classes": classes}
     for architecture in _candidates():
         try:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lykeion.core import write_atomically
+from lykeion.core import first_line, write_atomically
 from lykeion.nets import Architecture, Layer, Weights, count, layers, write_litert
 from lykeion.nets.catalogue import write
 from lykeion.nets.layers import LOGITS
@@ -160,7 +160,7 @@ def _with_state(path: Path, model: Model) -> Model:
         ranges = None if state["ranges"] is None else _ranges(state["ranges"].items())
         converted = (path / MODEL).read_bytes() if state["converted"] else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise CompressionError(f"{path / _STATE}: cannot be used ({str(error).splitlines()[0]})") from None
+        raise CompressionError(f"{path / _STATE}: cannot be used ({first_line(error)})") from None
     return Model(model.architecture, model.weights, sparse, clustered, ranges, converted)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 
+from lykeion.core import first_line
 from lykeion.nets.layers import INPUT
 from lykeion.nets.training import Dataset
 from lykeion.nets.training.frame import normalise
@@ -84,5 +85,5 @@ def convert(file: bytes, mode: Mode, skipped: list[str], photos: np.ndarray) -> 
                 seen = work.calibrate({"serving_default": [{INPUT: photo[None]} for photo in photos]}, num_threads=1)
             result = work.quantize(seen, enable_progress_bar=False, enable_progress_report=False)
     except (ValueError, RuntimeError, NotImplementedError) as error:
-        raise CompressionError(f"quantize: {mode} cannot be done: {str(error).splitlines()[0]}") from None
+        raise CompressionError(f"quantize: {mode} cannot be done: {first_line(error)}") from None
     return bytes(result.quantized_model or b"")

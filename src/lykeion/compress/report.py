@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lykeion.core import write_atomically
+from lykeion.core.pictures import new_figure
 
 from .errors import CompressionError
 from .model import Model, open_model, with_kernels
@@ -133,11 +134,7 @@ def _draw_layers(model: Model, figure: Any) -> None:
 
 
 def _picture(draw: Any, size: tuple[float, float]) -> str:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise CompressionError("a report needs matplotlib: pip install 'lykeion[compress]'") from None
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(size, extra="compress")
     draw(figure)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)

@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from lykeion.core import Progress, write_atomically
+from lykeion.core import Progress, first_line, write_atomically
+from lykeion.core.pictures import new_figure, save_figure
 from lykeion.nets.training import Dataset
 
 from .errors import CompressionError
@@ -82,7 +83,7 @@ class Sensitivity:
                 raise ValueError("a layer has not as many accuracies as there are levels")
             return cls(str(found["network"]), int(found["photos"]), float(found["baseline"]), levels, accuracy)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise CompressionError(f"{path}: not a scan of this release ({str(error).splitlines()[0]})") from None
+            raise CompressionError(f"{path}: not a scan of this release ({first_line(error)})") from None
 
 
 def scan(
@@ -123,13 +124,9 @@ def harmed(model: Model, harm: Harm, layer: str, level: float) -> Model:
 
 
 def draw(scan: Sensitivity, path: Path) -> None:
-    """Points of accuracy lost by layer and level, as a PNG. Raises CompressionError."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise CompressionError("a picture needs matplotlib: pip install 'lykeion[compress]'") from None
+    """Points of accuracy lost by layer and level, as a PNG. Raises PictureError."""
     rows = max(map(len, scan.accuracy.values()))
-    figure = Figure(figsize=(9, 1.8 + 0.2 * rows), layout="constrained")
+    figure = new_figure((9, 1.8 + 0.2 * rows), extra="compress")
     figure.suptitle(f"{scan.network}: points lost on {scan.photos:,} photos, from {scan.baseline:.2%}")
     for axes, (harm, accuracy) in zip(figure.subplots(1, len(scan.accuracy)), scan.accuracy.items(), strict=True):
         lost = 100 * (scan.baseline - np.array(list(accuracy.values())))
@@ -142,8 +139,4 @@ def draw(scan: Sensitivity, path: Path) -> None:
             axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=5, color=colour)
         if harm == "bits":
             figure.colorbar(image, label="points (10 and more alike)")
-    try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise CompressionError(f"{path}: cannot be written: {reason}") from None
+    save_figure(figure, path)

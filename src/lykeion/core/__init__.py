@@ -1,7 +1,7 @@
 """What every room may use: errors, digests, atomic files, the state directory, progress."""
 
 from .digest import digest_bytes, digest_file, digest_json
-from .errors import LykeionError, Unsupported
+from .errors import LykeionError, Unsupported, first_line
 from .files import fsync_directory, write_atomically
 from .progress import Progress
 from .state import state_directory
@@ -13,6 +13,7 @@ __all__ = [
     "digest_bytes",
     "digest_file",
     "digest_json",
+    "first_line",
     "fsync_directory",
     "state_directory",
     "write_atomically",

@@ -15,6 +15,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
+from lykeion.core import first_line
+
 from .protocol import ModelError, TensorSpec
 
 _KINDS: dict[int, str] = {code: name for name, code in vars(tfl.BuiltinOperator).items() if not name.startswith("_")}
@@ -108,8 +110,7 @@ def read_graph(model: bytes, name: str = "model") -> Graph:
             tuple(names[1].get(place) or tensors[place].name for place in outputs),
         )
     except (struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, MemoryError) as error:
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{name}: not a sound LiteRT model: {line}") from None
+        raise ModelError(f"{name}: not a sound LiteRT model: {first_line(error)}") from None
 
 
 def specs(graph: Graph) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -173,8 +174,7 @@ def with_metadata(model: bytes, entries: Sequence[tuple[str, bytes]] = ()) -> by
         builder.Finish(parsed.Pack(builder), b"TFL3")
         return bytes(builder.Output())
     except (struct.error, ValueError, TypeError, IndexError, AttributeError, MemoryError) as error:
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"model: not a sound LiteRT model: {line}") from None
+        raise ModelError(f"model: not a sound LiteRT model: {first_line(error)}") from None
 
 
 class _AlignedBuilder(flatbuffers.Builder):

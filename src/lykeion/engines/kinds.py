@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import LykeionError, Unsupported
+from lykeion.core import LykeionError, Unsupported, first_line
 
 from .operators import OperatorTime
 from .protocol import Engine
@@ -67,7 +67,7 @@ class Kind:
         try:
             return importlib.import_module(f".{self.module}", __package__)
         except (ImportError, OSError) as error:  # a library of the system that a package wants
-            raise Unsupported(f"{self.name} does not load here: {str(error).splitlines()[0]}") from None
+            raise Unsupported(f"{self.name} does not load here: {first_line(error)}") from None
 
     def _missing(self) -> Sequence[str]:
         return [package for package in self.needs if importlib.util.find_spec(package) is None]

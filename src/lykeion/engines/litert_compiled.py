@@ -10,8 +10,10 @@ from ai_edge_litert.compiled_model import CompiledModel
 from ai_edge_litert.environment import Environment, EnvironmentOptions
 from ai_edge_litert.options import CpuOptions, Options
 
+from lykeion.core import first_line
+
 from .litert import LiteRTEngine
-from .protocol import ModelError, check_batch, first_line
+from .protocol import ModelError, check_batch
 from .stderr import without_lines
 
 _CHATTER = (b"INFO:", b"WARNING: [npu_registry")

@@ -13,10 +13,10 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from lykeion.core import Unsupported
+from lykeion.core import Unsupported, first_line
 
 from .graph import read_graph, specs, with_metadata
-from .protocol import ModelError, TensorSpec, check_batch, first_line
+from .protocol import ModelError, TensorSpec, check_batch
 
 if "tensorflow" in sys.modules:
     import mediapipe

@@ -6,12 +6,12 @@ DequantizeLinear around operators on real numbers (ONNX' "QDQ" form), which runt
 for opset 21, since 16-bit activations need it.
 """
 
-from lykeion.core import Unsupported
+from lykeion.core import Unsupported, first_line
 
 from .graph import Graph, read_graph
 from .onnx_operators import OPERATORS
 from .onnx_writer import OnnxWriter
-from .protocol import ModelError, first_line
+from .protocol import ModelError
 
 
 def to_onnx(model: bytes, name: str = "model") -> bytes:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from lykeion.core import first_line
+
 from .graph import read_graph, specs
 from .onnx_convert import graph_to_onnx
 from .operators import OperatorTime, gathered
-from .protocol import ModelError, check_batch, first_line
+from .protocol import ModelError, check_batch
 
 
 class OnnxRuntimeEngine:

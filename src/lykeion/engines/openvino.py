@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import openvino
 
+from lykeion.core import first_line
+
 from .graph import read_graph, specs, with_metadata
 from .operators import OperatorTime, gathered
-from .protocol import ModelError, check_batch, first_line
+from .protocol import ModelError, check_batch
 
 
 class OpenVinoEngine:

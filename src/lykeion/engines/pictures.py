@@ -1,13 +1,12 @@
-"""Pictures of what was measured and chosen. Imports matplotlib."""
+"""Pictures of what was measured and chosen."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from lykeion.core import LykeionError
+from lykeion.core.pictures import new_figure, save_figure
 
 from .report import Result
 
@@ -20,10 +19,6 @@ _LABELS = {
 _SCALES = {"size_bytes": 1e-6}
 
 
-class PictureError(LykeionError):
-    """A picture that cannot be written."""
-
-
 def draw_choice(results: Sequence[Result], chosen: Result | None, title: str, path: Path) -> None:
     """Latency against accuracy (where measured), size and energy; lines join what nothing else beats in both.
 
@@ -32,16 +27,12 @@ def draw_choice(results: Sequence[Result], chosen: Result | None, title: str, pa
     others = ["size_bytes", "energy_uj"]
     if any(each.top1 is not None for each in results):
         others.insert(0, "top1")
-    figure = Figure(figsize=(4.6 * len(others), 4.4), layout="constrained")
+    figure = new_figure((4.6 * len(others), 4.4), extra="engines")
     figure.suptitle(title)
     for axes, other in zip(figure.subplots(1, len(others), squeeze=False)[0], others, strict=True):
         _panel(axes, [each for each in results if each.known.get(other) is not None], chosen, other)
     figure.axes[0].legend(frameon=False, fontsize=8)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        raise PictureError(f"{path}: cannot write the picture: {error}") from None
+    save_figure(figure, path, folder=True)
 
 
 def front(points: np.ndarray) -> np.ndarray:

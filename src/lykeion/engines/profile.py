@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, write_atomically
+from lykeion.core import LykeionError, first_line, write_atomically
 
 SCHEMA = "lykeion.device-profile"
 VERSION = 1
@@ -101,8 +101,7 @@ class DeviceProfile:
             noise = plain.pop("noise", None)
             return cls(**plain, noise=None if noise is None else Noise(**noise))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            line = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ProfileError(f"not a device profile: {line}") from None
+            raise ProfileError(f"not a device profile: {first_line(error)}") from None
 
 
 def read_profile(path: Path) -> DeviceProfile:

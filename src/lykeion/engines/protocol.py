@@ -52,12 +52,6 @@ def check_batch(batch: np.ndarray, spec: TensorSpec, name: str) -> None:
         )
 
 
-def first_line(error: BaseException) -> str:
-    """What an engine's exception says, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
-
-
 class Engine(Protocol):
     """A loaded network. It is used by one thread at a time; for several threads, load several."""
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, write_atomically
+from lykeion.core import LykeionError, first_line, write_atomically
 
 from .machine import Machine
 
@@ -100,8 +100,7 @@ class Report:
                 float(plain["busy"]),
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            line = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ReportError(f"not a report of lykeion engines bench: {line}") from None
+            raise ReportError(f"not a report of lykeion engines bench: {first_line(error)}") from None
 
 
 def read_report(path: Path) -> Report:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
-from lykeion.core import Unsupported
+from lykeion.core import Unsupported, first_line
 
 from .graph import Operator, Tensor, read_graph, specs
-from .protocol import ModelError, check_batch, first_line
+from .protocol import ModelError, check_batch
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 tf: Any = importlib.import_module("tensorflow")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lykeion.core import first_line
+
 from .errors import SpecError
 
 LIMIT_BYTES = 1 << 20
@@ -119,6 +121,6 @@ def read_yaml(path: Path) -> Fields:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem = getattr(error, "problem", None) or first_line(error)
         raise SpecError(f"{path}{place}: {problem}") from None
     return Field(str(path), value).fields()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lykeion.core import first_line
+
 from .errors import RequirementError
 from .interpreter import Interpreter
 
@@ -74,7 +76,7 @@ def _parse(text: str, where: str, number: int, interpreter: Interpreter) -> Lock
     try:
         requirement = Requirement(re.split(r"\s--", text)[0])
     except InvalidRequirement as error:
-        raise RequirementError(f"{where}: {str(error).splitlines()[0]}") from None
+        raise RequirementError(f"{where}: {first_line(error)}") from None
     if requirement.marker and not requirement.marker.evaluate(interpreter.environment()):
         return None
     hashes = frozenset(value.lower() for kind, value in _HASH.findall(text) if kind == "sha256")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lykeion.core import digest_file
+from lykeion.core import digest_file, first_line
 
 from .errors import RequirementError
 from .interpreter import Interpreter
@@ -58,7 +58,7 @@ def lock(directory: Path) -> str:
         try:
             name, version, _, _ = parse_wheel_filename(path.name)
         except InvalidWheelFilename as error:
-            raise RequirementError(str(error).splitlines()[0]) from None
+            raise RequirementError(first_line(error)) from None
         hashes.setdefault((name, str(version)), []).append(digest_file(path).removeprefix("sha256:"))
     if not hashes:
         raise RequirementError(f"{directory} has no wheels; make some, for example by `pip wheel`")

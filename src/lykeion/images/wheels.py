@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
 
+from lykeion.core import first_line
+
 from .entries import FILE_MODE, PROGRAM_MODE, Entry, file_entry
 from .environment import Environment
 from .errors import WheelError
@@ -89,7 +91,7 @@ class _Wheel:
         try:
             name, version, _, _ = parse_wheel_filename(self.name)
         except InvalidWheelFilename as error:
-            raise WheelError(str(error).splitlines()[0]) from None
+            raise WheelError(first_line(error)) from None
         found = {part for part in (member.split("/")[0] for member in self.members) if part.endswith(".dist-info")}
         if len(found) != 1:
             raise WheelError(f"{self.name} has {len(found)} .dist-info directories; a wheel has one")
@@ -157,7 +159,7 @@ class _Wheel:
         try:
             parser.read_string(self._metadata("entry_points.txt"))
         except configparser.Error as error:
-            raise WheelError(f"{self.name}: entry_points.txt: {str(error).splitlines()[0]}") from None
+            raise WheelError(f"{self.name}: entry_points.txt: {first_line(error)}") from None
         for group in ("console_scripts", "gui_scripts"):
             for name, target in parser.items(group) if parser.has_section(group) else ():
                 module, _, attribute = target.split("[")[0].replace(" ", "").partition(":")

@@ -4,27 +4,19 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.core import LykeionError
+from lykeion.core.pictures import new_figure, save_figure
 from lykeion.engines.profile import DeviceProfile
-
-
-class PictureError(LykeionError):
-    """A picture that cannot be drawn or written."""
 
 
 def draw_profile(profile: DeviceProfile, path: Path) -> None:
     """Write a picture: latency by slot and choice, as colours and numbers. Raises PictureError."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise PictureError("a picture needs matplotlib: pip install 'lykeion[train]'") from None
     keys = [key.partition("/") for key in profile.table]
     positions, choices = list(dict.fromkeys(key[0] for key in keys)), sorted({key[2] for key in keys})
     unit, factor = ("ms", 1.0) if profile.rest_ms >= 1 else ("µs", 1e3)
     values = np.full((len(positions), len(choices)), np.nan)
     for key, ms in zip(keys, profile.table.values(), strict=True):
         values[positions.index(key[0]), choices.index(key[2])] = ms * factor
-    figure = Figure(figsize=(2 + 0.7 * len(choices), 1.8 + 0.34 * len(positions)), layout="constrained")
+    figure = new_figure((2 + 0.7 * len(choices), 1.8 + 0.34 * len(positions)), extra="train")
     axes = figure.subplots()
     image = axes.imshow(values, aspect="auto", cmap="viridis")
     bright = np.nanmin(values) + 0.6 * (np.nanmax(values) - np.nanmin(values))
@@ -36,8 +28,4 @@ def draw_profile(profile: DeviceProfile, path: Path) -> None:
     title = f"{profile.space}: {profile.name}, {profile.engine}, {profile.threads} thread(s)"
     axes.set(ylabel="slot", title=title)
     figure.colorbar(image, label=f"{unit} a block")
-    try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise PictureError(f"{path}: cannot be written: {reason}") from None
+    save_figure(figure, path)

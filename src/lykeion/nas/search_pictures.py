@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .pictures import PictureError
+from lykeion.core.pictures import new_figure, save_figure
+
 from .strategies import Event
 
 _INK, _OURS, _OTHERS = "#334155", "#c2410c", "#64748b"
@@ -19,13 +20,13 @@ def draw_search(history: Sequence[Event], title: str, target_ms: float, path: Pa
     """
     if not history:
         return
-    figure = _figure((9, 6) if "decisions" in history[0] else (7, 4.5))
+    figure = new_figure((9, 6) if "decisions" in history[0] else (7, 4.5), extra="train")
     if "decisions" in history[0]:
         _draw_decisions(figure, history, target_ms)
     else:
         _draw_children(figure, history, target_ms)
     figure.suptitle(title, fontsize=11)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_pareto(points: Sequence[dict[str, Any]], target_ms: float, title: str, path: Path) -> None:
@@ -33,7 +34,7 @@ def draw_pareto(points: Sequence[dict[str, Any]], target_ms: float, title: str, 
 
     Raises PictureError.
     """
-    figure = _figure((7.5, 5))
+    figure = new_figure((7.5, 5), extra="train")
     axes = figure.subplots()
     markers = dict(zip(dict.fromkeys(point["group"] for point in points), "os^Dv<>P*X", strict=False))
     for group, marker in markers.items():
@@ -52,7 +53,7 @@ def draw_pareto(points: Sequence[dict[str, Any]], target_ms: float, title: str, 
     axes.set(xlabel="latency, ms", ylabel="accuracy on the test photos, %", title=title)
     axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_decisions(figure: Any, history: Sequence[Event], target_ms: float) -> None:
@@ -91,19 +92,3 @@ def _draw_children(figure: Any, history: Sequence[Event], target_ms: float) -> N
     axes.set(xlabel="latency, ms", ylabel="accuracy of the child, %")
     axes.spines[["top", "right"]].set_visible(False)
     figure.colorbar(image, label="child")
-
-
-def _figure(size: tuple[float, float]) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise PictureError("a picture needs matplotlib: pip install 'lykeion[train]'") from None
-    return Figure(figsize=size, layout="constrained")
-
-
-def _save(figure: Any, path: Path) -> None:
-    try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise PictureError(f"{path}: cannot be written: {reason}") from None

@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
-from lykeion.core import LykeionError
+from lykeion.core import LykeionError, first_line
 
 SCHEMA = "lykeion.architecture"
 VERSION = 1
@@ -154,7 +154,7 @@ class Architecture:
             head = tuple(FullyConnected(**row) for row in plain.pop("head", ()))
             return cls(rows=rows, head=head, **plain)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ArchitectureError(f"not an architecture: {str(error).splitlines()[0]}") from None
+            raise ArchitectureError(f"not an architecture: {first_line(error)}") from None
 
 
 def _row(plain: dict[str, Any]) -> Row:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import LykeionError, digest_bytes
+from lykeion.core import LykeionError, digest_bytes, first_line
 from lykeion.vision import CardError, ModelCard
 
 from .store import install, models_directory
@@ -79,7 +79,7 @@ def _load(keras: Any, path: Path) -> Any:
         # Safe mode: a saved lambda is a program, and is refused.
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its layers do
-        raise KerasImportError(f"{path}: Keras cannot load it: {_first_line(error)}") from None
+        raise KerasImportError(f"{path}: Keras cannot load it: {first_line(error)}") from None
 
 
 def _network(keras: Any, name: str) -> Any:
@@ -97,7 +97,7 @@ def _build(network: Any, name: str, weights: str | None) -> Any:
         return network(include_top=False, pooling="avg", weights=weights, input_shape=(*size, 3))
     except Exception as error:  # a download, most often
         raise KerasImportError(
-            f"{name}: Keras cannot build it with weights {weights!r}: {_first_line(error)}"
+            f"{name}: Keras cannot build it with weights {weights!r}: {first_line(error)}"
         ) from None
 
 
@@ -132,7 +132,7 @@ def _export(model: Any, spec: str) -> bytes:
         try:
             model.export(path, format="litert", verbose=False)
         except Exception as error:  # the converter raises whatever it likes
-            raise KerasImportError(f"{spec}: cannot be exported to LiteRT: {_first_line(error)}") from None
+            raise KerasImportError(f"{spec}: cannot be exported to LiteRT: {first_line(error)}") from None
         return path.read_bytes()
 
 
@@ -145,8 +145,3 @@ def _output_name(content: bytes) -> str:
 
 def _rounded(value: np.floating) -> float:
     return round(float(value), 4) + 0.0  # no −0.0
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -5,15 +5,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from lykeion.core import LykeionError
+from lykeion.core.pictures import new_figure, save_figure
 
 from .architecture import Architecture, InvertedResidual, Row
 from .counts import count
 from .layers import Layer, layers
-
-
-class PictureError(LykeionError):
-    """A picture that cannot be drawn or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +43,9 @@ def by_row(architecture: Architecture) -> tuple[Part, ...]:
 
 def draw(architecture: Architecture, path: Path) -> None:
     """Write a picture: multiply-adds and parameters of each row, as bars from the photo down. Raises PictureError."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise PictureError("a picture needs matplotlib: pip install 'lykeion[train]'") from None
     parts, counts = by_row(architecture), count(architecture)
     places = range(len(parts))
-    figure = Figure(figsize=(10, 1.4 + 0.24 * len(parts)), layout="constrained")
+    figure = new_figure((10, 1.4 + 0.24 * len(parts)), extra="train")
     figure.suptitle(f"{architecture.name}, {architecture.height}×{architecture.width}×{architecture.channels}")
     left, right = figure.subplots(1, 2, sharey=True)
     left.barh(places, [part.multiply_adds / 1e6 for part in parts], color="tab:blue")
@@ -65,11 +57,7 @@ def draw(architecture: Architecture, path: Path) -> None:
     for axes in (left, right):
         axes.margins(y=0.01)
         axes.spines[["top", "right"]].set_visible(False)
-    try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise PictureError(f"{path}: cannot be written: {reason}") from None
+    save_figure(figure, path)
 
 
 def times(shape: Sequence[int]) -> str:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from lykeion.core import LykeionError
+from lykeion.core import LykeionError, first_line
 
 MAX_FILE_BYTES = 2 << 30
 MAX_OPCODES = 2_000_000
@@ -56,7 +56,7 @@ def read_torch_weights(path: Path) -> dict[str, np.ndarray]:
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}; give a PyTorch state dict") from None
     except (_Refused, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        cause = first_line(error)
         raise WeightsError(f"{path}: not a PyTorch state dict that can be read safely: {cause}") from None
     except (struct.error, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise WeightsError(f"{path}: damaged PyTorch file ({error}); fetch it again") from None

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import write_atomically
+from lykeion.core import first_line, write_atomically
 
 from .errors import TrainingError
 
@@ -60,4 +60,4 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+        raise TrainingError(f"{path}: cannot be read ({first_line(error)})") from None

@@ -8,6 +8,8 @@ from typing import IO, cast
 
 import numpy as np
 
+from lykeion.core import first_line
+
 from .errors import DataError
 
 MAX_BYTES = 4 * 2**30
@@ -27,7 +29,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
                 raise DataError(f"{path}: claims {size:,} bytes; {MAX_BYTES:,} are allowed")
             content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+        raise DataError(f"{path}: cannot be read ({first_line(error)})") from None
     if len(content) != size:
         found = "fewer" if len(content) < size else "more"
         raise DataError(f"{path}: has {found} than the {size:,} bytes that its header says")

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from lykeion.core import write_atomically
+from lykeion.core import first_line, write_atomically
 from lykeion.nets.architecture import Architecture, ArchitectureError
 from lykeion.nets.keras_model import build, load_weights, weights_of
 from lykeion.nets.layers import EMBEDDING, LOGITS
@@ -148,7 +148,7 @@ def distiller(student: keras.Model, path: Path, recipe: Recipe) -> keras.Model:
             name=student.name,
         )
     except ValueError as error:
-        raise TrainingError(f"teacher {path}: does not fit the network: {str(error).splitlines()[0]}") from None
+        raise TrainingError(f"teacher {path}: does not fit the network: {first_line(error)}") from None
 
 
 def _teacher(path: Path) -> keras.Model:
@@ -163,7 +163,7 @@ def _teacher(path: Path) -> keras.Model:
         # Safe mode: a saved lambda is a program, and is refused.
         teacher: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its layers do
-        raise TrainingError(f"teacher {path}: Keras cannot load it: {str(error).splitlines()[0]}") from None
+        raise TrainingError(f"teacher {path}: Keras cannot load it: {first_line(error)}") from None
     if getattr(teacher.layers[-1], "activation", None) is keras.activations.softmax:
         raise TrainingError(f"teacher {path}: ends in a softmax; it must give logits")
     return teacher

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from lykeion.core import LykeionError
+from lykeion.core import LykeionError, first_line
 
 SCHEMA = "lykeion.recipe"
 VERSION = 1
@@ -92,7 +92,7 @@ class Recipe:
         try:
             plain = dict(json.loads(value) if isinstance(value, str | bytes) else value)
         except (ValueError, TypeError, RecursionError) as error:
-            raise RecipeError(f"not a recipe: {str(error).splitlines()[0]}") from None
+            raise RecipeError(f"not a recipe: {first_line(error)}") from None
         schema, version = plain.pop("schema", None), plain.pop("version", None)
         if (schema, version) != (SCHEMA, VERSION):
             raise RecipeError(f"not a recipe of this release: schema {schema!r}, version {version!r}")

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import write_atomically
+from lykeion.core import first_line, write_atomically
 
 from .checkpoints import Checkpoint
 from .errors import TrainingError
@@ -97,7 +97,7 @@ def _read(file: Path) -> Mapping[str, Any]:
             raise ValueError(f"schema {run['schema']!r} of version {run['version']!r}")
         return run["settings"]
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise TrainingError(f"{file}: not a run of this release ({str(error).splitlines()[0]})") from None
+        raise TrainingError(f"{file}: not a run of this release ({first_line(error)})") from None
 
 
 def _check_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from lykeion.core import first_line
+
 from .errors import DataError
 from .idx import MAX_BYTES, read_idx
 
@@ -79,9 +81,7 @@ def _read_npz(path: Path) -> Source:
                     labels = arrays[f"y_{theirs}"].reshape(-1)
                     splits[ours] = _checked(path, arrays[f"x_{theirs}"], labels)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path}: not arrays x_train, y_train in an npz file ({str(error).splitlines()[0]})"
-        ) from None
+        raise DataError(f"{path}: not arrays x_train, y_train in an npz file ({first_line(error)})") from None
     if "train" not in splits:
         raise DataError(f"{path}: has no arrays x_train and y_train")
     return _numbered(path, splits)
@@ -163,7 +163,7 @@ def _read_rows(path: Path, rows: Callable[[], Iterator[Mapping[str, Any]]]) -> S
     except KeyError as error:
         raise DataError(f"{path}: row {number} has no {error}; columns are path, label, split") from None
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError, csv.Error) as error:
-        raise DataError(f"{path}: row {number}: {str(error).splitlines()[0]}") from None
+        raise DataError(f"{path}: row {number}: {first_line(error)}") from None
     return _labelled(path, found)
 
 

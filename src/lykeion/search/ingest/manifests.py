@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lykeion.core import first_line
 from lykeion.search.index.protocol import Value
 from lykeion.search.index.schema import ColumnType, Schema
 
@@ -208,7 +209,7 @@ class ParquetManifest(_Manifest):
                         id, location = row.pop("id"), row.pop(photo)
                         yield self._item(id, location, _converted(row, self.types), self._place(number))
         except (pa.ArrowException, OSError) as error:
-            raise SourceError(f"{self.path}: not readable as Parquet: {str(error).splitlines()[0]}") from None
+            raise SourceError(f"{self.path}: not readable as Parquet: {first_line(error)}") from None
 
     def count(self) -> int:
         import pyarrow as pa

@@ -1,0 +1,33 @@
+"""Pictures by matplotlib, which is imported when one is drawn."""
+
+from pathlib import Path
+from typing import Any
+
+from .errors import LykeionError, first_line
+
+
+class PictureError(LykeionError):
+    """A picture that cannot be drawn or written."""
+
+
+def new_figure(size: tuple[float, float], *, extra: str) -> Any:
+    """A matplotlib figure of a size in inches. Raises PictureError, naming the ``extra`` that has matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise PictureError(f"a picture needs matplotlib: pip install 'lykeion[{extra}]'") from None
+    return Figure(figsize=size, layout="constrained")
+
+
+def save_figure(figure: Any, path: Path, *, folder: bool = False) -> None:
+    """Write it, in the format that the name ends in; make its ``folder`` first where asked to.
+
+    Raises PictureError, which names the file.
+    """
+    try:
+        if folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=130)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise PictureError(f"{path}: cannot be written: {reason}") from None
