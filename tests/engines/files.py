@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
-from lykeion.nets.litert_graph import AlignedBuilder
+from lykeion.core.flatbuffer import AlignedBuilder
 
 
 def one_operator(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.images.errors import SpecError
+from lykeion.core.fields import SpecError
 from lykeion.images.spec import read_spec
 
 from .making import describe

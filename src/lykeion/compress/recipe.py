@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lykeion.images.fields import Field, Fields, read_yaml
+from lykeion.core.fields import Field, Fields, read_yaml
 from lykeion.nets.training import Dataset
 
 from . import cluster, distill, dsd, prune, prune_channels, qat, quantize

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from lykeion.images.fields import Field, Fields
+from lykeion.core.fields import Field, Fields
 from lykeion.nets.training import Recipe, RecipeError
 from lykeion.nets.training.recipe import SCHEMA, VERSION
 

@@ -4,6 +4,7 @@
 user that knows its columns' types converts them.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -73,3 +74,31 @@ class Never:
 
 Leaf: TypeAlias = Comparison | In | IsNull | Contains | Never
 Expression: TypeAlias = And | Or | Not | Leaf
+
+
+def truth(expression: Expression, of: Callable[[Leaf], bool | None]) -> bool | None:
+    """Whether it is true, by the truth ``of`` each leaf; None is neither, as null is in SQL (Kleene's logic)."""
+    match expression:
+        case And(terms):
+            truths = [truth(term, of) for term in terms]
+            return False if False in truths else None if None in truths else True
+        case Or(terms):
+            truths = [truth(term, of) for term in terms]
+            return True if True in truths else None if None in truths else False
+        case Not(term):
+            inner = truth(term, of)
+            return None if inner is None else not inner
+        case _:
+            return of(expression)
+
+
+def leaves(expression: Expression) -> Iterator[Leaf]:
+    """From left to right."""
+    match expression:
+        case And(terms) | Or(terms):
+            for term in terms:
+                yield from leaves(term)
+        case Not(term):
+            yield from leaves(term)
+        case _:
+            yield expression

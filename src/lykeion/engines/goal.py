@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lykeion.core import LykeionError
-from lykeion.core.expression import And, Comparison, Expression, In, IsNull, Leaf, Not, Or
+from lykeion.core.expression import Comparison, Expression, In, IsNull, Leaf, Or, leaves, truth
 
 Interval: TypeAlias = tuple[float, float]
 """The least and the most that a number can be; twice the same where it is known."""
@@ -51,11 +51,16 @@ class Goal:
     @property
     def names(self) -> frozenset[str]:
         """All that has to be known."""
-        return frozenset({self.objective, *(_columns(self.where) if self.where else ())})
+        return frozenset({self.objective, *(leaf.column for leaf in self.conditions)})
+
+    @property
+    def conditions(self) -> tuple[Leaf, ...]:
+        """The condition's parts that are compared."""
+        return tuple(leaves(self.where)) if self.where else ()
 
     def truth(self, known: Known) -> bool | None:
         """None where too little is known."""
-        return True if self.where is None else _truth(self.where, known)
+        return True if self.where is None else truth(self.where, lambda leaf: _truth(leaf, known))
 
     def cost(self, known: Known) -> Interval:
         """What is to be as small as possible; anything where it is not known."""
@@ -67,7 +72,7 @@ class Goal:
         """What of these makes the condition false: "latency_ms is 7.2"."""
         return ", ".join(
             f"{leaf.column} is {_shown(known[leaf.column])}"
-            for leaf in (_leaves(self.where) if self.where else ())
+            for leaf in self.conditions
             if leaf.column in known and _truth(leaf, known) is False
         )
 
@@ -85,7 +90,7 @@ def parse_goal(text: str) -> Goal:
     goal = Goal(text, where, match["name"], match["verb"].startswith("max"))
     if goal.objective not in NUMBERS:
         raise GoalError(f"goal: {goal.objective!r} cannot be made small or large; there are {', '.join(NUMBERS)}")
-    for leaf in _leaves(where) if where else ():
+    for leaf in goal.conditions:
         _check(leaf)
     return goal
 
@@ -115,23 +120,15 @@ def _check(leaf: Leaf) -> None:
             raise GoalError(f"goal: {leaf.column} is a text; compare it with = or !=")
 
 
-def _truth(expression: Expression, known: Known) -> bool | None:
-    match expression:
-        case And(terms):
-            truths = [_truth(term, known) for term in terms]
-            return False if False in truths else None if None in truths else True
-        case Or(terms):
-            truths = [_truth(term, known) for term in terms]
-            return True if True in truths else None if None in truths else False
-        case Not(term):
-            truth = _truth(term, known)
-            return None if truth is None else not truth
+def _truth(leaf: Leaf, known: Known) -> bool | None:
+    match leaf:
         case IsNull(column):
             return False if column in known else None
         case In(column, values):
-            return _truth(Or(tuple(Comparison(column, "=", value) for value in values)), known)
+            equal = Or(tuple(Comparison(column, "=", value) for value in values))
+            return truth(equal, lambda one: _truth(one, known))
         case Comparison(column) if column in known:
-            return _compare(expression, known[column])
+            return _compare(leaf, known[column])
         case _:
             return None
 
@@ -154,20 +151,6 @@ def _compare(leaf: Comparison, known: Interval | str) -> bool | None:
         case "!=":
             equal = _compare(Comparison(leaf.column, "=", leaf.value), known)
             return None if equal is None else not equal
-
-
-def _leaves(expression: Expression) -> list[Leaf]:
-    match expression:
-        case And(terms) | Or(terms):
-            return [leaf for term in terms for leaf in _leaves(term)]
-        case Not(term):
-            return _leaves(term)
-        case _:
-            return [expression]
-
-
-def _columns(expression: Expression) -> list[str]:
-    return [leaf.column for leaf in _leaves(expression)]
 
 
 def _shown(value: Interval | str) -> str:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, cast
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
 from lykeion.core import first_line
+from lykeion.core.flatbuffer import AlignedBuilder
 
 from .protocol import ModelError, TensorSpec
 
@@ -170,18 +170,11 @@ def with_metadata(model: bytes, entries: Sequence[tuple[str, bytes]] = ()) -> by
             parsed.buffers.append(tfl.BufferT(data=cast(Any, np.frombuffer(content, np.uint8))))
             kept.append(tfl.MetadataT(name=name, buffer=len(parsed.buffers) - 1))
         parsed.metadata = kept
-        builder = _AlignedBuilder(len(model) + (1 << 16))
+        builder = AlignedBuilder(len(model) + (1 << 16))
         builder.Finish(parsed.Pack(builder), b"TFL3")
         return bytes(builder.Output())
     except (struct.error, ValueError, TypeError, IndexError, AttributeError, MemoryError) as error:
         raise ModelError(f"model: not a sound LiteRT model: {first_line(error)}") from None
-
-
-class _AlignedBuilder(flatbuffers.Builder):
-    """Starts every vector on 16 bytes, as the schema demands of buffers."""
-
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
-        return super().StartVector(elemSize, numElems, max(alignment, 16))
 
 
 def _parse(model: bytes) -> Any:

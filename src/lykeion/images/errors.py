@@ -7,10 +7,6 @@ class ImageError(LykeionError):
     """An image that cannot be built, read or run; the message says why and what to do."""
 
 
-class SpecError(ImageError):
-    """A description of an image that does not fit; the message names the file and the field."""
-
-
 class BaseError(ImageError):
     """A base that cannot be read, or does not offer what the image needs."""
 

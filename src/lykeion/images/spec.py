@@ -9,12 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
+from lykeion.core.fields import Field, Fields, SpecError, read_yaml
 from lykeion.oci import ContentError, Platform
 
 from .base import BaseSpec
 from .compression import Compression
-from .errors import SpecError
-from .fields import Field, Fields, read_yaml
 from .interpreter import MACHINES
 from .kinds import KINDS, Kind
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
+
+from lykeion.core.flatbuffer import AlignedBuilder
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +141,3 @@ def _parameters(quantization: Quantization | None) -> tfl.QuantizationParameters
     return tfl.QuantizationParametersT(
         scale=list(quantization.scales), zeroPoint=zero_points, quantizedDimension=quantization.axis
     )
-
-
-class AlignedBuilder(flatbuffers.Builder):
-    """Starts every vector on 16 bytes, as the schema demands of buffers and the generated code forgets."""
-
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
-        return super().StartVector(elemSize, numElems, max(alignment, 16))

@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from lykeion.core.expression import And, Comparison, Contains, Expression, In, IsNull, Leaf, Not, Or, WhereError
+from lykeion.core.expression import Comparison, Contains, Expression, In, IsNull, Leaf, WhereError, leaves, truth
 
 Fields: TypeAlias = Mapping[str, Any]
 Row = TypeVar("Row")
@@ -49,27 +49,15 @@ def order(rows: Sequence[Row], by: str, fields: Callable[[Row], Fields]) -> list
 
 def matches(expression: Expression, fields: Fields) -> bool:
     """Whether the filter is true for these fields. Raises WhereError where a value does not compare."""
-    return _truth(expression, fields) is True
+    return truth(expression, lambda leaf: _leaf(leaf, fields)) is True
 
 
-def _truth(expression: Expression, fields: Fields) -> bool | None:
-    match expression:
-        case And(terms):
-            truths = [_truth(term, fields) for term in terms]
-            return False if False in truths else None if None in truths else True
-        case Or(terms):
-            truths = [_truth(term, fields) for term in terms]
-            return True if True in truths else None if None in truths else False
-        case Not(term):
-            truth = _truth(term, fields)
-            return None if truth is None else not truth
-        case IsNull(column):
-            return column not in fields
-        case _:
-            return _leaf(expression, fields[expression.column]) if expression.column in fields else None
-
-
-def _leaf(leaf: Leaf, value: Any) -> bool:
+def _leaf(leaf: Leaf, fields: Fields) -> bool | None:
+    if isinstance(leaf, IsNull):
+        return leaf.column not in fields
+    if leaf.column not in fields:
+        return None
+    value = fields[leaf.column]
     match leaf:
         case Comparison(_, symbol, constant):
             _alike(leaf, value, constant)
@@ -98,15 +86,9 @@ def _alike(leaf: Leaf, value: Any, constant: Any) -> None:
 
 
 def _check(expression: Expression, known: set[str]) -> None:
-    match expression:
-        case And(terms) | Or(terms):
-            for term in terms:
-                _check(term, known)
-        case Not(term):
-            _check(term, known)
-        case _:
-            if expression.column not in known:
-                raise WhereError(f"filter, character {expression.at}: {_unknown(expression.column, known)}")
+    for leaf in leaves(expression):
+        if leaf.column not in known:
+            raise WhereError(f"filter, character {leaf.at}: {_unknown(leaf.column, known)}")
 
 
 def _unknown(name: str, known: set[str]) -> str:

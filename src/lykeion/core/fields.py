@@ -1,18 +1,21 @@
 """Reading fields of a document that people wrote: strictly, each error with the field's name."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lykeion.core import first_line
-
-from .errors import SpecError
+from .errors import LykeionError, first_line
 
 LIMIT_BYTES = 1 << 20
 LIMIT_DEPTH = 16
 
 Value = TypeVar("Value")
+
+
+class SpecError(LykeionError):
+    """A document that does not fit; the message names the file and the field."""
 
 
 @dataclass(frozen=True)
