@@ -16,14 +16,14 @@ DEFAULT = Effort(ef=64, rerank=40, scan=16)
 """For k of 10: the least, which filters that disagree with the query need even where data are easy."""
 _TARGET = 0.99
 _K = 10
-_QUERIES = 128
+_QUERIES = 64
 _MOVED = 0.5
 """How far a query is from a row: of the difference of two other rows."""
 _MARGIN = 2
 """Re-ranking costs little beside scanning, and queries of quite another kind than the rows need more of it."""
 _SCANS = tuple(DEFAULT.scan * 2 ** (step / 2) for step in range(11))
 _RERANKS = tuple(20 * 2 ** (step / 2) for step in range(15))
-_THOROUGH = Effort(ef=1_024, rerank=1_000, scan=512)
+_THOROUGH = Effort(ef=1_024, rerank=400, scan=512)
 
 
 def calibrate(vectors: np.ndarray, codes: Codes) -> Effort:

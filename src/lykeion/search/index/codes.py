@@ -102,7 +102,7 @@ def learn(vectors: Vectors, kind: Kind, *, seed: int = 0) -> tuple[np.ndarray, C
     picked = np.sort(generator.choice(rows, min(rows, _SAMPLE), replace=False))
     sample = vectors[picked].astype(np.float32)
     projection, kept = _learn_projection(sample, (stride - _NORM_BYTES) * (2 if nibbles else 1), generator)
-    quantizer = _learn_quantizer(projection(sample), nibbles=nibbles, stride=stride)
+    quantizer = _learn_quantizer(projection(sample[: _CHUNK // 2]), nibbles=nibbles, stride=stride)
     narrow = np.abs(sample).max() <= np.finfo(np.float16).max
     placed = _whole if kept < _KEPT and narrow else projection
     centroids = _learn_cells(placed, sample, vectors, (2 if nibbles else 1) * np.sqrt(rows), generator)
@@ -159,7 +159,7 @@ def _learn_projection(sample: np.ndarray, room: int, generator: np.random.Genera
 
 def _learn_quantizer(projected: np.ndarray, *, nibbles: bool, stride: int) -> Quantizer:
     levels, zero, kept = (7.5, 7.5, 0.995) if nibbles else (127.0, 128.0, 0.9999)
-    limit = float(np.quantile(np.abs(projected[: _CHUNK // 2]), kept))
+    limit = float(np.quantile(np.abs(projected), kept))
     return Quantizer(max(limit, 1e-12) / levels, zero, nibbles, stride)
 
 
