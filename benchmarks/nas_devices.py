@@ -54,16 +54,18 @@ class Settings:
     epochs: int
     seeds: int
     batch: int
+    search_batch: int
     baselines: tuple[str, ...]
     rates: tuple[float, ...]
 
     @property
     def name(self) -> str:
         baselines, rates = len(self.baselines), len(self.rates)
-        return f"{self.photos}-{self.steps}-{self.epochs}-{self.seeds}-{self.batch}-{baselines}-{rates}"
+        trained = f"{self.photos}-{self.steps}-{self.epochs}-{self.seeds}-{self.batch}-{self.search_batch}"
+        return f"{trained}-{baselines}-{rates}"
 
 
-QUICK = Settings(600, 12, 1, 1, 32, (RIVAL,), (1.0,))
+QUICK = Settings(600, 12, 1, 1, 32, 32, (RIVAL,), (1.0,))
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,13 @@ class Device:
 @click.option("--steps", default=500, show_default=True, help="Of a search.")
 @click.option("--epochs", default=4, show_default=True, help="Of every final training.")
 @click.option("--seeds", default=3, show_default=True, help="Searches a device, and trainings a baseline.")
-@click.option("--batch", default=128, show_default=True)
+@click.option("--batch", default=128, show_default=True, help="Of every final training.")
+@click.option("--search-batch", default=64, show_default=True, help="Of a search.")
 @click.option("--quick", is_flag=True, help="A miniature of minutes that shows nothing but that it works.")
 @click.option("--work", default=ROOT / "build" / "bench" / "nas-devices", type=click.Path(path_type=Path))
 @click.option("--out", default=ROOT / "docs" / "benchmarks", type=click.Path(path_type=Path))
-def main(photos: int, steps: int, epochs: int, seeds: int, batch: int, quick: bool, work: Path, out: Path) -> None:
-    settings = QUICK if quick else Settings(photos, steps, epochs, seeds, batch, BASELINES, (0.5, 1.0, 2.0))
+def main(quick: bool, work: Path, out: Path, **asked: int) -> None:
+    settings = QUICK if quick else Settings(**asked, baselines=BASELINES, rates=(0.5, 1.0, 2.0))
     devices = run(settings, work / settings.name, quick=quick)
     latencies = cross(devices, find_space(SPACE), work / settings.name)
     out.mkdir(parents=True, exist_ok=True)
@@ -115,7 +118,7 @@ def run(settings: Settings, work: Path, *, quick: bool = False) -> list[Device]:
             RIVAL,
             data,
             Budget(steps=settings.steps),
-            Recipe(batch=settings.batch, shift=2),
+            Recipe(batch=settings.search_batch, shift=2),
             Recipe(epochs=settings.epochs, batch=settings.batch, shift=2),
             settings.seeds,
             settings.rates,
@@ -175,11 +178,12 @@ def pages(devices: list[Device], latencies: dict[tuple[str, str], float], settin
     yield ""
     yield (
         f"{describe()}. Fashion-MNIST at 32²: {settings.photos:,} photos to train on. Space {SPACE}; Single-Path, "
-        f"{settings.steps:,} steps of {settings.batch}; {settings.seeds} searches a device, each network trained "
-        f"{settings.epochs} epochs from scratch by the recipe of the baselines, learning rates swept over "
-        f"{len(settings.rates)}. This machine's latency is measured, the Pixel 1's is by its published table at 224² "
-        "(networks trained at 32² position by position), MobileNetV2's there as cited (arXiv:1801.04381). The test "
-        "set was read once. Intervals are paired bootstraps over photos and seeds, 95 %."
+        f"{settings.steps:,} steps of {settings.search_batch}; {settings.seeds} searches a device, each network "
+        f"trained {settings.epochs} epochs from scratch, in batches of {settings.batch}, by the recipe of the "
+        f"baselines, learning rates swept over {len(settings.rates)}. This machine's latency is measured, the Pixel "
+        "1's is by its published table at 224² (networks trained at 32² position by position), MobileNetV2's there "
+        "as cited (arXiv:1801.04381). The test set was read once. Intervals are paired bootstraps over photos and "
+        "seeds, 95 %."
     )
     for device in devices:
         yield from device_table(device)

@@ -10,7 +10,8 @@ import click
 
 from .images_layout import image_in, layout_at, layout_option, short, tag_option
 from .images_registry import fetch, pull, push
-from .options import json_option, quiet_option
+from .local_models import local_model
+from .options import json_option, quiet_option, store_option, trust_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -38,18 +39,29 @@ images.add_command(pull)
 @click.argument("description", type=click.Path(path_type=Path))
 @tag_option
 @click.option(
-    "--model", type=click.Path(path_type=Path), metavar="PATH", help="Model to serve: a directory or .tflite."
+    "--model",
+    metavar="MODEL",
+    help="Model to serve: a directory, a .tflite file, or a version (shoes:v3).",
 )
+@store_option
+@trust_option
 @layout_option
 @json_option
 @quiet_option
 def build(
-    description: Path, tag: str | None, model: Path | None, layout: Path | None, as_json: bool, quiet: bool
+    description: Path,
+    tag: str | None,
+    model: str | None,
+    store: Path | None,
+    trust: Path | None,
+    layout: Path | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Build the image that DESCRIPTION (image.yaml) says, with bill of materials and provenance.
 
     The same inputs give the same digest, on any machine. A DESCRIPTION called Dockerfile is handed to buildah; the
-    digest is then what buildah makes of it.
+    digest is then what buildah makes of it. With a trust policy the image holds no model that it does not allow.
     """
     from lykeion.images import build, build_dockerfile, is_dockerfile, read_spec
 
@@ -62,8 +74,9 @@ def build(
         print_json(document) if as_json else click.echo(f"{ref}  {image.digest}")
         return
     spec = read_spec(description)
+    served = model or (str(spec.model) if spec.model else None)
     built = build(
-        replace(spec, model=model) if model else spec,
+        replace(spec, model=local_model(served, trust, store)) if served else spec,
         output,
         ref=tag or "",
         fetch=partial(fetch, quiet=quiet),

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from . import upkeep
-from .options import DONE_BUT, embedder_option, index_option, json_option, quiet_option, thumbnails_option
+from .local_models import embedder_option
+from .options import DONE_BUT, index_option, json_option, quiet_option, thumbnails_option
 
 
 class _InOrder(click.Group):

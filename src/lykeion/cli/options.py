@@ -15,12 +15,6 @@ index_option = click.option(
     metavar="INDEX",
     help="A directory, or milvus://host:port/collection.  [env: LYKEION_INDEX]",
 )
-embedder_option = click.option(
-    "--embedder",
-    envvar="LYKEION_EMBEDDER",
-    metavar="PATH",
-    help="A .tflite file with its model card, if not the default.  [env: LYKEION_EMBEDDER]",
-)
 thumbnails_option = click.option(
     "--thumbnails",
     type=click.Path(path_type=Path),

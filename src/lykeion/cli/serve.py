@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from .options import embedder_option, index_option, thumbnails_option
+from .local_models import embedder_option
+from .options import index_option, thumbnails_option
 
 
 @click.command()

@@ -5,6 +5,7 @@ from .describe import describe_image, image_list, read_attached
 from .dockerfile import build_dockerfile, is_dockerfile
 from .errors import ImageError
 from .image import find_image
+from .model import model_file
 from .pruning import Pruned, prune
 from .remote import pull_image, push_image
 from .running import Volume, run
@@ -27,6 +28,7 @@ __all__ = [
     "image_list",
     "is_dockerfile",
     "lock",
+    "model_file",
     "prune",
     "pull_image",
     "push_image",

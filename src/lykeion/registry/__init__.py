@@ -13,14 +13,14 @@ from .mlflow import export_mlflow, import_mlflow
 from .model import LEFT_OUT, Model, Packed, pack
 from .moves import Move, problems
 from .opening import Stores
-from .pull import Pulled, pull
+from .pull import Pulled, keep, pull
 from .push import Pushed, push
 from .query import order, select
 from .reference import Reference, parse
 from .resolving import by_digest, expected, load, resolve, tags_at
 from .signing import sign
 from .store import Store
-from .trust import Policy, read_policy
+from .trust import Policy, check_file, read_policy
 
 __all__ = [
     "LEFT_OUT",
@@ -48,6 +48,7 @@ __all__ = [
     "Untrusted",
     "Version",
     "by_digest",
+    "check_file",
     "collect",
     "compare",
     "copy",
@@ -56,6 +57,7 @@ __all__ = [
     "gather",
     "history",
     "import_mlflow",
+    "keep",
     "lineage",
     "list_versions",
     "load",

@@ -58,8 +58,13 @@ class Cache:
             path.unlink()
         return None
 
+    def directory(self, digest: str) -> Path:
+        """Where the files of the model with this manifest are kept, once it is pulled there."""
+        return self.root / "models" / digest.removeprefix("sha256:")
+
     def clear(self) -> tuple[int, int]:
         """Remove everything but what is being fetched; how many files, and of how many bytes."""
+        shutil.rmtree(self.root / "models", ignore_errors=True)
         files = size = 0
         for path in (*(self.root / "sha256").glob("*"), *(self.root / "partial").glob("*")):
             with suppress(OSError, BlockingIOError), self._locked(path.name, wait=False):

@@ -73,6 +73,31 @@ def pull(
     return Pulled(str(named), model.digest, str(directory), True, model.size_bytes)
 
 
+def keep(
+    store: Store,
+    reference: Reference,
+    *,
+    policy: Policy | None = None,
+    quiet: bool = False,
+) -> Path:
+    """The directory with a model's files on this machine: pulled once, verified each time.
+
+    Raises what ``pull`` raises.
+    """
+    cache = Cache()
+    model = load(store, reference)
+    directory = cache.directory(model.digest)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(directory.parent, wait=True):
+            if directory.exists() and not _holds(directory, model):
+                shutil.rmtree(directory)
+            pull(store, reference.at(model.digest), directory, policy=policy, cache=cache, quiet=quiet)
+    except OSError as error:
+        raise StoreError(f"{directory}: {error.strerror or error}; LYKEION_HOME names another place") from None
+    return directory
+
+
 def _fetch(store: Store, repository: str, file: File, target: Path, cache: Cache, advance: Advance) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if store.host is None:
@@ -120,10 +145,10 @@ def _in_the_making(directory: Path) -> Generator[Path]:
 
 
 @contextmanager
-def _locked(directory: Path) -> Generator[None]:
+def _locked(directory: Path, *, wait: bool = False) -> Generator[None]:
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Which models may be pulled: a policy file says whose signatures are asked for, by name.
+"""Which models may be pulled and served: a policy file says whose signatures are asked for, by name.
 
 
     default = "refuse"                       # or "allow", for names that no rule is for
@@ -17,9 +17,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
-from .errors import Untrusted
+from .errors import InvalidReference, Untrusted
 from .model import Model
-from .reference import Reference, version_number
+from .reference import Reference, parse, version_number
 from .store import Store
 
 MAX_BYTES = 2**20
@@ -82,6 +82,20 @@ def check_trust(policy: Policy, store: Store, reference: Reference, model: Model
     newest = max(version_number(told.version) or 0 for told in signed)
     if newest < rule.minimum:
         raise Untrusted(f"{reference}: signed as v{newest}; {policy.path} allows v{rule.minimum} and later")
+
+
+def check_file(policy: Policy, name: str) -> None:
+    """Raises Untrusted where the policy does not allow a model that is no version of a repository.
+
+    Nothing tells who signed a file, or a network that comes with the software: those are allowed that need no
+    signature, by a rule for their name or by default.
+    """
+    try:
+        rule = policy.rule_for(parse(name))
+    except InvalidReference:
+        rule = None
+    if rule.keys if rule else policy.default == "refuse":
+        raise Untrusted(f"{name}: {policy.path} allows models by name and signature; name a version, not a file")
 
 
 def _rule(path: Path, value: dict[str, Any]) -> Rule:
