@@ -35,9 +35,9 @@ from lykeion.nas.strategies import Budget, Cost, Found, Problem
 from lykeion.nas.strategies.children import Replay, read_children
 from lykeion.nas.strategies.evolution import EvolutionSampler
 from lykeion.nas.strategies.mnasnet import MnasNetSampler
-from lykeion.nas.strategies.protocol import extremes_ms
 from lykeion.nas.strategies.random_search import RandomSampler
 from lykeion.nas.strategies.sampling import MakeSampler, draw_near, sample
+from lykeion.nas.table import SlotTable
 from lykeion.nets.training import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -109,7 +109,7 @@ def main(profile: Path | None, quick: bool, work: Path, out: Path, **asked: obje
     settings = Settings(**asked)  # pyright: ignore[reportArgumentType]
     device = read_profile(profile) if profile else host(settings.space, work, quick)
     if quick:
-        _, slowest_ms = extremes_ms(LatencyTable(find_space(settings.space), device))
+        _, slowest_ms = LatencyTable(find_space(settings.space), device).extremes()
         settings = replace(settings, target_ms=1.02 * slowest_ms, photos=600, steps=4, child_steps=4)
         settings = replace(settings, children=4, seeds=1, replays=5, batch=32)
     work = work / settings.name
@@ -175,7 +175,7 @@ def search(request: Request, settings: Settings, work: Path, table: Path) -> Sea
     return Searched(request.strategy, found, accuracies)
 
 
-def pool(space: Space, table: LatencyTable, settings: Settings) -> list[Genotype]:
+def pool(space: Space, table: SlotTable, settings: Settings) -> list[Genotype]:
     """Networks of the table: two of three within the latency window, the third a neighbour of one of them."""
     rng = np.random.default_rng(0)
     drawn: dict[Genotype, None] = {}
@@ -211,8 +211,8 @@ def replay_strategy(
 ) -> Replayed:
     reached: list[Cost | None] = []
     for seed in range(replays):
-        sampler = SAMPLERS[name](problem.space, problem.table, problem.target_ms, seed)
-        found = sample(sampler, replay, problem.table, problem.target_ms, budget, seed)
+        sampler = SAMPLERS[name](problem.space, problem.table, problem.target, seed)
+        found = sample(sampler, replay, problem.table, problem.target, budget, seed)
         first = next((event for event in found.history if (event["best_accuracy"] or 0) >= bar), None)
         reached.append(None if first is None else Cost(first["steps"], first["seconds"]))
     return Replayed(name, times, tuple(reached))

@@ -150,7 +150,7 @@ def cross(devices: list[Device], space: Space, work: Path) -> dict[tuple[str, st
     for on in devices:
         table = LatencyTable(space, on.profile)
         if on.name == "pixel1":
-            of = {each.name: [table.predict_ms(genotype) for genotype in each.networks] for each in devices}
+            of = {each.name: [table.total(genotype) for genotype in each.networks] for each in devices}
         else:
             networks = {space.architecture(genotype) for each in devices for genotype in each.networks}
             named = {network.name: network for network in sorted(networks, key=lambda network: network.name)}

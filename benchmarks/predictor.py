@@ -75,7 +75,7 @@ def run(space: Space, networks: int, threads: int, work: Path) -> Run:
         threads=threads,
         journal=Journal(work / "networks.jsonl", {"space": space.name, "threads": threads}),
     )
-    predict = LatencyTable(space, profile).predict_ms
+    predict = LatencyTable(space, profile).total
     return Run(
         threads,
         profile,

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lykeion.nas.latency import LatencyTable
 from lykeion.nas.search import Request, open_space, peak_bytes
 from lykeion.nas.space import parse_genotype
 from lykeion.nas.strategies import Problem
@@ -13,9 +12,7 @@ from lykeion.nas.strategies.children import Children
 
 
 def problem_of(request: Request) -> Problem:
-    space, data = open_space(request.space, request.data)
-    table = LatencyTable(space, request.profile)
-    return Problem(space, table, request.target_ms, data, request.recipe, request.seed)
+    return request.problem(*open_space(request.space, request.data))
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from lykeion.engines.machine import processor
 from lykeion.engines.profile import write_profile
 from lykeion.nas import compare, final, search
 from lykeion.nas.comparison import Comparison, Entry, Report
+from lykeion.nas.energy import EnergyTable
 from lykeion.nas.final import Trained
 from lykeion.nas.search import Request
 from lykeion.nas.significance import Difference
@@ -21,7 +22,8 @@ from lykeion.nas.strategies import Budget, Cost, Found
 from tests.nas.strategies import tiny
 
 GENOTYPE = tuple(slot.choices[0] for slot in tiny.space().slots)
-FOUND = Found(GENOTYPE, 0.81, 2.2, Cost(40, 12.0, 2**30), ())
+LATENCY_MS = tiny.table().total(GENOTYPE)
+FOUND = Found(GENOTYPE, 0.81, LATENCY_MS, Cost(40, 12.0, 2**30), ())
 
 
 @pytest.fixture
@@ -51,14 +53,37 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
 
 def test_a_search_prints_the_network_its_latency_and_its_cost(files: list[str], asked: list[Request]) -> None:
     shown = run("search", "--target-ms", "2.4", "--budget-steps", "40", *files, "--quiet").stdout
-    assert all(text in shown for text in ("k3e2-k3e2-k3e2-k3e2", "2.2 ms", "0.8100", "40 steps, 12 s, 1,024 MiB"))
+    assert all(
+        text in shown
+        for text in (
+            "k3e2-k3e2-k3e2-k3e2",
+            f"{LATENCY_MS:.4g} ms",
+            "µJ (modelled)",
+            "0.8100",
+            "40 steps, 12 s, 1,024 MiB",
+        )
+    )
     assert (asked[0].strategy, asked[0].target_ms, asked[0].budget) == ("single-path", 2.4, Budget(40))
+
+
+def test_a_search_is_asked_for_energy_without_a_device(files: list[str], asked: list[Request]) -> None:
+    assert "ms" not in run("search", "--target-uj", "120", *files[2:], "--quiet").stdout.split()
+    assert (asked[0].profile, asked[0].target_ms, asked[0].target_uj) == (None, None, 120)
+
+
+@pytest.mark.parametrize("targets", [(), ("--target-ms", "1", "--target-uj", "1"), ("--target-ms", "1")])
+def test_a_search_has_one_target(files: list[str], targets: tuple[str, ...]) -> None:
+    asked = run("search", *targets, *(files[2:] if len(targets) == 2 else files))
+    assert asked.exit_code == 2
+    assert "--target-ms" in asked.stderr
 
 
 def test_json_is_one_document(files: list[str], asked: list[Request], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(final, "train_final", lambda *_, **__: Trained(0.9, Cost(1, 1.0)))
     found = json.loads(run("search", "--target-ms", "2.4", "--train", *files, "--json").stdout)
     assert (found["genotype"], found["final_accuracy"], found["peak_bytes"]) == ("k3e2-k3e2-k3e2-k3e2", 0.9, 2**30)
+    assert found["latency_ms"] == pytest.approx(LATENCY_MS)
+    assert found["energy_uj"] == pytest.approx(EnergyTable(tiny.space()).total(GENOTYPE))
 
 
 def test_nothing_found_says_what_to_do(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

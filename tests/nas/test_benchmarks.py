@@ -35,7 +35,7 @@ def cost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType
 
     def search(request: Request, run: Path) -> Found:
         genotype = tuple(slot.choices[0] for slot in SPACE.slots)
-        return Found(genotype, 0.7, TABLE.predict_ms(genotype), Cost(100, 40.0, 2**30), ())
+        return Found(genotype, 0.7, TABLE.total(genotype), Cost(100, 40.0, 2**30), ())
 
     def job(module: str, asked: dict[str, Any]) -> dict[str, Any]:
         """As the process would: children into the table, accuracies out."""
@@ -97,7 +97,7 @@ def test_a_bar_that_no_child_reaches_is_a_result(
 def test_the_table_of_children_is_within_the_window_but_for_neighbours(cost: ModuleType) -> None:
     drawn = cost.pool(SPACE, TABLE, settings(cost))
     assert len(set(drawn)) == 30
-    inside = [0.9 * 2.4 <= TABLE.predict_ms(genotype) <= 2.4 for genotype in drawn]
+    inside = [0.9 * 2.4 <= TABLE.total(genotype) <= 2.4 for genotype in drawn]
     assert sum(inside) >= 20
 
 

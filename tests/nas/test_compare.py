@@ -44,9 +44,9 @@ class World:
         self.searches.append(request)
         rng = np.random.default_rng(request.seed)
         genotype = SPACE.sample(rng)
-        while not 0.8 * request.target_ms <= TABLE.predict_ms(genotype) <= request.target_ms:
+        while not 0.8 * request.target_ms <= TABLE.total(genotype) <= request.target_ms:
             genotype = SPACE.sample(rng)
-        return Found(genotype, 0.8, TABLE.predict_ms(genotype), Cost(100, 9.0, 2**30), ())
+        return Found(genotype, 0.8, TABLE.total(genotype), Cost(100, 9.0, 2**30), ())
 
     def train(
         self, architecture: Architecture, data: Dataset, recipe: Recipe, run: Path, *, quiet: bool = False
@@ -73,7 +73,7 @@ class World:
 
         def latency_ms(name: str) -> float:
             if name.startswith("tiny:"):
-                return self.slower * TABLE.predict_ms(searching.parse_genotype(name.partition(":")[2]))
+                return self.slower * TABLE.total(searching.parse_genotype(name.partition(":")[2]))
             return TARGET_MS if NARROW in name else 3.0
 
         return {name: timing(latency_ms(name)) for name in networks} | {REFERENCE: timing(1.0)}

@@ -13,7 +13,7 @@ def test_the_energy_of_slots_and_rest_is_that_of_the_whole_network(space) -> Non
     for _ in range(5):
         genotype = space.sample(rng)
         whole = modelled_energy(space.architecture(genotype)).total_uj
-        assert table.predict_uj(genotype) == pytest.approx(whole)
+        assert table.total(genotype) == pytest.approx(whole)
 
 
 def test_energy_of_a_network_small_enough_for_paper() -> None:
@@ -30,6 +30,6 @@ def test_a_larger_block_takes_more_and_eight_bits_take_less() -> None:
     space = find_space("mobilenetv3-32")
     slot = space.slots[6]
     table, eight_bits = EnergyTable(space), EnergyTable(space, "int8")
-    assert table.uj(slot, None) == 0
-    assert 0 < table.uj(slot, Choice(3, 3)) < table.uj(slot, Choice(5, 3)) < table.uj(slot, Choice(5, 6))
-    assert eight_bits.uj(slot, Choice(5, 6)) < table.uj(slot, Choice(5, 6)) / 3
+    assert table.of(slot, None) == 0
+    assert 0 < table.of(slot, Choice(3, 3)) < table.of(slot, Choice(5, 3)) < table.of(slot, Choice(5, 6))
+    assert eight_bits.of(slot, Choice(5, 6)) < table.of(slot, Choice(5, 6)) / 3

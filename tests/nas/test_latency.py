@@ -19,26 +19,26 @@ from lykeion.nas.named_spaces import PUBLISHED_SINGLE_PATH, find_space
 
 def test_the_published_network_costs_80_4_ms_on_a_pixel_1() -> None:
     table = LatencyTable(find_space("single-path"), pixel1())
-    assert table.predict_ms(PUBLISHED_SINGLE_PATH) == pytest.approx(80.4, abs=0.05)
+    assert table.total(PUBLISHED_SINGLE_PATH) == pytest.approx(80.4, abs=0.05)
 
 
 def test_the_small_twin_is_costed_by_the_published_table_position_by_position() -> None:
     table = LatencyTable(find_space("single-path-32"), pixel1())
-    assert table.predict_ms(PUBLISHED_SINGLE_PATH) == pytest.approx(80.4, abs=0.05)
+    assert table.total(PUBLISHED_SINGLE_PATH) == pytest.approx(80.4, abs=0.05)
 
 
 def test_a_networks_latency_is_the_rest_and_its_blocks_with_the_coefficients_in_them() -> None:
     space = find_space("single-path")
     table = LatencyTable(space, replace(pixel1(), scale=1.1, offset_ms=-0.5))
-    blocks = sum(table.ms(slot, choice) for slot, choice in zip(space.slots, PUBLISHED_SINGLE_PATH, strict=True))
-    bare = LatencyTable(space, pixel1()).predict_ms(PUBLISHED_SINGLE_PATH)
-    assert table.predict_ms(PUBLISHED_SINGLE_PATH) == pytest.approx(table.rest_ms + blocks)
-    assert table.predict_ms(PUBLISHED_SINGLE_PATH) == pytest.approx(1.1 * bare - 0.5)
+    blocks = sum(table.of(slot, choice) for slot, choice in zip(space.slots, PUBLISHED_SINGLE_PATH, strict=True))
+    bare = LatencyTable(space, pixel1()).total(PUBLISHED_SINGLE_PATH)
+    assert table.total(PUBLISHED_SINGLE_PATH) == pytest.approx(table.rest + blocks)
+    assert table.total(PUBLISHED_SINGLE_PATH) == pytest.approx(1.1 * bare - 0.5)
 
 
 def test_skipping_costs_nothing() -> None:
     space = find_space("single-path")
-    assert LatencyTable(space, pixel1()).ms(space.slots[3], None) == 0
+    assert LatencyTable(space, pixel1()).of(space.slots[3], None) == 0
 
 
 def test_a_profile_of_another_space_is_refused() -> None:

@@ -74,7 +74,7 @@ def test_a_profile_foretells_the_networks_that_it_was_fitted_on(space: Space) ->
     times = additive(space)
     profile = profile_of(space, times, host(1))
     assert (profile.scale, profile.offset_ms) == (pytest.approx(1.1), pytest.approx(0.01))
-    predict = LatencyTable(space, profile).predict_ms
+    predict = LatencyTable(space, profile).total
     for genotype in diverse(space, FITTED_ON):
         assert predict(genotype) == pytest.approx(times[network_name(genotype)])
 

@@ -11,6 +11,8 @@ from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from lykeion.nas.comparison import Entry, Report
+    from lykeion.nas.search import Request
+    from lykeion.nas.space import Space
     from lykeion.nas.strategies import Found
     from lykeion.nets.training import Recipe
 
@@ -18,11 +20,10 @@ STRATEGIES = ("single-path", "fbnet", "mnasnet", "evolution", "random")
 
 
 def _shared(command: Callable[..., None]) -> Callable[..., None]:
-    """What both commands ask: the space, the device, the data, the budget, and how networks are trained."""
+    """What both commands ask: the space, the data, the budget, and how networks are trained."""
     for option in reversed(
         [
             click.option("--space", default="mobilenetv3-32", show_default=True, help="The search space, by name."),
-            click.option("--device", required=True, metavar="PROFILE", help="A device profile's file, or pixel1."),
             click.option("--data", required=True, type=click.Path(path_type=Path), help="As lykeion train takes it."),
             click.option("--run", required=True, type=click.Path(path_type=Path), help="Where everything is kept."),
             click.option(
@@ -63,14 +64,18 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.option("--strategy", type=click.Choice(STRATEGIES), default="single-path", show_default=True)
-@click.option("--target-ms", type=click.FloatRange(0, min_open=True), required=True, help="Latency not to exceed.")
+@click.option("--device", metavar="PROFILE", help="A device profile's file, or pixel1.")
+@click.option("--target-ms", type=click.FloatRange(0, min_open=True), help="Latency on the device not to exceed.")
+@click.option("--target-uj", type=click.FloatRange(0, min_open=True), help="Or modelled energy, in microjoules.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--children", type=click.Path(path_type=Path), help="A table of trained children to share.")
 @click.option("--train", is_flag=True, help="Train the found network too, into DIR/trained.")
 @_shared
 def search(
     strategy: str,
-    target_ms: float,
+    device: str | None,
+    target_ms: float | None,
+    target_uj: float | None,
     seed: int,
     children: Path | None,
     train: bool,
@@ -79,11 +84,12 @@ def search(
     quiet: bool,
     **asked: Any,
 ) -> None:
-    """Find the most accurate network of a space that takes at most --target-ms on a device.
+    """Find the most accurate network of a space that takes at most --target-ms on a device, or --target-uj anywhere.
 
     \b
       lykeion nas profile --out here.json
       lykeion nas search --device here.json --target-ms 0.1 --data photos --run runs/search
+      lykeion nas search --target-uj 120 --data photos --run runs/frugal
 
     The run directory gets architecture.json, history.jsonl and a picture, search.png; the same command goes on where
     it was stopped.
@@ -92,18 +98,22 @@ def search(
     from lykeion.nas.search import Request, open_space
     from lykeion.nas.search import search as run_search
 
+    if (target_ms is None) == (target_uj is None):
+        raise click.UsageError("give either --target-ms or --target-uj")
+    if target_ms is not None and device is None:
+        raise click.UsageError("--target-ms is of a device: name its profile with --device")
     child, final, budget = _settings(asked)
-    profile = find_profile(asked["device"])
     request = Request(
         strategy,
         asked["space"],
-        profile,
+        find_profile(device) if device else None,
         target_ms,
         str(asked["data"]),
         child,
         budget,
         seed,
         None if children is None else str(children),
+        target_uj,
     )
     space, data = open_space(asked["space"], str(asked["data"]))
     found = run_search(request, run, quiet=quiet, data=data)
@@ -112,10 +122,11 @@ def search(
         from lykeion.nas.final import train_final
 
         accuracy = train_final(space.architecture(found.genotype), data, final, run / "trained", quiet=quiet).accuracy
-    _show_found(found, run, accuracy, as_json)
+    _show_found(found, request, space, run, accuracy, as_json)
 
 
 @click.command()
+@click.option("--device", required=True, metavar="PROFILE", help="A device profile's file, or pixel1.")
 @click.option("--strategies", default=",".join(STRATEGIES), show_default=True, help="Separated by commas.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Searches a strategy.")
 @click.option("--target-ms", type=click.FloatRange(0, min_open=True), help="Latency not to exceed.")
@@ -123,6 +134,7 @@ def search(
 @click.option("--baselines", metavar="NAMES", help="Separated by commas; by default V2 and V3 at several widths.")
 @_shared
 def compare(
+    device: str,
     strategies: str,
     seeds: int,
     target_ms: float | None,
@@ -154,7 +166,7 @@ def compare(
     comparison = Comparison(
         names,
         asked["space"],
-        find_profile(asked["device"]),
+        find_profile(device),
         aim,
         str(asked["data"]),
         budget,
@@ -180,15 +192,25 @@ def _settings(asked: dict[str, Any]) -> tuple["Recipe", "Recipe", Any]:
     return child, Recipe(epochs=asked["epochs"], **common), Budget(asked["budget_steps"], asked["budget_seconds"])
 
 
-def _show_found(found: "Found", run: Path, accuracy: float | None, as_json: bool) -> None:
+def _show_found(
+    found: "Found", request: "Request", space: "Space", run: Path, accuracy: float | None, as_json: bool
+) -> None:
+    from lykeion.nas.energy import EnergyTable
+    from lykeion.nas.latency import LatencyTable
     from lykeion.nas.space import format_genotype
 
-    genotype = None if found.genotype is None else format_genotype(found.genotype)
+    genotype = latency_ms = energy_uj = None
+    if found.genotype is not None:
+        genotype = format_genotype(found.genotype)
+        energy_uj = EnergyTable(space).total(found.genotype)
+        if request.profile is not None:
+            latency_ms = LatencyTable(space, request.profile).total(found.genotype)
     if as_json:
         print_json(
             {
                 "genotype": genotype,
-                "latency_ms": found.latency_ms,
+                "latency_ms": latency_ms,
+                "energy_uj": energy_uj,
                 "search_accuracy": found.accuracy,
                 "final_accuracy": accuracy,
                 "steps": found.cost.steps,
@@ -200,7 +222,9 @@ def _show_found(found: "Found", run: Path, accuracy: float | None, as_json: bool
         return
     rows = [("network", genotype or "none within the target; give a larger budget or target")]
     if genotype:
-        rows.append(("latency by the table", f"{found.latency_ms:.4g} ms"))
+        if latency_ms is not None:
+            rows.append(("latency by the table", f"{latency_ms:.4g} ms"))
+        rows.append(("energy", f"{energy_uj:.4g} µJ (modelled)"))
         rows.append(("accuracy in the search", f"{found.accuracy:.4f} (validation)"))
         rows.append(("architecture", str(run / "architecture.json")))
     if accuracy is not None:

@@ -121,10 +121,10 @@ def _show_network(found: "Space", genotype: "Genotype", device: str | None, out:
         "parameters": counts.parameters,
         "trainable": counts.trainable,
         "multiply_adds": counts.multiply_adds,
-        "modelled_energy_uj": energy.predict_uj(genotype),
+        "modelled_energy_uj": energy.total(genotype),
     }
     if latency:
-        whole["predicted_ms"] = latency.predict_ms(genotype)
+        whole["predicted_ms"] = latency.total(genotype)
     if as_json:
         print_json({**whole, "architecture": architecture.to_json()})
         return
@@ -132,12 +132,12 @@ def _show_network(found: "Space", genotype: "Genotype", device: str | None, out:
         (
             slot.position,
             format_choice(choice),
-            f"{energy.uj(slot, choice):.4g}",
-            f"{latency.ms(slot, choice):.4g}" if latency else "",
+            f"{energy.of(slot, choice):.4g}",
+            f"{latency.of(slot, choice):.4g}" if latency else "",
         )
         for slot, choice in zip(found.slots, genotype, strict=True)
     ]
-    rows.append(("", "rest", f"{energy.rest_uj:.4g}", f"{latency.rest_ms:.4g}" if latency else ""))
+    rows.append(("", "rest", f"{energy.rest:.4g}", f"{latency.rest:.4g}" if latency else ""))
     total_ms = f"{whole['predicted_ms']:.4g}" if latency else ""
     rows.append(("", "network", f"{whole['modelled_energy_uj']:.4g}", total_ms))
     print_table(

@@ -161,7 +161,7 @@ def _latencies_ms(
     if comparison.cited_ms is not None:
         table = LatencyTable(space, comparison.profile)
         by_table = {
-            each.name: [table.predict_ms(one.genotype) for one in each.found if one.genotype is not None]
+            each.name: [table.total(one.genotype) for one in each.found if one.genotype is not None]
             or [known_ms[each.name]] * comparison.seeds
             for each in contenders
         }
@@ -236,9 +236,7 @@ def _entry(
         networks=tuple(dict.fromkeys(network.name for network in contender.networks)),
         latency_ms=_mean(latencies_ms),
         worst_latency_ms=max(latencies_ms),
-        predicted_ms=_mean([one.latency_ms for one in contender.found if one.latency_ms])
-        if contender.found
-        else None,
+        predicted_ms=_mean([one.usage for one in contender.found if one.usage]) if contender.found else None,
         validation_accuracy=_mean([each.accuracy for each in training.trained]),
         test_accuracy=float(accuracies.mean()),
         test_spread=float(np.ptp(accuracies)),

@@ -10,7 +10,8 @@ from lykeion.engines.energy import Energy, Precision, modelled
 from lykeion.nets import Architecture, Layer, layers
 from lykeion.nets.layers import INPUT, row_layers
 
-from .space import Choice, Genotype, Slot, Space
+from .space import Choice, Slot, Space
+from .table import SlotTable
 
 _BYTES = {"float32": 4, "int8": 1}
 
@@ -21,30 +22,17 @@ def modelled_energy(architecture: Architecture, precision: Precision = "float32"
     return _energy(layers(architecture), image, precision)
 
 
-class EnergyTable:
-    """Modelled energy slot by slot, as LatencyTable has latency. The sum is ``modelled_energy`` of the network."""
+class EnergyTable(SlotTable):
+    """Modelled energy slot by slot. The sum is ``modelled_energy`` of the network."""
+
+    quantity, unit = "modelled energy", "µJ"
 
     def __init__(self, space: Space, precision: Precision = "float32") -> None:
-        self.space = space
-        self._blocks = tuple(
-            {choice: _block_uj(slot, choice, precision) for choice in slot.choices} for slot in space.slots
-        )
+        blocks = [{choice: _block_uj(slot, choice, precision) for choice in slot.choices} for slot in space.slots]
         any_network = tuple(slot.choices[0] for slot in space.slots)
         whole = modelled_energy(space.architecture(any_network), precision).total_uj
-        self.rest_uj = whole - self._blocks_uj(any_network)
-        """What every network takes besides its slots."""
-
-    def uj(self, slot: Slot, choice: Choice | None) -> float:
-        """What a choice adds. Raises KeyError where the slot does not offer it."""
-        return self._blocks[slot.position][choice]
-
-    def predict_uj(self, genotype: Genotype) -> float:
-        """Of a whole network. Raises SpaceError."""
-        self.space.check(genotype)
-        return self.rest_uj + self._blocks_uj(genotype)
-
-    def _blocks_uj(self, genotype: Genotype) -> float:
-        return sum(block[choice] for block, choice in zip(self._blocks, genotype, strict=True))
+        in_slots = sum(block[choice] for block, choice in zip(blocks, any_network, strict=True))
+        super().__init__(space, f"the energy model, {precision}", whole - in_slots, blocks)
 
 
 def _block_uj(slot: Slot, choice: Choice | None, precision: Precision) -> float:

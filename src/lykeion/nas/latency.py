@@ -1,6 +1,6 @@
 """How long a network of a space takes on a device, looked up block by block in the device's profile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -11,7 +11,8 @@ import numpy as np
 from lykeion.core import LykeionError
 from lykeion.engines.profile import DeviceProfile, entry_key, read_profile
 
-from .space import Choice, Genotype, Slot, Space, format_choice
+from .space import Choice, Slot, Space, format_choice
+from .table import SlotTable
 
 PIXEL1 = "pixel1"
 
@@ -23,11 +24,13 @@ class LatencyError(LykeionError):
     """A profile that does not fit the space, or measurements too few to fit or to judge by."""
 
 
-class LatencyTable:
-    """The profile's figures for one space, the fitted coefficients already in them, in ms. Skipping costs nothing.
+class LatencyTable(SlotTable):
+    """The profile's figures for one space, the fitted coefficients already in them. Skipping costs nothing.
 
     Raises LatencyError where the profile is of another space, or lacks a block.
     """
+
+    quantity, unit = "latency", "ms"
 
     def __init__(self, space: Space, profile: DeviceProfile) -> None:
         if profile.space not in (space.name, space.table_of):
@@ -35,34 +38,25 @@ class LatencyTable:
                 f"the profile of {profile.name!r} is of search space {profile.space!r}, not {space.name!r}; "
                 f"measure one: lykeion nas profile --space {space.name}"
             )
-        self.space, self.profile = space, profile
-        self.rest_ms = profile.scale * profile.rest_ms + profile.offset_ms
-        """What every network pays: the rows before and after the slots, and the head."""
-        self._blocks: tuple[Mapping[Choice | None, float], ...] = tuple(map(self._block, space.slots))
+        self.profile = profile
+        rest = profile.scale * profile.rest_ms + profile.offset_ms
+        super().__init__(space, profile.name, rest, [_block_ms(space, profile, slot) for slot in space.slots])
 
-    def ms(self, slot: Slot, choice: Choice | None) -> float:
-        """What a choice adds to the network. Raises KeyError where the slot does not offer it."""
-        return self._blocks[slot.position][choice]
 
-    def predict_ms(self, genotype: Genotype) -> float:
-        """Latency of a whole network. Raises SpaceError."""
-        self.space.check(genotype)
-        return self.rest_ms + sum(block[choice] for block, choice in zip(self._blocks, genotype, strict=True))
-
-    def _block(self, slot: Slot) -> dict[Choice | None, float]:
-        block: dict[Choice | None, float] = {}
-        for choice in slot.choices:
-            key = entry_key(slot.position, format_choice(choice))
-            if choice is None:
-                block[choice] = 0.0
-            elif key in self.profile.table:
-                block[choice] = self.profile.scale * self.profile.table[key]
-            else:
-                raise LatencyError(
-                    f"the profile of {self.profile.name!r} lacks block {key!r} of space {self.space.name!r}; "
-                    f"measure one: lykeion nas profile --space {self.space.name}"
-                )
-        return block
+def _block_ms(space: Space, profile: DeviceProfile, slot: Slot) -> dict[Choice | None, float]:
+    block: dict[Choice | None, float] = {}
+    for choice in slot.choices:
+        key = entry_key(slot.position, format_choice(choice))
+        if choice is None:
+            block[choice] = 0.0
+        elif key in profile.table:
+            block[choice] = profile.scale * profile.table[key]
+        else:
+            raise LatencyError(
+                f"the profile of {profile.name!r} lacks block {key!r} of space {space.name!r}; "
+                f"measure one: lykeion nas profile --space {space.name}"
+            )
+    return block
 
 
 def find_profile(device: str) -> DeviceProfile:

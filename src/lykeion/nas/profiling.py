@@ -90,7 +90,7 @@ def profile_of(space: Space, times_ms: Mapping[str, float], device: Device) -> D
         rest_ms=entering + sum(max(0.0, times_ms[name] - entering) for name in shared(space)),
     )
     networks = diverse(space, FITTED_ON)
-    predict = LatencyTable(space, bare).predict_ms
+    predict = LatencyTable(space, bare).total
     coefficients = fit(
         [predict(genotype) for genotype in networks], [times_ms[network_name(genotype)] for genotype in networks]
     )

@@ -16,10 +16,12 @@ from lykeion.core import LykeionError, write_atomically
 from lykeion.engines.profile import DeviceProfile
 from lykeion.nets.training import Dataset, Recipe, load_data
 
+from .energy import EnergyTable
 from .latency import LatencyTable
 from .named_spaces import find_space
 from .space import Space, format_genotype, parse_genotype
 from .strategies import Budget, Cost, Event, Found, Problem, Report, SearchError, find_strategy, silent
+from .table import SlotTable
 
 REQUEST, RESULT, HISTORY, ARCHITECTURE, PICTURE = (
     "request.json",
@@ -28,33 +30,63 @@ REQUEST, RESULT, HISTORY, ARCHITECTURE, PICTURE = (
     "architecture.json",
     "search.png",
 )
-_SCHEMA, _VERSION = "lykeion.architecture-search", 1
+_SCHEMA, _VERSION = "lykeion.architecture-search", 2
 _MAX_BYTES = 64 << 20
 _EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Everything that a search's result depends on. ``data`` is a path; ``children`` that of a shared table."""
+    """Everything that a search's result depends on. ``data`` is a path; ``children`` that of a shared table.
+
+    The network is to take ``target_ms`` at most by ``profile``, or else ``target_uj`` at most of modelled energy.
+    Raises SearchError where not just one of both targets is given, or no profile for the first.
+    """
 
     strategy: str
     space: str
-    profile: DeviceProfile
-    target_ms: float
+    profile: DeviceProfile | None
+    target_ms: float | None
     data: str
     recipe: Recipe
     budget: Budget
     seed: int = 0
     children: str | None = None
+    target_uj: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.target_ms is None) == (self.target_uj is None):
+            raise SearchError("a search has one target: milliseconds or microjoules")
+        if self.target_ms is not None and self.profile is None:
+            raise SearchError("milliseconds are a device's: name its profile")
+
+    @property
+    def target(self) -> float:
+        """In the unit of the table."""
+        target = self.target_uj if self.target_ms is None else self.target_ms
+        assert target is not None
+        return target
+
+    def table(self, space: Space) -> SlotTable:
+        """What the target limits. Raises LatencyError."""
+        if self.target_uj is not None:
+            return EnergyTable(space)
+        assert self.profile is not None
+        return LatencyTable(space, self.profile)
+
+    def problem(self, space: Space, data: Dataset) -> Problem:
+        """What a strategy is given. Raises LatencyError."""
+        children = None if self.children is None else Path(self.children)
+        return Problem(space, self.table(space), self.target, data, self.recipe, self.seed, children)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value, read again by ``from_json``."""
-        plain = {name: getattr(self, name) for name in ("strategy", "space", "target_ms", "data", "seed", "children")}
+        names = ("strategy", "space", "target_ms", "target_uj", "data", "seed", "children")
         return {
             "schema": _SCHEMA,
             "version": _VERSION,
-            **plain,
-            "profile": self.profile.to_json(),
+            **{name: getattr(self, name) for name in names},
+            "profile": None if self.profile is None else self.profile.to_json(),
             "recipe": self.recipe.to_json(),
             "budget": asdict(self.budget),
         }
@@ -66,7 +98,8 @@ class Request:
         if (plain.pop("schema", None), plain.pop("version", None)) != (_SCHEMA, _VERSION):
             raise SearchError("not a search of this release: its schema or version is another; search anew")
         try:
-            profile = DeviceProfile.from_json(plain.pop("profile"))
+            device = plain.pop("profile")
+            profile = None if device is None else DeviceProfile.from_json(device)
             recipe, budget = Recipe.from_json(plain.pop("recipe")), Budget(**plain.pop("budget"))
             return cls(profile=profile, recipe=recipe, budget=budget, **plain)
         except (KeyError, TypeError) as error:
@@ -82,12 +115,10 @@ def search(request: Request, run: Path, *, quiet: bool = False, data: Dataset | 
     if (run / RESULT).exists():
         return read_result(run)
     space, data = open_space(request.space, request.data, data)
-    table = LatencyTable(space, request.profile)
-    children = None if request.children is None else Path(request.children)
-    problem = Problem(space, table, request.target_ms, data, request.recipe, request.seed, children)
-    found = find_strategy(request.strategy).search(problem, request.budget, run, _teller(quiet))
+    problem = request.problem(space, data)
+    found = find_strategy(request.strategy).search(problem, request.budget, run, _teller(quiet, problem.table.unit))
     found = replace(found, cost=replace(found.cost, peak_bytes=peak_bytes()))
-    _keep(request, space, found, run)
+    _keep(request, problem, found, run)
     return found
 
 
@@ -113,7 +144,7 @@ def read_result(run: Path) -> Found:
     try:
         genotype = None if plain["genotype"] is None else parse_genotype(plain["genotype"])
         history = tuple(map(json.loads, (run / HISTORY).read_text().splitlines()))
-        return Found(genotype, plain["accuracy"], plain["latency_ms"], Cost(**plain["cost"]), history)
+        return Found(genotype, plain["accuracy"], plain["usage"], Cost(**plain["cost"]), history)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SearchError(f"{path}: not a search's result ({error}); delete {run}, and search anew") from None
 
@@ -139,27 +170,29 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def _keep(request: Request, space: Space, found: Found, run: Path) -> None:
+def _keep(request: Request, problem: Problem, found: Found, run: Path) -> None:
     from .search_pictures import draw_search
 
     lines = "".join(json.dumps(event) + "\n" for event in found.history)
     write_atomically(run / HISTORY, lines.encode())
-    draw_search(found.history, request.strategy, request.target_ms, run / PICTURE)
+    limited = f"{problem.table.quantity}, {problem.table.unit}"
+    draw_search(found.history, request.strategy, problem.target, limited, run / PICTURE)
     genotype = None
     if found.genotype is not None:
         genotype = format_genotype(found.genotype)
-        architecture = space.architecture(found.genotype)
+        architecture = problem.space.architecture(found.genotype)
         write_atomically(run / ARCHITECTURE, json.dumps(architecture.to_json(), indent=1).encode())
     result = {
         "genotype": genotype,
         "accuracy": found.accuracy,
-        "latency_ms": found.latency_ms,
+        "usage": found.usage,
+        "unit": problem.table.unit,
         "cost": asdict(found.cost),
     }
     write_atomically(run / RESULT, json.dumps(result, indent=1).encode())  # last: where it is, all is
 
 
-def _teller(quiet: bool) -> Report:
+def _teller(quiet: bool, unit: str) -> Report:
     """Says on standard error how the search goes: of each child, of a supernet now and then."""
     said = time.monotonic()
 
@@ -169,7 +202,7 @@ def _teller(quiet: bool) -> Report:
             return
         said = time.monotonic()
         done = f"step {event['step']:,}" if "step" in event else f"child {event['child'] + 1}"
-        line = f"{done}: accuracy {event['accuracy']:.4f}, {event['latency_ms']:.4g} ms, {event['genotype']}"
+        line = f"{done}: accuracy {event['accuracy']:.4f}, {event['usage']:.4g} {unit}, {event['genotype']}"
         print(line, file=sys.stderr, flush=True)
 
     return silent if quiet else tell

@@ -13,18 +13,19 @@ from .strategies import Event
 _INK, _OURS, _OTHERS = "#334155", "#c2410c", "#64748b"
 
 
-def draw_search(history: Sequence[Event], title: str, target_ms: float, path: Path) -> None:
-    """Of a gradient search: accuracy, latency and every decision over steps. Of one that samples: its children.
+def draw_search(history: Sequence[Event], title: str, target: float, usage: str, path: Path) -> None:
+    """Of a gradient search: accuracy, usage and every decision over steps. Of one that samples: its children.
 
-    Draws nothing without events. Raises PictureError.
+    ``usage`` says what ``target`` limits, with its unit, such as "latency, ms". Draws nothing without events.
+    Raises PictureError.
     """
     if not history:
         return
     figure = new_figure((9, 6) if "decisions" in history[0] else (7, 4.5), extra="train")
     if "decisions" in history[0]:
-        _draw_decisions(figure, history, target_ms)
+        _draw_decisions(figure, history, target, usage)
     else:
-        _draw_children(figure, history, target_ms)
+        _draw_children(figure, history, target, usage)
     figure.suptitle(title, fontsize=11)
     save_figure(figure, path)
 
@@ -56,12 +57,12 @@ def draw_pareto(points: Sequence[dict[str, Any]], target_ms: float, title: str, 
     save_figure(figure, path)
 
 
-def _draw_decisions(figure: Any, history: Sequence[Event], target_ms: float) -> None:
+def _draw_decisions(figure: Any, history: Sequence[Event], target: float, usage: str) -> None:
     steps = [event["step"] for event in history]
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
-    upper.plot(steps, [event["latency_ms"] for event in history], color=_OURS, label="latency, ms")
-    upper.axhline(target_ms, linestyle=":", color=_INK, label="target")
-    upper.set_ylabel("ms", color=_OURS)
+    upper.plot(steps, [event["usage"] for event in history], color=_OURS, label=usage)
+    upper.axhline(target, linestyle=":", color=_INK, label="target")
+    upper.set_ylabel(usage, color=_OURS)
     right = upper.twinx()
     right.plot(steps, [100 * event["accuracy"] for event in history], color=_OTHERS)
     right.set_ylabel("training accuracy, %", color=_OTHERS)
@@ -79,16 +80,16 @@ def _draw_decisions(figure: Any, history: Sequence[Event], target_ms: float) -> 
     figure.colorbar(image, ax=lower, label="closed  <  0  ≤  open", fraction=0.03, pad=0.01)
 
 
-def _draw_children(figure: Any, history: Sequence[Event], target_ms: float) -> None:
+def _draw_children(figure: Any, history: Sequence[Event], target: float, usage: str) -> None:
     axes = figure.subplots()
     image = axes.scatter(
-        [event["latency_ms"] for event in history],
+        [event["usage"] for event in history],
         [100 * event["accuracy"] for event in history],
         c=[event["child"] for event in history],
         cmap="viridis",
         s=18,
     )
-    axes.axvline(target_ms, linestyle=":", color=_INK)
-    axes.set(xlabel="latency, ms", ylabel="accuracy of the child, %")
+    axes.axvline(target, linestyle=":", color=_INK)
+    axes.set(xlabel=usage, ylabel="accuracy of the child, %")
     axes.spines[["top", "right"]].set_visible(False)
     figure.colorbar(image, label="child")

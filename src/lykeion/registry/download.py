@@ -13,6 +13,9 @@ from .store import Advance
 from .transport import ATTEMPTS, Response, Transport, problem
 
 BUFFER = 2**20
+WRITE = 2**16
+"""Written at once. For more, Linux caches the file in large folios; a virtual machine's host has usually taken memory
+of that size back, and the write waits for it: 1 GiB took 3.8 s in pieces of 1 MiB, 1.7 s in these."""
 
 
 class _Digest(Protocol):
@@ -89,7 +92,8 @@ def _copy(
                 raise ContentDamaged(f"{response.url.hostname}: more bytes came than the manifest tells; pull again")
             piece = buffers[turn][:count]
             hashing[turn] = hasher.submit(digest.update, piece)
-            file.write(piece)
+            for start in range(0, count, WRITE):
+                file.write(piece[start : start + WRITE])
             yield count
             turn = 1 - turn
     finally:

@@ -42,8 +42,8 @@ def test_a_search_spends_its_budget_and_no_more(make: type[Sampler]) -> None:
 def test_what_is_found_is_the_best_child_within_the_target(make: type[Sampler]) -> None:
     found = sample(make(SPACE, TABLE, TARGET_MS, 1), evaluate, TABLE, TARGET_MS, Budget(steps=600), 1)
     assert found.genotype is not None
-    assert found.latency_ms == TABLE.predict_ms(found.genotype) <= TARGET_MS
-    within = [event["accuracy"] for event in found.history if event["latency_ms"] <= TARGET_MS]
+    assert found.usage == TABLE.total(found.genotype) <= TARGET_MS
+    within = [event["accuracy"] for event in found.history if event["usage"] <= TARGET_MS]
     assert found.accuracy == max(within) == quality(found.genotype)
 
 
@@ -59,15 +59,15 @@ def test_a_search_is_a_function_of_its_seed(make: type[Sampler]) -> None:
 @pytest.mark.parametrize("make", [RandomSampler, EvolutionSampler])
 def test_children_lie_within_the_latency_window(make: type[Sampler]) -> None:
     found = sample(make(SPACE, TABLE, TARGET_MS, 2), evaluate, TABLE, TARGET_MS, Budget(steps=400), 2)
-    shares = [event["latency_ms"] / TARGET_MS for event in found.history]
+    shares = [event["usage"] / TARGET_MS for event in found.history]
     assert WINDOW[0] <= min(shares)
     assert max(shares) <= WINDOW[1]
 
 
 def test_a_window_that_uniform_draws_miss_is_reached_by_changes() -> None:
-    least = TABLE.rest_ms + sum(min(TABLE.ms(slot, choice) for choice in slot.choices) for slot in SPACE.slots)
+    least = TABLE.rest + sum(min(TABLE.of(slot, choice) for choice in slot.choices) for slot in SPACE.slots)
     drawn = draw_near(SPACE, TABLE, least * 1.02, np.random.default_rng(0))
-    assert TABLE.predict_ms(drawn) <= least * 1.02
+    assert TABLE.total(drawn) <= least * 1.02
 
 
 @pytest.mark.parametrize("make", [EvolutionSampler, MnasNetSampler])
@@ -82,10 +82,10 @@ def test_a_strategy_that_learns_proposes_better_networks_later(make: type[Sample
 
 
 def test_mnasnet_keeps_near_the_target_what_it_is_not_told_to() -> None:
-    def latencies(target_ms: float) -> list[float]:
-        sampler = MnasNetSampler(SPACE, TABLE, target_ms, 0)
+    def latencies(target: float) -> list[float]:
+        sampler = MnasNetSampler(SPACE, TABLE, target, 0)
         flat = lambda genotype, seed: Child(genotype, 0.8, Cost(1, 1.0))  # noqa: E731
-        return [event["latency_ms"] for event in sample(sampler, flat, TABLE, target_ms, Budget(600), 0).history]
+        return [event["usage"] for event in sample(sampler, flat, TABLE, target, Budget(600), 0).history]
 
     assert np.mean(latencies(TARGET_MS)[-100:]) < np.mean(latencies(TARGET_MS)[:100]) - 0.1
 
@@ -178,6 +178,6 @@ class TestTableOfChildren:
 def test_a_space_of_one_network_is_searched_too() -> None:
     slots = tuple(replace(slot, choices=slot.choices[:1]) for slot in SPACE.slots)
     only = tuple(slot.choices[0] for slot in slots)
-    target_ms = TABLE.predict_ms(only)
-    sampler = RandomSampler(replace(SPACE, slots=slots), TABLE, target_ms, 0)
-    assert sample(sampler, evaluate, TABLE, target_ms, Budget(steps=20), 0).genotype == only
+    target = TABLE.total(only)
+    sampler = RandomSampler(replace(SPACE, slots=slots), TABLE, target, 0)
+    assert sample(sampler, evaluate, TABLE, target, Budget(steps=20), 0).genotype == only

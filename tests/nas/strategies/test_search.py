@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lykeion.nas import search as searching
+from lykeion.nas.energy import EnergyTable
 from lykeion.nas.latency import LatencyTable
 from lykeion.nas.search import HISTORY, PICTURE, RESULT, Request, begin, read_result, search
 from lykeion.nas.space import parse_genotype
@@ -52,7 +53,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def test_a_request_survives_json(request_: Request) -> None:
     assert Request.from_json(json.loads(json.dumps(request_.to_json()))) == request_
     with pytest.raises(SearchError, match="schema or version"):
-        Request.from_json({**request_.to_json(), "version": 2})
+        Request.from_json({**request_.to_json(), "version": 3})
 
 
 def test_every_strategy_has_the_name_it_is_found_by() -> None:
@@ -108,7 +109,7 @@ def test_a_target_that_nothing_meets_gives_no_network(
     request_: Request, tmp_path: Path, trained: list[object]
 ) -> None:
     found = search(replace(request_, target_ms=0.2), tmp_path / "run", quiet=True)
-    assert (found.genotype, found.accuracy, found.latency_ms) == (None, None, None)
+    assert (found.genotype, found.accuracy, found.usage) == (None, None, None)
     assert not (tmp_path / "run" / "architecture.json").exists()
 
 
@@ -122,7 +123,7 @@ def test_a_supernet_is_searched_within_its_steps(
     found = search(asked, tmp_path / "run", quiet=True)
     assert found.cost.steps == 12
     assert found.genotype is not None
-    assert found.latency_ms == LatencyTable(half, TABLE.profile).predict_ms(found.genotype)
+    assert found.usage == LatencyTable(half, TABLE.profile).total(found.genotype)
     assert [event["step"] for event in found.history] == list(range(1, 13))
     assert (tmp_path / "run" / PICTURE).exists()
 
@@ -144,6 +145,35 @@ search.main()
     found = read_result(run)
     assert (found.cost.steps, len(found.history)) == (4, 4)
     assert found.genotype is not None
+
+
+@pytest.mark.parametrize("strategy", ["single-path", "random"])
+def test_a_search_may_be_asked_for_energy(
+    request_: Request, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch, trained: list[object]
+) -> None:
+    half = replace(SPACE, slots=SPACE.slots[:2])
+    monkeypatch.setattr(searching, "find_space", lambda name: half)
+    energy = EnergyTable(half)
+    least, most = energy.extremes()
+    asked = replace(
+        request_,
+        strategy=strategy,
+        profile=None,
+        budget=Budget(steps=12),
+        target_ms=None,
+        target_uj=most if strategy == "single-path" else (least + most) / 2,
+    )
+    assert Request.from_json(json.loads(json.dumps(asked.to_json()))) == asked
+    found = search(asked, tmp_path / "run", quiet=True)
+    assert found.genotype is not None
+    assert found.usage == energy.total(found.genotype) <= asked.target
+    assert json.loads((tmp_path / "run" / "result.json").read_bytes())["unit"] == "µJ"
+
+
+def test_a_search_has_one_target(request_: Request) -> None:
+    for changes in ({"target_uj": 5.0}, {"target_ms": None}, {"profile": None}):
+        with pytest.raises(SearchError):
+            replace(request_, **changes)
 
 
 def test_a_supernet_needs_a_budget_in_steps(request_: Request, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def made(kind: type[SearchableSlot], slot: Slot) -> SearchableSlot:
 
 
 def latencies(slot: Slot) -> list[float]:
-    return [tiny.table().ms(slot, choice) for choice in slot.choices]
+    return [tiny.table().of(slot, choice) for choice in slot.choices]
 
 
 def photos(slot: Slot) -> np.ndarray:
@@ -38,10 +38,10 @@ def photos(slot: Slot) -> np.ndarray:
 @pytest.mark.parametrize("slot", [SLOTS[1], SLOTS[2]], ids=["three expansions, skip", "squeeze, stride"])
 def test_latency_is_the_tables_for_every_choice(kind: type[SearchableSlot], slot: Slot) -> None:
     layer = kind(slot, latencies(slot), momentum=0.9, seed=0)
-    for choice, latency_ms in zip(slot.choices, latencies(slot), strict=True):
+    for choice, usage in zip(slot.choices, latencies(slot), strict=True):
         mix = layer.mix_of(choice)
         assert layer.choice(mix) == choice
-        assert float(layer.latency_ms(mix)) == pytest.approx(latency_ms, rel=1e-6)
+        assert float(layer.usage(mix)) == pytest.approx(usage, rel=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -69,7 +69,7 @@ def test_a_choice_computes_what_its_architecture_does(kind: type[SearchableSlot]
 def test_the_latency_of_half_open_gates_lies_between_choices() -> None:
     layer = made(Superkernel, SLOTS[1])
     least, most = min(latencies(SLOTS[1])), max(latencies(SLOTS[1]))
-    assert least < float(layer.latency_ms(np.full(4, 0.5, np.float32))) < most
+    assert least < float(layer.usage(np.full(4, 0.5, np.float32))) < most
 
 
 def test_statistics_are_about_one_whatever_the_size_of_kernel_and_weights() -> None:
@@ -104,7 +104,7 @@ def test_the_sigmoids_gradient_reaches_thresholds_and_kernel() -> None:
             self.slot = layer
 
         def call(self, inputs: object) -> object:
-            return self.slot.latency_ms(self.slot.relaxed(0.0)) + 0 * ops.mean(inputs)
+            return self.slot.usage(self.slot.relaxed(0.0)) + 0 * ops.mean(inputs)
 
     model = Latency()
     model(inputs)

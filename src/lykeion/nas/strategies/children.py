@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lykeion.core import digest_json
-from lykeion.nas.latency import LatencyTable
 from lykeion.nas.space import Genotype, SpaceError, format_genotype, parse_genotype
+from lykeion.nas.table import SlotTable
 
 from .protocol import Cost, Problem, SearchError
 
@@ -56,26 +56,26 @@ class Children:
 class Replay:
     """A table of children instead of training: whoever asks for a network gets the nearest in the table.
 
-    Nearest is the fewest slots that differ, then the closest latency. This lets any strategy run in milliseconds,
+    Nearest is the fewest slots that differ, then the closest usage. This lets any strategy run in milliseconds,
     and so over many seeds; the strategies hear of the child they got.
     """
 
     children: list[Child]
-    table: LatencyTable
-    _latencies: list[float] = field(init=False)
+    table: SlotTable
+    _usages: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
         if not self.children:
             raise SearchError("a table without children cannot be replayed; train some first")
-        self._latencies = [self.table.predict_ms(child.genotype) for child in self.children]
+        self._usages = [self.table.total(child.genotype) for child in self.children]
 
     def __call__(self, genotype: Genotype, seed: int) -> Child:
-        latency_ms = self.table.predict_ms(genotype)
+        usage = self.table.total(genotype)
 
         def away(place: int) -> tuple[int, float]:
             other = self.children[place].genotype
             differing = sum(ours != theirs for ours, theirs in zip(genotype, other, strict=True))
-            return differing, abs(self._latencies[place] - latency_ms)
+            return differing, abs(self._usages[place] - usage)
 
         return self.children[min(range(len(self.children)), key=away)]
 

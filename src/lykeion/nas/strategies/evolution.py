@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.nas.latency import LatencyTable
 from lykeion.nas.space import Genotype, Space
+from lykeion.nas.table import SlotTable
 
 from .children import Child
 from .protocol import Budget, Found, Problem, Report, silent
@@ -29,14 +29,14 @@ class Evolution:
 
 
 class EvolutionSampler:
-    def __init__(self, space: Space, table: LatencyTable, target_ms: float, seed: int) -> None:
-        self._space, self._table, self._target_ms = space, table, target_ms
+    def __init__(self, space: Space, table: SlotTable, target: float, seed: int) -> None:
+        self._space, self._table, self._target = space, table, target
         self._rng = np.random.default_rng(seed)
         self._population: deque[Child] = deque(maxlen=POPULATION)
 
     def propose(self) -> Genotype:
         if len(self._population) < POPULATION:
-            return draw_near(self._space, self._table, self._target_ms, self._rng)
+            return draw_near(self._space, self._table, self._target, self._rng)
         rivals = self._rng.choice(len(self._population), SAMPLE, replace=False)
         parent = max((self._population[rival] for rival in rivals), key=self._fitness)
         child = self._space.mutate(parent.genotype, self._rng)
@@ -55,4 +55,4 @@ class EvolutionSampler:
         return child.accuracy - (1 if self._away(child.genotype) else 0)
 
     def _away(self, genotype: Genotype) -> float:
-        return distance(self._table.predict_ms(genotype), self._target_ms)
+        return distance(self._table.total(genotype), self._target)

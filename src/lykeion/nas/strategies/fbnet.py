@@ -32,13 +32,13 @@ class FBNet:
 
 
 class Candidates(SearchableSlot):
-    """A slot as all its choices. ``latency_ms`` are theirs, in their order."""
+    """A slot as all its choices. ``usage`` are theirs, in their order."""
 
     approaches = False
 
-    def __init__(self, slot: Slot, latency_ms: Sequence[float], *, momentum: float, seed: int) -> None:
+    def __init__(self, slot: Slot, usage: Sequence[float], *, momentum: float, seed: int) -> None:
         super().__init__(slot, len(slot.choices), seed)
-        self._latency_ms = latency_ms
+        self._usage = usage
         self._blocks = {
             format_choice(choice): section(
                 format_choice(choice),
@@ -70,8 +70,8 @@ class Candidates(SearchableSlot):
     def decided(self) -> Tensor:
         return ops.one_hot(ops.argmax(self._logits), len(self.slot.choices))
 
-    def latency_ms(self, mix: Tensor) -> Tensor:
-        return ops.sum(mix * np.array(self._latency_ms, np.float32))
+    def usage(self, mix: Tensor) -> Tensor:
+        return ops.sum(mix * np.array(self._usage, np.float32))
 
     def choice(self, mix: np.ndarray) -> Choice | None:
         return self.slot.choices[int(mix.argmax())]

@@ -35,16 +35,16 @@ def search_by_gradient(decider: Decider, problem: Problem, budget: Budget, run: 
     """Train a supernet for the steps of the budget, and read the network from it. Raises SearchError."""
     supernet, history, events = train_supernet(decider, problem, budget, run, report)
     genotype = supernet.genotype()
-    latency_ms = problem.table.predict_ms(genotype)
-    if not math.isclose(latency_ms, supernet.latency_ms(), rel_tol=1e-4):
+    usage = problem.table.total(genotype)
+    if not math.isclose(usage, supernet.usage(), rel_tol=1e-4):
         raise AssertionError(
-            f"the supernet's latency is {supernet.latency_ms()} ms; by the table, the network read from it takes "
-            f"{latency_ms} ms: {format_genotype(genotype)}"
+            f"by the supernet its network takes {supernet.usage()}, by the table {usage} {problem.table.unit}: "
+            f"{format_genotype(genotype)}"
         )
     cost = Cost(history.steps, history.seconds)
-    if latency_ms > problem.target_ms:
+    if usage > problem.target:
         return Found(None, None, None, cost, events)
-    return Found(genotype, history.epochs[-1]["val_accuracy"], latency_ms, cost, events)
+    return Found(genotype, history.epochs[-1]["val_accuracy"], usage, cost, events)
 
 
 def train_supernet(
@@ -59,7 +59,7 @@ def train_supernet(
         problem.space,
         problem.table,
         decider.make_slot,
-        Price(problem.target_ms),
+        Price(problem.target),
         budget.steps,
         decision_rate=rate,
         momentum=recipe.norm_momentum(budget.steps),
@@ -73,7 +73,7 @@ def train_supernet(
         run / "supernet",
         callbacks=[recorder],
         multiplier=lambda variable: rate / recipe.learning_rate if variable.name == decider.variables else 1.0,
-        settings={"space": problem.space.name, "profile": problem.table.profile.name, "target_ms": problem.target_ms},
+        settings={"space": problem.space.name, "profile": problem.table.name, "target": problem.target},
         quiet=report is silent,
     )
     return supernet, history, tuple(recorder.events)
@@ -104,7 +104,7 @@ class Recorder(keras.callbacks.Callback):
         event = {
             "step": self._step,
             **{name: float(value) for name, value in (logs or {}).items()},
-            "latency_ms": self._supernet.table.predict_ms(genotype),
+            "usage": self._supernet.table.total(genotype),
             "price": math.exp(state["log_price"]),
             "settled": bool(state["settled"]),
             "genotype": format_genotype(genotype),

@@ -89,9 +89,9 @@ class Grid:
         ]
         return np.array(opened, np.float32)
 
-    def table(self, latency_ms: Sequence[float]) -> np.ndarray:
+    def table(self, usage: Sequence[float]) -> np.ndarray:
         """(kernels, expansions, squeezes), from latencies in the order of the slot's choices."""
-        found = dict(zip(self.slot.choices, latency_ms, strict=True))
+        found = dict(zip(self.slot.choices, usage, strict=True))
         return np.array(
             [
                 [

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.nas.latency import LatencyTable
 from lykeion.nas.space import Genotype, Space
+from lykeion.nas.table import SlotTable
 
 from .children import Child
 from .protocol import Budget, Found, Problem, Report, silent
@@ -30,8 +30,8 @@ class MnasNet:
 
 
 class MnasNetSampler:
-    def __init__(self, space: Space, table: LatencyTable, target_ms: float, seed: int) -> None:
-        self._space, self._table, self._target_ms = space, table, target_ms
+    def __init__(self, space: Space, table: SlotTable, target: float, seed: int) -> None:
+        self._space, self._table, self._target = space, table, target
         self._rng = np.random.default_rng(seed)
         self._controller = Controller([len(slot.choices) for slot in space.slots], self._rng)
         self._baseline: float | None = None
@@ -41,7 +41,7 @@ class MnasNetSampler:
         return tuple(slot.choices[pick] for slot, pick in zip(self._space.slots, picks, strict=True))
 
     def learn(self, child: Child) -> None:
-        reward = child.accuracy * (self._table.predict_ms(child.genotype) / self._target_ms) ** EXPONENT
+        reward = child.accuracy * (self._table.total(child.genotype) / self._target) ** EXPONENT
         baseline = reward if self._baseline is None else self._baseline
         picks = [slot.choices.index(choice) for slot, choice in zip(self._space.slots, child.genotype, strict=True)]
         self._controller.reinforce(picks, reward - baseline)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from lykeion.core import LykeionError
-from lykeion.nas.latency import LatencyTable
 from lykeion.nas.space import Genotype, Space
+from lykeion.nas.table import SlotTable
 from lykeion.nets.training import Dataset, Recipe
 
 Event: TypeAlias = Mapping[str, Any]
@@ -45,7 +45,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Find the most accurate network of ``space`` that ``table`` says takes at most ``target_ms``.
+    """Find the most accurate network of ``space`` that ``table`` says takes at most ``target``, in the table's unit.
 
     ``recipe`` is how a network is trained while searching: a child of a strategy that samples, or, with the steps
     of the budget, a supernet. Of ``data``, the test set is never looked at. ``children`` is a table of trained
@@ -53,8 +53,8 @@ class Problem:
     """
 
     space: Space
-    table: LatencyTable
-    target_ms: float
+    table: SlotTable
+    target: float
     data: Dataset
     recipe: Recipe
     seed: int = 0
@@ -65,13 +65,13 @@ class Problem:
 class Found:
     """The network that a search chose, or None if it saw none within the target.
 
-    ``accuracy`` is the search's own estimate on the validation set: of the child trained for the proxy budget, or
-    of the supernet with the chosen gates.
+    ``usage`` is what it takes by the problem's table. ``accuracy`` is the search's own estimate on the validation
+    set: of the child trained for the proxy budget, or of the supernet with the chosen gates.
     """
 
     genotype: Genotype | None
     accuracy: float | None
-    latency_ms: float | None
+    usage: float | None
     cost: Cost
     history: tuple[Event, ...]
 
@@ -90,9 +90,3 @@ class Strategy(Protocol):
     name: str
 
     def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found: ...
-
-
-def extremes_ms(table: LatencyTable) -> tuple[float, float]:
-    """Latency of the fastest and of the slowest network of the table's space."""
-    slots = [[table.ms(slot, choice) for choice in slot.choices] for slot in table.space.slots]
-    return table.rest_ms + sum(map(min, slots)), table.rest_ms + sum(map(max, slots))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.nas.latency import LatencyTable
 from lykeion.nas.space import Genotype, Space
+from lykeion.nas.table import SlotTable
 
 from .children import Child
 from .protocol import Budget, Found, Problem, Report, silent
@@ -20,12 +20,12 @@ class RandomSearch:
 
 
 class RandomSampler:
-    def __init__(self, space: Space, table: LatencyTable, target_ms: float, seed: int) -> None:
-        self._space, self._table, self._target_ms = space, table, target_ms
+    def __init__(self, space: Space, table: SlotTable, target: float, seed: int) -> None:
+        self._space, self._table, self._target = space, table, target
         self._rng = np.random.default_rng(seed)
 
     def propose(self) -> Genotype:
-        return draw_near(self._space, self._table, self._target_ms, self._rng)
+        return draw_near(self._space, self._table, self._target, self._rng)
 
     def learn(self, child: Child) -> None:
         pass

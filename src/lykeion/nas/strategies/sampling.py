@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from lykeion.nas.latency import LatencyTable
 from lykeion.nas.space import Genotype, Space, format_genotype
+from lykeion.nas.table import SlotTable
 
 from .children import Child, Children, Evaluate
 from .protocol import Budget, Cost, Event, Found, Problem, Report, silent
@@ -29,21 +29,21 @@ class Sampler(Protocol):
 
 
 class MakeSampler(Protocol):
-    def __call__(self, space: Space, table: LatencyTable, target_ms: float, seed: int) -> Sampler: ...
+    def __call__(self, space: Space, table: SlotTable, target: float, seed: int) -> Sampler: ...
 
 
 def search_by_sampling(make: MakeSampler, problem: Problem, budget: Budget, run: Path, report: Report) -> Found:
     """Train the children that a sampler proposes. An interrupted search goes on from its table of children."""
-    sampler = make(problem.space, problem.table, problem.target_ms, problem.seed)
+    sampler = make(problem.space, problem.table, problem.target, problem.seed)
     evaluate = Children(problem.children or run / "children.jsonl", problem)
-    return sample(sampler, evaluate, problem.table, problem.target_ms, budget, problem.seed, report)
+    return sample(sampler, evaluate, problem.table, problem.target, budget, problem.seed, report)
 
 
 def sample(
     sampler: Sampler,
     evaluate: Evaluate,
-    table: LatencyTable,
-    target_ms: float,
+    table: SlotTable,
+    target: float,
     budget: Budget,
     seed: int,
     report: Report = silent,
@@ -60,38 +60,38 @@ def sample(
             break
         spent, last = spent + child.cost, child.cost
         sampler.learn(child)
-        latency_ms = table.predict_ms(child.genotype)
-        if latency_ms <= target_ms and (best is None or child.accuracy > best[0]):
-            best = child.accuracy, child.genotype, latency_ms
+        usage = table.total(child.genotype)
+        if usage <= target and (best is None or child.accuracy > best[0]):
+            best = child.accuracy, child.genotype, usage
         event = {
             "child": len(history),
             "genotype": format_genotype(child.genotype),
             "accuracy": child.accuracy,
-            "latency_ms": latency_ms,
+            "usage": usage,
             "best_accuracy": best[0] if best else None,
             "steps": spent.steps,
             "seconds": spent.seconds,
         }
         history.append(event)
         report(event)
-    accuracy, genotype, latency_ms = best or (None, None, None)
-    return Found(genotype, accuracy, latency_ms, spent, tuple(history))
+    accuracy, genotype, usage = best or (None, None, None)
+    return Found(genotype, accuracy, usage, spent, tuple(history))
 
 
-def distance(latency_ms: float, target_ms: float) -> float:
-    """How far a latency lies outside the window, as a ratio's logarithm; 0 inside."""
-    share = latency_ms / target_ms
+def distance(usage: float, target: float) -> float:
+    """How far a usage lies outside the window, as a ratio's logarithm; 0 inside."""
+    share = usage / target
     return max(math.log(WINDOW[0] / share), math.log(share / WINDOW[1]), 0.0)
 
 
-def draw_near(space: Space, table: LatencyTable, target_ms: float, rng: np.random.Generator) -> Genotype:
+def draw_near(space: Space, table: SlotTable, target: float, rng: np.random.Generator) -> Genotype:
     """A random network within the window: drawn uniformly, or, where such are rare, reached by random changes.
 
     If neither arrives, the nearest that was seen.
     """
 
     def away(genotype: Genotype) -> float:
-        return distance(table.predict_ms(genotype), target_ms)
+        return distance(table.total(genotype), target)
 
     nearest = space.sample(rng)
     for attempt in range(_DRAWS + _CHANGES):

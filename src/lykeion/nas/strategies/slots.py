@@ -46,7 +46,7 @@ class SearchableSlot(keras.layers.Layer, ABC):
         """The mix of the one choice that the decision is for now."""
 
     @abstractmethod
-    def latency_ms(self, mix: Tensor) -> Tensor:
+    def usage(self, mix: Tensor) -> Tensor:
         """Differentiable in the mix, and the table's entry where the mix is of one choice."""
 
     @abstractmethod

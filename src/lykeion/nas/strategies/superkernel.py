@@ -30,15 +30,15 @@ LIMIT = 2.0
 
 
 class Superkernel(SearchableSlot):
-    """A slot as one superkernel. ``latency_ms`` are those of the slot's choices, in their order."""
+    """A slot as one superkernel. ``usage`` are those of the slot's choices, in their order."""
 
     approaches = True
 
-    def __init__(self, slot: Slot, latency_ms: Sequence[float], *, momentum: float, seed: int) -> None:
+    def __init__(self, slot: Slot, usage: Sequence[float], *, momentum: float, seed: int) -> None:
         grid = Grid.of(slot)
         super().__init__(slot, len(grid.gates), seed)
         self._grid = grid
-        self._table, self._rings = grid.table(latency_ms), grid.rings()
+        self._table, self._rings = grid.table(usage), grid.rings()
         self._groups = grid.groups()
         self._channel_bands, self._hidden_bands = bands(grid.channels), bands(grid.hidden)
         kernel, channels = grid.kernels[-1], grid.channels[-1]
@@ -92,7 +92,7 @@ class Superkernel(SearchableSlot):
         means = ops.sum(self._groups * square, axis=(1, 2, 3)) / self._groups.sum(axis=(1, 2, 3))
         return means / ops.mean(square) - self._thresholds
 
-    def latency_ms(self, mix: Tensor) -> Tensor:
+    def usage(self, mix: Tensor) -> Tensor:
         """Multilinear over the entries of all choices."""
         kernels, expansions, squeeze, block = self._grid.axes(mix)
         total = 0.0

@@ -20,11 +20,11 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from lykeion.nas.latency import LatencyTable
 from lykeion.nas.space import Genotype, Slot, Space
+from lykeion.nas.table import SlotTable
 from lykeion.nets import Architecture, keras_model
 
-from .protocol import SearchError, extremes_ms
+from .protocol import SearchError
 from .sections import section
 from .slots import Arrays, SearchableSlot, Tensor, ops
 
@@ -45,14 +45,14 @@ FAR, BOUND = 0.5, 7.0
 
 
 class MakeSlot(Protocol):
-    def __call__(self, slot: Slot, latency_ms: Sequence[float], *, momentum: float, seed: int) -> SearchableSlot: ...
+    def __call__(self, slot: Slot, usage: Sequence[float], *, momentum: float, seed: int) -> SearchableSlot: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What latency costs: a target in ms, or a fixed price."""
+    """What a network's usage costs: a target in the table's unit, or a fixed price."""
 
-    target_ms: float | None = None
+    target: float | None = None
     fixed: float = 0.0
 
 
@@ -66,7 +66,7 @@ class Supernet(keras.Model):
     def __init__(
         self,
         space: Space,
-        table: LatencyTable,
+        table: SlotTable,
         make_slot: MakeSlot,
         price: Price,
         steps: int,
@@ -76,11 +76,11 @@ class Supernet(keras.Model):
         seed: int,
     ) -> None:
         super().__init__(name="supernet")
-        least, self._most_ms = extremes_ms(table)
-        if price.target_ms is not None and least > price.target_ms:
+        least, self._most = table.extremes()
+        if price.target is not None and least > price.target:
             raise SearchError(
-                f"no network of space {space.name!r} takes {price.target_ms:g} ms on {table.profile.name}: "
-                f"the fastest takes {least:.4g} ms; ask for more"
+                f"no network of space {space.name!r} takes {price.target:g} {table.unit} by {table.name}: "
+                f"one takes {least:.4g} {table.unit} at least; ask for more"
             )
         self.space, self.table, self.price, self.total_steps = space, table, price, steps
         self._decision_rate = decision_rate
@@ -90,7 +90,7 @@ class Supernet(keras.Model):
         self._slots = [
             make_slot(
                 slot,
-                [table.ms(slot, choice) for choice in slot.choices],
+                [table.of(slot, choice) for choice in slot.choices],
                 momentum=momentum,
                 seed=seed + 1000 * (slot.position + 1),
             )
@@ -117,9 +117,9 @@ class Supernet(keras.Model):
         decisions = [ops.convert_to_numpy(mix) for mix in self._decisions()]
         return tuple(slot.choice(mix) for slot, mix in zip(self._slots, decisions, strict=True))
 
-    def latency_ms(self) -> float:
+    def usage(self) -> float:
         """Of the decided network, through the slots, as the search sees it."""
-        return float(ops.convert_to_numpy(self._total_ms(self._decisions())))
+        return float(ops.convert_to_numpy(self._total(self._decisions())))
 
     def hold(self, genotype: Genotype) -> None:
         """Decide for a genotype, whatever was decided; it is what is computed from now on. Raises SpaceError."""
@@ -159,27 +159,27 @@ class Supernet(keras.Model):
         for slot in self._slots:
             free = ops.where(step < warm, slot.explored(warmed), slot.relaxed(searched))
             mixes.append(ops.where(settled, slot.held.value, free))
-        if self.price.target_ms is None:
+        if self.price.target is None:
             price = self.price.fixed
         else:
-            price = self._follow(self._total_ms(decisions), self.price.target_ms, searching)
+            price = self._follow(self._total(decisions), self.price.target, searching)
             for slot, decision in zip(self._slots, decisions, strict=True):
                 slot.held.assign(decision)
-        self.add_loss(ops.where(searching, price * ops.log(self._total_ms(mixes)), 0.0))
+        self.add_loss(ops.where(searching, price * ops.log(self._total(mixes)), 0.0))
         self._step.assign(step + 1.0)
         return mixes
 
-    def _follow(self, latency_ms: Tensor, target_ms: float, searching: Tensor) -> Tensor:
+    def _follow(self, usage: Tensor, target: float, searching: Tensor) -> Tensor:
         """The price of log latency at this step; moves λ on, and settles where it is time."""
         warm, settling, end = (self.total_steps * share for share in (WARM_UP, SETTLE, 1.0))
         falling, fallen = _passed(self._step, warm, settling), _passed(self._step, settling, end)
-        start = np.log(max(self._most_ms, target_ms))
-        due = start + falling * (np.log(target_ms) - start) + fallen * np.log(BELOW)
-        behind = ops.stop_gradient(ops.clip(ops.log(latency_ms) - due, -FAR, FAR))
+        start = np.log(max(self._most, target))
+        due = start + falling * (np.log(target) - start) + fallen * np.log(BELOW)
+        behind = ops.stop_gradient(ops.clip(ops.log(usage) - due, -FAR, FAR))
         price = ops.exp(self._log_price) * (1 + ops.sinh(KAPPA * behind))
         moved = ops.clip(self._log_price + ETA * self._decision_rate * behind, -BOUND, BOUND)
         self._log_price.assign(ops.where(searching, moved, self._log_price.value))
-        share = latency_ms / target_ms
+        share = usage / target
         ready = self._slots[0].approaches | (self._step >= settling)
         arrives = searching & ready & (share <= 1) & (share >= CLOSE - fallen)
         self._settled.assign(ops.where(arrives, 1.0, self._settled.value))
@@ -189,8 +189,8 @@ class Supernet(keras.Model):
         settled = self._settled > 0
         return [ops.where(settled, slot.held.value, slot.decided()) for slot in self._slots]
 
-    def _total_ms(self, mixes: list[Tensor]) -> Tensor:
-        return self.table.rest_ms + sum(slot.latency_ms(mix) for slot, mix in zip(self._slots, mixes, strict=True))
+    def _total(self, mixes: list[Tensor]) -> Tensor:
+        return self.table.rest + sum(slot.usage(mix) for slot, mix in zip(self._slots, mixes, strict=True))
 
     def _state(self, name: str, start: float = 0.0) -> Tensor:
         return self.add_weight(shape=(), initializer=keras.initializers.Constant(start), trainable=False, name=name)

@@ -1,0 +1,35 @@
+"""What a network takes of something scarce, slot by slot: what its choices take adds up."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from .space import Choice, Genotype, Slot, Space
+
+
+class SlotTable:
+    """What each choice of each slot takes, and ``rest``, what every network takes besides; all in ``unit``.
+
+    ``name`` says of what: a device, or a model.
+    """
+
+    quantity: ClassVar[str]
+    unit: ClassVar[str]
+
+    def __init__(self, space: Space, name: str, rest: float, blocks: Sequence[Mapping[Choice | None, float]]) -> None:
+        self.space, self.name, self.rest, self._blocks = space, name, rest, tuple(blocks)
+
+    def of(self, slot: Slot, choice: Choice | None) -> float:
+        """What a choice adds to the network. Raises KeyError where the slot does not offer it."""
+        return self._blocks[slot.position][choice]
+
+    def total(self, genotype: Genotype) -> float:
+        """Of a whole network. Raises SpaceError."""
+        self.space.check(genotype)
+        return self.rest + sum(block[choice] for block, choice in zip(self._blocks, genotype, strict=True))
+
+    def extremes(self) -> tuple[float, float]:
+        """Of the network that takes least, and of the one that takes most."""
+        return (
+            self.rest + sum(min(block.values()) for block in self._blocks),
+            self.rest + sum(max(block.values()) for block in self._blocks),
+        )
