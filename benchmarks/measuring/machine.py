@@ -65,8 +65,13 @@ def keep_to_one_core() -> None:
 
 
 def describe() -> str:
-    """Processor, cores and memory in one line."""
-    return f"{processor()}, {cores()} cores, {memory_bytes() / 2**30:.0f} GiB"
+    """Processor, cores and memory in one line, and how TensorFlow is made to run here, where the environment says."""
+    facts = [processor(), f"{cores()} cores", f"{memory_bytes() / 2**30:.0f} GiB"]
+    if threads := os.environ.get("TF_NUM_INTRAOP_THREADS"):
+        facts.append(f"TensorFlow on {threads} of them")
+    if "jemalloc" in os.environ.get("LD_PRELOAD", ""):
+        facts.append("jemalloc")
+    return ", ".join(facts)
 
 
 def processor() -> str:
