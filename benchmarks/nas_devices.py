@@ -42,7 +42,8 @@ CITED_MS = {RIVAL: 75.0}
 """MobileNetV2 of width 1 at 224² on a Pixel 1, TensorFlow Lite, one large core: Sandler et al. 2018,
 arXiv:1801.04381, table 4."""
 
-BASELINES = ("mobilenet-v2-0.2", RIVAL, "mobilenet-v2-0.5", "mobilenet-v3-large-0.35")
+RATES = (1.0, 2.0)
+"""Learning rates of the sweep, as factors of the recipe's."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +87,16 @@ class Device:
 @click.command(help=__doc__)
 @click.option("--photos", default=50_000, show_default=True, help="To train on; the full set has its own splits.")
 @click.option("--steps", default=500, show_default=True, help="Of a search.")
-@click.option("--epochs", default=4, show_default=True, help="Of every final training.")
+@click.option("--epochs", default=2, show_default=True, help="Of every final training.")
 @click.option("--seeds", default=3, show_default=True, help="Searches a device, and trainings a baseline.")
 @click.option("--batch", default=128, show_default=True, help="Of every final training.")
 @click.option("--search-batch", default=64, show_default=True, help="Of a search.")
+@click.option("--baselines", default=RIVAL, show_default=True, help=f"Separated by commas, {RIVAL} among them.")
 @click.option("--quick", is_flag=True, help="A miniature of minutes that shows nothing but that it works.")
 @click.option("--work", default=ROOT / "build" / "bench" / "nas-devices", type=click.Path(path_type=Path))
 @click.option("--out", default=ROOT / "docs" / "benchmarks", type=click.Path(path_type=Path))
-def main(quick: bool, work: Path, out: Path, **asked: int) -> None:
-    settings = QUICK if quick else Settings(**asked, baselines=BASELINES, rates=(0.5, 1.0, 2.0))
+def main(baselines: str, quick: bool, work: Path, out: Path, **asked: int) -> None:
+    settings = QUICK if quick else Settings(**asked, baselines=tuple(baselines.split(",")), rates=RATES)
     devices = run(settings, work / settings.name, quick=quick)
     latencies = cross(devices, find_space(SPACE), work / settings.name)
     out.mkdir(parents=True, exist_ok=True)
@@ -221,11 +223,6 @@ def device_table(device: Device) -> Iterator[str]:
             f"| {entry.name} | {entry.latency_ms:.4g} | {predicted} | {100 * entry.test_accuracy:.2f} | "
             f"{100 * entry.test_spread:.2f} | {interval} | {entry.verdict} |"
         )
-    cost = device.ours.search_cost
-    if cost:
-        yield ""
-        memory = f"{cost.peak_bytes / 2**20:,.0f} MiB at most"
-        yield f"A search took {cost.steps:,} steps, {cost.seconds:,.0f} s, {memory}."
 
 
 def verdicts(devices: list[Device], latencies: dict[tuple[str, str], float]) -> Iterator[str]:

@@ -231,3 +231,29 @@ def test_a_loss_that_is_no_number_ends_the_training(data: Dataset, tmp_path: Pat
 def test_other_recipes_learn_too(data: Dataset) -> None:
     recipe = Recipe(epochs=10, batch=20, learning_rate=0.005, mixup=0.2, label_smoothing=0.1, optimizer="rmsprop")
     assert train(make(), data, recipe, quiet=True).epochs[-1]["val_accuracy"] > 0.8
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc is told to keep memory")
+def test_a_step_works_in_the_memory_of_the_step_before(data: Dataset) -> None:
+    import resource
+
+    class Faults(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+            now = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            if batch == 4:
+                a_step.append((now - self.before) / 3)
+            elif batch == 1:
+                self.before = now
+
+    a_step: list[float] = []
+    convolutions = [keras.layers.Conv2D(256, 1, activation="relu") for _ in range(4)]
+    head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(4)]
+    train(
+        keras.Sequential([keras.Input((8, 8, 1)), *convolutions, *head]),
+        data,
+        Recipe(epochs=5, batch=40),
+        callbacks=[Faults()],
+        quiet=True,
+    )
+    pages_of_an_activation = 40 * 8 * 8 * 256 * 4 / resource.getpagesize()
+    assert min(a_step) < pages_of_an_activation / 2

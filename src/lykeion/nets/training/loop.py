@@ -17,6 +17,7 @@ from .batches import InOrder, training_batches
 from .checkpoints import Checkpoint, write_arrays
 from .dataset import Dataset
 from .errors import TrainingError
+from .memory import retain_memory
 from .optimizers import Multiplier, averaged_weights, make_optimizer
 from .photos import Photos
 from .recipe import Recipe
@@ -172,6 +173,8 @@ class _Keeper(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch == 0:
+            retain_memory()
         self.step += 1
         self._progress.advance(self._recipe.batch)
         if self.step == self._total:
