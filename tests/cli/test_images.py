@@ -9,7 +9,11 @@ from click.testing import CliRunner
 
 from lykeion.cli import app
 from lykeion.core import LykeionError, Unsupported
+from lykeion.registry import parse, sign
+from lykeion.registry.disk import DiskStore
 from tests.images.conftest import make_project
+from tests.registry.keys import key_pair
+from tests.registry.making import pushed
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +86,16 @@ def test_a_variable_without_a_value_is_refused(description: str) -> None:
     run("build", description, "-q")
     with pytest.raises(click.BadParameter, match="write NAME=VALUE"):
         run("run", "-e", "SECRET", "shop:latest")
+
+
+def test_a_version_of_the_repository_is_put_in_by_its_name(description: str, tmp_path: Path) -> None:
+    store = DiskStore(tmp_path / "store")
+    private, _ = key_pair(tmp_path / "shop")
+    pushed(store, tmp_path / "model", "shoes:champion")
+    sign(store, parse("shoes:champion"), private)
+    policy = tmp_path / "trust.toml"
+    policy.write_text('[[rule]]\nnames = ["shoes"]\nkeys = ["shop.pub"]\n')
+    options = ("--model", "shoes:champion", "--store", str(store.root), "--trust", str(policy))
+    run("build", description, *options, "-q")
+    part = json.loads(run("show", "shop:latest", "--json"))["platforms"][0]
+    assert [layer["title"] for layer in part["layers"]] == ["base", "2 wheels", "model", "source"]
