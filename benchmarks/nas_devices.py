@@ -35,10 +35,13 @@ from lykeion.nets.training import Recipe
 ROOT = Path(__file__).parents[1]
 SPACE = "single-path-32"
 STRATEGY = "single-path"
-RIVAL = "mobilenet-v2-0.35"
+HOST_RIVAL, HOST_AIM = "mobilenet-v2-0.4", 0.925
+"""Searches aim at that share of its latency: what is measured on this machine moves by some per cent."""
+
+PHONE_RIVAL, PHONE_AIM = "mobilenet-v2-0.35", 0.97
 """The space at 32² is a third as wide as the published one, and so is its MobileNetV2."""
 
-CITED_MS = {RIVAL: 75.0}
+CITED_MS = {PHONE_RIVAL: 75.0}
 """MobileNetV2 of width 1 at 224² on a Pixel 1, TensorFlow Lite, one large core: Sandler et al. 2018,
 arXiv:1801.04381, table 4."""
 
@@ -66,7 +69,7 @@ class Settings:
         return f"{trained}-{baselines}-{rates}"
 
 
-QUICK = Settings(600, 12, 1, 1, 32, 32, (RIVAL,), (1.0,))
+QUICK = Settings(600, 12, 1, 1, 32, 32, (), (1.0,))
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,12 @@ class Device:
 @click.option("--seeds", default=3, show_default=True, help="Searches a device, and trainings a baseline.")
 @click.option("--batch", default=128, show_default=True, help="Of every final training.")
 @click.option("--search-batch", default=64, show_default=True, help="Of a search.")
-@click.option("--baselines", default=RIVAL, show_default=True, help=f"Separated by commas, {RIVAL} among them.")
+@click.option("--baseline", "baselines", multiple=True, help="One more MobileNet to measure here; may be repeated.")
 @click.option("--quick", is_flag=True, help="A miniature of minutes that shows nothing but that it works.")
 @click.option("--work", default=ROOT / "build" / "bench" / "nas-devices", type=click.Path(path_type=Path))
 @click.option("--out", default=ROOT / "docs" / "benchmarks", type=click.Path(path_type=Path))
-def main(baselines: str, quick: bool, work: Path, out: Path, **asked: int) -> None:
-    settings = QUICK if quick else Settings(**asked, baselines=tuple(baselines.split(",")), rates=RATES)
+def main(baselines: tuple[str, ...], quick: bool, work: Path, out: Path, **asked: int) -> None:
+    settings = QUICK if quick else Settings(**asked, baselines=baselines, rates=RATES)
     devices = run(settings, work / settings.name, quick=quick)
     latencies = cross(devices, find_space(SPACE), work / settings.name)
     out.mkdir(parents=True, exist_ok=True)
@@ -117,15 +120,16 @@ def run(settings: Settings, work: Path, *, quick: bool = False) -> list[Device]:
             (STRATEGY,),
             SPACE,
             profile,
-            RIVAL,
+            PHONE_RIVAL if on_phone else HOST_RIVAL,
             data,
             Budget(steps=settings.steps),
             Recipe(batch=settings.search_batch, shift=2),
             Recipe(epochs=settings.epochs, batch=settings.batch, shift=2),
             settings.seeds,
             settings.rates,
-            (RIVAL,) if on_phone else settings.baselines,
+            (PHONE_RIVAL,) if on_phone else (HOST_RIVAL, *settings.baselines),
             CITED_MS if on_phone else None,
+            PHONE_AIM if on_phone else HOST_AIM,
         )
         report = compare(comparison, work / name, trainings=work / "trainings")
         if report.not_found[STRATEGY]:

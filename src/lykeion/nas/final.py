@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lykeion.core import write_atomically
-from lykeion.engines.timing import Journal, Timing, litert, measure
+from lykeion.engines.timing import Journal, Plan, Timing, litert, measure
 from lykeion.nets import Architecture, random_weights, write_litert
 from lykeion.nets.training import Dataset, Recipe
 
@@ -16,6 +16,8 @@ from .profiling import reference
 from .strategies import Cost
 
 _DONE = "trained.json"
+_PLAN = Plan(passes=12, most=40)
+"""Whole networks are few, and what is measured here is reported: more passes than usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +67,6 @@ def time_networks(
         reference=reference(threads),
         threads=threads,
         journal=Journal(journal, {"networks": sorted(networks), "threads": threads}),
+        plan=_PLAN,
         quiet=quiet,
     )
