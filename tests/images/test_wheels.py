@@ -151,6 +151,14 @@ def test_damaged_compressed_data_is_an_error(tmp_path: Path) -> None:
         unpacked(wheel)
 
 
+def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path)
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr(zipfile.ZipInfo("\0"), b"")
+    with pytest.raises(WheelError, match="outside of its place"):
+        unpacked(wheel)
+
+
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_bytes_that_changed_are_refused_or_change_nothing(tmp_path: Path, changes: list[tuple[int, int]]) -> None:

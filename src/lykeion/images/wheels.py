@@ -222,7 +222,7 @@ def _checked_members(wheel: str, archive: zipfile.ZipFile) -> Iterator[tuple[str
     for member in members:
         name = member.filename
         parts = PurePosixPath(name).parts
-        if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
+        if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
             raise WheelError(f"{wheel} wants to write {name[:200]!r}, outside of its place")
         if member.is_dir():
             continue
