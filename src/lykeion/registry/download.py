@@ -15,7 +15,7 @@ from .transport import ATTEMPTS, Response, Transport, problem
 BUFFER = 2**20
 WRITE = 2**16
 """Written at once. For more, Linux caches the file in large folios; a virtual machine's host has usually taken memory
-of that size back, and the write waits for it: 1 GiB took 3.8 s in pieces of 1 MiB, 1.7 s in these."""
+of that size back, and the write waits for it."""
 
 
 class _Digest(Protocol):

@@ -17,7 +17,7 @@ from .errors import StoreError
 from .facts import FILE
 from .model import File, Model
 from .reference import Reference
-from .resolving import facts_of, load
+from .resolving import facts_of, load, resolve
 from .store import Advance, Store
 from .transfer import transfer
 from .trust import Policy, check_trust
@@ -41,9 +41,12 @@ def pull(
     *,
     policy: Policy | None = None,
     cache: Cache | None = None,
+    replace: bool = False,
     quiet: bool = False,
 ) -> Pulled:
     """Write a model's files to a directory that is not there yet, or is empty, or holds the same model.
+
+    With ``replace``, whatever else the directory holds goes.
 
     Files from a registry come through the cache and are links to it, read-only. Raises NotFound, Untrusted before
     anything is fetched, ContentDamaged, InvalidModel, StoreError.
@@ -57,6 +60,8 @@ def pull(
         if _holds(directory, model):
             return Pulled(str(named), model.digest, str(directory), False, model.size_bytes)
         try:
+            if replace:
+                shutil.rmtree(directory, ignore_errors=True)
             if directory.exists() and any(directory.iterdir()):
                 raise StoreError(f"{directory} holds something else; give a directory that is not there yet")
             with _in_the_making(directory) as making:
@@ -84,15 +89,12 @@ def keep(
 
     Raises what ``pull`` raises.
     """
-    cache = Cache()
-    model = load(store, reference)
-    directory = cache.directory(model.digest)
+    cache, digest = Cache(), resolve(store, reference)
+    directory = cache.directory(digest)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with _locked(directory.parent, wait=True):
-            if directory.exists() and not _holds(directory, model):
-                shutil.rmtree(directory)
-            pull(store, reference.at(model.digest), directory, policy=policy, cache=cache, quiet=quiet)
+            pull(store, reference.at(digest), directory, policy=policy, cache=cache, replace=True, quiet=quiet)
     except OSError as error:
         raise StoreError(f"{directory}: {error.strerror or error}; LYKEION_HOME names another place") from None
     return directory

@@ -11,7 +11,7 @@ _NEVER, _LARGEST = 2**31 - 1, 32 * 2**20
 def retain_memory() -> None:
     """Have glibc keep what one step frees for the next; elsewhere nothing is done.
 
-    TensorFlow (from 2.20 on) asks glibc to give memory back at once whenever it makes a dataset of a Python
+    TensorFlow (2.21, for one) asks glibc to give memory back at once whenever it makes a dataset of a Python
     generator, as Keras' ``fit`` does: every tensor of 128 KiB or more is then mapped, faulted in page by page and
     unmapped again, each step. To be called once such a dataset is there, that is, after the first step.
     """
