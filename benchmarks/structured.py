@@ -23,6 +23,7 @@ from lykeion.nets import count, find, random_weights
 
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 ZEROS = (0.5, 0.8, 0.9, 0.95)
+PLAN = timing.Plan(passes=15, most=60)
 PAGE = Path("docs/benchmarks/structured.md")
 
 
@@ -39,6 +40,7 @@ def main(network: str, work: Path, page: Path) -> None:
         {name: timing.litert(each.litert()) for name, each in (channels | zeros).items()},
         reference=timing.litert(model.litert()),
         journal=timing.Journal(work / "journal.jsonl", {"network": network, "shares": [*SHARES, *ZEROS]}),
+        plan=PLAN,
     )
     madds = np.array([each.multiply_adds / 1e6 for each in channels.values()])
     ms = np.array([found[name].minimum_ms for name in channels])
