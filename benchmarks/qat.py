@@ -63,11 +63,11 @@ def main(work: Path, seeds: int, photos: int, epochs: int, more: int, page: Path
                 "",
                 f"{data.name} at 32², {len(data.train):,} photos to train on, {len(data.test):,} to test; {seeds} "
                 f"seeds, mean ± standard deviation; {epochs} epochs, then {more}. Agreement is the share of photos "
-                "that the simulated network and the int8 file name alike; ms the median on one thread, LiteRT. "
+                "that the simulated network and the int8 file name alike. "
                 f"{describe()}.",
                 "",
-                "| network | way | top-1, % | against float32 trained on | agreement | file, kB | ms |",
-                "|---|---|---:|---:|---:|---:|---:|",
+                "| network | way | top-1, % | against float32 trained on | agreement | file, kB |",
+                "|---|---|---:|---:|---:|---:|",
                 *lines,
                 "",
                 "`python benchmarks/qat.py` writes this page.",
@@ -95,7 +95,10 @@ def one_seed(network: str, work: Path, data: Dataset, epochs: int, more: int, se
         "ranges": (dense, [Step("qat", Qat())]),
         "trained": (dense, [Step("qat", Qat(training=recipe))]),
     }
-    rows = {name: compress(model, data, steps, work / name, test=True) for name, (model, steps) in ways.items()}
+    rows = {
+        name: compress(model, data, steps, work / name, test=True, latency=False)
+        for name, (model, steps) in ways.items()
+    }
     return [rows["static"][0], *(found[-1] for found in rows.values())]
 
 
@@ -109,7 +112,7 @@ def table(network: str, results: dict[str, list[dict[str, object]]], seeds: int)
         lines.append(
             f"| {network} | {way} | {shown([100 * (row.test_accuracy or 0) for row in rows])} | "
             f"{shown(lost, '+') if place != 1 else ''} | {f'{min(agreement):.2%}' if agreement else ''} | "
-            f"{rows[0].sizes.file / 1000:,.0f} | {statistics.fmean(row.latency_ms or 0 for row in rows):.3f} |"
+            f"{rows[0].sizes.file / 1000:,.0f} |"
         )
     return lines
 
