@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lykeion.nas.search import Request, open_space, peak_bytes
+from lykeion.engines.machine import peak_bytes
+from lykeion.nas.search import Request, open_space
 from lykeion.nas.space import parse_genotype
 from lykeion.nas.strategies import Problem
 from lykeion.nas.strategies.children import Children

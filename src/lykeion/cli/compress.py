@@ -104,12 +104,17 @@ def sensitivity(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Prune and round each layer alone, and see what accuracy that costs: the settings `sensitivity` read it."""
+    """Prune and round each layer alone, and see what accuracy that costs: the settings `sensitivity` read it.
+
+    A scan that was stopped goes on when the same command is given again.
+    """
     from lykeion.compress.sensitivity import draw, scan
 
     network, loaded = _open(model, data, fit, quiet)
-    found = scan(network, loaded, layers=layers, photos=photos, quiet=quiet)
+    journal = output.with_name(f"{output.name}.part")
+    found = scan(network, loaded, layers=layers, photos=photos, journal=journal, quiet=quiet)
     found.write(output)
+    journal.unlink(missing_ok=True)
     if png:
         draw(found, png)
     if as_json:

@@ -68,8 +68,14 @@ def fit(
     ``callbacks`` makes them for the network. Resumes from ``run``. Raises TrainingError, CompressionError.
     """
     check_data(model, data)
+    if keras.backend.backend() != "tensorflow":
+        raise CompressionError(
+            f"compression trains on TensorFlow, not on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow"
+        )
     if recipe.head != "softmax":
         raise CompressionError(f"training: head {recipe.head} is not for compression, which trains logits")
+    if recipe.precision != "float32":
+        raise CompressionError(f"training: precision {recipe.precision} is not for compression; leave it out")
     network = build(
         model,
         batch_norm_momentum=recipe.norm_momentum(recipe.total_steps(len(data.train))),

@@ -96,6 +96,7 @@ def _train(
     total = recipe.total_steps(len(data.train))
     ramp = max(1, round(settings.ramp * total))
     every = max(1, ramp // settings.updates)
+    begun = {name: model.kernels[name] != 0 for name in shares}
 
     def callbacks(network: keras.Model) -> list[keras.callbacks.Callback]:
         operators = {
@@ -108,6 +109,7 @@ def _train(
             kernels = {name: np.asarray(keras.ops.convert_to_numpy(each.kernel)) for name, each in operators.items()}
             now = {name: share_at(progress, share) for name, share in shares.items()}
             for name, keep in masks(kernels, now, structure, settings.scope).items():
+                keep = keep & begun[name]  # what came as zero stays zero, also where fewer zeros are asked for now
                 operators[name].mask.assign(keep.astype(np.float32))
                 operators[name].kernel.assign(kernels[name] * keep)
 

@@ -1,19 +1,21 @@
 """Carrying out a recipe: a directory for each step, which a second run goes on from, and a report.
 
 The directory has ``run.json`` (what was asked for), ``0-original``, ``1-prune`` …: the model after each step with its
-``row.json``; ``latency.jsonl`` (timings, as they are measured), ``report.json`` and ``report.html``.
+``row.json``; ``latency-….jsonl`` (timings, as they are measured), ``report.json`` and ``report.html``.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lykeion.core import digest_bytes, digest_json, write_atomically
+from lykeion.core import digest_bytes, digest_file, digest_json, write_atomically
 from lykeion.engines import timing
+from lykeion.engines.machine import this_machine
 from lykeion.nets import Architecture, Convolution, random_weights
 from lykeion.nets.training import Dataset, Recipe
 
@@ -127,9 +129,13 @@ def read_rows(run: Path) -> tuple[Row, ...]:
 def _timed(run: Path, rows: Sequence[Row], quiet: bool) -> list[Row]:
     """All networks take turns, so that they are comparable."""
     files = {row.step: open_model(run / row.step).litert() for row in rows}
-    setup = {name: digest_bytes(file) for name, file in files.items()}
-    # Another list of steps is another measurement.
-    journal = timing.Journal(run / f"latency-{digest_json(setup)[7:15]}.jsonl", {"files": setup})
+    setup = {
+        "files": {name: digest_bytes(file) for name, file in files.items()},
+        "machine": this_machine().processor,
+        "engine": version("ai-edge-litert"),
+    }
+    # Another list of steps, or another machine, is another measurement.
+    journal = timing.Journal(run / f"latency-{digest_json(setup)[7:15]}.jsonl", setup)
     candidates = {name: timing.litert(file) for name, file in files.items()}
     reference = Architecture("reference", 32, 32, (Convolution(32, 3), Convolution(32, 3)), classes=10)
     measured = timing.measure(
@@ -142,12 +148,18 @@ def _timed(run: Path, rows: Sequence[Row], quiet: bool) -> list[Row]:
 
 
 def _asked(step: Step) -> dict[str, Any]:
-    trainings = {
-        name: value.to_json()
-        for name in type(step.settings).__dataclass_fields__
-        if isinstance(value := getattr(step.settings, name), Recipe)
-    }
-    return {"method": step.method, "settings": plain(step.settings), **trainings}
+    """Its settings; of a file that it reads, the content."""
+    settings = {name: getattr(step.settings, name) for name in type(step.settings).__dataclass_fields__}
+    trainings = {name: value.to_json() for name, value in settings.items() if isinstance(value, Recipe)}
+    files = {f"{name} digest": _digest(value) for name, value in settings.items() if isinstance(value, Path)}
+    return {"method": step.method, "settings": plain(step.settings), **trainings, **files}
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest_file(path)
+    except OSError as error:
+        raise CompressionError(f"{path}: {error.strerror or error}") from None
 
 
 def _claim(run: Path, asked: Mapping[str, Any]) -> None:

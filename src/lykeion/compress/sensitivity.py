@@ -1,14 +1,14 @@
 """How much accuracy one layer's pruning or rounding costs, the others left alone and nothing trained again."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from lykeion.core import Progress, first_line, write_atomically
+from lykeion.core import Progress, digest_bytes, digest_json, first_line, write_atomically
 from lykeion.core.pictures import new_figure, save_figure
 from lykeion.nets.training import Dataset
 
@@ -46,7 +46,7 @@ class Sensitivity:
         return self.baseline - self.accuracy[harm][layer][self.levels[harm].index(level)]
 
     def most(self, harm: Harm, layer: str, loss: float) -> float:
-        """The strongest level that costs no more than ``loss``, and no weaker level does; 0 where there is none."""
+        """The strongest level up to which none costs more than ``loss``; 0 where there is none."""
         found = 0.0
         for level in self.levels[harm]:
             if self.loss(harm, layer, level) > loss:
@@ -86,17 +86,57 @@ class Sensitivity:
             raise CompressionError(f"{path}: not a scan of this release ({first_line(error)})") from None
 
 
+class Journal:
+    """Accuracies by the digest of what was measured, a JSON line each; a scan that was stopped goes on from it."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Raises CompressionError."""
+        self._path, self._known = path, dict[str, float]()
+        try:
+            content = path.read_bytes() if path and path.exists() else b""
+            whole = content[: content.rfind(b"\n") + 1]
+            if path and whole != content:  # a last line that an interruption cut
+                path.write_bytes(whole)
+            self._known.update((str(key), float(value)) for key, value in map(json.loads, whole.splitlines()))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise CompressionError(f"{path}: cannot go on from it ({first_line(error)}); delete it") from None
+
+    def of(self, key: str, measure: Callable[[], float]) -> float:
+        """What was measured, or is now. Raises CompressionError."""
+        if key not in self._known:
+            self._known[key] = measure()
+            if self._path:
+                try:
+                    with self._path.open("a") as file:
+                        file.write(json.dumps([key, self._known[key]]) + "\n")
+                except OSError as error:
+                    raise CompressionError(f"{self._path}: cannot be written ({error.strerror or error})") from None
+        return self._known[key]
+
+
 def scan(
-    model: Model, data: Dataset, *, layers: Sequence[str] = ("*",), photos: int = 2000, quiet: bool = False
+    model: Model,
+    data: Dataset,
+    *,
+    layers: Sequence[str] = ("*",),
+    photos: int = 2000,
+    journal: Path | None = None,
+    quiet: bool = False,
 ) -> Sensitivity:
-    """Measure every level on every layer named, through LiteRT. Raises CompressionError, ModelError."""
+    """Measure every level on every layer named, through LiteRT; goes on from ``journal`` where it is there.
+
+    Raises CompressionError, ModelError.
+    """
     model.check_trainable()
     model = replace(model, ranges=None)
     names = select(model.architecture, layers)
     count = min(photos, len(data.validation))
+    known = Journal(journal)
 
     def accuracy(changed: Model) -> float:
-        return float(correct_litert(changed.litert(), data.validation, count).mean())
+        file = changed.litert()
+        key = digest_json({"file": digest_bytes(file), "data": data.digest, "photos": count})
+        return known.of(key, lambda: float(correct_litert(file, data.validation, count).mean()))
 
     found: dict[Harm, dict[str, tuple[float, ...]]] = {harm: {} for harm in LEVELS}
     total = len(names) * sum(map(len, LEVELS.values()))

@@ -57,7 +57,8 @@ def huffman_bytes(model: Model) -> int:
             gaps = relative_gaps(flat, _GAP_BITS.get(layer.kind, 8))
             counts = np.bincount(gaps)
             bits += huffman_bits(counts) + 8 * int(np.count_nonzero(counts))
-            flat = flat[flat != 0]
+            fillers = len(gaps) - np.count_nonzero(flat)
+            flat = np.concatenate([flat[flat != 0], np.zeros(fillers, flat.dtype)])
         values, counts = np.unique(flat, return_counts=True)
         coded = huffman_bits(counts) + (value_bits + 8) * len(values)
         bits += min(coded, value_bits * len(flat))

@@ -1,5 +1,6 @@
 """What every room may use: errors, digests, atomic files, the state directory, progress."""
 
+from .cores import usable_cores
 from .digest import digest_bytes, digest_file, digest_json
 from .errors import LykeionError, Unsupported, first_line
 from .files import fsync_directory, write_atomically
@@ -16,5 +17,6 @@ __all__ = [
     "first_line",
     "fsync_directory",
     "state_directory",
+    "usable_cores",
     "write_atomically",
 ]

@@ -22,14 +22,19 @@ class Labelled:
     std: float = 127.5
 
 
+def check_classes(outputs: int, data: Labelled, name: str = "model") -> None:
+    """Raises ModelError where a model gives fewer numbers than there are classes."""
+    if outputs <= int(data.labels.max()):
+        raise ModelError(
+            f"{name}: gives {outputs} numbers where labels go up to {data.labels.max()}; "
+            "accuracy needs a file that gives logits"
+        )
+
+
 def top1(engine: Engine, data: Labelled, name: str = "model") -> float:
     """The share of photos whose largest output has the label's number. Raises ModelError."""
     spec, output = engine.inputs[0], engine.outputs[0]
-    if output.shape[-1] <= int(data.labels.max()):
-        raise ModelError(
-            f"{name}: gives {output.shape[-1]} numbers where labels go up to {data.labels.max()}; "
-            "accuracy needs a file that gives logits"
-        )
+    check_classes(output.shape[-1], data, name)
     right = 0
     for start in range(0, len(data.photos), BATCH):
         photos = data.photos[start : start + BATCH]

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lykeion.core import LykeionError, Progress, digest_bytes
+from lykeion.core import LykeionError, Progress, digest_bytes, usable_cores
 
-from .accuracy import Labelled, top1
+from .accuracy import Labelled, check_classes, top1
 from .agreement import random_batch
 from .candidates import Case, Facts, Loaded, Model, facts
 from .energy import Rapl
+from .graph import specs
 from .kinds import Kind
-from .machine import cores, this_machine
+from .machine import this_machine
 from .photo_work import PhotoWork, photo_work
+from .protocol import ModelError
 from .report import Refused, Report, Result
 from .timing import REFERENCE, Candidate, Journal, Plan, Timing, measure
 from .trial import FirstRun, try_model
@@ -35,13 +37,23 @@ def bench(
     PhotoError.
     """
     first, refused = first_runs(cases, quiet=quiet)
-    running = [case for case in cases if case in first]
+    known: dict[Model, Facts] = {}
+    photos: dict[Model, PhotoWork | None] = {}
+    running: list[Case] = []
+    for case in first:
+        try:
+            if case.model not in known:
+                if data is not None:
+                    check_classes(specs(case.model.graph)[1][0].shape[-1], data, case.model.name)
+                photos[case.model] = photo_work(case.model.source, case.model.graph, photo)
+                known[case.model] = facts(case.model)
+            running.append(case)
+        except ModelError as error:
+            refused.append(_refused(case, error))
     with Loaded() as loaded:
         timings = time_cases(running, loaded, plan, journal, quiet=quiet)
         accuracies = {} if data is None else accuracies_of(running, loaded, data, quiet=quiet)
         energies = _measured_energies(running, loaded)
-    known = {case.model: facts(case.model) for case in running}
-    photos = {model: photo_work(model.source, model.graph, photo) for model in known}
     results = [
         result(
             case,
@@ -67,7 +79,7 @@ def first_runs(cases: Sequence[Case], *, quiet: bool = False) -> tuple[dict[Case
             try:
                 done[case] = try_model(case.model.content, case.model.name, kind=case.kind.name, threads=case.threads)
             except LykeionError as error:
-                refused.append(Refused(case.model.name, case.kind.name, case.threads, str(error)))
+                refused.append(_refused(case, error))
             progress.advance()
     return done, refused
 
@@ -87,7 +99,7 @@ def time_cases(
     return measure(
         {case.name: _candidate(case, loaded) for case in cases},
         reference=_candidate(cases[0], loaded),
-        threads=len(cores()),
+        threads=len(usable_cores()),
         plan=plan,
         journal=Journal(journal, setup) if journal else None,
         quiet=quiet,
@@ -142,6 +154,10 @@ def result(
         preprocess_ms=photo.before_ms if photo else None,
         postprocess_ms=photo.after_ms if photo else None,
     )
+
+
+def _refused(case: Case, error: LykeionError) -> Refused:
+    return Refused(case.model.name, case.kind.name, case.threads, str(error))
 
 
 def _identity(case: Case) -> str:

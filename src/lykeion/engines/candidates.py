@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lykeion.core import usable_cores
+
 from .energy import modelled
 from .graph import Graph, cost, precision, read_graph
 from .kinds import Kind
-from .machine import cores, keep_to
+from .machine import keep_to
 from .protocol import Engine
 
 
@@ -78,7 +80,7 @@ class Loaded:
     """Engines of cases, each loaded once, for some compile for a second and more; all closed together."""
 
     def __init__(self) -> None:
-        self._free = cores()
+        self._free = usable_cores()
         self._engines: dict[Case, Engine] = {}
 
     def __enter__(self) -> "Loaded":

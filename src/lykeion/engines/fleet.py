@@ -16,7 +16,7 @@ MAX_SETS = 500_000
 
 
 class FleetError(LykeionError):
-    """Nothing to choose from."""
+    """Nothing to choose from, or too little known of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,9 @@ def cover(reports: Mapping[str, Report], goal: Goal) -> Cover:
     of the least total cost. ``reports`` are by device. Raises FleetError."""
     options: dict[str, dict[str, Result]] = {}
     for device, report in reports.items():
+        for name in sorted(goal.names):
+            if report.results and not any(name in result.known for result in report.results):
+                raise FleetError(f"{device}: {name} was not measured there, and the goal asks for it")
         by_digest: dict[str, list[Result]] = {}
         for result in report.results:
             by_digest.setdefault(result.digest, []).append(result)

@@ -2,12 +2,16 @@
 
 import os
 import platform
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_CPUINFO = Path("/proc/cpuinfo")
+from lykeion.core import usable_cores
+
+_CPUINFO, _STATUS = Path("/proc/cpuinfo"), Path("/proc/self/status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +27,7 @@ class Machine:
 def this_machine() -> Machine:
     known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else 0
-    return Machine(processor(), len(cores()), memory, f"{platform.system()} {platform.machine()}")
-
-
-def cores() -> tuple[int, ...]:
-    """The numbers of those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return tuple(sorted(os.sched_getaffinity(0)))
-    return tuple(range(os.cpu_count() or 1))
+    return Machine(processor(), len(usable_cores()), memory, f"{platform.system()} {platform.machine()}")
 
 
 def keep_to(cores: tuple[int, ...]) -> None:
@@ -54,6 +51,23 @@ def named_in(cpuinfo: str) -> str:
         if colon:
             fields.setdefault(name.strip(), value.strip())
     return fields.get("Hardware") or fields.get("model name", "")
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had; 0 where the system does not say.
+
+    On Linux not getrusage's, which a process inherits from the one that started it.
+    """
+    try:
+        match = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
+        return int(match[1]) << 10 if match else 0
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ A piece is ``[kind, bytes, …]``; what it needs of the plain part it takes from
                         float32: as many at the offset in the file, of pieces of other kinds, times factor in float64,
                         rounded once
 
-Nothing is larger than the sizes that the header declares, and those are refused above a limit.
+The sizes that the header declares are refused above a limit; unpacking takes a small multiple of them in memory.
 """
 
 import hashlib
@@ -56,6 +56,8 @@ LOWEST = 1 << 16
 MAX_BYTES = 256 << 20
 MAX_PLAN_BYTES = 4 << 20
 MAX_MODELS, MAX_SYMBOLS = 4096, 256
+_CHUNK = LANES << 9
+"""Symbols whose models are looked up at once."""
 
 
 class PackageError(LykeionError):
@@ -142,7 +144,7 @@ def _unpack(package: memoryview, limit_bytes: int) -> bytes:
     at += header.plain
     pieces, models = _checked(plan, header)
     counts = [(_count(piece), piece[3 if piece[0] == "symbols" else 2]) for piece in pieces if piece[0] in _CODED]
-    symbols = decode(bytes(package[at:]), models, counts)
+    symbols = decode(package[at:], models, counts)
     file, done, used = np.empty(header.file, np.uint8), 0, 0
     products: list[tuple[int, list[Any]]] = []
     for piece in pieces:
@@ -233,7 +235,7 @@ def scaled(symbols: np.ndarray, table: np.ndarray, gains: np.ndarray, repeat: in
     return np.ascontiguousarray(values.astype("<f4")).reshape(-1).view(np.uint8)
 
 
-def decode(coded: bytes, models: list[np.ndarray], counts: list[tuple[int, int]]) -> np.ndarray:
+def decode(coded: bytes | memoryview, models: list[np.ndarray], counts: list[tuple[int, int]]) -> np.ndarray:
     """All symbols, uint8, of the states and words of ``coded``; ``counts`` are (symbols, model) in order.
 
     Raises ValueError where the words end too early, too late or in another state.
@@ -241,30 +243,30 @@ def decode(coded: bytes, models: list[np.ndarray], counts: list[tuple[int, int]]
     total = sum(count for count, _ in counts)
     found = np.empty(total, np.uint8)
     states = np.frombuffer(coded, "<u4", LANES).astype(np.uint64)
-    words = np.frombuffer(coded, "<u2", offset=4 * LANES).astype(np.uint64)
-    if not total:
-        frequencies = np.zeros((0, MAX_SYMBOLS), np.uint64)
-    else:
-        frequencies = np.zeros((len(models), MAX_SYMBOLS), np.uint64)
-        for row, model in zip(frequencies, models, strict=True):
-            row[: len(model)] = model
+    words = np.frombuffer(coded, "<u2", offset=4 * LANES)
+    frequencies = np.zeros((len(models), MAX_SYMBOLS), np.uint64)
+    slots = np.empty((len(models), 1 << BITS), np.uint8)
+    for number, model in enumerate(models):
+        frequencies[number, : len(model)] = model
+        slots[number] = np.repeat(np.arange(len(model), dtype=np.uint8), model)
     starts = np.cumsum(frequencies, axis=1, dtype=np.uint64) - frequencies
-    slots = np.array([np.repeat(np.arange(len(model)), model) for model in models], np.uint8).reshape(-1, 1 << BITS)
-    model_of = np.repeat(np.array([model for _, model in counts], np.int64), [count for count, _ in counts])
+    owners, ends = np.array([model for _, model in counts]), np.cumsum([count for count, _ in counts])
     used, mask = 0, np.uint64((1 << BITS) - 1)
-    for place in range(0, total, LANES):
-        which = model_of[place : place + LANES]
-        state = states[: len(which)]
-        slot = state & mask
-        symbol = slots[which, slot]
-        found[place : place + LANES] = symbol
-        state = frequencies[which, symbol] * (state >> np.uint64(BITS)) + slot - starts[which, symbol]
-        low = np.flatnonzero(state < LOWEST)
-        if used + len(low) > len(words):
-            raise ValueError("the coded part is too short")
-        state[low] = (state[low] << np.uint64(16)) | words[used : used + len(low)]
-        used += len(low)
-        states[: len(which)] = state
+    for chunk in range(0, total, _CHUNK):
+        model_of = owners[np.searchsorted(ends, np.arange(chunk, min(chunk + _CHUNK, total)), side="right")]
+        for place in range(0, len(model_of), LANES):
+            which = model_of[place : place + LANES]
+            state = states[: len(which)]
+            slot = state & mask
+            symbol = slots[which, slot]
+            found[chunk + place : chunk + place + LANES] = symbol
+            state = frequencies[which, symbol] * (state >> np.uint64(BITS)) + slot - starts[which, symbol]
+            low = np.flatnonzero(state < LOWEST)
+            if used + len(low) > len(words):
+                raise ValueError("the coded part is too short")
+            state[low] = (state[low] << np.uint64(16)) | words[used : used + len(low)].astype(np.uint64)
+            used += len(low)
+            states[: len(which)] = state
     if used != len(words) or (states != LOWEST).any():
         raise ValueError("the coded part does not end as it should")
     return found

@@ -7,17 +7,18 @@ certain, or that another beats for certain, are measured no further.
 
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lykeion.core import Progress
 
-from .accuracy import Labelled, top1
+from .accuracy import Labelled, check_classes, top1
 from .bench import BENCH, result, time_cases
 from .candidates import Case, Facts, Loaded, facts
 from .goal import Goal, GoalError, Interval, Known, exact
+from .graph import specs
 from .protocol import ModelError
 from .report import Result
 from .timing import Plan, Timing
@@ -32,6 +33,7 @@ ROUNDS: tuple[tuple[Plan, float], ...] = (
 busy. The last is that of ``bench``. ROUGH is that share after the first runs."""
 
 
+_OF_NEW_PROCESS = {"cold_start_ms", "memory_bytes"}
 _OTHER_PROCESS = 0.1
 """What the same model may take longer in another process, which places it elsewhere in memory."""
 
@@ -99,8 +101,8 @@ def cuts(known: Mapping[str, Known], goal: Goal) -> dict[str, str]:
 
 
 def choose(results: Iterable[Result], goal: Goal) -> Result | None:
-    """The best of those that meet the goal; of equals the fastest."""
-    meeting = [each for each in results if goal.truth(_known(each)) is True]
+    """The best of those that meet the goal, as far as all it asks for was measured; of equals the fastest."""
+    meeting = [each for each in results if goal.objective in each.known and goal.truth(_known(each)) is True]
     return min(meeting, key=lambda each: (goal.cost(_known(each)), each.latency_ms, each.name), default=None)
 
 
@@ -124,6 +126,7 @@ class _Selecting:
         self.facts: dict[str, Facts] = {}
         self.accuracies: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
+        self._asks_for_new = bool(goal.names & _OF_NEW_PROCESS)
 
     def run(self, journals: Path, rounds: Sequence[tuple[Plan, float]]) -> Selection:
         self._drop()
@@ -151,7 +154,8 @@ class _Selecting:
     def _result(self, name: str, timing: Timing) -> Result:
         case = self.cases[name]
         known = self.facts[case.model.name]
-        return result(case, known, timing, self.first[name], self.accuracies.get(name), None, None)
+        first = self.first[name] if self._asks_for_new else None
+        return result(case, known, timing, first, self.accuracies.get(name), None, None)
 
     def _try(self) -> None:
         """Each model on each engine, in other processes, with all numbers of threads that are left."""
@@ -163,15 +167,22 @@ class _Selecting:
         with Progress("Trying", total, unit="models", quiet=self.quiet) as progress:
             for kind, by_model in together.items():
                 groups = list(by_model.values())
-                trials = [
-                    Trial(cases[0].model.name, cases[0].model.content, tuple(case.threads for case in cases))
-                    for cases in groups
-                ]
-                for cases, outcome in zip(groups, try_models(trials, kind), strict=True):
+                for cases, outcome in zip(groups, self._outcomes(groups, kind), strict=True):
                     self._note(cases, outcome)
                     progress.advance()
         self.left = [name for name in self.left if name in self.first]
         self.seconds["trying"] = time.perf_counter() - began
+
+    def _outcomes(self, groups: Sequence[Sequence[Case]], kind: str) -> Iterator[tuple[FirstRun, ...] | ModelError]:
+        """Of each group, the cases of one model. A process each where it matters what a new one takes."""
+        trials = [Trial(cases[0].model.name, cases[0].model.content, _threads(cases)) for cases in groups]
+        if not self._asks_for_new:
+            yield from try_models(trials, kind)
+            return
+        for trial in trials:
+            alone = [next(try_models([replace(trial, threads=(count,))], kind)) for count in trial.threads]
+            failed = next((each for each in alone if isinstance(each, ModelError)), None)
+            yield failed or tuple(run for each in alone if not isinstance(each, ModelError) for run in each)
 
     def _note(self, cases: Sequence[Case], outcome: tuple[FirstRun, ...] | ModelError) -> None:
         """What came of a model's trial with several numbers of threads."""
@@ -180,6 +191,8 @@ class _Selecting:
             if isinstance(outcome, ModelError):
                 raise outcome
             if model.name not in self.facts:
+                if self.data is not None:
+                    check_classes(specs(model.graph)[1][0].shape[-1], self.data, model.name)
                 self.facts[model.name] = facts(model)
         except ModelError as error:
             self.refused.update((case.name, str(error)) for case in cases)
@@ -187,6 +200,8 @@ class _Selecting:
         for case, run in zip(cases, outcome, strict=True):
             self.first[case.name] = run
             self.known[case.name].update(_found(self.facts[model.name], run))
+            if self._asks_for_new:
+                self.known[case.name].update(_new_process(run))
 
     def _judge(self, data: Labelled, loaded: Loaded, *, cutting: bool) -> None:
         """Accuracy, the most promising first, for one that is good enough may cut others before their turn."""
@@ -228,6 +243,10 @@ class _Selecting:
         return Standing(name, "cut" if reason else "meets" if truth else "misses", reason, known)
 
 
+def _threads(cases: Sequence[Case]) -> tuple[int, ...]:
+    return tuple(case.threads for case in cases)
+
+
 def _given(case: Case) -> dict[str, Interval | str]:
     """What a file's name and size say."""
     return {
@@ -244,10 +263,12 @@ def _found(known: Facts, run: FirstRun) -> dict[str, Interval | str]:
         "precision": known.precision,
         "multiply_adds": exact(known.multiply_adds),
         "energy_uj": exact(known.energy_uj),
-        "cold_start_ms": exact(run.load_ms + run.run_ms),
-        "memory_bytes": exact(run.memory_bytes),
         "latency_ms": (run.rough_ms / (1 + ROUGH), run.rough_ms * (1 + _OTHER_PROCESS)),
     }
+
+
+def _new_process(run: FirstRun) -> dict[str, Interval | str]:
+    return {"cold_start_ms": exact(run.load_ms + run.run_ms), "memory_bytes": exact(run.memory_bytes)}
 
 
 def _times(timing: Timing, margin: float) -> dict[str, Interval]:

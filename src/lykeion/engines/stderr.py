@@ -3,16 +3,22 @@
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_ONE = threading.RLock()
 
 
 @contextmanager
 def without_lines(*starts: bytes) -> Iterator[None]:
-    """Lines that begin so and are written to standard error meanwhile are dropped; all others appear at the end."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
+    """Lines that begin so and are written to standard error meanwhile are dropped; all others appear at the end.
+
+    One thread at a time: there is one standard error.
+    """
+    with _ONE, tempfile.TemporaryFile() as caught:
+        sys.stderr.flush()
+        kept = os.dup(2)
         os.dup2(caught.fileno(), 2)
         try:
             yield

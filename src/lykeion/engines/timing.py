@@ -186,7 +186,10 @@ class Journal:
             if whole != content:
                 self._path.write_bytes(whole)
             lines = [json.loads(line) for line in whole.splitlines()]
-            setup: dict[str, Any] = dict(lines[0]["setup"]) if lines else {}
+            if not lines:  # cut while it was begun
+                self._path.write_text(json.dumps({"setup": self._setup}) + "\n")
+                return []
+            setup: dict[str, Any] = dict(lines[0]["setup"])
             passes = [(line.pop("candidate"), Pass(**line)) for line in lines[1:]]
         except OSError as error:
             raise TimingError(f"{self._path}: cannot keep measurements: {error.strerror or error}") from None
@@ -201,8 +204,12 @@ class Journal:
         return passes
 
     def append(self, name: str, turn: Pass) -> None:
-        with self._path.open("a") as file:
-            file.write(json.dumps({"candidate": name, **asdict(turn)}) + "\n")
+        """Raises TimingError."""
+        try:
+            with self._path.open("a") as file:
+                file.write(json.dumps({"candidate": name, **asdict(turn)}) + "\n")
+        except OSError as error:
+            raise TimingError(f"{self._path}: cannot keep measurements: {error.strerror or error}") from None
 
 
 def litert(model: bytes, threads: int = 1) -> Candidate:

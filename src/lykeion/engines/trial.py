@@ -7,10 +7,11 @@ where a crash, endless work or a want of memory harms nobody. A new process is a
 
 import contextlib
 import json
-import re
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ import numpy as np
 from lykeion.core import LykeionError
 
 from .kinds import Kind, find_kind
-from .machine import pinned
+from .machine import peak_bytes, pinned
 from .protocol import ModelError
 from .timing import Plan, run_pass
 
@@ -80,22 +81,42 @@ def try_models(trials: Sequence[Trial], kind: str) -> Iterator[tuple[FirstRun, .
 def _in_child(trials: Sequence[Trial], kind: str) -> tuple[list[bytes], str]:
     """A line for each that came to an end; and what befell the next one."""
     heads = json.dumps([[trial.name, len(trial.model), trial.threads] for trial in trials]).encode()
-    given = b"\n".join([heads, b"".join(trial.model for trial in trials)])
-    command = [sys.executable, "-m", __name__, kind]
-    try:
-        child = subprocess.run(command, input=given, capture_output=True, timeout=TIME_S * len(trials), check=False)
-    except subprocess.TimeoutExpired as expired:
-        return _whole_lines(expired.stdout or b""), f"a few runs of the model take more than {TIME_S} s"
+    lines: list[bytes] = []
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
+        given.writelines([heads, b"\n", *(trial.model for trial in trials)])
+        given.seek(0)
+        command = [sys.executable, "-m", __name__, kind]
+        with subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=said) as child:
+            late = threading.Event()
+            while len(lines) < len(trials) and (line := _next_line(child, late)):
+                lines.append(line)
+            if len(lines) == len(trials):
+                child.kill()  # a library may hang while the process ends
+        said.seek(0)
+        last = said.read().decode(errors="replace").strip().splitlines()
+    if late.is_set():
+        return lines, f"a few runs of the model take more than {TIME_S} s"
     if child.returncode < 0:
         cause, title = signal.Signals(-child.returncode).name, "LiteRT" if kind.startswith("litert") else kind
-        return _whole_lines(child.stdout), f"the model crashes {title} ({cause}): it is damaged, or made to do harm"
-    said = child.stderr.decode(errors="replace").strip().splitlines()
-    return _whole_lines(child.stdout), said[-1] if said else "not a model that can run here"
+        return lines, f"the model crashes {title} ({cause}): it is damaged, or made to do harm"
+    return lines, last[-1] if last else "not a model that can run here"
 
 
-def _whole_lines(output: bytes) -> list[bytes]:
-    """Those of ours: a library may write to standard output too."""
-    return [line for line in output.split(b"\n")[:-1] if line.startswith(b'{"')]
+def _next_line(child: subprocess.Popen[bytes], late: threading.Event) -> bytes:
+    """The child's next line of ours, for a library may write to standard output too; empty at its end, which comes
+    when TIME_S have gone by."""
+
+    def kill() -> None:
+        late.set()
+        child.kill()
+
+    assert child.stdout is not None
+    timer = threading.Timer(TIME_S, kill)
+    timer.start()
+    try:
+        return next((line for line in child.stdout if line.startswith(b'{"') and line.endswith(b"\n")), b"")
+    finally:
+        timer.cancel()
 
 
 def main() -> None:
@@ -126,27 +147,19 @@ def _first_run(kind: Kind, trial: Trial, threads: int) -> FirstRun:
         engine.run(batch)
         ran = time.perf_counter()
         rough = run_pass(engine.ready(batch), _ROUGH, time.perf_counter_ns)
-        taken = max(0, _peak_bytes() - before)
+        taken = max(0, peak_bytes() - before)
         engine.close()
     return FirstRun(1e3 * (loaded - began), 1e3 * (ran - ready), rough.minimum_ms, taken)
 
 
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_CLEAR = Path("/proc/self/clear_refs")
 
 
 def _begin_peak() -> int:
     """Memory now, from which the peak is counted anew (Linux)."""
     with contextlib.suppress(OSError):
         _CLEAR.write_text("5")
-    return _peak_bytes()
-
-
-def _peak_bytes() -> int:
-    """The peak of resident memory. Not getrusage's, which a process inherits from the one that started it."""
-    with contextlib.suppress(OSError):
-        if match := re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text()):
-            return int(match[1]) << 10
-    return 0
+    return peak_bytes()
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ def compare(comparison: Comparison, run: Path, *, trainings: Path | None = None,
     """
     _begin(comparison, run)
     space, data = open_space(comparison.space, comparison.data)
+    if not len(data.test):
+        raise SearchError(f"{data.name} has no test photos, on which a comparison ends; add some")
     fixed = [
         Contender(name, "baseline", (network,) * comparison.seeds)
         for name, network in zip(comparison.baselines, baselines(space, comparison.baselines), strict=True)
@@ -256,7 +258,10 @@ def _verdict(difference: Difference | None, latency_ms: float, target_ms: float)
 def _keep(report: Report, comparison: Comparison, run: Path) -> None:
     from .search_pictures import draw_pareto
 
-    write_atomically(run / "report.json", json.dumps(report.to_json(), indent=1).encode())
+    try:
+        write_atomically(run / "report.json", json.dumps(report.to_json(), indent=1).encode())
+    except OSError as error:
+        raise SearchError(f"{run}: cannot keep the report: {error.strerror or error}") from None
     points = [
         {
             "group": entry.name if entry.kind == "searched" else entry.name.rpartition("-")[0],

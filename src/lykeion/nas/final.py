@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.core import write_atomically
+from lykeion.core import digest_json, write_atomically
 from lykeion.engines.timing import Journal, Plan, Timing, litert, measure
 from lykeion.nets import Architecture, random_weights, write_litert
 from lykeion.nets.training import Dataset, Recipe
 
 from .profiling import reference
-from .strategies import Cost
+from .strategies import Cost, SearchError
 
 _DONE = "trained.json"
 _PLAN = Plan(passes=12, most=40)
@@ -31,16 +31,22 @@ class Trained:
 def train_final(
     architecture: Architecture, data: Dataset, recipe: Recipe, run: Path, *, quiet: bool = False
 ) -> Trained:
-    """Train from scratch in a directory, or go on there; returns at once where that is done. Raises TrainingError."""
+    """Train from scratch in a directory, or go on there; returns at once where that is done.
+
+    Raises SearchError where the directory holds a training of something else, TrainingError.
+    """
     path = run / _DONE
+    asked = digest_json({"architecture": architecture.to_json(), "recipe": recipe.to_json(), "data": data.digest})
     if not path.exists():
         from lykeion.nets.training import train_network
 
         report = train_network(architecture, data, recipe, run, quiet=quiet)
         history = report.history
         done = {"accuracy": report.validation_accuracy, "steps": history.steps, "seconds": history.seconds}
-        write_atomically(path, json.dumps(done).encode())
+        write_atomically(path, json.dumps({"asked": asked, **done}).encode())
     done = json.loads(path.read_bytes())
+    if done.get("asked") != asked:
+        raise SearchError(f"{run} holds a final training by other settings; delete it to train anew")
     return Trained(done["accuracy"], Cost(done["steps"], done["seconds"]))
 
 

@@ -44,21 +44,16 @@ class Result:
 
 def export(space: Space, directory: Path, *, threads: int = 1, quiet: bool = False) -> int:
     """Write every piece of the space, a manifest and run.sh; how many pieces. Raises PhoneError."""
+    made = pieces(space)
+    names = {f"{number:04d}": name for number, name in enumerate(made)}
+    manifest = {"schema": SCHEMA, "version": VERSION, "space": space.name, "threads": threads, "pieces": names}
+    if (directory / "results").exists() and _manifest(directory / "manifest.json") != (space, threads, names):
+        raise PhoneError(f"{directory}: has results of another export; give another directory")
     try:
-        names: dict[str, str] = {}
-        made = pieces(space)
         with Progress("Writing blocks", len(made), unit="files", quiet=quiet) as progress:
-            for number, (name, write) in enumerate(made.items()):
-                names[f"{number:04d}"] = name
-                write_atomically(directory / "blocks" / f"{number:04d}.tflite", write(), durable=False)
+            for number, write in zip(names, made.values(), strict=True):
+                write_atomically(directory / "blocks" / f"{number}.tflite", write(), durable=False)
                 progress.advance()
-        manifest = {
-            "schema": SCHEMA,
-            "version": VERSION,
-            "space": space.name,
-            "threads": threads,
-            "pieces": names,
-        }
         script = directory / "run.sh"
         write_atomically(script, _SCRIPT.replace("@THREADS@", str(threads)).encode())
         script.chmod(0o755)
@@ -91,6 +86,8 @@ def import_results(directory: Path, *, name: str = "") -> DeviceProfile:
             "run run.sh again: it goes on"
         )
     times_ms = {piece: least_us(results) / 1e3 for piece, results in runs.items() if piece}
+    if wrong := [number for number, piece in names.items() if not 0 < times_ms[piece] < float("inf")]:
+        raise PhoneError(f"{directory}/results: {wrong[0]}.tflite took no time; delete its results and run run.sh")
     device = Device(
         name=name or described.get("model") or "phone",
         soc=described.get("soc", ""),
@@ -117,8 +114,9 @@ def parse(text: str) -> Iterator[Result]:
 
 
 _GRAPH = re.compile(r"Graph: \[(?:[^\]]*/)?([^\]/]*?)(?:\.tflite)?\]")
-_COUNT = re.compile(r"count=\d+ (?:.*\bmin=([\d.e+]+)|curr=([\d.e+]+)$)")
-_AVERAGE = re.compile(r"nference timings in us: .*(?:Inference \(avg\)|no stats): ([\d.]+(?:e[+-]?\d+)?)")
+_NUMBER = r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?![\d.])"
+_COUNT = re.compile(rf"count=\d+ (?:.*\bmin={_NUMBER}|curr={_NUMBER}$)")
+_AVERAGE = re.compile(rf"nference timings in us: .*(?:Inference \(avg\)|no stats): {_NUMBER}")
 
 
 def least_us(results: Iterable[Result]) -> float:

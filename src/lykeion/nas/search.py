@@ -4,7 +4,6 @@
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lykeion.core import LykeionError, write_atomically
+from lykeion.engines.machine import peak_bytes
 from lykeion.engines.profile import DeviceProfile
 from lykeion.nets.training import Dataset, Recipe, load_data
 
@@ -154,11 +154,6 @@ def open_space(name: str, path: str, data: Dataset | None = None) -> tuple[Space
     space = find_space(name)
     data = data or load_data(path, height=space.height, width=space.width, channels=space.channels)
     return replace(space, classes=len(data.classes)), data
-
-
-def peak_bytes() -> int:
-    """The most memory that this process ever had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def main() -> None:

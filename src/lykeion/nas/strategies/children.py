@@ -4,6 +4,7 @@ The table is a file of JSON lines. A child's key is its genotype, the recipe, th
 one that is there gets it at once and is charged what it cost.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -36,7 +37,6 @@ class Children:
 
     def __init__(self, path: Path, problem: Problem) -> None:
         self._path, self._problem = path, problem
-        _mend(path)
         self._known = {child_key(row): _child(row) for row in read_rows(path)}
 
     def __call__(self, genotype: Genotype, seed: int) -> Child:
@@ -129,15 +129,12 @@ def _child(row: dict[str, Any]) -> Child:
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
+    """Add a row; several searches may share a table. A last line that an interruption cut goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    with path.open("ab+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
         file.write(json.dumps(row).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def _mend(path: Path) -> None:
-    """Cut off a last line that an interruption left unfinished."""
-    if path.exists():
-        whole = path.read_bytes().rfind(b"\n") + 1
-        os.truncate(path, whole)

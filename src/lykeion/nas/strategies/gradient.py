@@ -85,7 +85,7 @@ class Recorder(keras.callbacks.Callback):
     def __init__(self, supernet: Supernet, path: Path, report: Report) -> None:
         super().__init__()
         self._supernet, self._path, self._report = supernet, path, report
-        self._every = max(1, supernet.total_steps // RECORDS)
+        self._every = math.ceil(supernet.total_steps / RECORDS)
         self._step = 0
         lines = path.read_text().splitlines() if path.exists() else []
         self.events: list[Event] = [json.loads(line) for line in lines]

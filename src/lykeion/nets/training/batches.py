@@ -9,6 +9,8 @@ from typing import TypeAlias
 import keras
 import numpy as np
 
+from lykeion.core import LykeionError
+
 from .augmentation import augment
 from .frame import normalise
 from .order import AUGMENTATION, batch_indices, generator
@@ -32,21 +34,50 @@ def training_batch(photos: Photos, classes: int, recipe: Recipe, step: int) -> B
     return images, targets
 
 
+class Failed:
+    """Keeps the first error of ours that its owner met while Keras asked it for batches.
+
+    TensorFlow wraps what comes out of a source of batches in an error of its own, of many lines.
+    """
+
+    def __init__(self) -> None:
+        self._first: LykeionError | None = None
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        try:
+            yield
+        except LykeionError as error:
+            self._first = self._first or error
+            raise
+
+    @contextmanager
+    def instead(self) -> Iterator[None]:
+        """Raise it in the place of whatever was made of it."""
+        try:
+            yield
+        except Exception:
+            if self._first is not None:
+                raise self._first from None
+            raise
+
+
 @contextmanager
 def training_batches(
-    photos: Photos, classes: int, recipe: Recipe, start: int, stop: int
+    photos: Photos, classes: int, recipe: Recipe, start: int, stop: int, failed: Failed
 ) -> Iterator[Iterator[Batch]]:
     """The batches of the steps from ``start`` to before ``stop``, made by as many threads as the photos keep busy."""
     pool = ThreadPoolExecutor(photos.workers, thread_name_prefix="batches")
 
     def batches() -> Iterator[Batch]:
         waiting: deque[Future[Batch]] = deque()
-        for step in range(start, stop):
-            waiting.append(pool.submit(training_batch, photos, classes, recipe, step))
-            if len(waiting) > photos.workers + 1:
+        with failed.noting():
+            for step in range(start, stop):
+                waiting.append(pool.submit(training_batch, photos, classes, recipe, step))
+                if len(waiting) > photos.workers + 1:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
     try:
         yield batches()
@@ -57,16 +88,17 @@ def training_batches(
 class InOrder(keras.utils.PyDataset):
     """All photos once, as they are: for validation."""
 
-    def __init__(self, photos: Photos, classes: int, batch: int) -> None:
+    def __init__(self, photos: Photos, classes: int, batch: int, failed: Failed) -> None:
         super().__init__(workers=photos.workers)
-        self._photos, self._classes, self._batch = photos, classes, batch
+        self._photos, self._classes, self._batch, self._failed = photos, classes, batch, failed
 
     def __len__(self) -> int:
         return -(-len(self._photos) // self._batch)
 
     def __getitem__(self, index: int) -> Batch:
         places = np.arange(index * self._batch, min((index + 1) * self._batch, len(self._photos)))
-        return normalise(self._photos.read(places)), _one_hot(self._photos.labels[places], self._classes)
+        with self._failed.noting():
+            return normalise(self._photos.read(places)), _one_hot(self._photos.labels[places], self._classes)
 
 
 def _one_hot(labels: np.ndarray, classes: int) -> np.ndarray:

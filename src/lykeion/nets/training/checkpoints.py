@@ -5,7 +5,6 @@ Files are npz archives of plain arrays; nothing in them is ever unpickled.
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import first_line, write_atomically
+from lykeion.core import write_atomically
 
 from .errors import TrainingError
+from .npz import NpzError, read_npz
 
 _STATE = "state"
 
@@ -57,7 +57,6 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an npz file. Raises TrainingError."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{path}: cannot be read ({first_line(error)})") from None
+        return read_npz(path)
+    except NpzError as error:
+        raise TrainingError(f"{path}: cannot be read ({error})") from None

@@ -13,7 +13,7 @@ import numpy as np
 
 from lykeion.core import Progress
 
-from .batches import InOrder, training_batches
+from .batches import Failed, InOrder, training_batches
 from .checkpoints import Checkpoint, write_arrays
 from .dataset import Dataset
 from .errors import TrainingError
@@ -101,14 +101,19 @@ def train(
     period = min(total, recipe.steps_per_epoch(len(data.train)))
     keeper = _Keeper(state, recipe, directory, before, total, quiet)
     if keeper.step < total:
-        with keeper, training_batches(data.train, len(data.classes), recipe, keeper.step, total) as batches:
+        failed, classes = Failed(), len(data.classes)
+        with (
+            failed.instead(),
+            keeper,
+            training_batches(data.train, classes, recipe, keeper.step, total, failed) as batches,
+        ):
             model.fit(
                 batches,
                 shuffle=False,
                 steps_per_epoch=period,
                 initial_epoch=keeper.step // period,
                 epochs=math.ceil(total / period),
-                validation_data=InOrder(data.validation, len(data.classes), recipe.batch),
+                validation_data=InOrder(data.validation, classes, recipe.batch, failed),
                 callbacks=[*callbacks, keeper],
                 verbose=0,  # pyright: ignore[reportArgumentType]
             )
@@ -123,7 +128,9 @@ def train(
 
 def predict(model: keras.Model, photos: Photos, *, batch: int = 256) -> np.ndarray:
     """The model's outputs, float32 (photos, …), in order. Raises PhotoError."""
-    outputs = model.predict(InOrder(photos, 1 + int(photos.labels.max()), batch), verbose=0)  # pyright: ignore
+    failed = Failed()
+    with failed.instead():
+        outputs = model.predict(InOrder(photos, 1 + int(photos.labels.max()), batch, failed), verbose=0)  # pyright: ignore
     return np.asarray(outputs, np.float32)
 
 

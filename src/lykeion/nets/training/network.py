@@ -65,6 +65,8 @@ def train_network(
             f"{architecture.name} sees {architecture.height}×{architecture.width}×{architecture.channels}, "
             f"the data is {'×'.join(map(str, _size(data)))}: load it in the network's size"
         )
+    if test and not len(data.test):
+        raise TrainingError(f"{data.name} has no test photos; leave out --test")
     architecture = replace(architecture, classes=len(data.classes))
     if long := [length for length in recipe.prefixes if length >= architecture.dimension]:
         raise TrainingError(f"prefix {long[0]} is not shorter than the embedding, which has {architecture.dimension}")
@@ -103,7 +105,7 @@ def train_network(
         retrieval=_retrieval(network, data, recipe),
         model=run / _MODEL,
     )
-    write_atomically(run / "report.json", json.dumps(report.to_json(), indent=2).encode())
+    _write_file(run / "report.json", json.dumps(report.to_json(), indent=2).encode())
     return report
 
 
@@ -182,12 +184,17 @@ def _write(
         ("model.json", card.to_json().encode()),
         (_MODEL, write_litert(architecture, weights)),
     ):
-        write_atomically(run / name, content)
+        _write_file(run / name, content)
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def _test_accuracy(model: keras.Model, data: Dataset, recipe: Recipe) -> float:
-    if not len(data.test):
-        raise TrainingError(f"{data.name} has no test photos; leave out --test")
     if recipe.head == "softmax":
         return evaluate(model, data.test).accuracy
     return float((predict(model, data.test)[:, -1].argmax(axis=1) == data.test.labels).mean())

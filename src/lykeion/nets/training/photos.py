@@ -1,6 +1,5 @@
 """Labelled photos, in memory or decoded as they are needed."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from lykeion.core import Progress
+from lykeion.core import Progress, usable_cores
 from lykeion.vision import decode
 
 from .frame import Frame
@@ -57,7 +56,7 @@ class OnDisk:
     paths: tuple[Path, ...]
     labels: np.ndarray
     frame: Frame
-    workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)), init=False)
+    workers: int = field(default_factory=lambda: len(usable_cores()), init=False)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lykeion.core import first_line, write_atomically
+from lykeion.core.pictures import new_figure, save_figure
 
 from .checkpoints import Checkpoint
 from .errors import TrainingError
@@ -69,11 +70,9 @@ class Run:
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
-    """Loss and accuracy over epochs, of training and validation, as a PNG."""
-    from matplotlib.figure import Figure
-
+    """Loss and accuracy over epochs, of training and validation, as a PNG. Raises PictureError."""
     epochs = [row["epoch"] for row in history]
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = new_figure((9, 3.6), extra="train")
     figure.suptitle(title)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
@@ -82,7 +81,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path, title: str) ->
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
 
 
 def _json(value: Any) -> bytes:

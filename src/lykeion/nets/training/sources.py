@@ -5,7 +5,6 @@ A source gives what it has, by split, before anything is done to it; nothing in 
 
 import csv
 import json
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ import numpy as np
 from lykeion.core import first_line
 
 from .errors import DataError
-from .idx import MAX_BYTES, read_idx
+from .idx import read_idx
+from .npz import NpzError, read_npz
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic"})
 SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
@@ -72,16 +72,15 @@ def _read_npz(path: Path) -> Source:
     """Arrays ``x_train`` and ``y_train``; perhaps also of ``validation`` and ``test``. Named as in Keras' sets."""
     splits: dict[str, tuple[Images, np.ndarray]] = {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            if (size := sum(member.file_size for member in archive.infolist())) > MAX_BYTES:
-                raise DataError(f"{path}: unpacks to {size:,} bytes; {MAX_BYTES:,} are allowed")
-        with np.load(path, allow_pickle=False) as arrays:
-            for theirs, ours in SPLITS.items():
-                if f"x_{theirs}" in arrays:
-                    labels = arrays[f"y_{theirs}"].reshape(-1)
-                    splits[ours] = _checked(path, arrays[f"x_{theirs}"], labels)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not arrays x_train, y_train in an npz file ({first_line(error)})") from None
+        arrays = read_npz(path, {f"{axis}_{split}" for axis in "xy" for split in SPLITS})
+        for theirs, ours in SPLITS.items():
+            if f"x_{theirs}" in arrays:
+                labels = arrays[f"y_{theirs}"].reshape(-1)
+                splits[ours] = _checked(path, arrays[f"x_{theirs}"], labels)
+    except NpzError as error:
+        raise DataError(f"{path}: not an npz file ({error})") from None
+    except KeyError as error:
+        raise DataError(f"{path}: has no array {error}") from None
     if "train" not in splits:
         raise DataError(f"{path}: has no arrays x_train and y_train")
     return _numbered(path, splits)

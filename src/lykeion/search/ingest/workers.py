@@ -1,6 +1,5 @@
 """The threads that turn a photo into a vector: one a core to decode and embed, and more that wait for downloads."""
 
-import os
 import stat
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lykeion.core import digest_bytes
+from lykeion.core import digest_bytes, usable_cores
 from lykeion.search.embedder import Embedder
 from lykeion.search.thumbnails import SIDE
 from lykeion.vision import PhotoError
@@ -41,7 +40,7 @@ class Workers:
     def __init__(self, embedder: Embedder, *, threads: int | None = None, thumbnails: bool = False) -> None:
         self._embedder = embedder
         self._thumbnail = SIDE if thumbnails else None
-        self._cores = ThreadPoolExecutor(threads or cores(), "embed")
+        self._cores = ThreadPoolExecutor(threads or len(usable_cores()), "embed")
         self._fetchers: ThreadPoolExecutor | None = None
         self._downloads: Downloads | None = None
 
@@ -89,8 +88,3 @@ class Workers:
             return Taken(digest)
         embedded = self._embedder.embed_photo(data, name=name, thumbnail=self._thumbnail)
         return Taken(digest, embedded.vector, embedded.thumbnail)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
