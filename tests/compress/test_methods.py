@@ -87,6 +87,12 @@ def test_pruning_reaches_its_share_and_the_network_lives(pruned: Model, data: Da
     assert accuracy(pruned, data) > 0.8
 
 
+def test_what_is_zero_stays_zero_when_a_network_is_pruned_again(pruned: Model, data: Dataset) -> None:
+    again = prune.Prune(sparsity=0.3, training=replace(SHORT, epochs=1))
+    found, _ = prune.apply(pruned, data, again, quiet=True)
+    assert all((zero <= zeros(found)[name]).all() for name, zero in zeros(pruned).items())
+
+
 def test_pruning_without_training_changes_nothing_else(dense: Model, data: Dataset) -> None:
     found, report = prune.apply(dense, data, prune.Prune(structure="2:4"), quiet=True)
     kept = {name: found.kernels[name] != 0 for name in found.sparse}
@@ -194,8 +200,15 @@ def test_post_training_quantization_is_close(mode: Any, dense: Model, data: Data
         prune.apply(model, data, prune.Prune(sparsity=0.5), quiet=True)
 
 
-def test_a_scan_says_which_layers_can_lose_what(dense: Model, data: Dataset, tmp_path: Path) -> None:
-    found = scan(dense, data, quiet=True)
+def test_a_scan_says_which_layers_can_lose_what(
+    dense: Model, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "journal"
+    found = scan(dense, data, journal=journal, quiet=True)
+    journal.write_bytes(journal.read_bytes() + b'["cut sho')
+    with monkeypatch.context() as nothing_runs:
+        nothing_runs.setattr("lykeion.compress.sensitivity.correct_litert", None)
+        assert scan(dense, data, journal=journal, quiet=True) == found
     assert found.baseline == pytest.approx(correct_litert(dense.litert(), data.validation).mean())
     assert set(found.accuracy["bits"]) == set(dense.kernels)
     found.write(tmp_path / "scan.json")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.engines import Engine, LiteRTEngine, ModelError, TensorSpec, try_model
+from lykeion.engines import Engine, LiteRTEngine, ModelError, TensorSpec, trial, try_model
 
 
 def test_a_model_says_what_it_takes_and_gives(model: bytes) -> None:
@@ -93,6 +93,13 @@ def test_a_model_that_crashes_litert_crashes_a_process_of_its_own(changed: Any) 
 
     with pytest.raises(ModelError, match=r"evil\.tflite: the model crashes LiteRT \(SIG"):
         try_model(changed(drop_bias), "evil.tflite")
+
+
+def test_a_trial_that_hangs_ends_and_the_next_goes_on(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "TIME_S", 0.01)
+    outcomes = list(trial.try_models([trial.Trial("slow.tflite", model)] * 2, "litert"))
+    said = "slow.tflite: a few runs of the model take more than 0.01 s"
+    assert [str(outcome) for outcome in outcomes] == [said, said]
 
 
 def test_a_trial_says_what_the_engine_would_say(changed: Any) -> None:

@@ -1,9 +1,11 @@
 """Packages as a device meets them: broken on the way, or made to do harm."""
 
+import hashlib
 import json
 import lzma
 import subprocess
 import sys
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -66,6 +68,21 @@ def test_a_file_above_the_limit_is_refused_before_memory_is_taken() -> None:
 def test_a_bomb_unpacks_to_no_more_than_it_declares() -> None:
     with pytest.raises(PackageError, match="damaged"):
         unpack(package(GOOD, bytes(50 << 20), declared=4))
+
+
+def test_unpacking_takes_a_few_times_the_memory_of_the_file() -> None:
+    size = 2 << 20
+    plan = {
+        "sha256": hashlib.sha256(b"a" * size).hexdigest(),
+        "pieces": [["symbols", size, 1, 0]],
+        "models": [[4096]],  # one symbol, which takes no words
+    }
+    made = package(plan, b"a", file=size, symbols=size)
+    tracemalloc.start()
+    assert unpack(made) == b"a" * size
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 6 * size
 
 
 @pytest.mark.parametrize(

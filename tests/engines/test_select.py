@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,29 @@ def test_accuracy_is_told_where_the_goal_does_not_ask_for_it() -> None:
     assert found.results[0].top1 in (0, 1)
 
 
+def test_what_was_not_measured_is_not_chosen() -> None:
+    known, unknown = measured("a", 1, 0.5, 1), replace(measured("b", 1, 0.5, 1), top1=None)
+    assert choose([unknown, known], parse_goal("maximise top1")) == known
+    assert choose([unknown], parse_goal("maximise top1")) is None
+
+
+def test_a_first_run_is_in_a_new_process_where_the_goal_asks_for_it() -> None:
+    candidates = cases([network(64), network(8)], [KINDS["litert"]], [1])
+    found = select(candidates, parse_goal("minimise memory_bytes"), rounds=[(QUICK, 0.0)], quiet=True)
+    assert found.chosen is not None
+    assert found.chosen.memory_bytes
+    warm = select(candidates, parse_goal("minimise size_bytes"), rounds=[(QUICK, 0.0)], quiet=True)
+    assert warm.chosen is not None
+    assert warm.chosen.memory_bytes is None
+
+
+def test_a_file_without_classes_is_refused_where_accuracy_is_asked_for() -> None:
+    data = Labelled(np.zeros((10, 8, 8, 3), np.uint8), np.arange(10))
+    found = bench(cases([network(8)], [KINDS["litert"]], [1]), plan=QUICK, data=data, quiet=True)
+    assert found.results == ()
+    assert "gives 3 numbers where labels go up to 9" in found.refused[0].reason
+
+
 def test_nothing_may_meet_the_goal() -> None:
     goal = parse_goal("size_bytes < 10, minimise latency_ms")
     found = select(cases([network(8)], [KINDS["litert"]], [1]), goal, rounds=[(QUICK, 0.0)], quiet=True)
@@ -200,6 +224,8 @@ def test_a_fleet_is_served_by_the_fewest_models_and_each_device_by_its_best() ->
     assert found.unserved == ("watch",)
     assert found.coverage == pytest.approx(2 / 3)
     assert found.exact
+    with pytest.raises(FleetError, match="watch: memory_bytes was not measured"):
+        cover({"watch": reports["watch"]}, parse_goal("minimise memory_bytes"))
     with pytest.raises(FleetError):
         cover({}, SMALL)
 

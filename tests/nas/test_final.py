@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lykeion.nas.final import correct_on_test, time_networks, train_final
+from lykeion.nas.strategies import SearchError
 
 from .strategies import tiny
 
@@ -13,6 +15,8 @@ def test_a_final_training_is_done_once_and_judged_photo_by_photo(tmp_path: Path)
     trained = train_final(architecture, data, tiny.recipe(steps=8), tmp_path / "run", quiet=True)
     assert trained.cost.steps == 8
     assert train_final(architecture, data, tiny.recipe(steps=8), tmp_path / "run", quiet=True) == trained
+    with pytest.raises(SearchError, match="holds a final training by other settings"):
+        train_final(architecture, data, tiny.recipe(steps=9), tmp_path / "run", quiet=True)
     right = correct_on_test(data, tmp_path / "run")
     assert (right.dtype, right.shape) == (np.dtype(bool), (len(data.test),))
 

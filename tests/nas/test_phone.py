@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lykeion.engines.litert import LiteRTEngine
@@ -75,9 +75,15 @@ def test_a_file_may_hold_several_runs_and_a_run_that_failed() -> None:
     assert [result.graph for result in results] == ["0012", "0014"]
 
 
-@given(st.text())
+words = st.sampled_from(
+    ["count=1 ", "curr=", "min=", "Graph: [", "Inference timings in us: ", "Inference (avg): ", "no stats: ", "\n"]
+)
+
+
+@given(st.lists(st.one_of(words, st.text("0123456789.e+-")), max_size=30).map("".join))
+@example("count=1 curr=1.2.3\ncount=1 curr=e\ncount=1 min=1..2")
 def test_any_text_is_read_or_passed_over(text: str) -> None:
-    list(parse(text))
+    assert all(result.average_us >= 0 for result in parse(text))
 
 
 def test_a_minimum_in_whole_microseconds_serves_where_that_is_fine_enough() -> None:
@@ -133,6 +139,18 @@ def test_results_that_are_missing_are_named(back: Path) -> None:
     (back / "results" / "0007-1.txt").write_text("adb: device offline\n")
     with pytest.raises(PhoneError, match=r"no result of 1 of .* 0007\.tflite"):
         import_results(back)
+
+
+def test_a_block_that_took_no_time_is_named(back: Path) -> None:
+    result = back / "results" / "0003-1.txt"
+    result.write_text("INFO: count=50 curr=0\nINFO: Inference timings in us: no stats: 0\n")
+    with pytest.raises(PhoneError, match=r"0003\.tflite took no time"):
+        import_results(back)
+
+
+def test_another_export_beside_results_is_refused(back: Path) -> None:
+    with pytest.raises(PhoneError, match="has results of another export"):
+        export(find_space(SPACE), back, threads=4, quiet=True)
 
 
 def test_a_directory_without_manifest_or_results_is_an_error_that_says_what_to_do(back: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ MAX_BYTES = 256 << 20
 MAX_PLAN_BYTES = 4 << 20
 MAX_MODELS, MAX_SYMBOLS = 4096, 256
 _CHUNK = LANES << 9
-"""Symbols whose models are looked up at once."""
+"""Symbols that are looked up at once."""
 
 
 class PackageError(LykeionError):
@@ -215,7 +215,10 @@ def _made(piece: list[Any], symbols: np.ndarray, plain: _Plain, models: list[np.
             return plain.planes(size // width, width).reshape(-1)
         case ["symbols", _, width, model]:
             table = plain.planes(len(models[model]), width)
-            return table[symbols].reshape(-1)
+            items = np.empty((len(symbols), width), np.uint8)
+            for place in range(0, len(symbols), _CHUNK):  # NumPy makes 8 bytes of each index
+                items[place : place + _CHUNK] = table[symbols[place : place + _CHUNK]]
+            return items.reshape(-1)
         case ["sparse", size, _]:
             items = np.zeros((size // 4, 4), np.uint8)
             kept = symbols != 0

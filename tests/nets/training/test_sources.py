@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -15,7 +15,7 @@ from lykeion.nets.training.idx import read_idx
 from lykeion.nets.training.photos import OnDisk
 from lykeion.vision import PhotoError
 
-from .tiny import quadrants, write_npz
+from .tiny import quadrants, write_npz, write_photos
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
@@ -30,15 +30,6 @@ def write_idx(directory: Path, *, packed: bool = False, test: bool = True) -> Pa
         for name, array in ((f"{prefix}-images-idx3-ubyte", images[..., 0]), (f"{prefix}-labels-idx1-ubyte", labels)):
             content = gzip.compress(idx(array)) if packed else idx(array)
             (directory / (name + ".gz" * packed)).write_bytes(content)
-    return directory
-
-
-def write_photos(directory: Path, classes: tuple[str, ...] = ("bag", "shoe"), count: int = 12) -> Path:
-    for place, name in enumerate(classes):
-        (directory / name).mkdir(parents=True)
-        for number in range(count):
-            colour = (40 * number % 256, 200 * place, 90)
-            Image.new("RGB", (20 + number, 30), colour).save(directory / name / f"{number}.png")
     return directory
 
 
@@ -122,9 +113,26 @@ def test_an_npz_file_of_something_else_is_refused(tmp_path: Path, arrays: dict[s
 def test_an_npz_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x_train.npy", bytes(2**20))
-    monkeypatch.setattr("lykeion.nets.training.sources.MAX_BYTES", 2**19)
+    monkeypatch.setattr("lykeion.nets.training.npz.MAX_BYTES", 2**19)
     with pytest.raises(DataError, match=r"unpacks to 1,048,576 bytes"):
         load_data(tmp_path / "bomb.npz")
+
+
+@given(st.integers(0, 2**20), st.integers(1, 255))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_npz_file_damaged_anywhere_is_refused_or_read(tmp_path: Path, place: int, change: int) -> None:
+    images, labels = quadrants(20)
+    np.savez_compressed(tmp_path / "set.npz", x_train=images, y_train=labels)
+    content = bytearray((tmp_path / "set.npz").read_bytes())
+    content[place % len(content)] ^= change
+    (tmp_path / "set.npz").write_bytes(content)
+    said = "set.npz"
+    try:
+        load_data(tmp_path / "set.npz")
+    except DataError as error:
+        said = str(error)
+    assert "set.npz" in said
+    assert "\n" not in said
 
 
 def test_a_folder_has_a_class_a_sub_folder(tmp_path: Path) -> None:

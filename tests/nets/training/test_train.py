@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from lykeion.nets.training import Dataset, History, Recipe, TrainingError, evaluate, predict, train
+from lykeion.nets.training import Dataset, History, Recipe, TrainingError, evaluate, load_data, predict, train
 from lykeion.nets.training.checkpoints import Checkpoint
+from lykeion.vision import PhotoError
 
-from .tiny import ARCHITECTURE, load_tiny
+from .tiny import ARCHITECTURE, SIDE, load_tiny, write_photos
 
 keras = pytest.importorskip("keras")
 
@@ -26,10 +27,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return load_tiny(tmp_path_factory.mktemp("data"))
 
 
-def make(dropout: float = 0.0) -> Any:
+def make(dropout: float = 0.0, classes: int = 4) -> Any:
     from lykeion.nets.keras_model import build
 
-    return build(ARCHITECTURE, dropout=dropout, batch_norm_momentum=0.9)
+    return build(replace(ARCHITECTURE, classes=classes), dropout=dropout, batch_norm_momentum=0.9)
 
 
 def values(model: Any) -> list[np.ndarray]:
@@ -215,6 +216,22 @@ def test_what_a_callback_measures_gets_into_the_history(data: Dataset) -> None:
             logs["latency_ms"] = 1.5
 
     assert train(make(), data, Recipe(steps=1), callbacks=[Latency()], quiet=True).epochs[0]["latency_ms"] == 1.5
+
+
+def test_a_photo_that_breaks_during_training_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lykeion.nets.training.photos.MEMORY_BYTES", 100)
+    folder = write_photos(tmp_path / "photos")
+    photos = load_data(folder, height=SIDE, width=SIDE, channels=1, quiet=True)
+    model = make(classes=2)
+    train(model, photos, Recipe(epochs=1, batch=4), quiet=True)
+    for photo in folder.rglob("*.png"):
+        photo.write_bytes(photo.read_bytes()[:50])
+    with pytest.raises(PhotoError, match=r"\.png"):
+        train(model, photos, Recipe(epochs=1, batch=4), quiet=True)
+    with pytest.raises(PhotoError, match=r"\.png"):
+        predict(model, photos.validation)
 
 
 def test_a_loss_that_is_no_number_ends_the_training(data: Dataset, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from lykeion.nets import Architecture, Convolution, InvertedResidual
 from lykeion.nets.training import Dataset, load_data
@@ -36,6 +37,15 @@ def write_npz(directory: Path, count: int = 240) -> Path:
     path = directory / "quadrants.npz"
     np.savez(path, x_train=images, y_train=labels, x_test=test_images, y_test=test_labels)
     return path
+
+
+def write_photos(directory: Path, classes: tuple[str, ...] = ("bag", "shoe"), count: int = 12) -> Path:
+    for place, name in enumerate(classes):
+        (directory / name).mkdir(parents=True)
+        for number in range(count):
+            colour = (40 * number % 256, 200 * place, 90)
+            Image.new("RGB", (20 + number, 30), colour).save(directory / name / f"{number}.png")
+    return directory
 
 
 def load_tiny(directory: Path, count: int = 240) -> Dataset:
