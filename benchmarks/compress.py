@@ -1,9 +1,9 @@
 """How small can a MobileNet be delivered, and what does it cost?
 
-``python benchmarks/compress.py`` writes docs/benchmarks/compress.md and its picture. MobileNetV2 at half width on
-Fashion-MNIST at 32², for each seed: trained densely; then pruned, clustered and trained in int8, step by step; beside
-it trained on for as many steps with nothing compressed; and a narrower network in int8, whose package is as large,
-trained as long. ``--tfmot PYTHON`` (of a virtual environment with tensorflow-model-optimization, see
+``python benchmarks/compress.py`` writes docs/benchmarks/compress.md and its picture. MobileNetV2 at half width, with
+strides for 32², on Fashion-MNIST, for each seed: trained densely; then pruned, clustered and trained in int8, step by
+step; beside it trained on for as many steps with nothing compressed; and a narrower network in int8, whose package is
+as large, trained as long. ``--tfmot PYTHON`` (of a virtual environment with tensorflow-model-optimization, see
 benchmarks/peers/tfmot_job.py) prunes and clusters the same dense network there, for as many steps.
 
 Everything is kept under ``--work``: the same command goes on where it was stopped.
@@ -12,7 +12,7 @@ Everything is kept under ``--work``: the same command goes on where it was stopp
 import os
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import click
 from matplotlib.figure import Figure
-from measuring.compress_recipes import Plan, base, compressed, only_longer, small_int8
+from measuring.compress_recipes import Plan, base, compressed, network, only_longer, small_int8
 from measuring.fashion_npz import photos_for
 from measuring.machine import describe
 from measuring.subprocesses import keep_results, read_results
@@ -30,12 +30,12 @@ from lykeion.compress.model import Model, open_model
 from lykeion.compress.report import pareto
 from lykeion.compress.run import Row, compress
 from lykeion.compress.sizes import sizes_of
-from lykeion.nets import Architecture, find, random_weights
+from lykeion.nets import Architecture, random_weights
 from lykeion.nets.layers import INPUT, layers
 from lykeion.nets.litert_int8 import quantized_tensors
 from lykeion.nets.training import Dataset, load_data, train_network
 
-NETWORK, FAMILY = "mobilenet-v2-0.5@32", "mobilenet-v2-{width}@32"
+NETWORK, FAMILY = "mobilenet-v2-0.5", "mobilenet-v2-{width}"
 WIDTHS = (0.15, 0.2, 0.22, 0.25, 0.27, 0.3, 0.35, 0.4)
 PAGE = Path("docs/benchmarks/compress.md")
 
@@ -82,9 +82,9 @@ def one_seed(work: Path, data: Dataset, plan: Plan, seed: int, python: Path | No
     return found
 
 
-def dense(network: str, run: Path, data: Dataset, plan: Plan, seed: int) -> Path:
+def dense(name: str, run: Path, data: Dataset, plan: Plan, seed: int) -> Path:
     if not (run / "weights.npz").exists():
-        train_network(find(network), data, base(seed, plan.dense), run)
+        train_network(network(name), data, base(seed, plan.dense), run)
     return run
 
 
@@ -96,7 +96,7 @@ def of_equal_bytes(size: int, data: Dataset) -> str:
     """The widest network whose int8 package is no larger; its size hardly depends on what the weights are."""
 
     def packed(width: float) -> int:
-        architecture = find(FAMILY.format(width=width), classes=len(data.classes))
+        architecture = replace(network(FAMILY.format(width=width)), classes=len(data.classes))
         return sizes_of(untrained_int8(architecture)).packed
 
     fits = [width for width in WIDTHS if packed(width) <= size]
@@ -155,7 +155,7 @@ def report(measured: dict[str, list[list[Row]]], plan: Plan, data: Dataset, page
         [
             "# Compression: bytes delivered against accuracy",
             "",
-            f"{NETWORK} on {data.name}, {len(data.train):,} photos to train on, {len(data.test):,} to test; {seeds} "
+            f"{NETWORK} with strides for 32² on {data.name}, {len(data.train):,} photos to train on, {len(data.test):,} to test; {seeds} "
             f"seeds, mean ± standard deviation. Epochs and settings: {asdict(plan)}. Sizes in kB of whole files with "
             f"logits; × is against the float32 file of {original / 1000:,.0f} kB. {describe()}.",
             "",

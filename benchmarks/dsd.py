@@ -1,7 +1,8 @@
 """Does dense-sparse-dense training gain anything over training as long without the sparse phase?
 
-``python benchmarks/dsd.py`` writes docs/benchmarks/dsd.md. MobileNetV2 at half width on Fashion-MNIST at 32², some
-seeds; each is trained densely, and then once by DSD and once by the same recipes without the mask. Resumable.
+``python benchmarks/dsd.py`` writes docs/benchmarks/dsd.md. MobileNetV2 at half width, with strides for 32², on
+Fashion-MNIST, some seeds; each is trained densely, and then once by DSD and once by the same recipes without the
+mask. Resumable.
 """
 
 import os
@@ -12,17 +13,16 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import click
-from measuring.compress_recipes import base
+from measuring.compress_recipes import base, network
 from measuring.fashion_npz import photos_for
 from measuring.machine import describe
 from measuring.subprocesses import keep_results, read_results
 
 from lykeion.compress import open_model
 from lykeion.compress.dsd import Dsd, apply
-from lykeion.nets import find
 from lykeion.nets.training import Dataset, load_data, train_network
 
-NETWORK = "mobilenet-v2-0.5@32"
+NETWORK = "mobilenet-v2-0.5"
 PAGE = Path("docs/benchmarks/dsd.md")
 
 
@@ -54,7 +54,7 @@ def main(work: Path, seeds: int, photos: int, epochs: int, sparsity: float, page
             [
                 "# Dense-sparse-dense training",
                 "",
-                f"{NETWORK} on {data.name}, {len(data.train):,} photos, {epochs} epochs a phase, {sparsity:.0%} of "
+                f"{NETWORK} with strides for 32² on {data.name}, {len(data.train):,} photos, {epochs} epochs a phase, {sparsity:.0%} of "
                 f"zeros in the sparse one; accuracy on {len(data.validation):,} validation photos. {describe()}.",
                 "",
                 "| seed | dense | as long without the mask | DSD | gain, points |",
@@ -74,7 +74,7 @@ def main(work: Path, seeds: int, photos: int, epochs: int, sparsity: float, page
 def one_seed(work: Path, data: Dataset, epochs: int, sparsity: float, seed: int) -> dict[str, Any]:
     run = work / "dense"
     if not (run / "report.json").exists():
-        train_network(find(NETWORK), data, base(seed, epochs), run)
+        train_network(network(NETWORK), data, base(seed, epochs), run)
     before = read_results(run / "report.json")["validation_accuracy"]
     _, report = apply(
         open_model(run), data, Dsd(training=base(seed, epochs), sparsity=sparsity, control=True), work / "dsd"

@@ -1,7 +1,7 @@
 """What int8 costs: rounded after training, and trained as int8.
 
-``python benchmarks/qat.py`` writes docs/benchmarks/qat.md. MobileNetV2 and V3-Small on Fashion-MNIST at 32², some
-seeds. From one trained network: ai-edge-quantizer's static int8; ours, with ranges alone; ours, trained; and, because
+``python benchmarks/qat.py`` writes docs/benchmarks/qat.md. MobileNetV2 and V3-Small, with strides for 32²,
+on Fashion-MNIST, some seeds. From one trained network: ai-edge-quantizer's static int8; ours, with ranges alone; ours, trained; and, because
 that trained longer, float32 trained as long with the same recipe. Resumable.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import click
-from measuring.compress_recipes import base
+from measuring.compress_recipes import base, network
 from measuring.fashion_npz import photos_for
 from measuring.machine import describe
 from measuring.subprocesses import keep_results, read_results
@@ -24,10 +24,9 @@ from lykeion.compress.qat import Qat
 from lykeion.compress.quantize import Quantize
 from lykeion.compress.recipe import Step
 from lykeion.compress.run import Row, compress
-from lykeion.nets import find
 from lykeion.nets.training import Dataset, load_data, train_network
 
-NETWORKS = ("mobilenet-v2-0.5@32", "mobilenet-v3-small@32")
+NETWORKS = ("mobilenet-v2-0.5", "mobilenet-v3-small")
 PAGE = Path("docs/benchmarks/qat.md")
 WAYS = (
     "float32",
@@ -48,20 +47,20 @@ WAYS = (
 def main(work: Path, seeds: int, photos: int, epochs: int, more: int, page: Path) -> None:
     data = load_data(photos_for(work, photos), height=32, width=32, channels=3)
     results = read_results(work / "results.json")
-    for network in NETWORKS:
+    for name in NETWORKS:
         for seed in range(seeds):
-            if f"{network} {seed}" not in results:
-                found = one_seed(network, work / network / str(seed), data, epochs, more, seed)
-                results[f"{network} {seed}"] = [row.to_json() for row in found]
+            if f"{name} {seed}" not in results:
+                found = one_seed(name, work / name / str(seed), data, epochs, more, seed)
+                results[f"{name} {seed}"] = [row.to_json() for row in found]
                 keep_results(work / "results.json", results)
-    lines = [line for network in NETWORKS for line in table(network, results, seeds)]
+    lines = [line for name in NETWORKS for line in table(name, results, seeds)]
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(
         "\n".join(
             [
                 "# Int8: after training, and in training",
                 "",
-                f"{data.name} at 32², {len(data.train):,} photos to train on, {len(data.test):,} to test; {seeds} "
+                f"{data.name} at 32², networks with strides for that, {len(data.train):,} photos to train on, {len(data.test):,} to test; {seeds} "
                 f"seeds, mean ± standard deviation; {epochs} epochs, then {more}. Agreement is the share of photos "
                 "that the simulated network and the int8 file name alike. "
                 f"{describe()}.",
@@ -78,10 +77,10 @@ def main(work: Path, seeds: int, photos: int, epochs: int, more: int, page: Path
     print(page)
 
 
-def one_seed(network: str, work: Path, data: Dataset, epochs: int, more: int, seed: int) -> list[Row]:
+def one_seed(name: str, work: Path, data: Dataset, epochs: int, more: int, seed: int) -> list[Row]:
     run = work / "dense"
     if not (run / "report.json").exists():
-        train_network(find(network), data, base(seed, epochs), run)
+        train_network(network(name), data, base(seed, epochs), run)
     recipe = replace(base(seed, more), learning_rate=0.0003)
     dense = open_model(run)
     longer = work / "longer-network"
@@ -102,15 +101,15 @@ def one_seed(network: str, work: Path, data: Dataset, epochs: int, more: int, se
     return [rows["static"][0], *(found[-1] for found in rows.values())]
 
 
-def table(network: str, results: dict[str, list[dict[str, object]]], seeds: int) -> list[str]:
-    runs = [[Row.from_json(row) for row in results[f"{network} {seed}"]] for seed in range(seeds)]
+def table(name: str, results: dict[str, list[dict[str, object]]], seeds: int) -> list[str]:
+    runs = [[Row.from_json(row) for row in results[f"{name} {seed}"]] for seed in range(seeds)]
     lines = []
     for place, way in enumerate(WAYS):
         rows = [run[place] for run in runs]
         lost = [100 * ((run[place].test_accuracy or 0) - (run[1].test_accuracy or 0)) for run in runs]
         agreement = [row.notes["agreement"] for row in rows if "agreement" in row.notes]
         lines.append(
-            f"| {network} | {way} | {shown([100 * (row.test_accuracy or 0) for row in rows])} | "
+            f"| {name} | {way} | {shown([100 * (row.test_accuracy or 0) for row in rows])} | "
             f"{shown(lost, '+') if place != 1 else ''} | {f'{min(agreement):.2%}' if agreement else ''} | "
             f"{rows[0].sizes.file / 1000:,.0f} |"
         )

@@ -8,7 +8,15 @@ from lykeion.compress.distill import Distill
 from lykeion.compress.prune import Prune
 from lykeion.compress.qat import Qat
 from lykeion.compress.recipe import Step
+from lykeion.nas.baselines import adapt
+from lykeion.nas.named_spaces import find_space
+from lykeion.nets import Architecture, find
 from lykeion.nets.training import Recipe
+
+
+def network(name: str) -> Architecture:
+    """A MobileNetV2 or V3 with strides for photos of 32²; with ImageNet's its maps would end at 1×1."""
+    return adapt(find(name), find_space("mobilenetv3-32" if "-v3-" in name else "single-path-32"))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from measuring.compress_recipes import Plan, phases
 
-from lykeion.compress.model import USUAL, Model, open_model, select, with_kernels
+from lykeion.compress.model import USUAL, Model, kernel_layers, open_model, select
 from lykeion.compress.qat import Qat
 from lykeion.compress.qat import apply as to_int8
 from lykeion.compress.run import Row, row_of
@@ -63,7 +63,7 @@ def rows(python: Path, teacher: Path, data: Dataset, plan: Plan, seed: int, work
 def positive(model: Model) -> Model:
     """The same network with batch norm's gains above 0, as our int8 needs them behind a codebook."""
     weights = dict(model.weights)
-    for layer in with_kernels(model.architecture):
+    for layer in kernel_layers(model.architecture):
         if layer.name in model.clustered and layer.kind != "dense":
             sign = np.where(weights[f"{layer.name}/gamma"] < 0, np.float32(-1), np.float32(1))
             for name in ("kernel", "mean", "gamma"):

@@ -5,7 +5,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from lykeion.compress.integers import activation_codes, kernel_codes, short
-from lykeion.compress.model import with_kernels
+from lykeion.compress.model import kernel_layers
 from lykeion.nets import find
 from tests.nets.making import is_delegated, photos_for, run
 
@@ -30,7 +30,7 @@ def test_all_between_photo_and_output_is_int8() -> None:
 
 def test_zeros_are_zeros_in_int8() -> None:
     model = quantized(pruned(dense()))
-    for layer in with_kernels(model.architecture):
+    for layer in kernel_layers(model.architecture):
         if layer.name in model.sparse:
             codes = kernel_codes(layer, model).codes
             assert (codes[model.kernels[layer.name] == 0] == 0).all()
@@ -38,7 +38,7 @@ def test_zeros_are_zeros_in_int8() -> None:
 
 def test_a_codebook_is_the_same_integers_in_every_channel() -> None:
     model = quantized(clustered(dense(), 16))
-    for layer in with_kernels(model.architecture):
+    for layer in kernel_layers(model.architecture):
         if layer.name in model.clustered:
             codes = kernel_codes(layer, model)
             assert len(np.unique(codes.codes)) <= 16
@@ -47,7 +47,7 @@ def test_a_codebook_is_the_same_integers_in_every_channel() -> None:
 
 def test_codes_and_scales_are_the_folded_kernel() -> None:
     for model in (dense(), clustered(dense(), 32)):
-        for layer in with_kernels(model.architecture):
+        for layer in kernel_layers(model.architecture):
             codes = kernel_codes(layer, model)
             gain = np.float64(1)
             if layer.kind != "dense":

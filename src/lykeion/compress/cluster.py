@@ -16,7 +16,7 @@ from lykeion.nets.training import Dataset, Recipe
 
 from .codebooks import Start, share
 from .integers import LEAST_GAIN
-from .model import USUAL, Model, select, with_kernels
+from .model import USUAL, Model, kernel_layers, select
 from .settings import Between, plain
 
 
@@ -54,7 +54,7 @@ def apply(
 def normalised(model: Model, names: frozenset[str]) -> Model:
     """The same network, whose named kernels give each channel a variance of 1 − ε and a gain above 0."""
     weights, epsilon = dict(model.weights), model.architecture.epsilon
-    for layer in with_kernels(model.architecture):
+    for layer in kernel_layers(model.architecture):
         if layer.name not in names - model.clustered or layer.kind == "dense":
             continue
         own = {name.rpartition("/")[2]: weights[name].astype(np.float64) for name in layer.weights()}

@@ -15,7 +15,7 @@ from lykeion.nets import Layer
 from lykeion.nets.litert_graph import Quantization
 from lykeion.nets.litert_int8 import Codes, write_int8
 
-from .model import Model, with_kernels
+from .model import Model, kernel_layers
 
 SMALLEST_STEP = 1e-6
 """Of kernels and activations: below, biases in such units would not fit int32."""
@@ -69,7 +69,7 @@ def write_quantized(
     """The LiteRT file, int8 inside."""
     return write_int8(
         model.architecture,
-        {layer.name: kernel_codes(layer, model) for layer in with_kernels(model.architecture)},
+        {layer.name: kernel_codes(layer, model) for layer in kernel_layers(model.architecture)},
         {name: activation_codes(low, high) for name, (low, high) in ranges.items()},
         output=output,
     )

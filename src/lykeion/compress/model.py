@@ -46,7 +46,7 @@ class Model:
     @property
     def kernels(self) -> dict[str, np.ndarray]:
         """Kernel by layer, in the order of the layers."""
-        return {layer.name: self.weights[f"{layer.name}/kernel"] for layer in with_kernels(self.architecture)}
+        return {layer.name: self.weights[f"{layer.name}/kernel"] for layer in kernel_layers(self.architecture)}
 
     @property
     def sparsity(self) -> float:
@@ -79,7 +79,7 @@ class Model:
         return write_quantized(self, self.ranges, output)
 
 
-def with_kernels(architecture: Architecture) -> tuple[Layer, ...]:
+def kernel_layers(architecture: Architecture) -> tuple[Layer, ...]:
     """Those of its layers that have a kernel."""
     return tuple(layer for layer in layers(architecture) if layer.kind in ("convolution", "depthwise", "dense"))
 
@@ -92,7 +92,7 @@ def select(architecture: Architecture, patterns: Sequence[str]) -> tuple[str, ..
         wanted = pattern.removeprefix("-")
         named = [
             layer.name
-            for layer in with_kernels(architecture)
+            for layer in kernel_layers(architecture)
             if layer.kind == wanted or fnmatchcase(layer.name, wanted)
         ]
         if not named:
@@ -101,7 +101,7 @@ def select(architecture: Architecture, patterns: Sequence[str]) -> tuple[str, ..
                 "`lykeion nets show --layers` lists them, kinds are convolution, depthwise and dense"
             )
         chosen |= dict.fromkeys(named, wanted == pattern)
-    names = tuple(layer.name for layer in with_kernels(architecture) if chosen.get(layer.name))
+    names = tuple(layer.name for layer in kernel_layers(architecture) if chosen.get(layer.name))
     if not names:
         raise CompressionError(f"layers: {', '.join(patterns)} leave no layer of {architecture.name}")
     return names
@@ -149,7 +149,7 @@ def open_model(path: Path) -> Model:
 
 
 def _with_state(path: Path, model: Model) -> Model:
-    known = {layer.name for layer in with_kernels(model.architecture)}
+    known = {layer.name for layer in kernel_layers(model.architecture)}
     try:
         state = json.loads(_read(path / _STATE))
         if (state["schema"], state["version"]) != (SCHEMA, VERSION):

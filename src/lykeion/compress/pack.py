@@ -18,7 +18,7 @@ from lykeion.nets.litert_writer import write_litert
 from .coding import Product, Scaled, Span, Sparse, Symbols, as_numbers, encode_spans
 from .entropy import cost_bits
 from .errors import CompressionError
-from .model import Model, with_kernels
+from .model import Model, kernel_layers
 
 SMALL = 4096
 """Kernels of int8 with fewer weights share a model: one of their own costs more than it saves."""
@@ -52,7 +52,7 @@ def pack_file(file: bytes, model: Model | None = None) -> bytes:
 def settle(model: Model) -> Model:
     """The same network, its batch norms' variance behind clustered kernels 1 − ε everywhere: gains are float32."""
     weights, epsilon = dict(model.weights), model.architecture.epsilon
-    for layer in with_kernels(model.architecture):
+    for layer in kernel_layers(model.architecture):
         if layer.name not in model.clustered or layer.kind == "dense":
             continue
         gamma, variance = (weights[f"{layer.name}/{name}"] for name in ("gamma", "variance"))
@@ -141,7 +141,7 @@ def _hints(model: Model) -> dict[str, Scaled]:
     """How the kernels of clustered layers were made, by the name of their constant in the file."""
     hints: dict[str, Scaled] = {}
     divisor = float(np.sqrt(np.float64(np.float32(1 - model.architecture.epsilon)) + model.architecture.epsilon))
-    for layer in with_kernels(model.architecture):
+    for layer in kernel_layers(model.architecture):
         if layer.name not in model.clustered or layer.kind == "dense":
             continue
         values = np.unique(model.weights[f"{layer.name}/kernel"])

@@ -18,7 +18,7 @@ from lykeion.nets.training import Dataset, Recipe
 from .channels import FIXED, carried_over, channel_groups, without
 from .errors import CompressionError
 from .integers import fold
-from .model import Model, with_kernels
+from .model import Model, kernel_layers
 from .settings import Between, plain
 
 UNIT = 8
@@ -88,7 +88,7 @@ def importance(model: Model) -> dict[str, np.ndarray]:
     """By group, float64 (channels)."""
     groups = channel_groups(model.architecture)
     scores: dict[str, np.ndarray] = {}
-    for layer in with_kernels(model.architecture):
+    for layer in kernel_layers(model.architecture):
         scale, _ = fold(layer, model)
         squares = (model.weights[f"{layer.name}/kernel"].astype(np.float64) * scale) ** 2
         outgoing = squares.reshape(-1, squares.shape[-1])

@@ -13,7 +13,7 @@ from lykeion.core import write_atomically
 from lykeion.core.pictures import new_figure
 
 from .errors import CompressionError
-from .model import Model, open_model, with_kernels
+from .model import Model, kernel_layers, open_model
 from .run import Row, read_rows
 
 COLUMNS = (
@@ -123,7 +123,7 @@ def _draw_layers(model: Model, figure: Any) -> None:
     weights.invert_yaxis()
     zeros.barh(places, [float((kernel == 0).mean()) for kernel in kernels.values()], color="#0b6e99")
     zeros.set(xlim=(0, 1), xlabel="share of zeros")
-    for place, layer in enumerate(with_kernels(model.architecture)):
+    for place, layer in enumerate(kernel_layers(model.architecture)):
         if layer.name in model.clustered:
             kernel = kernels[layer.name]
             values, counts = np.unique(kernel[kernel != 0], return_counts=True)

@@ -7,7 +7,7 @@ import numpy as np
 from .entropy import huffman_bits
 from .errors import CompressionError
 from .integers import kernel_codes
-from .model import Model, with_kernels
+from .model import Model, kernel_layers
 from .pack import pack
 
 ZSTD_LEVEL = 19
@@ -49,7 +49,7 @@ def huffman_bytes(model: Model) -> int:
     bytes a weight, and gaps.
     """
     bits = 0
-    for layer in with_kernels(model.architecture):
+    for layer in kernel_layers(model.architecture):
         kernel = kernel_codes(layer, model).codes if model.ranges is not None else model.kernels[layer.name]
         value_bits = 8 if model.ranges is not None else 32
         flat = kernel.reshape(-1)

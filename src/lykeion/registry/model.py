@@ -26,7 +26,7 @@ SIGNATURE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 """The artifact type of what signs a model, and the media type of its bundles."""
 MAX_FILES = 4_096
 MAX_PATH = 255
-LEFT_OUT = ("checkpoint*", "last.npz", "best.npz", "__pycache__", "*.part", "*.tmp", "*.log")
+LEFT_OUT = ("checkpoint*", "last.npz", "__pycache__", "*.part", "*.tmp", "*.log")
 """Files and folders that ``pack`` leaves out, besides hidden ones: training checkpoints, and what others leave."""
 
 _WEIGHTS = {".tflite", ".keras", ".h5", ".npz", ".safetensors", ".onnx", ".pt", ".pth", ".bin", ".gguf"}

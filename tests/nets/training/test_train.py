@@ -91,7 +91,7 @@ def test_a_run_keeps_settings_metrics_checkpoints_and_curves(data: Dataset, stra
     assert [row["step"] for row in rows] == [5, 10, 15, 20]
     assert rows == list(history.epochs)
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert (run / "best.npz").exists()
+    assert (run / "last.npz").exists()
 
 
 def test_a_training_that_was_interrupted_goes_on_to_the_same_weights(

@@ -14,7 +14,7 @@ import numpy as np
 from lykeion.core import Progress
 
 from .batches import Failed, InOrder, training_batches
-from .checkpoints import Checkpoint, write_arrays
+from .checkpoints import Checkpoint
 from .dataset import Dataset
 from .errors import TrainingError
 from .memory import retain_memory
@@ -150,8 +150,8 @@ class _State:
         self.trained, self.optimizer = model, optimizer
         teacher = getattr(model, "teacher", None)
         fixed = {id(variable) for variable in teacher.variables} if teacher else set()
-        self.model = [variable for variable in model.variables if id(variable) not in fixed]
-        self.variables = [*self.model, *optimizer.variables]
+        trained = [variable for variable in model.variables if id(variable) not in fixed]
+        self.variables = [*trained, *optimizer.variables]
 
 
 class _Keeper(keras.callbacks.Callback):
@@ -167,7 +167,6 @@ class _Keeper(keras.callbacks.Callback):
         self._progress = Progress("training", (total - self.step) * recipe.batch, unit="photos", quiet=quiet)
         self._started = self._trained = 0.0
         self._validating: Any = None
-        self._evaluated: list[np.ndarray] = []
 
     def __enter__(self) -> "_Keeper":
         self._progress.__enter__()
@@ -191,7 +190,6 @@ class _Keeper(keras.callbacks.Callback):
         self._trained = time.perf_counter()
         self._validating = averaged_weights(self._state.optimizer)
         self._validating.__enter__()
-        self._evaluated = values_of(self._state.model)
 
     def on_test_end(self, logs: Any = None) -> None:
         self._validating.__exit__(None, None, None)
@@ -209,13 +207,9 @@ class _Keeper(keras.callbacks.Callback):
             "seconds": round(now - self._started, 3),
             "seconds_training": round(self._trained - self._started, 3),
         }
-        is_best = row["val_accuracy"] > max((before["val_accuracy"] for before in self.history), default=-1.0)
         self.history.append(row)
         self._report(row)
         if self._run:
-            if is_best:
-                values = {f"{place:05}": value for place, value in enumerate(self._evaluated)}
-                write_arrays(self._run.best, values)
             self._run.keep(Checkpoint(self.step, tuple(self.history), tuple(values_of(self._state.variables))))
 
     def _report(self, row: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """A run directory: what a training was asked for, how far it is, and what came of it.
 
-``run.json`` (settings, command, versions), ``last.npz`` and ``best.npz`` (checkpoints), ``metrics.jsonl`` (a row an
+``run.json`` (settings, command, versions), ``last.npz`` (the checkpoint), ``metrics.jsonl`` (a row an
 epoch), ``curves.png``. A directory belongs to one set of settings: to go on is automatic, to go on otherwise refused.
 """
 
@@ -47,10 +47,6 @@ class Run:
     @property
     def last(self) -> Path:
         return self.path / "last.npz"
-
-    @property
-    def best(self) -> Path:
-        return self.path / "best.npz"
 
     def checkpoint(self) -> Checkpoint | None:
         """Where an earlier process stopped. Raises TrainingError."""
