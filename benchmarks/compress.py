@@ -155,7 +155,8 @@ def report(measured: dict[str, list[list[Row]]], plan: Plan, data: Dataset, page
         [
             "# Compression: bytes delivered against accuracy",
             "",
-            f"{NETWORK} with strides for 32² on {data.name}, {len(data.train):,} photos to train on, {len(data.test):,} to test; {seeds} "
+            f"{NETWORK} with strides for 32² on {data.name}, {len(data.train):,} photos to train on, "
+            f"{len(data.test):,} to test; {seeds} "
             f"seeds, mean ± standard deviation. Epochs and settings: {asdict(plan)}. Sizes in kB of whole files with "
             f"logits; × is against the float32 file of {original / 1000:,.0f} kB. {describe()}.",
             "",

@@ -54,7 +54,8 @@ def main(work: Path, seeds: int, photos: int, epochs: int, sparsity: float, page
             [
                 "# Dense-sparse-dense training",
                 "",
-                f"{NETWORK} with strides for 32² on {data.name}, {len(data.train):,} photos, {epochs} epochs a phase, {sparsity:.0%} of "
+                f"{NETWORK} with strides for 32² on {data.name}, {len(data.train):,} photos, {epochs} epochs a "
+                f"phase, {sparsity:.0%} of "
                 f"zeros in the sparse one; accuracy on {len(data.validation):,} validation photos. {describe()}.",
                 "",
                 "| seed | dense | as long without the mask | DSD | gain, points |",

@@ -1,8 +1,8 @@
 """What int8 costs: rounded after training, and trained as int8.
 
 ``python benchmarks/qat.py`` writes docs/benchmarks/qat.md. MobileNetV2 and V3-Small, with strides for 32²,
-on Fashion-MNIST, some seeds. From one trained network: ai-edge-quantizer's static int8; ours, with ranges alone; ours, trained; and, because
-that trained longer, float32 trained as long with the same recipe. Resumable.
+on Fashion-MNIST, some seeds. From one trained network: ai-edge-quantizer's static int8; ours, with ranges alone;
+ours, trained; and, because that trained longer, float32 trained as long with the same recipe. Resumable.
 """
 
 import os
@@ -60,7 +60,8 @@ def main(work: Path, seeds: int, photos: int, epochs: int, more: int, page: Path
             [
                 "# Int8: after training, and in training",
                 "",
-                f"{data.name} at 32², networks with strides for that, {len(data.train):,} photos to train on, {len(data.test):,} to test; {seeds} "
+                f"{data.name} at 32², networks with strides for that, {len(data.train):,} photos to train on, "
+                f"{len(data.test):,} to test; {seeds} "
                 f"seeds, mean ± standard deviation; {epochs} epochs, then {more}. Agreement is the share of photos "
                 "that the simulated network and the int8 file name alike. "
                 f"{describe()}.",
