@@ -3,9 +3,12 @@ from pathlib import Path
 import pytest
 
 from lykeion.compress.cluster import Cluster
+from lykeion.compress.errors import CompressionError
 from lykeion.compress.prune import Prune
-from lykeion.compress.recipe import read_recipe
+from lykeion.compress.recipe import check_steps, read_recipe
 from lykeion.core import LykeionError
+
+from . import making
 
 HEAD = "schema: lykeion.compression\nversion: 1\n"
 
@@ -90,6 +93,29 @@ def test_what_is_wrong_is_named(steps: str, message: str, tmp_path: Path) -> Non
 def test_what_is_no_recipe_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(LykeionError, match=r"recipe\.yaml"):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ("[{quantize: {}}, {cluster: {}}]", r"steps\[1\] \(cluster\): .*nothing can follow"),
+        ("[{cluster: {}}, {prune: {sparsity: 0.5}}]", r"steps\[1\] \(prune\): .* is clustered already"),
+        ("[{cluster: {}}, {prune-channels: {multiply_adds: 0.5}}]", r"steps\[1\] .*take channels away first"),
+        ("[{qat: {}}, {prune-channels: {multiply_adds: 0.5}}]", r"steps\[1\] .*take channels away first"),
+        ("[{qat: {}}, {quantize: {}}]", r"steps\[1\] \(quantize\): the network is int8 already"),
+        ("[{qat: {}}, {cluster: {layers: [nothing]}}]", r"steps\[1\] .*'nothing' names no layer"),
+        ("[{prune: {sensitivity: none.json}}]", r"steps\[0\] .*none\.json"),
+        ("[{qat: {}}, {distill: {training: {teacher: none}}}]", r"steps\[1\] .*there is no teacher .*none"),
+        ("[{qat: {training: {head: arcface}}}]", r"steps\[0\] .*head arcface"),
+    ],
+)
+def test_steps_that_cannot_be_carried_out_are_named_before_anything_is_done(
+    steps: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"{HEAD}steps: {steps}\n")
+    with pytest.raises(CompressionError, match=message):
+        check_steps(read_recipe(path), making.dense())
 
 
 def test_a_recipe_is_read_without_keras(tmp_path: Path) -> None:

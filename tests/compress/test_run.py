@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lykeion.cli.compress import compress
+from lykeion.cli.engine_options import open_models
 from lykeion.compress import Model, open_model, save
 from lykeion.compress.keras_file import read_keras
 from lykeion.nets import find, random_weights
@@ -80,6 +81,24 @@ def test_a_step_that_was_lost_is_made_again_the_same(place: Path, rows: list[dic
     (place / "run" / "2-cluster" / "row.json").unlink()
     again = json.loads(carry_out(place, "--json").stdout)["rows"]
     assert [row["sizes"] for row in again] == [row["sizes"] for row in rows]
+
+
+def test_the_test_photos_can_be_read_when_all_is_done(place: Path, rows: list[dict[str, Any]]) -> None:
+    judged = json.loads(carry_out(place, "--test", "--json").stdout)["rows"]
+    assert [row["accuracy"] for row in judged] == [row["accuracy"] for row in rows]
+    assert all(row["test_accuracy"] is None for row in rows)
+    assert all(row["test_accuracy"] is not None for row in judged)
+
+
+def test_other_photos_or_another_fit_are_refused(place: Path, rows: list[dict[str, Any]]) -> None:
+    with pytest.raises(Exception, match="was made with another fit"):
+        carry_out(place, "--fit", "letterbox")
+
+
+def test_engines_measure_the_file_of_a_step(place: Path, rows: list[dict[str, Any]]) -> None:
+    step = place / "run" / "3-qat"
+    (model,) = open_models([str(step)])
+    assert model.content == (step / "model.tflite").read_bytes()
 
 
 def test_another_recipe_does_not_overwrite(place: Path, rows: list[dict[str, Any]]) -> None:

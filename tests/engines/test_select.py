@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.engines.accuracy import Labelled, top1
-from lykeion.engines.bench import bench
-from lykeion.engines.candidates import Case, Model, cases
+from lykeion.engines.bench import bench, time_cases
+from lykeion.engines.candidates import Case, Loaded, Model, cases
 from lykeion.engines.fleet import FleetError, cover, smallest_cover
 from lykeion.engines.goal import GoalError, Known, exact, parse_goal
 from lykeion.engines.kinds import KINDS
@@ -130,11 +130,27 @@ def test_a_first_run_is_in_a_new_process_where_the_goal_asks_for_it() -> None:
     assert warm.chosen.memory_bytes is None
 
 
-def test_a_file_without_classes_is_refused_where_accuracy_is_asked_for() -> None:
-    data = Labelled(np.zeros((10, 8, 8, 3), np.uint8), np.arange(10))
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (Labelled(np.zeros((10, 8, 8, 3), np.uint8), np.arange(10)), "gives 3 numbers where labels go up to 9"),
+        (Labelled(np.zeros((2, 8, 8, 3), np.uint8), np.arange(2), classes=2), "gives 3 numbers for 2 classes"),
+        (Labelled(np.zeros((2, 9, 9, 3), np.uint8), np.arange(2)), "is for photos of 8×8×3, not 9×9×3"),
+    ],
+)
+def test_a_file_that_photos_do_not_fit_is_refused_and_the_rest_measured(data: Labelled, reason: str) -> None:
     found = bench(cases([network(8)], [KINDS["litert"]], [1]), plan=QUICK, data=data, quiet=True)
     assert found.results == ()
-    assert "gives 3 numbers where labels go up to 9" in found.refused[0].reason
+    assert reason in found.refused[0].reason
+
+
+def test_timings_go_on_with_fewer_candidates(tmp_path: Path) -> None:
+    """Which are left after first runs is not the same each time."""
+    both = cases([network(8), network(64)], [KINDS["litert"]], [1])
+    with Loaded() as loaded:
+        first = time_cases(both, both[0], loaded, QUICK, tmp_path / "journal", quiet=True)
+        again = time_cases(both[1:], both[0], loaded, QUICK, tmp_path / "journal", quiet=True)
+    assert again[both[1].name] == first[both[1].name]
 
 
 def test_nothing_may_meet_the_goal() -> None:

@@ -155,6 +155,8 @@ def pack(model: Path, output: Path, gives: Any, as_json: bool) -> None:
     from lykeion.engines import read_model
 
     if model.suffix == ".tflite":
+        if gives != "logits":
+            raise click.UsageError("--gives is of runs and steps; a .tflite file gives what it gives")
         file = read_model(model)
         package = pack_file(file)
     else:
@@ -179,24 +181,28 @@ def unpack(package: Path, output: Path, as_json: bool) -> None:
 
 
 def _open(model: Path, data: Path, fit: Any, quiet: bool) -> tuple[Any, Any]:
-    from lykeion.compress.model import open_model
+    from lykeion.compress.model import check_classes, open_model
     from lykeion.nets.training import load_data
 
     network = open_model(model)
     size = network.architecture
     photos = load_data(data, height=size.height, width=size.width, channels=size.channels, fit=fit, quiet=quiet)
+    check_classes(model, photos)
     return network, photos
 
 
 def _show(run: Path, as_json: bool) -> None:
-    from lykeion.compress.report import COLUMNS, cells
+    from lykeion.compress.report import COLUMNS, SHOWN, cells
     from lykeion.compress.run import read_rows
 
     rows = read_rows(run)
     if as_json:
         print_json({"rows": [row.to_json() for row in rows]})
         return
-    print_table(COLUMNS, [cells(row, rows[0]) for row in rows], title=f"{run}, sizes in kB", right=COLUMNS[1:])
+    places = [COLUMNS.index(column) for column in SHOWN]
+    shown = [[cells(row, rows[0])[place] for place in places] for row in rows]
+    print_table(SHOWN, shown, title=f"{run}, sizes in kB", right=SHOWN[1:])
+    print(f"{run / 'report.html'} has the rest: zstd, Huffman, multiply-adds, distinct values, and all layers")
 
 
 def _sizes(package: bytes, file: bytes, output: Path, as_json: bool) -> None:

@@ -49,15 +49,20 @@ def open_models(names: Sequence[str]) -> "list[Model]":
 
 
 def _trained(run: Path) -> bytes:
-    """The logits of a network that ``lykeion train`` trained."""
+    """The logits of a network that ``lykeion train`` trained, or the file that a step of a compression made."""
+    from lykeion.engines.litert import read_model
     from lykeion.nets import Architecture, ArchitectureError, write_litert
     from lykeion.nets.training.checkpoints import read_arrays
 
+    if (run / "compression.json").exists():
+        return read_model(run / "model.tflite")
     file = run / "architecture.json"
     try:
         architecture = Architecture.from_json(file.read_bytes())
     except OSError as error:
         raise ArchitectureError(f"{file}: {error.strerror or error}; is {run} a finished training?") from None
+    except ArchitectureError as error:
+        raise ArchitectureError(f"{file}: {error}") from None
     weights = read_arrays(run / "weights.npz")
     output = "logits" if "logits/kernel" in weights else "embedding"
     return write_litert(architecture, weights, output=output)
@@ -99,4 +104,4 @@ def labelled(path: Path | None, cases: "Sequence[Case]", photos: int, quiet: boo
     data = load_data(path, height=height, width=width, channels=channels, quiet=quiet)
     chosen = data.test if len(data.test) else data.validation
     places = np.linspace(0, len(chosen) - 1, min(photos, len(chosen))).astype(int)
-    return Labelled(chosen.read(places), chosen.labels[places])
+    return Labelled(chosen.read(places), chosen.labels[places], classes=len(data.classes))

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 @engine_option
 @threads_option
 @click.option(
-    "--photo", type=click.Path(path_type=Path, exists=True), metavar="FILE", help="To time preprocessing on."
+    "--photo",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="To time preprocessing on.",
 )
 @data_option
 @photos_option
@@ -59,10 +62,13 @@ def bench(
     A MODEL is a .tflite file, the directory of a training, or the name of a network (then with random weights). Every
     model is first tried in a process of its own. Keep the machine quiet.
     """
+    from lykeion.engines import ModelError
     from lykeion.engines.bench import bench as measure
     from lykeion.engines.report import write_report
 
     wanted = all_cases(models, engines, threads)
+    if operators and (out or png or journal or data):
+        raise click.UsageError("--operators tells of operators alone; leave out --out, --png, --journal and --data")
     if operators:
         _print_operators(wanted, as_json)
         return
@@ -77,6 +83,8 @@ def bench(
         print_json(report.to_json())
     else:
         _print_report(report)
+    if not report.results:
+        raise ModelError("no engine can run any of these models")
 
 
 def _print_operators(cases: "Sequence[Case]", as_json: bool) -> None:
@@ -117,7 +125,8 @@ def _print_report(report: "Report") -> None:
     columns = ("model", "engine", "ms", "p50", "p90", "p99", "cold", "MB", *(("top-1",) if judged else ()))
     print_table(columns, [_row(each, judged) for each in report.results], right=columns[2:])
     machine = f"{report.machine.processor}, {report.machine.cores} cores"
-    print(f"{machine}; the reference's median pass lay {report.busy:.1%} above its best")
+    if report.results:
+        print(f"{machine}; the reference's median pass lay {report.busy:.1%} above its best")
     for each in {result.model: result for result in report.results}.values():
         line = f"{each.model}: {each.size_bytes / 1e3:,.0f} KB, {each.precision}, "
         line += f"{each.multiply_adds / 1e6:.1f} M multiply-adds, "

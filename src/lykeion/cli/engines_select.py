@@ -57,10 +57,14 @@ def select(
     Candidates that miss the goal, or that another beats for certain, are measured no further. With --devices, choose
     the fewest models that serve all devices within the goal, from the reports that `bench --out` wrote on them.
     """
-    from lykeion.engines.goal import parse_goal
+    from lykeion.engines.goal import GoalError, parse_goal
     from lykeion.engines.select import select as choose
 
     wanted = parse_goal(goal)
+    if devices is not None and (models or device != HOST or png or data or journal):
+        raise click.UsageError(
+            "--devices chooses from reports; leave out --model, --device, --data, --png, --journal"
+        )
     if devices is not None:
         _select_for_fleet(devices, wanted, as_json)
         return
@@ -76,6 +80,8 @@ def select(
         print_json(_selection_json(found))
     else:
         _print_selection(found)
+    if found.chosen is None:
+        raise GoalError("nothing meets the goal")
 
 
 def _selection_json(found: "Selection") -> dict[str, Any]:
@@ -129,7 +135,7 @@ def _select_for_fleet(devices: str, goal: "Goal", as_json: bool) -> None:
     from lykeion.engines.fleet import cover
     from lykeion.engines.report import read_report
 
-    files = [name for name in devices.split(",") if name]
+    files = list(dict.fromkeys(name for name in devices.split(",") if name))
     found = cover({name: read_report(Path(name)) for name in files}, goal)
     if as_json:
         print_json(

@@ -31,6 +31,12 @@ class Cluster:
     )
 
 
+def plan(model: Model, settings: Cluster) -> Model:
+    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
+    model.check_trainable()
+    return replace(model, clustered=model.clustered | set(select(model.architecture, settings.layers)))
+
+
 def apply(
     model: Model, data: Dataset, settings: Cluster, run: Path | None = None, *, quiet: bool = False
 ) -> tuple[Model, Mapping[str, Any]]:

@@ -26,6 +26,12 @@ class Distill:
             raise CompressionError("distill: training names no teacher")
 
 
+def plan(model: Model, settings: Distill) -> Model:
+    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
+    model.check_trainable()
+    return model
+
+
 def apply(
     model: Model, data: Dataset, settings: Distill, run: Path | None = None, *, quiet: bool = False
 ) -> tuple[Model, Mapping[str, Any]]:

@@ -32,6 +32,13 @@ class Dsd:
         return self.dense or replace(self.training, learning_rate=self.training.learning_rate / 10)
 
 
+def plan(model: Model, settings: Dsd) -> Model:
+    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
+    model.check_trainable()
+    select(model.architecture, settings.layers)
+    return model
+
+
 def apply(
     model: Model, data: Dataset, settings: Dsd, run: Path | None = None, *, quiet: bool = False
 ) -> tuple[Model, Mapping[str, Any]]:
@@ -39,7 +46,7 @@ def apply(
 
     Raises CompressionError, TrainingError.
     """
-    model.check_trainable()
+    plan(model, settings)
     shares = dict.fromkeys(select(model.architecture, settings.layers), settings.sparsity)
     keep = masks({name: model.kernels[name] for name in shares}, shares, Structure(), "layer")
     zeroed = {f"{name}/kernel": model.kernels[name] * keep[name] for name in shares}

@@ -14,6 +14,7 @@ from lykeion.core import first_line, write_atomically
 from lykeion.nets import Architecture, Layer, Weights, count, layers, write_litert
 from lykeion.nets.catalogue import write
 from lykeion.nets.layers import LOGITS
+from lykeion.nets.training import Dataset
 from lykeion.nets.training.checkpoints import read_arrays, write_arrays
 
 from .errors import CompressionError
@@ -146,6 +147,20 @@ def open_model(path: Path) -> Model:
     if not (path / _STATE).exists():
         return Model(architecture, weights)
     return _with_state(path, Model(architecture, weights))
+
+
+def check_classes(run: Path, data: Dataset) -> None:
+    """Raises CompressionError where a run directory names other classes than the data. A step's names none."""
+    file = run / "classes.json"
+    if not file.is_file():
+        return
+    try:
+        ours = tuple(map(str, json.loads(_read(file))))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CompressionError(f"{file}: cannot be used ({first_line(error)})") from None
+    for place, (one, other) in enumerate(zip(ours, data.classes, strict=False)):
+        if one != other:
+            raise CompressionError(f"{data.name}: class {place} is {other!r}; {run} was trained with {one!r}")
 
 
 def _with_state(path: Path, model: Model) -> Model:

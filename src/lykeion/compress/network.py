@@ -20,6 +20,7 @@ from .errors import CompressionError
 from .integers import LEAST_GAIN
 from .model import Model
 from .operators import AtLeast, Operator, Range, keras_name
+from .settings import check_training
 
 PHOTO_RANGE = (-1.01, 1.01)
 """Photos are in −1..1; a little more, for with just that every pixel would lie half way between two integers."""
@@ -72,10 +73,7 @@ def fit(
         raise CompressionError(
             f"compression trains on TensorFlow, not on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow"
         )
-    if recipe.head != "softmax":
-        raise CompressionError(f"training: head {recipe.head} is not for compression, which trains logits")
-    if recipe.precision != "float32":
-        raise CompressionError(f"training: precision {recipe.precision} is not for compression; leave it out")
+    check_training(recipe)
     network = build(
         model,
         batch_norm_momentum=recipe.norm_momentum(recipe.total_steps(len(data.train))),

@@ -40,17 +40,23 @@ class Prune:
             raise CompressionError("prune: give one of sparsity, sensitivity, and a structure N:M")
 
 
-def apply(
-    model: Model, data: Dataset, settings: Prune, run: Path | None = None, *, quiet: bool = False
-) -> tuple[Model, Mapping[str, Any]]:
-    """The pruned model, and the share of zeros by layer. Raises CompressionError, TrainingError."""
+def plan(model: Model, settings: Prune) -> Model:
+    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     model.check_trainable()
     names = select(model.architecture, settings.layers)
     if shared := sorted(model.clustered.intersection(names)):
         raise CompressionError(f"prune: {shared[0]} is clustered already; prune first, or take it out of layers")
+    shares = _shares(model, names, settings, Structure.parse(settings.structure))
+    return replace(model, sparse=model.sparse | shares.keys())
+
+
+def apply(
+    model: Model, data: Dataset, settings: Prune, run: Path | None = None, *, quiet: bool = False
+) -> tuple[Model, Mapping[str, Any]]:
+    """The pruned model, and the share of zeros by layer. Raises CompressionError, TrainingError."""
     structure = Structure.parse(settings.structure)
-    shares = _shares(model, names, settings, structure)
-    model = replace(model, sparse=model.sparse | shares.keys())
+    shares = _shares(model, select(model.architecture, settings.layers), settings, structure)
+    model = plan(model, settings)
     if settings.training is None:
         keep = masks({name: model.kernels[name] for name in shares}, shares, structure, settings.scope)
         zeroed = {f"{name}/kernel": model.kernels[name] * keep[name] for name in shares}

@@ -31,13 +31,19 @@ class PruneChannels:
     training: Annotated[Recipe | None, "Afterwards, as `lykeion train` takes it."] = None
 
 
+def plan(model: Model, settings: PruneChannels) -> Model:
+    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
+    model.check_trainable()
+    if model.clustered or model.ranges is not None:
+        raise CompressionError("prune-channels: the network is clustered or int8 already; take channels away first")
+    return model
+
+
 def apply(
     model: Model, data: Dataset, settings: PruneChannels, run: Path | None = None, *, quiet: bool = False
 ) -> tuple[Model, Mapping[str, Any]]:
     """The smaller network, trained on, and its channels by group. Raises CompressionError, TrainingError."""
-    model.check_trainable()
-    if model.clustered or model.ranges is not None:
-        raise CompressionError("prune-channels: the network is clustered or int8 already; take channels away first")
+    plan(model, settings)
     kept = choose(model, settings.multiply_adds, settings.least)
     smaller = replace(
         model,

@@ -28,6 +28,12 @@ class Qat:
     training: Annotated[Recipe | None, "As `lykeion train` takes it; none: ranges alone."] = None
 
 
+def plan(model: Model, settings: Qat) -> Model:
+    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
+    model.check_trainable()
+    return replace(model, ranges=model.ranges or {})
+
+
 def apply(
     model: Model, data: Dataset, settings: Qat, run: Path | None = None, *, quiet: bool = False
 ) -> tuple[Model, Mapping[str, Any]]:

@@ -39,17 +39,29 @@ class Quantize:
     calibration: Annotated[int, "Training photos that ranges are taken from.", Between(1, 100_000)] = 256
 
 
-def apply(
-    model: Model, data: Dataset, settings: Quantize, run: Path | None = None, *, quiet: bool = False
-) -> tuple[Model, Mapping[str, Any]]:
-    """The converted model, and the layers that stayed float32. Raises CompressionError."""
+def plan(model: Model, settings: Quantize) -> Model:
+    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     model.check_trainable()
     if model.ranges is not None:
         raise CompressionError("quantize: the network is int8 already, by qat")
+    _skipped(model, settings)
+    return replace(model, converted=b"")
+
+
+def _skipped(model: Model, settings: Quantize) -> set[str]:
     skipped = set(select(model.architecture, settings.skip)) if settings.skip else set[str]()
     if settings.sensitivity is not None:
         scan = Sensitivity.read(settings.sensitivity)
         skipped |= {name for name in model.kernels if scan.loss("bits", name, 8) > settings.loss}
+    return skipped
+
+
+def apply(
+    model: Model, data: Dataset, settings: Quantize, run: Path | None = None, *, quiet: bool = False
+) -> tuple[Model, Mapping[str, Any]]:
+    """The converted model, and the layers that stayed float32. Raises CompressionError."""
+    plan(model, settings)
+    skipped = _skipped(model, settings)
     photos = data.train.read(np.arange(min(settings.calibration, len(data.train))))
     converted = convert(model.litert(), settings.mode, sorted(skipped), normalise(photos))
     return replace(model, converted=converted), {"float32": sorted(skipped)}

@@ -8,33 +8,35 @@ steps:
   - qat: {training: {epochs: 3, learning_rate: 0.0002}}
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from lykeion.core import LykeionError
 from lykeion.core.fields import Field, Fields, read_yaml
-from lykeion.nets.training import Dataset
+from lykeion.nets.training import Dataset, Recipe
 
 from . import cluster, distill, dsd, prune, prune_channels, qat, quantize
 from .errors import CompressionError
 from .model import Model
-from .settings import read_settings
+from .settings import check_training, read_settings
 
 SCHEMA = "lykeion.compression"
 VERSION = 1
 MAX_STEPS = 64
 
+Plan: TypeAlias = Callable[[Model, Any], Model]
 Apply: TypeAlias = Callable[..., tuple[Model, Mapping[str, Any]]]
 
-METHODS: dict[str, tuple[type[Any], Apply]] = {
-    "prune": (prune.Prune, prune.apply),
-    "prune-channels": (prune_channels.PruneChannels, prune_channels.apply),
-    "dsd": (dsd.Dsd, dsd.apply),
-    "distill": (distill.Distill, distill.apply),
-    "cluster": (cluster.Cluster, cluster.apply),
-    "qat": (qat.Qat, qat.apply),
-    "quantize": (quantize.Quantize, quantize.apply),
+METHODS: dict[str, tuple[type[Any], Plan, Apply]] = {
+    "prune": (prune.Prune, prune.plan, prune.apply),
+    "prune-channels": (prune_channels.PruneChannels, prune_channels.plan, prune_channels.apply),
+    "dsd": (dsd.Dsd, dsd.plan, dsd.apply),
+    "distill": (distill.Distill, distill.plan, distill.apply),
+    "cluster": (cluster.Cluster, cluster.plan, cluster.apply),
+    "qat": (qat.Qat, qat.plan, qat.apply),
+    "quantize": (quantize.Quantize, quantize.plan, quantize.apply),
 }
 
 
@@ -45,9 +47,21 @@ class Step:
     method: str
     settings: Any
 
+    @property
+    def trainings(self) -> dict[str, Recipe]:
+        """Those of its settings that are recipes of a training."""
+        values = {name: getattr(self.settings, name) for name in type(self.settings).__dataclass_fields__}
+        return {name: value for name, value in values.items() if isinstance(value, Recipe)}
+
+    def plan(self, model: Model) -> Model:
+        """What is known of the model after the step. Raises CompressionError where the step cannot be carried out."""
+        for name, recipe in self.trainings.items():
+            check_training(recipe, name)
+        return METHODS[self.method][1](model, self.settings)
+
     def apply(self, model: Model, data: Dataset, run: Path, *, quiet: bool) -> tuple[Model, Mapping[str, Any]]:
         """The model after the step, and what the method reports. Raises what the method raises."""
-        return METHODS[self.method][1](model, data, self.settings, run, quiet=quiet)
+        return METHODS[self.method][2](model, data, self.settings, run, quiet=quiet)
 
 
 def read_recipe(path: Path) -> tuple[Step, ...]:
@@ -65,6 +79,17 @@ def read_recipe(path: Path) -> tuple[Step, ...]:
     return tuple(_step(step.fields(), path.parent) for step in steps)
 
 
+def check_steps(steps: Sequence[Step], model: Model) -> None:
+    """Raises CompressionError, which names the step, where one cannot follow those before it, or reads what is not
+    there."""
+    for place, step in enumerate(steps):
+        try:
+            model = step.plan(model)
+        except LykeionError as error:
+            text = str(error).removeprefix(f"{step.method}: ")
+            raise CompressionError(f"steps[{place}] ({step.method}): {text}") from None
+
+
 def _step(fields: Fields, directory: Path) -> Step:
     if len(fields.values) != 1:
         raise CompressionError(
@@ -73,7 +98,8 @@ def _step(fields: Fields, directory: Path) -> Step:
     fields.only(*METHODS)
     (method,) = fields.values
     where = f"{fields.where} ({method})"
-    given = Field(where, fields.values[method] or {}).fields()
+    values = fields.values[method]
+    given = Field(where, {} if values is None else values).fields()
     try:
         return Step(method, read_settings(METHODS[method][0], given, directory))
     except CompressionError as error:

@@ -32,6 +32,10 @@ COLUMNS = (
 )
 
 
+SHOWN = ("step", "top-1", "change", "file", "packed", "smaller", "zeros", "ms")
+"""Columns that fit a terminal."""
+
+
 def cells(row: Row, first: Row) -> tuple[str, ...]:
     """A row of the table under COLUMNS. Accuracies are of the test photos where there are such, bytes in kB."""
     accuracy, before = (each.accuracy if each.test_accuracy is None else each.test_accuracy for each in (row, first))
@@ -40,7 +44,7 @@ def cells(row: Row, first: Row) -> tuple[str, ...]:
         row.step,
         f"{accuracy:.2%}",
         "" if row is first else f"{100 * (accuracy - before):+.2f}",
-        *(f"{size / 1000:,.1f}" for size in sizes),
+        *("" if size is None else f"{size / 1000:,.1f}" for size in sizes),
         f"{first.sizes.file / row.sizes.packed:.1f} ×",
         f"{row.multiply_adds / 1e6:.2f} M",
         f"{row.sparsity:.0%}",

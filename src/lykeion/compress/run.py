@@ -17,11 +17,11 @@ from lykeion.core import digest_bytes, digest_file, digest_json, write_atomicall
 from lykeion.engines import timing
 from lykeion.engines.machine import this_machine
 from lykeion.nets import Architecture, Convolution, random_weights
-from lykeion.nets.training import Dataset, Recipe
+from lykeion.nets.training import Dataset, Photos
 
 from .errors import CompressionError
 from .model import Model, open_model, save
-from .recipe import Step
+from .recipe import Step, check_steps
 from .running import correct_litert
 from .settings import plain
 from .sizes import Sizes, sizes_of
@@ -67,14 +67,16 @@ def compress(
 ) -> tuple[Row, ...]:
     """Carry out the steps that are not done yet; the first row is the model as it came.
 
-    ``test`` reads the test photos too. Raises CompressionError, TrainingError, ModelError, TimingError.
+    ``test`` judges by the test photos too, also the steps that are done. Raises CompressionError, TrainingError,
+    ModelError, TimingError.
     """
     from .network import check_data, digest_of
 
     check_data(model, data)
     if test and not len(data.test):
         raise CompressionError(f"{data.name} has no test photos; leave out --test")
-    _claim(run, {"model": digest_of(model), "data": data.digest, "test": test})
+    check_steps(steps, model)
+    _claim(run, {"model": digest_of(model), "data": data.digest, "fit": data.frame.fit})
     rows: list[Row] = []
     asked: list[Any] = []
     for place, step in enumerate([None, *steps]):
@@ -83,6 +85,9 @@ def compress(
         asked.append(None if step is None else _asked(step))
         if (found := _done(directory, asked)) is not None:
             model, row = open_model(directory), found
+            if test and row.test_accuracy is None:
+                row = replace(row, test_accuracy=_accuracy(model.litert(), data.test))
+                _write(directory / "row.json", {"asked": asked, "row": row.to_json()})
         else:
             notes: Mapping[str, Any] = {}
             if step is not None:
@@ -104,15 +109,19 @@ def row_of(name: str, model: Model, data: Dataset, notes: Mapping[str, Any], tes
     clustered = [len(np.unique(model.kernels[layer])) for layer in model.clustered]
     return Row(
         step=name,
-        accuracy=float(correct_litert(file, data.validation).mean()),
-        test_accuracy=float(correct_litert(file, data.test).mean()) if test else None,
+        accuracy=_accuracy(file, data.validation),
+        test_accuracy=_accuracy(file, data.test) if test else None,
         sizes=sizes_of(model),
         parameters=count(model.architecture).parameters,
         multiply_adds=model.multiply_adds,
         sparsity=model.sparsity,
-        values=max(clustered) if clustered else None,
+        values=max(clustered) if clustered and model.converted is None else None,
         notes=notes,
     )
+
+
+def _accuracy(file: bytes, photos: Photos) -> float:
+    return float(correct_litert(file, photos).mean())
 
 
 def read_rows(run: Path) -> tuple[Row, ...]:
@@ -121,8 +130,11 @@ def read_rows(run: Path) -> tuple[Row, ...]:
     try:
         if (found["schema"], found["version"]) != (SCHEMA, VERSION):
             raise ValueError(f"schema {found['schema']!r}")
-        return tuple(Row.from_json(row) for row in found["rows"])
-    except (ValueError, TypeError, KeyError) as error:
+        rows = tuple(Row.from_json(row) for row in found["rows"])
+        if not rows:
+            raise ValueError("no rows")
+        return rows
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CompressionError(f"{run / 'report.json'}: not a report of this release ({error})") from None
 
 
@@ -150,7 +162,7 @@ def _timed(run: Path, rows: Sequence[Row], quiet: bool) -> list[Row]:
 def _asked(step: Step) -> dict[str, Any]:
     """Its settings; of a file that it reads, the content."""
     settings = {name: getattr(step.settings, name) for name in type(step.settings).__dataclass_fields__}
-    trainings = {name: value.to_json() for name, value in settings.items() if isinstance(value, Recipe)}
+    trainings = {name: recipe.to_json() for name, recipe in step.trainings.items()}
     files = {f"{name} digest": _digest(value) for name, value in settings.items() if isinstance(value, Path)}
     return {"method": step.method, "settings": plain(step.settings), **trainings, **files}
 

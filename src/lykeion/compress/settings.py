@@ -54,6 +54,16 @@ def read_settings(kind: type[Settings], given: Fields, directory: Path) -> Setti
     return kind(**values)
 
 
+def check_training(recipe: Recipe, name: str = "training") -> None:
+    """Raises CompressionError where a network under compression cannot be trained so."""
+    if recipe.head != "softmax":
+        raise CompressionError(f"{name}: head {recipe.head} is not for compression, which trains logits")
+    if recipe.precision != "float32":
+        raise CompressionError(f"{name}: precision {recipe.precision} is not for compression; leave it out")
+    if recipe.teacher and not Path(recipe.teacher).exists():
+        raise CompressionError(f"{name}: there is no teacher {recipe.teacher}")
+
+
 def plain(settings: Any) -> dict[str, Any]:
     """A JSON value of settings, but for the training's, which its run keeps itself."""
     values = {setting.name: getattr(settings, setting.name) for setting in fields(settings)}

@@ -18,11 +18,11 @@ _GAP_BITS = {"dense": 5}
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """Bytes. ``file`` is the LiteRT file with logits, ``zstd`` that under zstd at level 19, ``huffman`` an account
-    without a file, ``packed`` the package that is delivered."""
+    without a file (None of a file that post-training quantization made), ``packed`` the package that is delivered."""
 
     file: int
     zstd: int
-    huffman: int
+    huffman: int | None
     packed: int
 
 
@@ -36,7 +36,7 @@ def sizes_of(model: Model) -> Sizes:
     return Sizes(
         len(file),
         len(zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(file)),
-        huffman_bytes(model),
+        huffman_bytes(model) if model.converted is None else None,
         len(package),
     )
 

@@ -121,7 +121,7 @@ def read_yaml(path: Path) -> Fields:
         value = yaml.load(data, Loader)  # noqa: S506  (a SafeLoader)
     except OSError as error:
         raise SpecError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or first_line(error)

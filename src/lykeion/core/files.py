@@ -1,7 +1,7 @@
 """Files that are either wholly there or not at all, also after a crash."""
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
@@ -11,16 +11,16 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     With ``durable``, both content and name are on disk when the call returns. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     if durable:
         fsync_directory(path.parent)

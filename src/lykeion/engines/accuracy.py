@@ -1,5 +1,6 @@
 """How often a model file is right about labelled photos, on a given engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,17 +14,26 @@ BATCH = 32
 class Labelled:
     """Photos, uint8 (n, height, width, channels) in the size of the network, and labels, int (n,).
 
-    ``mean`` and ``std`` are what the network was trained with: (pixel − mean) / std.
+    ``mean`` and ``std`` are what the network was trained with: (pixel − mean) / std; ``classes`` how many there are,
+    where that is known.
     """
 
     photos: np.ndarray
     labels: np.ndarray
     mean: float = 127.5
     std: float = 127.5
+    classes: int | None = None
 
 
-def check_classes(outputs: int, data: Labelled, name: str = "model") -> None:
-    """Raises ModelError where a model gives fewer numbers than there are classes."""
+def check_fits(photo: Sequence[int], outputs: int, data: Labelled, name: str = "model") -> None:
+    """Raises ModelError where a model is for photos of another shape, or does not give a number for each class."""
+    if tuple(photo) != data.photos.shape[1:]:
+        sizes = ["×".join(map(str, shape)) for shape in (photo, data.photos.shape[1:])]
+        raise ModelError(f"{name}: is for photos of {sizes[0]}, not {sizes[1]}; measure its accuracy on its own")
+    if data.classes is not None and outputs != data.classes:
+        raise ModelError(
+            f"{name}: gives {outputs} numbers for {data.classes} classes; accuracy needs a file that gives logits"
+        )
     if outputs <= int(data.labels.max()):
         raise ModelError(
             f"{name}: gives {outputs} numbers where labels go up to {data.labels.max()}; "
@@ -34,7 +44,7 @@ def check_classes(outputs: int, data: Labelled, name: str = "model") -> None:
 def top1(engine: Engine, data: Labelled, name: str = "model") -> float:
     """The share of photos whose largest output has the label's number. Raises ModelError."""
     spec, output = engine.inputs[0], engine.outputs[0]
-    check_classes(output.shape[-1], data, name)
+    check_fits(spec.shape[1:], output.shape[-1], data, name)
     right = 0
     for start in range(0, len(data.photos), BATCH):
         photos = data.photos[start : start + BATCH]

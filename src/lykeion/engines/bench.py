@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lykeion.core import LykeionError, Progress, digest_bytes, usable_cores
 
-from .accuracy import Labelled, check_classes, top1
+from .accuracy import Labelled, check_fits, top1
 from .agreement import random_batch
 from .candidates import Case, Facts, Loaded, Model, facts
 from .energy import Rapl
@@ -44,14 +44,15 @@ def bench(
         try:
             if case.model not in known:
                 if data is not None:
-                    check_classes(specs(case.model.graph)[1][0].shape[-1], data, case.model.name)
+                    taken, given = specs(case.model.graph)
+                    check_fits(taken[0].shape[1:], given[0].shape[-1], data, case.model.name)
                 photos[case.model] = photo_work(case.model.source, case.model.graph, photo)
                 known[case.model] = facts(case.model)
             running.append(case)
         except ModelError as error:
             refused.append(_refused(case, error))
     with Loaded() as loaded:
-        timings = time_cases(running, loaded, plan, journal, quiet=quiet)
+        timings = time_cases(running, running[0], loaded, plan, journal, quiet=quiet) if running else {}
         accuracies = {} if data is None else accuracies_of(running, loaded, data, quiet=quiet)
         energies = _measured_energies(running, loaded)
     results = [
@@ -85,25 +86,29 @@ def first_runs(cases: Sequence[Case], *, quiet: bool = False) -> tuple[dict[Case
 
 
 def time_cases(
-    cases: Sequence[Case], loaded: Loaded, plan: Plan, journal: Path | None = None, *, quiet: bool = False
+    cases: Sequence[Case],
+    reference: Case,
+    loaded: Loaded,
+    plan: Plan,
+    journal: Path | None = None,
+    *,
+    quiet: bool = False,
 ) -> dict[str, Timing]:
-    """Timing of each by name, in turns, each kept to as many cores as it has threads; and of a reference.
-
-    Raises TimingError."""
+    """Timing of each by name, in turns, each kept to as many cores as it has threads; and of the reference, by the
+    name REFERENCE. A journal may have timings of other cases too. Raises TimingError."""
     if not cases:
         return {}
-    setup = {
-        "machine": this_machine().processor,
-        "cases": digest_bytes("\n".join(_identity(case) for case in cases).encode()),
-    }
-    return measure(
-        {case.name: _candidate(case, loaded) for case in cases},
-        reference=_candidate(cases[0], loaded),
+    names = {_identity(case): case.name for case in cases}
+    setup = {"machine": this_machine().processor, "reference": _identity(reference)}
+    timings = measure(
+        {_identity(case): _candidate(case, loaded) for case in cases},
+        reference=_candidate(reference, loaded),
         threads=len(usable_cores()),
         plan=plan,
         journal=Journal(journal, setup) if journal else None,
         quiet=quiet,
     )
+    return {names.get(key, key): timing for key, timing in timings.items()}
 
 
 def accuracies_of(

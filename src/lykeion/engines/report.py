@@ -1,7 +1,7 @@
 """What was measured on a device, as data: a JSON file that another machine can choose from."""
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -130,8 +130,8 @@ def _result(plain: Mapping[str, Any]) -> Result:
         if kind is str:
             good = isinstance(value, str)
         else:
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            good = (number and value >= 0) or (value is None and "None" in str(kind))
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            good = (number and 0 <= value <= sys.float_info.max) or (value is None and "None" in str(kind))
         if not good:
             raise ReportError(f"field {field.name!r} is {str(value)[:60]!r}")
     return made

@@ -14,7 +14,7 @@ from typing import Any
 
 from lykeion.core import Progress
 
-from .accuracy import Labelled, check_classes, top1
+from .accuracy import Labelled, check_fits, top1
 from .bench import BENCH, result, time_cases
 from .candidates import Case, Facts, Loaded, facts
 from .goal import Goal, GoalError, Interval, Known, exact
@@ -140,7 +140,8 @@ class _Selecting:
                 self._drop()
                 began, cases = time.perf_counter(), [self.cases[name] for name in self.left]
                 journal = journals / f"round-{number + 1}.jsonl"
-                timings = time_cases(cases, loaded, plan, journal, quiet=self.quiet)
+                tried = [case for name, case in self.cases.items() if name in self.first]
+                timings = time_cases(cases, tried[0], loaded, plan, journal, quiet=self.quiet) if cases else {}
                 for name in self.left:
                     self.known[name].update(_times(timings[name], margin))
                 self.seconds[f"round {number + 1}"] = time.perf_counter() - began
@@ -192,7 +193,8 @@ class _Selecting:
                 raise outcome
             if model.name not in self.facts:
                 if self.data is not None:
-                    check_classes(specs(model.graph)[1][0].shape[-1], self.data, model.name)
+                    taken, given = specs(model.graph)
+                    check_fits(taken[0].shape[1:], given[0].shape[-1], self.data, model.name)
                 self.facts[model.name] = facts(model)
         except ModelError as error:
             self.refused.update((case.name, str(error)) for case in cases)

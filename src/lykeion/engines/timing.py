@@ -190,7 +190,7 @@ class Journal:
                 self._path.write_text(json.dumps({"setup": self._setup}) + "\n")
                 return []
             setup: dict[str, Any] = dict(lines[0]["setup"])
-            passes = [(line.pop("candidate"), Pass(**line)) for line in lines[1:]]
+            passes = [(str(line.pop("candidate")), _read_pass(line)) for line in lines[1:]]
         except OSError as error:
             raise TimingError(f"{self._path}: cannot keep measurements: {error.strerror or error}") from None
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -210,6 +210,13 @@ class Journal:
                 file.write(json.dumps({"candidate": name, **asdict(turn)}) + "\n")
         except OSError as error:
             raise TimingError(f"{self._path}: cannot keep measurements: {error.strerror or error}") from None
+
+
+def _read_pass(line: Mapping[str, Any]) -> Pass:
+    made = Pass(**line)
+    if not all(isinstance(value, int | float) for value in asdict(made).values()):
+        raise ValueError("a figure is no number")
+    return made
 
 
 def litert(model: bytes, threads: int = 1) -> Candidate:

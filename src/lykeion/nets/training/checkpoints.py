@@ -57,6 +57,10 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an npz file. Raises TrainingError."""
     try:
-        return read_npz(path)
+        arrays = read_npz(path)
     except NpzError as error:
         raise TrainingError(f"{path}: cannot be read ({error})") from None
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise TrainingError(f"{path}: {name} has {array.dtype}, not numbers")
+    return arrays

@@ -88,7 +88,7 @@ def _read_npz(path: Path) -> Source:
 
 def _checked(path: Path, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     images = images[..., None] if images.ndim == 3 else images
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or not images[:1].size:
         raise DataError(
             f"{path}: images are {images.dtype} {images.shape}; expected uint8 (n, height, width, 1 or 3)"
         )
