@@ -95,6 +95,12 @@ def test_what_is_no_recipe_is_refused(text: str, tmp_path: Path) -> None:
         read(tmp_path, text)
 
 
+def test_a_number_may_have_an_exponent(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"{HEAD}steps: [{{cluster: {{training: {{learning_rate: 1e-3}}}}}}]\n")
+    assert read_recipe(path)[0].trainings["training"].learning_rate == 0.001
+
+
 @pytest.mark.parametrize(
     ("steps", "message"),
     [

@@ -69,7 +69,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, fields: dict[str, object], messa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("schema: 1\nschema: 2\n", "schema is given twice"),
+        ("schema: 1\nschema: 2\n", "line 2: schema is given twice"),
         ("a: &x [1]\nb: *x\n", "aliases"),
         ("a: [", "line 1: expected"),
         ("- 1", "a mapping"),

@@ -1,10 +1,11 @@
 """Reading fields of a document that people wrote: strictly, each error with the field's name."""
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from .errors import LykeionError, first_line
 
@@ -93,14 +94,17 @@ def read_yaml(path: Path) -> Fields:
     """A YAML document without aliases or fields given twice. Raises SpecError."""
     import yaml
 
+    def refuse(problem: str, at: Any) -> NoReturn:
+        raise yaml.MarkedYAMLError(None, None, problem, at.start_mark)
+
     class Loader(yaml.SafeLoader):
         depth = 0
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.events.AliasEvent):
-                raise yaml.YAMLError("aliases (*name) are not read")
+                refuse("aliases (*name) are not read", self.peek_event())
             if self.depth > LIMIT_DEPTH:
-                raise yaml.YAMLError(f"more than {LIMIT_DEPTH} levels")
+                refuse(f"more than {LIMIT_DEPTH} levels", self.peek_event())
             self.depth += 1
             node = super().compose_node(parent, index)
             self.depth -= 1
@@ -110,10 +114,14 @@ def read_yaml(path: Path) -> Fields:
             names: set[str] = set()
             for key, _ in node.value:
                 if str(key.value) in names:
-                    raise yaml.YAMLError(f"{key.value} is given twice")
+                    refuse(f"{key.value} is given twice", key)
                 names.add(str(key.value))
             return super().construct_mapping(node, deep)
 
+    # In YAML 1.1 a number with an exponent needs a point: 1e-3 would be text.
+    Loader.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
+    )
     try:
         data = path.read_bytes()
         if len(data) > LIMIT_BYTES:
