@@ -32,7 +32,7 @@ from lykeion.nas.profiling import profile_host
 from lykeion.nas.search import Request
 from lykeion.nas.space import Genotype, Space, format_genotype
 from lykeion.nas.strategies import Budget, Cost, Found, Problem
-from lykeion.nas.strategies.children import Replay, read_children
+from lykeion.nas.strategies.children import Child, Replay, read_children
 from lykeion.nas.strategies.evolution import EvolutionSampler
 from lykeion.nas.strategies.mnasnet import MnasNetSampler
 from lykeion.nas.strategies.random_search import RandomSampler
@@ -116,10 +116,10 @@ def main(profile: Path | None, quick: bool, work: Path, out: Path, **asked: obje
         settings = replace(settings, target_ms=1.02 * slowest_ms, photos=600, steps=4, child_steps=4)
         settings = replace(settings, children=4, seeds=1, fbnet_seeds=1, replays=5, batch=32)
     work = work / settings.name
-    searched, replayed, bar = run(settings, device, work)
+    searched, children, replayed, bar = run(settings, device, work)
     child_bytes = max(json.loads(path.read_bytes())["peak_bytes"] for path in (work / "trained").glob("*.json"))
     out.mkdir(parents=True, exist_ok=True)
-    page = "\n".join(pages(settings, searched, replayed, bar, child_bytes)) + "\n"
+    page = "\n".join(pages(settings, searched, children, replayed, bar, child_bytes)) + "\n"
     (out / "nas-cost.md").write_text(page)
     plot(searched, replayed, out / "nas-cost.png")
     print(page)
@@ -133,8 +133,10 @@ def host(space: str, work: Path, quick: bool) -> DeviceProfile:
     return read_profile(path)
 
 
-def run(settings: Settings, device: DeviceProfile, work: Path) -> tuple[list[Searched], list[Replayed], float]:
-    """Searches, replays, and the accuracy to be reached."""
+def run(
+    settings: Settings, device: DeviceProfile, work: Path
+) -> tuple[list[Searched], list[Child], list[Replayed], float]:
+    """Searches, the table's children, replays, and the accuracy to be reached."""
     asked = Request(
         "single-path",
         settings.space,
@@ -166,7 +168,7 @@ def run(settings: Settings, device: DeviceProfile, work: Path) -> tuple[list[Sea
         for name in SAMPLERS
         for times in TIMES
     ]
-    return searched, replayed, bar
+    return searched, children, replayed, bar
 
 
 def search(request: Request, seeds: int, work: Path, table: Path) -> Searched:
@@ -225,7 +227,12 @@ def replay_strategy(
 
 
 def pages(
-    settings: Settings, searched: list[Searched], replayed: list[Replayed], bar: float, child_bytes: int
+    settings: Settings,
+    searched: list[Searched],
+    children: list[Child],
+    replayed: list[Replayed],
+    bar: float,
+    child_bytes: int,
 ) -> Iterator[str]:
     yield "# What a search costs"
     yield ""
@@ -246,9 +253,14 @@ def pages(
             f"{np.mean([cost.seconds for cost in costs]):,.0f} | {max(c.peak_bytes for c in costs) / 2**20:,.0f} |"
         )
     yield ""
+    seconds = np.percentile([child.cost.seconds for child in children], (10, 50, 90))
+    accuracies = np.percentile([100 * child.accuracy for child in children], (0, 50, 100))
     yield (
-        f"The others replay {settings.children} trained children over {settings.replays} seeds. A proposal gets the "
-        f"nearest child of the table. Training children takes {child_bytes / 2**20:,.0f} MiB at most."
+        f"The others replay {len(children)} trained children over {settings.replays} seeds. A proposal gets the "
+        f"nearest child of the table, and is charged its seconds: {seconds[1]:.0f} in the median, {seconds[0]:.0f} to "
+        f"{seconds[2]:.0f} for the middle 80 %, of which the most are the machine's other work. Their accuracies are "
+        f"{accuracies[0]:.2f} to {accuracies[2]:.2f} %, {accuracies[1]:.2f} in the median. Training children takes "
+        f"{child_bytes / 2**20:,.0f} MiB at most."
     )
     yield ""
     yield "| strategy | budget, of Single-Path's seconds | reach the bar | median steps | median seconds |"
