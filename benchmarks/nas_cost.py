@@ -257,8 +257,8 @@ def pages(
     accuracies = np.percentile([100 * child.accuracy for child in children], (0, 50, 100))
     yield (
         f"The others replay {len(children)} trained children over {settings.replays} seeds. A proposal gets the "
-        f"nearest child of the table, and is charged its seconds: {seconds[1]:.0f} in the median, {seconds[0]:.0f} to "
-        f"{seconds[2]:.0f} for the middle 80 %, of which the most are the machine's other work. Their accuracies are "
+        f"nearest child of the table, and is charged its seconds: {seconds[1]:.0f} in the median, {seconds[0]:.0f} "
+        f"to {seconds[2]:.0f} for the middle 80 %: the machine is shared. Their accuracies are "
         f"{accuracies[0]:.2f} to {accuracies[2]:.2f} %, {accuracies[1]:.2f} in the median. Training children takes "
         f"{child_bytes / 2**20:,.0f} MiB at most."
     )
