@@ -63,14 +63,15 @@ def cost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType
 
 
 def settings(cost: ModuleType, **changes: object) -> Any:
-    asked = cost.Settings("tiny", 2.4, 600, 100, 10, children=30, seeds=2, replays=8, batch=16)
+    asked = cost.Settings("tiny", 2.4, 600, 100, 10, children=30, seeds=2, fbnet_seeds=2, replays=8, batch=16)
     return replace(asked, **changes)
 
 
 def test_strategies_that_sample_are_charged_children_until_they_reach_the_bar(
     cost: ModuleType, tmp_path: Path
 ) -> None:
-    searched, replayed, bar = cost.run(settings(cost), TABLE.profile, tmp_path / "work")
+    searched, children, replayed, bar = cost.run(settings(cost), TABLE.profile, tmp_path / "work")
+    assert len(children) == 30
     assert [each.strategy for each in searched] == ["single-path", "fbnet"]
     assert bar == pytest.approx(0.6)  # of kernels of 3 alone
     assert [(each.strategy, each.times) for each in replayed] == [
@@ -86,11 +87,11 @@ def test_a_bar_that_no_child_reaches_is_a_result(
     cost: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = settings(cost)
-    searched, _, _ = cost.run(asked, TABLE.profile, tmp_path / "work")
+    searched, children, _, _ = cost.run(asked, TABLE.profile, tmp_path / "work")
     problem = cost.problem_of(Request.from_json(json.loads((tmp_path / "work" / "request.json").read_bytes())))
-    replay = cost.Replay(cost.read_children(tmp_path / "work" / "children.jsonl", problem), problem.table)
+    replay = cost.Replay(children, problem.table)
     replayed = [cost.replay_strategy("random", 1, replay, problem, cost.Budget(seconds=40), 0.99, 5)]
-    page = "\n".join(cost.pages(asked, searched, replayed, 0.99, 2**30))
+    page = "\n".join(cost.pages(asked, searched, children, replayed, 0.99, 2**30))
     assert "| random | 1× | 0 % | not reached | not reached |" in page
 
 

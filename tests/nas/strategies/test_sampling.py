@@ -145,6 +145,15 @@ class TestTableOfChildren:
         assert trained == [first]
         assert read_children(tmp_path / "table.jsonl", problem) == [evaluate(first, 0)]
 
+    def test_a_child_that_two_searches_trained_at_once_counts_once(
+        self, tmp_path: Path, problem: Problem, trained: list[Genotype]
+    ) -> None:
+        first = SPACE.sample(np.random.default_rng(0))
+        for children in [Children(tmp_path / "table.jsonl", problem), Children(tmp_path / "table.jsonl", problem)]:
+            children(first, 0)
+        assert trained == [first, first]
+        assert read_children(tmp_path / "table.jsonl", problem) == [evaluate(first, 0)]
+
     def test_another_seed_or_recipe_is_another_child(
         self, tmp_path: Path, problem: Problem, trained: list[Genotype]
     ) -> None:

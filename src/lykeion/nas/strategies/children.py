@@ -81,8 +81,9 @@ class Replay:
 
 
 def read_children(path: Path, problem: Problem) -> list[Child]:
-    """The problem's children in a table, of any seed. Raises SearchError."""
-    return [_child(row) for row in read_rows(path) if row["setting"] == setting(problem)]
+    """The problem's children in a table, of any seed, each once, whoever trained it. Raises SearchError."""
+    wanted = setting(problem)
+    return list({child_key(row): _child(row) for row in read_rows(path) if row["setting"] == wanted}.values())
 
 
 def train_child(problem: Problem, genotype: Genotype, seed: int) -> Child:
