@@ -78,9 +78,9 @@ def test_strategies_that_sample_are_charged_children_until_they_reach_the_bar(
         (name, times) for name in ("mnasnet", "evolution", "random") for times in (1, 4, 16)
     ]
     for each in replayed:
-        assert len(each.reached) == 8
-        assert all(spent is None or 10 <= spent.seconds <= 40 * each.times for spent in each.reached)
-    assert all(each.share == 1 for each in replayed if each.times == 16 and each.strategy != "mnasnet")
+        assert len(each.histories) == 8
+        assert all(spent is None or 10 <= spent.seconds <= 40 * each.times for spent in each.reached(bar))
+    assert all(each.share(bar) == 1 for each in replayed if each.times == 16 and each.strategy != "mnasnet")
 
 
 def test_a_bar_that_no_child_reaches_is_a_result(
@@ -90,9 +90,9 @@ def test_a_bar_that_no_child_reaches_is_a_result(
     searched, children, _, _ = cost.run(asked, TABLE.profile, tmp_path / "work")
     problem = cost.problem_of(Request.from_json(json.loads((tmp_path / "work" / "request.json").read_bytes())))
     replay = cost.Replay(children, problem.table)
-    replayed = [cost.replay_strategy("random", 1, replay, problem, cost.Budget(seconds=40), 0.99, 5)]
+    replayed = [cost.replay_strategy("random", 1, replay, problem, cost.Budget(seconds=40), 5)]
     page = "\n".join(cost.pages(asked, searched, children, replayed, 0.99, 2**30))
-    assert "| random | 1× | 0 % | not reached | not reached |" in page
+    assert "| random | 1× | 99.00 | 0 % | not reached | not reached |" in page
 
 
 def test_the_table_of_children_is_within_the_window_but_for_neighbours(cost: ModuleType) -> None:
