@@ -7,7 +7,7 @@ the seconds of a Single-Path search. "Not reached" is a result. That a child's l
 strategies that sample. Every search and every child is kept in the work directory: an interrupted run goes on with
 the next. Writes docs/benchmarks/nas-cost.md and .png.
 
-    python benchmarks/nas_cost.py [--children 120] [--quick]
+    python benchmarks/nas_cost.py [--children 100] [--quick]
 """
 
 import json
@@ -101,10 +101,10 @@ class Searched:
 @click.option("--target-ms", default=0.1, show_default=True, help="On this machine at one thread.")
 @click.option("--photos", default=50_000, show_default=True)
 @click.option("--steps", default=500, show_default=True, help="Of a supernet.")
-@click.option("--child-steps", default=400, show_default=True)
-@click.option("--children", default=120, show_default=True, help="In the table.")
+@click.option("--child-steps", default=200, show_default=True)
+@click.option("--children", default=100, show_default=True, help="In the table.")
 @click.option("--seeds", default=3, show_default=True, help="Searches by Single-Path.")
-@click.option("--fbnet-seeds", default=1, show_default=True, help="Searches by FBNet, some ten times as long each.")
+@click.option("--fbnet-seeds", default=2, show_default=True, help="Searches by FBNet, some five times as long each.")
 @click.option("--replays", default=100, show_default=True, help="Seeds of each strategy that samples.")
 @click.option("--batch", default=64, show_default=True)
 @click.option("--profile", type=click.Path(path_type=Path), help="Of this machine; measured by default.")

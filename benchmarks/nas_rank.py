@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 @click.option("--networks", default=24, show_default=True)
 @click.option("--photos", default=50_000, show_default=True)
 @click.option("--steps", default=500, show_default=True, help="Of the supernet.")
-@click.option("--child-steps", default=400, show_default=True, help="Of a network from scratch.")
+@click.option("--child-steps", default=200, show_default=True, help="Of a network from scratch.")
 @click.option("--batch", default=64, show_default=True)
 @click.option("--profile", type=click.Path(path_type=Path), help="Of this machine; measured by default.")
 @click.option("--quick", is_flag=True, help="A miniature of minutes that shows nothing but that it works.")
