@@ -6,6 +6,7 @@ from click.testing import CliRunner
 
 from lykeion.cli import app
 from lykeion.core import LykeionError
+from lykeion.engines.goal import GoalError
 from lykeion.engines.kinds import KINDS
 from lykeion.nets import Architecture, Convolution, random_weights, write_litert
 
@@ -52,10 +53,12 @@ def test_a_model_is_selected_with_its_reasons(model: Path) -> None:
         "size_bytes < 1, minimise latency_ms",
         "-q",
     )
-    found = json.loads(run(*arguments, "--json"))
+    told, shown = (CliRunner().invoke(app, ["engines", *map(str, arguments), *more]) for more in (["--json"], []))
+    found = json.loads(told.stdout)
     assert found["chosen"] is None
     assert found["candidates"][0]["outcome"] == "misses"
-    assert "minimise latency_ms: none" in run(*arguments)
+    assert "minimise latency_ms: none" in shown.stdout
+    assert all(isinstance(each.exception, GoalError) for each in (told, shown))
 
 
 def test_engines_are_compared(model: Path) -> None:
