@@ -19,9 +19,10 @@ from pathlib import Path
 
 import click
 import numpy as np
-from measuring.machine import cores, describe
+from measuring.machine import describe
 from PIL import Image
 
+from lykeion.core import usable_cores
 from lykeion.search.embedder import Embedder
 from lykeion.search.ingest import add
 from lykeion.vision import decode
@@ -115,7 +116,7 @@ def measure(folder: Path, embedder: Embedder, rounds: int) -> tuple[Times, Times
 
 
 def on_all_cores(act: Callable, items: Sequence) -> None:
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(len(usable_cores())) as pool:
         for _ in pool.map(act, items):
             pass
 

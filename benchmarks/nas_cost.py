@@ -95,6 +95,11 @@ class Searched:
     found: tuple[Found, ...]
     accuracies: tuple[float | None, ...]
 
+    @property
+    def known(self) -> list[float]:
+        """Accuracies of the searches that found a network."""
+        return [accuracy for accuracy in self.accuracies if accuracy is not None]
+
 
 @click.command(help=__doc__)
 @click.option("--space", default="mobilenetv3-32", show_default=True)
@@ -156,8 +161,7 @@ def run(
         for strategy, seeds in (("single-path", settings.seeds), ("fbnet", settings.fbnet_seeds))
     ]
     ours = searched[0]
-    known = [accuracy for accuracy in ours.accuracies if accuracy is not None]
-    if not known:
+    if not ours.known:
         raise click.ClickException("Single-Path found no network within the target; give more --steps or --target-ms")
     problem = problem_of(asked)
     train(pool(problem.space, problem.table, settings), [0] * settings.children, work, table)
@@ -165,7 +169,7 @@ def run(
     children = [child for child in read_children(table, problem) if child.genotype in pooled]
     replay = Replay(children, problem.table)
     seconds = float(np.mean([found.cost.seconds for found in ours.found]))
-    bar = float(np.mean(known))
+    bar = float(np.mean(ours.known))
     replayed = [
         replay_strategy(name, times, replay, problem, Budget(seconds=times * seconds), settings.replays)
         for name in SAMPLERS
@@ -267,7 +271,7 @@ def pages(
         f"{child_bytes / 2**20:,.0f} MiB at most."
     )
     yield ""
-    lowest = min(accuracy for accuracy in searched[0].accuracies if accuracy is not None)
+    lowest = min(searched[0].known)
     yield (
         f"Medians are of the seeds that reach a bar: the mean of Single-Path's networks, {100 * bar:.2f} %, or the "
         f"worst of them, {100 * lowest:.2f} %. {sum(child.accuracy >= bar for child in children)} and "
@@ -300,7 +304,7 @@ def plot(searched: list[Searched], replayed: list[Replayed], path: Path) -> None
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     longest = max(replayed, key=lambda each: each.times).times
-    lowest = min(accuracy for accuracy in searched[0].accuracies if accuracy is not None)
+    lowest = min(searched[0].known)
     for each in replayed:
         if each.times == longest:
             seconds = sorted(cost.seconds for cost in each.reached(lowest) if cost is not None)

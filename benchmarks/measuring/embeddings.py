@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lykeion.core import Progress
+from lykeion.core import Progress, usable_cores
 from lykeion.search.embedder import Embedder
 from lykeion.search.fashion_mnist import load
-from measuring.machine import cores
 
 _PART = 1_000
 _CHUNK = 25_000
@@ -25,7 +24,10 @@ def embeddings(embedder: Embedder, photos: int, work: Path) -> np.ndarray:
     directory = work / "embeddings" / embedder.digest.removeprefix("sha256:")[:12]
     directory.mkdir(parents=True, exist_ok=True)
     parts = []
-    with ThreadPoolExecutor(cores()) as pool, Progress("embedding photos", len(images), unit="photos") as progress:
+    with (
+        ThreadPoolExecutor(len(usable_cores())) as pool,
+        Progress("embedding photos", len(images), unit="photos") as progress,
+    ):
         for start in range(0, len(images), _PART):
             part = images[start : start + _PART]
             path = directory / f"{start:05}-{len(part)}.npy"

@@ -1,12 +1,11 @@
 """The machine, and the memory of this process."""
 
 import os
-import platform
-import resource
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+
+from lykeion.engines.machine import peak_bytes, this_machine
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,6 @@ class PeakHeap:
             self.bytes = max(self.bytes, Memory.now().heap)
 
 
-def peak_bytes() -> int:
-    """The most memory that this process ever had, heap and mapped files together."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def keep_to_one_core() -> None:
     """So that an engine that starts threads of its own has no more than one that does not (Linux)."""
     if hasattr(os, "sched_setaffinity"):
@@ -66,25 +55,13 @@ def keep_to_one_core() -> None:
 
 def describe() -> str:
     """Processor, cores and memory in one line, and how TensorFlow is made to run here, where the environment says."""
-    facts = [processor(), f"{cores()} cores", f"{memory_bytes() / 2**30:.0f} GiB"]
+    machine = this_machine()
+    facts = [machine.processor, f"{machine.cores} cores", f"{machine.memory_bytes / 2**30:.0f} GiB"]
     if threads := os.environ.get("TF_NUM_INTRAOP_THREADS"):
         facts.append(f"TensorFlow on {threads} of them")
     if "jemalloc" in os.environ.get("LD_PRELOAD", ""):
         facts.append("jemalloc")
     return ", ".join(facts)
-
-
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def size_on_disk(directory: Path) -> int:

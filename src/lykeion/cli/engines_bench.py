@@ -67,9 +67,11 @@ def bench(
     from lykeion.engines.report import write_report
 
     wanted = all_cases(models, engines, threads)
-    if operators and (out or png or journal or data):
-        raise click.UsageError("--operators tells of operators alone; leave out --out, --png, --journal and --data")
     if operators:
+        if out or png or journal or data:
+            raise click.UsageError(
+                "--operators tells of operators alone; leave out --out, --png, --journal and --data"
+            )
         _print_operators(wanted, as_json)
         return
     report = measure(wanted, data=labelled(data, wanted, photos, quiet), photo=photo, journal=journal, quiet=quiet)

@@ -61,11 +61,11 @@ def select(
     from lykeion.engines.select import select as choose
 
     wanted = parse_goal(goal)
-    if devices is not None and (models or device != HOST or png or data or journal):
-        raise click.UsageError(
-            "--devices chooses from reports; leave out --model, --device, --data, --png, --journal"
-        )
     if devices is not None:
+        if models or device != HOST or png or data or journal:
+            raise click.UsageError(
+                "--devices chooses from reports; leave out --model, --device, --data, --png, --journal"
+            )
         _select_for_fleet(devices, wanted, as_json)
         return
     if device != HOST or not models:

@@ -42,21 +42,15 @@ class Prune:
 
 def plan(model: Model, settings: Prune) -> Model:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
-    model.check_trainable()
-    names = select(model.architecture, settings.layers)
-    if shared := sorted(model.clustered.intersection(names)):
-        raise CompressionError(f"prune: {shared[0]} is clustered already; prune first, or take it out of layers")
-    shares = _shares(model, names, settings, Structure.parse(settings.structure))
-    return replace(model, sparse=model.sparse | shares.keys())
+    return replace(model, sparse=model.sparse | _shares(model, settings).keys())
 
 
 def apply(
     model: Model, data: Dataset, settings: Prune, run: Path | None = None, *, quiet: bool = False
 ) -> tuple[Model, Mapping[str, Any]]:
     """The pruned model, and the share of zeros by layer. Raises CompressionError, TrainingError."""
-    structure = Structure.parse(settings.structure)
-    shares = _shares(model, select(model.architecture, settings.layers), settings, structure)
-    model = plan(model, settings)
+    structure, shares = Structure.parse(settings.structure), _shares(model, settings)
+    model = replace(model, sparse=model.sparse | shares.keys())
     if settings.training is None:
         keep = masks({name: model.kernels[name] for name in shares}, shares, structure, settings.scope)
         zeroed = {f"{name}/kernel": model.kernels[name] * keep[name] for name in shares}
@@ -72,7 +66,12 @@ def share_at(progress: float, final: float) -> float:
     return final * (1 - (1 - min(progress, 1.0)) ** 3)
 
 
-def _shares(model: Model, names: tuple[str, ...], settings: Prune, structure: Structure) -> dict[str, float]:
+def _shares(model: Model, settings: Prune) -> dict[str, float]:
+    """Of zeros, by layer. Raises CompressionError where the model cannot be pruned so."""
+    model.check_trainable()
+    names, structure = select(model.architecture, settings.layers), Structure.parse(settings.structure)
+    if shared := sorted(model.clustered.intersection(names)):
+        raise CompressionError(f"prune: {shared[0]} is clustered already; prune first, or take it out of layers")
     if settings.sensitivity is not None:
         scan = Sensitivity.read(settings.sensitivity)
         shares = {name: scan.most("sparsity", name, settings.loss) for name in names}

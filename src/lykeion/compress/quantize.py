@@ -41,14 +41,15 @@ class Quantize:
 
 def plan(model: Model, settings: Quantize) -> Model:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
-    model.check_trainable()
-    if model.ranges is not None:
-        raise CompressionError("quantize: the network is int8 already, by qat")
     _skipped(model, settings)
     return replace(model, converted=b"")
 
 
 def _skipped(model: Model, settings: Quantize) -> set[str]:
+    """Layers that stay float32. Raises CompressionError where the model cannot be quantized."""
+    model.check_trainable()
+    if model.ranges is not None:
+        raise CompressionError("quantize: the network is int8 already, by qat")
     skipped = set(select(model.architecture, settings.skip)) if settings.skip else set[str]()
     if settings.sensitivity is not None:
         scan = Sensitivity.read(settings.sensitivity)
@@ -60,7 +61,6 @@ def apply(
     model: Model, data: Dataset, settings: Quantize, run: Path | None = None, *, quiet: bool = False
 ) -> tuple[Model, Mapping[str, Any]]:
     """The converted model, and the layers that stayed float32. Raises CompressionError."""
-    plan(model, settings)
     skipped = _skipped(model, settings)
     photos = data.train.read(np.arange(min(settings.calibration, len(data.train))))
     converted = convert(model.litert(), settings.mode, sorted(skipped), normalise(photos))

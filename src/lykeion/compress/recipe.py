@@ -48,10 +48,14 @@ class Step:
     settings: Any
 
     @property
+    def values(self) -> dict[str, Any]:
+        """Its settings by name."""
+        return {name: getattr(self.settings, name) for name in type(self.settings).__dataclass_fields__}
+
+    @property
     def trainings(self) -> dict[str, Recipe]:
         """Those of its settings that are recipes of a training."""
-        values = {name: getattr(self.settings, name) for name in type(self.settings).__dataclass_fields__}
-        return {name: value for name, value in values.items() if isinstance(value, Recipe)}
+        return {name: value for name, value in self.values.items() if isinstance(value, Recipe)}
 
     def plan(self, model: Model) -> Model:
         """What is known of the model after the step. Raises CompressionError where the step cannot be carried out."""

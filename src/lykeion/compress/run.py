@@ -161,9 +161,8 @@ def _timed(run: Path, rows: Sequence[Row], quiet: bool) -> list[Row]:
 
 def _asked(step: Step) -> dict[str, Any]:
     """Its settings; of a file that it reads, the content."""
-    settings = {name: getattr(step.settings, name) for name in type(step.settings).__dataclass_fields__}
     trainings = {name: recipe.to_json() for name, recipe in step.trainings.items()}
-    files = {f"{name} digest": _digest(value) for name, value in settings.items() if isinstance(value, Path)}
+    files = {f"{name} digest": _digest(value) for name, value in step.values.items() if isinstance(value, Path)}
     return {"method": step.method, "settings": plain(step.settings), **trainings, **files}
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from lykeion.core import Progress, digest_bytes, digest_json, first_line, write_atomically
+from lykeion.core import Progress, digest_bytes, digest_json, first_line, whole_lines, write_atomically
 from lykeion.core.pictures import new_figure, save_figure
 from lykeion.nets.training import Dataset
 
@@ -93,11 +93,8 @@ class Journal:
         """Raises CompressionError."""
         self._path, self._known = path, dict[str, float]()
         try:
-            content = path.read_bytes() if path and path.exists() else b""
-            whole = content[: content.rfind(b"\n") + 1]
-            if path and whole != content:  # a last line that an interruption cut
-                path.write_bytes(whole)
-            self._known.update((str(key), float(value)) for key, value in map(json.loads, whole.splitlines()))
+            lines = whole_lines(path) if path and path.exists() else []
+            self._known.update((str(key), float(value)) for key, value in map(json.loads, lines))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise CompressionError(f"{path}: cannot go on from it ({first_line(error)}); delete it") from None
 
@@ -135,7 +132,7 @@ def scan(
 
     def accuracy(changed: Model) -> float:
         file = changed.litert()
-        key = digest_json({"file": digest_bytes(file), "data": data.digest, "photos": count})
+        key = digest_json({"file": digest_bytes(file), "data": data.digest, "fit": data.frame.fit, "photos": count})
         return known.of(key, lambda: float(correct_litert(file, data.validation, count).mean()))
 
     found: dict[Harm, dict[str, tuple[float, ...]]] = {harm: {} for harm in LEVELS}

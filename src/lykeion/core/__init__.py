@@ -3,7 +3,7 @@
 from .cores import usable_cores
 from .digest import digest_bytes, digest_file, digest_json
 from .errors import LykeionError, Unsupported, first_line
-from .files import fsync_directory, write_atomically
+from .files import fsync_directory, whole_lines, write_atomically
 from .progress import Progress
 from .state import state_directory
 
@@ -18,5 +18,6 @@ __all__ = [
     "fsync_directory",
     "state_directory",
     "usable_cores",
+    "whole_lines",
     "write_atomically",
 ]

@@ -26,6 +26,15 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         fsync_directory(path.parent)
 
 
+def whole_lines(path: Path) -> list[bytes]:
+    """The lines of a file that is appended to; a last one that a crash cut short is cut off there. Raises OSError."""
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        os.truncate(path, end)
+    return content[:end].splitlines()
+
+
 def fsync_directory(directory: Path) -> None:
     """Make the names in ``directory`` durable. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY)

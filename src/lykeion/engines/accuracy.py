@@ -1,11 +1,10 @@
 """How often a model file is right about labelled photos, on a given engine."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .protocol import Engine, ModelError
+from .protocol import Engine, ModelError, TensorSpec
 
 BATCH = 32
 
@@ -25,9 +24,10 @@ class Labelled:
     classes: int | None = None
 
 
-def check_fits(photo: Sequence[int], outputs: int, data: Labelled, name: str = "model") -> None:
+def check_fits(given: TensorSpec, made: TensorSpec, data: Labelled, name: str = "model") -> None:
     """Raises ModelError where a model is for photos of another shape, or does not give a number for each class."""
-    if tuple(photo) != data.photos.shape[1:]:
+    photo, outputs = given.shape[1:], made.shape[-1]
+    if photo != data.photos.shape[1:]:
         sizes = ["×".join(map(str, shape)) for shape in (photo, data.photos.shape[1:])]
         raise ModelError(f"{name}: is for photos of {sizes[0]}, not {sizes[1]}; measure its accuracy on its own")
     if data.classes is not None and outputs != data.classes:
@@ -44,7 +44,7 @@ def check_fits(photo: Sequence[int], outputs: int, data: Labelled, name: str = "
 def top1(engine: Engine, data: Labelled, name: str = "model") -> float:
     """The share of photos whose largest output has the label's number. Raises ModelError."""
     spec, output = engine.inputs[0], engine.outputs[0]
-    check_fits(spec.shape[1:], output.shape[-1], data, name)
+    check_fits(spec, output, data, name)
     right = 0
     for start in range(0, len(data.photos), BATCH):
         photos = data.photos[start : start + BATCH]

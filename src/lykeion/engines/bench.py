@@ -5,11 +5,10 @@ from pathlib import Path
 
 from lykeion.core import LykeionError, Progress, digest_bytes, usable_cores
 
-from .accuracy import Labelled, check_fits, top1
+from .accuracy import Labelled, top1
 from .agreement import random_batch
 from .candidates import Case, Facts, Loaded, Model, facts
 from .energy import Rapl
-from .graph import specs
 from .kinds import Kind
 from .machine import this_machine
 from .photo_work import PhotoWork, photo_work
@@ -43,11 +42,8 @@ def bench(
     for case in first:
         try:
             if case.model not in known:
-                if data is not None:
-                    taken, given = specs(case.model.graph)
-                    check_fits(taken[0].shape[1:], given[0].shape[-1], data, case.model.name)
                 photos[case.model] = photo_work(case.model.source, case.model.graph, photo)
-                known[case.model] = facts(case.model)
+                known[case.model] = facts(case.model, data)
             running.append(case)
         except ModelError as error:
             refused.append(_refused(case, error))
@@ -96,8 +92,6 @@ def time_cases(
 ) -> dict[str, Timing]:
     """Timing of each by name, in turns, each kept to as many cores as it has threads; and of the reference, by the
     name REFERENCE. A journal may have timings of other cases too. Raises TimingError."""
-    if not cases:
-        return {}
     names = {_identity(case): case.name for case in cases}
     setup = {"machine": this_machine().processor, "reference": _identity(reference)}
     timings = measure(

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from lykeion.core import usable_cores
 
+from .accuracy import Labelled, check_fits
 from .energy import modelled
-from .graph import Graph, cost, precision, read_graph
+from .graph import Graph, cost, precision, read_graph, specs
 from .kinds import Kind
 from .machine import keep_to
 from .protocol import Engine
@@ -63,9 +64,12 @@ def cases(models: Sequence[Model], kinds: Iterable[Kind], threads: Iterable[int]
     ]
 
 
-def facts(model: Model) -> Facts:
-    """Raises ModelError."""
+def facts(model: Model, data: Labelled | None = None) -> Facts:
+    """Raises ModelError, also where the model cannot be judged by ``data``."""
     graph = model.graph
+    if data is not None:
+        (given, *_), (made, *_) = specs(graph)
+        check_fits(given, made, data, model.name)
     held, counted = precision(graph), cost(graph)
     energy = modelled(
         counted.multiply_adds,

@@ -14,11 +14,10 @@ from typing import Any
 
 from lykeion.core import Progress
 
-from .accuracy import Labelled, check_fits, top1
+from .accuracy import Labelled, top1
 from .bench import BENCH, result, time_cases
 from .candidates import Case, Facts, Loaded, facts
 from .goal import Goal, GoalError, Interval, Known, exact
-from .graph import specs
 from .protocol import ModelError
 from .report import Result
 from .timing import Plan, Timing
@@ -34,6 +33,8 @@ busy. The last is that of ``bench``. ROUGH is that share after the first runs.""
 
 
 _OF_NEW_PROCESS = {"cold_start_ms", "memory_bytes"}
+"""Where the goal asks for these, each candidate is tried in a process of its own."""
+
 _OTHER_PROCESS = 0.1
 """What the same model may take longer in another process, which places it elsewhere in memory."""
 
@@ -133,6 +134,7 @@ class _Selecting:
         self._try()
         self._drop()
         timings: dict[str, Timing] = {}
+        tried = [case for name, case in self.cases.items() if name in self.first]
         with Loaded() as loaded:
             if self.data is not None and "top1" in self.goal.names:
                 self._judge(self.data, loaded, cutting=True)
@@ -140,7 +142,6 @@ class _Selecting:
                 self._drop()
                 began, cases = time.perf_counter(), [self.cases[name] for name in self.left]
                 journal = journals / f"round-{number + 1}.jsonl"
-                tried = [case for name, case in self.cases.items() if name in self.first]
                 timings = time_cases(cases, tried[0], loaded, plan, journal, quiet=self.quiet) if cases else {}
                 for name in self.left:
                     self.known[name].update(_times(timings[name], margin))
@@ -176,7 +177,10 @@ class _Selecting:
 
     def _outcomes(self, groups: Sequence[Sequence[Case]], kind: str) -> Iterator[tuple[FirstRun, ...] | ModelError]:
         """Of each group, the cases of one model. A process each where it matters what a new one takes."""
-        trials = [Trial(cases[0].model.name, cases[0].model.content, _threads(cases)) for cases in groups]
+        trials = [
+            Trial(cases[0].model.name, cases[0].model.content, tuple(case.threads for case in cases))
+            for cases in groups
+        ]
         if not self._asks_for_new:
             yield from try_models(trials, kind)
             return
@@ -192,10 +196,7 @@ class _Selecting:
             if isinstance(outcome, ModelError):
                 raise outcome
             if model.name not in self.facts:
-                if self.data is not None:
-                    taken, given = specs(model.graph)
-                    check_fits(taken[0].shape[1:], given[0].shape[-1], self.data, model.name)
-                self.facts[model.name] = facts(model)
+                self.facts[model.name] = facts(model, self.data)
         except ModelError as error:
             self.refused.update((case.name, str(error)) for case in cases)
             return
@@ -243,10 +244,6 @@ class _Selecting:
         if truth is False:
             return Standing(name, "misses", reason or self.goal.failing(known), known)
         return Standing(name, "cut" if reason else "meets" if truth else "misses", reason, known)
-
-
-def _threads(cases: Sequence[Case]) -> tuple[int, ...]:
-    return tuple(case.threads for case in cases)
 
 
 def _given(case: Case) -> dict[str, Interval | str]:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lykeion.core import LykeionError, Progress
+from lykeion.core import LykeionError, Progress, whole_lines
 
 from .machine import pinned
 
@@ -178,15 +178,9 @@ class Journal:
     def read(self) -> list[tuple[str, Pass]]:
         """Names and passes in the order in which they were measured."""
         try:
-            if not self._path.exists():
+            lines = [json.loads(line) for line in whole_lines(self._path)] if self._path.exists() else []
+            if not lines:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._path.write_text(json.dumps({"setup": self._setup}) + "\n")
-            content = self._path.read_bytes()
-            whole = content[: content.rfind(b"\n") + 1]
-            if whole != content:
-                self._path.write_bytes(whole)
-            lines = [json.loads(line) for line in whole.splitlines()]
-            if not lines:  # cut while it was begun
                 self._path.write_text(json.dumps({"setup": self._setup}) + "\n")
                 return []
             setup: dict[str, Any] = dict(lines[0]["setup"])

@@ -44,14 +44,19 @@ class Checkpoint:
             raise TrainingError(f"{path}: not a checkpoint; delete it to begin anew") from None
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Atomically. Raises TrainingError."""
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """An npz file, atomically. Raises TrainingError."""
     file = io.BytesIO()
     np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-    try:
-        write_atomically(path, file.getvalue())
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be written ({error.strerror or error})") from None
+    write_file(path, file.getvalue())
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -10,13 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from lykeion.core import first_line, write_atomically
+from lykeion.core import first_line
 from lykeion.nets.architecture import Architecture, ArchitectureError
 from lykeion.nets.keras_model import build, load_weights, weights_of
 from lykeion.nets.layers import EMBEDDING, LOGITS
 from lykeion.nets.litert_writer import write_litert
 
-from .checkpoints import read_arrays, write_arrays
+from .checkpoints import read_arrays, write_arrays, write_file
 from .dataset import Dataset
 from .errors import TrainingError
 from .heads import LOSSES, Cosines, nearest_proxy_accuracy
@@ -105,7 +105,7 @@ def train_network(
         retrieval=_retrieval(network, data, recipe),
         model=run / _MODEL,
     )
-    _write_file(run / "report.json", json.dumps(report.to_json(), indent=2).encode())
+    write_file(run / "report.json", json.dumps(report.to_json(), indent=2).encode())
     return report
 
 
@@ -184,14 +184,7 @@ def _write(
         ("model.json", card.to_json().encode()),
         (_MODEL, write_litert(architecture, weights)),
     ):
-        _write_file(run / name, content)
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be written ({error.strerror or error})") from None
+        write_file(run / name, content)
 
 
 def _test_accuracy(model: keras.Model, data: Dataset, recipe: Recipe) -> float:

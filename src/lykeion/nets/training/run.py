@@ -12,10 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import first_line, write_atomically
+from lykeion.core import first_line
 from lykeion.core.pictures import new_figure, save_figure
 
-from .checkpoints import Checkpoint
+from .checkpoints import Checkpoint, write_file
 from .errors import TrainingError
 
 SCHEMA = "lykeion.training-run"
@@ -59,10 +59,7 @@ class Run:
 
     def write(self, name: str, data: bytes) -> None:
         """Raises TrainingError."""
-        try:
-            write_atomically(self.path / name, data)
-        except OSError as error:
-            raise TrainingError(f"{self.path / name}: cannot be written ({error.strerror or error})") from None
+        write_file(self.path / name, data)
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
