@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.core import digest_bytes, digest_file, digest_json, state_directory, write_atomically
+from lykeion.core import (
+    LykeionError,
+    digest_bytes,
+    digest_file,
+    digest_json,
+    state_directory,
+    write_atomically,
+    writing,
+)
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -14,6 +22,14 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
     write_atomically(path, b"two")
     assert path.read_bytes() == b"two"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "directory"
+    path.mkdir()
+    with pytest.raises(LykeionError) as caught, writing(path, LykeionError, "give another --run"):
+        write_atomically(path, b"it")
+    assert str(caught.value) == f"{path}: cannot be written (Is a directory); give another --run"
 
 
 def test_a_file_has_the_usual_mode(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from lykeion.core import LykeionError, write_atomically
+from lykeion.core import LykeionError, write_atomically, writing
 
 from .options import json_option, quiet_option
 from .output import print_json, print_table
@@ -214,7 +214,5 @@ def _sizes(package: bytes, file: bytes, output: Path, as_json: bool) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    try:
+    with writing(path, LykeionError):
         write_atomically(path, content)
-    except OSError as error:
-        raise LykeionError(f"{path}: cannot be written ({error.strerror or error})") from None

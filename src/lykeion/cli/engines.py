@@ -103,17 +103,15 @@ def compare(model: str, engines: tuple[str, ...], reference: str, as_json: bool)
 @click.argument("file", type=click.Path(path_type=Path))
 def convert(model: str, file: Path) -> None:
     """Write MODEL as the ONNX FILE that the engine onnxruntime runs."""
-    from lykeion.core import LykeionError, write_atomically
+    from lykeion.core import LykeionError, write_atomically, writing
     from lykeion.engines.onnx_convert import to_onnx
     from lykeion.engines.trial import try_model
 
     opened = open_models((model,))[0]
     try_model(opened.content, opened.name)
     converted = to_onnx(opened.content, opened.name)
-    try:
+    with writing(file, LykeionError):
         write_atomically(file, converted)
-    except OSError as error:
-        raise LykeionError(f"{file}: cannot be written: {error.strerror or error}") from None
     print(f"{file}: {len(converted):,} bytes")
 
 

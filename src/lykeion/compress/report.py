@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import write_atomically
+from lykeion.core import write_atomically, writing
 from lykeion.core.pictures import new_figure
 
 from .errors import CompressionError
@@ -58,10 +58,8 @@ def write_page(run: Path, path: Path) -> None:
     rows = read_rows(run)
     model = open_model(run / rows[-1].step)
     page = _page(model, rows)
-    try:
+    with writing(path, CompressionError):
         write_atomically(path, page.encode())
-    except OSError as error:
-        raise CompressionError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def draw_ways(rows: Sequence[Row], axes: Any) -> None:

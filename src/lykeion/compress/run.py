@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import digest_bytes, digest_file, digest_json, write_atomically
+from lykeion.core import digest_bytes, digest_file, digest_json, write_atomically, writing
 from lykeion.engines import timing
 from lykeion.engines.machine import this_machine
 from lykeion.nets import Architecture, Convolution, random_weights
@@ -202,18 +202,14 @@ def _done(directory: Path, asked: list[Any]) -> Row | None:
 
 def _keep(directory: Path, model: Model, row: Row, asked: list[Any]) -> None:
     """The row last: with it, the step is done."""
-    try:
+    with writing(directory, CompressionError):
         save(model, directory)
-    except OSError as error:
-        raise CompressionError(f"{directory}: cannot be written ({error.strerror or error})") from None
     _write(directory / "row.json", {"asked": asked, "row": row.to_json()})
 
 
 def _write(path: Path, value: Any) -> None:
-    try:
+    with writing(path, CompressionError):
         write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
-    except OSError as error:
-        raise CompressionError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from lykeion.core import Progress, digest_bytes, digest_json, first_line, whole_lines, write_atomically
+from lykeion.core import Progress, digest_bytes, digest_json, first_line, whole_lines, write_atomically, writing
 from lykeion.core.pictures import new_figure, save_figure
 from lykeion.nets.training import Dataset
 
@@ -59,10 +59,8 @@ class Sensitivity:
 
     def write(self, path: Path) -> None:
         """Raises CompressionError."""
-        try:
+        with writing(path, CompressionError):
             write_atomically(path, (json.dumps(self.to_json(), indent=1) + "\n").encode())
-        except OSError as error:
-            raise CompressionError(f"{path}: cannot be written ({error.strerror or error})") from None
 
     @classmethod
     def read(cls, path: Path) -> "Sensitivity":
@@ -103,11 +101,8 @@ class Journal:
         if key not in self._known:
             self._known[key] = measure()
             if self._path:
-                try:
-                    with self._path.open("a") as file:
-                        file.write(json.dumps([key, self._known[key]]) + "\n")
-                except OSError as error:
-                    raise CompressionError(f"{self._path}: cannot be written ({error.strerror or error})") from None
+                with writing(self._path, CompressionError), self._path.open("a") as file:
+                    file.write(json.dumps([key, self._known[key]]) + "\n")
         return self._known[key]
 
 

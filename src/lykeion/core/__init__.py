@@ -3,7 +3,7 @@
 from .cores import usable_cores
 from .digest import digest_bytes, digest_file, digest_json
 from .errors import LykeionError, Unsupported, first_line
-from .files import fsync_directory, whole_lines, write_atomically
+from .files import fsync_directory, whole_lines, write_atomically, writing
 from .progress import Progress
 from .state import state_directory
 
@@ -20,4 +20,5 @@ __all__ = [
     "usable_cores",
     "whole_lines",
     "write_atomically",
+    "writing",
 ]

@@ -2,7 +2,11 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from .errors import LykeionError
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -24,6 +28,16 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         raise
     if durable:
         fsync_directory(path.parent)
+
+
+@contextmanager
+def writing(path: Path, error: type[LykeionError], advice: str = "") -> Iterator[None]:
+    """What the system refuses inside is raised as ``error``: ``path``, the reason, and what to do."""
+    try:
+        yield
+    except OSError as refused:
+        end = f"; {advice}" if advice else ""
+        raise error(f"{path}: cannot be written ({refused.strerror or refused}){end}") from None
 
 
 def whole_lines(path: Path) -> list[bytes]:

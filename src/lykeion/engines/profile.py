@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, first_line, write_atomically
+from lykeion.core import LykeionError, first_line, write_atomically, writing
 
 SCHEMA = "lykeion.device-profile"
 VERSION = 1
@@ -118,10 +118,8 @@ def read_profile(path: Path) -> DeviceProfile:
 
 def write_profile(profile: DeviceProfile, path: Path) -> None:
     """Raises ProfileError."""
-    try:
+    with writing(path, ProfileError):
         write_atomically(path, (json.dumps(profile.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
-    except OSError as error:
-        raise ProfileError(f"{path}: cannot write the device profile: {error.strerror or error}") from None
 
 
 def entry_key(position: int, choice: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, first_line, write_atomically
+from lykeion.core import LykeionError, first_line, write_atomically, writing
 
 from .machine import Machine
 
@@ -117,10 +117,8 @@ def read_report(path: Path) -> Report:
 
 def write_report(report: Report, path: Path) -> None:
     """Raises ReportError."""
-    try:
+    with writing(path, ReportError):
         write_atomically(path, (json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
-    except OSError as error:
-        raise ReportError(f"{path}: cannot write the report: {error.strerror or error}") from None
 
 
 def _result(plain: Mapping[str, Any]) -> Result:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lykeion.core import LykeionError, Progress, whole_lines
+from lykeion.core import LykeionError, Progress, whole_lines, writing
 
 from .machine import pinned
 
@@ -199,11 +199,8 @@ class Journal:
 
     def append(self, name: str, turn: Pass) -> None:
         """Raises TimingError."""
-        try:
-            with self._path.open("a") as file:
-                file.write(json.dumps({"candidate": name, **asdict(turn)}) + "\n")
-        except OSError as error:
-            raise TimingError(f"{self._path}: cannot keep measurements: {error.strerror or error}") from None
+        with writing(self._path, TimingError), self._path.open("a") as file:
+            file.write(json.dumps({"candidate": name, **asdict(turn)}) + "\n")
 
 
 def _read_pass(line: Mapping[str, Any]) -> Pass:

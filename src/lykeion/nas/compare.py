@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.core import digest_json, write_atomically
+from lykeion.core import digest_json, write_atomically, writing
 from lykeion.engines.timing import REFERENCE
 from lykeion.nets import Architecture
 from lykeion.nets.training import Dataset
@@ -258,10 +258,8 @@ def _verdict(difference: Difference | None, latency_ms: float, target_ms: float)
 def _keep(report: Report, comparison: Comparison, run: Path) -> None:
     from .search_pictures import draw_pareto
 
-    try:
+    with writing(run / "report.json", SearchError):
         write_atomically(run / "report.json", json.dumps(report.to_json(), indent=1).encode())
-    except OSError as error:
-        raise SearchError(f"{run}: cannot keep the report: {error.strerror or error}") from None
     points = [
         {
             "group": entry.name if entry.kind == "searched" else entry.name.rpartition("-")[0],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, Progress, write_atomically
+from lykeion.core import LykeionError, Progress, write_atomically, writing
 from lykeion.engines.profile import DeviceProfile
 
 from .named_spaces import find_space
@@ -49,7 +49,7 @@ def export(space: Space, directory: Path, *, threads: int = 1, quiet: bool = Fal
     manifest = {"schema": SCHEMA, "version": VERSION, "space": space.name, "threads": threads, "pieces": names}
     if (directory / "results").exists() and _manifest(directory / "manifest.json") != (space, threads, names):
         raise PhoneError(f"{directory}: has results of another export; give another directory")
-    try:
+    with writing(directory, PhoneError):
         with Progress("Writing blocks", len(made), unit="files", quiet=quiet) as progress:
             for number, write in zip(names, made.values(), strict=True):
                 write_atomically(directory / "blocks" / f"{number}.tflite", write(), durable=False)
@@ -58,8 +58,6 @@ def export(space: Space, directory: Path, *, threads: int = 1, quiet: bool = Fal
         write_atomically(script, _SCRIPT.replace("@THREADS@", str(threads)).encode())
         script.chmod(0o755)
         write_atomically(directory / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
-    except OSError as error:
-        raise PhoneError(f"{directory}: cannot write the blocks: {error.strerror or error}") from None
     return len(names)
 
 

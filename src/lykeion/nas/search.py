@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, write_atomically
+from lykeion.core import LykeionError, write_atomically, writing
 from lykeion.engines.machine import peak_bytes
 from lykeion.engines.profile import DeviceProfile
 from lykeion.nets.training import Dataset, Recipe, load_data
@@ -126,12 +126,10 @@ def begin(request: Request, run: Path) -> None:
     """Make the directory the request's. Raises SearchError where it is another's."""
     asked = json.dumps(request.to_json(), indent=1)
     path = run / REQUEST
-    try:
-        if not path.exists():
+    if not path.exists():
+        with writing(path, SearchError, "give another --run"):
             write_atomically(path, asked.encode())
-        before = _read_json(path)
-    except OSError as error:
-        raise SearchError(f"{path}: cannot be written ({error.strerror or error}); give another --run") from None
+    before = _read_json(path)
     for name, value in json.loads(asked).items():
         if before.get(name) != value:
             raise SearchError(f"{run} holds a search with another {name}; give another --run, or delete it")

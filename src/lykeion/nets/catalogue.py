@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from lykeion.core import write_atomically
+from lykeion.core import write_atomically, writing
 
 from .architecture import Architecture, ArchitectureError
 from .efficientnet_lite import efficientnet_lite0
@@ -62,10 +62,8 @@ def find(
 
 def write(architecture: Architecture, path: Path) -> None:
     """Write the JSON file that ``find`` reads. Raises ArchitectureError."""
-    try:
+    with writing(path, ArchitectureError):
         write_atomically(path, json.dumps(architecture.to_json(), indent=1).encode())
-    except OSError as error:
-        raise ArchitectureError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _named(name: str) -> Architecture:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from lykeion.core import LykeionError, digest_file, digest_json, state_directory, write_atomically
+from lykeion.core import LykeionError, digest_file, digest_json, state_directory, write_atomically, writing
 from lykeion.vision import ModelCard
 
 from . import efficientnet_lite
@@ -42,13 +42,9 @@ def default_model() -> Path:
 
 def install(path: Path, model: bytes, card: ModelCard) -> None:
     """Write a model and its card; the card first, so that a model that is there has one. Raises ModelStoreError."""
-    try:
+    with writing(path, ModelStoreError, "LYKEION_HOME names another directory for models"):
         write_atomically(path.with_suffix(".json"), card.to_json().encode())
         write_atomically(path, model)
-    except OSError as error:
-        raise ModelStoreError(
-            f"{path}: cannot be written: {error.strerror or error}; LYKEION_HOME names another directory for models"
-        ) from None
 
 
 def models_directory() -> Path:

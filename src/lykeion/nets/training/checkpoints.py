@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import write_atomically
+from lykeion.core import write_atomically, writing
 
 from .errors import TrainingError
 from .npz import NpzError, read_npz
@@ -46,10 +46,8 @@ class Checkpoint:
 
 def write_file(path: Path, content: bytes) -> None:
     """Atomically. Raises TrainingError."""
-    try:
+    with writing(path, TrainingError):
         write_atomically(path, content)
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
