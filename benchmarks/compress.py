@@ -43,13 +43,13 @@ PAGE = Path("docs/benchmarks/compress.md")
 @click.command()
 @click.option("--work", type=click.Path(path_type=Path), default=Path("build/bench/compress"), show_default=True)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--photos", type=click.IntRange(50), default=50_000, show_default=True, help="Fewer for a trial.")
-@click.option("--dense", type=click.IntRange(1), default=12, show_default=True, help="Epochs.")
-@click.option("--prune", type=click.IntRange(1), default=9, show_default=True, help="Epochs.")
-@click.option("--cluster", type=click.IntRange(1), default=3, show_default=True, help="Epochs.")
-@click.option("--qat", type=click.IntRange(1), default=3, show_default=True, help="Epochs.")
-@click.option("--sparsity", type=float, default=0.6, show_default=True)
-@click.option("--clusters", type=click.IntRange(2, 256), default=16, show_default=True)
+@click.option("--photos", type=click.IntRange(50), default=25_000, show_default=True)
+@click.option("--dense", type=click.IntRange(1), default=Plan.dense, show_default=True, help="Epochs.")
+@click.option("--prune", type=click.IntRange(1), default=Plan.prune, show_default=True, help="Epochs.")
+@click.option("--cluster", type=click.IntRange(1), default=Plan.cluster, show_default=True, help="Epochs.")
+@click.option("--qat", type=click.IntRange(1), default=Plan.qat, show_default=True, help="Epochs.")
+@click.option("--sparsity", type=float, default=Plan.sparsity, show_default=True)
+@click.option("--clusters", type=click.IntRange(2, 256), default=Plan.clusters, show_default=True)
 @click.option("--tfmot", "python", type=click.Path(path_type=Path), help="The Python of TFMOT's environment.")
 @click.option("--page", type=click.Path(path_type=Path), default=PAGE, show_default=True)
 def main(work: Path, seeds: int, photos: int, python: Path | None, page: Path, **plan: Any) -> None:
@@ -155,7 +155,7 @@ def report(measured: dict[str, list[list[Row]]], plan: Plan, data: Dataset, page
         [
             "# Compression: bytes delivered against accuracy",
             "",
-            f"{NETWORK} with strides for 32² on {data.name}, {len(data.train):,} photos to train on, "
+            f"{NETWORK} with strides for 32² on Fashion-MNIST, {len(data.train):,} photos to train on, "
             f"{len(data.test):,} to test; {seeds} "
             f"seeds, mean ± standard deviation. Epochs and settings: {asdict(plan)}. Sizes in kB of whole files with "
             f"logits; × is against the float32 file of {original / 1000:,.0f} kB. {describe()}.",

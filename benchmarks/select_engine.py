@@ -6,7 +6,7 @@ without cutting. Then select chooses anew for six goals, each from nothing. A ch
 within 5 % of the best that meets the goal. Everything is kept in the work directory: an interrupted run goes on.
 Writes docs/benchmarks/select.md and .png.
 
-    python benchmarks/select_engine.py [--photos 50000] [--epochs 5]
+    python benchmarks/select_engine.py [--photos 50000] [--epochs 10]
 """
 
 import json
@@ -59,8 +59,8 @@ class Verdict:
 
 
 @click.command(help=__doc__)
-@click.option("--photos", default=50_000, show_default=True, help="To train on; fewer for a quick look.")
-@click.option("--epochs", default=5, show_default=True)
+@click.option("--photos", default=25_000, show_default=True, help="To train on; fewer for a quick look.")
+@click.option("--epochs", default=3, show_default=True)
 @click.option("--networks", multiple=True, default=NETWORKS, help="By name.")
 @click.option("--judged", default=2_000, show_default=True, help="Photos that accuracy is measured on.")
 @click.option("--work", default=ROOT / "build" / "bench" / "select", type=click.Path(path_type=Path))

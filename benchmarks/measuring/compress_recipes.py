@@ -24,12 +24,12 @@ class Plan:
     """Epochs of each phase. ``sparsity`` and ``clusters`` are of all kernels but the first and the depthwise ones;
     those are only rounded to int8."""
 
-    dense: int = 12
-    prune: int = 9
-    cluster: int = 3
-    qat: int = 3
+    dense: int = 3
+    prune: int = 2
+    cluster: int = 1
+    qat: int = 1
     sparsity: float = 0.6
-    clusters: int = 16
+    clusters: int = 12
 
     @property
     def after(self) -> int:
