@@ -3,20 +3,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.compress.codebooks import Start, k_means, nearest, share
+from lykeion.compress.codebooks import Codebook, Start, k_means, share
+from lykeion.compress.entropy import cost_bits
 
 STARTS: list[Start] = ["linear", "k-means++", "density"]
 WEIGHTS = np.random.default_rng(0).standard_normal(5000).astype(np.float32)
 
 
-def error(weights: np.ndarray, centroids: np.ndarray) -> float:
-    return float(((weights - nearest(weights, centroids)) ** 2).sum())
+def error(weights: np.ndarray, book: Codebook) -> float:
+    return float(((weights - book.shared(weights)) ** 2).sum())
+
+
+def bits(weights: np.ndarray, book: Codebook) -> float:
+    return cost_bits(np.unique(book.shared(weights), return_counts=True)[1])
 
 
 @pytest.mark.parametrize("start", STARTS)
 def test_every_weight_has_its_nearest_centroid_and_every_centroid_is_a_mean(start: Start) -> None:
-    centroids = k_means(WEIGHTS, 8, start)
-    found = nearest(WEIGHTS, centroids)
+    book = k_means(WEIGHTS, 8, start)
+    centroids, found = book.values, book.shared(WEIGHTS)
     assert len(centroids) == 8
     assert np.array_equal(np.abs(WEIGHTS - found), np.abs(WEIGHTS[:, None] - centroids).min(axis=1))
     means = np.array([WEIGHTS[found == centroid].mean() for centroid in centroids])
@@ -31,12 +36,20 @@ def test_more_values_fit_better(start: Start) -> None:
 
 
 @pytest.mark.parametrize("start", STARTS)
-@given(weights=st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=60), clusters=st.integers(1, 20))
-def test_there_are_never_more_values_than_asked_for(weights: list[float], clusters: int, start: Start) -> None:
+@given(
+    weights=st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=60),
+    clusters=st.integers(1, 20),
+    bit_price=st.sampled_from([0, 0.5, 3]),
+)
+def test_there_are_never_more_values_than_asked_for(
+    weights: list[float], clusters: int, start: Start, bit_price: float
+) -> None:
     kernel = np.array(weights, np.float32)
-    centroids = k_means(kernel, clusters, start)
-    assert 1 <= len(centroids) <= clusters
-    assert (np.diff(centroids) > 0).all()
+    book = k_means(kernel, clusters, start, bit_price=bit_price)
+    assert 1 <= len(book.values) <= clusters
+    assert len(book.bounds) == len(book.values) - 1
+    assert (np.diff(book.values) > 0).all()
+    assert (np.diff(book.bounds) > 0).all()
     assert len(np.unique(share(kernel, clusters, start, keep_zeros=False))) <= clusters
 
 
@@ -48,5 +61,23 @@ def test_zeros_stay_zeros_and_nothing_else_becomes_one(weights: list[float], clu
     assert len(np.unique(shared)) <= clusters
 
 
+def test_a_weight_has_the_value_that_costs_least_with_its_bits() -> None:
+    book = k_means(WEIGHTS, 16, "linear", bit_price=1)
+    found = book.shared(WEIGHTS)
+    shares = np.array([(found == value).mean() for value in book.values])
+    price = 2 * np.log(2) * (np.ptp(WEIGHTS) / 15) ** 2 / 12
+    costs = (WEIGHTS[:, None] - book.values) ** 2 - price * np.log2(shares)
+    own = np.take_along_axis(costs, np.searchsorted(book.values, found)[:, None], axis=1)[:, 0]
+    # Rounds are limited; what is left to gain is next to nothing.
+    assert (own - costs.min(axis=1)).max() < 0.01 * price
+
+
+def test_bits_that_cost_make_a_better_trade_than_fewer_values() -> None:
+    few, priced = k_means(WEIGHTS, 8, "linear"), k_means(WEIGHTS, 16, "linear", bit_price=1.7)
+    assert bits(WEIGHTS, priced) < bits(WEIGHTS, few)
+    assert error(WEIGHTS, priced) < error(WEIGHTS, few)
+
+
 def test_k_means_plus_plus_is_repeatable() -> None:
-    assert np.array_equal(k_means(WEIGHTS, 8, "k-means++", seed=3), k_means(WEIGHTS, 8, "k-means++", seed=3))
+    one, other = (k_means(WEIGHTS, 8, "k-means++", seed=3) for _ in range(2))
+    assert np.array_equal(one.values, other.values)

@@ -24,6 +24,9 @@ from .settings import Between, plain
 class Cluster:
     clusters: Annotated[int, "Distinct values in a kernel, zero among them.", Between(2, 256)] = 16
     start: Annotated[Start, "Where k-means begins."] = "linear"
+    bit_price: Annotated[
+        float, "How much the bits of a weight count beside its error: 0 is plain k-means.", Between(0, 10)
+    ] = 0.5
     keep_zeros: Annotated[bool, "Zeros of pruned layers stay zero."] = True
     layers: Annotated[tuple[str, ...], "Names or kinds; with a leading - taken away."] = USUAL
     training: Annotated[Recipe | None, "Of the values, as `lykeion train` takes it; none: as k-means found them."] = (
@@ -48,7 +51,9 @@ def apply(
     weights = dict(model.weights)
     for name in names:
         kernel = model.weights[f"{name}/kernel"]
-        weights[f"{name}/kernel"] = share(kernel, settings.clusters, settings.start, keep_zeros=name in sparse)
+        weights[f"{name}/kernel"] = share(
+            kernel, settings.clusters, settings.start, bit_price=settings.bit_price, keep_zeros=name in sparse
+        )
     model = replace(model, weights=weights, sparse=sparse, clustered=model.clustered | set(names))
     if settings.training is not None:
         from .network import fit

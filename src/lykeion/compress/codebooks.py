@@ -1,5 +1,6 @@
 """k-means in one dimension: the few values that stand for all weights of a kernel. Plain functions."""
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -10,46 +11,86 @@ Vassilvitskii's (2007)."""
 MAX_ROUNDS = 100
 
 
-def k_means(weights: np.ndarray, clusters: int, start: Start, seed: int = 0) -> np.ndarray:
-    """Centroids, float32, ascending, at most ``clusters``, of weights float (n,): Lloyd's algorithm.
+@dataclass(frozen=True, slots=True, eq=False)
+class Codebook:
+    """Values, float32, ascending, and the bounds between those of which one is next to the other, float64."""
+
+    values: np.ndarray
+    bounds: np.ndarray
+
+    def shared(self, weights: np.ndarray) -> np.ndarray:
+        """The value that stands for each weight, in the shape of the weights."""
+        return self.values[np.searchsorted(self.bounds, weights)]
+
+
+def k_means(weights: np.ndarray, clusters: int, start: Start, *, bit_price: float = 0, seed: int = 0) -> Codebook:
+    """At most ``clusters`` values for weights float (n,): Lloyd's algorithm.
+
+    With ``bit_price`` it is entropy-constrained (Chou, Lookabaugh and Gray, 1989; for networks arXiv:1612.01543): a
+    weight costs its squared error and the bits of its value, −log₂ of how often that comes. At 1 a bit is worth what
+    it is to a fine uniform quantizer with as many values, 2 ln 2 · step² / 12 (Gish and Pierce, 1968).
 
     On a line each cluster is an interval, so that a round is a search and a few sums.
     """
     numbers = np.sort(weights.astype(np.float64))
     distinct = np.unique(numbers)
     if len(distinct) <= clusters:
-        return distinct.astype(np.float32)
+        return Codebook(distinct.astype(np.float32), (distinct[1:] + distinct[:-1]) / 2)
     sums = np.concatenate([[0.0], np.cumsum(numbers)])
     centroids = _begin(numbers, distinct, clusters, start, seed)
+    step = (numbers[-1] - numbers[0]) / max(1, clusters - 1)
+    price = bit_price * np.log(2) * step**2 / 6
+    bounds = (centroids[1:] + centroids[:-1]) / 2
     for _ in range(MAX_ROUNDS):
-        bounds = np.searchsorted(numbers, (centroids[1:] + centroids[:-1]) / 2)
-        edges = np.concatenate([[0], bounds, [len(numbers)]])
+        before = centroids
+        edges = np.concatenate([[0], np.searchsorted(numbers, bounds), [len(numbers)]])
         sizes = np.diff(edges)
-        # A cluster that is empty stays where it is.
-        moved = np.where(sizes > 0, np.diff(sums[edges]) / np.maximum(sizes, 1), centroids)
-        if np.array_equal(moved, centroids):
+        means = np.diff(sums[edges]) / np.maximum(sizes, 1)
+        if price:
+            used = sizes > 0
+            centroids, bounds = _cheapest(means[used], price * np.log2(len(numbers) / sizes[used]))
+        else:  # A cluster that is empty stays where it is.
+            centroids = np.where(sizes > 0, means, centroids)
+            bounds = (centroids[1:] + centroids[:-1]) / 2
+        if np.array_equal(centroids, before):
             break
-        centroids = moved
-    return np.unique(centroids.astype(np.float32))
+    values, first = np.unique(centroids.astype(np.float32), return_index=True)
+    return Codebook(values, bounds[first[1:] - 1])
 
 
-def nearest(weights: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Each weight's centroid, float32, in the shape of the weights; ``centroids`` are ascending."""
-    bounds = (centroids[1:].astype(np.float64) + centroids[:-1]) / 2
-    return centroids[np.searchsorted(bounds, weights)]
+def _cheapest(centroids: np.ndarray, prices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of ascending centroids cost least somewhere, by squared distance and price, and the bounds between them.
+
+    But for x², which they have in common, the costs at x are lines: theirs is the lower envelope.
+    """
+    kept, bounds = [0], list[float]()
+    for place in range(1, len(centroids)):
+        while True:
+            last = kept[-1]
+            middle = (centroids[place] + centroids[last]) / 2
+            bound = middle + (prices[place] - prices[last]) / (2 * (centroids[place] - centroids[last]))
+            if not bounds or bound > bounds[-1]:
+                break
+            kept.pop()
+            bounds.pop()
+        kept.append(place)
+        bounds.append(bound)
+    return centroids[kept], np.array(bounds)
 
 
-def share(kernel: np.ndarray, clusters: int, start: Start, *, keep_zeros: bool, seed: int = 0) -> np.ndarray:
+def share(
+    kernel: np.ndarray, clusters: int, start: Start, *, keep_zeros: bool, bit_price: float = 0, seed: int = 0
+) -> np.ndarray:
     """The kernel with ``clusters`` distinct values; with ``keep_zeros``, one of them is the zero that zeros keep."""
     if not keep_zeros:
-        return nearest(kernel, k_means(kernel.reshape(-1), clusters, start, seed))
+        return k_means(kernel.reshape(-1), clusters, start, bit_price=bit_price, seed=seed).shared(kernel)
     others = kernel[kernel != 0]
     shared = np.zeros_like(kernel)
     if len(others):
-        centroids = k_means(others, max(1, clusters - 1), start, seed)
+        book = k_means(others, max(1, clusters - 1), start, bit_price=bit_price, seed=seed)
         # Zero means pruned; a cluster that falls on it exactly is moved by the least there is.
-        centroids[centroids == 0] = np.finfo(np.float32).tiny
-        shared[kernel != 0] = nearest(others, np.sort(centroids))
+        book.values[book.values == 0] = np.finfo(np.float32).tiny
+        shared[kernel != 0] = book.shared(others)
     return shared
 
 
