@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 @contextmanager
-def writing(path: Path, error: type[LykeionError], advice: str = "") -> Iterator[None]:
+def writing(path: Path, error: type[LykeionError], advice: str = "") -> Generator[None]:
     """What the system refuses inside is raised as ``error``: ``path``, the reason, and what to do."""
     try:
         yield
