@@ -87,5 +87,5 @@ def test_a_file_that_cannot_be_read_or_written_is_an_error_that_names_it(tmp_pat
     with pytest.raises(ProfileError, match=r"no\.json: cannot read"):
         read_profile(tmp_path / "no.json")
     (tmp_path / "file").touch()
-    with pytest.raises(ProfileError, match=r"cannot write"):
+    with pytest.raises(ProfileError, match=r"cannot be written"):
         write_profile(PROFILE, tmp_path / "file" / "profile.json")
