@@ -124,6 +124,18 @@ def test_a_shared_weight_s_gradient_is_the_sum_of_its_places() -> None:
     np.testing.assert_array_equal(tape.gradient(loss, values), [0 + 5, 3, 1 + 2 + 4])
 
 
+def test_weights_change_their_value_in_training_only_where_they_may(pruned: Model, data: Dataset) -> None:
+    def places(settings: cluster.Cluster) -> list[np.ndarray]:
+        made, _ = cluster.apply(pruned, data, settings, quiet=True)
+        return [np.unique(made.kernels[name], return_inverse=True)[1] for name in sorted(made.clustered)]
+
+    before = places(cluster.Cluster(clusters=8))
+    stay = places(cluster.Cluster(clusters=8, moving=False, training=SHORT))
+    move = places(cluster.Cluster(clusters=8, moving=True, training=SHORT))
+    assert all(np.array_equal(one, other) for one, other in zip(before, stay, strict=True))
+    assert any(not np.array_equal(one, other) for one, other in zip(before, move, strict=True))
+
+
 def test_int8_keeps_zeros_and_codebooks(clustered: Model, int8: tuple[Model, Any]) -> None:
     model, _ = int8
     assert all(np.array_equal(zeros(model)[name], zero) for name, zero in zeros(clustered).items())

@@ -5,19 +5,22 @@ Kernels before a batch norm are first scaled so that each output channel has the
 takes back: one codebook then serves all channels, and in int8 it is the same small set of integers in each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from lykeion.nets.training import Dataset, Recipe
 
-from .codebooks import Start, share
+from .codebooks import Start, bit_worth, share
 from .integers import LEAST_GAIN
 from .model import USUAL, Model, kernel_layers, select
 from .settings import Between, plain
+
+if TYPE_CHECKING:
+    from .operators import Moving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,9 @@ class Cluster:
     bit_price: Annotated[
         float, "How much the bits of a weight count beside its error: 0 is plain k-means.", Between(0, 10)
     ] = 0.5
+    moving: Annotated[
+        bool, "Weights may change their value in training; or the values alone are trained, as in the paper."
+    ] = False
     keep_zeros: Annotated[bool, "Zeros of pruned layers stay zero."] = True
     layers: Annotated[tuple[str, ...], "Names or kinds; with a leading - taken away."] = USUAL
     training: Annotated[Recipe | None, "Of the values, as `lykeion train` takes it; none: as k-means found them."] = (
@@ -48,7 +54,7 @@ def apply(
     names = select(model.architecture, settings.layers)
     model = normalised(model, frozenset(names))
     sparse = model.sparse if settings.keep_zeros else model.sparse - frozenset(names)
-    weights = dict(model.weights)
+    before, weights = model, dict(model.weights)
     for name in names:
         kernel = model.weights[f"{name}/kernel"]
         weights[f"{name}/kernel"] = share(
@@ -58,8 +64,26 @@ def apply(
     if settings.training is not None:
         from .network import fit
 
-        model, _ = fit(model, data, settings.training, run, settings={"cluster": plain(settings)}, quiet=quiet)
+        asked = {"cluster": plain(settings)}
+        moving = _moving(before, model, names, settings) if settings.moving and model.ranges is None else None
+        model, _ = fit(model, data, settings.training, run, settings=asked, moving=moving, quiet=quiet)
     return model, {"values": {name: len(np.unique(model.kernels[name])) for name in names}}
+
+
+def _moving(before: Model, model: Model, names: Sequence[str], settings: Cluster) -> "dict[str, Moving]":
+    """The weights as they were before, and what the bits of each value cost."""
+    from .operators import Moving
+
+    found = {}
+    for name in names:
+        kernel, shared = before.kernels[name], model.kernels[name]
+        if name in model.sparse:
+            kernel, shared = kernel[kernel != 0], shared[shared != 0]
+        counts = np.unique(shared, return_counts=True)[1]
+        worth = settings.bit_price * bit_worth(kernel, settings.clusters - (name in model.sparse))
+        prices = worth * np.log2(counts.sum() / counts)
+        found[name] = Moving(before.kernels[name], prices.astype(np.float32))
+    return found
 
 
 def normalised(model: Model, names: frozenset[str]) -> Model:

@@ -38,8 +38,7 @@ def k_means(weights: np.ndarray, clusters: int, start: Start, *, bit_price: floa
         return Codebook(distinct.astype(np.float32), (distinct[1:] + distinct[:-1]) / 2)
     sums = np.concatenate([[0.0], np.cumsum(numbers)])
     centroids = _begin(numbers, distinct, clusters, start, seed)
-    step = (numbers[-1] - numbers[0]) / max(1, clusters - 1)
-    price = bit_price * np.log(2) * step**2 / 6
+    price = bit_price * bit_worth(numbers, clusters)
     bounds = (centroids[1:] + centroids[:-1]) / 2
     for _ in range(MAX_ROUNDS):
         before = centroids
@@ -56,6 +55,11 @@ def k_means(weights: np.ndarray, clusters: int, start: Start, *, bit_price: floa
             break
     values, first = np.unique(centroids.astype(np.float32), return_index=True)
     return Codebook(values, bounds[first[1:] - 1])
+
+
+def bit_worth(numbers: np.ndarray, clusters: int) -> float:
+    """Squared error that a fine uniform quantizer with as many values saves by a bit a number."""
+    return float(np.log(2) * (np.ptp(numbers) / max(1, clusters - 1)) ** 2 / 6)
 
 
 def _cheapest(centroids: np.ndarray, prices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from lykeion.nets.training.network import distiller
 from .errors import CompressionError
 from .integers import LEAST_GAIN
 from .model import Model
-from .operators import AtLeast, Operator, Range, keras_name
+from .operators import AtLeast, Moving, Operator, Range, keras_name
 from .settings import check_training
 
 PHOTO_RANGE = (-1.01, 1.01)
@@ -29,13 +29,21 @@ CALIBRATION_PHOTOS = 512
 _NORM = {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
 
 
-def build(model: Model, *, batch_norm_momentum: float = 0.99, dropout: float = 0.0, seed: int = 0) -> keras.Model:
+def build(
+    model: Model,
+    *,
+    batch_norm_momentum: float = 0.99,
+    dropout: float = 0.0,
+    seed: int = 0,
+    moving: Mapping[str, Moving] | None = None,
+) -> keras.Model:
     """From photos float32 (n, height, width, channels), −1..1, to logits, with the model's weights.
 
-    What the model keeps (zeros, shared weights, int8) is kept in training. Raises CompressionError.
+    What the model keeps (zeros, shared weights, int8) is kept in training; ``moving`` is of the layers whose weights
+    may change their value. Raises CompressionError.
     """
     model.check_trainable()
-    return _Builder(model, batch_norm_momentum, dropout, seed).network()
+    return _Builder(model, batch_norm_momentum, dropout, seed, moving).network()
 
 
 def read_back(network: keras.Model, model: Model) -> Model:
@@ -62,6 +70,7 @@ def fit(
     *,
     callbacks: Any = lambda network: (),
     settings: Mapping[str, Any] | None = None,
+    moving: Mapping[str, Moving] | None = None,
     quiet: bool = False,
 ) -> tuple[Model, History]:
     """Train on from the model's weights; what it keeps is kept. The recipe may name a teacher.
@@ -79,6 +88,7 @@ def fit(
         batch_norm_momentum=recipe.norm_momentum(recipe.total_steps(len(data.train))),
         dropout=recipe.dropout,
         seed=recipe.seed % 2**32,
+        moving=moving,
     )
     trained = distiller(network, Path(recipe.teacher), recipe) if recipe.teacher else network
     begun = {"model": digest_of(model), **(settings or {})}
@@ -139,8 +149,10 @@ def digest_of(model: Model) -> str:
 class _Builder:
     """Layers of a network as they come. ``activations`` are the tensors that int8 needs a range for."""
 
-    def __init__(self, model: Model, momentum: float, dropout: float, seed: int) -> None:
-        self.model, self.activations = model, {}
+    def __init__(
+        self, model: Model, momentum: float, dropout: float, seed: int, moving: Mapping[str, Moving] | None = None
+    ) -> None:
+        self.model, self.activations, self._moving = model, {}, moving or {}
         self._ranges: dict[str, Range] = {}
         self._momentum, self._dropout, self._seed = momentum, dropout, seed
 
@@ -167,7 +179,7 @@ class _Builder:
                 return keras.layers.Multiply(name=name)(inputs)
             case "pool":
                 return keras.layers.GlobalAveragePooling2D(keepdims=not layer.vector, name=name)(inputs[0])
-        made = Operator(layer, self.model, self._ranges.get(layer.inputs[0]))(inputs[0])
+        made = Operator(layer, self.model, self._ranges.get(layer.inputs[0]), self._moving.get(layer.name))(inputs[0])
         if layer.kind == "dense" or self.model.ranges is not None:
             return made
         norm = keras.layers.BatchNormalization(

@@ -1,10 +1,12 @@
 """Keras layers whose weights are held as a compressed network holds them. Imports Keras.
 
 One layer serves convolutions, depthwise convolutions and dense layers. Its kernel is free; or has zeros that a
-constraint keeps; or is looked up in a trained codebook. In a network that computes in int8 it folds its batch norm
+constraint keeps; or is looked up in a trained codebook, by places that stay or by what weights beside it are nearest
+to. In a network that computes in int8 it folds its batch norm
 and rounds as the integers will.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -36,6 +38,16 @@ class AtLeast(keras.constraints.Constraint):
         return ops.maximum(w, self.least)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Moving:
+    """How the weights of a clustered kernel may change their value in training: ``kernel``, the weights before they
+    were clustered, are trained too, and have the value that costs least by squared distance and ``prices``, float32,
+    one for each value but the zero of a sparse kernel, ascending."""
+
+    kernel: np.ndarray
+    prices: np.ndarray
+
+
 class Operator(keras.layers.Layer):
     """The operator of one layer of an architecture, with the weights that ``model`` has for it.
 
@@ -43,10 +55,12 @@ class Operator(keras.layers.Layer):
     settled, and what is trained is what will run (Krishnamoorthi, arXiv:1806.08342, section 3.2).
     """
 
-    def __init__(self, layer: Layer, model: Model, source: "Range | None" = None) -> None:
-        """``source`` is what rounds the input of a network in int8."""
+    def __init__(
+        self, layer: Layer, model: Model, source: "Range | None" = None, moving: Moving | None = None
+    ) -> None:
+        """``source`` is what rounds the input of a network in int8; ``moving`` is not for one."""
         super().__init__(name=keras_name(layer))
-        self._source = source
+        self._source, self._moving = source, moving
         # relu6(x + 3) / 6: in int8 the bias adds the 3.
         self._shift = 3.0 if layer.activation == "hard-sigmoid" else 0.0
         self.layer, self._quantized = layer, model.ranges is not None
@@ -59,8 +73,8 @@ class Operator(keras.layers.Layer):
         if self._clustered:
             values, self._places = codebook(start["kernel"], keep_zero=self.is_sparse)
             self.codebook = self._variable("codebook", values)
-        else:
-            self.kernel = self._variable("kernel", start["kernel"])
+        if self._moving or not self._clustered:
+            self.kernel = self._variable("kernel", self._moving.kernel if self._moving else start["kernel"])
             if self.is_sparse:
                 self.mask = self._variable("mask", (start["kernel"] != 0).astype(np.float32), trainable=False)
                 self.kernel.constraint = Masked(self.mask)
@@ -90,7 +104,10 @@ class Operator(keras.layers.Layer):
 
     def trained(self) -> dict[str, np.ndarray]:
         """The weights it holds now, by their last name; what it does not train is left out."""
-        if self._clustered:
+        if self._moving:
+            kernel = _array(self.codebook)[ops.convert_to_numpy(self._cheapest())]
+            kernel = kernel * (_array(self.mask) if self.is_sparse else np.float32(1))
+        elif self._clustered:
             values = _array(self.codebook)
             kernel = (np.concatenate([[np.float32(0)], values]) if self.is_sparse else values)[self._places]
         else:
@@ -103,7 +120,21 @@ class Operator(keras.layers.Layer):
         return own
 
     def _kernel(self) -> Any:
+        if self._moving:
+            return self._moved()
         return looked_up(self._values(self.codebook), self._places) if self._clustered else self.kernel
+
+    def _moved(self) -> Any:
+        """The values that weights have now. Gradients go to both, to the weights unchanged (straight-through)."""
+        kernel = ops.convert_to_tensor(self.kernel)
+        shared = looked_up(self.codebook, self._cheapest()) + kernel - ops.stop_gradient(kernel)
+        return shared * self.mask if self.is_sparse else shared
+
+    def _cheapest(self) -> Any:
+        """The place of each weight's value."""
+        assert self._moving is not None, "only where weights may change their value"
+        kernel, values = map(ops.stop_gradient, map(ops.convert_to_tensor, (self.kernel, self.codebook)))
+        return ops.argmin(ops.square(kernel[..., None] - values) + self._moving.prices, axis=-1)
 
     def _values(self, values: Any) -> Any:
         return ops.concatenate([ops.zeros((1,), values.dtype), values]) if self.is_sparse else values
@@ -188,9 +219,9 @@ def codebook(kernel: np.ndarray, *, keep_zero: bool) -> tuple[np.ndarray, np.nda
     return np.delete(values, zero), np.where(places == zero, 0, places + (places < zero)).astype(np.int32)
 
 
-def looked_up(values: Any, places: np.ndarray) -> Any:
+def looked_up(values: Any, places: Any) -> Any:
     """``values[places]``; its gradient is summed over each value's places (Deep Compression, arXiv:1510.00149)."""
-    flat = places.reshape(-1)
+    flat = ops.reshape(places, (-1,))
 
     @ops.custom_gradient
     def look_up(values: Any) -> Any:
