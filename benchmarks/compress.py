@@ -166,7 +166,7 @@ def report(measured: dict[str, list[list[Row]]], plan: Plan, data: Dataset, page
             "",
             f"![accuracy by bytes]({page.with_suffix('.png').name})",
             "",
-            "`python benchmarks/compress.py` writes this page.",
+            f"`python benchmarks/compress.py{' --tfmot PYTHON' if 'TFMOT' in measured else ''}` writes this page.",
             "",
         ]
     )

@@ -249,6 +249,10 @@ def test_what_was_saved_is_the_same_model(int8: tuple[Model, Any], tmp_path: Pat
             "take channels away first",
         ),
         (lambda model, data: cluster.apply(model, data, cluster.Cluster(layers=("nothing",))), "names no layer"),
+        (
+            lambda model, data: cluster.apply(replace(model, ranges={}), data, cluster.Cluster(moving=True)),
+            "leave out moving",
+        ),
     ],
 )
 def test_steps_in_an_order_that_makes_no_sense_are_refused(

@@ -8,19 +8,17 @@ takes back: one codebook then serves all channels, and in int8 it is the same sm
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from lykeion.nets.training import Dataset, Recipe
 
-from .codebooks import Start, bit_worth, share
+from .codebooks import Moving, Start, bit_worth, share
+from .errors import CompressionError
 from .integers import LEAST_GAIN
 from .model import USUAL, Model, kernel_layers, select
 from .settings import Between, plain
-
-if TYPE_CHECKING:
-    from .operators import Moving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +41,8 @@ class Cluster:
 def plan(model: Model, settings: Cluster) -> Model:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     model.check_trainable()
+    if settings.moving and model.ranges is not None:
+        raise CompressionError("cluster: weights of a network in int8 keep their values; leave out moving")
     return replace(model, clustered=model.clustered | set(select(model.architecture, settings.layers)))
 
 
@@ -50,7 +50,7 @@ def apply(
     model: Model, data: Dataset, settings: Cluster, run: Path | None = None, *, quiet: bool = False
 ) -> tuple[Model, Mapping[str, Any]]:
     """The clustered model, and the number of values by layer. Raises CompressionError, TrainingError."""
-    model.check_trainable()
+    plan(model, settings)
     names = select(model.architecture, settings.layers)
     model = normalised(model, frozenset(names))
     sparse = model.sparse if settings.keep_zeros else model.sparse - frozenset(names)
@@ -65,20 +65,20 @@ def apply(
         from .network import fit
 
         asked = {"cluster": plain(settings)}
-        moving = _moving(before, model, names, settings) if settings.moving and model.ranges is None else None
+        moving = _moving(before, model, names, settings) if settings.moving else None
         model, _ = fit(model, data, settings.training, run, settings=asked, moving=moving, quiet=quiet)
     return model, {"values": {name: len(np.unique(model.kernels[name])) for name in names}}
 
 
-def _moving(before: Model, model: Model, names: Sequence[str], settings: Cluster) -> "dict[str, Moving]":
+def _moving(before: Model, model: Model, names: Sequence[str], settings: Cluster) -> dict[str, Moving]:
     """The weights as they were before, and what the bits of each value cost."""
-    from .operators import Moving
-
     found = {}
     for name in names:
         kernel, shared = before.kernels[name], model.kernels[name]
         if name in model.sparse:
             kernel, shared = kernel[kernel != 0], shared[shared != 0]
+        if not len(kernel):  # all of it is pruned
+            continue
         counts = np.unique(shared, return_counts=True)[1]
         worth = settings.bit_price * bit_worth(kernel, settings.clusters - (name in model.sparse))
         prices = worth * np.log2(counts.sum() / counts)

@@ -23,6 +23,16 @@ class Codebook:
         return self.values[np.searchsorted(self.bounds, weights)]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Moving:
+    """How the weights of a clustered kernel may change their value in training: ``kernel``, the weights before they
+    were clustered, are trained too, and have the value that costs least by squared distance and ``prices``, float32,
+    one for each value but the zero of a sparse kernel, ascending."""
+
+    kernel: np.ndarray
+    prices: np.ndarray
+
+
 def k_means(weights: np.ndarray, clusters: int, start: Start, *, bit_price: float = 0, seed: int = 0) -> Codebook:
     """At most ``clusters`` values for weights float (n,): Lloyd's algorithm.
 

@@ -16,10 +16,11 @@ from lykeion.nets.training import Dataset, History, Photos, Recipe, train
 from lykeion.nets.training.frame import normalise
 from lykeion.nets.training.network import distiller
 
+from .codebooks import Moving
 from .errors import CompressionError
 from .integers import LEAST_GAIN
 from .model import Model
-from .operators import AtLeast, Moving, Operator, Range, keras_name
+from .operators import AtLeast, Operator, Range, keras_name
 from .settings import check_training
 
 PHOTO_RANGE = (-1.01, 1.01)

@@ -2,11 +2,9 @@
 
 One layer serves convolutions, depthwise convolutions and dense layers. Its kernel is free; or has zeros that a
 constraint keeps; or is looked up in a trained codebook, by places that stay or by what weights beside it are nearest
-to. In a network that computes in int8 it folds its batch norm
-and rounds as the integers will.
+to. In a network that computes in int8 it folds its batch norm and rounds as the integers will.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,6 +12,7 @@ import numpy as np
 
 from lykeion.nets import Layer
 
+from .codebooks import Moving
 from .integers import LEAST_GAIN, SMALLEST_STEP, deviation
 from .model import Model
 
@@ -36,16 +35,6 @@ class AtLeast(keras.constraints.Constraint):
 
     def __call__(self, w: Any) -> Any:
         return ops.maximum(w, self.least)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Moving:
-    """How the weights of a clustered kernel may change their value in training: ``kernel``, the weights before they
-    were clustered, are trained too, and have the value that costs least by squared distance and ``prices``, float32,
-    one for each value but the zero of a sparse kernel, ascending."""
-
-    kernel: np.ndarray
-    prices: np.ndarray
 
 
 class Operator(keras.layers.Layer):
