@@ -50,6 +50,7 @@ PAGE = Path("docs/benchmarks/compress.md")
 @click.option("--qat", type=click.IntRange(1), default=Plan.qat, show_default=True, help="Epochs.")
 @click.option("--sparsity", type=float, default=Plan.sparsity, show_default=True)
 @click.option("--clusters", type=click.IntRange(2, 256), default=Plan.clusters, show_default=True)
+@click.option("--bit-price", type=float, default=Plan.bit_price, show_default=True)
 @click.option("--tfmot", "python", type=click.Path(path_type=Path), help="The Python of TFMOT's environment.")
 @click.option("--page", type=click.Path(path_type=Path), default=PAGE, show_default=True)
 def main(work: Path, seeds: int, photos: int, python: Path | None, page: Path, **plan: Any) -> None:

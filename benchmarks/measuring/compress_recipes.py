@@ -28,8 +28,9 @@ class Plan:
     prune: int = 2
     cluster: int = 1
     qat: int = 1
-    sparsity: float = 0.6
-    clusters: int = 12
+    sparsity: float = 0.4
+    clusters: int = 16
+    bit_price: float = 1.0
 
     @property
     def after(self) -> int:
@@ -45,8 +46,8 @@ def phases(plan: Plan, seed: int, teacher: Path) -> tuple[Recipe, Recipe, Recipe
     taught = replace(base(seed, plan.prune), learning_rate=0.002, teacher=str(teacher), alpha=0.5)
     return (
         taught,
-        replace(taught, epochs=plan.cluster, learning_rate=0.0005),
-        replace(taught, epochs=plan.qat, learning_rate=0.0002),
+        replace(taught, epochs=plan.cluster),
+        replace(taught, epochs=plan.qat, learning_rate=0.0005),
     )
 
 
@@ -54,7 +55,7 @@ def compressed(plan: Plan, seed: int, teacher: Path) -> list[Step]:
     first, second, third = phases(plan, seed, teacher)
     return [
         Step("prune", Prune(sparsity=plan.sparsity, training=first)),
-        Step("cluster", Cluster(clusters=plan.clusters, training=second)),
+        Step("cluster", Cluster(clusters=plan.clusters, bit_price=plan.bit_price, training=second)),
         Step("qat", Qat(training=third)),
     ]
 

@@ -250,8 +250,8 @@ def test_what_was_saved_is_the_same_model(int8: tuple[Model, Any], tmp_path: Pat
         ),
         (lambda model, data: cluster.apply(model, data, cluster.Cluster(layers=("nothing",))), "names no layer"),
         (
-            lambda model, data: cluster.apply(replace(model, ranges={}), data, cluster.Cluster(moving=True)),
-            "leave out moving",
+            lambda model, data: cluster.apply(replace(model, ranges={}), data, cluster.Cluster(training=SHORT)),
+            "moving: false",
         ),
     ],
 )

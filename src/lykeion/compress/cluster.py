@@ -30,7 +30,7 @@ class Cluster:
     ] = 0.5
     moving: Annotated[
         bool, "Weights may change their value in training; or the values alone are trained, as in the paper."
-    ] = False
+    ] = True
     keep_zeros: Annotated[bool, "Zeros of pruned layers stay zero."] = True
     layers: Annotated[tuple[str, ...], "Names or kinds; with a leading - taken away."] = USUAL
     training: Annotated[Recipe | None, "Of the values, as `lykeion train` takes it; none: as k-means found them."] = (
@@ -41,8 +41,8 @@ class Cluster:
 def plan(model: Model, settings: Cluster) -> Model:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     model.check_trainable()
-    if settings.moving and model.ranges is not None:
-        raise CompressionError("cluster: weights of a network in int8 keep their values; leave out moving")
+    if settings.training and settings.moving and model.ranges is not None:
+        raise CompressionError("cluster: weights of a network in int8 keep their values in training: moving: false")
     return replace(model, clustered=model.clustered | set(select(model.architecture, settings.layers)))
 
 

@@ -1,7 +1,7 @@
 """k-means in one dimension: the few values that stand for all weights of a kernel. Plain functions."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -57,7 +57,8 @@ def k_means(weights: np.ndarray, clusters: int, start: Start, *, bit_price: floa
         means = np.diff(sums[edges]) / np.maximum(sizes, 1)
         if price:
             used = sizes > 0
-            centroids, bounds = _cheapest(means[used], price * np.log2(len(numbers) / sizes[used]))
+            centroids = means[used]
+            bounds = cheapest(centroids, price * np.log2(len(numbers) / sizes[used]))
         else:  # A cluster that is empty stays where it is.
             centroids = np.where(sizes > 0, means, centroids)
             bounds = (centroids[1:] + centroids[:-1]) / 2
@@ -72,24 +73,20 @@ def bit_worth(numbers: np.ndarray, clusters: int) -> float:
     return float(np.log(2) * (np.ptp(numbers) / max(1, clusters - 1)) ** 2 / 6)
 
 
-def _cheapest(centroids: np.ndarray, prices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which of ascending centroids cost least somewhere, by squared distance and price, and the bounds between them.
+def cheapest(values: Any, prices: Any, xp: Any = np) -> Any:
+    """The bounds (n - 1,) between which each of ascending ``values`` (n,) costs least, by squared distance and price.
 
+    One that costs least nowhere has no room between its bounds. ``xp`` is what computes: NumPy, or keras.ops.
     But for x², which they have in common, the costs at x are lines: theirs is the lower envelope.
     """
-    kept, bounds = [0], list[float]()
-    for place in range(1, len(centroids)):
-        while True:
-            last = kept[-1]
-            middle = (centroids[place] + centroids[last]) / 2
-            bound = middle + (prices[place] - prices[last]) / (2 * (centroids[place] - centroids[last]))
-            if not bounds or bound > bounds[-1]:
-                break
-            kept.pop()
-            bounds.pop()
-        kept.append(place)
-        bounds.append(bound)
-    return centroids[kept], np.array(bounds)
+    places = xp.arange(values.shape[0])
+    later = places[:, None] < places
+    distance = xp.maximum(values - values[:, None], np.finfo(np.float32).tiny)
+    crossing = (values + values[:, None]) / 2 + (prices - prices[:, None]) / (2 * distance)
+    first = xp.max(xp.where(later, crossing, -np.inf), axis=0)
+    last = xp.min(xp.where(later, crossing, np.inf), axis=1)
+    ends = xp.where(first < last, last, -np.inf)
+    return xp.max(xp.where(later, ends[:, None], -np.inf), axis=0)[1:]
 
 
 def share(

@@ -12,7 +12,7 @@ import numpy as np
 
 from lykeion.nets import Layer
 
-from .codebooks import Moving
+from .codebooks import Moving, cheapest
 from .integers import LEAST_GAIN, SMALLEST_STEP, deviation
 from .model import Model
 
@@ -123,7 +123,10 @@ class Operator(keras.layers.Layer):
         """The place of each weight's value."""
         assert self._moving is not None, "only where weights may change their value"
         kernel, values = map(ops.stop_gradient, map(ops.convert_to_tensor, (self.kernel, self.codebook)))
-        return ops.argmin(ops.square(kernel[..., None] - values) + self._moving.prices, axis=-1)
+        order = ops.argsort(values)
+        bounds = cheapest(ops.take(values, order), ops.take(self._moving.prices, order), ops)
+        nearest = ops.searchsorted(bounds, ops.reshape(kernel, (-1,)))
+        return ops.reshape(ops.take(order, nearest), kernel.shape)
 
     def _values(self, values: Any) -> Any:
         return ops.concatenate([ops.zeros((1,), values.dtype), values]) if self.is_sparse else values
