@@ -1,9 +1,9 @@
 """How small can a MobileNet be delivered, and what does it cost?
 
 ``python benchmarks/compress.py`` writes docs/benchmarks/compress.md and its picture. MobileNetV2 at half width, with
-strides for 32², on Fashion-MNIST, for each seed: trained densely; then pruned, clustered and trained in int8, step by
+strides for 32², on Fashion-MNIST, for each seed: trained densely; then pruned, clustered and written in int8, step by
 step; beside it trained on for as many steps with nothing compressed; and a narrower network in int8, whose package is
-as large, trained as long. ``--tfmot PYTHON`` (of a virtual environment with tensorflow-model-optimization, see
+no larger, trained as long. ``--tfmot PYTHON`` (of a virtual environment with tensorflow-model-optimization, see
 benchmarks/peers/tfmot_job.py) prunes and clusters the same dense network there, for as many steps.
 
 Everything is kept under ``--work``: the same command goes on where it was stopped.
@@ -47,7 +47,6 @@ PAGE = Path("docs/benchmarks/compress.md")
 @click.option("--dense", type=click.IntRange(1), default=Plan.dense, show_default=True, help="Epochs.")
 @click.option("--prune", type=click.IntRange(1), default=Plan.prune, show_default=True, help="Epochs.")
 @click.option("--cluster", type=click.IntRange(1), default=Plan.cluster, show_default=True, help="Epochs.")
-@click.option("--qat", type=click.IntRange(1), default=Plan.qat, show_default=True, help="Epochs.")
 @click.option("--sparsity", type=float, default=Plan.sparsity, show_default=True)
 @click.option("--clusters", type=click.IntRange(2, 256), default=Plan.clusters, show_default=True)
 @click.option("--bit-price", type=float, default=Plan.bit_price, show_default=True)

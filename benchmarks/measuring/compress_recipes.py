@@ -26,37 +26,29 @@ class Plan:
 
     dense: int = 3
     prune: int = 2
-    cluster: int = 1
-    qat: int = 1
+    cluster: int = 2
     sparsity: float = 0.4
     clusters: int = 16
     bit_price: float = 1.0
-
-    @property
-    def after(self) -> int:
-        return self.prune + self.cluster + self.qat
 
 
 def base(seed: int, epochs: int) -> Recipe:
     return Recipe(epochs=epochs, learning_rate=0.003, flip=True, shift=2, seed=seed)
 
 
-def phases(plan: Plan, seed: int, teacher: Path) -> tuple[Recipe, Recipe, Recipe]:
-    """Recipes of pruning, clustering and int8, all taught by the dense network."""
+def phases(plan: Plan, seed: int, teacher: Path) -> tuple[Recipe, Recipe]:
+    """Recipes of pruning and clustering, taught by the dense network."""
     taught = replace(base(seed, plan.prune), learning_rate=0.002, teacher=str(teacher), alpha=0.5)
-    return (
-        taught,
-        replace(taught, epochs=plan.cluster),
-        replace(taught, epochs=plan.qat, learning_rate=0.0005),
-    )
+    return taught, replace(taught, epochs=plan.cluster)
 
 
 def compressed(plan: Plan, seed: int, teacher: Path) -> list[Step]:
-    first, second, third = phases(plan, seed, teacher)
+    """Int8 needs no training behind this: it costs the clustered network nothing that more epochs would not give."""
+    first, second = phases(plan, seed, teacher)
     return [
         Step("prune", Prune(sparsity=plan.sparsity, training=first)),
         Step("cluster", Cluster(clusters=plan.clusters, bit_price=plan.bit_price, training=second)),
-        Step("qat", Qat(training=third)),
+        Step("qat", Qat()),
     ]
 
 
@@ -66,7 +58,9 @@ def only_longer(plan: Plan, seed: int, teacher: Path) -> list[Step]:
 
 
 def small_int8(plan: Plan, seed: int, teacher: Path) -> list[Step]:
-    """A smaller network, trained as long, with the same teacher."""
-    first, second, third = phases(plan, seed, teacher)
-    longer = replace(first, epochs=first.epochs + second.epochs)
-    return [Step("distill", Distill(training=longer)), Step("qat", Qat(training=third))]
+    """A smaller network, trained as long, with the same teacher; the last epoch in int8."""
+    taught = phases(plan, seed, teacher)[0]
+    return [
+        Step("distill", Distill(training=replace(taught, epochs=plan.prune + plan.cluster - 1))),
+        Step("qat", Qat(training=replace(taught, epochs=1, learning_rate=0.0005))),
+    ]

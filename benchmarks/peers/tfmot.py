@@ -22,20 +22,17 @@ BENCHMARKS = Path(__file__).parents[1]
 
 
 def rows(python: Path, teacher: Path, data: Dataset, plan: Plan, seed: int, work: Path) -> Sequence[Row]:
-    """The dense network; pruned; clustered with its zeros kept; that in int8 by our writer, untrained.
-
-    The training of int8 has no counterpart that keeps both: its epochs are added to the clustering's.
-    """
+    """The dense network; pruned; clustered with its zeros kept; that in int8 by our writer."""
     work.mkdir(parents=True, exist_ok=True)
     dense = open_model(teacher)
     names = select(dense.architecture, USUAL)
-    first, second, third = phases(plan, seed, teacher)
+    first, second = phases(plan, seed, teacher)
     job = {
         "teacher": str(teacher.resolve()),
         "work": str(work.resolve()),
         "layers": names,
         "plan": asdict(plan),
-        "recipes": [first.to_json(), replace(second, epochs=second.epochs + third.epochs).to_json()],
+        "recipes": [first.to_json(), second.to_json()],
     }
     if not (work / "clustered.npz").exists():
         np.savez(work / "train.npz", images=data.train.read(np.arange(len(data.train))), labels=data.train.labels)

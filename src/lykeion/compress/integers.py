@@ -26,8 +26,9 @@ LEAST_GAIN = 1e-3
 
 def activation_codes(low: float, high: float) -> Quantization:
     """Of numbers from ``low`` ≤ 0 to ``high`` ≥ 0; zero is exact."""
-    scale = max((high - low) / 255, SMALLEST_STEP)
-    return Quantization((float(np.float32(scale)),), int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+    least, most = np.float32(low), np.float32(high)  # as training computes: the scale is the same to the last bit
+    scale = np.maximum((most - least) / np.float32(255), np.float32(SMALLEST_STEP))
+    return Quantization((float(scale),), int(np.clip(np.rint(np.float32(-128) - least / scale), -128, 127)))
 
 
 def kernel_codes(layer: Layer, model: Model) -> Codes:

@@ -20,7 +20,7 @@ from .codebooks import Moving
 from .errors import CompressionError
 from .integers import LEAST_GAIN
 from .model import Model
-from .operators import AtLeast, Operator, Range, keras_name
+from .operators import AtLeast, Operator, Range, Unit, keras_name
 from .settings import check_training
 
 PHOTO_RANGE = (-1.01, 1.01)
@@ -167,22 +167,28 @@ class _Builder:
             inputs = [tensors[name] for name in layer.inputs]
             if layer.name == LOGITS and self._dropout:
                 inputs = [keras.layers.Dropout(self._dropout, seed=self._seed, name="dropout")(inputs[0])]
-            tensors[layer.name] = self._activated(layer, self._linear(layer, inputs))
+            tensors[layer.name] = self._activated(layer, *self._linear(layer, inputs))
         name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in architecture.name)
         return keras.Model(image, tensors[LOGITS], name=name or "network")
 
-    def _linear(self, layer: Layer, inputs: list[Any]) -> Any:
-        name = keras_name(layer)
+    def _linear(self, layer: Layer, inputs: list[Any]) -> tuple[Any, Unit | None]:
+        """Before the activation; and, in int8, what the integers' sums count in."""
+        name, source = keras_name(layer), self._ranges.get(layer.inputs[0])
         match layer.kind:
             case "add":
-                return keras.layers.Add(name=name)(inputs)
+                return keras.layers.Add(name=name)(inputs), None
             case "multiply":
-                return keras.layers.Multiply(name=name)(inputs)
+                return keras.layers.Multiply(name=name)(inputs), None
             case "pool":
-                return keras.layers.GlobalAveragePooling2D(keepdims=not layer.vector, name=name)(inputs[0])
-        made = Operator(layer, self.model, self._ranges.get(layer.inputs[0]), self._moving.get(layer.name))(inputs[0])
-        if layer.kind == "dense" or self.model.ranges is not None:
-            return made
+                pixels = inputs[0].shape[1] * inputs[0].shape[2]
+                made = keras.layers.GlobalAveragePooling2D(keepdims=not layer.vector, name=name)(inputs[0])
+                return made, (lambda: source.scale() / pixels) if source else None
+        operator = Operator(layer, self.model, source, self._moving.get(layer.name))
+        made = operator(inputs[0])
+        if self.model.ranges is not None:
+            return made, operator.unit
+        if layer.kind == "dense":
+            return made, None
         norm = keras.layers.BatchNormalization(
             epsilon=self.model.architecture.epsilon,
             momentum=self._momentum,
@@ -191,29 +197,29 @@ class _Builder:
         )
         made = norm(made)
         norm.set_weights([self.model.weights[f"{layer.name}/{weight}"] for weight in _NORM.values()])
-        return made
+        return made, None
 
-    def _activated(self, layer: Layer, made: Any) -> Any:
+    def _activated(self, layer: Layer, made: Any, unit: Unit | None) -> Any:
         name = f"{keras_name(layer)}_activation"
         match layer.activation:
             case "linear":
-                return self._ranged(layer.name, made)
+                return self._ranged(layer.name, made, unit)
             case "hard-swish":
-                made = self._ranged(f"{layer.name}/linear", made)
+                made = self._ranged(f"{layer.name}/linear", made, unit)
                 return self._ranged(layer.name, keras.layers.Activation("hard_swish", name=name)(made))
             case "hard-sigmoid" if self.model.ranges is not None:
-                made = Range(f"{layer.name}/relu6", *RELU6_RANGE, fixed=True)(ops.relu6(made))
+                made = Range(f"{layer.name}/relu6", *RELU6_RANGE, fixed=True, unit=unit)(ops.relu6(made))
                 return made / 6.0
             case "hard-sigmoid":
                 return keras.layers.Activation("hard_sigmoid", name=name)(made)
             case activation:
-                return self._ranged(layer.name, keras.layers.Activation(activation, name=name)(made))
+                return self._ranged(layer.name, keras.layers.Activation(activation, name=name)(made), unit)
 
-    def _ranged(self, name: str, made: Any) -> Any:
+    def _ranged(self, name: str, made: Any, unit: Unit | None = None) -> Any:
         self.activations[name] = made
-        return made if self.model.ranges is None else self._rounded(name, made)
+        return made if self.model.ranges is None else self._rounded(name, made, unit=unit)
 
-    def _rounded(self, name: str, made: Any, *, fixed: bool = False) -> Any:
+    def _rounded(self, name: str, made: Any, *, fixed: bool = False, unit: Unit | None = None) -> Any:
         assert self.model.ranges is not None, "only a network in int8 rounds"
-        self._ranges[name] = Range(name, *self.model.ranges[name], fixed=fixed)
+        self._ranges[name] = Range(name, *self.model.ranges[name], fixed=fixed, unit=unit)
         return self._ranges[name](made)

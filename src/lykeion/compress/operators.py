@@ -5,7 +5,8 @@ constraint keeps; or is looked up in a trained codebook, by places that stay or 
 to. In a network that computes in int8 it folds its batch norm and rounds as the integers will.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from .integers import LEAST_GAIN, SMALLEST_STEP, deviation
 from .model import Model
 
 ops: Any = keras.ops  # its types allow for None wherever a backend might
+Unit: TypeAlias = Callable[[], Any]
 
 
 class Masked(keras.constraints.Constraint):
@@ -78,8 +80,11 @@ class Operator(keras.layers.Layer):
             self._mean = start["mean"]
 
     def call(self, inputs: Any) -> Any:
+        unit = None
         if self._quantized:
-            kernel, bias = self._rounded()
+            # In whole numbers, whose sums float32 has exactly: the integers' sums, to the last bit.
+            kernel, bias, unit = self._codes()
+            inputs = _whole(inputs / ops.stop_gradient(self._source_scale()))
         else:
             kernel, bias = self._kernel(), self.bias if self.layer.kind == "dense" else None
         match self.layer.kind:
@@ -89,7 +94,12 @@ class Operator(keras.layers.Layer):
                 outputs = ops.depthwise_conv(inputs, kernel[..., None], self.layer.stride, "same")
             case _:
                 outputs = ops.matmul(inputs, kernel)
-        return outputs if bias is None else outputs + bias
+        outputs = outputs if bias is None else outputs + bias
+        return outputs if unit is None else outputs * unit
+
+    def unit(self) -> Any:
+        """What its outputs are whole multiples of in int8, (channels,)."""
+        return self._codes()[2]
 
     def trained(self) -> dict[str, np.ndarray]:
         """The weights it holds now, by their last name; what it does not train is left out."""
@@ -131,9 +141,9 @@ class Operator(keras.layers.Layer):
     def _values(self, values: Any) -> Any:
         return ops.concatenate([ops.zeros((1,), values.dtype), values]) if self.is_sparse else values
 
-    def _rounded(self) -> tuple[Any, Any]:
-        """Kernel and bias, folded, the kernel as its int8 codes say; gradients pass the rounding unchanged
-        (straight-through, arXiv:1308.3432)."""
+    def _codes(self) -> tuple[Any, Any, Any]:
+        """Kernel and bias, folded, as the integers of the file, and the unit of their sums; gradients pass the
+        rounding unchanged (straight-through, arXiv:1308.3432)."""
         if self.layer.kind == "dense":
             scale, bias = ops.ones((self.layer.channels,)), self.bias
         else:
@@ -148,9 +158,13 @@ class Operator(keras.layers.Layer):
             kernel = self.kernel * scale
             axes = tuple(range(len(kernel.shape) - 1))
             steps = _short(ops.maximum(ops.max(ops.abs(kernel), axis=axes) / 127, SMALLEST_STEP))
-            kernel = _on_grid(kernel, steps)
+        steps = ops.stop_gradient(steps)
+        unit = steps * ops.stop_gradient(self._source_scale())
+        return _whole(kernel / steps), _short_bias((bias + self._shift) / unit), unit
+
+    def _source_scale(self) -> Any:
         assert self._source is not None, "a network in int8 rounds every input"
-        return kernel, _bias_on_grid(bias + self._shift, steps * self._source.scale())
+        return self._source.scale()
 
     def _variable(self, name: str, value: np.ndarray, *, trainable: bool = True) -> Any:
         variable = self.add_weight(name=name, shape=value.shape, initializer="zeros", trainable=trainable)
@@ -160,13 +174,20 @@ class Operator(keras.layers.Layer):
 
 class Range(keras.layers.Layer):
     """Rounds an activation to the 256 numbers that int8 has for its range; the range follows the extremes of the
-    batches in training, as moving averages (arXiv:1712.05877, section 3.1)."""
+    batches in training, as moving averages (arXiv:1712.05877, section 3.1).
+
+    ``unit`` tells what the numbers are whole multiples of. They are counted in it and multiplied once, in float32,
+    as XNNPACK does: another order of the same products falls on the other side of a half now and then, and a network
+    makes more of such a difference from layer to layer.
+    """
 
     momentum = 0.99
 
-    def __init__(self, tensor: str, low: float, high: float, *, fixed: bool = False) -> None:
+    def __init__(
+        self, tensor: str, low: float, high: float, *, fixed: bool = False, unit: Unit | None = None
+    ) -> None:
         super().__init__(name=f"{tensor.replace('/', '_')}_range")
-        self.tensor, self._fixed, self._start = tensor, fixed, (low, high)
+        self.tensor, self._fixed, self._start, self._unit = tensor, fixed, (low, high), unit
 
     def build(self, input_shape: Any) -> None:
         self._low, self._high = (
@@ -184,7 +205,13 @@ class Range(keras.layers.Layer):
         scale = self.scale()
         zero = ops.clip(ops.round(-128 - ops.convert_to_tensor(self._low) / scale), -128, 127)
         within = ops.clip(inputs, (-128 - zero) * scale, (127 - zero) * scale)
-        return _on_grid(within, scale)
+        if self._unit is None:
+            steps = inputs / scale
+        else:
+            unit = self._unit()
+            steps = ops.round(inputs / unit) * (unit / scale)
+        codes = ops.clip(ops.round(steps), -128 - zero, 127 - zero)
+        return within + ops.stop_gradient(codes * scale - within)
 
     def scale(self) -> Any:
         """Of the integers, as its range is now."""
@@ -237,12 +264,15 @@ def _short(steps: Any) -> Any:
     return steps + ops.stop_gradient(ops.ceil(steps / unit) * unit - steps)
 
 
-def _bias_on_grid(bias: Any, units: Any) -> Any:
-    """As ``nets.litert_int8`` writes it: whole units, of 10 significant bits."""
-    codes = bias / units
+def _whole(numbers: Any) -> Any:
+    """Rounded; for the gradient, as if nothing happened."""
+    return numbers + ops.stop_gradient(ops.round(numbers) - numbers)
+
+
+def _short_bias(codes: Any) -> Any:
+    """As ``nets.litert_int8`` writes it, whole, of 10 significant bits; for the gradient, as if nothing happened."""
     grid = ops.power(2.0, ops.floor(ops.log2(ops.maximum(ops.abs(codes), 1.0))) - 9)
-    codes = ops.round(ops.round(codes / grid) * grid)
-    return bias + ops.stop_gradient(codes * units - bias)
+    return codes + ops.stop_gradient(ops.round(ops.round(codes / grid) * grid) - codes)
 
 
 def _array(variable: Any) -> np.ndarray:
