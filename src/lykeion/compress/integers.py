@@ -20,6 +20,9 @@ from .model import Model, kernel_layers
 SMALLEST_STEP = 1e-6
 """Of kernels and activations: below, biases in such units would not fit int32."""
 
+TO_255, TO_127 = np.float32(1 / 255), np.float32(1 / 127)
+"""Factors, for TensorFlow makes one of a division by a constant, which rounds otherwise."""
+
 LEAST_GAIN = 1e-3
 """Of batch norm behind a clustered kernel: it becomes the scale of the codes, which must be above 0."""
 
@@ -27,7 +30,7 @@ LEAST_GAIN = 1e-3
 def activation_codes(low: float, high: float) -> Quantization:
     """Of numbers from ``low`` ≤ 0 to ``high`` ≥ 0; zero is exact."""
     least, most = np.float32(low), np.float32(high)  # as training computes: the scale is the same to the last bit
-    scale = np.maximum((most - least) / np.float32(255), np.float32(SMALLEST_STEP))
+    scale = np.maximum((most - least) * TO_255, np.float32(SMALLEST_STEP))
     return Quantization((float(scale),), int(np.clip(np.rint(np.float32(-128) - least / scale), -128, 127)))
 
 
@@ -36,11 +39,11 @@ def kernel_codes(layer: Layer, model: Model) -> Codes:
     kernel = model.weights[f"{layer.name}/kernel"]
     scale, bias = fold(layer, model)
     if layer.name in model.clustered:
-        step = np.maximum(np.abs(kernel).max() / np.float32(127), np.float32(SMALLEST_STEP))
+        step = np.maximum(np.abs(kernel).max() * TO_127, np.float32(SMALLEST_STEP))
         return Codes(np.rint(kernel / step).astype(np.int8), short(np.maximum(step * scale, SMALLEST_STEP)), bias)
     kernel = kernel * scale
     largest = np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1)))
-    steps = short(np.maximum(largest / np.float32(127), np.float32(SMALLEST_STEP)))
+    steps = short(np.maximum(largest * TO_127, np.float32(SMALLEST_STEP)))
     return Codes(np.rint(kernel / steps).astype(np.int8), steps, bias)
 
 
@@ -55,13 +58,13 @@ def fold(layer: Layer, model: Model) -> tuple[np.ndarray, np.ndarray]:
     own = {name.rpartition("/")[2]: model.weights[name] for name in layer.weights()}
     if layer.kind == "dense":
         return np.ones(layer.channels, np.float32), own["bias"]
-    scale = own["gamma"] / deviation(own["variance"], model.architecture.epsilon)
+    scale = own["gamma"] * per_deviation(own["variance"], model.architecture.epsilon)
     return scale, own["beta"] - own["mean"] * scale
 
 
-def deviation(variance: np.ndarray, epsilon: float) -> np.ndarray:
-    """Batch norm's, float32 (channels)."""
-    return np.sqrt(variance + np.float32(epsilon))
+def per_deviation(variance: np.ndarray, epsilon: float) -> np.ndarray:
+    """What batch norm multiplies by before its gain, float32 (channels)."""
+    return np.float32(1) / np.sqrt(variance + np.float32(epsilon))
 
 
 def write_quantized(

@@ -20,7 +20,7 @@ from .codebooks import Moving
 from .errors import CompressionError
 from .integers import LEAST_GAIN
 from .model import Model
-from .operators import AtLeast, Operator, Range, Unit, keras_name
+from .operators import AtLeast, Operator, Range, Sum, Unit, keras_name
 from .settings import check_training
 
 PHOTO_RANGE = (-1.01, 1.01)
@@ -175,14 +175,18 @@ class _Builder:
         """Before the activation; and, in int8, what the integers' sums count in."""
         name, source = keras_name(layer), self._ranges.get(layer.inputs[0])
         match layer.kind:
+            case "add" if self.model.ranges is not None:
+                target = self._range(layer.name)
+                target.build(inputs[0].shape)
+                return Sum(layer, [self._ranges[each] for each in layer.inputs], target)(inputs), None
             case "add":
                 return keras.layers.Add(name=name)(inputs), None
             case "multiply":
                 return keras.layers.Multiply(name=name)(inputs), None
             case "pool":
-                pixels = inputs[0].shape[1] * inputs[0].shape[2]
+                share = 1 / (inputs[0].shape[1] * inputs[0].shape[2])
                 made = keras.layers.GlobalAveragePooling2D(keepdims=not layer.vector, name=name)(inputs[0])
-                return made, (lambda: source.scale() / pixels) if source else None
+                return made, (lambda: source.scale() * share) if source else None
         operator = Operator(layer, self.model, source, self._moving.get(layer.name))
         made = operator(inputs[0])
         if self.model.ranges is not None:
@@ -220,6 +224,10 @@ class _Builder:
         return made if self.model.ranges is None else self._rounded(name, made, unit=unit)
 
     def _rounded(self, name: str, made: Any, *, fixed: bool = False, unit: Unit | None = None) -> Any:
+        return self._range(name, fixed=fixed, unit=unit)(made)
+
+    def _range(self, name: str, *, fixed: bool = False, unit: Unit | None = None) -> Range:
         assert self.model.ranges is not None, "only a network in int8 rounds"
-        self._ranges[name] = Range(name, *self.model.ranges[name], fixed=fixed, unit=unit)
-        return self._ranges[name](made)
+        if name not in self._ranges:
+            self._ranges[name] = Range(name, *self.model.ranges[name], fixed=fixed, unit=unit)
+        return self._ranges[name]

@@ -5,7 +5,7 @@ constraint keeps; or is looked up in a trained codebook, by places that stay or 
 to. In a network that computes in int8 it folds its batch norm and rounds as the integers will.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -14,7 +14,7 @@ import numpy as np
 from lykeion.nets import Layer
 
 from .codebooks import Moving, cheapest
-from .integers import LEAST_GAIN, SMALLEST_STEP, deviation
+from .integers import LEAST_GAIN, SMALLEST_STEP, TO_127, TO_255, per_deviation
 from .model import Model
 
 ops: Any = keras.ops  # its types allow for None wherever a backend might
@@ -76,7 +76,7 @@ class Operator(keras.layers.Layer):
             if self._clustered:
                 self.gamma.constraint = AtLeast(LEAST_GAIN)
             self.beta = self._variable("beta", start["beta"])
-            self._deviation = deviation(start["variance"], self._epsilon)
+            self._per_deviation = per_deviation(start["variance"], self._epsilon)
             self._mean = start["mean"]
 
     def call(self, inputs: Any) -> Any:
@@ -147,17 +147,17 @@ class Operator(keras.layers.Layer):
         if self.layer.kind == "dense":
             scale, bias = ops.ones((self.layer.channels,)), self.bias
         else:
-            scale = self.gamma / self._deviation
+            scale = self.gamma * self._per_deviation
             bias = self.beta - self._mean * scale
         if self._clustered:
             values = self._values(self.codebook)
-            step = ops.maximum(ops.max(ops.abs(values)) / 127, SMALLEST_STEP)
+            step = ops.maximum(ops.max(ops.abs(values)) * TO_127, SMALLEST_STEP)
             steps = _short(ops.maximum(step * scale, SMALLEST_STEP))
             kernel = looked_up(_on_grid(values, step), self._places) * (steps / step)
         else:
             kernel = self.kernel * scale
             axes = tuple(range(len(kernel.shape) - 1))
-            steps = _short(ops.maximum(ops.max(ops.abs(kernel), axis=axes) / 127, SMALLEST_STEP))
+            steps = _short(ops.maximum(ops.max(ops.abs(kernel), axis=axes) * TO_127, SMALLEST_STEP))
         steps = ops.stop_gradient(steps)
         unit = steps * ops.stop_gradient(self._source_scale())
         return _whole(kernel / steps), _short_bias((bias + self._shift) / unit), unit
@@ -215,10 +215,32 @@ class Range(keras.layers.Layer):
 
     def scale(self) -> Any:
         """Of the integers, as its range is now."""
-        return ops.maximum((self._high - self._low) / 255, SMALLEST_STEP)
+        return ops.maximum((self._high - self._low) * TO_255, SMALLEST_STEP)
 
     def trained(self) -> tuple[float, float]:
         return float(_array(self._low)), float(_array(self._high))
+
+
+class Sum(keras.layers.Layer):
+    """Adds two rounded activations as XNNPACK adds their integers: by whole multipliers of 21 bits, halves up.
+
+    ``sources`` are what rounded them, ``target`` is what will round the sum.
+    """
+
+    def __init__(self, layer: Layer, sources: Sequence[Range], target: Range) -> None:
+        super().__init__(name=keras_name(layer))
+        self._sources, self._target = sources, target
+
+    def call(self, inputs: Any) -> Any:
+        total, target = inputs[0] + inputs[1], self._target.scale()
+        scales = [source.scale() for source in self._sources]
+        ratios = ops.stack(scales) / target
+        shift = 20 - ops.floor(ops.log2(ops.max(ratios)))
+        multipliers = ops.cast(ops.round(ratios * ops.power(2.0, shift)), "int32")
+        one, other = (ops.cast(ops.round(each / scale), "int32") for each, scale in zip(inputs, scales, strict=True))
+        half = ops.cast(ops.power(2.0, shift - 1), "int32")
+        steps = ops.right_shift(one * multipliers[0] + other * multipliers[1] + half, ops.cast(shift, "int32"))
+        return total + ops.stop_gradient(ops.cast(steps, "float32") * target - total)
 
 
 def keras_name(layer: Layer) -> str:
