@@ -16,6 +16,7 @@ from lykeion.compress.sensitivity import Sensitivity, draw, scan
 from lykeion.engines.packed import unpack
 from lykeion.nets import Architecture, Convolution, FullyConnected, InvertedResidual, random_weights
 from lykeion.nets.training import Dataset, Recipe, predict
+from tests.nets.making import lively_weights
 from tests.nets.training.tiny import load_tiny
 
 keras = pytest.importorskip("keras")
@@ -150,6 +151,14 @@ def test_the_int8_file_agrees_with_the_simulation(int8: tuple[Model, Any], data:
     assert report["agreement"] == 1
     assert report["difference"] <= 4 * max(abs(end) for end in (model.ranges or {})["logits"]) / 127
     assert accuracy(model, data) > 0.8
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_convolutions_additions_and_means_are_simulated_to_the_last_bit(seed: int, data: Dataset) -> None:
+    blocks = (Convolution(16, 3), InvertedResidual(48, 16, 3), InvertedResidual(48, 16, 5), InvertedResidual(64, 24, 3))
+    plain = Architecture("plain", 8, 8, (*blocks, Convolution(64, 1)), classes=4, channels=1)
+    _, report = qat.apply(Model(plain, lively_weights(plain, seed)), data, qat.Qat(), quiet=True)
+    assert report == {"agreement": 1, "difference": 0}
 
 
 def test_int8_trains_networks_that_keep_nothing(dense: Model, data: Dataset) -> None:
