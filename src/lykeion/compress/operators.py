@@ -19,6 +19,8 @@ from .model import Model
 
 ops: Any = keras.ops  # its types allow for None wherever a backend might
 Unit: TypeAlias = Callable[[], Any]
+MOST_RATIO = 256.0
+"""Of the steps of what is added and those of the sum; above, one step saturates."""
 
 
 class Masked(keras.constraints.Constraint):
@@ -234,8 +236,8 @@ class Sum(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         total, target = inputs[0] + inputs[1], self._target.scale()
         scales = [source.scale() for source in self._sources]
-        ratios = ops.stack(scales) / target
-        shift = 20 - ops.floor(ops.log2(ops.max(ratios)))
+        ratios = ops.minimum(ops.stack(scales) / target, MOST_RATIO)
+        shift = ops.minimum(20 - ops.floor(ops.log2(ops.max(ratios))), 30)
         multipliers = ops.cast(ops.round(ratios * ops.power(2.0, shift)), "int32")
         one, other = (ops.cast(ops.round(each / scale), "int32") for each, scale in zip(inputs, scales, strict=True))
         half = ops.cast(ops.power(2.0, shift - 1), "int32")
