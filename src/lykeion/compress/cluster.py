@@ -42,7 +42,7 @@ def plan(model: Model, settings: Cluster) -> Model:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     model.check_trainable()
     if settings.training and settings.moving and model.ranges is not None:
-        raise CompressionError("cluster: weights of a network in int8 keep their values in training: moving: false")
+        raise CompressionError("cluster: weights of an int8 network keep their values in training; set moving: false")
     return replace(model, clustered=model.clustered | set(select(model.architecture, settings.layers)))
 
 

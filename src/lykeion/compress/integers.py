@@ -13,15 +13,15 @@ import numpy as np
 
 from lykeion.nets import Layer
 from lykeion.nets.litert_graph import Quantization
-from lykeion.nets.litert_int8 import Codes, write_int8
+from lykeion.nets.litert_int8 import TO_255, Codes, write_int8
 
 from .model import Model, kernel_layers
 
 SMALLEST_STEP = 1e-6
 """Of kernels and activations: below, biases in such units would not fit int32."""
 
-TO_255, TO_127 = np.float32(1 / 255), np.float32(1 / 127)
-"""Factors, for TensorFlow makes one of a division by a constant, which rounds otherwise."""
+TO_127 = np.float32(1 / 127)
+"""As TO_255."""
 
 LEAST_GAIN = 1e-3
 """Of batch norm behind a clustered kernel: it becomes the scale of the codes, which must be above 0."""

@@ -12,6 +12,7 @@ from keras import ops
 from lykeion.core import digest_json
 from lykeion.nets import Layer, layers
 from lykeion.nets.layers import INPUT, LOGITS
+from lykeion.nets.litert_int8 import TO_255
 from lykeion.nets.training import Dataset, History, Photos, Recipe, train
 from lykeion.nets.training.frame import normalise
 from lykeion.nets.training.network import distiller
@@ -182,7 +183,8 @@ class _Builder:
             case "add":
                 return keras.layers.Add(name=name)(inputs), None
             case "multiply":
-                return keras.layers.Multiply(name=name)(inputs), None
+                made = keras.layers.Multiply(name=name)(inputs)  # the gate is in 255ths
+                return made, (lambda: source.scale() * TO_255) if source else None
             case "pool":
                 share = 1 / (inputs[0].shape[1] * inputs[0].shape[2])
                 made = keras.layers.GlobalAveragePooling2D(keepdims=not layer.vector, name=name)(inputs[0])

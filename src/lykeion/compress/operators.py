@@ -12,9 +12,10 @@ import keras
 import numpy as np
 
 from lykeion.nets import Layer
+from lykeion.nets.litert_int8 import TO_255
 
 from .codebooks import Moving, cheapest
-from .integers import LEAST_GAIN, SMALLEST_STEP, TO_127, TO_255, per_deviation
+from .integers import LEAST_GAIN, SMALLEST_STEP, TO_127, per_deviation
 from .model import Model
 
 ops: Any = keras.ops  # its types allow for None wherever a backend might

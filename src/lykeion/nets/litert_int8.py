@@ -16,7 +16,9 @@ from .architecture import Architecture
 from .layers import INPUT, LOGITS, Layer, layers
 from .litert_graph import Constant, Graph, Quantization
 
-RELU6 = Quantization((6 / 255,), -128)
+TO_255 = np.float32(1 / 255)
+"""A factor, for training on TensorFlow makes one of a division by a constant, which rounds otherwise."""
+RELU6 = Quantization((float(6 * TO_255),), -128)
 GATE = Quantization((1 / 255,), -128)
 """Of hard-sigmoid before and after the division by 6: the codes are the same ones."""
 _SIXTH = (np.array(127, np.int8), Quantization((1 / 6 / 127,)))
