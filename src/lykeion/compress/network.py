@@ -21,7 +21,7 @@ from .codebooks import Moving
 from .errors import CompressionError
 from .integers import LEAST_GAIN
 from .model import Model
-from .operators import AtLeast, Operator, Range, Sum, Unit, keras_name
+from .operators import AtLeast, HardSwish, Operator, Range, Sum, Unit, keras_name
 from .settings import check_training
 
 PHOTO_RANGE = (-1.01, 1.01)
@@ -210,8 +210,13 @@ class _Builder:
         match layer.activation:
             case "linear":
                 return self._ranged(layer.name, made, unit)
-            case "hard-swish":
+            case "hard-swish" if self.model.ranges is not None:
                 made = self._ranged(f"{layer.name}/linear", made, unit)
+                source, target = self._ranges[f"{layer.name}/linear"], self._range(layer.name)
+                target.build(made.shape)
+                return self._ranged(layer.name, HardSwish(source, target, name=name)(made))
+            case "hard-swish":
+                self._ranged(f"{layer.name}/linear", made)
                 return self._ranged(layer.name, keras.layers.Activation("hard_swish", name=name)(made))
             case "hard-sigmoid" if self.model.ranges is not None:
                 made = Range(f"{layer.name}/relu6", *RELU6_RANGE, fixed=True, unit=unit)(ops.relu6(made))

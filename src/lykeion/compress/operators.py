@@ -246,6 +246,51 @@ class Sum(keras.layers.Layer):
         return total + ops.stop_gradient(ops.cast(steps, "float32") * target - total)
 
 
+class HardSwish(keras.layers.Layer):
+    """Hard-swish of a rounded activation as LiteRT's own kernel has it, in fixed point of 16 bits: looked up among
+    what the whole numbers from -255 to 255 become.
+
+    ``source`` is what rounded the activation, ``target`` is what will round the outcome.
+    """
+
+    def __init__(self, source: Range, target: Range, *, name: str) -> None:
+        super().__init__(name=name)
+        self._source, self._target = source, target
+
+    def call(self, inputs: Any) -> Any:
+        made, source, target = ops.hard_silu(inputs), self._source.scale(), self._target.scale()
+        steps = ops.take(_hard_swish(source, target), ops.cast(ops.round(inputs / source), "int32") + 255)
+        return made + ops.stop_gradient(ops.cast(steps, "float32") * target - made)
+
+
+def _hard_swish(source: Any, target: Any) -> Any:
+    """In steps of ``target``, int32 (511,)."""
+    fine, most = 128 * ops.arange(-255, 256, dtype="int32"), 2**15
+    # relu6(x + 3) / 6 as a rise from 0 to 1. In float64, for a factor then rounds as the division by 3 does.
+    slope, power = _fixed(ops.cast(ops.cast(source, "float64") * (most / 3 / 128), "float32"))
+    rise = ops.clip(ops.left_shift(fine, ops.maximum(power - 1, 0)), -most, most - 1)
+    rise = ops.right_shift(rise * slope + most // 2, 15)
+    rise = ops.where(power > 0, ops.clip(2 * rise, -most, most - 1), _halves_away(rise, ops.maximum(-power, 0)))
+    rise = ops.right_shift(rise + most, 1)
+    gain, power = _fixed(source * (1 / 128) / target)
+    straight = ops.right_shift(fine * gain + most // 2, 15)
+    product = ops.sign(straight) * ops.right_shift(rise * ops.abs(straight), 15)
+    return _halves_away(product, ops.maximum(-power, 0))
+
+
+def _fixed(ratio: Any) -> tuple[Any, Any]:
+    """A positive number as mantissa · 2^(power - 15), the mantissa of 15 bits; int32."""
+    power = ops.floor(ops.log2(ratio)) + 1
+    mantissa = ops.minimum(ops.floor(ratio * ops.power(2.0, 15 - power) + 0.5), 32767)
+    return ops.cast(mantissa, "int32"), ops.cast(power, "int32")
+
+
+def _halves_away(numbers: Any, power: Any) -> Any:
+    """Divided by 2^power and rounded, halves away from zero; int32."""
+    half = ops.right_shift(ops.left_shift(ops.ones_like(power), power), 1)
+    return ops.sign(numbers) * ops.right_shift(ops.abs(numbers) + half, power)
+
+
 def keras_name(layer: Layer) -> str:
     return layer.name.replace("/", "_")
 
