@@ -1,5 +1,5 @@
 """Weight sharing: all weights of a kernel take few values, which are then trained (Deep Compression,
-arXiv:1510.00149, section 3).
+arXiv:1510.00149, section 3); so are the weights, each of which has the value that costs it least at every step.
 
 Kernels before a batch norm are first scaled so that each output channel has the same deviation, which batch norm
 takes back: one codebook then serves all channels, and in int8 it is the same small set of integers in each.

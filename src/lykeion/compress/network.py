@@ -177,9 +177,8 @@ class _Builder:
         name, source = keras_name(layer), self._ranges.get(layer.inputs[0])
         match layer.kind:
             case "add" if self.model.ranges is not None:
-                target = self._range(layer.name)
-                target.build(inputs[0].shape)
-                return Sum(layer, [self._ranges[each] for each in layer.inputs], target)(inputs), None
+                sources = [self._ranges[each] for each in layer.inputs]
+                return Sum(layer, sources, self._range(layer.name))(inputs), None
             case "add":
                 return keras.layers.Add(name=name)(inputs), None
             case "multiply":
@@ -212,9 +211,8 @@ class _Builder:
                 return self._ranged(layer.name, made, unit)
             case "hard-swish" if self.model.ranges is not None:
                 made = self._ranged(f"{layer.name}/linear", made, unit)
-                source, target = self._ranges[f"{layer.name}/linear"], self._range(layer.name)
-                target.build(made.shape)
-                return self._ranged(layer.name, HardSwish(source, target, name=name)(made))
+                swish = HardSwish(self._ranges[f"{layer.name}/linear"], self._range(layer.name), name=name)
+                return self._ranged(layer.name, swish(made))
             case "hard-swish":
                 self._ranged(f"{layer.name}/linear", made)
                 return self._ranged(layer.name, keras.layers.Activation("hard_swish", name=name)(made))

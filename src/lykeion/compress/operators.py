@@ -2,7 +2,8 @@
 
 One layer serves convolutions, depthwise convolutions and dense layers. Its kernel is free; or has zeros that a
 constraint keeps; or is looked up in a trained codebook, by places that stay or by what weights beside it are nearest
-to. In a network that computes in int8 it folds its batch norm and rounds as the integers will.
+to. In a network that computes in int8 it folds its batch norm and rounds as the integers will; ranges, sums and
+hard-swish are layers that round as LiteRT does, to the last bit.
 """
 
 from collections.abc import Callable, Sequence
@@ -190,13 +191,12 @@ class Range(keras.layers.Layer):
         self, tensor: str, low: float, high: float, *, fixed: bool = False, unit: Unit | None = None
     ) -> None:
         super().__init__(name=f"{tensor.replace('/', '_')}_range")
-        self.tensor, self._fixed, self._start, self._unit = tensor, fixed, (low, high), unit
-
-    def build(self, input_shape: Any) -> None:
+        self.tensor, self._fixed, self._unit = tensor, fixed, unit
+        # Here and not when built: what is computed before it, such as a sum, asks for its scale.
         self._low, self._high = (
             self.add_weight(name=name, shape=(), initializer="zeros", trainable=False) for name in ("low", "high")
         )
-        for variable, value in zip((self._low, self._high), self._start, strict=True):
+        for variable, value in zip((self._low, self._high), (low, high), strict=True):
             variable.assign(value)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -214,7 +214,7 @@ class Range(keras.layers.Layer):
             unit = self._unit()
             steps = ops.round(inputs / unit) * (unit / scale)
         codes = ops.clip(ops.round(steps), -128 - zero, 127 - zero)
-        return within + ops.stop_gradient(codes * scale - within)
+        return _straight_through(within, codes * scale)
 
     def scale(self) -> Any:
         """Of the integers, as its range is now."""
@@ -243,7 +243,7 @@ class Sum(keras.layers.Layer):
         one, other = (ops.cast(ops.round(each / scale), "int32") for each, scale in zip(inputs, scales, strict=True))
         half = ops.cast(ops.power(2.0, shift - 1), "int32")
         steps = ops.right_shift(one * multipliers[0] + other * multipliers[1] + half, ops.cast(shift, "int32"))
-        return total + ops.stop_gradient(ops.cast(steps, "float32") * target - total)
+        return _straight_through(total, ops.cast(steps, "float32") * target)
 
 
 class HardSwish(keras.layers.Layer):
@@ -260,7 +260,7 @@ class HardSwish(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         made, source, target = ops.hard_silu(inputs), self._source.scale(), self._target.scale()
         steps = ops.take(_hard_swish(source, target), ops.cast(ops.round(inputs / source), "int32") + 255)
-        return made + ops.stop_gradient(ops.cast(steps, "float32") * target - made)
+        return _straight_through(made, ops.cast(steps, "float32") * target)
 
 
 def _hard_swish(source: Any, target: Any) -> Any:
@@ -323,26 +323,30 @@ def looked_up(values: Any, places: Any) -> Any:
     return look_up(values)
 
 
+def _straight_through(numbers: Any, rounded: Any) -> Any:
+    """What they were rounded to; for the gradient, as if nothing happened (arXiv:1308.3432)."""
+    return numbers + ops.stop_gradient(rounded - numbers)
+
+
 def _on_grid(numbers: Any, step: Any) -> Any:
-    """To the nearest multiple of ``step``; for the gradient, as if nothing happened."""
-    return numbers + ops.stop_gradient(ops.round(numbers / step) * step - numbers)
-
-
-def _short(steps: Any) -> Any:
-    """As ``integers.short``; for the gradient, as if nothing happened."""
-    unit = ops.power(2.0, ops.floor(ops.log2(steps)) - 7)
-    return steps + ops.stop_gradient(ops.ceil(steps / unit) * unit - steps)
+    """To the nearest multiple of ``step``, straight-through."""
+    return _straight_through(numbers, ops.round(numbers / step) * step)
 
 
 def _whole(numbers: Any) -> Any:
-    """Rounded; for the gradient, as if nothing happened."""
-    return numbers + ops.stop_gradient(ops.round(numbers) - numbers)
+    return _straight_through(numbers, ops.round(numbers))
+
+
+def _short(steps: Any) -> Any:
+    """As ``integers.short``, straight-through."""
+    unit = ops.power(2.0, ops.floor(ops.log2(steps)) - 7)
+    return _straight_through(steps, ops.ceil(steps / unit) * unit)
 
 
 def _short_bias(codes: Any) -> Any:
-    """As ``nets.litert_int8`` writes it, whole, of 10 significant bits; for the gradient, as if nothing happened."""
+    """As ``nets.litert_int8`` writes it, whole, of 10 significant bits; straight-through."""
     grid = ops.power(2.0, ops.floor(ops.log2(ops.maximum(ops.abs(codes), 1.0))) - 9)
-    return codes + ops.stop_gradient(ops.round(ops.round(codes / grid) * grid) - codes)
+    return _straight_through(codes, ops.round(ops.round(codes / grid) * grid))
 
 
 def _array(variable: Any) -> np.ndarray:
