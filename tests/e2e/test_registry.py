@@ -5,19 +5,23 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from benchmarks.measuring.docker_registry import PROGRAM, docker_registry
 from lykeion.core import digest_bytes
+from lykeion.oci import EMPTY, EMPTY_BLOB
 from lykeion.registry import Cache, Reference, Store, pull, verify
 from lykeion.registry.disk import DiskStore
+from lykeion.registry.moves import Move
 from lykeion.registry.remote import RemoteStore
 from lykeion.registry.transport import Transport
 from tests.registry.behaviour import *  # noqa: F403
 from tests.registry.conftest import _home as _home
-from tests.registry.making import pushed
+from tests.registry.making import IGNORE, pushed
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs Debian's docker-registry")
 needs_oras = pytest.mark.skipif(shutil.which("oras") is None, reason="needs oras")
@@ -39,6 +43,24 @@ def skopeo(*arguments: str) -> bytes:
     done = subprocess.run(["skopeo", *arguments], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
+
+
+def test_writers_of_one_new_blob_do_not_disturb_each_other(host: str) -> None:
+    """Each finds the blob missing and brings it, while the others' manifests already name it."""
+    clients = 6
+    gate, stores = Barrier(clients), [RemoteStore(Transport(host)) for _ in range(clients)]
+
+    def write(repository: str, client: int) -> str:
+        record = Move("v1", 1, "", "sha256:" + "0" * 64, f"{client}@shop", "2026-11-01T00:00:00.000Z", "")
+        gate.wait()
+        stores[client].put(repository, EMPTY, EMPTY_BLOB, IGNORE)
+        stores[client].write(repository, [record.manifest], {record.tag(unique=True): record.digest})
+        return record.tag(unique=True)
+
+    with ThreadPoolExecutor(clients) as pool:
+        for repository in (f"shop/round-{n}" for n in range(25)):
+            written = pool.map(write, [repository] * clients, range(clients))
+            assert sorted(written) == stores[0].tags(repository)
 
 
 @needs_skopeo

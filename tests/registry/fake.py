@@ -33,6 +33,8 @@ class Troubles:
     busy: int = 0
     """So many further requests get 429."""
     retry_after: str = "0"
+    half_written: int = 0
+    """So many further manifests get DIGEST_INVALID, as from docker-registry while another push writes its blobs."""
     cut_downloads: int = 0
     """So many further blobs end in the middle."""
     cut_uploads: int = 0
@@ -174,6 +176,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _put_manifest(self, repository: str, reference: str) -> None:
         data = self._body()
+        if self.state.troubles.half_written:
+            self.state.troubles.half_written -= 1
+            return self._answer(400, b'{"errors":[{"code":"DIGEST_INVALID","message":"no match"}]}')
         digest, value = _digest(data), json.loads(data)
         parts = [*value.get("layers", []), *([value["config"]] if "config" in value else [])]
         if any(part["digest"] not in self.state.blobs[repository] for part in parts):

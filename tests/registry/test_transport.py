@@ -127,6 +127,18 @@ def test_a_busy_registry_is_asked_again_no_sooner_than_it_says(tmp_path: Path) -
             store.resolve("shoes", "v1")
 
 
+def test_a_manifest_that_met_a_half_written_blob_is_written_all_the_same(tmp_path: Path) -> None:
+    waited: list[float] = []
+    with running() as registry:
+        store = RemoteStore(Transport(registry.host, sleep=waited.append))
+        registry.troubles.half_written = 3
+        assert pushed(store, tmp_path / "a", "shoes", b"content") == store.resolve("shoes", "v1")
+        assert len(waited) == 3
+        registry.troubles.half_written = 100
+        with pytest.raises(StoreError, match="DIGEST_INVALID"):
+            pushed(store, tmp_path / "b", "shoes", b"another")
+
+
 def test_a_retry_after_of_a_year_is_not_waited_for() -> None:
     waited: list[float] = []
     with running(Troubles(busy=1, retry_after="31536000")) as registry:

@@ -116,7 +116,7 @@ class Transport:
             except OSError as error:
                 if attempt == attempts:
                     raise StoreError(f"{self.host}: {_reason(error)}") from None
-                self._sleep(_pause(attempt))
+                self.pause(attempt)
                 continue
             if response.status not in _AGAIN or attempt == attempts:
                 return response
@@ -124,6 +124,10 @@ class Transport:
             response.close()
             self._sleep(max(wait, _pause(attempt)))
         raise AssertionError("unreachable")
+
+    def pause(self, attempt: int) -> None:
+        """Wait before a request goes out once more, the longer the more often it failed."""
+        self._sleep(_pause(attempt))
 
     def close(self) -> None:
         self._connections.close()
