@@ -48,7 +48,8 @@ def plain(model: keras.Model, data: Dataset, batch: int) -> list[float]:
     )
     clock = _Clock()
     images, labels = normalise(data.train.read(np.arange(len(data.train)))), data.train.labels
-    model.fit(images, np.eye(len(data.classes))[labels], batch_size=batch, epochs=3, verbose=0, callbacks=[clock])
+    targets = np.eye(len(data.classes))[labels]
+    model.fit(images, targets, batch_size=batch, epochs=3, verbose=0, callbacks=[clock])  # pyright: ignore
     return clock.seconds[1:]
 
 

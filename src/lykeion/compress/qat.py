@@ -49,8 +49,7 @@ def apply(
         model = replace(model, ranges=observe(model, data.train, settings.calibration))
     if settings.training is not None:
         model, _ = fit(model, data, settings.training, run, settings={"qat": plain(settings)}, quiet=quiet)
-    places = np.arange(min(AGREEMENT_PHOTOS, len(data.validation)))
-    simulated = predict(build(model), data.validation)[places]
-    written = predict_litert(model.litert(), data.validation, len(places))
+    simulated = predict(build(model), data.validation, AGREEMENT_PHOTOS)
+    written = predict_litert(model.litert(), data.validation, AGREEMENT_PHOTOS)
     agreement = float((simulated.argmax(axis=1) == written.argmax(axis=1)).mean())
     return model, {"agreement": agreement, "difference": float(np.abs(simulated - written).max())}
