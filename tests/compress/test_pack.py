@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,10 @@ from hypothesis import strategies as st
 from lykeion.compress import CompressionError
 from lykeion.compress.coding import Planes, Product, Span, Sparse, Symbols, as_numbers, encode_spans
 from lykeion.compress.entropy import cost_bits, encode, frequencies, huffman_bits
-from lykeion.compress.model import Model
-from lykeion.compress.pack import pack, pack_file, settle
+from lykeion.compress.pack import _apart, pack, pack_file
 from lykeion.compress.sizes import relative_gaps, sizes_of
 from lykeion.engines.packed import BITS, LANES, decode, unpack
+from tests.engines.files import with_constants_behind
 from tests.nets.making import photos_for, run
 
 from .making import ARCHITECTURE, every_state, worst
@@ -23,15 +24,8 @@ STATES = every_state()
 @pytest.mark.parametrize("output", ["logits", "embedding"])
 def test_a_device_gets_the_very_file(name: str, output: Any) -> None:
     package, file = pack(STATES[name], output)
-    assert unpack(package) == file
+    assert unpack(package) == file == STATES[name].litert(output)
     assert run(file, photos_for(ARCHITECTURE)).shape == (2, 10 if output == "logits" else 32)
-
-
-@pytest.mark.parametrize("name", STATES)
-def test_what_is_packed_computes_what_the_network_does(name: str) -> None:
-    _, file = pack(STATES[name])
-    photos = photos_for(ARCHITECTURE, 8)
-    assert worst(run(STATES[name].litert(), photos), run(file, photos)) < 1e-4
 
 
 def test_each_step_makes_the_package_smaller() -> None:
@@ -51,15 +45,47 @@ def test_a_float_kernel_is_delivered_as_its_codebook() -> None:
     assert len(with_codebook) < 0.8 * len(without)
 
 
-def test_settled_networks_are_the_same_network() -> None:
+def test_the_file_of_a_clustered_network_computes_what_the_network_does() -> None:
+    """Its batch norms are written in another way."""
     model = STATES["clustered"]
     moved = dict(model.weights)
     for name in model.clustered:
         if f"{name}/variance" in moved:
             moved[f"{name}/variance"] = moved[f"{name}/variance"] * np.float32(1.7)
-    model = Model(model.architecture, moved, model.sparse, model.clustered)
+    model = replace(model, weights=moved)
     photos = photos_for(ARCHITECTURE, 8)
-    assert worst(run(model.litert(), photos), run(settle(model).litert(), photos)) < 1e-5
+    plain = replace(model, clustered=frozenset())
+    assert model.litert() != plain.litert()
+    assert worst(run(model.litert(), photos), run(plain.litert(), photos)) < 1e-5
+    package, file = pack(model)
+    assert unpack(package) == file == model.litert()
+    assert len(package) < 0.8 * len(pack_file(file))
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_coding_never_takes_more_than_lzma_alone(name: str) -> None:
+    file = STATES[name].litert()
+    assert len(pack_file(file)) < 1.005 * len(encode_spans(file, []))
+
+
+@pytest.mark.parametrize("name", ["pruned and clustered", "pruned, clustered, int8"])
+def test_constants_behind_the_flatbuffer_are_coded_like_those_in_it(name: str) -> None:
+    file = with_constants_behind(STATES[name].litert())
+    package = pack_file(file)
+    assert unpack(package) == file
+    assert len(package) < 1.03 * len(pack_file(STATES[name].litert()))
+
+
+def test_parts_that_overlap_are_coded_once() -> None:
+    file = STATES["dense"].litert()
+    whole = encode_spans(file, list(_apart([Span(8, 16), Span(0, 12, Planes()), Span(12, 4)])))
+    assert unpack(whole) == file
+
+
+def test_a_file_that_no_device_would_unpack_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lykeion.compress.pack.MAX_BYTES", 1000)
+    with pytest.raises(CompressionError, match="a package holds 1,000 at most"):
+        pack(STATES["dense"])
 
 
 def test_what_is_no_model_is_not_packed() -> None:

@@ -35,13 +35,11 @@ def one_operator(
     code = tfl.OperatorCodeT(builtinCode=builtin, deprecatedBuiltinCode=min(builtin, 127), version=1)
     graph = tfl.SubGraphT(name="main", tensors=tensors, operators=[operator], inputs=[0], outputs=[1])
     model = tfl.ModelT(version=3, operatorCodes=[code], subgraphs=[graph], buffers=buffers)
-    builder = AlignedBuilder(1 << 16)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return _finished(model)
 
 
 def quantized(model: bytes, recipe_name: str, shape: Sequence[int]) -> bytes:
-    """By ai-edge-quantizer, which puts large constants behind the flatbuffer."""
+    """By ai-edge-quantizer."""
     from ai_edge_quantizer import quantizer, recipe
 
     made = quantizer.Quantizer(model)
@@ -51,3 +49,27 @@ def quantized(model: bytes, recipe_name: str, shape: Sequence[int]) -> bytes:
         photos = [{"image": rng.uniform(-1, 1, (1, *shape)).astype(np.float32)} for _ in range(8)]
         calibration = made.calibrate({"serving_default": photos})
     return bytes(made.quantize(calibration).quantized_model)
+
+
+def with_constants_behind(model: bytes, least: int = 32) -> bytes:
+    """The same model, its constants of so many bytes or more behind the flatbuffer, where ai-edge-quantizer puts
+    those of large models."""
+    parsed = tfl.ModelT.InitFromPackedBuf(model)
+    moved = [buffer for buffer in parsed.buffers if buffer.data is not None and len(buffer.data) >= least]
+    contents = [bytes(buffer.data) for buffer in moved]
+    assert moved
+    for buffer, content in zip(moved, contents, strict=True):
+        buffer.data, buffer.offset, buffer.size = None, 2, len(content)  # numbers take as many bytes as others
+    end = -(-len(_finished(parsed)) // 16) * 16
+    for buffer, content in zip(moved, contents, strict=True):
+        buffer.offset, end = end, end + -(-len(content) // 16) * 16
+    made = bytearray(_finished(parsed))
+    for buffer, content in zip(moved, contents, strict=True):
+        made += bytes(buffer.offset - len(made)) + content
+    return bytes(made)
+
+
+def _finished(model: Any) -> bytes:
+    builder = AlignedBuilder(1 << 16)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

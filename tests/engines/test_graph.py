@@ -11,7 +11,7 @@ from lykeion.engines.graph import cost, precision, read_graph, specs, with_metad
 from lykeion.nets import count
 
 from .conftest import TINY
-from .files import quantized
+from .files import quantized, with_constants_behind
 
 
 def test_a_graph_is_what_the_file_holds(model: bytes) -> None:
@@ -29,7 +29,7 @@ def test_a_graph_is_what_the_file_holds(model: bytes) -> None:
 )
 def test_constants_behind_the_flatbuffer_are_found_and_brought_in(model: bytes, recipe: str, says: str) -> None:
     pytest.importorskip("ai_edge_quantizer")
-    small = quantized(model, recipe, (16, 16, 3))
+    small = with_constants_behind(quantized(model, recipe, (16, 16, 3)))
     graph, whole = read_graph(small), with_metadata(small, [("note", b"hello")])
     assert precision(graph) == says
     assert cost(read_graph(whole)) == cost(graph)

@@ -70,6 +70,21 @@ def test_a_bomb_unpacks_to_no_more_than_it_declares() -> None:
         unpack(package(GOOD, bytes(50 << 20), declared=4))
 
 
+def test_a_small_file_needs_no_large_plain_part() -> None:
+    made = package(GOOD, bytes(50 << 20))
+    tracemalloc.start()
+    with pytest.raises(PackageError, match="contradict"):
+        unpack(made)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_an_error_calls_the_package_by_its_name() -> None:
+    with pytest.raises(PackageError, match=r"^shoes.lyk: not one: it lacks the mark LYKPACK$"):
+        unpack(b"abcd", name="shoes.lyk")
+
+
 def test_unpacking_takes_a_few_times_the_memory_of_the_file() -> None:
     size = 2 << 20
     plan = {
@@ -106,6 +121,7 @@ def test_unpacking_takes_a_few_times_the_memory_of_the_file() -> None:
         {"models": [[4095]]},
         {"models": [[1 << 70]]},
         {"models": [[8192, -4096]]},
+        {"models": [[1 << 62] * 4 + [4096]]},  # 4096 in 64 bits
         {"models": [[]]},
         {"models": [[0] * 256 + [4096]]},
         {"models": [[4096]] * 5000},

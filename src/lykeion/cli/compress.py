@@ -175,7 +175,7 @@ def unpack(package: Path, output: Path, as_json: bool) -> None:
     from lykeion.engines.packed import unpack as make
 
     content = read_model(package)
-    file = make(content)
+    file = make(content, name=str(package))
     _write(output, file)
     _sizes(content, file, output, as_json)
 

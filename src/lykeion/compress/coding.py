@@ -152,7 +152,7 @@ class _Work:
             "models": [model.tolist() for model in models],
         }
         written, plain = json.dumps(plan, separators=(",", ":")).encode(), b"".join(self._plain)
-        parts = (_compress(written), _compress(plain), coded)
+        parts = (compressed(written), compressed(plain), coded)
         sizes = (len(file), len(parts[0]), len(written), len(parts[1]), len(plain))
         words = (len(coded) - 4 * LANES) // 2
         package = bytearray(HEADER.pack(MAGIC, *sizes, len(symbols), words, bytes(32)) + b"".join(parts))
@@ -175,5 +175,6 @@ class _Work:
         self._plain.append(items.T.tobytes())
 
 
-def _compress(content: bytes) -> bytes:
+def compressed(content: bytes) -> bytes:
+    """As plan and plain part are."""
     return lzma.compress(content, lzma.FORMAT_RAW, filters=FILTERS) if content else b""

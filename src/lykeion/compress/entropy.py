@@ -51,10 +51,12 @@ def encode(symbols: np.ndarray, models: Sequence[np.ndarray], model_of: np.ndarr
     return states.astype("<u4").tobytes() + words.tobytes()
 
 
-def cost_bits(counts: np.ndarray) -> float:
-    """Shannon's bound for all symbols that were seen ``counts`` times."""
-    seen = counts[counts > 0]
-    return float((seen * np.log2(seen.sum() / seen)).sum())
+def cost_bits(counts: np.ndarray, model: np.ndarray | None = None) -> float:
+    """Shannon's bound for all symbols that were seen ``counts`` times, by a code for how often ``model`` saw each, or
+    for these counts."""
+    seen = counts > 0
+    weights = counts if model is None else model
+    return float((counts[seen] * np.log2(weights.sum() / weights[seen])).sum())
 
 
 def huffman_bits(counts: np.ndarray) -> int:

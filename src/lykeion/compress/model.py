@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
@@ -74,7 +74,7 @@ class Model:
                 raise CompressionError(f"{self.architecture.name} is converted, to logits: it cannot give embeddings")
             return self.converted
         if self.ranges is None:
-            return write_litert(self.architecture, self.weights, output=output)
+            return write_litert(self.architecture, settle(self).weights, output=output)
         from .integers import write_quantized
 
         return write_quantized(self, self.ranges, output)
@@ -83,6 +83,22 @@ class Model:
 def kernel_layers(architecture: Architecture) -> tuple[Layer, ...]:
     """Those of its layers that have a kernel."""
     return tuple(layer for layer in layers(architecture) if layer.kind in ("convolution", "depthwise", "dense"))
+
+
+def settle(model: Model) -> Model:
+    """The same network, its batch norms' variance behind clustered kernels 1 − ε everywhere: then a gain of float32
+    and a value of the codebook give each weight of the file, and it is delivered as these."""
+    weights, epsilon = dict(model.weights), model.architecture.epsilon
+    for layer in kernel_layers(model.architecture):
+        if layer.name not in model.clustered or layer.kind == "dense":
+            continue
+        gamma, variance = (weights[f"{layer.name}/{name}"] for name in ("gamma", "variance"))
+        fixed = np.float32(1 - epsilon)
+        gain = gamma.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
+        divisor = np.sqrt(np.float64(fixed) + epsilon)
+        weights[f"{layer.name}/gamma"] = (gain * divisor).astype(np.float32)
+        weights[f"{layer.name}/variance"] = np.full_like(variance, fixed)
+    return replace(model, weights=weights)
 
 
 def select(architecture: Architecture, patterns: Sequence[str]) -> tuple[str, ...]:

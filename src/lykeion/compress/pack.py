@@ -5,71 +5,66 @@ cost what zeros cost; all else is compressed by LZMA. In a float32 file batch no
 channels, and few values become many: where the model is known, the package has the codebook and the channels' gains.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
-from lykeion.engines.packed import MAX_SYMBOLS, unpack
-from lykeion.nets.litert_writer import write_litert
+from lykeion.engines.packed import MAX_BYTES, MAX_SYMBOLS, unpack
 
-from .coding import Product, Scaled, Span, Sparse, Symbols, as_numbers, encode_spans
+from .coding import Coding, Planes, Product, Scaled, Span, Sparse, Symbols, as_numbers, compressed, encode_spans
 from .entropy import cost_bits
 from .errors import CompressionError
-from .model import Model, kernel_layers
+from .model import Model, kernel_layers, settle
 
 SMALL = 4096
-"""Kernels of int8 with fewer weights share a model: one of their own costs more than it saves."""
+"""Kernels of int8 with fewer weights may share a model, where one of their own costs more than it saves."""
+_SAMPLE = 1 << 16
+"""Floats that are enough to tell how all of a kernel are coded best."""
 
 
 def pack(model: Model, output: Literal["embedding", "logits"] = "logits") -> tuple[bytes, bytes]:
-    """The package of a network, and the LiteRT file that it unpacks to. Raises CompressionError."""
-    if model.converted is not None or model.ranges is not None or not model.clustered:
-        file = model.litert(output)
-        return pack_file(file), file
-    settled = settle(model)
-    file = write_litert(settled.architecture, settled.weights, output=output)
-    return pack_file(file, settled), file
+    """The package of a network, and the LiteRT file that it unpacks to: what ``model.litert`` gives.
+
+    Raises CompressionError.
+    """
+    file = model.litert(output)
+    return pack_file(file, model), file
 
 
 def pack_file(file: bytes, model: Model | None = None) -> bytes:
-    """The package of any LiteRT file; ``model`` is the clustered one it was written from, if any.
+    """The package of any LiteRT file; ``model`` is what it was written from, if known.
 
-    Raises CompressionError where the file cannot be read.
+    Raises CompressionError where the file cannot be read, or is larger than ``unpack`` allows.
     """
+    if len(file) > MAX_BYTES:
+        raise CompressionError(f"pack: the file has {len(file):,} bytes; a package holds {MAX_BYTES:,} at most")
+    hints = _hints(model) if model and model.converted is None and model.ranges is None else {}
     try:
-        spans = list(_spans(file, model))
+        spans = list(_apart(_spans(file, hints)))
+        package = encode_spans(file, spans)
     except Exception as error:  # the generated reader trusts what it reads
         raise CompressionError(f"pack: not a LiteRT file that can be read ({type(error).__name__})") from None
-    package = encode_spans(file, spans)
     if unpack(package, limit_bytes=len(file)) != file:
         raise CompressionError("pack: the package does not unpack to the file; please report this")
     return package
 
 
-def settle(model: Model) -> Model:
-    """The same network, its batch norms' variance behind clustered kernels 1 − ε everywhere: gains are float32."""
-    weights, epsilon = dict(model.weights), model.architecture.epsilon
-    for layer in kernel_layers(model.architecture):
-        if layer.name not in model.clustered or layer.kind == "dense":
-            continue
-        gamma, variance = (weights[f"{layer.name}/{name}"] for name in ("gamma", "variance"))
-        fixed = np.float32(1 - epsilon)
-        gain = gamma.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
-        divisor = np.sqrt(np.float64(fixed) + epsilon)
-        weights[f"{layer.name}/gamma"] = (gain * divisor).astype(np.float32)
-        weights[f"{layer.name}/variance"] = np.full_like(variance, fixed)
-    return replace(model, weights=weights)
+def _apart(spans: Iterable[Span]) -> Iterator[Span]:
+    """Those that begin behind the one before: of parts that overlap in the file, the first."""
+    end = 0
+    for span in sorted(spans, key=lambda span: span.offset):
+        if span.offset >= end:
+            yield span
+            end = span.offset + span.size
 
 
-def _spans(file: bytes, model: Model | None) -> Iterator[Span]:
+def _spans(file: bytes, hints: Mapping[str, Scaled]) -> Iterator[Span]:
     """How the constants of a LiteRT file are coded."""
-    hints = _hints(model) if model else {}
     content = np.frombuffer(file, np.uint8)
     root: Any = tfl.Model.GetRootAs(file, 0)
-    small: list[tuple[int, np.ndarray]] = []
+    integers: dict[int, np.ndarray] = {}
     seen: set[int] = set()
     for graph in map(root.Subgraphs, range(root.SubgraphsLength())):
         products = dict(_bias_scales(graph, content))
@@ -79,20 +74,22 @@ def _spans(file: bytes, model: Model | None) -> Iterator[Span]:
                 offset = _offset(content, scales)
                 yield products.get(offset, Span(offset, 4 * len(scales)))
             buffer = root.Buffers(tensor.Buffer())
-            if tensor.Buffer() in seen or not buffer.DataLength():
+            if tensor.Buffer() in seen or not (buffer.DataLength() or buffer.Size()):
                 continue
             seen.add(tensor.Buffer())
-            data = buffer.DataAsNumpy()
+            # Large constants may lie behind the flatbuffer.
+            behind = content[buffer.Offset() : buffer.Offset() + buffer.Size()]
+            data = buffer.DataAsNumpy() if buffer.DataLength() else behind
             offset = _offset(content, data)
-            if tensor.Type() == tfl.TensorType.INT8 and len(data) < SMALL:
-                small.append((offset, data))
-            else:
-                name = tensor.Name().decode(errors="replace")
-                yield from _constant(offset, data, tensor.Type(), hints.get(name))
-    if small:
-        table = np.unique(np.concatenate([data for _, data in small]))[:, None]
-        for offset, data in small:
-            yield Span(offset, len(data), Symbols(table, shared=True))
+            if tensor.Type() == tfl.TensorType.INT8:
+                integers[offset] = data.view(np.uint8)
+            elif tensor.Type() == tfl.TensorType.FLOAT32:
+                coding = _floats(data, hints.get(tensor.Name().decode(errors="replace")))
+                if coding is not None:
+                    yield Span(offset, len(data), coding)
+            elif tensor.Type() == tfl.TensorType.INT32 and len(data) > 16:
+                yield Span(offset, len(data))
+    yield from _integers(integers)
 
 
 def _bias_scales(graph: Any, content: np.ndarray) -> Iterator[tuple[int, Span]]:
@@ -116,30 +113,55 @@ def _scales(tensor: Any) -> np.ndarray:
     return quantization.ScaleAsNumpy()
 
 
-def _constant(offset: int, data: np.ndarray, kind: int, hint: Scaled | None) -> Iterator[Span]:
-    size = len(data)
-    if kind == tfl.TensorType.INT8:
-        values, counts = np.unique(data, return_counts=True)
-        if cost_bits(counts) / 8 + 2.5 * len(values) < size:
-            yield Span(offset, size, Symbols(values[:, None]))
-    elif kind == tfl.TensorType.FLOAT32:
-        items = data.reshape(-1, 4)
-        numbers, first = np.unique(as_numbers(items), return_index=True)
-        if hint is not None and hint.gives(data.tobytes()):
-            yield Span(offset, size, hint)
-        elif len(numbers) <= MAX_SYMBOLS and len(numbers) * 8 < len(items):
-            yield Span(offset, size, Symbols(items[first]))
-        elif (~items.any(axis=1)).mean() > 0.05:
-            yield Span(offset, size, Sparse())
-        else:
-            yield Span(offset, size)
-    elif kind == tfl.TensorType.INT32 and size > 16:
-        yield Span(offset, size)
+def _integers(constants: Mapping[int, np.ndarray]) -> Iterator[Span]:
+    """Constants of 8 bits, uint8 by offset: each by a model of its own, or by one that small ones share, or left to
+    LZMA with what is around it, whichever takes the fewest bytes."""
+    counts = {offset: np.bincount(data, minlength=MAX_SYMBOLS) for offset, data in constants.items()}
+    alone = {offset: _bytes_alone(each) for offset, each in counts.items()}
+    left = {offset: len(compressed(data.tobytes())) for offset, data in constants.items()}
+    sharing = {offset: counts[offset] for offset, data in constants.items() if len(data) < SMALL}
+    for _ in range(2):  # without those that are better off alone, it suits the others better
+        together = sum(sharing.values(), np.zeros(MAX_SYMBOLS, np.int64))
+        sharing = {
+            offset: each
+            for offset, each in sharing.items()
+            if cost_bits(each, together) / 8 < min(alone[offset], left[offset])
+        }
+    table = np.flatnonzero(sum(sharing.values(), np.zeros(MAX_SYMBOLS, np.int64)))
+    for offset, data in constants.items():
+        if offset in sharing:
+            yield Span(offset, len(data), Symbols(table.astype(np.uint8)[:, None], shared=True))
+        elif alone[offset] < left[offset]:
+            yield Span(offset, len(data), Symbols(np.flatnonzero(counts[offset]).astype(np.uint8)[:, None]))
+
+
+def _bytes_alone(counts: np.ndarray) -> float:
+    """With a model of its own, which has a value and its frequency in the plan."""
+    return cost_bits(counts) / 8 + 2.5 * np.count_nonzero(counts)
+
+
+def _floats(data: np.ndarray, hint: Scaled | None) -> Coding | None:
+    """How float32 take the fewest bytes; None: LZMA finds more in them as they are."""
+    items = data.reshape(-1, 4)
+    numbers, first = np.unique(as_numbers(items), return_index=True)
+    if hint is not None and hint.gives(data.tobytes()):
+        return hint
+    if len(numbers) <= MAX_SYMBOLS and len(numbers) * 8 < len(items):
+        return Symbols(items[first])
+    some = items[:_SAMPLE]
+    kept = some.any(axis=1)
+    sizes = {
+        None: len(compressed(some.tobytes())),
+        Planes(): len(compressed(some.T.tobytes())),
+        Sparse(): len(compressed(some[kept].T.tobytes())) + cost_bits(np.bincount(kept)) / 8,
+    }
+    return min(sizes, key=sizes.__getitem__)
 
 
 def _hints(model: Model) -> dict[str, Scaled]:
-    """How the kernels of clustered layers were made, by the name of their constant in the file."""
+    """How the float32 kernels of clustered layers were made, by the name of their constant in the file."""
     hints: dict[str, Scaled] = {}
+    model = settle(model)
     divisor = float(np.sqrt(np.float64(np.float32(1 - model.architecture.epsilon)) + model.architecture.epsilon))
     for layer in kernel_layers(model.architecture):
         if layer.name not in model.clustered or layer.kind == "dense":

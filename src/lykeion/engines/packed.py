@@ -30,7 +30,7 @@ A piece is ``[kind, bytes, …]``; what it needs of the plain part it takes from
                         float32: as many at the offset in the file, of pieces of other kinds, times factor in float64,
                         rounded once
 
-The sizes that the header declares are refused above a limit; unpacking takes a small multiple of them in memory.
+A file above a limit is refused before memory is taken; unpacking takes a small multiple of the file's size.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import LykeionError
+from lykeion.core import LykeionError, first_line
 
 MAGIC = b"LYKPACK\x01"
 HEADER = struct.Struct("<8sQIIIIII8x32s8x")
@@ -64,13 +64,16 @@ class PackageError(LykeionError):
     """A package that is damaged, too large, or of another release; nothing of it is used."""
 
 
-def unpack(package: bytes, *, limit_bytes: int = MAX_BYTES) -> bytes:
-    """The LiteRT file. Raises PackageError."""
+def unpack(package: bytes, *, limit_bytes: int = MAX_BYTES, name: str = "package") -> bytes:
+    """The LiteRT file. Raises PackageError, which calls the package ``name``."""
     try:
         return _unpack(memoryview(package), limit_bytes)
+    except PackageError as error:
+        raise PackageError(f"{name}: {error}") from None
+    except MemoryError:
+        raise PackageError(f"{name}: unpacking it takes more memory than there is") from None
     except (ValueError, LookupError, TypeError, OverflowError, EOFError, RecursionError, lzma.LZMAError) as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise PackageError(f"package: damaged ({lines[0]}); fetch it again") from None
+        raise PackageError(f"{name}: damaged ({first_line(error)}); fetch it again") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +89,24 @@ class Header:
 
     @classmethod
     def read(cls, package: memoryview, limit_bytes: int = MAX_BYTES) -> "Header":
-        """Raises PackageError where it is none, another version's, or declares more than the limit."""
+        """Raises PackageError where it is none, another version's, or declares more than the limit; ValueError where
+        its sizes cannot be."""
         if len(package) < HEADER.size or bytes(package[:7]) != MAGIC[:7]:
-            raise PackageError("package: it is none: it lacks the mark LYKPACK")
+            raise PackageError("not one: it lacks the mark LYKPACK")
         magic, *fields = HEADER.unpack(package[: HEADER.size])
         if magic != MAGIC:
-            raise PackageError(f"package: version {magic[7]}; this release reads version {MAGIC[7]}")
+            raise PackageError(f"version {magic[7]}; this release reads version {MAGIC[7]}")
         header = cls(*fields)  # pyright: ignore[reportCallIssue]
-        if header.file > limit_bytes or header.plain_unpacked > 2 * limit_bytes + MAX_PLAN_BYTES:
-            raise PackageError(f"package: of a file of {header.file:,} bytes; {limit_bytes:,} are allowed")
-        if header.plan_unpacked > MAX_PLAN_BYTES or header.symbols > header.file:
-            raise PackageError("package: damaged (its sizes contradict one another); fetch it again")
+        if header.file > limit_bytes:
+            raise PackageError(f"of a file of {header.file:,} bytes; {limit_bytes:,} are allowed")
+        if (
+            header.plan_unpacked > MAX_PLAN_BYTES
+            or header.plain_unpacked > 2 * header.file + MAX_PLAN_BYTES
+            or header.symbols > header.file
+        ):
+            raise ValueError("its sizes contradict one another")
         if len(package) != HEADER.size + header.plan + header.plain + 4 * LANES + 2 * header.words:
-            raise PackageError(
-                f"package: {len(package):,} bytes long, which is not what its header says; fetch it again"
-            )
+            raise ValueError(f"{len(package):,} bytes are not what its header says")
         return header
 
 
@@ -177,7 +183,10 @@ def _checked(plan: Any, header: Header) -> tuple[list[list[Any]], list[np.ndarra
     if len(models) > MAX_MODELS:
         raise ValueError("too many models")
     for model in models:
-        if model.ndim != 1 or not 1 <= len(model) <= MAX_SYMBOLS or model.min() < 0 or model.sum() != 1 << BITS:
+        if model.ndim != 1 or not 1 <= len(model) <= MAX_SYMBOLS:
+            raise ValueError("the frequencies of a model")
+        # One by one first: a sum of 64 bits may run over.
+        if not 0 <= model.min() <= model.max() <= 1 << BITS or model.sum() != 1 << BITS:
             raise ValueError("the frequencies of a model")
     pieces: list[list[Any]] = plan["pieces"]
     for kind, *numbers in pieces:
