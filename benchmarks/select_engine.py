@@ -33,6 +33,7 @@ from lykeion.engines.pictures import draw_choice
 from lykeion.engines.report import Report, Result, read_report, write_report
 from lykeion.engines.select import choose, select
 from lykeion.nets import find, write_litert
+from lykeion.nets.training.frame import normalise
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = ("mobilenet-v2-0.35@32", "mobilenet-v2-0.5@32", "mobilenet-v2-0.75@32", "mobilenet-v3-small-0.75@32")
@@ -92,15 +93,14 @@ def main(photos: int, epochs: int, networks: tuple[str, ...], judged: int, work:
 
 def labelled(path: str, photos: int) -> Labelled:
     """Validation photos at 32², which no training here has seen; the test photos stay untouched."""
-    from lykeion.nets.training import load_data
+    from lykeion.nets.training import load_data, some
 
-    validation = load_data(path, height=32, width=32, channels=3, quiet=True).validation
-    places = np.linspace(0, len(validation) - 1, min(photos, len(validation))).astype(int)
-    return Labelled(validation.read(places), validation.labels[places])
+    chosen = some(load_data(path, height=32, width=32, channels=3, quiet=True).validation, photos)
+    return Labelled(chosen.read(np.arange(len(chosen))), chosen.labels)
 
 
 def photos_of(data: Labelled) -> np.ndarray:
-    return (data.photos.astype(np.float32) - np.float32(data.mean)) / np.float32(data.std)
+    return normalise(data.photos)
 
 
 def variants(name: str, photos: int, epochs: int, work: Path, data: Labelled) -> Iterator[Model]:

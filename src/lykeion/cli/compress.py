@@ -1,7 +1,7 @@
 """``lykeion compress``: from a trained network to the file that a device is sent."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,9 @@ from lykeion.core import LykeionError, write_atomically, writing
 
 from .options import json_option, quiet_option
 from .output import print_json, print_table
+
+if TYPE_CHECKING:
+    from lykeion.compress.sensitivity import Sensitivity
 
 _model = click.option(
     "--model", required=True, type=click.Path(path_type=Path), metavar="RUN", help="A run directory, or .keras file."
@@ -114,12 +117,16 @@ def sensitivity(
     journal = output.with_name(f"{output.name}.part")
     found = scan(network, loaded, layers=layers, photos=photos, journal=journal, quiet=quiet)
     found.write(output)
-    journal.unlink(missing_ok=True)
-    if png:
-        draw(found, png)
     if as_json:
         print_json(found.to_json())
-        return
+    else:
+        _show_scan(found)
+    if png:
+        draw(found, png)
+    journal.unlink(missing_ok=True)
+
+
+def _show_scan(found: "Sensitivity") -> None:
     levels: list[tuple[Any, float]] = [(harm, level) for harm, values in found.levels.items() for level in values]
     columns = [f"{level:.0%}" if harm == "sparsity" else f"{level:g} bit" for harm, level in levels]
     print_table(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,11 @@ threads_option = click.option(
 )
 data_option = click.option(
     "--data", type=click.Path(path_type=Path), metavar="PATH", help="Labelled photos, as lykeion train reads them."
+)
+fit_option = click.option(
+    "--fit",
+    type=click.Choice(("pad", "centre", "letterbox", "stretch")),
+    help="How they get the network's size, as lykeion train has it.",
 )
 photos_option = click.option(
     "--photos", type=click.IntRange(1), default=2000, show_default=True, help="So many of them at most."
@@ -87,21 +92,64 @@ def all_cases(models: Sequence[str], engines: Sequence[str], threads: Sequence[i
     return cases(open_models(models), engine_kinds(engines), threads)
 
 
-def labelled(path: Path | None, cases: "Sequence[Case]", photos: int, quiet: bool) -> "Labelled | None":
-    """The test photos, or else those of validation, in the size of the first model."""
+def labelled(path: Path | None, cases: "Sequence[Case]", photos: int, fit: Any, quiet: bool) -> "Labelled | None":
+    """The test photos, or else those of validation, in the size of the first model that takes photos, normalised as
+    the models' cards say, or as networks trained here are."""
     if path is None:
         return None
     import numpy as np
 
     from lykeion.engines.accuracy import Labelled
+    from lykeion.nets.training import load_data, some
+
+    models = list({case.model.name: case.model for case in cases}.values())
+    height, width, channels = _photo_size(models)
+    mean, std = _normalisation(models)
+    data = load_data(path, height=height, width=width, channels=channels, fit=fit, quiet=quiet)
+    chosen = some(data.test if len(data.test) else data.validation, photos)
+    return Labelled(chosen.read(np.arange(len(chosen))), chosen.labels, mean, std, classes=len(data.classes))
+
+
+def _photo_size(models: "Sequence[Model]") -> tuple[int, int, int]:
+    """Height, width and channels of the first that takes photos. Raises ModelError where none does."""
+    from lykeion.core import LykeionError
+    from lykeion.engines import ModelError
     from lykeion.engines.graph import specs
     from lykeion.engines.trial import try_model
-    from lykeion.nets.training import load_data
 
-    first = cases[0].model
-    try_model(first.content, first.name)
-    _, height, width, channels = specs(first.graph)[0][0].shape
-    data = load_data(path, height=height, width=width, channels=channels, quiet=quiet)
-    chosen = data.test if len(data.test) else data.validation
-    places = np.linspace(0, len(chosen) - 1, min(photos, len(chosen))).astype(int)
-    return Labelled(chosen.read(places), chosen.labels[places], classes=len(data.classes))
+    reasons: list[str] = []
+    for model in models:
+        try:
+            try_model(model.content, model.name)
+            shape = specs(model.graph)[0][0].shape
+        except LykeionError as error:
+            reasons.append(str(error))
+            continue
+        if len(shape) == 4 and shape[3] in (1, 3) and min(shape[1:]) > 0:
+            return shape[1], shape[2], shape[3]
+        reasons.append(f"{model.name}: takes no photos of one size, so --data cannot judge it")
+    raise ModelError(reasons[0])
+
+
+def _normalisation(models: "Sequence[Model]") -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and std, by the cards of files that have one. Raises ModelError where they differ."""
+    from lykeion.engines import ModelError
+    from lykeion.nets.training.frame import MEAN, STD
+    from lykeion.vision import CardError, ModelCard
+
+    found: dict[tuple[tuple[float, ...], tuple[float, ...]], str] = {}
+    for model in models:
+        pair = ((MEAN,), (STD,))
+        if model.source is not None:
+            try:
+                card = ModelCard.for_model(model.source)
+            except CardError:
+                pass
+            else:
+                same = len({*card.mean}) == len({*card.std}) == 1
+                pair = (card.mean[:1], card.std[:1]) if same else (card.mean, card.std)
+        found.setdefault(pair, model.name)
+    if len(found) > 1:
+        names = " and ".join(list(found.values())[:2])
+        raise ModelError(f"{names} normalise photos in different ways; measure their accuracy one by one")
+    return next(iter(found))

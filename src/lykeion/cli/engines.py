@@ -68,7 +68,7 @@ def compare(model: str, engines: tuple[str, ...], reference: str, as_json: bool)
     from lykeion.engines.trial import try_model
 
     opened = open_models((model,))[0]
-    try_model(opened.content, opened.name)
+    try_model(opened.content, opened.name, kind=find_kind(reference).name)
     expected = find_kind(reference).load(opened.content, name=opened.name)
     real = random_batch(expected.inputs[0], 32)
     found: list[dict[str, Any]] = []

@@ -11,13 +11,14 @@ from .engine_options import (
     all_cases,
     data_option,
     engine_option,
+    fit_option,
     journal_option,
     labelled,
     photos_option,
     png_option,
     threads_option,
 )
-from .options import json_option, quiet_option
+from .options import json_option, quiet_option, refuse_options
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     help="To time preprocessing on.",
 )
 @data_option
+@fit_option
 @photos_option
 @click.option("--operators", is_flag=True, help="Times of single operators, where the engine tells them.")
 @journal_option
@@ -49,6 +51,7 @@ def bench(
     threads: tuple[int, ...],
     photo: Path | None,
     data: Path | None,
+    fit: Any,
     photos: int,
     operators: bool,
     journal: Path | None,
@@ -59,8 +62,8 @@ def bench(
 ) -> None:
     """Measure MODELs on engines, in turns: latency, cold start, memory, size, energy, and what a photo costs besides.
 
-    A MODEL is a .tflite file, the directory of a training, or the name of a network (then with random weights). Every
-    model is first tried in a process of its own. Keep the machine quiet.
+    A MODEL is a .tflite file, the directory of a training or of a step of a compression, or the name of a network
+    (then with random weights). Every model is first tried in a process of its own. Keep the machine quiet.
     """
     from lykeion.engines import ModelError
     from lykeion.engines.bench import bench as measure
@@ -68,25 +71,25 @@ def bench(
 
     wanted = all_cases(models, engines, threads)
     if operators:
-        if out or png or journal or data:
-            raise click.UsageError(
-                "--operators tells of operators alone; leave out --out, --png, --journal and --data"
-            )
+        refuse_options(
+            "--operators tells of operators alone", "photo", "data", "fit", "photos", "journal", "out", "png"
+        )
         _print_operators(wanted, as_json)
         return
-    report = measure(wanted, data=labelled(data, wanted, photos, quiet), photo=photo, journal=journal, quiet=quiet)
+    judged = labelled(data, wanted, photos, fit, quiet)
+    report = measure(wanted, data=judged, photo=photo, journal=journal, quiet=quiet)
     if out:
         write_report(report, out)
-    if png:
-        from lykeion.engines.pictures import draw_choice
-
-        draw_choice(report.results, None, report.machine.processor, png)
     if as_json:
         print_json(report.to_json())
     else:
         _print_report(report)
     if not report.results:
         raise ModelError("no engine can run any of these models")
+    if png:
+        from lykeion.engines.pictures import draw_choice
+
+        draw_choice(report.results, None, report.machine.processor, png)
 
 
 def _print_operators(cases: "Sequence[Case]", as_json: bool) -> None:
@@ -124,15 +127,18 @@ def _print_operators(cases: "Sequence[Case]", as_json: bool) -> None:
 
 def _print_report(report: "Report") -> None:
     judged = any(each.top1 is not None for each in report.results)
-    columns = ("model", "engine", "ms", "p50", "p90", "p99", "cold", "MB", *(("top-1",) if judged else ()))
-    print_table(columns, [_row(each, judged) for each in report.results], right=columns[2:])
+    metered = any(each.energy_source == "RAPL" for each in report.results)
+    more = (*(("top-1",) if judged else ()), *(("µJ",) if metered else ()))
+    columns = ("model", "engine", "ms", "p50", "p90", "p99", "cold", "MB", *more)
+    print_table(columns, [_row(each, judged, metered) for each in report.results], right=columns[2:])
     machine = f"{report.machine.processor}, {report.machine.cores} cores"
     if report.results:
         print(f"{machine}; the reference's median pass lay {report.busy:.1%} above its best")
     for each in {result.model: result for result in report.results}.values():
         line = f"{each.model}: {each.size_bytes / 1e3:,.0f} KB, {each.precision}, "
-        line += f"{each.multiply_adds / 1e6:.1f} M multiply-adds, "
-        line += f"{each.energy_uj:,.0f} µJ {each.energy_source}"
+        line += f"{each.multiply_adds / 1e6:.1f} M multiply-adds"
+        if each.energy_source == "modelled":
+            line += f", {each.energy_uj:,.0f} µJ modelled"
         if each.preprocess_ms is not None and each.postprocess_ms is not None:
             line += f"; besides, a photo takes {each.preprocess_ms:.2f} ms before and {each.postprocess_ms:.3f} after"
         print(line)
@@ -140,7 +146,7 @@ def _print_report(report: "Report") -> None:
         print(f"{refused.model} · {refused.engine} · {refused.threads}: {refused.reason}")
 
 
-def _row(each: "Result", judged: bool) -> tuple[object, ...]:
+def _row(each: "Result", judged: bool, metered: bool) -> tuple[object, ...]:
     return (
         each.model,
         f"{each.engine} {each.threads}",
@@ -148,4 +154,5 @@ def _row(each: "Result", judged: bool) -> tuple[object, ...]:
         "" if each.cold_start_ms is None else f"{each.cold_start_ms:.0f}",
         f"{each.memory_bytes / 1e6:.0f}" if each.memory_bytes else "",
         *(("" if each.top1 is None else f"{each.top1:.2%}",) if judged else ()),
+        *((f"{each.energy_uj:,.0f}",) if metered else ()),
     )

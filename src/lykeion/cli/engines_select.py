@@ -9,13 +9,14 @@ from .engine_options import (
     all_cases,
     data_option,
     engine_option,
+    fit_option,
     journal_option,
     labelled,
     photos_option,
     png_option,
     threads_option,
 )
-from .options import json_option, quiet_option
+from .options import json_option, quiet_option, refuse_options
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ HOST = "host"
 @engine_option
 @threads_option
 @data_option
+@fit_option
 @photos_option
 @journal_option
 @png_option
@@ -46,6 +48,7 @@ def select(
     engines: tuple[str, ...],
     threads: tuple[int, ...],
     data: Path | None,
+    fit: Any,
     photos: int,
     journal: Path | None,
     png: Path | None,
@@ -62,24 +65,23 @@ def select(
 
     wanted = parse_goal(goal)
     if devices is not None:
-        if models or device != HOST or png or data or journal:
-            raise click.UsageError(
-                "--devices chooses from reports; leave out --model, --device, --data, --png, --journal"
-            )
+        ours = ("models", "device", "engines", "threads", "data", "fit", "photos", "journal", "png")
+        refuse_options("--devices chooses from reports", *ours)
         _select_for_fleet(devices, wanted, as_json)
         return
     if device != HOST or not models:
         raise click.UsageError("name candidates with --model; for devices other than this host, give --devices")
     candidates = all_cases(models, engines, threads)
-    found = choose(candidates, wanted, data=labelled(data, candidates, photos, quiet), journal=journal, quiet=quiet)
-    if png:
-        from lykeion.engines.pictures import draw_choice
-
-        draw_choice(found.results, found.chosen, goal, png)
+    judged = labelled(data, candidates, photos, fit, quiet)
+    found = choose(candidates, wanted, data=judged, journal=journal, quiet=quiet)
     if as_json:
         print_json(_selection_json(found))
     else:
         _print_selection(found)
+    if png and found.results:
+        from lykeion.engines.pictures import draw_choice
+
+        draw_choice(found.results, found.chosen, goal, png)
     if found.chosen is None:
         raise GoalError("nothing meets the goal")
 

@@ -24,6 +24,20 @@ thumbnails_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 
+
+def refuse_options(why: str, *parameters: str) -> None:
+    """Raises UsageError where the command was given any of these, which would be ignored."""
+    context = click.get_current_context()
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name in parameters
+        and context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{why}; leave out {', '.join(given)}")
+
+
 store_option = click.option(
     "--store",
     envvar="LYKEION_STORE",

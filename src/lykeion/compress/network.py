@@ -27,7 +27,6 @@ from .settings import check_training
 PHOTO_RANGE = (-1.01, 1.01)
 """Photos are in −1..1; a little more, for with just that every pixel would lie half way between two integers."""
 RELU6_RANGE = (0.0, 6.0)
-CALIBRATION_PHOTOS = 512
 _NORM = {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
 
 
@@ -110,18 +109,15 @@ def check_data(model: Model, data: Dataset) -> None:
         )
 
 
-def observe(model: Model, photos: Photos, count: int = CALIBRATION_PHOTOS) -> dict[str, tuple[float, float]]:
+def observe(model: Model, photos: Photos) -> dict[str, tuple[float, float]]:
     """Ranges of the activations on photos, computed in float32: the extremes of batches, averaged."""
     builder = _Builder(replace(model, ranges=None), 0.99, 0.0, 0)
     source = builder.network().input
     names = list(builder.activations)
     extremes = [find(builder.activations[name]) for find in (ops.min, ops.max) for name in names]
     probe = keras.Model(source, extremes)
-    places = np.arange(min(count, len(photos)))
-    found = [
-        [float(value) for value in probe(normalise(photos.read(batch)), training=False)]
-        for batch in np.array_split(places, max(1, len(places) // 32))
-    ]
+    batches = np.array_split(np.arange(len(photos)), max(1, len(photos) // 32))
+    found = [[float(value) for value in probe(normalise(photos.read(each)), training=False)] for each in batches]
     lows, highs = np.split(np.mean(found, axis=0), 2)
     ranges = {
         name: (min(float(low), 0.0), max(float(high), 1e-3))

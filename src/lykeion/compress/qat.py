@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from lykeion.nets.training import Dataset, Recipe
+from lykeion.nets.training import Dataset, Recipe, some
 
 from .model import Model
 from .running import predict_litert
@@ -46,10 +46,10 @@ def apply(
     model.check_trainable()
     check_data(model, data)
     if model.ranges is None:
-        model = replace(model, ranges=observe(model, data.train, settings.calibration))
+        model = replace(model, ranges=observe(model, some(data.train, settings.calibration)))
     if settings.training is not None:
         model, _ = fit(model, data, settings.training, run, settings={"qat": plain(settings)}, quiet=quiet)
-    simulated = predict(build(model), data.validation, AGREEMENT_PHOTOS)
-    written = predict_litert(model.litert(), data.validation, AGREEMENT_PHOTOS)
+    photos = some(data.validation, AGREEMENT_PHOTOS)
+    simulated, written = predict(build(model), photos), predict_litert(model.litert(), photos)
     agreement = float((simulated.argmax(axis=1) == written.argmax(axis=1)).mean())
     return model, {"agreement": agreement, "difference": float(np.abs(simulated - written).max())}

@@ -15,7 +15,7 @@ import numpy as np
 
 from lykeion.core import first_line
 from lykeion.nets.layers import INPUT
-from lykeion.nets.training import Dataset
+from lykeion.nets.training import Dataset, some
 from lykeion.nets.training.frame import normalise
 
 from .errors import CompressionError
@@ -62,8 +62,9 @@ def apply(
 ) -> tuple[Model, Mapping[str, Any]]:
     """The converted model, and the layers that stayed float32. Raises CompressionError."""
     skipped = _skipped(model, settings)
-    photos = data.train.read(np.arange(min(settings.calibration, len(data.train))))
-    converted = convert(model.litert(), settings.mode, sorted(skipped), normalise(photos))
+    seen = some(data.train, settings.calibration)
+    photos = normalise(seen.read(np.arange(len(seen))))
+    converted = convert(model.litert(), settings.mode, sorted(skipped), photos)
     return replace(model, converted=converted), {"float32": sorted(skipped)}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from lykeion.core import Progress, digest_bytes, digest_json, first_line, whole_lines, write_atomically, writing
 from lykeion.core.pictures import new_figure, save_figure
-from lykeion.nets.training import Dataset
+from lykeion.nets.training import Dataset, some
 
 from .errors import CompressionError
 from .masks import Structure, masks
@@ -122,13 +122,13 @@ def scan(
     model.check_trainable()
     model = replace(model, ranges=None)
     names = select(model.architecture, layers)
-    count = min(photos, len(data.validation))
+    seen = some(data.validation, photos)
     known = Journal(journal)
 
     def accuracy(changed: Model) -> float:
         file = changed.litert()
-        key = digest_json({"file": digest_bytes(file), "data": data.digest, "fit": data.frame.fit, "photos": count})
-        return known.of(key, lambda: float(correct_litert(file, data.validation, count).mean()))
+        asked = {"file": digest_bytes(file), "data": data.digest, "fit": data.frame.fit, "spread": len(seen)}
+        return known.of(digest_json(asked), lambda: float(correct_litert(file, seen).mean()))
 
     found: dict[Harm, dict[str, tuple[float, ...]]] = {harm: {} for harm in LEVELS}
     total = len(names) * sum(map(len, LEVELS.values()))
@@ -140,7 +140,7 @@ def scan(
                     row.append(accuracy(harmed(model, harm, name, level)))
                     progress.advance()
                 found[harm][name] = tuple(row)
-    return Sensitivity(model.architecture.name, count, accuracy(model), LEVELS, found)
+    return Sensitivity(model.architecture.name, len(seen), accuracy(model), LEVELS, found)
 
 
 def harmed(model: Model, harm: Harm, layer: str, level: float) -> Model:

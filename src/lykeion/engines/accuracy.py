@@ -13,14 +13,14 @@ BATCH = 32
 class Labelled:
     """Photos, uint8 (n, height, width, channels) in the size of the network, and labels, int (n,).
 
-    ``mean`` and ``std`` are what the network was trained with: (pixel − mean) / std; ``classes`` how many there are,
-    where that is known.
+    ``mean`` and ``std`` are what the network was trained with, for all channels or each: (pixel − mean) / std;
+    ``classes`` how many there are, where that is known.
     """
 
     photos: np.ndarray
     labels: np.ndarray
-    mean: float = 127.5
-    std: float = 127.5
+    mean: float | tuple[float, ...] = 127.5
+    std: float | tuple[float, ...] = 127.5
     classes: int | None = None
 
 
@@ -45,10 +45,21 @@ def top1(engine: Engine, data: Labelled, name: str = "model") -> float:
     """The share of photos whose largest output has the label's number. Raises ModelError."""
     spec, output = engine.inputs[0], engine.outputs[0]
     check_fits(spec, output, data, name)
-    right = 0
+    right, mean, std = 0, np.asarray(data.mean, np.float32), np.asarray(data.std, np.float32)
     for start in range(0, len(data.photos), BATCH):
-        photos = data.photos[start : start + BATCH]
-        batch = spec.encode((photos.astype(np.float32) - np.float32(data.mean)) / np.float32(data.std))
-        values = engine.run(batch)[output.name].reshape(len(photos), -1)
+        batch = spec.encode((data.photos[start : start + BATCH].astype(np.float32) - mean) / std)
+        values = first_output(engine, batch).reshape(len(batch), -1)
         right += int((values.argmax(axis=1) == data.labels[start : start + BATCH]).sum())
     return right / len(data.photos)
+
+
+def first_output(engine: Engine, batch: np.ndarray) -> np.ndarray:
+    """For a batch (n, …) of the first input's dtype, one by one where the network takes no more at once, as one with
+    a constant shape inside. Raises ModelError."""
+    name = engine.outputs[0].name
+    try:
+        return engine.run(batch)[name]
+    except ModelError:
+        if len(batch) == 1:
+            raise
+        return np.concatenate([engine.run(batch[place : place + 1])[name] for place in range(len(batch))])

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .protocol import Engine, TensorSpec
+from .accuracy import first_output
+from .protocol import Engine, ModelError, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,12 @@ class Agreement:
 
 
 def agreement(engine: Engine, reference: Engine, real: np.ndarray) -> Agreement:
-    """Of the first outputs, on a batch (n, height, width, channels) of real numbers. Raises ModelError."""
+    """Of the first outputs, on a batch (n, height, width, channels) of real numbers. Raises ModelError, also where
+    either gives numbers that are not finite."""
     found, expected = (_vectors(each, real) for each in (engine, reference))
+    for who, vectors in (("it gives", found), ("the reference gives", expected)):
+        if not np.isfinite(vectors).all():
+            raise ModelError(f"{who} numbers that are not finite")
     norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
     cosines = np.divide((found * expected).sum(axis=1), norms, out=np.ones_like(norms), where=norms > 0)
     largest = float(np.abs(expected).max())
@@ -37,5 +42,5 @@ def random_batch(spec: TensorSpec, size: int = 1) -> np.ndarray:
 
 
 def _vectors(engine: Engine, real: np.ndarray) -> np.ndarray:
-    spec, output = engine.inputs[0], engine.outputs[0]
-    return output.decode(engine.run(spec.encode(real))[output.name]).reshape(len(real), -1).astype(np.float64)
+    values = first_output(engine, engine.inputs[0].encode(real))
+    return engine.outputs[0].decode(values).reshape(len(real), -1).astype(np.float64)

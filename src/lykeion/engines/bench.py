@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lykeion.core import LykeionError, Progress, digest_bytes, usable_cores
+from lykeion.core import LykeionError, Progress, Unsupported, digest_bytes, usable_cores
 
 from .accuracy import Labelled, top1
 from .agreement import random_batch
@@ -45,11 +45,13 @@ def bench(
                 photos[case.model] = photo_work(case.model.source, case.model.graph, photo)
                 known[case.model] = facts(case.model, data)
             running.append(case)
-        except ModelError as error:
+        except (ModelError, Unsupported) as error:
             refused.append(_refused(case, error))
     with Loaded() as loaded:
+        accuracies, failed = ({}, {}) if data is None else accuracies_of(running, loaded, data, quiet=quiet)
+        refused += [_refused(case, failed[_judged(case)]) for case in running if _judged(case) in failed]
+        running = [case for case in running if _judged(case) not in failed]
         timings = time_cases(running, running[0], loaded, plan, journal, quiet=quiet) if running else {}
-        accuracies = {} if data is None else accuracies_of(running, loaded, data, quiet=quiet)
         energies = _measured_energies(running, loaded)
     results = [
         result(
@@ -57,7 +59,7 @@ def bench(
             known[case.model],
             timings[case.name],
             first[case],
-            accuracies.get((case.model, case.kind)),
+            accuracies.get(_judged(case)),
             photos[case.model],
             energies.get(case),
         )
@@ -107,17 +109,19 @@ def time_cases(
 
 def accuracies_of(
     cases: Sequence[Case], loaded: Loaded, data: Labelled, *, quiet: bool = False
-) -> dict[tuple[Model, Kind], float]:
-    """Top-1 by model and engine: the number of threads changes no answer. Raises ModelError."""
-    most: dict[tuple[Model, Kind], Case] = {}
-    for case in sorted(cases, key=lambda case: case.threads):
-        most[case.model, case.kind] = case
-    found = {}
+) -> tuple[dict[tuple[Model, Kind], float], dict[tuple[Model, Kind], ModelError]]:
+    """Top-1 by model and engine, or why there is none: the number of threads changes no answer."""
+    most = {_judged(case): case for case in sorted(cases, key=lambda case: case.threads)}
+    found: dict[tuple[Model, Kind], float] = {}
+    failed: dict[tuple[Model, Kind], ModelError] = {}
     with Progress("Accuracy", len(most), unit="models", quiet=quiet) as progress:
-        for pair, case in most.items():
-            found[pair] = top1(loaded.engine(case), data, case.model.name)
+        for judged, case in most.items():
+            try:
+                found[judged] = top1(loaded.engine(case), data, case.model.name)
+            except ModelError as error:
+                failed[judged] = error
             progress.advance()
-    return found
+    return found, failed
 
 
 def result(
@@ -153,6 +157,10 @@ def result(
         preprocess_ms=photo.before_ms if photo else None,
         postprocess_ms=photo.after_ms if photo else None,
     )
+
+
+def _judged(case: Case) -> tuple[Model, Kind]:
+    return case.model, case.kind
 
 
 def _refused(case: Case, error: LykeionError) -> Refused:

@@ -14,12 +14,13 @@ from typing import Any, cast
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
-from lykeion.core import first_line
+from lykeion.core import Unsupported, first_line
 from lykeion.core.flatbuffer import AlignedBuilder
 
 from .protocol import ModelError, TensorSpec
 
 _KINDS: dict[int, str] = {code: name for name, code in vars(tfl.BuiltinOperator).items() if not name.startswith("_")}
+_TYPES: dict[int, str] = {code: name for name, code in vars(tfl.TensorType).items() if not name.startswith("_")}
 _DTYPES = {
     tfl.TensorType.FLOAT32: np.dtype("<f4"),
     tfl.TensorType.FLOAT16: np.dtype("<f2"),
@@ -86,11 +87,12 @@ class Cost:
 
 
 def read_graph(model: bytes, name: str = "model") -> Graph:
-    """The graph of a ``.tflite`` file with one subgraph. Raises ModelError."""
+    """The graph of a ``.tflite`` file with one subgraph. Raises ModelError; Unsupported of a sound file that has what
+    is not read here."""
     try:
         parsed = _parse(model)
         if len(parsed.subgraphs) != 1:
-            raise ModelError(f"{name}: {len(parsed.subgraphs)} subgraphs; one is supported")
+            raise Unsupported(f"it has {len(parsed.subgraphs)} subgraphs; one is supported")
         graph, buffers = parsed.subgraphs[0], [_content(model, buffer) for buffer in parsed.buffers]
         tensors = tuple(_tensor(tensor, buffers) for tensor in graph.tensors)
         operators = tuple(_operator(operator, parsed.operatorCodes, len(tensors)) for operator in graph.operators)
@@ -109,6 +111,8 @@ def read_graph(model: bytes, name: str = "model") -> Graph:
             tuple(names[0].get(place) or tensors[place].name for place in inputs),
             tuple(names[1].get(place) or tensors[place].name for place in outputs),
         )
+    except Unsupported as error:
+        raise Unsupported(f"{name}: {error}") from None
     except (struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, MemoryError) as error:
         raise ModelError(f"{name}: not a sound LiteRT model: {first_line(error)}") from None
 
@@ -139,7 +143,7 @@ def precision(graph: Graph) -> str:
 
 
 def cost(graph: Graph) -> Cost:
-    """What one run on one photo costs, counted from the graph."""
+    """What one run on one photo costs, counted from the graph. Raises ModelError where an operator lacks operands."""
     multiply_adds = moved = 0
     for operator in graph.operators:
         places = [place for place in operator.inputs if place >= 0]
@@ -149,9 +153,11 @@ def cost(graph: Graph) -> Cost:
             if graph.tensors[place].constant is None
         )
         if operator.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            if len(operator.inputs) < 2 or not operator.outputs:
+                raise ModelError(f"{graph.name}: not a sound LiteRT model: a {operator.kind} lacks operands")
             kernel = graph.tensors[operator.inputs[1]].shape
             output = _elements(graph.tensors[operator.outputs[0]])
-            inside = kernel[1] * kernel[2] if operator.kind == "DEPTHWISE_CONV_2D" else prod(kernel[1:])
+            inside = prod(kernel[1:3]) if operator.kind == "DEPTHWISE_CONV_2D" else prod(kernel[1:])
             multiply_adds += output * inside
     constants = sum(tensor.constant.nbytes for tensor in graph.tensors if tensor.constant is not None)
     return Cost(multiply_adds, constants, moved)
@@ -195,11 +201,12 @@ def _content(model: bytes, buffer: Any) -> np.ndarray | None:
 def _tensor(tensor: Any, buffers: Sequence[np.ndarray | None]) -> Tensor:
     sizes = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
     if tensor.type not in _DTYPES:
-        raise ValueError(f"tensor {_text(tensor.name)!r} is of type {tensor.type}, which is not supported")
+        kind = _TYPES.get(tensor.type, str(tensor.type))
+        raise Unsupported(f"tensor {_text(tensor.name)!r} is of type {kind}, which is not supported")
     dtype, content = _DTYPES[tensor.type], buffers[tensor.buffer]
     constant = None
     if tensor.sparsity is not None:
-        raise ValueError(f"tensor {_text(tensor.name)!r} is kept sparse, which is not supported")
+        raise Unsupported(f"tensor {_text(tensor.name)!r} is kept sparse, which is not supported")
     if content is not None and content.size:
         constant = content.view(dtype).reshape(sizes)
     signature = tensor.shapeSignature

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import packages_distributions, version
 from typing import Any
 
@@ -44,8 +44,7 @@ class Kind:
     def version(self) -> str:
         if not self.installed:
             return ""
-        # tensorflow, for one, comes from tensorflow-cpu or from tensorflow.
-        return version(packages_distributions()[self.needs[0]][0])
+        return _version_of(self.needs[0])
 
     def load(self, model: bytes, *, threads: int = 1, name: str = "model") -> Engine:
         """Raises ModelError; Unsupported where the engine is not installed, or cannot do it."""
@@ -73,6 +72,13 @@ class Kind:
         return [package for package in self.needs if importlib.util.find_spec(package) is None]
 
 
+@cache
+def _version_of(package: str) -> str:
+    """Its distribution may have another name: tensorflow comes from tensorflow-cpu, too."""
+    return version(_distributions()[package][0])
+
+
+_distributions = cache(packages_distributions)
 _litert = partial(Kind, needs=("ai_edge_litert",), extra="search")
 
 KINDS = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import Progress
+from lykeion.core import Progress, Unsupported
 
 from .accuracy import Labelled, top1
 from .bench import BENCH, result, time_cases
@@ -197,7 +197,7 @@ class _Selecting:
                 raise outcome
             if model.name not in self.facts:
                 self.facts[model.name] = facts(model, self.data)
-        except ModelError as error:
+        except (ModelError, Unsupported) as error:
             self.refused.update((case.name, str(error)) for case in cases)
             return
         for case, run in zip(cases, outcome, strict=True):
@@ -212,9 +212,15 @@ class _Selecting:
         with Progress("Accuracy", unit="models", quiet=self.quiet) as progress:
             while waiting := [name for name in self.left if name not in self.accuracies]:
                 first = self.cases[min(waiting, key=self._promise)]
+                # The number of threads changes no answer.
                 same = [name for name in waiting if self._is_like(self.cases[name], first)]
-                accuracy = top1(loaded.engine(self.cases[same[-1]]), data, first.model.name)
-                for name in same:  # the number of threads changes no answer
+                try:
+                    accuracy = top1(loaded.engine(self.cases[same[-1]]), data, first.model.name)
+                except ModelError as error:
+                    self.refused.update((name, str(error)) for name in same)
+                    self.left = [name for name in self.left if name not in self.refused]
+                    continue
+                for name in same:
                     self.accuracies[name] = accuracy
                     self.known[name]["top1"] = exact(accuracy)
                 if cutting:

@@ -85,7 +85,7 @@ def _in_child(trials: Sequence[Trial], kind: str) -> tuple[list[bytes], str]:
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
         given.writelines([heads, b"\n", *(trial.model for trial in trials)])
         given.seek(0)
-        command = [sys.executable, "-m", __name__, kind]
+        command = [sys.executable, "-P", "-m", __name__, kind]  # -P: nothing from the current directory
         with subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=said) as child:
             late = threading.Event()
             while len(lines) < len(trials) and (line := _next_line(child, late)):

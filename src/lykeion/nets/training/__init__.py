@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .dataset import Dataset, load_data
 from .errors import DataError, TrainingError
 from .frame import Frame
-from .photos import InMemory, OnDisk, Photos
+from .photos import InMemory, OnDisk, Photos, some
 from .recipe import Recipe, RecipeError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
     "load_data",
     "load_network",
     "predict",
+    "some",
     "train",
     "train_network",
 ]

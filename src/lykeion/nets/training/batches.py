@@ -86,18 +86,17 @@ def training_batches(
 
 
 class InOrder(keras.utils.PyDataset):
-    """The first ``count`` photos once, or all, as they are: for validation."""
+    """All photos once, as they are: for validation."""
 
-    def __init__(self, photos: Photos, classes: int, batch: int, failed: Failed, *, count: int | None = None) -> None:
+    def __init__(self, photos: Photos, classes: int, batch: int, failed: Failed) -> None:
         super().__init__(workers=photos.workers)
         self._photos, self._classes, self._batch, self._failed = photos, classes, batch, failed
-        self._count = len(photos) if count is None else min(count, len(photos))
 
     def __len__(self) -> int:
-        return -(-self._count // self._batch)
+        return -(-len(self._photos) // self._batch)
 
     def __getitem__(self, index: int) -> Batch:
-        places = np.arange(index * self._batch, min((index + 1) * self._batch, self._count))
+        places = np.arange(index * self._batch, min((index + 1) * self._batch, len(self._photos)))
         with self._failed.noting():
             return normalise(self._photos.read(places)), _one_hot(self._photos.labels[places], self._classes)
 

@@ -126,12 +126,11 @@ def train(
     return History(tuple(keeper.history), total, seconds, rate)
 
 
-def predict(model: keras.Model, photos: Photos, count: int | None = None, *, batch: int = 256) -> np.ndarray:
-    """The model's outputs, float32 (photos, …), of the first ``count`` photos, or of all. Raises PhotoError."""
+def predict(model: keras.Model, photos: Photos, *, batch: int = 256) -> np.ndarray:
+    """The model's outputs, float32 (photos, …), in order. Raises PhotoError."""
     failed = Failed()
-    batches = InOrder(photos, 1 + int(photos.labels.max()), batch, failed, count=count)
     with failed.instead():
-        outputs = model.predict(batches, verbose=0)  # pyright: ignore
+        outputs = model.predict(InOrder(photos, 1 + int(photos.labels.max()), batch, failed), verbose=0)  # pyright: ignore
     return np.asarray(outputs, np.float32)
 
 
