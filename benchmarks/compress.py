@@ -19,6 +19,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import click
+import numpy as np
 from matplotlib.figure import Figure
 from measuring.compress_recipes import Plan, base, compressed, network, only_longer, small_int8
 from measuring.fashion_npz import photos_for
@@ -27,9 +28,9 @@ from measuring.subprocesses import keep_results, read_results
 from peers import tfmot
 
 from lykeion.compress.model import Model, open_model
-from lykeion.compress.report import pareto
 from lykeion.compress.run import Row, compress
 from lykeion.compress.sizes import sizes_of
+from lykeion.engines.pictures import front
 from lykeion.nets import Architecture, random_weights
 from lykeion.nets.layers import INPUT, layers
 from lykeion.nets.litert_int8 import quantized_tensors
@@ -121,8 +122,8 @@ def draw(measured: dict[str, list[list[Row]]], path: Path) -> None:
         for row, size, accuracy in zip(runs[0], sizes, accuracies, strict=True):
             label = row.step.partition("-")[2]
             axes.annotate(label, (size, accuracy), xytext=(4, 4), textcoords="offset points", fontsize=7)
-    best = [points[place] for place in pareto([x for x, _ in points], [y for _, y in points])]
-    axes.plot(*zip(*best, strict=True), color="0.6", linestyle=":", zorder=0)
+    best = np.array(points)[front(np.array(points) * (1, -1))]
+    axes.plot(*best.T, color="0.6", linestyle=":", zorder=0)
     axes.set(xscale="log", xlabel="delivered, kB", ylabel="top-1 on test photos, %", title=NETWORK)
     axes.grid(alpha=0.3, which="both")
     axes.legend()

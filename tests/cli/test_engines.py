@@ -1,16 +1,25 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ai_edge_litert import schema_py_generated as tfl
 from click.testing import CliRunner
 
 from lykeion.cli import app
+from lykeion.cli.engine_options import all_cases, labelled
 from lykeion.core import LykeionError
+from lykeion.core.pictures import PictureError
+from lykeion.engines import ModelError
 from lykeion.engines.goal import GoalError
 from lykeion.engines.kinds import KINDS
 from lykeion.nets import Architecture, Convolution, random_weights, write_litert
+from lykeion.nets.training import Frame
+from tests.engines.files import one_operator
+from tests.nets.training.tiny import write_npz
 
 NETWORK = Architecture("tiny", 8, 8, (Convolution(8, 3, 2),), classes=3)
+GREY = Architecture("grey", 8, 8, (Convolution(8, 3, 2),), classes=4, channels=1)
 
 
 def run(*arguments: object) -> str:
@@ -78,6 +87,56 @@ def test_a_model_is_converted(model: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     run("convert", model, tmp_path / "tiny.onnx")
     assert (tmp_path / "tiny.onnx").stat().st_size > 500
+
+
+def test_options_that_would_be_ignored_are_refused(model: Path, tmp_path: Path) -> None:
+    for arguments, says in (
+        (
+            ("bench", model, "--operators", "--photos", "5"),
+            "--operators tells of operators alone; leave out --photos",
+        ),
+        (("select", "--devices", "a.json", "--goal", "minimise latency_ms", "--threads", "2"), "leave out --threads"),
+    ):
+        done = CliRunner().invoke(app, ["engines", *map(str, arguments)])
+        assert done.exit_code == 2
+        assert says in done.stderr
+
+
+def test_results_are_told_where_nothing_can_be_drawn(model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(model.read_bytes()[:400])
+    done = CliRunner().invoke(app, ["engines", "bench", str(broken), "--png", str(tmp_path / "x.png"), "-q"])
+    assert isinstance(done.exception, ModelError)
+    assert "broken" in done.stdout
+    done = CliRunner().invoke(
+        app, ["engines", "bench", str(model), "--engine", "litert", "--png", str(tmp_path / "x.none"), "-q"]
+    )
+    assert isinstance(done.exception, PictureError)
+    assert "litert 1" in done.stdout
+
+
+def test_only_models_that_take_photos_are_judged(tmp_path: Path) -> None:
+    flat = tmp_path / "flat.tflite"
+    flat.write_bytes(one_operator(tfl.BuiltinOperator.SQRT, None, (1, 8), (1, 8)))
+    write_npz(tmp_path)
+    with pytest.raises(ModelError, match="flat: takes no photos of one size"):
+        run("bench", flat, "--data", tmp_path / "quadrants.npz", "-q")
+
+
+def test_accuracy_is_on_photos_as_the_card_normalises_them(tmp_path: Path) -> None:
+    """A network whose answer is its first pixel against the mean of training."""
+    write_npz(tmp_path)
+    judged = []
+    for mean in (127.5, 0.0):
+        file = tmp_path / f"m{mean:.0f}.tflite"
+        file.write_bytes(write_litert(GREY, random_weights(GREY), output="logits"))
+        card = Frame(8, 8, 1, "centre").card(file.stem, "logits", 4)
+        file.with_suffix(".json").write_text(replace(card, mean=(mean,)).to_json())
+        judged.append(labelled(tmp_path / "quadrants.npz", all_cases([str(file)], ["litert"], [1]), 10, None, True))
+    assert [each.mean for each in judged if each] == [(127.5,), (0.0,)]
+    both = all_cases([str(tmp_path / "m128.tflite"), str(tmp_path / "m0.tflite")], ["litert"], [1])
+    with pytest.raises(ModelError, match="m128 and m0 normalise photos in different ways"):
+        labelled(tmp_path / "quadrants.npz", both, 10, None, True)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Methods on a network that has learnt something, with short trainings."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -237,7 +238,17 @@ def test_a_scan_says_which_layers_can_lose_what(
     assert found.baseline == pytest.approx(correct_litert(dense.litert(), data.validation).mean())
     assert set(found.accuracy["bits"]) == set(dense.kernels)
     found.write(tmp_path / "scan.json")
-    assert Sensitivity.read(tmp_path / "scan.json") == found
+    assert Sensitivity.read(tmp_path / "scan.json", dense.architecture.name) == found
+    with pytest.raises(CompressionError, match=r"scan\.json: .*it is of tiny, not of another"):
+        Sensitivity.read(tmp_path / "scan.json", "another")
+    plain = found.to_json()
+    for broken in (
+        plain | {"baseline": float("nan")},
+        plain | {"levels": {"sparsity": [1.5] * 6, "bits": [8, 6, 4, 3]}},
+    ):
+        (tmp_path / "broken.json").write_text(json.dumps(broken))
+        with pytest.raises(CompressionError, match="a share is not from 0 to 1"):
+            Sensitivity.read(tmp_path / "broken.json", dense.architecture.name)
     draw(found, tmp_path / "scan.png")
     assert (tmp_path / "scan.png").stat().st_size > 10_000
     settings = prune.Prune(sensitivity=tmp_path / "scan.json", loss=0.05)
@@ -257,6 +268,8 @@ def test_what_was_saved_is_the_same_model(int8: tuple[Model, Any], tmp_path: Pat
     ("attempt", "reason"),
     [
         (lambda model, data: prune.apply(model, data, prune.Prune(sparsity=0.5)), "is clustered already"),
+        (lambda model, data: dsd.apply(model, data, dsd.Dsd(training=SHORT)), "is clustered already"),
+        (lambda *_: prune.Prune(structure="2:4", scope="global"), "scope global goes with sparsity"),
         (
             lambda model, data: channels.apply(model, data, channels.PruneChannels(multiply_adds=0.5)),
             "take channels away first",

@@ -40,7 +40,7 @@ steps:
     assert isinstance(first, Prune)
     assert first.training is not None
     assert (first.sparsity, first.layers, first.training.epochs) == (0.6, ("convolution", "-0/*"), 3)
-    assert first.training.teacher == str(tmp_path / "../runs/large")
+    assert first.training.teacher == str((tmp_path / "../runs/large").resolve())
     assert second == Cluster(clusters=32, start="density")
 
 

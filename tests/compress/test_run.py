@@ -1,6 +1,10 @@
 """A recipe carried out by the command, as a person does it."""
 
 import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,11 @@ from click.testing import CliRunner, Result
 
 from lykeion.cli.compress import compress
 from lykeion.cli.engine_options import open_models
-from lykeion.compress import Model, open_model, save
+from lykeion.compress import CompressionError, Model, open_model, save
 from lykeion.compress.keras_file import read_keras
+from lykeion.compress.report import COLUMNS, accuracies, table
+from lykeion.compress.run import SCHEMA, VERSION, Row
+from lykeion.core import LykeionError
 from lykeion.nets import find, random_weights
 from tests.nets.making import lively_weights
 from tests.nets.training.tiny import write_npz
@@ -90,6 +97,76 @@ def test_the_test_photos_can_be_read_when_all_is_done(place: Path, rows: list[di
     assert all(row["test_accuracy"] is not None for row in judged)
 
 
+def test_the_times_of_networks_stay_known(place: Path, rows: list[dict[str, Any]]) -> None:
+    again = json.loads(carry_out(place, "--no-latency", "--json").stdout)["rows"]
+    assert [row["latency_ms"] for row in again] == [row["latency_ms"] for row in rows]
+
+
+def test_a_recipe_is_the_same_wherever_it_is_called_from(
+    tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = "schema: lykeion.compression\nversion: 1\nsteps:\n  - distill: {training: {steps: 2, teacher: model}}\n"
+    (place / "distill.yaml").write_text(recipe)
+    given = ("--data", place / "quadrants.npz", "--run", tmp_path, "--no-latency", "--quiet")
+    assert invoke("run", place / "distill.yaml", "--model", place / "model", *given).exit_code == 0
+    monkeypatch.chdir(place)
+    assert invoke("run", "distill.yaml", "--model", "model", *given).exit_code == 0
+    other = replace(open_model(place / "model"), weights=lively_weights(ARCHITECTURE))
+    save(other, place / "teacher")
+    (place / "distill.yaml").write_text(recipe.replace("teacher: model", "teacher: teacher"))
+    with pytest.raises(CompressionError, match="was made by another recipe"):
+        invoke("run", "distill.yaml", "--model", "model", *given)
+
+
+def test_a_step_is_done_only_if_what_it_began_with_is_the_same(
+    place: Path, tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    shutil.copytree(place / "run", tmp_path / "run")
+    step = open_model(tmp_path / "run" / "1-prune")
+    save(replace(step, weights=lively_weights(ARCHITECTURE)), tmp_path / "run" / "1-prune")
+    given = ("--model", place / "model", "--data", place / "quadrants.npz", "--run", tmp_path / "run", "--quiet")
+    with pytest.raises(CompressionError, match=r"2-cluster: was made by another recipe, or from another network"):
+        invoke("run", place / "recipe.yaml", *given)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"step": "../../elsewhere"}, {"accuracy": "x"}, {"latency_ms": -1}, {"accuracy": float("nan")}, {"sizes": {}}],
+)
+def test_a_report_that_was_tampered_with_is_refused(
+    change: dict[str, Any], tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    changed = [*rows[:-1], rows[-1] | change]
+    (tmp_path / "report.json").write_text(json.dumps({"schema": SCHEMA, "version": VERSION, "rows": changed}))
+    with pytest.raises(CompressionError, match="not a report of this release"):
+        invoke("report", tmp_path)
+
+
+def test_accuracies_of_a_table_are_on_the_same_photos(rows: list[dict[str, Any]]) -> None:
+    first, second = (Row.from_json(row) for row in rows[:2])
+    judged = replace(first, test_accuracy=0.5)
+    assert accuracies([judged, second]) == ([first.accuracy, second.accuracy], "validation")
+    assert accuracies([judged, replace(second, test_accuracy=0.25)]) == ([0.5, 0.25], "test")
+    assert table([judged, replace(second, test_accuracy=0.25)])[1][COLUMNS.index("change")] == "-25.00"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("compression.json", {"ranges": {}}, r"compression\.json: .*no range of '0/convolution'"),
+        ("architecture.json", {"schema": "other"}, r"architecture\.json: "),
+    ],
+)
+def test_a_damaged_step_names_the_file(
+    file: str, content: dict[str, Any], says: str, place: Path, tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    shutil.copytree(place / "run" / "3-qat", tmp_path / "step")
+    before = json.loads((tmp_path / "step" / file).read_text())
+    (tmp_path / "step" / file).write_text(json.dumps(before | content))
+    with pytest.raises(LykeionError, match=says):
+        open_model(tmp_path / "step")
+
+
 def test_other_photos_or_another_fit_are_refused(place: Path, rows: list[dict[str, Any]]) -> None:
     with pytest.raises(Exception, match="was made with another fit"):
         carry_out(place, "--fit", "letterbox")
@@ -106,6 +183,15 @@ def test_another_recipe_does_not_overwrite(place: Path, rows: list[dict[str, Any
     given = ("--model", place / "model", "--data", place / "quadrants.npz", "--run", place / "run")
     with pytest.raises(Exception, match="was made by another recipe"):
         invoke("run", place / "other.yaml", *given)
+
+
+def test_quiet_is_quiet(place: Path, tmp_path: Path) -> None:
+    """TensorFlow greets on standard error whoever imports it unasked."""
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    arguments = ("--model", place / "model", "--data", place / "quadrants.npz", "--run", tmp_path / "run")
+    command = [Path(sys.executable).with_name("lykeion"), "compress", "run", tmp_path / "recipe.yaml", *arguments]
+    done = subprocess.run([*command, "--no-latency", "--quiet"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_page_is_one_file(place: Path, rows: list[dict[str, Any]]) -> None:

@@ -2,9 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as tfl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lykeion.core import Unsupported
+from lykeion.core.flatbuffer import AlignedBuilder
 from lykeion.engines import LiteRTEngine, ModelError
 from lykeion.engines.energy import Rapl, modelled
 from lykeion.engines.graph import cost, precision, read_graph, specs, with_metadata
@@ -37,9 +40,16 @@ def test_constants_behind_the_flatbuffer_are_found_and_brought_in(model: bytes, 
     np.testing.assert_array_equal(*(next(iter(LiteRTEngine(each).run(batch).values())) for each in (small, whole)))
 
 
-def test_metadata_replaces_its_own_name_only(model: bytes) -> None:
-    from ai_edge_litert import schema_py_generated as tfl
+def test_a_sound_file_that_is_not_read_says_what_it_has(model: bytes) -> None:
+    parsed = tfl.ModelT.InitFromPackedBuf(model)
+    parsed.subgraphs[0].tensors[1].type = tfl.TensorType.INT4
+    builder = AlignedBuilder(1 << 16)
+    builder.Finish(parsed.Pack(builder), b"TFL3")
+    with pytest.raises(Unsupported, match=r"shoes: tensor .* is of type INT4"):
+        read_graph(bytes(builder.Output()), "shoes")
 
+
+def test_metadata_replaces_its_own_name_only(model: bytes) -> None:
     again = with_metadata(with_metadata(model, [("a", b"1"), ("b", b"2")]), [("a", b"3")])
     parsed = tfl.ModelT.InitFromPackedBuf(again)
     found = {entry.name: bytes(parsed.buffers[entry.buffer].data) for entry in parsed.metadata}

@@ -3,10 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as tfl
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.engines.accuracy import Labelled, top1
+from lykeion.engines.agreement import agreement
 from lykeion.engines.bench import bench, time_cases
 from lykeion.engines.candidates import Case, Loaded, Model, cases
 from lykeion.engines.fleet import FleetError, cover, smallest_cover
@@ -18,7 +20,10 @@ from lykeion.engines.protocol import ModelError
 from lykeion.engines.report import Report, ReportError, Result, read_report, write_report
 from lykeion.engines.select import choose, cuts, select
 from lykeion.engines.timing import Plan
+from lykeion.engines.trial import try_model
 from lykeion.nets import Architecture, Convolution, random_weights, write_litert
+
+from .files import one_operator
 
 QUICK = Plan(passes=2, most=2, warm_up_s=0, sample_s=0.001, apart_s=0)
 SMALL = parse_goal("latency_ms <= 5 and top1 >= 0.9, minimise size_bytes")
@@ -179,6 +184,55 @@ def test_accuracy_is_that_of_the_outputs_themselves() -> None:
     assert top1(engine, Labelled(photos, labels)) == pytest.approx(0.9)
     with pytest.raises(ModelError, match="gives 3 numbers where labels go up to 9"):
         top1(engine, Labelled(photos, np.full(70, 9)))
+
+
+def fixed_network() -> Model:
+    """Whose shape inside is for one photo, as older converters write it."""
+    reshape = tfl.ReshapeOptionsT()
+    reshape.newShape = [1, 12]
+    content = one_operator(tfl.BuiltinOperator.RESHAPE, reshape, (1, 2, 2, 3), (1, 12), [np.array([1, 12], np.int32)])
+    return Model("fixed", content)
+
+
+def test_a_network_for_one_photo_is_judged_one_by_one() -> None:
+    photos = np.random.default_rng(1).integers(0, 256, (40, 2, 2, 3), dtype=np.uint8)
+    labels = photos.reshape(40, 12).argmax(axis=1)
+    engine = Case(fixed_network(), KINDS["litert"], 1).load()
+    assert top1(engine, Labelled(photos, labels)) == 1
+
+
+def test_what_cannot_be_judged_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge(engine: object, data: Labelled, name: str) -> float:
+        if name == "w8":
+            raise ModelError("w8: cannot run on 32 photos")
+        return 0.5
+
+    monkeypatch.setattr("lykeion.engines.bench.top1", judge)
+    monkeypatch.setattr("lykeion.engines.select.top1", judge)
+    data = Labelled(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int64))
+    wanted = cases([network(8), network(16)], [KINDS["litert"]], [1])
+    report = bench(wanted, plan=QUICK, data=data, quiet=True)
+    assert [each.model for each in report.results] == ["w16"]
+    assert [each.reason for each in report.refused] == ["w8: cannot run on 32 photos"]
+    goal = parse_goal("top1 >= 0, minimise size_bytes")
+    found = select(wanted, goal, data=data, rounds=[(QUICK, 0.0)], quiet=True)
+    assert {each.name: each.outcome for each in found.standings} == {
+        "w8 · litert · 1": "refused",
+        "w16 · litert · 1": "chosen",
+    }
+
+
+def test_engines_agree_only_on_numbers() -> None:
+    content = one_operator(tfl.BuiltinOperator.SQRT, None, (1, 2, 2, 3), (1, 2, 2, 3))
+    engine = Case(Model("roots", content), KINDS["litert"], 1).load()
+    with pytest.raises(ModelError, match="not finite"):
+        agreement(engine, engine, -np.ones((2, 2, 2, 3), np.float32))
+
+
+def test_a_trial_runs_nothing_of_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "statistics.py").write_text("raise SystemExit('what lay here was run')")
+    monkeypatch.chdir(tmp_path)
+    assert try_model(network(8).content, "w8").run_ms > 0
 
 
 def test_a_bench_measures_what_runs_and_tells_why_the_rest_does_not(tmp_path: Path) -> None:

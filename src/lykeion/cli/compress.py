@@ -199,7 +199,7 @@ def _open(model: Path, data: Path, fit: Any, quiet: bool) -> tuple[Any, Any]:
 
 
 def _show(run: Path, as_json: bool) -> None:
-    from lykeion.compress.report import COLUMNS, SHOWN, cells
+    from lykeion.compress.report import COLUMNS, SHOWN, accuracies, table
     from lykeion.compress.run import read_rows
 
     rows = read_rows(run)
@@ -207,8 +207,9 @@ def _show(run: Path, as_json: bool) -> None:
         print_json({"rows": [row.to_json() for row in rows]})
         return
     places = [COLUMNS.index(column) for column in SHOWN]
-    shown = [[cells(row, rows[0])[place] for place in places] for row in rows]
-    print_table(SHOWN, shown, title=f"{run}, sizes in kB", right=SHOWN[1:])
+    shown = [[cells[place] for place in places] for cells in table(rows)]
+    title = f"{run}, sizes in kB, top-1 on {accuracies(rows)[1]} photos"
+    print_table(SHOWN, shown, title=title, right=SHOWN[1:])
     print(f"{run / 'report.html'} has the rest: zstd, Huffman, multiply-adds, distinct values, and all layers")
 
 

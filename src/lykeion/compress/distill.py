@@ -38,5 +38,6 @@ def apply(
     """The model after training from its teacher. Raises CompressionError, TrainingError."""
     from .network import fit
 
+    plan(model, settings)
     model, history = fit(model, data, settings.training, run, settings={"distill": plain(settings)}, quiet=quiet)
     return model, {"steps": history.steps}

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from lykeion.nets.training import Dataset, Recipe
 
+from .errors import CompressionError
 from .masks import Structure, masks
 from .model import USUAL, Model, select
 from .running import correct_litert
@@ -35,7 +36,8 @@ class Dsd:
 def plan(model: Model, settings: Dsd) -> Model:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     model.check_trainable()
-    select(model.architecture, settings.layers)
+    if shared := sorted(model.clustered.intersection(select(model.architecture, settings.layers))):
+        raise CompressionError(f"dsd: {shared[0]} is clustered already; dsd first, or take it out of layers")
     return model
 
 

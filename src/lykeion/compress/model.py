@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 
 from lykeion.core import first_line, write_atomically
-from lykeion.nets import Architecture, Layer, Weights, count, layers, write_litert
+from lykeion.nets import Architecture, ArchitectureError, Layer, Weights, count, layers, write_litert
 from lykeion.nets.catalogue import write
-from lykeion.nets.layers import LOGITS
+from lykeion.nets.layers import INPUT, LOGITS
+from lykeion.nets.litert_int8 import quantized_tensors
 from lykeion.nets.training import Dataset
 from lykeion.nets.training.checkpoints import read_arrays, write_arrays
 
@@ -152,7 +153,10 @@ def open_model(path: Path) -> Model:
         return read_keras(path)
     if not (path / _ARCHITECTURE).is_file():
         raise CompressionError(f"{path}: neither a finished run directory nor a .keras file")
-    architecture = Architecture.from_json(_read(path / _ARCHITECTURE))
+    try:
+        architecture = Architecture.from_json(_read(path / _ARCHITECTURE))
+    except ArchitectureError as error:
+        raise ArchitectureError(f"{path / _ARCHITECTURE}: {error}") from None
     weights = read_arrays(path / _WEIGHTS)
     for layer in layers(architecture):
         for name, shape in layer.weights().items():
@@ -188,15 +192,18 @@ def _with_state(path: Path, model: Model) -> Model:
         sparse, clustered = frozenset(state["sparse"]), frozenset(state["clustered"])
         if unknown := (sparse | clustered) - known:
             raise ValueError(f"layer {min(unknown)!r} is not in the architecture")
-        ranges = None if state["ranges"] is None else _ranges(state["ranges"].items())
+        ranges = None if state["ranges"] is None else _ranges(state["ranges"].items(), model.architecture)
         converted = (path / MODEL).read_bytes() if state["converted"] else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CompressionError(f"{path / _STATE}: cannot be used ({first_line(error)})") from None
     return Model(model.architecture, model.weights, sparse, clustered, ranges, converted)
 
 
-def _ranges(items: Iterable[tuple[str, Any]]) -> dict[str, tuple[float, float]]:
+def _ranges(items: Iterable[tuple[str, Any]], architecture: Architecture) -> dict[str, tuple[float, float]]:
     ranges = {name: (float(low), float(high)) for name, (low, high) in items}
+    tensors = {INPUT, *(name for layer in layers(architecture) for name in quantized_tensors(layer))}
+    if lacking := tensors - ranges.keys():
+        raise ValueError(f"there is no range of {min(lacking)!r}")
     for name, (low, high) in ranges.items():
         if not (math.isfinite(low) and math.isfinite(high) and low <= 0 <= high and low < high):
             raise ValueError(f"the range of {name!r} is {low} to {high}")

@@ -22,7 +22,7 @@ from .errors import CompressionError
 from .integers import LEAST_GAIN
 from .model import Model
 from .operators import AtLeast, HardSwish, Operator, Range, Sum, Unit, keras_name
-from .settings import check_training
+from .settings import check_training, digest_of_input
 
 PHOTO_RANGE = (-1.01, 1.01)
 """Photos are in −1..1; a little more, for with just that every pixel would lie half way between two integers."""
@@ -79,10 +79,7 @@ def fit(
     ``callbacks`` makes them for the network. Resumes from ``run``. Raises TrainingError, CompressionError.
     """
     check_data(model, data)
-    if keras.backend.backend() != "tensorflow":
-        raise CompressionError(
-            f"compression trains on TensorFlow, not on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow"
-        )
+    check_backend()
     check_training(recipe)
     network = build(
         model,
@@ -93,8 +90,18 @@ def fit(
     )
     trained = distiller(network, Path(recipe.teacher), recipe) if recipe.teacher else network
     begun = {"model": digest_of(model), **(settings or {})}
+    if recipe.teacher:
+        begun["teacher"] = digest_of_input(Path(recipe.teacher))
     history = train(trained, data, recipe, run, callbacks=callbacks(network), settings=begun, quiet=quiet)
     return read_back(network, model), history
+
+
+def check_backend() -> None:
+    """Raises CompressionError where Keras computes by anything else than TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        raise CompressionError(
+            f"compression trains on TensorFlow, not on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow"
+        )
 
 
 def check_data(model: Model, data: Dataset) -> None:

@@ -198,6 +198,7 @@ class Range(keras.layers.Layer):
         )
         for variable, value in zip((self._low, self._high), (low, high), strict=True):
             variable.assign(value)
+        self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if training and not self._fixed:

@@ -38,6 +38,8 @@ class Prune:
         given = [self.sparsity is not None, self.sensitivity is not None, Structure.parse(self.structure).of > 1]
         if sum(given) != 1:
             raise CompressionError("prune: give one of sparsity, sensitivity, and a structure N:M")
+        if self.scope == "global" and self.sparsity is None:
+            raise CompressionError("prune: scope global goes with sparsity; other settings give each layer its share")
 
 
 def plan(model: Model, settings: Prune) -> Model:
@@ -73,7 +75,7 @@ def _shares(model: Model, settings: Prune) -> dict[str, float]:
     if shared := sorted(model.clustered.intersection(names)):
         raise CompressionError(f"prune: {shared[0]} is clustered already; prune first, or take it out of layers")
     if settings.sensitivity is not None:
-        scan = Sensitivity.read(settings.sensitivity)
+        scan = Sensitivity.read(settings.sensitivity, model.architecture.name)
         shares = {name: scan.most("sparsity", name, settings.loss) for name in names}
         if not any(shares.values()):
             raise CompressionError(f"prune: {settings.sensitivity} allows no zeros at a loss of {settings.loss:g}")

@@ -43,7 +43,7 @@ def apply(
 
     from .network import build, check_data, fit, observe
 
-    model.check_trainable()
+    plan(model, settings)
     check_data(model, data)
     if model.ranges is None:
         model = replace(model, ranges=observe(model, some(data.train, settings.calibration)))

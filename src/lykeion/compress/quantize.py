@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -22,6 +23,8 @@ from .errors import CompressionError
 from .model import Model, select
 from .sensitivity import Sensitivity
 from .settings import Between
+
+_LACKS = "quantize needs ai-edge-quantizer: pip install 'lykeion[compress]'"
 
 Mode: TypeAlias = Literal["dynamic", "weight-only", "int8", "int16"]
 
@@ -42,6 +45,8 @@ class Quantize:
 def plan(model: Model, settings: Quantize) -> Model:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     _skipped(model, settings)
+    if find_spec("ai_edge_quantizer") is None:
+        raise CompressionError(_LACKS)
     return replace(model, converted=b"")
 
 
@@ -52,7 +57,7 @@ def _skipped(model: Model, settings: Quantize) -> set[str]:
         raise CompressionError("quantize: the network is int8 already, by qat")
     skipped = set(select(model.architecture, settings.skip)) if settings.skip else set[str]()
     if settings.sensitivity is not None:
-        scan = Sensitivity.read(settings.sensitivity)
+        scan = Sensitivity.read(settings.sensitivity, model.architecture.name)
         skipped |= {name for name in model.kernels if scan.loss("bits", name, 8) > settings.loss}
     return skipped
 
@@ -77,7 +82,7 @@ def convert(file: bytes, mode: Mode, skipped: list[str], photos: np.ndarray) -> 
         from ai_edge_quantizer import quantizer
         from ai_edge_quantizer.qtyping import TFLOperationName
     except ImportError:
-        raise CompressionError("quantize needs ai-edge-quantizer: pip install 'lykeion[compress]'") from None
+        raise CompressionError(_LACKS) from None
     work, everything = quantizer.Quantizer(bytearray(file)), TFLOperationName.ALL_SUPPORTED
     try:
         match mode:

@@ -11,6 +11,7 @@ import numpy as np
 
 from lykeion.core import write_atomically, writing
 from lykeion.core.pictures import new_figure
+from lykeion.engines.pictures import front
 
 from .errors import CompressionError
 from .model import Model, kernel_layers, open_model
@@ -36,9 +37,19 @@ SHOWN = ("step", "top-1", "change", "file", "packed", "smaller", "zeros", "ms")
 """Columns that fit a terminal."""
 
 
-def cells(row: Row, first: Row) -> tuple[str, ...]:
-    """A row of the table under COLUMNS. Accuracies are of the test photos where there are such, bytes in kB."""
-    accuracy, before = (each.accuracy if each.test_accuracy is None else each.test_accuracy for each in (row, first))
+def accuracies(rows: Sequence[Row]) -> tuple[list[float], str]:
+    """Of all rows on the same photos, "test" where all were judged by these, else "validation"."""
+    test = [row.test_accuracy for row in rows if row.test_accuracy is not None]
+    return (test, "test") if len(test) == len(rows) else ([row.accuracy for row in rows], "validation")
+
+
+def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Cells under COLUMNS, bytes in kB."""
+    found, _ = accuracies(rows)
+    return [_cells(row, rows[0], accuracy, found[0]) for row, accuracy in zip(rows, found, strict=True)]
+
+
+def _cells(row: Row, first: Row, accuracy: float, before: float) -> tuple[str, ...]:
     sizes = (row.sizes.file, row.sizes.zstd, row.sizes.huffman, row.sizes.packed)
     return (
         row.step,
@@ -65,32 +76,20 @@ def write_page(run: Path, path: Path) -> None:
 def draw_ways(rows: Sequence[Row], axes: Any) -> None:
     """Accuracy by delivered bytes, a point a step; those that no other beats in both are joined."""
     sizes = [row.sizes.packed / 1000 for row in rows]
-    accuracies = [row.accuracy if row.test_accuracy is None else row.test_accuracy for row in rows]
-    best = pareto(sizes, accuracies)
-    axes.plot([sizes[place] for place in best], [100 * accuracies[place] for place in best], color="0.7", zorder=0)
-    axes.scatter(sizes, [100 * accuracy for accuracy in accuracies], color="#0b6e99")
-    for row, size, accuracy in zip(rows, sizes, accuracies, strict=True):
-        axes.annotate(row.step, (size, 100 * accuracy), xytext=(4, 4), textcoords="offset points", fontsize=8)
-    axes.set(xscale="log", xlabel="delivered, kB", ylabel="top-1, %")
+    found, photos = accuracies(rows)
+    points = np.column_stack([sizes, 100 * np.array(found)])
+    axes.plot(*points[front(points * (1, -1))].T, color="0.7", zorder=0)
+    axes.scatter(*points.T, color="#0b6e99")
+    for row, point in zip(rows, points, strict=True):
+        axes.annotate(row.step, point, xytext=(4, 4), textcoords="offset points", fontsize=8)
+    axes.set(xscale="log", xlabel="delivered, kB", ylabel=f"top-1 on {photos} photos, %")
     axes.grid(alpha=0.3, which="both")
-
-
-def pareto(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
-    """Places that no other beats in both, by cost."""
-    found: list[int] = []
-    for place in sorted(range(len(costs)), key=lambda place: (costs[place], -gains[place])):
-        if not found or gains[place] > gains[found[-1]]:
-            found.append(place)
-    return found
 
 
 def _page(model: Model, rows: Sequence[Row]) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in COLUMNS)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells(row, rows[0])) + "</tr>" for row in rows
-    )
-    name, last = escape(model.architecture.name), rows[-1]
-    photos = "validation" if last.test_accuracy is None else "test"
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table(rows))
+    name, last, photos = escape(model.architecture.name), rows[-1], accuracies(rows)[1]
     return f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

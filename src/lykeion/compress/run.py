@@ -5,6 +5,8 @@ The directory has ``run.json`` (what was asked for), ``0-original``, ``1-prune``
 """
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import digest_bytes, digest_file, digest_json, write_atomically, writing
+from lykeion.core import digest_bytes, digest_json, write_atomically, writing
 from lykeion.engines import timing
 from lykeion.engines.machine import this_machine
 from lykeion.nets import Architecture, Convolution, random_weights
@@ -23,7 +25,7 @@ from .errors import CompressionError
 from .model import Model, open_model, save
 from .recipe import Step, check_steps
 from .running import correct_litert
-from .settings import plain
+from .settings import digest_of_input, plain
 from .sizes import Sizes, sizes_of
 
 SCHEMA = "lykeion.compression-run"
@@ -52,7 +54,16 @@ class Row:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Row":
-        return cls(**{**plain, "sizes": Sizes(**plain["sizes"])})
+        """Raises ValueError, TypeError, KeyError."""
+        row = cls(**{**plain, "sizes": Sizes(**plain["sizes"])})
+        if not re.fullmatch("[0-9]+-[a-z-]+", row.step):
+            raise ValueError(f"a step is called {row.step!r}")
+        told = (row.accuracy, row.parameters, row.multiply_adds, row.sparsity)
+        measured = (row.test_accuracy, row.sizes.huffman, row.values, row.latency_ms)
+        numbers = [*told, row.sizes.file, row.sizes.zstd, *(each for each in measured if each is not None)]
+        if not all(0 <= number < math.inf for number in numbers) or not row.sizes.packed > 0:
+            raise ValueError(f"a figure of {row.step}")
+        return row
 
 
 def compress(
@@ -70,9 +81,11 @@ def compress(
     ``test`` judges by the test photos too, also the steps that are done. Raises CompressionError, TrainingError,
     ModelError, TimingError.
     """
-    from .network import check_data, digest_of
+    from .network import check_backend, check_data, digest_of
 
     check_data(model, data)
+    if any(step.trainings for step in steps):
+        check_backend()
     if test and not len(data.test):
         raise CompressionError(f"{data.name} has no test photos; leave out --test")
     check_steps(steps, model)
@@ -82,7 +95,7 @@ def compress(
     for place, step in enumerate([None, *steps]):
         name = f"{place}-{step.method if step else 'original'}"
         directory = run / name
-        asked.append(None if step is None else _asked(step))
+        asked.append(None if step is None else {"from": digest_of(model), **_asked(step)})
         if (found := _done(directory, asked)) is not None:
             model, row = open_model(directory), found
             if test and row.test_accuracy is None:
@@ -95,8 +108,7 @@ def compress(
             row = row_of(name, model, data, notes, test)
             _keep(directory, model, row, asked)
         rows.append(row)
-    if latency:
-        rows = _timed(run, rows, quiet)
+    rows = _timed(run, rows, quiet) if latency else _as_timed_before(run, rows)
     _write(run / "report.json", {"schema": SCHEMA, "version": VERSION, "rows": [row.to_json() for row in rows]})
     return tuple(rows)
 
@@ -159,18 +171,22 @@ def _timed(run: Path, rows: Sequence[Row], quiet: bool) -> list[Row]:
     return [replace(row, latency_ms=measured[row.step].median_ms) for row in rows]
 
 
+def _as_timed_before(run: Path, rows: Sequence[Row]) -> list[Row]:
+    """With the times that an earlier report has of the same networks."""
+    if not (run / "report.json").exists():
+        return list(rows)
+    times = {(row.step, row.accuracy, row.sizes): row.latency_ms for row in read_rows(run)}
+    return [replace(row, latency_ms=times.get((row.step, row.accuracy, row.sizes))) for row in rows]
+
+
 def _asked(step: Step) -> dict[str, Any]:
-    """Its settings; of a file that it reads, the content."""
-    trainings = {name: recipe.to_json() for name, recipe in step.trainings.items()}
-    files = {f"{name} digest": _digest(value) for name, value in step.values.items() if isinstance(value, Path)}
-    return {"method": step.method, "settings": plain(step.settings), **trainings, **files}
-
-
-def _digest(path: Path) -> str:
-    try:
-        return digest_file(path)
-    except OSError as error:
-        raise CompressionError(f"{path}: {error.strerror or error}") from None
+    """Its settings; of what it reads, the content and not the place."""
+    trainings = {
+        name: {**recipe.to_json(), "teacher": digest_of_input(Path(recipe.teacher)) if recipe.teacher else None}
+        for name, recipe in step.trainings.items()
+    }
+    files = {name: digest_of_input(value) for name, value in step.values.items() if isinstance(value, Path)}
+    return {"method": step.method, "settings": {**plain(step.settings), **files}, **trainings}
 
 
 def _claim(run: Path, asked: Mapping[str, Any]) -> None:
@@ -192,11 +208,12 @@ def _done(directory: Path, asked: list[Any]) -> Row | None:
     found = _read(directory / "row.json")
     if found.get("asked") != json.loads(json.dumps(asked)):
         raise CompressionError(
-            f"{directory}: was made by another recipe; delete it and what comes after it, or give another --run"
+            f"{directory}: was made by another recipe, or from another network; delete it and what comes after it, "
+            "or give another --run"
         )
     try:
         return Row.from_json(found["row"])
-    except (TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         raise CompressionError(f"{directory / 'row.json'}: not of this release; delete {directory}") from None
 
 

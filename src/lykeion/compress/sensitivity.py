@@ -63,8 +63,8 @@ class Sensitivity:
             write_atomically(path, (json.dumps(self.to_json(), indent=1) + "\n").encode())
 
     @classmethod
-    def read(cls, path: Path) -> "Sensitivity":
-        """Raises CompressionError."""
+    def read(cls, path: Path, network: str) -> "Sensitivity":
+        """The scan of a network of that name. Raises CompressionError."""
         try:
             with path.open("rb") as file:
                 found = json.loads(file.read(MAX_BYTES))
@@ -79,9 +79,17 @@ class Sensitivity:
             }
             if any(len(row) != len(levels[harm]) for harm in LEVELS for row in accuracy[harm].values()):
                 raise ValueError("a layer has not as many accuracies as there are levels")
-            return cls(str(found["network"]), int(found["photos"]), float(found["baseline"]), levels, accuracy)
+            shares = [
+                *levels["sparsity"],
+                *(each for rows in accuracy.values() for row in rows.values() for each in row),
+            ]
+            if not all(0 <= share <= 1 for share in (float(found["baseline"]), *shares)):
+                raise ValueError("a share is not from 0 to 1")
+            if found["network"] != network:
+                raise ValueError(f"it is of {found['network']}, not of {network}")
+            return cls(network, int(found["photos"]), float(found["baseline"]), levels, accuracy)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise CompressionError(f"{path}: not a scan of this release ({first_line(error)})") from None
+            raise CompressionError(f"{path}: not a scan that can be used ({first_line(error)})") from None
 
 
 class Journal:
@@ -101,6 +109,8 @@ class Journal:
         if key not in self._known:
             self._known[key] = measure()
             if self._path:
+                with writing(self._path, CompressionError):
+                    self._path.parent.mkdir(parents=True, exist_ok=True)
                 with writing(self._path, CompressionError), self._path.open("a") as file:
                     file.write(json.dumps([key, self._known[key]]) + "\n")
         return self._known[key]
@@ -171,4 +181,4 @@ def draw(scan: Sensitivity, path: Path) -> None:
             axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=5, color=colour)
         if harm == "bits":
             figure.colorbar(image, label="points (10 and more alike)")
-    save_figure(figure, path)
+    save_figure(figure, path, folder=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from lykeion.core import digest_file, digest_json
 from lykeion.core.fields import Field, Fields
 from lykeion.nets.training import Recipe, RecipeError
 from lykeion.nets.training.recipe import SCHEMA, VERSION
@@ -64,6 +65,15 @@ def check_training(recipe: Recipe, name: str = "training") -> None:
         raise CompressionError(f"{name}: there is no teacher {recipe.teacher}")
 
 
+def digest_of_input(path: Path) -> str:
+    """Of a file, or of the network in a run directory. Raises CompressionError."""
+    files = [path / "architecture.json", path / "weights.npz"] if path.is_dir() else [path]
+    try:
+        return digest_json([digest_file(file) for file in files])
+    except OSError as error:
+        raise CompressionError(f"{error.filename or path}: {error.strerror or error}") from None
+
+
 def plain(settings: Any) -> dict[str, Any]:
     """A JSON value of settings, but for the training's, which its run keeps itself."""
     values = {setting.name: getattr(settings, setting.name) for setting in fields(settings)}
@@ -84,7 +94,7 @@ def _read(hint: Any, field: Field, directory: Path) -> Any:
     if wanted is Recipe:
         return _recipe(field, directory)
     if wanted is Path:
-        return directory / field.text()
+        return (directory / field.text()).resolve()
     if wanted in (int, float):
         return _number(field, wanted, rules)
     return field.truth() if wanted is bool else field.text()
@@ -101,7 +111,7 @@ def _number(field: Field, wanted: type, rules: Sequence[Between]) -> float:
 def _recipe(field: Field, directory: Path) -> Recipe:
     values = dict(field.fields().values)
     if isinstance(teacher := values.get("teacher"), str):
-        values["teacher"] = str(directory / teacher)
+        values["teacher"] = str((directory / teacher).resolve())
     try:
         return Recipe.from_json({"schema": SCHEMA, "version": VERSION, **values})
     except RecipeError as error:

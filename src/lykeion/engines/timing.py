@@ -6,6 +6,7 @@ says how quiet the machine was. What was measured is kept in a journal, and a se
 """
 
 import json
+import math
 import statistics
 import time
 from collections import defaultdict
@@ -166,7 +167,7 @@ def run_pass(run: Callable[[], object], plan: Plan, clock: Callable[[], int]) ->
 
 
 class Journal:
-    """Passes as JSON lines, each on disk as soon as it is measured.
+    """Passes as JSON lines, each written as soon as it is measured.
 
     The first line holds ``setup``: what must be the same for the figures to belong together. A last line that a
     crash cut short is dropped. Raises TimingError.
@@ -205,8 +206,8 @@ class Journal:
 
 def _read_pass(line: Mapping[str, Any]) -> Pass:
     made = Pass(**line)
-    if not all(isinstance(value, int | float) for value in asdict(made).values()):
-        raise ValueError("a figure is no number")
+    if not all(isinstance(value, int | float) and 0 < value < math.inf for value in asdict(made).values()):
+        raise ValueError("a figure is no time")
     return made
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lykeion.nets.training import DataError, load_data
+from lykeion.nets.training import DataError, InMemory, load_data, some
 from lykeion.nets.training.idx import read_idx
 from lykeion.nets.training.photos import OnDisk
 from lykeion.vision import PhotoError
@@ -42,6 +42,16 @@ def write_manifest(path: Path, rows: list[dict[str, object]]) -> Path:
     else:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def test_some_photos_are_of_all_parts() -> None:
+    labels = np.repeat(np.arange(5), 20)
+    photos = InMemory(np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1), labels)
+    few = some(photos, 10)
+    assert len(few) == 10
+    assert set(few.labels) == {0, 1, 2, 3, 4}
+    assert (few.read(np.array([0, 9])).reshape(-1) == [0, 99]).all()
+    assert (some(photos, 500).labels == labels).all()
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -46,6 +46,8 @@ __all__ = [
     "train_network",
 ]
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets whoever imports it
+
 _NEED_KERAS = {
     "Evaluation": "loop",
     "History": "loop",
@@ -61,7 +63,6 @@ _NEED_KERAS = {
 def __getattr__(name: str) -> Any:
     if name not in _NEED_KERAS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         module = import_module(f".{_NEED_KERAS[name]}", __name__)
     except ModuleNotFoundError as error:
