@@ -29,7 +29,7 @@ class Plan:
     cluster: int = 2
     sparsity: float = 0.4
     clusters: int = 16
-    bit_price: float = 1.0
+    bit_price: float = 0.5
 
 
 def base(seed: int, epochs: int) -> Recipe:
