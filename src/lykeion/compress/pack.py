@@ -20,6 +20,8 @@ from .model import Model, kernel_layers, settle
 
 SMALL = 4096
 """Kernels of int8 with fewer weights may share a model, where one of their own costs more than it saves."""
+_LZMA = 1.02
+"""What bytes that LZMA makes of a part alone become among others."""
 _SAMPLE = 1 << 16
 """Floats that are enough to tell how all of a kernel are coded best."""
 
@@ -118,7 +120,7 @@ def _integers(constants: Mapping[int, np.ndarray]) -> Iterator[Span]:
     LZMA with what is around it, whichever takes the fewest bytes."""
     counts = {offset: np.bincount(data, minlength=MAX_SYMBOLS) for offset, data in constants.items()}
     alone = {offset: _bytes_alone(each) for offset, each in counts.items()}
-    left = {offset: len(compressed(data.tobytes())) for offset, data in constants.items()}
+    left = {offset: _LZMA * len(compressed(data.tobytes())) for offset, data in constants.items()}
     sharing = {offset: counts[offset] for offset, data in constants.items() if len(data) < SMALL}
     for _ in range(2):  # without those that are better off alone, it suits the others better
         together = sum(sharing.values(), np.zeros(MAX_SYMBOLS, np.int64))
@@ -151,7 +153,7 @@ def _floats(data: np.ndarray, hint: Scaled | None) -> Coding | None:
     some = items[:_SAMPLE]
     kept = some.any(axis=1)
     sizes = {
-        None: len(compressed(some.tobytes())),
+        None: _LZMA * len(compressed(some.tobytes())),
         Planes(): len(compressed(some.T.tobytes())),
         Sparse(): len(compressed(some[kept].T.tobytes())) + cost_bits(np.bincount(kept)) / 8,
     }

@@ -56,7 +56,7 @@ class Row:
     def from_json(cls, plain: Mapping[str, Any]) -> "Row":
         """Raises ValueError, TypeError, KeyError."""
         row = cls(**{**plain, "sizes": Sizes(**plain["sizes"])})
-        if not re.fullmatch("[0-9]+-[a-z-]+", row.step):
+        if not re.fullmatch("[0-9]+-[a-z0-9-]+", row.step):
             raise ValueError(f"a step is called {row.step!r}")
         told = (row.accuracy, row.parameters, row.multiply_adds, row.sparsity)
         measured = (row.test_accuracy, row.sizes.huffman, row.values, row.latency_ms)
