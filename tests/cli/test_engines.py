@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from lykeion.cli import app
 from lykeion.cli.engine_options import all_cases, labelled
+from lykeion.compress import Model, save
 from lykeion.core import LykeionError
 from lykeion.core.pictures import PictureError
 from lykeion.engines import ModelError
@@ -108,11 +109,43 @@ def test_results_are_told_where_nothing_can_be_drawn(model: Path, tmp_path: Path
     done = CliRunner().invoke(app, ["engines", "bench", str(broken), "--png", str(tmp_path / "x.png"), "-q"])
     assert isinstance(done.exception, ModelError)
     assert "broken" in done.stdout
-    done = CliRunner().invoke(
-        app, ["engines", "bench", str(model), "--engine", "litert", "--png", str(tmp_path / "x.none"), "-q"]
-    )
+    (tmp_path / "file").touch()
+    png = tmp_path / "file" / "x.png"
+    done = CliRunner().invoke(app, ["engines", "bench", str(model), "--engine", "litert", "--png", str(png), "-q"])
     assert isinstance(done.exception, PictureError)
     assert "litert 1" in done.stdout
+
+
+def test_a_report_that_cannot_be_written_takes_nothing_away(model: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app, ["engines", "bench", str(model), "--engine", "litert", "--out", str(tmp_path), "-q"]
+    )
+    assert isinstance(done.exception, LykeionError)
+    assert "litert 1" in done.stdout
+
+
+def test_a_fleet_that_nothing_serves_is_an_error(model: Path, tmp_path: Path) -> None:
+    reports = [tmp_path / "a.json", tmp_path / "b.json"]
+    for report in reports:
+        run("bench", model, "--engine", "litert", "--out", report, "-q")
+    devices = ("--devices", reports[0], "--devices", reports[1])
+    assert "100% of 2 devices" in run("select", *devices, "--goal", "minimise latency_ms")
+    with pytest.raises(GoalError, match="nothing meets the goal on any device"):
+        run("select", *devices, "--goal", "size_bytes < 1, minimise latency_ms")
+
+
+def test_a_run_is_judged_on_its_own_classes_only(tmp_path: Path) -> None:
+    write_npz(tmp_path)
+    save(Model(GREY, random_weights(GREY)), tmp_path / "run")
+    (tmp_path / "run" / "classes.json").write_text('["d", "c", "b", "a"]')
+    with pytest.raises(LykeionError, match=r"class 0 is '0'; .* was trained with 'd'"):
+        labelled(tmp_path / "quadrants.npz", all_cases([str(tmp_path / "run")], ["litert"], [1]), 10, None, True)
+
+
+def test_a_picture_s_format_is_known_before_the_work(model: Path) -> None:
+    done = CliRunner().invoke(app, ["engines", "bench", str(model), "--png", "photos"])
+    assert done.exit_code == 2
+    assert "photos: end its name in .png, .svg or .pdf" in done.stderr
 
 
 def test_only_models_that_take_photos_are_judged(tmp_path: Path) -> None:

@@ -50,7 +50,6 @@ def test_an_exported_network_is_shown_from_its_file_and_drawn(tmp_path: Path) ->
 
 
 def test_a_picture_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
-    for path in (tmp_path / "none" / "a.png", tmp_path / "a.nothing"):
-        with pytest.raises(LykeionError, match=f"{path.name}: cannot be written") as caught:
-            run("show", "mobilenet-v2", "--png", str(path))
-        assert "\n" not in str(caught.value)
+    with pytest.raises(LykeionError, match=r"a\.png: cannot be written") as caught:
+        run("show", "mobilenet-v2", "--png", str(tmp_path / "none" / "a.png"))
+    assert "\n" not in str(caught.value)

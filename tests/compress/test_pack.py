@@ -82,6 +82,11 @@ def test_parts_that_overlap_are_coded_once() -> None:
     assert unpack(whole) == file
 
 
+def test_an_error_names_the_file() -> None:
+    with pytest.raises(CompressionError, match=r"^shoes.tflite: not a LiteRT file: it lacks the mark TFL3$"):
+        pack_file(b"PK" * 100, name="shoes.tflite")
+
+
 def test_a_file_that_no_device_would_unpack_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lykeion.compress.pack.MAX_BYTES", 1000)
     with pytest.raises(CompressionError, match="a package holds 1,000 at most"):

@@ -19,6 +19,7 @@ from lykeion.compress.report import COLUMNS, accuracies, table
 from lykeion.compress.run import SCHEMA, VERSION, Row
 from lykeion.core import LykeionError
 from lykeion.nets import find, random_weights
+from lykeion.nets.training.checkpoints import write_arrays
 from tests.nets.making import lively_weights
 from tests.nets.training.tiny import write_npz
 
@@ -148,6 +149,14 @@ def test_accuracies_of_a_table_are_on_the_same_photos(rows: list[dict[str, Any]]
     assert accuracies([judged, second]) == ([first.accuracy, second.accuracy], "validation")
     assert accuracies([judged, replace(second, test_accuracy=0.25)]) == ([0.5, 0.25], "test")
     assert table([judged, replace(second, test_accuracy=0.25)])[1][COLUMNS.index("change")] == "-25.00"
+
+
+def test_an_embedder_is_told_what_to_pack(tmp_path: Path) -> None:
+    save(Model(ARCHITECTURE, random_weights(ARCHITECTURE)), tmp_path)
+    weights = {name: value for name, value in random_weights(ARCHITECTURE).items() if not name.startswith("logits")}
+    write_arrays(tmp_path / "weights.npz", weights)
+    with pytest.raises(CompressionError, match=r"an embedder.* takes its model\.tflite"):
+        open_model(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from lykeion.engines.agreement import agreement, random_batch
 from lykeion.engines.kinds import KINDS, Kind, UnknownEngine, find_kind, usual_kinds
 from lykeion.engines.trial import Trial, try_model, try_models
 from lykeion.nets import Architecture, Convolution, InvertedResidual, random_weights, write_litert
+from tests.compress.making import dense
+from tests.compress.making import quantized as in_int8
 
 from .files import quantized
 
@@ -125,6 +128,17 @@ def test_an_integer_network_stays_within_a_few_steps(kind: Kind, int8: bytes) ->
     assert found.dtype == np.int8
     # OpenVINO: 12 with AVX-512, 14 where a processor has AVX2 alone, whose 8-bit products are summed otherwise.
     assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 20
+
+
+@pytest.mark.skipif(not KINDS["onnxruntime"].installed, reason="needs ONNX Runtime")
+def test_onnx_runtime_does_not_cut_off_large_products_of_integers() -> None:
+    """As x86 without VNNI does with two of them in 16 bits, unless told to be exact."""
+    architecture = Architecture("limits", 8, 8, (Convolution(32, 3, 2), Convolution(32, 3)), classes=10)
+    model = dense(architecture)
+    alike = {name: np.full_like(value, 0.01) for name, value in model.weights.items() if "convolution/kernel" in name}
+    file = in_int8(replace(model, weights={**model.weights, **alike})).litert()  # all weights are 127
+    bright = np.random.default_rng(0).uniform(0.5, 1, (32, 8, 8, 3)).astype(np.float32)
+    assert agreement(KINDS["onnxruntime"].load(file), KINDS["litert"].load(file), bright).max_error < 0.1
 
 
 @pytest.mark.parametrize("recipe", ["dynamic_wi8_afp32", "weight_only_wi8_afp32"])

@@ -7,7 +7,7 @@ import click
 
 from lykeion.core import LykeionError, write_atomically, writing
 
-from .options import json_option, quiet_option
+from .options import PICTURE, json_option, quiet_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def report(run: Path, html: Path | None, as_json: bool) -> None:
 @_model
 @_data
 @click.option("--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The scan, as JSON.")
-@click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw it.")
+@click.option("--png", type=PICTURE, metavar="FILE", help="Draw it.")
 @click.option("--layers", multiple=True, default=("*",), show_default=True, help="By name or kind; repeatable.")
 @click.option(
     "--photos", type=click.IntRange(1), default=2000, show_default=True, help="Validation photos a network."
@@ -165,7 +165,7 @@ def pack(model: Path, output: Path, gives: Any, as_json: bool) -> None:
         if gives != "logits":
             raise click.UsageError("--gives is of runs and steps; a .tflite file gives what it gives")
         file = read_model(model)
-        package = pack_file(file)
+        package = pack_file(file, name=str(model))
     else:
         package, file = make(open_model(model), gives)
     _write(output, package)

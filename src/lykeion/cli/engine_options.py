@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .options import PICTURE
+
 if TYPE_CHECKING:
     from lykeion.engines.accuracy import Labelled
     from lykeion.engines.candidates import Case, Model
@@ -28,7 +30,7 @@ fit_option = click.option(
 photos_option = click.option(
     "--photos", type=click.IntRange(1), default=2000, show_default=True, help="So many of them at most."
 )
-png_option = click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw the results.")
+png_option = click.option("--png", type=PICTURE, metavar="FILE", help="Draw the results.")
 journal_option = click.option(
     "--journal", type=click.Path(path_type=Path), metavar="PATH", help="Keep timings there, and go on from them."
 )
@@ -99,6 +101,7 @@ def labelled(path: Path | None, cases: "Sequence[Case]", photos: int, fit: Any, 
         return None
     import numpy as np
 
+    from lykeion.compress.model import check_classes
     from lykeion.engines.accuracy import Labelled
     from lykeion.nets.training import load_data, some
 
@@ -106,6 +109,8 @@ def labelled(path: Path | None, cases: "Sequence[Case]", photos: int, fit: Any, 
     height, width, channels = _photo_size(models)
     mean, std = _normalisation(models)
     data = load_data(path, height=height, width=width, channels=channels, fit=fit, quiet=quiet)
+    for model in models:
+        check_classes(Path(model.name), data)
     chosen = some(data.test if len(data.test) else data.validation, photos)
     return Labelled(chosen.read(np.arange(len(chosen))), chosen.labels, mean, std, classes=len(data.classes))
 

@@ -78,12 +78,12 @@ def bench(
         return
     judged = labelled(data, wanted, photos, fit, quiet)
     report = measure(wanted, data=judged, photo=photo, journal=journal, quiet=quiet)
-    if out:
-        write_report(report, out)
     if as_json:
         print_json(report.to_json())
     else:
         _print_report(report)
+    if out:
+        write_report(report, out)
     if not report.results:
         raise ModelError("no engine can run any of these models")
     if png:

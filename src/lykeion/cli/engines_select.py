@@ -20,6 +20,7 @@ from .options import json_option, quiet_option, refuse_options
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
+    from lykeion.engines.fleet import Cover
     from lykeion.engines.goal import Goal
     from lykeion.engines.select import Selection, Standing
 
@@ -29,7 +30,12 @@ HOST = "host"
 @click.command()
 @click.option("--model", "models", multiple=True, metavar="MODEL", help="A candidate; repeat it. As for bench.")
 @click.option("--device", default=HOST, show_default=True, help="host: measure here.")
-@click.option("--devices", metavar="A.json,B.json", help="Instead: choose for all devices that wrote these reports.")
+@click.option(
+    "--devices",
+    multiple=True,
+    metavar="A.json,B.json",
+    help="Instead: choose for all devices that wrote these reports.",
+)
 @click.option("--goal", required=True, help="Such as 'latency_ms <= 5 and top1 >= 0.90, minimise size_bytes'.")
 @engine_option
 @threads_option
@@ -43,7 +49,7 @@ HOST = "host"
 def select(
     models: tuple[str, ...],
     device: str,
-    devices: str | None,
+    devices: tuple[str, ...],
     goal: str,
     engines: tuple[str, ...],
     threads: tuple[int, ...],
@@ -64,10 +70,10 @@ def select(
     from lykeion.engines.select import select as choose
 
     wanted = parse_goal(goal)
-    if devices is not None:
+    if devices:
         ours = ("models", "device", "engines", "threads", "data", "fit", "photos", "journal", "png")
         refuse_options("--devices chooses from reports", *ours)
-        _select_for_fleet(devices, wanted, as_json)
+        _select_for_fleet(",".join(devices), wanted, as_json)
         return
     if device != HOST or not models:
         raise click.UsageError("name candidates with --model; for devices other than this host, give --devices")
@@ -135,6 +141,7 @@ def _between(interval: tuple[float, float] | None) -> str:
 
 def _select_for_fleet(devices: str, goal: "Goal", as_json: bool) -> None:
     from lykeion.engines.fleet import cover
+    from lykeion.engines.goal import GoalError
     from lykeion.engines.report import read_report
 
     files = list(dict.fromkeys(name for name in devices.split(",") if name))
@@ -150,7 +157,13 @@ def _select_for_fleet(devices: str, goal: "Goal", as_json: bool) -> None:
                 "exact": found.exact,
             }
         )
-        return
+    else:
+        _print_cover(found, goal)
+    if not found.served:
+        raise GoalError("nothing meets the goal on any device")
+
+
+def _print_cover(found: "Cover", goal: "Goal") -> None:
     rows = [
         (device, each.model, each.engine, each.threads, f"{each.latency_ms:.3f}")
         for device, each in found.served.items()
@@ -158,4 +171,5 @@ def _select_for_fleet(devices: str, goal: "Goal", as_json: bool) -> None:
     rows += [(device, "nothing meets the goal", "", "", "") for device in found.unserved]
     print_table(("device", "model", "engine", "thr.", "ms"), rows, title=goal.text, right=("thr.", "ms"))
     proof = "no fewer would do" if found.exact else "perhaps fewer would do: too many sets to try all"
-    print(f"{len(found.artifacts)} models serve {found.coverage:.0%} of {len(files)} devices; {proof}")
+    devices = len(found.served) + len(found.unserved)
+    print(f"{len(found.artifacts)} models serve {found.coverage:.0%} of {devices} devices; {proof}")

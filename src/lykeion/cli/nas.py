@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import nas_search, nas_space
-from .options import json_option, quiet_option
+from .options import PICTURE, json_option, quiet_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def nas() -> None:
 @click.option("--export", type=click.Path(path_type=Path), metavar="DIR", help="Write block files for a phone there.")
 @click.option("--import", "results", type=click.Path(path_type=Path), metavar="DIR", help="Read a phone's results.")
 @click.option("--show", metavar="FILE", help="Print a profile; or pixel1, the published one.")
-@click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw the profile.")
+@click.option("--png", type=PICTURE, metavar="FILE", help="Draw the profile.")
 @json_option
 @quiet_option
 def profile(

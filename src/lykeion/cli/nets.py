@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from .options import json_option
+from .options import PICTURE, json_option
 from .output import print_json, print_table
 
 
@@ -72,7 +72,7 @@ def list_(as_json: bool) -> None:
 @click.option("--classes", type=click.IntRange(1), metavar="N", help="How many it tells apart.")
 @click.option("--channels", type=click.IntRange(1), metavar="N", help="Of a photo: 3 for RGB, 1 for grey.")
 @click.option("--layers", "of_layers", is_flag=True, help="One line a layer, not a row.")
-@click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw the rows' costs.")
+@click.option("--png", type=PICTURE, metavar="FILE", help="Draw the rows' costs.")
 @click.option("--export", type=click.Path(path_type=Path), metavar="FILE", help="Write the architecture as JSON.")
 @json_option
 def show(

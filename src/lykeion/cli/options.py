@@ -1,11 +1,25 @@
 """Options that several commands have, and the exit code that several give."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 DONE_BUT = 3
 """Exit code: the work is done, but photos failed, ids were unknown, or damage was found."""
+
+
+class _Picture(click.Path):
+    """A file to draw into: whether its name tells the format is known before the work, not after it."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        path: Any = super().convert(value, param, ctx)
+        if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+            self.fail(f"{value}: end its name in .png, .svg or .pdf", param, ctx)
+        return path
+
+
+PICTURE = _Picture(path_type=Path, dir_okay=False)
 
 index_option = click.option(
     "--index",

@@ -23,7 +23,7 @@ from .settings import Between, plain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    clusters: Annotated[int, "Distinct values in a kernel, zero among them.", Between(2, 256)] = 16
+    clusters: Annotated[int, "Distinct values in a kernel, zero among them if pruned.", Between(2, 256)] = 16
     start: Annotated[Start, "Where k-means begins."] = "linear"
     bit_price: Annotated[
         float, "How much the bits of a weight count beside its error: 0 is plain k-means.", Between(0, 10)

@@ -158,19 +158,21 @@ def open_model(path: Path) -> Model:
     except ArchitectureError as error:
         raise ArchitectureError(f"{path / _ARCHITECTURE}: {error}") from None
     weights = read_arrays(path / _WEIGHTS)
+    if f"{LOGITS}/kernel" not in weights:
+        raise CompressionError(
+            f"{path}: an embedder, without classes to judge it by; `lykeion compress pack` takes its model.tflite"
+        )
     for layer in layers(architecture):
         for name, shape in layer.weights().items():
             if (found := getattr(weights.get(name), "shape", None)) != shape:
-                raise CompressionError(
-                    f"{path / _WEIGHTS}: {name} has shape {found}, not {shape}; is it a classifier?"
-                )
+                raise CompressionError(f"{path / _WEIGHTS}: {name} has shape {found}, not {shape}")
     if not (path / _STATE).exists():
         return Model(architecture, weights)
     return _with_state(path, Model(architecture, weights))
 
 
 def check_classes(run: Path, data: Dataset) -> None:
-    """Raises CompressionError where a run directory names other classes than the data. A step's names none."""
+    """Raises CompressionError where a run directory names other classes than the data. Others name none."""
     file = run / "classes.json"
     if not file.is_file():
         return

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
+from lykeion.core import first_line
 from lykeion.engines.packed import MAX_BYTES, MAX_SYMBOLS, unpack
 
 from .coding import Coding, Planes, Product, Scaled, Span, Sparse, Symbols, as_numbers, compressed, encode_spans
@@ -35,19 +36,21 @@ def pack(model: Model, output: Literal["embedding", "logits"] = "logits") -> tup
     return pack_file(file, model), file
 
 
-def pack_file(file: bytes, model: Model | None = None) -> bytes:
-    """The package of any LiteRT file; ``model`` is what it was written from, if known.
+def pack_file(file: bytes, model: Model | None = None, *, name: str = "pack") -> bytes:
+    """The package of any LiteRT file; ``model`` is what it was written from, if known; errors call it ``name``.
 
     Raises CompressionError where the file cannot be read, or is larger than ``unpack`` allows.
     """
     if len(file) > MAX_BYTES:
-        raise CompressionError(f"pack: the file has {len(file):,} bytes; a package holds {MAX_BYTES:,} at most")
+        raise CompressionError(f"{name}: the file has {len(file):,} bytes; a package holds {MAX_BYTES:,} at most")
     hints = _hints(model) if model and model.converted is None and model.ranges is None else {}
+    if file[4:8] != b"TFL3":
+        raise CompressionError(f"{name}: not a LiteRT file: it lacks the mark TFL3")
     try:
         spans = list(_apart(_spans(file, hints)))
         package = encode_spans(file, spans)
     except Exception as error:  # the generated reader trusts what it reads
-        raise CompressionError(f"pack: not a LiteRT file that can be read ({type(error).__name__})") from None
+        raise CompressionError(f"{name}: not a sound LiteRT file ({first_line(error)})") from None
     if unpack(package, limit_bytes=len(file)) != file:
         raise CompressionError("pack: the package does not unpack to the file; please report this")
     return package

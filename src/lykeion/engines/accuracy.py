@@ -32,7 +32,8 @@ def check_fits(given: TensorSpec, made: TensorSpec, data: Labelled, name: str = 
         raise ModelError(f"{name}: is for photos of {sizes[0]}, not {sizes[1]}; measure its accuracy on its own")
     if data.classes is not None and outputs != data.classes:
         raise ModelError(
-            f"{name}: gives {outputs} numbers for {data.classes} classes; accuracy needs a file that gives logits"
+            f"{name}: gives {outputs} numbers for {data.classes} classes; accuracy needs logits: name the run's "
+            "directory, or leave out --data"
         )
     if outputs <= int(data.labels.max()):
         raise ModelError(

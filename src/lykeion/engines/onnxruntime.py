@@ -25,6 +25,8 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 4
+        # Without VNNI, x86 adds 8-bit products in 16 bits, and large ones are cut off: another network's answers.
+        options.add_session_config_entry("session.x64quantprecision", "1")
         if profile:
             options.enable_profiling, options.profile_file_prefix = True, profile
         graph = read_graph(model, name)

@@ -1,6 +1,7 @@
 import csv
 import gzip
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -42,6 +43,13 @@ def write_manifest(path: Path, rows: list[dict[str, object]]) -> Path:
     else:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def test_a_name_that_is_no_utf_8_is_a_name(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", count=6)
+    first = next(path for path in sorted(folder.rglob("*")) if path.is_file())
+    first.rename(os.fsdecode(os.fsencode(first.parent) + b"/\xff\xfe" + first.suffix.encode()))
+    assert load_data(folder, height=8, width=8).digest.startswith("sha256:")
 
 
 def test_some_photos_are_of_all_parts() -> None:

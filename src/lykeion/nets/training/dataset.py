@@ -103,7 +103,7 @@ def _digest(source: Source, path: Path) -> str:
         else:
             root = path if path.is_dir() else path.parent.resolve()
             for file in images:
-                digest.update(f"{os.path.relpath(file, root)}\0{_size(file)}\0".encode())
+                digest.update(os.fsencode(os.path.relpath(file, root)) + f"\0{_size(file)}\0".encode())
     return f"sha256:{digest.hexdigest()}"
 
 
