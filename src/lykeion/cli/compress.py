@@ -7,7 +7,7 @@ import click
 
 from lykeion.core import LykeionError, write_atomically, writing
 
-from .options import PICTURE, json_option, quiet_option
+from .options import FIT, PICTURE, json_option, quiet_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ _model = click.option(
     "--model", required=True, type=click.Path(path_type=Path), metavar="RUN", help="A run directory, or .keras file."
 )
 _data = click.option("--data", required=True, type=click.Path(path_type=Path), help="As `lykeion train` takes it.")
-_fit = click.option(
-    "--fit", type=click.Choice(("pad", "centre", "letterbox", "stretch")), help="How photos get the network's size."
-)
+_fit = click.option("--fit", type=FIT, help="How photos get the network's size.")
 
 
 @click.group()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import PICTURE
+from .options import FIT, PICTURE
 
 if TYPE_CHECKING:
     from lykeion.engines.accuracy import Labelled
@@ -24,7 +24,7 @@ data_option = click.option(
 )
 fit_option = click.option(
     "--fit",
-    type=click.Choice(("pad", "centre", "letterbox", "stretch")),
+    type=FIT,
     help="How they get the network's size, as lykeion train has it.",
 )
 photos_option = click.option(

@@ -20,6 +20,7 @@ class _Picture(click.Path):
 
 
 PICTURE = _Picture(path_type=Path, dir_okay=False)
+FIT = click.Choice(("pad", "centre", "letterbox", "stretch"))
 
 index_option = click.option(
     "--index",
