@@ -2,14 +2,19 @@
 
 from .cores import usable_cores
 from .digest import digest_bytes, digest_file, digest_json
-from .errors import LykeionError, Unsupported, first_line
+from .errors import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported, first_line
 from .files import fsync_directory, whole_lines, write_atomically, writing
 from .progress import Progress
 from .state import state_directory
 
 __all__ = [
+    "Conflict",
+    "Invalid",
     "LykeionError",
+    "NotFound",
     "Progress",
+    "Refused",
+    "Unavailable",
     "Unsupported",
     "digest_bytes",
     "digest_file",

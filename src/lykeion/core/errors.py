@@ -1,10 +1,34 @@
-"""Errors a person can cause or mend: one line that says what is wrong, where, and what to do."""
+"""Errors a person can cause or mend: one line that says what is wrong, where, and what to do.
+
+Each belongs to a family below, or to none where nothing a caller does differently would help. Servers answer by
+family, so that an error that is added later needs no line of theirs.
+"""
 
 
 class LykeionError(Exception):
     """Base of every error meant for a person. ``str()`` is one line; the command exits with ``exit_code``."""
 
     exit_code = 2
+
+
+class Invalid(LykeionError):
+    """What was given cannot be used: malformed, out of bounds, or unfit for what it meets."""
+
+
+class NotFound(LykeionError):
+    """There is nothing of that name."""
+
+
+class Conflict(LykeionError):
+    """Something stands in another state than the caller expects; nothing was changed."""
+
+
+class Refused(LykeionError):
+    """The caller may not do this: a credential, a permission or a policy is in the way."""
+
+
+class Unavailable(LykeionError):
+    """What is needed cannot be reached, read or written now; the same call may succeed later."""
 
 
 class Unsupported(LykeionError):

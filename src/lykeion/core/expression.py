@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from .errors import LykeionError
+from .errors import Invalid
 
 Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
 Constant: TypeAlias = "str | int | float | bool"
 """Timestamps are written as strings and become integers, microseconds since 1970 in UTC, when checked."""
 
 
-class WhereError(LykeionError):
+class WhereError(Invalid):
     """A filter expression that cannot be read or does not fit the columns; the message points at the place."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from .errors import LykeionError, first_line
+from .errors import Invalid, first_line
 
 LIMIT_BYTES = 1 << 20
 LIMIT_DEPTH = 16
@@ -15,7 +15,7 @@ LIMIT_DEPTH = 16
 Value = TypeVar("Value")
 
 
-class SpecError(LykeionError):
+class SpecError(Invalid):
     """A document that does not fit; the message names the file and the field."""
 
 

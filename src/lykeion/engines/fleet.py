@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import comb
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 
 from .goal import Goal, exact
 from .report import Report, Result
@@ -15,7 +15,7 @@ MAX_SETS = 500_000
 """So many sets are tried; beyond, artifacts are taken greedily."""
 
 
-class FleetError(LykeionError):
+class FleetError(Invalid):
     """Nothing to choose from, or too little known of it."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 from lykeion.core.expression import Comparison, Expression, In, IsNull, Leaf, Or, leaves, truth
 
 Interval: TypeAlias = tuple[float, float]
@@ -35,7 +35,7 @@ TEXTS = ("model", "engine", "precision")
 _ORDER = re.compile(r"^(?:(?P<where>.*),)?\s*(?P<verb>minimi[sz]e|maximi[sz]e)\s+(?P<name>\w+)\s*$", re.DOTALL)
 
 
-class GoalError(LykeionError):
+class GoalError(Invalid):
     """A goal that cannot be read, or asks for what is not measured."""
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import LykeionError, Unsupported, first_line
+from lykeion.core import NotFound, Unsupported, first_line
 
 from .operators import OperatorTime
 from .protocol import Engine
 
 
-class UnknownEngine(LykeionError):
+class UnknownEngine(NotFound):
     """No engine has that name."""
 
 

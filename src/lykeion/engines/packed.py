@@ -42,7 +42,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import LykeionError, first_line
+from lykeion.core import Invalid, first_line
 
 MAGIC = b"LYKPACK\x01"
 HEADER = struct.Struct("<8sQIIIIII8x32s8x")
@@ -60,7 +60,7 @@ _CHUNK = LANES << 9
 """Symbols that are looked up at once."""
 
 
-class PackageError(LykeionError):
+class PackageError(Invalid):
     """A package that is damaged, too large, or of another release; nothing of it is used."""
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, first_line, write_atomically, writing
+from lykeion.core import Invalid, first_line, write_atomically, writing
 
 SCHEMA = "lykeion.device-profile"
 VERSION = 1
@@ -20,7 +20,7 @@ MAX_PROFILE_BYTES = 16 << 20
 MAX_ENTRIES = 100_000
 
 
-class ProfileError(LykeionError):
+class ProfileError(Invalid):
     """A device profile that cannot be read or written, or lacks a figure; the message names the file or the field."""
 
 

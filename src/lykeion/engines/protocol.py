@@ -6,10 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 
 
-class ModelError(LykeionError):
+class ModelError(Invalid):
     """A model file that is damaged, or that this engine cannot run; the message names the file."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, first_line, write_atomically, writing
+from lykeion.core import Invalid, first_line, write_atomically, writing
 
 from .machine import Machine
 
@@ -17,7 +17,7 @@ MAX_REPORT_BYTES = 16 << 20
 MAX_RESULTS = 100_000
 
 
-class ReportError(LykeionError):
+class ReportError(Invalid):
     """A report of measurements that cannot be read or written; the message names the file."""
 
 

@@ -1,9 +1,9 @@
 """What can go wrong with building and running images."""
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 
 
-class ImageError(LykeionError):
+class ImageError(Invalid):
     """An image that cannot be built, read or run; the message says why and what to do."""
 
 

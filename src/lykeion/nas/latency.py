@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 from lykeion.engines.profile import DeviceProfile, entry_key, read_profile
 
 from .space import Choice, Slot, Space, format_choice
@@ -20,7 +20,7 @@ Numbers: TypeAlias = Sequence[float] | np.ndarray
 """Of shape (n)."""
 
 
-class LatencyError(LykeionError):
+class LatencyError(Invalid):
     """A profile that does not fit the space, or measurements too few to fit or to judge by."""
 
 

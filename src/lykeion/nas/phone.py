@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, Progress, write_atomically, writing
+from lykeion.core import Invalid, Progress, write_atomically, writing
 from lykeion.engines.profile import DeviceProfile
 
 from .named_spaces import find_space
@@ -29,7 +29,7 @@ WHOLE_MICROSECONDS_SERVE = 100
 """Below this many µs, benchmark_model's minimum, a whole number, is off by up to 1 % and more."""
 
 
-class PhoneError(LykeionError):
+class PhoneError(Invalid):
     """An export that cannot be written, or results that cannot be read; the message names the file."""
 
 

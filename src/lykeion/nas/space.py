@@ -12,14 +12,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 from lykeion.nets import Activation, Architecture, FullyConnected, InvertedResidual, Row
 from lykeion.nets.widths import multiple_of_8
 
 SKIP = "skip"
 
 
-class SpaceError(LykeionError):
+class SpaceError(Invalid):
     """A space that is unknown, or a genotype that is not of the space; the message names the slot."""
 
 

@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
-from lykeion.core import LykeionError, first_line
+from lykeion.core import Invalid, first_line
 
 SCHEMA = "lykeion.architecture"
 VERSION = 1
@@ -18,7 +18,7 @@ Activation: TypeAlias = Literal["linear", "relu", "relu6", "hard-swish", "hard-s
 """hard-sigmoid(x) = relu6(x + 3) / 6, hard-swish(x) = x · hard-sigmoid(x), both of MobileNetV3 (arXiv:1905.02244)."""
 
 
-class ArchitectureError(LykeionError):
+class ArchitectureError(Invalid):
     """An architecture that cannot be read or makes no network; the message names the row."""
 
 

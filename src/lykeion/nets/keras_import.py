@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import LykeionError, digest_bytes, first_line
+from lykeion.core import Invalid, digest_bytes, first_line
 from lykeion.vision import CardError, ModelCard
 
 from .store import install, models_directory
 
 
-class KerasImportError(LykeionError):
+class KerasImportError(Invalid):
     """A Keras network that cannot be imported; the message says which and why."""
 
 

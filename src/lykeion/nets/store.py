@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from lykeion.core import LykeionError, digest_file, digest_json, state_directory, write_atomically, writing
+from lykeion.core import Unavailable, digest_file, digest_json, state_directory, write_atomically, writing
 from lykeion.vision import ModelCard
 
 from . import efficientnet_lite
@@ -12,7 +12,7 @@ from .layers import EMBEDDING
 DEFAULT = "efficientnet-lite0"
 
 
-class ModelStoreError(LykeionError):
+class ModelStoreError(Unavailable):
     """The directory of models cannot be written."""
 
 

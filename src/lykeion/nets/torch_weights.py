@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from lykeion.core import LykeionError, first_line
+from lykeion.core import Invalid, first_line
 
 MAX_FILE_BYTES = 2 << 30
 MAX_OPCODES = 2_000_000
@@ -40,7 +40,7 @@ _STORAGES = {
 _CALLABLES = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"}
 
 
-class WeightsError(LykeionError):
+class WeightsError(Invalid):
     """A file of weights that cannot be read, or does not fit the network; the message names file and cause."""
 
 

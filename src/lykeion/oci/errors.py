@@ -1,13 +1,13 @@
 """Errors about OCI content."""
 
-from lykeion.core import LykeionError
+from lykeion.core import Conflict, Invalid, NotFound
 
 
-class ContentError(LykeionError):
+class ContentError(Invalid):
     """A document or layout that is not what the specification says."""
 
 
-class BlobMissing(ContentError):
+class BlobMissing(NotFound, ContentError):
     """A digest that the store does not hold."""
 
 
@@ -15,5 +15,5 @@ class ContentDamaged(ContentError):
     """Bytes that do not have the digest or size by which they are named."""
 
 
-class RefMoved(ContentError):
+class RefMoved(Conflict, ContentError):
     """A reference that does not stand where the caller expected it; nothing was changed."""

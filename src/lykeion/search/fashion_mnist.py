@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from lykeion.core import LykeionError, Progress, digest_bytes, state_directory, write_atomically
+from lykeion.core import LykeionError, Progress, Unavailable, digest_bytes, state_directory, write_atomically
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 HOME = (
@@ -79,7 +79,7 @@ SPLITS = {
 }
 
 
-class DataSetError(LykeionError):
+class DataSetError(Unavailable):
     """The data set is neither installed nor downloadable, or is not the one it should be."""
 
 

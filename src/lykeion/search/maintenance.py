@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lykeion.core import LykeionError, Unsupported, fsync_directory
+from lykeion.core import Invalid, Unsupported, fsync_directory
 
 from .index import CorruptIndex, Index, LocalIndex, Stats, restore_damaged
 from .opening import opened
 from .thumbnails import FILE_NAME, Thumbnails
 
 
-class RestoreError(LykeionError):
+class RestoreError(Invalid):
     """An exported snapshot cannot be put there."""
 
 

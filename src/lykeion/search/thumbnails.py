@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lykeion.core import LykeionError
+from lykeion.core import Unavailable
 
 FILE_NAME = "thumbnails.sqlite"
 """In the directory of a local index."""
@@ -19,7 +19,7 @@ VERSION = 1
 _APPLICATION = 0x4C794B54  # "LyKT", so that another program's database is not taken for ours
 
 
-class ThumbnailError(LykeionError):
+class ThumbnailError(Unavailable):
     """The thumbnail file cannot be used."""
 
 

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, Progress
+from lykeion.core import Invalid, Progress
 
 from .index import EmbedderMismatch, Index, LocalIndex, Rows, open_index
 from .opening import opened
@@ -14,7 +14,7 @@ from .thumbnails import Thumbnails, thumbnails_path
 BATCH = 1024
 
 
-class TransferError(LykeionError):
+class TransferError(Invalid):
     """These indexes cannot be put together."""
 
 

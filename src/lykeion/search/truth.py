@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 
 from .index.protocol import Attributes, Hit, Index, Value
 
 
-class TruthError(LykeionError):
+class TruthError(Invalid):
     """What an index is to be compared with cannot be read, or says nothing about this index."""
 
 

@@ -1,9 +1,9 @@
 """What can go wrong between a file and a tensor."""
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 
 
-class PhotoError(LykeionError):
+class PhotoError(Invalid):
     """A photo cannot be used: ``name`` says which, ``cause`` why. The same photo will fail again."""
 
     def __init__(self, name: str, cause: str) -> None:
@@ -14,11 +14,11 @@ class PhotoError(LykeionError):
         return PhotoError, (self.name, self.cause)  # so that it survives the way between processes
 
 
-class BoxError(LykeionError):
+class BoxError(Invalid):
     """A box that is not four whole numbers left,top,right,bottom."""
 
 
-class CardError(LykeionError):
+class CardError(Invalid):
     """A model card is missing or says something impossible; the message names file and field."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 from lykeion.nas.space import Genotype, Space
 from lykeion.nas.table import SlotTable
 from lykeion.nets.training import Dataset, Recipe
@@ -14,7 +14,7 @@ Event: TypeAlias = Mapping[str, Any]
 """One line of a search's history, a JSON object."""
 
 
-class SearchError(LykeionError):
+class SearchError(Invalid):
     """A search that cannot be run as asked; the message says what to change."""
 
 

@@ -1,9 +1,9 @@
 """What can go wrong between data and a trained network."""
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid, LykeionError
 
 
-class DataError(LykeionError):
+class DataError(Invalid):
     """Training data cannot be used; the message names the file and what is wrong."""
 
 

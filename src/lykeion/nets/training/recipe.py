@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from lykeion.core import LykeionError, first_line
+from lykeion.core import Invalid, first_line
 
 SCHEMA = "lykeion.recipe"
 VERSION = 1
@@ -18,7 +18,7 @@ Head: TypeAlias = Literal["softmax", "arcface", "proxy-anchor"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
-class RecipeError(LykeionError):
+class RecipeError(Invalid):
     """A recipe that cannot be read or followed; the message names the setting."""
 
 

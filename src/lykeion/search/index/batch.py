@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 
 from .protocol import MAX_ID_BYTES, Metric, Photo
 
 MAX_PHOTO_NAME_BYTES = 1_024
 
 
-class BatchError(LykeionError):
+class BatchError(Invalid):
     """Ids, vectors and photos that cannot be stored or asked for; the message names the row."""
 
 

@@ -1,28 +1,25 @@
 """What can go wrong with an index."""
 
-from lykeion.core import LykeionError
+from lykeion.core import Conflict, Invalid, Unavailable
+from lykeion.core import NotFound as NotFound
 from lykeion.core.expression import WhereError as WhereError
 
 
-class IndexFormatError(LykeionError):
+class IndexFormatError(Unavailable):
     """The directory is not an index, or one of a newer format."""
 
 
-class CorruptIndex(LykeionError):
+class CorruptIndex(Unavailable):
     """Bytes on disk differ from what was written; the message names the file."""
 
 
-class IndexLocked(LykeionError):
+class IndexLocked(Unavailable):
     """Another process is writing; the message names its pid."""
 
 
-class EmbedderMismatch(LykeionError):
+class EmbedderMismatch(Conflict):
     """The index holds vectors of another embedder."""
 
 
-class SchemaError(LykeionError):
+class SchemaError(Invalid):
     """An attribute's value conflicts with its column; the message names row, column and both types."""
-
-
-class NotFound(LykeionError):
-    """No product, photo or snapshot of that name."""

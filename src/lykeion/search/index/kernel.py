@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lykeion.core import LykeionError
+from lykeion.core import Unavailable
 
 NO_LINK = 0xFFFFFFFF
 
 
-class KernelUnavailable(LykeionError):
+class KernelUnavailable(Unavailable):
     """The native kernel was not built, or the processor lacks what it needs."""
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from lykeion.core import LykeionError, Unsupported
+from lykeion.core import Unavailable, Unsupported
 
 from .errors import IndexFormatError, NotFound
 from .protocol import MAX_ID_BYTES, Metric
@@ -29,7 +29,7 @@ _ROWS_A_WRITE = 512
 _PROPERTY = "lykeion"
 
 
-class MilvusError(LykeionError):
+class MilvusError(Unavailable):
     """Milvus refused or could not be reached; the message names the address and gives Milvus's reason."""
 
 

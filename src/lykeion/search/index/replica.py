@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from lykeion.core import LykeionError
+from lykeion.core import Unavailable
 
 from . import compaction, sealing
 from .errors import CorruptIndex, EmbedderMismatch, IndexFormatError
@@ -29,7 +29,7 @@ _TURN_WAIT_S = 10.0
 _OPEN_TRIES = 20
 
 
-class StorageError(LykeionError):
+class StorageError(Unavailable):
     """The disk refused a write; nothing of the write is kept."""
 
 

@@ -10,14 +10,14 @@ import time
 
 import httpx
 
-from lykeion.core import LykeionError
+from lykeion.core import Unavailable
 
 MAX_REDIRECTS = 5
 TRIES = 3
 """For what may pass: broken connections, time-outs, 429 and 5xx answers."""
 
 
-class DownloadError(LykeionError):
+class DownloadError(Unavailable):
     """A photo that its URL does not give."""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 from lykeion.search.index.protocol import MAX_ID_BYTES, Attributes
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ EXTENSIONS = frozenset(
 )
 
 
-class SourceError(LykeionError):
+class SourceError(Invalid):
     """The folder or manifest cannot be read as such."""
 
 

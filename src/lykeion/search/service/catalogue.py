@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import open_index
 from lykeion.search.index.errors import EmbedderMismatch
@@ -24,11 +24,11 @@ from .settings import MAX_OFFSET
 from .shapes import ChangedItem, Item, PhotographedItem
 
 
-class CannotEmbed(LykeionError):
+class CannotEmbed(Invalid):
     """The index holds vectors from elsewhere, so no photo can be turned into one here."""
 
 
-class WrongVector(LykeionError):
+class WrongVector(Invalid):
     """A vector that does not fit the index."""
 
 

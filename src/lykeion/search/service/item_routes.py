@@ -6,7 +6,7 @@ from fastapi import APIRouter, File, Form, Header, Query, UploadFile
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
-from lykeion.core import LykeionError, digest_bytes
+from lykeion.core import Invalid, digest_bytes
 from lykeion.search.index.errors import NotFound
 
 from .catalogue import Catalogue
@@ -17,7 +17,7 @@ from .shapes import Changed, Id, ItemsAnswer, PatchItems, PutItems, PutPhotograp
 from .workers import Workers
 
 
-class BadItems(LykeionError):
+class BadItems(Invalid):
     """Items that do not fit their shape, or the photos sent with them."""
 
 

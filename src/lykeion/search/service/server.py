@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from lykeion.core import LykeionError
+from lykeion.core import Unavailable
 
 from .app import create_app
 from .catalogue import Catalogue
@@ -16,7 +16,7 @@ from .settings import Settings, SettingsError
 CONNECTIONS = 1_024
 
 
-class CannotListen(LykeionError):
+class CannotListen(Unavailable):
     """The address is taken, or not this machine's."""
 
 

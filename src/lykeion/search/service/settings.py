@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lykeion.core import LykeionError
+from lykeion.core import Invalid
 
 MAX_K = 1_000
 MAX_OFFSET = 1_000
@@ -14,7 +14,7 @@ MAX_WHERE_CHARACTERS = 4_096
 MIN_TOKEN_CHARACTERS = 16
 
 
-class SettingsError(LykeionError):
+class SettingsError(Invalid):
     """Settings that cannot be served with."""
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from lykeion.core import LykeionError
+from lykeion.core import Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Busy(LykeionError):
+class Busy(Unavailable):
     """All threads work and the waiting room is full; the same request may succeed a little later."""
 
 
