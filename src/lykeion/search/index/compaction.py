@@ -21,7 +21,7 @@ from . import sealing
 from .codes import EXACT_ROWS, Kind, kind_for
 from .errors import IndexLocked
 from .layers import Patches, SegmentLayer, mask_of, popcount, with_bits
-from .lock import FileLock
+from .lock import WriterLock
 from .schema import Schema
 from .segment import write_segment
 from .state import State
@@ -258,9 +258,9 @@ def swap(store: Store, state: State, sources: Sequence[Source], built: Built) ->
 @contextmanager
 def only_one(path: Path, *, wait_s: float = 0.0) -> Iterator[bool]:
     """Whether, within ``wait_s`` seconds, this is the only compaction of the index, and stays so in the context."""
-    lock = FileLock(path)
+    lock = WriterLock(path)
     try:
-        lock.acquire(wait_s=wait_s)
+        lock.take(wait_s=wait_s)
     except IndexLocked:
         yield False
         return

@@ -15,7 +15,7 @@ from lykeion.core import Unavailable
 
 from . import compaction, sealing
 from .errors import CorruptIndex, EmbedderMismatch, IndexFormatError
-from .lock import FileLock
+from .lock import WriterLock
 from .state import State
 from .store import Identity, Store
 from .view import MaskCache, View
@@ -41,7 +41,7 @@ class Replica:
         self.store = Store(path)
         self.mutex, self._gate = threading.RLock(), threading.RLock()
         self._closed = False
-        self._lock = FileLock(path / "LOCK")
+        self._lock = WriterLock(path / "LOCK")
         if create is not None and mode != "r" and not self.store.exists():
             self._create(create)
         self.identity = self.store.identity()
@@ -51,7 +51,7 @@ class Replica:
         self.view: View = self.state.view()
         self._followed = time.monotonic()
         if mode == "w":
-            self._lock.acquire(wait_s=_TURN_WAIT_S, session=True)
+            self._lock.take(wait_s=_TURN_WAIT_S, session=True)
             with self.mutex:
                 self._catch_up()
 
@@ -65,7 +65,7 @@ class Replica:
                 raise IndexFormatError(f"{self.path} was closed; open it again")
             taken = not self._lock.held
             if taken:
-                self._lock.acquire(wait_s=_TURN_WAIT_S)
+                self._lock.take(wait_s=_TURN_WAIT_S)
             try:
                 with self.mutex:
                     if taken:
@@ -140,7 +140,7 @@ class Replica:
     def _create(self, identity: Identity) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(wait_s=_TURN_WAIT_S)
+            self._lock.take(wait_s=_TURN_WAIT_S)
             if not self.store.exists():
                 self.store = Store.create(self.path, identity)
         except OSError as error:

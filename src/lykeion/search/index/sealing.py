@@ -12,7 +12,7 @@ from lykeion.core import write_atomically
 
 from .errors import CorruptIndex, EmbedderMismatch, IndexFormatError
 from .layers import SegmentLayer, bit, bits_of, mask_of, popcount
-from .lock import FileLock
+from .lock import WriterLock
 from .log import Log
 from .segment import Segment, hash_ids, take_segment, to_columns, write_segment
 from .state import State
@@ -80,8 +80,8 @@ def restore_damaged(path: Path, name: str) -> None:
     """``restore`` for an index in the directory ``path`` that cannot be opened. Raises NotFound, IndexLocked."""
     store = Store(path)
     store.identity()
-    lock = FileLock(path / "LOCK")
-    lock.acquire()
+    lock = WriterLock(path / "LOCK")
+    lock.take()
     try:
         restore(store, name)
     finally:

@@ -1,0 +1,141 @@
+"""One lock between processes: flock on a file or a directory, released when its holder ends, however it ends.
+
+The lock belongs to an open file. Two threads that lock the same path exclude each other; a process that is forked
+meanwhile holds nothing; whoever waited for a file that was removed or replaced waits for the one that is there now.
+"""
+
+import errno
+import fcntl
+import math
+import os
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from weakref import WeakSet
+
+from .errors import Unavailable
+
+_HOLDER_BYTES = 48
+_PAUSE_S = 0.002
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+class LockError(Unavailable):
+    """The file cannot be locked: it cannot be opened, or its file system has no locks."""
+
+
+class Locked(LockError):
+    """Another holds the lock; ``pid`` is what it wrote into the file, where it did."""
+
+    def __init__(self, path: Path, holder: bytes) -> None:
+        self.pid = (holder.decode(errors="replace").split() or ["unknown"])[0]
+        super().__init__(f"{path} is held by process {self.pid}; wait for it or end it")
+
+
+class FileLock:
+    """A lock on ``path``; with ``create``, a file that is made where there is none. Not for two threads at once."""
+
+    def __init__(self, path: Path, *, shared: bool = False, create: bool = True) -> None:
+        self.path = path
+        self._flags = os.O_RDWR | os.O_CREAT if create else os.O_RDONLY
+        self._operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        self._descriptor: int | None = None
+
+    @property
+    def held(self) -> bool:
+        return self._descriptor is not None
+
+    def acquire(self, *, wait_s: float = math.inf, name: str = "") -> None:
+        """Take the lock, waiting up to ``wait_s`` seconds for each of those who hold it before.
+
+        ``name`` writes process and name into the file, for whoever finds it locked: "turn", or "session" to be not
+        waited for. Raises Locked, LockError.
+        """
+        try:
+            while not self.held:
+                self._try(wait_s)
+            if name and self._descriptor is not None:
+                holder = f"{os.getpid()} {name} {time.monotonic_ns()}\n".ljust(_HOLDER_BYTES)
+                os.pwrite(self._descriptor, holder.encode(), 0)
+        except OSError as error:
+            self.release()
+            advice = "; put it on a file system that has locks" if error.errno in _WITHOUT_LOCKS else ""
+            raise LockError(f"{self.path}: cannot be locked ({error.strerror or error}){advice}") from None
+
+    def release(self) -> None:
+        """Harmless where the lock is not held."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            _held.discard(self)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # for all duplicates, such as one that a child inherited
+            finally:
+                os.close(descriptor)
+
+    def forget(self) -> None:
+        """In a process that was just forked: the lock is its parent's alone."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _try(self, wait_s: float) -> None:
+        """Lock what is at the path; not held afterwards where that was removed or replaced meanwhile."""
+        descriptor = os.open(self.path, self._flags, 0o666)
+        try:
+            self._wait(descriptor, wait_s)
+            if _is_at(self.path, descriptor):
+                self._descriptor = descriptor
+                _held.add(self)
+        finally:
+            if not self.held:
+                os.close(descriptor)
+
+    def _wait(self, descriptor: int, wait_s: float) -> None:
+        if wait_s == math.inf:
+            fcntl.flock(descriptor, self._operation)
+            return
+        holder, deadline = None, 0.0
+        while True:
+            try:
+                return fcntl.flock(descriptor, self._operation | fcntl.LOCK_NB)
+            except BlockingIOError:
+                before, holder = holder, self._holder(descriptor)
+                if holder != before:  # others' turns are waited for, each for the whole time
+                    deadline = time.monotonic() + wait_s
+                elif b" session " in holder:
+                    deadline = 0.0
+                if time.monotonic() >= deadline:
+                    raise Locked(self.path, holder) from None
+                time.sleep(_PAUSE_S)
+
+    def _holder(self, descriptor: int) -> bytes:
+        return os.pread(descriptor, _HOLDER_BYTES, 0) if self._flags & os.O_RDWR else b""
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, create: bool = True, wait: bool = True) -> Generator[None]:
+    """Hold the lock on ``path`` meanwhile. Raises LockError, and without ``wait`` Locked."""
+    lock = FileLock(path, shared=shared, create=create)
+    try:
+        lock.acquire(wait_s=math.inf if wait else 0.0)
+        yield
+    finally:
+        lock.release()
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _forget_all() -> None:
+    for lock in _held:
+        lock.forget()
+    _held.clear()
+
+
+_held: WeakSet[FileLock] = WeakSet()
+os.register_at_fork(after_in_child=_forget_all)
