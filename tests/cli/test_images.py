@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from lykeion.cli import app
 from lykeion.core import LykeionError, Unsupported
+from lykeion.oci.distribution import DiskStore
 from lykeion.registry import parse, sign
-from lykeion.registry.disk import DiskStore
 from tests.images.conftest import make_project
 from tests.registry.keys import key_pair
 from tests.registry.making import pushed

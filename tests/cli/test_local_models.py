@@ -8,9 +8,9 @@ from click.testing import CliRunner, Result
 
 from lykeion.cli import app
 from lykeion.cli.local_models import local_embedder, local_model
-from lykeion.core import LykeionError
-from lykeion.registry import NotFound, Untrusted, parse, sign
-from lykeion.registry.disk import DiskStore
+from lykeion.core import LykeionError, NotFound
+from lykeion.oci.distribution import DiskStore
+from lykeion.registry import Untrusted, parse, sign
 from lykeion.search.index import open_index
 from tests.registry.keys import key_pair
 from tests.registry.making import pushed

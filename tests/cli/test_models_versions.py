@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from lykeion.cli import app
 from lykeion.core import LykeionError
-from tests.registry.fake import running
+from tests.oci.distribution.fake import running
 from tests.registry.keys import key_pair
 from tests.registry.making import model_directory
 

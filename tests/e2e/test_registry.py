@@ -14,11 +14,9 @@ import pytest
 from benchmarks.measuring.docker_registry import PROGRAM, docker_registry
 from lykeion.core import digest_bytes
 from lykeion.oci import EMPTY, EMPTY_BLOB
-from lykeion.registry import Cache, Reference, Store, pull, verify
-from lykeion.registry.disk import DiskStore
+from lykeion.oci.distribution import ArtifactStore, DiskStore, Reference, RemoteStore, Transport
+from lykeion.registry import Cache, pull, verify
 from lykeion.registry.moves import Move
-from lykeion.registry.remote import RemoteStore
-from lykeion.registry.transport import Transport
 from tests.registry.behaviour import *  # noqa: F403
 from tests.registry.conftest import _home as _home
 from tests.registry.making import IGNORE, pushed
@@ -35,7 +33,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def store(host: str) -> Store:
+def store(host: str) -> ArtifactStore:
     return RemoteStore(Transport(host))
 
 
@@ -64,7 +62,7 @@ def test_writers_of_one_new_blob_do_not_disturb_each_other(host: str) -> None:
 
 
 @needs_skopeo
-def test_skopeo_reads_the_manifest_that_we_wrote(store: Store, host: str, name: str, tmp_path: Path) -> None:
+def test_skopeo_reads_the_manifest_that_we_wrote(store: ArtifactStore, host: str, name: str, tmp_path: Path) -> None:
     digest = pushed(store, tmp_path / "1", f"{name}:canary")
     raw = skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{host}/{name}:canary")
     assert digest_bytes(raw) == digest
@@ -73,7 +71,7 @@ def test_skopeo_reads_the_manifest_that_we_wrote(store: Store, host: str, name: 
 
 @needs_skopeo
 def test_skopeo_copies_to_our_store_and_from_it_with_one_digest(
-    store: Store, host: str, name: str, tmp_path: Path
+    store: ArtifactStore, host: str, name: str, tmp_path: Path
 ) -> None:
     disk = DiskStore(tmp_path / "store")
     digest = pushed(store, tmp_path / "1", name, os.urandom(50_000))
@@ -87,7 +85,7 @@ def test_skopeo_copies_to_our_store_and_from_it_with_one_digest(
 
 
 @needs_skopeo
-def test_we_pull_what_skopeo_pushed(store: Store, host: str, name: str, tmp_path: Path) -> None:
+def test_we_pull_what_skopeo_pushed(store: ArtifactStore, host: str, name: str, tmp_path: Path) -> None:
     disk = DiskStore(tmp_path / "store")
     plain, content = name.rpartition("/")[2], os.urandom(50_000)
     digest = pushed(disk, tmp_path / "1", plain, content)
@@ -98,7 +96,7 @@ def test_we_pull_what_skopeo_pushed(store: Store, host: str, name: str, tmp_path
 
 
 @needs_oras
-def test_oras_pulls_our_files_and_we_pull_its(store: Store, host: str, name: str, tmp_path: Path) -> None:
+def test_oras_pulls_our_files_and_we_pull_its(store: ArtifactStore, host: str, name: str, tmp_path: Path) -> None:
     def oras(*arguments: str) -> None:
         done = subprocess.run(["oras", *arguments, "--plain-http"], capture_output=True, cwd=tmp_path, check=False)
         assert done.returncode == 0, done.stderr.decode()

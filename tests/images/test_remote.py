@@ -15,10 +15,9 @@ from lykeion.images.remote import pull_image, push_image
 from lykeion.images.spec import read_spec
 from lykeion.images.volume import build_volume
 from lykeion.oci import Layout, Platform
+from lykeion.oci.distribution import ArtifactStore, transfer
 from lykeion.registry import Stores
-from lykeion.registry.store import Store
-from lykeion.registry.transfer import transfer
-from tests.registry.fake import running
+from tests.oci.distribution.fake import running
 
 from .making import describe
 
@@ -32,7 +31,7 @@ def host() -> Iterator[str]:
 
 
 @pytest.fixture
-def store(host: str) -> Store:
+def store(host: str) -> ArtifactStore:
     return Stores().of(host)
 
 
@@ -41,7 +40,9 @@ def image(project: Path, output: Layout) -> Built:
     return build(read_spec(project / "image.yaml"), output, quiet=True)
 
 
-def test_an_image_comes_back_with_its_digest(image: Built, output: Layout, store: Store, tmp_path: Path) -> None:
+def test_an_image_comes_back_with_its_digest(
+    image: Built, output: Layout, store: ArtifactStore, tmp_path: Path
+) -> None:
     push_image(output, image.descriptor, store, "shop/search", "v1", quietly)
     assert store.resolve("shop/search", "v1") == image.descriptor.digest
     kinds = {it.artifact_type for it in store.referrers("shop/search", image.descriptor.digest, "")}
@@ -54,13 +55,15 @@ def test_an_image_comes_back_with_its_digest(image: Built, output: Layout, store
     assert read_attached(other, found, "bill") == read_attached(output, image.descriptor, "bill")
 
 
-def test_pushing_again_attaches_no_second(image: Built, output: Layout, store: Store) -> None:
+def test_pushing_again_attaches_no_second(image: Built, output: Layout, store: ArtifactStore) -> None:
     for _ in range(2):
         push_image(output, image.descriptor, store, "shop/search", "v1", quietly)
     assert len(store.referrers("shop/search", image.descriptor.digest, "")) == 2
 
 
-def test_one_platform_of_an_index_can_be_pulled(project: Path, output: Layout, store: Store, tmp_path: Path) -> None:
+def test_one_platform_of_an_index_can_be_pulled(
+    project: Path, output: Layout, store: ArtifactStore, tmp_path: Path
+) -> None:
     volume = build_volume(project / "app", output, "app:v1", compression="none")
     push_image(output, volume.descriptor, store, "app", "v1", quietly)
     other = Layout.open(tmp_path / "other", create=True)

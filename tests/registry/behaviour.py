@@ -9,16 +9,13 @@ from uuid import uuid4
 
 import pytest
 
-from lykeion.core import LykeionError, Unsupported, digest_bytes
+from lykeion.core import Conflict, LykeionError, NotFound, Unsupported, digest_bytes
 from lykeion.oci import ContentDamaged, Descriptor
+from lykeion.oci.distribution import ArtifactStore, InvalidReference, Reference
 from lykeion.registry import (
     Cache,
-    Conflict,
     Facts,
     Lineage,
-    NotFound,
-    Reference,
-    Store,
     compare,
     copy,
     history,
@@ -37,7 +34,6 @@ from lykeion.registry import (
     verify,
 )
 from lykeion.registry.aliases import write_version
-from lykeion.registry.errors import InvalidReference
 from lykeion.registry.model import pack
 from tests.registry.keys import key_pair
 from tests.registry.making import IGNORE, model_directory, packed, pushed
@@ -53,7 +49,9 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
 
 
-def test_what_was_pushed_is_pulled_byte_for_byte(store: Store, name: str, tmp_path: Path, cache: Cache) -> None:
+def test_what_was_pushed_is_pulled_byte_for_byte(
+    store: ArtifactStore, name: str, tmp_path: Path, cache: Cache
+) -> None:
     source = model_directory(tmp_path / "a", os.urandom(100_000), card_json=b"{}")
     (source / "deep" / "er").mkdir(parents=True)
     (source / "deep" / "er" / "empty.txt").touch()
@@ -69,7 +67,7 @@ def test_what_was_pushed_is_pulled_byte_for_byte(store: Store, name: str, tmp_pa
 
 
 def test_what_was_pulled_and_pushed_again_has_the_same_digest(
-    store: Store, name: str, tmp_path: Path, cache: Cache
+    store: ArtifactStore, name: str, tmp_path: Path, cache: Cache
 ) -> None:
     from lykeion.registry import gather
 
@@ -79,7 +77,7 @@ def test_what_was_pulled_and_pushed_again_has_the_same_digest(
     assert pack(tmp_path / "b", name, gather(tmp_path / "b")).model.digest == digest
 
 
-def test_versions_count_from_one_and_aliases_follow_the_push(store: Store, name: str, tmp_path: Path) -> None:
+def test_versions_count_from_one_and_aliases_follow_the_push(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     first = pushed(store, tmp_path / "1", f"{name}:canary", b"1")
     second = pushed(store, tmp_path / "2", f"{name}:canary", b"2")
     assert (store.resolve(name, "v1"), store.resolve(name, "v2")) == (first, second)
@@ -88,7 +86,7 @@ def test_versions_count_from_one_and_aliases_follow_the_push(store: Store, name:
     assert store.resolve(name, "v3") is None
 
 
-def test_pushing_what_is_there_writes_no_second_version(store: Store, name: str, tmp_path: Path) -> None:
+def test_pushing_what_is_there_writes_no_second_version(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     model = packed(tmp_path / "a", name)
     reference = Reference(store.host, name, "canary")
     assert push(model, store, reference, quiet=True).new
@@ -97,7 +95,7 @@ def test_pushing_what_is_there_writes_no_second_version(store: Store, name: str,
     assert [version.version for version in list_versions(store, name)] == ["v1"]
 
 
-def test_a_version_is_not_an_alias(store: Store, name: str, tmp_path: Path) -> None:
+def test_a_version_is_not_an_alias(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     digest = pushed(store, tmp_path / "1", name)
     with pytest.raises(InvalidReference, match="written once"):
         move(store, name, "v7", digest)
@@ -107,7 +105,7 @@ def test_a_version_is_not_an_alias(store: Store, name: str, tmp_path: Path) -> N
         move(store, name, "_moved.x.000001", digest)
 
 
-def test_moves_are_recorded_each_naming_the_one_before(store: Store, name: str, tmp_path: Path) -> None:
+def test_moves_are_recorded_each_naming_the_one_before(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     digests = [pushed(store, tmp_path / str(n), name, str(n).encode()) for n in range(3)]
     moves = [move(store, name, "champion", digest) for digest in digests]
     assert move(store, name, "champion", digests[-1]) is None
@@ -120,7 +118,7 @@ def test_moves_are_recorded_each_naming_the_one_before(store: Store, name: str, 
     assert told[0].at.endswith("Z")
 
 
-def test_a_move_without_a_record_shows_in_the_history(store: Store, name: str, tmp_path: Path) -> None:
+def test_a_move_without_a_record_shows_in_the_history(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     first, second = (pushed(store, tmp_path / str(n), name, str(n).encode()) for n in range(2))
     move(store, name, "champion", first)
     store.write(name, [], {"champion": second})
@@ -129,7 +127,7 @@ def test_a_move_without_a_record_shows_in_the_history(store: Store, name: str, t
 
 
 def test_a_move_with_an_expectation_is_compare_and_swap_or_unsupported(
-    store: Store, name: str, tmp_path: Path
+    store: ArtifactStore, name: str, tmp_path: Path
 ) -> None:
     first, second = (pushed(store, tmp_path / str(n), name, str(n).encode()) for n in range(2))
     if not store.compares:
@@ -145,7 +143,7 @@ def test_a_move_with_an_expectation_is_compare_and_swap_or_unsupported(
     assert store.resolve(name, "champion") == second
 
 
-def test_a_coordinator_lets_any_store_compare_and_swap(store: Store, name: str, tmp_path: Path) -> None:
+def test_a_coordinator_lets_any_store_compare_and_swap(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     first, second = (pushed(store, tmp_path / str(n), name, str(n).encode()) for n in range(2))
     turns = tmp_path / "turns"
     move(store, name, "champion", first, expect=None, coordinator=turns)
@@ -155,7 +153,7 @@ def test_a_coordinator_lets_any_store_compare_and_swap(store: Store, name: str, 
     assert store.resolve(name, "champion") == second
 
 
-def test_of_moves_that_cross_none_is_lost_in_silence(store: Store, name: str, tmp_path: Path) -> None:
+def test_of_moves_that_cross_none_is_lost_in_silence(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     digests = [pushed(store, tmp_path / str(n), name, str(n).encode()) for n in range(4)]
     failed: list[LykeionError] = []
 
@@ -179,7 +177,9 @@ def test_of_moves_that_cross_none_is_lost_in_silence(store: Store, name: str, tm
     assert bool(failed) or not any("crossed" in problem for problem in problems(told))
 
 
-def test_versions_that_are_written_at_once_are_different_ones(store: Store, name: str, tmp_path: Path) -> None:
+def test_versions_that_are_written_at_once_are_different_ones(
+    store: ArtifactStore, name: str, tmp_path: Path
+) -> None:
     models = [packed(tmp_path / str(n), name, str(n).encode()) for n in range(4)]
     for model in models:
         for blob in model.model.manifest.blobs:
@@ -197,7 +197,7 @@ def test_versions_that_are_written_at_once_are_different_ones(store: Store, name
     assert {store.resolve(name, version) for version in written} == {model.model.digest for model in models}
 
 
-def test_what_is_not_there_is_not_found(store: Store, name: str, tmp_path: Path, cache: Cache) -> None:
+def test_what_is_not_there_is_not_found(store: ArtifactStore, name: str, tmp_path: Path, cache: Cache) -> None:
     nothing = "sha256:" + "0" * 64
     assert store.tags(name) == []
     assert store.resolve(name, "v1") is None
@@ -221,14 +221,14 @@ def test_what_is_not_there_is_not_found(store: Store, name: str, tmp_path: Path,
     assert not (tmp_path / "out").exists()
 
 
-def test_content_that_is_not_what_it_says_is_refused(store: Store, name: str, tmp_path: Path) -> None:
+def test_content_that_is_not_what_it_says_is_refused(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     blob = Descriptor("application/octet-stream", digest_bytes(b"right"), 5)
     with pytest.raises(ContentDamaged):
         store.put(name, blob, b"wrong", IGNORE)
     assert not store.has(name, blob.digest)
 
 
-def test_untag_takes_the_alias_and_leaves_the_version(store: Store, name: str, tmp_path: Path) -> None:
+def test_untag_takes_the_alias_and_leaves_the_version(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     digest = pushed(store, tmp_path / "1", f"{name}:canary")
     with pytest.raises((NotFound, Unsupported)):
         remove(store, name, "champion")
@@ -243,7 +243,7 @@ def test_untag_takes_the_alias_and_leaves_the_version(store: Store, name: str, t
 
 
 def test_delete_takes_every_tag_along_and_the_number_is_not_used_again(
-    store: Store, name: str, tmp_path: Path
+    store: ArtifactStore, name: str, tmp_path: Path
 ) -> None:
     first = pushed(store, tmp_path / "1", f"{name}:canary", b"1")
     second = pushed(store, tmp_path / "2", f"{name}:champion", b"2")
@@ -258,7 +258,7 @@ def test_delete_takes_every_tag_along_and_the_number_is_not_used_again(
     assert store.resolve(name, "v3") is not None
 
 
-def test_a_list_tells_versions_aliases_and_metrics(store: Store, name: str, tmp_path: Path) -> None:
+def test_a_list_tells_versions_aliases_and_metrics(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     pushed(store, tmp_path / "1", f"{name}:canary", b"1", Facts({"top1": 0.5, "device": "host", "exact": True}))
     pushed(store, tmp_path / "2", name, b"2")
     newest, oldest = list_versions(store, name)
@@ -268,7 +268,7 @@ def test_a_list_tells_versions_aliases_and_metrics(store: Store, name: str, tmp_
     assert oldest.size_bytes == 1 + len(b"# A model\n")
 
 
-def test_show_and_diff_tell_what_differs(store: Store, name: str, tmp_path: Path) -> None:
+def test_show_and_diff_tell_what_differs(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     pushed(store, tmp_path / "1", f"{name}:canary", b"1", Facts({"top1": 0.5}, Lineage(code="a" * 7)))
     pushed(store, tmp_path / "2", name, b"22", Facts({"top1": 0.75}, Lineage(code="a" * 7)))
     first, second = (Reference(store.host, name, version) for version in ("v1", "v2"))
@@ -283,7 +283,7 @@ def test_show_and_diff_tell_what_differs(store: Store, name: str, tmp_path: Path
     assert difference.facts == {"top1": (0.5, 0.75)}
 
 
-def test_lineage_goes_back_to_where_records_end(store: Store, name: str, tmp_path: Path) -> None:
+def test_lineage_goes_back_to_where_records_end(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     first = pushed(store, tmp_path / "1", name, b"1")
     parents = (f"{name}@{first}", f"other@sha256:{'1' * 64}")
     second = pushed(store, tmp_path / "2", name, b"2", Facts({}, Lineage(run="r2", parents=parents)))
@@ -296,7 +296,9 @@ def test_lineage_goes_back_to_where_records_end(store: Store, name: str, tmp_pat
     assert [(each.version, each.found) for each in parent.parents] == [("v1", True), (None, False)]
 
 
-def test_what_is_attached_is_found_and_none_is_lost_to_another(store: Store, name: str, tmp_path: Path) -> None:
+def test_what_is_attached_is_found_and_none_is_lost_to_another(
+    store: ArtifactStore, name: str, tmp_path: Path
+) -> None:
     pushed(store, tmp_path / "1", name)
     reference = Reference(store.host, name, "v1")
     keys = [key_pair(tmp_path / f"key{n}")[0] for n in range(4)]
@@ -309,13 +311,13 @@ def test_what_is_attached_is_found_and_none_is_lost_to_another(store: Store, nam
     assert store.referrers(name, load(store, reference).digest, "application/x") == []
 
 
-def test_verify_finds_nothing_wrong_with_what_was_pushed(store: Store, name: str, tmp_path: Path) -> None:
+def test_verify_finds_nothing_wrong_with_what_was_pushed(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     pushed(store, tmp_path / "1", name, os.urandom(10_000), Facts({"top1": 0.5}))
     assert verify(store, Reference(store.host, name), quiet=True) == []
 
 
 def test_a_copy_under_another_name_keeps_digest_and_signatures(
-    store: Store, name: str, tmp_path: Path, cache: Cache
+    store: ArtifactStore, name: str, tmp_path: Path, cache: Cache
 ) -> None:
     digest = pushed(store, tmp_path / "1", f"{name}:canary", os.urandom(10_000))
     here, there = Reference(store.host, name, "canary"), Reference(store.host, f"{name}-copy", "champion")
@@ -327,10 +329,10 @@ def test_a_copy_under_another_name_keeps_digest_and_signatures(
 
 
 def test_a_large_file_goes_in_chunks(
-    store: Store, name: str, tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+    store: ArtifactStore, name: str, tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lykeion.registry.upload.CHUNK", 2**18)
-    monkeypatch.setattr("lykeion.registry.upload.AT_ONCE", 2**16)
+    monkeypatch.setattr("lykeion.oci.distribution.upload.CHUNK", 2**18)
+    monkeypatch.setattr("lykeion.oci.distribution.upload.AT_ONCE", 2**16)
     content = os.urandom(2**20 + 17)
     digest = pushed(store, tmp_path / "1", name, content)
     pull(store, Reference(store.host, name, digest=digest), tmp_path / "out", cache=cache, quiet=True)

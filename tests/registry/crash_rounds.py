@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from lykeion.oci import Layout, Manifest
+from lykeion.oci.distribution import DiskStore
 from lykeion.registry import Facts, collect, history, move, pack, parse, problems, push
-from lykeion.registry.disk import DiskStore
 from tests.registry.making import model_directory
 
 SHOES = parse("shoes:champion")

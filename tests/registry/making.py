@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lykeion.registry import Facts, Packed, Reference, Store, gather, pack, parse, push
-from lykeion.registry.store import Advance
+from lykeion.oci.distribution import Advance, ArtifactStore, Reference
+from lykeion.registry import Facts, Packed, gather, pack, parse, push
 
 
 def model_directory(path: Path, content: bytes = b"weights", **files: bytes) -> Path:
@@ -21,14 +21,16 @@ def packed(path: Path, name: str = "shoes", content: bytes = b"weights", **metri
     return pack(path, name, facts)
 
 
-def pushed(store: Store, path: Path, name: str, content: bytes = b"weights", facts: Facts | None = None) -> str:
+def pushed(
+    store: ArtifactStore, path: Path, name: str, content: bytes = b"weights", facts: Facts | None = None
+) -> str:
     """Push a small model as ``name``, which may have an alias, and return its digest."""
     reference = parse(name)
     model = pack(model_directory(path, content), reference.name, facts or Facts())
     return push(model, store, at(store, reference), quiet=True).digest
 
 
-def at(store: Store, reference: Reference) -> Reference:
+def at(store: ArtifactStore, reference: Reference) -> Reference:
     """The reference in the store, of whatever kind it is."""
     return Reference(store.host, reference.repository, reference.tag, reference.digest)
 

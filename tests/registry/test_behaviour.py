@@ -3,16 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.registry import Store
-from lykeion.registry.disk import DiskStore
-from lykeion.registry.remote import RemoteStore
-from lykeion.registry.transport import Transport
+from lykeion.oci.distribution import ArtifactStore, DiskStore, RemoteStore, Transport
+from tests.oci.distribution.fake import Troubles, running
 from tests.registry.behaviour import *  # noqa: F403
-from tests.registry.fake import Troubles, running
 
 
 @pytest.fixture(params=["disk", "registry", "registry-with-all"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ArtifactStore]:
     if request.param == "disk":
         yield DiskStore(tmp_path / "store")
         return

@@ -6,11 +6,9 @@ import pytest
 
 from lykeion.core import digest_bytes
 from lykeion.oci import Descriptor
-from lykeion.registry import Cache, Reference, StoreError, parse, pull
-from lykeion.registry.disk import DiskStore
-from lykeion.registry.remote import RemoteStore
-from lykeion.registry.transport import Transport
-from tests.registry.fake import running
+from lykeion.oci.distribution import DiskStore, Reference, RemoteStore, StoreError, Transport
+from lykeion.registry import Cache, parse, pull
+from tests.oci.distribution.fake import running
 from tests.registry.making import pushed
 
 CONTENT = b"content" * 1000

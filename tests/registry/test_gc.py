@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from lykeion.core import NotFound
 from lykeion.oci import Layout
-from lykeion.registry import Facts, Lineage, NotFound, Reference, collect, parse, remove, sign, verify
-from lykeion.registry.disk import DiskStore
+from lykeion.oci.distribution import DiskStore, Reference
+from lykeion.registry import Facts, Lineage, collect, parse, remove, sign, verify
 from tests.registry.keys import key_pair
 from tests.registry.making import IGNORE, packed, pushed
 

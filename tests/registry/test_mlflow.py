@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.registry import InvalidModel, NotFound, export_mlflow, import_mlflow, list_versions, parse, pull
-from lykeion.registry.disk import DiskStore
+from lykeion.core import NotFound
+from lykeion.oci.distribution import DiskStore
+from lykeion.registry import InvalidModel, export_mlflow, import_mlflow, list_versions, parse, pull
 from lykeion.registry.facts import Facts
 from tests.registry.making import model_directory, pushed
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.registry import InvalidReference, Reference, parse
-from lykeion.registry.reference import check_alias, version_number
+from lykeion.oci.distribution import InvalidReference, Reference
+from lykeion.registry import parse
+from lykeion.registry.model_names import check_alias, version_number
 
 DIGEST = "sha256:" + "a" * 64
 

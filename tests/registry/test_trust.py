@@ -7,22 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from lykeion.core import NotFound
 from lykeion.oci import Manifest, read_manifest
-from lykeion.registry import (
-    Facts,
-    NotFound,
-    Reference,
-    Untrusted,
-    load,
-    move,
-    parse,
-    pull,
-    read_policy,
-    sign,
-    signing,
-    verify,
-)
-from lykeion.registry.disk import DiskStore
+from lykeion.oci.distribution import DiskStore, Reference
+from lykeion.registry import Facts, Untrusted, load, move, parse, pull, read_policy, sign, signing, verify
 from lykeion.registry.model import SIGNATURE, TITLE
 from tests.registry.keys import key_pair
 from tests.registry.making import IGNORE, pushed

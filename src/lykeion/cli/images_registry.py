@@ -24,7 +24,7 @@ def push(image: str, target: str, layout: Path | None, as_json: bool, quiet: boo
     """Push an IMAGE (NAME:TAG or a digest) to a registry, with what is attached to it."""
     from lykeion import registry
     from lykeion.images import ImageError, push_image
-    from lykeion.registry.transfer import transfer
+    from lykeion.oci.distribution import transfer
 
     place, reference = layout_at(layout), registry.parse(target)
     if reference.host is None or not reference.tag:
@@ -57,7 +57,7 @@ def pull(source: str, tag: str | None, layout: Path | None, as_json: bool, quiet
 def fetch(source: str, platform: "Platform | None", layout: "Layout", *, quiet: bool) -> "Descriptor":
     from lykeion import registry
     from lykeion.images import ImageError, pull_image
-    from lykeion.registry.transfer import transfer
+    from lykeion.oci.distribution import transfer
 
     reference = registry.parse(source)
     if reference.host is None or not reference.digest:

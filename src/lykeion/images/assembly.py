@@ -9,7 +9,7 @@ from lykeion.oci import Descriptor, Index, Layout, Manifest, Platform, media_typ
 from lykeion.oci.references import with_ref
 
 from .base import Base, Fetch, load_base
-from .cache import BuildCache
+from .build_cache import BuildCache
 from .entries import Entry, directory_entry, source_entries, with_directories
 from .environment import ROOT
 from .errors import ImageError

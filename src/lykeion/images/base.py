@@ -7,7 +7,7 @@ from typing import Any
 
 from lykeion.oci import Descriptor, Layout, Platform, media_types
 
-from .cache import BuildCache
+from .build_cache import BuildCache
 from .compression import Compression
 from .entries import rootfs_entries
 from .errors import BaseError

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lykeion.core import Progress
 
 from .base import Base
-from .cache import BuildCache
+from .build_cache import BuildCache
 from .compression import Compression, compressor
 from .entries import Entry, with_directories
 from .environment import ROOT, Environment

@@ -1,49 +1,41 @@
 """The model repository: models as OCI artifacts, in a directory or in any OCI registry."""
 
 from .aliases import history, move, remove
-from .cache import Cache
+from .blob_cache import Cache
 from .copying import copy
 from .describe import Ancestor, Difference, Shown, Version, compare, lineage, list_versions, show
-from .errors import Conflict, InvalidModel, InvalidReference, NotFound, Refused, StoreError, Untrusted
+from .errors import InvalidModel, Untrusted
 from .facts import Facts, Lineage
 from .gathering import gather
 from .gc import collect
 from .integrity import verify
 from .mlflow import export_mlflow, import_mlflow
 from .model import LEFT_OUT, Model, Packed, pack
+from .model_names import parse
 from .moves import Move, problems
 from .opening import Stores
 from .pull import Pulled, keep, pull
 from .push import Pushed, push
 from .query import order, select
-from .reference import Reference, parse
 from .resolving import by_digest, expected, load, resolve, tags_at
 from .signing import sign
-from .store import Store
 from .trust import Policy, check_file, read_policy
 
 __all__ = [
     "LEFT_OUT",
     "Ancestor",
     "Cache",
-    "Conflict",
     "Difference",
     "Facts",
     "InvalidModel",
-    "InvalidReference",
     "Lineage",
     "Model",
     "Move",
-    "NotFound",
     "Packed",
     "Policy",
     "Pulled",
     "Pushed",
-    "Reference",
-    "Refused",
     "Shown",
-    "Store",
-    "StoreError",
     "Stores",
     "Untrusted",
     "Version",

@@ -16,13 +16,12 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lykeion.core import Unsupported, digest_bytes
+from lykeion.core import Conflict, NotFound, Unsupported, digest_bytes
 from lykeion.oci import EMPTY, EMPTY_BLOB
+from lykeion.oci.distribution import ArtifactStore, StoreError
 
-from .errors import Conflict, NotFound, StoreError
+from .model_names import check_alias, is_public, version_number
 from .moves import Move, alias_of, problems, read_move, records_of
-from .reference import check_alias, is_public, version_number
-from .store import Store
 
 ANYWHERE = "anywhere"
 """For ``expect``: wherever the alias is."""
@@ -41,14 +40,14 @@ def aliases(tags: Iterable[str]) -> list[str]:
     return sorted(tag for tag in tags if is_public(tag) and version_number(tag) is None)
 
 
-def history(store: Store, repository: str, alias: str, *, since: int = 1) -> list[Move]:
+def history(store: ArtifactStore, repository: str, alias: str, *, since: int = 1) -> list[Move]:
     """The recorded moves of an alias or version from number ``since`` on, in order; see ``moves.problems``."""
     tags = [tag for tag in records_of(alias, store.tags(repository)) if (alias_of(tag) or ("", 0))[1] >= since]
     found = (store.resolve(repository, tag) for tag in tags)
     return [read_move(store.manifest(repository, digest)) for digest in found if digest]
 
 
-def write_version(store: Store, repository: str, manifest: bytes) -> str:
+def write_version(store: ArtifactStore, repository: str, manifest: bytes) -> str:
     """Give a manifest the next version, for good, and return it.
 
     Where a store cannot compare, whoever writes claims the number first by its record, and writes only if nobody else
@@ -80,7 +79,7 @@ def write_version(store: Store, repository: str, manifest: bytes) -> str:
 
 
 def move(
-    store: Store,
+    store: ArtifactStore,
     repository: str,
     alias: str,
     to: str,
@@ -127,7 +126,7 @@ def move(
     raise StoreError(f"{repository}:{alias}: others keep moving it; try again")
 
 
-def remove(store: Store, repository: str, alias: str) -> None:
+def remove(store: ArtifactStore, repository: str, alias: str) -> None:
     """Take an alias away; what it pointed to stays. Raises NotFound, Unsupported."""
     check_alias(alias)
     now = store.resolve(repository, alias)
@@ -137,7 +136,7 @@ def remove(store: Store, repository: str, alias: str) -> None:
     store.write(repository, [record.manifest], {record.tag(unique=not store.compares): record.digest})
 
 
-def _record(store: Store, repository: str, alias: str, now: str | None, to: str) -> Move:
+def _record(store: ArtifactStore, repository: str, alias: str, now: str | None, to: str) -> Move:
     """The record of a move that follows the last one; that the alias was moved by other tools meanwhile shows in
     ``before``."""
     tags = records_of(alias, store.tags(repository))
@@ -147,7 +146,7 @@ def _record(store: Store, repository: str, alias: str, now: str | None, to: str)
     return Move(alias, sequence, now or "", to, _who(), _now(), predecessor or "")
 
 
-def _read_back(store: Store, repository: str, record: Move) -> None:
+def _read_back(store: ArtifactStore, repository: str, record: Move) -> None:
     """Raises Conflict where another move of the alias crossed this one. Of two that crossed, at least the one that
     reads back last sees both records."""
     since = history(store, repository, record.alias, since=record.sequence)

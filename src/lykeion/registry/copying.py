@@ -4,21 +4,19 @@ from functools import partial
 from pathlib import Path
 
 from lykeion.oci import Descriptor, Manifest, read_manifest
+from lykeion.oci.distribution import Advance, ArtifactStore, InvalidReference, Reference, transfer
 
 from .aliases import ANYWHERE, move, write_version
-from .cache import Cache
-from .errors import InvalidReference
+from .blob_cache import Cache
 from .model import read_model
+from .model_names import check_alias
 from .push import Pushed
-from .reference import Reference, check_alias
 from .resolving import resolve
-from .store import Advance, Store
-from .transfer import transfer
 
 
 def copy(
-    source: tuple[Store, Reference],
-    target: tuple[Store, Reference],
+    source: tuple[ArtifactStore, Reference],
+    target: tuple[ArtifactStore, Reference],
     *,
     cache: Cache | None = None,
     coordinator: Path | None = None,
@@ -49,7 +47,10 @@ def copy(
 
 
 def _referrer(
-    source: tuple[Store, Reference], target: tuple[Store, Reference], referrer: Descriptor, cache: Cache
+    source: tuple[ArtifactStore, Reference],
+    target: tuple[ArtifactStore, Reference],
+    referrer: Descriptor,
+    cache: Cache,
 ) -> None:
     (here, reference), (there, wanted) = source, target
     data = here.manifest(reference.repository, referrer.digest)
@@ -60,7 +61,12 @@ def _referrer(
 
 
 def _blobs(
-    source: tuple[Store, Reference], target: tuple[Store, Reference], manifest: Manifest, cache: Cache, *, quiet: bool
+    source: tuple[ArtifactStore, Reference],
+    target: tuple[ArtifactStore, Reference],
+    manifest: Manifest,
+    cache: Cache,
+    *,
+    quiet: bool,
 ) -> None:
     blobs = {blob.digest: blob for blob in manifest.blobs}
     jobs = [partial(_blob, source, target, cache, blob) for blob in blobs.values()]
@@ -68,8 +74,8 @@ def _blobs(
 
 
 def _blob(
-    source: tuple[Store, Reference],
-    target: tuple[Store, Reference],
+    source: tuple[ArtifactStore, Reference],
+    target: tuple[ArtifactStore, Reference],
     cache: Cache,
     blob: Descriptor,
     advance: Advance,

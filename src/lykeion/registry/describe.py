@@ -5,15 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lykeion.core import NotFound
+from lykeion.oci.distribution import ArtifactStore, Reference
+
 from .aliases import history
-from .errors import InvalidModel, NotFound
+from .errors import InvalidModel
 from .facts import Facts, Figure, metrics_of
 from .model import SIGNATURE, Model, read_model
+from .model_names import parse, version_number
 from .modelpack import read_config
 from .moves import Move
-from .reference import Reference, parse, version_number
 from .resolving import facts_of, load, tags_at
-from .store import Store
 
 MAX_ANCESTORS = 256
 _AT_ONCE = 8
@@ -77,7 +79,7 @@ class Ancestor:
     parents: tuple["Ancestor", ...] = ()
 
 
-def list_versions(store: Store, repository: str) -> list[Version]:
+def list_versions(store: ArtifactStore, repository: str) -> list[Version]:
     """Newest first. Tags of what is no model are left out."""
     tags = tags_at(store, repository)
 
@@ -92,7 +94,7 @@ def list_versions(store: Store, repository: str) -> list[Version]:
     return sorted(found, key=lambda version: version_number(version.version or "") or 0, reverse=True)
 
 
-def show(store: Store, reference: Reference) -> Shown:
+def show(store: ArtifactStore, reference: Reference) -> Shown:
     """Raises NotFound, InvalidModel."""
     repository, model = reference.repository, load(store, reference)
     version = _version(repository, model, tags_at(store, repository).get(model.digest, []))
@@ -107,7 +109,7 @@ def show(store: Store, reference: Reference) -> Shown:
     )
 
 
-def compare(first: tuple[Store, Reference], second: tuple[Store, Reference]) -> Difference:
+def compare(first: tuple[ArtifactStore, Reference], second: tuple[ArtifactStore, Reference]) -> Difference:
     """What differs between two models. Raises NotFound, InvalidModel."""
     models = [load(store, reference) for store, reference in (first, second)]
     files = [{file.path: file.blob for file in model.files} for model in models]
@@ -128,7 +130,7 @@ def compare(first: tuple[Store, Reference], second: tuple[Store, Reference]) -> 
     )
 
 
-def lineage(open_store: Callable[[str | None], Store], reference: Reference) -> Ancestor:
+def lineage(open_store: Callable[[str | None], ArtifactStore], reference: Reference) -> Ancestor:
     """A model with all that it was made from, back to where records end. Raises NotFound for the model itself."""
     model = load(open_store(reference.host), reference)
     seen: set[str] = set()
@@ -154,7 +156,7 @@ def lineage(open_store: Callable[[str | None], Store], reference: Reference) -> 
     return trace(reference, model)
 
 
-def _config(store: Store, repository: str, model: Model) -> Mapping[str, Any]:
+def _config(store: ArtifactStore, repository: str, model: Model) -> Mapping[str, Any]:
     return read_config(store.read(repository, model.manifest.config))
 
 

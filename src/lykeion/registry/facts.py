@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
+from lykeion.oci.distribution import InvalidReference, is_digest
+
 from .errors import InvalidModel
-from .reference import InvalidReference, is_digest, parse
+from .model_names import parse
 
 FACTS = "application/vnd.lykeion.model.facts.v1+json"
 FILE = "lykeion.json"

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from lykeion.oci.distribution import is_digest
+
 from .errors import InvalidModel
 from .facts import FILE, Facts, Figure, Lineage, read_facts
-from .reference import is_digest
 
 _MAX_BYTES = 2**24
 

@@ -7,13 +7,13 @@ to one of them, and all that these consist of. Records of moves are kept: they t
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from lykeion.core import NotFound
 from lykeion.oci import BlobMissing, ContentError, Descriptor, Index, Manifest
+from lykeion.oci.distribution import MAX_READ, DiskStore
 
-from .disk import DiskStore
-from .errors import InvalidModel, NotFound
+from .errors import InvalidModel
 from .facts import FACTS, read_facts
-from .reference import parse, version_number
-from .store import MAX_READ
+from .model_names import parse, version_number
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from lykeion.core import LykeionError
 from lykeion.oci import Descriptor
+from lykeion.oci.distribution import Advance, ArtifactStore, Reference, transfer
 
 from .errors import InvalidModel
 from .model import Model
 from .modelpack import read_config
-from .reference import Reference
 from .resolving import facts_of, load
-from .store import Advance, Store
-from .transfer import transfer
 from .trust import Policy, check_trust
 
 
-def verify(store: Store, reference: Reference, *, policy: Policy | None = None, quiet: bool = False) -> list[str]:
+def verify(
+    store: ArtifactStore, reference: Reference, *, policy: Policy | None = None, quiet: bool = False
+) -> list[str]:
     """What is wrong, one line each; nothing if all is well. Raises NotFound, StoreError."""
     model, repository = load(store, reference), reference.repository
     problems = [
@@ -39,7 +39,7 @@ def verify(store: Store, reference: Reference, *, policy: Policy | None = None, 
     return problems
 
 
-def _check_config(store: Store, repository: str, model: Model) -> None:
+def _check_config(store: ArtifactStore, repository: str, model: Model) -> None:
     config = read_config(store.read(repository, model.manifest.config))
     if config["modelfs"]["diffIds"] != [layer.digest for layer in model.manifest.layers]:
         raise InvalidModel("model config: modelfs.diffIds are not the digests of the layers")

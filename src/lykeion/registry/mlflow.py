@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
-from lykeion.core import write_atomically
+from lykeion.core import NotFound, write_atomically
+from lykeion.oci.distribution import ArtifactStore, DiskStore, InvalidReference, Reference
 
 from .aliases import aliases, move, versions
-from .disk import DiskStore
-from .errors import InvalidModel, InvalidReference, NotFound
+from .errors import InvalidModel
 from .facts import Facts, Figure, Lineage, metrics_of
 from .model import pack
+from .model_names import check_alias, parse, version_number
 from .pull import pull
 from .push import Pushed, push
-from .reference import Reference, check_alias, parse, version_number
 from .resolving import load
-from .store import Store
 
 _MAX_META = 2**20
 _MAX_METRIC = 2**24
@@ -54,7 +53,7 @@ def import_mlflow(directory: Path, store: DiskStore, name: str | None = None) ->
     return imported
 
 
-def export_mlflow(store: Store, reference: Reference, directory: Path, *, quiet: bool = False) -> list[str]:
+def export_mlflow(store: ArtifactStore, reference: Reference, directory: Path, *, quiet: bool = False) -> list[str]:
     """All versions and aliases of a model as MLflow's registry in ``directory``; returns the versions.
 
     The files go to ``models/NAME/version-N/artifacts``, metrics to experiment 0. Raises NotFound, StoreError.

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 
 from lykeion.core import digest_bytes
 from lykeion.oci import EMPTY, ContentError, Manifest, read_manifest
+from lykeion.oci.distribution import is_digest
 
 from .facts import ANNOTATION
-from .reference import is_digest
 
 RECORD = "application/vnd.lykeion.move.v1+json"
 _TAG = re.compile(r"_moved\.(.+)\.(\d{6})(?:\.[0-9a-f]{12})?")

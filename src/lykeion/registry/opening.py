@@ -2,20 +2,18 @@
 
 from pathlib import Path
 
-from .disk import DiskStore, default_store
-from .remote import RemoteStore
-from .store import Store
-from .transport import Transport
+from lykeion.core import state_directory
+from lykeion.oci.distribution import ArtifactStore, DiskStore, RemoteStore, Transport
 
 
 class Stores:
     """The store on this machine, in ``root`` or under the state directory, and registries by host; each made once."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.disk = DiskStore(root or default_store())
+        self.disk = DiskStore(root or state_directory() / "store")
         self._registries: dict[str, RemoteStore] = {}
 
-    def of(self, host: str | None) -> Store:
+    def of(self, host: str | None) -> ArtifactStore:
         if host is None:
             return self.disk
         if host not in self._registries:

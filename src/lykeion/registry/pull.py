@@ -11,15 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from lykeion.core import digest_file
+from lykeion.oci.distribution import Advance, ArtifactStore, Reference, StoreError, transfer
 
-from .cache import Cache, place
-from .errors import StoreError
+from .blob_cache import Cache, place
 from .facts import FILE
 from .model import File, Model
-from .reference import Reference
 from .resolving import facts_of, load, resolve
-from .store import Advance, Store
-from .transfer import transfer
 from .trust import Policy, check_trust
 
 
@@ -35,7 +32,7 @@ class Pulled:
 
 
 def pull(
-    store: Store,
+    store: ArtifactStore,
     reference: Reference,
     directory: Path,
     *,
@@ -79,7 +76,7 @@ def pull(
 
 
 def keep(
-    store: Store,
+    store: ArtifactStore,
     reference: Reference,
     *,
     policy: Policy | None = None,
@@ -100,7 +97,7 @@ def keep(
     return directory
 
 
-def _fetch(store: Store, repository: str, file: File, target: Path, cache: Cache, advance: Advance) -> None:
+def _fetch(store: ArtifactStore, repository: str, file: File, target: Path, cache: Cache, advance: Advance) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if store.host is None:
         store.fetch(repository, file.blob, target, advance)

@@ -6,13 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from lykeion.oci import Descriptor
+from lykeion.oci.distribution import Advance, ArtifactStore, InvalidReference, Reference, transfer
 
 from .aliases import ANYWHERE, move, write_version
-from .errors import InvalidReference
 from .model import Model, Packed
-from .reference import Reference, check_alias, version_number
-from .store import Advance, Store
-from .transfer import transfer
+from .model_names import check_alias, version_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Pushed:
 
 def push(
     packed: Packed,
-    store: Store,
+    store: ArtifactStore,
     reference: Reference,
     *,
     expect: str | None = ANYWHERE,
@@ -51,7 +49,7 @@ def push(
 def store_model(
     model: Model,
     sources: Mapping[str, bytes | Path],
-    store: Store,
+    store: ArtifactStore,
     reference: Reference,
     *,
     expect: str | None,
@@ -75,15 +73,17 @@ def store_model(
     return Pushed(str(reference.at(digest)), digest, version, alias, new, model.size_bytes)
 
 
-def _send(model: Model, sources: Mapping[str, bytes | Path], store: Store, repository: str, *, quiet: bool) -> None:
+def _send(
+    model: Model, sources: Mapping[str, bytes | Path], store: ArtifactStore, repository: str, *, quiet: bool
+) -> None:
     blobs = {blob.digest: blob for blob in model.manifest.blobs}
     jobs = [partial(_put, store, repository, blob, sources[digest]) for digest, blob in blobs.items()]
     transfer(f"pushing {repository}", sum(blob.size for blob in blobs.values()), jobs, quiet=quiet)
 
 
-def _put(store: Store, repository: str, blob: Descriptor, source: bytes | Path, advance: Advance) -> None:
+def _put(store: ArtifactStore, repository: str, blob: Descriptor, source: bytes | Path, advance: Advance) -> None:
     store.put(repository, blob, source, advance)
 
 
-def _is(store: Store, repository: str, tag: str, digest: str) -> bool:
+def _is(store: ArtifactStore, repository: str, tag: str, digest: str) -> bool:
     return version_number(tag) is not None and store.resolve(repository, tag) == digest

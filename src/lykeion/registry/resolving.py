@@ -2,19 +2,20 @@
 
 import difflib
 
+from lykeion.core import NotFound
 from lykeion.oci import ContentDamaged
+from lykeion.oci.distribution import ArtifactStore, Reference, is_digest
 from lykeion.oci.errors import ContentError
 
 from .aliases import ANYWHERE, aliases, versions
-from .errors import InvalidModel, NotFound
+from .errors import InvalidModel
 from .facts import Facts, read_facts
 from .model import Model, read_model
+from .model_names import parse
 from .opening import Stores
-from .reference import Reference, is_digest, parse
-from .store import Store
 
 
-def resolve(store: Store, reference: Reference) -> str:
+def resolve(store: ArtifactStore, reference: Reference) -> str:
     """The digest that a reference names; without alias or digest, the newest version's. Raises NotFound."""
     if reference.digest:
         return reference.digest
@@ -33,7 +34,7 @@ def resolve(store: Store, reference: Reference) -> str:
     raise NotFound(f"{reference}: no such model; lykeion models list shows what is there")
 
 
-def load(store: Store, reference: Reference) -> Model:
+def load(store: ArtifactStore, reference: Reference) -> Model:
     """The model that a reference names. Raises NotFound, InvalidModel."""
     data = store.manifest(reference.repository, resolve(store, reference))
     try:
@@ -44,7 +45,7 @@ def load(store: Store, reference: Reference) -> Model:
         raise InvalidModel(f"{reference}: {error}") from None
 
 
-def facts_of(store: Store, repository: str, model: Model) -> Facts:
+def facts_of(store: ArtifactStore, repository: str, model: Model) -> Facts:
     """Metrics and lineage, which the annotations must agree with. Raises InvalidModel, NotFound."""
     facts = read_facts(store.read(repository, model.facts)) if model.facts else Facts()
     if not facts.agree(model.manifest.annotations):
@@ -52,7 +53,7 @@ def facts_of(store: Store, repository: str, model: Model) -> Facts:
     return facts
 
 
-def tags_at(store: Store, repository: str) -> dict[str, list[str]]:
+def tags_at(store: ArtifactStore, repository: str) -> dict[str, list[str]]:
     """By digest, the versions and aliases that point to it; versions first."""
     tags = store.tags(repository)
     found: dict[str, list[str]] = {}

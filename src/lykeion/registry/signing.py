@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lykeion.core import digest_bytes
+from lykeion.core import NotFound, digest_bytes
 from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, Manifest, read_manifest
+from lykeion.oci.distribution import ArtifactStore, Reference
 
-from .errors import InvalidModel, NotFound, Untrusted
+from .errors import InvalidModel, Untrusted
 from .facts import FILE
 from .model import SIGNATURE, TITLE, Model
-from .reference import Reference, version_number
+from .model_names import version_number
 from .resolving import load, tags_at
-from .store import Store
 
 if TYPE_CHECKING:  # cryptography is imported where a key is: most commands need none
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey, EllipticCurvePublicKey
@@ -46,7 +46,7 @@ class Signed:
     key: str
 
 
-def sign(store: Store, reference: Reference, key: Path) -> tuple[Signed, bytes]:
+def sign(store: ArtifactStore, reference: Reference, key: Path) -> tuple[Signed, bytes]:
     """Sign a version's files and manifest, attach both bundles to it, and return what was signed and the bundle of
     the files.
 
@@ -74,7 +74,7 @@ def sign(store: Store, reference: Reference, key: Path) -> tuple[Signed, bytes]:
     return Signed(name, version, str(key)), bundles[_FILES_NAME]
 
 
-def verify(store: Store, repository: str, model: Model, keys: Sequence[Path]) -> list[Signed]:
+def verify(store: ArtifactStore, repository: str, model: Model, keys: Sequence[Path]) -> list[Signed]:
     """What those of a model's signatures say that are by one of ``keys`` and fit both manifest and files.
 
     Raises Untrusted where a key is none.

@@ -17,10 +17,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
-from .errors import InvalidReference, Untrusted
+from lykeion.oci.distribution import ArtifactStore, InvalidReference, Reference
+
+from .errors import Untrusted
 from .model import Model
-from .reference import Reference, parse, version_number
-from .store import Store
+from .model_names import parse, version_number
 
 MAX_BYTES = 2**20
 
@@ -64,7 +65,7 @@ def read_policy(path: Path) -> Policy:
     return Policy(path, tuple(_rule(path, rule) for rule in cast(list[dict[str, Any]], rules)), default)
 
 
-def check_trust(policy: Policy, store: Store, reference: Reference, model: Model) -> None:
+def check_trust(policy: Policy, store: ArtifactStore, reference: Reference, model: Model) -> None:
     """Raises Untrusted where the policy does not allow a model."""
     rule = policy.rule_for(reference)
     if rule is None:

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode, urljoin
 
-from lykeion.core import Unsupported, digest_bytes
+from lykeion.core import NotFound, Unsupported, digest_bytes
 from lykeion.oci import ContentDamaged, ContentError, Descriptor, read_manifest
 from lykeion.oci.manifest import read_index
 from lykeion.oci.media_types import INDEXES, MANIFESTS
 
-from . import download, fallback, upload
-from .errors import NotFound, StoreError
+from . import download, referrers_tag, upload
+from .artifact_store import MAX_READ, Advance
+from .errors import StoreError
 from .reference import is_digest
-from .store import MAX_READ, Advance
 from .transport import ATTEMPTS, Response, Transport, problem
 
 MAX_TAGS = 100_000
@@ -38,7 +38,9 @@ class RemoteStore:
         self._transport = transport
 
     def repositories(self) -> list[str]:
-        raise Unsupported(f"{self.host}: a registry does not list its models; name one, as in {self.host}/shop/shoes")
+        raise Unsupported(
+            f"{self.host}: a registry does not list its repositories; name one, as in {self.host}/shop/shoes"
+        )
 
     def tags(self, repository: str) -> list[str]:
         found: list[str] = []
@@ -83,9 +85,7 @@ class RemoteStore:
         expect: Mapping[str, str | None] | None = None,
     ) -> None:
         if expect:
-            raise Unsupported(
-                f"{self.host}: a registry cannot compare and swap; leave --expect out, or see --coordinator"
-            )
+            raise Unsupported(f"{self.host}: a registry cannot compare and swap")
         written = {digest_bytes(data): data for data in manifests}
         for digest in written.keys() - set(tags.values()):
             self._put(repository, digest, written[digest])
@@ -103,7 +103,7 @@ class RemoteStore:
     def referrers(self, repository: str, digest: str, artifact_type: str) -> list[Descriptor]:
         found = self._referrers(repository, digest)
         if found is None:
-            found = fallback.referrers(self, repository, digest)
+            found = referrers_tag.referrers(self, repository, digest)
         return [entry for entry in found if artifact_type in ("", entry.artifact_type)]
 
     def attach(self, repository: str, manifest: bytes) -> None:
@@ -112,7 +112,7 @@ class RemoteStore:
             raise ContentError("a manifest without a subject is attached to nothing")
         response = self._put(repository, digest_bytes(manifest), manifest)
         if response.headers.get("OCI-Subject") != subject.digest:
-            fallback.attach(self, repository, manifest, subject.digest)
+            referrers_tag.attach(self, repository, manifest, subject.digest)
 
     def has(self, repository: str, digest: str) -> bool:
         return self._exists(repository, f"/v2/{repository}/blobs/{digest}", "*/*")

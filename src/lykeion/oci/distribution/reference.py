@@ -1,8 +1,7 @@
-"""Names of models: ``shoes:canary``, ``shoes@sha256:…``, ``registry.example.com/shop/shoes:v3``.
+"""Names of artifacts: ``shoes:canary``, ``shoes@sha256:…``, ``registry.example.com/shop/shoes:v3``.
 
 As in docker: the first part is a registry's host if it has a dot or a port, or is ``localhost``. Without a host the
-model is in the store on this machine. Tags follow the OCI distribution specification; those that begin with an
-underscore, and ``sha256-…``, are kept for the store's own records.
+artifact is in a store on this machine. Tags follow the OCI distribution specification.
 """
 
 import re
@@ -15,9 +14,7 @@ MAX_LENGTH = 512
 _HOST = re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
-_ALIAS = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_VERSION = re.compile(r"v([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """The model's own name: the last part of the repository."""
+        """The artifact's own name: the last part of the repository."""
         return self.repository.rpartition("/")[2]
 
     @property
@@ -44,14 +41,14 @@ class Reference:
         return self.digest or self.tag
 
     def at(self, version: str) -> "Reference":
-        """The same model at another tag or digest."""
+        """The same repository at another tag or digest."""
         if is_digest(version):
             return replace(self, tag=None, digest=version)
         return replace(self, tag=version, digest=None)
 
 
-def parse(text: str) -> Reference:
-    """Raises InvalidReference."""
+def parse_reference(text: str, kind: str = "artifact") -> Reference:
+    """``kind`` is what the error calls the thing that is named. Raises InvalidReference."""
     if len(text) > MAX_LENGTH:
         raise InvalidReference(f"a name of {len(text):,} characters; at most {MAX_LENGTH} are read")
     rest, at, digest = text.partition("@")
@@ -68,30 +65,10 @@ def parse(text: str) -> Reference:
         raise InvalidReference(f"{text!r}: {host[:60]!r} is no host, as in registry.example.com:5000")
     if not _REPOSITORY.fullmatch(repository):
         raise InvalidReference(
-            f"{text!r} is no model's name: name:alias, name@sha256:…, or registry/host/path:alias, in small letters"
+            f"{text!r} is no {kind}'s name: name:tag, name@sha256:…, or registry.host/path:tag, in small letters"
         )
     return Reference(host, repository, tag or None, digest or None)
 
 
 def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
-
-
-def version_number(tag: str) -> int | None:
-    """7 for ``v7``; None for what is no version."""
-    match = _VERSION.fullmatch(tag)
-    return int(match[1]) if match else None
-
-
-def is_public(tag: str) -> bool:
-    """Whether people use the tag: it is no record of the store's own."""
-    return not tag.startswith("_") and not tag.startswith("sha256-")
-
-
-def check_alias(alias: str) -> str:
-    """The alias, if it may be moved. Raises InvalidReference for versions, which never move, and impossible names."""
-    if version_number(alias) is not None:
-        raise InvalidReference(f"{alias} is a version; versions are written once, by push, and never move")
-    if not _ALIAS.fullmatch(alias) or not is_public(alias):
-        raise InvalidReference(f"{alias[:80]!r} is no alias; up to 64 letters, digits and ._- make one")
-    return alias

@@ -1,4 +1,4 @@
-"""What a store of models can do, whether a directory or a registry: content by digest, and tags that point to it.
+"""What a store of artifacts can do, whether a directory or a registry: content by digest, and tags that point to it.
 
 Both kinds pass the same tests (tests/registry/behaviour.py). What one of them lacks raises Unsupported.
 """
@@ -16,8 +16,8 @@ Advance: TypeAlias = Callable[[int], None]
 """Hears how many more bytes were moved; of any thread."""
 
 
-class Store(Protocol):
-    """``repository`` is a model's path in the store; a digest is found under the repository it was written to."""
+class ArtifactStore(Protocol):
+    """``repository`` is a path in the store; a digest is found under the repository it was written to."""
 
     @property
     def host(self) -> str | None:

@@ -13,8 +13,8 @@ from urllib.parse import urlencode, urljoin
 from lykeion.core import digest_bytes, digest_file, state_directory, write_atomically
 from lykeion.oci import ContentDamaged, Descriptor
 
+from .artifact_store import Advance
 from .errors import StoreError
-from .store import Advance
 from .transport import ATTEMPTS, Piece, Response, Transport, problem
 
 CHUNK = 64 * 2**20

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
+from lykeion.core import Refused
+
 from .credentials import Credentials
-from .errors import Refused
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)=(?:"([^"]*)"|([^\s,"]+))')
 _MARGIN_S = 10

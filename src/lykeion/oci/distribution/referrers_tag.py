@@ -8,11 +8,11 @@ https://github.com/opencontainers/distribution-spec, "Referrers Tag Schema"
 from dataclasses import replace
 from typing import Protocol
 
-from lykeion.core import digest_bytes
+from lykeion.core import NotFound, digest_bytes
 from lykeion.oci import ContentError, Descriptor, Index, read_manifest
 from lykeion.oci.manifest import read_index
 
-from .errors import NotFound, StoreError
+from .errors import StoreError
 
 _ROUNDS = 5
 _PREFIX = "_refers."

@@ -6,10 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from lykeion.core import NotFound
 from lykeion.oci import ContentDamaged, Descriptor
 
-from .errors import NotFound, StoreError
-from .store import Advance
+from .artifact_store import Advance
+from .errors import StoreError
 from .transport import ATTEMPTS, Response, Transport, problem
 
 BUFFER = 2**20

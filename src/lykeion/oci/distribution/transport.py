@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from lykeion.core import Refused
+
 from .connections import BLOCK, Connection, Connections, is_loopback, origin
 from .credentials import find_credentials
-from .errors import Refused, StoreError
+from .errors import StoreError
 from .tokens import Authorizer, read_challenge
 
 TIMEOUT_S = 60.0

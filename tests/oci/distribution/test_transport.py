@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.core import LykeionError
-from lykeion.registry import Cache, Reference, Refused, StoreError, pull, push
-from lykeion.registry.connections import is_loopback
-from lykeion.registry.credentials import Credentials, find_credentials
-from lykeion.registry.remote import RemoteStore
-from lykeion.registry.tokens import read_challenge
-from lykeion.registry.transport import Transport
-from tests.registry.fake import Registry, Troubles, running
+from lykeion.core import LykeionError, Refused
+from lykeion.oci.distribution import Reference, RemoteStore, StoreError, Transport
+from lykeion.oci.distribution.connections import is_loopback
+from lykeion.oci.distribution.credentials import Credentials, find_credentials
+from lykeion.oci.distribution.tokens import read_challenge
+from lykeion.registry import Cache, pull, push
+from tests.oci.distribution.fake import Registry, Troubles, running
 from tests.registry.keys import server_of_an_own_authority
 from tests.registry.making import packed, pushed
 
@@ -76,8 +75,8 @@ def test_without_a_right_login_one_is_refused_in_one_line(login: tuple[str, str]
 
 
 def test_a_token_that_ends_in_mid_upload_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lykeion.registry.upload.CHUNK", 2**16)
-    monkeypatch.setattr("lykeion.registry.upload.AT_ONCE", 2**10)
+    monkeypatch.setattr("lykeion.oci.distribution.upload.CHUNK", 2**16)
+    monkeypatch.setattr("lykeion.oci.distribution.upload.AT_ONCE", 2**10)
     with running(Troubles(login=LOGIN)) as registry:
         log_in(registry.host)
         store, content, digest = remote(registry), os.urandom(2**19), ""
@@ -147,8 +146,8 @@ def test_a_retry_after_of_a_year_is_not_waited_for() -> None:
 
 
 def test_cut_transfers_go_on_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lykeion.registry.upload.CHUNK", 2**17)
-    monkeypatch.setattr("lykeion.registry.upload.AT_ONCE", 2**10)
+    monkeypatch.setattr("lykeion.oci.distribution.upload.CHUNK", 2**17)
+    monkeypatch.setattr("lykeion.oci.distribution.upload.AT_ONCE", 2**10)
     content = os.urandom(2**19 + 5)
     with running(Troubles(cut_uploads=3, cut_downloads=3)) as registry:
         store = remote(registry)
@@ -160,8 +159,8 @@ def test_cut_transfers_go_on_where_they_were(tmp_path: Path, monkeypatch: pytest
 def test_an_upload_goes_on_in_another_process_where_a_killed_one_left_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lykeion.registry.upload.CHUNK", 2**17)
-    monkeypatch.setattr("lykeion.registry.upload.AT_ONCE", 2**10)
+    monkeypatch.setattr("lykeion.oci.distribution.upload.CHUNK", 2**17)
+    monkeypatch.setattr("lykeion.oci.distribution.upload.AT_ONCE", 2**10)
     content = os.urandom(2**19)
     with running() as registry:
         sent = 0
@@ -176,7 +175,7 @@ def test_an_upload_goes_on_in_another_process_where_a_killed_one_left_it(
                 raise Killed
 
         with monkeypatch.context() as patch:
-            patch.setattr("lykeion.registry.upload._Upload._tell", kill)
+            patch.setattr("lykeion.oci.distribution.upload._Upload._tell", kill)
             with pytest.raises(Killed):
                 pushed(remote(registry), tmp_path / "a", "shoes", content)
         registry.clear()
@@ -225,9 +224,9 @@ def test_tls_is_verified_and_a_companys_own_authority_is_taken_from_where_docker
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context, authority = server_of_an_own_authority(tmp_path)
-    monkeypatch.setattr("lykeion.registry.transport.is_loopback", lambda _host: False)
-    monkeypatch.setattr("lykeion.registry.transport.ATTEMPTS", 1)
-    monkeypatch.setattr("lykeion.registry.connections.CERTIFICATES", tmp_path / "certs.d")
+    monkeypatch.setattr("lykeion.oci.distribution.transport.is_loopback", lambda _host: False)
+    monkeypatch.setattr("lykeion.oci.distribution.transport.ATTEMPTS", 1)
+    monkeypatch.setattr("lykeion.oci.distribution.connections.CERTIFICATES", tmp_path / "certs.d")
     for known in (False, True):
         with running(tls=context) as registry:
             if known:
@@ -256,7 +255,7 @@ def test_https_goes_through_the_proxy_that_the_environment_names(monkeypatch: py
         thread = threading.Thread(target=proxy)
         thread.start()
         monkeypatch.setenv("https_proxy", f"http://us:pw@127.0.0.1:{server.getsockname()[1]}")
-        monkeypatch.setattr("lykeion.registry.transport.ATTEMPTS", 1)
+        monkeypatch.setattr("lykeion.oci.distribution.transport.ATTEMPTS", 1)
         with pytest.raises(StoreError, match="403"):
             RemoteStore(Transport("registry.example.com")).resolve("shoes", "v1")
         thread.join()

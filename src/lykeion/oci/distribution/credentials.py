@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from .errors import Refused
+from lykeion.core import Refused
 
 HELPER_SECONDS = 60
 _HELPER = re.compile(r"[A-Za-z0-9_.-]{1,100}")

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from lykeion.core import digest_file, state_directory
 from lykeion.oci import Descriptor
-
-from .errors import StoreError
+from lykeion.oci.distribution import StoreError
 
 _TIME_NS = 946_684_800 * 10**9  # 1 January 2000
 

@@ -1,6 +1,6 @@
-"""The store on this machine: one OCI image layout for all models, with a true compare-and-swap.
+"""A store on this machine: one OCI image layout for all repositories, with a true compare-and-swap.
 
-A model's tag is the layout's reference ``shoes:v1``; what has no tag keeps its model's name in an annotation.
+A tag is the layout's reference ``shoes:v1``; what has no tag keeps its repository in an annotation.
 """
 
 import hashlib
@@ -9,24 +9,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from lykeion.core import digest_bytes, state_directory
+from lykeion.core import Conflict, NotFound, digest_bytes
 from lykeion.oci import BlobMissing, ContentDamaged, Descriptor, Layout, read_manifest
 from lykeion.oci.descriptor import REF_NAME
 from lykeion.oci.references import Entries, ref_of
 
-from .errors import Conflict, NotFound, StoreError
-from .store import MAX_READ, Advance
+from .artifact_store import MAX_READ, Advance
+from .errors import StoreError
 
 REPOSITORY = "io.github.lykeion.repository"
 _PIECE = 2**20
 
 
-def default_store() -> Path:
-    return state_directory() / "store"
-
-
 class DiskStore:
-    """Models in a directory, made when something is first written. Several processes may use it at once."""
+    """Artifacts in a directory, made when something is first written. Several processes may use it at once."""
 
     host: str | None = None
     compares = True
@@ -150,7 +146,7 @@ class DiskStore:
         with self._layout.lock_content():
             yield
 
-    # For ``gc`` and ``verify``, which only this store has.
+    # For whoever collects garbage, which only this store has.
 
     @property
     def layout(self) -> Layout:

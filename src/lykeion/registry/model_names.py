@@ -1,0 +1,36 @@
+"""Names of models, which are references: versions ``v1``, ``v2`` … and aliases such as ``canary`` are their tags.
+
+Tags that begin with an underscore, and ``sha256-…``, are kept for the store's own records.
+"""
+
+import re
+
+from lykeion.oci.distribution import InvalidReference, Reference, parse_reference
+
+_ALIAS = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")
+_VERSION = re.compile(r"v([1-9][0-9]{0,8})")
+
+
+def parse(text: str) -> Reference:
+    """Raises InvalidReference."""
+    return parse_reference(text, "model")
+
+
+def version_number(tag: str) -> int | None:
+    """7 for ``v7``; None for what is no version."""
+    match = _VERSION.fullmatch(tag)
+    return int(match[1]) if match else None
+
+
+def is_public(tag: str) -> bool:
+    """Whether people use the tag: it is no record of the store's own."""
+    return not tag.startswith("_") and not tag.startswith("sha256-")
+
+
+def check_alias(alias: str) -> str:
+    """The alias, if it may be moved. Raises InvalidReference for versions, which never move, and impossible names."""
+    if version_number(alias) is not None:
+        raise InvalidReference(f"{alias} is a version; versions are written once, by push, and never move")
+    if not _ALIAS.fullmatch(alias) or not is_public(alias):
+        raise InvalidReference(f"{alias[:80]!r} is no alias; up to 64 letters, digits and ._- make one")
+    return alias

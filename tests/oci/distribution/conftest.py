@@ -1,0 +1,1 @@
+from tests.registry.conftest import _home as _home
