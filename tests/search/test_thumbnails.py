@@ -1,6 +1,7 @@
 import multiprocessing
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,31 @@ def test_processes_that_begin_together_share_one_file(tmp_path: Path) -> None:
         process.join()
         assert process.exitcode == 0
     assert all(Thumbnails(path).get(f"p{n}", "29") for n in range(3))
+
+
+def test_threads_that_make_one_file_at_the_same_moment_all_write_and_read(tmp_path: Path) -> None:
+    """In most of such rounds one finds the other's file half made, unless it is made in one transaction."""
+    for round in range(30):
+        path, begin = tmp_path / f"{round}.sqlite", threading.Barrier(8)
+
+        def work(number: int, path: Path = path, begin: threading.Barrier = begin) -> bytes | None:
+            small = Thumbnails(path)
+            begin.wait()
+            if number % 4:
+                small.put_many([(str(number), "", b"x")])
+            found = small.get(str(number))
+            small.close()
+            return found
+
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(work, range(8))) == [None, b"x", b"x", b"x"] * 2
+
+
+def test_a_file_in_which_nothing_was_written_reads_as_empty(small: Thumbnails) -> None:
+    small.path.touch()
+    assert small.get("shoe") is None
+    small.put_many([("shoe", "", b"1")])
+    assert small.get("shoe") == b"1"
 
 
 def test_another_file_is_taken_over(small: Thumbnails, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ A thumbnail can be made again from its photo, so writes are atomic but reach the
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lykeion.core import Unavailable
@@ -65,8 +65,8 @@ class Thumbnails:
         if not other.exists():
             return
         Thumbnails(other).check()
-        database = self._connection(create=True)
         with self._errors():
+            database = self._kept() or self._open_to_write()
             database.execute("ATTACH ? AS other", (str(other),))
         try:
             with self._writing() as database:
@@ -90,11 +90,11 @@ class Thumbnails:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         with self._errors():
-            yield self._connection() if self.path.exists() else None
+            yield (self._kept() or self._open_to_read()) if self.path.exists() else None
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._errors(), self._connection(create=True) as database:
+        with self._errors(), self._kept() or self._open_to_write() as database:
             database.execute("BEGIN IMMEDIATE")
             yield database
 
@@ -107,42 +107,51 @@ class Thumbnails:
                 f"{self.path}: {error}; if it is damaged, delete it and add the photos again"
             ) from None
 
-    def _connection(self, *, create: bool = False) -> sqlite3.Connection:
-        """This thread's connection."""
-        connection = getattr(self._thread, "connection", None)
-        if connection is None:
-            connection = self._open(create)
-            self._thread.connection = connection
-            with self._lock:
-                self._connections.append(connection)
+    def _kept(self) -> sqlite3.Connection | None:
+        """This thread's connection, if it has one."""
+        return getattr(self._thread, "connection", None)
+
+    def _keep(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        self._thread.connection = connection
+        with self._lock:
+            self._connections.append(connection)
         return connection
 
-    def _open(self, create: bool) -> sqlite3.Connection:
-        if create:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = self._connect("rwc" if create else "rw")
-        try:
-            version = self._version(connection)
-        except sqlite3.OperationalError:  # a read-only disk has no place for SQLite's shared memory
-            connection.close()
-            connection = self._connect("ro&immutable=1")
-            version = self._version(connection)
-        if version == 0 and create:
+    def _open_to_write(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection, _ = self._connect("rwc")
+        with suppress(sqlite3.OperationalError):  # another connection is in the way: the next one to open sets it
             connection.execute("PRAGMA journal_mode = WAL")
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS thumbnail "
-                    "(id TEXT NOT NULL, photo TEXT NOT NULL, jpeg BLOB NOT NULL, PRIMARY KEY (id, photo))"
-                )
-                connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-                connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        return connection
+        return self._keep(connection)
 
-    def _connect(self, mode: str) -> sqlite3.Connection:
+    def _open_to_read(self) -> sqlite3.Connection | None:
+        """None where nothing was written yet."""
+        try:
+            connection, version = self._connect("rw")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise
+            connection, version = self._connect("ro&immutable=1")  # a read-only disk, without SQLite's shared memory
+        if version:
+            return self._keep(connection)
+        connection.close()
+        return None
+
+    def _connect(self, mode: str) -> tuple[sqlite3.Connection, int]:
+        """A connection, and the file's version: 0 where there is no table yet, which mode "rwc" makes."""
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-        return sqlite3.connect(uri, uri=True, timeout=60.0, check_same_thread=False, isolation_level=None)
+        connection = sqlite3.connect(uri, uri=True, timeout=60.0, check_same_thread=False, isolation_level=None)
+        try:
+            with connection:  # one transaction, since another process may be making the same file
+                connection.execute("BEGIN IMMEDIATE" if mode == "rwc" else "BEGIN")
+                version = self._version(connection)
+                if version == 0 and mode == "rwc":
+                    _make_table(connection)
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection, version
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """Of the file; 0 if it is new. Raises ThumbnailError if it is not ours or newer than this program."""
@@ -150,12 +159,18 @@ class Thumbnails:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if application != _APPLICATION and (application or tables):
-            connection.close()
             raise ThumbnailError(f"{self.path} is no file of thumbnails; name another")
         if version > VERSION:
-            connection.close()
             raise ThumbnailError(f"{self.path} was written by a newer lykeion (format {version}); upgrade to read it")
         return version
+
+
+def _make_table(database: sqlite3.Connection) -> None:
+    database.execute(
+        "CREATE TABLE thumbnail (id TEXT NOT NULL, photo TEXT NOT NULL, jpeg BLOB NOT NULL, PRIMARY KEY (id, photo))"
+    )
+    database.execute(f"PRAGMA application_id = {_APPLICATION}")
+    database.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def thumbnails_path(index: str | Path, choice: bool | str | Path = True) -> Path | None:
