@@ -16,7 +16,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-NATIVE = "src/lykeion/search/index/native"
+NATIVE = "src/lykeion/search/index/segment/native"
 FLAGS = ["-O3", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-shared", "-Wno-uninitialized"]
 TARGETS = {
     "x86_64": {"baseline": ["-march=x86-64-v3"], "avx512": ["-march=x86-64-v4", "-mavx512vnni"]},

@@ -14,7 +14,7 @@ import numpy as np
 
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import LocalIndex, open_index
-from lykeion.search.index.compaction import lower_priority
+from lykeion.search.index.local.compaction import lower_priority
 from measuring.latency import timed
 from measuring.nearest import recall
 

@@ -16,7 +16,7 @@ from lykeion.search.index.schema import (
     decode_attributes,
     encode_attributes,
 )
-from lykeion.search.index.table_rows import TableRows
+from lykeion.search.index.segment.table_rows import TableRows
 
 from .strategies import TYPES, rows
 

@@ -15,12 +15,12 @@ from .errors import (
     SchemaError,
     WhereError,
 )
-from .kernel import Effort
-from .local import LocalIndex
+from .local.disk.store import Identity
+from .local.index import LocalIndex
+from .local.replica import Mode, StorageError
+from .local.sealing import restore_damaged
 from .protocol import Attributes, Hit, Index, Metric, Photo, Product, Rows, Stats, Value
-from .replica import Mode, StorageError
-from .sealing import restore_damaged
-from .store import Identity
+from .segment.kernel import Effort
 
 __all__ = [
     "Attributes",
@@ -71,7 +71,7 @@ def open_index(
     if str(uri).startswith("milvus"):
         if options:
             raise LykeionError(f"an index on Milvus has no option {next(iter(options))!r}")
-        from .milvus import open_milvus
+        from .milvus.index import open_milvus
 
         return open_milvus(str(uri), mode, dimension=dimension, metric=metric, embedder=embedder)
     choices = {name: options.pop(name) for name in _CREATION if name in options}

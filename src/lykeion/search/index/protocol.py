@@ -78,7 +78,7 @@ class Index(Protocol):
     Ids are UTF-8 strings of 1 to 512 bytes. Vectors are float32 of shape (n, dimension); with the cosine metric
     they are normalised on the way in. Attributes are strings, numbers, booleans, timestamps (aware datetimes) or
     lists of strings or numbers; new columns are welcome, and a value whose type conflicts with its column raises
-    SchemaError naming the row. ``where`` is an expression of lykeion.search.index.where.
+    SchemaError naming the row. ``where`` is an expression of lykeion.search.index.filters.
     """
 
     dimension: int

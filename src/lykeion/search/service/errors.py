@@ -19,7 +19,7 @@ from lykeion.search.index import (
     NotFound,
     StorageError,
 )
-from lykeion.search.index.milvus_client import MilvusError
+from lykeion.search.index.milvus.client import MilvusError
 from lykeion.search.thumbnails import ThumbnailError
 
 from .workers import Busy

@@ -1,0 +1,277 @@
+"""Compaction: which segments to merge (a pure decision), and merging them while searches and writes go on.
+
+A merge reads immutable segments without any lock, writes a new one, and then, under the writer lock, swaps it in with
+whatever was deleted or changed meanwhile carried over.
+"""
+
+import os
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from lykeion.search.index.errors import IndexLocked
+from lykeion.search.index.local.disk.lock import WriterLock
+from lykeion.search.index.local.disk.store import Identity, SegmentEntry, Store
+from lykeion.search.index.local.memory.layers import Patches, SegmentLayer, mask_of, popcount, with_bits
+from lykeion.search.index.local.memory.state import State
+from lykeion.search.index.schema import Schema
+from lykeion.search.index.segment.codes import EXACT_ROWS, Kind, kind_for
+from lykeion.search.index.segment.segment import write_segment
+
+from . import sealing
+
+MAX_ROWS = 40_000_000
+"""Segments are not merged beyond this many rows."""
+_FORCED_ROWS = 8
+"""A kernel that was asked for by name is built from this many rows on."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a decision needs to know of a segment. ``written``: oldest and newest row, seconds since 1970."""
+
+    digest: str
+    rows: int
+    deleted: int
+    patched: int
+    kind: Kind
+    written: tuple[float, float]
+
+    @property
+    def live(self) -> int:
+        return self.rows - self.deleted
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Write these segments as one."""
+
+    segments: tuple[str, ...]
+
+
+def size_of(layer: SegmentLayer) -> Size:
+    segment = layer.segment
+    return Size(
+        segment.digest, layer.rows, popcount(layer.deleted), len(layer.patches), segment.kind, segment.written
+    )
+
+
+def chosen_kind(rows: int, kernel: str) -> Kind:
+    """The kernel of a segment of so many rows; ``kernel`` is "auto" or the name of one."""
+    if kernel == "auto":
+        return kind_for(rows)
+    return kernel if rows >= _FORCED_ROWS and kernel in ("hnsw", "ivf") else "exact"  # pyright: ignore
+
+
+def plan(
+    sizes: Sequence[Size], *, policy: str = "size", now: float = 0.0, full: bool = False, kernel: str = "auto"
+) -> Merge | None:
+    """The next merge that is due, if any.
+
+    Policy "size": a segment is merged with all smaller ones once these together have half its rows, so that their
+    number stays logarithmic. Policy "time": the segments of a past hour become one, then those of a past day, then of
+    a past month (UTC); within the present hour sizes decide. Under both, a segment of which a quarter is deleted or
+    half is changed is written anew, and so is one that should have a kernel and has none.
+    """
+    if full and (len(sizes) > 1 or any(size.deleted or size.patched for size in sizes)):
+        return Merge(tuple(size.digest for size in sizes))
+    for size in sizes:
+        lacks_kernel = size.kind != chosen_kind(size.live, kernel) and (kernel != "auto" or size.live > EXACT_ROWS)
+        if 4 * size.deleted > size.rows or 2 * size.patched > size.rows or (lacks_kernel and size.kind == "exact"):
+            return Merge((size.digest,))
+    if policy == "time":
+        for bucket in (_month, _day, _hour):
+            by_bucket: dict[str, list[Size]] = defaultdict(list)
+            for size in sizes:
+                if bucket(size.written[1]) != bucket(now):
+                    by_bucket[bucket(size.written[1])].append(size)
+            for group in by_bucket.values():
+                if len(group) > 1 and sum(size.live for size in group) <= MAX_ROWS:
+                    return Merge(tuple(size.digest for size in group))
+        sizes = [size for size in sizes if _hour(size.written[1]) == _hour(now)]
+    return _plan_by_size(sizes)
+
+
+def _plan_by_size(sizes: Sequence[Size]) -> Merge | None:
+    ordered = sorted(sizes, key=lambda size: -size.live)
+    for first, size in enumerate(ordered):
+        smaller = sum(other.live for other in ordered[first + 1 :])
+        if first + 1 < len(ordered) and 2 * smaller >= size.live and smaller + size.live <= MAX_ROWS:
+            return Merge(tuple(other.digest for other in ordered[first:]))
+    return None
+
+
+def _hour(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H")
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+
+
+def _month(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m")
+
+
+# --- carrying a merge out ---
+
+
+class Source:
+    """A segment as it is when a merge begins. ``rows`` are the live ones, in the order in which they are taken."""
+
+    def __init__(self, layer: SegmentLayer, schema: Schema) -> None:
+        self.segment, self.deleted, self.schema = layer.segment, layer.deleted, schema
+        self._patches = Patches(layer.patches.table, dict(layer.patches.recent))
+        live = np.ones(layer.rows, bool) if layer.deleted is None else ~mask_of(layer.deleted, layer.rows)
+        patches = dict(self._patches.items())
+        patched = np.array([row for row in patches if live[row]], np.int64)
+        self._changed = [patches[row] for row in patched.tolist()]
+        live[patched] = False
+        self._unchanged = np.flatnonzero(live)
+        self.rows = np.concatenate([self._unchanged, patched])
+
+    def columns(self) -> pa.Table:
+        """The rows' _id, _photo, _digest and attributes under the schema."""
+        table = self.segment.table.select(["_id", "_photo", "_digest"]).take(self.rows)
+        changed = self.schema.to_table(self._changed)
+        for name in self.schema.columns:
+            kept = self.schema.column(self.segment.attributes, name).take(self._unchanged)
+            table = table.append_column(name, pa.chunked_array([*kept.chunks, *changed.column(name).chunks]))
+        return table
+
+    def continues_in(self, layer: SegmentLayer | None) -> bool:
+        """Whether ``layer`` is this segment and has since only lost rows and got other attributes."""
+        if layer is None:
+            return False
+        deleted = np.zeros(layer.rows, bool) if self.deleted is None else mask_of(self.deleted, layer.rows)
+        revived = deleted if layer.deleted is None else deleted & ~mask_of(layer.deleted, layer.rows)
+        return not revived.any() and all(layer.patches.get(row) is not None for row, _ in self._patches.items())
+
+    def attributes(self, row: int) -> dict[str, object]:
+        patch = self._patches.get(row)
+        return dict(self.segment.attributes_of(row) if patch is None else patch)
+
+
+class _Abandoned(Exception):
+    """A merge was told to stop."""
+
+
+class _Stacked:
+    """The vectors of several sources as one array that is read by slices and index arrays, until ``stop`` is set."""
+
+    def __init__(self, sources: Sequence[Source], stop: threading.Event) -> None:
+        self._sources, self._stop = sources, stop
+        self._starts = np.cumsum([0, *(len(source.rows) for source in sources)])
+        first = sources[0].segment.vectors
+        self.shape, self.dtype = (int(self._starts[-1]), int(first.shape[1])), first.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: "slice | np.ndarray") -> np.ndarray:
+        if self._stop.is_set():
+            raise _Abandoned
+        indices = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows
+        which = np.searchsorted(self._starts, indices, side="right") - 1
+        taken = np.empty((len(indices), self.shape[1]), self.dtype)
+        for number, source in enumerate(self._sources):
+            mine = np.flatnonzero(which == number)
+            if len(mine):
+                taken[mine] = source.segment.vectors[source.rows[indices[mine] - self._starts[number]]]
+        return taken
+
+
+@dataclass(frozen=True)
+class Built:
+    """A merged segment on disk, not yet in a manifest; ``digest`` None if no row was left.
+
+    ``positions[s][i]`` is where row ``sources[s].rows[i]`` is now.
+    """
+
+    digest: str | None
+    rows: int
+    positions: list[np.ndarray]
+
+
+def build(store: Store, sources: Sequence[Source], identity: Identity, stop: threading.Event) -> Built | None:
+    """Write the merged segment. None if ``stop`` is set meanwhile or a source has gone."""
+    if not sources or stop.is_set():
+        return None
+    vectors = _Stacked(sources, stop)
+    if not len(vectors):
+        return Built(None, 0, [np.empty(0, np.int64) for _ in sources])
+    written = [source.segment.written for source in sources]
+    try:
+        digest, order = write_segment(
+            store.segments,
+            pa.concat_tables(source.columns() for source in sources),
+            vectors,
+            chosen_kind(len(vectors), identity.kernel),
+            written=(min(first for first, _ in written), max(last for _, last in written)),
+        )
+    except _Abandoned:
+        return None
+    position = np.empty(len(order), np.int64)
+    position[order] = np.arange(len(order))
+    ends = np.cumsum([len(source.rows) for source in sources])
+    return Built(digest, len(order), np.split(position, ends[:-1]))
+
+
+def swap(store: Store, state: State, sources: Sequence[Source], built: Built) -> bool:
+    """Put the merged segment in the place of its sources; False if one of them is no longer there.
+
+    Under the writer lock and on a sealed state; also False if the index returned to an earlier state. Rows deleted
+    since the merge began are deleted in the new segment, and attributes that changed since are changed.
+    """
+    layers = {layer.segment.digest: layer for layer in state.segments}
+    if not all(source.continues_in(layers.get(source.segment.digest)) for source in sources):
+        return False
+    deleted: list[int] = []
+    patches = Patches()
+    for source, positions in zip(sources, built.positions, strict=True):
+        layer = layers[source.segment.digest]
+        position_of = np.full(layer.rows, -1, np.int64)
+        position_of[source.rows] = positions
+        if layer.deleted is not None:
+            now = position_of[mask_of(layer.deleted, layer.rows)]
+            deleted += now[now >= 0].tolist()
+        for row, attributes in layer.patches.items():
+            if position_of[row] >= 0 and attributes != source.attributes(row):
+                patches.recent[int(position_of[row])] = attributes
+    gone = {source.segment.digest for source in sources}
+    entries = [layer.entry for layer in state.segments if layer.segment.digest not in gone]
+    if built.digest is not None and len(deleted) < built.rows:
+        bits = store.write_bits(with_bits(None, deleted, built.rows)) if deleted else None
+        digest = store.write_patches(patches.to_table(state.schema)) if len(patches) else None
+        entries.append(SegmentEntry(built.digest, built.rows, len(deleted), bits, digest, len(patches)))
+    sealing.commit(store, state.manifest.next(segments=tuple(entries)))
+    return True
+
+
+@contextmanager
+def only_one(path: Path, *, wait_s: float = 0.0) -> Iterator[bool]:
+    """Whether, within ``wait_s`` seconds, this is the only compaction of the index, and stays so in the context."""
+    lock = WriterLock(path)
+    try:
+        lock.take(wait_s=wait_s)
+    except IndexLocked:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def lower_priority() -> None:
+    """Give way to searches: on Linux, priority is a thread's own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

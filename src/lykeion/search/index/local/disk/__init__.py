@@ -1,0 +1,1 @@
+"""The files of a local index and the lock on them."""

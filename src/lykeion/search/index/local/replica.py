@@ -1,0 +1,171 @@
+"""One process's copy of an index: its state in memory, kept in step with the directory.
+
+Two locks in one process: the gate, for one writing thread at a time, and the mutex, which guards the state and is
+never held while another process is waited for. The writer lock between processes (a file) is taken between the two.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from lykeion.core import Unavailable
+from lykeion.search.index.errors import CorruptIndex, EmbedderMismatch, IndexFormatError
+from lykeion.search.index.local.disk.lock import WriterLock
+from lykeion.search.index.local.disk.store import Identity, Store
+from lykeion.search.index.local.memory.state import State
+from lykeion.search.index.local.memory.view import MaskCache, View
+
+from . import compaction, sealing
+
+Mode: TypeAlias = Literal["r", "w", "shared"]
+
+_FOLLOW_S = 0.1
+"""A reader looks for other processes' writes at most this often; they are promised within 1 s."""
+_TURN_WAIT_S = 10.0
+"""How long one write of another process is waited for; one that holds the lock until it closes is not."""
+_OPEN_TRIES = 20
+
+
+class StorageError(Unavailable):
+    """The disk refused a write; nothing of the write is kept."""
+
+
+class Replica:
+    """The state, the view that searches use, and the writer lock. Raises as ``open_index`` does."""
+
+    def __init__(self, path: Path, mode: Mode, *, create: Identity | None, keep_manifests: int) -> None:
+        self.path, self.mode, self.keep_manifests = path, mode, keep_manifests
+        self.store = Store(path)
+        self.mutex, self._gate = threading.RLock(), threading.RLock()
+        self._closed = False
+        self._lock = WriterLock(path / "LOCK")
+        if create is not None and mode != "r" and not self.store.exists():
+            self._create(create)
+        self.identity = self.store.identity()
+        _check_identity(path, self.identity, create)
+        self._masks = MaskCache()
+        self.state = self._open()
+        self.view: View = self.state.view()
+        self._followed = time.monotonic()
+        if mode == "w":
+            self._lock.take(wait_s=_TURN_WAIT_S, session=True)
+            with self.mutex:
+                self._catch_up()
+
+    @contextmanager
+    def writing(self) -> Iterator[State]:
+        """Hold the writer lock, with all that other processes wrote applied."""
+        if self.mode == "r":
+            raise IndexFormatError(f"{self.path} is open for reading only")
+        with self._gate:
+            if self._closed:
+                raise IndexFormatError(f"{self.path} was closed; open it again")
+            taken = not self._lock.held
+            if taken:
+                self._lock.take(wait_s=_TURN_WAIT_S)
+            try:
+                with self.mutex:
+                    if taken:
+                        self._catch_up()
+                    yield self.state
+            except OSError as error:
+                raise StorageError(f"{self.path}: {error.strerror or error}") from error
+            finally:
+                if taken:
+                    self._lock.release()
+
+    def publish(self) -> None:
+        """Let searches see what was written."""
+        self.view = self.state.view()
+
+    def seal(self, state: State) -> State:
+        """Put what is in memory into a segment and overlays, and start a new log. While writing; the state then."""
+        if sealing.seal(self.store, state, self.identity):
+            self.reopen()
+            self.collect(keep_manifests=self.keep_manifests)
+        return self.state
+
+    def collect(self, *, keep_manifests: int) -> None:
+        """Remove what nothing needs any more; no segments while a compaction is under way. While writing."""
+        with compaction.only_one(self.path / "COMPACTING") as alone:
+            self.store.collect(keep_manifests=keep_manifests, segments=alone)
+
+    def follow(self) -> None:
+        """See what other processes wrote, if it is time to look."""
+        now = time.monotonic()
+        if now - self._followed < _FOLLOW_S or self.mode == "w":
+            return
+        if self.mutex.acquire(blocking=False):  # who holds it is writing, and publishes the new view itself
+            try:
+                self.current()
+            finally:
+                self.mutex.release()
+
+    def current(self) -> State:
+        """The state with what other processes wrote. Under the mutex."""
+        if not self._lock.held:
+            if self.store.stamp() != self.state.stamp:
+                self.reopen()
+            elif self.state.log.size() < self.state.log.position:
+                self.reopen()  # a write that we had seen failed to reach the disk and was taken back
+            elif self.state.log.size() > self.state.log.position and self.state.follow():
+                self.publish()
+        self._followed = time.monotonic()  # not after an error: that stays one until it is mended
+        return self.state
+
+    def reopen(self, *, afresh: bool = False) -> None:
+        """Read the manifest in force and its log; ``afresh``: open also those segments again that are open."""
+        if self.store.identity() != self.identity:
+            raise EmbedderMismatch(f"{self.path} was replaced by another index, of other vectors: open it again")
+        old, self.state = self.state, self._open(None if afresh else self.state)
+        old.log.close()
+        self.publish()
+
+    def close(self) -> None:
+        with self.mutex:
+            self._closed = True
+            self.state.log.close()
+            self._lock.release()
+
+    def _catch_up(self) -> None:
+        if self.store.stamp() != self.state.stamp:
+            self.reopen()
+        elif self.state.follow():
+            self.publish()
+        self.state.log.drop_torn_end()
+
+    def _create(self, identity: Identity) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.take(wait_s=_TURN_WAIT_S)
+            if not self.store.exists():
+                self.store = Store.create(self.path, identity)
+        except OSError as error:
+            raise StorageError(f"{self.path}: {error.strerror or error}") from error
+        finally:
+            self._lock.release()
+
+    def _open(self, reuse: State | None = None) -> State:
+        for attempt in range(_OPEN_TRIES):
+            try:
+                return State(self.store, self.identity, self._masks, reuse)
+            except FileNotFoundError as error:  # compacted away between reading the manifest and opening
+                if attempt == _OPEN_TRIES - 1:
+                    raise CorruptIndex(f"{error.filename} is missing; `lykeion index restore` goes back") from error
+                time.sleep(0.01 * attempt)
+        raise AssertionError
+
+
+def _check_identity(path: Path, found: Identity, wanted: Identity | None) -> None:
+    if wanted is None:
+        return
+    if wanted.embedder and found.embedder and wanted.embedder != found.embedder:
+        raise EmbedderMismatch(
+            f"{path} holds vectors of the embedder {found.embedder[:19]}…, not of {wanted.embedder[:19]}…; "
+            "name that one, or make a new index"
+        )
+    if wanted.dimension != found.dimension:
+        raise EmbedderMismatch(f"{path} holds vectors of {found.dimension}, not of {wanted.dimension}")

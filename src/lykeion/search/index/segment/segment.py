@@ -1,0 +1,339 @@
+"""A segment: an immutable set of photos on disk, named by the digest of its description.
+
+A directory ``segments/<digest>`` holds ``segment.json`` (format, counts, and size and SHA-256 of each file) and
+
+    vectors.bin    float16 or float32 (rows, dimension)
+    rows.arrow     Arrow IPC: _id, _photo, _digest, and the attribute columns
+    hashes.bin     uint64 (rows), 64-bit hashes of the ids, ascending; hash_rows.bin: uint32 (rows), their rows
+    kernel/        codes for fast search (kernel.json and arrays). A cache: without it, every vector is compared.
+
+Numbers are little-endian. Everything is mapped, not read.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lykeion.core import digest_file, digest_json, fsync_directory
+from lykeion.search.index import checked_json
+from lykeion.search.index.errors import CorruptIndex, IndexFormatError
+from lykeion.search.index.protocol import Photo
+
+from .calibration import DEFAULT, calibrate
+from .codes import Kind, Vectors, learn
+from .kernel import Codes, Effort, Searchable
+from .table_rows import TableRows, column_reader
+from .vector_file import write_vectors
+
+FORMAT = 1
+KERNEL_FORMAT = 1
+_ARRAYS = ("codes", "centroids", "projection", "bias", "cell_rows", "entries", "links")
+_CHUNK = 16_384
+_MAX_EFFORT = 65_536
+_REBUILD = "`lykeion index rebuild` makes it anew"
+
+
+def hash_ids(ids: Iterable[str]) -> np.ndarray:
+    """64-bit hashes of ids, uint64: the first 8 bytes of BLAKE2b, little-endian."""
+    return np.array(
+        [int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "little") for id in ids], np.uint64
+    )
+
+
+def to_columns(ids: Sequence[str], photos: Sequence[Photo], attributes: pa.Table) -> pa.Table:
+    """A table of rows: _id, _photo and _digest beside the attribute columns."""
+    own = {
+        "_id": pa.array(ids, pa.large_string()),
+        "_photo": pa.array([photo.name for photo in photos], pa.large_string()),
+        "_digest": pa.array([photo.digest for photo in photos], pa.large_string()),
+    }
+    return pa.table({**own, **{name: attributes.column(name) for name in attributes.column_names}})
+
+
+def write_segment(
+    directory: Path, rows: pa.Table, vectors: Vectors, kind: Kind, *, written: tuple[float, float]
+) -> tuple[str, np.ndarray]:
+    """Write a segment durably. Returns its digest, and the order: the given row that each stored row was.
+
+    ``rows`` is as ``to_columns`` makes it; ``vectors`` are float16 or float32.
+    ``written``: when the oldest and the newest of its rows were written, seconds since 1970; time tiers go by it.
+    """
+    started = time.perf_counter()
+    order, codes = (np.arange(len(rows)), None) if kind == "exact" else learn(vectors, kind)
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=directory, prefix=".writing-"))
+    try:
+        write_vectors(temporary / "vectors.bin", vectors, order)
+        rows = rows.combine_chunks()  # before they are taken, which is slow from many chunks
+        rows = rows if kind == "exact" else rows.take(order)
+        with pa.OSFile(str(temporary / "rows.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        repeats = _write_hashes(temporary, rows.column("_id"))
+        description = {
+            "format": FORMAT,
+            "rows": len(order),
+            "dimension": int(vectors.shape[1]),
+            "dtype": np.dtype(vectors.dtype).name,
+            "repeats": repeats,
+            "written": list(written),
+            "files": _describe(temporary),
+        }
+        (temporary / "segment.json").write_text(json.dumps(description, indent=1))
+        if codes is not None:
+            effort = calibrate(_map(temporary / "vectors.bin", vectors.dtype.str, vectors.shape), codes)
+            _write_kernel(temporary / "kernel", codes, kind, effort, seconds=time.perf_counter() - started)
+        _sync_tree(temporary)
+        digest = digest_json(description).removeprefix("sha256:")
+        target = directory / digest
+        if target.exists():  # the same rows were written before, and are whole: a rename makes a segment appear
+            if codes is not None:  # but their kernel may be missing or damaged
+                shutil.rmtree(target / "kernel", ignore_errors=True)
+                (temporary / "kernel").rename(target / "kernel")
+                fsync_directory(target)
+            shutil.rmtree(temporary)
+        else:
+            temporary.rename(target)
+        fsync_directory(directory)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return digest, order
+
+
+def take_segment(source: Path, directory: Path, copy: Callable[[str, str], object]) -> None:
+    """Copy (or link) a segment to another directory, durably and wholly or not at all; unless it is there."""
+    target = directory / source.name
+    if target.exists():
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=directory, prefix=".writing-"))
+    try:
+        shutil.copytree(source, temporary, copy_function=copy, dirs_exist_ok=True)
+        _sync_tree(temporary)
+        temporary.rename(target)
+        fsync_directory(directory)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+class Segment:
+    """An open segment. Raises IndexFormatError, CorruptIndex or FileNotFoundError (compacted away) on opening."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.digest = path, path.name
+        description = _read_description(path)
+        self.rows: int = description["rows"]
+        self.dimension: int = description["dimension"]
+        self.repeats: bool = description["repeats"]
+        self.written: tuple[float, float] = tuple(description["written"])
+        self._files: dict[str, dict[str, Any]] = description["files"]
+        for name, file in self._files.items():
+            if (path / name).stat().st_size != file["size"]:
+                raise CorruptIndex(f"{path / name}: {file['size']} bytes were written; the file has another size")
+        self.vectors = self._map("vectors.bin", description["dtype"], (self.rows, self.dimension))
+        self.hashes = self._map("hashes.bin", "<u8", (self.rows,))
+        self.hash_rows = self._map("hash_rows.bin", "<u4", (self.rows,))
+        try:
+            with pa.memory_map(str(path / "rows.arrow")) as source:
+                self.table = pa.ipc.open_file(source).read_all()
+            self.table.validate()
+            self.attributes = self.table.drop_columns(["_id", "_photo", "_digest"])
+            self.id: Callable[[int], str] = column_reader(self.table.column("_id"))  # pyright: ignore
+            self._photo, self._digest = (column_reader(self.table.column(name)) for name in ("_photo", "_digest"))
+            self.attributes_of = TableRows(self.attributes).__getitem__
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            raise CorruptIndex(f"{path / 'rows.arrow'}: not what was written: {_one_line(error)}") from None
+        self.kernel, codes = _read_kernel(path / "kernel", self.rows, self.dimension)
+        self.searchable = Searchable(self.vectors, self.rows, codes)
+
+    def photo(self, row: int) -> Photo:
+        return Photo(str(self._photo(row)), str(self._digest(row)))
+
+    def find(self, hashes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """(position, rows) for each hash that rows have; compare the ids to be sure."""
+        ascending = np.argsort(hashes)  # looked up in this order, many hashes read the file from end to end
+        wanted = hashes[ascending]
+        first = np.searchsorted(self.hashes, wanted, side="left")
+        known = first < self.rows
+        known[known] = self.hashes[first[known]] == wanted[known]
+        found = np.flatnonzero(known)
+        last = np.searchsorted(self.hashes, wanted[found], side="right")
+        for position, start, end in zip(ascending[found].tolist(), first[found].tolist(), last.tolist(), strict=True):
+            yield position, self.hash_rows[start:end]
+
+    def problems(self) -> list[str]:
+        """What differs from what was written, one line a file; all bytes are read."""
+        return _differences(self.path, self._files) + self.kernel_problems()
+
+    def kernel_problems(self) -> list[str]:
+        """``problems`` of the kernel, which can be done without."""
+        kernel = self.path / "kernel"
+        if not kernel.exists():
+            return []
+        if self.kernel is None:
+            return [f"{kernel}: of another format or damaged; {_REBUILD}"]
+        return [f"{problem}; {_REBUILD}" for problem in _differences(kernel, self.kernel["files"])]
+
+    @property
+    def bytes(self) -> int:
+        kernel = self.kernel["files"].values() if self.kernel else ()
+        return sum(file["size"] for file in (*self._files.values(), *kernel))
+
+    @property
+    def effort(self) -> Effort:
+        """What it takes to find ten answers; next to nothing where all rows are compared."""
+        if self.kernel is None:
+            return Effort(1, 1, 1)
+        return Effort(**self.kernel["effort"]) if "effort" in self.kernel else DEFAULT
+
+    @property
+    def kind(self) -> Kind:
+        return self.kernel["kind"] if self.kernel else "exact"
+
+    def _map(self, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+        return _map(self.path / name, dtype, shape)
+
+
+def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    if not path.stat().st_size:
+        return np.empty([max(size, 0) for size in shape], dtype)
+    return np.asarray(np.memmap(path, dtype, "r")).reshape(shape)
+
+
+def _write_hashes(directory: Path, ids: pa.ChunkedArray) -> bool:
+    """Write the look-up by id; whether an id stands in several rows."""
+    hashes = np.concatenate([hash_ids(batch.to_pylist()) for batch in _batches(ids)] or [np.empty(0, np.uint64)])
+    order = np.argsort(hashes, kind="stable")
+    hashes = hashes[order]
+    hashes.astype("<u8").tofile(directory / "hashes.bin")
+    order.astype("<u4").tofile(directory / "hash_rows.bin")
+    return bool((hashes[1:] == hashes[:-1]).any())
+
+
+def _batches(column: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
+    for start in range(0, len(column), _CHUNK):
+        yield column.slice(start, _CHUNK)
+
+
+def _write_kernel(directory: Path, codes: Codes, kind: Kind, effort: Effort, *, seconds: float) -> None:
+    directory.mkdir()
+    for name in _ARRAYS:
+        array = getattr(codes, name)
+        if array is not None:
+            array.tofile(directory / f"{name}.bin")
+    description = {
+        "format": KERNEL_FORMAT,
+        "kind": kind,
+        "seconds": round(seconds, 3),
+        "effort": effort._asdict(),
+        "scale": float(codes.scale),
+        "zero": float(codes.zero),
+        "nibbles": codes.nibbles,
+        "stride": codes.codes.shape[1],
+        "reduced": len(codes.bias),
+        "cells": len(codes.centroids),
+        "whole_cells": codes.centroids.dtype == np.float16,
+        "degree": codes.links.shape[1] if codes.links is not None else 0,
+        "files": _describe(directory),
+    }
+    (directory / "kernel.json").write_bytes(checked_json.to_json(description))
+
+
+def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] | None, Codes | None]:
+    """The kernel's description and arrays; (None, None) where there is none that can be used."""
+    try:
+        where = path / "kernel.json"
+        description = checked_json.from_json(where.read_bytes(), where, newest=KERNEL_FORMAT)
+        if description["format"] != KERNEL_FORMAT:
+            return None, None
+        if any((path / name).stat().st_size != file["size"] for name, file in description["files"].items()):
+            return None, None
+        stride, reduced, cells, degree = (description[name] for name in ("stride", "reduced", "cells", "degree"))
+        codes = Codes(
+            codes=_map(path / "codes.bin", "u1", (rows, stride)),
+            centroids=_map(path / "centroids.bin", "<f2", (cells, dimension))
+            if description.get("whole_cells")
+            else _map(path / "centroids.bin", "u1", (cells, stride)),
+            projection=_map(path / "projection.bin", "<f2", (reduced, dimension)),
+            bias=_map(path / "bias.bin", "<f4", (reduced,)),
+            cell_rows=_map(path / "cell_rows.bin", "<i8", (cells + 1,)),
+            entries=_map(path / "entries.bin", "<u4", (cells,)),
+            links=_map(path / "links.bin", "<u4", (rows, degree)) if degree else None,
+            scale=description["scale"],
+            zero=description["zero"],
+            nibbles=description["nibbles"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, CorruptIndex, IndexFormatError):
+        return None, None
+    effort = description.get("effort")
+    in_range = (
+        stride % 64 == 0
+        and 0 < reduced <= (stride - 4) * (2 if codes.nibbles else 1)
+        and codes.cell_rows[0] == 0
+        and codes.cell_rows[-1] == rows
+        and bool((np.diff(codes.cell_rows) >= 0).all())
+        and bool((codes.entries < rows).all())
+        and (effort is None or (set(effort) == set(Effort._fields) and min(effort.values()) > 0))
+        and (effort is None or max(effort.values()) <= _MAX_EFFORT)
+    )
+    return (description, codes) if in_range else (None, None)
+
+
+def _describe(directory: Path) -> dict[str, dict[str, Any]]:
+    return {
+        path.name: {"size": path.stat().st_size, "sha256": digest_file(path)}
+        for path in sorted(directory.iterdir())
+        if path.is_file()
+    }
+
+
+def _differences(directory: Path, files: dict[str, dict[str, Any]]) -> list[str]:
+    found = []
+    for name, file in files.items():
+        try:
+            if digest_file(directory / name) != file["sha256"]:
+                found.append(f"{directory / name}: bytes differ from what was written")
+        except OSError as error:
+            found.append(f"{directory / name}: {error.strerror}")
+    return found
+
+
+def _read_description(segment: Path) -> dict[str, Any]:
+    """What segment.json says; the segment's name is its digest."""
+    path = segment / "segment.json"
+    try:
+        value = json.loads(path.read_bytes())
+        newer = value["format"] > FORMAT
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise CorruptIndex(f"{path}: not what was written") from None
+    if newer:
+        raise IndexFormatError(f"{path}: segment format {value['format']} is newer than this lykeion; update it")
+    if digest_json(value).removeprefix("sha256:") != segment.name:
+        raise CorruptIndex(f"{path}: not what was written")
+    return value
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _sync_tree(directory: Path) -> None:
+    for path in directory.rglob("*"):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    fsync_directory(directory)
