@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from lykeion.cli import app
 from lykeion.core import LykeionError
-from lykeion.nets.store import models_directory
+from lykeion.nets.store import built_directory
 from lykeion.search.embedder import Embedder
 
 
@@ -38,8 +38,8 @@ def test_the_list_shows_what_an_index_would_say() -> None:
 
 def test_a_model_whose_card_is_broken_does_not_hide_the_others() -> None:
     run("import", "efficientnet-lite0")
-    (models_directory() / "broken.tflite").write_bytes(b"")
-    (models_directory() / "broken.json").write_text("{")
+    (built_directory() / "broken.tflite").write_bytes(b"")
+    (built_directory() / "broken.json").write_text("{")
     result = CliRunner().invoke(app, ["models", "list", "--json"])
     assert [model["name"] for model in json.loads(result.stdout)["models"]] == ["efficientnet-lite0"]
     assert "broken.json" in result.stderr

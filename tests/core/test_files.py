@@ -10,7 +10,6 @@ from lykeion.core import (
     digest_bytes,
     digest_file,
     digest_json,
-    state_directory,
     write_atomically,
     writing,
 )
@@ -60,11 +59,3 @@ def test_digests_are_written_as_oci_writes_them(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert digest_bytes(b"") == digest_file(tmp_path / "empty") == empty
     assert digest_json({"b": 1, "a": "é"}) == digest_bytes('{"a":"é","b":1}'.encode())
-
-
-def test_the_state_directory_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("LYKEION_HOME", str(tmp_path))
-    assert state_directory() == tmp_path
-    monkeypatch.delenv("LYKEION_HOME")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert state_directory() == tmp_path / "lykeion"

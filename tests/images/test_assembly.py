@@ -122,7 +122,14 @@ def test_wheels_are_unpacked_once(project: Path, output: Layout, monkeypatch: py
 def test_a_damaged_layer_in_the_cache_is_made_anew(project: Path, output: Layout, home: Path, tmp_path: Path) -> None:
     image = built(project, output)
     blob = (
-        home / "images" / "cache" / "blobs" / "blobs" / "sha256" / layers(image)["2 wheels"].removeprefix("sha256:")
+        home
+        / "cache"
+        / "images"
+        / "cache"
+        / "blobs"
+        / "blobs"
+        / "sha256"
+        / layers(image)["2 wheels"].removeprefix("sha256:")
     )
     blob.unlink()  # another name of the output's
     blob.write_bytes(b"damaged")

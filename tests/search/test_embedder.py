@@ -122,7 +122,7 @@ def test_two_processes_may_build_the_default_at_once(tmp_path: Path) -> None:
     paths = {builder.communicate()[0].strip() for builder in builders}
     assert [builder.returncode for builder in builders] == [0, 0, 0]
     assert [digest_file(Path(path)) for path in paths] == [digest_file(default_model())]
-    assert sorted(path.suffix for path in (tmp_path / "models").iterdir()) == [".json", ".tflite"]
+    assert sorted(path.suffix for path in (tmp_path / "cache" / "models").iterdir()) == [".json", ".tflite"]
 
 
 def test_the_digest_follows_what_decides_a_vector_and_not_the_names(own: tuple[Path, ModelCard]) -> None:

@@ -227,13 +227,13 @@ def run(
 @json_option
 def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: bool) -> None:
     """Remove images that have lost their name, such as those that a newer build replaced."""
-    from lykeion.core import state_directory
+    from lykeion.core import cache_directory
     from lykeion.images import prune
 
     place = layout_at(layout)
     for name in remove:
         place.remove_ref(name, expect=image_in(place, name).digest)
-    home = state_directory() / "images"
+    home = cache_directory() / "images"
     pruned = prune(place, (home / "cache", home / "roots") if caches else ())
     if as_json:
         print_json({"blobs": pruned.blobs, "size_bytes": pruned.size_bytes})

@@ -13,17 +13,17 @@ layout_option = click.option(
     type=click.Path(path_type=Path),
     envvar="LYKEION_IMAGES",
     metavar="DIR",
-    help="OCI layout that holds the images; else one under the state directory.  [env: LYKEION_IMAGES]",
+    help="OCI layout that holds the images; else the one of this user.  [env: LYKEION_IMAGES]",
 )
 tag_option = click.option("--tag", "-t", metavar="NAME:TAG", help="What the image is called; else NAME:latest.")
 
 
 def layout_at(directory: Path | None, *, create: bool = False) -> "Layout":
-    from lykeion.core import state_directory
+    from lykeion.core import kept_directory
     from lykeion.oci import Layout
 
     if directory is None:
-        return Layout.open(state_directory() / "images" / "store", create=True)
+        return Layout.open(kept_directory("images/store"), create=True)
     return Layout.open(directory, create=create)
 
 

@@ -50,7 +50,7 @@ for _command in models_versions.COMMANDS:
 @store_option
 @json_option
 def import_(network: str, name: str | None, weights: str, store: Path | None, as_json: bool) -> None:
-    """Make NETWORK a LiteRT file with a model card, under the state directory, and print its path.
+    """Make NETWORK a LiteRT file with a model card, and print its path.
 
     NETWORK is efficientnet-lite0, a network in keras.applications, or a .keras file. mlflow:DIR, MLflow's registry in
     a directory, imports all its models' versions and aliases to the store instead, or those of model NAME.

@@ -1,5 +1,6 @@
 """Options that several commands have, and the exit code that several give."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,17 @@ thumbnails_option = click.option(
     help="Where the thumbnails are, if the index is not local.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-quiet_option = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
+
+
+def _without_notices(context: click.Context, option: click.Parameter, quiet: bool) -> bool:
+    if quiet:
+        logging.getLogger("lykeion").setLevel(logging.ERROR)
+    return quiet
+
+
+quiet_option = click.option(
+    "--quiet", "-q", is_flag=True, callback=_without_notices, help="Show no progress and no notices."
+)
 
 
 def refuse_options(why: str, *parameters: str) -> None:
@@ -58,7 +69,7 @@ store_option = click.option(
     envvar="LYKEION_STORE",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where models are kept on this machine, if not under the state directory.  [env: LYKEION_STORE]",
+    help="Where models are kept on this machine, if not in the data directory.  [env: LYKEION_STORE]",
 )
 trust_option = click.option(
     "--trust",

@@ -1,12 +1,12 @@
-"""What every room may use: errors, digests, atomic files, locks, the state directory, progress."""
+"""What every room may use: errors, digests, atomic files, locks, directories, progress."""
 
 from .cores import usable_cores
 from .digest import digest_bytes, digest_file, digest_json
+from .directories import cache_directory, data_directory, kept_directory
 from .errors import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported, first_line
 from .files import fsync_directory, whole_lines, write_atomically, writing
 from .lock import FileLock, Locked, LockError, locked
 from .progress import Progress
-from .state import state_directory
 
 __all__ = [
     "Conflict",
@@ -20,13 +20,15 @@ __all__ = [
     "Refused",
     "Unavailable",
     "Unsupported",
+    "cache_directory",
+    "data_directory",
     "digest_bytes",
     "digest_file",
     "digest_json",
     "first_line",
     "fsync_directory",
+    "kept_directory",
     "locked",
-    "state_directory",
     "usable_cores",
     "whole_lines",
     "write_atomically",

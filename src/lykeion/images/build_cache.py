@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import digest_json, state_directory, write_atomically
+from lykeion.core import cache_directory, digest_json, write_atomically
 from lykeion.oci import ContentError, Descriptor, Layout
 
 from .layers import Layer
@@ -14,7 +14,7 @@ class BuildCache:
     """``layout`` holds blobs, ``wheels`` is a directory of wheels by digest. All of it may be removed at any time."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        self.directory = directory or state_directory() / "images" / "cache"
+        self.directory = directory or cache_directory() / "images" / "cache"
         self.layout = Layout.open(self.directory / "blobs", create=True)
         self.wheels = self.directory / "wheels"
 

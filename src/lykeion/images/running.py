@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lykeion.core import Unsupported, state_directory
+from lykeion.core import Unsupported, cache_directory
 from lykeion.oci import Descriptor, Layout, Platform
 
 from .errors import ImageError
@@ -98,7 +98,7 @@ def unpacked(layout: Layout, image: Descriptor, *, quiet: bool = False) -> tuple
     platform = Platform("linux", architectures.get(host.machine(), host.machine()))
     descriptor, manifest = manifest_for(layout, image, platform)
     config = read_config(layout, manifest)
-    root = state_directory() / "images" / "roots" / descriptor.digest.removeprefix("sha256:")
+    root = cache_directory() / "images" / "roots" / descriptor.digest.removeprefix("sha256:")
     if not root.exists():
         root.parent.mkdir(parents=True, exist_ok=True)
         root.parent.chmod(0o700)  # what is in an image is not for other users of this machine

@@ -12,7 +12,7 @@ import numpy as np
 from lykeion.core import Invalid, digest_bytes, first_line
 from lykeion.vision import CardError, ModelCard
 
-from .store import install, models_directory
+from .store import imported_directory, install
 
 
 class KerasImportError(Invalid):
@@ -20,7 +20,7 @@ class KerasImportError(Invalid):
 
 
 def import_keras(spec: str, *, weights: str | None = "imagenet") -> Path:
-    """Write a network's ``.tflite`` file and card under the state directory; returns the file's path.
+    """Write a network's ``.tflite`` file and card into the data directory; returns the file's path.
 
     ``spec`` is a name in keras.applications, such as "MobileNetV3Small", with ``weights`` as Keras takes them: the
     embedding is its average-pooled features, the card says what its ``preprocess_input`` does. Or it is a ``.keras``
@@ -56,7 +56,7 @@ def import_keras(spec: str, *, weights: str | None = "imagenet") -> Path:
         )
     except CardError as error:
         raise KerasImportError(f"{spec}: {error}") from None
-    path = models_directory() / f"{name}-{digest_bytes(content).removeprefix('sha256:')[:16]}.tflite"
+    path = imported_directory() / f"{name}-{digest_bytes(content).removeprefix('sha256:')[:16]}.tflite"
     install(path, content, card)
     return path
 

@@ -1,9 +1,17 @@
-"""Networks as files: the default one, built on first use, and those imported, under the state directory."""
+"""Networks as files: the default one, built on first use, and those imported."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from lykeion.core import Unavailable, digest_file, digest_json, state_directory, write_atomically, writing
+from lykeion.core import (
+    Unavailable,
+    cache_directory,
+    digest_file,
+    digest_json,
+    kept_directory,
+    write_atomically,
+    writing,
+)
 from lykeion.vision import ModelCard
 
 from . import efficientnet_lite
@@ -33,7 +41,7 @@ def default_model() -> Path:
         "writer": WRITER_VERSION,
     }
     key = digest_json(made_of).removeprefix("sha256:")[:16]
-    path = models_directory() / f"{DEFAULT}-{key}.tflite"
+    path = built_directory() / f"{DEFAULT}-{key}.tflite"
     if not path.exists():
         model = write_litert(architecture, efficientnet_lite.read_weights(weights))
         install(path, model, card)
@@ -47,13 +55,20 @@ def install(path: Path, model: bytes, card: ModelCard) -> None:
         write_atomically(path, model)
 
 
-def models_directory() -> Path:
-    return state_directory() / "models"
+def built_directory() -> Path:
+    """For what can be built again."""
+    return cache_directory() / "models"
+
+
+def imported_directory() -> Path:
+    return kept_directory("models")
 
 
 def installed() -> Iterator[Path]:
     """All models built or imported, by name."""
-    yield from sorted(models_directory().glob("*.tflite"))
+    places = (imported_directory(), built_directory())
+    models = {path.name: path for place in places for path in place.glob("*.tflite")}
+    yield from (models[name] for name in sorted(models))
 
 
 def _card() -> ModelCard:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lykeion.core import digest_file, state_directory
+from lykeion.core import cache_directory, digest_file
 from lykeion.oci import Descriptor
 from lykeion.oci.distribution import StoreError
 
@@ -22,7 +22,7 @@ class Cache:
     """A directory, made when it is first needed."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = root or state_directory() / "blobs"
+        self.root = root or cache_directory() / "blobs"
 
     def obtain(self, descriptor: Descriptor, fetch: Callable[[Path], None]) -> Path:
         """The blob's file. ``fetch`` writes it, from where a part of it ends, and verifies it. Raises StoreError."""

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from lykeion.core import state_directory
+from lykeion.core import kept_directory
 from lykeion.oci.distribution import ArtifactStore, DiskStore, RemoteStore, Transport
 
 
 class Stores:
-    """The store on this machine, in ``root`` or under the state directory, and registries by host; each made once."""
+    """The store on this machine, in ``root`` or the one of this user, and registries by host; each made once."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.disk = DiskStore(root or state_directory() / "store")
+        self.disk = DiskStore(root or kept_directory("store"))
         self._registries: dict[str, RemoteStore] = {}
 
     def of(self, host: str | None) -> ArtifactStore:

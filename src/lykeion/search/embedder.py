@@ -8,7 +8,7 @@ import numpy as np
 
 from lykeion.core import digest_bytes, digest_json, write_atomically
 from lykeion.engines import ModelError, read_model, try_model
-from lykeion.nets.store import DEFAULT, default_model, models_directory
+from lykeion.nets.store import DEFAULT, built_directory, default_model
 from lykeion.vision import PREPROCESSING_VERSION, Box, ModelCard, decode, normalise
 
 from .engine_pool import EnginePool
@@ -94,9 +94,8 @@ def embedder_digest(model: bytes, card: ModelCard) -> str:
 
 def _try_once(model: bytes, path: Path) -> None:
     """Run a file from elsewhere in a process of its own first; a mark remembers those that passed."""
-    directory = models_directory()
-    mark = directory / "tried" / digest_bytes(model).removeprefix("sha256:")
-    if path.parent == directory or mark.exists():
+    mark = built_directory() / "tried" / digest_bytes(model).removeprefix("sha256:")
+    if path.parent == built_directory() or mark.exists():
         return
     try_model(model, str(path))
     with suppress(OSError):

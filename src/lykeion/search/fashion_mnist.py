@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from lykeion.core import LykeionError, Progress, Unavailable, digest_bytes, state_directory, write_atomically
+from lykeion.core import LykeionError, Progress, Unavailable, cache_directory, digest_bytes, write_atomically
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 HOME = (
@@ -134,7 +134,7 @@ def _photos() -> Iterator[tuple[str, int, np.ndarray, int]]:
 def _content(source: Source) -> bytes:
     """The idx file, from Debian's package, from an earlier download, or downloaded now; checked every time."""
     name = source.name + ".gz"
-    kept = state_directory() / "datasets" / "fashion-mnist" / name
+    kept = cache_directory() / "datasets" / "fashion-mnist" / name
     if (DEBIAN / name).is_file():
         return _unpack((DEBIAN / name).read_bytes(), source, str(DEBIAN / name))
     if kept.is_file():

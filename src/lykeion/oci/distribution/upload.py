@@ -1,6 +1,6 @@
 """Blobs to a registry: small ones at once, large ones in chunks that go on where an interruption left them.
 
-Where an upload stands is remembered in the state directory, so that a push that was killed goes on as well.
+Where an upload stands is remembered in the cache directory, so that a push that was killed goes on as well.
 """
 
 import json
@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlencode, urljoin
 
-from lykeion.core import digest_bytes, digest_file, state_directory, write_atomically
+from lykeion.core import cache_directory, digest_bytes, digest_file, write_atomically
 from lykeion.oci import ContentDamaged, Descriptor
 
 from .artifact_store import Advance
@@ -50,7 +50,7 @@ class _Upload:
         self._path, self._advance = path, advance
         self._scope = _scope(repository)
         key = digest_bytes(f"{transport.host}/{repository}@{descriptor.digest}".encode()).removeprefix("sha256:")
-        self._note = state_directory() / "uploads" / f"{key}.json"
+        self._note = cache_directory() / "uploads" / f"{key}.json"
         self._told = 0
 
     def run(self) -> None:
