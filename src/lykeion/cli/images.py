@@ -2,14 +2,13 @@
 
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .images_layout import image_in, layout_at, layout_option, short, tag_option
-from .images_registry import fetch, pull, push
+from .images_registry import pull, push
 from .local_models import local_model
 from .options import json_option, quiet_option, store_option, trust_option
 from .output import print_json, print_table
@@ -79,7 +78,6 @@ def build(
         replace(spec, model=local_model(served, trust, store)) if served else spec,
         output,
         ref=tag or "",
-        fetch=partial(fetch, quiet=quiet),
         quiet=quiet,
     )
     for line in (line for part in built.parts for line in part.python.overlaps):

@@ -7,7 +7,7 @@ from .errors import ImageError
 from .image import find_image
 from .model import model_file
 from .pruning import Pruned, prune
-from .remote import pull_image, push_image
+from .registries import image_reference, pull_image, push_image
 from .running import Volume, run
 from .spec import ImageSpec, read_spec
 from .volume import VolumeImage, build_volume
@@ -26,6 +26,7 @@ __all__ = [
     "describe_image",
     "find_image",
     "image_list",
+    "image_reference",
     "is_dockerfile",
     "lock",
     "model_file",

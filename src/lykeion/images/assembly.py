@@ -8,7 +8,7 @@ from typing import Any
 from lykeion.oci import Descriptor, Index, Layout, Manifest, Platform, media_types
 from lykeion.oci.references import with_ref
 
-from .base import Base, Fetch, load_base
+from .base import Base, load_base
 from .build_cache import BuildCache
 from .entries import Entry, directory_entry, source_entries, with_directories
 from .environment import ROOT
@@ -54,17 +54,16 @@ def build(
     *,
     ref: str = "",
     cache: BuildCache | None = None,
-    fetch: Fetch | None = None,
     quiet: bool = False,
 ) -> Built:
     """Build an image into ``output`` under ``ref`` (else NAME:latest); bill of materials and provenance with it.
 
     The same inputs give the same digest. Nothing is entered in the output's index before all of it is there.
-    Raises ImageError, ContentError, Unsupported.
+    Raises ImageError, ContentError, Unsupported, and for a base in a registry StoreError, Refused.
     """
     spec, cache, ref = spec.resolved, cache or BuildCache(), ref or f"{spec.name}:latest"
     with output.lock_content(), cache.layout.lock_content():
-        parts = tuple(_part(spec, platform, output, cache, fetch, quiet=quiet) for platform in spec.platforms)
+        parts = tuple(_part(spec, platform, output, cache, quiet=quiet) for platform in spec.platforms)
         descriptor = parts[0].manifest
         if len(parts) > 1:
             index = Index(tuple(replace(part.manifest, platform=part.platform) for part in parts))
@@ -75,10 +74,8 @@ def build(
     return Built(ref, descriptor, parts)
 
 
-def _part(
-    spec: ImageSpec, platform: Platform, output: Layout, cache: BuildCache, fetch: Fetch | None, *, quiet: bool
-) -> Part:
-    base = load_base(spec.base, platform, spec.compression, cache, fetch)
+def _part(spec: ImageSpec, platform: Platform, output: Layout, cache: BuildCache, *, quiet: bool) -> Part:
+    base = load_base(spec.base, platform, spec.compression, cache, quiet=quiet)
     python = PythonLayers((), ())
     if spec.python:
         python = python_layers(spec.python, base, spec.compression, cache, quiet=quiet)

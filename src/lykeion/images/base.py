@@ -1,6 +1,6 @@
 """What an image stands on: an OCI layout, a manifest in a registry, or a root file system."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,10 @@ from .image import find_image, manifest_for, read_config
 from .interpreter import Interpreter, find_interpreter
 from .layers import Layer, pack
 from .packages import DEBIAN_STATUS, Package, debian_packages
+from .registries import image_reference, pull_image
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LIMIT_STATUS_BYTES = 64 << 20
-
-Fetch = Callable[[str, Platform, Layout], Descriptor]
-"""Brings ``host/path@sha256:…`` for a platform into a layout: manifest or index, configuration and layers."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +59,18 @@ class Base:
 
 
 def load_base(
-    spec: BaseSpec, platform: Platform, compression: Compression, cache: BuildCache, fetch: Fetch | None
+    spec: BaseSpec, platform: Platform, compression: Compression, cache: BuildCache, *, quiet: bool = False
 ) -> Base:
-    """The base for one platform. Raises ImageError, ContentError, Unsupported."""
+    """The base for one platform. Raises ImageError, ContentError, Unsupported, StoreError, Refused."""
     if spec.rootfs is not None:
         root = Path(str(spec.rootfs).replace("{architecture}", platform.architecture))
         return _from_rootfs(root, platform, compression, cache)
     if spec.layout is not None:
         layout = Layout.open(spec.layout)
         return _from_layout(layout, find_image(layout, spec.ref), platform, cache, spec.ref or spec.layout.name)
-    if spec.registry is None or fetch is None:
-        raise BaseError(f"{spec.registry} cannot be fetched here; copy it to a layout, and name that as the base")
-    return _from_layout(cache.layout, fetch(spec.registry, platform, cache.layout), platform, cache, spec.registry)
+    name = spec.registry or ""
+    image = pull_image(image_reference(name), cache.layout, platforms=[platform], attached=False, quiet=quiet)
+    return _from_layout(cache.layout, image, platform, cache, name)
 
 
 def _from_rootfs(root: Path, platform: Platform, compression: Compression, cache: BuildCache) -> Base:

@@ -1,27 +1,24 @@
 """Images go to a registry and come from one with the same digest, and what is attached goes along."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from lykeion.cli import app
+from lykeion.core import NotFound
 from lykeion.images.assembly import Built, build
 from lykeion.images.describe import read_attached
 from lykeion.images.errors import ImageError
-from lykeion.images.remote import pull_image, push_image
+from lykeion.images.registries import image_reference, pull_image, push_image
 from lykeion.images.spec import read_spec
 from lykeion.images.volume import build_volume
 from lykeion.oci import Layout, Platform
-from lykeion.oci.distribution import ArtifactStore, transfer
-from lykeion.registry import Stores
+from lykeion.oci.distribution import ArtifactStore, Reference, RemoteStore, Transport
 from tests.oci.distribution.fake import running
 
 from .making import describe
-
-quietly = partial(transfer, quiet=True)
 
 
 @pytest.fixture
@@ -32,7 +29,11 @@ def host() -> Iterator[str]:
 
 @pytest.fixture
 def store(host: str) -> ArtifactStore:
-    return Stores().of(host)
+    return RemoteStore(Transport(host))
+
+
+def at(store: ArtifactStore, name: str) -> Reference:
+    return image_reference(f"{store.host}/{name}")
 
 
 @pytest.fixture
@@ -43,12 +44,12 @@ def image(project: Path, output: Layout) -> Built:
 def test_an_image_comes_back_with_its_digest(
     image: Built, output: Layout, store: ArtifactStore, tmp_path: Path
 ) -> None:
-    push_image(output, image.descriptor, store, "shop/search", "v1", quietly)
+    push_image(output, image.descriptor, at(store, "shop/search:v1"), store=store, quiet=True)
     assert store.resolve("shop/search", "v1") == image.descriptor.digest
     kinds = {it.artifact_type for it in store.referrers("shop/search", image.descriptor.digest, "")}
     assert kinds == {"application/vnd.cyclonedx+json", "application/vnd.in-toto+json"}
     other = Layout.open(tmp_path / "other", create=True)
-    found = pull_image(store, "shop/search", image.descriptor.digest, other, quietly)
+    found = pull_image(at(store, f"shop/search@{image.descriptor.digest}"), other, store=store, quiet=True)
     assert found.digest == image.descriptor.digest
     for layer in image.parts[0].layers:
         other.verify(layer.descriptor)
@@ -57,7 +58,7 @@ def test_an_image_comes_back_with_its_digest(
 
 def test_pushing_again_attaches_no_second(image: Built, output: Layout, store: ArtifactStore) -> None:
     for _ in range(2):
-        push_image(output, image.descriptor, store, "shop/search", "v1", quietly)
+        push_image(output, image.descriptor, at(store, "shop/search:v1"), store=store, quiet=True)
     assert len(store.referrers("shop/search", image.descriptor.digest, "")) == 2
 
 
@@ -65,14 +66,20 @@ def test_one_platform_of_an_index_can_be_pulled(
     project: Path, output: Layout, store: ArtifactStore, tmp_path: Path
 ) -> None:
     volume = build_volume(project / "app", output, "app:v1", compression="none")
-    push_image(output, volume.descriptor, store, "app", "v1", quietly)
+    push_image(output, volume.descriptor, at(store, "app:v1"), store=store, quiet=True)
     other = Layout.open(tmp_path / "other", create=True)
-    pull_image(store, "app", volume.descriptor.digest, other, quietly, platforms=[Platform("linux", "arm64")])
+    pull_image(
+        at(store, f"app@{volume.descriptor.digest}"),
+        other,
+        platforms=[Platform("linux", "arm64")],
+        store=store,
+        quiet=True,
+    )
     assert sum(1 for _ in other.digests()) == 5, "the index, both manifests, one configuration, the layer"
 
 
 def test_a_base_is_fetched_by_its_digest(image: Built, output: Layout, host: str, project: Path) -> None:
-    push_image(output, image.descriptor, Stores().of(host), "base/python", "v1", quietly)
+    push_image(output, image.descriptor, image_reference(f"{host}/base/python:v1"), quiet=True)
     describe(project, name="above", base={"registry": f"{host}/base/python@{image.descriptor.digest}"})
     done = CliRunner().invoke(app, ["images", "build", str(project / "image.yaml"), "--json"], catch_exceptions=False)
     assert image.parts[0].layers[0].descriptor.digest in done.stdout
@@ -95,3 +102,18 @@ def test_a_target_that_is_no_registry_is_refused(image: Built, output: Layout) -
         CliRunner().invoke(
             app, ["images", "push", "shop:latest", "shop:v1", "--layout", str(output.root)], catch_exceptions=False
         )
+
+
+def test_an_image_that_is_not_there_is_one_line(store: ArtifactStore, output: Layout) -> None:
+    with pytest.raises(NotFound, match=r"shop/search:v9: no such image$"):
+        pull_image(at(store, "shop/search:v9"), output, store=store, quiet=True)
+
+
+def test_without_a_tag_the_latest_is_pulled(image: Built, output: Layout, store: ArtifactStore) -> None:
+    push_image(output, image.descriptor, at(store, "shop/search:latest"), store=store, quiet=True)
+    assert pull_image(at(store, "shop/search"), output, store=store, quiet=True).digest == image.descriptor.digest
+
+
+def test_pushing_needs_a_tag(image: Built, output: Layout, store: ArtifactStore) -> None:
+    with pytest.raises(ImageError, match="has no tag"):
+        push_image(output, image.descriptor, at(store, "shop/search"), store=store, quiet=True)

@@ -1,0 +1,150 @@
+"""Images to and from a registry, with what is attached to them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from lykeion.core import NotFound
+from lykeion.oci import Descriptor, Index, Layout, Manifest, Platform, read_manifest
+from lykeion.oci.distribution import (
+    Advance,
+    ArtifactStore,
+    Reference,
+    RemoteStore,
+    Transport,
+    parse_reference,
+    transfer,
+)
+from lykeion.oci.references import with_ref
+
+from .errors import ImageError
+from .image import manifests
+
+
+@dataclass(frozen=True)
+class _Repository:
+    """One repository of ``store``, and the layout that images go to or come from."""
+
+    layout: Layout
+    store: ArtifactStore
+    name: str
+    quiet: bool
+
+    def put(self, blobs: Iterable[Descriptor], title: str) -> None:
+        blobs = list(blobs)
+        jobs = [partial(self.store.put, self.name, blob, self.layout.path_of(blob.digest)) for blob in blobs]
+        transfer(title, sum(blob.size for blob in blobs), jobs, quiet=self.quiet)
+
+    def fetch_manifest(self, digest: str) -> tuple[Descriptor, Manifest | Index]:
+        data = self.store.manifest(self.name, digest)
+        document = read_manifest(data)
+        return self.layout.put(data, document.media_type), document
+
+    def fetch_blobs(self, parts: Iterable[Manifest]) -> None:
+        blobs = {blob.digest: blob for part in parts for blob in part.blobs if not self.layout.has(blob.digest)}
+        jobs = [partial(self._fetch, blob) for blob in blobs.values()]
+        transfer(f"pulling {self.name}", sum(blob.size for blob in blobs.values()), jobs, quiet=self.quiet)
+
+    def _fetch(self, blob: Descriptor, advance: Advance) -> None:
+        partial_file = self.layout.root / "ingest" / f"{blob.digest.removeprefix('sha256:')}.partial"
+        self.store.fetch(self.name, blob, partial_file, advance)
+        self.layout.adopt(partial_file, blob)
+
+
+def image_reference(text: str) -> Reference:
+    """The name of an image in a registry. Raises ImageError for a name without a registry, InvalidReference."""
+    reference = parse_reference(text, "image")
+    if reference.host is None:
+        raise ImageError(f"{text} is not in a registry; write it like registry.example.com/shop/search:v1")
+    return reference
+
+
+def push_image(
+    layout: Layout, image: Descriptor, target: Reference, *, store: ArtifactStore | None = None, quiet: bool = False
+) -> None:
+    """An image, all its platforms, and what is attached to it; the tag moves last.
+
+    ``store`` is the registry, if it is not to be found by the target's host. Raises ImageError for a target without
+    a tag, StoreError, Refused.
+    """
+    if not target.tag:
+        raise ImageError(f"{target} has no tag; write it like registry.example.com/shop/search:v1")
+    there = _repository(layout, target, store, quiet=quiet)
+    parts = manifests(layout, image)
+    if not there.store.holds(there.name, image.digest):
+        blobs = {blob.digest: blob for _, manifest in parts for blob in manifest.blobs}
+        there.put(blobs.values(), f"pushing {there.name}")
+    documents = [layout.read(descriptor) for descriptor, _ in parts]
+    if all(descriptor.digest != image.digest for descriptor, _ in parts):
+        documents.append(layout.read(image))
+    for document in documents[:-1]:  # an index comes after what it lists
+        there.store.write(there.name, [document], {})
+    there.store.write(there.name, documents[-1:], {target.tag: image.digest})
+    for descriptor, _ in parts:
+        _push_referrers(there, descriptor)
+
+
+def pull_image(
+    source: Reference,
+    layout: Layout,
+    *,
+    ref: str | None = None,
+    platforms: Sequence[Platform] = (),
+    attached: bool = True,
+    store: ArtifactStore | None = None,
+    quiet: bool = False,
+) -> Descriptor:
+    """Bring an image into a layout, under ``ref`` or without a reference: all of its platforms, or those given.
+
+    Verified. With ``attached``, what refers to it comes along. Without tag or digest the source is ``latest``.
+    Raises NotFound, ImageError, ContentDamaged, StoreError, Refused.
+    """
+    here = _repository(layout, source, store, quiet=quiet)
+    with layout.lock_content():
+        image, document = here.fetch_manifest(_digest(here, source))
+        parts = {image.digest: document} if isinstance(document, Manifest) else {}
+        for entry in document.manifests if isinstance(document, Index) else ():
+            _, inner = here.fetch_manifest(entry.digest)
+            if not isinstance(inner, Manifest):
+                raise ImageError(f"{source} is an index of indexes; name one of those that it lists")
+            if not platforms or (entry.platform and _is_one_of(entry.platform, platforms)):
+                parts[entry.digest] = inner
+        here.fetch_blobs(parts.values())
+        for part in parts if attached else ():
+            _pull_referrers(here, part)
+        if ref:
+            layout.set_ref(ref, image)
+    return image
+
+
+def _repository(layout: Layout, reference: Reference, store: ArtifactStore | None, *, quiet: bool) -> _Repository:
+    return _Repository(layout, store or RemoteStore(Transport(reference.host or "")), reference.repository, quiet)
+
+
+def _digest(here: _Repository, source: Reference) -> str:
+    digest = source.digest or here.store.resolve(here.name, source.tag or "latest")
+    if digest is None:
+        raise NotFound(f"{source}: no such image")
+    return digest
+
+
+def _push_referrers(there: _Repository, subject: Descriptor) -> None:
+    known = {entry.digest for entry in there.store.referrers(there.name, subject.digest, "")}
+    for entry in there.layout.referrers(subject.digest):
+        manifest = there.layout.manifest(entry)
+        if entry.digest not in known and isinstance(manifest, Manifest):
+            there.put(manifest.blobs, f"attaching {entry.artifact_type}")
+            there.store.attach(there.name, there.layout.read(entry))
+
+
+def _pull_referrers(here: _Repository, subject: str) -> None:
+    for referrer in here.store.referrers(here.name, subject, ""):
+        entry, manifest = here.fetch_manifest(referrer.digest)
+        if isinstance(manifest, Manifest):
+            here.fetch_blobs([manifest])
+            entry = replace(entry, artifact_type=manifest.artifact_type)
+            here.layout.update(partial(with_ref, descriptor=entry, ref=None))
+
+
+def _is_one_of(platform: Platform, platforms: Sequence[Platform]) -> bool:
+    return any((platform.os, platform.architecture) == (it.os, it.architecture) for it in platforms)
