@@ -17,6 +17,7 @@ from .files import resolve
 from .kinds import LABELS, MODEL_PATH
 from .layers import Layer, pack
 from .model import model_entries, model_environment
+from .platform_image import PlatformImage
 from .python_layers import PythonLayers, python_layers
 from .referrers import attach
 from .spec import ImageSpec
@@ -25,27 +26,12 @@ EPOCH = "1970-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True)
-class Part:
-    """The image for one platform: what it was made of, and its manifest."""
-
-    platform: Platform
-    base: Base
-    python: PythonLayers
-    own: tuple[Layer, ...]
-    manifest: Descriptor
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        return (*self.base.layers, *self.python.layers, *self.own)
-
-
-@dataclass(frozen=True)
 class Built:
     """``descriptor`` is of the one manifest, or of an index of several."""
 
     ref: str
     descriptor: Descriptor
-    parts: tuple[Part, ...]
+    parts: tuple[PlatformImage, ...]
 
 
 def build(
@@ -74,7 +60,7 @@ def build(
     return Built(ref, descriptor, parts)
 
 
-def _part(spec: ImageSpec, platform: Platform, output: Layout, cache: BuildCache, *, quiet: bool) -> Part:
+def _part(spec: ImageSpec, platform: Platform, output: Layout, cache: BuildCache, *, quiet: bool) -> PlatformImage:
     base = load_base(spec.base, platform, spec.compression, cache, quiet=quiet)
     python = PythonLayers((), ())
     if spec.python:
@@ -90,7 +76,7 @@ def _part(spec: ImageSpec, platform: Platform, output: Layout, cache: BuildCache
     layers = (*base.layers, *python.layers, *own)
     config = output.put(_encode(image_config(spec, platform, base, layers)), media_types.CONFIG)
     manifest = Manifest(config, tuple(layer.descriptor for layer in layers), annotations=_annotations(spec, base))
-    return Part(platform, base, python, own, output.put(manifest.to_bytes(), media_types.MANIFEST))
+    return PlatformImage(platform, base, python, own, output.put(manifest.to_bytes(), media_types.MANIFEST))
 
 
 def image_config(spec: ImageSpec, platform: Platform, base: Base, layers: tuple[Layer, ...]) -> dict[str, Any]:

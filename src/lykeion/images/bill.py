@@ -1,20 +1,18 @@
 """The bill of materials of an image, as CycloneDX 1.6 JSON (ECMA-424)."""
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from lykeion import __version__
 
 from .packages import Package
+from .platform_image import PlatformImage
 from .python_layers import Wheel
-
-if TYPE_CHECKING:
-    from .assembly import Part
-    from .spec import ImageSpec
+from .spec import ImageSpec
 
 
-def bill_of_materials(spec: "ImageSpec", part: "Part") -> dict[str, Any]:
+def bill_of_materials(spec: ImageSpec, part: PlatformImage) -> dict[str, Any]:
     """Wheels and the base's packages. It has no time in it: the same image gives the same bill."""
     digest = part.manifest.digest
     return {

@@ -4,16 +4,14 @@ https://slsa.dev/spec/v1.0/provenance
 """
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from lykeion import __version__
 
 from .compression import compressor
-
-if TYPE_CHECKING:
-    from .assembly import Part
-    from .spec import ImageSpec
+from .platform_image import PlatformImage
+from .spec import ImageSpec
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -21,7 +19,7 @@ BUILD_TYPE = "https://github.com/lykeion/lykeion/blob/main/docs/images.md#proven
 BUILDER = "https://github.com/lykeion/lykeion"
 
 
-def provenance(spec: "ImageSpec", part: "Part") -> dict[str, Any]:
+def provenance(spec: ImageSpec, part: PlatformImage) -> dict[str, Any]:
     """What went in, and what came out. Paths and times of the building machine are not in it."""
     return {
         "_type": STATEMENT,
@@ -48,7 +46,7 @@ def provenance(spec: "ImageSpec", part: "Part") -> dict[str, Any]:
     }
 
 
-def _dependencies(part: "Part") -> list[dict[str, Any]]:
+def _dependencies(part: PlatformImage) -> list[dict[str, Any]]:
     interpreter = part.base.facts.interpreter
     base = {"name": f"base {part.base.name}", "digest": _digest(part.base.digest)}
     if interpreter:

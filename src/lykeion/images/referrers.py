@@ -4,23 +4,21 @@ They are outside of the image's digest. An image that has one of a kind gets no 
 """
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, Layout, Manifest, media_types
 
 from .bill import bill_of_materials
+from .platform_image import PlatformImage
 from .provenance import provenance
-
-if TYPE_CHECKING:
-    from .assembly import Part
-    from .spec import ImageSpec
+from .spec import ImageSpec
 
 BILL = "application/vnd.cyclonedx+json"
 PROVENANCE = "application/vnd.in-toto+json"
 PREDICATE_TYPE = "in-toto.io/predicate-type"
 
 
-def attach(output: Layout, spec: "ImageSpec", part: "Part") -> None:
+def attach(output: Layout, spec: ImageSpec, part: PlatformImage) -> None:
     """Attach what the image does not have yet."""
     if not output.referrers(part.manifest.digest, BILL):
         _attach(output, part.manifest, BILL, bill_of_materials(spec, part), {})

@@ -1,0 +1,24 @@
+"""One platform's image as it was built: what bill of materials and provenance are written from."""
+
+from dataclasses import dataclass
+
+from lykeion.oci import Descriptor, Platform
+
+from .base import Base
+from .layers import Layer
+from .python_layers import PythonLayers
+
+
+@dataclass(frozen=True)
+class PlatformImage:
+    """The image for one platform: what it was made of, and its manifest."""
+
+    platform: Platform
+    base: Base
+    python: PythonLayers
+    own: tuple[Layer, ...]
+    manifest: Descriptor
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return (*self.base.layers, *self.python.layers, *self.own)
