@@ -549,6 +549,36 @@ def test_a_scan_gives_every_photo_once(index: Index) -> None:
     assert all(rows.vectors is None for rows in index.scan())
 
 
+def test_a_sample_is_of_different_products_that_are_there_and_stays_the_same(index: Index) -> None:
+    ids = [f"p{n // 2}" for n in range(500)]
+    vectors = np.random.default_rng(2).normal(size=(500, 4)).astype(np.float32)
+    index.upsert(ids, vectors, [{"n": n // 2} for n in range(500)])
+    index.delete([f"p{n}" for n in range(100)])
+    rows = index.sample(40)
+    assert 30 <= len(rows.ids) == len(set(rows.ids)) <= 40
+    assert rows.vectors is None
+    assert [row["n"] for row in rows.attributes] == [int(id[1:]) for id in rows.ids]
+    assert all(
+        int(id[1:]) >= 100 and photo.name in ("", "1") for id, photo in zip(rows.ids, rows.photos, strict=True)
+    )
+    assert min(row["n"] for row in rows.attributes) < 130
+    assert max(row["n"] for row in rows.attributes) > 220
+    assert index.sample(40) == rows
+
+
+def test_a_sample_of_what_matches_is_all_of_it_where_it_is_small(shop: Index) -> None:
+    assert sorted(shop.sample(100).ids) == sorted({id for rows in shop.scan() for id in rows.ids})
+    assert sorted(shop.sample(100, "price = 30").ids) == matching(shop, "price = 30")
+    assert shop.sample(1, "price = 30").ids[0] in matching(shop, "price = 30")
+    assert shop.sample(5, "price < 0").ids == []
+    with pytest.raises(WhereError):
+        shop.sample(5, "prise = 30")
+
+
+def test_an_empty_index_has_an_empty_sample(index: Index) -> None:
+    assert index.sample(5).ids == []
+
+
 def test_stats_say_what_is_there(shop: Index) -> None:
     stats = shop.stats()
     assert (stats.products, stats.photos, stats.dimension, stats.metric) == (4, 4, 4, "cosine")

@@ -136,6 +136,14 @@ class Index(Protocol):
         """All photos in batches, in no promised order; a consistent view as of the call."""
         ...
 
+    def sample(self, count: int, where: str | None = None) -> Rows:
+        """At most ``count`` products (that match), one photo of each, from all over the index, without vectors.
+
+        In no promised order, but the same until the index changes. Its cost does not grow with the index, unless
+        there is a filter. Raises WhereError.
+        """
+        ...
+
     def stats(self) -> Stats: ...
 
     def snapshot(self, name: str) -> None:

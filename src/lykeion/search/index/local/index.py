@@ -15,7 +15,7 @@ from lykeion.search.index.batch import BatchError, check_count, check_ids, named
 from lykeion.search.index.errors import NotFound, WhereError
 from lykeion.search.index.local.disk.log import Operation
 from lykeion.search.index.local.disk.store import Identity
-from lykeion.search.index.local.memory.layers import Located, bit, popcount
+from lykeion.search.index.local.memory.layers import Layer, Located, bit, popcount
 from lykeion.search.index.local.memory.state import State
 from lykeion.search.index.local.memory.view import View
 from lykeion.search.index.protocol import Attributes, Hit, Metric, Photo, Product, Rows, Stats, Value
@@ -175,7 +175,12 @@ class LocalIndex:
 
     def scan(self, *, vectors: bool = False, batch: int = 1024) -> Iterator[Rows]:
         self._replica.follow()
-        return _rows_of(self._replica.view, vectors=vectors, batch=batch)
+        return _scanned(self._replica.view, vectors=vectors, batch=batch)
+
+    def sample(self, count: int, where: str | None = None) -> Rows:
+        self._replica.follow()
+        places = {layer.id(row): (layer, row) for layer, row in self._replica.view.random_rows(count, where)}
+        return _rows_at([*places.values()])
 
     def stats(self) -> Stats:
         self._replica.follow()
@@ -301,17 +306,21 @@ def _without_repeats(ids: Sequence[str], photos: Sequence[Photo] | None) -> list
     return None if len(last) == len(ids) else sorted(last.values())
 
 
-def _rows_of(view: View, *, vectors: bool, batch: int) -> Iterator[Rows]:
+def _scanned(view: View, *, vectors: bool, batch: int) -> Iterator[Rows]:
     for layer, rows, deleted in zip(view.layers, view.rows, view.deleted, strict=True):
         for start in range(0, rows, batch):
-            live = [row for row in range(start, min(start + batch, rows)) if not bit(deleted, row)]
+            live = [(layer, row) for row in range(start, min(start + batch, rows)) if not bit(deleted, row)]
             if live:
-                yield Rows(
-                    [layer.id(row) for row in live],
-                    [layer.photo(row) for row in live],
-                    np.stack([layer.vector(row) for row in live]).astype(np.float32) if vectors else None,
-                    [layer.attributes(row) for row in live],
-                )
+                yield _rows_at(live, vectors=vectors)
+
+
+def _rows_at(places: Sequence[tuple[Layer, int]], *, vectors: bool = False) -> Rows:
+    return Rows(
+        [layer.id(row) for layer, row in places],
+        [layer.photo(row) for layer, row in places],
+        np.stack([layer.vector(row) for layer, row in places]).astype(np.float32) if vectors else None,
+        [layer.attributes(row) for layer, row in places],
+    )
 
 
 def _best_of_photos(answers: list[list[Hit]], k: int, *, nearest_first: bool) -> list[Hit]:

@@ -188,8 +188,9 @@ class Client:
         )
         return list(found)
 
-    def scan(self, fields: list[str], batch: int) -> Iterator[list[dict[str, Any]]]:
-        rows = self._call("query_iterator", batch_size=min(batch, MAX_ROWS), output_fields=fields)
+    def scan(self, fields: list[str], batch: int, condition: str = "") -> Iterator[list[dict[str, Any]]]:
+        """Batches of the rows that meet the condition, by key."""
+        rows = self._call("query_iterator", batch_size=min(batch, MAX_ROWS), filter=condition, output_fields=fields)
         try:
             while found := self._guarded(rows.next):
                 yield list(found)

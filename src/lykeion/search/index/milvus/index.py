@@ -208,12 +208,12 @@ class MilvusIndex:
 
     def scan(self, *, vectors: bool = False, batch: int = 1024) -> Iterator[Rows]:
         for rows in self._client.scan(FIELDS if vectors else FIELDS[:-1], batch):
-            yield Rows(
-                ids=[row["product"] for row in rows],
-                photos=[photo_of(row) for row in rows],
-                vectors=vectors_of(rows) if vectors else None,
-                attributes=[self._columns.attributes(row) for row in rows],
-            )
+            yield self._rows(rows, vectors=vectors)
+
+    def sample(self, count: int, where: str | None = None) -> Rows:
+        # Keys are digests, so those that come first are as good as drawn by chance.
+        condition = _both("ordinal == 0", self._columns.condition(where))
+        return self._rows(next(self._client.scan(FIELDS[:-1], count, condition), []))
 
     def stats(self) -> Stats:
         return Stats(
@@ -285,6 +285,14 @@ class MilvusIndex:
         for hit in hits:
             best.setdefault(hit.id, hit)
         return list(best.values())[:k]
+
+    def _rows(self, rows: list[Row], *, vectors: bool = False) -> Rows:
+        return Rows(
+            ids=[row["product"] for row in rows],
+            photos=[photo_of(row) for row in rows],
+            vectors=vectors_of(rows) if vectors else None,
+            attributes=[self._columns.attributes(row) for row in rows],
+        )
 
     def _product(self, rows: list[Row], vectors: bool) -> Product:
         return Product(

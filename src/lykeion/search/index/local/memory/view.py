@@ -107,6 +107,21 @@ class View:
             hashes.append(layer.row_hashes(mask))
         return len(np.unique(np.concatenate(hashes))) if hashes else 0
 
+    def random_rows(self, count: int, where: str | None = None) -> list[tuple[Layer, int]]:
+        """``count`` live rows that match, or all there are; the same at every call. Raises WhereError."""
+        matching = [
+            range(rows) if bits is None else np.flatnonzero(mask_of(bits, rows))
+            for bits, rows in zip(self.matching(where), self.rows, strict=True)
+        ]
+        ends = np.cumsum([len(rows) for rows in matching])
+        total = sum(len(rows) for rows in matching)
+        places = np.random.default_rng(0).choice(total, min(count, total), replace=False)
+        numbers = np.searchsorted(ends, places, side="right")
+        return [
+            (self.layers[number], int(matching[number][place - ends[number]]))  # counted from the layer's last row
+            for number, place in zip(numbers, places, strict=True)
+        ]
+
     def _scope(self, where: str) -> Scope:
         scope = self._scopes.get(where)
         if scope is None:
