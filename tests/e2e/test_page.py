@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from lykeion.search.index import open_index
 from tests.search.ingest.tiny import CHINA, jpeg
 
+from .conftest import PHOTOS
 from .serving import serving
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -58,6 +60,35 @@ def upload(page: Page, photo: bytes, name: str = "mine.jpg") -> None:
 def answered(page: Page) -> None:
     # Not by wait_for_function: where it must ask twice it evaluates text, which the page's policy forbids.
     expect(page.locator("body")).not_to_have_class("asking")
+
+
+def test_it_opens_with_products_of_each_category_that_lead_on_and_back_returns_to_them(page: Page, url: str):
+    page.goto(url)
+    expect(page.locator("#answers li")).to_have_count(30)
+    expect(page.locator("#status")).to_contain_text("by category")
+    kinds = page.locator("#answers [title=category]").all_inner_texts()
+    assert kinds == sorted(kinds)
+    assert kinds.count("bag") == 14, "all of them: they are the fewer"
+    expect(page.locator("#answers img")).to_have_count(30)
+    expect(page.locator("#answers .score")).to_have_count(0)
+    expect(page.locator("#back")).to_be_hidden()
+    first = first_names(page)[0]
+    page.locator("#answers button").first.click()
+    expect(page.locator("#hint")).to_have_text(f"Nearest to {first}")
+    expect(page.locator("#answers .score")).to_have_count(24)
+    page.click("#back")
+    expect(page.locator("#answers li")).to_have_count(30)
+    expect(page.locator("#hint")).to_have_text("")
+    page.locator(".facet button", has_text="bag").click()
+    expect(page.locator("#answers li")).to_have_count(14)
+
+
+def test_on_an_empty_index_it_says_how_to_add_photos(page: Page, url: str, index: Path):
+    with open_index(index, "shared") as opened:
+        opened.delete([f"item-{n}" for n in range(PHOTOS)])
+    page.goto(url)
+    expect(page.locator("#status")).to_contain_text("lykeion index add")
+    expect(page.locator("#answers li")).to_have_count(0)
 
 
 def test_a_photo_finds_products_with_pictures_scores_and_attributes(page: Page, url: str):

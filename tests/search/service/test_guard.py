@@ -16,7 +16,7 @@ from .shop import DIMENSION, photo, service
 
 TOKEN = "correct-horse-battery"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-EVERY_ROUTE = ["/v1/stats", "/v1/items?id=red", "/v1/thumbnail?id=red", "/v1/count", "/metrics"]
+EVERY_ROUTE = ["/v1/stats", "/v1/items?id=red", "/v1/thumbnail?id=red", "/v1/count", "/v1/sample", "/metrics"]
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "127.1.2.3"])

@@ -1,8 +1,12 @@
+import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from .shop import COLOURS, DIMENSION, jpeg, photo
+from lykeion.search.index import Index
+from lykeion.search.service import Catalogue, Settings
+
+from .shop import COLOURS, DIMENSION, jpeg, photo, service
 
 
 def ids(response) -> list[str]:
@@ -114,3 +118,36 @@ def test_an_index_of_vectors_from_elsewhere_says_that_no_photo_can_search_it(cat
     assert response.status_code == 422
     assert "vector" in response.json()["error"]
     assert client.get("/v1/stats").json()["searches_photos"] is False
+
+
+def test_a_sample_shows_products_with_their_thumbnails(client: TestClient):
+    answer = client.get("/v1/sample", params={"n": 4}).json()
+    assert len(answer["results"]) == 4
+    assert answer["by"] is None, "no attribute tells categories"
+    for shown in answer["results"]:
+        assert shown["attributes"]["price"] == 10 * (COLOURS.index(shown["id"]) + 1)
+        assert shown["thumbnail"].startswith("/v1/thumbnail?id=" + shown["id"])
+    assert client.get("/v1/sample", params={"n": 4}).json() == answer
+
+
+def test_a_sample_takes_from_each_category_in_turn_and_keeps_a_category_together(client: TestClient, index: Index):
+    kinds = ["bag"] * 80 + ["hat"] * 15 + ["shoe"] * 5
+    vectors = np.ones((100, DIMENSION), np.float32)
+    index.upsert(
+        [f"{n}" for n in range(100)], vectors, [{"kind": kind, "name": f"{n}"} for n, kind in enumerate(kinds)]
+    )
+    answer = client.get("/v1/sample", params={"n": 19, "where": "kind is not null"}).json()
+    assert answer["by"] == "kind"
+    assert [shown["attributes"]["kind"] for shown in answer["results"]] == ["bag"] * 7 + ["hat"] * 7 + ["shoe"] * 5
+
+
+@pytest.mark.parametrize("query", [{"n": 0}, {"n": 61}, {"n": "many"}, {"where": "prise < 4"}])
+def test_a_sample_that_cannot_be_is_a_422(client: TestClient, query: dict):
+    assert client.get("/v1/sample", params=query).status_code == 422
+
+
+def test_a_sample_without_thumbnails_or_products_is_answered_too(index: Index):
+    with service(Catalogue(index, None, None), Settings()) as client:
+        assert {shown["thumbnail"] for shown in client.get("/v1/sample").json()["results"]} == {None}
+        index.delete(COLOURS)
+        assert client.get("/v1/sample").json() == {"results": [], "by": None}

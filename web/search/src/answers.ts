@@ -1,4 +1,4 @@
-// The grid of answers.
+// The grid of answers, or of a sample of the products.
 
 import { picture, type Answer } from "./api";
 import { byId, make } from "./dom";
@@ -44,8 +44,9 @@ export class AnswerGrid {
       image,
       make("span", { className: "name" }, answer.id),
       make("span", { className: "attributes" }, ...attributes),
-      make("span", { className: "score", title: metric === "l2" ? "Squared distance" : "Cosine" }, scored(answer.score)),
     );
+    if (answer.score !== undefined)
+      button.append(make("span", { className: "score", title: metric === "l2" ? "Squared distance" : "Cosine" }, scored(answer.score)));
     button.addEventListener("click", () => this.onChosen(answer));
     return make("li", {}, button);
   }

@@ -1,8 +1,9 @@
 // The service's HTTP interface, as far as the page uses it.
 
+/** A product: one of an answer has a score, one of a sample has none. */
 export interface Answer {
   id: string;
-  score: number;
+  score?: number;
   photo: string;
   attributes: Record<string, unknown>;
   thumbnail: string | null;
@@ -10,8 +11,9 @@ export interface Answer {
 
 export interface Answers {
   results: Answer[];
-  next_offset: number | null;
+  next_offset?: number | null;
   vector?: number[];
+  by?: string | null;
 }
 
 export interface Stats {

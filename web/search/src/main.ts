@@ -6,8 +6,12 @@ import { byId } from "./dom";
 import { Filter } from "./filter";
 import { PhotoStage, type Box } from "./photo";
 
-/** A photo, with its vector once the service has answered, or a product of the index. */
+const ANSWERS = 24;
+const SAMPLE = 30;
+
+/** What is shown: a sample of the products, or those nearest to a photo (its vector is kept once known) or product. */
 type Query =
+  | { kind: "sample" }
   | { kind: "photo"; file: File; box: Box | null; vector: number[] | null }
   | { kind: "id"; id: string; thumbnail: string | null };
 
@@ -37,11 +41,14 @@ function go(next: Query): void {
 async function show(next: Query): Promise<void> {
   query = next;
   byId("back").hidden = !history.state?.step;
-  byId("invitation").classList.add("small");
+  byId("invitation").classList.toggle("small", next.kind !== "sample");
   const searching = search(0);
   if (next.kind === "photo") {
     stage.show(next.file, next.box, true);
     byId("hint").textContent = next.box ? "Esc searches by the whole photo." : "Drag a box around what you mean.";
+  } else if (next.kind === "sample") {
+    byId("hint").textContent = "";
+    stage.show(null, null, false);
   } else {
     byId("hint").textContent = `Nearest to ${next.id}`;
     stage.show(null, null, false);
@@ -57,7 +64,7 @@ async function search(offset: number): Promise<void> {
   asking.abort();
   asking = new AbortController();
   const { signal } = asking;
-  const page = { where: filter.where, k: 24, offset };
+  const page = { where: filter.where, k: ANSWERS, offset };
   more.hidden = true;
   document.body.classList.add("asking");
   try {
@@ -66,9 +73,9 @@ async function search(offset: number): Promise<void> {
     grid.add(answers.results, stats.metric);
     filter.complain("");
     filter.offerValues(grid.answers);
-    nextOffset = answers.next_offset;
+    nextOffset = answers.next_offset ?? null;
     more.hidden = nextOffset === null;
-    status.textContent = grid.answers.length ? `${grid.answers.length} answers, nearest first` : "Nothing matches.";
+    status.textContent = grid.answers.length ? summary(query, answers) : "Nothing matches.";
   } catch (error) {
     if (!signal.aborted) fail(error);
   } finally {
@@ -76,7 +83,16 @@ async function search(offset: number): Promise<void> {
   }
 }
 
+function summary(asked: Query, { by }: Answers): string {
+  if (asked.kind !== "sample") return `${grid.answers.length} answers, nearest first`;
+  return `Some of the products${by ? `, by ${by}` : ""}: choose one to see those like it`;
+}
+
 async function answersTo(asked: Query, page: { where?: string; k: number; offset: number }, signal: AbortSignal): Promise<Answers> {
+  if (asked.kind === "sample") {
+    const where = page.where ? `&where=${encodeURIComponent(page.where)}` : "";
+    return ask(`/v1/sample?n=${SAMPLE}${where}`, undefined, signal);
+  }
   if (asked.kind === "id") return ask("/v1/search/id", { id: asked.id, ...page }, signal);
   if (asked.vector) return ask("/v1/search/vector", { vector: asked.vector, ...page }, signal);
   const form = new FormData();
@@ -118,7 +134,9 @@ async function start(): Promise<void> {
   byId("size").textContent = `${stats.products.toLocaleString()} products`;
   filter.offer(stats.columns);
   byId("drop").hidden = !stats.searches_photos;
-  status.textContent = stats.products ? "" : "The index is empty: add photos with lykeion index add.";
+  if (query) return;
+  if (stats.products) go({ kind: "sample" });
+  else status.textContent = "The index is empty: add photos with lykeion index add, then open this page again.";
 }
 
 byId("choose").addEventListener("click", () => file.click());

@@ -16,10 +16,11 @@ from lykeion.core import Invalid
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import open_index
 from lykeion.search.index.errors import EmbedderMismatch
-from lykeion.search.index.protocol import Hit, Index, Value
+from lykeion.search.index.protocol import Index, Value
 from lykeion.search.thumbnails import SIDE, Thumbnails, thumbnails_path
 from lykeion.vision import Box
 
+from .sample import SAMPLED_ROWS, by_category
 from .settings import MAX_OFFSET
 from .shapes import ChangedItem, Item, PhotographedItem
 
@@ -87,6 +88,15 @@ class Catalogue:
 
     def search_id(self, id: str, page: Page) -> dict[str, Any]:
         return self._search([id], page)
+
+    def sample(self, count: int, where: str | None) -> dict[str, Any]:
+        """A few products (that match), by category; the same until the index changes."""
+        rows = self.index.sample(SAMPLED_ROWS, where)
+        by, chosen = by_category(rows.attributes, count)
+        return {
+            "results": [self._shown(rows.ids[n], rows.photos[n].name, rows.attributes[n]) for n in chosen],
+            "by": by,
+        }
 
     def put(self, items: Sequence[Item]) -> int:
         """Replace products whole, by vectors. Returns how many."""
@@ -166,19 +176,16 @@ class Catalogue:
         end = page.offset + page.k
         hits = self.index.search(queries, end + 1, where=page.where)[0]
         return {
-            "results": [self._result(hit) for hit in hits[page.offset : end]],
+            "results": [
+                {"id": hit.id, "score": hit.score} | self._shown(hit.id, hit.photo, hit.attributes)
+                for hit in hits[page.offset : end]
+            ],
             "next_offset": end if len(hits) > end <= MAX_OFFSET else None,
         }
 
-    def _result(self, hit: Hit) -> dict[str, Any]:
-        where = None if self.thumbnails is None else "/v1/thumbnail?" + urlencode({"id": hit.id, "photo": hit.photo})
-        return {
-            "id": hit.id,
-            "score": hit.score,
-            "photo": hit.photo,
-            "attributes": _json_attributes(hit.attributes),
-            "thumbnail": where,
-        }
+    def _shown(self, id: str, photo: str, attributes: Mapping[str, Value]) -> dict[str, Any]:
+        where = None if self.thumbnails is None else "/v1/thumbnail?" + urlencode({"id": id, "photo": photo})
+        return {"id": id, "photo": photo, "attributes": _json_attributes(attributes), "thumbnail": where}
 
     def _embedder(self) -> Embedder:
         if self.embedder is None:

@@ -8,7 +8,8 @@ from fastapi.responses import JSONResponse
 from .catalogue import Catalogue, Page
 from .errors import documented
 from .metrics import Metrics
-from .shapes import CountAnswer, IdSearch, K, Offset, SearchAnswer, VectorSearch, Where
+from .settings import MAX_SAMPLE
+from .shapes import CountAnswer, IdSearch, K, Offset, SampleAnswer, SearchAnswer, VectorSearch, Where
 from .workers import Workers
 
 
@@ -66,5 +67,17 @@ def search_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -> A
     )
     async def count(where: Annotated[Where, Query()] = None) -> JSONResponse:
         return JSONResponse({"count": await workers.run(catalogue.index.count, where)})
+
+    @routes.get(
+        "/sample",
+        summary="A few products to begin with, by category where an attribute tells categories",
+        response_model=SampleAnswer,
+        responses=documented(),
+    )
+    async def sample(
+        n: Annotated[int, Query(ge=1, le=MAX_SAMPLE, description="How many products.")] = 30,
+        where: Annotated[Where, Query()] = None,
+    ) -> JSONResponse:
+        return JSONResponse(await workers.run(catalogue.sample, n, where))
 
     return routes

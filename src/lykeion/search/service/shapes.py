@@ -96,12 +96,15 @@ class PatchItems(Request):
     items: Annotated[list[ChangedItem], Field(min_length=1, max_length=MAX_ITEMS), AfterValidator(_each_once)]
 
 
-class Answer(BaseModel):
+class ShownItem(BaseModel):
     id: str
-    score: float = Field(description="Cosine (larger is nearer), or squared distance where the metric is l2.")
-    photo: str = Field(description="Which of the product's photos is nearest.")
+    photo: str = Field(description="Which of the product's photos is meant; the nearest, in an answer.")
     attributes: dict[str, Any]
-    thumbnail: str | None = Field(description="Where its small picture is, if the service keeps them.")
+    thumbnail: str | None = Field(description="Where its thumbnail is, if the service keeps them.")
+
+
+class Answer(ShownItem):
+    score: float = Field(description="Cosine (larger is nearer), or squared distance where the metric is l2.")
 
 
 class SearchAnswer(BaseModel):
@@ -111,6 +114,11 @@ class SearchAnswer(BaseModel):
         default=None,
         description="The photo's vector, if asked for: for more pages and filters without sending it again.",
     )
+
+
+class SampleAnswer(BaseModel):
+    results: list[ShownItem]
+    by: str | None = Field(description="The attribute whose values take turns; null where none divides the products.")
 
 
 class StoredItem(BaseModel):
