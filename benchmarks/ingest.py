@@ -22,7 +22,7 @@ import numpy as np
 from measuring.machine import describe
 from PIL import Image
 
-from lykeion.core import usable_cores
+from lykeion.core import core_count
 from lykeion.search.embedder import Embedder
 from lykeion.search.ingest import add
 from lykeion.vision import decode
@@ -116,7 +116,7 @@ def measure(folder: Path, embedder: Embedder, rounds: int) -> tuple[Times, Times
 
 
 def on_all_cores(act: Callable, items: Sequence) -> None:
-    with ThreadPoolExecutor(len(usable_cores())) as pool:
+    with ThreadPoolExecutor(core_count()) as pool:
         for _ in pool.map(act, items):
             pass
 

@@ -18,7 +18,7 @@ import numpy as np
 from measuring.fashion_npz import photos_for
 from measuring.machine import describe
 
-from lykeion.core import usable_cores
+from lykeion.core import core_count
 from lykeion.engines.profile import DeviceProfile, read_profile, write_profile
 from lykeion.engines.timing import Plan
 from lykeion.nas.compare import compare, search_run, test_answers
@@ -113,9 +113,7 @@ def main(baselines: tuple[str, ...], quick: bool, work: Path, out: Path, **asked
 def run(settings: Settings, work: Path, *, quick: bool = False) -> list[Device]:
     """Every device that this machine can stand for, and the Pixel 1."""
     data = photos_for(work.parent, settings.photos)
-    profiles = {
-        f"host-{threads}": host(threads, work, quick) for threads in range(1, min(len(usable_cores()), 2) + 1)
-    }
+    profiles = {f"host-{threads}": host(threads, work, quick) for threads in range(1, min(core_count(), 2) + 1)}
     devices = []
     for name, profile in (profiles | {"pixel1": pixel1()}).items():
         on_phone = name == "pixel1"

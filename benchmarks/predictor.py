@@ -16,7 +16,7 @@ import click
 import numpy as np
 from measuring.machine import describe
 
-from lykeion.core import usable_cores
+from lykeion.core import core_count
 from lykeion.engines.profile import DeviceProfile, Noise
 from lykeion.engines.timing import Journal, litert, measure
 from lykeion.nas.latency import Judgement, LatencyTable, judge
@@ -58,7 +58,7 @@ class Run:
 @click.option("--out", default=ROOT / "docs" / "benchmarks", type=click.Path(path_type=Path))
 def main(name: str, networks: int, counts: tuple[int, ...], work: Path, out: Path) -> None:
     space = find_space(name)
-    counts = counts or tuple(range(1, min(len(usable_cores()), 2) + 1))
+    counts = counts or tuple(range(1, min(core_count(), 2) + 1))
     runs = [run(space, networks, threads, work / f"{name}-{networks}-{threads}") for threads in counts]
     out.mkdir(parents=True, exist_ok=True)
     page = "\n".join(report(space, runs)) + "\n"

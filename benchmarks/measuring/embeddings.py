@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lykeion.core import Progress, usable_cores
+from lykeion.core import Progress, core_count
 from lykeion.search.embedder import Embedder
 from lykeion.search.fashion_mnist import load
 
@@ -25,7 +25,7 @@ def embeddings(embedder: Embedder, photos: int, work: Path) -> np.ndarray:
     directory.mkdir(parents=True, exist_ok=True)
     parts = []
     with (
-        ThreadPoolExecutor(len(usable_cores())) as pool,
+        ThreadPoolExecutor(core_count()) as pool,
         Progress("embedding photos", len(images), unit="photos") as progress,
     ):
         for start in range(0, len(images), _PART):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from lykeion.core import core_count
+
 from .local_models import embedder_option
 from .options import index_option, thumbnails_option
 
@@ -22,7 +24,7 @@ from .options import index_option, thumbnails_option
 )
 @click.option(
     "--threads",
-    default=os.cpu_count() or 1,
+    default=core_count,
     show_default="cores",
     type=click.IntRange(1, 256),
     help="Requests worked on at once.",

@@ -1,6 +1,6 @@
 """What every room may use: errors, digests, atomic files, locks, directories, progress."""
 
-from .cores import usable_cores
+from .cores import core_count, usable_cores
 from .digest import digest_bytes, digest_file, digest_json
 from .directories import cache_directory, data_directory, kept_directory
 from .errors import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported, first_line
@@ -21,6 +21,7 @@ __all__ = [
     "Unavailable",
     "Unsupported",
     "cache_directory",
+    "core_count",
     "data_directory",
     "digest_bytes",
     "digest_file",

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lykeion.core import usable_cores
+from lykeion.core import core_count
 
 _CPUINFO, _STATUS = Path("/proc/cpuinfo"), Path("/proc/self/status")
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """``cores`` are those that this process may use; ``memory_bytes`` is 0 where the system does not say."""
+    """``cores`` is how many this process may keep busy; ``memory_bytes`` is 0 where the system does not say."""
 
     processor: str
     cores: int
@@ -27,7 +27,7 @@ class Machine:
 def this_machine() -> Machine:
     known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else 0
-    return Machine(processor(), len(usable_cores()), memory, f"{platform.system()} {platform.machine()}")
+    return Machine(processor(), core_count(), memory, f"{platform.system()} {platform.machine()}")
 
 
 def keep_to(cores: tuple[int, ...]) -> None:

@@ -6,7 +6,6 @@ thread and 4.6 ms on two. So a caller who is alone gets an engine with many thre
 engines of one thread, as many as there are cores.
 """
 
-import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from lykeion.core import core_count
 from lykeion.engines import LiteRTEngine
 
 MAX_THREADS = 4
@@ -24,7 +24,7 @@ class EnginePool:
 
     def __init__(self, model: bytes, name: str) -> None:
         self._model, self._name = model, name
-        cores = os.cpu_count() or 1
+        cores = core_count()
         self._wide = LiteRTEngine(model, threads=min(cores, MAX_THREADS), name=name)
         self._wide_in_use = threading.Lock()
         # Last in, first out, so that a warm engine is taken before a place (None) for a new one.

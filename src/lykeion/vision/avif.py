@@ -1,12 +1,13 @@
 """AVIF through Pillow's decoder, without Pillow's reading of EXIF: its tables, all in one small file, can ask for
 gigabytes."""
 
-import os
 from io import BytesIO
 from typing import Any
 
 from PIL import ImageFile
 from PIL import _avif as codec  # pyright: ignore[reportAttributeAccessIssue]
+
+from lykeion.core import core_count
 
 from .orientation import exif_of
 
@@ -19,7 +20,7 @@ class AvifPhoto(ImageFile.ImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None
-        self._decoder = codec.AvifDecoder(self.fp.read(), "auto", os.cpu_count() or 1)
+        self._decoder = codec.AvifDecoder(self.fp.read(), "auto", core_count())
         self._size, _, self._mode, profile, _, orientation, _ = self._decoder.get_info()
         self.info = {"icc_profile": profile, "exif": exif_of(orientation)}
 

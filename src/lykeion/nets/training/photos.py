@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from lykeion.core import Progress, usable_cores
+from lykeion.core import Progress, core_count
 from lykeion.vision import decode
 
 from .frame import Frame
@@ -56,7 +56,7 @@ class OnDisk:
     paths: tuple[Path, ...]
     labels: np.ndarray
     frame: Frame
-    workers: int = field(default_factory=lambda: len(usable_cores()), init=False)
+    workers: int = field(default_factory=core_count, init=False)
 
     def __len__(self) -> int:
         return len(self.labels)

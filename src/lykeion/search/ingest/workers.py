@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lykeion.core import digest_bytes, usable_cores
+from lykeion.core import core_count, digest_bytes
 from lykeion.search.embedder import Embedder
 from lykeion.search.thumbnails import SIDE
 from lykeion.vision import PhotoError
@@ -40,7 +40,7 @@ class Workers:
     def __init__(self, embedder: Embedder, *, threads: int | None = None, thumbnails: bool = False) -> None:
         self._embedder = embedder
         self._thumbnail = SIDE if thumbnails else None
-        self._cores = ThreadPoolExecutor(threads or len(usable_cores()), "embed")
+        self._cores = ThreadPoolExecutor(threads or core_count(), "embed")
         self._fetchers: ThreadPoolExecutor | None = None
         self._downloads: Downloads | None = None
 

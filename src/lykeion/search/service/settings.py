@@ -1,10 +1,9 @@
 """What a person may set of a service, and the bounds of a request that nobody may."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lykeion.core import Invalid
+from lykeion.core import Invalid, core_count
 
 MAX_K = 1_000
 MAX_OFFSET = 1_000
@@ -27,7 +26,7 @@ class Settings:
     """API token that requests must bear. Without one only loopback may be served."""
     max_body_bytes: int = 32 << 20
     """Of one request; all uploads under way together may hold 16 times as much."""
-    threads: int = os.cpu_count() or 1
+    threads: int = field(default_factory=core_count)
     """Searches, embeddings and writes that run at the same time."""
     waiting: int = 128
     """Pieces of work that may wait for a thread."""
