@@ -119,12 +119,12 @@ def model(home: Path, client: str, mib: int) -> Iterator[Path]:
 
 
 def as_layout(directory: Path) -> None:
-    from lykeion.oci import EMPTY, EMPTY_BLOB, Layout, Manifest
+    from lykeion.oci import EMPTY, EMPTY_BLOB, ImageManifest, Layout
 
     layout = Layout.open(directory / "layout", create=True)
     blob = layout.put_file(directory / "model.bin", "application/octet-stream")
     layout.put(EMPTY_BLOB, EMPTY.media_type)
-    layout.put_manifest(Manifest(EMPTY, (blob,), artifact_type=TYPE), "v")
+    layout.put_manifest(ImageManifest(EMPTY, (blob,), artifact_type=TYPE), "v")
 
 
 def timed(command: Sequence[str], directory: Path, home: Path) -> Run:

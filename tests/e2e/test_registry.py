@@ -15,7 +15,7 @@ from benchmarks.measuring.docker_registry import PROGRAM, docker_registry
 from lykeion.core import digest_bytes
 from lykeion.oci import EMPTY, EMPTY_BLOB
 from lykeion.oci.distribution import ArtifactStore, DiskStore, Reference, RemoteStore, Transport
-from lykeion.registry import Cache, pull, verify
+from lykeion.registry import BlobCache, pull, verify
 from lykeion.registry.moves import Move
 from tests.registry.behaviour import *  # noqa: F403
 from tests.registry.conftest import _home as _home
@@ -90,7 +90,9 @@ def test_we_pull_what_skopeo_pushed(store: ArtifactStore, host: str, name: str, 
     plain, content = name.rpartition("/")[2], os.urandom(50_000)
     digest = pushed(disk, tmp_path / "1", plain, content)
     skopeo("copy", "--dest-tls-verify=false", f"oci:{disk.root}:{plain}:v1", f"docker://{host}/{name}:there")
-    pulled = pull(store, Reference(host, name, "there"), tmp_path / "out", cache=Cache(tmp_path / "c"), quiet=True)
+    pulled = pull(
+        store, Reference(host, name, "there"), tmp_path / "out", cache=BlobCache(tmp_path / "c"), quiet=True
+    )
     assert pulled.digest == digest
     assert (tmp_path / "out" / "model.tflite").read_bytes() == content
 
@@ -109,5 +111,5 @@ def test_oras_pulls_our_files_and_we_pull_its(store: ArtifactStore, host: str, n
     (tmp_path / "deep" / "model.onnx").write_bytes(content)
     kind = "application/vnd.cncf.model.manifest.v1+json"
     oras("push", f"{host}/{name}:theirs", "deep/model.onnx", "--artifact-type", kind)
-    pull(store, Reference(host, name, "theirs"), tmp_path / "out", cache=Cache(tmp_path / "c"), quiet=True)
+    pull(store, Reference(host, name, "theirs"), tmp_path / "out", cache=BlobCache(tmp_path / "c"), quiet=True)
     assert (tmp_path / "out" / "deep" / "model.onnx").read_bytes() == content

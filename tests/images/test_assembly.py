@@ -13,24 +13,24 @@ import pytest
 
 from lykeion.core import Unsupported
 from lykeion.images import compression
-from lykeion.images.assembly import Built, build
+from lykeion.images.assembly import BuiltImage, build
 from lykeion.images.describe import describe_image, image_list, read_attached
 from lykeion.images.errors import BaseError, ImageError, RequirementError, WheelError
 from lykeion.images.files import Files, open_tar
 from lykeion.images.pruning import prune
 from lykeion.images.spec import read_spec
 from lykeion.images.volume import build_volume
-from lykeion.oci import Index, Layout, Manifest, media_types
+from lykeion.oci import ImageIndex, ImageManifest, Layout, media_types
 
 from .conftest import make_project
 from .making import describe, make_rootfs, make_wheel, requirement
 
 
-def built(project: Path, output: Layout, ref: str = "") -> Built:
+def built(project: Path, output: Layout, ref: str = "") -> BuiltImage:
     return build(read_spec(project / "image.yaml"), output, ref=ref, quiet=True)
 
 
-def layers(image: Built) -> dict[str, str]:
+def layers(image: BuiltImage) -> dict[str, str]:
     return {layer.title: layer.descriptor.digest for layer in image.parts[0].layers}
 
 
@@ -191,7 +191,7 @@ def test_an_image_for_two_machines_is_an_index_with_each_ones_wheels(tmp_path: P
     )
     image = built(project, output)
     index = output.manifest(image.descriptor)
-    assert isinstance(index, Index)
+    assert isinstance(index, ImageIndex)
     assert [str(entry.platform) for entry in index.manifests] == ["linux/amd64", "linux/arm64"]
     for part, tag in zip(image.parts, tags, strict=True):
         files = Files(output, [layer.descriptor for layer in part.layers])
@@ -279,7 +279,7 @@ def test_a_model_is_served_with_its_card_and_nothing_else_of_its_run(project: Pa
 def test_a_directory_becomes_a_volume_for_every_machine(project: Path, output: Layout) -> None:
     volume = build_volume(project / "app", output, "app:v1", compression="none")
     index = output.manifest(volume.descriptor)
-    assert isinstance(index, Index)
+    assert isinstance(index, ImageIndex)
     assert [str(entry.platform) for entry in index.manifests] == ["linux/amd64", "linux/arm64"]
     assert Files(output, [volume.layer.descriptor]).read("pages/shoes.html", 100) == b"<h1>Shoes</h1>\n"
     assert build_volume(project / "app", output, "app:v2", compression="none").descriptor == volume.descriptor
@@ -339,7 +339,7 @@ def test_prune_keeps_what_named_images_need(project: Path, output: Layout) -> No
 def test_a_base_with_an_odd_configuration_is_refused(project: Path, output: Layout, name: str, value: object) -> None:
     settings = {"os": "linux", "architecture": "amd64", "config": {name: value}}
     config = output.put(json.dumps(settings).encode(), media_types.CONFIG)
-    output.put_manifest(Manifest(config, ()), "odd:latest")
+    output.put_manifest(ImageManifest(config, ()), "odd:latest")
     describe(project, base={"layout": str(output.root), "ref": "odd:latest"})
     with pytest.raises(ImageError, match=f"{name} has another type"):
         built(project, output)

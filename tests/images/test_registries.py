@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from lykeion.cli import app
 from lykeion.core import NotFound
-from lykeion.images.assembly import Built, build
+from lykeion.images.assembly import BuiltImage, build
 from lykeion.images.describe import read_attached
 from lykeion.images.errors import ImageError
 from lykeion.images.registries import image_reference, pull_image, push_image
@@ -37,12 +37,12 @@ def at(store: ArtifactStore, name: str) -> Reference:
 
 
 @pytest.fixture
-def image(project: Path, output: Layout) -> Built:
+def image(project: Path, output: Layout) -> BuiltImage:
     return build(read_spec(project / "image.yaml"), output, quiet=True)
 
 
 def test_an_image_comes_back_with_its_digest(
-    image: Built, output: Layout, store: ArtifactStore, tmp_path: Path
+    image: BuiltImage, output: Layout, store: ArtifactStore, tmp_path: Path
 ) -> None:
     push_image(output, image.descriptor, at(store, "shop/search:v1"), store=store, quiet=True)
     assert store.resolve("shop/search", "v1") == image.descriptor.digest
@@ -56,7 +56,7 @@ def test_an_image_comes_back_with_its_digest(
     assert read_attached(other, found, "bill") == read_attached(output, image.descriptor, "bill")
 
 
-def test_pushing_again_attaches_no_second(image: Built, output: Layout, store: ArtifactStore) -> None:
+def test_pushing_again_attaches_no_second(image: BuiltImage, output: Layout, store: ArtifactStore) -> None:
     for _ in range(2):
         push_image(output, image.descriptor, at(store, "shop/search:v1"), store=store, quiet=True)
     assert len(store.referrers("shop/search", image.descriptor.digest, "")) == 2
@@ -78,14 +78,14 @@ def test_one_platform_of_an_index_can_be_pulled(
     assert sum(1 for _ in other.digests()) == 5, "the index, both manifests, one configuration, the layer"
 
 
-def test_a_base_is_fetched_by_its_digest(image: Built, output: Layout, host: str, project: Path) -> None:
+def test_a_base_is_fetched_by_its_digest(image: BuiltImage, output: Layout, host: str, project: Path) -> None:
     push_image(output, image.descriptor, image_reference(f"{host}/base/python:v1"), quiet=True)
     describe(project, name="above", base={"registry": f"{host}/base/python@{image.descriptor.digest}"})
     done = CliRunner().invoke(app, ["images", "build", str(project / "image.yaml"), "--json"], catch_exceptions=False)
     assert image.parts[0].layers[0].descriptor.digest in done.stdout
 
 
-def test_push_and_pull_by_command(image: Built, output: Layout, host: str, tmp_path: Path) -> None:
+def test_push_and_pull_by_command(image: BuiltImage, output: Layout, host: str, tmp_path: Path) -> None:
     def run(*arguments: str) -> str:
         return CliRunner().invoke(app, ["images", *arguments, "-q"], catch_exceptions=False).stdout
 
@@ -97,7 +97,7 @@ def test_push_and_pull_by_command(image: Built, output: Layout, host: str, tmp_p
     assert found.digest == image.descriptor.digest
 
 
-def test_a_target_that_is_no_registry_is_refused(image: Built, output: Layout) -> None:
+def test_a_target_that_is_no_registry_is_refused(image: BuiltImage, output: Layout) -> None:
     with pytest.raises(ImageError, match="not in a registry"):
         CliRunner().invoke(
             app, ["images", "push", "shop:latest", "shop:v1", "--layout", str(output.root)], catch_exceptions=False
@@ -109,11 +109,11 @@ def test_an_image_that_is_not_there_is_one_line(store: ArtifactStore, output: La
         pull_image(at(store, "shop/search:v9"), output, store=store, quiet=True)
 
 
-def test_without_a_tag_the_latest_is_pulled(image: Built, output: Layout, store: ArtifactStore) -> None:
+def test_without_a_tag_the_latest_is_pulled(image: BuiltImage, output: Layout, store: ArtifactStore) -> None:
     push_image(output, image.descriptor, at(store, "shop/search:latest"), store=store, quiet=True)
     assert pull_image(at(store, "shop/search"), output, store=store, quiet=True).digest == image.descriptor.digest
 
 
-def test_pushing_needs_a_tag(image: Built, output: Layout, store: ArtifactStore) -> None:
+def test_pushing_needs_a_tag(image: BuiltImage, output: Layout, store: ArtifactStore) -> None:
     with pytest.raises(ImageError, match="has no tag"):
         push_image(output, image.descriptor, at(store, "shop/search"), store=store, quiet=True)

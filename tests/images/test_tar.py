@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.images.entries import (
-    Entry,
+    TarEntry,
     directory_entry,
     file_entry,
     rootfs_entries,
@@ -24,7 +24,7 @@ from lykeion.images.errors import ImageError
 from lykeion.images.tar import write_tar
 
 
-def packed(*entries: Entry) -> bytes:
+def packed(*entries: TarEntry) -> bytes:
     out = io.BytesIO()
     write_tar(entries, out)
     return out.getvalue()
@@ -41,7 +41,7 @@ def test_the_bytes_never_change() -> None:
         symlink_entry("srv/link", "app/start"),
         file_entry("srv/" + "long" * 40, b"x" * 600),
         file_entry("srv/grüße", b""),
-        Entry("srv/app/again", "hardlink", 0o755, target="srv/app/start"),
+        TarEntry("srv/app/again", "hardlink", 0o755, target="srv/app/start"),
     )
     assert hashlib.sha256(data).hexdigest() == "098e40c9637eae70d63ec9413936a0983a734f2e60252a5eeb79b5b88665289c"
 
@@ -74,7 +74,7 @@ def test_tar_itself_reads_what_was_written(tmp_path: Path) -> None:
 def test_a_file_that_changes_meanwhile_is_an_error() -> None:
     for size in (3, 5):
         with pytest.raises(ImageError, match="changed while it was read"):
-            packed(Entry("shoes", "file", size=size, open=lambda: io.BytesIO(b"four")))
+            packed(TarEntry("shoes", "file", size=size, open=lambda: io.BytesIO(b"four")))
 
 
 def test_two_files_cannot_have_one_path() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lykeion.images.entries import Entry
+from lykeion.images.entries import TarEntry
 from lykeion.images.environment import Environment
 from lykeion.images.errors import WheelError
 from lykeion.images.wheels import unpack_wheel
@@ -19,12 +19,12 @@ from .making import PYTHON, make_wheel
 SITE = "opt/venv/lib/python3.11/site-packages"
 
 
-def unpacked(wheel: Path) -> dict[str, tuple[Entry, bytes]]:
+def unpacked(wheel: Path) -> dict[str, tuple[TarEntry, bytes]]:
     entries = unpack_wheel(wheel, Environment(PYTHON)).entries
     return {entry.path: (entry, read(entry)) for entry in entries}
 
 
-def read(entry: Entry) -> bytes:
+def read(entry: TarEntry) -> bytes:
     with entry.open() as file:
         return file.read()
 

@@ -18,9 +18,9 @@ from lykeion.oci import (
     ContentDamaged,
     ContentError,
     Descriptor,
-    Index,
+    ImageIndex,
+    ImageManifest,
     Layout,
-    Manifest,
     Platform,
     RefMoved,
     media_types,
@@ -37,7 +37,7 @@ def layout(tmp_path: Path) -> Layout:
 def artifact(layout: Layout, content: bytes, ref: str | None = None, subject: Descriptor | None = None) -> Descriptor:
     layout.put(EMPTY_BLOB, media_types.EMPTY)
     blob = layout.put(content, "text/plain")
-    return layout.put_manifest(Manifest(EMPTY, (blob,), "text/note", subject), ref)
+    return layout.put_manifest(ImageManifest(EMPTY, (blob,), "text/note", subject), ref)
 
 
 def test_a_blob_is_read_as_it_was_written(layout: Layout) -> None:
@@ -198,13 +198,13 @@ descriptors = st.builds(
 )
 
 
-@given(st.builds(Manifest, descriptors, st.lists(descriptors, max_size=4).map(tuple), st.just("") | names))
-def test_a_manifest_is_read_as_it_was_written(manifest: Manifest) -> None:
+@given(st.builds(ImageManifest, descriptors, st.lists(descriptors, max_size=4).map(tuple), st.just("") | names))
+def test_a_manifest_is_read_as_it_was_written(manifest: ImageManifest) -> None:
     assert read_manifest(manifest.to_bytes()) == manifest
 
 
-@given(st.builds(Index, st.lists(descriptors, max_size=4).map(tuple)))
-def test_an_index_is_read_as_it_was_written(index: Index) -> None:
+@given(st.builds(ImageIndex, st.lists(descriptors, max_size=4).map(tuple)))
+def test_an_index_is_read_as_it_was_written(index: ImageIndex) -> None:
     assert read_manifest(index.to_bytes()) == index
 
 

@@ -13,9 +13,9 @@ from lykeion.core import Conflict, LykeionError, NotFound, Unsupported, digest_b
 from lykeion.oci import ContentDamaged, Descriptor
 from lykeion.oci.distribution import ArtifactStore, InvalidReference, Reference
 from lykeion.registry import (
-    Cache,
-    Facts,
+    BlobCache,
     Lineage,
+    ModelFacts,
     compare,
     copy,
     history,
@@ -45,17 +45,17 @@ def name() -> str:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
+def cache(tmp_path: Path) -> BlobCache:
+    return BlobCache(tmp_path / "cache")
 
 
 def test_what_was_pushed_is_pulled_byte_for_byte(
-    store: ArtifactStore, name: str, tmp_path: Path, cache: Cache
+    store: ArtifactStore, name: str, tmp_path: Path, cache: BlobCache
 ) -> None:
     source = model_directory(tmp_path / "a", os.urandom(100_000), card_json=b"{}")
     (source / "deep" / "er").mkdir(parents=True)
     (source / "deep" / "er" / "empty.txt").touch()
-    model = pack(source, name, Facts({"top1": 0.9}))
+    model = pack(source, name, ModelFacts({"top1": 0.9}))
     pushed_ = push(model, store, Reference(store.host, name), quiet=True)
     pulled = pull(store, Reference(store.host, name, "v1"), tmp_path / "b", cache=cache, quiet=True)
     assert pulled.digest == pushed_.digest
@@ -63,11 +63,11 @@ def test_what_was_pushed_is_pulled_byte_for_byte(
     for path in source.rglob("*"):
         if path.is_file():
             assert (tmp_path / "b" / path.relative_to(source)).read_bytes() == path.read_bytes()
-    assert (tmp_path / "b" / "lykeion.json").read_bytes() == Facts({"top1": 0.9}).to_json()
+    assert (tmp_path / "b" / "lykeion.json").read_bytes() == ModelFacts({"top1": 0.9}).to_json()
 
 
 def test_what_was_pulled_and_pushed_again_has_the_same_digest(
-    store: ArtifactStore, name: str, tmp_path: Path, cache: Cache
+    store: ArtifactStore, name: str, tmp_path: Path, cache: BlobCache
 ) -> None:
     from lykeion.registry import gather
 
@@ -197,7 +197,7 @@ def test_versions_that_are_written_at_once_are_different_ones(
     assert {store.resolve(name, version) for version in written} == {model.model.digest for model in models}
 
 
-def test_what_is_not_there_is_not_found(store: ArtifactStore, name: str, tmp_path: Path, cache: Cache) -> None:
+def test_what_is_not_there_is_not_found(store: ArtifactStore, name: str, tmp_path: Path, cache: BlobCache) -> None:
     nothing = "sha256:" + "0" * 64
     assert store.tags(name) == []
     assert store.resolve(name, "v1") is None
@@ -259,7 +259,7 @@ def test_delete_takes_every_tag_along_and_the_number_is_not_used_again(
 
 
 def test_a_list_tells_versions_aliases_and_metrics(store: ArtifactStore, name: str, tmp_path: Path) -> None:
-    pushed(store, tmp_path / "1", f"{name}:canary", b"1", Facts({"top1": 0.5, "device": "host", "exact": True}))
+    pushed(store, tmp_path / "1", f"{name}:canary", b"1", ModelFacts({"top1": 0.5, "device": "host", "exact": True}))
     pushed(store, tmp_path / "2", name, b"2")
     newest, oldest = list_versions(store, name)
     assert (newest.version, newest.aliases, dict(newest.metrics)) == ("v2", (), {})
@@ -269,8 +269,8 @@ def test_a_list_tells_versions_aliases_and_metrics(store: ArtifactStore, name: s
 
 
 def test_show_and_diff_tell_what_differs(store: ArtifactStore, name: str, tmp_path: Path) -> None:
-    pushed(store, tmp_path / "1", f"{name}:canary", b"1", Facts({"top1": 0.5}, Lineage(code="a" * 7)))
-    pushed(store, tmp_path / "2", name, b"22", Facts({"top1": 0.75}, Lineage(code="a" * 7)))
+    pushed(store, tmp_path / "1", f"{name}:canary", b"1", ModelFacts({"top1": 0.5}, Lineage(code="a" * 7)))
+    pushed(store, tmp_path / "2", name, b"22", ModelFacts({"top1": 0.75}, Lineage(code="a" * 7)))
     first, second = (Reference(store.host, name, version) for version in ("v1", "v2"))
     shown = show(store, first)
     assert shown.files == {"README.md": 10, "model.tflite": 1}
@@ -286,8 +286,8 @@ def test_show_and_diff_tell_what_differs(store: ArtifactStore, name: str, tmp_pa
 def test_lineage_goes_back_to_where_records_end(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     first = pushed(store, tmp_path / "1", name, b"1")
     parents = (f"{name}@{first}", f"other@sha256:{'1' * 64}")
-    second = pushed(store, tmp_path / "2", name, b"2", Facts({}, Lineage(run="r2", parents=parents)))
-    facts = Facts({}, Lineage(parents=(f"{name}@{second}",)))
+    second = pushed(store, tmp_path / "2", name, b"2", ModelFacts({}, Lineage(run="r2", parents=parents)))
+    facts = ModelFacts({}, Lineage(parents=(f"{name}@{second}",)))
     pushed(store, tmp_path / "3", f"{name}:champion", b"3", facts)
     found = lineage(lambda _host: store, Reference(store.host, name, "champion"))
     assert (found.version, found.found) == ("v3", True)
@@ -312,12 +312,12 @@ def test_what_is_attached_is_found_and_none_is_lost_to_another(
 
 
 def test_verify_finds_nothing_wrong_with_what_was_pushed(store: ArtifactStore, name: str, tmp_path: Path) -> None:
-    pushed(store, tmp_path / "1", name, os.urandom(10_000), Facts({"top1": 0.5}))
+    pushed(store, tmp_path / "1", name, os.urandom(10_000), ModelFacts({"top1": 0.5}))
     assert verify(store, Reference(store.host, name), quiet=True) == []
 
 
 def test_a_copy_under_another_name_keeps_digest_and_signatures(
-    store: ArtifactStore, name: str, tmp_path: Path, cache: Cache
+    store: ArtifactStore, name: str, tmp_path: Path, cache: BlobCache
 ) -> None:
     digest = pushed(store, tmp_path / "1", f"{name}:canary", os.urandom(10_000))
     here, there = Reference(store.host, name, "canary"), Reference(store.host, f"{name}-copy", "champion")
@@ -329,7 +329,7 @@ def test_a_copy_under_another_name_keeps_digest_and_signatures(
 
 
 def test_a_large_file_goes_in_chunks(
-    store: ArtifactStore, name: str, tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+    store: ArtifactStore, name: str, tmp_path: Path, cache: BlobCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lykeion.oci.distribution.upload.CHUNK", 2**18)
     monkeypatch.setattr("lykeion.oci.distribution.upload.AT_ONCE", 2**16)

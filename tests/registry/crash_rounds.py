@@ -13,9 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from lykeion.oci import Layout, Manifest
+from lykeion.oci import ImageManifest, Layout
 from lykeion.oci.distribution import DiskStore
-from lykeion.registry import Facts, collect, history, move, pack, parse, problems, push
+from lykeion.registry import ModelFacts, collect, history, move, pack, parse, problems, push
 from tests.registry.making import model_directory
 
 SHOES = parse("shoes:champion")
@@ -30,7 +30,9 @@ def main(directory: Path, rounds: int) -> None:
         before = store.resolve("shoes", "champion")
         allowed = {before, chance.choice(digests)}
         if kind == "push":
-            model = pack(model_directory(directory / "m", os.urandom(200_000)), "shoes", Facts({"round": round_}))
+            model = pack(
+                model_directory(directory / "m", os.urandom(200_000)), "shoes", ModelFacts({"round": round_})
+            )
             allowed = {before, model.model.digest}
             work = partial(push, model, store, SHOES, quiet=True)
         elif kind == "tag":
@@ -56,7 +58,7 @@ def main(directory: Path, rounds: int) -> None:
     needed = {entry.digest for entry in layout.entries()}
     for entry in layout.entries():
         manifest = layout.manifest(entry)
-        needed |= {blob.digest for blob in manifest.blobs} if isinstance(manifest, Manifest) else set()
+        needed |= {blob.digest for blob in manifest.blobs} if isinstance(manifest, ImageManifest) else set()
     assert set(layout.digests()) == needed
     assert problems(history(store, "shoes", "champion")) == []
     print(json.dumps(ended))
@@ -79,7 +81,7 @@ def check(store: DiskStore) -> None:
     layout = Layout.open(store.root)
     for _, tag, entry in store.entries():
         manifest = layout.manifest(entry)
-        assert isinstance(manifest, Manifest)
+        assert isinstance(manifest, ImageManifest)
         for blob in manifest.blobs:
             assert layout.path_of(blob.digest).stat().st_size == blob.size, (tag, blob.digest)
 
@@ -91,7 +93,7 @@ def garbage(store: DiskStore) -> None:
 
 
 def new_version(store: DiskStore, path: Path, n: int) -> str:
-    model = pack(model_directory(path, str(n).encode()), "shoes", Facts())
+    model = pack(model_directory(path, str(n).encode()), "shoes", ModelFacts())
     return push(model, store, SHOES, quiet=True).digest
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lykeion.oci.distribution import Advance, ArtifactStore, Reference
-from lykeion.registry import Facts, Packed, gather, pack, parse, push
+from lykeion.registry import ModelFacts, Packed, gather, pack, parse, push
 
 
 def model_directory(path: Path, content: bytes = b"weights", **files: bytes) -> Path:
@@ -22,11 +22,11 @@ def packed(path: Path, name: str = "shoes", content: bytes = b"weights", **metri
 
 
 def pushed(
-    store: ArtifactStore, path: Path, name: str, content: bytes = b"weights", facts: Facts | None = None
+    store: ArtifactStore, path: Path, name: str, content: bytes = b"weights", facts: ModelFacts | None = None
 ) -> str:
     """Push a small model as ``name``, which may have an alias, and return its digest."""
     reference = parse(name)
-    model = pack(model_directory(path, content), reference.name, facts or Facts())
+    model = pack(model_directory(path, content), reference.name, facts or ModelFacts())
     return push(model, store, at(store, reference), quiet=True).digest
 
 

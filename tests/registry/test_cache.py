@@ -7,7 +7,7 @@ import pytest
 from lykeion.core import digest_bytes
 from lykeion.oci import Descriptor
 from lykeion.oci.distribution import DiskStore, Reference, RemoteStore, StoreError, Transport
-from lykeion.registry import Cache, parse, pull
+from lykeion.registry import BlobCache, parse, pull
 from tests.oci.distribution.fake import running
 from tests.registry.making import pushed
 
@@ -28,7 +28,7 @@ def test_a_blob_is_fetched_once_however_many_ask(tmp_path: Path) -> None:
 
     found: list[Path] = []
     threads = [
-        threading.Thread(target=lambda: found.append(Cache(tmp_path / "c").obtain(BLOB, fetch))) for _ in range(8)
+        threading.Thread(target=lambda: found.append(BlobCache(tmp_path / "c").obtain(BLOB, fetch))) for _ in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -39,7 +39,7 @@ def test_a_blob_is_fetched_once_however_many_ask(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_written_to_is_fetched_again(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "c")
+    cache = BlobCache(tmp_path / "c")
     path = cache.obtain(BLOB, write)
     path.chmod(0o644)
     path.write_bytes(CONTENT.upper())
@@ -48,13 +48,13 @@ def test_a_file_that_was_written_to_is_fetched_again(tmp_path: Path) -> None:
 
 
 def test_clearing_leaves_what_is_being_fetched(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "c")
+    cache = BlobCache(tmp_path / "c")
     cache.obtain(BLOB, write)
     other = Descriptor("x", digest_bytes(b"other"), 5)
 
     def fetch(path: Path) -> None:
         path.write_bytes(b"ot")
-        assert Cache(cache.root).clear() == (1, len(CONTENT))
+        assert BlobCache(cache.root).clear() == (1, len(CONTENT))
         path.write_bytes(b"other")
 
     assert cache.obtain(other, fetch).read_bytes() == b"other"
@@ -62,7 +62,7 @@ def test_clearing_leaves_what_is_being_fetched(tmp_path: Path) -> None:
 
 def test_a_second_pull_from_a_registry_transfers_no_file(tmp_path: Path) -> None:
     with running() as registry:
-        store, cache = RemoteStore(Transport(registry.host)), Cache(tmp_path / "c")
+        store, cache = RemoteStore(Transport(registry.host)), BlobCache(tmp_path / "c")
         pushed(store, tmp_path / "a", "shoes", os.urandom(10_000))
         pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=cache, quiet=True)
         registry.clear()

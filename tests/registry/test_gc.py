@@ -7,7 +7,7 @@ import pytest
 from lykeion.core import NotFound
 from lykeion.oci import Layout
 from lykeion.oci.distribution import DiskStore, Reference
-from lykeion.registry import Facts, Lineage, collect, parse, remove, sign, verify
+from lykeion.registry import Lineage, ModelFacts, collect, parse, remove, sign, verify
 from tests.registry.keys import key_pair
 from tests.registry.making import IGNORE, packed, pushed
 
@@ -32,7 +32,7 @@ def test_nothing_that_a_tag_needs_goes(store: DiskStore, tmp_path: Path) -> None
 
 def test_beyond_the_newest_versions_only_aliases_lineage_and_pins_keep(store: DiskStore, tmp_path: Path) -> None:
     digests = [pushed(store, tmp_path / str(n), "shoes", str(n).encode()) for n in range(6)]
-    parent = Facts({}, Lineage(parents=(f"shoes@{digests[1]}",)))
+    parent = ModelFacts({}, Lineage(parents=(f"shoes@{digests[1]}",)))
     pushed(store, tmp_path / "child", "shoes:champion", b"child", parent)
     store.write("shoes", [], {"old": digests[3]})
     told = collect(store, keep_versions=1, pins=["shoes:v5"], dry_run=True)

@@ -5,7 +5,7 @@ import pytest
 from lykeion.core import NotFound
 from lykeion.oci.distribution import DiskStore
 from lykeion.registry import InvalidModel, export_mlflow, import_mlflow, list_versions, parse, pull
-from lykeion.registry.facts import Facts
+from lykeion.registry.facts import ModelFacts
 from tests.registry.making import model_directory, pushed
 
 
@@ -41,7 +41,9 @@ def test_versions_aliases_metrics_and_runs_come_in(tmp_path: Path) -> None:
 def test_what_goes_out_comes_in_again(tmp_path: Path) -> None:
     store, again = DiskStore(tmp_path / "store"), DiskStore(tmp_path / "again")
     for n in range(2):
-        pushed(store, tmp_path / str(n), "shoes:canary", str(n).encode(), Facts({"top1": n / 2, "device": "host"}))
+        pushed(
+            store, tmp_path / str(n), "shoes:canary", str(n).encode(), ModelFacts({"top1": n / 2, "device": "host"})
+        )
     assert export_mlflow(store, parse("shoes"), tmp_path / "mlruns", quiet=True) == ["v1", "v2"]
     import_mlflow(tmp_path / "mlruns", again, "shoes")
     newest, oldest = list_versions(again, "shoes")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.core import LykeionError, Unsupported, digest_bytes
-from lykeion.oci import Descriptor, Manifest
-from lykeion.registry import Facts, InvalidModel, Lineage, gather, pack
+from lykeion.oci import Descriptor, ImageManifest
+from lykeion.registry import InvalidModel, Lineage, ModelFacts, gather, pack
 from lykeion.registry.facts import metrics_of, read_facts
 from lykeion.registry.model import TITLE, read_model
 from lykeion.registry.modelpack import ARTIFACT, CONFIG, FILE_PATH, ModelConfig, check, read_config
@@ -39,7 +39,7 @@ figures = st.one_of(
 )
 digests = st.binary(min_size=1, max_size=8).map(digest_bytes)
 facts = st.builds(
-    Facts,
+    ModelFacts,
     st.dictionaries(names, figures, max_size=8),
     st.builds(
         Lineage,
@@ -54,7 +54,7 @@ facts = st.builds(
 
 def manifest(*layers: Descriptor, artifact_type: str = ARTIFACT, config: str = CONFIG) -> bytes:
     empty = Descriptor(config, digest_bytes(b"{}"), 2)
-    return Manifest(empty, layers, artifact_type=artifact_type).to_bytes()
+    return ImageManifest(empty, layers, artifact_type=artifact_type).to_bytes()
 
 
 def layer(path: str, kind: str = "application/vnd.cncf.model.weight.v1.raw") -> Descriptor:
@@ -73,16 +73,16 @@ def test_the_same_files_have_the_same_digest_wherever_and_whenever(tmp_path: Pat
     (other / "checkpoint-3").mkdir()
     (other / "checkpoint-3" / "x.npz").touch()
     (other / "last.npz").touch()
-    assert pack(one, "shoes", Facts()).model.digest == pack(other, "shoes", Facts()).model.digest
+    assert pack(one, "shoes", ModelFacts()).model.digest == pack(other, "shoes", ModelFacts()).model.digest
     (other / "README.md").write_bytes(b"another")
-    assert pack(one, "shoes", Facts()).model.digest != pack(other, "shoes", Facts()).model.digest
+    assert pack(one, "shoes", ModelFacts()).model.digest != pack(other, "shoes", ModelFacts()).model.digest
 
 
 def test_the_config_tells_what_the_card_and_the_architecture_tell(tmp_path: Path) -> None:
     directory = model_directory(
         tmp_path, model_json=json.dumps(CARD).encode(), architecture_json=b'{"name": "mobilenet-v2"}'
     )
-    packed = pack(directory, "shoes", Facts({"top1": 0.5}))
+    packed = pack(directory, "shoes", ModelFacts({"top1": 0.5}))
     config = read_config(packed.sources[packed.model.manifest.config.digest])  # type: ignore[arg-type]
     assert config["descriptor"] == {"name": "shoes", "title": "Shoes", "licenses": ["Apache-2.0"]}
     assert config["config"] == {
@@ -99,13 +99,13 @@ def test_the_config_tells_what_the_card_and_the_architecture_tell(tmp_path: Path
 
 def test_what_is_no_model_is_not_packed(tmp_path: Path) -> None:
     with pytest.raises(InvalidModel, match="no directory"):
-        pack(tmp_path / "nothing", "shoes", Facts())
+        pack(tmp_path / "nothing", "shoes", ModelFacts())
     (tmp_path / "README.md").touch()
     with pytest.raises(InvalidModel, match="holds no model"):
-        pack(tmp_path, "shoes", Facts())
+        pack(tmp_path, "shoes", ModelFacts())
     (tmp_path / "model.tflite").symlink_to("/etc/passwd")
     with pytest.raises(InvalidModel, match="symbolic link"):
-        pack(tmp_path, "shoes", Facts())
+        pack(tmp_path, "shoes", ModelFacts())
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_bytes_that_are_no_manifest_raise_one_line(data: bytes) -> None:
 
 
 @given(facts)
-def test_facts_come_back_and_agree_with_their_annotations(told: Facts) -> None:
+def test_facts_come_back_and_agree_with_their_annotations(told: ModelFacts) -> None:
     again = read_facts(told.to_json())
     assert again == told
     assert again.to_json() == told.to_json()
@@ -152,10 +152,10 @@ def test_facts_come_back_and_agree_with_their_annotations(told: Facts) -> None:
 
 
 def test_annotations_that_tell_more_or_less_do_not_agree() -> None:
-    told = Facts({"top1": 0.5})
+    told = ModelFacts({"top1": 0.5})
     assert not told.agree({})
-    assert not told.agree({**told.annotations(), **Facts({"top5": 1.0}).annotations()})
-    assert not told.agree(Facts({"top1": 0.6}).annotations())
+    assert not told.agree({**told.annotations(), **ModelFacts({"top5": 1.0}).annotations()})
+    assert not told.agree(ModelFacts({"top1": 0.6}).annotations())
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lykeion.core import NotFound
-from lykeion.oci import Manifest, read_manifest
+from lykeion.oci import ImageManifest, read_manifest
 from lykeion.oci.distribution import DiskStore, Reference
-from lykeion.registry import Facts, Untrusted, load, move, parse, pull, read_policy, sign, signing, verify
+from lykeion.registry import ModelFacts, Untrusted, load, move, parse, pull, read_policy, sign, signing, verify
 from lykeion.registry.model import SIGNATURE, TITLE
 from tests.registry.keys import key_pair
 from tests.registry.making import IGNORE, pushed
@@ -24,7 +24,7 @@ def store(tmp_path: Path) -> DiskStore:
     store = DiskStore(tmp_path / "store")
     private, _ = key_pair(tmp_path / "shop")
     for n in (1, 2):
-        pushed(store, tmp_path / str(n), "shoes:champion", str(n).encode(), Facts({"top1": n / 2}))
+        pushed(store, tmp_path / str(n), "shoes:champion", str(n).encode(), ModelFacts({"top1": n / 2}))
         sign(store, parse(f"shoes:v{n}"), private)
     return store
 
@@ -94,7 +94,7 @@ def test_forged_annotations_are_found_out(store: DiskStore, tmp_path: Path) -> N
     store.write("shoes", [forged], {"champion": load_digest(forged)})
     for referrer in store.referrers("shoes", model.digest, SIGNATURE):  # the signatures, put on the forgery
         signature = read_manifest(store.manifest("shoes", referrer.digest))
-        assert isinstance(signature, Manifest)
+        assert isinstance(signature, ImageManifest)
         assert signature.subject
         moved = json.loads(signature.to_bytes())
         moved["subject"]["digest"] = load_digest(forged)
@@ -110,10 +110,10 @@ def test_half_a_signature_is_none(store: DiskStore, tmp_path: Path) -> None:
     model = load(store, SHOES)
     (referrer,) = store.referrers("shoes", model.digest, SIGNATURE)
     whole = read_manifest(store.manifest("shoes", referrer.digest))
-    assert isinstance(whole, Manifest)
+    assert isinstance(whole, ImageManifest)
     store.delete("shoes", referrer.digest)
     for kept in whole.layers:
-        half = Manifest(whole.config, (kept,), artifact_type=SIGNATURE, subject=whole.subject)
+        half = ImageManifest(whole.config, (kept,), artifact_type=SIGNATURE, subject=whole.subject)
         store.attach("shoes", half.to_bytes())
     with pytest.raises(Untrusted):
         pulls(store, tmp_path)
@@ -132,7 +132,7 @@ def test_a_bundle_that_is_none_is_passed_over(damage: bytes, store: DiskStore, t
         layers.append(Descriptor(SIGNATURE, digest_bytes(damage), len(damage), annotations={TITLE: title}))
         store.put("shoes", layers[-1], damage, IGNORE)
     subject = Descriptor(model.manifest.media_type, model.digest, len(model.data))
-    store.attach("shoes", Manifest(EMPTY, tuple(layers), artifact_type=SIGNATURE, subject=subject).to_bytes())
+    store.attach("shoes", ImageManifest(EMPTY, tuple(layers), artifact_type=SIGNATURE, subject=subject).to_bytes())
     assert pulls(store, tmp_path)
 
 

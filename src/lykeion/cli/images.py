@@ -14,7 +14,7 @@ from .options import json_option, quiet_option, store_option, trust_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
-    from lykeion.images import Built
+    from lykeion.images import BuiltImage
     from lykeion.oci import Layout
 
 
@@ -239,7 +239,7 @@ def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: b
         click.echo(f"{pruned.blobs} blobs, {pruned.size_bytes / 1e6:.1f} MB")
 
 
-def _described(built: "Built", output: "Layout") -> dict[str, Any]:
+def _described(built: "BuiltImage", output: "Layout") -> dict[str, Any]:
     from lykeion.images import describe_image
 
     return {

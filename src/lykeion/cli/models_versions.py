@@ -274,7 +274,7 @@ def gc(
     from lykeion import registry
 
     collected = registry.collect(registry.Stores(store).disk, pins=pins, keep_versions=keep_versions, dry_run=dry_run)
-    emptied = registry.Cache().clear() if cache and not dry_run else (0, 0)
+    emptied = registry.BlobCache().clear() if cache and not dry_run else (0, 0)
     if as_json:
         print_json({**asdict(collected), "cache_files": emptied[0], "cache_bytes": emptied[1]})
         return

@@ -1,6 +1,6 @@
 """Container images for training and serving, assembled reproducibly, no daemon."""
 
-from .assembly import Built, build
+from .assembly import BuiltImage, build
 from .describe import describe_image, image_list, read_attached
 from .dockerfile import build_dockerfile, is_dockerfile
 from .errors import ImageError
@@ -14,7 +14,7 @@ from .volume import VolumeImage, build_volume
 from .wheelhouse import lock
 
 __all__ = [
-    "Built",
+    "BuiltImage",
     "ImageError",
     "ImageSpec",
     "Pruned",

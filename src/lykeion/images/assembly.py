@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lykeion.oci import Descriptor, Index, Layout, Manifest, Platform, media_types
+from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types
 from lykeion.oci.references import with_ref
 
 from .base import Base, load_base
 from .build_cache import BuildCache
-from .entries import Entry, directory_entry, source_entries, with_directories
+from .entries import TarEntry, directory_entry, source_entries, with_directories
 from .environment import ROOT
 from .errors import ImageError
 from .files import resolve
 from .kinds import LABELS, MODEL_PATH
-from .layers import Layer, pack
+from .layers import ImageLayer, pack
 from .model import model_entries, model_environment
 from .platform_image import PlatformImage
 from .python_layers import PythonLayers, python_layers
@@ -26,7 +26,7 @@ EPOCH = "1970-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltImage:
     """``descriptor`` is of the one manifest, or of an index of several."""
 
     ref: str
@@ -41,7 +41,7 @@ def build(
     ref: str = "",
     cache: BuildCache | None = None,
     quiet: bool = False,
-) -> Built:
+) -> BuiltImage:
     """Build an image into ``output`` under ``ref`` (else NAME:latest); bill of materials and provenance with it.
 
     The same inputs give the same digest. Nothing is entered in the output's index before all of it is there.
@@ -52,12 +52,12 @@ def build(
         parts = tuple(_part(spec, platform, output, cache, quiet=quiet) for platform in spec.platforms)
         descriptor = parts[0].manifest
         if len(parts) > 1:
-            index = Index(tuple(replace(part.manifest, platform=part.platform) for part in parts))
+            index = ImageIndex(tuple(replace(part.manifest, platform=part.platform) for part in parts))
             descriptor = output.put(index.to_bytes(), media_types.INDEX)
         output.update(lambda entries: with_ref(entries, descriptor, ref))
         for part in parts:
             attach(output, spec, part)
-    return Built(ref, descriptor, parts)
+    return BuiltImage(ref, descriptor, parts)
 
 
 def _part(spec: ImageSpec, platform: Platform, output: Layout, cache: BuildCache, *, quiet: bool) -> PlatformImage:
@@ -75,11 +75,13 @@ def _part(spec: ImageSpec, platform: Platform, output: Layout, cache: BuildCache
             output.take(holder, layer.descriptor)
     layers = (*base.layers, *python.layers, *own)
     config = output.put(_encode(image_config(spec, platform, base, layers)), media_types.CONFIG)
-    manifest = Manifest(config, tuple(layer.descriptor for layer in layers), annotations=_annotations(spec, base))
+    manifest = ImageManifest(
+        config, tuple(layer.descriptor for layer in layers), annotations=_annotations(spec, base)
+    )
     return PlatformImage(platform, base, python, own, output.put(manifest.to_bytes(), media_types.MANIFEST))
 
 
-def image_config(spec: ImageSpec, platform: Platform, base: Base, layers: tuple[Layer, ...]) -> dict[str, Any]:
+def image_config(spec: ImageSpec, platform: Platform, base: Base, layers: tuple[ImageLayer, ...]) -> dict[str, Any]:
     """The image's configuration (image-spec, config.md)."""
     environment = {**base.environment}
     if spec.python:
@@ -123,16 +125,16 @@ def _annotations(spec: ImageSpec, base: Base) -> dict[str, str]:
     return annotations
 
 
-def _model(spec: ImageSpec, base: Base) -> list[Entry]:
+def _model(spec: ImageSpec, base: Base) -> list[TarEntry]:
     if spec.model is None:
         return []
     return with_directories(model_entries(spec.model, MODEL_PATH), "", base.facts.directories)
 
 
-def _sources(spec: ImageSpec, base: Base) -> list[Entry]:
+def _sources(spec: ImageSpec, base: Base) -> list[TarEntry]:
     """Source files where they belong, through the base's links; and the working directory."""
     links = base.facts.links
-    found: dict[str, Entry] = {}
+    found: dict[str, TarEntry] = {}
     for source in spec.sources:
         for entry in source_entries(source.origin, resolve(source.to, links), source.exclude):
             other = found.get(entry.path)

@@ -14,7 +14,7 @@ from .errors import BaseError
 from .files import Files
 from .image import find_image, manifest_for, read_config
 from .interpreter import Interpreter, find_interpreter
-from .layers import Layer, pack
+from .layers import ImageLayer, pack
 from .packages import DEBIAN_STATUS, Package, debian_packages
 from .registries import image_reference, pull_image
 
@@ -36,7 +36,7 @@ class BaseSpec:
 
 
 @dataclass(frozen=True)
-class Facts:
+class BaseFacts:
     """What is known of a base's files: enough to build on it."""
 
     interpreter: Interpreter | None
@@ -50,8 +50,8 @@ class Base:
     """``layout`` holds the layers' blobs; ``name`` and ``digest`` say in the provenance what it was."""
 
     layout: Layout
-    layers: tuple[Layer, ...]
-    facts: Facts
+    layers: tuple[ImageLayer, ...]
+    facts: BaseFacts
     name: str
     digest: str
     environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": SEARCH_PATH})
@@ -90,7 +90,7 @@ def _from_layout(layout: Layout, image: Descriptor, platform: Platform, cache: B
     for blob in manifest.layers:
         layout.verify(blob)
     layers = tuple(
-        Layer(Descriptor(_oci_type(blob.media_type), blob.digest, blob.size), diff_id, "base")
+        ImageLayer(Descriptor(_oci_type(blob.media_type), blob.digest, blob.size), diff_id, "base")
         for blob, diff_id in zip(manifest.layers, diff_ids, strict=True)
     )
     settings = config["config"]
@@ -104,7 +104,9 @@ def _oci_type(media_type: str) -> str:
     return media_types.LAYER_GZIP if media_type == media_types.DOCKER_LAYER_GZIP else media_type
 
 
-def _facts(cache: BuildCache, layout: Layout, layers: tuple[Layer, ...], search: str, platform: Platform) -> Facts:
+def _facts(
+    cache: BuildCache, layout: Layout, layers: tuple[ImageLayer, ...], search: str, platform: Platform
+) -> BaseFacts:
     """Read once from a base's tars, then remembered."""
     inputs = ["facts", 1, [layer.descriptor.digest for layer in layers], search, str(platform)]
     if known := cache.recall(inputs):
@@ -112,14 +114,14 @@ def _facts(cache: BuildCache, layout: Layout, layers: tuple[Layer, ...], search:
     files = Files(layout, [layer.descriptor for layer in layers])
     interpreter = find_interpreter(files, search, platform)
     packages = debian_packages(files.read(DEBIAN_STATUS, LIMIT_STATUS_BYTES))
-    facts = Facts(interpreter, packages, files.links, files.directories)
+    facts = BaseFacts(interpreter, packages, files.links, files.directories)
     cache.remember(inputs, {**asdict(facts), "directories": sorted(files.directories)})
     return facts
 
 
-def _facts_from_json(value: Any) -> Facts:
+def _facts_from_json(value: Any) -> BaseFacts:
     found = value["interpreter"]
     versions = {key: tuple(found[key]) for key in ("version", "glibc", "musl")} if found else {}
     interpreter = Interpreter(**{**found, **versions}) if found else None
     packages = tuple(Package(**package) for package in value["packages"])
-    return Facts(interpreter, packages, value["links"], frozenset(value["directories"]))
+    return BaseFacts(interpreter, packages, value["links"], frozenset(value["directories"]))

@@ -7,7 +7,7 @@ from typing import Any
 from lykeion.core import cache_directory, digest_json, write_atomically
 from lykeion.oci import ContentError, Descriptor, Layout
 
-from .layers import Layer
+from .layers import ImageLayer
 
 
 class BuildCache:
@@ -28,17 +28,17 @@ class BuildCache:
     def remember(self, inputs: Any, value: Any) -> None:
         write_atomically(self._record(inputs), json.dumps(value).encode())
 
-    def layer(self, inputs: Any) -> Layer | None:
+    def layer(self, inputs: Any) -> ImageLayer | None:
         """A layer that was kept, its blob verified."""
         try:
             value = self.recall(inputs)
-            layer = Layer(Descriptor.from_json(value["descriptor"]), value["diff_id"], value["title"])
+            layer = ImageLayer(Descriptor.from_json(value["descriptor"]), value["diff_id"], value["title"])
             self.layout.verify(layer.descriptor)
         except (KeyError, TypeError, ContentError):
             return None
         return layer
 
-    def keep(self, inputs: Any, layer: Layer) -> None:
+    def keep(self, inputs: Any, layer: ImageLayer) -> None:
         value = {"descriptor": layer.descriptor.to_json(), "diff_id": layer.diff_id, "title": layer.title}
         self.remember(inputs, value)
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from lykeion.oci import Descriptor, Layout, Manifest
+from lykeion.oci import Descriptor, ImageManifest, Layout
 from lykeion.oci.references import ref_of
 
 from .errors import ImageError
@@ -43,12 +43,12 @@ def read_attached(layout: Layout, image: Descriptor, kind: str) -> Any:
     descriptor, _ = manifests(layout, image)[0]
     for referrer in layout.referrers(descriptor.digest, ATTACHED[kind]):
         manifest = layout.manifest(referrer)
-        if isinstance(manifest, Manifest) and len(manifest.layers) == 1:
+        if isinstance(manifest, ImageManifest) and len(manifest.layers) == 1:
             return json.loads(layout.read(manifest.layers[0]))
     raise ImageError(f"{image.digest} has no {kind} attached")
 
 
-def _part(layout: Layout, descriptor: Descriptor, manifest: Manifest) -> dict[str, Any]:
+def _part(layout: Layout, descriptor: Descriptor, manifest: ImageManifest) -> dict[str, Any]:
     config = read_config(layout, manifest)
     titles = _titles(config.get("history"), len(manifest.layers))
     return {

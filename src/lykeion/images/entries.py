@@ -17,7 +17,7 @@ FILE_MODE, PROGRAM_MODE, DIRECTORY_MODE = 0o644, 0o755, 0o755
 
 
 @dataclass(frozen=True)
-class Entry:
+class TarEntry:
     """``path`` is relative to the image's root, without . or .. in it; ``target`` is a link's.
 
     Names that are not UTF-8 are kept by surrogate escapes, whatever the locale.
@@ -31,20 +31,20 @@ class Entry:
     open: Callable[[], BinaryIO] = io.BytesIO
 
 
-def file_entry(path: str, content: bytes, *, program: bool = False) -> Entry:
+def file_entry(path: str, content: bytes, *, program: bool = False) -> TarEntry:
     mode = PROGRAM_MODE if program else FILE_MODE
-    return Entry(path, "file", mode, len(content), open=lambda: io.BytesIO(content))
+    return TarEntry(path, "file", mode, len(content), open=lambda: io.BytesIO(content))
 
 
-def directory_entry(path: str) -> Entry:
-    return Entry(path, "directory", DIRECTORY_MODE)
+def directory_entry(path: str) -> TarEntry:
+    return TarEntry(path, "directory", DIRECTORY_MODE)
 
 
-def symlink_entry(path: str, target: str) -> Entry:
-    return Entry(path, "symlink", 0o777, target=target)
+def symlink_entry(path: str, target: str) -> TarEntry:
+    return TarEntry(path, "symlink", 0o777, target=target)
 
 
-def with_directories(entries: Sequence[Entry], root: str, known: Container[str] = ()) -> list[Entry]:
+def with_directories(entries: Sequence[TarEntry], root: str, known: Container[str] = ()) -> list[TarEntry]:
     """The entries, and the directories between ``root`` and them that neither they nor ``known`` have."""
     parents = {str(parent) for entry in entries for parent in PurePosixPath(entry.path).parents}
     below = {parent for parent in parents if not root or parent == root or parent.startswith(f"{root}/")}
@@ -53,7 +53,7 @@ def with_directories(entries: Sequence[Entry], root: str, known: Container[str] 
     return [*entries, *map(directory_entry, missing)]
 
 
-def source_entries(origin: Path, to: str, exclude: Sequence[str]) -> list[Entry]:
+def source_entries(origin: Path, to: str, exclude: Sequence[str]) -> list[TarEntry]:
     """A file, or a directory with all in it, at ``to``: modes 0644 and 0755, links only to what is inside.
 
     ``exclude`` has shell patterns that are held against names and against paths from ``origin``.
@@ -70,9 +70,9 @@ def source_entries(origin: Path, to: str, exclude: Sequence[str]) -> list[Entry]
     return entries
 
 
-def rootfs_entries(root: Path) -> list[Entry]:
+def rootfs_entries(root: Path) -> list[TarEntry]:
     """All of a root file system but devices, sockets and pipes. Modes are kept, all belongs to root."""
-    entries: list[Entry] = []
+    entries: list[TarEntry] = []
     first: dict[tuple[int, int], str] = {}  # of the names that one file has
     for path, full in _walk(root, "", ()):
         status = full.lstat()
@@ -81,7 +81,7 @@ def rootfs_entries(root: Path) -> list[Entry]:
         entry = _read(full, path)
         original = first.setdefault((status.st_dev, status.st_ino), path)
         if entry.kind == "file" and original != path:
-            entry = Entry(path, "hardlink", entry.mode, target=original)
+            entry = TarEntry(path, "hardlink", entry.mode, target=original)
         entries.append(entry)
     return entries
 
@@ -101,7 +101,7 @@ def _walk(root: Path, prefix: str, exclude: Sequence[str]) -> Iterator[tuple[str
             yield from _walk(full, f"{path}/", exclude)
 
 
-def _read(full: Path, path: str) -> Entry:
+def _read(full: Path, path: str) -> TarEntry:
     try:
         status = full.lstat()
         if stat.S_ISLNK(status.st_mode):
@@ -110,13 +110,13 @@ def _read(full: Path, path: str) -> Entry:
         raise ImageError(f"{full} cannot be read: {error.strerror}") from None
     mode = stat.S_IMODE(status.st_mode)
     if stat.S_ISDIR(status.st_mode):
-        return Entry(path, "directory", mode)
+        return TarEntry(path, "directory", mode)
     if stat.S_ISREG(status.st_mode):
-        return Entry(path, "file", mode, status.st_size, open=lambda: full.open("rb"))
+        return TarEntry(path, "file", mode, status.st_size, open=lambda: full.open("rb"))
     raise ImageError(f"{full} is neither a file, a directory nor a link; leave it out by `exclude`")
 
 
-def _normal(entry: Entry) -> Entry:
+def _normal(entry: TarEntry) -> TarEntry:
     if entry.kind == "directory":
         return replace(entry, mode=DIRECTORY_MODE)
     if entry.kind == "file":

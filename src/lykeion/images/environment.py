@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os.path import relpath
 
-from .entries import Entry, file_entry, symlink_entry
+from .entries import TarEntry, file_entry, symlink_entry
 from .interpreter import Interpreter
 
 ROOT = "opt/venv"
@@ -55,7 +55,7 @@ class Environment:
         """The text of a program that calls an entry point."""
         return _PROGRAM.format(python=self.python, module=module, name=attribute.split(".")[0], attribute=attribute)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[TarEntry]:
         """What makes the directory a virtual environment of the base's Python."""
         home = self.interpreter.path.rpartition("/")[0]
         settings = f"home = {home}\ninclude-system-site-packages = false\nversion = {self.interpreter.short}\n"

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from lykeion.oci import Descriptor, Index, Layout, Manifest, Platform, media_types
+from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types
 from lykeion.oci.references import ref_of
 
 from .errors import ImageError
@@ -24,21 +24,21 @@ def find_image(layout: Layout, ref: str | None) -> Descriptor:
     return next(iter(named.values()))
 
 
-def manifests(layout: Layout, descriptor: Descriptor) -> list[tuple[Descriptor, Manifest]]:
+def manifests(layout: Layout, descriptor: Descriptor) -> list[tuple[Descriptor, ImageManifest]]:
     """The image itself, or one for each platform of an index. Raises ImageError, ContentError."""
     document = layout.manifest(descriptor)
-    if isinstance(document, Manifest):
+    if isinstance(document, ImageManifest):
         return [(descriptor, document)]
-    found: list[tuple[Descriptor, Manifest]] = []
+    found: list[tuple[Descriptor, ImageManifest]] = []
     for entry in document.manifests:
         inner = layout.manifest(entry)
-        if isinstance(inner, Index):
+        if isinstance(inner, ImageIndex):
             raise ImageError(f"{descriptor.digest} is an index of indexes; name one of those that it lists")
         found.append((entry, inner))
     return found
 
 
-def manifest_for(layout: Layout, descriptor: Descriptor, platform: Platform) -> tuple[Descriptor, Manifest]:
+def manifest_for(layout: Layout, descriptor: Descriptor, platform: Platform) -> tuple[Descriptor, ImageManifest]:
     """The manifest that is for the platform, a variant of its own preferred. Raises ImageError, ContentError."""
     found = [
         (entry.platform == platform, entry, manifest)
@@ -51,12 +51,12 @@ def manifest_for(layout: Layout, descriptor: Descriptor, platform: Platform) -> 
     return entry, manifest
 
 
-def config_platform(layout: Layout, manifest: Manifest) -> Platform:
+def config_platform(layout: Layout, manifest: ImageManifest) -> Platform:
     config = read_config(layout, manifest)
     return Platform(str(config.get("os")), str(config.get("architecture")), str(config.get("variant") or ""))
 
 
-def read_config(layout: Layout, manifest: Manifest) -> dict[str, Any]:
+def read_config(layout: Layout, manifest: ImageManifest) -> dict[str, Any]:
     """An image's configuration, in which ``config`` is there and has the types that image-spec says.
 
     Raises ImageError if the manifest is not an image's, or the configuration is none.

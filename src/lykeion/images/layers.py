@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from lykeion.oci import Descriptor, Layout
 
 from .compression import Compression, compressed, media_type
-from .entries import Entry
+from .entries import TarEntry
 from .tar import Sink, write_tar
 
 
 @dataclass(frozen=True)
-class Layer:
+class ImageLayer:
     """``diff_id`` is the digest of the tar, before compression; ``title`` is what people read in the history."""
 
     descriptor: Descriptor
@@ -20,12 +20,12 @@ class Layer:
     title: str
 
 
-def pack(layout: Layout, entries: Iterable[Entry], compression: Compression, title: str) -> Layer:
+def pack(layout: Layout, entries: Iterable[TarEntry], compression: Compression, title: str) -> ImageLayer:
     """Write a layer into ``layout``. Raises ImageError."""
     with layout.writer() as blob, compressed(blob, compression) as out:
         digesting = _Digesting(out)
         write_tar(entries, digesting)
-    return Layer(blob.descriptor(media_type(compression)), digesting.digest, title)
+    return ImageLayer(blob.descriptor(media_type(compression)), digesting.digest, title)
 
 
 class _Digesting:

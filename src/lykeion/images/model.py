@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .entries import Entry, source_entries
+from .entries import TarEntry, source_entries
 from .errors import ImageError
 from .kinds import MODEL_PATH
 
@@ -19,7 +19,7 @@ def model_file(model: Path) -> Path:
     return found[0]
 
 
-def model_entries(model: Path, to: str) -> list[Entry]:
+def model_entries(model: Path, to: str) -> list[TarEntry]:
     """The network, its card, and what is said of both, in the directory ``to``. Raises ImageError."""
     network = model_file(model)
     files = [network, network.with_suffix(".json"), *(network.parent / name for name in BESIDE)]

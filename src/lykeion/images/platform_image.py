@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from lykeion.oci import Descriptor, Platform
 
 from .base import Base
-from .layers import Layer
+from .layers import ImageLayer
 from .python_layers import PythonLayers
 
 
@@ -16,9 +16,9 @@ class PlatformImage:
     platform: Platform
     base: Base
     python: PythonLayers
-    own: tuple[Layer, ...]
+    own: tuple[ImageLayer, ...]
     manifest: Descriptor
 
     @property
-    def layers(self) -> tuple[Layer, ...]:
+    def layers(self) -> tuple[ImageLayer, ...]:
         return (*self.base.layers, *self.python.layers, *self.own)

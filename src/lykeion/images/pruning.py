@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from lykeion.oci import Descriptor, Layout, Manifest
+from lykeion.oci import Descriptor, ImageManifest, Layout
 from lykeion.oci.references import ref_of
 
 
@@ -51,7 +51,7 @@ def _needed(layout: Layout) -> set[str]:
 def _add(layout: Layout, descriptor: Descriptor, needed: set[str]) -> None:
     needed.add(descriptor.digest)
     document = layout.manifest(descriptor)
-    if isinstance(document, Manifest):
+    if isinstance(document, ImageManifest):
         needed.update(blob.digest for blob in document.blobs)
         return
     for entry in document.manifests:

@@ -12,11 +12,11 @@ from lykeion.core import Progress
 from .base import Base
 from .build_cache import BuildCache
 from .compression import Compression, compressor
-from .entries import Entry, with_directories
+from .entries import TarEntry, with_directories
 from .environment import ROOT, Environment
 from .errors import BaseError, WheelError
 from .interpreter import Interpreter
-from .layers import Layer, pack
+from .layers import ImageLayer, pack
 from .requirements import read_requirements
 from .spec import PythonSpec
 from .wheelhouse import WheelFile, collect
@@ -42,7 +42,7 @@ class Wheel:
 class PythonLayers:
     """``overlaps`` has a line for each path that two wheels want to have differently."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[ImageLayer, ...]
     wheels: tuple[Wheel, ...]
     overlaps: tuple[str, ...] = ()
 
@@ -61,7 +61,7 @@ def python_layers(
     large = sorted(wheels, key=lambda wheel: (-wheel.size_bytes, wheel.file.name))[:MOST_LARGE]
     alone = [wheel for wheel in wheels if wheel in large and wheel.size_bytes >= LARGE_BYTES]
     groups = [[wheel] for wheel in alone] + [[wheel for wheel in wheels if wheel not in alone]]
-    layers: list[Layer] = []
+    layers: list[ImageLayer] = []
     with Progress("Unpacking wheels", len(wheels), unit="wheels", quiet=quiet) as progress:
         for place, group in enumerate(groups):
             last = place == len(groups) - 1
@@ -73,10 +73,10 @@ def python_layers(
 def _layer(
     wheels: Sequence[Wheel],
     environment: Environment,
-    more: Sequence[Entry],
+    more: Sequence[TarEntry],
     compression: Compression,
     cache: BuildCache,
-) -> Layer:
+) -> ImageLayer:
     inputs = {
         "format": FORMAT,
         "wheels": [wheel.file.sha256 for wheel in wheels],
@@ -100,7 +100,9 @@ def _described(interpreter: Interpreter) -> list[str]:
 
 def _overlaps(groups: Sequence[Sequence[Wheel]], environment: Environment) -> list[str]:
     """Raises WheelError for a wheel that would take a place of the environment's own."""
-    owners: dict[str, tuple[str, Entry]] = {entry.path: ("the environment", entry) for entry in environment.entries()}
+    owners: dict[str, tuple[str, TarEntry]] = {
+        entry.path: ("the environment", entry) for entry in environment.entries()
+    }
     lines: list[str] = []
     for wheel in (wheel for group in groups for wheel in group):
         for entry in wheel.unpacked.entries:
@@ -113,6 +115,6 @@ def _overlaps(groups: Sequence[Sequence[Wheel]], environment: Environment) -> li
     return lines
 
 
-def _content(entry: Entry) -> bytes:
+def _content(entry: TarEntry) -> bytes:
     with entry.open() as file:
         return file.read()

@@ -6,7 +6,7 @@ They are outside of the image's digest. An image that has one of a kind gets no 
 import json
 from typing import Any
 
-from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, Layout, Manifest, media_types
+from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, ImageManifest, Layout, media_types
 
 from .bill import bill_of_materials
 from .platform_image import PlatformImage
@@ -32,4 +32,4 @@ def _attach(
 ) -> None:
     output.put(EMPTY_BLOB, media_types.EMPTY)
     blob = output.put(json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n", kind)
-    output.put_manifest(Manifest(EMPTY, (blob,), kind, subject, annotations))
+    output.put_manifest(ImageManifest(EMPTY, (blob,), kind, subject, annotations))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from lykeion.core import NotFound
-from lykeion.oci import Descriptor, Index, Layout, Manifest, Platform, read_manifest
+from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, read_manifest
 from lykeion.oci.distribution import (
     Advance,
     ArtifactStore,
@@ -35,12 +35,12 @@ class _Repository:
         jobs = [partial(self.store.put, self.name, blob, self.layout.path_of(blob.digest)) for blob in blobs]
         transfer(title, sum(blob.size for blob in blobs), jobs, quiet=self.quiet)
 
-    def fetch_manifest(self, digest: str) -> tuple[Descriptor, Manifest | Index]:
+    def fetch_manifest(self, digest: str) -> tuple[Descriptor, ImageManifest | ImageIndex]:
         data = self.store.manifest(self.name, digest)
         document = read_manifest(data)
         return self.layout.put(data, document.media_type), document
 
-    def fetch_blobs(self, parts: Iterable[Manifest]) -> None:
+    def fetch_blobs(self, parts: Iterable[ImageManifest]) -> None:
         blobs = {blob.digest: blob for part in parts for blob in part.blobs if not self.layout.has(blob.digest)}
         jobs = [partial(self._fetch, blob) for blob in blobs.values()]
         transfer(f"pulling {self.name}", sum(blob.size for blob in blobs.values()), jobs, quiet=self.quiet)
@@ -102,10 +102,10 @@ def pull_image(
     here = _repository(layout, source, store, quiet=quiet)
     with layout.lock_content():
         image, document = here.fetch_manifest(_digest(here, source))
-        parts = {image.digest: document} if isinstance(document, Manifest) else {}
-        for entry in document.manifests if isinstance(document, Index) else ():
+        parts = {image.digest: document} if isinstance(document, ImageManifest) else {}
+        for entry in document.manifests if isinstance(document, ImageIndex) else ():
             _, inner = here.fetch_manifest(entry.digest)
-            if not isinstance(inner, Manifest):
+            if not isinstance(inner, ImageManifest):
                 raise ImageError(f"{source} is an index of indexes; name one of those that it lists")
             if not platforms or (entry.platform and _is_one_of(entry.platform, platforms)):
                 parts[entry.digest] = inner
@@ -132,7 +132,7 @@ def _push_referrers(there: _Repository, subject: Descriptor) -> None:
     known = {entry.digest for entry in there.store.referrers(there.name, subject.digest, "")}
     for entry in there.layout.referrers(subject.digest):
         manifest = there.layout.manifest(entry)
-        if entry.digest not in known and isinstance(manifest, Manifest):
+        if entry.digest not in known and isinstance(manifest, ImageManifest):
             there.put(manifest.blobs, f"attaching {entry.artifact_type}")
             there.store.attach(there.name, there.layout.read(entry))
 
@@ -140,7 +140,7 @@ def _push_referrers(there: _Repository, subject: Descriptor) -> None:
 def _pull_referrers(here: _Repository, subject: str) -> None:
     for referrer in here.store.referrers(here.name, subject, ""):
         entry, manifest = here.fetch_manifest(referrer.digest)
-        if isinstance(manifest, Manifest):
+        if isinstance(manifest, ImageManifest):
             here.fetch_blobs([manifest])
             entry = replace(entry, artifact_type=manifest.artifact_type)
             here.layout.update(partial(with_ref, descriptor=entry, ref=None))

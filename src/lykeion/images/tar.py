@@ -7,7 +7,7 @@ The standard library's writer gives other bytes in other Python versions, so it 
 from collections.abc import Iterable
 from typing import BinaryIO, Protocol
 
-from .entries import Entry
+from .entries import TarEntry
 from .errors import ImageError
 
 BLOCK = 512
@@ -21,7 +21,7 @@ class Sink(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
-def write_tar(entries: Iterable[Entry], out: Sink) -> None:
+def write_tar(entries: Iterable[TarEntry], out: Sink) -> None:
     """Write the entries, sorted by name. Raises ImageError for two entries of one path, and files that change."""
     previous = None
     for entry in sorted(entries, key=_sort_key):
@@ -40,7 +40,7 @@ def write_tar(entries: Iterable[Entry], out: Sink) -> None:
     out.write(bytes(2 * BLOCK))
 
 
-def _sort_key(entry: Entry) -> tuple[bool, bytes]:
+def _sort_key(entry: TarEntry) -> tuple[bool, bytes]:
     return entry.kind == "hardlink", _encode(entry.path)  # after the file that it is another name of
 
 
@@ -82,7 +82,7 @@ def _header(name: bytes, kind: bytes, mode: int, size: int, target: bytes = b"")
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
 
 
-def _copy(entry: Entry, out: Sink) -> None:
+def _copy(entry: TarEntry, out: Sink) -> None:
     left = entry.size
     with entry.open() as file:
         while left and (piece := _read(file, left)):

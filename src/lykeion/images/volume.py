@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lykeion.oci import Descriptor, Index, Layout, Manifest, Platform, media_types
+from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types
 from lykeion.oci.references import with_ref
 
 from .compression import Compression
@@ -16,7 +16,7 @@ from .entries import source_entries
 from .errors import ImageError
 from .interpreter import MACHINES
 from .kinds import LABELS
-from .layers import Layer, pack
+from .layers import ImageLayer, pack
 from .spec import EXCLUDED
 
 
@@ -24,7 +24,7 @@ from .spec import EXCLUDED
 class VolumeImage:
     ref: str
     descriptor: Descriptor
-    layer: Layer
+    layer: ImageLayer
 
 
 def build_volume(
@@ -39,14 +39,14 @@ def build_volume(
         for architecture in sorted(MACHINES):
             platform = Platform("linux", architecture)
             config = output.put(json.dumps(_config(platform, layer)).encode(), media_types.CONFIG)
-            manifest = Manifest(config, (layer.descriptor,))
+            manifest = ImageManifest(config, (layer.descriptor,))
             manifests.append(replace(output.put(manifest.to_bytes(), manifest.media_type), platform=platform))
-        descriptor = output.put(Index(tuple(manifests)).to_bytes(), media_types.INDEX)
+        descriptor = output.put(ImageIndex(tuple(manifests)).to_bytes(), media_types.INDEX)
         output.update(lambda entries: with_ref(entries, descriptor, ref))
     return VolumeImage(ref, descriptor, layer)
 
 
-def _config(platform: Platform, layer: Layer) -> dict[str, Any]:
+def _config(platform: Platform, layer: ImageLayer) -> dict[str, Any]:
     return {
         "architecture": platform.architecture,
         "os": platform.os,

@@ -21,7 +21,7 @@ from typing import IO, Any, BinaryIO
 
 from lykeion.core import first_line
 
-from .entries import FILE_MODE, PROGRAM_MODE, Entry, file_entry
+from .entries import FILE_MODE, PROGRAM_MODE, TarEntry, file_entry
 from .environment import Environment
 from .errors import WheelError
 
@@ -39,7 +39,7 @@ _OBJECT = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*", re.ASCII)
 class Unpacked:
     """``entries`` are relative to the image's root; ``metadata`` has the fields of METADATA that people read."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[TarEntry, ...]
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -67,7 +67,7 @@ class _Wheel:
         if (wheel.get("Wheel-Version") or "").split(".")[0] != "1":
             raise WheelError(f"{self.name} has Wheel-Version {wheel.get('Wheel-Version')}; 1.x is understood")
         rows: list[tuple[str, str, int | str]] = []
-        entries: list[Entry] = []
+        entries: list[TarEntry] = []
         for name, member in self.members.items():
             if name.rpartition("/")[0] == self.info and name.rpartition("/")[2] in (*_UNRECORDED, "INSTALLER"):
                 continue
@@ -114,7 +114,7 @@ class _Wheel:
                 raise WheelError(f"{self.name}: {name} is not in RECORD with a sha256; the wheel is damaged")
         return recorded
 
-    def _entry(self, name: str, member: zipfile.ZipInfo) -> tuple[Entry, bytes | None]:
+    def _entry(self, name: str, member: zipfile.ZipInfo) -> tuple[TarEntry, bytes | None]:
         """A file where it belongs, and its content if that is not the wheel's."""
         if not name.startswith(f"{self.data}/"):
             return self._file(f"{self.site}/{name}", name, member), None
@@ -127,10 +127,10 @@ class _Wheel:
         root = root.replace("{name}", self.info.removesuffix(".dist-info").rpartition("-")[0])
         return self._file(f"{root}/{rest}", name, member), None
 
-    def _file(self, to: str, name: str, member: zipfile.ZipInfo, *, program: bool = False) -> Entry:
+    def _file(self, to: str, name: str, member: zipfile.ZipInfo, *, program: bool = False) -> TarEntry:
         program = program or bool(member.external_attr >> 16 & stat.S_IXUSR)
         mode = PROGRAM_MODE if program else FILE_MODE
-        return Entry(to, "file", mode, member.file_size, open=partial(self._open, name, member))
+        return TarEntry(to, "file", mode, member.file_size, open=partial(self._open, name, member))
 
     def _open(self, name: str, member: zipfile.ZipInfo) -> BinaryIO:
         try:
@@ -139,7 +139,7 @@ class _Wheel:
             raise WheelError(f"{self.name}: {name} cannot be read: {str(error)[:200]}") from None
         return io.BufferedReader(_Verified(file, self.recorded[name], member.file_size, f"{self.name}: {name}"))
 
-    def _script(self, to: str, name: str, member: zipfile.ZipInfo) -> tuple[Entry, bytes | None]:
+    def _script(self, to: str, name: str, member: zipfile.ZipInfo) -> tuple[TarEntry, bytes | None]:
         """A program; if it is for Python, its first line names the environment's."""
         if member.file_size > LIMIT_METADATA_BYTES:
             return self._file(to, name, member, program=True), None
@@ -169,7 +169,7 @@ class _Wheel:
                 text = self.environment.program(module, attribute)
                 yield f"{self.environment.programs}/{name}", text.encode(), True
 
-    def _record(self, rows: list[tuple[str, str, int | str]]) -> Entry:
+    def _record(self, rows: list[tuple[str, str, int | str]]) -> TarEntry:
         """RECORD as it is after installation (recording installed projects, PEP 376 and 627)."""
         path = f"{self.site}/{self.info}/RECORD"
         text = io.StringIO()

@@ -7,7 +7,7 @@ from .blob import BlobWriter
 from .descriptor import Descriptor, Platform
 from .errors import BlobMissing, ContentDamaged, ContentError, RefMoved
 from .layout import Layout
-from .manifest import EMPTY, EMPTY_BLOB, Index, Manifest, read_manifest
+from .manifest import EMPTY, EMPTY_BLOB, ImageIndex, ImageManifest, read_manifest
 
 __all__ = [
     "EMPTY",
@@ -17,9 +17,9 @@ __all__ = [
     "ContentDamaged",
     "ContentError",
     "Descriptor",
-    "Index",
+    "ImageIndex",
+    "ImageManifest",
     "Layout",
-    "Manifest",
     "Platform",
     "RefMoved",
     "read_manifest",

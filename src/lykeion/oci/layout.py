@@ -20,7 +20,7 @@ from lykeion.core import digest_bytes, digest_file, fsync_directory, write_atomi
 from .blob import BlobWriter
 from .descriptor import Descriptor, check_digest
 from .errors import BlobMissing, ContentDamaged, ContentError
-from .manifest import Index, Manifest, read_index, read_json, read_manifest
+from .manifest import ImageIndex, ImageManifest, read_index, read_json, read_manifest
 from .references import ANY, Entries, ref_of, standing, with_ref, without_ref
 
 VERSION = "1.0.0"
@@ -143,13 +143,13 @@ class Layout:
 
     # Manifests and references
 
-    def put_manifest(self, manifest: Manifest | Index, ref: str | None = None) -> Descriptor:
+    def put_manifest(self, manifest: ImageManifest | ImageIndex, ref: str | None = None) -> Descriptor:
         """Store it and enter it in the index, under ``ref`` if given, moving that there without asking."""
         descriptor = replace(self.put(manifest.to_bytes(), manifest.media_type), artifact_type=manifest.artifact_type)
         self.update(lambda entries: with_ref(entries, descriptor, ref))
         return descriptor
 
-    def manifest(self, descriptor: Descriptor) -> Manifest | Index:
+    def manifest(self, descriptor: Descriptor) -> ImageManifest | ImageIndex:
         """Raises BlobMissing, ContentDamaged, ContentError."""
         return read_manifest(self.read(descriptor))
 
@@ -173,7 +173,7 @@ class Layout:
             before = self.entries()
             after = change(before)
             if after != before:
-                write_atomically(self.root / "index.json", Index(after).to_bytes())
+                write_atomically(self.root / "index.json", ImageIndex(after).to_bytes())
         return after
 
     def set_ref(self, ref: str, descriptor: Descriptor, *, expect: str | None = ANY) -> str | None:
@@ -244,7 +244,7 @@ class Layout:
         (self.root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
         with self._locked("index.lock", exclusive=True):
             if not (self.root / "index.json").exists():
-                write_atomically(self.root / "index.json", Index(()).to_bytes())
+                write_atomically(self.root / "index.json", ImageIndex(()).to_bytes())
             write_atomically(self.root / "oci-layout", json.dumps({"imageLayoutVersion": VERSION}).encode())
 
     @contextmanager

@@ -20,7 +20,7 @@ EMPTY = Descriptor(media_types.EMPTY, digest_bytes(EMPTY_BLOB), len(EMPTY_BLOB))
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ImageManifest:
     """An image, or with ``artifact_type`` any other artifact. ``subject`` makes it a referrer of that manifest."""
 
     config: Descriptor
@@ -45,7 +45,7 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Index:
+class ImageIndex:
     """Several manifests under one digest, such as one image for each platform."""
 
     manifests: tuple[Descriptor, ...]
@@ -63,17 +63,17 @@ class Index:
         return _encode(value, self.subject, self.annotations)
 
 
-def read_manifest(data: bytes) -> Manifest | Index:
+def read_manifest(data: bytes) -> ImageManifest | ImageIndex:
     """Raises ContentError for anything but an OCI or Docker manifest or index."""
     value = read_json(data)
     if "manifests" in value:
         return _index(value)
     media_type, artifact_type, subject, annotations = _shared(value, media_types.MANIFESTS)
     config = Descriptor.from_json(value.get("config"))
-    return Manifest(config, _descriptors(value, "layers"), artifact_type, subject, annotations, media_type)
+    return ImageManifest(config, _descriptors(value, "layers"), artifact_type, subject, annotations, media_type)
 
 
-def read_index(data: bytes, *, limit: int = LIMIT_BYTES) -> Index:
+def read_index(data: bytes, *, limit: int = LIMIT_BYTES) -> ImageIndex:
     """Raises ContentError for anything but an index."""
     return _index(read_json(data, limit=limit))
 
@@ -91,9 +91,9 @@ def read_json(data: bytes, *, limit: int = LIMIT_BYTES) -> dict[str, Any]:
     return value  # pyright: ignore[reportUnknownVariableType]
 
 
-def _index(value: dict[str, Any]) -> Index:
+def _index(value: dict[str, Any]) -> ImageIndex:
     media_type, artifact_type, subject, annotations = _shared(value, media_types.INDEXES)
-    return Index(_descriptors(value, "manifests"), artifact_type, subject, annotations, media_type)
+    return ImageIndex(_descriptors(value, "manifests"), artifact_type, subject, annotations, media_type)
 
 
 def _shared(value: dict[str, Any], media_types: frozenset[str]) -> tuple[str, str, Descriptor | None, dict[str, str]]:

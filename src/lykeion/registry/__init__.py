@@ -1,11 +1,11 @@
 """The model repository: models as OCI artifacts, in a directory or in any OCI registry."""
 
 from .aliases import history, move, remove
-from .blob_cache import Cache
+from .blob_cache import BlobCache
 from .copying import copy
 from .describe import Ancestor, Difference, Shown, Version, compare, lineage, list_versions, show
 from .errors import InvalidModel, Untrusted
-from .facts import Facts, Lineage
+from .facts import Lineage, ModelFacts
 from .gathering import gather
 from .gc import collect
 from .integrity import verify
@@ -24,12 +24,12 @@ from .trust import Policy, check_file, read_policy
 __all__ = [
     "LEFT_OUT",
     "Ancestor",
-    "Cache",
+    "BlobCache",
     "Difference",
-    "Facts",
     "InvalidModel",
     "Lineage",
     "Model",
+    "ModelFacts",
     "Move",
     "Packed",
     "Policy",

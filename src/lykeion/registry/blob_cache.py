@@ -18,7 +18,7 @@ from lykeion.oci.distribution import StoreError
 _TIME_NS = 946_684_800 * 10**9  # 1 January 2000
 
 
-class Cache:
+class BlobCache:
     """A directory, made when it is first needed."""
 
     def __init__(self, root: Path | None = None) -> None:

@@ -3,11 +3,11 @@
 from functools import partial
 from pathlib import Path
 
-from lykeion.oci import Descriptor, Manifest, read_manifest
+from lykeion.oci import Descriptor, ImageManifest, read_manifest
 from lykeion.oci.distribution import Advance, ArtifactStore, InvalidReference, Reference, transfer
 
 from .aliases import ANYWHERE, move, write_version
-from .blob_cache import Cache
+from .blob_cache import BlobCache
 from .model import read_model
 from .model_names import check_alias
 from .push import Pushed
@@ -18,7 +18,7 @@ def copy(
     source: tuple[ArtifactStore, Reference],
     target: tuple[ArtifactStore, Reference],
     *,
-    cache: Cache | None = None,
+    cache: BlobCache | None = None,
     coordinator: Path | None = None,
     quiet: bool = False,
 ) -> Pushed:
@@ -35,12 +35,12 @@ def copy(
         data = here.manifest(reference.repository, digest)
         model, version, new = read_model(data), None, not there.holds(wanted.repository, digest)
         if new:
-            _blobs(source, target, model.manifest, cache or Cache(), quiet=quiet)
+            _blobs(source, target, model.manifest, cache or BlobCache(), quiet=quiet)
             version = write_version(there, wanted.repository, data)
         known = {entry.digest for entry in there.referrers(wanted.repository, digest, "")}
         for referrer in here.referrers(reference.repository, digest, ""):
             if referrer.digest not in known:
-                _referrer(source, target, referrer, cache or Cache())
+                _referrer(source, target, referrer, cache or BlobCache())
     if alias:
         move(there, wanted.repository, alias, digest, expect=ANYWHERE, coordinator=coordinator)
     return Pushed(str(wanted.at(digest)), digest, version, alias, new, model.size_bytes)
@@ -50,12 +50,12 @@ def _referrer(
     source: tuple[ArtifactStore, Reference],
     target: tuple[ArtifactStore, Reference],
     referrer: Descriptor,
-    cache: Cache,
+    cache: BlobCache,
 ) -> None:
     (here, reference), (there, wanted) = source, target
     data = here.manifest(reference.repository, referrer.digest)
     manifest = read_manifest(data)
-    if isinstance(manifest, Manifest):
+    if isinstance(manifest, ImageManifest):
         _blobs(source, target, manifest, cache, quiet=True)
         there.attach(wanted.repository, data)
 
@@ -63,8 +63,8 @@ def _referrer(
 def _blobs(
     source: tuple[ArtifactStore, Reference],
     target: tuple[ArtifactStore, Reference],
-    manifest: Manifest,
-    cache: Cache,
+    manifest: ImageManifest,
+    cache: BlobCache,
     *,
     quiet: bool,
 ) -> None:
@@ -76,7 +76,7 @@ def _blobs(
 def _blob(
     source: tuple[ArtifactStore, Reference],
     target: tuple[ArtifactStore, Reference],
-    cache: Cache,
+    cache: BlobCache,
     blob: Descriptor,
     advance: Advance,
 ) -> None:

@@ -10,7 +10,7 @@ from lykeion.oci.distribution import ArtifactStore, Reference
 
 from .aliases import history
 from .errors import InvalidModel
-from .facts import Facts, Figure, metrics_of
+from .facts import Figure, ModelFacts, metrics_of
 from .model import SIGNATURE, Model, read_model
 from .model_names import parse, version_number
 from .modelpack import read_config
@@ -48,7 +48,7 @@ class Version:
 class Shown:
     version: Version
     config: Mapping[str, Any]
-    facts: Facts
+    facts: ModelFacts
     files: Mapping[str, int]
     moves: tuple[Move, ...]
     signatures: int
@@ -75,7 +75,7 @@ class Ancestor:
     reference: str
     found: bool
     version: str | None = None
-    facts: Facts = field(default_factory=Facts)
+    facts: ModelFacts = field(default_factory=ModelFacts)
     parents: tuple["Ancestor", ...] = ()
 
 
@@ -179,7 +179,7 @@ def _version(repository: str, model: Model, tags: list[str]) -> Version:
     )
 
 
-def _flat(config: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+def _flat(config: Mapping[str, Any], facts: ModelFacts) -> dict[str, Any]:
     """What is known of a model, in one: config, lineage and metrics by name; without its own name."""
     technical = dict(config["config"])
     capabilities = technical.pop("capabilities", {})

@@ -62,7 +62,7 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ModelFacts:
     """Every value is checked when it is made; an impossible one raises InvalidModel."""
 
     metrics: Mapping[str, Figure] = field(default_factory=lambda: MappingProxyType({}))
@@ -119,7 +119,7 @@ def metrics_of(annotations: Mapping[str, str]) -> dict[str, Figure]:
     return found
 
 
-def read_facts(data: bytes) -> Facts:
+def read_facts(data: bytes) -> ModelFacts:
     """Raises InvalidModel, naming the field."""
     if len(data) > MAX_BYTES:
         raise InvalidModel(f"{FILE}: {len(data):,} bytes, more than {MAX_BYTES:,}")
@@ -139,7 +139,7 @@ def read_facts(data: bytes) -> Facts:
     texts = [*lineage.values(), *cast(list[Any], parents)] if isinstance(parents, list) else [None]
     if not all(isinstance(text, str) for text in texts):
         raise InvalidModel(f"{FILE}: lineage holds texts, and parents a list of texts")
-    return Facts(metrics, Lineage(**lineage, parents=tuple(cast(list[str], parents))))
+    return ModelFacts(metrics, Lineage(**lineage, parents=tuple(cast(list[str], parents))))
 
 
 def _object(value: Any, name: str, known: set[str] | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from lykeion.oci.distribution import is_digest
 
 from .errors import InvalidModel
-from .facts import FILE, Facts, Figure, Lineage, read_facts
+from .facts import FILE, Figure, Lineage, ModelFacts, read_facts
 
 _MAX_BYTES = 2**24
 
@@ -21,7 +21,7 @@ def gather(
     lineage: Mapping[str, str] | None = None,
     parents: Sequence[str] = (),
     name_by_digest: Callable[[str], str] = str,
-) -> Facts:
+) -> ModelFacts:
     """From ``lykeion.json`` in the directory, or what ``lykeion train`` left there; with more on top.
 
     ``metrics`` are written as ``top1=0.91``; a value that is no JSON is a text. ``lineage`` has the fields of Lineage
@@ -33,10 +33,10 @@ def gather(
     if parents:
         told_parents = (*known.lineage.parents, *map(name_by_digest, parents))
         known = replace(known, lineage=replace(known.lineage, parents=tuple(dict.fromkeys(told_parents))))
-    return Facts({**known.metrics, **dict(map(_metric, metrics))}, replace(known.lineage, **told))
+    return ModelFacts({**known.metrics, **dict(map(_metric, metrics))}, replace(known.lineage, **told))
 
 
-def run_facts(directory: Path) -> Facts:
+def run_facts(directory: Path) -> ModelFacts:
     """What a run directory of ``lykeion train`` tells: accuracies, the data's digest, the run's name."""
     report, run = _read(directory / "report.json"), _read(directory / "run.json")
     metrics: dict[str, Figure] = {}
@@ -51,7 +51,7 @@ def run_facts(directory: Path) -> Facts:
         run=directory.resolve().name if run else "",
         data=digest if isinstance(digest, str) and is_digest(digest) else "",
     )
-    return Facts(metrics, lineage)
+    return ModelFacts(metrics, lineage)
 
 
 def _metric(text: str) -> tuple[str, Figure]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lykeion.core import NotFound
-from lykeion.oci import BlobMissing, ContentError, Descriptor, Index, Manifest
+from lykeion.oci import BlobMissing, ContentError, Descriptor, ImageIndex, ImageManifest
 from lykeion.oci.distribution import MAX_READ, DiskStore
 
 from .errors import InvalidModel
@@ -77,7 +77,7 @@ def _pinned(store: DiskStore, pin: str) -> str:
     return digest
 
 
-def _needed(store: DiskStore, roots: set[str], manifests: Mapping[str, Manifest | Index]) -> set[str]:
+def _needed(store: DiskStore, roots: set[str], manifests: Mapping[str, ImageManifest | ImageIndex]) -> set[str]:
     """Closure: lineage, parts of indexes, and what is attached."""
     attached: dict[str, list[str]] = {}
     for digest, manifest in manifests.items():
@@ -91,14 +91,14 @@ def _needed(store: DiskStore, roots: set[str], manifests: Mapping[str, Manifest 
             continue
         needed.add(digest)
         manifest = manifests[digest]
-        parts = [part.digest for part in manifest.manifests] if isinstance(manifest, Index) else []
+        parts = [part.digest for part in manifest.manifests] if isinstance(manifest, ImageIndex) else []
         further = [*attached.get(digest, []), *parts, *_parents(store, manifest)]
         waiting += [other for other in further if other in manifests]
     return needed
 
 
-def _parents(store: DiskStore, manifest: Manifest | Index) -> list[str]:
-    if isinstance(manifest, Index):
+def _parents(store: DiskStore, manifest: ImageManifest | ImageIndex) -> list[str]:
+    if isinstance(manifest, ImageIndex):
         return []
     found: list[str] = []
     for layer in manifest.layers:
@@ -111,8 +111,8 @@ def _parents(store: DiskStore, manifest: Manifest | Index) -> list[str]:
     return found
 
 
-def _blobs(manifest: Manifest | Index) -> list[str]:
-    return [part.digest for part in (manifest.manifests if isinstance(manifest, Index) else manifest.blobs)]
+def _blobs(manifest: ImageManifest | ImageIndex) -> list[str]:
+    return [part.digest for part in (manifest.manifests if isinstance(manifest, ImageIndex) else manifest.blobs)]
 
 
 def _foreign(store: DiskStore) -> set[str]:
@@ -130,6 +130,6 @@ def _foreign(store: DiskStore) -> set[str]:
         except (BlobMissing, ContentError):
             continue
         found.update(_blobs(manifest))
-        if isinstance(manifest, Index):
+        if isinstance(manifest, ImageIndex):
             waiting += manifest.manifests
     return found

@@ -16,7 +16,7 @@ from lykeion.oci.distribution import ArtifactStore, DiskStore, InvalidReference,
 
 from .aliases import aliases, move, versions
 from .errors import InvalidModel
-from .facts import Facts, Figure, Lineage, metrics_of
+from .facts import Figure, Lineage, ModelFacts, metrics_of
 from .model import pack
 from .model_names import check_alias, parse, version_number
 from .pull import pull
@@ -110,14 +110,14 @@ def _local(source: str, version: Path) -> Path:
     return path
 
 
-def _facts(directory: Path, run: str) -> Facts:
+def _facts(directory: Path, run: str) -> ModelFacts:
     metrics: dict[str, Figure] = {}
     if run and "/" not in run and run not in (".", ".."):
         for path in sorted(directory.glob(f"*/{run}/metrics/*")):
             value = _last(path)
             if value is not None:
                 metrics[path.name.lower().replace("-", "_")] = value
-    return Facts(metrics, Lineage(run=run))
+    return ModelFacts(metrics, Lineage(run=run))
 
 
 def _last(path: Path) -> float | None:

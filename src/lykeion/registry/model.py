@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 from lykeion.core import Unsupported, digest_bytes, digest_file
-from lykeion.oci import Descriptor, Index, Manifest, read_manifest
+from lykeion.oci import Descriptor, ImageIndex, ImageManifest, read_manifest
 
 from .errors import InvalidModel
-from .facts import FACTS, FILE, Facts
+from .facts import FACTS, FILE, ModelFacts
 from .modelpack import ARTIFACT, CONFIG, FILE_PATH, ModelConfig
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Model:
     """``data`` is the manifest as it is digested."""
 
     data: bytes
-    manifest: Manifest
+    manifest: ImageManifest
     files: tuple[File, ...]
     facts: Descriptor | None
 
@@ -69,7 +69,7 @@ class Packed:
 def read_model(data: bytes) -> Model:
     """A manifest as a model. Raises InvalidModel, ContentError, and Unsupported for layers that are archives."""
     manifest = read_manifest(data)
-    if isinstance(manifest, Index):
+    if isinstance(manifest, ImageIndex):
         raise InvalidModel(f"{digest_bytes(data)} is an index of manifests, not a model")
     if manifest.artifact_type != ARTIFACT and manifest.config.media_type != CONFIG:
         kind = manifest.artifact_type or manifest.config.media_type
@@ -91,7 +91,7 @@ def read_model(data: bytes) -> Model:
     return Model(data, manifest, tuple(files), facts)
 
 
-def pack(directory: Path, name: str, facts: Facts, *, leave_out: Sequence[str] = LEFT_OUT) -> Packed:
+def pack(directory: Path, name: str, facts: ModelFacts, *, leave_out: Sequence[str] = LEFT_OUT) -> Packed:
     """The files below ``directory`` as a model called ``name``, with ``facts`` (see ``gathering``) as the file
     ``lykeion.json``. Raises InvalidModel, OSError."""
     found = _files(directory, leave_out)
@@ -114,7 +114,7 @@ def pack(directory: Path, name: str, facts: Facts, *, leave_out: Sequence[str] =
         sources[layers[-1].digest] = data
     config = _config(directory, name, found, layers).to_json()
     sources[digest_bytes(config)] = config
-    manifest = Manifest(
+    manifest = ImageManifest(
         Descriptor(CONFIG, digest_bytes(config), len(config)),
         tuple(layers),
         artifact_type=ARTIFACT,

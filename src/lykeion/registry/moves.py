@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from lykeion.core import digest_bytes
-from lykeion.oci import EMPTY, ContentError, Manifest, read_manifest
+from lykeion.oci import EMPTY, ContentError, ImageManifest, read_manifest
 from lykeion.oci.distribution import is_digest
 
 from .facts import ANNOTATION
@@ -36,7 +36,7 @@ class Move:
     @property
     def manifest(self) -> bytes:
         told = {f"{ANNOTATION}move.{name}": str(value) for name, value in asdict(self).items()}
-        return Manifest(EMPTY, (EMPTY,), artifact_type=RECORD, annotations=told).to_bytes()
+        return ImageManifest(EMPTY, (EMPTY,), artifact_type=RECORD, annotations=told).to_bytes()
 
     @property
     def digest(self) -> str:

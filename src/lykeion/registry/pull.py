@@ -13,7 +13,7 @@ from pathlib import Path
 from lykeion.core import digest_file
 from lykeion.oci.distribution import Advance, ArtifactStore, Reference, StoreError, transfer
 
-from .blob_cache import Cache, place
+from .blob_cache import BlobCache, place
 from .facts import FILE
 from .model import File, Model
 from .resolving import facts_of, load, resolve
@@ -37,7 +37,7 @@ def pull(
     directory: Path,
     *,
     policy: Policy | None = None,
-    cache: Cache | None = None,
+    cache: BlobCache | None = None,
     replace: bool = False,
     quiet: bool = False,
 ) -> Pulled:
@@ -63,7 +63,7 @@ def pull(
                 raise StoreError(f"{directory} holds something else; give a directory that is not there yet")
             with _in_the_making(directory) as making:
                 jobs = [
-                    partial(_fetch, store, reference.repository, file, making / file.path, cache or Cache())
+                    partial(_fetch, store, reference.repository, file, making / file.path, cache or BlobCache())
                     for file in model.files
                 ]
                 transfer(f"pulling {reference}", model.size_bytes, jobs, quiet=quiet)
@@ -86,7 +86,7 @@ def keep(
 
     Raises what ``pull`` raises.
     """
-    cache, digest = Cache(), resolve(store, reference)
+    cache, digest = BlobCache(), resolve(store, reference)
     directory = cache.directory(digest)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,9 @@ def keep(
     return directory
 
 
-def _fetch(store: ArtifactStore, repository: str, file: File, target: Path, cache: Cache, advance: Advance) -> None:
+def _fetch(
+    store: ArtifactStore, repository: str, file: File, target: Path, cache: BlobCache, advance: Advance
+) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if store.host is None:
         store.fetch(repository, file.blob, target, advance)

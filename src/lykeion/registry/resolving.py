@@ -9,7 +9,7 @@ from lykeion.oci.errors import ContentError
 
 from .aliases import ANYWHERE, aliases, versions
 from .errors import InvalidModel
-from .facts import Facts, read_facts
+from .facts import ModelFacts, read_facts
 from .model import Model, read_model
 from .model_names import parse
 from .opening import Stores
@@ -45,9 +45,9 @@ def load(store: ArtifactStore, reference: Reference) -> Model:
         raise InvalidModel(f"{reference}: {error}") from None
 
 
-def facts_of(store: ArtifactStore, repository: str, model: Model) -> Facts:
+def facts_of(store: ArtifactStore, repository: str, model: Model) -> ModelFacts:
     """Metrics and lineage, which the annotations must agree with. Raises InvalidModel, NotFound."""
-    facts = read_facts(store.read(repository, model.facts)) if model.facts else Facts()
+    facts = read_facts(store.read(repository, model.facts)) if model.facts else ModelFacts()
     if not facts.agree(model.manifest.annotations):
         raise InvalidModel(f"{repository}@{model.digest}: its annotations tell other metrics than its record of them")
     return facts

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lykeion.core import NotFound, digest_bytes
-from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, Manifest, read_manifest
+from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, ImageManifest, read_manifest
 from lykeion.oci.distribution import ArtifactStore, Reference
 
 from .errors import InvalidModel, Untrusted
@@ -70,7 +70,7 @@ def sign(store: ArtifactStore, reference: Reference, key: Path) -> tuple[Signed,
     for layer, data in zip(layers, bundles.values(), strict=True):
         store.put(repository, layer, data, _ignore)
     subject = Descriptor(model.manifest.media_type, model.digest, len(model.data))
-    store.attach(repository, Manifest(EMPTY, tuple(layers), artifact_type=SIGNATURE, subject=subject).to_bytes())
+    store.attach(repository, ImageManifest(EMPTY, tuple(layers), artifact_type=SIGNATURE, subject=subject).to_bytes())
     return Signed(name, version, str(key)), bundles[_FILES_NAME]
 
 
@@ -83,7 +83,7 @@ def verify(store: ArtifactStore, repository: str, model: Model, keys: Sequence[P
     found: list[Signed] = []
     for referrer in store.referrers(repository, model.digest, SIGNATURE)[:_MAX_SIGNATURES]:
         manifest = read_manifest(store.manifest(repository, referrer.digest))
-        if not isinstance(manifest, Manifest):
+        if not isinstance(manifest, ImageManifest):
             continue
         bundles = {
             layer.annotations.get(TITLE): store.read(repository, layer)

@@ -14,7 +14,7 @@ from lykeion.oci.distribution import Reference, RemoteStore, StoreError, Transpo
 from lykeion.oci.distribution.connections import is_loopback
 from lykeion.oci.distribution.credentials import Credentials, find_credentials
 from lykeion.oci.distribution.tokens import read_challenge
-from lykeion.registry import Cache, pull, push
+from lykeion.registry import BlobCache, pull, push
 from tests.oci.distribution.fake import Registry, Troubles, running
 from tests.registry.keys import server_of_an_own_authority
 from tests.registry.making import packed, pushed
@@ -109,7 +109,7 @@ def test_authorization_does_not_follow_a_redirect_to_another_host(tmp_path: Path
         store = remote(registry)
         pushed(store, tmp_path / "a", "shoes", b"content")
         registry.troubles.blobs_elsewhere = elsewhere.host
-        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=Cache(tmp_path / "c"), quiet=True)
+        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=BlobCache(tmp_path / "c"), quiet=True)
         assert elsewhere.requests
         assert set(elsewhere.seen_authorization) == {None}
         assert any(told for told in registry.seen_authorization)
@@ -152,7 +152,7 @@ def test_cut_transfers_go_on_where_they_were(tmp_path: Path, monkeypatch: pytest
     with running(Troubles(cut_uploads=3, cut_downloads=3)) as registry:
         store = remote(registry)
         pushed(store, tmp_path / "a", "shoes", content)
-        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=Cache(tmp_path / "c"), quiet=True)
+        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=BlobCache(tmp_path / "c"), quiet=True)
     assert (tmp_path / "b" / "model.tflite").read_bytes() == content
 
 
@@ -187,7 +187,7 @@ def test_an_upload_goes_on_in_another_process_where_a_killed_one_left_it(
 def test_a_download_goes_on_where_it_was_and_a_wrong_part_is_found_out(tmp_path: Path) -> None:
     content = os.urandom(100_000)
     with running() as registry:
-        store, cache = remote(registry), Cache(tmp_path / "c")
+        store, cache = remote(registry), BlobCache(tmp_path / "c")
         pushed(store, tmp_path / "a", "shoes", content)
         blob = packed(tmp_path / "a", content=content).model.files[1].blob
         part = cache.root / "partial" / blob.digest.removeprefix("sha256:")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from lykeion.core import NotFound, digest_bytes
-from lykeion.oci import ContentError, Descriptor, Index, read_manifest
+from lykeion.oci import ContentError, Descriptor, ImageIndex, read_manifest
 from lykeion.oci.manifest import read_index
 
 from .errors import StoreError
@@ -45,7 +45,7 @@ def _mend(registry: _Registry, repository: str, subject: str) -> None:
         if digests <= known:
             return
         missing = tuple(_describe(registry, repository, digest) for digest in sorted(digests - known))
-        data = Index((*index, *missing)).to_bytes()
+        data = ImageIndex((*index, *missing)).to_bytes()
         registry.write(repository, [data], {_index_tag(subject): digest_bytes(data)})
     raise StoreError(f"{repository}: others keep changing what is attached to {subject}; try again")
 
