@@ -61,9 +61,10 @@ def serve(
     The index may be added to while it is served.
     """
     from lykeion.search import service
+    from lykeion.web_kit import ServerSettings, read_token
 
-    settings = service.Settings(
-        token=service.read_token(token_file) if token_file else os.environ.get("LYKEION_TOKEN", "").strip(),
+    settings = ServerSettings(
+        token=read_token(token_file) if token_file else os.environ.get("LYKEION_TOKEN", "").strip(),
         max_body_bytes=max_body_mib << 20,
         threads=threads,
         waiting=waiting,

@@ -7,8 +7,9 @@ from starlette.testclient import TestClient
 
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import Index, open_index
-from lykeion.search.service import Catalogue, Settings
+from lykeion.search.service import Catalogue
 from lykeion.search.thumbnails import FILE_NAME, Thumbnails
+from lykeion.web_kit import ServerSettings
 from tests.search.ingest.tiny import write_network
 
 from .shop import COLOURS, WARM, photo, service
@@ -45,5 +46,5 @@ def catalogue(index: Index, embedder: Embedder, shop_path: Path) -> Iterator[Cat
 
 @pytest.fixture
 def client(catalogue: Catalogue) -> Iterator[TestClient]:
-    with service(catalogue, Settings()) as client:
+    with service(catalogue, ServerSettings()) as client:
         yield client

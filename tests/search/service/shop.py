@@ -5,7 +5,8 @@ import io
 from PIL import Image
 from starlette.testclient import TestClient
 
-from lykeion.search.service import Catalogue, Settings, create_app
+from lykeion.search.service import Catalogue, create_app
+from lykeion.web_kit import ServerSettings
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
 WARM = {"red", "yellow", "orange"}
@@ -23,6 +24,6 @@ def photo(colour: str, size: tuple[int, int] = (64, 48)) -> bytes:
     return jpeg(Image.new("RGB", size, colour))
 
 
-def service(catalogue: Catalogue, settings: Settings) -> TestClient:
+def service(catalogue: Catalogue, settings: ServerSettings) -> TestClient:
     """A client that shows an error inside the service as the 500 a person would see."""
     return TestClient(create_app(catalogue, settings), base_url="http://localhost", raise_server_exceptions=False)

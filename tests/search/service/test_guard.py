@@ -7,10 +7,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from lykeion.search.index import Index
-from lykeion.search.service import Catalogue, Settings
-from lykeion.search.service.guard import is_loopback
-from lykeion.search.service.server import CannotListen, listen
-from lykeion.search.service.settings import SettingsError
+from lykeion.search.service import Catalogue
+from lykeion.web_kit import ServerSettings
+from lykeion.web_kit.guard import is_loopback
+from lykeion.web_kit.listening import CannotListen, listen
+from lykeion.web_kit.settings import SettingsError
 
 from .shop import DIMENSION, photo, service
 
@@ -48,7 +49,7 @@ def test_the_page_itself_may_ask(client: TestClient):
 
 @pytest.fixture
 def guarded(catalogue: Catalogue) -> Iterator[TestClient]:
-    with service(catalogue, Settings(token=TOKEN)) as client:
+    with service(catalogue, ServerSettings(token=TOKEN)) as client:
         yield client
 
 
@@ -89,7 +90,7 @@ def test_the_page_may_run_its_own_scripts_only(client: TestClient):
 
 
 def test_a_body_that_is_too_large_is_a_413_announced_or_not(catalogue: Catalogue, index: Index):
-    with service(catalogue, Settings(max_body_bytes=10_000)) as client:
+    with service(catalogue, ServerSettings(max_body_bytes=10_000)) as client:
         announced = client.post("/v1/search/photo", files={"photo": b"x" * 10_001})
         assert announced.status_code == 413
         sent = []
@@ -129,7 +130,7 @@ def test_beyond_the_waiting_room_it_is_503_and_to_be_asked_again(
     catalogue: Catalogue, index: Index, monkeypatch: pytest.MonkeyPatch
 ):
     slow = Slow(index, monkeypatch)
-    with service(catalogue, Settings(threads=1, waiting=1)) as client, ThreadPoolExecutor(5) as pool:
+    with service(catalogue, ServerSettings(threads=1, waiting=1)) as client, ThreadPoolExecutor(5) as pool:
         asked = [pool.submit(ask, client) for _ in range(5)]
         finished = as_completed(asked, timeout=10)
         refused = [next(finished).result() for _ in range(3)]
@@ -146,7 +147,7 @@ def test_one_client_with_too_much_under_way_is_429(
     catalogue: Catalogue, index: Index, monkeypatch: pytest.MonkeyPatch
 ):
     slow = Slow(index, monkeypatch)
-    with service(catalogue, Settings(per_client=1)) as client, ThreadPoolExecutor() as pool:
+    with service(catalogue, ServerSettings(per_client=1)) as client, ThreadPoolExecutor() as pool:
         running = pool.submit(ask, client)
         assert slow.begun.acquire(timeout=10)
         refused = client.get("/healthz")
@@ -161,7 +162,7 @@ def test_a_request_out_of_time_is_503_and_its_thread_is_free_again(
     catalogue: Catalogue, index: Index, monkeypatch: pytest.MonkeyPatch
 ):
     slow = Slow(index, monkeypatch)
-    with service(catalogue, Settings(threads=1, waiting=0, timeout_s=0.2)) as client:
+    with service(catalogue, ServerSettings(threads=1, waiting=0, timeout_s=0.2)) as client:
         assert ask(client) == 503
         assert client.get("/v1/count").status_code == 503, "the thread still works on the first"
         slow.go.set()
@@ -183,20 +184,20 @@ def test_an_error_inside_is_a_500_that_tells_nothing(
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "shop.example"])
 def test_other_machines_are_served_only_with_a_token(host: str):
     with pytest.raises(SettingsError, match="token"):
-        listen(Settings(), host, 0)
+        listen(ServerSettings(), host, 0)
 
 
 def test_a_port_that_is_taken_is_an_error_that_names_it():
-    with listen(Settings(), "127.0.0.1", 0) as first:
+    with listen(ServerSettings(), "127.0.0.1", 0) as first:
         port = first.getsockname()[1]
         with pytest.raises(CannotListen, match=str(port)):
-            listen(Settings(), "127.0.0.1", port)
+            listen(ServerSettings(), "127.0.0.1", port)
 
 
 @pytest.mark.parametrize("token", ["short", "sixteen letters é"])
 def test_a_token_that_can_be_guessed_or_not_sent_is_refused(token: str):
     with pytest.raises(SettingsError):
-        Settings(token=token)
+        ServerSettings(token=token)
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "::1"])

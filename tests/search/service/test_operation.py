@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from lykeion.search.index import Index, open_index
-from lykeion.search.service import Catalogue, Settings
+from lykeion.search.service import Catalogue
+from lykeion.web_kit import ServerSettings
 
 from .shop import photo, service
 
@@ -28,7 +29,7 @@ def test_metrics_count_requests_by_route_and_photos_and_describe_the_index(clien
     found = metrics(client)
     route = ("route", "/v1/search/photo")
     assert found["lykeion_request_seconds_count", ("method", "POST"), route, ("status", "200")] == 1
-    assert found["lykeion_request_seconds_count", ("method", "POST"), route, ("status", "422")] == 1
+    assert found["lykeion_request_seconds_count", ("method", "POST"), route, ("status", "400")] == 1
     assert found["lykeion_photos_embedded_total",] == 1
     assert found["lykeion_index_products",] == 6
     assert found["lykeion_index_detail", ("name", "tail_photos")] == 6
@@ -85,6 +86,6 @@ def test_an_index_replaced_by_another_embedders_is_not_ready_and_answers_nothing
 
 
 def test_shutting_down_leaves_the_index_to_whoever_opened_it(catalogue: Catalogue, index: Index):
-    with service(catalogue, Settings()) as client:
+    with service(catalogue, ServerSettings()) as client:
         assert client.get("/healthz").json() == {"status": "ok"}
     assert index.count() == 6

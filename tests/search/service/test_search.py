@@ -4,7 +4,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from lykeion.search.index import Index
-from lykeion.search.service import Catalogue, Settings
+from lykeion.search.service import Catalogue
+from lykeion.web_kit import ServerSettings
 
 from .shop import COLOURS, DIMENSION, jpeg, photo, service
 
@@ -70,22 +71,24 @@ def test_an_unknown_product_is_a_404_that_names_it(client: TestClient):
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "status", "said"),
     [
-        ({"vector": [1.0, 2.0]}, "2 numbers"),
-        ({"vector": [1e39] * DIMENSION}, "vector"),
-        ({"vector": ["x"] * DIMENSION}, "vector"),
-        ({"vector": [1.0] * DIMENSION, "k": 0}, "k"),
-        ({"vector": [1.0] * DIMENSION, "k": 100_000}, "k"),
-        ({"vector": [1.0] * DIMENSION, "offset": -1}, "offset"),
-        ({"vector": [1.0] * DIMENSION, "where": "prise < 4"}, "price"),
-        ({"vector": [1.0] * DIMENSION, "limit": 4}, "limit"),
-        ({}, "vector"),
+        ({"vector": [1.0, 2.0]}, 400, "2 numbers"),
+        ({"vector": [1e39] * DIMENSION}, 422, "vector"),
+        ({"vector": ["x"] * DIMENSION}, 422, "vector"),
+        ({"vector": [1.0] * DIMENSION, "k": 0}, 422, "k"),
+        ({"vector": [1.0] * DIMENSION, "k": 100_000}, 422, "k"),
+        ({"vector": [1.0] * DIMENSION, "offset": -1}, 422, "offset"),
+        ({"vector": [1.0] * DIMENSION, "where": "prise < 4"}, 400, "price"),
+        ({"vector": [1.0] * DIMENSION, "limit": 4}, 422, "limit"),
+        ({}, 422, "vector"),
     ],
 )
-def test_a_wrong_question_is_a_422_of_one_line_that_names_what(client: TestClient, body: dict, said: str):
+def test_a_wrong_question_is_refused_in_one_line_that_names_what(
+    client: TestClient, body: dict, status: int, said: str
+):
     response = client.post("/v1/search/vector", json=body)
-    assert response.status_code == 422
+    assert response.status_code == status
     assert said in response.json()["error"]
     assert "\n" not in response.json()["error"]
 
@@ -97,14 +100,14 @@ def test_numbers_that_are_none_are_refused(client: TestClient, number: str):
     assert response.status_code == 422
 
 
-def test_a_file_that_is_no_photo_is_a_422_that_names_it(client: TestClient):
+def test_a_file_that_is_no_photo_is_a_400_that_names_it(client: TestClient):
     response = client.post("/v1/search/photo", files={"photo": ("notes.txt", b"not a photo")})
-    assert response.status_code == 422
+    assert response.status_code == 400
     assert response.json()["error"].startswith("notes.txt")
 
 
-def test_a_box_of_three_numbers_is_a_422(client: TestClient):
-    assert by_photo(client, "red", box="1,2,3").status_code == 422
+def test_a_box_of_three_numbers_is_a_400(client: TestClient):
+    assert by_photo(client, "red", box="1,2,3").status_code == 400
 
 
 def test_a_filter_is_counted(client: TestClient):
@@ -115,7 +118,7 @@ def test_a_filter_is_counted(client: TestClient):
 def test_an_index_of_vectors_from_elsewhere_says_that_no_photo_can_search_it(catalogue, client: TestClient):
     catalogue.embedder = None
     response = by_photo(client, "red")
-    assert response.status_code == 422
+    assert response.status_code == 501
     assert "vector" in response.json()["error"]
     assert client.get("/v1/stats").json()["searches_photos"] is False
 
@@ -147,7 +150,7 @@ def test_a_sample_that_cannot_be_is_a_422(client: TestClient, query: dict):
 
 
 def test_a_sample_without_thumbnails_or_products_is_answered_too(index: Index):
-    with service(Catalogue(index, None, None), Settings()) as client:
+    with service(Catalogue(index, None, None), ServerSettings()) as client:
         assert {shown["thumbnail"] for shown in client.get("/v1/sample").json()["results"]} == {None}
         index.delete(COLOURS)
         assert client.get("/v1/sample").json() == {"results": [], "by": None}

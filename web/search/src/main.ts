@@ -111,7 +111,7 @@ function fail(error: unknown): void {
     byId("key").hidden = false;
     byId("token").focus();
     status.textContent = "This service wants its API token.";
-  } else if (filter.where && error instanceof ServiceError && error.status === 422) {
+  } else if (filter.where && error instanceof ServiceError && [400, 422].includes(error.status)) {
     filter.complain(message);
     status.textContent = "";
   } else {

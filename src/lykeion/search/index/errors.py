@@ -21,5 +21,9 @@ class EmbedderMismatch(Conflict):
     """The index holds vectors of another embedder."""
 
 
+class IndexReplaced(Unavailable, EmbedderMismatch):
+    """Another index, of other vectors, stands where the open one stood; whoever serves it must open it again."""
+
+
 class SchemaError(Invalid):
     """An attribute's value conflicts with its column; the message names row, column and both types."""

@@ -1,32 +1,42 @@
 """The app: routes over a catalogue, behind a guard, beside a page."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from lykeion import __version__
+from lykeion import __version__, web_kit
+from lykeion.web_kit import Guard, Meter, Metrics, ServerSettings, Workers, answer_errors
 
 from .catalogue import Catalogue
-from .errors import answer_errors
-from .guard import Guard
 from .item_routes import item_routes
-from .metrics import Meter, Metrics
+from .metrics import IndexCollector, photo_counter
 from .operation_routes import operation_routes
 from .search_routes import search_routes
-from .settings import Settings
-from .workers import Workers
 
 PAGE = Path(__file__).parent / "page"
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
 
 
-def create_app(catalogue: Catalogue, settings: Settings) -> FastAPI:
+def serve(
+    catalogue: Catalogue,
+    settings: ServerSettings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    ready: Callable[[str], object] = lambda url: None,
+) -> None:
+    """Serve a catalogue until SIGINT or SIGTERM, as ``web_kit.serve`` does."""
+    web_kit.serve(create_app(catalogue, settings), settings, host=host, port=port, ready=ready)
+
+
+def create_app(catalogue: Catalogue, settings: ServerSettings) -> FastAPI:
     """An ASGI app over a catalogue, which may be closed once the app has shut down."""
     workers = Workers(settings.threads, settings.waiting)
-    metrics = Metrics(catalogue)
+    photos_embedded = photo_counter()
+    metrics = Metrics(photos_embedded, IndexCollector(catalogue))
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -41,8 +51,8 @@ def create_app(catalogue: Catalogue, settings: Settings) -> FastAPI:
         redoc_url=None,
         lifespan=life,
     )
-    app.include_router(search_routes(catalogue, workers, metrics))
-    app.include_router(item_routes(catalogue, workers, metrics))
+    app.include_router(search_routes(catalogue, workers, photos_embedded))
+    app.include_router(item_routes(catalogue, workers, photos_embedded))
     app.include_router(operation_routes(catalogue, workers, metrics))
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     answer_errors(app)

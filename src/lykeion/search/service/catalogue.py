@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from lykeion.core import Invalid
+from lykeion.core import Invalid, Unsupported
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import open_index
 from lykeion.search.index.errors import EmbedderMismatch
@@ -20,12 +20,12 @@ from lykeion.search.index.protocol import Index, Value
 from lykeion.search.thumbnails import SIDE, Thumbnails, thumbnails_path
 from lykeion.vision import Box
 
+from .bounds import MAX_OFFSET
 from .sample import SAMPLED_ROWS, by_category
-from .settings import MAX_OFFSET
 from .shapes import ChangedItem, Item, PhotographedItem
 
 
-class CannotEmbed(Invalid):
+class CannotEmbed(Unsupported):
     """The index holds vectors from elsewhere, so no photo can be turned into one here."""
 
 

@@ -4,17 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Header, Query, UploadFile
 from fastapi.responses import JSONResponse, Response
+from prometheus_client import Counter
 from pydantic import ValidationError
 
 from lykeion.core import Invalid, digest_bytes
 from lykeion.search.index.errors import NotFound
+from lykeion.web_kit import Workers, documented
 
+from .bounds import MAX_ITEMS, MAX_PHOTOS
 from .catalogue import Catalogue
-from .errors import documented
-from .metrics import Metrics
-from .settings import MAX_ITEMS, MAX_PHOTOS
 from .shapes import Changed, Id, ItemsAnswer, PatchItems, PutItems, PutPhotographedItems
-from .workers import Workers
 
 
 class BadItems(Invalid):
@@ -24,7 +23,7 @@ class BadItems(Invalid):
 Ids = Annotated[list[Id], Query(alias="id", min_length=1, max_length=MAX_ITEMS)]
 
 
-def item_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -> APIRouter:
+def item_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter) -> APIRouter:
     """Every change is on disk, and seen by every search, before it is answered."""
     routes = APIRouter(prefix="/v1", tags=["items"])
 
@@ -61,7 +60,7 @@ def item_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -> API
         embedded = {}
         for name in names:  # one at a time, so that searches get their turns between
             embedded[name] = await workers.run(catalogue.embed, await uploads[name].read(), name)
-            metrics.photos.inc()
+            photos_embedded.inc()
         return JSONResponse({"changed": await workers.run(catalogue.put_embedded, wanted.items, embedded)})
 
     @routes.patch(

@@ -4,11 +4,10 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from lykeion.web_kit import Metrics, Workers, documented
+
 from .catalogue import Catalogue
-from .errors import documented
-from .metrics import Metrics
 from .shapes import Health, StatsAnswer
-from .workers import Workers
 
 
 def operation_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -> APIRouter:

@@ -4,16 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import JSONResponse
+from prometheus_client import Counter
 
+from lykeion.web_kit import Workers, documented
+
+from .bounds import MAX_SAMPLE
 from .catalogue import Catalogue, Page
-from .errors import documented
-from .metrics import Metrics
-from .settings import MAX_SAMPLE
 from .shapes import CountAnswer, IdSearch, K, Offset, SampleAnswer, SearchAnswer, VectorSearch, Where
-from .workers import Workers
 
 
-def search_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -> APIRouter:
+def search_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter) -> APIRouter:
     """Each search is one piece of work: decode, embed, search, and shape the answers."""
     routes = APIRouter(prefix="/v1", tags=["search"])
 
@@ -36,7 +36,7 @@ def search_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -> A
         name = photo.filename or "the photo"
         page = Page(where, k, offset)
         answer = await workers.run(catalogue.search_photo, await photo.read(), name, box, page, vector=vector)
-        metrics.photos.inc()
+        photos_embedded.inc()
         return JSONResponse(answer)
 
     @routes.post(

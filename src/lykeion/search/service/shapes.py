@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from lykeion.search.index.protocol import MAX_ID_BYTES
 
-from .settings import MAX_ITEMS, MAX_K, MAX_OFFSET, MAX_PHOTOS, MAX_WHERE_CHARACTERS
+from .bounds import MAX_ITEMS, MAX_K, MAX_OFFSET, MAX_PHOTOS, MAX_WHERE_CHARACTERS
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 

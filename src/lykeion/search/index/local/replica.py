@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from lykeion.core import Unavailable
-from lykeion.search.index.errors import CorruptIndex, EmbedderMismatch, IndexFormatError
+from lykeion.search.index.errors import CorruptIndex, EmbedderMismatch, IndexFormatError, IndexReplaced
 from lykeion.search.index.local.disk.lock import WriterLock
 from lykeion.search.index.local.disk.store import Identity, Store
 from lykeion.search.index.local.memory.state import State
@@ -119,7 +119,7 @@ class Replica:
     def reopen(self, *, afresh: bool = False) -> None:
         """Read the manifest in force and its log; ``afresh``: open also those segments again that are open."""
         if self.store.identity() != self.identity:
-            raise EmbedderMismatch(f"{self.path} was replaced by another index, of other vectors: open it again")
+            raise IndexReplaced(f"{self.path} was replaced by another index, of other vectors: open it again")
         old, self.state = self.state, self._open(None if afresh else self.state)
         old.log.close()
         self.publish()

@@ -5,13 +5,12 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from lykeion.core import Unavailable
 
-from .app import create_app
-from .catalogue import Catalogue
 from .guard import is_loopback
-from .settings import Settings, SettingsError
+from .settings import ServerSettings, SettingsError
 
 CONNECTIONS = 1_024
 
@@ -21,11 +20,11 @@ class CannotListen(Unavailable):
 
 
 def serve(
-    catalogue: Catalogue,
-    settings: Settings,
+    app: ASGIApp,
+    settings: ServerSettings,
     *,
-    host: str = "127.0.0.1",
-    port: int = 8080,
+    host: str,
+    port: int,
     ready: Callable[[str], object] = lambda url: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM: then requests under way finish. In the main thread.
@@ -35,7 +34,7 @@ def serve(
     """
     with listen(settings, host, port) as listener:
         config = uvicorn.Config(
-            create_app(catalogue, settings),
+            app,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -43,7 +42,7 @@ def serve(
             timeout_graceful_shutdown=int(settings.timeout_s) + 1,
         )
         server = uvicorn.Server(config)
-        # uvicorn raises the signal that stopped it once more, which would end the process before the index is closed.
+        # uvicorn raises the signal that stopped it once more, which would end the process before cleanup.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
         address, bound_port = listener.getsockname()[:2]
@@ -51,7 +50,7 @@ def serve(
         server.run(sockets=[listener])
 
 
-def listen(settings: Settings, host: str, port: int) -> socket.socket:
+def listen(settings: ServerSettings, host: str, port: int) -> socket.socket:
     """A listening socket. Raises SettingsError, CannotListen."""
     if not settings.token and not is_loopback(host):
         raise SettingsError(

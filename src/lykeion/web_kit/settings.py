@@ -1,16 +1,10 @@
-"""What a person may set of a service, and the bounds of a request that nobody may."""
+"""What a person may set of any server."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lykeion.core import Invalid, core_count
 
-MAX_K = 1_000
-MAX_OFFSET = 1_000
-MAX_ITEMS = 256
-MAX_SAMPLE = 60
-MAX_PHOTOS = 64
-MAX_WHERE_CHARACTERS = 4_096
 MIN_TOKEN_CHARACTERS = 16
 
 
@@ -19,8 +13,8 @@ class SettingsError(Invalid):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Limits of the service. Anything beyond them is refused at once: 413, 429 or 503, never an endless queue."""
+class ServerSettings:
+    """Limits of a server. Anything beyond them is refused at once: 413, 429 or 503, never an endless queue."""
 
     token: str = field(default="", repr=False)
     """API token that requests must bear. Without one only loopback may be served."""

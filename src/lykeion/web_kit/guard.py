@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import error_response
-from .settings import Settings
+from .settings import ServerSettings
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -33,7 +33,7 @@ BODIES_AT_ONCE = 16
 class Guard:
     """ASGI middleware. ``open_paths`` (exact) need no token: the page, which then asks for it, and health."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, open_paths: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, settings: ServerSettings, open_paths: frozenset[str]) -> None:
         self.app, self.settings, self.open_paths = app, settings, open_paths
         self._under_way: Counter[str] = Counter()
         self._held_bytes = 0

@@ -1,0 +1,8 @@
+"""The bounds of a request that nobody may set."""
+
+MAX_K = 1_000
+MAX_OFFSET = 1_000
+MAX_ITEMS = 256
+MAX_SAMPLE = 60
+MAX_PHOTOS = 64
+MAX_WHERE_CHARACTERS = 4_096

@@ -1,0 +1,74 @@
+"""Every failure as JSON: ``{"error": "one line"}``, with the status of the error's family."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from lykeion.core import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported
+
+RETRY_AFTER_S = 1
+STATUS_OF_FAMILY = {Invalid: 400, Refused: 403, NotFound: 404, Conflict: 409, Unsupported: 501, Unavailable: 503}
+log = logging.getLogger("lykeion.web_kit")
+
+
+class ErrorAnswer(BaseModel):
+    """What every refused or failed request is answered with."""
+
+    error: str = Field(description="One line: what was wrong, where, and what to do.")
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI description of these failures and of those that any request may meet."""
+    return {status: {"model": ErrorAnswer, "description": MEANING[status]} for status in sorted({*statuses, *ALWAYS})}
+
+
+ALWAYS = (400, 401, 403, 413, 422, 429, 500, 503)
+MEANING = {
+    400: "The request cannot be carried out as it is; the error says why.",
+    401: "The API token is missing or wrong.",
+    403: "The Host or Origin header names another site, or the caller may not do this.",
+    404: "There is nothing of that name.",
+    409: "Something stands in another state than the request expects; nothing was changed.",
+    413: "The body is larger than the service takes.",
+    422: "The request does not have the shape that is described here.",
+    429: "Too many requests of this client are under way.",
+    500: "A failure inside the service.",
+    501: "This service lacks the operation.",
+    503: "Busy, out of time, or not able to serve now; the error says why, Retry-After when to ask again.",
+}
+
+
+def status_of(error: LykeionError) -> int:
+    """The status of the nearest family among the error's bases; 500 for an error of none."""
+    return next((STATUS_OF_FAMILY[base] for base in type(error).__mro__ if base in STATUS_OF_FAMILY), 500)
+
+
+def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    added = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+    return JSONResponse({"error": " ".join(message.split())}, status, {**added, **(headers or {})})
+
+
+def answer_errors(app: Starlette) -> None:
+    """Make the app answer every exception with ``error_response``."""
+    for kind in (LykeionError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _answer)
+
+
+async def _answer(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, LykeionError):
+        return error_response(status_of(error), str(error))
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return error_response(422, f"{place}: {first['msg']}")
+    if isinstance(error, HTTPException):
+        return error_response(error.status_code, error.detail, error.headers)
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return error_response(500, "an error inside the service; its log says more")
