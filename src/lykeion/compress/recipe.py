@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lykeion.core import LykeionError
-from lykeion.core.fields import Field, Fields, read_yaml
+from lykeion.core import LykeionError, read_yaml
+from lykeion.core.fields import Field, Fields
 from lykeion.nets.training import Dataset, Recipe
 
 from . import cluster, distill, dsd, prune, prune_channels, qat, quantize

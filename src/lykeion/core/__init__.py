@@ -1,8 +1,9 @@
-"""What every room may use: errors, digests, atomic files, locks, directories, progress."""
+"""What every room may use: errors, digests, atomic files, documents, locks, directories, progress."""
 
 from .cores import core_count, usable_cores
 from .digest import digest_bytes, digest_file, digest_json
 from .directories import cache_directory, data_directory, kept_directory
+from .documents import fitting, json_value, parse_json, read_bounded, read_json, read_yaml, read_yaml_documents
 from .errors import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported, first_line
 from .files import fsync_directory, whole_lines, write_atomically, writing
 from .lock import FileLock, Locked, LockError, locked
@@ -27,9 +28,16 @@ __all__ = [
     "digest_file",
     "digest_json",
     "first_line",
+    "fitting",
     "fsync_directory",
+    "json_value",
     "kept_directory",
     "locked",
+    "parse_json",
+    "read_bounded",
+    "read_json",
+    "read_yaml",
+    "read_yaml_documents",
     "usable_cores",
     "whole_lines",
     "write_atomically",

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
-from lykeion.core.fields import Field, Fields, SpecError, read_yaml
+from lykeion.core import read_yaml
+from lykeion.core.fields import Field, Fields, SpecError
 from lykeion.oci import ContentError, Platform
 
 from .base import BaseSpec
