@@ -140,7 +140,7 @@ def _yaml_values(data: bytes) -> Iterator[Any]:
     """The documents' values, as the parser of libyaml (which kubectl's is a port of) sees them."""
     import yaml
 
-    events = yaml.parse(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    events: Iterator[Any] = yaml.parse(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
     def refuse(problem: str, at: Any) -> NoReturn:
         raise yaml.MarkedYAMLError(None, None, problem, at.start_mark)
