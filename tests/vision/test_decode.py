@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageFile, ImageOps
 
-from lykeion.vision import Box, BoxError, PhotoError, decode
+from lykeion.vision import Box, BoxError, PhotoError, decode, photo_suffixes
 from lykeion.vision.orientation import exif_of
 
 from .making import (
@@ -314,3 +314,10 @@ def test_a_photo_is_named_by_its_path(tmp_path: Path) -> None:
         decode(path)
     with pytest.raises(PhotoError, match=r"^A17: "):
         decode(path, name="A17")
+
+
+def test_heic_is_a_photo_only_where_its_decoder_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert ".heic" not in photo_suffixes()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    assert {".jpg", ".heic", ".heif"} <= photo_suffixes()

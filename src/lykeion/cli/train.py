@@ -88,7 +88,7 @@ def train(
     )
     report = train_network(architecture, photos, recipe, run, test=test, quiet=quiet)
     if as_json:
-        print_json(report.to_json())
+        print_json({**report.to_json(), "skipped": photos.skipped})
         return
     rows: list[tuple[str, object]] = [
         ("validation accuracy", f"{report.validation_accuracy:.4f}"),

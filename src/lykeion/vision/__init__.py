@@ -4,6 +4,7 @@ from .box import Box
 from .card import ModelCard
 from .decode import Decoded, decode
 from .errors import BoxError, CardError, PhotoError
+from .formats import looks_like_photo, photo_suffixes
 from .limits import DEFAULT, Limits
 from .preprocess import PREPROCESSING_VERSION, normalise
 
@@ -18,5 +19,7 @@ __all__ = [
     "ModelCard",
     "PhotoError",
     "decode",
+    "looks_like_photo",
     "normalise",
+    "photo_suffixes",
 ]

@@ -1,6 +1,7 @@
 """Which decoder reads these bytes. The content decides, never the file's name; decoders are called by name, so that
 nothing else in Pillow ever sees the bytes and its global settings do not matter."""
 
+import importlib.util
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,21 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 READABLE = "JPEG, PNG, WebP, GIF, AVIF or HEIC"
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif"})
+_HEIC_SUFFIXES = frozenset({".heic", ".heif"})
+
+
+def photo_suffixes() -> frozenset[str]:
+    """How the names of files end, in lower case, that this installation reads as photos."""
+    return _SUFFIXES | _HEIC_SUFFIXES if importlib.util.find_spec("pillow_heif") else _SUFFIXES
+
+
+def looks_like_photo(head: bytes) -> bool:
+    """Whether a file's first 16 bytes are a photo's, also one that is not read here: its owner will want to know."""
+    try:
+        return bool(sniff(head))
+    except Refusal:
+        return head.startswith((b"BM", b"II*\0", b"MM\0*"))
 
 
 def sniff(data: bytes) -> str:

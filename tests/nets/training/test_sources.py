@@ -250,3 +250,21 @@ def test_fashion_mnist_has_fifty_thousand_to_train_on_and_ten_to_validate() -> N
     assert (len(data.train), len(data.validation), len(data.test)) == (50_000, 10_000, 10_000)
     assert data.train.read(np.arange(2)).shape == (2, 32, 32, 1)
     assert np.bincount(data.validation.labels).min() > 900
+
+
+def test_files_that_are_no_photos_are_counted_and_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write_photos(tmp_path / "photos", count=6)
+    some_class = next(folder.iterdir())
+    for name in ("a.bmp", "b.BMP", "notes.txt", ".hidden"):
+        (some_class / name).write_bytes(b"it")
+    with caplog.at_level("WARNING", "lykeion"):
+        assert load_data(folder, height=8, width=8).skipped == 3
+    assert caplog.messages == [f"notice: {folder}: 3 files are no photos, and skipped: 2 .bmp, 1 .txt"]
+
+
+@pytest.mark.parametrize("suffix", [".jpe", ".jfif", ".JPEG"])
+def test_every_suffix_that_is_read_is_trained_on(suffix: str, tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", count=6)
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        path.rename(path.with_suffix(suffix))
+    assert load_data(folder, height=8, width=8).skipped == 0

@@ -105,3 +105,13 @@ def test_what_is_not_there_or_no_manifest_is_refused_in_one_line(tmp_path: Path)
         open_source(tmp_path / "a.docx")
     with pytest.raises(SourceError, match="belong to a manifest"):
         open_source(tmp_path, types={"price": "number"})
+
+
+@pytest.mark.parametrize("head", [b"BM1234567890", b"II*\0" + bytes(12), b"\0\0\0\x18ftypheic"])
+def test_a_photo_in_a_format_that_is_not_read_is_listed_so_that_it_is_reported(
+    head: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for name in ("a.bmp", "b.tif", "c.heic"):
+        (tmp_path / name).write_bytes(head)
+    assert ids(tmp_path) == ["a.bmp", "b.tif", "c.heic"]

@@ -1,6 +1,7 @@
 """A data set ready for a network: three splits of photos in one frame."""
 
 import hashlib
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ class Dataset:
     """``test`` is for the last report only, and empty where the source has none.
 
     ``digest`` is that of all labels and pixels; of files, of all names, sizes and labels.
+    ``skipped`` is how many files of a folder are no photos.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Dataset:
     validation: Photos
     test: Photos
     digest: str
+    skipped: int = 0
 
 
 def load_data(
@@ -64,7 +67,20 @@ def load_data(
     train, validation, test = (_open(*splits[split], frame, quiet) for split in ("train", "validation", "test"))
     if not len(validation):
         raise DataError(f"{path}: {len(train)} photos are too few to set some aside for validation")
-    return Dataset(source.name, source.classes, frame, train, validation, test, _digest(source, Path(path)))
+    skipped = _report_skipped(source, path)
+    digest = _digest(source, Path(path))
+    return Dataset(source.name, source.classes, frame, train, validation, test, digest, skipped)
+
+
+def _report_skipped(source: Source, path: str | Path) -> int:
+    """How many files are no photos; a notice to the log of ``lykeion`` says which."""
+    count = sum(source.skipped.values())
+    if count:
+        kinds = ", ".join(f"{number:,} {suffix or 'without suffix'}" for suffix, number in source.skipped.items())
+        logging.getLogger("lykeion").warning(
+            "notice: %s: %s files are no photos, and skipped: %s", path, count, kinds
+        )
+    return count
 
 
 def _usual_fit(images: Images, size: tuple[int, int, int]) -> Fit:

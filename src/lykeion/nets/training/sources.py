@@ -5,20 +5,21 @@ A source gives what it has, by split, before anything is done to it; nothing in 
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from lykeion.core import first_line
+from lykeion.vision import photo_suffixes
 
 from .errors import DataError
 from .idx import read_idx
 from .npz import NpzError, read_npz
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic"})
 SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 """What people call the splits, and what we do."""
 MAX_PHOTOS = 100_000_000
@@ -30,11 +31,15 @@ Images: TypeAlias = np.ndarray | tuple[Path, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """``splits`` has "train", perhaps "validation" and "test": images, and labels int32 (n,), places in classes."""
+    """``splits`` has "train", perhaps "validation" and "test": images, and labels int32 (n,), places in classes.
+
+    ``skipped`` counts the files of a folder that are no photos, by how their names end.
+    """
 
     name: str
     classes: tuple[str, ...]
     splits: Mapping[str, tuple[Images, np.ndarray]]
+    skipped: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 def open_source(path: Path) -> Source:
@@ -109,16 +114,23 @@ def _list_folder(path: Path) -> Source:
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if any(SPLITS.get(folder.name) == "train" for folder in folders):
         named = {SPLITS[folder.name]: folder for folder in folders if folder.name in SPLITS}
-        return _labelled(path, {split: _photos_in(folder) for split, folder in named.items()})
-    return _labelled(path, {"train": _photos_in(path)})
+    else:
+        named = {"train": path}
+    skipped: Counter[str] = Counter()
+    return _labelled(path, {split: _photos_in(folder, skipped) for split, folder in named.items()}, skipped)
 
 
-def _photos_in(folder: Path) -> Iterator[tuple[Path, str]]:
+def _photos_in(folder: Path, skipped: Counter[str]) -> Iterator[tuple[Path, str]]:
+    suffixes = photo_suffixes()
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and not entry.name.startswith("."):
             for file in sorted(entry.rglob("*")):
-                if file.suffix.lower() in PHOTO_SUFFIXES and file.is_file():
+                if not file.is_file():
+                    continue
+                if (suffix := file.suffix.lower()) in suffixes:
                     yield file, entry.name
+                elif not file.name.startswith("."):
+                    skipped[suffix] += 1
 
 
 def _read_csv(path: Path) -> Source:
@@ -166,7 +178,9 @@ def _read_rows(path: Path, rows: Callable[[], Iterator[Mapping[str, Any]]]) -> S
     return _labelled(path, found)
 
 
-def _labelled(path: Path, found: Mapping[str, Iterable[tuple[Path, str]]]) -> Source:
+def _labelled(
+    path: Path, found: Mapping[str, Iterable[tuple[Path, str]]], skipped: Mapping[str, int] | None = None
+) -> Source:
     rows = {split: list(photos) for split, photos in found.items()}
     if not rows.get("train"):
         raise DataError(
@@ -183,6 +197,7 @@ def _labelled(path: Path, found: Mapping[str, Iterable[tuple[Path, str]]]) -> So
             split: (tuple(file for file, _ in photos), np.array([place[label] for _, label in photos], np.int32))
             for split, photos in rows.items()
         },
+        skipped or {},
     )
 
 

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from lykeion.core import Invalid
 from lykeion.search.index.protocol import MAX_ID_BYTES, Attributes
+from lykeion.vision import looks_like_photo, photo_suffixes
 
 if TYPE_CHECKING:
     from lykeion.search.index.schema import ColumnType
-
-EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
-)
 
 
 class SourceError(Invalid):
@@ -87,6 +84,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.skipped = 0
+        self._suffixes = photo_suffixes()
 
     def __iter__(self) -> Iterator[Item | Failure]:
         self.skipped = 0
@@ -104,7 +102,7 @@ class Folder:
                 )
 
     def count(self) -> int:
-        return sum(not isinstance(entry, Failure) and _has_photo_extension(entry) for entry in _files(self.path))
+        return sum(not isinstance(entry, Failure) and self._is_named_as_photo(entry) for entry in _files(self.path))
 
     def _is_photo(self, entry: os.DirEntry[str]) -> bool:
         try:
@@ -112,12 +110,15 @@ class Folder:
                 return False
             if not entry.is_file():
                 return False
-            if _has_photo_extension(entry):
+            if self._is_named_as_photo(entry):
                 return True
             with Path(entry.path).open("rb") as file:
-                return _looks_like_a_photo(file.read(16))
+                return looks_like_photo(file.read(16))
         except (OSError, RuntimeError):  # a loop of links
             return False
+
+    def _is_named_as_photo(self, entry: os.DirEntry[str]) -> bool:
+        return Path(entry.name).suffix.lower() in self._suffixes
 
 
 def id_problem(id: str) -> str:
@@ -154,15 +155,3 @@ def _files(root: Path) -> Iterator["os.DirEntry[str] | Failure"]:
         except OSError as error:
             yield Failure("", "", printable(folder), f"cannot read the folder: {error.strerror}")
         folders += sorted(below, reverse=True)
-
-
-def _has_photo_extension(entry: os.DirEntry[str]) -> bool:
-    return Path(entry.name).suffix.lower() in EXTENSIONS
-
-
-def _looks_like_a_photo(head: bytes) -> bool:
-    return (
-        head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*"))
-        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-        or (head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"))
-    )
