@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from lykeion.images.interpreter import Interpreter
+from lykeion.images.python.interpreter import Interpreter
 
 PYTHON = Interpreter("/usr/bin/python3.11", (3, 11), "x86_64", glibc=(2, 36))
 MACHINES = {"x86_64": 62, "aarch64": 183}

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from lykeion.core import Unsupported
-from lykeion.images import compression
-from lykeion.images.assembly import BuiltImage, build
-from lykeion.images.describe import describe_image, image_list, read_attached
+from lykeion.images.building.assembly import BuiltImage, build
+from lykeion.images.building.volume import build_volume
 from lykeion.images.errors import BaseError, ImageError, RequirementError, WheelError
-from lykeion.images.files import Files, open_tar
+from lykeion.images.image_description import describe_image, image_list, read_attached
+from lykeion.images.layers import compression
+from lykeion.images.layers.layer_files import Files, open_tar
 from lykeion.images.pruning import prune
 from lykeion.images.spec import read_spec
-from lykeion.images.volume import build_volume
 from lykeion.oci import ImageIndex, ImageManifest, Layout, media_types
 
 from .conftest import make_project
@@ -101,7 +101,7 @@ def test_a_changed_line_of_source_changes_the_source_layer_alone(project: Path, 
 def test_a_large_wheel_is_a_layer_that_other_images_share(
     project: Path, output: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lykeion.images.python_layers.LARGE_BYTES", 100_000)
+    monkeypatch.setattr("lykeion.images.building.python_layers.LARGE_BYTES", 100_000)
     big = make_wheel(project / "wheels", "tensors", files={"tensors/weights.bin": os.urandom(200_000)})
     small = (project / "requirements.txt").read_text()
     (project / "requirements.txt").write_text(small + requirement(big))
@@ -115,7 +115,7 @@ def test_a_large_wheel_is_a_layer_that_other_images_share(
 
 def test_wheels_are_unpacked_once(project: Path, output: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     built(project, output)
-    monkeypatch.setattr("lykeion.images.python_layers.pack", lambda *_: pytest.fail("packed again"))
+    monkeypatch.setattr("lykeion.images.building.python_layers.pack", lambda *_: pytest.fail("packed again"))
     built(project, output)
 
 

@@ -8,12 +8,12 @@ from click.testing import CliRunner
 
 from lykeion.cli import app
 from lykeion.core import NotFound
-from lykeion.images.assembly import BuiltImage, build
-from lykeion.images.describe import read_attached
+from lykeion.images.building.assembly import BuiltImage, build
+from lykeion.images.building.volume import build_volume
 from lykeion.images.errors import ImageError
+from lykeion.images.image_description import read_attached
 from lykeion.images.registries import image_reference, pull_image, push_image
 from lykeion.images.spec import read_spec
-from lykeion.images.volume import build_volume
 from lykeion.oci import Layout, Platform
 from lykeion.oci.distribution import ArtifactStore, Reference, RemoteStore, Transport
 from tests.oci.distribution.fake import running

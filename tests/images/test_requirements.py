@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from lykeion.images.errors import RequirementError
-from lykeion.images.interpreter import Interpreter
-from lykeion.images.requirements import read_requirements
-from lykeion.images.wheelhouse import collect, download_command
+from lykeion.images.python.interpreter import Interpreter
+from lykeion.images.python.requirements import read_requirements
+from lykeion.images.python.wheelhouse import collect, download_command
 
 from .making import PYTHON, make_wheel, requirement
 

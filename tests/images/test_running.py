@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lykeion.images.errors import ImageError
-from lykeion.images.running import Mount, Start, Volume, mount_script, prepare
+from lykeion.images.run_image import Mount, Start, Volume, mount_script, prepare
 
 from .making import describe
 

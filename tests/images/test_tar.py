@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.images.entries import (
+from lykeion.images.errors import ImageError
+from lykeion.images.layers.entries import (
     TarEntry,
     directory_entry,
     file_entry,
@@ -20,8 +21,7 @@ from lykeion.images.entries import (
     symlink_entry,
     with_directories,
 )
-from lykeion.images.errors import ImageError
-from lykeion.images.tar import write_tar
+from lykeion.images.layers.tar import write_tar
 
 
 def packed(*entries: TarEntry) -> bytes:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lykeion.images.errors import LayerError
-from lykeion.images.files import Files, resolve
-from lykeion.images.unpack import unpack
+from lykeion.images.layers.layer_files import Files, resolve
+from lykeion.images.layers.unpack import unpack
 from lykeion.oci import Descriptor, Layout, media_types
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lykeion.images.entries import TarEntry
-from lykeion.images.environment import Environment
 from lykeion.images.errors import WheelError
-from lykeion.images.wheels import unpack_wheel
+from lykeion.images.layers.entries import TarEntry
+from lykeion.images.python.environment import Environment
+from lykeion.images.python.wheels import unpack_wheel
 
 from .making import PYTHON, make_wheel
 

@@ -1,17 +1,17 @@
 """Container images for training and serving, assembled reproducibly, no daemon."""
 
-from .assembly import BuiltImage, build
-from .describe import describe_image, image_list, read_attached
+from .building.assembly import BuiltImage, build
+from .building.model_layer import model_file
+from .building.volume import VolumeImage, build_volume
 from .dockerfile import build_dockerfile, is_dockerfile
 from .errors import ImageError
 from .image import find_image
-from .model import model_file
+from .image_description import describe_image, image_list, read_attached
 from .pruning import Pruned, prune
+from .python.wheelhouse import lock
 from .registries import image_reference, pull_image, push_image
-from .running import Volume, run
+from .run_image import Volume, run
 from .spec import ImageSpec, read_spec
-from .volume import VolumeImage, build_volume
-from .wheelhouse import lock
 
 __all__ = [
     "BuiltImage",

@@ -13,10 +13,9 @@ from lykeion.core import read_yaml
 from lykeion.core.fields import Field, Fields, SpecError
 from lykeion.oci import ContentError, Platform
 
-from .base import BaseSpec
-from .compression import Compression
-from .interpreter import MACHINES
-from .kinds import KINDS, Kind
+from .image_kinds import KINDS, Kind
+from .layers.compression import Compression
+from .python.interpreter import MACHINES
 
 SCHEMA = 1
 EXCLUDED = ("__pycache__", "*.pyc", ".git", ".DS_Store")
@@ -24,6 +23,19 @@ EXCLUDED = ("__pycache__", "*.pyc", ".git", ".DS_Store")
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*")
 _USER = re.compile(r"[0-9]{1,10}(?::[0-9]{1,10})?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class BaseSpec:
+    """One of ``layout`` (with ``ref``), ``registry`` and ``rootfs`` is given.
+
+    ``{architecture}`` in ``rootfs`` stands for the platform's, such as amd64.
+    """
+
+    layout: Path | None = None
+    ref: str | None = None
+    registry: str | None = None
+    rootfs: Path | None = None
 
 
 @dataclass(frozen=True)

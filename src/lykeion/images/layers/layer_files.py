@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol
 
+from lykeion.images.errors import LayerError
 from lykeion.oci import Descriptor, Layout
 
 from .compression import decompressed
-from .errors import LayerError
 
 LIMIT_ENTRIES = 2_000_000
 LIMIT_LINKS = 40

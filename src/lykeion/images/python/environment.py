@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os.path import relpath
 
-from .entries import TarEntry, file_entry, symlink_entry
+from lykeion.images.layers.entries import TarEntry, file_entry, symlink_entry
+
 from .interpreter import Interpreter
 
 ROOT = "opt/venv"

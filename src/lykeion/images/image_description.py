@@ -6,9 +6,9 @@ from typing import Any
 from lykeion.oci import Descriptor, ImageManifest, Layout
 from lykeion.oci.references import ref_of
 
+from .building.referrers import BILL, PROVENANCE
 from .errors import ImageError
 from .image import config_platform, manifests, read_config
-from .referrers import BILL, PROVENANCE
 
 ATTACHED = {"bill": BILL, "provenance": PROVENANCE}
 

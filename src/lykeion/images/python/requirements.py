@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lykeion.core import first_line
+from lykeion.images.errors import RequirementError
 
-from .errors import RequirementError
 from .interpreter import Interpreter
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from lykeion import __version__
+from lykeion.images.layers.compression import compressor
+from lykeion.images.spec import ImageSpec
 
-from .compression import compressor
 from .platform_image import PlatformImage
-from .spec import ImageSpec
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"

@@ -18,10 +18,10 @@ from lykeion.core import Unsupported, cache_directory
 from lykeion.oci import Descriptor, Layout, Platform
 
 from .errors import ImageError
-from .files import resolve
 from .image import manifest_for, read_config
-from .interpreter import MACHINES
-from .unpack import LinksOnDisk, unpack
+from .layers.layer_files import resolve
+from .layers.unpack import LinksOnDisk, unpack
+from .python.interpreter import MACHINES
 
 MOUNTED = ("proc", "dev", "tmp")
 FROM_HOST = ("etc/hosts", "etc/resolv.conf")

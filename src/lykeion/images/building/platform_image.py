@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from lykeion.images.layers.packing import ImageLayer
 from lykeion.oci import Descriptor, Platform
 
 from .base import Base
-from .layers import ImageLayer
 from .python_layers import PythonLayers
 
 

@@ -7,8 +7,9 @@ The standard library's writer gives other bytes in other Python versions, so it 
 from collections.abc import Iterable
 from typing import BinaryIO, Protocol
 
+from lykeion.images.errors import ImageError
+
 from .entries import TarEntry
-from .errors import ImageError
 
 BLOCK = 512
 PIECE_BYTES = 1 << 20

@@ -20,10 +20,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
 
 from lykeion.core import first_line
+from lykeion.images.errors import WheelError
+from lykeion.images.layers.entries import FILE_MODE, PROGRAM_MODE, TarEntry, file_entry
 
-from .entries import FILE_MODE, PROGRAM_MODE, TarEntry, file_entry
 from .environment import Environment
-from .errors import WheelError
 
 LIMIT_FILES = 200_000
 LIMIT_BYTES = 16 << 30

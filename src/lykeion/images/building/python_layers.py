@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lykeion.core import Progress
+from lykeion.images.errors import BaseError, WheelError
+from lykeion.images.layers.compression import Compression, compressor
+from lykeion.images.layers.entries import TarEntry, with_directories
+from lykeion.images.layers.packing import ImageLayer, pack
+from lykeion.images.python.environment import ROOT, Environment
+from lykeion.images.python.interpreter import Interpreter
+from lykeion.images.python.requirements import read_requirements
+from lykeion.images.python.wheelhouse import WheelFile, collect
+from lykeion.images.python.wheels import Unpacked, unpack_wheel
+from lykeion.images.spec import PythonSpec
 
 from .base import Base
 from .build_cache import BuildCache
-from .compression import Compression, compressor
-from .entries import TarEntry, with_directories
-from .environment import ROOT, Environment
-from .errors import BaseError, WheelError
-from .interpreter import Interpreter
-from .layers import ImageLayer, pack
-from .requirements import read_requirements
-from .spec import PythonSpec
-from .wheelhouse import WheelFile, collect
-from .wheels import Unpacked, unpack_wheel
 
 FORMAT = 1
 """Raised when the same wheels come to other layers."""

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from .entries import TarEntry, source_entries
-from .errors import ImageError
-from .kinds import MODEL_PATH
+from lykeion.images.errors import ImageError
+from lykeion.images.image_kinds import MODEL_PATH
+from lykeion.images.layers.entries import TarEntry, source_entries
 
 BESIDE = ("README.md", "LICENSE")
 

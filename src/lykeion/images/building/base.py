@@ -5,34 +5,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lykeion.images.errors import BaseError
+from lykeion.images.image import find_image, manifest_for, read_config
+from lykeion.images.layers.compression import Compression
+from lykeion.images.layers.entries import rootfs_entries
+from lykeion.images.layers.layer_files import Files
+from lykeion.images.layers.packing import ImageLayer, pack
+from lykeion.images.python.interpreter import Interpreter, find_interpreter
+from lykeion.images.registries import image_reference, pull_image
+from lykeion.images.spec import BaseSpec
 from lykeion.oci import Descriptor, Layout, Platform, media_types
 
 from .build_cache import BuildCache
-from .compression import Compression
-from .entries import rootfs_entries
-from .errors import BaseError
-from .files import Files
-from .image import find_image, manifest_for, read_config
-from .interpreter import Interpreter, find_interpreter
-from .layers import ImageLayer, pack
 from .packages import DEBIAN_STATUS, Package, debian_packages
-from .registries import image_reference, pull_image
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LIMIT_STATUS_BYTES = 64 << 20
-
-
-@dataclass(frozen=True)
-class BaseSpec:
-    """One of ``layout`` (with ``ref``), ``registry`` and ``rootfs`` is given.
-
-    ``{architecture}`` in ``rootfs`` stands for the platform's, such as amd64.
-    """
-
-    layout: Path | None = None
-    ref: str | None = None
-    registry: str | None = None
-    rootfs: Path | None = None
 
 
 @dataclass(frozen=True)

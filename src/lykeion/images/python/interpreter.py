@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from lykeion.images.errors import BaseError
+from lykeion.images.layers.layer_files import Files, resolve
 from lykeion.oci import Platform
-
-from .errors import BaseError
-from .files import Files, resolve
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 """Architectures that images are built for, by OCI's names, and what Python calls them."""

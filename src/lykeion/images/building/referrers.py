@@ -6,12 +6,12 @@ They are outside of the image's digest. An image that has one of a kind gets no 
 import json
 from typing import Any
 
+from lykeion.images.spec import ImageSpec
 from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, ImageManifest, Layout, media_types
 
 from .bill import bill_of_materials
 from .platform_image import PlatformImage
 from .provenance import provenance
-from .spec import ImageSpec
 
 BILL = "application/vnd.cyclonedx+json"
 PROVENANCE = "application/vnd.in-toto+json"

@@ -8,16 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lykeion.images.errors import ImageError
+from lykeion.images.image_kinds import LABELS
+from lykeion.images.layers.compression import Compression
+from lykeion.images.layers.entries import source_entries
+from lykeion.images.layers.packing import ImageLayer, pack
+from lykeion.images.python.interpreter import MACHINES
+from lykeion.images.spec import EXCLUDED
 from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types
 from lykeion.oci.references import with_ref
-
-from .compression import Compression
-from .entries import source_entries
-from .errors import ImageError
-from .interpreter import MACHINES
-from .kinds import LABELS
-from .layers import ImageLayer, pack
-from .spec import EXCLUDED
 
 
 @dataclass(frozen=True)

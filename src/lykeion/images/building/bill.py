@@ -5,11 +5,11 @@ from typing import Any
 from urllib.parse import quote
 
 from lykeion import __version__
+from lykeion.images.spec import ImageSpec
 
 from .packages import Package
 from .platform_image import PlatformImage
 from .python_layers import Wheel
-from .spec import ImageSpec
 
 
 def bill_of_materials(spec: ImageSpec, part: PlatformImage) -> dict[str, Any]:

@@ -5,22 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lykeion.images.errors import ImageError
+from lykeion.images.image_kinds import LABELS, MODEL_PATH
+from lykeion.images.layers.entries import TarEntry, directory_entry, source_entries, with_directories
+from lykeion.images.layers.layer_files import resolve
+from lykeion.images.layers.packing import ImageLayer, pack
+from lykeion.images.python.environment import ROOT
+from lykeion.images.spec import ImageSpec
 from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types
 from lykeion.oci.references import with_ref
 
 from .base import Base, load_base
 from .build_cache import BuildCache
-from .entries import TarEntry, directory_entry, source_entries, with_directories
-from .environment import ROOT
-from .errors import ImageError
-from .files import resolve
-from .kinds import LABELS, MODEL_PATH
-from .layers import ImageLayer, pack
-from .model import model_entries, model_environment
+from .model_layer import model_entries, model_environment
 from .platform_image import PlatformImage
 from .python_layers import PythonLayers, python_layers
 from .referrers import attach
-from .spec import ImageSpec
 
 EPOCH = "1970-01-01T00:00:00Z"
 

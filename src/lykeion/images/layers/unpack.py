@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lykeion.core import Progress
+from lykeion.images.errors import LayerError
 from lykeion.oci import Descriptor, Layout
 
-from .errors import LayerError
-from .files import OPAQUE, WHITEOUT, clean, members, open_tar, resolve
+from .layer_files import OPAQUE, WHITEOUT, clean, members, open_tar, resolve
 
 LIMIT_BYTES = 64 << 30
 PIECE_BYTES = 1 << 20

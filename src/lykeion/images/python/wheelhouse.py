@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lykeion.core import digest_file, first_line
+from lykeion.images.errors import RequirementError
 
-from .errors import RequirementError
 from .interpreter import Interpreter
 from .requirements import Locked
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal
 
-from .errors import ImageError
+from lykeion.images.errors import ImageError
 
 Kind = Literal["file", "directory", "symlink", "hardlink"]
 
