@@ -34,7 +34,7 @@ from lykeion.registry import (
     verify,
 )
 from lykeion.registry.aliases import write_version
-from lykeion.registry.model import pack
+from lykeion.registry.artifact.model_artifact import pack
 from tests.registry.keys import key_pair
 from tests.registry.making import IGNORE, model_directory, packed, pushed
 

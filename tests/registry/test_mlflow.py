@@ -5,7 +5,7 @@ import pytest
 from lykeion.core import NotFound
 from lykeion.oci.distribution import DiskStore
 from lykeion.registry import InvalidModel, export_mlflow, import_mlflow, list_versions, parse, pull
-from lykeion.registry.facts import ModelFacts
+from lykeion.registry.artifact.facts import ModelFacts
 from tests.registry.making import model_directory, pushed
 
 

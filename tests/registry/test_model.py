@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from lykeion.core import LykeionError, Unsupported, digest_bytes
 from lykeion.oci import Descriptor, ImageManifest
 from lykeion.registry import InvalidModel, Lineage, ModelFacts, gather, pack
-from lykeion.registry.facts import metrics_of, read_facts
-from lykeion.registry.model import TITLE, read_model
-from lykeion.registry.modelpack import ARTIFACT, CONFIG, FILE_PATH, ModelConfig, check, read_config
+from lykeion.registry.artifact.facts import metrics_of, read_facts
+from lykeion.registry.artifact.model_artifact import TITLE, read_model
+from lykeion.registry.artifact.modelpack import ARTIFACT, CONFIG, FILE_PATH, ModelConfig, check, read_config
 from tests.registry.making import model_directory
 
 CARD = {

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lykeion.core import NotFound
 from lykeion.oci import ImageManifest, read_manifest
 from lykeion.oci.distribution import DiskStore, Reference
-from lykeion.registry import ModelFacts, Untrusted, load, move, parse, pull, read_policy, sign, signing, verify
-from lykeion.registry.model import SIGNATURE, TITLE
+from lykeion.registry import ModelFacts, Untrusted, load, move, parse, pull, read_policy, sign, verify
+from lykeion.registry.artifact.model_artifact import SIGNATURE, TITLE
+from lykeion.registry.trust import signing
 from tests.registry.keys import key_pair
 from tests.registry.making import IGNORE, pushed
 

@@ -1,25 +1,25 @@
 """The model repository: models as OCI artifacts, in a directory or in any OCI registry."""
 
 from .aliases import history, move, remove
-from .blob_cache import BlobCache
-from .copying import copy
-from .describe import Ancestor, Difference, Shown, Version, compare, lineage, list_versions, show
+from .artifact.facts import Lineage, ModelFacts
+from .artifact.gathering import gather
+from .artifact.model_artifact import LEFT_OUT, Model, Packed, pack
 from .errors import InvalidModel, Untrusted
-from .facts import Lineage, ModelFacts
-from .gathering import gather
 from .gc import collect
-from .integrity import verify
 from .mlflow import export_mlflow, import_mlflow
-from .model import LEFT_OUT, Model, Packed, pack
 from .model_names import parse
+from .model_versions import Ancestor, Difference, Shown, Version, compare, lineage, list_versions, show
 from .moves import Move, problems
-from .opening import Stores
-from .pull import Pulled, keep, pull
-from .push import Pushed, push
 from .query import order, select
 from .resolving import by_digest, expected, load, resolve, tags_at
-from .signing import sign
-from .trust import Policy, check_file, read_policy
+from .stores import Stores
+from .transfers.blob_cache import BlobCache
+from .transfers.copying import copy
+from .transfers.pull import Pulled, keep, pull
+from .transfers.push import Pushed, push
+from .trust.integrity import verify
+from .trust.policy import Policy, check_file, read_policy
+from .trust.signing import sign
 
 __all__ = [
     "LEFT_OUT",

@@ -11,8 +11,8 @@ from lykeion.core import NotFound
 from lykeion.oci import BlobMissing, ContentError, Descriptor, ImageIndex, ImageManifest
 from lykeion.oci.distribution import MAX_READ, DiskStore
 
+from .artifact.facts import FACTS, read_facts
 from .errors import InvalidModel
-from .facts import FACTS, read_facts
 from .model_names import parse, version_number
 
 

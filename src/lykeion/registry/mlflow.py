@@ -15,13 +15,13 @@ from lykeion.core import NotFound, write_atomically
 from lykeion.oci.distribution import ArtifactStore, DiskStore, InvalidReference, Reference
 
 from .aliases import aliases, move, versions
+from .artifact.facts import Figure, Lineage, ModelFacts, metrics_of
+from .artifact.model_artifact import pack
 from .errors import InvalidModel
-from .facts import Figure, Lineage, ModelFacts, metrics_of
-from .model import pack
 from .model_names import check_alias, parse, version_number
-from .pull import pull
-from .push import Pushed, push
 from .resolving import load
+from .transfers.pull import pull
+from .transfers.push import Pushed, push
 
 _MAX_META = 2**20
 _MAX_METRIC = 2**24

@@ -14,7 +14,7 @@ from lykeion.core import digest_bytes
 from lykeion.oci import EMPTY, ContentError, ImageManifest, read_manifest
 from lykeion.oci.distribution import is_digest
 
-from .facts import ANNOTATION
+from .artifact.facts import ANNOTATION
 
 RECORD = "application/vnd.lykeion.move.v1+json"
 _TAG = re.compile(r"_moved\.(.+)\.(\d{6})(?:\.[0-9a-f]{12})?")

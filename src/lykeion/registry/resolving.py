@@ -8,11 +8,11 @@ from lykeion.oci.distribution import ArtifactStore, Reference, is_digest
 from lykeion.oci.errors import ContentError
 
 from .aliases import ANYWHERE, aliases, versions
+from .artifact.facts import ModelFacts, read_facts
+from .artifact.model_artifact import Model, read_model
 from .errors import InvalidModel
-from .facts import ModelFacts, read_facts
-from .model import Model, read_model
 from .model_names import parse
-from .opening import Stores
+from .stores import Stores
 
 
 def resolve(store: ArtifactStore, reference: Reference) -> str:

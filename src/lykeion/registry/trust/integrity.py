@@ -8,12 +8,12 @@ from pathlib import Path
 from lykeion.core import LykeionError
 from lykeion.oci import Descriptor
 from lykeion.oci.distribution import Advance, ArtifactStore, Reference, transfer
+from lykeion.registry.artifact.model_artifact import Model
+from lykeion.registry.artifact.modelpack import read_config
+from lykeion.registry.errors import InvalidModel
+from lykeion.registry.resolving import facts_of, load
 
-from .errors import InvalidModel
-from .model import Model
-from .modelpack import read_config
-from .resolving import facts_of, load
-from .trust import Policy, check_trust
+from .policy import Policy, check_trust
 
 
 def verify(

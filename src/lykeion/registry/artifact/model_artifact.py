@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lykeion.core import Unsupported, digest_bytes, digest_file
 from lykeion.oci import Descriptor, ImageIndex, ImageManifest, read_manifest
+from lykeion.registry.errors import InvalidModel
 
-from .errors import InvalidModel
 from .facts import FACTS, FILE, ModelFacts
 from .modelpack import ARTIFACT, CONFIG, FILE_PATH, ModelConfig
 

@@ -14,9 +14,8 @@ from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
 from lykeion.oci.distribution import InvalidReference, is_digest
-
-from .errors import InvalidModel
-from .model_names import parse
+from lykeion.registry.errors import InvalidModel
+from lykeion.registry.model_names import parse
 
 FACTS = "application/vnd.lykeion.model.facts.v1+json"
 FILE = "lykeion.json"

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from lykeion.oci import Descriptor
 from lykeion.oci.distribution import Advance, ArtifactStore, InvalidReference, Reference, transfer
-
-from .aliases import ANYWHERE, move, write_version
-from .model import Model, Packed
-from .model_names import check_alias, version_number
+from lykeion.registry.aliases import ANYWHERE, move, write_version
+from lykeion.registry.artifact.model_artifact import Model, Packed
+from lykeion.registry.model_names import check_alias, version_number
 
 
 @dataclass(frozen=True, slots=True)

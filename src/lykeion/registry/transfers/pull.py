@@ -12,12 +12,12 @@ from pathlib import Path
 
 from lykeion.core import digest_file
 from lykeion.oci.distribution import Advance, ArtifactStore, Reference, StoreError, transfer
+from lykeion.registry.artifact.facts import FILE
+from lykeion.registry.artifact.model_artifact import File, Model
+from lykeion.registry.resolving import facts_of, load, resolve
+from lykeion.registry.trust.policy import Policy, check_trust
 
 from .blob_cache import BlobCache, place
-from .facts import FILE
-from .model import File, Model
-from .resolving import facts_of, load, resolve
-from .trust import Policy, check_trust
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any
 from lykeion.core import NotFound, digest_bytes
 from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, ImageManifest, read_manifest
 from lykeion.oci.distribution import ArtifactStore, Reference
-
-from .errors import InvalidModel, Untrusted
-from .facts import FILE
-from .model import SIGNATURE, TITLE, Model
-from .model_names import version_number
-from .resolving import load, tags_at
+from lykeion.registry.artifact.facts import FILE
+from lykeion.registry.artifact.model_artifact import SIGNATURE, TITLE, Model
+from lykeion.registry.errors import InvalidModel, Untrusted
+from lykeion.registry.model_names import version_number
+from lykeion.registry.resolving import load, tags_at
 
 if TYPE_CHECKING:  # cryptography is imported where a key is: most commands need none
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey, EllipticCurvePublicKey

@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import Any, TypeAlias, cast
 
 from lykeion.oci.distribution import is_digest
-
-from .errors import InvalidModel
+from lykeion.registry.errors import InvalidModel
 
 ARTIFACT = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG = "application/vnd.cncf.model.config.v1+json"

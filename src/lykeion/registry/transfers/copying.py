@@ -5,13 +5,13 @@ from pathlib import Path
 
 from lykeion.oci import Descriptor, ImageManifest, read_manifest
 from lykeion.oci.distribution import Advance, ArtifactStore, InvalidReference, Reference, transfer
+from lykeion.registry.aliases import ANYWHERE, move, write_version
+from lykeion.registry.artifact.model_artifact import read_model
+from lykeion.registry.model_names import check_alias
+from lykeion.registry.resolving import resolve
 
-from .aliases import ANYWHERE, move, write_version
 from .blob_cache import BlobCache
-from .model import read_model
-from .model_names import check_alias
 from .push import Pushed
-from .resolving import resolve
 
 
 def copy(

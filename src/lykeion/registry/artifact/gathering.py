@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from lykeion.oci.distribution import is_digest
+from lykeion.registry.errors import InvalidModel
 
-from .errors import InvalidModel
 from .facts import FILE, Figure, Lineage, ModelFacts, read_facts
 
 _MAX_BYTES = 2**24

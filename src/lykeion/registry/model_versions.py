@@ -9,11 +9,11 @@ from lykeion.core import NotFound
 from lykeion.oci.distribution import ArtifactStore, Reference
 
 from .aliases import history
+from .artifact.facts import Figure, ModelFacts, metrics_of
+from .artifact.model_artifact import SIGNATURE, Model, read_model
+from .artifact.modelpack import read_config
 from .errors import InvalidModel
-from .facts import Figure, ModelFacts, metrics_of
-from .model import SIGNATURE, Model, read_model
 from .model_names import parse, version_number
-from .modelpack import read_config
 from .moves import Move
 from .resolving import facts_of, load, tags_at
 

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from lykeion.oci.distribution import ArtifactStore, InvalidReference, Reference
-
-from .errors import Untrusted
-from .model import Model
-from .model_names import parse, version_number
+from lykeion.registry.artifact.model_artifact import Model
+from lykeion.registry.errors import Untrusted
+from lykeion.registry.model_names import parse, version_number
 
 MAX_BYTES = 2**20
 
