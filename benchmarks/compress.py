@@ -30,7 +30,7 @@ from peers import tfmot
 from lykeion.compress.model import Model, open_model
 from lykeion.compress.run import Row, compress
 from lykeion.compress.sizes import sizes_of
-from lykeion.engines.pictures import front
+from lykeion.engines.choosing import front
 from lykeion.nets import Architecture, random_weights
 from lykeion.nets.layers import INPUT, layers
 from lykeion.nets.litert_int8 import quantized_tensors

@@ -23,8 +23,8 @@ from measuring.nas_job import problem_of
 from measuring.subprocesses import run_job
 
 from lykeion.core import digest_json, write_atomically
-from lykeion.engines.profile import DeviceProfile, read_profile, write_profile
-from lykeion.engines.timing import Plan
+from lykeion.engines.choosing import DeviceProfile, read_profile, write_profile
+from lykeion.engines.running import Plan
 from lykeion.nas.compare import run_search
 from lykeion.nas.latency import LatencyTable
 from lykeion.nas.named_spaces import find_space

@@ -19,8 +19,8 @@ from measuring.fashion_npz import photos_for
 from measuring.machine import describe
 
 from lykeion.core import core_count
-from lykeion.engines.profile import DeviceProfile, read_profile, write_profile
-from lykeion.engines.timing import Plan
+from lykeion.engines.choosing import DeviceProfile, read_profile, write_profile
+from lykeion.engines.running import Plan
 from lykeion.nas.compare import compare, search_run, test_answers
 from lykeion.nas.comparison import Comparison, Entry, Report
 from lykeion.nas.final import time_networks

@@ -19,7 +19,7 @@ from measuring.subprocesses import keep_results, read_results, run_job
 from nas_cost import host
 
 from lykeion.core import write_atomically
-from lykeion.engines.profile import read_profile
+from lykeion.engines.choosing import read_profile
 from lykeion.nas.compare import run_search
 from lykeion.nas.latency import kendall_tau
 from lykeion.nas.named_spaces import find_space

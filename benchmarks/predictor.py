@@ -17,8 +17,7 @@ import numpy as np
 from measuring.machine import describe
 
 from lykeion.core import core_count
-from lykeion.engines.profile import DeviceProfile, Noise
-from lykeion.engines.timing import Journal, litert, measure
+from lykeion.engines.choosing import DeviceProfile, Journal, Noise, litert, measure
 from lykeion.nas.latency import Judgement, LatencyTable, judge
 from lykeion.nas.named_spaces import find_space
 from lykeion.nas.pieces import FITTED_ON, diverse, network_name, whole_network

@@ -24,14 +24,23 @@ from measuring.machine import describe
 from measuring.subprocesses import keep_results, read_results
 
 from lykeion.compress.quantize import Mode, convert
-from lykeion.engines.accuracy import Labelled
-from lykeion.engines.bench import bench
-from lykeion.engines.candidates import Case, Model, cases
-from lykeion.engines.goal import exact, parse_goal
-from lykeion.engines.kinds import usual_kinds
-from lykeion.engines.pictures import draw_choice
-from lykeion.engines.report import Report, Result, read_report, write_report
-from lykeion.engines.select import choose, select
+from lykeion.engines.choosing import (
+    BenchReport,
+    BenchResult,
+    Case,
+    Labelled,
+    ModelFile,
+    bench,
+    cases,
+    choose,
+    draw_choice,
+    exact,
+    parse_goal,
+    read_report,
+    select,
+    write_report,
+)
+from lykeion.engines.running import usual_kinds
 from lykeion.nets import find, write_litert
 from lykeion.nets.training.frame import normalise
 
@@ -103,7 +112,7 @@ def photos_of(data: Labelled) -> np.ndarray:
     return normalise(data.photos)
 
 
-def variants(name: str, photos: int, epochs: int, work: Path, data: Labelled) -> Iterator[Model]:
+def variants(name: str, photos: int, epochs: int, work: Path, data: Labelled) -> Iterator[ModelFile]:
     """A trained network as files: float32 first, then quantized."""
     directory = work / f"{name}-{photos}-{epochs}"
     files = [directory / f"{kind}.tflite" for kind in ("float32", *QUANTIZED)]
@@ -114,7 +123,7 @@ def variants(name: str, photos: int, epochs: int, work: Path, data: Labelled) ->
             file.write_bytes(convert(content, kind, [], photos_of(data)[:CALIBRATION]))
         files[0].write_bytes(content)  # last: it says that all are there
     for file in files:
-        yield Model(f"{name.removeprefix('mobilenet-').partition('@')[0]} {file.stem}", file.read_bytes())
+        yield ModelFile(f"{name.removeprefix('mobilenet-').partition('@')[0]} {file.stem}", file.read_bytes())
 
 
 def train(name: str, data: str, epochs: int, run: Path) -> bytes:
@@ -124,7 +133,7 @@ def train(name: str, data: str, epochs: int, run: Path) -> bytes:
     return write_litert(*load_network(run), output="logits")
 
 
-def goals(truth: Sequence[Result]) -> list[str]:
+def goals(truth: Sequence[BenchResult]) -> list[str]:
     """Goals that divide these candidates: thresholds from their quartiles, in three digits."""
     latency = np.quantile([each.latency_ms for each in truth], (0.25, 0.5))
     accuracy = np.quantile([each.top1 or 0 for each in truth], (0.25, 0.75))
@@ -146,7 +155,7 @@ def selected(candidates: Sequence[Case], goal: str, data: Labelled) -> dict[str,
     return {"chosen": found.chosen.name if found.chosen else "", "seconds": seconds, "steps": dict(found.seconds)}
 
 
-def judge(text: str, result: Mapping[str, Any], truth: Sequence[Result]) -> Verdict:
+def judge(text: str, result: Mapping[str, Any], truth: Sequence[BenchResult]) -> Verdict:
     goal = parse_goal(text)
     best, chosen = choose(truth, goal), next((each for each in truth if each.name == result["chosen"]), None)
     if best is None or chosen is None:
@@ -167,7 +176,7 @@ def relaxed(value: float) -> tuple[float, float]:
     return value / (1 + WITHIN), value * (1 + WITHIN)
 
 
-def report(verdicts: Sequence[Verdict], truth: Report, exhaustive: float, models: int) -> Iterator[str]:
+def report(verdicts: Sequence[Verdict], truth: BenchReport, exhaustive: float, models: int) -> Iterator[str]:
     seconds = [verdict.seconds for verdict in verdicts]
     engines = dict.fromkeys(f"{each.engine} {each.engine_version}" for each in truth.results)
     held = all(verdict.right for verdict in verdicts) and max(seconds) < TIME_SHARE * exhaustive

@@ -18,7 +18,7 @@ from lykeion.compress import Model, select
 from lykeion.compress.channels import carried_over, without
 from lykeion.compress.masks import Structure, masks
 from lykeion.compress.prune_channels import choose
-from lykeion.engines import timing
+from lykeion.engines.choosing import timing
 from lykeion.nets import count, find, random_weights
 
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)

@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from lykeion.engines.machine import peak_bytes, this_machine
+from lykeion.engines.running import peak_bytes, this_machine
 
 
 @dataclass(frozen=True)

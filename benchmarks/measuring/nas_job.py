@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lykeion.engines.machine import peak_bytes
+from lykeion.engines.running import peak_bytes
 from lykeion.nas.search import Request, open_space
 from lykeion.nas.space import parse_genotype
 from lykeion.nas.strategies import Problem

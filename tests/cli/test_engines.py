@@ -12,11 +12,11 @@ from lykeion.compress import Model, save
 from lykeion.core import LykeionError
 from lykeion.core.pictures import PictureError
 from lykeion.engines import ModelError
-from lykeion.engines.goal import GoalError
-from lykeion.engines.kinds import KINDS
+from lykeion.engines.choosing import GoalError
+from lykeion.engines.running import KINDS
 from lykeion.nets import Architecture, Convolution, random_weights, write_litert
 from lykeion.nets.training import Frame
-from tests.engines.files import one_operator
+from tests.litert.files import one_operator
 from tests.nets.training.tiny import write_npz
 
 NETWORK = Architecture("tiny", 8, 8, (Convolution(8, 3, 2),), classes=3)

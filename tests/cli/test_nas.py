@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lykeion.cli import app
-from lykeion.engines.profile import DeviceProfile, read_profile, write_profile
+from lykeion.engines.choosing import DeviceProfile, read_profile, write_profile
 from lykeion.nas import profiling
 from lykeion.nas.latency import pixel1
 from lykeion.nas.named_spaces import PUBLISHED_SINGLE_PATH

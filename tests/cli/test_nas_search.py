@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 
 from lykeion.cli import app
 from lykeion.core import LykeionError
-from lykeion.engines.machine import processor
-from lykeion.engines.profile import write_profile
+from lykeion.engines.choosing import write_profile
+from lykeion.engines.running import processor
 from lykeion.nas import compare, final, search
 from lykeion.nas.comparison import Comparison, Entry, Report
 from lykeion.nas.energy import EnergyTable

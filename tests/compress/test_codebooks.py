@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.compress.codebooks import Codebook, Start, cheapest, k_means, share
-from lykeion.compress.entropy import cost_bits
+from lykeion.litert.packed import cost_bits
 
 STARTS: list[Start] = ["linear", "k-means++", "density"]
 WEIGHTS = np.random.default_rng(0).standard_normal(5000).astype(np.float32)

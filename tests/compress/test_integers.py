@@ -65,8 +65,8 @@ def test_codes_and_scales_are_the_folded_kernel() -> None:
 def test_activations_have_an_exact_zero() -> None:
     for low, high in ((0.0, 6.0), (-1.3, 2.9), (-6.0, 0.0), (0.0, 1e-3)):
         codes = activation_codes(low, high)
-        assert -128 <= codes.zero_point <= 127
-        assert codes.scales[0] * (127 - codes.zero_point) == pytest.approx(high, abs=codes.scales[0])
+        assert -128 <= codes.zero_points[0] <= 127
+        assert codes.scales[0] * (127 - codes.zero_points[0]) == pytest.approx(high, abs=codes.scales[0])
 
 
 def test_short_numbers_have_8_bits_and_are_no_smaller() -> None:

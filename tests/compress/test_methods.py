@@ -14,7 +14,7 @@ from lykeion.compress import prune_channels as channels
 from lykeion.compress.pack import pack
 from lykeion.compress.running import correct_litert, predict_litert
 from lykeion.compress.sensitivity import Sensitivity, draw, scan
-from lykeion.engines.packed import unpack
+from lykeion.litert.packed import unpack
 from lykeion.nets import Architecture, Convolution, FullyConnected, InvertedResidual, random_weights
 from lykeion.nets.training import Dataset, Recipe, predict
 from tests.nets.making import lively_weights

@@ -7,12 +7,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lykeion.compress import CompressionError
-from lykeion.compress.coding import Planes, Product, Span, Sparse, Symbols, as_numbers, encode_spans
-from lykeion.compress.entropy import cost_bits, encode, frequencies, huffman_bits
 from lykeion.compress.pack import _apart, pack, pack_file
 from lykeion.compress.sizes import relative_gaps, sizes_of
-from lykeion.engines.packed import BITS, LANES, decode, unpack
-from tests.engines.files import with_constants_behind
+from lykeion.litert.packed import (
+    Planes,
+    Product,
+    Span,
+    Sparse,
+    Symbols,
+    as_numbers,
+    cost_bits,
+    encode_spans,
+    huffman_bits,
+    unpack,
+)
+from lykeion.litert.packed.entropy import encode, frequencies
+from lykeion.litert.packed.unpacking import BITS, LANES, decode
+from tests.litert.files import with_constants_behind
 from tests.nets.making import photos_for, run
 
 from .making import ARCHITECTURE, every_state, worst

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
-from lykeion.core.flatbuffer import AlignedBuilder
+from lykeion.litert.writing import AlignedBuilder
 from lykeion.nets import Architecture, Convolution, InvertedResidual
 from lykeion.nets.layers import layers
 from lykeion.nets.litert_writer import write_litert

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lykeion.engines.machine import processor
-from lykeion.engines.profile import Noise
-from lykeion.engines.timing import REFERENCE, Timing
+from lykeion.engines.choosing import REFERENCE, Noise, Timing
+from lykeion.engines.running import processor
 from lykeion.nas import compare as comparing
 from lykeion.nas import search as searching
 from lykeion.nas.compare import compare

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lykeion.engines.profile import DeviceProfile, ProfileError, write_profile
+from lykeion.engines.choosing import DeviceProfile, ProfileError, write_profile
 from lykeion.nas.latency import (
     LatencyError,
     LatencyTable,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lykeion.engines.litert import LiteRTEngine
+from lykeion.engines.running import LiteRTEngine
 from lykeion.nas.latency import LatencyTable
 from lykeion.nas.named_spaces import find_space
 from lykeion.nas.phone import PhoneError, Result, export, import_results, least_us, parse

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.engines.litert import LiteRTEngine
-from lykeion.engines.profile import Noise
-from lykeion.engines.timing import Plan
+from lykeion.engines.choosing import Noise
+from lykeion.engines.running import LiteRTEngine, Plan
 from lykeion.nas.latency import LatencyError, LatencyTable
 from lykeion.nas.pieces import FITTED_ON, NOTHING, block_name, diverse, network_name, pieces, shared
 from lykeion.nas.profiling import host, profile_host, profile_of

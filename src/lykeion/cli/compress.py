@@ -177,7 +177,7 @@ def pack(model: Path, output: Path, gives: Any, as_json: bool) -> None:
 def unpack(package: Path, output: Path, as_json: bool) -> None:
     """Unpack PACKAGE to the LiteRT file; a damaged one is refused."""
     from lykeion.engines import read_model
-    from lykeion.engines.packed import unpack as make
+    from lykeion.litert.packed import unpack as make
 
     content = read_model(package)
     file = make(content, name=str(package))

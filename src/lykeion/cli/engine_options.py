@@ -9,9 +9,8 @@ import click
 from .options import FIT, PICTURE
 
 if TYPE_CHECKING:
-    from lykeion.engines.accuracy import Labelled
-    from lykeion.engines.candidates import Case, Model
-    from lykeion.engines.kinds import Kind
+    from lykeion.engines.choosing import Case, Labelled, ModelFile
+    from lykeion.engines.running import Kind
 
 engine_option = click.option(
     "--engine", "engines", multiple=True, metavar="NAME", help="Of lykeion engines list; all usual ones by default."
@@ -36,28 +35,28 @@ journal_option = click.option(
 )
 
 
-def open_models(names: Sequence[str]) -> "list[Model]":
+def open_models(names: Sequence[str]) -> "list[ModelFile]":
     """From files, directories of trainings, and names of networks."""
-    from lykeion.engines.candidates import Model
-    from lykeion.engines.litert import read_model
+    from lykeion.engines.choosing import ModelFile
+    from lykeion.engines.running import read_model
 
     found = []
     for name in names:
         path = Path(name)
         if path.is_dir():
-            found.append(Model(name.rstrip("/"), _trained(path)))
+            found.append(ModelFile(name.rstrip("/"), _trained(path)))
         elif path.suffix == ".tflite":
-            found.append(Model(path.stem, read_model(path), path))
+            found.append(ModelFile(path.stem, read_model(path), path))
         else:
-            found.append(Model(name, _random(name)))
+            found.append(ModelFile(name, _random(name)))
     if len({model.name for model in found}) < len(found):  # files of one name: by their paths
-        found = [Model(name, model.content, model.source) for name, model in zip(names, found, strict=True)]
+        found = [ModelFile(name, model.content, model.source) for name, model in zip(names, found, strict=True)]
     return list({model.name: model for model in found}.values())
 
 
 def _trained(run: Path) -> bytes:
     """The logits of a network that ``lykeion train`` trained, or the file that a step of a compression made."""
-    from lykeion.engines.litert import read_model
+    from lykeion.engines.running import read_model
     from lykeion.nets import Architecture, ArchitectureError, write_litert
     from lykeion.nets.training.checkpoints import read_arrays
 
@@ -83,13 +82,13 @@ def _random(name: str) -> bytes:
 
 
 def engine_kinds(names: Sequence[str]) -> "tuple[Kind, ...]":
-    from lykeion.engines.kinds import find_kind, usual_kinds
+    from lykeion.engines.running import find_kind, usual_kinds
 
     return tuple(find_kind(name) for name in dict.fromkeys(names)) if names else usual_kinds()
 
 
 def all_cases(models: Sequence[str], engines: Sequence[str], threads: Sequence[int]) -> "list[Case]":
-    from lykeion.engines.candidates import cases
+    from lykeion.engines.choosing import cases
 
     return cases(open_models(models), engine_kinds(engines), threads)
 
@@ -102,7 +101,7 @@ def labelled(path: Path | None, cases: "Sequence[Case]", photos: int, fit: Any, 
     import numpy as np
 
     from lykeion.compress.model import check_classes
-    from lykeion.engines.accuracy import Labelled
+    from lykeion.engines.choosing import Labelled
     from lykeion.nets.training import load_data, some
 
     models = list({case.model.name: case.model for case in cases}.values())
@@ -115,12 +114,11 @@ def labelled(path: Path | None, cases: "Sequence[Case]", photos: int, fit: Any, 
     return Labelled(chosen.read(np.arange(len(chosen))), chosen.labels, mean, std, classes=len(data.classes))
 
 
-def _photo_size(models: "Sequence[Model]") -> tuple[int, int, int]:
+def _photo_size(models: "Sequence[ModelFile]") -> tuple[int, int, int]:
     """Height, width and channels of the first that takes photos. Raises ModelError where none does."""
     from lykeion.core import LykeionError
     from lykeion.engines import ModelError
-    from lykeion.engines.graph import specs
-    from lykeion.engines.trial import try_model
+    from lykeion.engines.running import specs, try_model
 
     reasons: list[str] = []
     for model in models:
@@ -136,7 +134,7 @@ def _photo_size(models: "Sequence[Model]") -> tuple[int, int, int]:
     raise ModelError(reasons[0])
 
 
-def _normalisation(models: "Sequence[Model]") -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalisation(models: "Sequence[ModelFile]") -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and std, by the cards of files that have one. Raises ModelError where they differ."""
     from lykeion.engines import ModelError
     from lykeion.nets.training.frame import MEAN, STD

@@ -29,7 +29,7 @@ def engines() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List the engines and whether they are installed."""
-    from lykeion.engines.kinds import KINDS
+    from lykeion.engines.running import KINDS
 
     found = [
         {
@@ -63,9 +63,8 @@ def list_(as_json: bool) -> None:
 def compare(model: str, engines: tuple[str, ...], reference: str, as_json: bool) -> None:
     """Compare what engines give for MODEL, on 32 photos of noise."""
     from lykeion.core import LykeionError
-    from lykeion.engines.agreement import agreement, random_batch
-    from lykeion.engines.kinds import find_kind
-    from lykeion.engines.trial import try_model
+    from lykeion.engines.choosing import agreement, random_batch
+    from lykeion.engines.running import find_kind, try_model
 
     opened = open_models((model,))[0]
     try_model(opened.content, opened.name, kind=find_kind(reference).name)
@@ -104,8 +103,7 @@ def compare(model: str, engines: tuple[str, ...], reference: str, as_json: bool)
 def convert(model: str, file: Path) -> None:
     """Write MODEL as the ONNX FILE that the engine onnxruntime runs."""
     from lykeion.core import LykeionError, write_atomically, writing
-    from lykeion.engines.onnx_convert import to_onnx
-    from lykeion.engines.trial import try_model
+    from lykeion.engines.running import to_onnx, try_model
 
     opened = open_models((model,))[0]
     try_model(opened.content, opened.name)

@@ -22,8 +22,7 @@ from .options import json_option, quiet_option, refuse_options
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
-    from lykeion.engines.candidates import Case
-    from lykeion.engines.report import Report, Result
+    from lykeion.engines.choosing import BenchReport, BenchResult, Case
 
 
 @click.command()
@@ -66,8 +65,8 @@ def bench(
     (then with random weights). Every model is first tried in a process of its own. Keep the machine quiet.
     """
     from lykeion.engines import ModelError
-    from lykeion.engines.bench import bench as measure
-    from lykeion.engines.report import write_report
+    from lykeion.engines.choosing import bench as measure
+    from lykeion.engines.choosing import write_report
 
     wanted = all_cases(models, engines, threads)
     if operators:
@@ -87,17 +86,15 @@ def bench(
     if not report.results:
         raise ModelError("no engine can run any of these models")
     if png:
-        from lykeion.engines.pictures import draw_choice
+        from lykeion.engines.choosing import draw_choice
 
         draw_choice(report.results, None, report.machine.processor, png)
 
 
 def _print_operators(cases: "Sequence[Case]", as_json: bool) -> None:
     from lykeion.core import LykeionError
-    from lykeion.engines.agreement import random_batch
-    from lykeion.engines.graph import specs
-    from lykeion.engines.operators import by_kind
-    from lykeion.engines.trial import try_model
+    from lykeion.engines.choosing import random_batch
+    from lykeion.engines.running import by_kind, specs, try_model
 
     found: list[dict[str, Any]] = []
     for case in cases:
@@ -125,7 +122,7 @@ def _print_operators(cases: "Sequence[Case]", as_json: bool) -> None:
         print_table(("operators", "µs a run", "share"), rows, title=title, right=("µs a run", "share"))
 
 
-def _print_report(report: "Report") -> None:
+def _print_report(report: "BenchReport") -> None:
     judged = any(each.top1 is not None for each in report.results)
     metered = any(each.energy_source == "RAPL" for each in report.results)
     more = (*(("top-1",) if judged else ()), *(("µJ",) if metered else ()))
@@ -146,7 +143,7 @@ def _print_report(report: "Report") -> None:
         print(f"{refused.model} · {refused.engine} · {refused.threads}: {refused.reason}")
 
 
-def _row(each: "Result", judged: bool, metered: bool) -> tuple[object, ...]:
+def _row(each: "BenchResult", judged: bool, metered: bool) -> tuple[object, ...]:
     return (
         each.model,
         f"{each.engine} {each.threads}",

@@ -20,9 +20,7 @@ from .options import json_option, quiet_option, refuse_options
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
-    from lykeion.engines.fleet import Cover
-    from lykeion.engines.goal import Goal
-    from lykeion.engines.select import Selection, Standing
+    from lykeion.engines.choosing import Cover, Goal, Selection, Standing
 
 HOST = "host"
 
@@ -66,8 +64,8 @@ def select(
     Candidates that miss the goal, or that another beats for certain, are measured no further. With --devices, choose
     the fewest models that serve all devices within the goal, from the reports that `bench --out` wrote on them.
     """
-    from lykeion.engines.goal import GoalError, parse_goal
-    from lykeion.engines.select import select as choose
+    from lykeion.engines.choosing import GoalError, parse_goal
+    from lykeion.engines.choosing import select as choose
 
     wanted = parse_goal(goal)
     if devices:
@@ -85,7 +83,7 @@ def select(
     else:
         _print_selection(found)
     if png and found.results:
-        from lykeion.engines.pictures import draw_choice
+        from lykeion.engines.choosing import draw_choice
 
         draw_choice(found.results, found.chosen, goal, png)
     if found.chosen is None:
@@ -140,9 +138,7 @@ def _between(interval: tuple[float, float] | None) -> str:
 
 
 def _select_for_fleet(devices: str, goal: "Goal", as_json: bool) -> None:
-    from lykeion.engines.fleet import cover
-    from lykeion.engines.goal import GoalError
-    from lykeion.engines.report import read_report
+    from lykeion.engines.choosing import GoalError, cover, read_report
 
     files = list(dict.fromkeys(name for name in devices.split(",") if name))
     found = cover({name: read_report(Path(name)) for name in files}, goal)

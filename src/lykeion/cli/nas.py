@@ -10,7 +10,7 @@ from .options import PICTURE, json_option, quiet_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
-    from lykeion.engines.profile import DeviceProfile
+    from lykeion.engines.choosing import DeviceProfile
 
 HOST = "host"
 
@@ -106,7 +106,7 @@ def _read(device: str) -> "DeviceProfile":
 
 
 def _import(results: Path, name: str, out: Path) -> "DeviceProfile":
-    from lykeion.engines.profile import write_profile
+    from lykeion.engines.choosing import write_profile
     from lykeion.nas.phone import import_results
 
     made = import_results(results, name=name)
@@ -115,7 +115,7 @@ def _import(results: Path, name: str, out: Path) -> "DeviceProfile":
 
 
 def _measure(space_name: str, threads: int, out: Path, quiet: bool) -> "DeviceProfile":
-    from lykeion.engines.profile import write_profile
+    from lykeion.engines.choosing import write_profile
     from lykeion.nas import profiling
     from lykeion.nas.named_spaces import find_space
 

@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
+from lykeion.litert import Quantization
 from lykeion.nets import Layer
-from lykeion.nets.litert_graph import Quantization
 from lykeion.nets.litert_int8 import TO_255, Codes, write_int8
 
 from .model import Model, kernel_layers
@@ -31,7 +31,7 @@ def activation_codes(low: float, high: float) -> Quantization:
     """Of numbers from ``low`` ≤ 0 to ``high`` ≥ 0; zero is exact."""
     least, most = np.float32(low), np.float32(high)  # as training computes: the scale is the same to the last bit
     scale = np.maximum((most - least) * TO_255, np.float32(SMALLEST_STEP))
-    return Quantization((float(scale),), int(np.clip(np.rint(np.float32(-128) - least / scale), -128, 127)))
+    return Quantization((float(scale),), (int(np.clip(np.rint(np.float32(-128) - least / scale), -128, 127)),))
 
 
 def kernel_codes(layer: Layer, model: Model) -> Codes:

@@ -1,4 +1,4 @@
-"""Networks packed for transport, in the format of ``engines.packed``: what a device unpacks to the very same file.
+"""Networks packed for transport, in the format of ``litert.packed``: what a device unpacks to the very same file.
 
 Constants of a LiteRT file that take few values, as clustered and int8 kernels do, are coded near their entropy; zeros
 cost what zeros cost; all else is compressed by LZMA. In a float32 file batch norm multiplies a clustered kernel's
@@ -12,10 +12,23 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
 from lykeion.core import first_line
-from lykeion.engines.packed import MAX_BYTES, MAX_SYMBOLS, unpack
+from lykeion.litert.packed import (
+    MAX_BYTES,
+    MAX_SYMBOLS,
+    Coding,
+    Planes,
+    Product,
+    Scaled,
+    Span,
+    Sparse,
+    Symbols,
+    as_numbers,
+    compressed,
+    cost_bits,
+    encode_spans,
+    unpack,
+)
 
-from .coding import Coding, Planes, Product, Scaled, Span, Sparse, Symbols, as_numbers, compressed, encode_spans
-from .entropy import cost_bits
 from .errors import CompressionError
 from .model import Model, kernel_layers, settle
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lykeion.core import write_atomically, writing
 from lykeion.core.pictures import new_figure
-from lykeion.engines.pictures import front
+from lykeion.engines.choosing import front
 
 from .errors import CompressionError
 from .model import Model, kernel_layers, open_model

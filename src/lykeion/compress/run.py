@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from lykeion.core import digest_bytes, digest_json, write_atomically, writing
-from lykeion.engines import timing
-from lykeion.engines.machine import this_machine
+from lykeion.engines.choosing import timing
+from lykeion.engines.running import this_machine
 from lykeion.nets import Architecture, Convolution, random_weights
 from lykeion.nets.training import Dataset, Photos
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .entropy import huffman_bits
+from lykeion.litert.packed import huffman_bits
+
 from .errors import CompressionError
 from .integers import kernel_codes
 from .model import Model, kernel_layers

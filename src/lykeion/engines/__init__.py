@@ -1,10 +1,27 @@
 """Execution engines behind one protocol: what runs a model file, how fast, and which suits a device best.
 
-``kinds`` lists the engines; each is imported when it is first used. ``bench`` measures, ``select`` chooses.
+``running`` runs files: it is what a device has. ``choosing`` measures, compares and chooses.
 """
 
-from .litert import LiteRTEngine, read_model
-from .protocol import Engine, ModelError, TensorSpec
-from .trial import try_model
+from typing import TYPE_CHECKING
 
-__all__ = ["Engine", "LiteRTEngine", "ModelError", "TensorSpec", "read_model", "try_model"]
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .running import Engine, LiteRTEngine, ModelError, TensorSpec, read_model, try_model
+
+__all__ = [
+    "Engine",
+    "LiteRTEngine",
+    "ModelError",
+    "TensorSpec",
+    "read_model",
+    "try_model",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "running": "Engine LiteRTEngine ModelError TensorSpec read_model try_model",
+    },
+)

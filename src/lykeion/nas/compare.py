@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from lykeion.core import digest_json, write_atomically, writing
-from lykeion.engines.timing import REFERENCE
+from lykeion.engines.choosing import REFERENCE
 from lykeion.nets import Architecture
 from lykeion.nets.training import Dataset
 

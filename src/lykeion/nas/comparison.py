@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lykeion.engines.machine import processor
-from lykeion.engines.profile import DeviceProfile
+from lykeion.engines.choosing import DeviceProfile
+from lykeion.engines.running import processor
 from lykeion.nets.training import Recipe
 
 from .baselines import NAMES

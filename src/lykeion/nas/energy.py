@@ -1,12 +1,12 @@
 """Energy of a network, modelled from its multiply-adds and the bytes that it moves. Nothing here is measured.
 
-The model is that of ``lykeion.engines.energy``; batch norm is folded into the convolutions.
+The model is that of ``engines.choosing``; batch norm is folded into the convolutions.
 """
 
 from collections.abc import Iterable
 from math import prod
 
-from lykeion.engines.energy import Energy, Precision, modelled
+from lykeion.engines.choosing import Energy, Precision, modelled
 from lykeion.nets import Architecture, Layer, layers
 from lykeion.nets.layers import INPUT, row_layers
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from lykeion.core import digest_json, write_atomically
-from lykeion.engines.timing import Journal, Plan, Timing, litert, measure
+from lykeion.engines.choosing import Journal, Timing, litert, measure
+from lykeion.engines.running import Plan
 from lykeion.nets import Architecture, random_weights, write_litert
 from lykeion.nets.training import Dataset, Recipe
 

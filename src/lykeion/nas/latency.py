@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from lykeion.core import Invalid
-from lykeion.engines.profile import DeviceProfile, entry_key, read_profile
+from lykeion.engines.choosing import DeviceProfile, entry_key, read_profile
 
 from .space import Choice, Slot, Space, format_choice
 from .table import SlotTable

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lykeion.core import Invalid, Progress, write_atomically, writing
-from lykeion.engines.profile import DeviceProfile
+from lykeion.engines.choosing import DeviceProfile
 
 from .named_spaces import find_space
 from .pieces import pieces

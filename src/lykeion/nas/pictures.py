@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lykeion.core.pictures import new_figure, save_figure
-from lykeion.engines.profile import DeviceProfile
+from lykeion.engines.choosing import DeviceProfile
 
 
 def draw_profile(profile: DeviceProfile, path: Path) -> None:

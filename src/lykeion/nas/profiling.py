@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from lykeion.engines.machine import processor
-from lykeion.engines.profile import DeviceProfile, Noise, entry_key
-from lykeion.engines.timing import REFERENCE, USUAL, Candidate, Journal, Plan, Timing, litert, measure
+from lykeion.engines.choosing import REFERENCE, DeviceProfile, Journal, Noise, Timing, entry_key, litert, measure
+from lykeion.engines.running import USUAL, Candidate, Plan, processor
 from lykeion.nets import random_weights, write_litert
 from lykeion.nets.catalogue import find
 

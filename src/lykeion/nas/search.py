@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lykeion.core import LykeionError, write_atomically, writing
-from lykeion.engines.machine import peak_bytes
-from lykeion.engines.profile import DeviceProfile
+from lykeion.engines.choosing import DeviceProfile
+from lykeion.engines.running import peak_bytes
 from lykeion.nets.training import Dataset, Recipe, load_data
 
 from .energy import EnergyTable

@@ -12,14 +12,15 @@ from typing import Any, Literal
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
+from lykeion.litert import Constant, GraphWriter, Quantization
+
 from .architecture import Architecture
 from .layers import INPUT, LOGITS, Layer, layers
-from .litert_graph import Constant, Graph, Quantization
 
 TO_255 = np.float32(1 / 255)
 """A factor, for training on TensorFlow makes one of a division by a constant, which rounds otherwise."""
-RELU6 = Quantization((float(6 * TO_255),), -128)
-GATE = Quantization((1 / 255,), -128)
+RELU6 = Quantization((float(6 * TO_255),), (-128,))
+GATE = Quantization((1 / 255,), (-128,))
 """Of hard-sigmoid before and after the division by 6: the codes are the same ones."""
 _SIXTH = (np.array(127, np.int8), Quantization((1 / 6 / 127,)))
 _FUSED = {
@@ -62,7 +63,7 @@ def write_int8(
     ``kernels`` has one for each layer with weights, by its name; ``tensors`` one for INPUT and for each of
     ``quantized_tensors``.
     """
-    graph = Graph()
+    graph = GraphWriter()
     builtin, photo = tfl.BuiltinOperator, (architecture.height, architecture.width, architecture.channels)
     network = [layer for layer in layers(architecture) if output == LOGITS or layer.name != LOGITS]
     known = dict(tensors) | {layer.name: GATE for layer in network if layer.activation == "hard-sigmoid"}
@@ -77,7 +78,7 @@ def write_int8(
 
 
 def _write_layer(
-    graph: Graph,
+    graph: GraphWriter,
     layer: Layer,
     kernel: Codes | None,
     known: Mapping[str, Quantization],

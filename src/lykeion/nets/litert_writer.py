@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
+from lykeion.litert import GraphWriter
+
 from .architecture import Architecture, Row
 from .layers import INPUT, LOGITS, Layer, layers, row_layers
-from .litert_graph import Graph
 from .torch_weights import WeightsError
 from .weights import Weights, random_layer_weights
 
@@ -40,7 +41,7 @@ def write_litert(
     The output is the embedding or the logits; what the other alone needs is left out. ``weights`` are named and
     shaped as ``Layer.weights`` says. Raises WeightsError.
     """
-    graph = Graph()
+    graph = GraphWriter()
     graph.tensor(INPUT, (architecture.height, architecture.width, architecture.channels))
     for layer in layers(architecture):
         if output == LOGITS or layer.name != LOGITS:
@@ -58,14 +59,14 @@ def write_block(
     """
     block = row_layers(row, height, width, channels)
     weights = random_layer_weights(block) if weights is None else weights
-    graph = Graph()
+    graph = GraphWriter()
     graph.tensor(INPUT, (height, width, channels))
     for layer in block:
         _write_layer(graph, layer, weights, epsilon)
     return graph.finish(row.kind, INPUT, block[-1].name)
 
 
-def _write_layer(graph: Graph, layer: Layer, weights: Weights, epsilon: float) -> None:
+def _write_layer(graph: GraphWriter, layer: Layer, weights: Weights, epsilon: float) -> None:
     """As one operator, or two where the activation is one that LiteRT cannot fuse."""
     own = {name.rpartition("/")[2]: _weight(weights, name, shape) for name, shape in layer.weights().items()}
     builtin, name, shape = tfl.BuiltinOperator, layer.name, layer.shape

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.engines.profile import DeviceProfile, entry_key
+from lykeion.engines.choosing import DeviceProfile, entry_key
 from lykeion.nas.latency import LatencyTable
 from lykeion.nas.space import Choice, Space, Stage, Strides, format_choice, slots_of
 from lykeion.nets import Convolution, FullyConnected, InvertedResidual

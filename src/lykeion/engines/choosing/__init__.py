@@ -1,0 +1,84 @@
+"""Model files and engines measured side by side on this machine, and the best of them for a goal."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .accuracy import Agreement, Labelled, agreement, random_batch, top1
+    from .bench_report import BenchReport, BenchResult, RefusedCase, ReportError, read_report, write_report
+    from .benchmark import BENCH, bench
+    from .candidates import Case, ModelFile, cases
+    from .choice_picture import draw_choice, front
+    from .device_profile import DeviceProfile, Noise, ProfileError, entry_key, read_profile, write_profile
+    from .energy import Energy, Precision, Rapl, modelled
+    from .fleet import Cover, FleetError, cover
+    from .goal import Goal, GoalError, exact, parse_goal
+    from .selection import Selection, Standing, choose, select
+    from .timing import REFERENCE, Journal, Timing, TimingError, litert, measure, summarise
+
+__all__ = [
+    "BENCH",
+    "REFERENCE",
+    "Agreement",
+    "BenchReport",
+    "BenchResult",
+    "Case",
+    "Cover",
+    "DeviceProfile",
+    "Energy",
+    "FleetError",
+    "Goal",
+    "GoalError",
+    "Journal",
+    "Labelled",
+    "ModelFile",
+    "Noise",
+    "Precision",
+    "ProfileError",
+    "Rapl",
+    "RefusedCase",
+    "ReportError",
+    "Selection",
+    "Standing",
+    "Timing",
+    "TimingError",
+    "agreement",
+    "bench",
+    "cases",
+    "choose",
+    "cover",
+    "draw_choice",
+    "entry_key",
+    "exact",
+    "front",
+    "litert",
+    "measure",
+    "modelled",
+    "parse_goal",
+    "random_batch",
+    "read_profile",
+    "read_report",
+    "select",
+    "summarise",
+    "top1",
+    "write_profile",
+    "write_report",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "accuracy": "Agreement Labelled agreement random_batch top1",
+        "bench_report": "BenchReport BenchResult RefusedCase ReportError read_report write_report",
+        "benchmark": "BENCH bench",
+        "candidates": "Case ModelFile cases",
+        "choice_picture": "draw_choice front",
+        "device_profile": "DeviceProfile Noise ProfileError entry_key read_profile write_profile",
+        "energy": "Energy Precision Rapl modelled",
+        "fleet": "Cover FleetError cover",
+        "goal": "Goal GoalError exact parse_goal",
+        "selection": "Selection Standing choose select",
+        "timing": "REFERENCE Journal Timing TimingError litert measure summarise",
+    },
+)

@@ -1,0 +1,134 @@
+"""What was measured on a device, as data: a JSON file that another machine can choose from."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lykeion.core import Invalid, first_line, write_atomically, writing
+from lykeion.engines.running import Machine
+
+SCHEMA = "lykeion.bench"
+VERSION = 1
+MAX_REPORT_BYTES = 16 << 20
+MAX_RESULTS = 100_000
+
+
+class ReportError(Invalid):
+    """A report of measurements that cannot be read or written; the message names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """One model on one engine. ``latency_ms`` is the least over all runs; ``spread`` how far the second best pass lay
+    above it, as a share. What is None was not measured."""
+
+    model: str
+    digest: str
+    engine: str
+    engine_version: str
+    threads: int
+    precision: str
+    size_bytes: int
+    multiply_adds: int
+    latency_ms: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    spread: float
+    runs: int
+    energy_uj: float
+    energy_source: str
+    cold_start_ms: float | None = None
+    memory_bytes: int | None = None
+    top1: float | None = None
+    preprocess_ms: float | None = None
+    postprocess_ms: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} · {self.engine} · {self.threads}"
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """The fields that were measured."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCase:
+    """A model that an engine cannot run, and why, in one line."""
+
+    model: str
+    engine: str
+    threads: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BenchReport:
+    """``busy`` says how quiet the machine was: how far the reference's median pass lay above its best, as a share."""
+
+    machine: Machine
+    results: tuple[BenchResult, ...]
+    refused: tuple[RefusedCase, ...]
+    busy: float
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value, read again by ``from_json``."""
+        return {"schema": SCHEMA, "version": VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: str | bytes) -> "BenchReport":
+        """Raises ReportError."""
+        try:
+            plain = dict(json.loads(value))
+            if (plain["schema"], plain["version"]) != (SCHEMA, VERSION):
+                raise ReportError(
+                    f"schema {plain['schema']!r}, version {plain['version']!r}; this release reads {SCHEMA!r}, "
+                    f"version {VERSION}"
+                )
+            if len(plain["results"]) > MAX_RESULTS:
+                raise ReportError(f"more than {MAX_RESULTS:,} results")
+            return cls(
+                Machine(**plain["machine"]),
+                tuple(_result(each) for each in plain["results"]),
+                tuple(RefusedCase(**each) for each in plain["refused"]),
+                float(plain["busy"]),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ReportError(f"not a report of lykeion engines bench: {first_line(error)}") from None
+
+
+def read_report(path: Path) -> BenchReport:
+    """Raises ReportError, which names the file."""
+    try:
+        if path.stat().st_size > MAX_REPORT_BYTES:
+            raise ReportError(f"larger than {MAX_REPORT_BYTES >> 20} MiB")
+        return BenchReport.from_json(path.read_bytes())
+    except OSError as error:
+        raise ReportError(f"{path}: cannot read the report: {error.strerror or error}") from None
+    except ReportError as error:
+        raise ReportError(f"{path}: {error}") from None
+
+
+def write_report(report: BenchReport, path: Path) -> None:
+    """Raises ReportError."""
+    with writing(path, ReportError):
+        write_atomically(path, (json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _result(plain: Mapping[str, Any]) -> BenchResult:
+    made = BenchResult(**plain)
+    for field in fields(made):
+        value, kind = getattr(made, field.name), field.type
+        if kind is str:
+            good = isinstance(value, str)
+        else:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            good = (number and 0 <= value <= sys.float_info.max) or (value is None and "None" in str(kind))
+        if not good:
+            raise ReportError(f"field {field.name!r} is {str(value)[:60]!r}")
+    return made

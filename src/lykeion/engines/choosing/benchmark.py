@@ -1,0 +1,181 @@
+"""Model files on engines, measured side by side: cold start and memory in new processes, latency in turns."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from lykeion.core import LykeionError, Progress, Unsupported, digest_bytes, usable_cores
+from lykeion.engines.running import Candidate, FirstRun, Kind, Plan, this_machine, try_model
+from lykeion.litert import ModelError
+
+from .accuracy import Labelled, random_batch, top1
+from .bench_report import BenchReport, BenchResult, RefusedCase
+from .candidates import Case, LoadedEngines, ModelFacts, ModelFile, facts
+from .energy import Rapl
+from .photo_work import PhotoWork, photo_work
+from .timing import REFERENCE, Journal, Timing, measure
+
+BENCH = Plan(passes=5, most=15, sample_s=0.03, least=10)
+"""At least 50 runs of each candidate."""
+ENERGY_S = 0.5
+
+
+def bench(
+    cases: Sequence[Case],
+    *,
+    plan: Plan = BENCH,
+    data: Labelled | None = None,
+    photo: Path | None = None,
+    journal: Path | None = None,
+    quiet: bool = False,
+) -> BenchReport:
+    """Measure all cases; those that cannot run are in the report with the reason. ``photo`` is what preprocessing is
+    measured on, else a made one of 640 × 480. Goes on from ``journal`` where it is there. Raises TimingError,
+    PhotoError.
+    """
+    first, refused = first_runs(cases, quiet=quiet)
+    known: dict[ModelFile, ModelFacts] = {}
+    photos: dict[ModelFile, PhotoWork | None] = {}
+    running: list[Case] = []
+    for case in first:
+        try:
+            if case.model not in known:
+                photos[case.model] = photo_work(case.model.source, case.model.graph, photo)
+                known[case.model] = facts(case.model, data)
+            running.append(case)
+        except (ModelError, Unsupported) as error:
+            refused.append(_refused(case, error))
+    with LoadedEngines() as loaded:
+        accuracies, failed = ({}, {}) if data is None else accuracies_of(running, loaded, data, quiet=quiet)
+        refused += [_refused(case, failed[_judged(case)]) for case in running if _judged(case) in failed]
+        running = [case for case in running if _judged(case) not in failed]
+        timings = time_cases(running, running[0], loaded, plan, journal, quiet=quiet) if running else {}
+        energies = _measured_energies(running, loaded)
+    results = [
+        result(
+            case,
+            known[case.model],
+            timings[case.name],
+            first[case],
+            accuracies.get(_judged(case)),
+            photos[case.model],
+            energies.get(case),
+        )
+        for case in running
+    ]
+    busy = timings[REFERENCE].busy if running else 0.0
+    return BenchReport(this_machine(), tuple(results), tuple(refused), busy)
+
+
+def first_runs(cases: Sequence[Case], *, quiet: bool = False) -> tuple[dict[Case, FirstRun], list[RefusedCase]]:
+    """Each in a process of its own; and those that failed there."""
+    done: dict[Case, FirstRun] = {}
+    refused: list[RefusedCase] = []
+    with Progress("Trying", len(cases), unit="models", quiet=quiet) as progress:
+        for case in cases:
+            try:
+                done[case] = try_model(case.model.content, case.model.name, kind=case.kind.name, threads=case.threads)
+            except LykeionError as error:
+                refused.append(_refused(case, error))
+            progress.advance()
+    return done, refused
+
+
+def time_cases(
+    cases: Sequence[Case],
+    reference: Case,
+    loaded: LoadedEngines,
+    plan: Plan,
+    journal: Path | None = None,
+    *,
+    quiet: bool = False,
+) -> dict[str, Timing]:
+    """Timing of each by name, in turns, each kept to as many cores as it has threads; and of the reference, by the
+    name REFERENCE. A journal may have timings of other cases too. Raises TimingError."""
+    names = {_identity(case): case.name for case in cases}
+    setup = {"machine": this_machine().processor, "reference": _identity(reference)}
+    timings = measure(
+        {_identity(case): _candidate(case, loaded) for case in cases},
+        reference=_candidate(reference, loaded),
+        threads=len(usable_cores()),
+        plan=plan,
+        journal=Journal(journal, setup) if journal else None,
+        quiet=quiet,
+    )
+    return {names.get(key, key): timing for key, timing in timings.items()}
+
+
+def accuracies_of(
+    cases: Sequence[Case], loaded: LoadedEngines, data: Labelled, *, quiet: bool = False
+) -> tuple[dict[tuple[ModelFile, Kind], float], dict[tuple[ModelFile, Kind], ModelError]]:
+    """Top-1 by model and engine, or why there is none: the number of threads changes no answer."""
+    most = {_judged(case): case for case in sorted(cases, key=lambda case: case.threads)}
+    found: dict[tuple[ModelFile, Kind], float] = {}
+    failed: dict[tuple[ModelFile, Kind], ModelError] = {}
+    with Progress("Accuracy", len(most), unit="models", quiet=quiet) as progress:
+        for judged, case in most.items():
+            try:
+                found[judged] = top1(loaded.engine(case), data, case.model.name)
+            except ModelError as error:
+                failed[judged] = error
+            progress.advance()
+    return found, failed
+
+
+def result(
+    case: Case,
+    known: ModelFacts,
+    timing: Timing,
+    first: FirstRun | None,
+    accuracy: float | None,
+    photo: PhotoWork | None,
+    energy_uj: float | None,
+) -> BenchResult:
+    """``energy_uj`` is the measured one; without it the modelled one is told."""
+    return BenchResult(
+        model=case.model.name,
+        digest=digest_bytes(case.model.content),
+        engine=case.kind.name,
+        engine_version=case.kind.version,
+        threads=case.threads,
+        precision=known.precision,
+        size_bytes=known.size_bytes,
+        multiply_adds=known.multiply_adds,
+        latency_ms=timing.minimum_ms,
+        p50_ms=timing.median_ms,
+        p90_ms=timing.p90_ms,
+        p99_ms=timing.p99_ms,
+        spread=timing.spread,
+        runs=timing.runs,
+        energy_uj=known.energy_uj if energy_uj is None else energy_uj,
+        energy_source="modelled" if energy_uj is None else "RAPL",
+        cold_start_ms=first.load_ms + first.run_ms if first else None,
+        memory_bytes=first.memory_bytes if first else None,
+        top1=accuracy,
+        preprocess_ms=photo.before_ms if photo else None,
+        postprocess_ms=photo.after_ms if photo else None,
+    )
+
+
+def _judged(case: Case) -> tuple[ModelFile, Kind]:
+    return case.model, case.kind
+
+
+def _refused(case: Case, error: LykeionError) -> RefusedCase:
+    return RefusedCase(case.model.name, case.kind.name, case.threads, str(error))
+
+
+def _identity(case: Case) -> str:
+    return f"{case.name} {digest_bytes(case.model.content)} {case.kind.version}"
+
+
+def _candidate(case: Case, loaded: LoadedEngines) -> Candidate:
+    def ready() -> Callable[[], object]:
+        engine = loaded.engine(case)
+        return engine.ready(engine.inputs[0].encode(random_batch(engine.inputs[0])))
+
+    return ready
+
+
+def _measured_energies(cases: Sequence[Case], loaded: LoadedEngines) -> Mapping[Case, float]:
+    rapl = Rapl()
+    return {case: rapl.measure_uj(_candidate(case, loaded)(), ENERGY_S) for case in cases} if rapl.readable else {}

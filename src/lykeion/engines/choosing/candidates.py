@@ -1,0 +1,102 @@
+"""What is measured: models, each on an engine with a number of threads; and engines that stay loaded meanwhile."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lykeion.core import usable_cores
+from lykeion.engines.running import Engine, Kind, keep_to, specs
+from lykeion.litert import Graph, cost, precision, read_graph
+
+from .accuracy import Labelled, check_fits
+from .energy import modelled
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A ``.tflite`` file: ``source`` is its path, from which its card is found, or None."""
+
+    name: str
+    content: bytes
+    source: Path | None = None
+
+    @property
+    def graph(self) -> Graph:
+        """Raises ModelError. Only of models that passed ``try_model``."""
+        return read_graph(self.content, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One model on one engine with so many threads."""
+
+    model: ModelFile
+    kind: Kind
+    threads: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.model.name} · {self.kind.name} · {self.threads}"
+
+    def load(self) -> Engine:
+        """Raises ModelError, Unsupported."""
+        return self.kind.load(self.model.content, threads=self.threads, name=self.model.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a model without running it."""
+
+    precision: str
+    size_bytes: int
+    multiply_adds: int
+    energy_uj: float
+    """Modelled."""
+
+
+def cases(models: Sequence[ModelFile], kinds: Iterable[Kind], threads: Iterable[int]) -> list[Case]:
+    """All combinations; engines that cannot be told a number of threads once only."""
+    counts = sorted(set(threads))
+    return [
+        Case(model, kind, count) for model in models for kind in kinds for count in (counts if kind.threads else [1])
+    ]
+
+
+def facts(model: ModelFile, data: Labelled | None = None) -> ModelFacts:
+    """Raises ModelError, also where the model cannot be judged by ``data``."""
+    graph = model.graph
+    if data is not None:
+        (given, *_), (made, *_) = specs(graph)
+        check_fits(given, made, data, model.name)
+    held, counted = precision(graph), cost(graph)
+    energy = modelled(
+        counted.multiply_adds,
+        counted.constant_bytes,
+        counted.moved_bytes,
+        "int8" if held in ("int8", "uint8") else "float32",
+    )
+    return ModelFacts(held, len(model.content), counted.multiply_adds, energy.total_uj)
+
+
+class LoadedEngines:
+    """Engines of cases, each loaded once, for some compile for a second and more; all closed together."""
+
+    def __init__(self) -> None:
+        self._free = usable_cores()
+        self._engines: dict[Case, Engine] = {}
+
+    def __enter__(self) -> "LoadedEngines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        keep_to(self._free)
+        for engine in self._engines.values():
+            engine.close()
+        self._engines.clear()
+
+    def engine(self, case: Case) -> Engine:
+        """From now on this thread keeps to as many cores as the case has threads. Raises ModelError, Unsupported."""
+        keep_to(self._free[-case.threads :])
+        if case not in self._engines:
+            self._engines[case] = case.load()
+        return self._engines[case]

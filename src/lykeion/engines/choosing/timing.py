@@ -1,0 +1,172 @@
+"""How long networks take, compared fairly on a machine that is never quite quiet.
+
+All candidates take turns, pass by pass, so that a busy moment harms no one of them alone; the least time over passes
+that lie apart is the one that other work disturbed least. A reference takes its turn among them: how much it varies
+says how quiet the machine was. What was measured is kept in a journal, and a second call goes on from there.
+"""
+
+import json
+import math
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lykeion.core import LykeionError, Progress, whole_lines, writing
+from lykeion.engines.running import USUAL, Candidate, Pass, Plan, pinned, run_pass
+
+REFERENCE = "reference"
+_REFERENCE_EVERY = 16
+
+
+class TimingError(LykeionError):
+    """A journal of measurements that cannot be read, or is of another measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Over all passes: the least time; the median pass' median, 90th and 99th percentile.
+
+    ``spread`` is how far the second best pass' minimum lies above the best, ``busy`` how far the median pass' does:
+    shares of the best.
+    """
+
+    minimum_ms: float
+    median_ms: float
+    p90_ms: float
+    p99_ms: float
+    spread: float
+    busy: float
+    passes: int
+    runs: int
+
+
+def summarise(passes: Sequence[Pass]) -> Timing:
+    """Of one pass or more."""
+    minima = sorted(each.minimum_ms for each in passes)
+    best = minima[0]
+    return Timing(
+        best,
+        statistics.median(each.median_ms for each in passes),
+        statistics.median(each.p90_ms for each in passes),
+        statistics.median(each.p99_ms for each in passes),
+        spread=minima[min(1, len(minima) - 1)] / best - 1,
+        busy=statistics.median(minima) / best - 1,
+        passes=len(passes),
+        runs=sum(each.runs for each in passes),
+    )
+
+
+def is_settled(passes: Sequence[Pass], plan: Plan) -> bool:
+    """Whether a candidate needs no further pass."""
+    if len(passes) < plan.passes:
+        return False
+    return len(passes) >= plan.most or summarise(passes).spread <= plan.tolerance
+
+
+def measure(
+    candidates: Mapping[str, Candidate],
+    *,
+    reference: Candidate,
+    threads: int = 1,
+    plan: Plan = USUAL,
+    journal: "Journal | None" = None,
+    quiet: bool = False,
+    clock: Callable[[], int] = time.perf_counter_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Timing]:
+    """Timing of every candidate by name, and of the reference by the name REFERENCE.
+
+    The process keeps to as many cores as there are ``threads``. ``clock`` gives nanoseconds. Raises TimingError.
+    """
+    done: dict[str, list[Pass]] = defaultdict(list)
+    for name, turn in journal.read() if journal else ():
+        done[name].append(turn)
+
+    def take_turn(name: str, candidate: Candidate) -> None:
+        turn = run_pass(candidate(), plan, clock)
+        done[name].append(turn)
+        if journal:
+            journal.append(name, turn)
+
+    with pinned(threads), Progress("Timing", unit="passes", quiet=quiet) as progress:
+        for number in count():
+            waiting = [name for name in candidates if not is_settled(done[name], plan)]
+            progress.total = progress.done + sum(max(1, plan.passes - len(done[name])) for name in waiting)
+            if not waiting and done[REFERENCE]:
+                break
+            began = clock()
+            # Back and forth, so that no candidate always follows the same one.
+            for place, name in enumerate(reversed(waiting) if number % 2 else waiting):
+                if place % _REFERENCE_EVERY == 0:
+                    take_turn(REFERENCE, reference)
+                take_turn(name, candidates[name])
+                progress.advance()
+            if not waiting:
+                take_turn(REFERENCE, reference)
+            sleep(max(0.0, plan.apart_s - (clock() - began) / 1e9))
+    return {name: summarise(done[name]) for name in (*candidates, REFERENCE)}
+
+
+class Journal:
+    """Passes as JSON lines, each written as soon as it is measured.
+
+    The first line holds ``setup``: what must be the same for the figures to belong together. A last line that a
+    crash cut short is dropped. Raises TimingError.
+    """
+
+    def __init__(self, path: Path, setup: Mapping[str, Any]) -> None:
+        self._path, self._setup = path, dict(setup)
+
+    def read(self) -> list[tuple[str, Pass]]:
+        """Names and passes in the order in which they were measured."""
+        try:
+            lines = [json.loads(line) for line in whole_lines(self._path)] if self._path.exists() else []
+            if not lines:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._path.write_text(json.dumps({"setup": self._setup}) + "\n")
+                return []
+            setup: dict[str, Any] = dict(lines[0]["setup"])
+            passes = [(str(line.pop("candidate")), _read_pass(line)) for line in lines[1:]]
+        except OSError as error:
+            raise TimingError(f"{self._path}: cannot keep measurements: {error.strerror or error}") from None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise TimingError(f"{self._path}: not a journal of measurements; delete it to measure anew") from None
+        for key in sorted(self._setup.keys() | setup.keys()):
+            if setup.get(key) != self._setup.get(key):
+                raise TimingError(
+                    f"{self._path}: begun with {key} {setup.get(key)!r}, not {self._setup.get(key)!r}; "
+                    "delete it to measure anew"
+                )
+        return passes
+
+    def append(self, name: str, turn: Pass) -> None:
+        """Raises TimingError."""
+        with writing(self._path, TimingError), self._path.open("a") as file:
+            file.write(json.dumps({"candidate": name, **asdict(turn)}) + "\n")
+
+
+def _read_pass(line: Mapping[str, Any]) -> Pass:
+    made = Pass(**line)
+    if not all(isinstance(value, int | float) and 0 < value < math.inf for value in asdict(made).values()):
+        raise ValueError("a figure is no time")
+    return made
+
+
+def litert(model: bytes, threads: int = 1) -> Candidate:
+    """A LiteRT file as a candidate, run on random numbers. LoadedEngines anew for every pass. Raises ModelError."""
+    from lykeion.engines.running import LiteRTEngine
+
+    def ready() -> Callable[[], object]:
+        engine = LiteRTEngine(model, threads=threads)
+        first = engine.inputs[0]
+        shape = [max(size, 1) for size in first.shape]
+        return engine.ready(np.random.default_rng(0).standard_normal(shape).astype(first.dtype))
+
+    return ready

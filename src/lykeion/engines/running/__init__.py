@@ -1,0 +1,66 @@
+"""Model files run by engines behind one protocol, and tried in processes of their own.
+
+``engine_kinds`` lists the engines; each is imported when it is first used. A device imports this, and no more.
+"""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .engine_kinds import KINDS, Kind, UnknownEngine, find_kind, usual_kinds
+    from .engines.litert import LiteRTEngine, read_model
+    from .machine import Machine, keep_to, peak_bytes, pinned, processor, this_machine
+    from .onnx.convert import to_onnx
+    from .operator_times import OperatorTime, by_kind
+    from .tensor_specs import ModelError, TensorSpec, specs
+    from .timed_pass import USUAL, Candidate, Pass, Plan, run_pass
+    from .trial import FirstRun, Trial, try_model, try_models
+
+__all__ = [
+    "KINDS",
+    "USUAL",
+    "Candidate",
+    "Engine",
+    "FirstRun",
+    "Kind",
+    "LiteRTEngine",
+    "Machine",
+    "ModelError",
+    "OperatorTime",
+    "Pass",
+    "Plan",
+    "TensorSpec",
+    "Trial",
+    "UnknownEngine",
+    "by_kind",
+    "find_kind",
+    "keep_to",
+    "peak_bytes",
+    "pinned",
+    "processor",
+    "read_model",
+    "run_pass",
+    "specs",
+    "this_machine",
+    "to_onnx",
+    "try_model",
+    "try_models",
+    "usual_kinds",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "engine": "Engine",
+        "tensor_specs": "ModelError TensorSpec specs",
+        "engine_kinds": "KINDS Kind UnknownEngine find_kind usual_kinds",
+        "engines.litert": "LiteRTEngine read_model",
+        "machine": "Machine keep_to peak_bytes pinned processor this_machine",
+        "onnx.convert": "to_onnx",
+        "operator_times": "OperatorTime by_kind",
+        "timed_pass": "USUAL Candidate Pass Plan run_pass",
+        "trial": "FirstRun Trial try_model try_models",
+    },
+)

@@ -1,0 +1,133 @@
+"""LiteRT (once TensorFlow Lite) on the CPU, with the XNNPACK kernels that it uses by default, or without."""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from lykeion.engines.running.stderr import without_lines
+from lykeion.engines.running.tensor_specs import TensorSpec
+from lykeion.litert import ModelError
+
+MAX_MODEL_BYTES = 2 << 30
+MAX_TENSOR_BYTES = 1 << 30
+"""A single tensor beyond this is taken for an attack on memory."""
+
+
+def read_model(path: Path) -> bytes:
+    """The file's bytes, for several engines to share. Raises ModelError."""
+    try:
+        if path.stat().st_size > MAX_MODEL_BYTES:
+            raise ModelError(f"{path}: larger than {MAX_MODEL_BYTES >> 30} GiB, which LiteRT cannot load")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read the model: {error.strerror or error}") from None
+
+
+class LiteRTEngine:
+    """A ``.tflite`` file, or its bytes. LiteRT verifies the flatbuffer; sizes are checked before memory is taken.
+
+    ``name`` is what an error calls the model, by default its path. Tensors go by the names of the model's signature
+    where it has exactly one, else by their own. Loading packs the weights anew: keep an engine rather than load it
+    often. Without ``xnnpack``, LiteRT's own kernels run. Raises ModelError.
+    """
+
+    def __init__(self, source: str | Path | bytes, *, threads: int = 1, name: str = "", xnnpack: bool = True) -> None:
+        self._name = name or ("model" if isinstance(source, bytes) else str(source))
+        content = source if isinstance(source, bytes) else read_model(Path(source))
+        if content[4:8] != b"TFL3":
+            raise ModelError(f"{self._name}: not a LiteRT model: it lacks the mark TFL3; give a .tflite file")
+        try:
+            with _without_greeting() if xnnpack else nullcontext():
+                self._interpreter: Any = Interpreter(
+                    model_content=content, num_threads=threads, experimental_op_resolver_type=_KERNELS[xnnpack]
+                )
+                self._check_sizes()
+                self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise self._error(error, "not a LiteRT model that can run here") from None
+        names_in, names_out = self._signature_names()
+        details_in, details_out = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if not details_in or not details_out:
+            raise ModelError(f"{self._name}: the model has no input or no output")
+        self.inputs = tuple(_spec(detail, names_in) for detail in details_in)
+        self.outputs = tuple(_spec(detail, names_out) for detail in details_out)
+        self._input: int = details_in[0]["index"]
+        self._output_indices: list[int] = [detail["index"] for detail in details_out]
+        self._shape: tuple[int, ...] = tuple(int(size) for size in details_in[0]["shape"])
+
+    def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        try:
+            if batch.shape != self._shape:
+                self._resize(batch.shape)
+            self._interpreter.set_tensor(self._input, batch)
+            self._interpreter.invoke()
+            values = [self._interpreter.get_tensor(index) for index in self._output_indices]
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise self._error(error, f"cannot run on {batch.dtype} of shape {batch.shape}") from None
+        return {spec.name: value for spec, value in zip(self.outputs, values, strict=True)}
+
+    def ready(self, batch: np.ndarray) -> Callable[[], None]:
+        """Set the input and run once; each call of what this gives runs again and copies nothing: for timing.
+
+        Raises ModelError.
+        """
+        self.run(batch)
+        return self._interpreter.invoke
+
+    def close(self) -> None:
+        self._interpreter = None
+
+    def _resize(self, shape: tuple[int, ...]) -> None:
+        wanted = self.inputs[0].shape
+        fits = len(shape) == len(wanted) and all(want in (-1, size) for want, size in zip(wanted, shape, strict=True))
+        if not fits or 0 in shape:
+            raise ValueError(f"it takes shape {wanted}")
+        self._shape = ()  # holds nothing until the new size is allocated
+        self._interpreter.resize_tensor_input(self._input, shape)
+        self._interpreter.allocate_tensors()
+        self._shape = shape
+
+    def _check_sizes(self) -> None:
+        for detail in self._interpreter.get_tensor_details():
+            size_bytes = prod(max(int(size), 1) for size in detail["shape"]) * np.dtype(detail["dtype"]).itemsize
+            if size_bytes > MAX_TENSOR_BYTES:
+                raise ValueError(f"tensor {detail['name']!r} would take {size_bytes / 2**30:.1f} GiB")
+
+    def _signature_names(self) -> tuple[dict[int, str], dict[int, str]]:
+        """Names by tensor index, of inputs and of outputs."""
+        signatures: list[str] = list(self._interpreter.get_signature_list())
+        if len(signatures) != 1:
+            return {}, {}
+        runner = self._interpreter.get_signature_runner(signatures[0])
+        names_in = {detail["index"]: name for name, detail in runner.get_input_details().items()}
+        names_out = {detail["index"]: name for name, detail in runner.get_output_details().items()}
+        return names_in, names_out
+
+    def _error(self, error: Exception, what: str) -> ModelError:
+        lines = str(error).splitlines()
+        return ModelError(f"{self._name}: {what}: {lines[0] if lines else type(error).__name__}")
+
+
+_KERNELS = {True: OpResolverType.AUTO, False: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
+_GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+_greeted = threading.Lock()  # taken by the first engine of the process and never released
+
+
+def _without_greeting() -> AbstractContextManager[None]:
+    """LiteRT writes a line to standard error when it first makes an engine."""
+    return without_lines(_GREETING) if _greeted.acquire(blocking=False) else nullcontext()
+
+
+def _spec(detail: dict[str, Any], names: dict[int, str]) -> TensorSpec:
+    shape = tuple(int(size) for size in detail["shape_signature"])
+    if len(shape) != len(detail["shape"]):  # files without dynamic sizes may have no signature
+        shape = tuple(int(size) for size in detail["shape"])
+    name: str = names.get(detail["index"]) or detail["name"]
+    scale, zero = detail["quantization"]
+    return TensorSpec(name, (-1, *shape[1:]), np.dtype(detail["dtype"]), (scale, zero) if scale else None)

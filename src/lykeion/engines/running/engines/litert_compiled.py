@@ -1,0 +1,83 @@
+"""LiteRT's newer interface, CompiledModel, on the CPU."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ai_edge_litert
+import numpy as np
+from ai_edge_litert.compiled_model import CompiledModel
+from ai_edge_litert.environment import Environment, EnvironmentOptions
+from ai_edge_litert.options import CpuOptions, Options
+
+from lykeion.core import first_line
+from lykeion.engines.running.stderr import without_lines
+from lykeion.engines.running.tensor_specs import check_batch
+from lykeion.litert import ModelError
+
+from .litert import LiteRTEngine
+
+_CHATTER = (b"INFO:", b"WARNING: [npu_registry")
+
+
+class CompiledModelEngine:
+    """The bytes of a ``.tflite`` file with one signature. Raises ModelError.
+
+    CompiledModel does not verify a file and crashes on a damaged one, so LiteRT's interpreter looks at it first.
+    """
+
+    def __init__(self, model: bytes, *, threads: int = 1, name: str = "model") -> None:
+        self._name = name
+        checked = LiteRTEngine(model, name=name)
+        self.inputs, self.outputs = checked.inputs, checked.outputs
+        checked.close()
+        try:
+            with without_lines(*_CHATTER):
+                home = Path(ai_edge_litert.__file__).parent
+                none = str(home / "none")  # without a path, it looks for vendors' plugins and loads them
+                self._environment: Any = Environment.create(options=EnvironmentOptions(str(home), none, none))
+                self._model: Any = CompiledModel.from_buffer(
+                    model,
+                    environment=self._environment,
+                    options=Options(cpu_options=CpuOptions(num_threads=threads)),
+                )
+                self._shape: tuple[int, ...] = ()
+                first = self.inputs[0]
+                self.ready(np.zeros((1, *(max(size, 1) for size in first.shape[1:])), first.dtype))
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"{name}: CompiledModel cannot load it: {first_line(error)}") from None
+
+    def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        self.ready(batch)()
+        found = {}
+        for spec, buffer in zip(self.outputs, self._outputs, strict=True):
+            shape = (len(batch), *spec.shape[1:])
+            found[spec.name] = buffer.read(int(np.prod(shape)), spec.dtype.type).reshape(shape)
+        return found
+
+    def ready(self, batch: np.ndarray) -> Callable[[], object]:
+        check_batch(batch, self.inputs[0], self._name)
+        try:
+            if batch.shape != self._shape:
+                self._allocate(batch.shape)
+            self._inputs[0].write(np.ascontiguousarray(batch))
+            self._model.run_by_index(0, self._inputs, self._outputs)
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"{self._name}: cannot run on {batch.dtype} of shape {batch.shape}: {first_line(error)}"
+            ) from None
+        return lambda: self._model.run_by_index(0, self._inputs, self._outputs)
+
+    def close(self) -> None:
+        with without_lines(*_CHATTER):
+            self._inputs = self._outputs = []
+            self._model = self._environment = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _allocate(self, shape: tuple[int, ...]) -> None:
+        self._model.resize_input_tensor(0, list(shape))
+        self._inputs = self._model.create_input_buffers(0)
+        self._outputs = self._model.create_output_buffers(0)
+        self._shape = shape

@@ -1,0 +1,102 @@
+"""OpenVINO on the CPU, which reads LiteRT files itself. Computes in float32 where the model does."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from lykeion.core import first_line
+from lykeion.engines.running.operator_times import OperatorTime, gathered
+from lykeion.engines.running.tensor_specs import check_batch, specs
+from lykeion.litert import ModelError, read_graph, with_metadata
+
+
+class OpenVinoEngine:
+    """The bytes of a ``.tflite`` file. Compiled for the batch size it is run on: another one compiles anew.
+
+    Raises ModelError.
+    """
+
+    def __init__(self, model: bytes, *, threads: int = 1, name: str = "model", profile: bool = False) -> None:
+        self._name = name
+        self._settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",  # else it may take bfloat16 on its own
+            "PERF_COUNT": profile,
+        }
+        self.inputs, self.outputs = specs(read_graph(model, name))
+        self._core = openvino.Core()
+        try:
+            with tempfile.TemporaryDirectory() as directory:  # its reader of LiteRT files takes paths only
+                path = Path(directory, "model.tflite")
+                path.write_bytes(with_metadata(model))
+                self._model: Any = self._core.read_model(path)
+        except RuntimeError as error:
+            raise ModelError(f"{name}: OpenVINO cannot load it: {_reason(error)}") from None
+        # Its names are of tensors, not of the signature; the order is the same.
+        self._shape: tuple[int, ...] = ()
+        self.request: Any = None
+        self._compile((1, *(max(size, 1) for size in self.inputs[0].shape[1:])))
+
+    def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        self._infer(batch)
+        return {
+            spec.name: np.array(self.request.get_output_tensor(place).data) for place, spec in enumerate(self.outputs)
+        }
+
+    def ready(self, batch: np.ndarray) -> Callable[[], object]:
+        self._infer(batch)
+        request = self.request
+        return lambda: request.infer(share_outputs=True)
+
+    def close(self) -> None:
+        self.request = self._model = None
+
+    def _infer(self, batch: np.ndarray) -> None:
+        check_batch(batch, self.inputs[0], self._name)
+        if batch.shape != self._shape:
+            self._compile(batch.shape)
+        try:
+            self.request.get_input_tensor(0).data[:] = batch
+            self.request.infer(share_outputs=True)
+        except RuntimeError as error:
+            raise ModelError(
+                f"{self._name}: cannot run on {batch.dtype} of shape {batch.shape}: {_reason(error)}"
+            ) from None
+
+    def _compile(self, shape: tuple[int, ...]) -> None:
+        try:
+            self._model.reshape(list(shape))
+            self.request = self._core.compile_model(self._model, "CPU", self._settings).create_infer_request()
+        except RuntimeError as error:
+            raise ModelError(f"{self._name}: OpenVINO cannot compile it: {_reason(error)}") from None
+        self._shape = shape
+
+
+def operator_times(
+    model: bytes, batch: np.ndarray, runs: int, *, threads: int = 1, name: str = "model"
+) -> tuple[OperatorTime, ...]:
+    """Mean time of each node of the compiled graph. Raises ModelError."""
+    engine = OpenVinoEngine(model, threads=threads, name=name, profile=True)
+    run, events = engine.ready(batch), []
+    for _ in range(runs):
+        run()
+        events += [
+            (node.node_name, node.node_type, node.real_time.total_seconds() * 1e3)
+            for node in engine.request.profiling_info
+            if str(node.status).endswith("EXECUTED")
+        ]
+    return gathered(event for event in events if event[2])
+
+
+def _reason(error: RuntimeError) -> str:
+    """The line of OpenVINO's that says something: before it come the places in its sources."""
+    lines = [
+        line for line in str(error).splitlines() if not line.startswith(("Exception from", "Check '", "FrontEnd"))
+    ]
+    return first_line(RuntimeError("\n".join(lines) or str(error)))

@@ -1,0 +1,67 @@
+"""One network's turn at being timed: warm up, then run after run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+Candidate: TypeAlias = Callable[[], Callable[[], object]]
+"""Makes a network ready; each call of what it gives runs the network once."""
+
+_SAMPLE_S = 2e-5
+"""Shorter runs are timed several at a time: reading the clock takes some 50 ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``passes`` at least, and more, up to ``most``, until the two best agree within ``tolerance``.
+
+    A pass runs a candidate for ``warm_up_s``, then for ``sample_s`` and ``least`` times at least; two passes begin
+    ``apart_s`` apart.
+    """
+
+    passes: int = 5
+    most: int = 25
+    tolerance: float = 0.03
+    warm_up_s: float = 0.003
+    sample_s: float = 0.015
+    apart_s: float = 0.25
+    least: int = 3
+
+
+USUAL = Plan()
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One candidate's turn: milliseconds a run, over ``runs`` runs."""
+
+    minimum_ms: float
+    median_ms: float
+    p90_ms: float
+    p99_ms: float
+    runs: int
+
+
+def run_pass(run: Callable[[], object], plan: Plan, clock: Callable[[], int]) -> Pass:
+    """One turn: warm up, then time runs one by one, or some at a time where they are short."""
+    fastest = min(_once(run, 1, clock) for _ in range(2))
+    warm = clock() + plan.warm_up_s * 1e9
+    while clock() < warm:
+        fastest = min(fastest, _once(run, 1, clock))
+    together = max(1, int(_SAMPLE_S * 1e9 / max(fastest, 1)))
+    samples: list[float] = []
+    end = clock() + plan.sample_s * 1e9
+    while len(samples) < plan.least or clock() < end:
+        samples.append(_once(run, together, clock) / together)
+    median, p90, p99 = np.percentile(samples, (50, 90, 99)) / 1e6
+    return Pass(min(samples) / 1e6, float(median), float(p90), float(p99), len(samples) * together)
+
+
+def _once(run: Callable[[], object], together: int, clock: Callable[[], int]) -> int:
+    """Nanoseconds of some runs."""
+    began = clock()
+    for _ in range(together):
+        run()
+    return clock() - began

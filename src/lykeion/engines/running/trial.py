@@ -1,0 +1,166 @@
+"""A model's first run, in a process of its own: whether it works, how long it takes, how much memory.
+
+LiteRT verifies that a file is a sound flatbuffer, not that the network in it makes sense: a convolution without its
+bias, or options of another operator, can crash the process that loads it. A file from elsewhere is therefore tried
+where a crash, endless work or a want of memory harms nobody. A new process is also what a cold start is.
+"""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lykeion.core import LykeionError
+from lykeion.litert import ModelError
+
+from .engine_kinds import Kind, find_kind
+from .machine import peak_bytes, pinned
+from .timed_pass import Plan, run_pass
+
+MEMORY_BYTES = 8 << 30
+TIME_S = 60
+_ROUGH = Plan(warm_up_s=0.002, sample_s=0.02, least=1)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRun:
+    """Of one engine in a new process, its package imported: loading the model, and the first run on zeros.
+
+    ``rough_ms`` is the least of the few runs after it. ``memory_bytes`` is what all took at their peak, beyond what
+    the process had before; 0 where the system does not say.
+    """
+
+    load_ms: float
+    run_ms: float
+    rough_ms: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A model to be tried with these numbers of threads, one after the other; errors call it ``name``."""
+
+    name: str
+    model: bytes
+    threads: tuple[int, ...] = (1,)
+
+
+def try_model(model: bytes, name: str, *, kind: str = "litert", threads: int = 1) -> FirstRun:
+    """Load a ``.tflite`` file's bytes into an engine and run it on zeros. Raises ModelError, which calls it ``name``,
+    also where the engine does not support it."""
+    (outcome,) = try_models([Trial(name, model, (threads,))], kind)
+    if isinstance(outcome, ModelError):
+        raise outcome
+    return outcome[0]
+
+
+def try_models(trials: Sequence[Trial], kind: str) -> Iterator[tuple[FirstRun, ...] | ModelError]:
+    """First runs for each trial's numbers of threads, or why there are none, in order. One process serves until a
+    model ends it; only the very first run there starts cold."""
+    waiting = list(trials)
+    while waiting:
+        lines, ending = _in_child(waiting, kind)
+        for line in lines:
+            plain = json.loads(line)
+            trial = waiting.pop(0)
+            runs = tuple(FirstRun(**run) for run in plain.get("runs", ()))
+            yield runs or ModelError(plain.get("error", f"{trial.name}: failed"))
+        if waiting:
+            yield ModelError(f"{waiting.pop(0).name}: {ending}")
+
+
+def _in_child(trials: Sequence[Trial], kind: str) -> tuple[list[bytes], str]:
+    """A line for each that came to an end; and what befell the next one."""
+    heads = json.dumps([[trial.name, len(trial.model), trial.threads] for trial in trials]).encode()
+    lines: list[bytes] = []
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
+        given.writelines([heads, b"\n", *(trial.model for trial in trials)])
+        given.seek(0)
+        command = [sys.executable, "-P", "-m", __name__, kind]  # -P: nothing from the current directory
+        with subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=said) as child:
+            late = threading.Event()
+            while len(lines) < len(trials) and (line := _next_line(child, late)):
+                lines.append(line)
+            if len(lines) == len(trials):
+                child.kill()  # a library may hang while the process ends
+        said.seek(0)
+        last = said.read().decode(errors="replace").strip().splitlines()
+    if late.is_set():
+        return lines, f"a few runs of the model take more than {TIME_S} s"
+    if child.returncode < 0:
+        cause, title = signal.Signals(-child.returncode).name, "LiteRT" if kind.startswith("litert") else kind
+        return lines, f"the model crashes {title} ({cause}): it is damaged, or made to do harm"
+    return lines, last[-1] if last else "not a model that can run here"
+
+
+def _next_line(child: subprocess.Popen[bytes], late: threading.Event) -> bytes:
+    """The child's next line of ours, for a library may write to standard output too; empty at its end, which comes
+    when TIME_S have gone by."""
+
+    def kill() -> None:
+        late.set()
+        child.kill()
+
+    assert child.stdout is not None
+    timer = threading.Timer(TIME_S, kill)
+    timer.start()
+    try:
+        return next((line for line in child.stdout if line.startswith(b'{"') and line.endswith(b"\n")), b"")
+    finally:
+        timer.cancel()
+
+
+def main() -> None:
+    kind = find_kind(sys.argv[1])
+    with contextlib.suppress(ImportError, ValueError, OSError):  # not every system has the limit
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    heads = json.loads(sys.stdin.buffer.readline())
+    trials = [Trial(name, sys.stdin.buffer.read(length), tuple(threads)) for name, length, threads in heads]
+    for trial in trials:
+        try:
+            kind.imported()
+            runs = [asdict(_first_run(kind, trial, count)) for count in trial.threads]
+            print(json.dumps({"runs": runs}), flush=True)
+        except LykeionError as error:
+            print(json.dumps({"error": str(error)}), flush=True)
+
+
+def _first_run(kind: Kind, trial: Trial, threads: int) -> FirstRun:
+    with pinned(threads):
+        before, began = _begin_peak(), time.perf_counter()
+        engine = kind.load(trial.model, threads=threads, name=trial.name)
+        loaded = time.perf_counter()
+        first = engine.inputs[0]
+        batch = np.zeros([max(size, 1) for size in first.shape], first.dtype)
+        ready = time.perf_counter()
+        engine.run(batch)
+        ran = time.perf_counter()
+        rough = run_pass(engine.ready(batch), _ROUGH, time.perf_counter_ns)
+        taken = max(0, peak_bytes() - before)
+        engine.close()
+    return FirstRun(1e3 * (loaded - began), 1e3 * (ran - ready), rough.minimum_ms, taken)
+
+
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+def _begin_peak() -> int:
+    """Memory now, from which the peak is counted anew (Linux)."""
+    with contextlib.suppress(OSError):
+        _CLEAR.write_text("5")
+    return peak_bytes()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The LiteRT file format: what a file computes as plain data, read and written once.
+
+The file is a flatbuffer of the TensorFlow Lite schema (identifier TFL3, schema version 3).
+"""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .counts import GraphCost, cost, precision
+    from .errors import ModelError
+    from .graph import Graph, Operator, Quantization, Tensor
+    from .reading import read_graph
+    from .writing import Constant, GraphWriter, with_metadata
+
+__all__ = [
+    "Constant",
+    "Graph",
+    "GraphCost",
+    "GraphWriter",
+    "ModelError",
+    "Operator",
+    "Quantization",
+    "Tensor",
+    "cost",
+    "precision",
+    "read_graph",
+    "with_metadata",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "errors": "ModelError",
+        "graph": "Graph Operator Quantization Tensor",
+        "reading": "read_graph",
+        "counts": "GraphCost cost precision",
+        "writing": "Constant GraphWriter with_metadata",
+    },
+)

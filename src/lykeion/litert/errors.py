@@ -1,0 +1,7 @@
+"""What can be wrong with a model file."""
+
+from lykeion.core import Invalid
+
+
+class ModelError(Invalid):
+    """A model file that is damaged, or that this engine cannot run; the message names the file."""

@@ -1,0 +1,38 @@
+"""LiteRT files packed for transport: the format, its decoder, which a device has, and its encoder."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .coding import Coding, Planes, Product, Scaled, Span, Sparse, Symbols, as_numbers, compressed, encode_spans
+    from .entropy import cost_bits, huffman_bits
+    from .unpacking import MAX_BYTES, MAX_SYMBOLS, PackageError, unpack
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_SYMBOLS",
+    "Coding",
+    "PackageError",
+    "Planes",
+    "Product",
+    "Scaled",
+    "Span",
+    "Sparse",
+    "Symbols",
+    "as_numbers",
+    "compressed",
+    "cost_bits",
+    "encode_spans",
+    "huffman_bits",
+    "unpack",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "unpacking": "MAX_BYTES MAX_SYMBOLS PackageError unpack",
+        "coding": "Coding Planes Product Scaled Span Sparse Symbols as_numbers compressed encode_spans",
+        "entropy": "cost_bits huffman_bits",
+    },
+)

@@ -1,0 +1,3 @@
+from tests.engines.conftest import changed, model
+
+__all__ = ["changed", "model"]
