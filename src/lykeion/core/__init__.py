@@ -7,6 +7,7 @@ from .documents import fitting, json_value, parse_json, read_bounded, read_json,
 from .errors import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported, first_line
 from .files import fsync_directory, whole_lines, write_atomically, writing
 from .lock import FileLock, Locked, LockError, locked
+from .loopback import is_loopback
 from .progress import Progress
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "first_line",
     "fitting",
     "fsync_directory",
+    "is_loopback",
     "json_value",
     "kept_directory",
     "locked",

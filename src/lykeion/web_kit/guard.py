@@ -7,13 +7,14 @@ With a token there is nothing that a browser would send by itself, and the token
 
 import asyncio
 import hmac
-import ipaddress
 from collections import Counter
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lykeion.core import is_loopback
 
 from .errors import error_response
 from .settings import ServerSettings
@@ -115,16 +116,6 @@ class Guard:
             self._under_way[client] -= 1
             if not self._under_way[client]:
                 del self._under_way[client]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, as a name or an address without port, can only be this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _host_name(authority: str) -> str:

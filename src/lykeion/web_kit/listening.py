@@ -7,9 +7,8 @@ from collections.abc import Callable
 import uvicorn
 from starlette.types import ASGIApp
 
-from lykeion.core import Unavailable
+from lykeion.core import Unavailable, is_loopback
 
-from .guard import is_loopback
 from .settings import ServerSettings, SettingsError
 
 CONNECTIONS = 1_024

@@ -11,7 +11,6 @@ import pytest
 
 from lykeion.core import LykeionError, Refused
 from lykeion.oci.distribution import Reference, RemoteStore, StoreError, Transport
-from lykeion.oci.distribution.connections import is_loopback
 from lykeion.oci.distribution.credentials import Credentials, find_credentials
 from lykeion.oci.distribution.tokens import read_challenge
 from lykeion.registry import BlobCache, pull, push
@@ -209,8 +208,9 @@ def test_plain_http_is_for_loopback_alone() -> None:
     assert Transport("localhost:5000").base == "http://localhost:5000"
     assert Transport("[::1]:5000").base == "http://[::1]:5000"
     assert Transport("docker.io").base == "https://registry-1.docker.io"
-    assert not is_loopback("127.0.0.1.example.com")
-    assert is_loopback("127.9.9.9")
+    assert Transport("127.0.0.1.example.com").base == "https://127.0.0.1.example.com"
+    assert Transport("registry.localhost:5000").base == "https://registry.localhost:5000"
+    assert Transport("127.9.9.9").base == "http://127.9.9.9"
 
 
 def test_a_registry_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ from starlette.testclient import TestClient
 from lykeion.search.index import Index
 from lykeion.search.service import Catalogue
 from lykeion.web_kit import ServerSettings
-from lykeion.web_kit.guard import is_loopback
 from lykeion.web_kit.listening import CannotListen, listen
 from lykeion.web_kit.settings import SettingsError
 
@@ -198,8 +197,3 @@ def test_a_port_that_is_taken_is_an_error_that_names_it():
 def test_a_token_that_can_be_guessed_or_not_sent_is_refused(token: str):
     with pytest.raises(SettingsError):
         ServerSettings(token=token)
-
-
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "::1"])
-def test_names_of_this_machine(host: str):
-    assert is_loopback(host)

@@ -7,7 +7,6 @@ spoken to without TLS.
 
 import base64
 import http.client
-import ipaddress
 import ssl
 import threading
 from collections import defaultdict
@@ -17,6 +16,8 @@ from typing import TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from lykeion.core import is_loopback
+
 from .errors import StoreError
 
 BLOCK = 2**20
@@ -24,17 +25,6 @@ MAX_IDLE = 8
 CERTIFICATES = Path("/etc/docker/certs.d")
 
 Connection: TypeAlias = http.client.HTTPConnection
-
-
-def is_loopback(host: str) -> bool:
-    """Of a host name without a port, in brackets or not."""
-    name = host.strip("[]").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def origin(url: SplitResult) -> tuple[str, str, int]:

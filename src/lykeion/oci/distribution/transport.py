@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from lykeion.core import Refused
+from lykeion.core import Refused, is_loopback
 
-from .connections import BLOCK, Connection, Connections, is_loopback, origin
+from .connections import BLOCK, Connection, Connections, origin
 from .credentials import find_credentials
 from .errors import StoreError
 from .tokens import Authorizer, read_challenge
