@@ -18,7 +18,7 @@ from .errors import (
 from .local.disk.store import Identity
 from .local.index import LocalIndex
 from .local.replica import Mode, StorageError
-from .local.sealing import restore_damaged
+from .local.snapshots import restore_damaged
 from .protocol import Attributes, Hit, Index, Metric, Photo, Product, Rows, Stats, Value
 from .segment.kernel import Effort
 

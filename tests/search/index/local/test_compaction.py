@@ -13,20 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.search.index.local import compaction
-from lykeion.search.index.local.compaction import Merge, Size, chosen_kind, plan
+from lykeion.search.index.local.compaction import Merge, SegmentSize, chosen_kind, plan
 
 from .indexes import clustered, open_local
 
 NOW = datetime(2026, 3, 15, 12, 30, tzinfo=UTC)
 
 
-def size(digest: str, rows: int, *, ago: timedelta = timedelta(0), **changes: Any) -> Size:
+def size(digest: str, rows: int, *, ago: timedelta = timedelta(0), **changes: Any) -> SegmentSize:
     at = (NOW - ago).timestamp()
     given = {"deleted": 0, "patched": 0, "kind": chosen_kind(rows, "auto"), "written": (at, at)}
-    return Size(digest, rows, **{**given, **changes})
+    return SegmentSize(digest, rows, **{**given, **changes})
 
 
-def planned(*sizes: Size, **options: Any) -> set[str] | None:
+def planned(*sizes: SegmentSize, **options: Any) -> set[str] | None:
     merge = plan(sizes, now=NOW.timestamp(), **options)
     return None if merge is None else set(merge.segments)
 
@@ -80,7 +80,7 @@ def test_within_the_present_hour_sizes_decide() -> None:
 
 
 @st.composite
-def several_sizes(draw: st.DrawFn) -> list[Size]:
+def several_sizes(draw: st.DrawFn) -> list[SegmentSize]:
     sizes = []
     for number in range(draw(st.integers(0, 12))):
         rows = draw(st.integers(1, 3000) | st.integers(1, 60_000_000))
@@ -97,7 +97,7 @@ def several_sizes(draw: st.DrawFn) -> list[Size]:
     kernel=st.sampled_from(["auto", "exact", "hnsw", "ivf"]),
     full=st.booleans(),
 )
-def test_planning_and_merging_comes_to_an_end(sizes: list[Size], policy: str, kernel: str, full: bool) -> None:
+def test_planning_and_merging_comes_to_an_end(sizes: list[SegmentSize], policy: str, kernel: str, full: bool) -> None:
     live = sum(size.live for size in sizes)
     for number in range(60):
         merge = plan(sizes, policy=policy, now=NOW.timestamp(), kernel=kernel, full=full)
@@ -114,18 +114,18 @@ def test_planning_and_merging_comes_to_an_end(sizes: list[Size], policy: str, ke
         assert len(within) < 2 or sum(size.live for size in sizes) > compaction.MAX_ROWS or _logarithmic(sizes)
 
 
-def _logarithmic(sizes: list[Size]) -> bool:
+def _logarithmic(sizes: list[SegmentSize]) -> bool:
     rows = sorted((size.live for size in sizes), reverse=True)
     return all(2 * sum(rows[n + 1 :]) < rows[n] for n in range(len(rows) - 1))
 
 
-def _merged(sizes: list[Size], merge: Merge, digest: str, kernel: str) -> list[Size]:
+def _merged(sizes: list[SegmentSize], merge: Merge, digest: str, kernel: str) -> list[SegmentSize]:
     sources = [size for size in sizes if size.digest in merge.segments]
     assert len(sources) == len(merge.segments)
     rows = sum(size.live for size in sources)
     written = (min(size.written[0] for size in sources), max(size.written[1] for size in sources))
     rest = [size for size in sizes if size.digest not in merge.segments]
-    return [*rest, Size(digest, rows, 0, 0, chosen_kind(rows, kernel), written)] if rows else rest
+    return [*rest, SegmentSize(digest, rows, 0, 0, chosen_kind(rows, kernel), written)] if rows else rest
 
 
 # --- merging while the index goes on ---

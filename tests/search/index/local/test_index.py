@@ -371,14 +371,14 @@ def test_a_refused_write_leaves_nothing_and_the_next_one_is_taken(path: Path) ->
 def test_a_write_that_was_logged_is_acknowledged_though_its_segment_cannot_be_written(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lykeion.search.index.local import sealing
+    from lykeion.search.index.local import seal
 
     def refuse(*arguments: Any, **named: Any) -> Any:
         raise OSError(28, os.strerror(28))
 
     with open_local(path, background=False, seal_rows=20) as index:
         with monkeypatch.context() as patch:
-            patch.setattr(sealing, "write_segment", refuse)
+            patch.setattr(seal, "write_segment", refuse)
             for n in range(10, 40):
                 index.upsert([str(n)], VECTORS[n : n + 1], [{"n": n}])
             with pytest.raises(StorageError, match="No space left"):

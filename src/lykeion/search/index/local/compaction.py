@@ -8,17 +8,13 @@ import os
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from lykeion.search.index.errors import IndexLocked
-from lykeion.search.index.local.disk.lock import WriterLock
 from lykeion.search.index.local.disk.store import Identity, SegmentEntry, Store
 from lykeion.search.index.local.memory.layers import Patches, SegmentLayer, mask_of, popcount, with_bits
 from lykeion.search.index.local.memory.state import State
@@ -26,7 +22,7 @@ from lykeion.search.index.schema import Schema
 from lykeion.search.index.segment.codes import EXACT_ROWS, Kind, kind_for
 from lykeion.search.index.segment.segment import write_segment
 
-from . import sealing
+from .seal import commit
 
 MAX_ROWS = 40_000_000
 """Segments are not merged beyond this many rows."""
@@ -35,7 +31,7 @@ _FORCED_ROWS = 8
 
 
 @dataclass(frozen=True)
-class Size:
+class SegmentSize:
     """What a decision needs to know of a segment. ``written``: oldest and newest row, seconds since 1970."""
 
     digest: str
@@ -57,9 +53,9 @@ class Merge:
     segments: tuple[str, ...]
 
 
-def size_of(layer: SegmentLayer) -> Size:
+def size_of(layer: SegmentLayer) -> SegmentSize:
     segment = layer.segment
-    return Size(
+    return SegmentSize(
         segment.digest, layer.rows, popcount(layer.deleted), len(layer.patches), segment.kind, segment.written
     )
 
@@ -72,7 +68,7 @@ def chosen_kind(rows: int, kernel: str) -> Kind:
 
 
 def plan(
-    sizes: Sequence[Size], *, policy: str = "size", now: float = 0.0, full: bool = False, kernel: str = "auto"
+    sizes: Sequence[SegmentSize], *, policy: str = "size", now: float = 0.0, full: bool = False, kernel: str = "auto"
 ) -> Merge | None:
     """The next merge that is due, if any.
 
@@ -89,7 +85,7 @@ def plan(
             return Merge((size.digest,))
     if policy == "time":
         for bucket in (_month, _day, _hour):
-            by_bucket: dict[str, list[Size]] = defaultdict(list)
+            by_bucket: dict[str, list[SegmentSize]] = defaultdict(list)
             for size in sizes:
                 if bucket(size.written[1]) != bucket(now):
                     by_bucket[bucket(size.written[1])].append(size)
@@ -100,7 +96,7 @@ def plan(
     return _plan_by_size(sizes)
 
 
-def _plan_by_size(sizes: Sequence[Size]) -> Merge | None:
+def _plan_by_size(sizes: Sequence[SegmentSize]) -> Merge | None:
     ordered = sorted(sizes, key=lambda size: -size.live)
     for first, size in enumerate(ordered):
         smaller = sum(other.live for other in ordered[first + 1 :])
@@ -124,7 +120,7 @@ def _month(at: float) -> str:
 # --- carrying a merge out ---
 
 
-class Source:
+class MergeSource:
     """A segment as it is when a merge begins. ``rows`` are the live ones, in the order in which they are taken."""
 
     def __init__(self, layer: SegmentLayer, schema: Schema) -> None:
@@ -167,7 +163,7 @@ class _Abandoned(Exception):
 class _Stacked:
     """The vectors of several sources as one array that is read by slices and index arrays, until ``stop`` is set."""
 
-    def __init__(self, sources: Sequence[Source], stop: threading.Event) -> None:
+    def __init__(self, sources: Sequence[MergeSource], stop: threading.Event) -> None:
         self._sources, self._stop = sources, stop
         self._starts = np.cumsum([0, *(len(source.rows) for source in sources)])
         first = sources[0].segment.vectors
@@ -190,7 +186,7 @@ class _Stacked:
 
 
 @dataclass(frozen=True)
-class Built:
+class MergedSegment:
     """A merged segment on disk, not yet in a manifest; ``digest`` None if no row was left.
 
     ``positions[s][i]`` is where row ``sources[s].rows[i]`` is now.
@@ -201,13 +197,15 @@ class Built:
     positions: list[np.ndarray]
 
 
-def build(store: Store, sources: Sequence[Source], identity: Identity, stop: threading.Event) -> Built | None:
-    """Write the merged segment. None if ``stop`` is set meanwhile or a source has gone."""
+def build(
+    store: Store, sources: Sequence[MergeSource], identity: Identity, stop: threading.Event
+) -> MergedSegment | None:
+    """Write the merged segment. None if ``stop`` is set meanwhile."""
     if not sources or stop.is_set():
         return None
     vectors = _Stacked(sources, stop)
     if not len(vectors):
-        return Built(None, 0, [np.empty(0, np.int64) for _ in sources])
+        return MergedSegment(None, 0, [np.empty(0, np.int64) for _ in sources])
     written = [source.segment.written for source in sources]
     try:
         digest, order = write_segment(
@@ -222,10 +220,10 @@ def build(store: Store, sources: Sequence[Source], identity: Identity, stop: thr
     position = np.empty(len(order), np.int64)
     position[order] = np.arange(len(order))
     ends = np.cumsum([len(source.rows) for source in sources])
-    return Built(digest, len(order), np.split(position, ends[:-1]))
+    return MergedSegment(digest, len(order), np.split(position, ends[:-1]))
 
 
-def swap(store: Store, state: State, sources: Sequence[Source], built: Built) -> bool:
+def swap(store: Store, state: State, sources: Sequence[MergeSource], built: MergedSegment) -> bool:
     """Put the merged segment in the place of its sources; False if one of them is no longer there.
 
     Under the writer lock and on a sealed state; also False if the index returned to an earlier state. Rows deleted
@@ -252,23 +250,8 @@ def swap(store: Store, state: State, sources: Sequence[Source], built: Built) ->
         bits = store.write_bits(with_bits(None, deleted, built.rows)) if deleted else None
         digest = store.write_patches(patches.to_table(state.schema)) if len(patches) else None
         entries.append(SegmentEntry(built.digest, built.rows, len(deleted), bits, digest, len(patches)))
-    sealing.commit(store, state.manifest.next(segments=tuple(entries)))
+    commit(store, state.manifest.next(segments=tuple(entries)))
     return True
-
-
-@contextmanager
-def only_one(path: Path, *, wait_s: float = 0.0) -> Iterator[bool]:
-    """Whether, within ``wait_s`` seconds, this is the only compaction of the index, and stays so in the context."""
-    lock = WriterLock(path)
-    try:
-        lock.take(wait_s=wait_s)
-    except IndexLocked:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
 
 
 def lower_priority() -> None:

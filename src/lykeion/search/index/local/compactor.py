@@ -8,8 +8,9 @@ from contextlib import suppress
 
 from lykeion.core import LykeionError
 
-from . import compaction, sealing
+from . import compaction
 from .replica import Replica, StorageError
+from .verifying import drop_damaged_kernels
 
 _WAIT_S = 1.0
 """How long the background waits for another process's compaction; one that is asked for waits until it ends."""
@@ -55,10 +56,10 @@ class Compactor:
         with replica.writing() as state:
             digests = [layer.segment.digest for layer in replica.seal(state).segments]
         for digest in digests:
-            with compaction.only_one(replica.path / "COMPACTING", wait_s=math.inf):
+            with replica.compacting(wait_s=math.inf):
                 self._merge(compaction.Merge((digest,)), low=False)
         with replica.writing() as state:
-            sealing.drop_damaged_kernels(replica.store, {layer.segment.digest for layer in state.segments})
+            drop_damaged_kernels(replica.store, {layer.segment.digest for layer in state.segments})
 
     def _in_background(self) -> None:
         with suppress(LykeionError):  # another process writes, or the disk is full: a later write starts it again
@@ -68,7 +69,7 @@ class Compactor:
     def _once(self, *, full: bool = False, wait_s: float, low: bool) -> bool:
         """One merge that is due; whether there was one. Waits so long for another compaction to end."""
         replica = self._replica
-        with compaction.only_one(replica.path / "COMPACTING", wait_s=wait_s) as alone:
+        with replica.compacting(wait_s=wait_s) as alone:
             if not alone:
                 return False
             with replica.mutex:
@@ -87,7 +88,7 @@ class Compactor:
         replica = self._replica
         with replica.mutex:
             layers = [layer for layer in replica.state.segments if layer.segment.digest in merge.segments]
-            before = [compaction.Source(layer, replica.state.schema) for layer in layers]
+            before = [compaction.MergeSource(layer, replica.state.schema) for layer in layers]
         try:
             # Only this gives way: what holds the lock must not be kept from the processor by what waits for it.
             initializer = compaction.lower_priority if low else None

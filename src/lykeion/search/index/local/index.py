@@ -21,7 +21,7 @@ from lykeion.search.index.local.memory.view import View
 from lykeion.search.index.protocol import Attributes, Hit, Metric, Photo, Product, Rows, Stats, Value
 from lykeion.search.index.segment.kernel import Effort
 
-from . import sealing
+from . import merging, snapshots, verifying
 from .commits import GroupCommit
 from .compactor import Compactor
 from .replica import Mode, Replica
@@ -224,13 +224,13 @@ class LocalIndex:
     def restore(self, name: str) -> None:
         """Return to a snapshot, or to a past generation that is still kept. Raises NotFound."""
         with self._replica.writing():
-            sealing.restore(self._replica.store, name)
+            snapshots.restore(self._replica.store, name)
             self._replica.reopen()
 
     def export(self, path: Path) -> None:
         """An independent copy of the present state: an index of its own. ``path`` must not exist."""
         with self._replica.writing() as state:
-            sealing.export(self._replica.store, self._replica.seal(state).manifest, path)
+            snapshots.export(self._replica.store, self._replica.seal(state).manifest, path)
 
     def compact(self, *, full: bool = False) -> None:
         """Do what compaction is due; ``full`` merges everything into as few segments as there can be."""
@@ -245,7 +245,7 @@ class LocalIndex:
         with self._replica.writing() as state:
             state = self._replica.seal(state)
             try:
-                sealing.merge_from(self._replica.store, state, path)
+                merging.merge_from(self._replica.store, state, path)
             finally:
                 self._replica.reopen()
 
@@ -253,7 +253,7 @@ class LocalIndex:
         """Read every byte; one line for each that differs from what was written."""
         with self._replica.mutex:
             self._replica.current()
-        return sealing.problems(self._replica.store)  # reads, writes and searches go on meanwhile
+        return verifying.problems(self._replica.store)  # reads, writes and searches go on meanwhile
 
     def close(self) -> None:
         """Close at once: a merge in the background is abandoned. The end of a ``with`` waits for it."""

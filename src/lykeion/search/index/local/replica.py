@@ -12,13 +12,19 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from lykeion.core import Unavailable
-from lykeion.search.index.errors import CorruptIndex, EmbedderMismatch, IndexFormatError, IndexReplaced
+from lykeion.search.index.errors import (
+    CorruptIndex,
+    EmbedderMismatch,
+    IndexFormatError,
+    IndexLocked,
+    IndexReplaced,
+)
 from lykeion.search.index.local.disk.lock import WriterLock
 from lykeion.search.index.local.disk.store import Identity, Store
 from lykeion.search.index.local.memory.state import State
 from lykeion.search.index.local.memory.view import MaskCache, View
 
-from . import compaction, sealing
+from .seal import seal
 
 Mode: TypeAlias = Literal["r", "w", "shared"]
 
@@ -83,15 +89,29 @@ class Replica:
 
     def seal(self, state: State) -> State:
         """Put what is in memory into a segment and overlays, and start a new log. While writing; the state then."""
-        if sealing.seal(self.store, state, self.identity):
+        if seal(self.store, state, self.identity):
             self.reopen()
             self.collect(keep_manifests=self.keep_manifests)
         return self.state
 
     def collect(self, *, keep_manifests: int) -> None:
         """Remove what nothing needs any more; no segments while a compaction is under way. While writing."""
-        with compaction.only_one(self.path / "COMPACTING") as alone:
+        with self.compacting() as alone:
             self.store.collect(keep_manifests=keep_manifests, segments=alone)
+
+    @contextmanager
+    def compacting(self, *, wait_s: float = 0.0) -> Iterator[bool]:
+        """Whether, within ``wait_s`` seconds, this is the only compaction of the index, and stays so meanwhile."""
+        lock = WriterLock(self.path / "COMPACTING")
+        try:
+            lock.take(wait_s=wait_s)
+        except IndexLocked:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
     def follow(self) -> None:
         """See what other processes wrote, if it is time to look."""

@@ -13,7 +13,7 @@ LOCK, COMPACTING       lock files
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from lykeion.core import digest_bytes, digest_file, write_atomically
 from lykeion.search.index import checked_json
 from lykeion.search.index.errors import CorruptIndex, IndexFormatError, NotFound
 from lykeion.search.index.protocol import Metric
+from lykeion.search.index.segment.segment import take_segment
 
 from .log import Log
 
@@ -141,6 +142,10 @@ class Store:
         """Differs for every manifest that comes into force."""
         return (self.path / "CURRENT").read_bytes()
 
+    def log(self, manifest: Manifest, identity: Identity) -> Log:
+        """The manifest's log, open."""
+        return Log(self.logs, manifest.log, identity.dimension, np.dtype(identity.dtype))
+
     def commit(self, manifest: Manifest) -> None:
         name = f"{manifest.generation:012d}.json"
         data = manifest.to_json()
@@ -155,6 +160,14 @@ class Store:
                 with suppress(FileNotFoundError):
                     total += Path(directory, name).stat().st_size
         return total
+
+    def take(self, other: "Store", entries: Iterable[SegmentEntry], copy: Callable[[str, str], object]) -> None:
+        """Copy (or link) segments of another index, with their overlays."""
+        for entry in entries:
+            take_segment(other.segments / entry.digest, self.segments, copy)
+            for name in (entry.bits and f"{entry.bits}.bits", entry.patches and f"{entry.patches}.arrow"):
+                if name:
+                    write_atomically(self.path / "overlays" / name, (other.path / "overlays" / name).read_bytes())
 
     # --- overlays ---
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lykeion.search.index.batch import named_photos
-from lykeion.search.index.local.disk.log import Log, Operation
+from lykeion.search.index.local.disk.log import Operation
 from lykeion.search.index.local.disk.store import Identity, Manifest, Store
 from lykeion.search.index.protocol import Value
 from lykeion.search.index.schema import Schema
@@ -29,7 +29,6 @@ class State:
         self.stamp = store.stamp()
         self.manifest: Manifest = store.current()
         self._identity, self._masks = identity, masks
-        dtype = np.dtype(identity.dtype)
         open_segments = {layer.segment.digest: layer.segment for layer in reuse.segments} if reuse else {}
         self.segments: list[SegmentLayer] = []
         for entry in self.manifest.segments:
@@ -37,10 +36,10 @@ class State:
             bits = store.read_bits(entry.bits, entry.rows) if entry.bits else None
             patches = store.read_patches(entry.patches) if entry.patches else None
             self.segments.append(SegmentLayer(segment, entry, bits, patches))
-        self.tail = TailLayer(identity.dimension, dtype)
+        self.tail = TailLayer(identity.dimension, np.dtype(identity.dtype))
         self.schema = Schema.from_json(self.manifest.columns)  # pyright: ignore[reportArgumentType]
         self.repeats = self.manifest.repeats
-        self.log = Log(store.logs, self.manifest.log, identity.dimension, dtype)
+        self.log = store.log(self.manifest, identity)
         self.pending_patches = 0
         self.follow()
 
