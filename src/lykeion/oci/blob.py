@@ -1,6 +1,5 @@
 """A blob that is written in pieces, and is there under its digest when all have come."""
 
-import fcntl
 import hashlib
 import os
 import tempfile
@@ -8,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from lykeion.core import fsync_directory
+from lykeion.core import FileLock, fsync_directory
 
 from .descriptor import Descriptor
 from .errors import ContentDamaged
@@ -45,7 +44,8 @@ class BlobWriter:
     def __enter__(self) -> "BlobWriter":
         self._ingest.mkdir(exist_ok=True)
         self._file = tempfile.NamedTemporaryFile(dir=self._ingest, suffix=".part", delete=False)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # for sweep, which takes what nobody writes
+        self._lock = FileLock(Path(self._file.name), create=False)
+        self._lock.acquire(wait_s=0)  # for sweep, which takes what nobody writes
         return self
 
     def __exit__(
@@ -58,6 +58,7 @@ class BlobWriter:
         finally:
             temporary.unlink(missing_ok=True)
             self._file.close()
+            self._lock.release()
 
     def _keep(self, temporary: Path) -> None:
         expected = self._expected

@@ -4,7 +4,6 @@ Several processes may use one layout. A blob appears whole or not at all; ``inde
 a reference can be compared and swapped; kill -9 leaves at most files in ``ingest/``, which ``sweep`` takes.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from lykeion.core import digest_bytes, digest_file, fsync_directory, write_atomically
+from lykeion.core import LockError, digest_bytes, digest_file, fsync_directory, locked, write_atomically
 
 from .blob import BlobWriter
 from .descriptor import Descriptor, check_digest
@@ -223,11 +222,7 @@ class Layout:
         """Remove what interrupted writers left, and say how many files. Writers at work keep theirs."""
         removed = 0
         for path in (self.root / "ingest").glob("*.part"):
-            with suppress(FileNotFoundError), path.open("rb") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
+            with suppress(LockError, FileNotFoundError), locked(path, create=False, wait=False):
                 path.unlink()
                 removed += 1
         with self._locked("index.lock", exclusive=True):
@@ -250,9 +245,5 @@ class Layout:
     @contextmanager
     def _locked(self, name: str, *, exclusive: bool) -> Generator[None]:
         (self.root / "ingest").mkdir(exist_ok=True)
-        descriptor = os.open(self.root / "ingest" / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        with locked(self.root / "ingest" / name, shared=not exclusive):
             yield
-        finally:
-            os.close(descriptor)

@@ -5,7 +5,6 @@ crossed another is reported as a Conflict, by at least one of the two; a coordin
 share, rules that out.
 """
 
-import fcntl
 import getpass
 import os
 import random
@@ -16,7 +15,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lykeion.core import Conflict, NotFound, Unsupported, digest_bytes
+from lykeion.core import Conflict, NotFound, Unsupported, digest_bytes, locked
 from lykeion.oci import EMPTY, EMPTY_BLOB
 from lykeion.oci.distribution import ArtifactStore, StoreError
 
@@ -169,15 +168,10 @@ def _turn(directory: Path, name: str) -> Generator[None]:
     """While one moves an alias, others that share the directory wait."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = directory / digest_bytes(name.encode()).removeprefix("sha256:")
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise StoreError(f"coordinator {directory}: {error.strerror or error}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with locked(directory / digest_bytes(name.encode()).removeprefix("sha256:")):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _who() -> str:

@@ -4,14 +4,13 @@ A file of the cache is read-only and has one fixed time of change, so that one w
 link shows, and is fetched again.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lykeion.core import cache_directory, digest_file
+from lykeion.core import LockError, cache_directory, digest_file, locked
 from lykeion.oci import Descriptor
 from lykeion.oci.distribution import StoreError
 
@@ -66,7 +65,7 @@ class BlobCache:
         shutil.rmtree(self.root / "models", ignore_errors=True)
         files = size = 0
         for path in (*(self.root / "sha256").glob("*"), *(self.root / "partial").glob("*")):
-            with suppress(OSError, BlockingIOError), self._locked(path.name, wait=False):
+            with suppress(OSError, LockError), self._locked(path.name, wait=False):
                 size += path.stat().st_size
                 files += 1
                 path.unlink()
@@ -79,12 +78,8 @@ class BlobCache:
     def _locked(self, name: str, *, wait: bool = True) -> Generator[None]:
         for directory in ("sha256", "partial", "locks"):
             (self.root / directory).mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.root / "locks" / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with locked(self.root / "locks" / name, wait=wait):
             yield
-        finally:
-            os.close(descriptor)
 
 
 def place(source: Path, target: Path) -> None:

@@ -1,7 +1,5 @@
 """From a store to a directory, which is there whole or not at all."""
 
-import fcntl
-import os
 import secrets
 import shutil
 from collections.abc import Generator
@@ -10,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lykeion.core import digest_file
+from lykeion.core import LockError, digest_file, locked
 from lykeion.oci.distribution import Advance, ArtifactStore, Reference, StoreError, transfer
 from lykeion.registry.artifact.facts import FILE
 from lykeion.registry.artifact.model_artifact import File, Model
@@ -90,7 +88,7 @@ def keep(
     directory = cache.directory(digest)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(directory.parent, wait=True):
+        with locked(directory.parent, create=False):
             pull(store, reference.at(digest), directory, policy=policy, cache=cache, replace=True, quiet=quiet)
     except OSError as error:
         raise StoreError(f"{directory}: {error.strerror or error}; LYKEION_HOME names another place") from None
@@ -134,22 +132,12 @@ def _in_the_making(directory: Path) -> Generator[Path]:
     directory.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{directory.name}.pulling-"
     for left in directory.parent.glob(f"{prefix}*"):
-        with suppress(OSError), _locked(left):
+        with suppress(OSError, LockError), locked(left, create=False, wait=False):
             shutil.rmtree(left)
     making = directory.parent / f"{prefix}{secrets.token_hex(4)}"
     making.mkdir()
-    with _locked(making):
+    with locked(making, create=False):
         try:
             yield making
         finally:
             shutil.rmtree(making, ignore_errors=True)
-
-
-@contextmanager
-def _locked(directory: Path, *, wait: bool = False) -> Generator[None]:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
