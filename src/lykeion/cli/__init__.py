@@ -20,7 +20,7 @@ and a third puts it on a page:
   lykeion serve --index shop.index
 
 \b
-A network of your own, in the order in which it comes about:
+A network of your own, from training to release:
   lykeion train mobilenet-v2-0.5@96 --data ./labelled --run runs/shoes
   lykeion compress run recipe.yaml --model runs/shoes --data ./labelled --run runs/small
   lykeion models push runs/shoes shoes:canary

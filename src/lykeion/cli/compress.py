@@ -1,4 +1,4 @@
-"""``lykeion compress``: from a trained network to the file that a device is sent."""
+"""``lykeion compress``: from a trained network to the file that is delivered to devices."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ _model = click.option(
     "--model", required=True, type=click.Path(path_type=Path), metavar="RUN", help="A run directory, or .keras file."
 )
 _data = click.option("--data", required=True, type=click.Path(path_type=Path), help="As `lykeion train` takes it.")
-_fit = click.option("--fit", type=FIT, help="How photos get the network's size.")
+_fit = click.option("--fit", type=FIT, help="How photos are fitted to the network's size.")
 
 
 @click.group()
@@ -36,7 +36,7 @@ def compress() -> None:
 @click.argument("recipe", type=click.Path(path_type=Path))
 @_model
 @_data
-@click.option("--run", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where all is written.")
+@click.option("--run", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The run directory.")
 @_fit
 @click.option("--test", is_flag=True, help="Report the test photos too: once, when nothing will change any more.")
 @click.option("--no-latency", is_flag=True, help="Do not time the networks.")
@@ -55,8 +55,8 @@ def run_(
 ) -> None:
     """Carry out the steps of RECIPE, a YAML file; docs/compress.md lists methods and settings.
 
-    Each step keeps its network, its training and its row of the report in a directory of its own. The same command
-    goes on where it was stopped, and carries out steps that were added to the end of the recipe.
+    Each step keeps its network, its training and its row of the report in its own directory. The same command resumes
+    an interrupted run, and carries out steps that were added to the end of the recipe.
     """
     from lykeion.compress.recipe import read_recipe
     from lykeion.compress.report import write_page
@@ -89,7 +89,7 @@ def report(run: Path, html: Path | None, as_json: bool) -> None:
 @click.option("--png", type=PICTURE, metavar="FILE", help="Draw it.")
 @click.option("--layers", multiple=True, default=("*",), show_default=True, help="By name or kind; repeatable.")
 @click.option(
-    "--photos", type=click.IntRange(1), default=2000, show_default=True, help="Validation photos a network."
+    "--photos", type=click.IntRange(1), default=2000, show_default=True, help="Validation photos per network."
 )
 @_fit
 @json_option
@@ -105,9 +105,9 @@ def sensitivity(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Prune and round each layer alone, and see what accuracy that costs: the settings `sensitivity` read it.
+    """Prune and quantize each layer alone and measure the loss in accuracy, for the setting `sensitivity`.
 
-    A scan that was stopped goes on when the same command is given again.
+    The same command resumes an interrupted scan.
     """
     from lykeion.compress.sensitivity import draw, scan
 
@@ -146,7 +146,7 @@ def _show_scan(found: "Sensitivity") -> None:
     type=click.Choice(("logits", "embedding")),
     default="logits",
     show_default=True,
-    help="What it computes.",
+    help="The network's output.",
 )
 @json_option
 def pack(model: Path, output: Path, gives: Any, as_json: bool) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lykeion.engines.running import Kind
 
 engine_option = click.option(
-    "--engine", "engines", multiple=True, metavar="NAME", help="Of lykeion engines list; all usual ones by default."
+    "--engine", "engines", multiple=True, metavar="NAME", help="As in lykeion engines list; default: all usual ones."
 )
 threads_option = click.option(
     "--threads", multiple=True, type=click.IntRange(1, 256), default=(1,), show_default=True, help="May be repeated."
@@ -24,14 +24,14 @@ data_option = click.option(
 fit_option = click.option(
     "--fit",
     type=FIT,
-    help="How they get the network's size, as lykeion train has it.",
+    help="How photos are fitted to the network's size, as in lykeion train.",
 )
 photos_option = click.option(
-    "--photos", type=click.IntRange(1), default=2000, show_default=True, help="So many of them at most."
+    "--photos", type=click.IntRange(1), default=2000, show_default=True, help="At most this many of them."
 )
 png_option = click.option("--png", type=PICTURE, metavar="FILE", help="Draw the results.")
 journal_option = click.option(
-    "--journal", type=click.Path(path_type=Path), metavar="PATH", help="Keep timings there, and go on from them."
+    "--journal", type=click.Path(path_type=Path), metavar="PATH", help="Keep timings there, and resume from them."
 )
 
 

@@ -57,11 +57,11 @@ def list_(as_json: bool) -> None:
 @click.argument("model")
 @engine_option
 @click.option(
-    "--reference", default="litert-builtin", show_default=True, metavar="NAME", help="What others should give."
+    "--reference", default="litert-builtin", show_default=True, metavar="NAME", help="The engine to compare with."
 )
 @json_option
 def compare(model: str, engines: tuple[str, ...], reference: str, as_json: bool) -> None:
-    """Compare what engines give for MODEL, on 32 photos of noise."""
+    """Compare the outputs of engines for MODEL, on 32 photos of noise."""
     from lykeion.core import LykeionError
     from lykeion.engines.choosing import agreement, random_batch
     from lykeion.engines.running import find_kind, try_model

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     "--photo",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="To time preprocessing on.",
+    help="The photo for timing preprocessing.",
 )
 @data_option
 @fit_option
 @photos_option
-@click.option("--operators", is_flag=True, help="Times of single operators, where the engine tells them.")
+@click.option("--operators", is_flag=True, help="Times of single operators, if the engine reports them.")
 @journal_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the report there.")
 @png_option
@@ -59,7 +59,7 @@ def bench(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Measure MODELs on engines, in turns: latency, cold start, memory, size, energy, and what a photo costs besides.
+    """Measure MODELs on engines, in turns: latency, cold start, memory, size, energy, and time spent on a photo.
 
     A MODEL is a .tflite file, the directory of a training or of a step of a compression, or the name of a network
     (then with random weights). Every model is first tried in a process of its own. Keep the machine quiet.

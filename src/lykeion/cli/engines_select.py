@@ -59,10 +59,10 @@ def select(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Choose the model, engine and number of threads that meet a goal best.
+    """Choose the model, engine and number of threads that best meet a goal.
 
-    Candidates that miss the goal, or that another beats for certain, are measured no further. With --devices, choose
-    the fewest models that serve all devices within the goal, from the reports that `bench --out` wrote on them.
+    Measuring a candidate stops once it is certain to miss the goal or to be worse than another. With --devices,
+    choose the fewest models that serve all devices within the goal, from the reports that `bench --out` wrote.
     """
     from lykeion.engines.choosing import GoalError, parse_goal
     from lykeion.engines.choosing import select as choose

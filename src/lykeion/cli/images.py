@@ -57,9 +57,9 @@ def build(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Build the image that DESCRIPTION (image.yaml) says, with bill of materials and provenance.
+    """Build the image described by DESCRIPTION (image.yaml), with bill of materials and provenance.
 
-    The same inputs give the same digest, on any machine. A DESCRIPTION called Dockerfile is handed to buildah; the
+    The same inputs give the same digest, on any machine. A DESCRIPTION called Dockerfile is passed to buildah; the
     digest is then what buildah makes of it. With a trust policy the image holds no model that it does not allow.
     """
     from lykeion.images import build, build_dockerfile, is_dockerfile, read_spec
@@ -96,12 +96,12 @@ def build(
 
 @images.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--tag", "-t", required=True, metavar="NAME:TAG", help="What the image is called.")
+@click.option("--tag", "-t", required=True, metavar="NAME:TAG", help="Name of the image.")
 @click.option("--uncompressed", is_flag=True, help="Leave the layer as a plain tar.")
 @layout_option
 @json_option
 def volume(directory: Path, tag: str, uncompressed: bool, layout: Path | None, as_json: bool) -> None:
-    """Make DIRECTORY an image that holds nothing else, for clusters that mount images as volumes."""
+    """Make an image of DIRECTORY alone, for clusters that mount images as volumes."""
     from lykeion.images import build_volume
 
     output = layout_at(layout, create=True)
@@ -184,9 +184,7 @@ def show(image: str, attached: str | None, layout: Path | None, as_json: bool) -
 @click.argument("image")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("--env", "-e", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable; repeatable.")
-@click.option(
-    "--volume", "-v", "volumes", multiple=True, metavar="HOST:IMAGE[:ro]", help="Show a path in it; repeatable."
-)
+@click.option("--volume", "-v", "volumes", multiple=True, metavar="HOST:IMAGE[:ro]", help="Mount a path; repeatable.")
 @layout_option
 @quiet_option
 def run(
@@ -199,7 +197,7 @@ def run(
 ) -> None:
     """Start an IMAGE on this machine, without a container engine. Options come before IMAGE.
 
-    ARGUMENTS take the place of the image's own. The root file system is read-only, /tmp is empty, ports are this
+    ARGUMENTS replace the image's own. The root file system is read-only, /tmp is empty, ports are this
     machine's. It shows that an image starts; it does not keep in a program that one does not trust.
     """
     from lykeion.images import Volume, run
@@ -219,12 +217,12 @@ def run(
 
 
 @images.command()
-@click.option("--remove", multiple=True, metavar="NAME:TAG", help="Take this name away first; repeatable.")
-@click.option("--caches", is_flag=True, help="Also what builds and runs keep; they make it anew when they need it.")
+@click.option("--remove", multiple=True, metavar="NAME:TAG", help="Remove this name first; repeatable.")
+@click.option("--caches", is_flag=True, help="Also empty the caches of builds and runs.")
 @layout_option
 @json_option
 def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: bool) -> None:
-    """Remove images that have lost their name, such as those that a newer build replaced."""
+    """Remove images without a name, such as those that a newer build replaced."""
     from lykeion.core import cache_directory
     from lykeion.images import prune
 

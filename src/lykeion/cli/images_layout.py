@@ -13,9 +13,9 @@ layout_option = click.option(
     type=click.Path(path_type=Path),
     envvar="LYKEION_IMAGES",
     metavar="DIR",
-    help="OCI layout that holds the images; else the one of this user.  [env: LYKEION_IMAGES]",
+    help="OCI layout that holds the images; default: this user's.  [env: LYKEION_IMAGES]",
 )
-tag_option = click.option("--tag", "-t", metavar="NAME:TAG", help="What the image is called; else NAME:latest.")
+tag_option = click.option("--tag", "-t", metavar="NAME:TAG", help="Name of the image; default: NAME:latest.")
 
 
 def layout_at(directory: Path | None, *, create: bool = False) -> "Layout":

@@ -16,7 +16,7 @@ from .output import print_json
 @json_option
 @quiet_option
 def push(image: str, target: str, layout: Path | None, as_json: bool, quiet: bool) -> None:
-    """Push an IMAGE (NAME:TAG or a digest) to a registry, with what is attached to it."""
+    """Push an IMAGE (NAME:TAG or a digest) to a registry, with its attached documents."""
     from lykeion.images import image_reference, push_image
 
     place, there = layout_at(layout), image_reference(target)

@@ -25,11 +25,11 @@ def index() -> None:
       lykeion index add ./photos --index shop.index
       lykeion index query photo.jpg --index shop.index -k 20 --sheet answers.png
 
-    An index is a directory, or a Milvus collection: milvus://host:port/collection. Name it with --index, or once and
-    for all in LYKEION_INDEX. With --json a command prints one JSON document; all else goes to standard error.
+    An index is a directory, or a Milvus collection: milvus://host:port/collection. Pass it as --index or in
+    LYKEION_INDEX. With --json a command prints one JSON document; all else goes to standard error.
 
-    Exit codes: 0 done; 2 an error, said in one line; 3 done, but photos failed, ids were unknown or damage was
-    found; 130 stopped by a signal: run it again to go on.
+    Exit codes: 0 done; 2 an error, in one line; 3 done, but photos failed, ids were unknown or damage was found;
+    130 stopped by a signal: run the command again to resume.
     """
 
 
@@ -40,12 +40,12 @@ def index() -> None:
 @click.option("--sync", is_flag=True, help="Delete from the index what the source no longer lists.")
 @click.option("--shard", metavar="N/COUNT", help="Only the N-th of COUNT parts, such as 3/16; the first is 1/16.")
 @click.option("--type", "types", multiple=True, metavar="NAME=TYPE", help="Declare a manifest's column; repeatable.")
-@click.option("--root", type=click.Path(), metavar="DIR", help="Where a manifest's photos lie, if not beside it.")
+@click.option("--root", type=click.Path(), metavar="DIR", help="The folder of a manifest's photos, if not its own.")
 @click.option("--failures", type=click.Path(), metavar="FILE", help="Where to list what failed, as JSON lines.")
 @click.option("--thumbnails", type=click.Path(), metavar="FILE", help="Keep thumbnails there, not in the index.")
 @click.option("--no-thumbnails", is_flag=True, help="Keep no thumbnails.")
-@click.option("--workers", type=click.IntRange(1, 256), help="Threads that embed; default: one a core.")
-@click.option("--durability", type=click.Choice(["fsync", "os"]), help="os: do not wait for the disk.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Threads that embed; default: one per core.")
+@click.option("--durability", type=click.Choice(["fsync", "os"]), help="os: do not wait until writes are on disk.")
 @click.option("--kernel", type=click.Choice(["auto", "exact", "hnsw", "ivf"]), help="How a new index searches.")
 @click.option("--dtype", type=click.Choice(["float16", "float32"]), help="How a new index stores vectors.")
 @click.option("--compaction", type=click.Choice(["size", "time"]), help="How a new index merges its segments.")
@@ -67,18 +67,18 @@ def add(
     quiet: bool,
     **options: str | None,
 ) -> None:
-    """Take the photos of a folder or manifest into an index.
+    """Add the photos of a folder or manifest to an index.
 
     \b
       lykeion index add ./photos --index shop.index
       lykeion index add catalogue.csv --index shop.index --sync --type size=string
 
-    A manifest is CSV, JSON lines or Parquet with one photo a row: columns id, path (or url), and attributes. Rows
-    of one id are several photos of one product.
+    A manifest is CSV, JSON Lines or Parquet with one photo per row: columns id, path (or url), and attributes. Rows
+    with the same id are several photos of one product.
 
-    Run it again at any time: photos that have not changed are not embedded again, changed attributes are written,
-    and a run that was stopped goes on. A photo that cannot be read stops nothing; it is reported, and the exit code
-    is then 3. The index may be searched and served meanwhile.
+    Run it again at any time: unchanged photos are not embedded again, changed attributes are written, and an
+    interrupted run resumes. A bad photo never aborts indexing; it is reported, and the exit code is then 3. The index
+    may be searched and served meanwhile.
     """
     from lykeion.search import ingest
     from lykeion.search.ingest.columns import parse_declaration
@@ -117,7 +117,7 @@ def add(
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 10_000), help="How many products.")
 @click.option("--where", metavar="EXPRESSION", help="Only products that match, such as 'price < 50'.")
 @click.option("--box", metavar="L,T,R,B", help="Search by a part of the photo: left,top,right,bottom in pixels.")
-@click.option("--sheet", type=click.Path(path_type=Path), metavar="PNG", help="Draw the photo and its answers.")
+@click.option("--sheet", type=click.Path(path_type=Path), metavar="PNG", help="Draw the photo and its results.")
 @thumbnails_option
 @json_option
 def query(
@@ -259,19 +259,19 @@ def duplicates(
 @index.command("eval")
 @index_option
 @click.option("--truth", default="exact", show_default=True, metavar="TRUTH", help="exact, label:COLUMN, or a CSV.")
-@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="Answers that count.")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="Results to judge.")
 @click.option("--queries", default=1000, show_default=True, type=click.IntRange(1), help="How many at most.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PNG", help="Plot the measures by k.")
 @json_option
 def evaluate(uri: str, truth: str, k: int, queries: int, plot: Path | None, as_json: bool) -> None:
-    """Measure how good the answers are, and how quick.
+    """Measure the quality and latency of the results.
 
     \b
       lykeion index eval --truth pairs.csv --index shop.index
       lykeion index eval --truth label:category --plot quality.png --index shop.index
 
-    The truth is a CSV of the columns query_id, relevant_id and, if wanted, grade; or label:COLUMN, products with the
-    same value; or exact, the nearest by brute force, which judges the index and not the embedder.
+    The truth is a CSV with the columns query_id, relevant_id and optionally grade; or label:COLUMN, products with the
+    same value; or exact, the nearest by exhaustive search, which measures the index and not the embedder.
     """
     from lykeion.search.evaluation import evaluate as judge
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """Keep, move and compare versions of models; import networks.
+    """Store, copy and compare versions of models; import networks.
 
     \b
     lykeion models push RUN shoes:canary         a training run becomes the next version
@@ -50,7 +50,7 @@ for _command in models_versions.COMMANDS:
 @store_option
 @json_option
 def import_(network: str, name: str | None, weights: str, store: Path | None, as_json: bool) -> None:
-    """Make NETWORK a LiteRT file with a model card, and print its path.
+    """Convert NETWORK to a LiteRT file with a model card, and print its path.
 
     NETWORK is efficientnet-lite0, a network in keras.applications, or a .keras file. mlflow:DIR, MLflow's registry in
     a directory, imports all its models' versions and aliases to the store instead, or those of model NAME.
@@ -76,7 +76,7 @@ def import_(network: str, name: str | None, weights: str, store: Path | None, as
 @click.argument("name", required=False)
 @click.option("--where", help="""Only versions that fit, as in 'top1 > 0.9 and device = "host"'.""")
 @click.option(
-    "--sort", "by", metavar="[-]FIELD", help="By a field, with a minus downwards; the default is newest first."
+    "--sort", "by", metavar="[-]FIELD", help="By a field, with a minus in descending order; default: newest first."
 )
 @store_option
 @json_option
@@ -134,7 +134,7 @@ def list_(name: str | None, where: str | None, by: str | None, store: Path | Non
 @store_option
 @json_option
 def show(model: str, store: Path | None, as_json: bool) -> None:
-    """Show one version: files, metrics, what it was made from, and how its aliases moved."""
+    """Show one version: files, metrics, lineage, and the history of its aliases."""
     from dataclasses import asdict
 
     from lykeion import registry
@@ -168,7 +168,7 @@ def show(model: str, store: Path | None, as_json: bool) -> None:
 @store_option
 @json_option
 def diff(first: str, second: str, store: Path | None, as_json: bool) -> None:
-    """Compare two versions: files, metrics, and what they were made from.
+    """Compare two versions: files, metrics and lineage.
 
     \b
       lykeion models diff shoes:champion shoes:canary
@@ -211,9 +211,9 @@ def lineage(model: str, store: Path | None, as_json: bool) -> None:
 @json_option
 @quiet_option
 def verify(model: str, store: Path | None, trust: Path | None, as_json: bool, quiet: bool) -> None:
-    """Read every byte of a version and hold it against its digest, the schema, and the trust policy.
+    """Read every byte of a version and check it against its digest, the schema, and the trust policy.
 
-    What is wrong is named, and the exit code is then 3.
+    Exits with code 3 if anything is wrong, after listing it.
     """
     from lykeion import registry
 

@@ -1,4 +1,4 @@
-"""``lykeion models``, continued: versions go in and out, aliases move, and what nobody needs goes."""
+"""``lykeion models``, continued: push, pull, copy, sign and delete versions; move aliases; collect garbage."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +16,12 @@ coordinator_option = click.option(
     envvar="LYKEION_COORDINATOR",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="A directory that all who move aliases share: they take turns.  [env: LYKEION_COORDINATOR]",
+    help="A directory shared by all who move aliases, used as a lock.  [env: LYKEION_COORDINATOR]",
 )
 expect_option = click.option(
     "--expect",
     metavar="MODEL",
-    help='Move the alias only if it is there now: a version, an alias or a digest; "nothing" if it must be new.',
+    help='Move the alias only if it is now at this version, alias or digest; "nothing" if it must be new.',
 )
 
 
@@ -31,7 +31,7 @@ expect_option = click.option(
 @click.option(
     "--metric", "metrics", multiple=True, metavar="NAME=VALUE", help="A metric; may be given several times."
 )
-@click.option("--parent", "parents", multiple=True, metavar="MODEL", help="A model that this one began from.")
+@click.option("--parent", "parents", multiple=True, metavar="MODEL", help="A model that this one was derived from.")
 @click.option("--run", default="", help="The training run's name.")
 @click.option("--data", default="", metavar="DIGEST", help="The digest of the data's manifest.")
 @click.option("--code", default="", metavar="REVISION", help="The revision of the code.")
@@ -64,14 +64,14 @@ def push(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Keep the files of DIRECTORY as the next version of MODEL, and point MODEL's alias, if it has one, there.
+    """Store the files of DIRECTORY as the next version of MODEL; move MODEL's alias, if given, to it.
 
     \b
       lykeion models push runs/shoes shoes:canary
       lykeion models push ./shoes registry.example.com/shop/shoes --metric top1=0.91 --parent shoes:v3
 
-    A run directory of lykeion train tells its accuracy, its data's digest and its name. What is there already is not
-    sent again, and an interrupted push goes on where it was.
+    Accuracy, the data's digest and the name are read from a run directory of lykeion train. Content that exists
+    already is not sent again, and an interrupted push resumes.
     """
     from lykeion import registry
 
@@ -113,7 +113,7 @@ def pull(
     \b
       lykeion models pull registry.example.com/shop/shoes:champion ./shoes --trust trust.toml
 
-    The directory is there whole or not at all. Files of registries are kept, and pulled again without a transfer.
+    The directory is written completely or not at all. Files from registries are cached.
     """
     from dataclasses import asdict
 
@@ -137,13 +137,13 @@ def pull(
 @json_option
 @quiet_option
 def copy(model: str, target: str, coordinator: Path | None, store: Path | None, as_json: bool, quiet: bool) -> None:
-    """Keep MODEL as the next version of TO, in another store or under another name. Digest and signatures stay.
+    """Store MODEL as the next version of TO, in another store or under another name. Digest and signatures stay.
 
     \b
       lykeion models copy shoes:champion registry.example.com/shop/shoes:champion
       lykeion models copy shoes mlflow:./mlruns
 
-    To mlflow:DIR go all versions and aliases, as MLflow's registry in a directory.
+    mlflow:DIR writes all versions and aliases as an MLflow registry in a directory.
     """
     from lykeion import registry
 
@@ -182,7 +182,7 @@ def tag(
     \b
       lykeion models tag shoes:v3 champion --expect v2
 
-    Who moved it, when and from where is recorded; lykeion models show tells.
+    The move is recorded with user, time and origin; lykeion models show lists the moves.
     """
     from dataclasses import asdict
 
@@ -211,7 +211,7 @@ def tag(
 @store_option
 @json_option
 def untag(model: str, store: Path | None, as_json: bool) -> None:
-    """Take an alias away; the version that it points to stays. Not all registries can."""
+    """Remove an alias; the version that it points to stays. Not all registries support this."""
     from lykeion import registry
 
     stores, reference = registry.Stores(store), registry.parse(model)
@@ -230,7 +230,7 @@ def untag(model: str, store: Path | None, as_json: bool) -> None:
 @store_option
 @json_option
 def delete(model: str, yes: bool, store: Path | None, as_json: bool) -> None:
-    """Delete a version with all tags that point to it, which are listed first. Not all registries can."""
+    """Delete a version and all tags that point to it, which are listed first. Not all registries support this."""
     from lykeion import registry
 
     stores, reference = registry.Stores(store), registry.parse(model)
@@ -248,10 +248,10 @@ def delete(model: str, yes: bool, store: Path | None, as_json: bool) -> None:
 @click.command()
 @click.option("--pin", "pins", multiple=True, metavar="MODEL", help="A version to keep; may be given several times.")
 @click.option(
-    "--keep-versions", type=click.IntRange(min=0), metavar="N", help="Of each model, versions to keep: the newest N."
+    "--keep-versions", type=click.IntRange(min=0), metavar="N", help="Keep the newest N versions of each model."
 )
 @click.option("--cache", is_flag=True, help="Also empty the cache of what was pulled from registries.")
-@click.option("--dry-run", is_flag=True, help="Only tell.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be removed.")
 @store_option
 @json_option
 def gc(
@@ -262,12 +262,13 @@ def gc(
     store: Path | None,
     as_json: bool,
 ) -> None:
-    """Remove from the store on this machine what nothing needs: no tag, no lineage, no pin.
+    """Remove from the store on this machine what no tag, lineage or pin needs.
 
     \b
       lykeion models gc --keep-versions 5 --dry-run
 
-    Versions are kept unless --keep-versions says how many; those with an alias, and parents of what is kept, always.
+    All versions are kept unless --keep-versions is given. Versions with an alias, and parents of kept versions,
+    always stay.
     """
     from dataclasses import asdict
 

@@ -17,7 +17,7 @@ HOST = "host"
 
 @click.group()
 def nas() -> None:
-    """Measure what blocks cost on a device, and search for the network that suits it.
+    """Measure the cost of blocks on a device, and search for the best network for it.
 
     \b
     lykeion nas space list
@@ -30,7 +30,7 @@ def nas() -> None:
 
 @nas.command()
 @click.option("--device", default=HOST, show_default=True, help="host: this machine; or the name of an imported one.")
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="That the engine uses.")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads of the engine.")
 @click.option("--space", "space_name", default="mobilenetv3-32", show_default=True, help="The blocks of this space.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write the profile.")
 @click.option("--export", type=click.Path(path_type=Path), metavar="DIR", help="Write block files for a phone there.")
@@ -51,7 +51,7 @@ def profile(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Measure the latency of every block of a search space on a device, through LiteRT.
+    """Measure the latency of every block of a search space on a device, with LiteRT.
 
     \b
       lykeion nas profile --out here.json                    this machine
@@ -59,7 +59,7 @@ def profile(
       lykeion nas profile --import blocks --out phone.json   read what it measured
       lykeion nas profile --show phone.json
 
-    Keep the machine quiet. A measurement that was stopped goes on when the command is run again.
+    Keep the machine quiet. The same command resumes an interrupted measurement.
     """
     if sum(given is not None for given in (export, results, show)) > 1:
         raise click.UsageError("--export, --import and --show exclude one another")

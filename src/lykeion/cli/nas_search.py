@@ -25,16 +25,18 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
         [
             click.option("--space", default="mobilenetv3-32", show_default=True, help="The search space, by name."),
             click.option("--data", required=True, type=click.Path(path_type=Path), help="As lykeion train takes it."),
-            click.option("--run", required=True, type=click.Path(path_type=Path), help="Where everything is kept."),
+            click.option("--run", required=True, type=click.Path(path_type=Path), help="The run directory."),
             click.option(
                 "--budget-steps",
                 type=click.IntRange(1),
                 default=4000,
                 show_default=True,
-                help="Training steps that a search may take, of a supernet or of all children together.",
+                help="Training steps of a search, of a supernet or of all children together.",
             ),
             click.option(
-                "--budget-seconds", type=click.FloatRange(0), help="Seconds too, for what samples children."
+                "--budget-seconds",
+                type=click.FloatRange(0),
+                help="Also a limit in seconds, for strategies that sample.",
             ),
             click.option(
                 "--child-steps",
@@ -52,7 +54,7 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
             ),
             click.option("--flip", is_flag=True, help="Mirror half of the photos."),
             click.option(
-                "--shift", type=int, default=2, show_default=True, help="Move photos by up to so many pixels."
+                "--shift", type=int, default=2, show_default=True, help="Shift photos by up to this many pixels."
             ),
             json_option,
             quiet_option,
@@ -65,8 +67,10 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.option("--strategy", type=click.Choice(STRATEGIES), default="single-path", show_default=True)
 @click.option("--device", metavar="PROFILE", help="A device profile's file, or pixel1.")
-@click.option("--target-ms", type=click.FloatRange(0, min_open=True), help="Latency on the device not to exceed.")
-@click.option("--target-uj", type=click.FloatRange(0, min_open=True), help="Or modelled energy, in microjoules.")
+@click.option("--target-ms", type=click.FloatRange(0, min_open=True), help="Maximum latency on the device.")
+@click.option(
+    "--target-uj", type=click.FloatRange(0, min_open=True), help="Or maximum modelled energy, in microjoules."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--children", type=click.Path(path_type=Path), help="A table of trained children to share.")
 @click.option("--train", is_flag=True, help="Train the found network too, into DIR/trained.")
@@ -91,8 +95,8 @@ def search(
       lykeion nas search --device here.json --target-ms 0.1 --data photos --run runs/search
       lykeion nas search --target-uj 120 --data photos --run runs/frugal
 
-    The run directory gets architecture.json, history.jsonl and a picture, search.png; the same command goes on where
-    it was stopped.
+    The run directory gets architecture.json, history.jsonl and a plot, search.png. The same command resumes an
+    interrupted search.
     """
     from lykeion.nas.latency import find_profile
     from lykeion.nas.search import Request, open_space
@@ -128,8 +132,8 @@ def search(
 @click.command()
 @click.option("--device", required=True, metavar="PROFILE", help="A device profile's file, or pixel1.")
 @click.option("--strategies", default=",".join(STRATEGIES), show_default=True, help="Separated by commas.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Searches a strategy.")
-@click.option("--target-ms", type=click.FloatRange(0, min_open=True), help="Latency not to exceed.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Searches per strategy.")
+@click.option("--target-ms", type=click.FloatRange(0, min_open=True), help="Maximum latency.")
 @click.option("--target", metavar="NAME", help="A baseline, whose measured latency is the target instead.")
 @click.option("--baselines", metavar="NAMES", help="Separated by commas; by default V2 and V3 at several widths.")
 @_shared
@@ -145,13 +149,13 @@ def compare(
     quiet: bool,
     **asked: Any,
 ) -> None:
-    """Compare strategies by equal budgets, equal final training and measured latency, with MobileNets beside them.
+    """Compare strategies, and MobileNets, with equal budgets, equal final training and measured latency.
 
     \b
       lykeion nas compare --device here.json --target mobilenet-v2-0.35 --data photos --run runs/comparison
 
-    Latency is measured on this machine in the end, so the profile must be of it: keep it quiet. The same command goes
-    on where it was stopped. The report is in DIR/report.json, the picture in DIR/pareto.png.
+    Latency is measured on this machine at the end, so the profile must be of this machine; keep it quiet. The same
+    command resumes an interrupted comparison. The report is in DIR/report.json, the plot in DIR/pareto.png.
     """
     from lykeion.nas.baselines import NAMES
     from lykeion.nas.compare import compare as run_comparison

@@ -1,4 +1,4 @@
-"""``lykeion nas space``: which networks a search chooses among, and what one of them costs."""
+"""``lykeion nas space``: the networks that a search chooses from, and the cost of one of them."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def space() -> None:
-    """The search spaces: which networks a search chooses among."""
+    """The search spaces: the networks that a search chooses from."""
 
 
 @space.command("list")
@@ -55,7 +55,7 @@ def list_(as_json: bool) -> None:
 
 @space.command()
 @click.argument("name")
-@click.option("--network", metavar="GENOTYPE", help="A network of the space, as k3e6s-skip-…, one choice a slot.")
+@click.option("--network", metavar="GENOTYPE", help="A network of the space, as k3e6s-skip-…, one choice per slot.")
 @click.option("--device", metavar="PROFILE", help="A profile's file, or pixel1: adds latency to --network.")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the network's architecture there."

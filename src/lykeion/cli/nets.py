@@ -1,4 +1,4 @@
-"""``lykeion nets``: the networks there are, and what each is made of."""
+"""``lykeion nets``: the known networks, and the layers of each."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +27,7 @@ def nets() -> None:
 def list_(as_json: bool) -> None:
     """List the networks by name, at width 1, with their parameters and multiply-adds.
 
-    The widths are those that weights were published for; any other from 0.05 to 10 can be asked for too.
+    The widths listed are those with published weights; any other from 0.05 to 10 works too.
     """
     from lykeion.nets import catalogue, count
 
@@ -69,9 +69,9 @@ def list_(as_json: bool) -> None:
 @nets.command()
 @click.argument("network")
 @click.option("--resolution", type=click.IntRange(1), metavar="PIXELS", help="Height and width of a photo.")
-@click.option("--classes", type=click.IntRange(1), metavar="N", help="How many it tells apart.")
+@click.option("--classes", type=click.IntRange(1), metavar="N", help="Number of classes.")
 @click.option("--channels", type=click.IntRange(1), metavar="N", help="Of a photo: 3 for RGB, 1 for grey.")
-@click.option("--layers", "of_layers", is_flag=True, help="One line a layer, not a row.")
+@click.option("--layers", "of_layers", is_flag=True, help="One line per layer instead of per row.")
 @click.option("--png", type=PICTURE, metavar="FILE", help="Draw the rows' costs.")
 @click.option("--export", type=click.Path(path_type=Path), metavar="FILE", help="Write the architecture as JSON.")
 @json_option

@@ -27,17 +27,27 @@ from .options import index_option, thumbnails_option
     default=core_count,
     show_default="cores",
     type=click.IntRange(1, 256),
-    help="Requests worked on at once.",
-)
-@click.option("--waiting", default=128, show_default=True, type=click.IntRange(0), help="Requests that may wait.")
-@click.option(
-    "--per-client", default=64, show_default=True, type=click.IntRange(1), help="Requests at once from one address."
+    help="Requests processed at the same time.",
 )
 @click.option(
-    "--max-body-mib", default=32, show_default=True, type=click.IntRange(1, 1024), help="Size of a request."
+    "--waiting", default=128, show_default=True, type=click.IntRange(0), help="Requests that may wait for a thread."
 )
 @click.option(
-    "--timeout", default=30.0, show_default=True, type=click.FloatRange(0.1, 3600), help="Seconds a request."
+    "--per-client",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Requests in progress from one address.",
+)
+@click.option(
+    "--max-body-mib", default=32, show_default=True, type=click.IntRange(1, 1024), help="Maximum size of a request."
+)
+@click.option(
+    "--timeout",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 3600),
+    help="Seconds until a request must be answered.",
 )
 @thumbnails_option
 @click.option("--no-thumbnails", is_flag=True, help="Show and keep no thumbnails.")

@@ -39,8 +39,8 @@ def _recipe_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.argument("network")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder, idx folder, npz or manifest.")
-@click.option("--run", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where all is written.")
-@click.option("--fit", type=click.Choice(FITS), help="How photos get the network's size.")
+@click.option("--run", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The run directory.")
+@click.option("--fit", type=click.Choice(FITS), help="How photos are fitted to the network's size.")
 @click.option("--grey", is_flag=True, help="One channel instead of three.")
 @click.option("--recipe", "recipe_file", type=click.Path(path_type=Path), help="Settings, as a run's recipe.json.")
 @click.option("--test", is_flag=True, help="Report the test photos too: once, when nothing will change any more.")
@@ -66,9 +66,9 @@ def train(
       lykeion train mobilenet-v2-0.5@96 --data photos --run runs/search --head arcface
       lykeion index add photos --index shop.index --embedder runs/search/model.tflite
 
-    DATA is a folder with a sub-folder a class; a folder of idx files, as Fashion-MNIST's; an .npz file of x_train and
-    y_train; or a manifest, .csv or .jsonl, with path, label and perhaps split. The run directory keeps everything;
-    the same command goes on where it was stopped.
+    DATA is a folder with one sub-folder per class; a folder of idx files, such as Fashion-MNIST's; an .npz file of
+    x_train and y_train; or a manifest, .csv or .jsonl, with path, label and optionally split. The run directory keeps
+    everything; the same command resumes an interrupted training.
     """
     from lykeion.nets import find
     from lykeion.nets.training import load_data, train_network

@@ -1,4 +1,4 @@
-"""``lykeion index``, continued: figures and judgement of an index, its upkeep, and from one index to another."""
+"""``lykeion index``, continued: statistics, maintenance, and copies from one index to another."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from .options import DONE_BUT, index_option, json_option, quiet_option, thumbnai
 @index_option
 @json_option
 def stats(uri: str, as_json: bool) -> None:
-    """Show how much an index holds, of what, and where.
+    """Show what an index holds: products, photos, columns, segments and bytes.
 
     \b
       lykeion index stats --index shop.index
@@ -26,12 +26,12 @@ def stats(uri: str, as_json: bool) -> None:
 @index_option
 @json_option
 def compact(uri: str, as_json: bool) -> None:
-    """Merge small segments; give back the space of what is deleted.
+    """Merge small segments; reclaim the space of deleted photos.
 
     \b
       lykeion index compact --index shop.index
 
-    Searches go on meanwhile. It also happens by itself as the index is written; this does it now, and wholly.
+    Searches continue meanwhile. Compaction also runs automatically as the index is written; this runs all of it now.
     """
     from lykeion.search import maintenance
 
@@ -68,10 +68,10 @@ def verify(uri: str, as_json: bool) -> None:
 @click.option(
     "--export", type=click.Path(path_type=Path), metavar="DIR", help="Also write an independent copy there."
 )
-@click.option("--drop", is_flag=True, help="Forget the snapshot NAME; its space comes back with compaction.")
+@click.option("--drop", is_flag=True, help="Delete the snapshot NAME; compaction reclaims its space.")
 @json_option
 def snapshot(name: str | None, uri: str, export: Path | None, drop: bool, as_json: bool) -> None:
-    """Keep the present state under a name, or export it.
+    """Keep the current state under a name, or export it.
 
     \b
       lykeion index snapshot before-sale --index shop.index
@@ -124,7 +124,7 @@ def restore(name: str | None, uri: str, source: Path | None, as_json: bool) -> N
 @index_option
 @json_option
 def rebuild(uri: str, as_json: bool) -> None:
-    """Make the search kernels anew from the stored vectors.
+    """Rebuild the search kernels from the stored vectors.
 
     \b
       lykeion index rebuild --index shop.index
@@ -144,7 +144,7 @@ def rebuild(uri: str, as_json: bool) -> None:
 @json_option
 @quiet_option
 def merge(out: str, sources: tuple[str, ...], thumbnails: Path | None, as_json: bool, quiet: bool) -> None:
-    """Put all products of several indexes into one.
+    """Copy all products of several indexes into one.
 
     \b
       lykeion index add catalogue.csv --shard 1/2 --index part-1.index    # on one machine
@@ -166,7 +166,7 @@ def merge(out: str, sources: tuple[str, ...], thumbnails: Path | None, as_json: 
 @json_option
 @quiet_option
 def copy(source: str, to: str, thumbnails: Path | None, as_json: bool, quiet: bool) -> None:
-    """Put all products of an index into another, such as Milvus.
+    """Copy all products of an index into another, for example on Milvus.
 
     \b
       lykeion index copy shop.index milvus://host:19530/shop
