@@ -1,8 +1,12 @@
-"""No test fails for being slow on a busy machine, and none closes the file in which pytest catches standard error."""
+"""No test fails for being slow on a busy machine; which tests are quick; nobody closes pytest's standard error."""
 
 import contextlib
 import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("lykeion", deadline=None)
@@ -13,3 +17,38 @@ with contextlib.suppress(ImportError):
     from absl import logging
 
     logging.get_absl_handler().python_handler.stream = sys.__stderr__
+
+NOT_QUICK = {"tensorflow": "training", "jax": "training", "playwright": "a browser"}
+
+
+class Quick(MetaPathFinder):
+    """Skips, with ``--quick``, every test and every file of tests that imports what trains or drives a browser."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> None:
+        if name in NOT_QUICK:
+            pytest.skip(f"{NOT_QUICK[name]} is not quick", allow_module_level=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="no training, no browser, no server, nothing marked slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.quick:
+        sys.meta_path.insert(0, Quick())
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Servers and browsers are in one folder."""
+    return True if config.option.quick and collection_path.name == "e2e" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.quick:
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A room without a quick test is no failure."""
+    if session.config.option.quick and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK

@@ -1,0 +1,69 @@
+"""Run the tests: a pytest process a room, two at a time. What a room prints is printed when it ends, whole.
+
+TensorFlow, JAX, OpenVINO, Milvus Lite and Faiss in one process are not what anybody runs. A room is a folder or file
+of tests/; options that are not ours are pytest's. Exits with 1 if a room failed, crashed, or had no tests.
+"""
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LONGEST = ("search", "compress", "nas", "nets")
+"""Begun first, so that none of them runs alone at the end."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rooms", nargs="*", help="all by default")
+    parser.add_argument("--jobs", type=int, default=2, help="rooms at a time")
+    chosen, options = parser.parse_known_args(arguments)
+    rooms, began = chosen.rooms or every_room(), time.monotonic()
+    failures: list[str] = []
+    with ThreadPoolExecutor(chosen.jobs) as jobs:
+        running = {jobs.submit(run, room, options): room for room in rooms}
+        for number, future in enumerate(as_completed(running), 1):
+            room, (code, output) = running[future], future.result()
+            print(f"{output}== {number} of {len(rooms)}: {room} {verdict(code)}", flush=True)
+            if code:
+                failures += [f"{room} {verdict(code)}", *named(output)]
+    print(f"== {len(rooms)} rooms in {(time.monotonic() - began) / 60:.1f} minutes")
+    for failure in failures:
+        print(failure)
+    return 1 if failures else 0
+
+
+def every_room() -> list[str]:
+    rooms = [path for path in (ROOT / "tests").iterdir() if any(path.rglob("test_*.py"))]
+    rooms += (ROOT / "tests").glob("test_*.py")
+    order = {name: place for place, name in enumerate(LONGEST)}
+    rooms.sort(key=lambda room: (order.get(room.name, len(order)), room.name))
+    return [str(room.relative_to(ROOT)) for room in rooms]
+
+
+def run(room: str, options: Sequence[str]) -> tuple[int, str]:
+    """The exit code, negative if a signal ended it, and what it printed."""
+    print(f"== {room} begins", flush=True)
+    command = [sys.executable, "-m", "pytest", *options, room]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def named(output: str) -> list[str]:
+    """The lines of pytest's summary that name a failure."""
+    return [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+
+
+def verdict(code: int) -> str:
+    if code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return {0: "passed", 1: "failed", 5: "has no tests"}.get(code, f"ended with exit code {code}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
