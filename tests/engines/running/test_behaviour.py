@@ -98,11 +98,14 @@ def test_outputs_belong_to_the_caller(engine: Engine) -> None:
     np.testing.assert_array_equal(first, kept)
 
 
-def test_it_can_be_made_ready_for_timing_and_closed(kind: Kind, network: bytes) -> None:
+def test_it_can_be_made_ready_for_timing_and_gives_the_same_then(kind: Kind, network: bytes) -> None:
     engine = kind.load(network)
-    run = engine.ready(photos(engine, 1))
+    batch = photos(engine, 1)
+    before = engine.run(batch)["logits"].copy()
+    run = engine.ready(batch)
     for _ in range(3):
         run()
+    np.testing.assert_array_equal(engine.run(batch)["logits"], before)
     engine.close()
 
 

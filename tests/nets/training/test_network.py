@@ -115,8 +115,12 @@ def test_a_keras_file_can_teach(finished: Report, data: Dataset, tmp_path: Path)
     from lykeion.nets.keras_model import build
 
     build(replace(ARCHITECTURE, classes=4)).save(tmp_path / "teacher.keras")
-    recipe = replace(RECIPE, steps=2, teacher=str(tmp_path / "teacher.keras"))
-    train_network(ARCHITECTURE, data, recipe, tmp_path / "run", quiet=True)
+    alone = replace(RECIPE, steps=2)
+    recipes = {"alone": alone, "taught": replace(alone, teacher=str(tmp_path / "teacher.keras"))}
+    for name, recipe in recipes.items():
+        train_network(ARCHITECTURE, data, recipe, tmp_path / name, quiet=True)
+    taught, untaught = (Checkpoint.read(tmp_path / name / "last.npz").values for name in recipes)
+    assert any(np.any(one != other) for one, other in zip(taught, untaught, strict=True))
 
 
 def test_a_teacher_that_cannot_teach_is_named(data: Dataset, tmp_path: Path) -> None:
