@@ -1,9 +1,7 @@
 """Bytes nobody has vouched for: a picture or a PhotoError, quickly and in bounded memory."""
 
-import contextlib
 import os
 import pickle
-import re
 import struct
 import subprocess
 import sys
@@ -173,10 +171,11 @@ def test_text_that_looks_like_pillows_own_notes_does_no_harm(key: str) -> None:
     """Some versions of Pillow take the text for their own note and fail on it."""
     text, photo = PngImagePlugin.PngInfo(), real(8, 8)
     text.add_text(key, "x")
+    data = encoded(photo, pnginfo=text)
     try:
-        found = decode(encoded(photo, pnginfo=text), name="photo")
-    except PhotoError as error:
-        assert re.fullmatch(r"photo: cannot be decoded as PNG \(.*\)", str(error))
+        found = decode(data)
+    except PhotoError:
+        assert refusal(data).startswith("cannot be decoded as PNG (")
     else:
         np.testing.assert_array_equal(found.rgb, photo)
 

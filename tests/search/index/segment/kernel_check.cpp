@@ -1,6 +1,5 @@
 // Holds the kernel's integer and float arithmetic against plain loops, on whatever it is compiled for.
-// test_kernel.py compiles and runs it for this machine. For another, with zig and qemu:
-//   zig c++ -O2 -std=c++17 -target aarch64-linux-musl tests/search/index/segment/kernel_check.cpp -o check && qemu-aarch64 check
+// test_kernel.py compiles and runs it for this machine and, with a cross compiler and qemu, for the others.
 
 #include "../../../../src/lykeion/search/index/segment/native/kernel.cpp"
 
