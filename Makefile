@@ -1,13 +1,17 @@
 # make demo    a search over real product photos: install, index, one answered query, then the search page
-# make test    install and run all tests          make lint     format, lint, types, layers, page
-# make install the environment alone              make bench    the benchmarks, to docs/benchmarks/ (about two hours;
-#                                                               ITEMS=30000000 for a whole shard: 50 GB of disk)
+# make test    install and run all tests          make quick    those without training, browser or server
+# make lint    format, lint, types, layers, page  make install  the environment alone
+# make bench   all benchmarks, to docs/benchmarks/, whose README says how long each takes; BENCH='ann query' names some,
+#              ITEMS=30000000 makes a whole shard: 50 GB of disk
 
 PHOTOS ?= 10000
 SERVE ?= 1
 DIR ?= build/demo
 PORT ?= 8080
 ITEMS ?= 5000000
+BENCH ?= registry duplicates ingest structured train dsd kills predictor ann query nas_rank shard qat select_engine \
+	compress nas_devices nas_cost
+JOBS ?= 2
 PYTHON ?= python3
 
 BIN := .venv/bin
@@ -23,7 +27,7 @@ VENV := $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --upgrad
 INSTALL := $(BIN)/python -m pip install --quiet
 endif
 
-.PHONY: demo test lint bench install clean
+.PHONY: demo test quick lint bench install clean
 
 demo: install
 	@$(BIN)/python -m lykeion.search.fashion_mnist $(DIR) --photos $(PHOTOS) >/dev/null
@@ -42,13 +46,11 @@ ifneq ($(SERVE),0)
 	@$(BIN)/lykeion serve --index $(INDEX) --port $(PORT)
 endif
 
-# A process a room: TensorFlow, JAX, OpenVINO, Milvus Lite and Faiss in one process are not what anybody runs.
 test: .venv/developer
-	@failed=; for room in tests/*/ tests/test_*.py; do \
-		if [ -n "$$(find $$room -name 'test_*.py')" ]; then \
-			echo "== $$room"; $(BIN)/python -m pytest $$room || failed="$$failed $$room"; \
-		fi; \
-	done; if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+	$(BIN)/python tests/run.py --jobs $(JOBS)
+
+quick: .venv/developer
+	$(BIN)/python tests/run.py --jobs $(JOBS) --quick
 
 lint: .venv/developer
 	$(BIN)/ruff format --check .
@@ -62,8 +64,10 @@ endif
 
 bench: .venv/developer
 	$(INSTALL) --group bench
-	@for name in ann ingest query duplicates predictor train; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
-	$(BIN)/python benchmarks/shard.py --items $(ITEMS)
+	@for name in $(BENCH); do \
+		echo "== $$name"; \
+		$(BIN)/python benchmarks/$$name.py $$([ $$name != shard ] || echo --items $(ITEMS)) || exit 1; \
+	done
 
 install: .venv/user
 

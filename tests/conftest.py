@@ -18,6 +18,7 @@ with contextlib.suppress(ImportError):
 
     logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
+SERVERS = Path(__file__).with_name("e2e")
 NOT_QUICK = {"tensorflow": "training", "jax": "training", "playwright": "a browser"}
 
 
@@ -39,8 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Servers and browsers are in one folder."""
-    return True if config.option.quick and collection_path.name == "e2e" else None
+    return True if config.option.quick and collection_path.parent == SERVERS else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -128,6 +128,7 @@ def test_a_supernet_is_searched_within_its_steps(
     assert (tmp_path / "run" / PICTURE).exists()
 
 
+@pytest.mark.slow
 def test_a_supernet_trains_on_jax_too(request_: Request, tmp_path: Path) -> None:
     half = """
 from dataclasses import replace; from lykeion.nas import search

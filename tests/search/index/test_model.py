@@ -21,6 +21,7 @@ MODERATE = settings(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
 @pytest.mark.parametrize("backend", sorted(BACKENDS))
 def test_an_index_does_what_a_dictionary_with_exact_search_does(

@@ -55,6 +55,7 @@ class Expected:
         return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["one thread", "several threads", "compaction", "snapshots"])
 def test_kill_9_loses_no_acknowledged_write(tmp_path: Path, role: Role) -> None:
     path, expected = tmp_path / "index", Expected()

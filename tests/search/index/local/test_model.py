@@ -17,6 +17,7 @@ from .indexes import clustered, exact, open_local
 KERNELS = ["exact", "hnsw", "ivf"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_kernel_does_what_a_dictionary_does(tmp_path: Path, kernel: str, metric: Metric) -> None:
