@@ -64,10 +64,10 @@ endif
 
 bench: .venv/developer
 	$(INSTALL) --group bench
-	@for name in $(BENCH); do \
+	@failed=; for name in $(BENCH); do \
 		echo "== $$name"; \
-		$(BIN)/python benchmarks/$$name.py $$([ $$name != shard ] || echo --items $(ITEMS)) || exit 1; \
-	done
+		$(BIN)/python benchmarks/$$name.py $$([ $$name != shard ] || echo --items $(ITEMS)) || failed="$$failed $$name"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 install: .venv/user
 
