@@ -63,7 +63,7 @@ def asking(url: str) -> Iterator[list[tuple[int, dict]]]:
 
 
 def soon(true: Callable[[], bool]) -> bool:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not true() and time.monotonic() < until:
         time.sleep(0.05)
     return true()

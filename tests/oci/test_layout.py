@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -161,13 +160,17 @@ def test_two_writers_of_the_index_lose_no_entry(layout: Layout) -> None:
 def test_a_killed_writer_leaves_a_readable_layout_and_what_sweep_takes(layout: Layout) -> None:
     manifest = artifact(layout, b"1", "shoes:1")
     for turn in range(5):
+        written, telling = os.pipe()
         if (child := os.fork()) == 0:
             while True:
                 with layout.writer() as blob:
                     blob.write(os.urandom(100_000))
                 layout.set_ref("shoes:2", manifest)
-        time.sleep(0.02 + turn / 100)
+                os.write(telling, b"x")
+        os.close(telling)
+        assert all(os.read(written, 1) for _ in range(turn + 1))
         os.kill(child, signal.SIGKILL)
+        os.close(written)
         os.waitpid(child, 0)
         found = layout.resolve("shoes:1")
         assert found is not None

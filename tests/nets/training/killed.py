@@ -1,13 +1,14 @@
-"""``python -m tests.nets.training.killed DIR``: the training of test_train's SHORT, for it to kill."""
+"""``python -m tests.nets.training.killed DIR``: the training of test_train's SHORT, killed in its second epoch."""
 
 import sys
 from pathlib import Path
 
 from lykeion.nets.training import train
 
-from .test_train import SHORT, make
+from .test_train import SHORT, Interrupt, make
 from .tiny import load_tiny
 
 if __name__ == "__main__":
     directory = Path(sys.argv[1])
-    train(make(SHORT.dropout), load_tiny(directory), SHORT, directory / "run", quiet=True)
+    killer = Interrupt(7, kill=True)
+    train(make(SHORT.dropout), load_tiny(directory), SHORT, directory / "run", callbacks=[killer], quiet=True)

@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lykeion.search.index import IndexFormatError, IndexLocked
+from lykeion.search.index.local import replica
 
 from .indexes import clustered, open_local
 
 DIMENSION = 8
 VECTORS, _ = clustered(400, DIMENSION)
-VISIBLE_S = 1.0
 
 
 class Remote:
@@ -80,8 +81,8 @@ def remote(tmp_path: Path) -> Iterator[Callable[..., Remote]]:
 
 
 def _soon(holds: Callable[[], bool]) -> bool:
-    """Whether it comes to hold within the promised time."""
-    deadline = time.monotonic() + VISIBLE_S
+    """Whether it comes to hold at all; how soon is another test's matter, which hands in a clock."""
+    deadline = time.monotonic() + 60
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return held
@@ -108,7 +109,19 @@ def test_a_writer_that_was_killed_holds_nothing(tmp_path: Path, remote: Callable
         assert index.count() == 1
 
 
-def test_readers_see_every_kind_of_write_within_a_second(tmp_path: Path, remote: Callable[..., Remote]) -> None:
+def test_the_first_look_a_second_after_a_write_sees_it(
+    tmp_path: Path, remote: Callable[..., Remote], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, now = remote("w"), time.monotonic()
+    with open_local(tmp_path / "index", "r") as reader:
+        for second in range(1, 4):
+            writer.do("upsert", [str(second)], VECTORS[:1])
+            clock = SimpleNamespace(monotonic=lambda passed=second: now + passed, sleep=time.sleep)
+            monkeypatch.setattr(replica, "time", clock)
+            assert reader.count() == second
+
+
+def test_readers_see_every_kind_of_write(tmp_path: Path, remote: Callable[..., Remote]) -> None:
     writer = remote("w", background=False)
     with open_local(tmp_path / "index", "r") as reader:
         writer.do("upsert", ["a", "b"], VECTORS[:2], [{"n": 1}, {"n": 2}])
