@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lykeion.core import Invalid, Unsupported, fsync_directory
+from lykeion.core import Invalid, fsync_directory
 
-from .index import CorruptIndex, Index, LocalIndex, Stats, restore_damaged
+from .index import CorruptIndex, Index, Stats, restore_damaged
 from .opening import opened
 from .thumbnails import FILE_NAME, Thumbnails
 
@@ -25,10 +25,7 @@ def stats(index: Index | str | Path) -> Stats:
 def compact(index: Index | str | Path) -> Stats:
     """Merge all segments and give back the space of what was deleted; the figures afterwards."""
     with opened(index, "shared") as store:
-        if isinstance(store, LocalIndex):
-            store.compact(full=True)
-        else:
-            store.compact()
+        store.compact(full=True)
         return store.stats()
 
 
@@ -38,7 +35,7 @@ def verify(index: str | Path) -> list[str]:
     Raises Unsupported for an index elsewhere.
     """
     with opened(index) as store:
-        return _local(store, "verify").verify()
+        return store.verify()
 
 
 def snapshot(index: str | Path, name: str | None = None, *, export: str | Path | None = None) -> str:
@@ -50,14 +47,15 @@ def snapshot(index: str | Path, name: str | None = None, *, export: str | Path |
     with opened(index, "shared") as store:
         store.snapshot(name)
         if export is not None:
-            _export(_local(store, "export"), Path(export))
+            store.export(Path(export))
+            Thumbnails(Path(export) / FILE_NAME).copy_from(Path(index) / FILE_NAME)
     return name
 
 
 def drop_snapshot(index: str | Path, name: str) -> None:
     """Forget a snapshot of a local index; its space comes back with the next compaction. Raises NotFound."""
     with opened(index, "shared") as store:
-        _local(store, "snapshot --drop").drop_snapshot(name)
+        store.drop_snapshot(name)
 
 
 def restore(index: str | Path, name: str | None = None, *, source: str | Path | None = None) -> None:
@@ -80,12 +78,7 @@ def restore(index: str | Path, name: str | None = None, *, source: str | Path | 
 def rebuild(index: str | Path) -> None:
     """Make the search kernels of a local index anew from its stored vectors."""
     with opened(index, "shared") as store:
-        _local(store, "rebuild").rebuild()
-
-
-def _export(index: LocalIndex, target: Path) -> None:
-    index.export(target)
-    Thumbnails(target / FILE_NAME).copy_from(index.path / FILE_NAME)
+        store.rebuild()
 
 
 def _restore_copy(source: Path, target: Path) -> None:
@@ -101,9 +94,3 @@ def _restore_copy(source: Path, target: Path) -> None:
             raise CorruptIndex(f"{source} is damaged: {problems[0].replace(str(copy), str(source))}")
         copy.rename(target)
         fsync_directory(target.parent)
-
-
-def _local(index: Index, operation: str) -> LocalIndex:
-    if not isinstance(index, LocalIndex):
-        raise Unsupported(f"{operation} is for a local index; Milvus has tools of its own for this")
-    return index

@@ -7,7 +7,7 @@ from typing import Any
 
 from lykeion.core import Invalid, Progress
 
-from .index import EmbedderMismatch, Index, LocalIndex, Rows, open_index
+from .index import EmbedderMismatch, Index, Rows, open_index
 from .opening import opened
 from .thumbnails import Thumbnails, thumbnails_path
 
@@ -37,14 +37,14 @@ def merge(
         raise TransferError("name one index to write and at least one other to read")
     with opened(sources[0]) as first:
         shape: dict[str, Any] = {"dimension": first.dimension, "metric": first.metric, "embedder": first.embedder}
-        if isinstance(first, LocalIndex) and "://" not in str(out):
-            shape["dtype"] = first.identity.dtype
+        if first.path is not None and "://" not in str(out):
+            shape["dtype"] = first.dtype
     file = thumbnails_path(out, thumbnails)
     with open_index(out, "w", **(shape | options)) as target:
         for source in sources:
             with opened(source) as store:
                 _check(store, target, source)
-                if isinstance(target, LocalIndex) and isinstance(store, LocalIndex):
+                if target.path is not None and store.path is not None:
                     _link(store.path, target)
                 else:
                     _copy_photos(store, target, str(source), quiet)
@@ -71,8 +71,8 @@ def _check(store: Index, target: Index, source: str | Path) -> None:
             raise EmbedderMismatch(f"{source} has the {what} {theirs or 'none'}, the target {ours or 'none'}")
 
 
-def _link(source: Path, target: LocalIndex) -> None:
-    with LocalIndex(source, "shared", background=False) as store:
+def _link(source: Path, target: Index) -> None:
+    with open_index(source, "shared", background=False) as store:
         store.compact()  # seals what is in the log; only segments can be linked
     target.merge_from(source)
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from lykeion.core import LykeionError, Unsupported
+from lykeion.search.index import open_index
 from lykeion.search.index.errors import EmbedderMismatch, NotFound, SchemaError, WhereError
 from lykeion.search.index.protocol import Hit, Index, Photo, Product
 
@@ -673,6 +674,41 @@ def test_a_snapshot_is_returned_to_or_said_to_be_unsupported(place: Place) -> No
     with pytest.raises(NotFound):
         index.restore("tuesday")
     index.close()
+
+
+ONLY_IN_A_DIRECTORY: dict[str, Callable[[Index, Path], object]] = {
+    "snapshot": lambda index, _: index.snapshot("tuesday"),
+    "restore": lambda index, _: index.restore("monday"),
+    "drop_snapshot": lambda index, _: index.drop_snapshot("monday"),
+    "export": lambda index, directory: index.export(directory / "copy"),
+    "merge_from": lambda index, directory: index.merge_from(directory / "other"),
+    "verify": lambda index, _: index.verify(),
+    "rebuild": lambda index, _: index.rebuild(),
+}
+
+
+@pytest.mark.parametrize("operation", ONLY_IN_A_DIRECTORY)
+def test_what_only_a_directory_can_do_is_unsupported_elsewhere(place: Place, tmp_path: Path, operation: str) -> None:
+    with open_index(tmp_path / "other", "w", dimension=4) as other:
+        other.upsert(["of another index"], array(X))
+        other.compact()
+    with place.open() as index:
+        before = fill(index).get(["bag", "hat"], vectors=False)
+        if place.keeps_snapshots:
+            index.snapshot("monday")
+            ONLY_IN_A_DIRECTORY[operation](index, tmp_path)
+        else:
+            with pytest.raises(Unsupported):
+                ONLY_IN_A_DIRECTORY[operation](index, tmp_path)
+            assert index.get(["of another index"]) == [None]
+        assert index.get(["bag", "hat"]) == before
+
+
+def test_an_index_says_how_vectors_are_kept_and_where(place: Place) -> None:
+    with place.open() as index:
+        assert (index.dtype, index.path) == (
+            ("float16", Path(place.uri)) if place.keeps_snapshots else ("float32", None)
+        )
 
 
 def test_threads_search_while_another_writes(index: Index) -> None:

@@ -8,6 +8,7 @@ with its best photo.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
@@ -85,6 +86,13 @@ class Index(Protocol):
     metric: Metric
     embedder: str
     """Digest of the embedder whose vectors these are; "" where vectors come from elsewhere."""
+    dtype: str
+    """How vectors are kept: float16 or float32."""
+
+    @property
+    def path(self) -> Path | None:
+        """The directory that holds the index; None on a server."""
+        ...
 
     def upsert(
         self,
@@ -146,16 +154,44 @@ class Index(Protocol):
 
     def stats(self) -> Stats: ...
 
+    def compact(self, *, full: bool = False) -> None:
+        """Merge what is small, drop what is deleted, give the space back; ``full``: as far as it goes.
+
+        Searches go on meanwhile.
+        """
+        ...
+
+    # What only some can do; the others raise Unsupported, and then nothing has changed.
+
     def snapshot(self, name: str) -> None:
         """Keep the present state under a name. Instant."""
         ...
 
     def restore(self, name: str) -> None:
-        """Return to a kept state. What was written since is no longer visible."""
+        """Return to a kept state. What was written since is no longer visible. Raises NotFound."""
         ...
 
-    def compact(self) -> None:
-        """Merge what is small, drop what is deleted, give the space back. Searches go on meanwhile."""
+    def drop_snapshot(self, name: str) -> None:
+        """Forget a snapshot; its space comes back with the next compaction. Raises NotFound."""
+        ...
+
+    def export(self, path: Path) -> None:
+        """Write an independent copy of the present state: an index of its own. ``path`` must not exist."""
+        ...
+
+    def merge_from(self, path: Path) -> None:
+        """Take over the products of the index in the directory ``path`` by links; they replace those of equal ids.
+
+        What it holds must be in segments: ``compact`` it before. Raises EmbedderMismatch, IndexFormatError.
+        """
+        ...
+
+    def verify(self) -> list[str]:
+        """Read every byte; one line for each difference from what was written."""
+        ...
+
+    def rebuild(self) -> None:
+        """Make again all that can be made from the stored vectors, such as search kernels."""
         ...
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ class LocalIndex:
         self.identity = replica.identity
         self.dimension: int = self.identity.dimension
         self.metric: Metric = self.identity.metric
-        self.embedder = self.identity.embedder
+        self.embedder, self.dtype = self.identity.embedder, self.identity.dtype
 
     # --- writing ---
 
@@ -204,7 +204,7 @@ class LocalIndex:
                 "log_bytes": state.log.size(),
                 "tail_photos": len(state.tail.live()),
                 "snapshots": list(self._replica.store.snapshots()),
-                "vectors": self.identity.dtype,
+                "vectors": self.dtype,
             }
             columns = {name: str(kind) for name, kind in state.schema.columns.items()}
         return Stats(view.count(), view.photos, self.dimension, self.metric, self.embedder, columns, details)
@@ -217,7 +217,6 @@ class LocalIndex:
             self._replica.store.keep(name, state.manifest)
 
     def drop_snapshot(self, name: str) -> None:
-        """Forget a snapshot; its space comes back with the next compaction. Raises NotFound."""
         with self._replica.writing():
             self._replica.store.drop(name)
 
@@ -228,12 +227,10 @@ class LocalIndex:
             self._replica.reopen()
 
     def export(self, path: Path) -> None:
-        """An independent copy of the present state: an index of its own. ``path`` must not exist."""
         with self._replica.writing() as state:
             snapshots.export(self._replica.store, self._replica.seal(state).manifest, path)
 
     def compact(self, *, full: bool = False) -> None:
-        """Do what compaction is due; ``full`` merges everything into as few segments as there can be."""
         self._compactor.compact(full=full)
 
     def rebuild(self) -> None:
@@ -241,7 +238,6 @@ class LocalIndex:
         self._compactor.rebuild()
 
     def merge_from(self, path: Path) -> None:
-        """Take over the segments of another index by hard links; its products replace ours of the same id."""
         with self._replica.writing() as state:
             state = self._replica.seal(state)
             try:
@@ -250,7 +246,6 @@ class LocalIndex:
                 self._replica.reopen()
 
     def verify(self) -> list[str]:
-        """Read every byte; one line for each that differs from what was written."""
         with self._replica.mutex:
             self._replica.current()
         return verifying.problems(self._replica.store)  # reads, writes and searches go on meanwhile
@@ -274,7 +269,7 @@ class LocalIndex:
         """The vectors as they are stored, an array of our own."""
         prepared = prepared_vectors(vectors, self.dimension, self.metric, rows=rows)
         with np.errstate(over="ignore"):
-            stored = prepared.astype(self.identity.dtype, copy=np.may_share_memory(prepared, vectors))
+            stored = prepared.astype(self.dtype, copy=np.may_share_memory(prepared, vectors))
         if not np.isfinite(stored).all():
             raise BatchError("a vector holds values beyond float16; make the index with dtype float32")
         return stored

@@ -8,6 +8,7 @@ metric, embedder and columns are kept in the collection's properties. docs/milvu
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
@@ -35,6 +36,7 @@ from .rows import (
 )
 from .search import nearest_products
 
+_MILVUS_DOES = "{} is for a local index; Milvus has tools of its own for this"
 _PRODUCTS_A_CALL = 128
 _NO_SNAPSHOTS = (
     "Milvus keeps no snapshots of a collection; use milvus-backup, or copy it with: lykeion index copy FROM TO"
@@ -86,6 +88,7 @@ class MilvusIndex:
         settings = self._columns.settings
         self.dimension, self.embedder = settings.dimension, settings.embedder
         self.metric: Metric = settings.metric
+        self.dtype, self.path = "float32", None
 
     # --- writing ---
 
@@ -157,7 +160,7 @@ class MilvusIndex:
             self._rewrite(list(dict.fromkeys(ids)), change)
             return found
 
-    def compact(self) -> None:
+    def compact(self, *, full: bool = False) -> None:
         self._client.compact()
 
     def snapshot(self, name: str) -> None:
@@ -165,6 +168,21 @@ class MilvusIndex:
 
     def restore(self, name: str) -> None:
         raise Unsupported(_NO_SNAPSHOTS)
+
+    def drop_snapshot(self, name: str) -> None:
+        raise Unsupported(_NO_SNAPSHOTS)
+
+    def export(self, path: Path) -> None:
+        raise Unsupported(_NO_SNAPSHOTS)
+
+    def merge_from(self, path: Path) -> None:
+        raise Unsupported("only an index in a directory takes over another's files; copy it with: lykeion index copy")
+
+    def verify(self) -> list[str]:
+        raise Unsupported(_MILVUS_DOES.format("verify"))
+
+    def rebuild(self) -> None:
+        raise Unsupported(_MILVUS_DOES.format("rebuild"))
 
     def close(self) -> None:
         self._client.close()
