@@ -13,8 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from lykeion.search.embedder import Embedder
-from lykeion.search.index import LocalIndex, open_index
-from lykeion.search.index.local.compaction import lower_priority
+from lykeion.search.index import LocalIndex, lower_priority, open_index
 from measuring.latency import timed
 from measuring.nearest import recall
 

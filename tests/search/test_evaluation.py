@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from lykeion.search.evaluation import evaluate
-from lykeion.search.index import open_index
-from lykeion.search.index.protocol import Hit, Index, Photo
+from lykeion.search.index import Hit, Index, Photo, open_index
 from lykeion.search.truth import TruthError
 
 

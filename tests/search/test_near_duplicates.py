@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from lykeion.core import Unsupported
+from lykeion.search.index import Photo as Stored
 from lykeion.search.index import open_index
-from lykeion.search.index.protocol import Photo as Stored
 from lykeion.search.near_duplicates import Member, draw_groups, duplicates
 from lykeion.search.thumbnails import Thumbnails, thumbnails_path
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lykeion.search.index.protocol import Hit
+from lykeion.search.index import Hit
 from lykeion.search.sheet import COLUMNS, MARGIN, MAX_CARDS, PHOTO, Card, draw_cards, draw_sheet, shown
 from lykeion.vision import Box, PhotoError
 

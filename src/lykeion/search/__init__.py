@@ -11,8 +11,9 @@ The functions have the names of the commands of ``lykeion index``, and take an i
 Each is imported when it is first used, so that importing this package costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .embedder import Embedder
@@ -24,27 +25,6 @@ if TYPE_CHECKING:
     from .products import delete, get, query
     from .service import serve
     from .transfer import copy, merge
-
-_WHERE = {
-    "Embedder": "embedder",
-    "add": "ingest",
-    "compact": "maintenance",
-    "copy": "transfer",
-    "delete": "products",
-    "drop_snapshot": "maintenance",
-    "duplicates": "near_duplicates",
-    "evaluate": "evaluation",
-    "get": "products",
-    "merge": "transfer",
-    "open_index": "index",
-    "query": "products",
-    "rebuild": "maintenance",
-    "restore": "maintenance",
-    "serve": "service",
-    "snapshot": "maintenance",
-    "stats": "maintenance",
-    "verify": "maintenance",
-}
 
 __all__ = [
     "Embedder",
@@ -67,8 +47,17 @@ __all__ = [
     "verify",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_WHERE[name]}", __name__), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "embedder": "Embedder",
+        "evaluation": "evaluate",
+        "index": "open_index",
+        "ingest": "add",
+        "maintenance": "compact drop_snapshot rebuild restore snapshot stats verify",
+        "near_duplicates": "duplicates",
+        "products": "delete get query",
+        "service": "serve",
+        "transfer": "copy merge",
+    },
+)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from . import measures
-from .index.protocol import Hit, Index
+from .index import Hit, Index
 from .opening import opened
 from .truth import Query, TruthError, queries_of
 

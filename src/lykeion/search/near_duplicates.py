@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lykeion.core import Progress, Unsupported
 
-from .index.protocol import Index
+from .index import Index
 from .opening import opened
 from .same_photo import Pixels, likeness, read_pixels
 from .sheet import MAX_CARDS, Card, Thumbnail, draw_cards

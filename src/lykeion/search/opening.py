@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from .index import EmbedderMismatch, Index, open_index
+from .index import EmbedderMismatch, Index, Mode, open_index
 
 if TYPE_CHECKING:
     from .embedder import Embedder
 
 
 @contextmanager
-def opened(index: Index | str | Path, mode: Literal["r", "w", "shared"] = "r") -> Iterator[Index]:
+def opened(index: Index | str | Path, mode: Mode = "r") -> Iterator[Index]:
     """The index itself if it is open already; else open for as long as the context lasts."""
     if not isinstance(index, str | Path):
         yield index

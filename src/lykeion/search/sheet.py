@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lykeion.vision import Box, decode
 
-from .index.protocol import Hit, Value
+from .index import Hit, Value
 
 Thumbnail = Callable[[str, str], bytes | None]
 """From a product's id and a photo's name to a JPEG, or None: ``Thumbnails.get``."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from lykeion.core import Invalid
 
-from .index.protocol import Attributes, Hit, Index, Value
+from .index import Attributes, Hit, Index, Value
 
 
 class TruthError(Invalid):

@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lykeion.search.index import open_index
-from lykeion.search.index.protocol import Index, Metric
+from lykeion.search.index.protocol import Index, Metric, Mode
 
 _numbers = itertools.count()
 
@@ -21,7 +21,7 @@ class Place:
 
     def open(
         self,
-        mode: Literal["r", "w", "shared"] = "w",
+        mode: Mode = "w",
         *,
         dimension: int | None = 4,
         metric: Metric = "cosine",

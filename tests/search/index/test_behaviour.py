@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lykeion.core import LykeionError, Unsupported
+from lykeion.core import LykeionError, NotFound, Unsupported
+from lykeion.core.expression import WhereError
 from lykeion.search.index import open_index
-from lykeion.search.index.errors import EmbedderMismatch, NotFound, SchemaError, WhereError
+from lykeion.search.index.errors import EmbedderMismatch, SchemaError
 from lykeion.search.index.protocol import Hit, Index, Photo, Product
 
 from .backends import BACKENDS, Place

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lykeion.search.index.errors import WhereError
+from lykeion.core.expression import WhereError
 from lykeion.search.index.filters import check, evaluate, parse
 from lykeion.search.index.schema import Schema
 

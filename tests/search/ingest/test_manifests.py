@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.search.index.errors import SchemaError
+from lykeion.search.index import SchemaError
 from lykeion.search.ingest.sources import Failure, Item, SourceError, open_source
 
 

@@ -3,8 +3,7 @@ import json
 import pytest
 from starlette.testclient import TestClient
 
-from lykeion.search.index import Index
-from lykeion.search.index.errors import IndexLocked
+from lykeion.search.index import Index, IndexLocked
 from lykeion.search.service import Catalogue
 
 from .shop import DIMENSION, photo

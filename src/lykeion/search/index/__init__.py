@@ -1,30 +1,35 @@
-"""The vector index: one protocol, kept in a directory (LocalIndex) or on Milvus."""
+"""The vector index: one protocol, kept in a directory or on Milvus. docs/index-internals.md is its map."""
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from lykeion.core import LykeionError
+from lykeion.core.lazy import lazy
 
-from .batch import BatchError
-from .errors import (
-    CorruptIndex,
-    EmbedderMismatch,
-    IndexFormatError,
-    IndexLocked,
-    NotFound,
-    SchemaError,
-    WhereError,
-)
-from .local.disk.store import Identity
-from .local.index import LocalIndex
-from .local.replica import Mode, StorageError
-from .local.snapshots import restore_damaged
-from .protocol import Attributes, Hit, Index, Metric, Photo, Product, Rows, Stats, Value
-from .segment.kernel import Effort
+if TYPE_CHECKING:
+    from .address import open_index
+    from .batch import BatchError
+    from .errors import (
+        CorruptIndex,
+        EmbedderMismatch,
+        IndexFormatError,
+        IndexLocked,
+        IndexReplaced,
+        SchemaError,
+        StorageError,
+    )
+    from .local.compaction import lower_priority
+    from .local.disk.store import Identity
+    from .local.index import LocalIndex
+    from .local.snapshots import restore_damaged
+    from .milvus.client import MilvusError
+    from .protocol import MAX_ID_BYTES, Attributes, Hit, Index, Metric, Mode, Photo, Product, Rows, Stats, Value
+    from .schema import ColumnType, Schema
+    from .segment.kernel import Effort
 
 __all__ = [
+    "MAX_ID_BYTES",
     "Attributes",
     "BatchError",
+    "ColumnType",
     "CorruptIndex",
     "Effort",
     "EmbedderMismatch",
@@ -33,47 +38,37 @@ __all__ = [
     "Index",
     "IndexFormatError",
     "IndexLocked",
+    "IndexReplaced",
     "LocalIndex",
     "Metric",
-    "NotFound",
+    "MilvusError",
+    "Mode",
     "Photo",
     "Product",
     "Rows",
+    "Schema",
     "SchemaError",
     "Stats",
     "StorageError",
     "Value",
-    "WhereError",
+    "lower_priority",
     "open_index",
     "restore_damaged",
 ]
 
-_CREATION = ("dtype", "kernel", "compaction")
-
-
-def open_index(
-    uri: str | Path,
-    mode: Mode = "r",
-    *,
-    dimension: int | None = None,
-    metric: Metric = "cosine",
-    embedder: str = "",
-    **options: Any,
-) -> Index:
-    """Open an index: a directory, milvus://host:port/collection, or milvus:///path/file.db/collection.
-
-    Mode "r" reads and follows other processes' writes within 1 s; "w" holds the writer lock until ``close``;
-    "shared" takes it for each write. An index that is missing is made where the mode writes and ``dimension`` is
-    given. Options of a directory: when it is made ``dtype`` (float16, float32), ``kernel`` (auto, exact, hnsw, ivf)
-    and ``compaction`` (size, time); and those of LocalIndex. Raises IndexFormatError, EmbedderMismatch, IndexLocked,
-    NotFound.
-    """
-    if str(uri).startswith("milvus"):
-        if options:
-            raise LykeionError(f"an index on Milvus has no option {next(iter(options))!r}")
-        from .milvus.index import open_milvus
-
-        return open_milvus(str(uri), mode, dimension=dimension, metric=metric, embedder=embedder)
-    choices = {name: options.pop(name) for name in _CREATION if name in options}
-    create = None if dimension is None else Identity(dimension, metric, embedder, **choices)
-    return LocalIndex(Path(uri), mode, create=create, **options)
+__getattr__ = lazy(
+    __name__,
+    {
+        "address": "open_index",
+        "batch": "BatchError",
+        "errors": "CorruptIndex EmbedderMismatch IndexFormatError IndexLocked IndexReplaced SchemaError StorageError",
+        "local.compaction": "lower_priority",
+        "local.disk.store": "Identity",
+        "local.index": "LocalIndex",
+        "local.snapshots": "restore_damaged",
+        "milvus.client": "MilvusError",
+        "protocol": "MAX_ID_BYTES Attributes Hit Index Metric Mode Photo Product Rows Stats Value",
+        "schema": "ColumnType Schema",
+        "segment.kernel": "Effort",
+    },
+)

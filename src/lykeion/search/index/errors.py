@@ -1,8 +1,6 @@
 """What can go wrong with an index."""
 
 from lykeion.core import Conflict, Invalid, Unavailable
-from lykeion.core import NotFound as NotFound
-from lykeion.core.expression import WhereError as WhereError
 
 
 class IndexFormatError(Unavailable):
@@ -27,3 +25,7 @@ class IndexReplaced(Unavailable, EmbedderMismatch):
 
 class SchemaError(Invalid):
     """An attribute's value conflicts with its column; the message names row, column and both types."""
+
+
+class StorageError(Unavailable):
+    """The disk refused a write; nothing of the write is kept."""

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 import numpy as np
 
 Metric: TypeAlias = Literal["cosine", "l2"]
+Mode: TypeAlias = Literal["r", "w", "shared"]
 Value: TypeAlias = "str | int | float | bool | datetime | list[str] | list[float] | None"
 Attributes: TypeAlias = Mapping[str, Value]
 

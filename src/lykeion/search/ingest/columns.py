@@ -7,8 +7,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, get_args
 
-from lykeion.search.index.protocol import Value
-from lykeion.search.index.schema import ColumnType
+from lykeion.search.index import ColumnType, Value
 
 from .sources import SourceError
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lykeion.core import first_line
-from lykeion.search.index.protocol import Value
-from lykeion.search.index.schema import ColumnType, Schema
+from lykeion.search.index import ColumnType, Schema, Value
 
 from .columns import Inference, convert, parse
 from .sources import Failure, Item, Source, SourceError, id_problem, printable

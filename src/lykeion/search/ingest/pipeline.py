@@ -31,7 +31,7 @@ from .stopping import Interrupted, stop_signals
 from .workers import Taken, Workers
 
 if TYPE_CHECKING:
-    from lykeion.search.index.schema import ColumnType
+    from lykeion.search.index import ColumnType
 
 BATCH = 256
 """Photos a write. What is lost by a crash, and done again by the next run, is at most three such batches."""

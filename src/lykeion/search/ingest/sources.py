@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lykeion.core import Invalid
-from lykeion.search.index.protocol import MAX_ID_BYTES, Attributes
+from lykeion.search.index import MAX_ID_BYTES, Attributes
 from lykeion.vision import looks_like_photo, photo_suffixes
 
 if TYPE_CHECKING:
-    from lykeion.search.index.schema import ColumnType
+    from lykeion.search.index import ColumnType
 
 
 class SourceError(Invalid):

@@ -14,9 +14,7 @@ import numpy as np
 
 from lykeion.core import Invalid, Unsupported
 from lykeion.search.embedder import Embedder
-from lykeion.search.index import open_index
-from lykeion.search.index.errors import EmbedderMismatch
-from lykeion.search.index.protocol import Index, Value
+from lykeion.search.index import EmbedderMismatch, Index, Value, open_index
 from lykeion.search.thumbnails import SIDE, Thumbnails, thumbnails_path
 from lykeion.vision import Box
 

@@ -7,8 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import Counter
 from pydantic import ValidationError
 
-from lykeion.core import Invalid, digest_bytes
-from lykeion.search.index.errors import NotFound
+from lykeion.core import Invalid, NotFound, digest_bytes
 from lykeion.web_kit import Workers, documented
 
 from .bounds import MAX_ITEMS, MAX_PHOTOS

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import islice, zip_longest
 
-from lykeion.search.index.protocol import Attributes
+from lykeion.search.index import Attributes
 
 SAMPLED_ROWS = 512
 """Products looked at to find what the categories are."""

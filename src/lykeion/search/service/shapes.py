@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
-from lykeion.search.index.protocol import MAX_ID_BYTES
+from lykeion.search.index import MAX_ID_BYTES
 
 from .bounds import MAX_ITEMS, MAX_K, MAX_OFFSET, MAX_PHOTOS, MAX_WHERE_CHARACTERS
 

@@ -1,14 +1,14 @@
 """Local indexes for tests: opened with the type they have, and filled with vectors that come in clusters."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from lykeion.search.index import LocalIndex, open_index
+from lykeion.search.index import LocalIndex, Mode, open_index
 
 
-def open_local(path: Path, mode: Literal["r", "w", "shared"] = "w", **options: Any) -> LocalIndex:
+def open_local(path: Path, mode: Mode = "w", **options: Any) -> LocalIndex:
     index = open_index(path, mode, **options)
     assert isinstance(index, LocalIndex)
     return index

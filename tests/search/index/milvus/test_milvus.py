@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lykeion.core import LykeionError, Unsupported
+from lykeion.core import LykeionError, NotFound, Unsupported
 from lykeion.search.index import open_index
-from lykeion.search.index.errors import IndexFormatError, NotFound, SchemaError
+from lykeion.search.index.errors import IndexFormatError, SchemaError
 from lykeion.search.index.filters import check, parse
 from lykeion.search.index.milvus.client import LITE_OPTIONS, TOKEN_VARIABLE, Address, MilvusError
 from lykeion.search.index.milvus.filter import column_of, key_of, to_milvus

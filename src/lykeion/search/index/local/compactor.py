@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from lykeion.core import LykeionError
+from lykeion.search.index.errors import StorageError
 
 from . import compaction
-from .replica import Replica, StorageError
+from .replica import Replica
 from .verifying import drop_damaged_kernels
 
 _WAIT_S = 1.0

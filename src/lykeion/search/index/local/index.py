@@ -11,20 +11,21 @@ from typing import Literal, Self
 
 import numpy as np
 
+from lykeion.core import NotFound
+from lykeion.core.expression import WhereError
 from lykeion.search.index.batch import BatchError, check_count, check_ids, named_photos, prepared_vectors
-from lykeion.search.index.errors import NotFound, WhereError
 from lykeion.search.index.local.disk.log import Operation
 from lykeion.search.index.local.disk.store import Identity
 from lykeion.search.index.local.memory.layers import Layer, Located, bit, popcount
 from lykeion.search.index.local.memory.state import State
 from lykeion.search.index.local.memory.view import View
-from lykeion.search.index.protocol import Attributes, Hit, Metric, Photo, Product, Rows, Stats, Value
+from lykeion.search.index.protocol import Attributes, Hit, Metric, Mode, Photo, Product, Rows, Stats, Value
 from lykeion.search.index.segment.kernel import Effort
 
 from . import merging, snapshots, verifying
 from .commits import GroupCommit
 from .compactor import Compactor
-from .replica import Mode, Replica
+from .replica import Replica
 
 Durability = Literal["fsync", "os"]
 

@@ -9,34 +9,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TypeAlias
 
-from lykeion.core import Unavailable
 from lykeion.search.index.errors import (
     CorruptIndex,
     EmbedderMismatch,
     IndexFormatError,
     IndexLocked,
     IndexReplaced,
+    StorageError,
 )
 from lykeion.search.index.local.disk.lock import WriterLock
 from lykeion.search.index.local.disk.store import Identity, Store
 from lykeion.search.index.local.memory.state import State
 from lykeion.search.index.local.memory.view import MaskCache, View
+from lykeion.search.index.protocol import Mode
 
 from .seal import seal
-
-Mode: TypeAlias = Literal["r", "w", "shared"]
 
 _FOLLOW_S = 0.1
 """A reader looks for other processes' writes at most this often; they are promised within 1 s."""
 _TURN_WAIT_S = 10.0
 """How long one write of another process is waited for; one that holds the lock until it closes is not."""
 _OPEN_TRIES = 20
-
-
-class StorageError(Unavailable):
-    """The disk refused a write; nothing of the write is kept."""
 
 
 class Replica:

@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from lykeion.core import Unavailable, Unsupported
-from lykeion.search.index.errors import IndexFormatError, NotFound
+from lykeion.core import NotFound, Unavailable, Unsupported
+from lykeion.search.index.errors import IndexFormatError
 from lykeion.search.index.protocol import MAX_ID_BYTES, Metric
 from lykeion.search.index.schema import MAX_COLUMNS, MAX_NAME_BYTES, ColumnType
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lykeion.core.expression import WhereError
 from lykeion.search.index import filters
-from lykeion.search.index.errors import WhereError
 from lykeion.search.index.protocol import Attributes, Value
 from lykeion.search.index.schema import Schema
 

@@ -9,14 +9,14 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 
-from lykeion.core import Unsupported
+from lykeion.core import NotFound, Unsupported
 from lykeion.search.index.batch import BatchError, check_count, check_ids, named_photos, prepared_vectors
-from lykeion.search.index.errors import EmbedderMismatch, NotFound
-from lykeion.search.index.protocol import Attributes, Hit, Metric, Photo, Product, Rows, Stats, Value
+from lykeion.search.index.errors import EmbedderMismatch
+from lykeion.search.index.protocol import Attributes, Hit, Metric, Mode, Photo, Product, Rows, Stats, Value
 
 from .client import MAX_ROWS, Address, Client, Settings
 from .columns import Columns
@@ -45,7 +45,7 @@ _NO_SNAPSHOTS = (
 
 def open_milvus(
     uri: str,
-    mode: Literal["r", "w", "shared"] = "r",
+    mode: Mode = "r",
     *,
     dimension: int | None = None,
     metric: Metric = "cosine",

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lykeion.core import digest_bytes, digest_file, write_atomically
+from lykeion.core import NotFound, digest_bytes, digest_file, write_atomically
 from lykeion.search.index import checked_json
-from lykeion.search.index.errors import CorruptIndex, IndexFormatError, NotFound
+from lykeion.search.index.errors import CorruptIndex, IndexFormatError
 from lykeion.search.index.protocol import Metric
 from lykeion.search.index.segment.segment import take_segment
 
