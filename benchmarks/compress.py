@@ -27,13 +27,9 @@ from measuring.machine import describe
 from measuring.subprocesses import keep_results, read_results
 from peers import tfmot
 
-from lykeion.compress.model import Model, open_model
-from lykeion.compress.run import Row, compress
-from lykeion.compress.sizes import sizes_of
+from lykeion.compress import CompressedModel, StepRow, compress, open_model, sizes_of
 from lykeion.engines.choosing import front
-from lykeion.nets import Architecture, random_weights
-from lykeion.nets.layers import INPUT, layers
-from lykeion.nets.litert_int8 import quantized_tensors
+from lykeion.nets import INPUT, Architecture, layers, quantized_tensors, random_weights
 from lykeion.nets.training import Dataset, load_data, train_network
 
 NETWORK, FAMILY = "mobilenet-v2-0.5", "mobilenet-v2-{width}"
@@ -61,14 +57,16 @@ def main(work: Path, seeds: int, photos: int, python: Path | None, page: Path, *
         for name, rows in one_seed(work / str(seed), data, plan_, seed, python).items():
             results.setdefault(name, {})[str(seed)] = [row.to_json() for row in rows]
         keep_results(work / "results.json", results)
-    measured = {name: [[Row.from_json(row) for row in rows] for rows in by.values()] for name, by in results.items()}
+    measured = {
+        name: [[StepRow.from_json(row) for row in rows] for rows in by.values()] for name, by in results.items()
+    }
     page.parent.mkdir(parents=True, exist_ok=True)
     draw(measured, page.with_suffix(".png"))
     page.write_text(report(measured, plan_, data, page))
     print(page)
 
 
-def one_seed(work: Path, data: Dataset, plan: Plan, seed: int, python: Path | None) -> dict[str, Sequence[Row]]:
+def one_seed(work: Path, data: Dataset, plan: Plan, seed: int, python: Path | None) -> dict[str, Sequence[StepRow]]:
     """Rows of each way, the first of each the dense network that it began with."""
     teacher = dense(NETWORK, work / "dense", data, plan, seed)
     found = {
@@ -89,7 +87,7 @@ def dense(name: str, run: Path, data: Dataset, plan: Plan, seed: int) -> Path:
     return run
 
 
-def carry_out(model: Path, data: Dataset, steps: Any, run: Path) -> Sequence[Row]:
+def carry_out(model: Path, data: Dataset, steps: Any, run: Path) -> Sequence[StepRow]:
     return compress(open_model(model), data, steps, run, test=True, latency=False)
 
 
@@ -104,12 +102,12 @@ def of_equal_bytes(size: int, data: Dataset) -> str:
     return FAMILY.format(width=max(fits, default=WIDTHS[0]))
 
 
-def untrained_int8(architecture: Architecture) -> Model:
+def untrained_int8(architecture: Architecture) -> CompressedModel:
     ranges = {name: (-4.0, 4.0) for layer in layers(architecture) for name in quantized_tensors(layer)}
-    return Model(architecture, random_weights(architecture), ranges={INPUT: (-1.01, 1.01), **ranges})
+    return CompressedModel(architecture, random_weights(architecture), ranges={INPUT: (-1.01, 1.01), **ranges})
 
 
-def draw(measured: dict[str, list[list[Row]]], path: Path) -> None:
+def draw(measured: dict[str, list[list[StepRow]]], path: Path) -> None:
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     points: list[tuple[float, float]] = []
@@ -130,7 +128,7 @@ def draw(measured: dict[str, list[list[Row]]], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def report(measured: dict[str, list[list[Row]]], plan: Plan, data: Dataset, page: Path) -> str:
+def report(measured: dict[str, list[list[StepRow]]], plan: Plan, data: Dataset, page: Path) -> str:
     original = measured["compressed"][0][0].sizes.file
     longer = measured["trained longer"]
     rows = []
@@ -174,7 +172,7 @@ def report(measured: dict[str, list[list[Row]]], plan: Plan, data: Dataset, page
     )
 
 
-def against_tfmot(measured: dict[str, list[list[Row]]]) -> list[str]:
+def against_tfmot(measured: dict[str, list[list[StepRow]]]) -> list[str]:
     """The ends of both ways, seed by seed: on as many validation photos too, for single runs differ by more."""
     if "TFMOT" not in measured:
         return []

@@ -18,8 +18,8 @@ from measuring.fashion_npz import photos_for
 from measuring.machine import describe
 from measuring.subprocesses import keep_results, read_results
 
-from lykeion.compress import open_model
-from lykeion.compress.dsd import Dsd, apply
+from lykeion.compress import Dsd, open_model
+from lykeion.compress.methods.dsd import apply
 from lykeion.nets.training import Dataset, load_data, train_network
 
 NETWORK = "mobilenet-v2-0.5"

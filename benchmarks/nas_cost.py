@@ -25,13 +25,20 @@ from measuring.subprocesses import run_job
 from lykeion.core import digest_json, write_atomically
 from lykeion.engines.choosing import DeviceProfile, read_profile, write_profile
 from lykeion.engines.running import Plan
-from lykeion.nas.compare import run_search
-from lykeion.nas.latency import LatencyTable
-from lykeion.nas.named_spaces import find_space
-from lykeion.nas.profiling import profile_host
-from lykeion.nas.search import Request
-from lykeion.nas.space import Genotype, Space, format_genotype
-from lykeion.nas.strategies import Budget, Cost, Found, Problem
+from lykeion.nas import (
+    Budget,
+    FoundNetwork,
+    Genotype,
+    LatencyTable,
+    Problem,
+    SearchCost,
+    SearchRequest,
+    Space,
+    find_space,
+    format_genotype,
+    profile_host,
+)
+from lykeion.nas.comparing import run_search
 from lykeion.nas.strategies.children import Child, Replay, read_children
 from lykeion.nas.strategies.evolution import EvolutionSampler
 from lykeion.nas.strategies.mnasnet import MnasNetSampler
@@ -77,9 +84,9 @@ class Replayed:
 
     strategy: str
     times: int
-    histories: tuple[tuple[tuple[float, Cost], ...], ...]
+    histories: tuple[tuple[tuple[float, SearchCost], ...], ...]
 
-    def reached(self, bar: float) -> list[Cost | None]:
+    def reached(self, bar: float) -> list[SearchCost | None]:
         """Over seeds, what was spent when the bar was reached; None where it was not."""
         return [next((cost for best, cost in history if best >= bar), None) for history in self.histories]
 
@@ -92,7 +99,7 @@ class Searched:
     """A gradient strategy: each seed's search, and its network's accuracy when trained as a child."""
 
     strategy: str
-    found: tuple[Found, ...]
+    found: tuple[FoundNetwork, ...]
     accuracies: tuple[float | None, ...]
 
     @property
@@ -145,7 +152,7 @@ def run(
     settings: Settings, device: DeviceProfile, work: Path
 ) -> tuple[list[Searched], list[Child], list[Replayed], float]:
     """Searches, the table's children, replays, and the accuracy to be reached."""
-    asked = Request(
+    asked = SearchRequest(
         "single-path",
         settings.space,
         device,
@@ -178,7 +185,7 @@ def run(
     return searched, children, replayed, bar
 
 
-def search(request: Request, seeds: int, work: Path, table: Path) -> Searched:
+def search(request: SearchRequest, seeds: int, work: Path, table: Path) -> Searched:
     found = tuple(
         run_search(replace(request, seed=seed), work / "searches" / f"{request.strategy}-{seed}")
         for seed in range(seeds)
@@ -224,12 +231,15 @@ def train(genotypes: list[Genotype], seeds: list[int], work: Path, table: Path) 
 def replay_strategy(
     name: str, times: int, replay: Replay, problem: Problem, budget: Budget, replays: int
 ) -> Replayed:
-    histories: list[tuple[tuple[float, Cost], ...]] = []
+    histories: list[tuple[tuple[float, SearchCost], ...]] = []
     for seed in range(replays):
         sampler = SAMPLERS[name](problem.space, problem.table, problem.target, seed)
         found = sample(sampler, replay, problem.table, problem.target, budget, seed)
         histories.append(
-            tuple((event["best_accuracy"] or 0.0, Cost(event["steps"], event["seconds"])) for event in found.history)
+            tuple(
+                (event["best_accuracy"] or 0.0, SearchCost(event["steps"], event["seconds"]))
+                for event in found.history
+            )
         )
     return Replayed(name, times, tuple(histories))
 

@@ -21,16 +21,23 @@ from measuring.machine import describe
 from lykeion.core import core_count
 from lykeion.engines.choosing import DeviceProfile, read_profile, write_profile
 from lykeion.engines.running import Plan
-from lykeion.nas.compare import compare, search_run, test_answers
-from lykeion.nas.comparison import Comparison, Entry, Report
+from lykeion.nas import (
+    Budget,
+    ComparedNetwork,
+    ComparisonReport,
+    Genotype,
+    LatencyTable,
+    SearchComparison,
+    Space,
+    compare,
+    find_space,
+    pixel1,
+    profile_host,
+    read_result,
+)
+from lykeion.nas.comparing import search_run, test_answers
 from lykeion.nas.final import time_networks
-from lykeion.nas.latency import LatencyTable, pixel1
-from lykeion.nas.named_spaces import find_space
-from lykeion.nas.profiling import profile_host
-from lykeion.nas.search import read_result
-from lykeion.nas.significance import Difference, compare_paired
-from lykeion.nas.space import Genotype, Space
-from lykeion.nas.strategies import Budget
+from lykeion.nas.significance import PairedDifference, compare_paired
 from lykeion.nets.training import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -79,12 +86,12 @@ class Device:
 
     name: str
     profile: DeviceProfile
-    report: Report
+    report: ComparisonReport
     networks: tuple[Genotype, ...]
     correct: np.ndarray
 
     @property
-    def ours(self) -> Entry:
+    def ours(self) -> ComparedNetwork:
         return next(entry for entry in self.report.entries if entry.name == STRATEGY)
 
 
@@ -117,7 +124,7 @@ def run(settings: Settings, work: Path, *, quick: bool = False) -> list[Device]:
     devices = []
     for name, profile in (profiles | {"pixel1": pixel1()}).items():
         on_phone = name == "pixel1"
-        comparison = Comparison(
+        comparison = SearchComparison(
             (STRATEGY,),
             SPACE,
             profile,
@@ -170,7 +177,7 @@ def cross(devices: list[Device], space: Space, work: Path) -> dict[tuple[str, st
     return latencies
 
 
-def differences(devices: list[Device]) -> dict[tuple[str, str], Difference]:
+def differences(devices: list[Device]) -> dict[tuple[str, str], PairedDifference]:
     """Accuracy of the networks for the first of a pair less that of those for the second."""
     return {
         (one.name, other.name): compare_paired(one.correct, other.correct)

@@ -20,12 +20,8 @@ from nas_cost import host
 
 from lykeion.core import write_atomically
 from lykeion.engines.choosing import read_profile
-from lykeion.nas.compare import run_search
-from lykeion.nas.latency import kendall_tau
-from lykeion.nas.named_spaces import find_space
-from lykeion.nas.search import Request
-from lykeion.nas.space import format_genotype
-from lykeion.nas.strategies import Budget
+from lykeion.nas import Budget, SearchRequest, find_space, format_genotype, kendall_tau
+from lykeion.nas.comparing import run_search
 from lykeion.nets.training import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -62,7 +58,7 @@ def main(
     device = read_profile(profile) if profile else host(space, work, quick)
     data = photos_for(work.parent, photos)
     recipe = Recipe(steps=child_steps, batch=batch, shift=2)
-    request = Request("single-path", space, device, target_ms, data, recipe, Budget(steps=steps))
+    request = SearchRequest("single-path", space, device, target_ms, data, recipe, Budget(steps=steps))
     run_search(request, work / "search")
     write_atomically(work / "request.json", json.dumps(request.to_json()).encode())
     rows = measure(draw(space, networks), work)

@@ -17,12 +17,11 @@ import numpy as np
 from measuring.machine import describe
 
 from lykeion.core import core_count
-from lykeion.engines.choosing import DeviceProfile, Journal, Noise, litert, measure
-from lykeion.nas.latency import Judgement, LatencyTable, judge
-from lykeion.nas.named_spaces import find_space
+from lykeion.engines.choosing import DeviceProfile, Journal, Noise, litert_candidate, measure
+from lykeion.nas import Genotype, LatencyTable, Space, find_space, judge, profile_host
+from lykeion.nas.latency import Judgement
 from lykeion.nas.pieces import FITTED_ON, diverse, network_name, whole_network
-from lykeion.nas.profiling import noise_of, profile_host, reference
-from lykeion.nas.space import Genotype, Space
+from lykeion.nas.profiling import noise_of, reference
 
 ROOT = Path(__file__).parents[1]
 _WITHIN, _RHO = 0.95, 0.95
@@ -70,7 +69,7 @@ def run(space: Space, networks: int, threads: int, work: Path) -> Run:
     profile = profile_host(space, threads=threads, journal=work / "profile.jsonl")
     even, held_out = held_out_networks(space, networks)
     timings = measure(
-        {network_name(genotype): litert(whole_network(space, genotype), threads) for genotype in held_out},
+        {network_name(genotype): litert_candidate(whole_network(space, genotype), threads) for genotype in held_out},
         reference=reference(threads),
         threads=threads,
         journal=Journal(work / "networks.jsonl", {"space": space.name, "threads": threads}),

@@ -20,11 +20,7 @@ from measuring.fashion_npz import photos_for
 from measuring.machine import describe
 from measuring.subprocesses import keep_results, read_results
 
-from lykeion.compress import open_model, save
-from lykeion.compress.qat import Qat
-from lykeion.compress.quantize import Quantize
-from lykeion.compress.recipe import Step
-from lykeion.compress.run import Row, compress
+from lykeion.compress import Qat, Quantize, Step, StepRow, compress, open_model, save
 from lykeion.nets.training import Dataset, load_data, train_network
 
 NETWORKS = ("mobilenet-v2-0.5",)
@@ -80,7 +76,7 @@ def main(work: Path, seeds: int, networks: tuple[str, ...], photos: int, epochs:
     print(page)
 
 
-def one_seed(name: str, work: Path, data: Dataset, epochs: int, more: int, seed: int) -> list[Row]:
+def one_seed(name: str, work: Path, data: Dataset, epochs: int, more: int, seed: int) -> list[StepRow]:
     run = work / "dense"
     if not (run / "report.json").exists():
         train_network(network(name), data, base(seed, epochs), run)
@@ -88,7 +84,7 @@ def one_seed(name: str, work: Path, data: Dataset, epochs: int, more: int, seed:
     dense = open_model(run)
     longer = work / "longer-network"
     if not (longer / "model.tflite").exists():
-        from lykeion.compress.network import fit
+        from lykeion.compress.trainable.keras_network import fit
 
         save(fit(dense, data, recipe, work / "longer-training")[0], longer)
     ways = {
@@ -105,7 +101,7 @@ def one_seed(name: str, work: Path, data: Dataset, epochs: int, more: int, seed:
 
 
 def table(name: str, results: dict[str, list[dict[str, object]]], seeds: int) -> list[str]:
-    runs = [[Row.from_json(row) for row in results[f"{name} {seed}"]] for seed in range(seeds)]
+    runs = [[StepRow.from_json(row) for row in results[f"{name} {seed}"]] for seed in range(seeds)]
     lines = []
     for place, way in enumerate(WAYS):
         rows = [run[place] for run in runs]

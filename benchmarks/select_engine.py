@@ -23,7 +23,7 @@ from measuring.fashion_npz import photos_for
 from measuring.machine import describe
 from measuring.subprocesses import keep_results, read_results
 
-from lykeion.compress.quantize import Mode, convert
+from lykeion.compress.methods.quantize import Mode, convert
 from lykeion.engines.choosing import (
     BenchReport,
     BenchResult,
@@ -42,7 +42,7 @@ from lykeion.engines.choosing import (
 )
 from lykeion.engines.running import usual_kinds
 from lykeion.nets import find, write_litert
-from lykeion.nets.training.frame import normalise
+from lykeion.nets.training import normalise
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = ("mobilenet-v2-0.35@32", "mobilenet-v2-0.5@32", "mobilenet-v2-0.75@32", "mobilenet-v3-small-0.75@32")

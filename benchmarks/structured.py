@@ -14,16 +14,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from measuring.machine import describe
 
-from lykeion.compress import Model, select
-from lykeion.compress.channels import carried_over, without
-from lykeion.compress.masks import Structure, masks
-from lykeion.compress.prune_channels import choose
-from lykeion.engines.choosing import timing
+from lykeion.compress import CompressedModel, litert_file, select
+from lykeion.compress.methods.prune_channels import choose
+from lykeion.compress.weights.channels import carried_over, without
+from lykeion.compress.weights.masks import Structure, masks
+from lykeion.engines.choosing import Journal, litert_candidate, measure
+from lykeion.engines.running import Plan
 from lykeion.nets import count, find, random_weights
 
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 ZEROS = (0.5, 0.8, 0.9, 0.95)
-PLAN = timing.Plan(passes=15, most=60)
+PLAN = Plan(passes=15, most=60)
 PAGE = Path("docs/benchmarks/structured.md")
 
 
@@ -33,13 +34,13 @@ PAGE = Path("docs/benchmarks/structured.md")
 @click.option("--page", type=click.Path(path_type=Path), default=PAGE, show_default=True)
 def main(network: str, work: Path, page: Path) -> None:
     architecture = find(network, classes=10)
-    model = Model(architecture, random_weights(architecture))
+    model = CompressedModel(architecture, random_weights(architecture))
     channels = {f"{share:.0%} of MAdds": fewer_channels(model, share) for share in SHARES}
     zeros = {f"{share:.0%} zeros": with_zeros(model, share) for share in ZEROS}
-    found = timing.measure(
-        {name: timing.litert(each.litert()) for name, each in (channels | zeros).items()},
-        reference=timing.litert(model.litert()),
-        journal=timing.Journal(work / "journal.jsonl", {"network": network, "shares": [*SHARES, *ZEROS]}),
+    found = measure(
+        {name: litert_candidate(litert_file(each)) for name, each in (channels | zeros).items()},
+        reference=litert_candidate(litert_file(model)),
+        journal=Journal(work / "journal.jsonl", {"network": network, "shares": [*SHARES, *ZEROS]}),
         plan=PLAN,
     )
     madds = np.array([each.multiply_adds / 1e6 for each in channels.values()])
@@ -80,18 +81,18 @@ def main(network: str, work: Path, page: Path) -> None:
     print(page)
 
 
-def fewer_channels(model: Model, share: float) -> Model:
+def fewer_channels(model: CompressedModel, share: float) -> CompressedModel:
     if share == 1:
         return model
     kept = choose(model, share, 0.1)
-    return Model(without(model.architecture, kept), carried_over(model.architecture, model.weights, kept))
+    return CompressedModel(without(model.architecture, kept), carried_over(model.architecture, model.weights, kept))
 
 
-def with_zeros(model: Model, share: float) -> Model:
+def with_zeros(model: CompressedModel, share: float) -> CompressedModel:
     names = select(model.architecture, ("*",))
     keep = masks({name: model.kernels[name] for name in names}, dict.fromkeys(names, share), Structure(), "layer")
     zeroed = {f"{name}/kernel": model.kernels[name] * keep[name] for name in names}
-    return Model(model.architecture, {**model.weights, **zeroed}, sparse=frozenset(names))
+    return CompressedModel(model.architecture, {**model.weights, **zeroed}, sparse=frozenset(names))
 
 
 def draw(

@@ -3,13 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lykeion.compress.cluster import Cluster
-from lykeion.compress.distill import Distill
-from lykeion.compress.prune import Prune
-from lykeion.compress.qat import Qat
-from lykeion.compress.recipe import Step
+from lykeion.compress import Cluster, Distill, Prune, Qat, Step
+from lykeion.nas import find_space
 from lykeion.nas.baselines import adapt
-from lykeion.nas.named_spaces import find_space
 from lykeion.nets import Architecture, find
 from lykeion.nets.training import Recipe
 

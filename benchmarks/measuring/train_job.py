@@ -11,16 +11,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 
-from lykeion.nets import find
-from lykeion.nets.keras_model import build
-from lykeion.nets.training import Dataset, InMemory, Recipe, load_data, train
-from lykeion.nets.training.frame import normalise
+from lykeion.nets import build_keras, find
+from lykeion.nets.training import Dataset, InMemory, Recipe, load_data, normalise, train
 
 
 def main() -> None:
     job = json.loads(sys.argv[1])
     data = few(Path(job["data"]), job["steps"] * job["batch"], job["batch"])
-    model = build(find(job["network"], classes=len(data.classes)))
+    model = build_keras(find(job["network"], classes=len(data.classes)))
     seconds = WAYS[job["way"]](model, data, job["batch"])
     print(json.dumps({"rate": len(data.train) * len(seconds) / sum(seconds)}))
 

@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 from measuring.compress_recipes import Plan, phases
 
-from lykeion.compress.model import USUAL, Model, kernel_layers, open_model, select
-from lykeion.compress.qat import Qat
-from lykeion.compress.qat import apply as to_int8
-from lykeion.compress.run import Row, row_of
-from lykeion.nets.training import Dataset
-from lykeion.nets.training.checkpoints import read_arrays
+from lykeion.compress import CompressedModel, Qat, StepRow, kernel_layers, open_model, select
+from lykeion.compress.compressed_model import USUAL
+from lykeion.compress.methods.qat import apply as to_int8
+from lykeion.compress.run import row_of
+from lykeion.nets.training import Dataset, read_arrays
 
 BENCHMARKS = Path(__file__).parents[1]
 
 
-def rows(python: Path, teacher: Path, data: Dataset, plan: Plan, seed: int, work: Path) -> Sequence[Row]:
+def rows(python: Path, teacher: Path, data: Dataset, plan: Plan, seed: int, work: Path) -> Sequence[StepRow]:
     """The dense network; pruned; clustered with its zeros kept; that in int8 by our writer."""
     work.mkdir(parents=True, exist_ok=True)
     dense = open_model(teacher)
@@ -45,10 +44,10 @@ def rows(python: Path, teacher: Path, data: Dataset, plan: Plan, seed: int, work
             [python, "-m", "peers.tfmot_job", json.dumps(job)], cwd=BENCHMARKS, env=environment, check=True
         )
         (work / "train.npz").unlink()
-    pruned = Model(dense.architecture, read_arrays(work / "pruned.npz"), sparse=frozenset(names))
+    pruned = CompressedModel(dense.architecture, read_arrays(work / "pruned.npz"), sparse=frozenset(names))
     shared = replace(pruned, weights=read_arrays(work / "clustered.npz"), clustered=frozenset(names))
     integers, notes = to_int8(positive(shared), data, Qat(), quiet=True)
-    made: list[tuple[str, Model, Any]] = [
+    made: list[tuple[str, CompressedModel, Any]] = [
         ("0-original", dense, {}),
         ("1-prune", pruned, {}),
         ("2-cluster", shared, {}),
@@ -57,7 +56,7 @@ def rows(python: Path, teacher: Path, data: Dataset, plan: Plan, seed: int, work
     return [row_of(name, model, data, note, True) for name, model, note in made]
 
 
-def positive(model: Model) -> Model:
+def positive(model: CompressedModel) -> CompressedModel:
     """The same network with batch norm's gains above 0, as our int8 needs them behind a codebook."""
     weights = dict(model.weights)
     for layer in kernel_layers(model.architecture):

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from lykeion.cli import app
 from lykeion.cli.engine_options import all_cases, labelled
-from lykeion.compress import Model, save
+from lykeion.compress import CompressedModel, save
 from lykeion.core import LykeionError
 from lykeion.core.pictures import PictureError
 from lykeion.engines import ModelError
@@ -136,7 +136,7 @@ def test_a_fleet_that_nothing_serves_is_an_error(model: Path, tmp_path: Path) ->
 
 def test_a_run_is_judged_on_its_own_classes_only(tmp_path: Path) -> None:
     write_npz(tmp_path)
-    save(Model(GREY, random_weights(GREY)), tmp_path / "run")
+    save(CompressedModel(GREY, random_weights(GREY)), tmp_path / "run")
     (tmp_path / "run" / "classes.json").write_text('["d", "c", "b", "a"]')
     with pytest.raises(LykeionError, match=r"class 0 is '0'; .* was trained with 'd'"):
         labelled(tmp_path / "quadrants.npz", all_cases([str(tmp_path / "run")], ["litert"], [1]), 10, None, True)

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from lykeion.cli import app
 from lykeion.core import LykeionError
-from lykeion.nets.store import built_directory
+from lykeion.nets import built_directory
 from lykeion.search.embedder import Embedder
 
 

@@ -8,11 +8,9 @@ from click.testing import CliRunner, Result
 
 from lykeion.cli import app
 from lykeion.engines.choosing import DeviceProfile, read_profile, write_profile
-from lykeion.nas import profiling
-from lykeion.nas.latency import pixel1
+from lykeion.nas import format_genotype, pixel1, profiling
 from lykeion.nas.named_spaces import PUBLISHED_SINGLE_PATH
-from lykeion.nas.space import format_genotype
-from lykeion.nets.catalogue import find
+from lykeion.nets import find
 
 PUBLISHED = format_genotype(PUBLISHED_SINGLE_PATH)
 

@@ -12,18 +12,26 @@ from lykeion.cli import app
 from lykeion.core import LykeionError
 from lykeion.engines.choosing import write_profile
 from lykeion.engines.running import processor
-from lykeion.nas import compare, final, search
-from lykeion.nas.comparison import Comparison, Entry, Report
-from lykeion.nas.energy import EnergyTable
+from lykeion.nas import (
+    Budget,
+    ComparedNetwork,
+    ComparisonReport,
+    EnergyTable,
+    FoundNetwork,
+    SearchComparison,
+    SearchCost,
+    SearchRequest,
+    final,
+)
+from lykeion.nas import comparing as compare
+from lykeion.nas import searching as search
 from lykeion.nas.final import Trained
-from lykeion.nas.search import Request
-from lykeion.nas.significance import Difference
-from lykeion.nas.strategies import Budget, Cost, Found
+from lykeion.nas.significance import PairedDifference
 from tests.nas.strategies import tiny
 
 GENOTYPE = tuple(slot.choices[0] for slot in tiny.space().slots)
 LATENCY_MS = tiny.table().total(GENOTYPE)
-FOUND = Found(GENOTYPE, 0.81, LATENCY_MS, Cost(40, 12.0, 2**30), ())
+FOUND = FoundNetwork(GENOTYPE, 0.81, LATENCY_MS, SearchCost(40, 12.0, 2**30), ())
 
 
 @pytest.fixture
@@ -40,10 +48,10 @@ def run(*arguments: str) -> Result:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
-    asked: list[Request] = []
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[SearchRequest]:
+    asked: list[SearchRequest] = []
 
-    def fake(request: Request, run: Path, **_: Any) -> Found:
+    def fake(request: SearchRequest, run: Path, **_: Any) -> FoundNetwork:
         asked.append(request)
         return FOUND
 
@@ -51,7 +59,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
     return asked
 
 
-def test_a_search_prints_the_network_its_latency_and_its_cost(files: list[str], asked: list[Request]) -> None:
+def test_a_search_prints_the_network_its_latency_and_its_cost(files: list[str], asked: list[SearchRequest]) -> None:
     shown = run("search", "--target-ms", "2.4", "--budget-steps", "40", *files, "--quiet").stdout
     assert all(
         text in shown
@@ -66,7 +74,7 @@ def test_a_search_prints_the_network_its_latency_and_its_cost(files: list[str], 
     assert (asked[0].strategy, asked[0].target_ms, asked[0].budget) == ("single-path", 2.4, Budget(40))
 
 
-def test_a_search_is_asked_for_energy_without_a_device(files: list[str], asked: list[Request]) -> None:
+def test_a_search_is_asked_for_energy_without_a_device(files: list[str], asked: list[SearchRequest]) -> None:
     assert "ms" not in run("search", "--target-uj", "120", *files[2:], "--quiet").stdout.split()
     assert (asked[0].profile, asked[0].target_ms, asked[0].target_uj) == (None, None, 120)
 
@@ -78,8 +86,8 @@ def test_a_search_has_one_target(files: list[str], targets: tuple[str, ...]) -> 
     assert "--target-ms" in asked.stderr
 
 
-def test_json_is_one_document(files: list[str], asked: list[Request], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(final, "train_final", lambda *_, **__: Trained(0.9, Cost(1, 1.0)))
+def test_json_is_one_document(files: list[str], asked: list[SearchRequest], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(final, "train_final", lambda *_, **__: Trained(0.9, SearchCost(1, 1.0)))
     found = json.loads(run("search", "--target-ms", "2.4", "--train", *files, "--json").stdout)
     assert (found["genotype"], found["final_accuracy"], found["peak_bytes"]) == ("k3e2-k3e2-k3e2-k3e2", 0.9, 2**30)
     assert found["latency_ms"] == pytest.approx(LATENCY_MS)
@@ -87,22 +95,24 @@ def test_json_is_one_document(files: list[str], asked: list[Request], monkeypatc
 
 
 def test_nothing_found_says_what_to_do(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    nothing = Found(None, None, None, Cost(40, 12.0, 2**30), ())
+    nothing = FoundNetwork(None, None, None, SearchCost(40, 12.0, 2**30), ())
     monkeypatch.setattr(search, "search", lambda *_, **__: nothing)
     assert "none within the target; give a larger budget" in run("search", "--target-ms", "1", *files).stdout
 
 
 def test_a_comparison_prints_a_row_a_network(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Comparison] = []
+    asked: list[SearchComparison] = []
 
-    def fake(comparison: Comparison, run: Path, **_: Any) -> Report:
+    def fake(comparison: SearchComparison, run: Path, **_: Any) -> ComparisonReport:
         asked.append(comparison)
-        ours = Entry(
+        ours = ComparedNetwork(
             "random", "searched", ("tiny:a",), 2.2, 2.3, 2.2, 0.8, 0.81, 0.01, 3e-3, FOUND.cost,
-            Difference(0.02, 0.01, 0.03), "better",
+            PairedDifference(0.02, 0.01, 0.03), "better",
         )  # fmt: skip
         rival = replace(ours, name="mobilenet-v2-0.35", kind="baseline", search_cost=None, difference=None)
-        return Report(2.4, rival.name, (ours, replace(rival, verdict="rival")), {"random": 0, "fbnet": 2}, 0.01)
+        return ComparisonReport(
+            2.4, rival.name, (ours, replace(rival, verdict="rival")), {"random": 0, "fbnet": 2}, 0.01
+        )
 
     monkeypatch.setattr(compare, "compare", fake)
     arguments = ("compare", "--strategies", "random,fbnet", "--target", "mobilenet-v2-0.35", "--seeds", "2", *files)

@@ -6,8 +6,7 @@ from click.testing import CliRunner
 
 from lykeion.cli import app
 from lykeion.core import LykeionError
-from lykeion.nets import count, find
-from lykeion.nets.catalogue import NETWORKS
+from lykeion.nets import NETWORKS, count, find
 
 
 def run(*arguments: str) -> str:

@@ -14,7 +14,7 @@ pytest.importorskip("keras")
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
-    catalogue.write(ARCHITECTURE, tmp_path / "tiny.json")
+    catalogue.write_architecture(ARCHITECTURE, tmp_path / "tiny.json")
     data = write_npz(tmp_path)
     return [
         "train",

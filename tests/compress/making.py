@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from lykeion.compress.cluster import normalised
-from lykeion.compress.codebooks import share
-from lykeion.compress.masks import Structure, masks
-from lykeion.compress.model import USUAL, Model, select
-from lykeion.nets import Architecture, Convolution, FullyConnected, InvertedResidual, layers
-from lykeion.nets.layers import INPUT
-from lykeion.nets.litert_int8 import quantized_tensors
+from lykeion.compress import CompressedModel, select
+from lykeion.compress.compressed_model import USUAL
+from lykeion.compress.methods.cluster import normalised
+from lykeion.compress.weights.codebooks import share
+from lykeion.compress.weights.masks import Structure, masks
+from lykeion.nets import INPUT, Architecture, Convolution, FullyConnected, InvertedResidual, layers, quantized_tensors
 from tests.nets.making import lively_weights
 
 ARCHITECTURE = Architecture(
@@ -30,18 +29,18 @@ ARCHITECTURE = Architecture(
 """Has every kind of layer: squeeze-and-excitation, residuals, a head, each activation."""
 
 
-def dense(architecture: Architecture = ARCHITECTURE, seed: int = 0) -> Model:
-    return Model(architecture, lively_weights(architecture, seed))
+def dense(architecture: Architecture = ARCHITECTURE, seed: int = 0) -> CompressedModel:
+    return CompressedModel(architecture, lively_weights(architecture, seed))
 
 
-def pruned(model: Model, share: float = 0.6) -> Model:
+def pruned(model: CompressedModel, share: float = 0.6) -> CompressedModel:
     names = select(model.architecture, USUAL)
     keep = masks({name: model.kernels[name] for name in names}, dict.fromkeys(names, share), Structure(), "layer")
     zeroed = {f"{name}/kernel": model.kernels[name] * keep[name] for name in names}
     return replace(model, weights={**model.weights, **zeroed}, sparse=frozenset(names))
 
 
-def clustered(model: Model, clusters: int = 16) -> Model:
+def clustered(model: CompressedModel, clusters: int = 16) -> CompressedModel:
     names = frozenset(select(model.architecture, USUAL))
     model = normalised(model, names)
     shared = {
@@ -51,7 +50,7 @@ def clustered(model: Model, clusters: int = 16) -> Model:
     return replace(model, weights={**model.weights, **shared}, clustered=names)
 
 
-def quantized(model: Model) -> Model:
+def quantized(model: CompressedModel) -> CompressedModel:
     """With ranges made up, wide enough for most numbers."""
     ranges = {INPUT: (-1.01, 1.01)}
     for layer in layers(model.architecture):
@@ -60,7 +59,7 @@ def quantized(model: Model) -> Model:
     return replace(model, ranges=ranges)
 
 
-def every_state() -> dict[str, Model]:
+def every_state() -> dict[str, CompressedModel]:
     model = dense()
     shared = clustered(pruned(model))
     return {

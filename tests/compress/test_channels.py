@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from lykeion.compress import CompressionError, Model
-from lykeion.compress.channels import carried_over, channel_groups, without
-from lykeion.compress.prune_channels import UNIT, choose, importance
+from lykeion.compress import CompressedModel, CompressionError, litert_file
+from lykeion.compress.methods.prune_channels import UNIT, choose, importance
+from lykeion.compress.weights.channels import carried_over, channel_groups, without
 from lykeion.nets import count, find, layers
 from tests.nets.making import photos_for, run
 
@@ -22,7 +22,7 @@ def test_a_pruned_network_is_still_an_architecture(name: str) -> None:
         key: shape for layer in layers(smaller) for key, shape in layer.weights().items()
     }
     assert 0.5 < count(smaller).multiply_adds / model.multiply_adds <= 0.6
-    assert run(Model(smaller, weights).litert(), photos_for(smaller)).shape == (2, 10)
+    assert run(litert_file(CompressedModel(smaller, weights)), photos_for(smaller)).shape == (2, 10)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -62,15 +62,15 @@ def test_channels_that_do_nothing_go_first_and_are_not_missed() -> None:
                 if groups[layer.inputs[0]] in dead and last == "kernel" and layer.kind != "depthwise":
                     value[..., dead[groups[layer.inputs[0]]], :] = 0
                 weights[name] = value
-    model = Model(ARCHITECTURE, weights)
+    model = CompressedModel(ARCHITECTURE, weights)
     kept = {group: np.setdiff1d(np.arange(len(score)), dead[group]) for group, score in importance(model).items()}
     for group, score in importance(model).items():
         if len(score) > UNIT:
             assert set(np.argsort(score, kind="stable")[:UNIT]) == set(dead[group])
     kept = {group: places for group, places in kept.items() if len(places)}
-    smaller = Model(without(ARCHITECTURE, kept), carried_over(ARCHITECTURE, weights, kept))
+    smaller = CompressedModel(without(ARCHITECTURE, kept), carried_over(ARCHITECTURE, weights, kept))
     photos = photos_for(ARCHITECTURE, 4)
-    assert worst(run(model.litert(), photos), run(smaller.litert(), photos)) < 1e-5
+    assert worst(run(litert_file(model), photos), run(litert_file(smaller), photos)) < 1e-5
 
 
 def test_more_than_least_allows_is_refused() -> None:

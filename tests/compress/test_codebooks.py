@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.compress.codebooks import Codebook, Start, cheapest, k_means, share
+from lykeion.compress.weights.codebooks import Codebook, Start, cheapest, k_means, share
 from lykeion.litert.packed import cost_bits
 
 STARTS: list[Start] = ["linear", "k-means++", "density"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from lykeion.compress.integers import activation_codes, kernel_codes, short
-from lykeion.compress.model import kernel_layers
+from lykeion.compress import kernel_layers, litert_file
+from lykeion.compress.weights.integers import activation_codes, kernel_codes, short
 from lykeion.nets import find
 from tests.nets.making import is_delegated, photos_for, run
 
@@ -15,13 +15,13 @@ from .making import ARCHITECTURE, clustered, dense, pruned, quantized, worst
 @pytest.mark.parametrize("name", ["mobilenet-v1-0.25@32", "mobilenet-v2-0.35@32", "mobilenet-v3-small@32"])
 def test_an_int8_file_runs_on_fast_kernels(name: str) -> None:
     architecture = find(name, classes=10)
-    file = quantized(dense(architecture)).litert()
+    file = litert_file(quantized(dense(architecture)))
     assert is_delegated(file) == ("v3" not in name), "XNNPACK has no hard-swish of int8"
     assert run(file, photos_for(architecture, 3)).shape == (3, 10)
 
 
 def test_all_between_photo_and_output_is_int8() -> None:
-    interpreter = Interpreter(model_content=quantized(dense()).litert())
+    interpreter = Interpreter(model_content=litert_file(quantized(dense())))
     interpreter.allocate_tensors()
     kinds = {detail["name"]: detail["dtype"] for detail in interpreter.get_tensor_details()}
     computed = [name for name in kinds if not name.rpartition("/")[2].isdecimal() and name]
@@ -82,4 +82,4 @@ def test_int8_is_close_to_float32() -> None:
     """Of random weights, with ranges that fit."""
     model = dense(replace(ARCHITECTURE, head=()))
     photos = photos_for(ARCHITECTURE, 16)
-    assert worst(run(model.litert(), photos), run(quantized(model).litert(), photos)) < 0.25
+    assert worst(run(litert_file(model), photos), run(litert_file(quantized(model)), photos)) < 0.25

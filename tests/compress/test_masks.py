@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.compress import CompressionError
-from lykeion.compress.masks import Structure, masks
-from lykeion.compress.prune import share_at
+from lykeion.compress.methods.prune import share_at
+from lykeion.compress.weights.masks import Structure, masks
 
 RANDOM = np.random.default_rng(0)
 KERNELS = {"wide": RANDOM.standard_normal((1, 1, 24, 40)), "deep": RANDOM.standard_normal((3, 3, 8, 16)) / 100}

@@ -9,11 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lykeion.compress import CompressionError, Model, cluster, distill, dsd, open_model, prune, qat, quantize, save
-from lykeion.compress import prune_channels as channels
-from lykeion.compress.pack import pack
-from lykeion.compress.running import correct_litert, predict_litert
-from lykeion.compress.sensitivity import Sensitivity, draw, scan
+from lykeion.compress import (
+    CompressedModel,
+    CompressionError,
+    Sensitivity,
+    draw_sensitivity,
+    litert_file,
+    open_model,
+    pack,
+    save,
+    scan_sensitivity,
+)
+from lykeion.compress.methods import cluster, distill, dsd, prune, qat, quantize
+from lykeion.compress.methods import prune_channels as channels
+from lykeion.compress.predictions import correct_litert, predict_litert
 from lykeion.litert.packed import unpack
 from lykeion.nets import Architecture, Convolution, FullyConnected, InvertedResidual, random_weights
 from lykeion.nets.training import Dataset, Recipe, predict
@@ -44,78 +53,80 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def dense(data: Dataset) -> Model:
-    from lykeion.compress.network import fit
+def dense(data: Dataset) -> CompressedModel:
+    from lykeion.compress.trainable.keras_network import fit
 
-    model = Model(ARCHITECTURE, random_weights(ARCHITECTURE))
+    model = CompressedModel(ARCHITECTURE, random_weights(ARCHITECTURE))
     return fit(model, data, replace(SHORT, epochs=12, learning_rate=0.02), None, quiet=True)[0]
 
 
 @pytest.fixture(scope="module")
-def pruned(dense: Model, data: Dataset) -> Model:
+def pruned(dense: CompressedModel, data: Dataset) -> CompressedModel:
     return prune.apply(dense, data, prune.Prune(sparsity=0.6, training=SHORT), quiet=True)[0]
 
 
 @pytest.fixture(scope="module")
-def clustered(pruned: Model, data: Dataset) -> Model:
+def clustered(pruned: CompressedModel, data: Dataset) -> CompressedModel:
     return cluster.apply(pruned, data, cluster.Cluster(clusters=8, training=SHORT), quiet=True)[0]
 
 
 @pytest.fixture(scope="module")
-def int8(clustered: Model, data: Dataset) -> tuple[Model, Any]:
+def int8(clustered: CompressedModel, data: Dataset) -> tuple[CompressedModel, Any]:
     return qat.apply(clustered, data, qat.Qat(training=replace(SHORT, learning_rate=0.001)), quiet=True)
 
 
-def accuracy(model: Model, data: Dataset) -> float:
-    return float(correct_litert(model.litert(), data.test).mean())
+def accuracy(model: CompressedModel, data: Dataset) -> float:
+    return float(correct_litert(litert_file(model), data.test).mean())
 
 
-def zeros(model: Model) -> dict[str, np.ndarray]:
+def zeros(model: CompressedModel) -> dict[str, np.ndarray]:
     return {name: model.kernels[name] == 0 for name in sorted(model.sparse)}
 
 
-def test_what_is_trained_on_is_what_the_file_computes(dense: Model, data: Dataset) -> None:
-    from lykeion.compress.network import build
+def test_what_is_trained_on_is_what_the_file_computes(dense: CompressedModel, data: Dataset) -> None:
+    from lykeion.compress.trainable.keras_network import build
 
-    expected = predict_litert(dense.litert(), data.validation)
+    expected = predict_litert(litert_file(dense), data.validation)
     np.testing.assert_allclose(predict(build(dense), data.validation), expected, atol=1e-4)
     assert accuracy(dense, data) > 0.9
 
 
-def test_pruning_reaches_its_share_and_the_network_lives(pruned: Model, data: Dataset) -> None:
+def test_pruning_reaches_its_share_and_the_network_lives(pruned: CompressedModel, data: Dataset) -> None:
     for name in pruned.sparse:
         assert (pruned.kernels[name] == 0).mean() == pytest.approx(0.6, abs=0.02), name
     assert not {"0/convolution", "1/depthwise"} & pruned.sparse
     assert accuracy(pruned, data) > 0.8
 
 
-def test_what_is_zero_stays_zero_when_a_network_is_pruned_again(pruned: Model, data: Dataset) -> None:
+def test_what_is_zero_stays_zero_when_a_network_is_pruned_again(pruned: CompressedModel, data: Dataset) -> None:
     again = prune.Prune(sparsity=0.3, training=replace(SHORT, epochs=1))
     found, _ = prune.apply(pruned, data, again, quiet=True)
     assert all((zero <= zeros(found)[name]).all() for name, zero in zeros(pruned).items())
 
 
-def test_pruning_without_training_changes_nothing_else(dense: Model, data: Dataset) -> None:
+def test_pruning_without_training_changes_nothing_else(dense: CompressedModel, data: Dataset) -> None:
     found, report = prune.apply(dense, data, prune.Prune(structure="2:4"), quiet=True)
     kept = {name: found.kernels[name] != 0 for name in found.sparse}
     assert all(np.array_equal(found.kernels[name][keep], dense.kernels[name][keep]) for name, keep in kept.items())
     assert set(report["sparsity"]) == found.sparse
 
 
-def test_clustering_keeps_zeros_and_few_values(pruned: Model, clustered: Model, data: Dataset) -> None:
+def test_clustering_keeps_zeros_and_few_values(
+    pruned: CompressedModel, clustered: CompressedModel, data: Dataset
+) -> None:
     assert all(np.array_equal(zeros(clustered)[name], zero) for name, zero in zeros(pruned).items())
     assert all(len(np.unique(clustered.kernels[name])) <= 8 for name in clustered.clustered)
     assert accuracy(clustered, data) > 0.8
 
 
-def test_values_of_a_codebook_are_trained(pruned: Model, clustered: Model, data: Dataset) -> None:
+def test_values_of_a_codebook_are_trained(pruned: CompressedModel, clustered: CompressedModel, data: Dataset) -> None:
     untrained, _ = cluster.apply(pruned, data, cluster.Cluster(clusters=8), quiet=True)
     assert any(not np.array_equal(untrained.kernels[name], clustered.kernels[name]) for name in clustered.clustered)
     assert untrained.kernels.keys() == clustered.kernels.keys()
 
 
 def test_a_shared_weight_s_gradient_is_the_sum_of_its_places() -> None:
-    from lykeion.compress.operators import looked_up
+    from lykeion.compress.trainable.simulated_operators import looked_up
 
     tensorflow = pytest.importorskip("tensorflow")
     places = np.array([[0, 2, 2], [1, 2, 0]], np.int32)
@@ -126,7 +137,7 @@ def test_a_shared_weight_s_gradient_is_the_sum_of_its_places() -> None:
     np.testing.assert_array_equal(tape.gradient(loss, values), [0 + 5, 3, 1 + 2 + 4])
 
 
-def test_weights_change_their_value_in_training_only_where_they_may(pruned: Model, data: Dataset) -> None:
+def test_weights_change_their_value_in_training_only_where_they_may(pruned: CompressedModel, data: Dataset) -> None:
     def places(settings: cluster.Cluster) -> list[np.ndarray]:
         made, _ = cluster.apply(pruned, data, settings, quiet=True)
         return [np.unique(made.kernels[name], return_inverse=True)[1] for name in sorted(made.clustered)]
@@ -138,7 +149,7 @@ def test_weights_change_their_value_in_training_only_where_they_may(pruned: Mode
     assert any(not np.array_equal(one, other) for one, other in zip(before, move, strict=True))
 
 
-def test_int8_keeps_zeros_and_codebooks(clustered: Model, int8: tuple[Model, Any]) -> None:
+def test_int8_keeps_zeros_and_codebooks(clustered: CompressedModel, int8: tuple[CompressedModel, Any]) -> None:
     model, _ = int8
     assert all(np.array_equal(zeros(model)[name], zero) for name, zero in zeros(clustered).items())
     assert all(len(np.unique(model.kernels[name])) <= 8 for name in model.clustered)
@@ -147,7 +158,7 @@ def test_int8_keeps_zeros_and_codebooks(clustered: Model, int8: tuple[Model, Any
     assert len(package) < len(pack(clustered)[0])
 
 
-def test_the_int8_file_agrees_with_the_simulation(int8: tuple[Model, Any], data: Dataset) -> None:
+def test_the_int8_file_agrees_with_the_simulation(int8: tuple[CompressedModel, Any], data: Dataset) -> None:
     model, report = int8
     assert report == {"agreement": 1, "difference": 0}
     assert accuracy(model, data) > 0.8
@@ -162,25 +173,25 @@ def test_int8_is_simulated_to_the_last_bit(seed: int, data: Dataset) -> None:
         InvertedResidual(64, 24, 3),
     )
     network = Architecture("each kind", 8, 8, (*blocks, Convolution(64, 1)), classes=4, channels=1)
-    _, report = qat.apply(Model(network, lively_weights(network, seed)), data, qat.Qat(), quiet=True)
+    _, report = qat.apply(CompressedModel(network, lively_weights(network, seed)), data, qat.Qat(), quiet=True)
     assert report == {"agreement": 1, "difference": 0}
 
 
-def test_int8_trains_networks_that_keep_nothing(dense: Model, data: Dataset) -> None:
+def test_int8_trains_networks_that_keep_nothing(dense: CompressedModel, data: Dataset) -> None:
     model, report = qat.apply(dense, data, qat.Qat(training=replace(SHORT, learning_rate=0.001)), quiet=True)
     assert report["agreement"] >= 0.97
     assert accuracy(model, data) > 0.9
 
 
-def test_fewer_channels_and_the_network_lives(dense: Model, data: Dataset) -> None:
+def test_fewer_channels_and_the_network_lives(dense: CompressedModel, data: Dataset) -> None:
     settings = channels.PruneChannels(multiply_adds=0.7, training=replace(SHORT, epochs=4))
     model, _ = channels.apply(dense, data, settings, quiet=True)
     assert model.multiply_adds <= 0.7 * dense.multiply_adds
     assert accuracy(model, data) > 0.7
-    assert len(model.litert()) < len(dense.litert())
+    assert len(litert_file(model)) < len(litert_file(dense))
 
 
-def test_dsd_ends_dense_and_says_what_it_gained(dense: Model, data: Dataset, tmp_path: Path) -> None:
+def test_dsd_ends_dense_and_says_what_it_gained(dense: CompressedModel, data: Dataset, tmp_path: Path) -> None:
     settings = dsd.Dsd(training=replace(SHORT, epochs=1), control=True)
     model, report = dsd.apply(dense, data, settings, tmp_path, quiet=True)
     assert not model.sparse
@@ -191,7 +202,7 @@ def test_dsd_ends_dense_and_says_what_it_gained(dense: Model, data: Dataset, tmp
 
 
 def test_a_pruned_network_learns_from_a_teacher_and_stays_pruned(
-    dense: Model, pruned: Model, data: Dataset, tmp_path: Path
+    dense: CompressedModel, pruned: CompressedModel, data: Dataset, tmp_path: Path
 ) -> None:
     save(dense, tmp_path)
     settings = distill.Distill(training=replace(SHORT, teacher=str(tmp_path), alpha=0.1))
@@ -200,9 +211,9 @@ def test_a_pruned_network_learns_from_a_teacher_and_stays_pruned(
     assert accuracy(model, data) > 0.8
 
 
-def test_a_teacher_s_loss_is_the_divergence_of_softened_classes(dense: Model, tmp_path: Path) -> None:
-    from lykeion.compress.network import build
-    from lykeion.nets.training.network import distiller
+def test_a_teacher_s_loss_is_the_divergence_of_softened_classes(dense: CompressedModel, tmp_path: Path) -> None:
+    from lykeion.compress.trainable.keras_network import build
+    from lykeion.nets.training import distiller
 
     save(dense, tmp_path)
     recipe = replace(SHORT, teacher=str(tmp_path), temperature=3.0)
@@ -215,27 +226,27 @@ def test_a_teacher_s_loss_is_the_divergence_of_softened_classes(dense: Model, tm
 
 
 @pytest.mark.parametrize("mode", ["dynamic", "weight-only", "int8", "int16"])
-def test_post_training_quantization_is_close(mode: Any, dense: Model, data: Dataset) -> None:
+def test_post_training_quantization_is_close(mode: Any, dense: CompressedModel, data: Dataset) -> None:
     pytest.importorskip("ai_edge_quantizer")
     settings = quantize.Quantize(mode=mode, skip=("0/*",), calibration=32)
     model, report = quantize.apply(dense, data, settings, quiet=True)
     assert report["float32"] == ["0/convolution"]
-    assert len(model.litert()) < len(dense.litert())
+    assert len(litert_file(model)) < len(litert_file(dense))
     assert accuracy(model, data) > 0.9
     with pytest.raises(CompressionError, match="make quantize the last step"):
         prune.apply(model, data, prune.Prune(sparsity=0.5), quiet=True)
 
 
 def test_a_scan_says_which_layers_can_lose_what(
-    dense: Model, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dense: CompressedModel, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = tmp_path / "journal"
-    found = scan(dense, data, journal=journal, quiet=True)
+    found = scan_sensitivity(dense, data, journal=journal, quiet=True)
     journal.write_bytes(journal.read_bytes() + b'["cut sho')
     with monkeypatch.context() as nothing_runs:
         nothing_runs.setattr("lykeion.compress.sensitivity.correct_litert", None)
-        assert scan(dense, data, journal=journal, quiet=True) == found
-    assert found.baseline == pytest.approx(correct_litert(dense.litert(), data.validation).mean())
+        assert scan_sensitivity(dense, data, journal=journal, quiet=True) == found
+    assert found.baseline == pytest.approx(correct_litert(litert_file(dense), data.validation).mean())
     assert set(found.accuracy["bits"]) == set(dense.kernels)
     found.write(tmp_path / "scan.json")
     assert Sensitivity.read(tmp_path / "scan.json", dense.architecture.name) == found
@@ -249,7 +260,7 @@ def test_a_scan_says_which_layers_can_lose_what(
         (tmp_path / "broken.json").write_text(json.dumps(broken))
         with pytest.raises(CompressionError, match="a share is not from 0 to 1"):
             Sensitivity.read(tmp_path / "broken.json", dense.architecture.name)
-    draw(found, tmp_path / "scan.png")
+    draw_sensitivity(found, tmp_path / "scan.png")
     assert (tmp_path / "scan.png").stat().st_size > 10_000
     settings = prune.Prune(sensitivity=tmp_path / "scan.json", loss=0.05)
     model, _ = prune.apply(dense, data, settings, quiet=True)
@@ -257,10 +268,10 @@ def test_a_scan_says_which_layers_can_lose_what(
         assert (model.kernels[name] == 0).mean() == pytest.approx(found.most("sparsity", name, 0.05), abs=0.03)
 
 
-def test_what_was_saved_is_the_same_model(int8: tuple[Model, Any], tmp_path: Path) -> None:
+def test_what_was_saved_is_the_same_model(int8: tuple[CompressedModel, Any], tmp_path: Path) -> None:
     save(int8[0], tmp_path)
     found = open_model(tmp_path)
-    assert found.litert() == int8[0].litert()
+    assert litert_file(found) == litert_file(int8[0])
     assert (found.sparse, found.clustered, found.ranges) == (int8[0].sparse, int8[0].clustered, int8[0].ranges)
 
 
@@ -282,7 +293,7 @@ def test_what_was_saved_is_the_same_model(int8: tuple[Model, Any], tmp_path: Pat
     ],
 )
 def test_steps_in_an_order_that_makes_no_sense_are_refused(
-    attempt: Callable[[Model, Dataset], Any], reason: str, clustered: Model, data: Dataset
+    attempt: Callable[[CompressedModel, Dataset], Any], reason: str, clustered: CompressedModel, data: Dataset
 ) -> None:
     with pytest.raises(CompressionError, match=reason):
         attempt(clustered, data)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lykeion.compress import CompressionError
-from lykeion.compress.pack import _apart, pack, pack_file
-from lykeion.compress.sizes import relative_gaps, sizes_of
+from lykeion.compress import CompressionError, litert_file, pack, pack_file, sizes_of
+from lykeion.compress.packing import _apart
+from lykeion.compress.sizes import relative_gaps
 from lykeion.litert.packed import (
     Planes,
     Product,
@@ -35,7 +35,7 @@ STATES = every_state()
 @pytest.mark.parametrize("output", ["logits", "embedding"])
 def test_a_device_gets_the_very_file(name: str, output: Any) -> None:
     package, file = pack(STATES[name], output)
-    assert unpack(package) == file == STATES[name].litert(output)
+    assert unpack(package) == file == litert_file(STATES[name], output)
     assert run(file, photos_for(ARCHITECTURE)).shape == (2, 10 if output == "logits" else 32)
 
 
@@ -66,29 +66,29 @@ def test_the_file_of_a_clustered_network_computes_what_the_network_does() -> Non
     model = replace(model, weights=moved)
     photos = photos_for(ARCHITECTURE, 8)
     plain = replace(model, clustered=frozenset())
-    assert model.litert() != plain.litert()
-    assert worst(run(model.litert(), photos), run(plain.litert(), photos)) < 1e-5
+    assert litert_file(model) != litert_file(plain)
+    assert worst(run(litert_file(model), photos), run(litert_file(plain), photos)) < 1e-5
     package, file = pack(model)
-    assert unpack(package) == file == model.litert()
+    assert unpack(package) == file == litert_file(model)
     assert len(package) < 0.8 * len(pack_file(file))
 
 
 @pytest.mark.parametrize("name", STATES)
 def test_a_coding_never_takes_more_than_lzma_alone(name: str) -> None:
-    file = STATES[name].litert()
+    file = litert_file(STATES[name])
     assert len(pack_file(file)) < 1.005 * len(encode_spans(file, []))
 
 
 @pytest.mark.parametrize("name", ["pruned and clustered", "pruned, clustered, int8"])
 def test_constants_behind_the_flatbuffer_are_coded_like_those_in_it(name: str) -> None:
-    file = with_constants_behind(STATES[name].litert())
+    file = with_constants_behind(litert_file(STATES[name]))
     package = pack_file(file)
     assert unpack(package) == file
-    assert len(package) < 1.03 * len(pack_file(STATES[name].litert()))
+    assert len(package) < 1.03 * len(pack_file(litert_file(STATES[name])))
 
 
 def test_parts_that_overlap_are_coded_once() -> None:
-    file = STATES["dense"].litert()
+    file = litert_file(STATES["dense"])
     whole = encode_spans(file, list(_apart([Span(8, 16), Span(0, 12, Planes()), Span(12, 4)])))
     assert unpack(whole) == file
 
@@ -99,7 +99,7 @@ def test_an_error_names_the_file() -> None:
 
 
 def test_a_file_that_no_device_would_unpack_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lykeion.compress.pack.MAX_BYTES", 1000)
+    monkeypatch.setattr("lykeion.compress.packing.MAX_BYTES", 1000)
     with pytest.raises(CompressionError, match="a package holds 1,000 at most"):
         pack(STATES["dense"])
 

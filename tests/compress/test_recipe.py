@@ -2,10 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.compress.cluster import Cluster
-from lykeion.compress.errors import CompressionError
-from lykeion.compress.prune import Prune
-from lykeion.compress.recipe import check_steps, read_recipe
+from lykeion.compress import Cluster, CompressionError, Prune, read_recipe
+from lykeion.compress.recipe import check_steps
 from lykeion.core import LykeionError
 
 from . import making

@@ -13,13 +13,22 @@ from click.testing import CliRunner, Result
 
 from lykeion.cli.compress import compress
 from lykeion.cli.engine_options import open_models
-from lykeion.compress import CompressionError, Model, open_model, save
+from lykeion.compress import (
+    REPORT_COLUMNS,
+    CompressedModel,
+    CompressionError,
+    StepRow,
+    accuracies,
+    litert_file,
+    open_model,
+    report_table,
+    save,
+)
 from lykeion.compress.keras_file import read_keras
-from lykeion.compress.report import COLUMNS, accuracies, table
-from lykeion.compress.run import SCHEMA, VERSION, Row
+from lykeion.compress.run import SCHEMA, VERSION
 from lykeion.core import LykeionError
 from lykeion.nets import find, random_weights
-from lykeion.nets.training.checkpoints import write_arrays
+from lykeion.nets.training import write_arrays
 from tests.nets.making import lively_weights
 from tests.nets.training.tiny import write_npz
 
@@ -42,7 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network, photos, a recipe."""
     directory = tmp_path_factory.mktemp("compression")
     write_npz(directory)
-    save(Model(ARCHITECTURE, random_weights(ARCHITECTURE)), directory / "model")
+    save(CompressedModel(ARCHITECTURE, random_weights(ARCHITECTURE)), directory / "model")
     (directory / "recipe.yaml").write_text(RECIPE)
     return directory
 
@@ -73,7 +82,7 @@ def test_each_step_has_its_row_and_its_network(place: Path, rows: list[dict[str,
     assert rows[3]["notes"]["agreement"] == 1
     for row in rows:
         assert (
-            open_model(place / "run" / row["step"]).litert()
+            litert_file(open_model(place / "run" / row["step"]))
             == (place / "run" / row["step"] / "model.tflite").read_bytes()
         )
 
@@ -144,15 +153,15 @@ def test_a_report_that_was_tampered_with_is_refused(
 
 
 def test_accuracies_of_a_table_are_on_the_same_photos(rows: list[dict[str, Any]]) -> None:
-    first, second = (Row.from_json(row) for row in rows[:2])
+    first, second = (StepRow.from_json(row) for row in rows[:2])
     judged = replace(first, test_accuracy=0.5)
     assert accuracies([judged, second]) == ([first.accuracy, second.accuracy], "validation")
     assert accuracies([judged, replace(second, test_accuracy=0.25)]) == ([0.5, 0.25], "test")
-    assert table([judged, replace(second, test_accuracy=0.25)])[1][COLUMNS.index("change")] == "-25.00"
+    assert report_table([judged, replace(second, test_accuracy=0.25)])[1][REPORT_COLUMNS.index("change")] == "-25.00"
 
 
 def test_an_embedder_is_told_what_to_pack(tmp_path: Path) -> None:
-    save(Model(ARCHITECTURE, random_weights(ARCHITECTURE)), tmp_path)
+    save(CompressedModel(ARCHITECTURE, random_weights(ARCHITECTURE)), tmp_path)
     weights = {name: value for name, value in random_weights(ARCHITECTURE).items() if not name.startswith("logits")}
     write_arrays(tmp_path / "weights.npz", weights)
     with pytest.raises(CompressionError, match=r"an embedder.* takes its model\.tflite"):
@@ -238,15 +247,15 @@ def test_a_keras_file_of_a_mobilenet_is_known(tmp_path: Path) -> None:
 
 
 def test_a_keras_file_of_ours_is_known(tmp_path: Path) -> None:
-    from lykeion.nets.keras_model import build, load_weights
+    from lykeion.nets import build_keras, load_keras_weights
 
     architecture = find("mobilenet-v2-0.35@32", classes=5, channels=1)
     weights = lively_weights(architecture)
-    network = build(architecture)
-    load_weights(network, weights)
+    network = build_keras(architecture)
+    load_keras_weights(network, weights)
     network.save(tmp_path / "it.keras")
     found = read_keras(tmp_path / "it.keras")
-    assert found.litert() == Model(architecture, weights).litert()
+    assert litert_file(found) == litert_file(CompressedModel(architecture, weights))
 
 
 def test_a_keras_file_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -5,9 +5,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
 from lykeion.litert.writing import AlignedBuilder
-from lykeion.nets import Architecture, Convolution, InvertedResidual
-from lykeion.nets.layers import layers
-from lykeion.nets.litert_writer import write_litert
+from lykeion.nets import Architecture, Convolution, InvertedResidual, layers, write_litert
 
 TINY = Architecture("tiny", 16, 16, (Convolution(8, 3, 2), InvertedResidual(16, 8, 3)), classes=4)
 

@@ -1,9 +1,8 @@
 import pytest
 
-from lykeion.nas.baselines import NAMES, adapt, baselines
-from lykeion.nas.named_spaces import find_space
-from lykeion.nets import InvertedResidual, layers
-from lykeion.nets.catalogue import find
+from lykeion.nas import BASELINES, find_space
+from lykeion.nas.baselines import adapt, baselines
+from lykeion.nets import InvertedResidual, find, layers
 
 
 def test_at_224_a_published_network_keeps_its_blocks_and_strides() -> None:
@@ -13,7 +12,7 @@ def test_at_224_a_published_network_keeps_its_blocks_and_strides() -> None:
     assert strides == [row.stride for row in find("mobilenet-v2").rows]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BASELINES)
 def test_at_32_a_baseline_has_the_spaces_stem_head_and_last_maps(name: str) -> None:
     space = find_space("mobilenetv3-32")
     (network,) = baselines(space, (name,))

@@ -11,11 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lykeion.nas import search as searching
-from lykeion.nas.comparison import Entry, Report
-from lykeion.nas.search import Request
-from lykeion.nas.space import Genotype, parse_genotype
-from lykeion.nas.strategies import Cost, Found
+from lykeion.nas import (
+    ComparedNetwork,
+    ComparisonReport,
+    FoundNetwork,
+    Genotype,
+    SearchCost,
+    SearchRequest,
+    parse_genotype,
+    searching,
+)
 from lykeion.nas.strategies.children import Child
 
 from .strategies import tiny
@@ -33,9 +38,9 @@ def cost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType
     monkeypatch.syspath_prepend(BENCHMARKS)
     import nas_cost
 
-    def search(request: Request, run: Path) -> Found:
+    def search(request: SearchRequest, run: Path) -> FoundNetwork:
         genotype = tuple(slot.choices[0] for slot in SPACE.slots)
-        return Found(genotype, 0.7, TABLE.total(genotype), Cost(100, 40.0, 2**30), ())
+        return FoundNetwork(genotype, 0.7, TABLE.total(genotype), SearchCost(100, 40.0, 2**30), ())
 
     def job(module: str, asked: dict[str, Any]) -> dict[str, Any]:
         """As the process would: children into the table, accuracies out."""
@@ -44,10 +49,10 @@ def cost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType
         monkeypatch.setattr(
             children,
             "train_child",
-            lambda problem, genotype, seed: Child(genotype, quality(genotype), Cost(10, 10.0)),
+            lambda problem, genotype, seed: Child(genotype, quality(genotype), SearchCost(10, 10.0)),
         )
         sys.modules["measuring.nas_job"].open_space = searching.open_space  # pyright: ignore
-        problem = nas_cost.problem_of(Request.from_json(json.loads(Path(asked["request"]).read_bytes())))
+        problem = nas_cost.problem_of(SearchRequest.from_json(json.loads(Path(asked["request"]).read_bytes())))
         known = children.Children(Path(asked["table"]), problem)
         return {
             "accuracies": [known(parse_genotype(each), 0).accuracy for each in asked["genotypes"]],
@@ -88,7 +93,7 @@ def test_a_bar_that_no_child_reaches_is_a_result(
 ) -> None:
     asked = settings(cost)
     searched, children, _, _ = cost.run(asked, TABLE.profile, tmp_path / "work")
-    problem = cost.problem_of(Request.from_json(json.loads((tmp_path / "work" / "request.json").read_bytes())))
+    problem = cost.problem_of(SearchRequest.from_json(json.loads((tmp_path / "work" / "request.json").read_bytes())))
     replay = cost.Replay(children, problem.table)
     replayed = [cost.replay_strategy("random", 1, replay, problem, cost.Budget(seconds=40), 5)]
     page = "\n".join(cost.pages(asked, searched, children, replayed, 0.99, 2**30))
@@ -110,11 +115,23 @@ def test_whether_a_network_a_device_pays_is_said_for_each(monkeypatch: pytest.Mo
 
     def device(name: str, accuracy: float) -> Any:
         entries = (
-            Entry(
-                "single-path", "searched", ("a",), 2.0, 2.1, 2.0, 0.8, accuracy, 0.01, 3e-3, Cost(9, 9.0, 9), None, ""
+            ComparedNetwork(
+                "single-path",
+                "searched",
+                ("a",),
+                2.0,
+                2.1,
+                2.0,
+                0.8,
+                accuracy,
+                0.01,
+                3e-3,
+                SearchCost(9, 9.0, 9),
+                None,
+                "",
             ),
         )
-        report = Report(2.4, "mobilenet-v2-0.35", entries, {"single-path": 0}, 0.01)
+        report = ComparisonReport(2.4, "mobilenet-v2-0.35", entries, {"single-path": 0}, 0.01)
         return nas_devices.Device(name, TABLE.profile, report, (), right < accuracy)
 
     devices = [device("host-1", 0.9), device("host-2", 0.8)]

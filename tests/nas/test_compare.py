@@ -10,14 +10,21 @@ import pytest
 
 from lykeion.engines.choosing import REFERENCE, Noise, Timing
 from lykeion.engines.running import processor
-from lykeion.nas import compare as comparing
-from lykeion.nas import search as searching
-from lykeion.nas.compare import compare
-from lykeion.nas.comparison import Comparison, Entry, Report
+from lykeion.nas import (
+    Budget,
+    ComparedNetwork,
+    ComparisonReport,
+    FoundNetwork,
+    LatencyTable,
+    SearchComparison,
+    SearchCost,
+    SearchError,
+    SearchRequest,
+    compare,
+    comparing,
+    searching,
+)
 from lykeion.nas.final import Trained
-from lykeion.nas.latency import LatencyTable
-from lykeion.nas.search import Request
-from lykeion.nas.strategies import Budget, Cost, Found, SearchError
 from lykeion.nets import Architecture
 from lykeion.nets.training import Dataset, Recipe
 
@@ -34,19 +41,19 @@ class World:
     """Everything slow, made up: searches, trainings, the test set and the clock. Counts what is asked of it."""
 
     def __init__(self) -> None:
-        self.searches: list[Request] = []
+        self.searches: list[SearchRequest] = []
         self.trainings: list[tuple[str, int, float]] = []
         self.tests = 0
         self.stop_after: int | None = None
         self.ours, self.slower = 0.9, 1.0
 
-    def search(self, request: Request, run: Path, **_: object) -> Found:
+    def search(self, request: SearchRequest, run: Path, **_: object) -> FoundNetwork:
         self.searches.append(request)
         rng = np.random.default_rng(request.seed)
         genotype = SPACE.sample(rng)
         while not 0.8 * request.target_ms <= TABLE.total(genotype) <= request.target_ms:
             genotype = SPACE.sample(rng)
-        return Found(genotype, 0.8, TABLE.total(genotype), Cost(100, 9.0, 2**30), ())
+        return FoundNetwork(genotype, 0.8, TABLE.total(genotype), SearchCost(100, 9.0, 2**30), ())
 
     def train(
         self, architecture: Architecture, data: Dataset, recipe: Recipe, run: Path, *, quiet: bool = False
@@ -60,7 +67,7 @@ class World:
             best_rate = 1.0 if architecture.name.startswith("tiny") else 0.5
             accuracy = self._accuracy(run.name) - 0.01 * abs(recipe.learning_rate / 3e-3 - best_rate)
             path.write_text(json.dumps(accuracy))
-        return Trained(json.loads(path.read_text()), Cost(100, 10.0))
+        return Trained(json.loads(path.read_text()), SearchCost(100, 10.0))
 
     def correct(self, data: Dataset, run: Path) -> np.ndarray:
         self.tests += 1
@@ -97,12 +104,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., Report]:
-    def run(**changes: object) -> Report:
+def run(tmp_path: Path) -> Callable[..., ComparisonReport]:
+    def run(**changes: object) -> ComparisonReport:
         data = tmp_path / "stripes.npz"
         if not data.exists():
             tiny.write_photos(data)
-        asked = Comparison(
+        asked = SearchComparison(
             ("single-path", "random"),
             "tiny",
             PROFILE,
@@ -118,17 +125,19 @@ def run(tmp_path: Path) -> Callable[..., Report]:
     return run
 
 
-def entry(report: Report, name: str) -> Entry:
+def entry(report: ComparisonReport, name: str) -> ComparedNetwork:
     return next(entry for entry in report.entries if entry.name == name)
 
 
-def test_a_target_is_in_the_milliseconds_of_the_profile(world: World, run: Callable[..., Report]) -> None:
+def test_a_target_is_in_the_milliseconds_of_the_profile(world: World, run: Callable[..., ComparisonReport]) -> None:
     """A machine that runs the reference at half the speed that the profile saw measures the rival twice as slow."""
     run(profile=replace(PROFILE, noise=Noise(0.5, 0.0, 0.0, 5)))
     assert {each.target_ms for each in world.searches} == {0.97 * TARGET_MS / 2}
 
 
-def test_a_win_is_higher_accuracy_at_or_below_the_rivals_latency(world: World, run: Callable[..., Report]) -> None:
+def test_a_win_is_higher_accuracy_at_or_below_the_rivals_latency(
+    world: World, run: Callable[..., ComparisonReport]
+) -> None:
     report = run()
     assert (report.rival, report.target_ms) == (NARROW, TARGET_MS)
     ours = entry(report, "single-path")
@@ -140,18 +149,18 @@ def test_a_win_is_higher_accuracy_at_or_below_the_rivals_latency(world: World, r
     assert entry(report, WIDE).verdict.startswith("over the target")
 
 
-def test_a_network_over_the_target_does_not_win(world: World, run: Callable[..., Report]) -> None:
+def test_a_network_over_the_target_does_not_win(world: World, run: Callable[..., ComparisonReport]) -> None:
     world.slower = 1.3
     assert entry(run(), "single-path").verdict == "over the target; better"
 
 
-def test_equal_accuracy_shows_no_difference(world: World, run: Callable[..., Report]) -> None:
+def test_equal_accuracy_shows_no_difference(world: World, run: Callable[..., ComparisonReport]) -> None:
     world.ours = 0.8
     assert entry(run(), "random").verdict == "no difference shown"
 
 
 def test_every_strategy_searches_with_every_seed_an_equal_budget_and_below_the_target(
-    world: World, run: Callable[..., Report]
+    world: World, run: Callable[..., ComparisonReport]
 ) -> None:
     run()
     assert [(each.strategy, each.seed) for each in world.searches] == [
@@ -161,7 +170,9 @@ def test_every_strategy_searches_with_every_seed_an_equal_budget_and_below_the_t
     assert {each.target_ms for each in world.searches} == {0.97 * TARGET_MS}
 
 
-def test_all_have_an_equal_sweep_of_learning_rates_and_seeds(world: World, run: Callable[..., Report]) -> None:
+def test_all_have_an_equal_sweep_of_learning_rates_and_seeds(
+    world: World, run: Callable[..., ComparisonReport]
+) -> None:
     report = run()
     assert len(world.trainings) == 4 * (3 + 2)
     assert entry(report, NARROW).learning_rate == pytest.approx(1.5e-3)
@@ -169,14 +180,16 @@ def test_all_have_an_equal_sweep_of_learning_rates_and_seeds(world: World, run: 
     assert sorted(rate for name, seed, rate in world.trainings if name.startswith("random") and seed) == [3e-3, 3e-3]
 
 
-def test_the_test_set_is_read_once(world: World, run: Callable[..., Report]) -> None:
+def test_the_test_set_is_read_once(world: World, run: Callable[..., ComparisonReport]) -> None:
     first = run()
     assert world.tests == 4 * 3
     assert run() == first
     assert world.tests == 4 * 3
 
 
-def test_a_killed_comparison_goes_on_with_the_next_training(world: World, run: Callable[..., Report]) -> None:
+def test_a_killed_comparison_goes_on_with_the_next_training(
+    world: World, run: Callable[..., ComparisonReport]
+) -> None:
     world.stop_after = 7
     with pytest.raises(KeyboardInterrupt):
         run()
@@ -189,7 +202,7 @@ def test_a_killed_comparison_goes_on_with_the_next_training(world: World, run: C
 
 
 def test_a_target_in_milliseconds_has_the_best_baseline_within_it_as_rival(
-    world: World, run: Callable[..., Report]
+    world: World, run: Callable[..., ComparisonReport]
 ) -> None:
     assert run(target=2.5).rival == NARROW
     with pytest.raises(SearchError, match="holds a comparison with another target"):
@@ -197,11 +210,11 @@ def test_a_target_in_milliseconds_has_the_best_baseline_within_it_as_rival(
 
 
 def test_a_search_that_finds_nothing_is_a_result(
-    world: World, run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+    world: World, run: Callable[..., ComparisonReport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def search(request: Request, run: Path, **_: object) -> Found:
+    def search(request: SearchRequest, run: Path, **_: object) -> FoundNetwork:
         if request.strategy == "random" and request.seed == 1:
-            return Found(None, None, None, Cost(100, 9.0), ())
+            return FoundNetwork(None, None, None, SearchCost(100, 9.0), ())
         return world.search(request, run)
 
     monkeypatch.setattr(comparing, "run_search", search)
@@ -210,13 +223,15 @@ def test_a_search_that_finds_nothing_is_a_result(
     assert "random" not in [each.name for each in report.entries]
 
 
-def test_another_device_is_costed_by_its_table_and_by_citations(world: World, run: Callable[..., Report]) -> None:
+def test_another_device_is_costed_by_its_table_and_by_citations(
+    world: World, run: Callable[..., ComparisonReport]
+) -> None:
     report = run(profile=replace(PROFILE, soc="elsewhere"), cited_ms={NARROW: 2.4, WIDE: 3.0})
     assert entry(report, "single-path").latency_ms == pytest.approx(entry(report, "single-path").predicted_ms)
     assert report.noise is None
 
 
-def test_another_device_without_citations_is_refused(run: Callable[..., Report]) -> None:
+def test_another_device_without_citations_is_refused(run: Callable[..., ComparisonReport]) -> None:
     with pytest.raises(SearchError, match="measured on this machine"):
         run(profile=replace(PROFILE, soc="elsewhere"))
     with pytest.raises(SearchError, match=f"no latency is cited for baseline '{WIDE}'"):
@@ -226,7 +241,7 @@ def test_another_device_without_citations_is_refused(run: Callable[..., Report])
 
 
 def test_the_report_is_kept_as_json_and_as_a_picture(
-    world: World, run: Callable[..., Report], tmp_path: Path
+    world: World, run: Callable[..., ComparisonReport], tmp_path: Path
 ) -> None:
     report = run()
     kept = json.loads((tmp_path / "run" / "report.json").read_bytes())

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lykeion.nas.energy import EnergyTable, modelled_energy
-from lykeion.nas.named_spaces import find_space, spaces
+from lykeion.nas import EnergyTable, find_space, spaces
+from lykeion.nas.energy_table import modelled_energy
 from lykeion.nas.space import Choice
 from lykeion.nets import Architecture, Convolution
 

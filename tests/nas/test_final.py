@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lykeion.nas.final import correct_on_test, time_networks, train_final
-from lykeion.nas.strategies import SearchError
+from lykeion.nas import SearchError, train_final
+from lykeion.nas.final import correct_on_test, time_networks
 
 from .strategies import tiny
 

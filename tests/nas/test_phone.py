@@ -11,9 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lykeion.engines.running import LiteRTEngine
-from lykeion.nas.latency import LatencyTable
-from lykeion.nas.named_spaces import find_space
-from lykeion.nas.phone import PhoneError, Result, export, import_results, least_us, parse
+from lykeion.nas import LatencyTable, PhoneError, export_to_phone, find_space, import_phone_results
+from lykeion.nas.phone import BenchmarkRun, least_us, parse
 
 SPACE = "single-path-32"
 
@@ -57,15 +56,15 @@ ONE_RUN = "count=1 curr=5000\r\nInference timings in us: Init: 1, Warmup (avg): 
 @pytest.mark.parametrize(
     ("text", "result"),
     [
-        (TODAY, Result("0012", 13520.2, 13105)),
-        (OF_2020, Result("mobilenet_v1_1.0_224", 2.95034e6, 2727568)),
-        (OF_2018, Result("mobilenet_v1_1.0_224_quant", 66767.6, 66699)),
-        (ONE_RUN, Result("", 5000, 5000)),
-        ("I tflite  : " + TODAY.replace("\nINFO", "\nI tflite  "), Result("0012", 13520.2, 13105)),
+        (TODAY, BenchmarkRun("0012", 13520.2, 13105)),
+        (OF_2020, BenchmarkRun("mobilenet_v1_1.0_224", 2.95034e6, 2727568)),
+        (OF_2018, BenchmarkRun("mobilenet_v1_1.0_224_quant", 66767.6, 66699)),
+        (ONE_RUN, BenchmarkRun("", 5000, 5000)),
+        ("I tflite  : " + TODAY.replace("\nINFO", "\nI tflite  "), BenchmarkRun("0012", 13520.2, 13105)),
     ],
     ids=["today", "2020", "2018", "one run", "logcat"],
 )
-def test_the_output_of_every_release_is_read(text: str, result: Result) -> None:
+def test_the_output_of_every_release_is_read(text: str, result: BenchmarkRun) -> None:
     assert list(parse(text)) == [result]
 
 
@@ -87,15 +86,15 @@ def test_any_text_is_read_or_passed_over(text: str) -> None:
 
 
 def test_a_minimum_in_whole_microseconds_serves_where_that_is_fine_enough() -> None:
-    assert least_us([Result("", 210.5, 200), Result("", 220.5, 190)]) == 190
-    assert least_us([Result("", 12.4, 12), Result("", 12.9, 11)]) == 12.4
-    assert least_us([Result("", 300.5, None)]) == 300.5
+    assert least_us([BenchmarkRun("", 210.5, 200), BenchmarkRun("", 220.5, 190)]) == 190
+    assert least_us([BenchmarkRun("", 12.4, 12), BenchmarkRun("", 12.9, 11)]) == 12.4
+    assert least_us([BenchmarkRun("", 300.5, None)]) == 300.5
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("export")
-    export(find_space(SPACE), directory, threads=2, quiet=True)
+    export_to_phone(find_space(SPACE), directory, threads=2, quiet=True)
     return directory
 
 
@@ -120,52 +119,52 @@ def test_an_export_has_blocks_that_run(exported: Path) -> None:
 
 
 def test_results_become_a_profile_of_the_phone(back: Path) -> None:
-    profile = import_results(back)
+    profile = import_phone_results(back)
     assert (profile.name, profile.soc, profile.threads, profile.space) == ("Pixel 8", "Tensor G3", 2, SPACE)
     assert profile.fitted_on == 12
     LatencyTable(find_space(SPACE), profile)
-    assert import_results(back, name="mine").name == "mine"
+    assert import_phone_results(back, name="mine").name == "mine"
 
 
 def test_the_least_of_several_passes_counts(back: Path) -> None:
-    before = import_results(back)
+    before = import_phone_results(back)
     for file in (back / "results").glob("*-1.txt"):
         slower = file.read_text().replace("min=", "min=9")
         file.with_name(file.name.replace("-1", "-2")).write_text(slower)
-    assert import_results(back).table == before.table
+    assert import_phone_results(back).table == before.table
 
 
 def test_results_that_are_missing_are_named(back: Path) -> None:
     (back / "results" / "0007-1.txt").write_text("adb: device offline\n")
     with pytest.raises(PhoneError, match=r"no result of 1 of .* 0007\.tflite"):
-        import_results(back)
+        import_phone_results(back)
 
 
 def test_a_block_that_took_no_time_is_named(back: Path) -> None:
     result = back / "results" / "0003-1.txt"
     result.write_text("INFO: count=50 curr=0\nINFO: Inference timings in us: no stats: 0\n")
     with pytest.raises(PhoneError, match=r"0003\.tflite took no time"):
-        import_results(back)
+        import_phone_results(back)
 
 
 def test_another_export_beside_results_is_refused(back: Path) -> None:
     with pytest.raises(PhoneError, match="has results of another export"):
-        export(find_space(SPACE), back, threads=4, quiet=True)
+        export_to_phone(find_space(SPACE), back, threads=4, quiet=True)
 
 
 def test_a_directory_without_manifest_or_results_is_an_error_that_says_what_to_do(back: Path, tmp_path: Path) -> None:
     with pytest.raises(PhoneError, match="--export"):
-        import_results(tmp_path / "nowhere")
+        import_phone_results(tmp_path / "nowhere")
     shutil.rmtree(back / "results")
     with pytest.raises(PhoneError, match=r"run\.sh"):
-        import_results(back)
+        import_phone_results(back)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"schema": "lykeion.device-blocks"}', "[" * 100_000])
 def test_what_is_no_manifest_is_an_error_of_one_line(text: str, back: Path) -> None:
     (back / "manifest.json").write_text(text)
     with pytest.raises(PhoneError, match="not a manifest") as caught:
-        import_results(back)
+        import_phone_results(back)
     assert "\n" not in str(caught.value)
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from lykeion.engines.choosing import Noise
 from lykeion.engines.running import LiteRTEngine, Plan
-from lykeion.nas.latency import LatencyError, LatencyTable
+from lykeion.nas import LatencyError, LatencyTable, Space, profile_host
 from lykeion.nas.pieces import FITTED_ON, NOTHING, block_name, diverse, network_name, pieces, shared
-from lykeion.nas.profiling import host, profile_host, profile_of
-from lykeion.nas.space import Choice, Space, Stage, Strides, slots_of
+from lykeion.nas.profiling import host, profile_of
+from lykeion.nas.space import Choice, Stage, Strides, slots_of
 from lykeion.nets import Convolution, FullyConnected, InvertedResidual
 
 CHOICES = (Choice(3, 3), Choice(5, 6, squeeze=True))

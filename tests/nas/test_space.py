@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.nas.named_spaces import PUBLISHED_SINGLE_PATH, find_space, spaces
-from lykeion.nas.space import Choice, Space, SpaceError, format_genotype, parse_genotype, squeezed
+from lykeion.nas import Space, SpaceError, find_space, format_genotype, parse_genotype, spaces
+from lykeion.nas.named_spaces import PUBLISHED_SINGLE_PATH
+from lykeion.nas.space import Choice, squeezed
 from lykeion.nets import Architecture, InvertedResidual, count, layers
 
 SPACES = list(spaces().values())

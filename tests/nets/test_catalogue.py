@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.nets import ArchitectureError, find, mobilenet_v2
-from lykeion.nets.catalogue import MAX_FILE_BYTES, NETWORKS, write
-from lykeion.nets.widths import multiple_of_8
+from lykeion.nets import NETWORKS, ArchitectureError, find, mobilenet_v2, multiple_of_8, write_architecture
+from lykeion.nets.catalogue import MAX_FILE_BYTES
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -29,7 +28,7 @@ def test_what_is_asked_for_apart_replaces_what_the_network_has() -> None:
 
 def test_a_written_file_is_found_as_it_was(tmp_path: Path) -> None:
     architecture = find("mobilenet-v3-large-0.75@96", classes=7)
-    write(architecture, tmp_path / "mine.json")
+    write_architecture(architecture, tmp_path / "mine.json")
     assert find(str(tmp_path / "mine.json")) == architecture
 
 

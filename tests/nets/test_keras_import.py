@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lykeion.nets.keras_import import KerasImportError, _normalisation, import_keras
+from lykeion.nets import KerasImportError, import_keras
+from lykeion.nets.keras.keras_import import _normalisation
 from lykeion.search.embedder import Embedder
 from lykeion.vision import ModelCard
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from lykeion.nets import (
+    NETWORKS,
     Architecture,
     Convolution,
     DepthwiseSeparable,
@@ -23,7 +24,6 @@ from lykeion.nets import (
     random_weights,
     write_litert,
 )
-from lykeion.nets.catalogue import NETWORKS
 from tests.nets.making import assert_equal_to_1e_5, is_delegated, lively_weights, photos_for, run
 
 keras = pytest.importorskip("keras")
@@ -49,10 +49,10 @@ EVERYTHING = Architecture(
 
 @pytest.fixture(scope="module")
 def everything():
-    from lykeion.nets.keras_model import build, load_weights
+    from lykeion.nets import build_keras, load_keras_weights
 
-    model = build(EVERYTHING)
-    load_weights(model, lively_weights(EVERYTHING))
+    model = build_keras(EVERYTHING)
+    load_keras_weights(model, lively_weights(EVERYTHING))
     return model
 
 
@@ -67,9 +67,9 @@ def test_a_built_model_has_the_counted_parameters(everything) -> None:
 
 
 def test_weights_go_in_and_come_out_to_the_bit(everything) -> None:
-    from lykeion.nets.keras_model import weights_of
+    from lykeion.nets import keras_weights
 
-    weights, back = lively_weights(EVERYTHING), weights_of(everything)
+    weights, back = lively_weights(EVERYTHING), keras_weights(everything)
     assert back.keys() == weights.keys()
     for name, value in weights.items():
         np.testing.assert_array_equal(back[name], value)
@@ -77,38 +77,38 @@ def test_weights_go_in_and_come_out_to_the_bit(everything) -> None:
 
 
 def test_training_starts_from_the_same_weights_whenever_the_seed_is_the_same() -> None:
-    from lykeion.nets.keras_model import build, weights_of
+    from lykeion.nets import build_keras, keras_weights
 
     architecture = Architecture("a", 8, 8, (Convolution(4, 3), InvertedResidual(8, 4, 3, squeeze=2)), 2)
-    for name, value in weights_of(build(architecture, seed=7)).items():
+    for name, value in keras_weights(build_keras(architecture, seed=7)).items():
         np.testing.assert_array_equal(value, random_weights(architecture, seed=7)[name])
 
 
 def test_first_weights_keep_the_scale_of_what_goes_through() -> None:
-    from lykeion.nets.keras_model import build
+    from lykeion.nets import build_keras
 
     architecture = find("mobilenet-v2-0.5@64", classes=10)
-    model = build(architecture, output="embedding")
+    model = build_keras(architecture, output="embedding")
     features = keras.ops.convert_to_numpy(model(photos_for(architecture, 16), training=True))
     assert 0.1 < features.std() < 10
 
 
 def test_missing_and_misshapen_weights_are_errors_that_name_them(everything) -> None:
-    from lykeion.nets.keras_model import load_weights
+    from lykeion.nets import load_keras_weights
 
     weights = lively_weights(EVERYTHING)
     with pytest.raises(WeightsError, match=r"'3/gate/bias' have shape .* needs"):
-        load_weights(everything, weights | {"3/gate/bias": np.zeros(3, np.float32)})
+        load_keras_weights(everything, weights | {"3/gate/bias": np.zeros(3, np.float32)})
     del weights["3/gate/bias"]
     with pytest.raises(WeightsError, match="'3/gate/bias' are missing"):
-        load_weights(everything, weights)
+        load_keras_weights(everything, weights)
 
 
 def test_a_model_of_the_embedding_has_no_classifier_and_takes_the_same_weights(everything) -> None:
-    from lykeion.nets.keras_model import build, load_weights
+    from lykeion.nets import build_keras, load_keras_weights
 
-    model = build(EVERYTHING, output="embedding")
-    load_weights(model, lively_weights(EVERYTHING))
+    model = build_keras(EVERYTHING, output="embedding")
+    load_keras_weights(model, lively_weights(EVERYTHING))
     photos = photos_for(EVERYTHING)
     weights = lively_weights(EVERYTHING)
     logits = output_of(model, photos) @ weights["logits/kernel"] + weights["logits/bias"]
@@ -116,9 +116,9 @@ def test_a_model_of_the_embedding_has_no_classifier_and_takes_the_same_weights(e
 
 
 def test_momentum_and_dropout_are_as_asked() -> None:
-    from lykeion.nets.keras_model import build
+    from lykeion.nets import build_keras
 
-    model = build(EVERYTHING, batch_norm_momentum=0.9, dropout=0.25)
+    model = build_keras(EVERYTHING, batch_norm_momentum=0.9, dropout=0.25)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert {layer.momentum for layer in norms} == {0.9}
     assert model.get_layer("dropout").rate == 0.25
@@ -135,12 +135,12 @@ def test_the_file_written_without_tensorflow_equals_the_one_that_keras_exports(e
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_file_of_every_network_equals_its_keras_model(name: str) -> None:
-    from lykeion.nets.keras_model import build, load_weights
+    from lykeion.nets import build_keras, load_keras_weights
 
     architecture = find(f"{name}@64", classes=10)
     weights, photos = lively_weights(architecture), photos_for(architecture)
-    model = build(architecture)
-    load_weights(model, weights)
+    model = build_keras(architecture)
+    load_keras_weights(model, weights)
     written = write_litert(architecture, weights, output="logits")
     assert_equal_to_1e_5(run(written, photos), output_of(model, photos))
     assert is_delegated(written)
@@ -150,7 +150,7 @@ def test_a_model_on_jax_computes_the_same(everything, tmp_path: Path) -> None:
     program = """
 import sys, keras, numpy as np
 from lykeion.nets import Architecture
-from lykeion.nets.keras_model import build, load_weights, weights_of
+from lykeion.nets.keras.keras_model import build, load_weights, weights_of
 assert keras.backend.backend() == "jax"
 given = np.load(sys.argv[1])
 architecture, photos = Architecture.from_json(str(given["architecture"])), given["photos"]

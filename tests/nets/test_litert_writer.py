@@ -23,7 +23,7 @@ from lykeion.nets import (
     write_block,
     write_litert,
 )
-from lykeion.nets.efficientnet_lite import MEAN, STD, read_weights, weights_file
+from lykeion.nets.families.efficientnet_lite import MEAN, STD, read_weights, weights_file
 from tests.nets.making import assert_equal_to_1e_5, is_delegated, lively_weights, photos_for, run
 from tests.nets.photos import prepared
 

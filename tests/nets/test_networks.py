@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from lykeion.nets import Architecture, Convolution, InvertedResidual, Row, WeightsError, count, find, layers
-from lykeion.nets.catalogue import NETWORKS
+from lykeion.nets import NETWORKS, Architecture, Convolution, InvertedResidual, Row, WeightsError, count, find, layers
 from tests.nets.making import assert_equal_to_1e_5, photos_for
 
 PUBLISHED_MULTIPLY_ADDS = {"mobilenet-v1": 569, "mobilenet-v2": 300, "mobilenet-v3-small": 56}
@@ -56,18 +55,17 @@ def test_parameters_and_multiply_adds_equal_those_of_keras_applications(name: st
 
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_weights_of_keras_applications_give_the_same_outputs(name: str) -> None:
-    from lykeion.nets.keras_applications import weights_from_applications
-    from lykeion.nets.keras_model import build, load_weights
+    from lykeion.nets import build_keras, load_keras_weights, weights_from_applications
 
     theirs, architecture = perturbed(application(name, 0.75, input_shape=(64, 64, 3))), at(name, 0.75, 64)
     weights = weights_from_applications(theirs, architecture)
-    ours, photos = build(architecture), photos_for(architecture)
-    load_weights(ours, weights)
+    ours, photos = build_keras(architecture), photos_for(architecture)
+    load_keras_weights(ours, weights)
     assert_equal_to_1e_5(np.array(ours(photos, training=False)), np.array(theirs(photos, training=False)))
 
 
 def test_a_network_without_its_top_gives_the_weights_up_to_the_pooling() -> None:
-    from lykeion.nets.keras_applications import weights_from_applications
+    from lykeion.nets import weights_from_applications
 
     architecture = at("mobilenet-v2", 0.35, 32)
     theirs = application("mobilenet-v2", 0.35, input_shape=(32, 32, 3), include_top=False)
@@ -78,7 +76,7 @@ def test_a_network_without_its_top_gives_the_weights_up_to_the_pooling() -> None
 
 
 def test_weights_of_another_network_are_an_error_that_names_both() -> None:
-    from lykeion.nets.keras_applications import weights_from_applications
+    from lykeion.nets import weights_from_applications
 
     theirs = application("mobilenet-v2", 0.35, input_shape=(32, 32, 3))
     with pytest.raises(WeightsError, match=r"mobilenet-v1.* not the same network"):

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.nets.efficientnet_lite import read_weights, weights_file
-from lykeion.nets.torch_weights import WeightsError, read_torch_weights
+from lykeion.nets import WeightsError
+from lykeion.nets.families.efficientnet_lite import read_weights, weights_file
+from lykeion.nets.torch_weights import read_torch_weights
 
 HERE = Path(__file__).parent
 FILES = [HERE / "state_dict_zip.pth", HERE / "state_dict_legacy.pth"]

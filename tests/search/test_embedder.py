@@ -11,8 +11,7 @@ from PIL import Image
 
 from lykeion.core import digest_file
 from lykeion.engines import ModelError
-from lykeion.nets.store import default_model
-from lykeion.nets.torch_weights import WeightsError
+from lykeion.nets import WeightsError, default_model
 from lykeion.search.embedder import Embedder, embedder_digest
 from lykeion.vision import Box, CardError, ModelCard, PhotoError
 

@@ -11,7 +11,7 @@ from .options import FIT, PICTURE, json_option, quiet_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
-    from lykeion.compress.sensitivity import Sensitivity
+    from lykeion.compress import Sensitivity
 
 _model = click.option(
     "--model", required=True, type=click.Path(path_type=Path), metavar="RUN", help="A run directory, or .keras file."
@@ -58,9 +58,8 @@ def run_(
     Each step keeps its network, its training and its row of the report in its own directory. The same command resumes
     an interrupted run, and carries out steps that were added to the end of the recipe.
     """
-    from lykeion.compress.recipe import read_recipe
-    from lykeion.compress.report import write_page
-    from lykeion.compress.run import compress as carry_out
+    from lykeion.compress import compress as carry_out
+    from lykeion.compress import read_recipe, write_page
 
     steps = read_recipe(recipe)
     network, photos = _open(model, data, fit, quiet)
@@ -76,7 +75,7 @@ def run_(
 def report(run: Path, html: Path | None, as_json: bool) -> None:
     """Show the table of a compression RUN; its page is RUN/report.html."""
     if html:
-        from lykeion.compress.report import write_page
+        from lykeion.compress import write_page
 
         write_page(run, html)
     _show(run, as_json)
@@ -109,18 +108,18 @@ def sensitivity(
 
     The same command resumes an interrupted scan.
     """
-    from lykeion.compress.sensitivity import draw, scan
+    from lykeion.compress import draw_sensitivity, scan_sensitivity
 
     network, loaded = _open(model, data, fit, quiet)
     journal = output.with_name(f"{output.name}.part")
-    found = scan(network, loaded, layers=layers, photos=photos, journal=journal, quiet=quiet)
+    found = scan_sensitivity(network, loaded, layers=layers, photos=photos, journal=journal, quiet=quiet)
     found.write(output)
     if as_json:
         print_json(found.to_json())
     else:
         _show_scan(found)
     if png:
-        draw(found, png)
+        draw_sensitivity(found, png)
     journal.unlink(missing_ok=True)
 
 
@@ -154,9 +153,8 @@ def pack(model: Path, output: Path, gives: Any, as_json: bool) -> None:
 
     The package unpacks to the same bytes; docs/compress.md describes its format.
     """
-    from lykeion.compress.model import open_model
-    from lykeion.compress.pack import pack as make
-    from lykeion.compress.pack import pack_file
+    from lykeion.compress import open_model, pack_file
+    from lykeion.compress import pack as make
     from lykeion.engines import read_model
 
     if model.suffix == ".tflite":
@@ -186,7 +184,7 @@ def unpack(package: Path, output: Path, as_json: bool) -> None:
 
 
 def _open(model: Path, data: Path, fit: Any, quiet: bool) -> tuple[Any, Any]:
-    from lykeion.compress.model import check_classes, open_model
+    from lykeion.compress import check_classes, open_model
     from lykeion.nets.training import load_data
 
     network = open_model(model)
@@ -197,17 +195,16 @@ def _open(model: Path, data: Path, fit: Any, quiet: bool) -> tuple[Any, Any]:
 
 
 def _show(run: Path, as_json: bool) -> None:
-    from lykeion.compress.report import COLUMNS, SHOWN, accuracies, table
-    from lykeion.compress.run import read_rows
+    from lykeion.compress import REPORT_COLUMNS, SHOWN_COLUMNS, accuracies, read_rows, report_table
 
     rows = read_rows(run)
     if as_json:
         print_json({"rows": [row.to_json() for row in rows]})
         return
-    places = [COLUMNS.index(column) for column in SHOWN]
-    shown = [[cells[place] for place in places] for cells in table(rows)]
+    places = [REPORT_COLUMNS.index(column) for column in SHOWN_COLUMNS]
+    shown = [[cells[place] for place in places] for cells in report_table(rows)]
     title = f"{run}, sizes in kB, top-1 on {accuracies(rows)[1]} photos"
-    print_table(SHOWN, shown, title=title, right=SHOWN[1:])
+    print_table(SHOWN_COLUMNS, shown, title=title, right=SHOWN_COLUMNS[1:])
     print(f"{run / 'report.html'} has the rest: zstd, Huffman, multiply-adds, distinct values, and all layers")
 
 

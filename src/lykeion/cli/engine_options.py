@@ -58,7 +58,7 @@ def _trained(run: Path) -> bytes:
     """The logits of a network that ``lykeion train`` trained, or the file that a step of a compression made."""
     from lykeion.engines.running import read_model
     from lykeion.nets import Architecture, ArchitectureError, write_litert
-    from lykeion.nets.training.checkpoints import read_arrays
+    from lykeion.nets.training import read_arrays
 
     if (run / "compression.json").exists():
         return read_model(run / "model.tflite")
@@ -100,7 +100,7 @@ def labelled(path: Path | None, cases: "Sequence[Case]", photos: int, fit: Any, 
         return None
     import numpy as np
 
-    from lykeion.compress.model import check_classes
+    from lykeion.compress import check_classes
     from lykeion.engines.choosing import Labelled
     from lykeion.nets.training import load_data, some
 
@@ -137,12 +137,12 @@ def _photo_size(models: "Sequence[ModelFile]") -> tuple[int, int, int]:
 def _normalisation(models: "Sequence[ModelFile]") -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and std, by the cards of files that have one. Raises ModelError where they differ."""
     from lykeion.engines import ModelError
-    from lykeion.nets.training.frame import MEAN, STD
+    from lykeion.nets.training import PHOTO_MEAN, PHOTO_STD
     from lykeion.vision import CardError, ModelCard
 
     found: dict[tuple[tuple[float, ...], tuple[float, ...]], str] = {}
     for model in models:
-        pair = ((MEAN,), (STD,))
+        pair = ((PHOTO_MEAN,), (PHOTO_STD,))
         if model.source is not None:
             try:
                 card = ModelCard.for_model(model.source)

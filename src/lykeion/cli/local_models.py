@@ -31,11 +31,11 @@ def embedder_option(command: Callable[..., None]) -> Callable[..., None]:
 
 def local_embedder(spec: str | None, trust: Path | None, store: Path | None) -> str | None:
     """The file of a network that makes vectors; None is the default one. Raises what ``local_model`` does."""
-    from lykeion.nets.store import DEFAULT
+    from lykeion.nets import DEFAULT_MODEL
 
     if spec is None and trust is None:
         return None
-    model = local_model(spec or DEFAULT, trust, store)
+    model = local_model(spec or DEFAULT_MODEL, trust, store)
     if not model.is_dir():
         return str(model)
     from lykeion.images import model_file
@@ -48,10 +48,10 @@ def local_model(spec: str, trust: Path | None, store: Path | None) -> Path:
 
     Raises Untrusted, and what ``registry.keep`` raises.
     """
-    from lykeion.nets.store import DEFAULT
+    from lykeion.nets import DEFAULT_MODEL
 
     is_path = spec.startswith((".", "/")) or spec.endswith(".tflite") or Path(spec).exists()
-    version = not is_path and spec != DEFAULT
+    version = not is_path and spec != DEFAULT_MODEL
     if not version and not trust:
         return Path(spec)
     from lykeion import registry

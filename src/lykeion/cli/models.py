@@ -60,12 +60,12 @@ def import_(network: str, name: str | None, weights: str, store: Path | None, as
         return
     if name:
         raise click.UsageError("NAME goes with mlflow:DIR")
-    from lykeion.nets.store import DEFAULT, default_model
+    from lykeion.nets import DEFAULT_MODEL, default_model
 
-    if network == DEFAULT:
+    if network == DEFAULT_MODEL:
         path = default_model()
     else:
-        from lykeion.nets.keras_import import import_keras
+        from lykeion.nets import import_keras
 
         path = import_keras(network, weights=None if weights == "none" else weights)
     model = _describe(path)
@@ -229,11 +229,11 @@ def verify(model: str, store: Path | None, trust: Path | None, as_json: bool, qu
 
 
 def _imported() -> list[dict[str, Any]]:
-    from lykeion.nets.store import installed
+    from lykeion.nets import installed_models
     from lykeion.vision import CardError
 
     found: list[dict[str, Any]] = []
-    for path in installed():
+    for path in installed_models():
         try:
             found.append(_describe(path))
         except CardError as error:

@@ -79,7 +79,7 @@ def profile(
             f"only this machine can be measured from here; for {device!r} use --export and --import"
         )
     if png:
-        from lykeion.nas.pictures import draw_profile
+        from lykeion.nas import draw_profile
 
         draw_profile(made, png)
     if as_json:
@@ -89,10 +89,9 @@ def profile(
 
 
 def _export(directory: Path, space_name: str, threads: int, as_json: bool, quiet: bool) -> None:
-    from lykeion.nas import phone
-    from lykeion.nas.named_spaces import find_space
+    from lykeion.nas import export_to_phone, find_space
 
-    files = phone.export(find_space(space_name), directory, threads=threads, quiet=quiet)
+    files = export_to_phone(find_space(space_name), directory, threads=threads, quiet=quiet)
     if as_json:
         print_json({"directory": str(directory), "files": files, "space": space_name, "threads": threads})
     else:
@@ -100,27 +99,26 @@ def _export(directory: Path, space_name: str, threads: int, as_json: bool, quiet
 
 
 def _read(device: str) -> "DeviceProfile":
-    from lykeion.nas.latency import find_profile
+    from lykeion.nas import find_profile
 
     return find_profile(device)
 
 
 def _import(results: Path, name: str, out: Path) -> "DeviceProfile":
     from lykeion.engines.choosing import write_profile
-    from lykeion.nas.phone import import_results
+    from lykeion.nas import import_phone_results
 
-    made = import_results(results, name=name)
+    made = import_phone_results(results, name=name)
     write_profile(made, out)
     return made
 
 
 def _measure(space_name: str, threads: int, out: Path, quiet: bool) -> "DeviceProfile":
     from lykeion.engines.choosing import write_profile
-    from lykeion.nas import profiling
-    from lykeion.nas.named_spaces import find_space
+    from lykeion.nas import find_space, profile_host
 
     journal = out.with_name(f"{out.name}.passes.jsonl")
-    made = profiling.profile_host(find_space(space_name), threads=threads, journal=journal, quiet=quiet)
+    made = profile_host(find_space(space_name), threads=threads, journal=journal, quiet=quiet)
     write_profile(made, out)
     journal.unlink(missing_ok=True)
     return made

@@ -10,10 +10,7 @@ from .options import json_option, quiet_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
-    from lykeion.nas.comparison import Entry, Report
-    from lykeion.nas.search import Request
-    from lykeion.nas.space import Space
-    from lykeion.nas.strategies import Found
+    from lykeion.nas import ComparedNetwork, ComparisonReport, FoundNetwork, SearchRequest, Space
     from lykeion.nets.training import Recipe
 
 STRATEGIES = ("single-path", "fbnet", "mnasnet", "evolution", "random")
@@ -98,16 +95,15 @@ def search(
     The run directory gets architecture.json, history.jsonl and a plot, search.png. The same command resumes an
     interrupted search.
     """
-    from lykeion.nas.latency import find_profile
-    from lykeion.nas.search import Request, open_space
-    from lykeion.nas.search import search as run_search
+    from lykeion.nas import SearchRequest, find_profile, open_space
+    from lykeion.nas import search as run_search
 
     if (target_ms is None) == (target_uj is None):
         raise click.UsageError("give either --target-ms or --target-uj")
     if target_ms is not None and device is None:
         raise click.UsageError("--target-ms is of a device: name its profile with --device")
     child, final, budget = _settings(asked)
-    request = Request(
+    request = SearchRequest(
         strategy,
         asked["space"],
         find_profile(device) if device else None,
@@ -123,7 +119,7 @@ def search(
     found = run_search(request, run, quiet=quiet, data=data)
     accuracy = None
     if train and found.genotype is not None:
-        from lykeion.nas.final import train_final
+        from lykeion.nas import train_final
 
         accuracy = train_final(space.architecture(found.genotype), data, final, run / "trained", quiet=quiet).accuracy
     _show_found(found, request, space, run, accuracy, as_json)
@@ -157,17 +153,15 @@ def compare(
     Latency is measured on this machine at the end, so the profile must be of this machine; keep it quiet. The same
     command resumes an interrupted comparison. The report is in DIR/report.json, the plot in DIR/pareto.png.
     """
-    from lykeion.nas.baselines import NAMES
-    from lykeion.nas.compare import compare as run_comparison
-    from lykeion.nas.comparison import Comparison
-    from lykeion.nas.latency import find_profile
+    from lykeion.nas import BASELINES, SearchComparison, find_profile
+    from lykeion.nas import compare as run_comparison
 
     aim = target if target_ms is None else target_ms
     if aim is None or (target is not None and target_ms is not None):
         raise click.UsageError("give either --target-ms or --target")
     names = tuple(strategies.split(","))
     child, final, budget = _settings(asked)
-    comparison = Comparison(
+    comparison = SearchComparison(
         names,
         asked["space"],
         find_profile(device),
@@ -177,7 +171,7 @@ def compare(
         child,
         final,
         seeds,
-        baselines=tuple(baselines.split(",")) if baselines else NAMES,
+        baselines=tuple(baselines.split(",")) if baselines else BASELINES,
     )
     report = run_comparison(comparison, run, quiet=quiet)
     if as_json:
@@ -188,7 +182,7 @@ def compare(
 
 def _settings(asked: dict[str, Any]) -> tuple["Recipe", "Recipe", Any]:
     """Recipes of a child and of the final training, and the budget."""
-    from lykeion.nas.strategies import Budget
+    from lykeion.nas import Budget
     from lykeion.nets.training import Recipe
 
     common = {name: asked[name] for name in ("batch", "learning_rate", "flip", "shift")}
@@ -197,11 +191,9 @@ def _settings(asked: dict[str, Any]) -> tuple["Recipe", "Recipe", Any]:
 
 
 def _show_found(
-    found: "Found", request: "Request", space: "Space", run: Path, accuracy: float | None, as_json: bool
+    found: "FoundNetwork", request: "SearchRequest", space: "Space", run: Path, accuracy: float | None, as_json: bool
 ) -> None:
-    from lykeion.nas.energy import EnergyTable
-    from lykeion.nas.latency import LatencyTable
-    from lykeion.nas.space import format_genotype
+    from lykeion.nas import EnergyTable, LatencyTable, format_genotype
 
     genotype = latency_ms = energy_uj = None
     if found.genotype is not None:
@@ -237,8 +229,8 @@ def _show_found(
     print_table(("", ""), rows)
 
 
-def _show_report(report: "Report") -> None:
-    def row(entry: "Entry") -> tuple[object, ...]:
+def _show_report(report: "ComparisonReport") -> None:
+    def row(entry: "ComparedNetwork") -> tuple[object, ...]:
         difference = entry.difference
         return (
             entry.name,

@@ -10,7 +10,7 @@ from .options import json_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
-    from lykeion.nas.space import Genotype, Space
+    from lykeion.nas import Genotype, Space
 
 
 @click.group()
@@ -22,7 +22,7 @@ def space() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List the search spaces with the number of networks in each."""
-    from lykeion.nas.named_spaces import spaces
+    from lykeion.nas import spaces
 
     found = [
         {
@@ -66,8 +66,7 @@ def show(name: str, network: str | None, device: str | None, out: Path | None, a
 
     A network's latency is predicted from the device's profile; its energy is modelled, not measured.
     """
-    from lykeion.nas.named_spaces import find_space
-    from lykeion.nas.space import parse_genotype
+    from lykeion.nas import find_space, parse_genotype
 
     if network is None and (device or out):
         raise click.UsageError("--device and --out need a --network")
@@ -79,7 +78,7 @@ def show(name: str, network: str | None, device: str | None, out: Path | None, a
 
 
 def _show_slots(found: "Space", as_json: bool) -> None:
-    from lykeion.nas.space import format_choice
+    from lykeion.nas import format_choice
 
     slots = [{**asdict(slot), "choices": [format_choice(choice) for choice in slot.choices]} for slot in found.slots]
     if as_json:
@@ -105,16 +104,14 @@ def _show_slots(found: "Space", as_json: bool) -> None:
 
 
 def _show_network(found: "Space", genotype: "Genotype", device: str | None, out: Path | None, as_json: bool) -> None:
-    from lykeion.nas.energy import EnergyTable
-    from lykeion.nas.latency import LatencyTable, find_profile
-    from lykeion.nas.space import format_choice, format_genotype
-    from lykeion.nets import catalogue, count
+    from lykeion.nas import EnergyTable, LatencyTable, find_profile, format_choice, format_genotype
+    from lykeion.nets import count, write_architecture
 
     architecture = found.architecture(genotype)
     counts, energy = count(architecture), EnergyTable(found)
     latency = LatencyTable(found, find_profile(device)) if device else None
     if out:
-        catalogue.write(architecture, out)
+        write_architecture(architecture, out)
     whole: dict[str, Any] = {
         "space": found.name,
         "network": format_genotype(genotype),

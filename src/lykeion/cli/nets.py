@@ -29,10 +29,10 @@ def list_(as_json: bool) -> None:
 
     The widths listed are those with published weights; any other from 0.05 to 10 works too.
     """
-    from lykeion.nets import catalogue, count
+    from lykeion.nets import NETWORKS, count
 
     found = []
-    for name, network in catalogue.NETWORKS.items():
+    for name, network in NETWORKS.items():
         architecture = network.make(1.0)
         counts = count(architecture)
         found.append(
@@ -90,15 +90,23 @@ def show(
     NETWORK is a name of `lykeion nets list`, with a width (mobilenet-v2-0.5), a resolution (mobilenet-v2@160) or
     both, or a .json file of an architecture.
     """
-    from lykeion.nets import catalogue, count, summary
+    from lykeion.nets import (
+        count,
+        draw_architecture,
+        find,
+        format_shape,
+        parts_by_layer,
+        parts_by_row,
+        write_architecture,
+    )
 
-    architecture = catalogue.find(network, resolution=resolution, classes=classes, channels=channels)
+    architecture = find(network, resolution=resolution, classes=classes, channels=channels)
     counts = count(architecture)
-    parts = summary.by_layer(architecture) if of_layers else summary.by_row(architecture)
+    parts = parts_by_layer(architecture) if of_layers else parts_by_row(architecture)
     if png:
-        summary.draw(architecture, png)
+        draw_architecture(architecture, png)
     if export:
-        catalogue.write(architecture, export)
+        write_architecture(architecture, export)
     if as_json:
         print_json(
             {
@@ -113,7 +121,7 @@ def show(
             }
         )
         return
-    photo = summary.times((architecture.height, architecture.width, architecture.channels))
+    photo = format_shape((architecture.height, architecture.width, architecture.channels))
     total = ("", "total", "", f"{counts.parameters:,}", f"{counts.multiply_adds:,}", "")
     print_table(
         ("", "layer" if of_layers else "row", "output", "parameters", "MAdds", "share"),
@@ -122,7 +130,7 @@ def show(
                 (
                     part.name,
                     part.what,
-                    summary.times(part.shape),
+                    format_shape(part.shape),
                     f"{part.parameters:,}",
                     f"{part.multiply_adds:,}",
                     f"{part.share:.1%}",

@@ -8,8 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from lykeion.nets.training.frame import FITS
-from lykeion.nets.training.recipe import Recipe
+from lykeion.nets.training import FITS, Recipe
 
 from .options import json_option, quiet_option
 from .output import print_json, print_table

@@ -1,10 +1,84 @@
 """Networks made smaller: pruning, dense-sparse-dense, clustering, quantization, distillation; one file a method.
 
 Each method is ``apply(model, data, settings, run)``, which gives the model afterwards and a report. A recipe is a
-list of them; ``run.compress`` carries it out. What needs Keras is imported when a network is trained.
+list of them; ``compress`` carries it out. What needs Keras is imported when a network is trained.
 """
 
-from .errors import CompressionError
-from .model import Model, open_model, save, select
+from typing import TYPE_CHECKING
 
-__all__ = ["CompressionError", "Model", "open_model", "save", "select"]
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .compressed_model import CompressedModel, kernel_layers, select
+    from .errors import CompressionError
+    from .methods.cluster import Cluster
+    from .methods.distill import Distill
+    from .methods.dsd import Dsd
+    from .methods.prune import Prune
+    from .methods.prune_channels import PruneChannels
+    from .methods.qat import Qat
+    from .methods.quantize import Quantize
+    from .model_files import check_classes, litert_file, open_model, save
+    from .packing import pack, pack_file
+    from .recipe import Step, read_recipe
+    from .report_page import REPORT_COLUMNS, SHOWN_COLUMNS, accuracies, report_table, write_page
+    from .run import StepRow, compress, read_rows
+    from .sensitivity import Sensitivity, draw_sensitivity, scan_sensitivity
+    from .sizes import Sizes, sizes_of
+
+__all__ = [
+    "REPORT_COLUMNS",
+    "SHOWN_COLUMNS",
+    "Cluster",
+    "CompressedModel",
+    "CompressionError",
+    "Distill",
+    "Dsd",
+    "Prune",
+    "PruneChannels",
+    "Qat",
+    "Quantize",
+    "Sensitivity",
+    "Sizes",
+    "Step",
+    "StepRow",
+    "accuracies",
+    "check_classes",
+    "compress",
+    "draw_sensitivity",
+    "kernel_layers",
+    "litert_file",
+    "open_model",
+    "pack",
+    "pack_file",
+    "read_recipe",
+    "read_rows",
+    "report_table",
+    "save",
+    "scan_sensitivity",
+    "select",
+    "sizes_of",
+    "write_page",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "compressed_model": "CompressedModel kernel_layers select",
+        "errors": "CompressionError",
+        "methods.cluster": "Cluster",
+        "methods.distill": "Distill",
+        "methods.dsd": "Dsd",
+        "methods.prune": "Prune",
+        "methods.prune_channels": "PruneChannels",
+        "methods.qat": "Qat",
+        "methods.quantize": "Quantize",
+        "model_files": "check_classes litert_file open_model save",
+        "packing": "pack pack_file",
+        "recipe": "Step read_recipe",
+        "report_page": "REPORT_COLUMNS SHOWN_COLUMNS accuracies report_table write_page",
+        "run": "StepRow compress read_rows",
+        "sensitivity": "Sensitivity draw_sensitivity scan_sensitivity",
+        "sizes": "Sizes sizes_of",
+    },
+)

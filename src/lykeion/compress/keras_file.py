@@ -10,17 +10,15 @@ import keras
 import numpy as np
 
 from lykeion.core import first_line
-from lykeion.nets import Architecture, WeightsError, write_litert
-from lykeion.nets.catalogue import NETWORKS
-from lykeion.nets.keras_applications import weights_from_applications
+from lykeion.nets import NETWORKS, Architecture, WeightsError, weights_from_applications, write_litert
 
+from .compressed_model import CompressedModel
 from .errors import CompressionError
-from .model import Model
 
 _PHOTOS = 4
 
 
-def read_keras(path: Path) -> Model:
+def read_keras(path: Path) -> CompressedModel:
     """Raises CompressionError where it is not a MobileNet classifier that ``nets`` knows."""
     if not path.is_file():
         raise CompressionError(f"{path}: no such file")
@@ -35,7 +33,7 @@ def read_keras(path: Path) -> Model:
     for architecture in _candidates():
         try:
             architecture = replace(architecture, **size)
-            model = Model(architecture, weights_from_applications(network, architecture))
+            model = CompressedModel(architecture, weights_from_applications(network, architecture))
         except (WeightsError, TypeError):
             continue
         if _agree(network, model):
@@ -52,7 +50,7 @@ def _candidates() -> Iterator[Architecture]:
             yield network.make(width)
 
 
-def _agree(theirs: Any, ours: Model) -> bool:
+def _agree(theirs: Any, ours: CompressedModel) -> bool:
     """Whether both name photos alike, up to a softmax, and a network that scales 0..255 itself."""
     from lykeion.engines import LiteRTEngine
 

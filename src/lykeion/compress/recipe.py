@@ -17,17 +17,17 @@ from lykeion.core import LykeionError, read_yaml
 from lykeion.core.fields import Field, Fields
 from lykeion.nets.training import Dataset, Recipe
 
-from . import cluster, distill, dsd, prune, prune_channels, qat, quantize
+from .compressed_model import CompressedModel
 from .errors import CompressionError
-from .model import Model
+from .methods import cluster, distill, dsd, prune, prune_channels, qat, quantize
 from .settings import check_training, read_settings
 
 SCHEMA = "lykeion.compression"
 VERSION = 1
 MAX_STEPS = 64
 
-Plan: TypeAlias = Callable[[Model, Any], Model]
-Apply: TypeAlias = Callable[..., tuple[Model, Mapping[str, Any]]]
+Plan: TypeAlias = Callable[[CompressedModel, Any], CompressedModel]
+Apply: TypeAlias = Callable[..., tuple[CompressedModel, Mapping[str, Any]]]
 
 METHODS: dict[str, tuple[type[Any], Plan, Apply]] = {
     "prune": (prune.Prune, prune.plan, prune.apply),
@@ -57,13 +57,15 @@ class Step:
         """Those of its settings that are recipes of a training."""
         return {name: value for name, value in self.values.items() if isinstance(value, Recipe)}
 
-    def plan(self, model: Model) -> Model:
+    def plan(self, model: CompressedModel) -> CompressedModel:
         """What is known of the model after the step. Raises CompressionError where the step cannot be carried out."""
         for name, recipe in self.trainings.items():
             check_training(recipe, name)
         return METHODS[self.method][1](model, self.settings)
 
-    def apply(self, model: Model, data: Dataset, run: Path, *, quiet: bool) -> tuple[Model, Mapping[str, Any]]:
+    def apply(
+        self, model: CompressedModel, data: Dataset, run: Path, *, quiet: bool
+    ) -> tuple[CompressedModel, Mapping[str, Any]]:
         """The model after the step, and what the method reports. Raises what the method raises."""
         return METHODS[self.method][2](model, data, self.settings, run, quiet=quiet)
 
@@ -83,7 +85,7 @@ def read_recipe(path: Path) -> tuple[Step, ...]:
     return tuple(_step(step.fields(), path.parent) for step in steps)
 
 
-def check_steps(steps: Sequence[Step], model: Model) -> None:
+def check_steps(steps: Sequence[Step], model: CompressedModel) -> None:
     """Raises CompressionError, which names the step, where one cannot follow those before it, or reads what is not
     there."""
     for place, step in enumerate(steps):

@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 
 from lykeion.core import digest_bytes, digest_json, write_atomically, writing
-from lykeion.engines.choosing import timing
+from lykeion.engines.choosing import Journal, litert_candidate, measure
 from lykeion.engines.running import this_machine
 from lykeion.nets import Architecture, Convolution, random_weights
 from lykeion.nets.training import Dataset, Photos
 
+from .compressed_model import CompressedModel
 from .errors import CompressionError
-from .model import Model, open_model, save
+from .model_files import litert_file, open_model, save
+from .predictions import correct_litert
 from .recipe import Step, check_steps
-from .running import correct_litert
 from .settings import digest_of_input, plain
 from .sizes import Sizes, sizes_of
 
@@ -34,7 +35,7 @@ MAX_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StepRow:
     """A network after a step. ``latency_ms`` is the median, on one thread; None until it is measured."""
 
     step: str
@@ -53,7 +54,7 @@ class Row:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> "Row":
+    def from_json(cls, plain: Mapping[str, Any]) -> "StepRow":
         """Raises ValueError, TypeError, KeyError."""
         row = cls(**{**plain, "sizes": Sizes(**plain["sizes"])})
         if not re.fullmatch("[0-9]+-[a-z0-9-]+", row.step):
@@ -67,7 +68,7 @@ class Row:
 
 
 def compress(
-    model: Model,
+    model: CompressedModel,
     data: Dataset,
     steps: Sequence[Step],
     run: Path,
@@ -75,13 +76,13 @@ def compress(
     test: bool = False,
     latency: bool = True,
     quiet: bool = False,
-) -> tuple[Row, ...]:
+) -> tuple[StepRow, ...]:
     """Carry out the steps that are not done yet; the first row is the model as it came.
 
     ``test`` judges by the test photos too, also the steps that are done. Raises CompressionError, TrainingError,
     ModelError, TimingError.
     """
-    from .network import check_backend, check_data, digest_of
+    from .trainable.keras_network import check_backend, check_data, digest_of
 
     check_data(model, data)
     if any(step.trainings for step in steps):
@@ -90,7 +91,7 @@ def compress(
         raise CompressionError(f"{data.name} has no test photos; leave out --test")
     check_steps(steps, model)
     _claim(run, {"model": digest_of(model), "data": data.digest, "fit": data.frame.fit})
-    rows: list[Row] = []
+    rows: list[StepRow] = []
     asked: list[Any] = []
     for place, step in enumerate([None, *steps]):
         name = f"{place}-{step.method if step else 'original'}"
@@ -99,7 +100,7 @@ def compress(
         if (found := _done(directory, asked)) is not None:
             model, row = open_model(directory), found
             if test and row.test_accuracy is None:
-                row = replace(row, test_accuracy=_accuracy(model.litert(), data.test))
+                row = replace(row, test_accuracy=_accuracy(litert_file(model), data.test))
                 _write(directory / "row.json", {"asked": asked, "row": row.to_json()})
         else:
             notes: Mapping[str, Any] = {}
@@ -113,13 +114,13 @@ def compress(
     return tuple(rows)
 
 
-def row_of(name: str, model: Model, data: Dataset, notes: Mapping[str, Any], test: bool) -> Row:
+def row_of(name: str, model: CompressedModel, data: Dataset, notes: Mapping[str, Any], test: bool) -> StepRow:
     """The row of a network, but for its latency. Raises CompressionError, ModelError."""
     from lykeion.nets import count
 
-    file = model.litert()
+    file = litert_file(model)
     clustered = [len(np.unique(model.kernels[layer])) for layer in model.clustered]
-    return Row(
+    return StepRow(
         step=name,
         accuracy=_accuracy(file, data.validation),
         test_accuracy=_accuracy(file, data.test) if test else None,
@@ -136,13 +137,13 @@ def _accuracy(file: bytes, photos: Photos) -> float:
     return float(correct_litert(file, photos).mean())
 
 
-def read_rows(run: Path) -> tuple[Row, ...]:
+def read_rows(run: Path) -> tuple[StepRow, ...]:
     """What ``report.json`` says. Raises CompressionError."""
     found = _read(run / "report.json")
     try:
         if (found["schema"], found["version"]) != (SCHEMA, VERSION):
             raise ValueError(f"schema {found['schema']!r}")
-        rows = tuple(Row.from_json(row) for row in found["rows"])
+        rows = tuple(StepRow.from_json(row) for row in found["rows"])
         if not rows:
             raise ValueError("no rows")
         return rows
@@ -150,28 +151,28 @@ def read_rows(run: Path) -> tuple[Row, ...]:
         raise CompressionError(f"{run / 'report.json'}: not a report of this release ({error})") from None
 
 
-def _timed(run: Path, rows: Sequence[Row], quiet: bool) -> list[Row]:
+def _timed(run: Path, rows: Sequence[StepRow], quiet: bool) -> list[StepRow]:
     """All networks take turns, so that they are comparable."""
-    files = {row.step: open_model(run / row.step).litert() for row in rows}
+    files = {row.step: litert_file(open_model(run / row.step)) for row in rows}
     setup = {
         "files": {name: digest_bytes(file) for name, file in files.items()},
         "machine": this_machine().processor,
         "engine": version("ai-edge-litert"),
     }
     # Another list of steps, or another machine, is another measurement.
-    journal = timing.Journal(run / f"latency-{digest_json(setup)[7:15]}.jsonl", setup)
-    candidates = {name: timing.litert(file) for name, file in files.items()}
+    journal = Journal(run / f"latency-{digest_json(setup)[7:15]}.jsonl", setup)
+    candidates = {name: litert_candidate(file) for name, file in files.items()}
     reference = Architecture("reference", 32, 32, (Convolution(32, 3), Convolution(32, 3)), classes=10)
-    measured = timing.measure(
+    measured = measure(
         candidates,
-        reference=timing.litert(Model(reference, random_weights(reference)).litert()),
+        reference=litert_candidate(litert_file(CompressedModel(reference, random_weights(reference)))),
         journal=journal,
         quiet=quiet,
     )
     return [replace(row, latency_ms=measured[row.step].median_ms) for row in rows]
 
 
-def _as_timed_before(run: Path, rows: Sequence[Row]) -> list[Row]:
+def _as_timed_before(run: Path, rows: Sequence[StepRow]) -> list[StepRow]:
     """With the times that an earlier report has of the same networks."""
     if not (run / "report.json").exists():
         return list(rows)
@@ -201,7 +202,7 @@ def _claim(run: Path, asked: Mapping[str, Any]) -> None:
     _write(file, {"schema": SCHEMA, "version": VERSION, **asked})
 
 
-def _done(directory: Path, asked: list[Any]) -> Row | None:
+def _done(directory: Path, asked: list[Any]) -> StepRow | None:
     """The row of a step that was carried out as it is asked for now, all before it included."""
     if not (directory / "row.json").exists():
         return None
@@ -212,12 +213,12 @@ def _done(directory: Path, asked: list[Any]) -> Row | None:
             "or give another --run"
         )
     try:
-        return Row.from_json(found["row"])
+        return StepRow.from_json(found["row"])
     except (ValueError, TypeError, KeyError):
         raise CompressionError(f"{directory / 'row.json'}: not of this release; delete {directory}") from None
 
 
-def _keep(directory: Path, model: Model, row: Row, asked: list[Any]) -> None:
+def _keep(directory: Path, model: CompressedModel, row: StepRow, asked: list[Any]) -> None:
     """The row last: with it, the step is done."""
     with writing(directory, CompressionError):
         save(model, directory)

@@ -12,10 +12,11 @@ from lykeion.core import Progress, digest_bytes, digest_json, first_line, whole_
 from lykeion.core.pictures import new_figure, save_figure
 from lykeion.nets.training import Dataset, some
 
+from .compressed_model import CompressedModel, select
 from .errors import CompressionError
-from .masks import Structure, masks
-from .model import Model, select
-from .running import correct_litert
+from .model_files import litert_file
+from .predictions import correct_litert
+from .weights.masks import Structure, masks
 
 Harm: TypeAlias = Literal["sparsity", "bits"]
 
@@ -116,8 +117,8 @@ class Journal:
         return self._known[key]
 
 
-def scan(
-    model: Model,
+def scan_sensitivity(
+    model: CompressedModel,
     data: Dataset,
     *,
     layers: Sequence[str] = ("*",),
@@ -135,8 +136,8 @@ def scan(
     seen = some(data.validation, photos)
     known = Journal(journal)
 
-    def accuracy(changed: Model) -> float:
-        file = changed.litert()
+    def accuracy(changed: CompressedModel) -> float:
+        file = litert_file(changed)
         asked = {"file": digest_bytes(file), "data": data.digest, "fit": data.frame.fit, "spread": len(seen)}
         return known.of(digest_json(asked), lambda: float(correct_litert(file, seen).mean()))
 
@@ -153,7 +154,7 @@ def scan(
     return Sensitivity(model.architecture.name, len(seen), accuracy(model), LEVELS, found)
 
 
-def harmed(model: Model, harm: Harm, layer: str, level: float) -> Model:
+def harmed(model: CompressedModel, harm: Harm, layer: str, level: float) -> CompressedModel:
     """The model with one kernel pruned to a share of zeros, or rounded to so many bits a channel."""
     kernel = model.kernels[layer]
     if harm == "sparsity":
@@ -165,7 +166,7 @@ def harmed(model: Model, harm: Harm, layer: str, level: float) -> Model:
     return replace(model, weights={**model.weights, f"{layer}/kernel": changed})
 
 
-def draw(scan: Sensitivity, path: Path) -> None:
+def draw_sensitivity(scan: Sensitivity, path: Path) -> None:
     """Points of accuracy lost by layer and level, as a PNG. Raises PictureError."""
     rows = max(map(len, scan.accuracy.values()))
     figure = new_figure((9, 1.8 + 0.2 * rows), extra="compress")

@@ -12,8 +12,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from lykeion.core import digest_file, digest_json
 from lykeion.core.fields import Field, Fields
-from lykeion.nets.training import Recipe, RecipeError
-from lykeion.nets.training.recipe import SCHEMA, VERSION
+from lykeion.nets.training import RECIPE_SCHEMA, RECIPE_VERSION, Recipe, RecipeError
 
 from .errors import CompressionError
 
@@ -113,6 +112,6 @@ def _recipe(field: Field, directory: Path) -> Recipe:
     if isinstance(teacher := values.get("teacher"), str):
         values["teacher"] = str((directory / teacher).resolve())
     try:
-        return Recipe.from_json({"schema": SCHEMA, "version": VERSION, **values})
+        return Recipe.from_json({"schema": RECIPE_SCHEMA, "version": RECIPE_VERSION, **values})
     except RecipeError as error:
         raise CompressionError(f"{field.where}: {str(error).removeprefix('recipe: ')}") from None

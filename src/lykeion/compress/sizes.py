@@ -6,10 +6,10 @@ import numpy as np
 
 from lykeion.litert.packed import huffman_bits
 
+from .compressed_model import CompressedModel, kernel_layers
 from .errors import CompressionError
-from .integers import kernel_codes
-from .model import Model, kernel_layers
-from .pack import pack
+from .packing import pack
+from .weights.integers import kernel_codes
 
 ZSTD_LEVEL = 19
 _GAP_BITS = {"dense": 5}
@@ -27,7 +27,7 @@ class Sizes:
     packed: int
 
 
-def sizes_of(model: Model) -> Sizes:
+def sizes_of(model: CompressedModel) -> Sizes:
     """Raises CompressionError."""
     try:
         import zstandard
@@ -42,7 +42,7 @@ def sizes_of(model: Model) -> Sizes:
     )
 
 
-def huffman_bytes(model: Model) -> int:
+def huffman_bytes(model: CompressedModel) -> int:
     """Kernels as Deep Compression counts them, and 4 bytes for every other number of the folded network.
 
     Of a sparse kernel the gaps between weights and the weights are coded, of another one the weights alone; each by a

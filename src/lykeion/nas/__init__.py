@@ -1,1 +1,92 @@
 """Architecture search: a space of networks, what they cost on a device, and strategies that search it."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .baselines import BASELINES
+    from .comparing import compare
+    from .comparison import ComparedNetwork, ComparisonReport, SearchComparison
+    from .energy_table import EnergyTable
+    from .final import train_final
+    from .latency import LatencyError, LatencyTable, find_profile, judge, kendall_tau, pixel1
+    from .named_spaces import find_space, spaces
+    from .phone import PhoneError, export_to_phone, import_phone_results
+    from .profile_picture import draw_profile
+    from .profiling import profile_host
+    from .searching import SearchRequest, open_space, read_result, search
+    from .space import Genotype, Space, SpaceError, format_choice, format_genotype, parse_genotype
+    from .strategies import (
+        STRATEGIES,
+        Budget,
+        FoundNetwork,
+        Problem,
+        SearchCost,
+        SearchError,
+        Strategy,
+        find_strategy,
+    )
+    from .strategies.sampling import Sampler
+
+__all__ = [
+    "BASELINES",
+    "STRATEGIES",
+    "Budget",
+    "ComparedNetwork",
+    "ComparisonReport",
+    "EnergyTable",
+    "FoundNetwork",
+    "Genotype",
+    "LatencyError",
+    "LatencyTable",
+    "PhoneError",
+    "Problem",
+    "Sampler",
+    "SearchComparison",
+    "SearchCost",
+    "SearchError",
+    "SearchRequest",
+    "Space",
+    "SpaceError",
+    "Strategy",
+    "compare",
+    "draw_profile",
+    "export_to_phone",
+    "find_profile",
+    "find_space",
+    "find_strategy",
+    "format_choice",
+    "format_genotype",
+    "import_phone_results",
+    "judge",
+    "kendall_tau",
+    "open_space",
+    "parse_genotype",
+    "pixel1",
+    "profile_host",
+    "read_result",
+    "search",
+    "spaces",
+    "train_final",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "baselines": "BASELINES",
+        "comparing": "compare",
+        "comparison": "ComparedNetwork ComparisonReport SearchComparison",
+        "energy_table": "EnergyTable",
+        "final": "train_final",
+        "latency": "LatencyError LatencyTable find_profile judge kendall_tau pixel1",
+        "named_spaces": "find_space spaces",
+        "phone": "PhoneError export_to_phone import_phone_results",
+        "profile_picture": "draw_profile",
+        "profiling": "profile_host",
+        "searching": "SearchRequest open_space read_result search",
+        "space": "Genotype Space SpaceError format_choice format_genotype parse_genotype",
+        "strategies": "STRATEGIES Budget FoundNetwork Problem SearchCost SearchError Strategy find_strategy",
+        "strategies.sampling": "Sampler",
+    },
+)

@@ -2,19 +2,18 @@
 
 from dataclasses import replace
 
-from lykeion.nets import Architecture, InvertedResidual, Row
-from lykeion.nets.catalogue import find
+from lykeion.nets import Architecture, InvertedResidual, Row, find
 
 from .space import Space
 
-NAMES = (
+BASELINES = (
     *(f"mobilenet-v2-{width}" for width in (0.2, 0.35, 0.5)),
     *(f"mobilenet-v3-small-{width}" for width in (0.35, 0.5, 0.75)),
     *(f"mobilenet-v3-large-{width}" for width in (0.2, 0.35, 0.5)),
 )
 
 
-def baselines(space: Space, names: tuple[str, ...] = NAMES) -> tuple[Architecture, ...]:
+def baselines(space: Space, names: tuple[str, ...] = BASELINES) -> tuple[Architecture, ...]:
     """MobileNetV2 and V3 at several widths, adapted to the space. Raises ArchitectureError."""
     return tuple(adapt(find(name), space) for name in names)
 

@@ -8,16 +8,16 @@ from lykeion.engines.choosing import DeviceProfile
 from lykeion.engines.running import processor
 from lykeion.nets.training import Recipe
 
-from .baselines import NAMES
-from .significance import Difference
-from .strategies import STRATEGIES, Budget, Cost, SearchError
+from .baselines import BASELINES
+from .significance import PairedDifference
+from .strategies import STRATEGIES, Budget, SearchCost, SearchError
 
 RATES = (0.5, 1.0, 2.0)
 """Learning rates of the sweep, as factors of the recipe's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SearchComparison:
     """What is compared, as plain data.
 
     ``target`` is the name of a baseline, whose latency is the target and which is the rival; or milliseconds: then
@@ -36,7 +36,7 @@ class Comparison:
     recipe: Recipe
     seeds: int = 3
     rates: tuple[float, ...] = RATES
-    baselines: tuple[str, ...] = NAMES
+    baselines: tuple[str, ...] = BASELINES
     cited_ms: Mapping[str, float] | None = None
     aim: float = 0.97
 
@@ -64,7 +64,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ComparedNetwork:
     """A row of the report: a strategy, or a baseline, with one network a seed. Latencies and costs are means.
 
     ``difference`` is to the rival, None for the rival itself and where nothing was found.
@@ -80,16 +80,16 @@ class Entry:
     test_accuracy: float
     test_spread: float
     learning_rate: float
-    search_cost: Cost | None
-    difference: Difference | None
+    search_cost: SearchCost | None
+    difference: PairedDifference | None
     verdict: str
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ComparisonReport:
     target_ms: float
     rival: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ComparedNetwork, ...]
     not_found: Mapping[str, int]
     """How many searches of a strategy found no network within the target."""
     noise: float | None

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from lykeion.core import digest_json, write_atomically
-from lykeion.engines.choosing import Journal, Timing, litert, measure
+from lykeion.engines.choosing import Journal, Timing, litert_candidate, measure
 from lykeion.engines.running import Plan
 from lykeion.nets import Architecture, random_weights, write_litert
 from lykeion.nets.training import Dataset, Recipe
 
 from .profiling import reference
-from .strategies import Cost, SearchError
+from .strategies import SearchCost, SearchError
 
 _DONE = "trained.json"
 _PLAN = Plan(passes=12, most=40)
@@ -26,7 +26,7 @@ class Trained:
     """``accuracy`` is on the validation set."""
 
     accuracy: float
-    cost: Cost
+    cost: SearchCost
 
 
 def train_final(
@@ -48,17 +48,17 @@ def train_final(
     done = json.loads(path.read_bytes())
     if done.get("asked") != asked:
         raise SearchError(f"{run} holds a final training by other settings; delete it to train anew")
-    return Trained(done["accuracy"], Cost(done["steps"], done["seconds"]))
+    return Trained(done["accuracy"], SearchCost(done["steps"], done["seconds"]))
 
 
 def correct_on_test(data: Dataset, run: Path) -> np.ndarray:
     """Which photos of the test set the network trained in a directory gets right, bool (photos,)."""
-    from lykeion.nets import keras_model
+    from lykeion.nets import build_keras, load_keras_weights
     from lykeion.nets.training import evaluate, load_network
 
     architecture, weights = load_network(run)
-    model = keras_model.build(architecture)
-    keras_model.load_weights(model, weights)
+    model = build_keras(architecture)
+    load_keras_weights(model, weights)
     return evaluate(model, data.test).correct
 
 
@@ -68,7 +68,7 @@ def time_networks(
     """Latency of whole networks on this machine through LiteRT, all in turns. Raises TimingError."""
     return measure(
         {
-            name: litert(write_litert(network, random_weights(network), output="logits"), threads)
+            name: litert_candidate(write_litert(network, random_weights(network), output="logits"), threads)
             for name, network in networks.items()
         },
         reference=reference(threads),

@@ -17,14 +17,13 @@ BATCHES, BATCH = 20, 128
 
 def inherited_accuracy(supernet: "Supernet", genotype: Genotype, data: Dataset) -> float:
     """On the validation set, of a network with the supernet's weights and batch norm recalibrated."""
-    from lykeion.nets import keras_model
-    from lykeion.nets.training import evaluate
-    from lykeion.nets.training.frame import normalise
+    from lykeion.nets import build_keras, load_keras_weights
+    from lykeion.nets.training import evaluate, normalise
 
     from .strategies.supernet import recalibrate
 
-    model = keras_model.build(supernet.space.architecture(genotype))
-    keras_model.load_weights(model, supernet.weights_of(genotype))
+    model = build_keras(supernet.space.architecture(genotype))
+    load_keras_weights(model, supernet.weights_of(genotype))
     places = np.arange(len(data.train))[: BATCHES * BATCH]
     batches = [normalise(data.train.read(part)) for part in np.array_split(places, max(1, len(places) // BATCH))]
     recalibrate(model, batches)

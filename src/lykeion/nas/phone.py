@@ -34,7 +34,7 @@ class PhoneError(Invalid):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class BenchmarkRun:
     """One run of benchmark_model, in µs. ``minimum_us`` is whole; None where its output does not say."""
 
     graph: str
@@ -42,7 +42,7 @@ class Result:
     minimum_us: float | None
 
 
-def export(space: Space, directory: Path, *, threads: int = 1, quiet: bool = False) -> int:
+def export_to_phone(space: Space, directory: Path, *, threads: int = 1, quiet: bool = False) -> int:
     """Write every piece of the space, a manifest and run.sh; how many pieces. Raises PhoneError."""
     made = pieces(space)
     names = {f"{number:04d}": name for number, name in enumerate(made)}
@@ -61,13 +61,13 @@ def export(space: Space, directory: Path, *, threads: int = 1, quiet: bool = Fal
     return len(names)
 
 
-def import_results(directory: Path, *, name: str = "") -> DeviceProfile:
+def import_phone_results(directory: Path, *, name: str = "") -> DeviceProfile:
     """The profile that the results in an exported directory make. Raises PhoneError, SpaceError, LatencyError.
 
     A piece's time is the least over its runs.
     """
     space, threads, names = _manifest(directory / "manifest.json")
-    runs: dict[str, list[Result]] = defaultdict(list)
+    runs: dict[str, list[BenchmarkRun]] = defaultdict(list)
     described: dict[str, str] = {}
     for file in _result_files(directory / "results"):
         text = _text(file)
@@ -98,7 +98,7 @@ def import_results(directory: Path, *, name: str = "") -> DeviceProfile:
     return profile_of(space, times_ms, device)
 
 
-def parse(text: str) -> Iterator[Result]:
+def parse(text: str) -> Iterator[BenchmarkRun]:
     """Every finished run in benchmark_model's output, of any release; lines of others are passed over."""
     graph, minimum = "", None
     for line in text.splitlines():
@@ -107,7 +107,7 @@ def parse(text: str) -> Iterator[Result]:
         elif match := _COUNT.search(line):  # the warm-up's comes first, the runs' replaces it
             minimum = float(match[1] or match[2])
         elif match := _AVERAGE.search(line):
-            yield Result(graph, float(match[1]), minimum)
+            yield BenchmarkRun(graph, float(match[1]), minimum)
             minimum = None
 
 
@@ -117,7 +117,7 @@ _COUNT = re.compile(rf"count=\d+ (?:.*\bmin={_NUMBER}|curr={_NUMBER}$)")
 _AVERAGE = re.compile(rf"nference timings in us: .*(?:Inference \(avg\)|no stats): {_NUMBER}")
 
 
-def least_us(results: Iterable[Result]) -> float:
+def least_us(results: Iterable[BenchmarkRun]) -> float:
     """The least of the minima, or of the averages where a minimum in whole µs would be too coarse or is not said."""
     results = list(results)
     minima = [each.minimum_us for each in results if each.minimum_us is not None]

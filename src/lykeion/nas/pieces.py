@@ -8,8 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lykeion.nets import Architecture, Convolution, random_weights, write_block, write_litert
-from lykeion.nets.layers import row_layers
+from lykeion.nets import Architecture, Convolution, random_weights, row_layers, write_block, write_litert
 
 from .space import Choice, Genotype, Slot, Space, format_choice, format_genotype
 

@@ -6,10 +6,18 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from lykeion.engines.choosing import REFERENCE, DeviceProfile, Journal, Noise, Timing, entry_key, litert, measure
+from lykeion.engines.choosing import (
+    REFERENCE,
+    DeviceProfile,
+    Journal,
+    Noise,
+    Timing,
+    entry_key,
+    litert_candidate,
+    measure,
+)
 from lykeion.engines.running import USUAL, Candidate, Plan, processor
-from lykeion.nets import random_weights, write_litert
-from lykeion.nets.catalogue import find
+from lykeion.nets import find, random_weights, write_litert
 
 from .latency import LatencyError, LatencyTable, fit
 from .pieces import FITTED_ON, NOTHING, block_name, diverse, network_name, pieces, shared
@@ -40,7 +48,7 @@ def profile_host(
     """
     device = host(threads, name)
     timings = measure(
-        {piece: litert(write(), threads) for piece, write in pieces(space).items()},
+        {piece: litert_candidate(write(), threads) for piece, write in pieces(space).items()},
         reference=reference(threads),
         threads=threads,
         plan=plan,
@@ -62,7 +70,7 @@ def host(threads: int, name: str = "") -> Device:
 def reference(threads: int) -> Candidate:
     """What takes turns with the candidates of any measurement, to tell how quiet the machine is."""
     architecture = find(REFERENCE_NETWORK)
-    return litert(write_litert(architecture, random_weights(architecture)), threads)
+    return litert_candidate(write_litert(architecture, random_weights(architecture)), threads)
 
 
 def profile_of(space: Space, times_ms: Mapping[str, float], device: Device) -> DeviceProfile:

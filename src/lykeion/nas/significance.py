@@ -9,7 +9,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PairedDifference:
     """Of two accuracies, first less second, with a confidence interval."""
 
     mean: float
@@ -23,7 +23,7 @@ class Difference:
         return "worse" if self.high < 0 else "no difference shown"
 
 
-def compare_paired(first: np.ndarray, second: np.ndarray, *, seed: int = 0) -> Difference:
+def compare_paired(first: np.ndarray, second: np.ndarray, *, seed: int = 0) -> PairedDifference:
     """From bool arrays (trainings, photos): is a photo right under a training; row i of both had seed i.
 
     Trainings and photos are drawn with replacement, both pairwise, so that the interval holds for other seeds and for
@@ -42,4 +42,4 @@ def compare_paired(first: np.ndarray, second: np.ndarray, *, seed: int = 0) -> D
         shares = np.bincount(a_photo + trainings, minlength=len(values)) / photos
         means[number] = rng.multinomial(photos, shares) @ values / (trainings * photos)
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Difference(float(gain.mean()), float(low), float(high))
+    return PairedDifference(float(gain.mean()), float(low), float(high))

@@ -13,8 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from lykeion.core import Invalid
-from lykeion.nets import Activation, Architecture, FullyConnected, InvertedResidual, Row
-from lykeion.nets.widths import multiple_of_8
+from lykeion.nets import Activation, Architecture, FullyConnected, InvertedResidual, Row, multiple_of_8
 
 SKIP = "skip"
 

@@ -1,61 +1,116 @@
-"""Networks as plain data: architectures, their counts, and LiteRT files written straight from them."""
+"""Networks as plain data: architectures, their counts, and LiteRT files written straight from them.
 
-from typing import TYPE_CHECKING, Any
+What needs Keras is imported when it is first used.
+"""
 
-from .architecture import (
-    Activation,
-    Architecture,
-    ArchitectureError,
-    Convolution,
-    DepthwiseSeparable,
-    FullyConnected,
-    InvertedResidual,
-    Row,
-)
-from .catalogue import find
-from .counts import Counts, count
-from .efficientnet_lite import efficientnet_lite0
-from .layers import Layer, layers
-from .mobilenet_v1 import mobilenet_v1
-from .mobilenet_v2 import mobilenet_v2
-from .mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
-from .torch_weights import WeightsError
-from .weights import Weights, random_weights
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from .architecture import (
+        Activation,
+        Architecture,
+        ArchitectureError,
+        Convolution,
+        DepthwiseSeparable,
+        FullyConnected,
+        InvertedResidual,
+        Row,
+    )
+    from .catalogue import NETWORKS, find, write_architecture
+    from .counts import Counts, count
+    from .families.efficientnet_lite import efficientnet_lite0
+    from .families.mobilenet_v1 import mobilenet_v1
+    from .families.mobilenet_v2 import mobilenet_v2
+    from .families.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
+    from .keras.keras_applications import weights_from_applications
+    from .keras.keras_import import KerasImportError, import_keras
+    from .keras.keras_model import build_keras, keras_weights, load_keras_weights
+    from .litert_int8 import TO_255, KernelCodes, quantized_tensors, write_int8
     from .litert_writer import write_block, write_litert
+    from .store import DEFAULT_MODEL, built_directory, default_model, installed_models
+    from .summary import ArchitecturePart, draw_architecture, format_shape, parts_by_layer, parts_by_row
+    from .torch_weights import WeightsError
+    from .unrolling import EMBEDDING, INPUT, LOGITS, Layer, layers, row_layers
+    from .weights import Weights, random_weights
+    from .widths import multiple_of_8
 
 __all__ = [
+    "DEFAULT_MODEL",
+    "EMBEDDING",
+    "INPUT",
+    "LOGITS",
+    "NETWORKS",
+    "TO_255",
     "Activation",
     "Architecture",
     "ArchitectureError",
+    "ArchitecturePart",
     "Convolution",
     "Counts",
     "DepthwiseSeparable",
     "FullyConnected",
     "InvertedResidual",
+    "KerasImportError",
+    "KernelCodes",
     "Layer",
     "Row",
     "Weights",
     "WeightsError",
+    "build_keras",
+    "built_directory",
     "count",
+    "default_model",
+    "draw_architecture",
     "efficientnet_lite0",
     "find",
+    "format_shape",
+    "import_keras",
+    "installed_models",
+    "keras_weights",
     "layers",
+    "load_keras_weights",
     "mobilenet_v1",
     "mobilenet_v2",
     "mobilenet_v3_large",
     "mobilenet_v3_small",
+    "multiple_of_8",
+    "parts_by_layer",
+    "parts_by_row",
+    "quantized_tensors",
     "random_weights",
+    "row_layers",
+    "weights_from_applications",
+    "write_architecture",
     "write_block",
+    "write_int8",
     "write_litert",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    # The writer needs ai-edge-litert's schema, which a count or a list can do without.
-    if name in ("write_block", "write_litert"):
-        from . import litert_writer
-
-        return getattr(litert_writer, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy(
+    __name__,
+    {
+        "architecture": (
+            "Activation Architecture ArchitectureError Convolution DepthwiseSeparable FullyConnected "
+            "InvertedResidual Row"
+        ),
+        "catalogue": "NETWORKS find write_architecture",
+        "counts": "Counts count",
+        "families.efficientnet_lite": "efficientnet_lite0",
+        "families.mobilenet_v1": "mobilenet_v1",
+        "families.mobilenet_v2": "mobilenet_v2",
+        "families.mobilenet_v3": "mobilenet_v3_large mobilenet_v3_small",
+        "keras.keras_applications": "weights_from_applications",
+        "keras.keras_import": "KerasImportError import_keras",
+        "keras.keras_model": "build_keras keras_weights load_keras_weights",
+        "litert_int8": "TO_255 KernelCodes quantized_tensors write_int8",
+        "litert_writer": "write_block write_litert",
+        "store": "DEFAULT_MODEL built_directory default_model installed_models",
+        "summary": "ArchitecturePart draw_architecture format_shape parts_by_layer parts_by_row",
+        "torch_weights": "WeightsError",
+        "unrolling": "EMBEDDING INPUT LOGITS Layer layers row_layers",
+        "weights": "Weights random_weights",
+        "widths": "multiple_of_8",
+    },
+)

@@ -9,10 +9,10 @@ from pathlib import Path
 from lykeion.core import write_atomically, writing
 
 from .architecture import Architecture, ArchitectureError
-from .efficientnet_lite import efficientnet_lite0
-from .mobilenet_v1 import mobilenet_v1
-from .mobilenet_v2 import mobilenet_v2
-from .mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
+from .families.efficientnet_lite import efficientnet_lite0
+from .families.mobilenet_v1 import mobilenet_v1
+from .families.mobilenet_v2 import mobilenet_v2
+from .families.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
 
 MAX_FILE_BYTES = 1 << 20
 
@@ -60,7 +60,7 @@ def find(
     return replace(architecture, **{field: value for field, value in given.items() if value is not None})
 
 
-def write(architecture: Architecture, path: Path) -> None:
+def write_architecture(architecture: Architecture, path: Path) -> None:
     """Write the JSON file that ``find`` reads. Raises ArchitectureError."""
     with writing(path, ArchitectureError):
         write_atomically(path, json.dumps(architecture.to_json(), indent=1).encode())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import prod
 
 from .architecture import Architecture
-from .layers import layers
+from .unrolling import layers
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as tfl
 from lykeion.litert import Constant, GraphWriter, Quantization
 
 from .architecture import Architecture
-from .layers import INPUT, LOGITS, Layer, layers
+from .unrolling import INPUT, LOGITS, Layer, layers
 
 TO_255 = np.float32(1 / 255)
 """A factor, for training on TensorFlow makes one of a division by a constant, which rounds otherwise."""
@@ -31,7 +31,7 @@ _FUSED = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Codes:
+class KernelCodes:
     """A kernel as int8 ``codes``, shaped as ``Layer.weights`` says, ``scales`` float32 (channels), and the folded
     ``bias``, float64 (channels)."""
 
@@ -53,7 +53,7 @@ def quantized_tensors(layer: Layer) -> tuple[str, ...]:
 
 def write_int8(
     architecture: Architecture,
-    kernels: Mapping[str, Codes],
+    kernels: Mapping[str, KernelCodes],
     tensors: Mapping[str, Quantization],
     *,
     output: Literal["embedding", "logits"] = "embedding",
@@ -80,7 +80,7 @@ def write_int8(
 def _write_layer(
     graph: GraphWriter,
     layer: Layer,
-    kernel: Codes | None,
+    kernel: KernelCodes | None,
     known: Mapping[str, Quantization],
     names: Mapping[str, str],
 ) -> None:
@@ -133,7 +133,7 @@ def _operator(layer: Layer, activation: int) -> tuple[int, int, Any]:
             return builtin.MEAN, 2, tfl.ReducerOptionsT(keepDims=not layer.vector)
 
 
-def _constants(layer: Layer, kernel: Codes, scale: float, shift: float) -> list[Constant]:
+def _constants(layer: Layer, kernel: KernelCodes, scale: float, shift: float) -> list[Constant]:
     """Kernel and bias, as LiteRT lays them out; ``scale`` is that of the input."""
     axis = 0
     match layer.kind:

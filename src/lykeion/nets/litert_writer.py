@@ -14,8 +14,8 @@ from ai_edge_litert import schema_py_generated as tfl
 from lykeion.litert import GraphWriter
 
 from .architecture import Architecture, Row
-from .layers import INPUT, LOGITS, Layer, layers, row_layers
 from .torch_weights import WeightsError
+from .unrolling import INPUT, LOGITS, Layer, layers, row_layers
 from .weights import Weights, random_layer_weights
 
 WRITER_VERSION = 1

@@ -14,10 +14,10 @@ from lykeion.core import (
 )
 from lykeion.vision import ModelCard
 
-from . import efficientnet_lite
-from .layers import EMBEDDING
+from .families import efficientnet_lite
+from .unrolling import EMBEDDING
 
-DEFAULT = "efficientnet-lite0"
+DEFAULT_MODEL = "efficientnet-lite0"
 
 
 class ModelStoreError(Unavailable):
@@ -41,7 +41,7 @@ def default_model() -> Path:
         "writer": WRITER_VERSION,
     }
     key = digest_json(made_of).removeprefix("sha256:")[:16]
-    path = built_directory() / f"{DEFAULT}-{key}.tflite"
+    path = built_directory() / f"{DEFAULT_MODEL}-{key}.tflite"
     if not path.exists():
         model = write_litert(architecture, efficientnet_lite.read_weights(weights))
         install(path, model, card)
@@ -64,7 +64,7 @@ def imported_directory() -> Path:
     return kept_directory("models")
 
 
-def installed() -> Iterator[Path]:
+def installed_models() -> Iterator[Path]:
     """All models built or imported, by name."""
     places = (imported_directory(), built_directory())
     models = {path.name: path for place in places for path in place.glob("*.tflite")}

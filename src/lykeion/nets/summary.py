@@ -9,11 +9,11 @@ from lykeion.core.pictures import new_figure, save_figure
 
 from .architecture import Architecture, InvertedResidual, Row
 from .counts import count
-from .layers import Layer, layers
+from .unrolling import Layer, layers
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ArchitecturePart:
     """A row or a layer. ``shape`` is its output for one photo, ``share`` its part of all multiply-adds, 0 to 1."""
 
     name: str
@@ -24,13 +24,13 @@ class Part:
     share: float
 
 
-def by_layer(architecture: Architecture) -> tuple[Part, ...]:
+def parts_by_layer(architecture: Architecture) -> tuple[ArchitecturePart, ...]:
     """One part a layer."""
     every = layers(architecture)
     return tuple(_part(layer.name, _describe_layer(layer), [layer], every) for layer in every)
 
 
-def by_row(architecture: Architecture) -> tuple[Part, ...]:
+def parts_by_row(architecture: Architecture) -> tuple[ArchitecturePart, ...]:
     """One part a row, then one a layer behind the rows: pooling, head, logits."""
     every = layers(architecture)
     groups = groupby((layer for layer in every if not layer.vector), key=lambda layer: layer.row)
@@ -41,16 +41,16 @@ def by_row(architecture: Architecture) -> tuple[Part, ...]:
     )
 
 
-def draw(architecture: Architecture, path: Path) -> None:
+def draw_architecture(architecture: Architecture, path: Path) -> None:
     """Write a picture: multiply-adds and parameters of each row, as bars from the photo down. Raises PictureError."""
-    parts, counts = by_row(architecture), count(architecture)
+    parts, counts = parts_by_row(architecture), count(architecture)
     places = range(len(parts))
     figure = new_figure((10, 1.4 + 0.24 * len(parts)), extra="train")
     figure.suptitle(f"{architecture.name}, {architecture.height}×{architecture.width}×{architecture.channels}")
     left, right = figure.subplots(1, 2, sharey=True)
     left.barh(places, [part.multiply_adds / 1e6 for part in parts], color="tab:blue")
     left.set(title=f"{counts.multiply_adds / 1e6:,.1f} M multiply-adds", xlabel="M multiply-adds")
-    left.set_yticks(places, [f"{part.what}  →  {times(part.shape)}" for part in parts], fontsize=8)
+    left.set_yticks(places, [f"{part.what}  →  {format_shape(part.shape)}" for part in parts], fontsize=8)
     left.invert_yaxis()
     right.barh(places, [part.parameters / 1e3 for part in parts], color="tab:orange")
     right.set(title=f"{counts.parameters / 1e6:,.2f} M parameters", xlabel="thousand parameters")
@@ -60,14 +60,14 @@ def draw(architecture: Architecture, path: Path) -> None:
     save_figure(figure, path)
 
 
-def times(shape: Sequence[int]) -> str:
+def format_shape(shape: Sequence[int]) -> str:
     """A shape for a person: ``112×112×16``."""
     return "×".join(map(str, shape))
 
 
-def _part(name: str, what: str, own: list[Layer], every: Sequence[Layer]) -> Part:
+def _part(name: str, what: str, own: list[Layer], every: Sequence[Layer]) -> ArchitecturePart:
     multiply_adds = sum(layer.multiply_adds for layer in own)
-    return Part(
+    return ArchitecturePart(
         name,
         what,
         own[-1].shape,

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from .architecture import Architecture
-from .layers import Layer, layers
+from .unrolling import Layer, layers
 
 Weights: TypeAlias = Mapping[str, np.ndarray]
 """Arrays of float32, named and shaped as ``Layer.weights`` says."""

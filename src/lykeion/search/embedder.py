@@ -8,7 +8,7 @@ import numpy as np
 
 from lykeion.core import digest_bytes, digest_json, write_atomically
 from lykeion.engines import ModelError, read_model, try_model
-from lykeion.nets.store import DEFAULT, built_directory, default_model
+from lykeion.nets import DEFAULT_MODEL, built_directory, default_model
 from lykeion.vision import PREPROCESSING_VERSION, Box, ModelCard, decode, normalise
 
 from .engine_pool import EnginePool
@@ -46,10 +46,10 @@ class Embedder:
 
         Raises ModelError, CardError, and WeightsError where the default's weights are not installed.
         """
-        path = default_model() if spec is None or str(spec) == DEFAULT else Path(spec)
+        path = default_model() if spec is None or str(spec) == DEFAULT_MODEL else Path(spec)
         if not path.is_file():
             raise ModelError(
-                f"{path}: no such embedder; give {DEFAULT} or a .tflite file with its model card beside it"
+                f"{path}: no such embedder; give {DEFAULT_MODEL} or a .tflite file with its model card beside it"
             )
         return cls(path, ModelCard.for_model(path))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.engines.choosing import REFERENCE, Journal, TimingError, litert, measure, summarise
+from lykeion.engines.choosing import REFERENCE, Journal, TimingError, litert_candidate, measure, summarise
 from lykeion.engines.choosing.timing import is_settled
 from lykeion.engines.running import Pass, Plan, run_pass
 
@@ -162,5 +162,7 @@ def test_a_journal_says_what_it_was_begun_with(tmp_path: Path) -> None:
 
 def test_a_network_is_timed_through_litert(model: bytes) -> None:
     plan = Plan(passes=2, most=2, warm_up_s=0, sample_s=0.001, apart_s=0)
-    timing = measure({"tiny": litert(model)}, reference=litert(model), plan=plan, quiet=True)["tiny"]
+    timing = measure({"tiny": litert_candidate(model)}, reference=litert_candidate(model), plan=plan, quiet=True)[
+        "tiny"
+    ]
     assert 0 < timing.minimum_ms <= timing.p90_ms

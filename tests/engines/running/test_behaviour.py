@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lykeion.compress import litert_file
 from lykeion.core import LykeionError
 from lykeion.engines import Engine, ModelError
 from lykeion.engines.choosing import agreement, random_batch
@@ -137,7 +138,7 @@ def test_onnx_runtime_does_not_cut_off_large_products_of_integers() -> None:
     architecture = Architecture("limits", 8, 8, (Convolution(32, 3, 2), Convolution(32, 3)), classes=10)
     model = dense(architecture)
     alike = {name: np.full_like(value, 0.01) for name, value in model.weights.items() if "convolution/kernel" in name}
-    file = in_int8(replace(model, weights={**model.weights, **alike})).litert()  # all weights are 127
+    file = litert_file(in_int8(replace(model, weights={**model.weights, **alike})))  # all weights are 127
     bright = np.random.default_rng(0).uniform(0.5, 1, (32, 8, 8, 3)).astype(np.float32)
     assert agreement(KINDS["onnxruntime"].load(file), KINDS["litert"].load(file), bright).max_error < 0.1
 

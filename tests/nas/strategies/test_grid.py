@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lykeion.nas.named_spaces import spaces
+from lykeion.nas import spaces
 from lykeion.nas.space import Choice, Slot
 from lykeion.nas.strategies.grid import Grid, bands, levels, shares
 from lykeion.nas.strategies.protocol import SearchError

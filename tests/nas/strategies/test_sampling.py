@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lykeion.nas.space import Genotype
+from lykeion.nas import Genotype
 from lykeion.nas.strategies.children import Child, Children, Replay, read_children
 from lykeion.nas.strategies.evolution import EvolutionSampler
 from lykeion.nas.strategies.mnasnet import Controller, MnasNetSampler
-from lykeion.nas.strategies.protocol import Budget, Cost, Problem, SearchError
+from lykeion.nas.strategies.protocol import Budget, Problem, SearchCost, SearchError
 from lykeion.nas.strategies.random_search import RandomSampler
 from lykeion.nas.strategies.sampling import WINDOW, Sampler, draw_near, sample
 
@@ -27,7 +27,7 @@ def quality(genotype: Genotype) -> float:
 
 
 def evaluate(genotype: Genotype, seed: int) -> Child:
-    return Child(genotype, quality(genotype), Cost(10, 1.0))
+    return Child(genotype, quality(genotype), SearchCost(10, 1.0))
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -84,7 +84,7 @@ def test_a_strategy_that_learns_proposes_better_networks_later(make: type[Sample
 def test_mnasnet_keeps_near_the_target_what_it_is_not_told_to() -> None:
     def latencies(target: float) -> list[float]:
         sampler = MnasNetSampler(SPACE, TABLE, target, 0)
-        flat = lambda genotype, seed: Child(genotype, 0.8, Cost(1, 1.0))  # noqa: E731
+        flat = lambda genotype, seed: Child(genotype, 0.8, SearchCost(1, 1.0))  # noqa: E731
         return [event["usage"] for event in sample(sampler, flat, TABLE, target, Budget(600), 0).history]
 
     assert np.mean(latencies(TARGET_MS)[-100:]) < np.mean(latencies(TARGET_MS)[:100]) - 0.1

@@ -9,15 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.nas import search as searching
-from lykeion.nas.energy import EnergyTable
-from lykeion.nas.latency import LatencyTable
-from lykeion.nas.search import HISTORY, PICTURE, RESULT, Request, begin, read_result, search
-from lykeion.nas.space import parse_genotype
-from lykeion.nas.strategies import Budget, SearchError, Strategy, find_strategy
+from lykeion.nas import (
+    Budget,
+    EnergyTable,
+    LatencyTable,
+    SearchError,
+    SearchRequest,
+    Strategy,
+    find_strategy,
+    parse_genotype,
+    read_result,
+    search,
+    searching,
+)
+from lykeion.nas.searching import HISTORY, PICTURE, RESULT, begin
 from lykeion.nas.strategies import children as children_module
 from lykeion.nas.strategies.children import Child
-from lykeion.nas.strategies.protocol import Cost
+from lykeion.nas.strategies.protocol import SearchCost
 from lykeion.nets import Architecture
 
 from . import tiny
@@ -32,9 +40,9 @@ def tiny_space(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def request_(tmp_path: Path) -> Request:
+def request_(tmp_path: Path) -> SearchRequest:
     data = str(tiny.write_photos(tmp_path / "stripes.npz"))
-    return Request("random", "tiny", TABLE.profile, 2.4, data, tiny.recipe(steps=2), Budget(steps=6))
+    return SearchRequest("random", "tiny", TABLE.profile, 2.4, data, tiny.recipe(steps=2), Budget(steps=6))
 
 
 @pytest.fixture
@@ -44,16 +52,16 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     def train(problem: object, genotype: tuple[object, ...], seed: int) -> Child:
         done.append(genotype)
-        return Child(genotype, 0.5 + 0.01 * len(done), Cost(2, 0.1))  # pyright: ignore[reportArgumentType]
+        return Child(genotype, 0.5 + 0.01 * len(done), SearchCost(2, 0.1))  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(children_module, "train_child", train)
     return done
 
 
-def test_a_request_survives_json(request_: Request) -> None:
-    assert Request.from_json(json.loads(json.dumps(request_.to_json()))) == request_
+def test_a_request_survives_json(request_: SearchRequest) -> None:
+    assert SearchRequest.from_json(json.loads(json.dumps(request_.to_json()))) == request_
     with pytest.raises(SearchError, match="schema or version"):
-        Request.from_json({**request_.to_json(), "version": 3})
+        SearchRequest.from_json({**request_.to_json(), "version": 3})
 
 
 def test_every_strategy_has_the_name_it_is_found_by() -> None:
@@ -64,7 +72,7 @@ def test_every_strategy_has_the_name_it_is_found_by() -> None:
         find_strategy("best")
 
 
-def test_a_run_directory_holds_what_was_found(request_: Request, tmp_path: Path, trained: list[object]) -> None:
+def test_a_run_directory_holds_what_was_found(request_: SearchRequest, tmp_path: Path, trained: list[object]) -> None:
     run = tmp_path / "run"
     found = search(request_, run, quiet=True)
     assert found.cost.steps == 6
@@ -78,14 +86,16 @@ def test_a_run_directory_holds_what_was_found(request_: Request, tmp_path: Path,
     assert len(trained) == 3
 
 
-def test_a_directory_of_another_search_is_refused(request_: Request, tmp_path: Path, trained: list[object]) -> None:
+def test_a_directory_of_another_search_is_refused(
+    request_: SearchRequest, tmp_path: Path, trained: list[object]
+) -> None:
     search(request_, tmp_path / "run", quiet=True)
     with pytest.raises(SearchError, match="holds a search with another target_ms; give another --run"):
         search(replace(request_, target_ms=2.0), tmp_path / "run", quiet=True)
 
 
 def test_a_killed_search_goes_on_with_its_children(
-    request_: Request, tmp_path: Path, trained: list[object], monkeypatch: pytest.MonkeyPatch
+    request_: SearchRequest, tmp_path: Path, trained: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     straight = search(request_, tmp_path / "straight", quiet=True)
     trained.clear()
@@ -106,7 +116,7 @@ def test_a_killed_search_goes_on_with_its_children(
 
 
 def test_a_target_that_nothing_meets_gives_no_network(
-    request_: Request, tmp_path: Path, trained: list[object]
+    request_: SearchRequest, tmp_path: Path, trained: list[object]
 ) -> None:
     found = search(replace(request_, target_ms=0.2), tmp_path / "run", quiet=True)
     assert (found.genotype, found.accuracy, found.usage) == (None, None, None)
@@ -115,7 +125,7 @@ def test_a_target_that_nothing_meets_gives_no_network(
 
 @pytest.mark.parametrize("strategy", ["single-path", "fbnet"])
 def test_a_supernet_is_searched_within_its_steps(
-    request_: Request, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
+    request_: SearchRequest, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     half = replace(SPACE, slots=SPACE.slots[:2])
     monkeypatch.setattr(searching, "find_space", lambda name: half)
@@ -129,7 +139,7 @@ def test_a_supernet_is_searched_within_its_steps(
 
 
 @pytest.mark.slow
-def test_a_supernet_trains_on_jax_too(request_: Request, tmp_path: Path) -> None:
+def test_a_supernet_trains_on_jax_too(request_: SearchRequest, tmp_path: Path) -> None:
     half = """
 from dataclasses import replace; from lykeion.nas import search
 from tests.nas.strategies import tiny
@@ -150,7 +160,7 @@ search.main()
 
 @pytest.mark.parametrize("strategy", ["single-path", "random"])
 def test_a_search_may_be_asked_for_energy(
-    request_: Request, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch, trained: list[object]
+    request_: SearchRequest, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch, trained: list[object]
 ) -> None:
     half = replace(SPACE, slots=SPACE.slots[:2])
     monkeypatch.setattr(searching, "find_space", lambda name: half)
@@ -164,19 +174,19 @@ def test_a_search_may_be_asked_for_energy(
         target_ms=None,
         target_uj=most if strategy == "single-path" else (least + most) / 2,
     )
-    assert Request.from_json(json.loads(json.dumps(asked.to_json()))) == asked
+    assert SearchRequest.from_json(json.loads(json.dumps(asked.to_json()))) == asked
     found = search(asked, tmp_path / "run", quiet=True)
     assert found.genotype is not None
     assert found.usage == energy.total(found.genotype) <= asked.target
     assert json.loads((tmp_path / "run" / "result.json").read_bytes())["unit"] == "µJ"
 
 
-def test_a_search_has_one_target(request_: Request) -> None:
+def test_a_search_has_one_target(request_: SearchRequest) -> None:
     for changes in ({"target_uj": 5.0}, {"target_ms": None}, {"profile": None}):
         with pytest.raises(SearchError):
             replace(request_, **changes)
 
 
-def test_a_supernet_needs_a_budget_in_steps(request_: Request, tmp_path: Path) -> None:
+def test_a_supernet_needs_a_budget_in_steps(request_: SearchRequest, tmp_path: Path) -> None:
     with pytest.raises(SearchError, match="give the budget in steps"):
         search(replace(request_, strategy="fbnet", budget=Budget(seconds=9)), tmp_path / "run", quiet=True)

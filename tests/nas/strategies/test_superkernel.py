@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from keras import ops
 
-from lykeion.nas.space import Choice, Slot, format_choice
+from lykeion.nas import format_choice
+from lykeion.nas.space import Choice, Slot
 from lykeion.nas.strategies.fbnet import Candidates
 from lykeion.nas.strategies.slots import SearchableSlot
 from lykeion.nas.strategies.superkernel import LIMIT, Superkernel
-from lykeion.nets import Architecture, keras_model
+from lykeion.nets import Architecture
+from lykeion.nets.keras import keras_model
 
 from . import tiny
 
@@ -58,8 +60,8 @@ def test_a_choice_computes_what_its_architecture_does(kind: type[SearchableSlot]
             np.testing.assert_array_equal(ops.convert_to_numpy(layer(inputs, layer.mix_of(None))), inputs)
             continue
         block = Architecture("block", slot.height, slot.width, (slot.row(choice),), 1, channels=slot.channels_in)
-        model = keras_model.build(block, output="embedding")
-        keras_model.load_weights(model, layer.arrays(choice))
+        model = keras_model.build_keras(block, output="embedding")
+        keras_model.load_keras_weights(model, layer.arrays(choice))
         ours = ops.convert_to_numpy(ops.mean(layer(inputs, layer.mix_of(choice)), axis=(1, 2)))
         np.testing.assert_allclose(
             ours, ops.convert_to_numpy(model(inputs)), atol=2e-5, err_msg=format_choice(choice)

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from keras import ops
 
+from lykeion.nas import Genotype
 from lykeion.nas.inheritance import inherited_accuracy
-from lykeion.nas.space import Choice, Genotype
+from lykeion.nas.space import Choice
 from lykeion.nas.strategies.fbnet import Candidates
 from lykeion.nas.strategies.protocol import SearchError
 from lykeion.nas.strategies.superkernel import Superkernel
 from lykeion.nas.strategies.supernet import MakeSlot, Price, Supernet, recalibrate
-from lykeion.nets import keras_model, layers
+from lykeion.nets import layers
+from lykeion.nets.keras import keras_model
 from lykeion.nets.training import Dataset, train
 
 from . import tiny
@@ -55,8 +57,8 @@ def test_a_genotypes_weights_make_the_network_that_the_supernet_computes(kind: M
         weights = model.weights_of(genotype)
         shapes = {name: shape for layer in layers(architecture) for name, shape in layer.weights().items()}
         assert {name: value.shape for name, value in weights.items()} == shapes
-        alone = keras_model.build(architecture)
-        keras_model.load_weights(alone, weights)
+        alone = keras_model.build_keras(architecture)
+        keras_model.load_keras_weights(alone, weights)
         model.hold(genotype)
         np.testing.assert_allclose(
             ops.convert_to_numpy(model(photos)), ops.convert_to_numpy(alone(photos)), atol=1e-5
@@ -98,7 +100,7 @@ def test_a_target_that_no_network_meets_is_refused_with_the_fastest() -> None:
 
 
 def test_recalibrated_statistics_are_those_of_the_photos() -> None:
-    model = keras_model.build(SPACE.architecture(SMALLEST), batch_norm_momentum=0.9)
+    model = keras_model.build_keras(SPACE.architecture(SMALLEST), batch_norm_momentum=0.9)
     photos = np.random.default_rng(0).uniform(-1, 1, (40, 12, 12, 3)).astype(np.float32)
     recalibrate(model, [photos] * 3)
     expected = ops.convert_to_numpy(model(photos, training=True))

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from lykeion.engines.choosing import DeviceProfile, entry_key
-from lykeion.nas.latency import LatencyTable
-from lykeion.nas.space import Choice, Space, Stage, Strides, format_choice, slots_of
+from lykeion.nas import LatencyTable, Space, format_choice
+from lykeion.nas.space import Choice, Stage, Strides, slots_of
 from lykeion.nets import Convolution, FullyConnected, InvertedResidual
 from lykeion.nets.training import Dataset, Recipe, load_data
 

@@ -9,8 +9,8 @@ from lykeion.nets import Architecture
 from lykeion.nets.training import (
     Dataset,
     Recipe,
-    Report,
     TrainingError,
+    TrainingReport,
     load_data,
     load_network,
     predict,
@@ -34,12 +34,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def finished(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Report:
+def finished(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingReport:
     run = tmp_path_factory.mktemp("runs") / "tiny"
     return train_network(replace(ARCHITECTURE, classes=7), data, RECIPE, run, test=True, quiet=True)
 
 
-def test_a_trained_network_has_the_classes_of_its_data(finished: Report, data: Dataset) -> None:
+def test_a_trained_network_has_the_classes_of_its_data(finished: TrainingReport, data: Dataset) -> None:
     architecture, weights = load_network(finished.model.parent)
     assert architecture == replace(ARCHITECTURE, classes=4)
     assert weights["logits/kernel"].shape == (16, 4)
@@ -47,7 +47,7 @@ def test_a_trained_network_has_the_classes_of_its_data(finished: Report, data: D
     assert Recipe.read(finished.model.parent / "recipe.json") == RECIPE
 
 
-def test_its_report_tells_accuracies(finished: Report) -> None:
+def test_its_report_tells_accuracies(finished: TrainingReport) -> None:
     assert finished.validation_accuracy > 0.8
     assert finished.test_accuracy is not None
     assert finished.test_accuracy > 0.8
@@ -57,12 +57,12 @@ def test_its_report_tells_accuracies(finished: Report) -> None:
     )
 
 
-def test_its_litert_file_gives_the_embedding_that_was_trained(finished: Report, data: Dataset) -> None:
-    from lykeion.nets.keras_model import build, load_weights
+def test_its_litert_file_gives_the_embedding_that_was_trained(finished: TrainingReport, data: Dataset) -> None:
+    from lykeion.nets import build_keras, load_keras_weights
 
     architecture, weights = load_network(finished.model.parent)
-    model = build(architecture, output="embedding")
-    load_weights(model, weights)
+    model = build_keras(architecture, output="embedding")
+    load_keras_weights(model, weights)
     card = ModelCard.for_model(finished.model)
     embedder = Embedder.load(finished.model)
     assert (card.channels, card.height, card.dimension) == ("grey", 8, 16)
@@ -102,7 +102,7 @@ def test_a_prefix_must_be_shorter_than_the_embedding(data: Dataset, tmp_path: Pa
         train_network(ARCHITECTURE, data, replace(RECIPE, head="arcface", prefixes=(16,)), tmp_path / "run")
 
 
-def test_a_network_learns_from_a_teacher_alone(finished: Report, data: Dataset, tmp_path: Path) -> None:
+def test_a_network_learns_from_a_teacher_alone(finished: TrainingReport, data: Dataset, tmp_path: Path) -> None:
     teacher = str(finished.model.parent)
     recipe = replace(RECIPE, epochs=8, teacher=teacher, alpha=0.0)
     report = train_network(ARCHITECTURE, data, recipe, tmp_path / "run", quiet=True)
@@ -111,10 +111,10 @@ def test_a_network_learns_from_a_teacher_alone(finished: Report, data: Dataset, 
     assert len(with_teacher.values) == len(alone.values)  # the teacher is not in the checkpoint
 
 
-def test_a_keras_file_can_teach(finished: Report, data: Dataset, tmp_path: Path) -> None:
-    from lykeion.nets.keras_model import build
+def test_a_keras_file_can_teach(finished: TrainingReport, data: Dataset, tmp_path: Path) -> None:
+    from lykeion.nets import build_keras
 
-    build(replace(ARCHITECTURE, classes=4)).save(tmp_path / "teacher.keras")
+    build_keras(replace(ARCHITECTURE, classes=4)).save(tmp_path / "teacher.keras")
     alone = replace(RECIPE, steps=2)
     recipes = {"alone": alone, "taught": replace(alone, teacher=str(tmp_path / "teacher.keras"))}
     for name, recipe in recipes.items():
@@ -124,9 +124,9 @@ def test_a_keras_file_can_teach(finished: Report, data: Dataset, tmp_path: Path)
 
 
 def test_a_teacher_that_cannot_teach_is_named(data: Dataset, tmp_path: Path) -> None:
-    from lykeion.nets.keras_model import build
+    from lykeion.nets import build_keras
 
-    build(replace(ARCHITECTURE, classes=5)).save(tmp_path / "five.keras")
+    build_keras(replace(ARCHITECTURE, classes=5)).save(tmp_path / "five.keras")
     (tmp_path / "broken.keras").write_bytes(b"x")
     for name in ("five.keras", "broken.keras", "nothing"):
         recipe = replace(RECIPE, teacher=str(tmp_path / name))

@@ -11,9 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lykeion.nets.training import DataError, InMemory, load_data, some
+from lykeion.nets.training import DataError, InMemory, OnDisk, load_data, some
 from lykeion.nets.training.idx import read_idx
-from lykeion.nets.training.photos import OnDisk
 from lykeion.vision import PhotoError
 
 from .tiny import quadrants, write_npz, write_photos

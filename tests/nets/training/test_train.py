@@ -28,9 +28,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def make(dropout: float = 0.0, classes: int = 4) -> Any:
-    from lykeion.nets.keras_model import build
+    from lykeion.nets import build_keras
 
-    return build(replace(ARCHITECTURE, classes=classes), dropout=dropout, batch_norm_momentum=0.9)
+    return build_keras(replace(ARCHITECTURE, classes=classes), dropout=dropout, batch_norm_momentum=0.9)
 
 
 def values(model: Any) -> list[np.ndarray]:

@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lykeion.nets.architecture import Architecture, Convolution
-from lykeion.nets.layers import layers
-from lykeion.nets.litert_writer import write_litert
+from lykeion.nets import Architecture, Convolution, layers, write_litert
 from lykeion.vision import ModelCard
 
 CHINA = Path(__file__).parents[2] / "photos" / "china.jpg"

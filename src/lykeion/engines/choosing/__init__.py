@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .fleet import Cover, FleetError, cover
     from .goal import Goal, GoalError, exact, parse_goal
     from .selection import Selection, Standing, choose, select
-    from .timing import REFERENCE, Journal, Timing, TimingError, litert, measure, summarise
+    from .timing import REFERENCE, Journal, Timing, TimingError, litert_candidate, measure, summarise
 
 __all__ = [
     "BENCH",
@@ -52,7 +52,7 @@ __all__ = [
     "entry_key",
     "exact",
     "front",
-    "litert",
+    "litert_candidate",
     "measure",
     "modelled",
     "parse_goal",
@@ -79,6 +79,6 @@ __getattr__ = lazy(
         "fleet": "Cover FleetError cover",
         "goal": "Goal GoalError exact parse_goal",
         "selection": "Selection Standing choose select",
-        "timing": "REFERENCE Journal Timing TimingError litert measure summarise",
+        "timing": "REFERENCE Journal Timing TimingError litert_candidate measure summarise",
     },
 )

@@ -159,7 +159,7 @@ def _read_pass(line: Mapping[str, Any]) -> Pass:
     return made
 
 
-def litert(model: bytes, threads: int = 1) -> Candidate:
+def litert_candidate(model: bytes, threads: int = 1) -> Candidate:
     """A LiteRT file as a candidate, run on random numbers. LoadedEngines anew for every pass. Raises ModelError."""
     from lykeion.engines.running import LiteRTEngine
 

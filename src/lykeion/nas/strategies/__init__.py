@@ -2,16 +2,16 @@
 
 from importlib import import_module
 
-from .protocol import Budget, Cost, Event, Found, Problem, Report, SearchError, Strategy, silent
+from .protocol import Budget, Event, FoundNetwork, OnEvent, Problem, SearchCost, SearchError, Strategy, silent
 
 __all__ = [
     "STRATEGIES",
     "Budget",
-    "Cost",
     "Event",
-    "Found",
+    "FoundNetwork",
+    "OnEvent",
     "Problem",
-    "Report",
+    "SearchCost",
     "SearchError",
     "Strategy",
     "find_strategy",

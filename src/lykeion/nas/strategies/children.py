@@ -16,7 +16,7 @@ from lykeion.core import digest_json
 from lykeion.nas.space import Genotype, SpaceError, format_genotype, parse_genotype
 from lykeion.nas.table import SlotTable
 
-from .protocol import Cost, Problem, SearchError
+from .protocol import Problem, SearchCost, SearchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Child:
 
     genotype: Genotype
     accuracy: float
-    cost: Cost
+    cost: SearchCost
 
 
 class Evaluate(Protocol):
@@ -88,14 +88,14 @@ def read_children(path: Path, problem: Problem) -> list[Child]:
 
 def train_child(problem: Problem, genotype: Genotype, seed: int) -> Child:
     """Train a network of the space from scratch by the problem's recipe."""
-    from lykeion.nets import keras_model
+    from lykeion.nets import build_keras
     from lykeion.nets.training import train
 
     recipe = replace(problem.recipe, seed=seed)
     momentum = recipe.norm_momentum(recipe.total_steps(len(problem.data.train)))
-    model = keras_model.build(problem.space.architecture(genotype), batch_norm_momentum=momentum, seed=seed)
+    model = build_keras(problem.space.architecture(genotype), batch_norm_momentum=momentum, seed=seed)
     history = train(model, problem.data, recipe, quiet=True)
-    return Child(genotype, history.epochs[-1]["val_accuracy"], Cost(history.steps, history.seconds))
+    return Child(genotype, history.epochs[-1]["val_accuracy"], SearchCost(history.steps, history.seconds))
 
 
 def setting(problem: Problem) -> str:
@@ -125,7 +125,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _child(row: dict[str, Any]) -> Child:
-    cost = Cost(int(row["steps"]), float(row["seconds"]))
+    cost = SearchCost(int(row["steps"]), float(row["seconds"]))
     return Child(parse_genotype(row["genotype"]), float(row["accuracy"]), cost)
 
 

@@ -12,7 +12,7 @@ from lykeion.nas.space import Genotype, Space
 from lykeion.nas.table import SlotTable
 
 from .children import Child
-from .protocol import Budget, Found, Problem, Report, silent
+from .protocol import Budget, FoundNetwork, OnEvent, Problem, silent
 from .sampling import distance, draw_near, search_by_sampling
 
 POPULATION, SAMPLE = 16, 4
@@ -24,7 +24,7 @@ _ATTEMPTS = 100
 class Evolution:
     name = "evolution"
 
-    def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found:
+    def search(self, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent) -> FoundNetwork:
         return search_by_sampling(EvolutionSampler, problem, budget, run, report)
 
 

@@ -13,10 +13,10 @@ import keras
 import numpy as np
 
 from lykeion.nas.space import Choice, Slot, format_choice
-from lykeion.nets import keras_model
+from lykeion.nets import keras_weights
 
 from .gradient import Decider, search_by_gradient
-from .protocol import Budget, Found, Problem, Report, silent
+from .protocol import Budget, FoundNetwork, OnEvent, Problem, silent
 from .sections import section
 from .slots import Arrays, SearchableSlot, Tensor, ops
 
@@ -27,7 +27,7 @@ HOTTEST, COOLING = 5.0, 4.0
 class FBNet:
     name = "fbnet"
 
-    def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found:
+    def search(self, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent) -> FoundNetwork:
         return search_by_gradient(LOGITS, problem, budget, run, report)
 
 
@@ -80,7 +80,7 @@ class Candidates(SearchableSlot):
         return np.eye(len(self.slot.choices), dtype=np.float32)[self.slot.choices.index(choice)]
 
     def arrays(self, choice: Choice) -> Arrays:
-        return keras_model.weights_of(self._blocks[format_choice(choice)])
+        return keras_weights(self._blocks[format_choice(choice)])
 
     def watched(self) -> dict[str, float]:
         logits = ops.convert_to_numpy(self._logits)

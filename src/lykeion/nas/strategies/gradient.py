@@ -12,7 +12,7 @@ from lykeion.core import write_atomically
 from lykeion.nas.space import format_genotype
 from lykeion.nets.training import History, Recipe, train
 
-from .protocol import Budget, Cost, Event, Found, Problem, Report, SearchError, silent
+from .protocol import Budget, Event, FoundNetwork, OnEvent, Problem, SearchCost, SearchError, silent
 from .supernet import MakeSlot, Price, Supernet
 
 CROSSINGS = 8.0
@@ -31,7 +31,9 @@ class Decider:
     rate: float
 
 
-def search_by_gradient(decider: Decider, problem: Problem, budget: Budget, run: Path, report: Report) -> Found:
+def search_by_gradient(
+    decider: Decider, problem: Problem, budget: Budget, run: Path, report: OnEvent
+) -> FoundNetwork:
     """Train a supernet for the steps of the budget, and read the network from it. Raises SearchError."""
     supernet, history, events = train_supernet(decider, problem, budget, run, report)
     genotype = supernet.genotype()
@@ -41,14 +43,14 @@ def search_by_gradient(decider: Decider, problem: Problem, budget: Budget, run: 
             f"by the supernet its network takes {supernet.usage()}, by the table {usage} {problem.table.unit}: "
             f"{format_genotype(genotype)}"
         )
-    cost = Cost(history.steps, history.seconds)
+    cost = SearchCost(history.steps, history.seconds)
     if usage > problem.target:
-        return Found(None, None, None, cost, events)
-    return Found(genotype, history.epochs[-1]["val_accuracy"], usage, cost, events)
+        return FoundNetwork(None, None, None, cost, events)
+    return FoundNetwork(genotype, history.epochs[-1]["val_accuracy"], usage, cost, events)
 
 
 def train_supernet(
-    decider: Decider, problem: Problem, budget: Budget, run: Path, report: Report = silent
+    decider: Decider, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent
 ) -> tuple[Supernet, History, tuple[Event, ...]]:
     """The supernet at the end of its training, which goes on in ``run`` where it is. Raises SearchError."""
     if budget.steps is None:
@@ -82,7 +84,7 @@ def train_supernet(
 class Recorder(keras.callbacks.Callback):
     """Writes down accuracy, latency and decisions now and then; after an interruption, from the checkpoint on."""
 
-    def __init__(self, supernet: Supernet, path: Path, report: Report) -> None:
+    def __init__(self, supernet: Supernet, path: Path, report: OnEvent) -> None:
         super().__init__()
         self._supernet, self._path, self._report = supernet, path, report
         self._every = math.ceil(supernet.total_steps / RECORDS)

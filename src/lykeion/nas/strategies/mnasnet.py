@@ -14,7 +14,7 @@ from lykeion.nas.space import Genotype, Space
 from lykeion.nas.table import SlotTable
 
 from .children import Child
-from .protocol import Budget, Found, Problem, Report, silent
+from .protocol import Budget, FoundNetwork, OnEvent, Problem, silent
 from .sampling import search_by_sampling
 
 EXPONENT = -0.07
@@ -25,7 +25,7 @@ UNITS, RATE, ENTROPY, MEMORY = 32, 0.02, 1e-3, 0.8
 class MnasNet:
     name = "mnasnet"
 
-    def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found:
+    def search(self, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent) -> FoundNetwork:
         return search_by_sampling(MnasNetSampler, problem, budget, run, report)
 
 

@@ -19,15 +19,17 @@ class SearchError(Invalid):
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class SearchCost:
     """What was spent: training steps, seconds of training and evaluating, and the process's greatest memory."""
 
     steps: int = 0
     seconds: float = 0.0
     peak_bytes: int = 0
 
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.steps + other.steps, self.seconds + other.seconds, max(self.peak_bytes, other.peak_bytes))
+    def __add__(self, other: "SearchCost") -> "SearchCost":
+        return SearchCost(
+            self.steps + other.steps, self.seconds + other.seconds, max(self.peak_bytes, other.peak_bytes)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Budget:
     steps: int | None = None
     seconds: float | None = None
 
-    def allows(self, cost: Cost) -> bool:
+    def allows(self, cost: SearchCost) -> bool:
         return (self.steps is None or cost.steps <= self.steps) and (
             self.seconds is None or cost.seconds <= self.seconds
         )
@@ -62,7 +64,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundNetwork:
     """The network that a search chose, or None if it saw none within the target.
 
     ``usage`` is what it takes by the problem's table. ``accuracy`` is the search's own estimate on the validation
@@ -72,11 +74,11 @@ class Found:
     genotype: Genotype | None
     accuracy: float | None
     usage: float | None
-    cost: Cost
+    cost: SearchCost
     history: tuple[Event, ...]
 
 
-Report: TypeAlias = Callable[[Event], None]
+OnEvent: TypeAlias = Callable[[Event], None]
 """Hears of each event as it happens."""
 
 
@@ -89,4 +91,4 @@ class Strategy(Protocol):
 
     name: str
 
-    def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found: ...
+    def search(self, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent) -> FoundNetwork: ...

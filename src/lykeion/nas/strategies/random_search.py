@@ -8,14 +8,14 @@ from lykeion.nas.space import Genotype, Space
 from lykeion.nas.table import SlotTable
 
 from .children import Child
-from .protocol import Budget, Found, Problem, Report, silent
+from .protocol import Budget, FoundNetwork, OnEvent, Problem, silent
 from .sampling import draw_near, search_by_sampling
 
 
 class RandomSearch:
     name = "random"
 
-    def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found:
+    def search(self, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent) -> FoundNetwork:
         return search_by_sampling(RandomSampler, problem, budget, run, report)
 
 

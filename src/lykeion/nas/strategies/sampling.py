@@ -10,7 +10,7 @@ from lykeion.nas.space import Genotype, Space, format_genotype
 from lykeion.nas.table import SlotTable
 
 from .children import Child, Children, Evaluate
-from .protocol import Budget, Cost, Event, Found, Problem, Report, silent
+from .protocol import Budget, Event, FoundNetwork, OnEvent, Problem, SearchCost, silent
 
 WINDOW = (0.9, 1.0)
 """Latencies, as shares of the target, from which networks are drawn."""
@@ -32,7 +32,9 @@ class MakeSampler(Protocol):
     def __call__(self, space: Space, table: SlotTable, target: float, seed: int) -> Sampler: ...
 
 
-def search_by_sampling(make: MakeSampler, problem: Problem, budget: Budget, run: Path, report: Report) -> Found:
+def search_by_sampling(
+    make: MakeSampler, problem: Problem, budget: Budget, run: Path, report: OnEvent
+) -> FoundNetwork:
     """Train the children that a sampler proposes. An interrupted search goes on from its table of children."""
     sampler = make(problem.space, problem.table, problem.target, problem.seed)
     evaluate = Children(problem.children or run / "children.jsonl", problem)
@@ -46,14 +48,14 @@ def sample(
     target: float,
     budget: Budget,
     seed: int,
-    report: Report = silent,
-) -> Found:
+    report: OnEvent = silent,
+) -> FoundNetwork:
     """Propose, evaluate and learn until the next child would exceed the budget.
 
     A child costs what the last one did, as far as one can tell beforehand; each is charged, also one seen before.
     """
     best: tuple[float, Genotype, float] | None = None
-    spent, last, history = Cost(), Cost(), list[Event]()
+    spent, last, history = SearchCost(), SearchCost(), list[Event]()
     while budget.allows(spent + last):
         child = evaluate(sampler.propose(), seed)
         if not budget.allows(spent + child.cost):
@@ -75,7 +77,7 @@ def sample(
         history.append(event)
         report(event)
     accuracy, genotype, usage = best or (None, None, None)
-    return Found(genotype, accuracy, usage, spent, tuple(history))
+    return FoundNetwork(genotype, accuracy, usage, spent, tuple(history))
 
 
 def distance(usage: float, target: float) -> float:

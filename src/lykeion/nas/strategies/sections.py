@@ -2,15 +2,14 @@
 
 import keras
 
-from lykeion.nets import Architecture, Row, keras_model
-from lykeion.nets.layers import EMBEDDING
+from lykeion.nets import EMBEDDING, Architecture, Row, build_keras
 
 
 def section(
     name: str, rows: tuple[Row, ...], height: int, width: int, channels: int, *, momentum: float, seed: int
 ) -> keras.Model:
     """From an input (n, height, width, channels) to what the rows make of it; its weights are those of row 0 on."""
-    whole = keras_model.build(
+    whole = build_keras(
         Architecture(name, height, width, rows, classes=1, channels=channels),
         output="embedding",
         batch_norm_momentum=momentum,

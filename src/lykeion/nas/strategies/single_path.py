@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .gradient import Decider, search_by_gradient
-from .protocol import Budget, Found, Problem, Report, silent
+from .protocol import Budget, FoundNetwork, OnEvent, Problem, silent
 from .superkernel import Superkernel
 
 THRESHOLDS = Decider(Superkernel, "thresholds", rate=1e-2)
@@ -13,5 +13,5 @@ THRESHOLDS = Decider(Superkernel, "thresholds", rate=1e-2)
 class SinglePath:
     name = "single-path"
 
-    def search(self, problem: Problem, budget: Budget, run: Path, report: Report = silent) -> Found:
+    def search(self, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent) -> FoundNetwork:
         return search_by_gradient(THRESHOLDS, problem, budget, run, report)

@@ -19,8 +19,7 @@ import keras
 import numpy as np
 
 from lykeion.nas.space import Choice, Slot
-from lykeion.nets import Activation
-from lykeion.nets.layers import row_layers
+from lykeion.nets import Activation, row_layers
 
 from .grid import Grid, bands, shares
 from .slots import Arrays, SearchableSlot, Tensor, ops

@@ -22,7 +22,7 @@ import numpy as np
 
 from lykeion.nas.space import Genotype, Slot, Space
 from lykeion.nas.table import SlotTable
-from lykeion.nets import Architecture, keras_model
+from lykeion.nets import Architecture, build_keras, keras_weights
 
 from .protocol import SearchError
 from .sections import section
@@ -99,7 +99,7 @@ class Supernet(keras.Model):
         last = space.slots[-1]
         height, width = (-(-side // last.stride) for side in (last.height, last.width))
         back = Architecture("back", height, width, space.back, space.classes, head=space.head, channels=last.output)
-        self._back = keras_model.build(back, batch_norm_momentum=momentum, seed=seed + 1)
+        self._back = build_keras(back, batch_norm_momentum=momentum, seed=seed + 1)
         self._step = self._state("step")
         self._log_price = self._state("log_price", CHEAP)
         self._settled = self._state("settled")
@@ -142,10 +142,10 @@ class Supernet(keras.Model):
         self.space.check(genotype)
         taken = [(slot, choice) for slot, choice in zip(self._slots, genotype, strict=True) if choice is not None]
         ahead = len(self.space.front)
-        weights = dict(keras_model.weights_of(self._front))
+        weights = dict(keras_weights(self._front))
         for position, (slot, choice) in enumerate(taken, ahead):
             weights |= _at(position, slot.arrays(choice))
-        for name, value in keras_model.weights_of(self._back).items():
+        for name, value in keras_weights(self._back).items():
             row, _, part = name.partition("/")
             weights[f"{int(row) + ahead + len(taken)}/{part}" if row.isdecimal() else name] = value
         return weights

@@ -11,20 +11,27 @@ What needs Keras is imported when it is first used.
 """
 
 import os
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .dataset import Dataset, load_data
+from lykeion.core.lazy import lazy
+
 from .errors import DataError, TrainingError
-from .frame import Frame
-from .photos import InMemory, OnDisk, Photos, some
-from .recipe import Recipe, RecipeError
 
 if TYPE_CHECKING:
+    from .checkpoints import read_arrays, write_arrays
+    from .dataset import Dataset, load_data
+    from .frame import FITS, PHOTO_MEAN, PHOTO_STD, Frame, normalise
     from .loop import Evaluation, History, evaluate, predict, train
-    from .network import Report, load_network, train_network
+    from .network import TrainingReport, distiller, load_network, train_network
+    from .photos import InMemory, OnDisk, Photos, some
+    from .recipe import RECIPE_SCHEMA, RECIPE_VERSION, Recipe, RecipeError
 
 __all__ = [
+    "FITS",
+    "PHOTO_MEAN",
+    "PHOTO_STD",
+    "RECIPE_SCHEMA",
+    "RECIPE_VERSION",
     "DataError",
     "Dataset",
     "Evaluation",
@@ -35,36 +42,39 @@ __all__ = [
     "Photos",
     "Recipe",
     "RecipeError",
-    "Report",
     "TrainingError",
+    "TrainingReport",
+    "distiller",
     "evaluate",
     "load_data",
     "load_network",
+    "normalise",
     "predict",
+    "read_arrays",
     "some",
     "train",
     "train_network",
+    "write_arrays",
 ]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets whoever imports it
 
-_NEED_KERAS = {
-    "Evaluation": "loop",
-    "History": "loop",
-    "Report": "network",
-    "evaluate": "loop",
-    "load_network": "network",
-    "predict": "loop",
-    "train": "loop",
-    "train_network": "network",
-}
+_load = lazy(
+    __name__,
+    {
+        "checkpoints": "read_arrays write_arrays",
+        "dataset": "Dataset load_data",
+        "frame": "FITS PHOTO_MEAN PHOTO_STD Frame normalise",
+        "loop": "Evaluation History evaluate predict train",
+        "network": "TrainingReport distiller load_network train_network",
+        "photos": "InMemory OnDisk Photos some",
+        "recipe": "RECIPE_SCHEMA RECIPE_VERSION Recipe RecipeError",
+    },
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NEED_KERAS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        module = import_module(f".{_NEED_KERAS[name]}", __name__)
+        return _load(name)
     except ModuleNotFoundError as error:
         raise TrainingError(f"training needs {error.name}: pip install 'lykeion[train]'") from None
-    return getattr(module, name)

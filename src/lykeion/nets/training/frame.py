@@ -13,7 +13,7 @@ from .errors import DataError
 Fit: TypeAlias = Literal["pad", "centre", "letterbox", "stretch"]
 FITS: tuple[Fit, ...] = get_args(Fit)
 
-MEAN = STD = 127.5
+PHOTO_MEAN = PHOTO_STD = 127.5
 """Pixels on 0..255 become (pixel − MEAN) / STD, for every network trained here."""
 
 
@@ -36,8 +36,8 @@ class Frame:
             height=self.height,
             width=self.width,
             channels="grey" if self.channels == 1 else "RGB",
-            mean=(MEAN,) * self.channels,
-            std=(STD,) * self.channels,
+            mean=(PHOTO_MEAN,) * self.channels,
+            std=(PHOTO_STD,) * self.channels,
             crop="letterbox" if self.fit == "pad" else self.fit,
             crop_fraction=1.0,
             output=output,
@@ -80,7 +80,7 @@ class Frame:
 
 def normalise(images: np.ndarray) -> np.ndarray:
     """uint8 to float32 in −1..1, as the model card says it to others."""
-    return (images.astype(np.float32) - np.float32(MEAN)) / np.float32(STD)
+    return (images.astype(np.float32) - np.float32(PHOTO_MEAN)) / np.float32(PHOTO_STD)
 
 
 def _grey(images: np.ndarray) -> np.ndarray:

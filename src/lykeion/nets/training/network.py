@@ -12,9 +12,9 @@ import numpy as np
 
 from lykeion.core import first_line
 from lykeion.nets.architecture import Architecture, ArchitectureError
-from lykeion.nets.keras_model import build, load_weights, weights_of
-from lykeion.nets.layers import EMBEDDING, LOGITS
+from lykeion.nets.keras.keras_model import build_keras, keras_weights, load_keras_weights
 from lykeion.nets.litert_writer import write_litert
+from lykeion.nets.unrolling import EMBEDDING, LOGITS
 
 from .checkpoints import read_arrays, write_arrays, write_file
 from .dataset import Dataset
@@ -28,7 +28,7 @@ _ARCHITECTURE, _WEIGHTS, _MODEL = "architecture.json", "weights.npz", "model.tfl
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class TrainingReport:
     """What came of a training. Accuracies of validation and test are of the last weights; of heads for distances,
     by the nearest proxy. ``retrieval`` is of heads for distances, on validation photos: of the prefixes first and the
     whole embedding last; empty where no two photos share a class."""
@@ -53,7 +53,7 @@ def train_network(
     *,
     test: bool = False,
     quiet: bool = False,
-) -> Report:
+) -> TrainingReport:
     """Train an architecture from scratch, to the classes of the data, and write it to the run directory.
 
     Beside what ``train`` keeps there: ``architecture.json``, ``weights.npz`` (named as the layers name them),
@@ -71,7 +71,7 @@ def train_network(
     if long := [length for length in recipe.prefixes if length >= architecture.dimension]:
         raise TrainingError(f"prefix {long[0]} is not shorter than the embedding, which has {architecture.dimension}")
     with _precision(recipe):
-        network = build(
+        network = build_keras(
             architecture,
             output=LOGITS if recipe.head == "softmax" else EMBEDDING,
             batch_norm_momentum=recipe.norm_momentum(recipe.total_steps(len(data.train))),
@@ -96,8 +96,8 @@ def train_network(
             settings={"architecture": architecture.to_json()},
             quiet=quiet,
         )
-    _write(run, architecture, data, recipe, weights_of(network))
-    report = Report(
+    _write(run, architecture, data, recipe, keras_weights(network))
+    report = TrainingReport(
         name=architecture.name,
         history=history,
         validation_accuracy=history.epochs[-1]["val_accuracy"],
@@ -158,8 +158,8 @@ def _teacher(path: Path) -> keras.Model:
         architecture, weights = load_network(path)
         if f"{LOGITS}/kernel" not in weights:
             raise TrainingError(f"teacher {path}: was trained for distances and has no logits; name a classifier")
-        network = build(architecture)
-        load_weights(network, weights)
+        network = build_keras(architecture)
+        load_keras_weights(network, weights)
         return network
     try:
         # Safe mode: a saved lambda is a program, and is refused.

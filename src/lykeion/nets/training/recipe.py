@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from lykeion.core import Invalid, first_line
 
-SCHEMA = "lykeion.recipe"
-VERSION = 1
+RECIPE_SCHEMA = "lykeion.recipe"
+RECIPE_VERSION = 1
 MAX_BYTES = 2**16
 
 Optimizer: TypeAlias = Literal["adamw", "sgd", "rmsprop"]
@@ -84,7 +84,7 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value, read again by ``from_json``."""
-        return {"schema": SCHEMA, "version": VERSION, **asdict(self), "prefixes": list(self.prefixes)}
+        return {"schema": RECIPE_SCHEMA, "version": RECIPE_VERSION, **asdict(self), "prefixes": list(self.prefixes)}
 
     @classmethod
     def from_json(cls, value: str | bytes | dict[str, Any]) -> "Recipe":
@@ -94,7 +94,7 @@ class Recipe:
         except (ValueError, TypeError, RecursionError) as error:
             raise RecipeError(f"not a recipe: {first_line(error)}") from None
         schema, version = plain.pop("schema", None), plain.pop("version", None)
-        if (schema, version) != (SCHEMA, VERSION):
+        if (schema, version) != (RECIPE_SCHEMA, RECIPE_VERSION):
             raise RecipeError(f"not a recipe of this release: schema {schema!r}, version {version!r}")
         if unknown := sorted(plain.keys() - _DEFAULTS.keys()):
             raise RecipeError(f"recipe: setting {unknown[0][:60]!r} is unknown (a newer recipe?)")

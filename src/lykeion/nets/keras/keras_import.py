@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from lykeion.core import Invalid, digest_bytes, first_line
+from lykeion.nets.store import imported_directory, install
 from lykeion.vision import CardError, ModelCard
-
-from .store import imported_directory, install
 
 
 class KerasImportError(Invalid):

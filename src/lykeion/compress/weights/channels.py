@@ -10,8 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lykeion.nets import Architecture, InvertedResidual, Weights, layers
-from lykeion.nets.layers import INPUT, LOGITS
+from lykeion.nets import INPUT, LOGITS, Architecture, InvertedResidual, Weights, layers
 
 Kept: TypeAlias = Mapping[str, np.ndarray]
 """Places of the channels that stay, ascending, by group."""

@@ -1,7 +1,7 @@
 """MobileNetV2: inverted residuals with linear bottlenecks (arXiv:1801.04381, table 2)."""
 
-from .architecture import Architecture, Convolution, InvertedResidual, Row
-from .widths import at_width, multiple_of_8
+from lykeion.nets.architecture import Architecture, Convolution, InvertedResidual, Row
+from lykeion.nets.widths import at_width, multiple_of_8
 
 _STAGES = (
     # expansion, channels, repeats, first stride

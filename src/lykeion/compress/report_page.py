@@ -13,11 +13,12 @@ from lykeion.core import write_atomically, writing
 from lykeion.core.pictures import new_figure
 from lykeion.engines.choosing import front
 
+from .compressed_model import CompressedModel, kernel_layers
 from .errors import CompressionError
-from .model import Model, kernel_layers, open_model
-from .run import Row, read_rows
+from .model_files import open_model
+from .run import StepRow, read_rows
 
-COLUMNS = (
+REPORT_COLUMNS = (
     "step",
     "top-1",
     "change",
@@ -33,23 +34,23 @@ COLUMNS = (
 )
 
 
-SHOWN = ("step", "top-1", "change", "file", "packed", "smaller", "zeros", "ms")
+SHOWN_COLUMNS = ("step", "top-1", "change", "file", "packed", "smaller", "zeros", "ms")
 """Columns that fit a terminal."""
 
 
-def accuracies(rows: Sequence[Row]) -> tuple[list[float], str]:
+def accuracies(rows: Sequence[StepRow]) -> tuple[list[float], str]:
     """Of all rows on the same photos, "test" where all were judged by these, else "validation"."""
     test = [row.test_accuracy for row in rows if row.test_accuracy is not None]
     return (test, "test") if len(test) == len(rows) else ([row.accuracy for row in rows], "validation")
 
 
-def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+def report_table(rows: Sequence[StepRow]) -> list[tuple[str, ...]]:
     """Cells under COLUMNS, bytes in kB."""
     found, _ = accuracies(rows)
     return [_cells(row, rows[0], accuracy, found[0]) for row, accuracy in zip(rows, found, strict=True)]
 
 
-def _cells(row: Row, first: Row, accuracy: float, before: float) -> tuple[str, ...]:
+def _cells(row: StepRow, first: StepRow, accuracy: float, before: float) -> tuple[str, ...]:
     sizes = (row.sizes.file, row.sizes.zstd, row.sizes.huffman, row.sizes.packed)
     return (
         row.step,
@@ -73,7 +74,7 @@ def write_page(run: Path, path: Path) -> None:
         write_atomically(path, page.encode())
 
 
-def draw_ways(rows: Sequence[Row], axes: Any) -> None:
+def draw_ways(rows: Sequence[StepRow], axes: Any) -> None:
     """Accuracy by delivered bytes, a point a step; those that no other beats in both are joined."""
     sizes = [row.sizes.packed / 1000 for row in rows]
     found, photos = accuracies(rows)
@@ -86,9 +87,11 @@ def draw_ways(rows: Sequence[Row], axes: Any) -> None:
     axes.grid(alpha=0.3, which="both")
 
 
-def _page(model: Model, rows: Sequence[Row]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in COLUMNS)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table(rows))
+def _page(model: CompressedModel, rows: Sequence[StepRow]) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in REPORT_COLUMNS)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in report_table(rows)
+    )
     name, last, photos = escape(model.architecture.name), rows[-1], accuracies(rows)[1]
     return f"""<!doctype html>
 <html lang="en">
@@ -113,7 +116,7 @@ on {photos} photos, ms is the median of one photo on one thread of the machine t
 """
 
 
-def _draw_layers(model: Model, figure: Any) -> None:
+def _draw_layers(model: CompressedModel, figure: Any) -> None:
     """For each kernel: its weights, its share of zeros, and its distinct values with how often each is used."""
     kernels = model.kernels
     names, places = list(kernels), np.arange(len(kernels))

@@ -12,12 +12,10 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from lykeion.nets import Layer
-from lykeion.nets.litert_int8 import TO_255
-
-from .codebooks import Moving, cheapest
-from .integers import LEAST_GAIN, SMALLEST_STEP, TO_127, per_deviation
-from .model import Model
+from lykeion.compress.compressed_model import CompressedModel
+from lykeion.compress.weights.codebooks import Moving, cheapest
+from lykeion.compress.weights.integers import LEAST_GAIN, SMALLEST_STEP, TO_127, per_deviation
+from lykeion.nets import TO_255, Layer
 
 ops: Any = keras.ops  # its types allow for None wherever a backend might
 Unit: TypeAlias = Callable[[], Any]
@@ -43,7 +41,7 @@ class AtLeast(keras.constraints.Constraint):
         return ops.maximum(w, self.least)
 
 
-class Operator(keras.layers.Layer):
+class SimulatedOperator(keras.layers.Layer):
     """The operator of one layer of an architecture, with the weights that ``model`` has for it.
 
     With ``model.ranges``, batch norm is folded in, with its statistics as they are: those of a trained network are
@@ -51,7 +49,7 @@ class Operator(keras.layers.Layer):
     """
 
     def __init__(
-        self, layer: Layer, model: Model, source: "Range | None" = None, moving: Moving | None = None
+        self, layer: Layer, model: CompressedModel, source: "Range | None" = None, moving: Moving | None = None
     ) -> None:
         """``source`` is what rounds the input of a network in int8; ``moving`` is not for one."""
         super().__init__(name=keras_name(layer))

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from lykeion.compress.compressed_model import USUAL, CompressedModel, select
+from lykeion.compress.errors import CompressionError
+from lykeion.compress.model_files import litert_file
+from lykeion.compress.predictions import correct_litert
+from lykeion.compress.settings import Between, plain
+from lykeion.compress.weights.masks import Structure, masks
 from lykeion.nets.training import Dataset, Recipe
-
-from .errors import CompressionError
-from .masks import Structure, masks
-from .model import USUAL, Model, select
-from .running import correct_litert
-from .settings import Between, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Dsd:
         return self.dense or replace(self.training, learning_rate=self.training.learning_rate / 10)
 
 
-def plan(model: Model, settings: Dsd) -> Model:
+def plan(model: CompressedModel, settings: Dsd) -> CompressedModel:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     model.check_trainable()
     if shared := sorted(model.clustered.intersection(select(model.architecture, settings.layers))):
@@ -42,8 +42,8 @@ def plan(model: Model, settings: Dsd) -> Model:
 
 
 def apply(
-    model: Model, data: Dataset, settings: Dsd, run: Path | None = None, *, quiet: bool = False
-) -> tuple[Model, Mapping[str, Any]]:
+    model: CompressedModel, data: Dataset, settings: Dsd, run: Path | None = None, *, quiet: bool = False
+) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The densely trained model; validation accuracy of it, and, with ``control``, of the other and the gain.
 
     Raises CompressionError, TrainingError.
@@ -63,15 +63,15 @@ def apply(
 
 
 def _two_phases(
-    model: Model,
+    model: CompressedModel,
     sparse: frozenset[str],
     data: Dataset,
     settings: Dsd,
     run: Path | None,
     prefix: str,
     quiet: bool,
-) -> Model:
-    from .network import fit
+) -> CompressedModel:
+    from lykeion.compress.trainable.keras_network import fit
 
     for phase, recipe in (("sparse", settings.training), ("dense", settings.last)):
         directory = run / f"{prefix}{phase}" if run else None
@@ -80,5 +80,5 @@ def _two_phases(
     return model
 
 
-def _accuracy(model: Model, data: Dataset) -> float:
-    return float(correct_litert(model.litert(), data.validation).mean())
+def _accuracy(model: CompressedModel, data: Dataset) -> float:
+    return float(correct_litert(litert_file(model), data.validation).mean())

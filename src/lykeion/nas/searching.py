@@ -1,6 +1,6 @@
 """A search as it is asked for and run: its request as plain data, its run directory, its result.
 
-``python -m lykeion.nas.search RUN [--quiet]`` runs the request that is in the directory RUN, in a process of its own.
+``python -m lykeion.nas.searching RUN [--quiet]`` runs the request in the directory RUN, in a process of its own.
 """
 
 import json
@@ -16,11 +16,11 @@ from lykeion.engines.choosing import DeviceProfile
 from lykeion.engines.running import peak_bytes
 from lykeion.nets.training import Dataset, Recipe, load_data
 
-from .energy import EnergyTable
+from .energy_table import EnergyTable
 from .latency import LatencyTable
 from .named_spaces import find_space
 from .space import Space, format_genotype, parse_genotype
-from .strategies import Budget, Cost, Event, Found, Problem, Report, SearchError, find_strategy, silent
+from .strategies import Budget, Event, FoundNetwork, OnEvent, Problem, SearchCost, SearchError, find_strategy, silent
 from .table import SlotTable
 
 REQUEST, RESULT, HISTORY, ARCHITECTURE, PICTURE = (
@@ -36,7 +36,7 @@ _EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SearchRequest:
     """Everything that a search's result depends on. ``data`` is a path; ``children`` that of a shared table.
 
     The network is to take ``target_ms`` at most by ``profile``, or else ``target_uj`` at most of modelled energy.
@@ -92,7 +92,7 @@ class Request:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Request":
+    def from_json(cls, value: Mapping[str, Any]) -> "SearchRequest":
         """Raises SearchError, ProfileError, RecipeError."""
         plain = dict(value)
         if (plain.pop("schema", None), plain.pop("version", None)) != (_SCHEMA, _VERSION):
@@ -106,7 +106,7 @@ class Request:
             raise SearchError(f"not a search request: {error}") from None
 
 
-def search(request: Request, run: Path, *, quiet: bool = False, data: Dataset | None = None) -> Found:
+def search(request: SearchRequest, run: Path, *, quiet: bool = False, data: Dataset | None = None) -> FoundNetwork:
     """Run a request in a directory, or go on with it there. Its result is kept; a second call returns it.
 
     ``data`` is what the request's path holds, where it is loaded already. Raises SearchError.
@@ -122,7 +122,7 @@ def search(request: Request, run: Path, *, quiet: bool = False, data: Dataset | 
     return found
 
 
-def begin(request: Request, run: Path) -> None:
+def begin(request: SearchRequest, run: Path) -> None:
     """Make the directory the request's. Raises SearchError where it is another's."""
     asked = json.dumps(request.to_json(), indent=1)
     path = run / REQUEST
@@ -135,14 +135,14 @@ def begin(request: Request, run: Path) -> None:
             raise SearchError(f"{run} holds a search with another {name}; give another --run, or delete it")
 
 
-def read_result(run: Path) -> Found:
+def read_result(run: Path) -> FoundNetwork:
     """What a search that ended in a directory has found. Raises SearchError."""
     path = run / RESULT
     plain = _read_json(path)
     try:
         genotype = None if plain["genotype"] is None else parse_genotype(plain["genotype"])
         history = tuple(map(json.loads, (run / HISTORY).read_text().splitlines()))
-        return Found(genotype, plain["accuracy"], plain["usage"], Cost(**plain["cost"]), history)
+        return FoundNetwork(genotype, plain["accuracy"], plain["usage"], SearchCost(**plain["cost"]), history)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SearchError(f"{path}: not a search's result ({error}); delete {run}, and search anew") from None
 
@@ -157,13 +157,13 @@ def open_space(name: str, path: str, data: Dataset | None = None) -> tuple[Space
 def main() -> None:
     run = Path(sys.argv[1])
     try:
-        search(Request.from_json(_read_json(run / REQUEST)), run, quiet="--quiet" in sys.argv)
+        search(SearchRequest.from_json(_read_json(run / REQUEST)), run, quiet="--quiet" in sys.argv)
     except LykeionError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
 
 
-def _keep(request: Request, problem: Problem, found: Found, run: Path) -> None:
+def _keep(request: SearchRequest, problem: Problem, found: FoundNetwork, run: Path) -> None:
     from .search_pictures import draw_search
 
     lines = "".join(json.dumps(event) + "\n" for event in found.history)
@@ -185,7 +185,7 @@ def _keep(request: Request, problem: Problem, found: Found, run: Path) -> None:
     write_atomically(run / RESULT, json.dumps(result, indent=1).encode())  # last: where it is, all is
 
 
-def _teller(quiet: bool, unit: str) -> Report:
+def _teller(quiet: bool, unit: str) -> OnEvent:
     """Says on standard error how the search goes: of each child, of a supernet now and then."""
     said = time.monotonic()
 

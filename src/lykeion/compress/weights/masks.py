@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from .errors import CompressionError
+from lykeion.compress.errors import CompressionError
 
 Scope: TypeAlias = Literal["layer", "global"]
 

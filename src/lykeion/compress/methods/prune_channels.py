@@ -12,14 +12,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from lykeion.compress.compressed_model import CompressedModel, kernel_layers
+from lykeion.compress.errors import CompressionError
+from lykeion.compress.settings import Between, plain
+from lykeion.compress.weights.channels import FIXED, carried_over, channel_groups, without
+from lykeion.compress.weights.integers import fold
 from lykeion.nets import count
 from lykeion.nets.training import Dataset, Recipe
-
-from .channels import FIXED, carried_over, channel_groups, without
-from .errors import CompressionError
-from .integers import fold
-from .model import Model, kernel_layers
-from .settings import Between, plain
 
 UNIT = 8
 
@@ -31,7 +30,7 @@ class PruneChannels:
     training: Annotated[Recipe | None, "Afterwards, as `lykeion train` takes it."] = None
 
 
-def plan(model: Model, settings: PruneChannels) -> Model:
+def plan(model: CompressedModel, settings: PruneChannels) -> CompressedModel:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     model.check_trainable()
     if model.clustered or model.ranges is not None:
@@ -40,8 +39,8 @@ def plan(model: Model, settings: PruneChannels) -> Model:
 
 
 def apply(
-    model: Model, data: Dataset, settings: PruneChannels, run: Path | None = None, *, quiet: bool = False
-) -> tuple[Model, Mapping[str, Any]]:
+    model: CompressedModel, data: Dataset, settings: PruneChannels, run: Path | None = None, *, quiet: bool = False
+) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The smaller network, trained on, and its channels by group. Raises CompressionError, TrainingError."""
     plan(model, settings)
     kept = choose(model, settings.multiply_adds, settings.least)
@@ -51,14 +50,14 @@ def apply(
         weights=carried_over(model.architecture, model.weights, kept),
     )
     if settings.training is not None:
-        from .network import fit
+        from lykeion.compress.trainable.keras_network import fit
 
         begun = {"prune-channels": plain(settings)}
         smaller, _ = fit(smaller, data, settings.training, run, settings=begun, quiet=quiet)
     return smaller, {"channels": {group: len(places) for group, places in kept.items()}}
 
 
-def choose(model: Model, share: float, least: float) -> dict[str, np.ndarray]:
+def choose(model: CompressedModel, share: float, least: float) -> dict[str, np.ndarray]:
     """The channels of each group that stay, until no more than ``share`` of the multiply-adds is left.
 
     Units go in the order of their importance, as a share of their group's, for each multiply-add that they save.
@@ -90,7 +89,7 @@ def choose(model: Model, share: float, least: float) -> dict[str, np.ndarray]:
     )
 
 
-def importance(model: Model) -> dict[str, np.ndarray]:
+def importance(model: CompressedModel) -> dict[str, np.ndarray]:
     """By group, float64 (channels)."""
     groups = channel_groups(model.architecture)
     scores: dict[str, np.ndarray] = {}

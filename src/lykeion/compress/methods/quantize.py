@@ -14,15 +14,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 
+from lykeion.compress.compressed_model import CompressedModel, select
+from lykeion.compress.errors import CompressionError
+from lykeion.compress.model_files import litert_file
+from lykeion.compress.sensitivity import Sensitivity
+from lykeion.compress.settings import Between
 from lykeion.core import first_line
-from lykeion.nets.layers import INPUT
-from lykeion.nets.training import Dataset, some
-from lykeion.nets.training.frame import normalise
-
-from .errors import CompressionError
-from .model import Model, select
-from .sensitivity import Sensitivity
-from .settings import Between
+from lykeion.nets import INPUT
+from lykeion.nets.training import Dataset, normalise, some
 
 _LACKS = "quantize needs ai-edge-quantizer: pip install 'lykeion[compress]'"
 
@@ -42,7 +41,7 @@ class Quantize:
     calibration: Annotated[int, "Training photos that ranges are taken from.", Between(1, 100_000)] = 256
 
 
-def plan(model: Model, settings: Quantize) -> Model:
+def plan(model: CompressedModel, settings: Quantize) -> CompressedModel:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     _skipped(model, settings)
     if find_spec("ai_edge_quantizer") is None:
@@ -50,7 +49,7 @@ def plan(model: Model, settings: Quantize) -> Model:
     return replace(model, converted=b"")
 
 
-def _skipped(model: Model, settings: Quantize) -> set[str]:
+def _skipped(model: CompressedModel, settings: Quantize) -> set[str]:
     """Layers that stay float32. Raises CompressionError where the model cannot be quantized."""
     model.check_trainable()
     if model.ranges is not None:
@@ -63,13 +62,13 @@ def _skipped(model: Model, settings: Quantize) -> set[str]:
 
 
 def apply(
-    model: Model, data: Dataset, settings: Quantize, run: Path | None = None, *, quiet: bool = False
-) -> tuple[Model, Mapping[str, Any]]:
+    model: CompressedModel, data: Dataset, settings: Quantize, run: Path | None = None, *, quiet: bool = False
+) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The converted model, and the layers that stayed float32. Raises CompressionError."""
     skipped = _skipped(model, settings)
     seen = some(data.train, settings.calibration)
     photos = normalise(seen.read(np.arange(len(seen))))
-    converted = convert(model.litert(), settings.mode, sorted(skipped), photos)
+    converted = convert(litert_file(model), settings.mode, sorted(skipped), photos)
     return replace(model, converted=converted), {"float32": sorted(skipped)}
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from math import prod
 
 from lykeion.engines.choosing import Energy, Precision, modelled
-from lykeion.nets import Architecture, Layer, layers
-from lykeion.nets.layers import INPUT, row_layers
+from lykeion.nets import INPUT, Architecture, Layer, layers, row_layers
 
 from .space import Choice, Slot, Space
 from .table import SlotTable

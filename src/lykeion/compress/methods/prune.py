@@ -11,13 +11,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from lykeion.compress.compressed_model import USUAL, CompressedModel, select
+from lykeion.compress.errors import CompressionError
+from lykeion.compress.sensitivity import Sensitivity
+from lykeion.compress.settings import Between, plain
+from lykeion.compress.weights.masks import Scope, Structure, masks
 from lykeion.nets.training import Dataset, Recipe
-
-from .errors import CompressionError
-from .masks import Scope, Structure, masks
-from .model import USUAL, Model, select
-from .sensitivity import Sensitivity
-from .settings import Between, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +41,14 @@ class Prune:
             raise CompressionError("prune: scope global goes with sparsity; other settings give each layer its share")
 
 
-def plan(model: Model, settings: Prune) -> Model:
+def plan(model: CompressedModel, settings: Prune) -> CompressedModel:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     return replace(model, sparse=model.sparse | _shares(model, settings).keys())
 
 
 def apply(
-    model: Model, data: Dataset, settings: Prune, run: Path | None = None, *, quiet: bool = False
-) -> tuple[Model, Mapping[str, Any]]:
+    model: CompressedModel, data: Dataset, settings: Prune, run: Path | None = None, *, quiet: bool = False
+) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The pruned model, and the share of zeros by layer. Raises CompressionError, TrainingError."""
     structure, shares = Structure.parse(settings.structure), _shares(model, settings)
     model = replace(model, sparse=model.sparse | shares.keys())
@@ -68,7 +67,7 @@ def share_at(progress: float, final: float) -> float:
     return final * (1 - (1 - min(progress, 1.0)) ** 3)
 
 
-def _shares(model: Model, settings: Prune) -> dict[str, float]:
+def _shares(model: CompressedModel, settings: Prune) -> dict[str, float]:
     """Of zeros, by layer. Raises CompressionError where the model cannot be pruned so."""
     model.check_trainable()
     names, structure = select(model.architecture, settings.layers), Structure.parse(settings.structure)
@@ -86,7 +85,7 @@ def _shares(model: Model, settings: Prune) -> dict[str, float]:
 
 
 def _train(
-    model: Model,
+    model: CompressedModel,
     data: Dataset,
     shares: Mapping[str, float],
     structure: Structure,
@@ -94,11 +93,11 @@ def _train(
     recipe: Recipe,
     run: Path | None,
     quiet: bool,
-) -> Model:
+) -> CompressedModel:
     import keras
 
-    from .network import fit
-    from .operators import Operator
+    from lykeion.compress.trainable.keras_network import fit
+    from lykeion.compress.trainable.simulated_operators import SimulatedOperator
 
     total = recipe.total_steps(len(data.train))
     ramp = max(1, round(settings.ramp * total))
@@ -109,7 +108,7 @@ def _train(
         operators = {
             layer.layer.name: layer
             for layer in network.layers
-            if isinstance(layer, Operator) and layer.layer.name in shares
+            if isinstance(layer, SimulatedOperator) and layer.layer.name in shares
         }
 
         def update(progress: float) -> None:

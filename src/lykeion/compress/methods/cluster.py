@@ -12,13 +12,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from lykeion.compress.compressed_model import USUAL, CompressedModel, kernel_layers, select
+from lykeion.compress.errors import CompressionError
+from lykeion.compress.settings import Between, plain
+from lykeion.compress.weights.codebooks import Moving, Start, bit_worth, share
+from lykeion.compress.weights.integers import LEAST_GAIN
 from lykeion.nets.training import Dataset, Recipe
-
-from .codebooks import Moving, Start, bit_worth, share
-from .errors import CompressionError
-from .integers import LEAST_GAIN
-from .model import USUAL, Model, kernel_layers, select
-from .settings import Between, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,7 @@ class Cluster:
     )
 
 
-def plan(model: Model, settings: Cluster) -> Model:
+def plan(model: CompressedModel, settings: Cluster) -> CompressedModel:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     model.check_trainable()
     if settings.training and settings.moving and model.ranges is not None:
@@ -47,8 +46,8 @@ def plan(model: Model, settings: Cluster) -> Model:
 
 
 def apply(
-    model: Model, data: Dataset, settings: Cluster, run: Path | None = None, *, quiet: bool = False
-) -> tuple[Model, Mapping[str, Any]]:
+    model: CompressedModel, data: Dataset, settings: Cluster, run: Path | None = None, *, quiet: bool = False
+) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The clustered model, and the number of values by layer. Raises CompressionError, TrainingError."""
     plan(model, settings)
     names = select(model.architecture, settings.layers)
@@ -62,7 +61,7 @@ def apply(
         )
     model = replace(model, weights=weights, sparse=sparse, clustered=model.clustered | set(names))
     if settings.training is not None:
-        from .network import fit
+        from lykeion.compress.trainable.keras_network import fit
 
         asked = {"cluster": plain(settings)}
         moving = _moving(before, model, names, settings) if settings.moving else None
@@ -70,7 +69,9 @@ def apply(
     return model, {"values": {name: len(np.unique(model.kernels[name])) for name in names}}
 
 
-def _moving(before: Model, model: Model, names: Sequence[str], settings: Cluster) -> dict[str, Moving]:
+def _moving(
+    before: CompressedModel, model: CompressedModel, names: Sequence[str], settings: Cluster
+) -> dict[str, Moving]:
     """The weights as they were before, and what the bits of each value cost."""
     found = {}
     for name in names:
@@ -86,7 +87,7 @@ def _moving(before: Model, model: Model, names: Sequence[str], settings: Cluster
     return found
 
 
-def normalised(model: Model, names: frozenset[str]) -> Model:
+def normalised(model: CompressedModel, names: frozenset[str]) -> CompressedModel:
     """The same network, whose named kernels give each channel a variance of 1 − ε and a gain above 0."""
     weights, epsilon = dict(model.weights), model.architecture.epsilon
     for layer in kernel_layers(model.architecture):

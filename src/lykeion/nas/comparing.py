@@ -21,13 +21,13 @@ from lykeion.nets import Architecture
 from lykeion.nets.training import Dataset
 
 from .baselines import baselines
-from .comparison import Comparison, Entry, Report
+from .comparison import ComparedNetwork, ComparisonReport, SearchComparison
 from .final import Trained, correct_on_test, time_networks, train_final
 from .latency import LatencyTable
-from .search import RESULT, Request, begin, open_space, read_result
-from .significance import Difference, compare_paired
+from .searching import RESULT, SearchRequest, begin, open_space, read_result
+from .significance import PairedDifference, compare_paired
 from .space import Space
-from .strategies import Cost, Found, SearchError
+from .strategies import FoundNetwork, SearchCost, SearchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,12 @@ class Contender:
     name: str
     kind: str
     networks: tuple[Architecture, ...]
-    found: tuple[Found, ...] = ()
+    found: tuple[FoundNetwork, ...] = ()
 
 
-def compare(comparison: Comparison, run: Path, *, trainings: Path | None = None, quiet: bool = False) -> Report:
+def compare(
+    comparison: SearchComparison, run: Path, *, trainings: Path | None = None, quiet: bool = False
+) -> ComparisonReport:
     """Run a comparison in a directory, or go on with it there.
 
     Comparisons of one recipe may share a directory of ``trainings``: what is in it is not trained again. Raises
@@ -68,7 +70,7 @@ def compare(comparison: Comparison, run: Path, *, trainings: Path | None = None,
     entries = [
         _entry(each, trained[each.name], correct, latencies_ms[each.name], target_ms, rival) for each in contenders
     ]
-    report = Report(target_ms, rival, tuple(entries), not_found, noise)
+    report = ComparisonReport(target_ms, rival, tuple(entries), not_found, noise)
     _keep(report, comparison, run)
     return report
 
@@ -92,18 +94,18 @@ def search_run(run: Path, strategy: str, seed: int) -> Path:
     return run / "searches" / f"{strategy}-{seed}"
 
 
-def run_search(request: Request, run: Path, *, quiet: bool = False) -> Found:
+def run_search(request: SearchRequest, run: Path, *, quiet: bool = False) -> FoundNetwork:
     """A search in a process of its own, so that its peak memory is its own. Raises SearchError."""
     begin(request, run)
     if not (run / RESULT).exists():
-        command = [sys.executable, "-m", "lykeion.nas.search", str(run), *(["--quiet"] if quiet else [])]
+        command = [sys.executable, "-m", "lykeion.nas.searching", str(run), *(["--quiet"] if quiet else [])]
         done = subprocess.run(command, check=False)
         if done.returncode:
             raise SearchError(f"the search in {run} ended with code {done.returncode}; its message is above")
     return read_result(run)
 
 
-def _begin(comparison: Comparison, run: Path) -> None:
+def _begin(comparison: SearchComparison, run: Path) -> None:
     asked, path = json.dumps(comparison.to_json(), indent=1), run / "comparison.json"
     if not path.exists():
         write_atomically(path, asked.encode())
@@ -113,7 +115,9 @@ def _begin(comparison: Comparison, run: Path) -> None:
             raise SearchError(f"{run} holds a comparison with another {name}; give another --run, or delete it")
 
 
-def _baseline_ms(comparison: Comparison, fixed: Sequence[Contender], run: Path, quiet: bool) -> dict[str, float]:
+def _baseline_ms(
+    comparison: SearchComparison, fixed: Sequence[Contender], run: Path, quiet: bool
+) -> dict[str, float]:
     if comparison.cited_ms is not None:
         return dict(comparison.cited_ms)
     networks = {each.name: each.networks[0] for each in fixed}
@@ -125,13 +129,13 @@ def _baseline_ms(comparison: Comparison, fixed: Sequence[Contender], run: Path, 
 
 
 def _search(
-    comparison: Comparison, space: Space, target_ms: float, run: Path, quiet: bool
+    comparison: SearchComparison, space: Space, target_ms: float, run: Path, quiet: bool
 ) -> tuple[list[Contender], dict[str, int]]:
     contenders, not_found = [], dict.fromkeys(comparison.strategies, 0)
     for strategy in comparison.strategies:
-        found: list[Found] = []
+        found: list[FoundNetwork] = []
         for seed in range(comparison.seeds):
-            request = Request(
+            request = SearchRequest(
                 strategy,
                 comparison.space,
                 comparison.profile,
@@ -152,7 +156,7 @@ def _search(
 
 
 def _latencies_ms(
-    comparison: Comparison,
+    comparison: SearchComparison,
     space: Space,
     contenders: Sequence[Contender],
     known_ms: Mapping[str, float],
@@ -175,7 +179,7 @@ def _latencies_ms(
     return measured, timings[REFERENCE].busy
 
 
-def _train(contender: Contender, comparison: Comparison, data: Dataset, shelf: Path, quiet: bool) -> Training:
+def _train(contender: Contender, comparison: SearchComparison, data: Dataset, shelf: Path, quiet: bool) -> Training:
     """Sweep the learning rate with the first seed, then train the others with the best."""
 
     def train(seed: int, rate: float) -> tuple[Trained, Path]:
@@ -195,7 +199,7 @@ def _train(contender: Contender, comparison: Comparison, data: Dataset, shelf: P
 
 
 def _rival(
-    comparison: Comparison,
+    comparison: SearchComparison,
     fixed: Sequence[Contender],
     trained: Mapping[str, Training],
     known_ms: Mapping[str, float],
@@ -228,11 +232,11 @@ def _entry(
     latencies_ms: Sequence[float],
     target_ms: float,
     rival: str,
-) -> Entry:
+) -> ComparedNetwork:
     right, is_rival = correct[contender.name], contender.name == rival
     difference = None if is_rival else compare_paired(right, correct[rival])
     accuracies = right.mean(axis=1)
-    return Entry(
+    return ComparedNetwork(
         name=contender.name,
         kind=contender.kind,
         networks=tuple(dict.fromkeys(network.name for network in contender.networks)),
@@ -249,13 +253,13 @@ def _entry(
     )
 
 
-def _verdict(difference: Difference | None, latency_ms: float, target_ms: float) -> str:
+def _verdict(difference: PairedDifference | None, latency_ms: float, target_ms: float) -> str:
     if difference is None:
         return "rival"
     return difference.verdict if latency_ms <= target_ms else f"over the target; {difference.verdict}"
 
 
-def _keep(report: Report, comparison: Comparison, run: Path) -> None:
+def _keep(report: ComparisonReport, comparison: SearchComparison, run: Path) -> None:
     from .search_pictures import draw_pareto
 
     with writing(run / "report.json", SearchError):
@@ -276,8 +280,8 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values))
 
 
-def _mean_cost(costs: Sequence[Cost]) -> Cost:
-    return Cost(
+def _mean_cost(costs: Sequence[SearchCost]) -> SearchCost:
+    return SearchCost(
         round(_mean([cost.steps for cost in costs])),
         _mean([cost.seconds for cost in costs]),
         max(cost.peak_bytes for cost in costs),

@@ -3,8 +3,7 @@
 import numpy as np
 
 from lykeion.engines import LiteRTEngine
-from lykeion.nets.training import Photos
-from lykeion.nets.training.frame import normalise
+from lykeion.nets.training import Photos, normalise
 
 _BATCH = 64
 

@@ -29,8 +29,9 @@ from lykeion.litert.packed import (
     unpack,
 )
 
+from .compressed_model import CompressedModel, kernel_layers, settle
 from .errors import CompressionError
-from .model import Model, kernel_layers, settle
+from .model_files import litert_file
 
 SMALL = 4096
 """Kernels of int8 with fewer weights may share a model, where one of their own costs more than it saves."""
@@ -40,16 +41,16 @@ _SAMPLE = 1 << 16
 """Floats that are enough to tell how all of a kernel are coded best."""
 
 
-def pack(model: Model, output: Literal["embedding", "logits"] = "logits") -> tuple[bytes, bytes]:
+def pack(model: CompressedModel, output: Literal["embedding", "logits"] = "logits") -> tuple[bytes, bytes]:
     """The package of a network, and the LiteRT file that it unpacks to: what ``model.litert`` gives.
 
     Raises CompressionError.
     """
-    file = model.litert(output)
+    file = litert_file(model, output)
     return pack_file(file, model), file
 
 
-def pack_file(file: bytes, model: Model | None = None, *, name: str = "pack") -> bytes:
+def pack_file(file: bytes, model: CompressedModel | None = None, *, name: str = "pack") -> bytes:
     """The package of any LiteRT file; ``model`` is what it was written from, if known; errors call it ``name``.
 
     Raises CompressionError where the file cannot be read, or is larger than ``unpack`` allows.
@@ -176,7 +177,7 @@ def _floats(data: np.ndarray, hint: Scaled | None) -> Coding | None:
     return min(sizes, key=sizes.__getitem__)
 
 
-def _hints(model: Model) -> dict[str, Scaled]:
+def _hints(model: CompressedModel) -> dict[str, Scaled]:
     """How the float32 kernels of clustered layers were made, by the name of their constant in the file."""
     hints: dict[str, Scaled] = {}
     model = settle(model)

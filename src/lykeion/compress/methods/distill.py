@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from lykeion.compress.compressed_model import CompressedModel
+from lykeion.compress.errors import CompressionError
+from lykeion.compress.settings import plain
 from lykeion.nets.training import Dataset, Recipe
-
-from .errors import CompressionError
-from .model import Model
-from .settings import plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,17 +25,17 @@ class Distill:
             raise CompressionError("distill: training names no teacher")
 
 
-def plan(model: Model, settings: Distill) -> Model:
+def plan(model: CompressedModel, settings: Distill) -> CompressedModel:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     model.check_trainable()
     return model
 
 
 def apply(
-    model: Model, data: Dataset, settings: Distill, run: Path | None = None, *, quiet: bool = False
-) -> tuple[Model, Mapping[str, Any]]:
+    model: CompressedModel, data: Dataset, settings: Distill, run: Path | None = None, *, quiet: bool = False
+) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The model after training from its teacher. Raises CompressionError, TrainingError."""
-    from .network import fit
+    from lykeion.compress.trainable.keras_network import fit
 
     plan(model, settings)
     model, history = fit(model, data, settings.training, run, settings={"distill": plain(settings)}, quiet=quiet)

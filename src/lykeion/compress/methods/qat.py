@@ -13,11 +13,11 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from lykeion.compress.compressed_model import CompressedModel
+from lykeion.compress.model_files import litert_file
+from lykeion.compress.predictions import predict_litert
+from lykeion.compress.settings import Between, plain
 from lykeion.nets.training import Dataset, Recipe, some
-
-from .model import Model
-from .running import predict_litert
-from .settings import Between, plain
 
 AGREEMENT_PHOTOS = 2000
 
@@ -28,20 +28,19 @@ class Qat:
     training: Annotated[Recipe | None, "As `lykeion train` takes it; none: ranges alone."] = None
 
 
-def plan(model: Model, settings: Qat) -> Model:
+def plan(model: CompressedModel, settings: Qat) -> CompressedModel:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
     model.check_trainable()
     return replace(model, ranges=model.ranges or {})
 
 
 def apply(
-    model: Model, data: Dataset, settings: Qat, run: Path | None = None, *, quiet: bool = False
-) -> tuple[Model, Mapping[str, Any]]:
+    model: CompressedModel, data: Dataset, settings: Qat, run: Path | None = None, *, quiet: bool = False
+) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The model in int8; how often the simulated network and the file name the same class; the largest difference
     of their logits. Raises CompressionError, TrainingError."""
+    from lykeion.compress.trainable.keras_network import build, check_data, fit, observe
     from lykeion.nets.training import predict
-
-    from .network import build, check_data, fit, observe
 
     plan(model, settings)
     check_data(model, data)
@@ -50,6 +49,6 @@ def apply(
     if settings.training is not None:
         model, _ = fit(model, data, settings.training, run, settings={"qat": plain(settings)}, quiet=quiet)
     photos = some(data.validation, AGREEMENT_PHOTOS)
-    simulated, written = predict(build(model), photos), predict_litert(model.litert(), photos)
+    simulated, written = predict(build(model), photos), predict_litert(litert_file(model), photos)
     agreement = float((simulated.argmax(axis=1) == written.argmax(axis=1)).mean())
     return model, {"agreement": agreement, "difference": float(np.abs(simulated - written).max())}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .architecture import Architecture, Convolution, InvertedResidual, Row
-from .layers import EMBEDDING, INPUT, LOGITS, layers
-from .torch_weights import WeightsError, read_torch_weights
+from lykeion.nets.architecture import Architecture, Convolution, InvertedResidual, Row
+from lykeion.nets.torch_weights import WeightsError, read_torch_weights
+from lykeion.nets.unrolling import EMBEDDING, INPUT, LOGITS, layers
 
 MEAN, STD = 127.0, 128.0
 """Pixels on 0..255 become (pixel − MEAN) / STD."""

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from .architecture import Activation, Architecture
-from .layers import INPUT, LOGITS, Layer, layers
-from .torch_weights import WeightsError
-from .weights import Weights, random_weights
+from lykeion.nets.architecture import Activation, Architecture
+from lykeion.nets.torch_weights import WeightsError
+from lykeion.nets.unrolling import INPUT, LOGITS, Layer, layers
+from lykeion.nets.weights import Weights, random_weights
 
 _ACTIVATIONS: dict[Activation, str] = {
     "relu": "relu",
@@ -25,7 +25,7 @@ _WEIGHTS = {"moving_mean": "mean", "moving_variance": "variance"}
 _NORM = "_norm"
 
 
-def build(
+def build_keras(
     architecture: Architecture,
     *,
     output: Literal["embedding", "logits"] = "logits",
@@ -50,16 +50,16 @@ def build(
                 inputs = [keras.layers.Dropout(dropout, seed=seed, name="dropout")(inputs[0])]
         tensors[layer.name] = _apply(layer, inputs, architecture.epsilon, batch_norm_momentum)
     model = keras.Model(image, tensors[output], name=_keras_name(architecture.name))
-    load_weights(model, random_weights(architecture, seed))
+    load_keras_weights(model, random_weights(architecture, seed))
     return model
 
 
-def weights_of(model: keras.Model) -> dict[str, np.ndarray]:
+def keras_weights(model: keras.Model) -> dict[str, np.ndarray]:
     """The weights of a model that ``build`` made, float32, named and shaped as ``Layer.weights`` says."""
     return {name: _flattened(layer, variable) for name, layer, variable in _variables(model)}
 
 
-def load_weights(model: keras.Model, weights: Weights) -> None:
+def load_keras_weights(model: keras.Model, weights: Weights) -> None:
     """Set all weights of a model that ``build`` made; what it has no place for is left out. Raises WeightsError."""
     for name, layer, variable in _variables(model):
         shape = _flattened(layer, variable).shape

@@ -11,11 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from lykeion.compress.compressed_model import CompressedModel, kernel_layers
 from lykeion.litert import Quantization
-from lykeion.nets import Layer
-from lykeion.nets.litert_int8 import TO_255, Codes, write_int8
-
-from .model import Model, kernel_layers
+from lykeion.nets import TO_255, KernelCodes, Layer, write_int8
 
 SMALLEST_STEP = 1e-6
 """Of kernels and activations: below, biases in such units would not fit int32."""
@@ -34,17 +32,19 @@ def activation_codes(low: float, high: float) -> Quantization:
     return Quantization((float(scale),), (int(np.clip(np.rint(np.float32(-128) - least / scale), -128, 127)),))
 
 
-def kernel_codes(layer: Layer, model: Model) -> Codes:
+def kernel_codes(layer: Layer, model: CompressedModel) -> KernelCodes:
     """Kernel, scales and bias of a layer, folded; in float32, for training rounds the same numbers."""
     kernel = model.weights[f"{layer.name}/kernel"]
     scale, bias = fold(layer, model)
     if layer.name in model.clustered:
         step = np.maximum(np.abs(kernel).max() * TO_127, np.float32(SMALLEST_STEP))
-        return Codes(np.rint(kernel / step).astype(np.int8), short(np.maximum(step * scale, SMALLEST_STEP)), bias)
+        return KernelCodes(
+            np.rint(kernel / step).astype(np.int8), short(np.maximum(step * scale, SMALLEST_STEP)), bias
+        )
     kernel = kernel * scale
     largest = np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1)))
     steps = short(np.maximum(largest * TO_127, np.float32(SMALLEST_STEP)))
-    return Codes(np.rint(kernel / steps).astype(np.int8), steps, bias)
+    return KernelCodes(np.rint(kernel / steps).astype(np.int8), steps, bias)
 
 
 def short(steps: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def short(steps: np.ndarray) -> np.ndarray:
     return np.ldexp(np.ceil(mantissas * 256) / 256, exponents).astype(np.float32)
 
 
-def fold(layer: Layer, model: Model) -> tuple[np.ndarray, np.ndarray]:
+def fold(layer: Layer, model: CompressedModel) -> tuple[np.ndarray, np.ndarray]:
     """What batch norm multiplies each output channel by, and adds; float32 (channels). A dense layer has none."""
     own = {name.rpartition("/")[2]: model.weights[name] for name in layer.weights()}
     if layer.kind == "dense":
@@ -68,7 +68,7 @@ def per_deviation(variance: np.ndarray, epsilon: float) -> np.ndarray:
 
 
 def write_quantized(
-    model: Model, ranges: Mapping[str, tuple[float, float]], output: Literal["embedding", "logits"]
+    model: CompressedModel, ranges: Mapping[str, tuple[float, float]], output: Literal["embedding", "logits"]
 ) -> bytes:
     """The LiteRT file, int8 inside."""
     return write_int8(

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from .architecture import Architecture
-from .layers import layers
-from .torch_weights import WeightsError
+from lykeion.nets.architecture import Architecture
+from lykeion.nets.torch_weights import WeightsError
+from lykeion.nets.unrolling import layers
 
 
 def weights_from_applications(model: Any, architecture: Architecture) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """MobileNetV1: depthwise separable convolutions (arXiv:1704.04861, table 1)."""
 
-from .architecture import Architecture, Convolution, DepthwiseSeparable
-from .widths import at_width
+from lykeion.nets.architecture import Architecture, Convolution, DepthwiseSeparable
+from lykeion.nets.widths import at_width
 
 _ROWS = (
     # channels, stride

@@ -4,8 +4,8 @@ Tables 1 and 2 of the paper. The minimalistic variants, published with its code,
 nor hard-swish, and 3×3 kernels only.
 """
 
-from .architecture import Activation, Architecture, Convolution, FullyConnected, InvertedResidual, Row
-from .widths import at_width, multiple_of_8
+from lykeion.nets.architecture import Activation, Architecture, Convolution, FullyConnected, InvertedResidual, Row
+from lykeion.nets.widths import at_width, multiple_of_8
 
 _Block = tuple[float, int, int, int, bool, Activation]
 

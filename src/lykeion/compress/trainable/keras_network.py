@@ -9,20 +9,16 @@ import keras
 import numpy as np
 from keras import ops
 
+from lykeion.compress.compressed_model import CompressedModel
+from lykeion.compress.errors import CompressionError
+from lykeion.compress.settings import check_training, digest_of_input
+from lykeion.compress.weights.codebooks import Moving
+from lykeion.compress.weights.integers import LEAST_GAIN
 from lykeion.core import digest_json
-from lykeion.nets import Layer, layers
-from lykeion.nets.layers import INPUT, LOGITS
-from lykeion.nets.litert_int8 import TO_255
-from lykeion.nets.training import Dataset, History, Photos, Recipe, train
-from lykeion.nets.training.frame import normalise
-from lykeion.nets.training.network import distiller
+from lykeion.nets import INPUT, LOGITS, TO_255, Layer, layers
+from lykeion.nets.training import Dataset, History, Photos, Recipe, distiller, normalise, train
 
-from .codebooks import Moving
-from .errors import CompressionError
-from .integers import LEAST_GAIN
-from .model import Model
-from .operators import AtLeast, HardSwish, Operator, Range, Sum, Unit, keras_name
-from .settings import check_training, digest_of_input
+from .simulated_operators import AtLeast, HardSwish, Range, SimulatedOperator, Sum, Unit, keras_name
 
 PHOTO_RANGE = (-1.01, 1.01)
 """Photos are in −1..1; a little more, for with just that every pixel would lie half way between two integers."""
@@ -31,7 +27,7 @@ _NORM = {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_varian
 
 
 def build(
-    model: Model,
+    model: CompressedModel,
     *,
     batch_norm_momentum: float = 0.99,
     dropout: float = 0.0,
@@ -44,14 +40,14 @@ def build(
     may change their value. Raises CompressionError.
     """
     model.check_trainable()
-    return _Builder(model, batch_norm_momentum, dropout, seed, moving).network()
+    return _NetworkBuilder(model, batch_norm_momentum, dropout, seed, moving).network()
 
 
-def read_back(network: keras.Model, model: Model) -> Model:
+def read_back(network: keras.Model, model: CompressedModel) -> CompressedModel:
     """The model with what ``build`` made of it and training changed."""
     weights, ranges = dict(model.weights), {}
     for layer in network.layers:
-        if isinstance(layer, Operator):
+        if isinstance(layer, SimulatedOperator):
             weights |= {f"{layer.layer.name}/{name}": value for name, value in layer.trained().items()}
         elif isinstance(layer, Range):
             ranges[layer.tensor] = layer.trained()
@@ -64,7 +60,7 @@ def read_back(network: keras.Model, model: Model) -> Model:
 
 
 def fit(
-    model: Model,
+    model: CompressedModel,
     data: Dataset,
     recipe: Recipe,
     run: Path | None,
@@ -73,7 +69,7 @@ def fit(
     settings: Mapping[str, Any] | None = None,
     moving: Mapping[str, Moving] | None = None,
     quiet: bool = False,
-) -> tuple[Model, History]:
+) -> tuple[CompressedModel, History]:
     """Train on from the model's weights; what it keeps is kept. The recipe may name a teacher.
 
     ``callbacks`` makes them for the network. Resumes from ``run``. Raises TrainingError, CompressionError.
@@ -104,7 +100,7 @@ def check_backend() -> None:
         )
 
 
-def check_data(model: Model, data: Dataset) -> None:
+def check_data(model: CompressedModel, data: Dataset) -> None:
     """Raises CompressionError where the network is for other photos or classes."""
     ours = model.architecture
     wanted = (ours.height, ours.width, ours.channels)
@@ -116,9 +112,9 @@ def check_data(model: Model, data: Dataset) -> None:
         )
 
 
-def observe(model: Model, photos: Photos) -> dict[str, tuple[float, float]]:
+def observe(model: CompressedModel, photos: Photos) -> dict[str, tuple[float, float]]:
     """Ranges of the activations on photos, computed in float32: the extremes of batches, averaged."""
-    builder = _Builder(replace(model, ranges=None), 0.99, 0.0, 0)
+    builder = _NetworkBuilder(replace(model, ranges=None), 0.99, 0.0, 0)
     source = builder.network().input
     names = list(builder.activations)
     extremes = [find(builder.activations[name]) for find in (ops.min, ops.max) for name in names]
@@ -133,7 +129,7 @@ def observe(model: Model, photos: Photos) -> dict[str, tuple[float, float]]:
     return {INPUT: PHOTO_RANGE, **ranges}
 
 
-def digest_of(model: Model) -> str:
+def digest_of(model: CompressedModel) -> str:
     """Of all that training begins with."""
     import hashlib
 
@@ -151,11 +147,16 @@ def digest_of(model: Model) -> str:
     )
 
 
-class _Builder:
+class _NetworkBuilder:
     """Layers of a network as they come. ``activations`` are the tensors that int8 needs a range for."""
 
     def __init__(
-        self, model: Model, momentum: float, dropout: float, seed: int, moving: Mapping[str, Moving] | None = None
+        self,
+        model: CompressedModel,
+        momentum: float,
+        dropout: float,
+        seed: int,
+        moving: Mapping[str, Moving] | None = None,
     ) -> None:
         self.model, self.activations, self._moving = model, {}, moving or {}
         self._ranges: dict[str, Range] = {}
@@ -191,7 +192,7 @@ class _Builder:
                 share = 1 / (inputs[0].shape[1] * inputs[0].shape[2])
                 made = keras.layers.GlobalAveragePooling2D(keepdims=not layer.vector, name=name)(inputs[0])
                 return made, (lambda: source.scale() * share) if source else None
-        operator = Operator(layer, self.model, source, self._moving.get(layer.name))
+        operator = SimulatedOperator(layer, self.model, source, self._moving.get(layer.name))
         made = operator(inputs[0])
         if self.model.ranges is not None:
             return made, operator.unit
