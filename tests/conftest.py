@@ -19,15 +19,15 @@ with contextlib.suppress(ImportError):
     logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 SERVERS = Path(__file__).with_name("e2e")
-NOT_QUICK = {"tensorflow": "training", "jax": "training", "playwright": "a browser"}
+NOT_QUICK = ("tensorflow", "jax", "playwright")
 
 
 class Quick(MetaPathFinder):
-    """Skips, with ``--quick``, every test and every file of tests that imports what trains or drives a browser."""
+    """Skips, with ``--quick``, every test and file of tests that imports what trains, or drives a browser."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> None:
         if name in NOT_QUICK:
-            pytest.skip(f"{NOT_QUICK[name]} is not quick", allow_module_level=True)
+            pytest.skip(f"{name} is not quick", allow_module_level=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
