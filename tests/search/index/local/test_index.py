@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lykeion.core import LykeionError
+from lykeion.core import LykeionError, NotFound
 from lykeion.search.index import (
     BatchError,
     EmbedderMismatch,
     IndexFormatError,
-    NotFound,
     Photo,
     SchemaError,
     StorageError,
