@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as tfl
 from click.testing import CliRunner
 
 from lykeion.cli import app
-from lykeion.cli.engine_options import all_cases, labelled
+from lykeion.cli.engines.engine_options import all_cases, labelled
 from lykeion.compress import CompressedModel, save
 from lykeion.core import LykeionError
 from lykeion.core.pictures import PictureError

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lykeion.cli.compress import compress
-from lykeion.cli.engine_options import open_models
+from lykeion.cli.engines.engine_options import open_models
 from lykeion.compress import (
     REPORT_COLUMNS,
     CompressedModel,

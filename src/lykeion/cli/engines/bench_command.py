@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lykeion.cli.options import json_option, quiet_option, refuse_options
+from lykeion.cli.output import print_json, print_table
+
 from .engine_options import (
     all_cases,
     data_option,
@@ -18,8 +21,6 @@ from .engine_options import (
     png_option,
     threads_option,
 )
-from .options import json_option, quiet_option, refuse_options
-from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from lykeion.engines.choosing import BenchReport, BenchResult, Case

@@ -1,13 +1,12 @@
-"""``lykeion nas``: device latency. Search spaces are in ``nas_space``, the search itself in ``nas_search``."""
+"""``lykeion nas profile``: the latency of blocks on a device."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from . import nas_search, nas_space
-from .options import PICTURE, json_option, quiet_option
-from .output import print_json, print_table
+from lykeion.cli.options import PICTURE, json_option, quiet_option
+from lykeion.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from lykeion.engines.choosing import DeviceProfile
@@ -15,20 +14,7 @@ if TYPE_CHECKING:
 HOST = "host"
 
 
-@click.group()
-def nas() -> None:
-    """Measure the cost of blocks on a device, and search for the best network for it.
-
-    \b
-    lykeion nas space list
-    lykeion nas profile --space mobilenetv3-32 --out here.json        this machine, in a minute
-    lykeion nas profile --show here.json
-    lykeion nas space show mobilenetv3-32 --device here.json --network k3e3-…
-    lykeion nas search --device here.json --target-ms 0.1 --data photos --run runs/search
-    """
-
-
-@nas.command()
+@click.command()
 @click.option("--device", default=HOST, show_default=True, help="host: this machine; or the name of an imported one.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads of the engine.")
 @click.option("--space", "space_name", default="mobilenetv3-32", show_default=True, help="The blocks of this space.")
@@ -153,7 +139,3 @@ def _print_profile(made: "DeviceProfile") -> None:
 
 def _fitted(made: "DeviceProfile") -> str:
     return f"fitted on {made.fitted_on} whole networks" if made.fitted_on else "not fitted"
-
-
-for command in (nas_space.space, nas_search.search, nas_search.compare):
-    nas.add_command(command)

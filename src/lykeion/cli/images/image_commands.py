@@ -7,34 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .images_layout import image_in, layout_at, layout_option, short, tag_option
-from .images_registry import pull, push
-from .local_models import local_model
-from .options import json_option, quiet_option, store_option, trust_option
-from .output import print_json, print_table
+from lykeion.cli.local_models import local_model
+from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
+from lykeion.cli.output import print_json, print_table
+
+from .image_layout import image_in, layout_at, layout_option, short, tag_option
 
 if TYPE_CHECKING:
     from lykeion.images import BuiltImage
     from lykeion.oci import Layout
 
 
-@click.group()
-def images() -> None:
-    """Build container images, reproducibly, without a daemon or root; and start them.
-
-    \b
-    lykeion images build image.yaml              from base, locked wheels and source
-    lykeion images build image.yaml --model DIR  the same, with a model in it
-    lykeion images volume DIR -t shoes:v1        a model as an image that clusters mount
-    lykeion images run shop:latest               start it here
-    """
-
-
-images.add_command(push)
-images.add_command(pull)
-
-
-@images.command()
+@click.command()
 @click.argument("description", type=click.Path(path_type=Path))
 @tag_option
 @click.option(
@@ -94,7 +78,7 @@ def build(
     click.echo(built.descriptor.digest)
 
 
-@images.command()
+@click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--tag", "-t", required=True, metavar="NAME:TAG", help="Name of the image.")
 @click.option("--uncompressed", is_flag=True, help="Leave the layer as a plain tar.")
@@ -113,7 +97,7 @@ def volume(directory: Path, tag: str, uncompressed: bool, layout: Path | None, a
         click.echo(f"{tag}  {made.descriptor.digest}")
 
 
-@images.command()
+@click.command()
 @click.argument("wheels", type=click.Path(path_type=Path))
 def lock(wheels: Path) -> None:
     """Print locked requirements for all wheels in the directory WHEELS."""
@@ -122,7 +106,7 @@ def lock(wheels: Path) -> None:
     click.echo(lock(wheels), nl=False)
 
 
-@images.command("list")
+@click.command("list")
 @layout_option
 @json_option
 def list_(layout: Path | None, as_json: bool) -> None:
@@ -141,7 +125,7 @@ def list_(layout: Path | None, as_json: bool) -> None:
         print_table(columns, rows, right=("MB",))
 
 
-@images.command()
+@click.command()
 @click.argument("image")
 @click.option(
     "--attached",
@@ -180,7 +164,7 @@ def show(image: str, attached: str | None, layout: Path | None, as_json: bool) -
         print_table(("", ""), rows, title=f"{image} for {part['platform']}")
 
 
-@images.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("image")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("--env", "-e", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable; repeatable.")
@@ -216,7 +200,7 @@ def run(
     )
 
 
-@images.command()
+@click.command()
 @click.option("--remove", multiple=True, metavar="NAME:TAG", help="Remove this name first; repeatable.")
 @click.option("--caches", is_flag=True, help="Also empty the caches of builds and runs.")
 @layout_option

@@ -7,38 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import models_versions
-from .options import DONE_BUT, json_option, quiet_option, store_option, trust_option
-from .output import describe, print_json, print_table
+from lykeion.cli.options import DONE_BUT, json_option, quiet_option, store_option, trust_option
+from lykeion.cli.output import describe, print_json, print_table
 
 if TYPE_CHECKING:
     from lykeion.registry import Ancestor
 
 
-@click.group()
-def models() -> None:
-    """Store, copy and compare versions of models; import networks.
-
-    \b
-    lykeion models push RUN shoes:canary         a training run becomes the next version
-    lykeion models pull shoes:canary ./shoes     a directory with the model and its card
-    lykeion models tag shoes:v3 champion         an alias moves
-    lykeion models copy shoes:champion registry.example.com/shop/shoes:champion
-
-    \b
-    lykeion models import efficientnet-lite0     the default network; needs no TensorFlow
-    lykeion models import MobileNetV3Large       from keras.applications; needs lykeion[train]
-    lykeion index add ./photos --index shop.index --embedder shoes/model.tflite
-
-    A model is NAME:ALIAS, NAME@sha256:..., NAME (its newest version), each perhaps after a registry's HOST/PATH/.
-    """
-
-
-for _command in models_versions.COMMANDS:
-    models.add_command(_command)
-
-
-@models.command("import")
+@click.command("import")
 @click.argument("network")
 @click.argument("name", required=False)
 @click.option(
@@ -56,7 +32,7 @@ def import_(network: str, name: str | None, weights: str, store: Path | None, as
     a directory, imports all its models' versions and aliases to the store instead, or those of model NAME.
     """
     if network.startswith("mlflow:"):
-        models_versions.import_mlflow(Path(network.removeprefix("mlflow:")), name, store, as_json)
+        _import_mlflow(Path(network.removeprefix("mlflow:")), name, store, as_json)
         return
     if name:
         raise click.UsageError("NAME goes with mlflow:DIR")
@@ -72,7 +48,7 @@ def import_(network: str, name: str | None, weights: str, store: Path | None, as
     click.echo(json.dumps(model) if as_json else model["path"])
 
 
-@models.command("list")
+@click.command("list")
 @click.argument("name", required=False)
 @click.option("--where", help="""Only versions that fit, as in 'top1 > 0.9 and device = "host"'.""")
 @click.option(
@@ -129,7 +105,7 @@ def list_(name: str | None, where: str | None, by: str | None, store: Path | Non
         click.echo("No versions fit." if name or where else "No models yet; lykeion models push keeps one.", err=True)
 
 
-@models.command()
+@click.command()
 @click.argument("model")
 @store_option
 @json_option
@@ -162,7 +138,7 @@ def show(model: str, store: Path | None, as_json: bool) -> None:
         click.echo(f"warning: {problem}", err=True)
 
 
-@models.command()
+@click.command()
 @click.argument("first")
 @click.argument("second")
 @store_option
@@ -189,7 +165,7 @@ def diff(first: str, second: str, store: Path | None, as_json: bool) -> None:
     click.echo(f"{difference.same_files} files are the same", err=True)
 
 
-@models.command()
+@click.command()
 @click.argument("model")
 @store_option
 @json_option
@@ -204,7 +180,7 @@ def lineage(model: str, store: Path | None, as_json: bool) -> None:
         _print_ancestor(found, "")
 
 
-@models.command()
+@click.command()
 @click.argument("model")
 @store_option
 @trust_option
@@ -280,3 +256,16 @@ def _plain(ancestor: "Ancestor") -> dict[str, Any]:
 
 def _or_nothing(value: object) -> object:
     return "" if value is None else value
+
+
+def _import_mlflow(directory: Path, name: str | None, store: Path | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from lykeion import registry
+
+    imported = registry.import_mlflow(directory, registry.Stores(store).disk, name)
+    if as_json:
+        print_json({"versions": [asdict(each) for each in imported]})
+    else:
+        for each in imported:
+            click.echo(f"{each.version or ''} {each.reference}".strip())

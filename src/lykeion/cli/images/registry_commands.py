@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from .images_layout import image_in, layout_at, layout_option, tag_option
-from .options import json_option, quiet_option
-from .output import print_json
+from lykeion.cli.options import json_option, quiet_option
+from lykeion.cli.output import print_json
+
+from .image_layout import image_in, layout_at, layout_option, tag_option
 
 
 @click.command()

@@ -1,39 +1,15 @@
-"""``lykeion index``: put photos into an index and search it. Its upkeep is in ``upkeep``."""
+"""Add photos to an index, search it, and judge the results."""
 
 import sys
 from pathlib import Path
 
 import click
 
-from . import upkeep
-from .local_models import embedder_option
-from .options import DONE_BUT, index_option, json_option, quiet_option, thumbnails_option
+from lykeion.cli.local_models import embedder_option
+from lykeion.cli.options import DONE_BUT, index_option, json_option, quiet_option, thumbnails_option
 
 
-class _InOrder(click.Group):
-    """Lists commands as they are written: what is done first, first."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-@click.group(cls=_InOrder)
-def index() -> None:
-    """Build and search an index of product photos.
-
-    \b
-      lykeion index add ./photos --index shop.index
-      lykeion index query photo.jpg --index shop.index -k 20 --sheet answers.png
-
-    An index is a directory, or a Milvus collection: milvus://host:port/collection. Pass it as --index or in
-    LYKEION_INDEX. With --json a command prints one JSON document; all else goes to standard error.
-
-    Exit codes: 0 done; 2 an error, in one line; 3 done, but photos failed, ids were unknown or damage was found;
-    130 stopped by a signal: run the command again to resume.
-    """
-
-
-@index.command()
+@click.command()
 @click.argument("source", type=click.Path())
 @index_option
 @embedder_option
@@ -100,7 +76,7 @@ def add(
     for line in report.complaints():
         print(line, file=sys.stderr)
     if as_json:
-        from .output import print_json
+        from lykeion.cli.output import print_json
 
         print_json(report.to_json())
     else:
@@ -109,7 +85,7 @@ def add(
         sys.exit(DONE_BUT)
 
 
-@index.command()
+@click.command()
 @click.argument("photos", nargs=-1, type=click.Path())
 @index_option
 @embedder_option
@@ -148,9 +124,8 @@ def query(
         raise click.UsageError("--box cuts out a part of a photo; a product has the vector of its whole photo")
     if sheet and len(photos) + len(ids) > 1:
         raise click.UsageError("--sheet draws the answers to one query")
+    from lykeion.cli.output import describe, print_json, print_table
     from lykeion.search import products
-
-    from .output import describe, print_json, print_table
 
     answers = products.query(uri, photos, ids=ids, k=k, where=where, box=box, embedder=embedder)
     if sheet:
@@ -165,7 +140,7 @@ def query(
         print_table(["", "score", "product", "attributes"], rows, title=answer.query, right=["", "score"])
 
 
-@index.command()
+@click.command()
 @click.argument("ids", nargs=-1, required=True)
 @index_option
 @json_option
@@ -175,9 +150,8 @@ def get(ids: tuple[str, ...], uri: str, as_json: bool) -> None:
     \b
       lykeion index get A123 A124 --index shop.index
     """
+    from lykeion.cli.output import describe, print_json, print_table
     from lykeion.search import products
-
-    from .output import describe, print_json, print_table
 
     found = products.get(uri, ids)
     known = [product for product in found if product]
@@ -195,7 +169,7 @@ def get(ids: tuple[str, ...], uri: str, as_json: bool) -> None:
         sys.exit(DONE_BUT)
 
 
-@index.command()
+@click.command()
 @click.argument("ids", nargs=-1, required=True)
 @index_option
 @thumbnails_option
@@ -212,7 +186,7 @@ def delete(ids: tuple[str, ...], uri: str, thumbnails: Path | None, as_json: boo
 
     count = products.delete(uri, ids, thumbnails=thumbnails or True)
     if as_json:
-        from .output import print_json
+        from lykeion.cli.output import print_json
 
         print_json({"deleted": count})
     else:
@@ -221,7 +195,7 @@ def delete(ids: tuple[str, ...], uri: str, thumbnails: Path | None, as_json: boo
         sys.exit(DONE_BUT)
 
 
-@index.command()
+@click.command()
 @index_option
 @click.option("--likeness", default=0.99, show_default=True, help="How alike thumbnails must be; 1 is the same.")
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="PNG", help="Draw the groups.")
@@ -238,11 +212,10 @@ def duplicates(
 
     Resized, recompressed and cropped copies count as the same. Nothing is deleted.
     """
+    from lykeion.cli.output import print_json, print_table
     from lykeion.search.near_duplicates import draw_groups
     from lykeion.search.near_duplicates import duplicates as find
     from lykeion.search.thumbnails import reader
-
-    from .output import print_json, print_table
 
     groups = find(uri, alike=likeness, thumbnails=thumbnails or True, quiet=quiet)
     if sheet:
@@ -256,7 +229,7 @@ def duplicates(
         print(f"{len(groups):,} {'group' if len(groups) == 1 else 'groups'} of duplicates")
 
 
-@index.command("eval")
+@click.command("eval")
 @index_option
 @click.option("--truth", default="exact", show_default=True, metavar="TRUTH", help="exact, label:COLUMN, or a CSV.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="Results to judge.")
@@ -273,9 +246,8 @@ def evaluate(uri: str, truth: str, k: int, queries: int, plot: Path | None, as_j
     The truth is a CSV with the columns query_id, relevant_id and optionally grade; or label:COLUMN, products with the
     same value; or exact, the nearest by exhaustive search, which measures the index and not the embedder.
     """
+    from lykeion.cli.output import print_json, print_table
     from lykeion.search.evaluation import evaluate as judge
-
-    from .output import print_json, print_table
 
     result = judge(uri, truth, k=k, queries=queries)
     if plot:
@@ -285,7 +257,3 @@ def evaluate(uri: str, truth: str, k: int, queries: int, plot: Path | None, as_j
         print_json(result.to_json())
     else:
         print_table(["", ""], result.table(), right=[])
-
-
-for command in upkeep.COMMANDS:
-    index.add_command(command)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import json_option, quiet_option, store_option, trust_option
-from .output import print_json
+from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
+from lykeion.cli.output import print_json
 
 if TYPE_CHECKING:
     from lykeion.registry import Pushed
@@ -312,22 +312,6 @@ def sign(model: str, key: Path, out: Path | None, store: Path | None, as_json: b
         print_json({"signed": signed.version, "name": signed.name})
     else:
         click.echo(f"{reference} is signed as {signed.name} {signed.version}")
-
-
-COMMANDS = [push, pull, copy, tag, untag, delete, gc, sign]
-
-
-def import_mlflow(directory: Path, name: str | None, store: Path | None, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from lykeion import registry
-
-    imported = registry.import_mlflow(directory, registry.Stores(store).disk, name)
-    if as_json:
-        print_json({"versions": [asdict(each) for each in imported]})
-    else:
-        for each in imported:
-            click.echo(f"{each.version or ''} {each.reference}".strip())
 
 
 def _print_pushed(pushed: "Pushed", as_json: bool) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from .options import DONE_BUT, index_option, json_option, quiet_option, thumbnails_option
+from lykeion.cli.options import DONE_BUT, index_option, json_option, quiet_option, thumbnails_option
 
 
 @click.command()
@@ -53,7 +53,7 @@ def verify(uri: str, as_json: bool) -> None:
 
     problems = maintenance.verify(uri)
     if as_json:
-        from .output import print_json
+        from lykeion.cli.output import print_json
 
         print_json({"problems": problems})
     else:
@@ -91,7 +91,7 @@ def snapshot(name: str | None, uri: str, export: Path | None, drop: bool, as_jso
         return
     kept = maintenance.snapshot(uri, name, export=export)
     if as_json:
-        from .output import print_json
+        from lykeion.cli.output import print_json
 
         print_json({"snapshot": kept, "export": str(export) if export else None})
     else:
@@ -176,13 +176,10 @@ def copy(source: str, to: str, thumbnails: Path | None, as_json: bool, quiet: bo
     _print_count(transfer.copy(source, to, thumbnails=thumbnails or True, quiet=quiet), to, as_json)
 
 
-COMMANDS = [stats, compact, verify, snapshot, restore, rebuild, merge, copy]
-
-
 def _print_stats(figures: object, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from .output import describe, print_json, print_table
+    from lykeion.cli.output import describe, print_json, print_table
 
     values = asdict(figures)  # type: ignore[call-overload]
     if as_json:
@@ -201,7 +198,7 @@ def _print_stats(figures: object, as_json: bool) -> None:
 
 def _print_count(products: int, uri: str, as_json: bool) -> None:
     if as_json:
-        from .output import print_json
+        from lykeion.cli.output import print_json
 
         print_json({"products": products})
     else:

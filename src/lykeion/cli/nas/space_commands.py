@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import json_option
-from .output import print_json, print_table
+from lykeion.cli.options import json_option
+from lykeion.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from lykeion.nas import Genotype, Space

@@ -6,26 +6,13 @@ from typing import Any
 
 import click
 
-from . import engines_bench, engines_select
+from lykeion.cli.options import json_option
+from lykeion.cli.output import print_json, print_table
+
 from .engine_options import engine_kinds, engine_option, open_models
-from .options import json_option
-from .output import print_json, print_table
 
 
-@click.group()
-def engines() -> None:
-    """Run model files on engines: measure them side by side, and choose the best for a goal.
-
-    \b
-    lykeion engines list
-    lykeion engines bench model.tflite --threads 1 --threads 2 --out here.json
-    lykeion engines compare model.tflite
-    lykeion engines select --model a.tflite --model b.tflite --data photos \\
-        --goal 'latency_ms <= 5 and top1 >= 0.90, minimise size_bytes'
-    """
-
-
-@engines.command("list")
+@click.command("list")
 @json_option
 def list_(as_json: bool) -> None:
     """List the engines and whether they are installed."""
@@ -53,7 +40,7 @@ def list_(as_json: bool) -> None:
     )
 
 
-@engines.command()
+@click.command()
 @click.argument("model")
 @engine_option
 @click.option(
@@ -97,7 +84,7 @@ def compare(model: str, engines: tuple[str, ...], reference: str, as_json: bool)
     )
 
 
-@engines.command()
+@click.command()
 @click.argument("model")
 @click.argument("file", type=click.Path(path_type=Path))
 def convert(model: str, file: Path) -> None:
@@ -111,7 +98,3 @@ def convert(model: str, file: Path) -> None:
     with writing(file, LykeionError):
         write_atomically(file, converted)
     print(f"{file}: {len(converted):,} bytes")
-
-
-for command in (engines_bench.bench, engines_select.select):
-    engines.add_command(command)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import FIT, PICTURE
+from lykeion.cli.options import FIT, PICTURE
 
 if TYPE_CHECKING:
     from lykeion.engines.choosing import Case, Labelled, ModelFile
