@@ -1,125 +1,140 @@
-"""Who may ask, how much, how often and for how long: checked before any route sees the request.
+"""The ASGI shell around ``admission`` and ``limits``: each request and WebSocket is checked before any route sees it.
 
-Without a token the service is for this machine alone. A web page elsewhere could still make its visitor's browser
-ask it, directly or through a name that it rebinds to 127.0.0.1; the Host and Origin headers tell these apart.
-With a token there is nothing that a browser would send by itself, and the token alone decides.
+The time of a request is from its first byte to the end of its answer. Of a WebSocket, and of a route that calls
+``outlives_timeout``, it is to the start of the answer; after that the reader must take each piece in that time.
 """
 
 import asyncio
-import hmac
-from collections import Counter
-from urllib.parse import urlsplit
+import logging
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lykeion.core import is_loopback
-
+from .admission import Refusal, refuse_stranger
 from .errors import error_response
+from .limits import Clients, Uploads, refuse_length
 from .settings import ServerSettings
 
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-    "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-BODIES_AT_ONCE = 16
+NOTHING = "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+"""The Content-Security-Policy of answers that are no pages."""
+POLICY_VIOLATION = 1008
+_OUTLIVES = "lykeion.outlives_timeout"
+_STARTS = {"http.response.start", "websocket.http.response.start", "websocket.accept", "websocket.close"}
+log = logging.getLogger("lykeion.web_kit")
+
+
+def outlives_timeout(connection: HTTPConnection) -> None:
+    """Let this request's answer go on for longer than the timeout once it has started: events, large downloads.
+
+    For a route of FastAPI: ``dependencies=[Depends(outlives_timeout)]``.
+    """
+    connection.scope[_OUTLIVES] = True
 
 
 class Guard:
-    """ASGI middleware. ``open_paths`` (exact) need no token: the page, which then asks for it, and health."""
+    """ASGI middleware. ``open_paths`` (exact) need no token: a page, which then asks for it, and health.
+    ``page_policy`` is the Content-Security-Policy that the app's pages need."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, open_paths: frozenset[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServerSettings,
+        open_paths: frozenset[str] = frozenset(),
+        page_policy: str = NOTHING,
+    ) -> None:
         self.app, self.settings, self.open_paths = app, settings, open_paths
-        self._under_way: Counter[str] = Counter()
-        self._held_bytes = 0
+        self.security_headers = {
+            "Content-Security-Policy": page_policy,
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+        }
+        self.clients, self.uploads = Clients(settings.per_client), Uploads(settings.max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-
-        started = False
-
-        async def send_guarded(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
-            await send(message)
-
-        try:
-            self._admit(scope)
-            async with asyncio.timeout(self.settings.timeout_s):
-                await self._bounded(scope, receive, send_guarded)
-        except HTTPException as refusal:
-            await error_response(refusal.status_code, refusal.detail, refusal.headers)(scope, receive, send_guarded)
-        except TimeoutError:
-            if started:
-                raise
-            message = f"no answer within {self.settings.timeout_s:g} s: try again, or with a smaller request"
-            await error_response(503, message, {"Connection": "close"})(scope, receive, send_guarded)
-
-    def _admit(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
-        if self.settings.token:
-            if scope["path"] not in self.open_paths and not self._bears_token(headers):
-                raise HTTPException(
-                    401, "an API token is needed: send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
-                )
-            return
-        host = headers.get("host", "")
-        if not is_loopback(_host_name(host)):
-            raise HTTPException(403, "the Host header names another machine; this service is for this machine alone")
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
-            raise HTTPException(403, "the request comes from a page of another origin")
-
-    def _bears_token(self, headers: Headers) -> bool:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        right = hmac.compare_digest(token.strip().encode("utf-8", "replace"), self.settings.token.encode())
-        return right and scheme.lower() == "bearer"
-
-    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = _Exchange(self, scope, receive, send)
         client = scope["client"][0] if scope.get("client") else ""
-        if self._under_way[client] >= self.settings.per_client:
-            raise HTTPException(429, f"{self.settings.per_client} requests from {client} are under way already")
-        limit = self.settings.max_body_bytes
-        too_large = HTTPException(413, f"the body is larger than {limit:,} bytes", {"Connection": "close"})
-        announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdecimal() or int(announced) > limit:
-            raise too_large
-        taken = 0
-
-        async def receive_bounded() -> Message:
-            nonlocal taken
-            message = await receive()
-            size = len(message.get("body", b""))
-            taken += size
-            self._held_bytes += size
-            if taken > limit:
-                raise too_large
-            if self._held_bytes > BODIES_AT_ONCE * limit:
-                raise HTTPException(503, "too many uploads at once", {"Connection": "close"})
-            return message
-
-        self._under_way[client] += 1
+        if refusal := self._refuse(scope) or self.clients.enter(client):
+            await exchange.refuse(refusal)
+            return
         try:
-            await self.app(scope, receive_bounded, send)
+            await exchange.run()
         finally:
-            self._held_bytes -= taken
-            self._under_way[client] -= 1
-            if not self._under_way[client]:
-                del self._under_way[client]
+            self.clients.leave(client)
+            self.uploads.free(exchange.taken)
+
+    def _refuse(self, scope: Scope) -> Refusal | None:
+        values = Headers(scope=scope).getlist
+        return refuse_stranger(
+            scope["path"], values, token=self.settings.token, open_paths=self.open_paths
+        ) or refuse_length(values("content-length"), values("transfer-encoding"), self.settings.max_body_bytes)
 
 
-def _host_name(authority: str) -> str:
-    try:
-        return urlsplit(f"//{authority}").hostname or ""
-    except ValueError:
-        return ""
+class _Exchange:
+    """One request with its answer, or one WebSocket."""
+
+    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
+        self._guard, self._scope, self._receive, self._send = guard, scope, receive, send
+        self._time = asyncio.timeout(guard.settings.timeout_s)
+        self._started = self._stuck = False
+        self.taken = 0
+        """Bytes of the body so far."""
+
+    async def run(self) -> None:
+        try:
+            async with self._time:
+                await self._guard.app(self._scope, self.receive, self.send)
+        except Exception as error:
+            late = self._stuck or self._time.expired()
+            if late and self._started:
+                log.warning("%s: the answer was not finished in time", self._scope["path"])
+            elif late:
+                limit = f"{self._guard.settings.timeout_s:g} s"
+                message = f"no answer within {limit}: try again, or with a smaller request"
+                await self.refuse(Refusal(503, message, {"Connection": "close"}))
+            elif isinstance(error, HTTPException) and not self._started:
+                await self.refuse(Refusal(error.status_code, error.detail, error.headers or {}))
+            else:
+                raise
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        size = len(message.get("body", b""))
+        refusal = self._guard.uploads.take(size, self.taken)
+        self.taken += size
+        if refusal:  # as an exception that FastAPI's reading of bodies lets through
+            raise HTTPException(refusal.status, refusal.message, dict(refusal.headers))
+        return message
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "websocket.accept" or (kind == "http.response.start" and self._scope.get(_OUTLIVES)):
+            self._time.reschedule(None)
+        await self._deliver(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        websocket = self._scope["type"] == "websocket"
+        if websocket and "websocket.http.response" not in self._scope.get("extensions", {}):
+            await self._deliver({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": refusal.message})
+            return
+        response = error_response(refusal.status, refusal.message, refusal.headers)
+        await response(self._scope, self._receive, self._deliver)
+
+    async def _deliver(self, message: Message) -> None:
+        kind = message["type"]
+        self._started = self._started or kind in _STARTS
+        if kind.endswith(".response.start"):
+            MutableHeaders(scope=message).update(self._guard.security_headers)
+        try:
+            async with asyncio.timeout(self._guard.settings.timeout_s):
+                await self._send(message)
+        except TimeoutError:
+            self._stuck = True
+            raise

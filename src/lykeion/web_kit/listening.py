@@ -12,6 +12,8 @@ from lykeion.core import Unavailable, is_loopback
 from .settings import ServerSettings, SettingsError
 
 CONNECTIONS = 1_024
+MAX_MESSAGE_BYTES = 1 << 20
+"""Of one message of a WebSocket."""
 
 
 class CannotListen(Unavailable):
@@ -32,15 +34,7 @@ def serve(
     machines could ask without a token, and CannotListen.
     """
     with listen(settings, host, port) as listener:
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            limit_concurrency=CONNECTIONS,
-            timeout_graceful_shutdown=int(settings.timeout_s) + 1,
-        )
-        server = uvicorn.Server(config)
+        server = make_server(app, settings)
         # uvicorn raises the signal that stopped it once more, which would end the process before cleanup.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
@@ -59,6 +53,22 @@ def listen(settings: ServerSettings, host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=CONNECTIONS)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each answer waits 40 ms for company
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: or who stops reading an answer holds its connection for ever
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1_000 * (settings.timeout_s + 1)))
         return listener
     except OSError as error:
         raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+
+
+def make_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # or a client would name the address that its requests are counted by
+        limit_concurrency=CONNECTIONS,
+        ws_max_size=min(settings.max_body_bytes, MAX_MESSAGE_BYTES),
+        timeout_graceful_shutdown=int(settings.timeout_s) + 1,
+    )
+    return uvicorn.Server(config)

@@ -7,6 +7,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_STATUS_OF = {"websocket.accept": 101}
 
 
 class Metrics:
@@ -31,13 +32,13 @@ class Metrics:
 
 
 class Meter:
-    """ASGI middleware that times every request by its route."""
+    """ASGI middleware that times every request, and every WebSocket from its opening to its end, by its route."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         status = 500
@@ -45,8 +46,7 @@ class Meter:
 
         async def send_metered(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            status = message.get("status", _STATUS_OF.get(message["type"], status))
             await send(message)
 
         try:
@@ -55,5 +55,5 @@ class Meter:
         finally:
             # A path that is no route's would make as many series as a stranger likes; so would an unknown method.
             route = getattr(scope.get("route"), "path", "other")
-            method = scope["method"] if route != "other" else "other"
+            method = scope.get("method", "GET") if route != "other" else "other"
             self.metrics.requests.labels(route, method, str(status)).observe(time.perf_counter() - started)

@@ -27,11 +27,12 @@ class ServerSettings:
     per_client: int = 64
     """Requests under way from one address."""
     timeout_s: float = 30.0
-    """From a request's first byte to its answer."""
+    """From a request's first byte to the end of its answer; of one that outlives it, to the answer's start."""
 
     def __post_init__(self) -> None:
-        if self.token and (len(self.token) < MIN_TOKEN_CHARACTERS or not self.token.isascii()):
-            raise SettingsError(f"the API token must be at least {MIN_TOKEN_CHARACTERS} ASCII characters")
+        sendable = self.token.isascii() and self.token.isprintable() and self.token == self.token.strip()
+        if self.token and (len(self.token) < MIN_TOKEN_CHARACTERS or not sendable):
+            raise SettingsError(f"the API token must be one line of at least {MIN_TOKEN_CHARACTERS} ASCII characters")
 
 
 def read_token(path: Path) -> str:

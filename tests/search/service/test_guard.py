@@ -9,8 +9,6 @@ from starlette.testclient import TestClient
 from lykeion.search.index import Index
 from lykeion.search.service import Catalogue
 from lykeion.web_kit import ServerSettings
-from lykeion.web_kit.listening import CannotListen, listen
-from lykeion.web_kit.settings import SettingsError
 
 from .shop import DIMENSION, photo, service
 
@@ -178,22 +176,3 @@ def test_an_error_inside_is_a_500_that_tells_nothing(
     response = client.get("/v1/count")
     assert response.status_code == 500
     assert "secret" not in response.text
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "shop.example"])
-def test_other_machines_are_served_only_with_a_token(host: str):
-    with pytest.raises(SettingsError, match="token"):
-        listen(ServerSettings(), host, 0)
-
-
-def test_a_port_that_is_taken_is_an_error_that_names_it():
-    with listen(ServerSettings(), "127.0.0.1", 0) as first:
-        port = first.getsockname()[1]
-        with pytest.raises(CannotListen, match=str(port)):
-            listen(ServerSettings(), "127.0.0.1", port)
-
-
-@pytest.mark.parametrize("token", ["short", "sixteen letters é"])
-def test_a_token_that_can_be_guessed_or_not_sent_is_refused(token: str):
-    with pytest.raises(SettingsError):
-        ServerSettings(token=token)

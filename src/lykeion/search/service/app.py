@@ -17,6 +17,10 @@ from .operation_routes import operation_routes
 from .search_routes import search_routes
 
 PAGE = Path(__file__).parent / "page"
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
 
 
@@ -57,6 +61,6 @@ def create_app(catalogue: Catalogue, settings: ServerSettings) -> FastAPI:
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     answer_errors(app)
     page = frozenset("/" + path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*") if path.is_file())
-    app.add_middleware(Guard, settings=settings, open_paths=OPEN_PATHS | page)
+    app.add_middleware(Guard, settings=settings, open_paths=OPEN_PATHS | page, page_policy=PAGE_POLICY)
     app.add_middleware(Meter, metrics=metrics)
     return app

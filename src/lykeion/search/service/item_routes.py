@@ -45,7 +45,7 @@ def item_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter
         summary="Put products by photos",
         description="All photos are read before anything is written: one bad photo, and nothing changes.",
         response_model=Changed,
-        responses=documented(),
+        responses=documented(501),
     )
     async def put_photos(
         items: Annotated[str, Form(description='JSON: `[{"id": "A1", "photos": ["a.jpg"], "attributes": {}}]`')],

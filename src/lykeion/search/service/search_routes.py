@@ -21,7 +21,7 @@ def search_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Count
         "/search/photo",
         summary="The products nearest to a photo",
         response_model=SearchAnswer,
-        responses=documented(),
+        responses=documented(501),
     )
     async def search_photo(
         photo: Annotated[UploadFile, File(description="A photo: JPEG, PNG, WebP …")],
