@@ -10,8 +10,6 @@ from lykeion.oci.distribution import (
     Advance,
     ArtifactStore,
     Reference,
-    RemoteStore,
-    Transport,
     parse_reference,
     transfer,
 )
@@ -118,7 +116,11 @@ def pull_image(
 
 
 def _repository(layout: Layout, reference: Reference, store: ArtifactStore | None, *, quiet: bool) -> _Repository:
-    return _Repository(layout, store or RemoteStore(Transport(reference.host or "")), reference.repository, quiet)
+    if store is None:
+        from lykeion.oci.distribution import RemoteStore, Transport  # imports urllib3, which few commands need
+
+        store = RemoteStore(Transport(reference.host or ""))
+    return _Repository(layout, store, reference.repository, quiet)
 
 
 def _digest(here: _Repository, source: Reference) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lykeion.core import kept_directory
-from lykeion.oci.distribution import ArtifactStore, DiskStore, RemoteStore, Transport
+from lykeion.oci.distribution import ArtifactStore, DiskStore
 
 
 class Stores:
@@ -11,11 +11,16 @@ class Stores:
 
     def __init__(self, root: Path | None = None) -> None:
         self.disk = DiskStore(root or kept_directory("store"))
-        self._registries: dict[str, RemoteStore] = {}
+        self._registries: dict[str, ArtifactStore] = {}
 
     def of(self, host: str | None) -> ArtifactStore:
         if host is None:
             return self.disk
         if host not in self._registries:
+            from lykeion.oci.distribution import (  # imports urllib3, which a disk can do without
+                RemoteStore,
+                Transport,
+            )
+
             self._registries[host] = RemoteStore(Transport(host))
         return self._registries[host]

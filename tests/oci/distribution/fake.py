@@ -55,6 +55,8 @@ class Registry:
     tokens: dict[str, float] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     seen_authorization: list[str | None] = field(default_factory=list)
+    clients: set[int] = field(default_factory=set)
+    """The ports from which requests came, one for each connection."""
     host: str = ""
 
     def clear(self) -> None:
@@ -103,6 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         state, url = self.state, urlsplit(self.path)
         state.requests.append(f"{self.command} {url.path}")
+        state.clients.add(self.client_address[1])
         state.seen_authorization.append(self.headers.get("Authorization"))
         if url.path == "/token":
             return self._token(parse_qs(url.query))

@@ -202,6 +202,31 @@ def test_a_download_goes_on_where_it_was_and_a_wrong_part_is_found_out(tmp_path:
         assert (tmp_path / "d" / "model.tflite").read_bytes() == content
 
 
+def test_requests_that_may_be_repeated_share_a_connection_and_others_have_their_own() -> None:
+    with running() as registry:
+        transport = Transport(registry.host)
+        for method, again in (("GET", True), ("HEAD", True), ("GET", True), ("PUT", False)):
+            response = transport.send(method, "/v2/shoes/tags/list", scope="", again=again)
+            if method == "GET":
+                response.read()
+        assert len(registry.requests) == 4
+        assert len(registry.clients) == 2
+
+
+def test_an_answer_that_is_too_long_is_not_read_to_its_end() -> None:
+    with running() as registry:
+        digest = f"sha256:{'0' * 64}"
+        registry.manifests["shoes"][digest] = ("application/json", bytes(5 * 2**20))
+        with pytest.raises(StoreError, match="an answer of more than 4,194,304 bytes"):
+            RemoteStore(Transport(registry.host)).manifest("shoes", digest)
+
+
+def test_an_address_without_a_path_is_asked_for_its_root() -> None:
+    with running() as registry:
+        Transport(registry.host).send("GET", f"http://{registry.host}?a=b", scope="").close()
+        assert registry.requests == ["GET /"]
+
+
 def test_plain_http_is_for_loopback_alone() -> None:
     assert Transport("registry.example.com").base == "https://registry.example.com"
     assert Transport("registry.example.com:5000").base == "https://registry.example.com:5000"

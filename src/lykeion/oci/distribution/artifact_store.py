@@ -97,7 +97,7 @@ class ArtifactStore(Protocol):
         ...
 
     def fetch(self, repository: str, descriptor: Descriptor, path: Path, advance: Advance) -> None:
-        """Write a blob to ``path``, going on from what an interrupted fetch left there; verified.
+        """Write a blob to ``path``, resumed from what an interrupted fetch left there; verified.
 
         Raises NotFound, ContentDamaged (the file is then gone).
         """

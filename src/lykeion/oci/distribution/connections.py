@@ -1,20 +1,22 @@
-"""Connections kept open: plain or TLS, straight or through a proxy.
+"""Connections kept open, by urllib3: plain or TLS, straight or through a proxy.
 
 ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and docker's ``/etc/docker/certs.d/HOST/ca.crt`` name certificate authorities;
 ``https_proxy``, ``http_proxy`` and ``no_proxy`` say what goes through a proxy. Loopback never does, and it alone is
 spoken to without TLS.
 """
 
-import base64
-import http.client
 import ssl
 import threading
-from collections import defaultdict
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+import urllib3
 
 from lykeion.core import is_loopback
 
@@ -24,63 +26,111 @@ BLOCK = 2**20
 MAX_IDLE = 8
 CERTIFICATES = Path("/etc/docker/certs.d")
 
-Connection: TypeAlias = http.client.HTTPConnection
+Origin: TypeAlias = tuple[str, str, int]
 
 
-def origin(url: SplitResult) -> tuple[str, str, int]:
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a file, as a body that can be sent again."""
+
+    path: Path
+    offset: int
+    length: int
+
+
+def origin(url: SplitResult) -> Origin:
     """What two URLs share if they are on one server: scheme, host, port."""
     return url.scheme, (url.hostname or "").lower(), url.port or (443 if url.scheme == "https" else 80)
 
 
 class Connections:
-    """A pool; ``take`` may be called by any thread, and who takes gives back or closes."""
+    """Pools by server; any number of threads may send."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout = timeout_s
-        self._idle: dict[tuple[str, str, int], list[Connection]] = defaultdict(list)
+        self._pools: dict[Origin, urllib3.HTTPConnectionPool] = {}
         self._lock = threading.Lock()
 
-    def take(self, url: SplitResult, *, new: bool) -> tuple[Connection, bool]:
-        """A connection to the URL's server, and whether it was used before. Raises OSError, StoreError."""
-        with self._lock:
-            idle = self._idle[origin(url)]
-            if idle and not new:
-                return idle.pop(), True
-        return self._connect(url), False
+    def send(
+        self, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes | Piece, *, new: bool
+    ) -> urllib3.BaseHTTPResponse:
+        """The answer to one request, its body unread; ``new`` has it go over no connection that was used before.
 
-    def give_back(self, url: SplitResult, connection: Connection) -> None:
-        with self._lock:
-            idle = self._idle[origin(url)]
-            if len(idle) < MAX_IDLE:
-                idle.append(connection)
-                return
-        connection.close()
+        Raises OSError, StoreError.
+        """
+        length = body.length if isinstance(body, Piece) else len(body)
+        if length or method in ("POST", "PUT", "PATCH"):
+            headers = {**headers, "Content-Length": str(length)}
+        with network_errors():
+            answer = self._pool(url, new=new).urlopen(
+                method,
+                (url.path or "/") + (f"?{url.query}" if url.query else ""),
+                cast(Any, _blocks(body)) if isinstance(body, Piece) else body or None,
+                {"User-Agent": "lykeion", **headers},
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        if answer.length_remaining == 0:
+            answer.drain_conn()  # which gives the connection back
+        return answer
 
     def close(self) -> None:
         with self._lock:
-            for idle in self._idle.values():
-                for connection in idle:
-                    connection.close()
-            self._idle.clear()
+            for pool in self._pools.values():
+                pool.close()
+            self._pools.clear()
 
-    def _connect(self, url: SplitResult) -> Connection:
-        scheme, host, port = origin(url)
-        if scheme not in ("http", "https") or not host:
-            raise StoreError(f"{url.geturl()[:200]}: not an address over HTTP")
-        if scheme == "http" and not is_loopback(host):
-            raise StoreError(f"{host}: plain HTTP is for this machine alone; a registry elsewhere needs TLS")
-        proxy = _proxy_for(host, port) if scheme == "https" else None
-        there = (proxy.hostname or "", proxy.port or 80) if proxy else (host, port)
-        if scheme == "https":
-            connection: Connection = http.client.HTTPSConnection(
-                *there, timeout=self._timeout, blocksize=BLOCK, context=_tls(host, port)
+    def _pool(self, url: SplitResult, *, new: bool) -> urllib3.HTTPConnectionPool:
+        there = origin(url)
+        if new:
+            return _connect(there, self._timeout)
+        with self._lock:
+            if there not in self._pools:
+                self._pools[there] = _connect(there, self._timeout)
+            return self._pools[there]
+
+
+@contextmanager
+def network_errors() -> Generator[None]:
+    """urllib3's errors as the OSError that is behind each."""
+    try:
+        yield
+    except urllib3.exceptions.HTTPError as error:
+        cause = error.__cause__ or error.__context__
+        raise cause if isinstance(cause, OSError) else ConnectionError(str(error) or type(error).__name__) from None
+
+
+def _connect(there: Origin, timeout_s: float) -> urllib3.HTTPConnectionPool:
+    scheme, host, port = there
+    if scheme not in ("http", "https") or not host:
+        raise StoreError(f"{scheme}://{host[:200]}: not an address over HTTP")
+    if scheme == "http" and not is_loopback(host):
+        raise StoreError(f"{host}: plain HTTP is for this machine alone; a registry elsewhere needs TLS")
+    settings: dict[str, Any] = {"timeout": timeout_s, "maxsize": MAX_IDLE, "blocksize": BLOCK}
+    manager = urllib3.PoolManager()
+    if scheme == "https":
+        settings["ssl_context"] = _tls(host, port)
+        if proxy := _proxy_for(host, port):
+            manager = urllib3.ProxyManager(
+                f"http://{proxy.hostname}:{proxy.port or 80}", proxy_headers=_proxy_login(proxy)
             )
-        else:
-            connection = http.client.HTTPConnection(*there, timeout=self._timeout, blocksize=BLOCK)
-        if proxy:
-            connection.set_tunnel(host, port, headers=_proxy_login(proxy))
-        connection.connect()
-        return connection
+    return manager.connection_from_host(host, port, scheme, settings)
+
+
+def _blocks(piece: Piece) -> Iterator[memoryview]:
+    """A piece's bytes: each block in the one buffer, for it is sent before the next is read."""
+    buffer, left = memoryview(bytearray(min(BLOCK, piece.length))), piece.length
+    with piece.path.open("rb", buffering=0) as file:
+        file.seek(piece.offset)
+        while left:
+            count = file.readinto(buffer[:left])
+            if not count:
+                raise StoreError(f"{piece.path}: became shorter while it was sent")
+            yield buffer[:count]
+            left -= count
 
 
 def _proxy_for(host: str, port: int) -> SplitResult | None:
@@ -101,7 +151,7 @@ def _proxy_login(proxy: SplitResult) -> dict[str, str]:
     if not proxy.username:
         return {}
     login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
+    return {"Proxy-Authorization": urllib3.make_headers(basic_auth=login)["authorization"]}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Blobs from a registry: read by one thread, hashed by another, gone on with after an interruption."""
+"""Blobs from a registry: read by one thread, hashed by another, resumed after an interruption."""
 
 import hashlib
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ of that size back, and the write waits for it."""
 
 
 class _Digest(Protocol):
-    def update(self, data: memoryview, /) -> None: ...
+    def update(self, data: bytes, /) -> None: ...
 
 
 def fetch(transport: Transport, repository: str, descriptor: Descriptor, path: Path, advance: Advance) -> None:
@@ -77,29 +77,23 @@ def _open(transport: Transport, repository: str, descriptor: Descriptor, offset:
 def _copy(
     response: Response, file: BinaryIO, digest: _Digest, hasher: ThreadPoolExecutor, limit: int
 ) -> Iterator[int]:
-    """Yields how many bytes were written, each time. Two buffers: one is filled while the other is hashed."""
-    buffers = [memoryview(bytearray(BUFFER)) for _ in range(2)]
-    hashing: list[Future[None] | None] = [None, None]
-    turn = 0
+    """Yields how many bytes were written, each time. One piece is read while the one before is hashed."""
+    hashing: Future[None] | None = None
     try:
-        while True:
-            if pending := hashing[turn]:
-                pending.result()
-            count = response.readinto(buffers[turn])
-            if not count:
-                return
-            limit -= count
+        while piece := response.read_piece(BUFFER):
+            limit -= len(piece)
             if limit < 0:
-                raise ContentDamaged(f"{response.url.hostname}: more bytes came than the manifest tells; pull again")
-            piece = buffers[turn][:count]
-            hashing[turn] = hasher.submit(digest.update, piece)
-            for start in range(0, count, WRITE):
-                file.write(piece[start : start + WRITE])
-            yield count
-            turn = 1 - turn
+                raise ContentDamaged(f"{response.url.hostname}: more bytes came than the manifest says; pull again")
+            if hashing:
+                hashing.result()
+            hashing = hasher.submit(digest.update, piece)
+            view = memoryview(piece)
+            for start in range(0, len(piece), WRITE):
+                file.write(view[start : start + WRITE])
+            yield len(piece)
     finally:
-        for pending in filter(None, hashing):
-            pending.result()
+        if hashing:
+            hashing.result()
         response.close()
 
 

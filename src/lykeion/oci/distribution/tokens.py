@@ -1,7 +1,7 @@
-"""How a registry lets one in: its challenge, and the token that answers it.
+"""Authentication: a registry's challenge, and the token that answers it.
 
 https://distribution.github.io/distribution/spec/auth/token/ and RFC 6750. A token is for one scope, is kept until it
-ends, and is asked for anew when the registry refuses it, be it in the middle of an upload.
+ends, and is requested again when the registry refuses it, be it in the middle of an upload.
 """
 
 import json
@@ -54,12 +54,12 @@ class Authorizer:
         self._lock = threading.Lock()
 
     def header(self, scope: str) -> str | None:
-        """What is known to be let in, without asking anybody."""
+        """The authorization that is known for a scope, without a request."""
         authorization, ends = self._known.get(scope, ("", 0.0))
         return authorization if time.monotonic() < ends else None
 
     def answer(self, challenge: Challenge, scope: str, refused: str | None) -> str:
-        """The authorization that answers a challenge; ``refused`` is the one that was just not let in.
+        """The authorization that answers a challenge; ``refused`` is the one that was just rejected.
 
         Raises Refused where there are no credentials for it, or they are not accepted.
         """

@@ -1,24 +1,23 @@
-"""Requests to one registry: let in, redirected, retried.
+"""Requests to one registry: authentication, redirects, retries.
 
-``http.client`` underneath: docs/decisions/registry.md says why. Authorization goes to the registry's own server and
+urllib3 underneath: docs/decisions/registry.md says why. Authorization goes to the registry's own server and
 to no other, whatever a redirect says. What a registry may answer for a while (429, 502, 503, 504) is asked again, no
 sooner than its Retry-After.
 """
 
 import email.utils
-import http.client
 import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+import urllib3
+
 from lykeion.core import Refused, is_loopback
 
-from .connections import BLOCK, Connection, Connections, origin
+from .connections import Connections, Piece, network_errors, origin
 from .credentials import find_credentials
 from .errors import StoreError
 from .tokens import Authorizer, read_challenge
@@ -32,54 +31,33 @@ _AGAIN = {408, 429, 500, 502, 503, 504}
 _DOCKER_HUB = {"docker.io": "registry-1.docker.io"}
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a file, as a body that can be sent again."""
-
-    path: Path
-    offset: int
-    length: int
-
-
 class Response:
     """A status, headers, and a body that is read once; ``close`` keeps the connection if the body was read to its
     end."""
 
-    def __init__(self, raw: http.client.HTTPResponse, url: SplitResult, done: Callable[[bool], None]) -> None:
+    def __init__(self, raw: urllib3.BaseHTTPResponse, url: SplitResult) -> None:
         self.status, self.headers, self.url = raw.status, raw.headers, url
-        self._raw, self._done, self._closed = raw, done, False
+        self._raw = raw
 
     def read(self, limit: int = MAX_MANIFEST) -> bytes:
         """The whole body. Raises StoreError for more than ``limit`` bytes, OSError for less than was announced."""
+        data = bytearray()
         try:
-            data = self._raw.read(limit + 1)
-            if len(data) > limit:
-                raise StoreError(f"{self.url.hostname}: an answer of more than {limit:,} bytes")
-            if self._raw.length:
-                raise ConnectionError("the connection ended early")
-        except http.client.HTTPException as error:
-            raise ConnectionError(str(error) or type(error).__name__) from None
+            while piece := self.read_piece(limit + 1 - len(data)):
+                data += piece
+                if len(data) > limit:
+                    raise StoreError(f"{self.url.hostname}: an answer of more than {limit:,} bytes")
         finally:
             self.close()
-        return data
+        return bytes(data)
 
-    def readinto(self, buffer: memoryview) -> int:
-        """The next bytes; 0 at the end. Raises OSError where the connection ends early."""
-        try:
-            count = self._raw.readinto(buffer)
-        except http.client.HTTPException as error:
-            raise ConnectionError(str(error) or type(error).__name__) from None
-        if not count and self._raw.length:
-            raise ConnectionError("the connection ended early")
-        return count
+    def read_piece(self, size: int) -> bytes:
+        """The next bytes, at most ``size``; none at the end. Raises OSError where the connection ends early."""
+        with network_errors():
+            return self._raw.read(size)
 
     def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        whole = self._raw.isclosed() or self._raw.length == 0
         self._raw.close()
-        self._done(whole and not self._raw.will_close)
 
 
 class Transport:
@@ -106,15 +84,15 @@ class Transport:
         body: bytes | Piece = b"",
         again: bool = True,
     ) -> Response:
-        """The answer, whatever its status, once let in. ``url`` may be a path of the registry's.
+        """The answer, whatever its status, once authenticated. ``url`` may be a path of the registry's.
 
-        With ``again`` a request that failed or met a busy server is sent anew, so it must be harmless to repeat.
+        With ``again`` a request that failed or met a busy server is sent again, so it must be harmless to repeat.
         Raises Refused, StoreError.
         """
         attempts = ATTEMPTS if again else 1
         for attempt in range(1, attempts + 1):
             try:
-                response = self._let_in(method, self._absolute(url), scope, dict(headers or {}), body, again)
+                response = self._authenticated(method, self._absolute(url), scope, dict(headers or {}), body, again)
             except OSError as error:
                 if attempt == attempts:
                     raise StoreError(f"{self.host}: {_reason(error)}") from None
@@ -134,7 +112,7 @@ class Transport:
     def close(self) -> None:
         self._connections.close()
 
-    def _let_in(
+    def _authenticated(
         self, method: str, url: SplitResult, scope: str, headers: dict[str, str], body: bytes | Piece, again: bool
     ) -> Response:
         refused = authorization = self._authorizer.header(scope)
@@ -175,28 +153,8 @@ class Transport:
     def _once(
         self, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes | Piece, *, again: bool = True
     ) -> Response:
-        """One request, on a connection that was kept if it is harmless to repeat: should that one prove dead, the
-        request goes on another."""
-        while True:
-            connection, used = self._connections.take(url, new=not again)
-            try:
-                raw = _exchange(connection, method, url, headers, body)
-            except BaseException as error:
-                connection.close()
-                if used and isinstance(error, ConnectionError | http.client.HTTPException):
-                    continue
-                if isinstance(error, http.client.HTTPException):
-                    raise ConnectionError(str(error) or type(error).__name__) from None
-                raise
-
-            def done(keep: bool, connection: Connection = connection) -> None:
-                self._connections.give_back(url, connection) if keep else connection.close()
-
-            response = Response(raw, url, done)
-            if method == "HEAD" or raw.length == 0:
-                raw.read()
-                response.close()
-            return response
+        """One request. One that may not be repeated gets a new connection, for a kept one may prove dead."""
+        return Response(self._connections.send(method, url, headers, body, new=not again), url)
 
     def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """A request to a token server."""
@@ -226,40 +184,6 @@ def problem(response: Response, what: str) -> StoreError | Refused:
     words = " ".join(detail.split())[:300]
     text = f"{response.url.netloc}: {what}: HTTP {response.status}" + (f", {words}" if words else "")
     return Refused(text) if response.status in (401, 403) else StoreError(text)
-
-
-def _exchange(
-    connection: Connection, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes | Piece
-) -> http.client.HTTPResponse:
-    target = url.path + (f"?{url.query}" if url.query else "")
-    connection.putrequest(method, target)
-    for name, value in {"User-Agent": "lykeion", **headers}.items():
-        connection.putheader(name, value)
-    length = body.length if isinstance(body, Piece) else len(body)
-    if length or method in ("POST", "PUT", "PATCH"):
-        connection.putheader("Content-Length", str(length))
-    connection.endheaders()
-    try:
-        if isinstance(body, Piece):
-            _send_piece(connection, body)
-        elif body:
-            connection.send(body)
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # the server may have answered before it had all, and says why
-    return connection.getresponse()
-
-
-def _send_piece(connection: Connection, piece: Piece) -> None:
-    buffer = memoryview(bytearray(min(BLOCK, max(piece.length, 1))))
-    left = piece.length
-    with piece.path.open("rb", buffering=0) as file:
-        file.seek(piece.offset)
-        while left:
-            count = file.readinto(buffer[: min(left, len(buffer))])
-            if not count:
-                raise StoreError(f"{piece.path}: became shorter while it was sent")
-            connection.send(buffer[:count])
-            left -= count
 
 
 def _retry_after(header: str | None) -> float:

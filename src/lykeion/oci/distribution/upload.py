@@ -1,6 +1,6 @@
-"""Blobs to a registry: small ones at once, large ones in chunks that go on where an interruption left them.
+"""Blobs to a registry: small ones at once, large ones in chunks, resumed after an interruption.
 
-Where an upload stands is remembered in the cache directory, so that a push that was killed goes on as well.
+Where an upload stands is remembered in the cache directory, so that a push that was killed is resumed as well.
 """
 
 import json
@@ -14,8 +14,9 @@ from lykeion.core import cache_directory, digest_bytes, digest_file, write_atomi
 from lykeion.oci import ContentDamaged, Descriptor
 
 from .artifact_store import Advance
+from .connections import Piece
 from .errors import StoreError
-from .transport import ATTEMPTS, Piece, Response, Transport, problem
+from .transport import ATTEMPTS, Response, Transport, problem
 
 CHUNK = 64 * 2**20
 AT_ONCE = 8 * 2**20
@@ -71,7 +72,7 @@ class _Upload:
         self._tell(offset)
         try:
             _finish(self._transport, self._repository, self._descriptor, location, b"", changed=self._changed)
-        except Exception:  # whatever is there is not the blob: the next push starts anew
+        except Exception:  # whatever is there is not the blob: the next push starts again
             self._note.unlink(missing_ok=True)
             raise
         self._note.unlink(missing_ok=True)
@@ -115,7 +116,7 @@ class _Upload:
         return None
 
     def _remember(self, location: str) -> None:
-        with suppress(OSError):  # an upload that cannot be gone on with later is still an upload
+        with suppress(OSError):  # an upload that cannot be resumed later is still an upload
             write_atomically(self._note, json.dumps({"location": location}).encode(), durable=False)
 
     def _tell(self, offset: int) -> None:

@@ -35,7 +35,7 @@ def push(
 ) -> Pushed:
     """Store a packed model as the next version of ``reference``, and point its alias, if it has one, there.
 
-    What is there already costs one request. An interrupted push goes on where it was. Raises InvalidReference,
+    What is there already costs one request. An interrupted push is resumed. Raises InvalidReference,
     Conflict, Refused, StoreError, and what ``aliases.move`` raises.
     """
     if reference.digest:
