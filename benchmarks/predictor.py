@@ -17,7 +17,7 @@ import numpy as np
 from measuring.machine import describe
 
 from lykeion.core import core_count
-from lykeion.engines.choosing import DeviceProfile, Journal, Noise, litert_candidate, measure
+from lykeion.engines.choosing import DeviceProfile, Noise, TimingJournal, litert_candidate, measure
 from lykeion.nas import Genotype, LatencyTable, Space, find_space, judge, profile_host
 from lykeion.nas.latency import Judgement
 from lykeion.nas.pieces import FITTED_ON, diverse, network_name, whole_network
@@ -72,7 +72,7 @@ def run(space: Space, networks: int, threads: int, work: Path) -> Run:
         {network_name(genotype): litert_candidate(whole_network(space, genotype), threads) for genotype in held_out},
         reference=reference(threads),
         threads=threads,
-        journal=Journal(work / "networks.jsonl", {"space": space.name, "threads": threads}),
+        journal=TimingJournal(work / "networks.jsonl", {"space": space.name, "threads": threads}),
     )
     predict = LatencyTable(space, profile).total
     return Run(

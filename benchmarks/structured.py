@@ -18,7 +18,7 @@ from lykeion.compress import CompressedModel, litert_file, select
 from lykeion.compress.methods.prune_channels import choose
 from lykeion.compress.weights.channels import carried_over, without
 from lykeion.compress.weights.masks import Structure, masks
-from lykeion.engines.choosing import Journal, litert_candidate, measure
+from lykeion.engines.choosing import TimingJournal, litert_candidate, measure
 from lykeion.engines.running import Plan
 from lykeion.nets import count, find, random_weights
 
@@ -40,7 +40,7 @@ def main(network: str, work: Path, page: Path) -> None:
     found = measure(
         {name: litert_candidate(litert_file(each)) for name, each in (channels | zeros).items()},
         reference=litert_candidate(litert_file(model)),
-        journal=Journal(work / "journal.jsonl", {"network": network, "shares": [*SHARES, *ZEROS]}),
+        journal=TimingJournal(work / "journal.jsonl", {"network": network, "shares": [*SHARES, *ZEROS]}),
         plan=PLAN,
     )
     madds = np.array([each.multiply_adds / 1e6 for each in channels.values()])

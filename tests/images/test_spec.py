@@ -86,7 +86,7 @@ def test_yaml_tricks_are_refused(tmp_path: Path, text: str, message: str) -> Non
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"image\.yaml cannot be read"):
+    with pytest.raises(SpecError, match=r"image\.yaml: cannot read the document"):
         read_spec(tmp_path / "image.yaml")
 
 

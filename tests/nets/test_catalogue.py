@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lykeion.nets import NETWORKS, ArchitectureError, find, mobilenet_v2, multiple_of_8, write_architecture
-from lykeion.nets.catalogue import MAX_FILE_BYTES
+from lykeion.nets.architecture import MAX_FILE_BYTES
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -42,7 +42,7 @@ def test_a_written_file_is_found_as_it_was(tmp_path: Path) -> None:
         ("efficientnet-lite0-0.5", "comes in one width"),
         ("mobilenet-v2@big", "'big' is no resolution"),
         ("mobilenet-v2@0", "height is 0"),
-        ("missing.json", "missing.json: No such file"),
+        ("missing.json", "missing.json: cannot read the architecture: No such file"),
         ("", "no network ''"),
     ],
 )

@@ -101,7 +101,7 @@ def test_a_file_that_is_no_card_is_an_error_that_names_it(text: str, message: st
 
 
 def test_a_missing_card_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(CardError, match=r"none\.json: No such file"):
+    with pytest.raises(CardError, match=r"none\.json: cannot read the model card: No such file"):
         ModelCard.read(tmp_path / "none.json")
 
 

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from lykeion.core import first_line, write_atomically
+from lykeion.core import fitting, json_value, read_bounded, read_json, write_atomically
 from lykeion.nets import (
     INPUT,
     LOGITS,
     Architecture,
-    ArchitectureError,
     layers,
     quantized_tensors,
     write_architecture,
@@ -26,6 +25,7 @@ from .weights.integers import write_quantized
 SCHEMA = "lykeion.compressed"
 VERSION = 1
 MAX_BYTES = 1 << 20
+MAX_MODEL_BYTES = 1 << 30
 _ARCHITECTURE, _WEIGHTS, _STATE, MODEL = "architecture.json", "weights.npz", "compression.json", "model.tflite"
 
 
@@ -68,10 +68,7 @@ def open_model(path: Path) -> CompressedModel:
         return read_keras(path)
     if not (path / _ARCHITECTURE).is_file():
         raise CompressionError(f"{path}: neither a finished run directory nor a .keras file")
-    try:
-        architecture = Architecture.from_json(_read(path / _ARCHITECTURE))
-    except ArchitectureError as error:
-        raise ArchitectureError(f"{path / _ARCHITECTURE}: {error}") from None
+    architecture = Architecture.read(path / _ARCHITECTURE)
     weights = read_arrays(path / _WEIGHTS)
     if f"{LOGITS}/kernel" not in weights:
         raise CompressionError(
@@ -91,10 +88,9 @@ def check_classes(run: Path, data: Dataset) -> None:
     file = run / "classes.json"
     if not file.is_file():
         return
-    try:
-        ours = tuple(map(str, json.loads(_read(file))))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise CompressionError(f"{file}: cannot be used ({first_line(error)})") from None
+    written = read_bounded(file, CompressionError, "list of classes", limit=MAX_BYTES)
+    with fitting(CompressionError, "list of classes", where=f"{file}: "):
+        ours = tuple(map(str, json_value(written, CompressionError, "list of classes", where=f"{file}: ")))
     for place, (one, other) in enumerate(zip(ours, data.classes, strict=False)):
         if one != other:
             raise CompressionError(f"{data.name}: class {place} is {other!r}; {run} was trained with {one!r}")
@@ -102,17 +98,17 @@ def check_classes(run: Path, data: Dataset) -> None:
 
 def _with_state(path: Path, model: CompressedModel) -> CompressedModel:
     known = {layer.name for layer in kernel_layers(model.architecture)}
-    try:
-        state = json.loads(_read(path / _STATE))
+    state = read_json(path / _STATE, CompressionError, "compressed network", limit=MAX_BYTES)
+    converted = None
+    with fitting(CompressionError, "compressed network that can be used", where=f"{path / _STATE}: "):
         if (state["schema"], state["version"]) != (SCHEMA, VERSION):
             raise ValueError(f"schema {state['schema']!r} of version {state['version']!r}")
         sparse, clustered = frozenset(state["sparse"]), frozenset(state["clustered"])
         if unknown := (sparse | clustered) - known:
             raise ValueError(f"layer {min(unknown)!r} is not in the architecture")
         ranges = None if state["ranges"] is None else _ranges(state["ranges"].items(), model.architecture)
-        converted = (path / MODEL).read_bytes() if state["converted"] else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise CompressionError(f"{path / _STATE}: cannot be used ({first_line(error)})") from None
+        if state["converted"]:
+            converted = read_bounded(path / MODEL, CompressionError, "network", limit=MAX_MODEL_BYTES)
     return CompressedModel(model.architecture, model.weights, sparse, clustered, ranges, converted)
 
 
@@ -125,14 +121,3 @@ def _ranges(items: Iterable[tuple[str, Any]], architecture: Architecture) -> dic
         if not (math.isfinite(low) and math.isfinite(high) and low <= 0 <= high and low < high):
             raise ValueError(f"the range of {name!r} is {low} to {high}")
     return ranges
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise CompressionError(f"{path}: {error.strerror or error}") from None
-    if len(content) > MAX_BYTES:
-        raise CompressionError(f"{path}: larger than {MAX_BYTES >> 20} MiB")
-    return content

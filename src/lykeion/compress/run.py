@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lykeion.core import digest_bytes, digest_json, write_atomically, writing
-from lykeion.engines.choosing import Journal, litert_candidate, measure
+from lykeion.engines.choosing import TimingJournal, litert_candidate, measure
 from lykeion.engines.running import this_machine
 from lykeion.nets import Architecture, Convolution, random_weights
 from lykeion.nets.training import Dataset, Photos
@@ -160,7 +160,7 @@ def _timed(run: Path, rows: Sequence[StepRow], quiet: bool) -> list[StepRow]:
         "engine": version("ai-edge-litert"),
     }
     # Another list of steps, or another machine, is another measurement.
-    journal = Journal(run / f"latency-{digest_json(setup)[7:15]}.jsonl", setup)
+    journal = TimingJournal(run / f"latency-{digest_json(setup)[7:15]}.jsonl", setup)
     candidates = {name: litert_candidate(file) for name, file in files.items()}
     reference = Architecture("reference", 32, 32, (Convolution(32, 3), Convolution(32, 3)), classes=10)
     measured = measure(

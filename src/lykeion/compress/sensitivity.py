@@ -8,7 +8,16 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from lykeion.core import Progress, digest_bytes, digest_json, first_line, whole_lines, write_atomically, writing
+from lykeion.core import (
+    Journal,
+    Progress,
+    digest_bytes,
+    digest_json,
+    fitting,
+    read_json,
+    write_atomically,
+    writing,
+)
 from lykeion.core.pictures import new_figure, save_figure
 from lykeion.nets.training import Dataset, some
 
@@ -66,9 +75,8 @@ class Sensitivity:
     @classmethod
     def read(cls, path: Path, network: str) -> "Sensitivity":
         """The scan of a network of that name. Raises CompressionError."""
-        try:
-            with path.open("rb") as file:
-                found = json.loads(file.read(MAX_BYTES))
+        found = read_json(path, CompressionError, "scan", limit=MAX_BYTES)
+        with fitting(CompressionError, "scan that can be used", where=f"{path}: "):
             if (found["schema"], found["version"]) != (SCHEMA, VERSION):
                 raise ValueError(f"schema {found['schema']!r} of version {found['version']!r}")
             levels: dict[Harm, tuple[float, ...]] = {
@@ -89,31 +97,23 @@ class Sensitivity:
             if found["network"] != network:
                 raise ValueError(f"it is of {found['network']}, not of {network}")
             return cls(network, int(found["photos"]), float(found["baseline"]), levels, accuracy)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise CompressionError(f"{path}: not a scan that can be used ({first_line(error)})") from None
 
 
-class Journal:
-    """Accuracies by the digest of what was measured, a JSON line each; a scan that was stopped goes on from it."""
+class _Measured:
+    """Accuracies by the digest of what was measured; a scan that was stopped is resumed from its journal."""
 
     def __init__(self, path: Path | None) -> None:
         """Raises CompressionError."""
-        self._path, self._known = path, dict[str, float]()
-        try:
-            lines = whole_lines(path) if path and path.exists() else []
-            self._known.update((str(key), float(value)) for key, value in map(json.loads, lines))
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise CompressionError(f"{path}: cannot go on from it ({first_line(error)}); delete it") from None
+        self._journal = path and Journal(path, CompressionError, "journal of a scan")
+        with fitting(CompressionError, "journal of a scan", where=f"{path}: "):
+            self._known = {str(key): float(value) for key, value in self._journal or ()}
 
     def of(self, key: str, measure: Callable[[], float]) -> float:
         """What was measured, or is now. Raises CompressionError."""
         if key not in self._known:
             self._known[key] = measure()
-            if self._path:
-                with writing(self._path, CompressionError):
-                    self._path.parent.mkdir(parents=True, exist_ok=True)
-                with writing(self._path, CompressionError), self._path.open("a") as file:
-                    file.write(json.dumps([key, self._known[key]]) + "\n")
+            if self._journal:
+                self._journal.append([key, self._known[key]])
         return self._known[key]
 
 
@@ -126,7 +126,7 @@ def scan_sensitivity(
     journal: Path | None = None,
     quiet: bool = False,
 ) -> Sensitivity:
-    """Measure every level on every layer named, through LiteRT; goes on from ``journal`` where it is there.
+    """Measure every level on every layer named, through LiteRT; resumed from ``journal`` where that is there.
 
     Raises CompressionError, ModelError.
     """
@@ -134,7 +134,7 @@ def scan_sensitivity(
     model = replace(model, ranges=None)
     names = select(model.architecture, layers)
     seen = some(data.validation, photos)
-    known = Journal(journal)
+    known = _Measured(journal)
 
     def accuracy(changed: CompressedModel) -> float:
         file = litert_file(changed)

@@ -1,11 +1,21 @@
-"""What every room may use: errors, digests, atomic files, documents, locks, directories, progress."""
+"""What every room may use: errors, digests, atomic files, documents, locks, journals, directories, progress."""
 
 from .cores import core_count, usable_cores
 from .digest import digest_bytes, digest_file, digest_json
 from .directories import cache_directory, data_directory, kept_directory
-from .documents import fitting, json_value, parse_json, read_bounded, read_json, read_yaml, read_yaml_documents
+from .documents import (
+    fitting,
+    json_value,
+    parse_json,
+    read_bounded,
+    read_json,
+    read_json_as,
+    read_yaml,
+    read_yaml_documents,
+)
 from .errors import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported, first_line
-from .files import fsync_directory, whole_lines, write_atomically, writing
+from .files import fsync_directory, write_atomically, writing
+from .journal import Journal
 from .lock import FileLock, Locked, LockError, locked
 from .loopback import is_loopback
 from .progress import Progress
@@ -14,6 +24,7 @@ __all__ = [
     "Conflict",
     "FileLock",
     "Invalid",
+    "Journal",
     "LockError",
     "Locked",
     "LykeionError",
@@ -38,10 +49,10 @@ __all__ = [
     "parse_json",
     "read_bounded",
     "read_json",
+    "read_json_as",
     "read_yaml",
     "read_yaml_documents",
     "usable_cores",
-    "whole_lines",
     "write_atomically",
     "writing",
 ]

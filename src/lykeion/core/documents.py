@@ -8,13 +8,15 @@ takes in silence and a person cannot have meant is refused: see docs/decisions/d
 import json
 import math
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from .errors import LykeionError, first_line
 from .fields import Field, Fields, SpecError
+
+Value = TypeVar("Value")
 
 LIMIT_BYTES = 1 << 20
 LIMIT_DEPTH = 64
@@ -22,50 +24,81 @@ LIMIT_LETTERS = 70
 """Of a number: 64 bits in the binary system, its sign and prefix."""
 
 
-def read_bounded(path: Path, error: type[LykeionError], *, limit: int = LIMIT_BYTES) -> bytes:
-    """A file's content. Raises ``error`` where it cannot be read or has over ``limit`` bytes."""
+def read_bounded(path: Path, error: type[LykeionError], what: str = "document", *, limit: int = LIMIT_BYTES) -> bytes:
+    """A file's content; ``what`` says what it should be. Raises ``error`` where it cannot be read or is larger."""
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as refused:
-        raise error(f"{path} cannot be read: {refused.strerror or refused}") from None
-    return _bounded(data, str(path), error, limit)
+        raise error(f"{path}: cannot read the {what}: {refused.strerror or refused}") from None
+    _check_size(data, f"{path}: ", error, what, limit)
+    return data
 
 
-def read_json(path: Path, error: type[LykeionError], *, limit: int = LIMIT_BYTES) -> dict[str, Any]:
+def read_json(
+    path: Path, error: type[LykeionError], what: str = "document", *, limit: int = LIMIT_BYTES
+) -> dict[str, Any]:
     """A JSON object. Raises ``error`` as ``read_bounded`` and ``parse_json`` do."""
-    return parse_json(read_bounded(path, error, limit=limit), str(path), error, limit=limit)
+    return parse_json(read_bounded(path, error, what, limit=limit), error, what, where=f"{path}: ", limit=limit)
+
+
+def read_json_as(
+    make: Callable[[dict[str, Any]], Value],
+    path: Path,
+    error: type[LykeionError],
+    what: str,
+    *,
+    limit: int = LIMIT_BYTES,
+) -> Value:
+    """What ``make`` makes of a JSON object. Raises ``error``, also where ``make`` does, with the path before it."""
+    plain = read_json(path, error, what, limit=limit)
+    try:
+        return make(plain)
+    except error as wrong:
+        raise error(f"{path}: {wrong}") from None
 
 
 def parse_json(
-    data: bytes | str, where: str, error: type[LykeionError], *, limit: int = LIMIT_BYTES
+    data: bytes | str,
+    error: type[LykeionError],
+    what: str = "document",
+    *,
+    where: str = "",
+    limit: int = LIMIT_BYTES,
 ) -> dict[str, Any]:
-    """A JSON object; ``where`` names it. Raises ``error`` as ``json_value`` does, and for another value."""
-    value = json_value(data, where, error, limit=limit)
+    """A JSON object; ``where`` begins the message. Raises ``error`` as ``json_value`` does, and for another value."""
+    value = json_value(data, error, what, where=where, limit=limit)
     if not isinstance(value, dict):
-        raise error(f"{where}: not a JSON object")
+        raise error(f"{where}not {_a(what)}: not a JSON object")
     return value
 
 
-def json_value(data: bytes | str, where: str, error: type[LykeionError], *, limit: int = LIMIT_BYTES) -> Any:
+def json_value(
+    data: bytes | str,
+    error: type[LykeionError],
+    what: str = "document",
+    *,
+    where: str = "",
+    limit: int = LIMIT_BYTES,
+) -> Any:
     """A value of RFC 8259 in UTF-8, with or without a byte order mark.
 
     Raises ``error`` for anything else, names given twice, numbers beyond 64 bits, and what exceeds the limits.
     """
-    _bounded(data, where, error, limit)
+    _check_size(data, where, error, what, limit)
     try:
-        text = data if isinstance(data, str) else data.decode("utf-8-sig")
-        value = _decoder.decode(text)
+        value = _decoder.decode(data if isinstance(data, str) else data.decode("utf-8-sig"))
         _check_depth(value)
+        return value
     except json.JSONDecodeError as wrong:
-        raise error(f"{where}, line {wrong.lineno}: not JSON ({wrong.msg})") from None
+        problem = f"line {wrong.lineno}: {wrong.msg}"
     except UnicodeDecodeError as wrong:
-        raise error(f"{where}, line {wrong.object[: wrong.start].count(10) + 1}: not UTF-8") from None
+        problem = f"line {wrong.object[: wrong.start].count(10) + 1}: not UTF-8"
     except RecursionError:
-        raise error(f"{where}: more than {LIMIT_DEPTH} levels") from None
+        problem = f"more than {LIMIT_DEPTH} levels"
     except ValueError as wrong:
-        raise error(f"{where}: {wrong}") from None
-    return value
+        problem = str(wrong)
+    raise error(f"{where}not {_a(what)}: not JSON ({problem})")
 
 
 def read_yaml(path: Path, error: type[LykeionError] = SpecError) -> Fields:
@@ -97,14 +130,16 @@ def read_yaml_documents(path: Path, error: type[LykeionError] = SpecError) -> It
 
 
 @contextmanager
-def fitting(where: object, error: type[LykeionError]) -> Generator[None]:
-    """What a document's values raise inside, as they are taken, is raised as ``error``: ``where``, and the field."""
+def fitting(error: type[LykeionError], what: str, *, where: str = "") -> Generator[None]:
+    """What a document's values raise inside, as they are taken, is raised as ``error`` that names the field."""
     try:
         yield
+        return
     except KeyError as lacking:
-        raise error(f"{where}: lacks the field {lacking}") from None
+        problem = f"lacks the field {lacking}"
     except (ValueError, TypeError, AttributeError, RecursionError) as wrong:
-        raise error(f"{where}: {first_line(wrong)}") from None
+        problem = first_line(wrong)
+    raise error(f"{where}not {_a(what)}: {problem}")
 
 
 def plain_scalar(text: str) -> Any:
@@ -217,10 +252,14 @@ _decoder = json.JSONDecoder(
 )
 
 
-def _bounded(data: bytes | str, where: str, error: type[LykeionError], limit: int) -> Any:
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _check_size(data: bytes | str, where: str, error: type[LykeionError], what: str, limit: int) -> None:
     if len(data) > limit:
-        raise error(f"{where} has over {limit:,} bytes, which is the most that is read")
-    return data
+        size = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
+        raise error(f"{where}larger than {size}, more than any {what} has")
 
 
 def _check_depth(value: Any) -> None:

@@ -40,15 +40,6 @@ def writing(path: Path, error: type[LykeionError], advice: str = "") -> Generato
         raise error(f"{path}: cannot be written ({refused.strerror or refused}){end}") from None
 
 
-def whole_lines(path: Path) -> list[bytes]:
-    """The lines of a file that is appended to; a last one that a crash cut short is cut off there. Raises OSError."""
-    content = path.read_bytes()
-    end = content.rfind(b"\n") + 1
-    if end < len(content):
-        os.truncate(path, end)
-    return content[:end].splitlines()
-
-
 def fsync_directory(directory: Path) -> None:
     """Make the names in ``directory`` durable. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY)

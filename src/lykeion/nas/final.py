@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lykeion.core import digest_json, write_atomically
-from lykeion.engines.choosing import Journal, Timing, litert_candidate, measure
+from lykeion.engines.choosing import Timing, TimingJournal, litert_candidate, measure
 from lykeion.engines.running import Plan
 from lykeion.nets import Architecture, random_weights, write_litert
 from lykeion.nets.training import Dataset, Recipe
@@ -73,7 +73,7 @@ def time_networks(
         },
         reference=reference(threads),
         threads=threads,
-        journal=Journal(journal, {"networks": sorted(networks), "threads": threads}),
+        journal=TimingJournal(journal, {"networks": sorted(networks), "threads": threads}),
         plan=_PLAN,
         quiet=quiet,
     )

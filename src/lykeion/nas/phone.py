@@ -9,9 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from lykeion.core import Invalid, Progress, write_atomically, writing
+from lykeion.core import Invalid, Progress, fitting, read_json, write_atomically, writing
 from lykeion.engines.choosing import DeviceProfile
 
 from .named_spaces import find_space
@@ -128,22 +127,16 @@ def least_us(results: Iterable[BenchmarkRun]) -> float:
 
 def _manifest(path: Path) -> tuple[Space, int, Mapping[str, str]]:
     """Space, threads, and the name of each piece by its file's number."""
-    try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise PhoneError(f"{path}: larger than {MAX_MANIFEST_BYTES >> 20} MiB; that is no manifest of blocks")
-        plain: dict[str, Any] = json.loads(path.read_bytes())
+    if not path.is_file():
+        raise PhoneError(f"{path} is not there; name the directory that --export wrote, with results/ in it")
+    plain = read_json(path, PhoneError, "manifest of blocks", limit=MAX_MANIFEST_BYTES)
+    with fitting(PhoneError, "manifest of blocks", where=f"{path}: "):
         if (plain["schema"], plain["version"]) != (SCHEMA, VERSION):
             raise PhoneError(
                 f"{path}: schema {plain['schema']!r}, version {plain['version']!r}; this release reads "
                 f"{SCHEMA!r}, version {VERSION}"
             )
         space, threads, names = plain["space"], plain["threads"], dict(plain["pieces"])
-    except OSError as error:
-        raise PhoneError(
-            f"{path}: {error.strerror or error}; name the directory that --export wrote, with results/ in it"
-        ) from None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise PhoneError(f"{path}: not a manifest of blocks; export them again") from None
     return find_space(str(space)), threads, names
 
 

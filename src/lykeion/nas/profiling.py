@@ -9,9 +9,9 @@ from pathlib import Path
 from lykeion.engines.choosing import (
     REFERENCE,
     DeviceProfile,
-    Journal,
     Noise,
     Timing,
+    TimingJournal,
     entry_key,
     litert_candidate,
     measure,
@@ -52,7 +52,7 @@ def profile_host(
         reference=reference(threads),
         threads=threads,
         plan=plan,
-        journal=Journal(journal, {**asdict(device), "space": space.name}),
+        journal=TimingJournal(journal, {**asdict(device), "space": space.name}),
         quiet=quiet,
     )
     profile = profile_of(space, {piece: timing.minimum_ms for piece, timing in timings.items()}, device)

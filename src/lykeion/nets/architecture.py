@@ -4,15 +4,16 @@ A row says how many channels it has inside and gives out, so that a structurally
 found, is written down in the same way as a published one.
 """
 
-import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
-from lykeion.core import Invalid, first_line
+from lykeion.core import Invalid, fitting, parse_json, read_json_as
 
 SCHEMA = "lykeion.architecture"
 VERSION = 1
 MAX_ROWS = 1000
+MAX_FILE_BYTES = 1 << 20
 
 Activation: TypeAlias = Literal["linear", "relu", "relu6", "hard-swish", "hard-sigmoid"]
 """hard-sigmoid(x) = relu6(x + 3) / 6, hard-swish(x) = x · hard-sigmoid(x), both of MobileNetV3 (arXiv:1905.02244)."""
@@ -140,8 +141,8 @@ class Architecture:
     @classmethod
     def from_json(cls, value: str | bytes | dict[str, Any]) -> "Architecture":
         """Read JSON text or a JSON value. Raises ArchitectureError."""
-        try:
-            plain = dict(json.loads(value) if isinstance(value, str | bytes) else value)
+        with fitting(ArchitectureError, "architecture"):
+            plain = dict(value) if isinstance(value, dict) else parse_json(value, ArchitectureError, "architecture")
             schema, version = plain.pop("schema", None), plain.pop("version", None)
             if schema != SCHEMA:
                 raise ArchitectureError(f'not an architecture: its "schema" is {schema!r}, not {SCHEMA!r}')
@@ -153,8 +154,11 @@ class Architecture:
             rows = tuple(_row(row) for row in plain.pop("rows"))
             head = tuple(FullyConnected(**row) for row in plain.pop("head", ()))
             return cls(rows=rows, head=head, **plain)
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ArchitectureError(f"not an architecture: {first_line(error)}") from None
+
+    @classmethod
+    def read(cls, path: Path) -> "Architecture":
+        """Raises ArchitectureError, which names the file."""
+        return read_json_as(cls.from_json, path, ArchitectureError, "architecture", limit=MAX_FILE_BYTES)
 
 
 def _row(plain: dict[str, Any]) -> Row:

@@ -14,8 +14,6 @@ from .families.mobilenet_v1 import mobilenet_v1
 from .families.mobilenet_v2 import mobilenet_v2
 from .families.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
 
-MAX_FILE_BYTES = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -50,7 +48,7 @@ def find(
     ArchitectureError.
     """
     if spec.endswith(".json"):
-        architecture = _read(Path(spec))
+        architecture = Architecture.read(Path(spec))
     else:
         name, _, pixels = spec.partition("@")
         architecture = _named(name)
@@ -90,16 +88,3 @@ def _number(spec: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 6):
         raise ArchitectureError(f"{spec!r}: {text!r} is no resolution; give pixels a side, as in mobilenet-v2@160")
     return int(text)
-
-
-def _read(path: Path) -> Architecture:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ArchitectureError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; that is no architecture")
-        return Architecture.from_json(path.read_bytes())
-    except OSError as error:
-        raise ArchitectureError(
-            f"{path}: {error.strerror or error}; give a file that an architecture was written to"
-        ) from None
-    except ArchitectureError as error:
-        raise ArchitectureError(f"{path}: {error}") from None

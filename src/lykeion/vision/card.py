@@ -2,9 +2,12 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from lykeion.core import read_json_as
 
 from .errors import CardError
 
@@ -73,21 +76,7 @@ class ModelCard:
     @classmethod
     def read(cls, path: Path) -> "ModelCard":
         """Raises CardError where the file is missing or is no card."""
-        try:
-            with path.open("rb") as file:
-                data = file.read(MAX_CARD_BYTES + 1)
-        except OSError as error:
-            raise CardError(f"{path}: {error.strerror or error}") from None
-        if len(data) > MAX_CARD_BYTES:
-            raise CardError(f"{path}: more than {MAX_CARD_BYTES:,} bytes, which no model card has")
-        try:
-            values = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise CardError(f"{path}: not JSON ({error})") from None
-        try:
-            return cls._of(values)
-        except CardError as error:
-            raise CardError(f"{path}: {error}") from None
+        return read_json_as(cls._of, path, CardError, "model card", limit=MAX_CARD_BYTES)
 
     @classmethod
     def for_model(cls, model: Path) -> "ModelCard":
@@ -103,9 +92,7 @@ class ModelCard:
             raise CardError(f"{model}: {error}; a model card beside it, {beside.name}, would say") from None
 
     @classmethod
-    def _of(cls, values: Any) -> "ModelCard":
-        if not isinstance(values, dict):
-            raise CardError("not a JSON object")
+    def _of(cls, values: Mapping[str, Any]) -> "ModelCard":
         known = {field.name for field in fields(cls)}
         if unknown := sorted(values.keys() - known):
             raise CardError(f"unknown field {unknown[0][:60]!r} (a newer card?)")

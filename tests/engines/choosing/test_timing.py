@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.engines.choosing import REFERENCE, Journal, TimingError, litert_candidate, measure, summarise
+from lykeion.engines.choosing import REFERENCE, TimingError, TimingJournal, litert_candidate, measure, summarise
 from lykeion.engines.choosing.timing import is_settled
 from lykeion.engines.running import Pass, Plan, run_pass
 
@@ -116,7 +116,7 @@ def test_a_measurement_that_was_stopped_goes_on(tmp_path: Path) -> None:
             raise KeyboardInterrupt
         return clock.candidate(2.0)()
 
-    journal = Journal(tmp_path / "passes.jsonl", {"threads": 1})
+    journal = TimingJournal(tmp_path / "passes.jsonl", {"threads": 1})
     candidates = {"a": clock.candidate(1.0), "b": stopping}
     arguments = {"reference": clock.candidate(5.0), "plan": PLAN, "quiet": True, "clock": clock, "sleep": clock.sleep}
     with pytest.raises(KeyboardInterrupt):
@@ -129,7 +129,7 @@ def test_a_measurement_that_was_stopped_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_line_that_a_crash_cut_short_is_dropped(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "passes.jsonl", {})
+    journal = TimingJournal(tmp_path / "passes.jsonl", {})
     assert journal.read() == []
     journal.append("a", Pass(1.0, 1.0, 1.0, 1.0, 3))
     with (tmp_path / "passes.jsonl").open("a") as file:
@@ -140,9 +140,9 @@ def test_a_line_that_a_crash_cut_short_is_dropped(tmp_path: Path) -> None:
 
 
 def test_a_journal_of_another_measurement_is_refused(tmp_path: Path) -> None:
-    Journal(tmp_path / "passes.jsonl", {"threads": 1}).read()
+    TimingJournal(tmp_path / "passes.jsonl", {"threads": 1}).read()
     with pytest.raises(TimingError, match="threads 1, not 2; delete it"):
-        Journal(tmp_path / "passes.jsonl", {"threads": 2}).read()
+        TimingJournal(tmp_path / "passes.jsonl", {"threads": 2}).read()
 
 
 @pytest.mark.parametrize(
@@ -151,12 +151,12 @@ def test_a_journal_of_another_measurement_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_journal_is_an_error_of_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "passes.jsonl").write_text(text)
     with pytest.raises(TimingError, match="not a journal") as caught:
-        Journal(tmp_path / "passes.jsonl", {}).read()
+        TimingJournal(tmp_path / "passes.jsonl", {}).read()
     assert "\n" not in str(caught.value)
 
 
 def test_a_journal_says_what_it_was_begun_with(tmp_path: Path) -> None:
-    Journal(tmp_path / "passes.jsonl", {"threads": 1}).read()
+    TimingJournal(tmp_path / "passes.jsonl", {"threads": 1}).read()
     assert json.loads((tmp_path / "passes.jsonl").read_text()) == {"setup": {"threads": 1}}
 
 

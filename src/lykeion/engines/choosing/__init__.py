@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .fleet import Cover, FleetError, cover
     from .goal import Goal, GoalError, exact, parse_goal
     from .selection import Selection, Standing, choose, select
-    from .timing import REFERENCE, Journal, Timing, TimingError, litert_candidate, measure, summarise
+    from .timing import REFERENCE, Timing, TimingError, TimingJournal, litert_candidate, measure, summarise
 
 __all__ = [
     "BENCH",
@@ -30,7 +30,6 @@ __all__ = [
     "FleetError",
     "Goal",
     "GoalError",
-    "Journal",
     "Labelled",
     "ModelFile",
     "Noise",
@@ -43,6 +42,7 @@ __all__ = [
     "Standing",
     "Timing",
     "TimingError",
+    "TimingJournal",
     "agreement",
     "bench",
     "cases",
@@ -79,6 +79,6 @@ __getattr__ = lazy(
         "fleet": "Cover FleetError cover",
         "goal": "Goal GoalError exact parse_goal",
         "selection": "Selection Standing choose select",
-        "timing": "REFERENCE Journal Timing TimingError litert_candidate measure summarise",
+        "timing": "REFERENCE TimingJournal Timing TimingError litert_candidate measure summarise",
     },
 )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import Invalid, first_line, write_atomically, writing
+from lykeion.core import Invalid, fitting, read_json_as, write_atomically, writing
 from lykeion.engines.running import Machine
 
 SCHEMA = "lykeion.bench"
@@ -81,10 +81,9 @@ class BenchReport:
         return {"schema": SCHEMA, "version": VERSION, **asdict(self)}
 
     @classmethod
-    def from_json(cls, value: str | bytes) -> "BenchReport":
+    def from_json(cls, plain: Mapping[str, Any]) -> "BenchReport":
         """Raises ReportError."""
-        try:
-            plain = dict(json.loads(value))
+        with fitting(ReportError, "report of lykeion engines bench"):
             if (plain["schema"], plain["version"]) != (SCHEMA, VERSION):
                 raise ReportError(
                     f"schema {plain['schema']!r}, version {plain['version']!r}; this release reads {SCHEMA!r}, "
@@ -98,20 +97,11 @@ class BenchReport:
                 tuple(RefusedCase(**each) for each in plain["refused"]),
                 float(plain["busy"]),
             )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ReportError(f"not a report of lykeion engines bench: {first_line(error)}") from None
 
 
 def read_report(path: Path) -> BenchReport:
     """Raises ReportError, which names the file."""
-    try:
-        if path.stat().st_size > MAX_REPORT_BYTES:
-            raise ReportError(f"larger than {MAX_REPORT_BYTES >> 20} MiB")
-        return BenchReport.from_json(path.read_bytes())
-    except OSError as error:
-        raise ReportError(f"{path}: cannot read the report: {error.strerror or error}") from None
-    except ReportError as error:
-        raise ReportError(f"{path}: {error}") from None
+    return read_json_as(BenchReport.from_json, path, ReportError, "report", limit=MAX_REPORT_BYTES)
 
 
 def write_report(report: BenchReport, path: Path) -> None:

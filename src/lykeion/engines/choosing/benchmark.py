@@ -12,7 +12,7 @@ from .bench_report import BenchReport, BenchResult, RefusedCase
 from .candidates import Case, LoadedEngines, ModelFacts, ModelFile, facts
 from .energy import Rapl
 from .photo_work import PhotoWork, photo_work
-from .timing import REFERENCE, Journal, Timing, measure
+from .timing import REFERENCE, Timing, TimingJournal, measure
 
 BENCH = Plan(passes=5, most=15, sample_s=0.03, least=10)
 """At least 50 runs of each candidate."""
@@ -98,7 +98,7 @@ def time_cases(
         reference=_candidate(reference, loaded),
         threads=len(usable_cores()),
         plan=plan,
-        journal=Journal(journal, setup) if journal else None,
+        journal=TimingJournal(journal, setup) if journal else None,
         quiet=quiet,
     )
     return {names.get(key, key): timing for key, timing in timings.items()}

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import Invalid, first_line, write_atomically, writing
+from lykeion.core import Invalid, fitting, parse_json, read_json_as, write_atomically, writing
 
 SCHEMA = "lykeion.device-profile"
 VERSION = 1
@@ -86,8 +86,12 @@ class DeviceProfile:
     @classmethod
     def from_json(cls, value: str | bytes | dict[str, Any]) -> "DeviceProfile":
         """Read JSON text or a JSON value, of our form or of the published one. Raises ProfileError."""
-        try:
-            plain = dict(json.loads(value) if isinstance(value, str | bytes) else value)
+        with fitting(ProfileError, "device profile"):
+            plain = (
+                dict(value)
+                if isinstance(value, dict)
+                else parse_json(value, ProfileError, "device profile", limit=MAX_PROFILE_BYTES)
+            )
             if "schema" not in plain and "operations" in plain:
                 return _from_published(plain)
             schema, version = plain.pop("schema", None), plain.pop("version", None)
@@ -100,20 +104,11 @@ class DeviceProfile:
                 )
             noise = plain.pop("noise", None)
             return cls(**plain, noise=None if noise is None else Noise(**noise))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ProfileError(f"not a device profile: {first_line(error)}") from None
 
 
 def read_profile(path: Path) -> DeviceProfile:
     """Raises ProfileError, which names the file."""
-    try:
-        if path.stat().st_size > MAX_PROFILE_BYTES:
-            raise ProfileError(f"larger than {MAX_PROFILE_BYTES >> 20} MiB")
-        return DeviceProfile.from_json(path.read_bytes())
-    except OSError as error:
-        raise ProfileError(f"{path}: cannot read the device profile: {error.strerror or error}") from None
-    except ProfileError as error:
-        raise ProfileError(f"{path}: {error}") from None
+    return read_json_as(DeviceProfile.from_json, path, ProfileError, "device profile", limit=MAX_PROFILE_BYTES)
 
 
 def write_profile(profile: DeviceProfile, path: Path) -> None:

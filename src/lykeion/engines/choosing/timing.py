@@ -5,7 +5,6 @@ that lie apart is the one that other work disturbed least. A reference takes its
 says how quiet the machine was. What was measured is kept in a journal, and a second call goes on from there.
 """
 
-import json
 import math
 import statistics
 import time
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import LykeionError, Progress, whole_lines, writing
+from lykeion.core import Journal, LykeionError, Progress, fitting
 from lykeion.engines.running import USUAL, Candidate, Pass, Plan, pinned, run_pass
 
 REFERENCE = "reference"
@@ -76,7 +75,7 @@ def measure(
     reference: Candidate,
     threads: int = 1,
     plan: Plan = USUAL,
-    journal: "Journal | None" = None,
+    journal: "TimingJournal | None" = None,
     quiet: bool = False,
     clock: Callable[[], int] = time.perf_counter_ns,
     sleep: Callable[[float], None] = time.sleep,
@@ -114,42 +113,35 @@ def measure(
     return {name: summarise(done[name]) for name in (*candidates, REFERENCE)}
 
 
-class Journal:
-    """Passes as JSON lines, each written as soon as it is measured.
+class TimingJournal:
+    """Passes, each written as soon as it is measured.
 
-    The first line holds ``setup``: what must be the same for the figures to belong together. A last line that a
-    crash cut short is dropped. Raises TimingError.
+    The first line holds ``setup``: what must be the same for the figures to belong together. Raises TimingError.
     """
 
     def __init__(self, path: Path, setup: Mapping[str, Any]) -> None:
-        self._path, self._setup = path, dict(setup)
+        self._journal, self._setup = Journal(path, TimingError, "journal of measurements"), dict(setup)
 
     def read(self) -> list[tuple[str, Pass]]:
         """Names and passes in the order in which they were measured."""
-        try:
-            lines = [json.loads(line) for line in whole_lines(self._path)] if self._path.exists() else []
-            if not lines:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._path.write_text(json.dumps({"setup": self._setup}) + "\n")
-                return []
+        lines, path = list(self._journal), self._journal.path
+        if not lines:
+            self._journal.append({"setup": self._setup})
+            return []
+        with fitting(TimingError, "journal of measurements", where=f"{path}: "):
             setup: dict[str, Any] = dict(lines[0]["setup"])
             passes = [(str(line.pop("candidate")), _read_pass(line)) for line in lines[1:]]
-        except OSError as error:
-            raise TimingError(f"{self._path}: cannot keep measurements: {error.strerror or error}") from None
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise TimingError(f"{self._path}: not a journal of measurements; delete it to measure anew") from None
         for key in sorted(self._setup.keys() | setup.keys()):
             if setup.get(key) != self._setup.get(key):
                 raise TimingError(
-                    f"{self._path}: begun with {key} {setup.get(key)!r}, not {self._setup.get(key)!r}; "
+                    f"{path}: begun with {key} {setup.get(key)!r}, not {self._setup.get(key)!r}; "
                     "delete it to measure anew"
                 )
         return passes
 
     def append(self, name: str, turn: Pass) -> None:
         """Raises TimingError."""
-        with writing(self._path, TimingError), self._path.open("a") as file:
-            file.write(json.dumps({"candidate": name, **asdict(turn)}) + "\n")
+        self._journal.append({"candidate": name, **asdict(turn)})
 
 
 def _read_pass(line: Mapping[str, Any]) -> Pass:

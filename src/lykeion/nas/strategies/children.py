@@ -4,15 +4,12 @@ The table is a file of JSON lines. A child's key is its genotype, the recipe, th
 one that is there gets it at once and is charged what it cost.
 """
 
-import fcntl
-import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from lykeion.core import digest_json
+from lykeion.core import Journal, digest_json
 from lykeion.nas.space import Genotype, SpaceError, format_genotype, parse_genotype
 from lykeion.nas.table import SlotTable
 
@@ -44,10 +41,8 @@ class Children:
         key = child_key(row)
         if key not in self._known:
             child = train_child(self._problem, genotype, seed)
-            _append(
-                self._path,
-                {**row, "accuracy": child.accuracy, "steps": child.cost.steps, "seconds": child.cost.seconds},
-            )
+            cost = {"steps": child.cost.steps, "seconds": child.cost.seconds}
+            _table(self._path).append({**row, "accuracy": child.accuracy, **cost})
             self._known[key] = child
         return self._known[key]
 
@@ -111,15 +106,11 @@ def child_key(row: dict[str, Any]) -> tuple[str, str, int]:
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a table; a last line that an interruption cut is left out. Raises SearchError."""
-    if not path.exists():
-        return
-    lines = path.read_bytes().split(b"\n")[:-1]
-    for number, line in enumerate(lines, 1):
+    for number, row in enumerate(_table(path), 1):
         try:
-            row = json.loads(line)
             _child(row)
             child_key(row)
-        except (ValueError, KeyError, TypeError, SpaceError, RecursionError):
+        except (ValueError, KeyError, TypeError, SpaceError):
             raise SearchError(f"{path}, line {number}: not a trained child; remove the line") from None
         yield row
 
@@ -129,13 +120,5 @@ def _child(row: dict[str, Any]) -> Child:
     return Child(parse_genotype(row["genotype"]), float(row["accuracy"]), cost)
 
 
-def _append(path: Path, row: dict[str, Any]) -> None:
-    """Add a row; several searches may share a table. A last line that an interruption cut goes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(json.dumps(row).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+def _table(path: Path) -> Journal:
+    return Journal(path, SearchError, "trained child")

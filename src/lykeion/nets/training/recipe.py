@@ -1,12 +1,11 @@
 """How a network is trained, as plain data: what ``lykeion train`` takes as options and a run directory keeps."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from lykeion.core import Invalid, first_line
+from lykeion.core import Invalid, parse_json, read_json_as
 
 RECIPE_SCHEMA = "lykeion.recipe"
 RECIPE_VERSION = 1
@@ -89,10 +88,7 @@ class Recipe:
     @classmethod
     def from_json(cls, value: str | bytes | dict[str, Any]) -> "Recipe":
         """Read JSON text or a JSON value; settings left out have their defaults. Raises RecipeError."""
-        try:
-            plain = dict(json.loads(value) if isinstance(value, str | bytes) else value)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise RecipeError(f"not a recipe: {first_line(error)}") from None
+        plain = dict(value) if isinstance(value, dict) else parse_json(value, RecipeError, "recipe", limit=MAX_BYTES)
         schema, version = plain.pop("schema", None), plain.pop("version", None)
         if (schema, version) != (RECIPE_SCHEMA, RECIPE_VERSION):
             raise RecipeError(f"not a recipe of this release: schema {schema!r}, version {version!r}")
@@ -105,13 +101,7 @@ class Recipe:
     @classmethod
     def read(cls, path: Path) -> "Recipe":
         """Raises RecipeError where the file is missing or no recipe."""
-        try:
-            with path.open("rb") as file:
-                return cls.from_json(file.read(MAX_BYTES))
-        except OSError as error:
-            raise RecipeError(f"{path}: {error.strerror or error}") from None
-        except RecipeError as error:
-            raise RecipeError(f"{path}: {error}") from None
+        return read_json_as(cls.from_json, path, RecipeError, "recipe", limit=MAX_BYTES)
 
 
 _DEFAULTS = {setting.name: setting.default for setting in fields(Recipe)}
