@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from lykeion.core import first_line
 from lykeion.nets import NETWORKS, Architecture, WeightsError, weights_from_applications, write_litert
+from lykeion.nets.quiet_keras import keras
 
 from .compressed_model import CompressedModel
 from .errors import CompressionError

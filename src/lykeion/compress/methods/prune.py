@@ -94,10 +94,9 @@ def _train(
     run: Path | None,
     quiet: bool,
 ) -> CompressedModel:
-    import keras
-
     from lykeion.compress.trainable.keras_network import fit
     from lykeion.compress.trainable.simulated_operators import SimulatedOperator
+    from lykeion.nets.quiet_keras import keras
 
     total = recipe.total_steps(len(data.train))
     ramp = max(1, round(settings.ramp * total))

@@ -5,9 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 
 from lykeion.compress.compressed_model import CompressedModel
 from lykeion.compress.errors import CompressionError
@@ -16,6 +14,7 @@ from lykeion.compress.weights.codebooks import Moving
 from lykeion.compress.weights.integers import LEAST_GAIN
 from lykeion.core import digest_json
 from lykeion.nets import INPUT, LOGITS, TO_255, Layer, layers
+from lykeion.nets.quiet_keras import keras
 from lykeion.nets.training import Dataset, History, Photos, Recipe, distiller, normalise, train
 
 from .simulated_operators import AtLeast, HardSwish, Range, SimulatedOperator, Sum, Unit, keras_name
@@ -54,7 +53,7 @@ def read_back(network: keras.Model, model: CompressedModel) -> CompressedModel:
         elif isinstance(layer, keras.layers.BatchNormalization):
             name = layer.name.removesuffix("_norm").replace("_", "/")
             for variable in layer.weights:
-                weights[f"{name}/{_NORM[variable.name]}"] = np.asarray(ops.convert_to_numpy(variable), np.float32)
+                weights[f"{name}/{_NORM[variable.name]}"] = np.asarray(variable, np.float32)
     wanted = None if model.ranges is None else {name: pair for name, pair in ranges.items() if name in model.ranges}
     return replace(model, weights=weights, ranges=wanted)
 
@@ -117,7 +116,7 @@ def observe(model: CompressedModel, photos: Photos) -> dict[str, tuple[float, fl
     builder = _NetworkBuilder(replace(model, ranges=None), 0.99, 0.0, 0)
     source = builder.network().input
     names = list(builder.activations)
-    extremes = [find(builder.activations[name]) for find in (ops.min, ops.max) for name in names]
+    extremes = [find(builder.activations[name]) for find in (keras.ops.min, keras.ops.max) for name in names]
     probe = keras.Model(source, extremes)
     batches = np.array_split(np.arange(len(photos)), max(1, len(photos) // 32))
     found = [[float(value) for value in probe(normalise(photos.read(each)), training=False)] for each in batches]
@@ -221,7 +220,7 @@ class _NetworkBuilder:
                 self._ranged(f"{layer.name}/linear", made)
                 return self._ranged(layer.name, keras.layers.Activation("hard_swish", name=name)(made))
             case "hard-sigmoid" if self.model.ranges is not None:
-                made = Range(f"{layer.name}/relu6", *RELU6_RANGE, fixed=True, unit=unit)(ops.relu6(made))
+                made = Range(f"{layer.name}/relu6", *RELU6_RANGE, fixed=True, unit=unit)(keras.ops.relu6(made))
                 return made / 6.0
             case "hard-sigmoid":
                 return keras.layers.Activation("hard_sigmoid", name=name)(made)

@@ -9,13 +9,13 @@ hard-swish are layers that round as LiteRT does, to the last bit.
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-import keras
 import numpy as np
 
 from lykeion.compress.compressed_model import CompressedModel
 from lykeion.compress.weights.codebooks import Moving, cheapest
 from lykeion.compress.weights.integers import LEAST_GAIN, SMALLEST_STEP, TO_127, per_deviation
 from lykeion.nets import TO_255, Layer
+from lykeion.nets.quiet_keras import keras
 
 ops: Any = keras.ops  # its types allow for None wherever a backend might
 Unit: TypeAlias = Callable[[], Any]

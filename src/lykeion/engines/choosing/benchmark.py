@@ -114,7 +114,7 @@ def accuracies_of(
     with Progress("Accuracy", len(most), unit="models", quiet=quiet) as progress:
         for judged, case in most.items():
             try:
-                found[judged] = top1(loaded.engine(case), data, case.model.name)
+                found[judged] = top1(loaded.pinned_engine(case), data, case.model.name)
             except ModelError as error:
                 failed[judged] = error
             progress.advance()
@@ -170,7 +170,7 @@ def _identity(case: Case) -> str:
 
 def _candidate(case: Case, loaded: LoadedEngines) -> Candidate:
     def ready() -> Callable[[], object]:
-        engine = loaded.engine(case)
+        engine = loaded.pinned_engine(case)
         return engine.ready(engine.inputs[0].encode(random_batch(engine.inputs[0])))
 
     return ready

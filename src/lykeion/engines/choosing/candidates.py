@@ -94,7 +94,7 @@ class LoadedEngines:
             engine.close()
         self._engines.clear()
 
-    def engine(self, case: Case) -> Engine:
+    def pinned_engine(self, case: Case) -> Engine:
         """From now on this thread keeps to as many cores as the case has threads. Raises ModelError, Unsupported."""
         keep_to(self._free[-case.threads :])
         if case not in self._engines:

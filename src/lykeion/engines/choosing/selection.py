@@ -215,7 +215,7 @@ class _Selecting:
                 # The number of threads changes no answer.
                 same = [name for name in waiting if self._is_like(self.cases[name], first)]
                 try:
-                    accuracy = top1(loaded.engine(self.cases[same[-1]]), data, first.model.name)
+                    accuracy = top1(loaded.pinned_engine(self.cases[same[-1]]), data, first.model.name)
                 except ModelError as error:
                     self.refused.update((name, str(error)) for name in same)
                     self.left = [name for name in self.left if name not in self.refused]

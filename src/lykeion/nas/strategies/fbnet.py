@@ -9,11 +9,11 @@ CE · α · log(LAT)^β, is replaced by the one that Single-Path's search has he
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from lykeion.nas.space import Choice, Slot, format_choice
 from lykeion.nets import keras_weights
+from lykeion.nets.quiet_keras import keras
 
 from .gradient import Decider, search_by_gradient
 from .protocol import Budget, FoundNetwork, OnEvent, Problem, silent

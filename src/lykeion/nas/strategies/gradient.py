@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from lykeion.core import write_atomically
 from lykeion.nas.space import format_genotype
+from lykeion.nets.quiet_keras import keras
 from lykeion.nets.training import History, Recipe, train
 
 from .protocol import Budget, Event, FoundNetwork, OnEvent, Problem, SearchCost, SearchError, silent

@@ -1,8 +1,7 @@
 """Rows of an architecture as a Keras model of their own. Imports Keras."""
 
-import keras
-
 from lykeion.nets import EMBEDDING, Architecture, Row, build_keras
+from lykeion.nets.quiet_keras import keras
 
 
 def section(

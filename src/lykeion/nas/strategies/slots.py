@@ -3,10 +3,10 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, TypeAlias
 
-import keras
 import numpy as np
 
 from lykeion.nas.space import Choice, Slot
+from lykeion.nets.quiet_keras import keras
 
 Tensor: TypeAlias = Any
 """Of whichever backend Keras runs on."""

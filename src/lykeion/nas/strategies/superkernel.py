@@ -15,11 +15,11 @@ gates of 0 and 1 the block is then exactly the chosen one, given batch norm's st
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from lykeion.nas.space import Choice, Slot
 from lykeion.nets import Activation, row_layers
+from lykeion.nets.quiet_keras import keras
 
 from .grid import Grid, bands, shares
 from .slots import Arrays, SearchableSlot, Tensor, ops

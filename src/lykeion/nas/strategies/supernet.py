@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 
 from lykeion.nas.space import Genotype, Slot, Space
 from lykeion.nas.table import SlotTable
 from lykeion.nets import Architecture, build_keras, keras_weights
+from lykeion.nets.quiet_keras import keras
 
 from .protocol import SearchError
 from .sections import section

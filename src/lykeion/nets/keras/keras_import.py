@@ -1,6 +1,5 @@
 """Keras networks as LiteRT files with a model card. Needs TensorFlow: the extra ``train``."""
 
-import os
 import sys
 import tempfile
 from contextlib import redirect_stdout
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lykeion.core import Invalid, digest_bytes, first_line
+from lykeion.core.library_output import quiet_import
 from lykeion.nets.store import imported_directory, install
 from lykeion.vision import CardError, ModelCard
 
@@ -61,11 +61,10 @@ def import_keras(spec: str, *, weights: str | None = "imagenet") -> Path:
 
 
 def _keras() -> Any:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     try:
-        import keras  # pyright: ignore[reportMissingImports]
-        import tensorflow  # noqa: F401  # pyright: ignore[reportMissingModuleSource]
+        with quiet_import(KERAS_BACKEND="tensorflow"):
+            import keras  # pyright: ignore[reportMissingImports]
+            import tensorflow  # noqa: F401  # pyright: ignore[reportMissingModuleSource]
     except ImportError:
         raise KerasImportError("Keras networks need TensorFlow and Keras: pip install 'lykeion[train]'") from None
     return keras

@@ -7,10 +7,10 @@ norm ``3_expand_norm``.
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import keras
 import numpy as np
 
 from lykeion.nets.architecture import Activation, Architecture
+from lykeion.nets.quiet_keras import keras
 from lykeion.nets.torch_weights import WeightsError
 from lykeion.nets.unrolling import INPUT, LOGITS, Layer, layers
 from lykeion.nets.weights import Weights, random_weights

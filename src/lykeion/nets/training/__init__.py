@@ -10,7 +10,6 @@
 What needs Keras is imported when it is first used.
 """
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from lykeion.core.lazy import lazy
@@ -56,8 +55,6 @@ __all__ = [
     "train_network",
     "write_arrays",
 ]
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets whoever imports it
 
 _load = lazy(
     __name__,

@@ -6,10 +6,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeAlias
 
-import keras
 import numpy as np
 
 from lykeion.core import LykeionError
+from lykeion.nets.quiet_keras import keras
 
 from .augmentation import augment
 from .frame import normalise

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import keras
+from lykeion.nets.quiet_keras import keras
 
 ops: Any = keras.ops
 

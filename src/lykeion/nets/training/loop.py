@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from lykeion.core import Progress
+from lykeion.nets.quiet_keras import keras
 
 from .batches import Failed, InOrder, training_batches
 from .checkpoints import Checkpoint

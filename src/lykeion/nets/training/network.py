@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from lykeion.core import first_line
 from lykeion.nets.architecture import Architecture, ArchitectureError
 from lykeion.nets.keras.keras_model import build_keras, keras_weights, load_keras_weights
 from lykeion.nets.litert_writer import write_litert
+from lykeion.nets.quiet_keras import keras
 from lykeion.nets.unrolling import EMBEDDING, LOGITS
 
 from .checkpoints import read_arrays, write_arrays, write_file

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras
+from lykeion.nets.quiet_keras import keras
 
 from .recipe import Recipe
 from .variables import assign, values_of

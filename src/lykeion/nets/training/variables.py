@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
+
+from lykeion.nets.quiet_keras import keras
 
 
 def values_of(variables: Iterable[Any]) -> list[np.ndarray]:

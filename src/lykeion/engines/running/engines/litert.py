@@ -1,6 +1,6 @@
 """LiteRT (once TensorFlow Lite) on the CPU, with the XNNPACK kernels that it uses by default, or without."""
 
-import threading
+import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from math import prod
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from lykeion.engines.running.stderr import without_lines
+from lykeion.core.library_output import LITERT_GREETING, without_lines
 from lykeion.engines.running.tensor_specs import TensorSpec
 from lykeion.litert import ModelError
 
@@ -115,13 +115,12 @@ class LiteRTEngine:
 
 
 _KERNELS = {True: OpResolverType.AUTO, False: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
-_GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
-_greeted = threading.Lock()  # taken by the first engine of the process and never released
+_made = itertools.count()
 
 
 def _without_greeting() -> AbstractContextManager[None]:
     """LiteRT writes a line to standard error when it first makes an engine."""
-    return without_lines(_GREETING) if _greeted.acquire(blocking=False) else nullcontext()
+    return without_lines(LITERT_GREETING) if next(_made) == 0 else nullcontext()
 
 
 def _spec(detail: dict[str, Any], names: dict[int, str]) -> TensorSpec:

@@ -11,13 +11,11 @@ from ai_edge_litert.environment import Environment, EnvironmentOptions
 from ai_edge_litert.options import CpuOptions, Options
 
 from lykeion.core import first_line
-from lykeion.engines.running.stderr import without_lines
+from lykeion.core.library_output import LITERT_COMPILED, without_last_words, without_lines
 from lykeion.engines.running.tensor_specs import check_batch
 from lykeion.litert import ModelError
 
 from .litert import LiteRTEngine
-
-_CHATTER = (b"INFO:", b"WARNING: [npu_registry")
 
 
 class CompiledModelEngine:
@@ -31,8 +29,9 @@ class CompiledModelEngine:
         checked = LiteRTEngine(model, name=name)
         self.inputs, self.outputs = checked.inputs, checked.outputs
         checked.close()
+        without_last_words()
         try:
-            with without_lines(*_CHATTER):
+            with without_lines(*LITERT_COMPILED):
                 home = Path(ai_edge_litert.__file__).parent
                 none = str(home / "none")  # without a path, it looks for vendors' plugins and loads them
                 self._environment: Any = Environment.create(options=EnvironmentOptions(str(home), none, none))
@@ -69,7 +68,7 @@ class CompiledModelEngine:
         return lambda: self._model.run_by_index(0, self._inputs, self._outputs)
 
     def close(self) -> None:
-        with without_lines(*_CHATTER):
+        with without_lines(*LITERT_COMPILED):
             self._inputs = self._outputs = []
             self._model = self._environment = None
 

@@ -6,7 +6,6 @@ it is loaded by name, here only, and only when somebody names this engine.
 """
 
 import importlib
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +13,12 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
 from lykeion.core import Unsupported, first_line
+from lykeion.core.library_output import quiet_import
 from lykeion.engines.running.tensor_specs import check_batch, specs
 from lykeion.litert import ModelError, Operator, Tensor, read_graph
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-tf: Any = importlib.import_module("tensorflow")
+with quiet_import():
+    tf: Any = importlib.import_module("tensorflow")
 
 
 class TensorFlowEngine:

@@ -1,0 +1,95 @@
+"""No library prints anything by itself: a quiet command in a fresh process leaves standard error empty."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lykeion.compress import Model, save
+from lykeion.nets import Architecture, Convolution, random_weights, write_architecture, write_litert
+from lykeion.vision import ModelCard
+from tests.nets.training.tiny import ARCHITECTURE, write_npz, write_photos
+
+NEEDED = ("tensorflow", "jax", "openvino", "onnxruntime", "ai_edge_quantizer")
+pytestmark = pytest.mark.skipif(not all(map(find_spec, NEEDED)), reason=f"needs {', '.join(NEEDED)}")
+
+PROGRAM = "from lykeion.cli import main; main()"
+NETWORK = Architecture("tiny", 8, 8, (Convolution(8, 3, 2),), classes=3)
+CARD = ModelCard("tiny", 8, 8, "RGB", (0.0,) * 3, (1.0,) * 3, "centre", 1.0, "embedding", 8)
+RECIPE = """
+schema: lykeion.compression
+version: 1
+steps:
+  - prune: {sparsity: 0.5, training: {epochs: 1, batch: 40}}
+  - quantize: {mode: int8, calibration: 8}
+"""
+COMMANDS = {
+    "train": "train network.json --data quadrants.npz --run RUN --batch 40 --steps 1 -q",
+    "train on jax": "train network.json --data quadrants.npz --run RUN --batch 40 --steps 1 -q",
+    "compress run": "compress run recipe.yaml --model model --data quadrants.npz --run RUN -q",
+    "compress sensitivity": "compress sensitivity --model model --data quadrants.npz --output RUN --photos 8 "
+    "--png RUN.png -q",
+    "nas search": "nas search --strategy random --target-uj 1e9 --data large.npz --run RUN --budget-steps 1 "
+    "--child-steps 1 --batch 4 --json -q",
+    "models import": "models import MobileNetV3Small --weights none --json",
+    "engines bench": "engines bench tiny.tflite --out RUN --png RUN.png -q",
+    "engines bench compiled": "engines bench tiny.tflite --engine litert-compiled --json -q",
+    "engines compare": "engines compare tiny.tflite --engine litert --engine onnxruntime --engine openvino "
+    "--engine tensorflow --json",
+    "index add": "index add photos --index RUN --embedder tiny.tflite --kernel hnsw --json -q",
+    "index query": "index query photos/bag/1.png --index photos.index --embedder tiny.tflite --json",
+    "nas profile": "nas profile --show pixel1 --png RUN.png --json",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Networks, photos, a recipe and an index, as small as they get; made without TensorFlow."""
+    place = tmp_path_factory.mktemp("quiet")
+    write_npz(place, 60)
+    write_photos(place / "photos", count=6)
+    rng = np.random.default_rng(0)
+    large = {f"x_{split}": rng.integers(0, 256, (8, 32, 32, 3)).astype(np.uint8) for split in ("train", "validation")}
+    np.savez(place / "large.npz", **large, y_train=np.arange(8) % 2, y_validation=np.arange(8) % 2)
+    write_architecture(ARCHITECTURE, place / "network.json")
+    save(Model(ARCHITECTURE, random_weights(ARCHITECTURE)), place / "model")
+    (place / "recipe.yaml").write_text(RECIPE)
+    (place / "tiny.tflite").write_bytes(write_litert(NETWORK, random_weights(NETWORK)))
+    (place / "tiny.json").write_text(CARD.to_json())
+    added = start("index add photos --index photos.index --embedder tiny.tflite -q", place, "0")
+    assert added.communicate()[1] == ""
+    return place
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_quiet_command_prints_nothing_on_standard_error(command: str, place: Path) -> None:
+    words = COMMANDS[command].replace("RUN", f"out-{command.replace(' ', '-')}")
+    processes = [start(words, place, onednn, jax="jax" in command) for onednn in "01"]
+    for process in processes:
+        said = process.communicate()[1]
+        assert (process.returncode, said) == (0, "")
+
+
+def start(command: str, place: Path, onednn: str, *, jax: bool = False) -> subprocess.Popen[str]:
+    backend = {"KERAS_BACKEND": "jax"} if jax else {}
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *command.replace("out-", f"out-{onednn}-").split()],
+        cwd=place,
+        env={**environment, "TF_ENABLE_ONEDNN_OPTS": onednn, "LYKEION_HOME": str(place / f"home{onednn}"), **backend},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_person_who_asks_for_tensorflows_messages_gets_them() -> None:
+    program = "import lykeion.nets.quiet_keras, os; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "TF_ENABLE_ONEDNN_OPTS": "1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stdout == "0\n"
+    assert "TensorFlow binary is optimized" in done.stderr
