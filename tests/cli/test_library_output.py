@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lykeion.compress import Model, save
+from lykeion.compress import CompressedModel, save
 from lykeion.nets import Architecture, Convolution, random_weights, write_architecture, write_litert
 from lykeion.vision import ModelCard
 from tests.nets.training.tiny import ARCHITECTURE, write_npz, write_photos
@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     large = {f"x_{split}": rng.integers(0, 256, (8, 32, 32, 3)).astype(np.uint8) for split in ("train", "validation")}
     np.savez(place / "large.npz", **large, y_train=np.arange(8) % 2, y_validation=np.arange(8) % 2)
     write_architecture(ARCHITECTURE, place / "network.json")
-    save(Model(ARCHITECTURE, random_weights(ARCHITECTURE)), place / "model")
+    save(CompressedModel(ARCHITECTURE, random_weights(ARCHITECTURE)), place / "model")
     (place / "recipe.yaml").write_text(RECIPE)
     (place / "tiny.tflite").write_bytes(write_litert(NETWORK, random_weights(NETWORK)))
     (place / "tiny.json").write_text(CARD.to_json())
