@@ -30,7 +30,7 @@ endif
 .PHONY: demo test quick lint bench install clean
 
 demo: install
-	@$(BIN)/python -m lykeion.search.fashion_mnist $(DIR) --photos $(PHOTOS) >/dev/null
+	@$(BIN)/python -m examples.fashion_mnist $(DIR) --photos $(PHOTOS) >/dev/null
 	$(BIN)/lykeion index add $(DIR)/fashion-mnist.csv --index $(INDEX)
 	$(BIN)/lykeion index query $(DIR)/query.png --index $(INDEX) -k 13 --sheet $(DIR)/answers.png
 	@echo

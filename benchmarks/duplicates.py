@@ -20,8 +20,8 @@ import numpy as np
 from measuring.machine import describe
 from PIL import Image
 
+from examples import fashion_mnist
 from lykeion.core import Progress
-from lykeion.search import fashion_mnist
 from lykeion.search.index import open_index
 from lykeion.search.ingest import add
 from lykeion.search.near_duplicates import (

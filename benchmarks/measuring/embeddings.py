@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from examples.fashion_mnist import load
 from lykeion.core import Progress, core_count
 from lykeion.search.embedder import Embedder
-from lykeion.search.fashion_mnist import load
 
 _PART = 1_000
 _CHUNK = 25_000

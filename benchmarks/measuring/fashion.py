@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lykeion.search.fashion_mnist import load
+from examples.fashion_mnist import load
 
 K = 10
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.search.fashion_mnist import DEBIAN, load
+from examples.fashion_mnist import DEBIAN, load
 
 
 def photos_for(work: Path, photos: int) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from examples import fashion_mnist
+from examples.fashion_mnist import CATEGORIES, DataSetError, Source
 from lykeion.core import digest_bytes
-from lykeion.search import fashion_mnist
-from lykeion.search.fashion_mnist import CATEGORIES, DataSetError, Source
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)
 LABELS = np.arange(12, dtype=np.uint8) % 10

@@ -1,6 +1,6 @@
 """A catalogue to try photo search on: Fashion-MNIST, 70,000 photos of clothes, shoes and bags from a shop.
 
-``python -m lykeion.search.fashion_mnist DIR --photos 10000`` writes photos, a manifest and a query photo to DIR.
+``python -m examples.fashion_mnist DIR --photos 10000`` writes photos, a manifest and a query photo to DIR.
 
 The photos are real, 28 x 28 pixels, grey, white on black (Xiao, Rasul, Vollgraf, 2017, arXiv:1708.07747; MIT
 licence). Their categories are the data set's labels. The prices are made up, so that filters have something to
@@ -16,10 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import numpy as np
 
-from lykeion.core import LykeionError, Progress, Unavailable, cache_directory, digest_bytes, write_atomically
+from lykeion.core import Progress, Unavailable, cache_directory, digest_bytes, write_atomically
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 HOME = (
@@ -181,17 +180,3 @@ def _png(image: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
-
-
-@click.command(help="Write Fashion-MNIST as photos and a manifest to DIRECTORY.")
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--photos", type=click.IntRange(1, 70_000), default=10_000, show_default=True)
-def main(directory: Path, photos: int) -> None:
-    try:
-        print(write_catalogue(directory, photos))
-    except LykeionError as error:
-        raise click.ClickException(str(error)) from error
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Small programs, run from the root of a clone."""
