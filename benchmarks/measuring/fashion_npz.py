@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from examples.fashion_mnist import DEBIAN, load
+from examples.fashion_mnist import load
+from examples.fashion_mnist.sources import DEBIAN
 
 
 def photos_for(work: Path, photos: int) -> str:
