@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,15 +6,12 @@ from ai_edge_litert import schema_py_generated as tfl
 from click.testing import CliRunner
 
 from lykeion.cli import app
-from lykeion.cli.engines.engine_options import all_cases, labelled
-from lykeion.compress import CompressedModel, save
 from lykeion.core import LykeionError
 from lykeion.core.pictures import PictureError
 from lykeion.engines import ModelError
 from lykeion.engines.choosing import GoalError
 from lykeion.engines.running import KINDS
 from lykeion.nets import Architecture, Convolution, random_weights, write_litert
-from lykeion.nets.training import Frame
 from tests.litert.files import one_operator
 from tests.nets.training.tiny import write_npz
 
@@ -134,14 +130,6 @@ def test_a_fleet_that_nothing_serves_is_an_error(model: Path, tmp_path: Path) ->
         run("select", *devices, "--goal", "size_bytes < 1, minimise latency_ms")
 
 
-def test_a_run_is_judged_on_its_own_classes_only(tmp_path: Path) -> None:
-    write_npz(tmp_path)
-    save(CompressedModel(GREY, random_weights(GREY)), tmp_path / "run")
-    (tmp_path / "run" / "classes.json").write_text('["d", "c", "b", "a"]')
-    with pytest.raises(LykeionError, match=r"class 0 is '0'; .* was trained with 'd'"):
-        labelled(tmp_path / "quadrants.npz", all_cases([str(tmp_path / "run")], ["litert"], [1]), 10, None, True)
-
-
 def test_a_picture_s_format_is_known_before_the_work(model: Path) -> None:
     done = CliRunner().invoke(app, ["engines", "bench", str(model), "--png", "photos"])
     assert done.exit_code == 2
@@ -154,22 +142,6 @@ def test_only_models_that_take_photos_are_judged(tmp_path: Path) -> None:
     write_npz(tmp_path)
     with pytest.raises(ModelError, match="flat: takes no photos of one size"):
         run("bench", flat, "--data", tmp_path / "quadrants.npz", "-q")
-
-
-def test_accuracy_is_on_photos_as_the_card_normalises_them(tmp_path: Path) -> None:
-    """A network whose answer is its first pixel against the mean of training."""
-    write_npz(tmp_path)
-    judged = []
-    for mean in (127.5, 0.0):
-        file = tmp_path / f"m{mean:.0f}.tflite"
-        file.write_bytes(write_litert(GREY, random_weights(GREY), output="logits"))
-        card = Frame(8, 8, 1, "centre").card(file.stem, "logits", 4)
-        file.with_suffix(".json").write_text(replace(card, mean=(mean,)).to_json())
-        judged.append(labelled(tmp_path / "quadrants.npz", all_cases([str(file)], ["litert"], [1]), 10, None, True))
-    assert [each.mean for each in judged if each] == [(127.5,), (0.0,)]
-    both = all_cases([str(tmp_path / "m128.tflite"), str(tmp_path / "m0.tflite")], ["litert"], [1])
-    with pytest.raises(ModelError, match="m128 and m0 normalise photos in different ways"):
-        labelled(tmp_path / "quadrants.npz", both, 10, None, True)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lykeion.cli.compress import compress
-from lykeion.cli.engines.engine_options import open_models
 from lykeion.compress import (
     REPORT_COLUMNS,
     CompressedModel,
@@ -27,6 +26,7 @@ from lykeion.compress import (
 from lykeion.compress.keras_file import read_keras
 from lykeion.compress.run import SCHEMA, VERSION
 from lykeion.core import LykeionError
+from lykeion.inputs import open_models
 from lykeion.nets import find, random_weights
 from lykeion.nets.training import write_arrays
 from tests.nets.making import lively_weights

@@ -1,20 +1,21 @@
 """``lykeion compress``: from a trained network to the file that is delivered to devices."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from lykeion.core import LykeionError, write_atomically, writing
 
-from .options import FIT, PICTURE, json_option, quiet_option
+from .options import FIT, PICTURE, json_option, quiet_option, store_option, trust_option
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from lykeion.compress import Sensitivity
+    from lykeion.nets.training import Fit
 
 _model = click.option(
-    "--model", required=True, type=click.Path(path_type=Path), metavar="RUN", help="A run directory, or .keras file."
+    "--model", required=True, metavar="MODEL", help="A run directory, a version (shoes:v3), or a .keras file."
 )
 _data = click.option("--data", required=True, type=click.Path(path_type=Path), help="As `lykeion train` takes it.")
 _fit = click.option("--fit", type=FIT, help="How photos are fitted to the network's size.")
@@ -40,16 +41,20 @@ def compress() -> None:
 @_fit
 @click.option("--test", is_flag=True, help="Report the test photos too: once, when nothing will change any more.")
 @click.option("--no-latency", is_flag=True, help="Do not time the networks.")
+@trust_option
+@store_option
 @json_option
 @quiet_option
 def run_(
     recipe: Path,
-    model: Path,
+    model: str,
     data: Path,
     run: Path,
-    fit: Any,
+    fit: "Fit | None",
     test: bool,
     no_latency: bool,
+    trust: Path | None,
+    store: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -60,9 +65,10 @@ def run_(
     """
     from lykeion.compress import compress as carry_out
     from lykeion.compress import read_recipe, write_page
+    from lykeion.inputs import find_model, open_with_photos
 
     steps = read_recipe(recipe)
-    network, photos = _open(model, data, fit, quiet)
+    network, photos = open_with_photos(find_model(model, trust, store), data, fit, quiet=quiet)
     carry_out(network, photos, steps, run, test=test, latency=not no_latency, quiet=quiet)
     write_page(run, run / "report.html")
     _show(run, as_json)
@@ -91,16 +97,20 @@ def report(run: Path, html: Path | None, as_json: bool) -> None:
     "--photos", type=click.IntRange(1), default=2000, show_default=True, help="Validation photos per network."
 )
 @_fit
+@trust_option
+@store_option
 @json_option
 @quiet_option
 def sensitivity(
-    model: Path,
+    model: str,
     data: Path,
     output: Path,
     png: Path | None,
     layers: tuple[str, ...],
     photos: int,
-    fit: Any,
+    fit: "Fit | None",
+    trust: Path | None,
+    store: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -109,8 +119,9 @@ def sensitivity(
     The same command resumes an interrupted scan.
     """
     from lykeion.compress import draw_sensitivity, scan_sensitivity
+    from lykeion.inputs import find_model, open_with_photos
 
-    network, loaded = _open(model, data, fit, quiet)
+    network, loaded = open_with_photos(find_model(model, trust, store), data, fit, quiet=quiet)
     journal = output.with_name(f"{output.name}.part")
     found = scan_sensitivity(network, loaded, layers=layers, photos=photos, journal=journal, quiet=quiet)
     found.write(output)
@@ -138,7 +149,7 @@ def _show_scan(found: "Sensitivity") -> None:
 
 
 @compress.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
 @click.option("--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The package.")
 @click.option(
     "--gives",
@@ -147,23 +158,25 @@ def _show_scan(found: "Sensitivity") -> None:
     show_default=True,
     help="The network's output.",
 )
+@trust_option
+@store_option
 @json_option
-def pack(model: Path, output: Path, gives: Any, as_json: bool) -> None:
-    """Pack MODEL, a run, a step of a compression, or any .tflite file, for transport.
+def pack(
+    model: str,
+    output: Path,
+    gives: Literal["logits", "embedding"],
+    trust: Path | None,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Pack MODEL, a run, a step of a compression, a version, or any .tflite file, for transport.
 
-    The package unpacks to the same bytes; docs/compress.md describes its format.
+    The package unpacks to the same bytes; docs/package-format.md describes it.
     """
-    from lykeion.compress import open_model, pack_file
-    from lykeion.compress import pack as make
-    from lykeion.engines import read_model
+    from lykeion.compress import pack_path
+    from lykeion.inputs import find_model
 
-    if model.suffix == ".tflite":
-        if gives != "logits":
-            raise click.UsageError("--gives is of runs and steps; a .tflite file gives what it gives")
-        file = read_model(model)
-        package = pack_file(file, name=str(model))
-    else:
-        package, file = make(open_model(model), gives)
+    package, file = pack_path(find_model(model, trust, store), gives)
     _write(output, package)
     _sizes(package, file, output, as_json)
 
@@ -181,17 +194,6 @@ def unpack(package: Path, output: Path, as_json: bool) -> None:
     file = make(content, name=str(package))
     _write(output, file)
     _sizes(content, file, output, as_json)
-
-
-def _open(model: Path, data: Path, fit: Any, quiet: bool) -> tuple[Any, Any]:
-    from lykeion.compress import check_classes, open_model
-    from lykeion.nets.training import load_data
-
-    network = open_model(model)
-    size = network.architecture
-    photos = load_data(data, height=size.height, width=size.width, channels=size.channels, fit=fit, quiet=quiet)
-    check_classes(model, photos)
-    return network, photos
 
 
 def _show(run: Path, as_json: bool) -> None:

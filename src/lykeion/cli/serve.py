@@ -8,7 +8,7 @@ import click
 
 from lykeion.core import core_count
 
-from .local_models import embedder_option
+from .embedder_option import embedder_option
 from .options import index_option, thumbnails_option
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .methods.qat import Qat
     from .methods.quantize import Quantize
     from .model_files import check_classes, litert_file, open_model, save
-    from .packing import pack, pack_file
+    from .packing import pack, pack_file, pack_path
     from .recipe import Step, read_recipe
     from .report_page import REPORT_COLUMNS, SHOWN_COLUMNS, accuracies, report_table, write_page
     from .run import StepRow, compress, read_rows
@@ -51,6 +51,7 @@ __all__ = [
     "open_model",
     "pack",
     "pack_file",
+    "pack_path",
     "read_recipe",
     "read_rows",
     "report_table",
@@ -74,7 +75,7 @@ __getattr__ = lazy(
         "methods.qat": "Qat",
         "methods.quantize": "Quantize",
         "model_files": "check_classes litert_file open_model save",
-        "packing": "pack pack_file",
+        "packing": "pack pack_file pack_path",
         "recipe": "Step read_recipe",
         "report_page": "REPORT_COLUMNS SHOWN_COLUMNS accuracies report_table write_page",
         "run": "StepRow compress read_rows",

@@ -6,12 +6,14 @@ channels, and few values become many: where the model is known, the package has 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
 from lykeion.core import first_line
+from lykeion.engines import read_model
 from lykeion.litert.packed import (
     MAX_BYTES,
     MAX_SYMBOLS,
@@ -28,10 +30,11 @@ from lykeion.litert.packed import (
     encode_spans,
     unpack,
 )
+from lykeion.nets import LOGITS
 
 from .compressed_model import CompressedModel, kernel_layers, settle
 from .errors import CompressionError
-from .model_files import litert_file
+from .model_files import litert_file, open_model
 
 SMALL = 4096
 """Kernels of int8 with fewer weights may share a model, where one of their own costs more than it saves."""
@@ -48,6 +51,19 @@ def pack(model: CompressedModel, output: Literal["embedding", "logits"] = "logit
     """
     file = litert_file(model, output)
     return pack_file(file, model), file
+
+
+def pack_path(path: Path, output: Literal["embedding", "logits"] = "logits") -> tuple[bytes, bytes]:
+    """The package, and the LiteRT file that it unpacks to: of a run, a step of a compression, or a ``.tflite`` file.
+
+    Raises CompressionError, ModelError, and what ``open_model`` raises.
+    """
+    if path.suffix != ".tflite":
+        return pack(open_model(path), output)
+    if output != LOGITS:
+        raise CompressionError(f"{path}: a .tflite file has one output; pack a run or a step for its {output}")
+    file = read_model(path)
+    return pack_file(file, name=str(path)), file
 
 
 def pack_file(file: bytes, model: CompressedModel | None = None, *, name: str = "pack") -> bytes:

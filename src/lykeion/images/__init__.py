@@ -1,7 +1,6 @@
 """Container images for training and serving, assembled reproducibly, no daemon."""
 
 from .building.assembly import BuiltImage, build
-from .building.model_layer import model_file
 from .building.volume import VolumeImage, build_volume
 from .dockerfile import build_dockerfile, is_dockerfile
 from .errors import ImageError
@@ -29,7 +28,6 @@ __all__ = [
     "image_reference",
     "is_dockerfile",
     "lock",
-    "model_file",
     "prune",
     "pull_image",
     "push_image",

@@ -15,6 +15,7 @@ from .resolving import by_digest, expected, load, resolve, tags_at
 from .stores import Stores
 from .transfers.blob_cache import BlobCache
 from .transfers.copying import copy
+from .transfers.publish import Publication, publish
 from .transfers.pull import Pulled, keep, pull
 from .transfers.push import Pushed, push
 from .trust.integrity import verify
@@ -33,6 +34,7 @@ __all__ = [
     "Move",
     "Packed",
     "Policy",
+    "Publication",
     "Pulled",
     "Pushed",
     "Shown",
@@ -58,6 +60,7 @@ __all__ = [
     "pack",
     "parse",
     "problems",
+    "publish",
     "pull",
     "push",
     "read_policy",

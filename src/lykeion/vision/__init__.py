@@ -1,7 +1,7 @@
 """Photos in, tensors out: decoding, preprocessing, and the card that says what a network expects."""
 
 from .box import Box
-from .card import ModelCard
+from .card import ModelCard, network_file
 from .decode import Decoded, decode
 from .errors import BoxError, CardError, PhotoError
 from .formats import looks_like_photo, photo_suffixes
@@ -20,6 +20,7 @@ __all__ = [
     "PhotoError",
     "decode",
     "looks_like_photo",
+    "network_file",
     "normalise",
     "photo_suffixes",
 ]

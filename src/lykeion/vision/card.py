@@ -102,6 +102,16 @@ class ModelCard:
         return cls(**checked)
 
 
+def network_file(model: Path) -> Path:
+    """The network of a model: the file itself, or the only ``.tflite`` file of a directory. Raises CardError."""
+    if model.is_file():
+        return model
+    found = sorted(model.glob("*.tflite"))
+    if len(found) != 1:
+        raise CardError(f"{model} holds {len(found)} .tflite files; name the one that is to be used")
+    return found[0]
+
+
 def _between(value: Any, least: float, most: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 

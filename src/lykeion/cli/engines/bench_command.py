@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lykeion.cli.options import json_option, quiet_option, refuse_options
+from lykeion.cli.options import json_option, quiet_option, refuse_options, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
 
 from .engine_options import (
-    all_cases,
+    candidates,
     data_option,
     engine_option,
     fit_option,
     journal_option,
-    labelled,
+    judging,
     photos_option,
     png_option,
     threads_option,
@@ -24,6 +24,7 @@ from .engine_options import (
 
 if TYPE_CHECKING:
     from lykeion.engines.choosing import BenchReport, BenchResult, Case
+    from lykeion.nets.training import Fit
 
 
 @click.command()
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 @journal_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the report there.")
 @png_option
+@trust_option
+@store_option
 @json_option
 @quiet_option
 def bench(
@@ -51,32 +54,35 @@ def bench(
     threads: tuple[int, ...],
     photo: Path | None,
     data: Path | None,
-    fit: Any,
+    fit: "Fit | None",
     photos: int,
     operators: bool,
     journal: Path | None,
     out: Path | None,
     png: Path | None,
+    trust: Path | None,
+    store: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Measure MODELs on engines, in turns: latency, cold start, memory, size, energy, and time spent on a photo.
 
-    A MODEL is a .tflite file, the directory of a training or of a step of a compression, or the name of a network
-    (then with random weights). Every model is first tried in a process of its own. Keep the machine quiet.
+    A MODEL is a .tflite file, the directory of a training or of a step of a compression, a version (shoes:v3), or the
+    name of a network (then with random weights). Every model is first tried in a process of its own. Keep the machine
+    quiet.
     """
     from lykeion.engines import ModelError
     from lykeion.engines.choosing import bench as measure
     from lykeion.engines.choosing import write_report
 
-    wanted = all_cases(models, engines, threads)
+    wanted = candidates(models, engines, threads, trust, store)
     if operators:
         refuse_options(
             "--operators tells of operators alone", "photo", "data", "fit", "photos", "journal", "out", "png"
         )
         _print_operators(wanted, as_json)
         return
-    judged = labelled(data, wanted, photos, fit, quiet)
+    judged = judging(data, wanted, photos, fit, quiet)
     report = measure(wanted, data=judged, photo=photo, journal=journal, quiet=quiet)
     if as_json:
         print_json(report.to_json())

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from lykeion.cli.options import json_option
+from lykeion.cli.options import json_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
 
-from .engine_options import engine_kinds, engine_option, open_models
+from .engine_options import engine_option
 
 
 @click.command("list")
@@ -46,19 +46,24 @@ def list_(as_json: bool) -> None:
 @click.option(
     "--reference", default="litert-builtin", show_default=True, metavar="NAME", help="The engine to compare with."
 )
+@trust_option
+@store_option
 @json_option
-def compare(model: str, engines: tuple[str, ...], reference: str, as_json: bool) -> None:
+def compare(
+    model: str, engines: tuple[str, ...], reference: str, trust: Path | None, store: Path | None, as_json: bool
+) -> None:
     """Compare the outputs of engines for MODEL, on 32 photos of noise."""
     from lykeion.core import LykeionError
     from lykeion.engines.choosing import agreement, random_batch
-    from lykeion.engines.running import find_kind, try_model
+    from lykeion.engines.running import find_kind, find_kinds, try_model
+    from lykeion.inputs import open_models
 
-    opened = open_models((model,))[0]
+    opened = open_models((model,), trust, store)[0]
     try_model(opened.content, opened.name, kind=find_kind(reference).name)
     expected = find_kind(reference).load(opened.content, name=opened.name)
     real = random_batch(expected.inputs[0], 32)
     found: list[dict[str, Any]] = []
-    for kind in engine_kinds(engines):
+    for kind in find_kinds(engines):
         if kind.name == reference:
             continue
         try:
@@ -87,12 +92,15 @@ def compare(model: str, engines: tuple[str, ...], reference: str, as_json: bool)
 @click.command()
 @click.argument("model")
 @click.argument("file", type=click.Path(path_type=Path))
-def convert(model: str, file: Path) -> None:
+@trust_option
+@store_option
+def convert(model: str, file: Path, trust: Path | None, store: Path | None) -> None:
     """Write MODEL as the ONNX FILE that the engine onnxruntime runs."""
     from lykeion.core import LykeionError, write_atomically, writing
     from lykeion.engines.running import to_onnx, try_model
+    from lykeion.inputs import open_models
 
-    opened = open_models((model,))[0]
+    opened = open_models((model,), trust, store)[0]
     try_model(opened.content, opened.name)
     converted = to_onnx(opened.content, opened.name)
     with writing(file, LykeionError):

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lykeion.cli.options import json_option, quiet_option, refuse_options
+from lykeion.cli.options import json_option, quiet_option, refuse_options, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
 
 from .engine_options import (
-    all_cases,
+    candidates,
     data_option,
     engine_option,
     fit_option,
     journal_option,
-    labelled,
+    judging,
     photos_option,
     png_option,
     threads_option,
@@ -22,6 +22,7 @@ from .engine_options import (
 
 if TYPE_CHECKING:
     from lykeion.engines.choosing import Cover, Goal, Selection, Standing
+    from lykeion.nets.training import Fit
 
 HOST = "host"
 
@@ -43,6 +44,8 @@ HOST = "host"
 @photos_option
 @journal_option
 @png_option
+@trust_option
+@store_option
 @json_option
 @quiet_option
 def select(
@@ -53,10 +56,12 @@ def select(
     engines: tuple[str, ...],
     threads: tuple[int, ...],
     data: Path | None,
-    fit: Any,
+    fit: "Fit | None",
     photos: int,
     journal: Path | None,
     png: Path | None,
+    trust: Path | None,
+    store: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -76,9 +81,9 @@ def select(
         return
     if device != HOST or not models:
         raise click.UsageError("name candidates with --model; for devices other than this host, give --devices")
-    candidates = all_cases(models, engines, threads)
-    judged = labelled(data, candidates, photos, fit, quiet)
-    found = choose(candidates, wanted, data=judged, journal=journal, quiet=quiet)
+    found_cases = candidates(models, engines, threads, trust, store)
+    judged = judging(data, found_cases, photos, fit, quiet)
+    found = choose(found_cases, wanted, data=judged, journal=journal, quiet=quiet)
     if as_json:
         print_json(_selection_json(found))
     else:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lykeion.cli.local_models import local_model
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
 
@@ -47,6 +46,7 @@ def build(
     digest is then what buildah makes of it. With a trust policy the image holds no model that it does not allow.
     """
     from lykeion.images import build, build_dockerfile, is_dockerfile, read_spec
+    from lykeion.inputs import find_model
 
     output = layout_at(layout, create=True)
     if is_dockerfile(description):
@@ -59,7 +59,7 @@ def build(
     spec = read_spec(description)
     served = model or (str(spec.model) if spec.model else None)
     built = build(
-        replace(spec, model=local_model(served, trust, store)) if served else spec,
+        replace(spec, model=find_model(served, trust, store)) if served else spec,
         output,
         ref=tag or "",
         quiet=quiet,

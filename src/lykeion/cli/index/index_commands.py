@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from lykeion.cli.local_models import embedder_option
+from lykeion.cli.embedder_option import embedder_option
 from lykeion.cli.options import DONE_BUT, index_option, json_option, quiet_option, thumbnails_option
 
 

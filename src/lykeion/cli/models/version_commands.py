@@ -75,26 +75,16 @@ def push(
     """
     from lykeion import registry
 
-    stores, reference = registry.Stores(store), registry.parse(model)
-    facts = registry.gather(
-        directory,
+    publication = registry.Publication(
         metrics=metrics,
-        lineage={"run": run, "data": data, "code": code, "image": image},
         parents=parents,
-        name_by_digest=lambda text: registry.by_digest(stores, text),
-    )
-    packed = registry.pack(directory, reference.name, facts, leave_out=(*registry.LEFT_OUT, *leave_out))
-    there = stores.of(reference.host)
-    pushed = registry.push(
-        packed,
-        there,
-        reference,
-        expect=registry.expected(stores, reference, expect),
+        lineage={"run": run, "data": data, "code": code, "image": image},
+        leave_out=leave_out,
+        key=key,
+        expect=expect,
         coordinator=coordinator,
-        quiet=quiet,
     )
-    if key:
-        registry.sign(there, registry.parse(pushed.reference), key)
+    pushed = registry.publish(directory, model, registry.Stores(store), publication, quiet=quiet)
     _print_pushed(pushed, as_json)
 
 

@@ -14,11 +14,13 @@ from .energy import modelled
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A ``.tflite`` file: ``source`` is its path, from which its card is found, or None."""
+    """A ``.tflite`` file. ``source`` is its path, beside which its card is; ``run`` is the directory of the training
+    that made it, which names its classes."""
 
     name: str
     content: bytes
     source: Path | None = None
+    run: Path | None = None
 
     @property
     def graph(self) -> Graph:

@@ -9,7 +9,7 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .engine import Engine
-    from .engine_kinds import KINDS, Kind, UnknownEngine, find_kind, usual_kinds
+    from .engine_kinds import KINDS, Kind, UnknownEngine, find_kind, find_kinds, usual_kinds
     from .engines.litert import LiteRTEngine, read_model
     from .machine import Machine, keep_to, peak_bytes, pinned, processor, this_machine
     from .onnx.convert import to_onnx
@@ -36,6 +36,7 @@ __all__ = [
     "UnknownEngine",
     "by_kind",
     "find_kind",
+    "find_kinds",
     "keep_to",
     "peak_bytes",
     "pinned",
@@ -55,7 +56,7 @@ __getattr__ = lazy(
     {
         "engine": "Engine",
         "tensor_specs": "ModelError TensorSpec specs",
-        "engine_kinds": "KINDS Kind UnknownEngine find_kind usual_kinds",
+        "engine_kinds": "KINDS Kind UnknownEngine find_kind find_kinds usual_kinds",
         "engines.litert": "LiteRTEngine read_model",
         "machine": "Machine keep_to peak_bytes pinned processor this_machine",
         "onnx.convert": "to_onnx",

@@ -145,3 +145,8 @@ def find_kind(name: str) -> Kind:
 def usual_kinds() -> tuple[Kind, ...]:
     """Those that are installed and measured unless others are named."""
     return tuple(kind for kind in KINDS.values() if kind.usual and kind.installed)
+
+
+def find_kinds(names: Sequence[str]) -> tuple[Kind, ...]:
+    """Those named, each once; without names the usual ones. Raises UnknownEngine."""
+    return tuple(map(find_kind, dict.fromkeys(names))) if names else usual_kinds()

@@ -17,11 +17,11 @@ from lykeion.core.lazy import lazy
 from .errors import DataError, TrainingError
 
 if TYPE_CHECKING:
-    from .checkpoints import read_arrays, write_arrays
+    from .checkpoints import load_network, read_arrays, write_arrays
     from .dataset import Dataset, load_data
-    from .frame import FITS, PHOTO_MEAN, PHOTO_STD, Frame, normalise
+    from .frame import FITS, PHOTO_MEAN, PHOTO_STD, Fit, Frame, normalise
     from .loop import Evaluation, History, evaluate, predict, train
-    from .network import TrainingReport, distiller, load_network, train_network
+    from .network import TrainingReport, distiller, train_network
     from .photos import InMemory, OnDisk, Photos, some
     from .recipe import RECIPE_SCHEMA, RECIPE_VERSION, Recipe, RecipeError
 
@@ -34,6 +34,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Evaluation",
+    "Fit",
     "Frame",
     "History",
     "InMemory",
@@ -59,11 +60,11 @@ __all__ = [
 _load = lazy(
     __name__,
     {
-        "checkpoints": "read_arrays write_arrays",
+        "checkpoints": "load_network read_arrays write_arrays",
         "dataset": "Dataset load_data",
-        "frame": "FITS PHOTO_MEAN PHOTO_STD Frame normalise",
+        "frame": "FITS PHOTO_MEAN PHOTO_STD Fit Frame normalise",
         "loop": "Evaluation History evaluate predict train",
-        "network": "TrainingReport distiller load_network train_network",
+        "network": "TrainingReport distiller train_network",
         "photos": "InMemory OnDisk Photos some",
         "recipe": "RECIPE_SCHEMA RECIPE_VERSION Recipe RecipeError",
     },

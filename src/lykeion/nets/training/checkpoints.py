@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 
 from lykeion.core import write_atomically, writing
+from lykeion.nets.architecture import Architecture
+from lykeion.nets.catalogue import find
 
 from .errors import TrainingError
 from .npz import NpzError, read_npz
 
+ARCHITECTURE, WEIGHTS = "architecture.json", "weights.npz"
+"""Files of a run directory."""
 _STATE = "state"
 
 
@@ -67,3 +71,11 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         if array.dtype.kind not in "biuf":
             raise TrainingError(f"{path}: {name} has {array.dtype}, not numbers")
     return arrays
+
+
+def load_network(run: Path) -> tuple[Architecture, dict[str, np.ndarray]]:
+    """Architecture and weights of a run directory. Raises TrainingError, ArchitectureError."""
+    file = run / ARCHITECTURE
+    if not file.is_file():
+        raise TrainingError(f"{file}: there is no such file; is {run} a finished training?")
+    return find(str(file)), read_arrays(run / WEIGHTS)

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from lykeion.core import first_line
-from lykeion.nets.architecture import Architecture, ArchitectureError
+from lykeion.nets.architecture import Architecture
 from lykeion.nets.keras.keras_model import build_keras, keras_weights, load_keras_weights
 from lykeion.nets.litert_writer import write_litert
 from lykeion.nets.quiet_keras import keras
 from lykeion.nets.unrolling import EMBEDDING, LOGITS
 
-from .checkpoints import read_arrays, write_arrays, write_file
+from .checkpoints import ARCHITECTURE, WEIGHTS, load_network, write_arrays, write_file
 from .dataset import Dataset
 from .errors import TrainingError
 from .heads import LOSSES, Cosines, nearest_proxy_accuracy
@@ -24,7 +24,7 @@ from .loop import History, evaluate, predict, train
 from .recipe import Recipe
 from .retrieval import Retrieval, retrieval
 
-_ARCHITECTURE, _WEIGHTS, _MODEL = "architecture.json", "weights.npz", "model.tflite"
+_MODEL = "model.tflite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +109,6 @@ def train_network(
     return report
 
 
-def load_network(run: Path) -> tuple[Architecture, dict[str, np.ndarray]]:
-    """Architecture and weights that ``train_network`` wrote to a run directory. Raises TrainingError,
-    ArchitectureError."""
-    try:
-        architecture = Architecture.from_json((run / _ARCHITECTURE).read_bytes())
-    except OSError as error:
-        raise TrainingError(f"{run / _ARCHITECTURE}: {error.strerror or error}; is {run} a finished run?") from None
-    except ArchitectureError as error:
-        raise ArchitectureError(f"{run / _ARCHITECTURE}: {error}") from None
-    return architecture, read_arrays(run / _WEIGHTS)
-
-
 def _size(data: Dataset) -> tuple[int, int, int]:
     return data.frame.height, data.frame.width, data.frame.channels
 
@@ -176,9 +164,9 @@ def _write(
 ) -> None:
     source = f"trained by Lykeion on {data.name}, {data.digest}"
     card = data.frame.card(architecture.name, EMBEDDING, architecture.dimension, source)
-    write_arrays(run / _WEIGHTS, weights)
+    write_arrays(run / WEIGHTS, weights)
     for name, content in (
-        (_ARCHITECTURE, json.dumps(architecture.to_json(), indent=1).encode()),
+        (ARCHITECTURE, json.dumps(architecture.to_json(), indent=1).encode()),
         ("recipe.json", json.dumps(recipe.to_json(), indent=1).encode()),
         ("classes.json", json.dumps(data.classes, ensure_ascii=False).encode()),
         ("model.json", card.to_json().encode()),

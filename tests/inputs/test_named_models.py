@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lykeion.cli import app
-from lykeion.cli.local_models import local_embedder, local_model
 from lykeion.core import LykeionError, NotFound
+from lykeion.inputs import find_embedder, find_model
 from lykeion.oci.distribution import DiskStore
 from lykeion.registry import Untrusted, parse, sign
 from lykeion.search.index import open_index
@@ -79,34 +79,34 @@ def test_an_image_holds_no_model_that_the_policy_does_not_allow(
 
 def test_under_a_policy_a_file_needs_its_leave(store: DiskStore, policy: Path, tmp_path: Path) -> None:
     network = tmp_path / "tiny.tflite"
-    assert local_model(str(network), None, None) == network
+    assert find_model(str(network), None, None) == network
     for spec in (str(network), "efficientnet-lite0"):
         with pytest.raises(Untrusted, match="name a version, not a file"):
-            local_model(spec, policy, None)
+            find_model(spec, policy, None)
     policy.write_text(POLICY + '[[rule]]\nnames = ["efficientnet-lite0"]\n')
-    assert local_model("efficientnet-lite0", policy, None) == Path("efficientnet-lite0")
+    assert find_model("efficientnet-lite0", policy, None) == Path("efficientnet-lite0")
     policy.write_text(POLICY + '[[rule]]\nnames = ["efficientnet-lite0"]\nkeys = ["shop.pub"]\n')
     with pytest.raises(Untrusted):
-        local_embedder(None, policy, None)
+        find_embedder(None, policy, None)
     policy.write_text('default = "allow"\n' + POLICY)
-    assert local_model(str(network), policy, None) == network
+    assert find_model(str(network), policy, None) == network
 
 
 def test_a_kept_model_that_was_changed_is_pulled_again(store: DiskStore, tmp_path: Path) -> None:
-    kept = Path(local_embedder("shoes:champion", None, store.root) or "")
+    kept = Path(find_embedder("shoes:champion", None, store.root) or "")
     right = kept.read_bytes()
     kept.unlink()
     kept.write_bytes(b"other")
-    again = local_embedder("shoes:champion", None, store.root)
+    again = find_embedder("shoes:champion", None, store.root)
     assert again == str(kept)
     assert kept.read_bytes() == right
 
 
 def test_a_name_that_is_nowhere_is_said_in_one_line(store: DiskStore, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="there is v4"):
-        local_model("shoes:nine", None, store.root)
+        find_model("shoes:nine", None, store.root)
     with pytest.raises(LykeionError, match="no model's name"):
-        local_model("Shoes", None, store.root)
+        find_model("Shoes", None, store.root)
     for path in ("./nowhere", "nowhere.tflite"):
         with pytest.raises(LykeionError, match="no such embedder"):
             invoke("index", "add", tmp_path, "--index", tmp_path / "i", "--embedder", path)

@@ -1,0 +1,31 @@
+"""The option that names the network of an index."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import store_option, trust_option
+
+
+def embedder_option(command: Callable[..., None]) -> Callable[..., None]:
+    """``--embedder``, with the store and trust policy that it needs; the command gets a file's path, or None."""
+
+    @click.option(
+        "--embedder",
+        envvar="LYKEION_EMBEDDER",
+        metavar="MODEL",
+        help="If not the default: a .tflite file with its model card, or a version, as in shoes:champion.  "
+        "[env: LYKEION_EMBEDDER]",
+    )
+    @trust_option
+    @store_option
+    @wraps(command)
+    def with_file(embedder: str | None, trust: Path | None, store: Path | None, **others: Any) -> None:
+        from lykeion.inputs import find_embedder
+
+        command(embedder=find_embedder(embedder, trust, store), **others)
+
+    return with_file

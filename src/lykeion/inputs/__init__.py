@@ -1,0 +1,21 @@
+"""What a person names, a file, a run, a version or a registry's reference, made into what may be used."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .labelled_photos import judging_photos, open_with_photos
+    from .model_files import open_models
+    from .named_models import find_embedder, find_model
+
+__all__ = ["find_embedder", "find_model", "judging_photos", "open_models", "open_with_photos"]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "labelled_photos": "judging_photos open_with_photos",
+        "model_files": "open_models",
+        "named_models": "find_embedder find_model",
+    },
+)

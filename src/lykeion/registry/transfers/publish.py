@@ -1,0 +1,54 @@
+"""From a directory to a signed version: its facts are gathered, it is packed, pushed and signed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lykeion.registry.artifact.gathering import gather
+from lykeion.registry.artifact.model_artifact import LEFT_OUT, pack
+from lykeion.registry.model_names import parse
+from lykeion.registry.resolving import by_digest, expected
+from lykeion.registry.stores import Stores
+from lykeion.registry.trust.signing import sign
+
+from .push import Pushed, push
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is said of a model beyond what its directory says, and how its version is written.
+
+    ``metrics`` are written as ``top1=0.91``, ``parents`` are names of models, ``lineage`` has the other fields of
+    Lineage. ``leave_out`` are patterns of files besides LEFT_OUT. ``key`` is a private key in PEM to sign with. The
+    alias moves only if it is at ``expect``; ``coordinator`` is a directory that all who move aliases share.
+    """
+
+    metrics: Sequence[str] = ()
+    parents: Sequence[str] = ()
+    lineage: Mapping[str, str] = field(default_factory=dict[str, str])
+    leave_out: Sequence[str] = ()
+    key: Path | None = None
+    expect: str | None = None
+    coordinator: Path | None = None
+
+
+def publish(directory: Path, name: str, stores: Stores, publication: Publication, *, quiet: bool = False) -> Pushed:
+    """Store a directory as the next version of the model ``name``, and point its alias, if it has one, there.
+
+    Raises InvalidModel, InvalidReference, NotFound for an unknown parent, and what ``push`` and ``sign`` raise.
+    """
+    reference = parse(name)
+    facts = gather(
+        directory,
+        metrics=publication.metrics,
+        lineage=publication.lineage,
+        parents=publication.parents,
+        name_by_digest=lambda text: by_digest(stores, text),
+    )
+    packed = pack(directory, reference.name, facts, leave_out=(*LEFT_OUT, *publication.leave_out))
+    store = stores.of(reference.host)
+    expect = expected(stores, reference, publication.expect)
+    pushed = push(packed, store, reference, expect=expect, coordinator=publication.coordinator, quiet=quiet)
+    if publication.key:
+        sign(store, parse(pushed.reference), publication.key)
+    return pushed
