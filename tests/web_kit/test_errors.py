@@ -7,8 +7,7 @@ from starlette.testclient import TestClient
 
 from lykeion.core import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported
 from lykeion.oci import BlobMissing, RefMoved
-from lykeion.search.index import EmbedderMismatch, IndexLocked
-from lykeion.search.index.errors import IndexReplaced, WhereError
+from lykeion.search.index import EmbedderMismatch, IndexLocked, IndexReplaced, SchemaError
 from lykeion.web_kit.errors import ALWAYS, MEANING, STATUS_OF_FAMILY, answer_errors, status_of
 
 
@@ -26,7 +25,7 @@ class UnknownKey(KeyError, NotFound):
         (Unsupported, 501),
         (Unavailable, 503),
         (LykeionError, 500),
-        (WhereError, 400),
+        (SchemaError, 400),
         (UnknownKey, 404),
         (BlobMissing, 404),
         (RefMoved, 409),

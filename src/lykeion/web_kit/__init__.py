@@ -1,20 +1,50 @@
-"""What each HTTP server of ours stands on: a guard, limits, errors, metrics, workers, listening."""
+"""What each HTTP server of ours stands on: who may ask, how much, how long; errors, metrics, workers, listening.
 
-from .errors import answer_errors, documented
-from .guard import Guard
-from .listening import serve
-from .metrics import Meter, Metrics
-from .settings import ServerSettings, read_token
-from .workers import Workers
+``admission`` and ``limits`` decide by plain functions, for servers of any kind; ``Guard`` applies them to ASGI apps.
+"""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .admission import Refusal, refuse_stranger
+    from .errors import answer_errors, documented
+    from .guard import Guard, outlives_timeout
+    from .limits import Clients, Uploads, refuse_length
+    from .listening import serve
+    from .metrics import Meter, Metrics
+    from .settings import ServerSettings, read_token
+    from .workers import Workers
 
 __all__ = [
+    "Clients",
     "Guard",
     "Meter",
     "Metrics",
+    "Refusal",
     "ServerSettings",
+    "Uploads",
     "Workers",
     "answer_errors",
     "documented",
+    "outlives_timeout",
     "read_token",
+    "refuse_length",
+    "refuse_stranger",
     "serve",
 ]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "admission": "Refusal refuse_stranger",
+        "errors": "answer_errors documented",
+        "guard": "Guard outlives_timeout",
+        "limits": "Clients Uploads refuse_length",
+        "listening": "serve",
+        "metrics": "Meter Metrics",
+        "settings": "ServerSettings read_token",
+        "workers": "Workers",
+    },
+)
