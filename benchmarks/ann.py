@@ -2,7 +2,7 @@
 
 Every engine has a process of its own and one core, and is asked one query a call; ids and scores are returned.
 Passes go round all engines, so that whatever else the machine does meets all alike, and the quickest pass counts.
-Results are kept in the work directory: an interrupted run goes on where it was. Peers come with
+Results are kept in the work directory: an interrupted run resumes. Peers come with
 ``uv pip install --group bench``; those not installed are left out. Writes docs/benchmarks/ann.md and .png.
 
     python benchmarks/ann.py [--passes 5] [--engine lykeion --engine hnswlib]

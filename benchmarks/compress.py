@@ -6,7 +6,7 @@ step; beside it trained on for as many steps with nothing compressed; and a narr
 no larger, trained as long. ``--tfmot PYTHON`` (of a virtual environment with tensorflow-model-optimization, see
 benchmarks/peers/tfmot_job.py) prunes and clusters the same dense network there, for as many steps.
 
-Everything is kept under ``--work``: the same command goes on where it was stopped.
+Everything is kept under ``--work``: the same command resumes an interrupted run.
 """
 
 import os

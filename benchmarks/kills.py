@@ -21,7 +21,7 @@ WRITERS = ("one thread", "several threads", "compaction", "snapshots")
 HEAD = """# Kill -9
 
 Writers are begun, and killed at a random moment; then what they acknowledged must be there, and what they did not
-must be there wholly or not at all. {machine}.
+must be there completely or not at all. {machine}.
 
 | writer | kills | acknowledged writes | lost |
 |---|---:|---:|---:|

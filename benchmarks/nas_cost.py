@@ -4,7 +4,7 @@ Single-Path and FBNet search, each time in a fresh process. A network that Singl
 of the other strategies; the mean of their accuracies is the bar, the worst of them a lower one. The strategies that
 sample replay one table of trained children over many seeds, are charged each child's cost, and have 1, 4 and 16 times
 the seconds of a Single-Path search. "Not reached" is a result. That a child's luck counts for it favours the
-strategies that sample. Every search and every child is kept in the work directory: an interrupted run goes on with
+strategies that sample. Every search and every child is kept in the work directory: an interrupted run resumes with
 the next. Writes docs/benchmarks/nas-cost.md and .png.
 
     python benchmarks/nas_cost.py [--children 100] [--quick]

@@ -3,7 +3,7 @@
 Each is compared with MobileNetV2 at equal or lower latency on its device, and evaluated on the two others: does one
 network a device pay here? The Pixel 1 is the published table of Single-Path NAS: its networks are trained at 32²,
 position by position, and costed at 224². All share the published space, so that every network can be costed on every
-device. Every search and every training is kept in the work directory: an interrupted run goes on with the next.
+device. Every search and every training is kept in the work directory: an interrupted run resumes with the next.
 Writes docs/benchmarks/nas-devices.md and .png.
 
     python benchmarks/nas_devices.py [--quick]

@@ -2,7 +2,7 @@
 
 Networks are drawn evenly from the space. Inherited accuracy is with the weights of Single-Path's supernet at the end
 of its search, batch norm recalibrated; stand-alone accuracy is of a training from scratch. Both on the validation
-set. The search and every network are kept in the work directory: an interrupted run goes on with the next. Writes
+set. The search and every network are kept in the work directory: an interrupted run resumes with the next. Writes
 docs/benchmarks/nas-rank.md and .png.
 
     python benchmarks/nas_rank.py [--networks 24] [--quick]

@@ -2,7 +2,7 @@
 
 Blocks and a few networks are measured, as `lykeion nas profile` does; then held-out networks: half of them drawn
 evenly from the space, half from its smallest to its largest. Every pass is kept in the work directory: an interrupted
-run goes on. Takes a few minutes on a quiet machine, and says how quiet it was. Writes docs/benchmarks/predictor.md
+run resumes. Takes a few minutes on a quiet machine, and says how quiet it was. Writes docs/benchmarks/predictor.md
 and .png.
 
     python benchmarks/predictor.py [--space mobilenetv3-32] [--networks 60]

@@ -2,8 +2,8 @@
 
 MobileNets of several widths are trained on Fashion-MNIST and written in float32 and with integers; all of these on
 all usual engines with one and two threads are measured to the end: that is the truth, and what a choice would cost
-without cutting. Then select chooses anew for six goals, each from nothing. A choice is right if by the truth it is
-within 5 % of the best that meets the goal. Everything is kept in the work directory: an interrupted run goes on.
+without cutting. Then select chooses for six goals, each from scratch. A choice is right if by the truth it is
+within 5 % of the best that meets the goal. Everything is kept in the work directory: an interrupted run resumes.
 Writes docs/benchmarks/select.md and .png.
 
     python benchmarks/select_engine.py [--photos 50000] [--epochs 10]

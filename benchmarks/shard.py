@@ -1,7 +1,7 @@
 """One machine's share of a large catalogue: 30 million vectors of 256, beside the configuration it replaces.
 
 That is Faiss' IVFPQ with 8,192 cells, 32 of them probed, and 64-byte codes, without re-ranking. Every stage has a
-process of its own and its result is kept in the work directory: an interrupted run goes on with the next. Vectors are
+process of its own and its result is kept in the work directory: an interrupted run resumes with the next. Vectors are
 made as they are needed. 30 million take about 50 GB of disk while they are compacted, and hours. Writes
 docs/benchmarks/shard.md and .png.
 

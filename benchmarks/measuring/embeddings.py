@@ -55,7 +55,7 @@ def perturbed(vectors: np.ndarray, count: int) -> Iterator[tuple[int, np.ndarray
 
 
 def write_queries(folder: Path, count: int) -> None:
-    """Photos of the catalogue as if taken anew: enlarged to 640², turned, with a sensor's noise; JPEG, quality 90."""
+    """Photos of the catalogue as if retaken: enlarged to 640², turned, with a sensor's noise; JPEG, quality 90."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(3)
     for number, image in enumerate(load("train")[0][:count]):

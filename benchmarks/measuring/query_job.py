@@ -43,7 +43,7 @@ def answer_photos(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def rebuild_forever(index: LocalIndex) -> None:
-    """What compaction does, over and over: every segment is read, coded and written anew."""
+    """What compaction does, over and over: every segment is read, coded and rewritten."""
     lower_priority()
     while True:
         index.rebuild()

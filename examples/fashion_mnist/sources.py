@@ -47,7 +47,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a download may take: until an answer begins or goes on, in all, and the pauses between attempts."""
+    """How long a download may take: until an answer begins or continues, in all, and pauses between attempts."""
 
     answer_s: float = 10
     total_s: float = 600

@@ -1,4 +1,4 @@
-"""The network that is compressed, as plain data: what each method takes and gives back."""
+"""The network that is compressed, as plain data: what each method takes and returns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

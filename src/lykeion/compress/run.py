@@ -1,4 +1,4 @@
-"""Carrying out a recipe: a directory for each step, which a second run goes on from, and a report.
+"""Carrying out a recipe: a directory for each step, from which a second run resumes, and a report.
 
 The directory has ``run.json`` (what was asked for), ``0-original``, ``1-prune`` …: the model after each step with its
 ``row.json``; ``latency-….jsonl`` (timings, as they are measured), ``report.json`` and ``report.html``.

@@ -1,4 +1,4 @@
-"""Files that are either wholly there or not at all, also after a crash."""
+"""Files that are written completely or not at all, also after a crash."""
 
 import os
 import secrets

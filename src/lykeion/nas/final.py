@@ -47,7 +47,7 @@ def train_final(
         write_atomically(path, json.dumps({"asked": asked, **done}).encode())
     done = json.loads(path.read_bytes())
     if done.get("asked") != asked:
-        raise SearchError(f"{run} holds a final training by other settings; delete it to train anew")
+        raise SearchError(f"{run} holds a final training by other settings; delete it to train again")
     return Trained(done["accuracy"], SearchCost(done["steps"], done["seconds"]))
 
 

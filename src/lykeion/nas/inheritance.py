@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .strategies.supernet import Supernet
 
 BATCHES, BATCH = 20, 128
-"""What batch norm's statistics are computed from anew, of training photos in their order."""
+"""Training photos, in their order, from which batch norm's statistics are computed again."""
 
 
 def inherited_accuracy(supernet: "Supernet", genotype: Genotype, data: Dataset) -> float:

@@ -80,7 +80,7 @@ def import_phone_results(directory: Path, *, name: str = "") -> DeviceProfile:
     if missing:
         raise PhoneError(
             f"{directory}/results: no result of {len(missing)} of {len(names)} blocks, {missing[0]}.tflite first; "
-            "run run.sh again: it goes on"
+            "run run.sh again: it resumes"
         )
     times_ms = {piece: least_us(results) / 1e3 for piece, results in runs.items() if piece}
     if wrong := [number for number, piece in names.items() if not 0 < times_ms[piece] < float("inf")]:

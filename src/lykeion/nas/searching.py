@@ -96,7 +96,7 @@ class SearchRequest:
         """Raises SearchError, ProfileError, RecipeError."""
         plain = dict(value)
         if (plain.pop("schema", None), plain.pop("version", None)) != (_SCHEMA, _VERSION):
-            raise SearchError("not a search of this release: its schema or version is another; search anew")
+            raise SearchError("not a search of this release: its schema or version is another; search again")
         try:
             device = plain.pop("profile")
             profile = None if device is None else DeviceProfile.from_json(device)
@@ -144,7 +144,7 @@ def read_result(run: Path) -> FoundNetwork:
         history = tuple(map(json.loads, (run / HISTORY).read_text().splitlines()))
         return FoundNetwork(genotype, plain["accuracy"], plain["usage"], SearchCost(**plain["cost"]), history)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SearchError(f"{path}: not a search's result ({error}); delete {run}, and search anew") from None
+        raise SearchError(f"{path}: not a search's result ({error}); delete {run}, and search again") from None
 
 
 def open_space(name: str, path: str, data: Dataset | None = None) -> tuple[Space, Dataset]:
@@ -209,9 +209,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SearchError(f"{path}: {error.strerror or error}") from None
     except (ValueError, RecursionError):
-        raise SearchError(f"{path}: not a JSON file; delete it to begin anew") from None
+        raise SearchError(f"{path}: not a JSON file; delete it to start over") from None
     if not isinstance(plain, dict):
-        raise SearchError(f"{path}: not what a search keeps; delete it to begin anew")
+        raise SearchError(f"{path}: not what a search keeps; delete it to start over")
     return plain
 
 

@@ -23,7 +23,7 @@ def stats(index: Index | str | Path) -> Stats:
 
 
 def compact(index: Index | str | Path) -> Stats:
-    """Merge all segments and give back the space of what was deleted; the figures afterwards."""
+    """Merge all segments and reclaim the space of deleted photos; the statistics afterwards."""
     with opened(index, "shared") as store:
         store.compact(full=True)
         return store.stats()
@@ -76,7 +76,7 @@ def restore(index: str | Path, name: str | None = None, *, source: str | Path | 
 
 
 def rebuild(index: str | Path) -> None:
-    """Make the search kernels of a local index anew from its stored vectors."""
+    """Rebuild the search kernels of a local index from its stored vectors."""
     with opened(index, "shared") as store:
         store.rebuild()
 

@@ -1,4 +1,4 @@
-"""What a network expects of a photo and gives back, as a JSON file beside the model: shoes.tflite, shoes.json."""
+"""What a network expects of a photo and returns, as a JSON file beside the model: shoes.tflite, shoes.json."""
 
 import json
 import math

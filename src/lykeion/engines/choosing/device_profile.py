@@ -100,7 +100,7 @@ class DeviceProfile:
             if version != VERSION:
                 raise ProfileError(
                     f"device profile of version {version!r}; this release reads version {VERSION}: "
-                    "use a matching release, or measure anew"
+                    "use a matching release, or measure again"
                 )
             noise = plain.pop("noise", None)
             return cls(**plain, noise=None if noise is None else Noise(**noise))

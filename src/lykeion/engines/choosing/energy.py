@@ -74,7 +74,7 @@ class Rapl:
         )
 
     def _read(self) -> list[tuple[int, int]]:
-        """Of each package, the counter in µJ and where it begins anew."""
+        """Of each package, the counter in µJ and the value at which it wraps."""
         return [
             (int((package / "energy_uj").read_text()), int((package / "max_energy_range_uj").read_text()))
             for package in self._packages

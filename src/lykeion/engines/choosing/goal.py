@@ -1,7 +1,7 @@
 """What is wanted of a model on a device: ``latency_ms <= 5 and top1 >= 0.90, minimise size_bytes``.
 
 Before the comma a condition in the language of ``core.grammar``, which may be left out; after it, what decides
-between those that meet it. While measuring goes on a number is known as an interval, and a condition may be neither
+between those that meet it. While it is measured, a number is known as an interval, and a condition may be neither
 true nor false yet.
 """
 

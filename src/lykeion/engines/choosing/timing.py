@@ -2,7 +2,7 @@
 
 All candidates take turns, pass by pass, so that a busy moment harms no one of them alone; the least time over passes
 that lie apart is the one that other work disturbed least. A reference takes its turn among them: how much it varies
-says how quiet the machine was. What was measured is kept in a journal, and a second call goes on from there.
+says how quiet the machine was. Measurements are kept in a journal, from which a second call resumes.
 """
 
 import math
@@ -135,7 +135,7 @@ class TimingJournal:
             if setup.get(key) != self._setup.get(key):
                 raise TimingError(
                     f"{path}: begun with {key} {setup.get(key)!r}, not {self._setup.get(key)!r}; "
-                    "delete it to measure anew"
+                    "delete it to measure again"
                 )
         return passes
 
@@ -152,7 +152,7 @@ def _read_pass(line: Mapping[str, Any]) -> Pass:
 
 
 def litert_candidate(model: bytes, threads: int = 1) -> Candidate:
-    """A LiteRT file as a candidate, run on random numbers. LoadedEngines anew for every pass. Raises ModelError."""
+    """A LiteRT file as a candidate, run on random numbers; loaded again for every pass. Raises ModelError."""
     from lykeion.engines.running import LiteRTEngine
 
     def ready() -> Callable[[], object]:

@@ -156,7 +156,7 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 def _begin_peak() -> int:
-    """Memory now, from which the peak is counted anew (Linux)."""
+    """Memory now, from which the peak is counted (Linux)."""
     with contextlib.suppress(OSError):
         _CLEAR.write_text("5")
     return peak_bytes()

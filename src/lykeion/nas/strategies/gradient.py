@@ -51,7 +51,7 @@ def search_by_gradient(
 def train_supernet(
     decider: Decider, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent
 ) -> tuple[Supernet, History, tuple[Event, ...]]:
-    """The supernet at the end of its training, which goes on in ``run`` where it is. Raises SearchError."""
+    """The supernet at the end of its training, which resumes in ``run``. Raises SearchError."""
     if budget.steps is None:
         raise SearchError("a supernet trains for a number of steps; give the budget in steps")
     rate = max(decider.rate, CROSSINGS / budget.steps)

@@ -1,4 +1,4 @@
-"""What every strategy is given, what it gives back, and how its budget is counted."""
+"""What every strategy takes and returns, and how its budget is counted."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

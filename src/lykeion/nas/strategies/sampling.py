@@ -35,7 +35,7 @@ class MakeSampler(Protocol):
 def search_by_sampling(
     make: MakeSampler, problem: Problem, budget: Budget, run: Path, report: OnEvent
 ) -> FoundNetwork:
-    """Train the children that a sampler proposes. An interrupted search goes on from its table of children."""
+    """Train the children that a sampler proposes. An interrupted search resumes from its table of children."""
     sampler = make(problem.space, problem.table, problem.target, problem.seed)
     evaluate = Children(problem.children or run / "children.jsonl", problem)
     return sample(sampler, evaluate, problem.table, problem.target, budget, problem.seed, report)

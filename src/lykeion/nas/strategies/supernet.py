@@ -10,7 +10,7 @@ Both gradient strategies share it; they differ in their slots. A training has th
 3. settling: as soon as the decided network is within the target and close to it, its choices are held, and their
    weights train on. Until that happens, what is due falls below the target, and "close" gets wider.
 
-Everything is state of the model, so that a training that is interrupted goes on as if it had not been.
+Everything is state of the model, so that an interrupted training resumes as if it had not been interrupted.
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@
     data = training.load_data("photos", height=96, width=96)
     report = training.train_network(architecture, data, training.Recipe(epochs=20), Path("runs/first"))
 
-``train`` does the same for a Keras model of one's own.
+``train`` does the same for your own Keras model.
 
 What needs Keras is imported when it is first used.
 """

@@ -1,4 +1,4 @@
-"""The state of a training in one file, replaced atomically, so that a killed run goes on from its last epoch.
+"""The state of a training in one file, replaced atomically, so that a killed run resumes from its last epoch.
 
 Files are npz archives of plain arrays; nothing in them is ever unpickled.
 """
@@ -45,7 +45,7 @@ class Checkpoint:
             state = json.loads(arrays.pop(_STATE).tobytes())
             return cls(int(state["step"]), tuple(state["history"]), tuple(arrays[name] for name in sorted(arrays)))
         except (ValueError, TypeError, KeyError, RecursionError):
-            raise TrainingError(f"{path}: not a checkpoint; delete it to begin anew") from None
+            raise TrainingError(f"{path}: not a checkpoint; delete it to start over") from None
 
 
 def write_file(path: Path, content: bytes) -> None:

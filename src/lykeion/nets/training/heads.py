@@ -44,7 +44,7 @@ def arcface(targets: Any, cosines: Any) -> Any:
     targets = targets[:, None, :]
     inside = ops.clip(cosines, -1 + 1e-6, 1 - 1e-6)
     harder = inside * math.cos(ARCFACE_MARGIN) - ops.sqrt(1 - inside**2) * math.sin(ARCFACE_MARGIN)
-    # Beyond π − margin the cosine would rise again; a straight line goes on falling.
+    # Beyond π − margin the cosine would rise again; a straight line continues to fall.
     harder = ops.where(inside > -math.cos(ARCFACE_MARGIN), harder, inside - ARCFACE_MARGIN * math.sin(ARCFACE_MARGIN))
     logits = ARCFACE_SCALE * ops.where(targets > 0, harder, cosines)
     return ops.mean(keras.losses.categorical_crossentropy(targets + 0 * logits, logits, from_logits=True), axis=1)

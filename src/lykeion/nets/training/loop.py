@@ -68,7 +68,7 @@ def train(
     leaves the variable as it is. ``callbacks`` run before the state is saved: what they remember from step to step
     belongs into a variable of the model, which is saved; what they add to an epoch's logs gets into the history.
 
-    With ``run``, that directory keeps recipe, checkpoints, metrics and curves, and a training that was killed goes on
+    With ``run``, that directory keeps recipe, checkpoints, metrics and curves, and a training that was killed resumes
     from its last epoch; ``settings`` is what else must be the same then. Raises TrainingError, PhotoError.
     """
     keras.utils.set_random_seed(recipe.seed % 2**32)

@@ -1,4 +1,4 @@
-"""The facts of a model that is about to be pushed: what its directory tells, and what the caller adds."""
+"""The facts of a model that is about to be pushed: from its directory, and from the caller."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

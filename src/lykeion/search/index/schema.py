@@ -148,7 +148,7 @@ def _column_values(rows: Sequence[Attributes], name: str, kind: ColumnType) -> l
 
 
 def encode_attributes(row: Attributes) -> str:
-    """A coerced row as JSON, for a log; ``decode_attributes`` gives back exactly the same row."""
+    """A coerced row as JSON, for a log; ``decode_attributes`` returns exactly the same row."""
     return json.dumps(row, default=_encode_timestamp, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 

@@ -57,7 +57,7 @@ def add(
 ) -> Report:
     """Take the photos of a folder or manifest into an index, which is made if it is not there.
 
-    A photo whose bytes are those stored is not embedded again, so a run that was stopped goes on where it was.
+    A photo whose bytes are those stored is not embedded again, so an interrupted run resumes.
     Attributes given are set (a null clears), others stay. With ``sync``, what is stored but no longer listed is
     deleted; of the ``shard``, if one is given. A photo that cannot be used stops nothing: it is counted, and listed
     in the file ``failures`` (default: ``<index>.failures.jsonl`` beside a local index).

@@ -33,7 +33,7 @@ class LiteRTEngine:
     """A ``.tflite`` file, or its bytes. LiteRT verifies the flatbuffer; sizes are checked before memory is taken.
 
     ``name`` is what an error calls the model, by default its path. Tensors go by the names of the model's signature
-    where it has exactly one, else by their own. Loading packs the weights anew: keep an engine rather than load it
+    where it has exactly one, else by their own. Loading packs the weights again: keep an engine rather than load it
     often. Without ``xnnpack``, LiteRT's own kernels run. Raises ModelError.
     """
 

@@ -15,7 +15,7 @@ from lykeion.litert import ModelError, read_graph, with_metadata
 
 
 class OpenVinoEngine:
-    """The bytes of a ``.tflite`` file. Compiled for the batch size it is run on: another one compiles anew.
+    """The bytes of a ``.tflite`` file. Compiled for the batch size it is run on: another one is compiled again.
 
     Raises ModelError.
     """

@@ -75,7 +75,7 @@ def plan(
     Policy "size": a segment is merged with all smaller ones once these together have half its rows, so that their
     number stays logarithmic. Policy "time": the segments of a past hour become one, then those of a past day, then of
     a past month (UTC); within the present hour sizes decide. Under both, a segment of which a quarter is deleted or
-    half is changed is written anew, and so is one that should have a kernel and has none.
+    half is changed is rewritten, and so is one that should have a kernel and has none.
     """
     if full and (len(sizes) > 1 or any(size.deleted or size.patched for size in sizes)):
         return Merge(tuple(size.digest for size in sizes))

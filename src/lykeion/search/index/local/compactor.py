@@ -52,7 +52,7 @@ class Compactor:
             replica.collect(keep_manifests=1)
 
     def rebuild(self) -> None:
-        """Write every segment anew, and with it its kernel; snapshots go without a kernel that is damaged."""
+        """Rewrite every segment and its kernel; snapshots go without a kernel that is damaged."""
         replica = self._replica
         with replica.writing() as state:
             digests = [layer.segment.digest for layer in replica.seal(state).segments]

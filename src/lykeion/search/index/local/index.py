@@ -235,7 +235,7 @@ class LocalIndex:
         self._compactor.compact(full=full)
 
     def rebuild(self) -> None:
-        """Write every segment anew, and with it its kernel; snapshots go without a kernel that is damaged."""
+        """Rewrite every segment and its kernel; snapshots go without a kernel that is damaged."""
         self._compactor.rebuild()
 
     def merge_from(self, path: Path) -> None:

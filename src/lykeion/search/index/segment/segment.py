@@ -39,7 +39,7 @@ KERNEL_FORMAT = 1
 _ARRAYS = ("codes", "centroids", "projection", "bias", "cell_rows", "entries", "links")
 _CHUNK = 16_384
 _MAX_EFFORT = 65_536
-_REBUILD = "`lykeion index rebuild` makes it anew"
+_REBUILD = "`lykeion index rebuild` recreates it"
 
 
 def hash_ids(ids: Iterable[str]) -> np.ndarray:
@@ -110,7 +110,7 @@ def write_segment(
 
 
 def take_segment(source: Path, directory: Path, copy: Callable[[str, str], object]) -> None:
-    """Copy (or link) a segment to another directory, durably and wholly or not at all; unless it is there."""
+    """Copy (or link) a segment to another directory, durably, completely or not at all, unless it exists there."""
     target = directory / source.name
     if target.exists():
         return
