@@ -4,7 +4,7 @@ import type { Answer } from "./api";
 import { written } from "./answers";
 import { byId, make } from "./dom";
 
-const FACET_VALUES = 8;
+const FACET_VALUES = 12;
 
 export class Filter {
   private readonly field = byId<HTMLInputElement>("where");
