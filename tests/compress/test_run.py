@@ -186,7 +186,7 @@ def test_a_damaged_step_names_the_file(
 
 
 def test_other_photos_or_another_fit_are_refused(place: Path, rows: list[dict[str, Any]]) -> None:
-    with pytest.raises(Exception, match="was made with another fit"):
+    with pytest.raises(Exception, match="holds a compression with another fit"):
         carry_out(place, "--fit", "letterbox")
 
 

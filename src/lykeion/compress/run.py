@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import digest_bytes, digest_json, write_atomically, writing
+from lykeion.core import claim_run, digest_bytes, digest_json, fitting, read_json, write_atomically, writing
 from lykeion.engines.choosing import TimingJournal, litert_candidate, measure
 from lykeion.engines.running import this_machine
 from lykeion.nets import Architecture, Convolution, random_weights
@@ -32,6 +32,7 @@ from .sizes import Sizes, sizes_of
 SCHEMA = "lykeion.compression-run"
 VERSION = 1
 MAX_BYTES = 1 << 24
+_REPORT = "report of this release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,10 @@ def compress(
     if test and not len(data.test):
         raise CompressionError(f"{data.name} has no test photos; leave out --test")
     check_steps(steps, model)
-    _claim(run, {"model": digest_of(model), "data": data.digest, "fit": data.frame.fit})
+    # Steps may be added to a recipe, and the last ones changed.
+    request = {"schema": SCHEMA, "version": VERSION, "model": digest_of(model), "data": data.digest}
+    request["fit"] = data.frame.fit
+    claim_run(run / "run.json", "compression", request, CompressionError)
     rows: list[StepRow] = []
     asked: list[Any] = []
     for place, step in enumerate([None, *steps]):
@@ -139,16 +143,14 @@ def _accuracy(file: bytes, photos: Photos) -> float:
 
 def read_rows(run: Path) -> tuple[StepRow, ...]:
     """What ``report.json`` says. Raises CompressionError."""
-    found = _read(run / "report.json")
-    try:
+    found = read_json(run / "report.json", CompressionError, _REPORT, limit=MAX_BYTES)
+    with fitting(CompressionError, _REPORT, where=f"{run / 'report.json'}: "):
         if (found["schema"], found["version"]) != (SCHEMA, VERSION):
             raise ValueError(f"schema {found['schema']!r}")
         rows = tuple(StepRow.from_json(row) for row in found["rows"])
         if not rows:
             raise ValueError("no rows")
         return rows
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CompressionError(f"{run / 'report.json'}: not a report of this release ({error})") from None
 
 
 def _timed(run: Path, rows: Sequence[StepRow], quiet: bool) -> list[StepRow]:
@@ -190,32 +192,19 @@ def _asked(step: Step) -> dict[str, Any]:
     return {"method": step.method, "settings": {**plain(step.settings), **files}, **trainings}
 
 
-def _claim(run: Path, asked: Mapping[str, Any]) -> None:
-    """A directory belongs to one model and data set; steps may be added to a recipe, and the last ones changed."""
-    file = run / "run.json"
-    if file.exists():
-        before = _read(file)
-        for name, value in asked.items():
-            if before.get(name) != value:
-                raise CompressionError(f"{run}: was made with another {name}; give the same, or another --run")
-        return
-    _write(file, {"schema": SCHEMA, "version": VERSION, **asked})
-
-
 def _done(directory: Path, asked: list[Any]) -> StepRow | None:
     """The row of a step that was carried out as it is asked for now, all before it included."""
     if not (directory / "row.json").exists():
         return None
-    found = _read(directory / "row.json")
+    file = directory / "row.json"
+    found = read_json(file, CompressionError, "step of this release", limit=MAX_BYTES)
     if found.get("asked") != json.loads(json.dumps(asked)):
         raise CompressionError(
             f"{directory}: was made by another recipe, or from another network; delete it and what comes after it, "
             "or give another --run"
         )
-    try:
+    with fitting(CompressionError, "step of this release", where=f"{file}: "):
         return StepRow.from_json(found["row"])
-    except (ValueError, TypeError, KeyError):
-        raise CompressionError(f"{directory / 'row.json'}: not of this release; delete {directory}") from None
 
 
 def _keep(directory: Path, model: CompressedModel, row: StepRow, asked: list[Any]) -> None:
@@ -228,13 +217,3 @@ def _keep(directory: Path, model: CompressedModel, row: StepRow, asked: list[Any
 def _write(path: Path, value: Any) -> None:
     with writing(path, CompressionError):
         write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            return dict(json.loads(file.read(MAX_BYTES)))
-    except OSError as error:
-        raise CompressionError(f"{path}: {error.strerror or error}; was `lykeion compress run` finished?") from None
-    except (ValueError, TypeError, RecursionError):
-        raise CompressionError(f"{path}: not JSON of this release") from None

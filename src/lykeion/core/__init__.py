@@ -1,4 +1,4 @@
-"""What every room may use: errors, digests, atomic files, documents, locks, journals, directories, progress."""
+"""What every room may use: errors, digests, files, documents, locks, journals, run directories, progress."""
 
 from .cores import core_count, usable_cores
 from .digest import digest_bytes, digest_file, digest_json
@@ -19,6 +19,7 @@ from .journal import Journal
 from .lock import FileLock, Locked, LockError, locked
 from .loopback import is_loopback
 from .progress import Progress
+from .run_directory import claim_run
 
 __all__ = [
     "Conflict",
@@ -34,6 +35,7 @@ __all__ = [
     "Unavailable",
     "Unsupported",
     "cache_directory",
+    "claim_run",
     "core_count",
     "data_directory",
     "digest_bytes",

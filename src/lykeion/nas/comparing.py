@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.core import digest_json, write_atomically, writing
+from lykeion.core import claim_run, digest_json, write_atomically, writing
 from lykeion.engines.choosing import REFERENCE
 from lykeion.nets import Architecture
 from lykeion.nets.training import Dataset
@@ -48,7 +48,7 @@ def compare(
     Comparisons of one recipe may share a directory of ``trainings``: what is in it is not trained again. Raises
     SearchError and what its parts raise.
     """
-    _begin(comparison, run)
+    claim_run(run / "comparison.json", "comparison", comparison.to_json(), SearchError)
     space, data = open_space(comparison.space, comparison.data)
     if not len(data.test):
         raise SearchError(f"{data.name} has no test photos, on which a comparison ends; add some")
@@ -103,16 +103,6 @@ def run_search(request: SearchRequest, run: Path, *, quiet: bool = False) -> Fou
         if done.returncode:
             raise SearchError(f"the search in {run} ended with code {done.returncode}; its message is above")
     return read_result(run)
-
-
-def _begin(comparison: SearchComparison, run: Path) -> None:
-    asked, path = json.dumps(comparison.to_json(), indent=1), run / "comparison.json"
-    if not path.exists():
-        write_atomically(path, asked.encode())
-    before = json.loads(path.read_bytes())
-    for name, value in json.loads(asked).items():
-        if before.get(name) != value:
-            raise SearchError(f"{run} holds a comparison with another {name}; give another --run, or delete it")
 
 
 def _baseline_ms(

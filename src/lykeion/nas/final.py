@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.core import digest_json, write_atomically
+from lykeion.core import digest_json, fitting, read_json, write_atomically
 from lykeion.engines.choosing import Timing, TimingJournal, litert_candidate, measure
 from lykeion.engines.running import Plan
 from lykeion.nets import Architecture, random_weights, write_litert
@@ -45,10 +45,11 @@ def train_final(
         history = report.history
         done = {"accuracy": report.validation_accuracy, "steps": history.steps, "seconds": history.seconds}
         write_atomically(path, json.dumps({"asked": asked, **done}).encode())
-    done = json.loads(path.read_bytes())
+    done = read_json(path, SearchError, "final training")
     if done.get("asked") != asked:
         raise SearchError(f"{run} holds a final training by other settings; delete it to train again")
-    return Trained(done["accuracy"], SearchCost(done["steps"], done["seconds"]))
+    with fitting(SearchError, "final training", where=f"{path}: "):
+        return Trained(done["accuracy"], SearchCost(done["steps"], done["seconds"]))
 
 
 def correct_on_test(data: Dataset, run: Path) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, write_atomically, writing
+from lykeion.core import LykeionError, claim_run, fitting, read_bounded, read_json, write_atomically
 from lykeion.engines.choosing import DeviceProfile
 from lykeion.engines.running import peak_bytes
 from lykeion.nets.training import Dataset, Recipe, load_data
@@ -124,27 +124,18 @@ def search(request: SearchRequest, run: Path, *, quiet: bool = False, data: Data
 
 def begin(request: SearchRequest, run: Path) -> None:
     """Make the directory the request's. Raises SearchError where it is another's."""
-    asked = json.dumps(request.to_json(), indent=1)
-    path = run / REQUEST
-    if not path.exists():
-        with writing(path, SearchError, "give another --run"):
-            write_atomically(path, asked.encode())
-    before = _read_json(path)
-    for name, value in json.loads(asked).items():
-        if before.get(name) != value:
-            raise SearchError(f"{run} holds a search with another {name}; give another --run, or delete it")
+    claim_run(run / REQUEST, "search", request.to_json(), SearchError)
 
 
 def read_result(run: Path) -> FoundNetwork:
     """What a search that ended in a directory has found. Raises SearchError."""
     path = run / RESULT
-    plain = _read_json(path)
-    try:
+    plain = read_json(path, SearchError, "search's result", limit=_MAX_BYTES)
+    with fitting(SearchError, "search's result", where=f"{path}: "):
         genotype = None if plain["genotype"] is None else parse_genotype(plain["genotype"])
-        history = tuple(map(json.loads, (run / HISTORY).read_text().splitlines()))
+        lines = read_bounded(run / HISTORY, SearchError, "search's history", limit=_MAX_BYTES).splitlines()
+        history = tuple(map(json.loads, lines))
         return FoundNetwork(genotype, plain["accuracy"], plain["usage"], SearchCost(**plain["cost"]), history)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SearchError(f"{path}: not a search's result ({error}); delete {run}, and search again") from None
 
 
 def open_space(name: str, path: str, data: Dataset | None = None) -> tuple[Space, Dataset]:
@@ -157,7 +148,8 @@ def open_space(name: str, path: str, data: Dataset | None = None) -> tuple[Space
 def main() -> None:
     run = Path(sys.argv[1])
     try:
-        search(SearchRequest.from_json(_read_json(run / REQUEST)), run, quiet="--quiet" in sys.argv)
+        request = read_json(run / REQUEST, SearchError, "search", limit=_MAX_BYTES)
+        search(SearchRequest.from_json(request), run, quiet="--quiet" in sys.argv)
     except LykeionError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -199,20 +191,6 @@ def _teller(quiet: bool, unit: str) -> OnEvent:
         print(line, file=sys.stderr, flush=True)
 
     return silent if quiet else tell
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise SearchError(f"{path}: larger than {_MAX_BYTES >> 20} MiB")
-        plain = json.loads(path.read_bytes())
-    except OSError as error:
-        raise SearchError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        raise SearchError(f"{path}: not a JSON file; delete it to start over") from None
-    if not isinstance(plain, dict):
-        raise SearchError(f"{path}: not what a search keeps; delete it to start over")
-    return plain
 
 
 if __name__ == "__main__":

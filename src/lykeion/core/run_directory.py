@@ -1,0 +1,58 @@
+"""A run directory belongs to one request: asked for the same again, a run is resumed; asked for another, refused."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from .documents import read_json
+from .errors import LykeionError
+from .files import write_atomically, writing
+from .lock import locked
+
+LIMIT_REQUEST_BYTES = 64 << 20
+
+
+def claim_run(
+    file: Path,
+    what: str,
+    request: Mapping[str, Any],
+    error: type[LykeionError],
+    *,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Make the directory that ``file`` lies in the request's: ``file`` keeps it as JSON, from the start of the run.
+
+    ``what`` is run, such as a search; ``about`` is kept beside the request and never compared. Raises ``error`` where
+    the directory is another request's, naming what differs, or cannot be written; LockError.
+    """
+    asked: dict[str, Any] = json.loads(json.dumps(request))
+    with writing(file, error, "give another --run"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with locked(file.parent, create=False):
+            if not file.exists():
+                document = {**asked, **(about or {})}
+                write_atomically(file, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+                return
+    kept = read_json(file, error, what, limit=LIMIT_REQUEST_BYTES)
+    before = dict(_flat({name: kept.get(name) for name in asked}))
+    now = dict(_flat(asked))
+    if names := [name for name in before | now if before.get(name) != now.get(name)]:
+        name, more = names[0], f"; {len(names) - 1} more differ" if names[1:] else ""
+        raise error(
+            f"{file.parent} holds a {what} with another {name}; give another --run, or the same request to resume it "
+            f"({name} {_short(before.get(name))}, not {_short(now.get(name))}{more})"
+        )
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in cast(dict[str, Any], value).items():
+            yield from _flat(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name, value
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:59] + "…"
