@@ -141,11 +141,11 @@ def test_a_supernet_is_searched_within_its_steps(
 @pytest.mark.slow
 def test_a_supernet_trains_on_jax_too(request_: SearchRequest, tmp_path: Path) -> None:
     half = """
-from dataclasses import replace; from lykeion.nas import search
+from dataclasses import replace; from lykeion.nas import searching
 from tests.nas.strategies import tiny
 half = replace(tiny.space(), slots=tiny.space().slots[:2])
-search.find_space = lambda name: half
-search.main()
+searching.find_space = lambda name: half
+searching.main()
 """
     asked = replace(request_, strategy="single-path", budget=Budget(steps=4), target_ms=9.0)
     run = tmp_path / "run"
