@@ -34,7 +34,7 @@ from lykeion.search.near_duplicates import (
     groups_of,
     pairs_of,
 )
-from lykeion.search.thumbnails import reader
+from lykeion.search.thumbnails import IN_INDEX
 
 ROOT = Path(__file__).parents[1]
 KINDS = ("recompressed", "half the size", "brighter", "cropped 5 %", "cropped 10 %", "cropped 20 %")
@@ -51,7 +51,7 @@ def main(photos: int, copied: int, out: Path) -> None:
         catalogue, index = Path(temporary) / "photos", Path(temporary) / "shop.index"
         write_catalogue(catalogue, photos, copied)
         add(catalogue / "photos.csv", index)
-        look, store = reader(index), open_index(index)
+        look, store = IN_INDEX.reader(index), open_index(index)
         with Progress("comparing photos", store.stats().photos) as progress:
             by_pixels = list(pairs_of(store, look, progress, cosine=COSINE, cosine_alone=2, alike=min(LIKENESSES)))
         with Progress("comparing vectors", store.stats().photos) as progress:

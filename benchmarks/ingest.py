@@ -24,7 +24,8 @@ from PIL import Image
 
 from lykeion.core import core_count
 from lykeion.search.embedder import Embedder
-from lykeion.search.ingest import add
+from lykeion.search.ingest import IngestOptions, add
+from lykeion.search.thumbnails import NO_THUMBNAILS
 from lykeion.vision import decode
 
 ROOT = Path(__file__).parents[1]
@@ -100,8 +101,8 @@ def measure(folder: Path, embedder: Embedder, rounds: int) -> tuple[Times, Times
     stages = {
         DECODE: lambda: on_all_cores(decoded, paths),
         EMBED: lambda: on_all_cores(embedder.embed, [pixels[n % len(pixels)] for n in range(len(paths))]),
-        BARE: lambda: whole(folder, embedder, thumbnails=False),
-        WHOLE: lambda: whole(folder, embedder, thumbnails=True),
+        BARE: lambda: whole(folder, embedder, IngestOptions(thumbnails=NO_THUMBNAILS)),
+        WHOLE: lambda: whole(folder, embedder, IngestOptions()),
     }
     best = {name: (float("inf"), float("inf")) for name in stages}
     for _ in range(rounds):
@@ -121,9 +122,9 @@ def on_all_cores(act: Callable, items: Sequence) -> None:
             pass
 
 
-def whole(folder: Path, embedder: Embedder, *, thumbnails: bool) -> None:
+def whole(folder: Path, embedder: Embedder, options: IngestOptions) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        done = add(folder, Path(temporary) / "index", embedder=embedder, thumbnails=thumbnails, quiet=True)
+        done = add(folder, Path(temporary) / "index", options, embedder=embedder, quiet=True)
     assert not done.failed
 
 

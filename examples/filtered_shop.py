@@ -21,7 +21,7 @@ with manifest.open("w") as file:
         file.write(json.dumps(row) + "\n")
 
 shop = Path("shop.index")
-print(search.add(manifest, shop, sync=True).summary())
+print(search.add(manifest, shop, search.IngestOptions(sync=True)).summary())
 
 # Embedder and index are loaded once and asked many times.
 embedder = search.Embedder.load()

@@ -8,7 +8,7 @@ from lykeion.core import Unsupported
 from lykeion.search.index import Photo as Stored
 from lykeion.search.index import open_index
 from lykeion.search.near_duplicates import Member, draw_groups, duplicates
-from lykeion.search.thumbnails import Thumbnails, thumbnails_path
+from lykeion.search.thumbnails import IN_INDEX, NO_THUMBNAILS, Thumbnails
 
 from .copies import COPIES, Photo, thumbnail
 
@@ -26,7 +26,7 @@ def make_index(path: Path, rows: list[tuple[str, str, float, Photo | None]]) -> 
     index = open_index(path, "w", dimension=2)
     index.upsert([id for id, _, _, _ in rows], vectors, photos=with_photos)
     index.close()
-    file = thumbnails_path(path)
+    file = IN_INDEX.of(path)
     assert file
     Thumbnails(file).put_many([(id, name, thumbnail(photo)) for id, name, _, photo in rows if photo])
     return path
@@ -67,7 +67,7 @@ def test_without_thumbnails_only_nearly_equal_vectors_count(tmp_path: Path) -> N
     groups = duplicates(shop)
     assert [group.members for group in groups] == [[Member("a", ""), Member("b", "")]]
     assert groups[0].likeness is None
-    assert members(shop, thumbnails=False) == [[Member("a", ""), Member("b", "")]]
+    assert members(shop, thumbnails=NO_THUMBNAILS) == [[Member("a", ""), Member("b", "")]]
     assert members(shop, cosine_alone=0.99) == []
 
 

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lykeion.search.thumbnails import ThumbnailError, Thumbnails, thumbnails_path
+from lykeion.search.thumbnails import IN_INDEX, NO_THUMBNAILS, ThumbnailError, ThumbnailPlace, Thumbnails
 
 
 @pytest.fixture
@@ -146,10 +146,10 @@ def test_a_newer_format_is_refused_in_one_line(small: Thumbnails) -> None:
 
 
 def test_a_local_index_has_them_in_its_directory_and_another_only_where_told() -> None:
-    assert thumbnails_path("shop.index") == Path("shop.index/thumbnails.sqlite")
-    assert thumbnails_path("shop.index", False) is None
-    assert thumbnails_path("milvus://host:1/shop") is None
-    assert thumbnails_path("milvus://host:1/shop", "t.sqlite") == Path("t.sqlite")
+    assert IN_INDEX.of("shop.index") == Path("shop.index/thumbnails.sqlite")
+    assert NO_THUMBNAILS.of("shop.index") is None
+    assert IN_INDEX.of("milvus://host:1/shop") is None
+    assert ThumbnailPlace(Path("t.sqlite")).of("milvus://host:1/shop") == Path("t.sqlite")
 
 
 class AgainstADictionary(RuleBasedStateMachine):

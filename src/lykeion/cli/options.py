@@ -31,11 +31,20 @@ index_option = click.option(
     metavar="INDEX",
     help="A directory, or milvus://host:port/collection.  [env: LYKEION_INDEX]",
 )
+
+
+def _as_place(context: click.Context, option: click.Parameter, file: Path | None) -> Any:
+    from lykeion.search.thumbnails import ThumbnailPlace
+
+    return ThumbnailPlace(file)
+
+
 thumbnails_option = click.option(
     "--thumbnails",
     type=click.Path(path_type=Path),
+    callback=_as_place,
     metavar="FILE",
-    help="Where the thumbnails are, if the index is not local.",
+    help="Where the thumbnails are, if not in a local index.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 

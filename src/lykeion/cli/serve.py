@@ -2,7 +2,9 @@
 
 import os
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +12,9 @@ from lykeion.core import core_count
 
 from .embedder_option import embedder_option
 from .options import index_option, thumbnails_option
+
+if TYPE_CHECKING:
+    from lykeion.search.thumbnails import ThumbnailPlace
 
 
 @click.command()
@@ -62,7 +67,7 @@ def serve(
     per_client: int,
     max_body_mib: int,
     timeout: float,
-    thumbnails: Path | None,
+    thumbnails: "ThumbnailPlace",
     no_thumbnails: bool,
 ) -> None:
     """Serve an index over HTTP, with a search page at /.
@@ -82,7 +87,7 @@ def serve(
         timeout_s=timeout,
     )
     with closing(
-        service.open_catalogue(uri, embedder=embedder, thumbnails=thumbnails or not no_thumbnails)
+        service.open_catalogue(uri, embedder=embedder, thumbnails=replace(thumbnails, kept=not no_thumbnails))
     ) as catalogue:
         service.serve(
             catalogue,

@@ -19,15 +19,18 @@ if TYPE_CHECKING:
     from .embedder import Embedder
     from .evaluation import evaluate
     from .index import open_index
-    from .ingest import add
+    from .ingest import IngestOptions, add
     from .maintenance import compact, drop_snapshot, rebuild, restore, snapshot, stats, verify
     from .near_duplicates import duplicates
     from .products import delete, get, query
     from .service import serve
+    from .thumbnails import ThumbnailPlace
     from .transfer import copy, merge
 
 __all__ = [
     "Embedder",
+    "IngestOptions",
+    "ThumbnailPlace",
     "add",
     "compact",
     "copy",
@@ -53,11 +56,12 @@ __getattr__ = lazy(
         "embedder": "Embedder",
         "evaluation": "evaluate",
         "index": "open_index",
-        "ingest": "add",
+        "ingest": "IngestOptions add",
         "maintenance": "compact drop_snapshot rebuild restore snapshot stats verify",
         "near_duplicates": "duplicates",
         "products": "delete get query",
         "service": "serve",
+        "thumbnails": "ThumbnailPlace",
         "transfer": "copy merge",
     },
 )

@@ -16,7 +16,7 @@ from .index import Index
 from .opening import opened
 from .same_photo import Pixels, likeness, read_pixels
 from .sheet import MAX_CARDS, Card, Thumbnail, draw_cards
-from .thumbnails import Thumbnails, thumbnails_path
+from .thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
 
 COSINE = 0.8
 """Of candidates to be decided by their pixels."""
@@ -68,16 +68,16 @@ def duplicates(
     cosine: float = COSINE,
     cosine_alone: float = COSINE_ALONE,
     alike: float = LIKENESS,
-    thumbnails: bool | str | Path = True,
+    thumbnails: ThumbnailPlace = IN_INDEX,
     quiet: bool = True,
 ) -> list[Group]:
     """Groups of photos that are the same under different ids, largest first.
 
-    For each photo its NEIGHBOURS nearest products are looked at. ``thumbnails`` is their file, True for the one
-    that a local index keeps, False to judge by vectors alone. Raises Unsupported for an index of the l2 metric, and
+    For each photo its NEIGHBOURS nearest products are looked at. With ``NO_THUMBNAILS``, vectors alone are
+    compared. Raises Unsupported for an index of the l2 metric, and
     what opening the index raises.
     """
-    file = thumbnails_path(index, thumbnails)
+    file = thumbnails.of(index)
     with opened(index) as store:
         if store.metric != "cosine":
             raise Unsupported("duplicates are found by cosine; this index has the l2 metric")

@@ -11,7 +11,7 @@ from lykeion.vision import Box
 
 from .index import Hit, Index, Product
 from .opening import check_embedder, opened
-from .thumbnails import Thumbnails, reader, thumbnails_path
+from .thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
 
 if TYPE_CHECKING:
     from .embedder import Embedder
@@ -75,11 +75,11 @@ def get(index: Index | str | Path, ids: Sequence[str]) -> list[Product | None]:
         return store.get(ids)
 
 
-def delete(index: str | Path, ids: Sequence[str], *, thumbnails: bool | str | Path = True) -> int:
+def delete(index: str | Path, ids: Sequence[str], *, thumbnails: ThumbnailPlace = IN_INDEX) -> int:
     """Delete products with all their photos and thumbnails. Returns how many were there."""
     with opened(index, "shared") as store:
         count = store.delete(ids)
-    if file := thumbnails_path(index, thumbnails):
+    if file := thumbnails.of(index):
         Thumbnails(file).delete(ids)
     return count
 
@@ -91,12 +91,12 @@ def draw_answer(
     *,
     by_id: bool = False,
     box: Box | str | None = None,
-    thumbnails: bool | str | Path = True,
+    thumbnails: ThumbnailPlace = IN_INDEX,
 ) -> None:
     """Draw a query, a photo's file or (``by_id``) a product, and its answers as a PNG."""
     from .sheet import draw_sheet
 
-    small = reader(index, thumbnails)
+    small = thumbnails.reader(index)
     picture = small(answer.query, "") if by_id else Path(answer.query)
     area = Box.parse(box) if isinstance(box, str) and not by_id else None
     draw_sheet(sheet, picture, answer.results, small, title=answer.query, box=area)

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from lykeion.core import Unavailable
@@ -21,6 +22,29 @@ _APPLICATION = 0x4C794B54  # "LyKT", so that another program's database is not t
 
 class ThumbnailError(Unavailable):
     """The thumbnail file cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThumbnailPlace:
+    """Where an index's thumbnails are: in ``file``, else in the directory of a local index, if they are ``kept``."""
+
+    file: Path | None = None
+    kept: bool = True
+
+    def of(self, index: str | Path) -> Path | None:
+        """The file of this index's thumbnails; None for none."""
+        if self.file is None and self.kept and "://" not in str(index):
+            return Path(index) / FILE_NAME
+        return self.file
+
+    def reader(self, index: str | Path) -> Callable[[str, str], bytes | None]:
+        """A function from id and photo name to the thumbnail, if there is one."""
+        file = self.of(index)
+        return Thumbnails(file).get if file else lambda id, photo: None
+
+
+IN_INDEX = ThumbnailPlace()
+NO_THUMBNAILS = ThumbnailPlace(kept=False)
 
 
 class Thumbnails:
@@ -171,16 +195,3 @@ def _make_table(database: sqlite3.Connection) -> None:
     )
     database.execute(f"PRAGMA application_id = {_APPLICATION}")
     database.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def thumbnails_path(index: str | Path, choice: bool | str | Path = True) -> Path | None:
-    """The file of an index's thumbnails: in its directory if it is local, or where ``choice`` says; None for none."""
-    if isinstance(choice, bool):
-        return Path(index) / FILE_NAME if choice and "://" not in str(index) else None
-    return Path(choice)
-
-
-def reader(index: str | Path, choice: bool | str | Path = True) -> Callable[[str, str], bytes | None]:
-    """A function from id and photo name to the thumbnail, if there is one."""
-    file = thumbnails_path(index, choice)
-    return Thumbnails(file).get if file else lambda id, photo: None

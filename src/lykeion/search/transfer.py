@@ -9,7 +9,7 @@ from lykeion.core import Invalid, Progress
 
 from .index import EmbedderMismatch, Index, Rows, open_index
 from .opening import opened
-from .thumbnails import Thumbnails, thumbnails_path
+from .thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
 
 BATCH = 1024
 
@@ -22,7 +22,7 @@ def merge(
     out: str | Path,
     sources: Sequence[str | Path],
     *,
-    thumbnails: bool | str | Path = True,
+    thumbnails: ThumbnailPlace = IN_INDEX,
     quiet: bool = False,
     **options: Any,
 ) -> int:
@@ -39,7 +39,7 @@ def merge(
         shape: dict[str, Any] = {"dimension": first.dimension, "metric": first.metric, "embedder": first.embedder}
         if first.path is not None and "://" not in str(out):
             shape["dtype"] = first.dtype
-    file = thumbnails_path(out, thumbnails)
+    file = thumbnails.of(out)
     with open_index(out, "w", **(shape | options)) as target:
         for source in sources:
             with opened(source) as store:
@@ -48,7 +48,7 @@ def merge(
                     _link(store.path, target)
                 else:
                     _copy_photos(store, target, str(source), quiet)
-            pictures = thumbnails_path(source)
+            pictures = IN_INDEX.of(source)
             if file and pictures:
                 with closing(Thumbnails(file)) as small:
                     small.copy_from(pictures)

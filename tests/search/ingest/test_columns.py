@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lykeion.search.ingest import SourceError
 from lykeion.search.ingest.columns import Inference, convert, parse, parse_declaration
-from lykeion.search.ingest.sources import SourceError
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lykeion.search.ingest import SourceError
 from lykeion.search.ingest.listing import Listed, Shard
-from lykeion.search.ingest.sources import SourceError
 
 
 @given(st.lists(st.text()), st.integers(1, 20))

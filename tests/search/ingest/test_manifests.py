@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.search.index import SchemaError
-from lykeion.search.ingest.sources import Failure, Item, SourceError, open_source
+from lykeion.search.ingest import Failure, ListedPhoto, SourceError, open_source
 
 
 def write(path: Path, text: str) -> Path:
@@ -19,10 +19,10 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def items(path: Path, **options: Any) -> list[Item]:
+def items(path: Path, **options: Any) -> list[ListedPhoto]:
     entries = list(open_source(path, **options))
-    assert all(isinstance(entry, Item) for entry in entries), entries
-    return [entry for entry in entries if isinstance(entry, Item)]
+    assert all(isinstance(entry, ListedPhoto) for entry in entries), entries
+    return [entry for entry in entries if isinstance(entry, ListedPhoto)]
 
 
 def failures(path: Path, **options: Any) -> list[Failure]:
@@ -37,7 +37,7 @@ def test_a_csv_row_is_a_photo_with_typed_attributes(tmp_path: Path) -> None:
         "id,path,price,stock,sold,size,code\nA1,shoes/1.jpg,12.50,3,true,M,007\nA2,shoes/2.jpg,9,,FALSE,38,123\n",
     )
     first, second = items(path)
-    assert first == Item(
+    assert first == ListedPhoto(
         "A1",
         "shoes/1.jpg",
         tmp_path / "shoes" / "1.jpg",
@@ -64,7 +64,7 @@ def test_declared_types_hold_and_a_cell_that_does_not_fit_fails_alone(tmp_path: 
     )
     types: Any = {"price": "number", "since": "timestamp", "tags": "strings", "size": "string"}
     good, bad = open_source(path, types=types)
-    assert isinstance(good, Item)
+    assert isinstance(good, ListedPhoto)
     assert good.attributes == {
         "price": 3.0,
         "since": datetime(2026, 1, 2, tzinfo=UTC),
@@ -141,7 +141,7 @@ def test_a_bad_json_line_is_a_failure_and_the_rest_goes_on(tmp_path: Path, line:
     bad, good = open_source(path)
     assert isinstance(bad, Failure)
     assert bad.cause.startswith(cause)
-    assert isinstance(good, Item)
+    assert isinstance(good, ListedPhoto)
 
 
 def test_a_json_line_without_end_is_refused_in_bounded_memory(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_ragged_row_fails_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "id,path,price\n1,a.jpg\n2,b.jpg,3\n")
     bad, good = open_source(path)
     assert bad == Failure("", "", f"{path}:2", "the row has 2 cells, the header 3")
-    assert isinstance(good, Item)
+    assert isinstance(good, ListedPhoto)
     assert good.attributes == {"price": 3}
 
 

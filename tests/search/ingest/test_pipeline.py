@@ -13,9 +13,18 @@ import pytest
 
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import EmbedderMismatch, open_index
-from lykeion.search.ingest import Interrupted, Item, Report, Shard, SourceError, add
+from lykeion.search.ingest import (
+    IngestOptions,
+    IngestReport,
+    Interrupted,
+    ListedPhoto,
+    Shard,
+    SourceError,
+    add,
+    open_source,
+)
 from lykeion.search.ingest import pipeline as pipeline_module
-from lykeion.search.thumbnails import Thumbnails
+from lykeion.search.thumbnails import NO_THUMBNAILS, ThumbnailPlace, Thumbnails
 
 from .tiny import jpeg
 
@@ -40,9 +49,9 @@ class Shop:
             writer.writeheader()
             writer.writerows(rows)
 
-    def add(self, source: Any = None, index: Path | None = None, **options: Any) -> Report:
+    def add(self, source: Any = None, index: Path | None = None, **options: Any) -> IngestReport:
         source = source or (self.manifest if self.manifest.exists() else self.folder)
-        return add(source, index or self.index, embedder=self.embedder, quiet=True, **options)
+        return add(source, index or self.index, IngestOptions(**options), embedder=self.embedder, quiet=True)
 
     def stored(self, index: Path | None = None) -> dict[str, tuple[list[str], dict[str, Any]]]:
         """Photo names and attributes by id."""
@@ -54,7 +63,7 @@ class Shop:
         store.close()
         return {id: (sorted(names), attributes) for id, (names, attributes) in found.items()}
 
-    def counts(self, report: Report) -> dict[str, int]:
+    def counts(self, report: IngestReport) -> dict[str, int]:
         names = ("added", "unchanged", "updated", "failed", "deleted")
         return {name: getattr(report, name) for name in names if getattr(report, name)}
 
@@ -110,7 +119,8 @@ def test_an_empty_cell_clears_an_attribute(shop: Shop) -> None:
     shop.write_manifest({"id": "a", "path": "a.jpg", "price": 3, "colour": "red"})
     shop.add()
     shop.write_manifest({"id": "a", "path": "a.jpg", "price": "", "colour": "red"})
-    assert shop.counts(shop.add(types={"price": "integer"})) == {"unchanged": 1, "updated": 1}
+    source = open_source(shop.manifest, types={"price": "integer"})
+    assert shop.counts(shop.add(source)) == {"unchanged": 1, "updated": 1}
     assert shop.stored() == {"a": (["a.jpg"], {"colour": "red"})}
 
 
@@ -269,12 +279,12 @@ class Endless:
     def __init__(self, path: Path, at: int) -> None:
         self.path, self.at, self.given = path, at, 0
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[ListedPhoto]:
         while True:
             if self.given == self.at:
                 os.kill(os.getpid(), signal.SIGINT)
             self.given += 1
-            yield Item(str(self.given), "", self.path)
+            yield ListedPhoto(str(self.given), "", self.path)
 
     def count(self) -> int:
         return 0
@@ -312,7 +322,7 @@ def test_no_more_than_a_few_batches_are_in_flight(shop: Shop, monkeypatch: pytes
 
 def test_it_works_in_a_thread_that_gets_no_signals(shop: Shop) -> None:
     shop.photo("a.jpg", 1)
-    reports: list[Report] = []
+    reports: list[IngestReport] = []
     thread = threading.Thread(target=lambda: reports.append(shop.add()))
     thread.start()
     thread.join()
@@ -323,10 +333,10 @@ def test_thumbnails_are_kept_unless_they_are_not_wanted(shop: Shop) -> None:
     shop.photo("a.jpg", 1)
     shop.add()
     assert (Thumbnails(shop.index / "thumbnails.sqlite").get("a.jpg") or b"").startswith(b"\xff\xd8")
-    shop.add(index=shop.index.with_name("without"), thumbnails=False)
+    shop.add(index=shop.index.with_name("without"), thumbnails=NO_THUMBNAILS)
     assert not (shop.index.with_name("without") / "thumbnails.sqlite").exists()
     elsewhere = shop.index.with_name("elsewhere.sqlite")
-    shop.add(index=shop.index.with_name("with"), thumbnails=elsewhere)
+    shop.add(index=shop.index.with_name("with"), thumbnails=ThumbnailPlace(elsewhere))
     assert Thumbnails(elsewhere).get("a.jpg")
 
 

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from lykeion.core import digest_bytes
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import open_index
-from lykeion.search.ingest import add
+from lykeion.search.ingest import IngestOptions, add
 
 from .tiny import jpeg, write_network
 
@@ -64,7 +64,8 @@ class Catalogue(RuleBasedStateMachine):
     def add(self, sync: bool) -> None:
         rows = [{"id": id, "path": name, **attributes} for (id, name), attributes in self.rows.items()]
         (self.path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        report = add(self.path / "list.jsonl", self.path / "index", embedder=embedder(), sync=sync, quiet=True)
+        options = IngestOptions(sync=sync)
+        report = add(self.path / "list.jsonl", self.path / "index", options, embedder=embedder(), quiet=True)
         good = {pair for pair in self.rows if self.files.get(pair[1])}
         assert report.failed == len(self.rows) - len(good)
         assert report.added + report.unchanged == len(good)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.search.ingest.sources import Failure, Folder, Item, SourceError, open_source
+from lykeion.search.ingest import Failure, Folder, ListedPhoto, SourceError, open_source
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(32)
 
@@ -18,8 +18,8 @@ def test_a_photos_id_is_its_path_in_the_folder(tmp_path: Path) -> None:
     (tmp_path / "zürich.png").write_bytes(JPEG)
     entries = sorted(Folder(tmp_path), key=lambda entry: entry.id)
     assert entries == [
-        Item("shoes/red/1.JPG", "", tmp_path / "shoes" / "red" / "1.JPG"),
-        Item("zürich.png", "", tmp_path / "zürich.png"),
+        ListedPhoto("shoes/red/1.JPG", "", tmp_path / "shoes" / "red" / "1.JPG"),
+        ListedPhoto("zürich.png", "", tmp_path / "zürich.png"),
     ]
 
 

@@ -1,12 +1,17 @@
 """Add photos to an index, search it, and judge the results."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lykeion.cli.embedder_option import embedder_option
 from lykeion.cli.options import DONE_BUT, index_option, json_option, quiet_option, thumbnails_option
+
+if TYPE_CHECKING:
+    from lykeion.search.thumbnails import ThumbnailPlace
 
 
 @click.command()
@@ -18,7 +23,7 @@ from lykeion.cli.options import DONE_BUT, index_option, json_option, quiet_optio
 @click.option("--type", "types", multiple=True, metavar="NAME=TYPE", help="Declare a manifest's column; repeatable.")
 @click.option("--root", type=click.Path(), metavar="DIR", help="The folder of a manifest's photos, if not its own.")
 @click.option("--failures", type=click.Path(), metavar="FILE", help="Where to list what failed, as JSON lines.")
-@click.option("--thumbnails", type=click.Path(), metavar="FILE", help="Keep thumbnails there, not in the index.")
+@thumbnails_option
 @click.option("--no-thumbnails", is_flag=True, help="Keep no thumbnails.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Threads that embed; default: one per core.")
 @click.option("--durability", type=click.Choice(["fsync", "os"]), help="os: do not wait until writes are on disk.")
@@ -36,7 +41,7 @@ def add(
     types: tuple[str, ...],
     root: str | None,
     failures: str | None,
-    thumbnails: str | None,
+    thumbnails: "ThumbnailPlace",
     no_thumbnails: bool,
     workers: int | None,
     as_json: bool,
@@ -57,19 +62,18 @@ def add(
     may be searched and served meanwhile.
     """
     from lykeion.search import ingest
-    from lykeion.search.ingest.columns import parse_declaration
 
     report = ingest.add(
-        source,
+        ingest.open_source(source, types=dict(map(ingest.parse_declaration, types)), root=root),
         uri,
+        ingest.IngestOptions(
+            sync=sync,
+            shard=ingest.Shard.parse(shard) if shard else None,
+            thumbnails=replace(thumbnails, kept=not no_thumbnails),
+            workers=workers,
+            failures=failures,
+        ),
         embedder=embedder,
-        shard=ingest.Shard.parse(shard) if shard else None,
-        sync=sync,
-        thumbnails=thumbnails or not no_thumbnails,
-        workers=workers,
-        types=dict(map(parse_declaration, types)),
-        root=root,
-        failures=failures,
         quiet=quiet,
         **{name: value for name, value in options.items() if value},
     )
@@ -105,7 +109,7 @@ def query(
     where: str | None,
     box: str | None,
     sheet: Path | None,
-    thumbnails: Path | None,
+    thumbnails: "ThumbnailPlace",
     as_json: bool,
 ) -> None:
     """Find the products nearest to a photo, or to a product.
@@ -129,7 +133,7 @@ def query(
 
     answers = products.query(uri, photos, ids=ids, k=k, where=where, box=box, embedder=embedder)
     if sheet:
-        products.draw_answer(sheet, answers[0], uri, by_id=not photos, box=box, thumbnails=thumbnails or True)
+        products.draw_answer(sheet, answers[0], uri, by_id=not photos, box=box, thumbnails=thumbnails)
         print(f"drawn: {sheet}", file=sys.stderr)
     if as_json:
         documents = [answer.to_json() for answer in answers]
@@ -174,7 +178,7 @@ def get(ids: tuple[str, ...], uri: str, as_json: bool) -> None:
 @index_option
 @thumbnails_option
 @json_option
-def delete(ids: tuple[str, ...], uri: str, thumbnails: Path | None, as_json: bool) -> None:
+def delete(ids: tuple[str, ...], uri: str, thumbnails: "ThumbnailPlace", as_json: bool) -> None:
     """Delete products with all their photos.
 
     \b
@@ -184,7 +188,7 @@ def delete(ids: tuple[str, ...], uri: str, thumbnails: Path | None, as_json: boo
     """
     from lykeion.search import products
 
-    count = products.delete(uri, ids, thumbnails=thumbnails or True)
+    count = products.delete(uri, ids, thumbnails=thumbnails)
     if as_json:
         from lykeion.cli.output import print_json
 
@@ -203,7 +207,7 @@ def delete(ids: tuple[str, ...], uri: str, thumbnails: Path | None, as_json: boo
 @json_option
 @quiet_option
 def duplicates(
-    uri: str, likeness: float, sheet: Path | None, thumbnails: Path | None, as_json: bool, quiet: bool
+    uri: str, likeness: float, sheet: Path | None, thumbnails: "ThumbnailPlace", as_json: bool, quiet: bool
 ) -> None:
     """Find photos that are the same under several ids.
 
@@ -215,11 +219,10 @@ def duplicates(
     from lykeion.cli.output import print_json, print_table
     from lykeion.search.near_duplicates import draw_groups
     from lykeion.search.near_duplicates import duplicates as find
-    from lykeion.search.thumbnails import reader
 
-    groups = find(uri, alike=likeness, thumbnails=thumbnails or True, quiet=quiet)
+    groups = find(uri, alike=likeness, thumbnails=thumbnails, quiet=quiet)
     if sheet:
-        draw_groups(sheet, groups, reader(uri, thumbnails or True))
+        draw_groups(sheet, groups, thumbnails.reader(uri))
         print(f"drawn: {sheet}", file=sys.stderr)
     if as_json:
         print_json({"groups": [group.to_json() for group in groups]})

@@ -2,10 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lykeion.cli.options import DONE_BUT, index_option, json_option, quiet_option, thumbnails_option
+
+if TYPE_CHECKING:
+    from lykeion.search.thumbnails import ThumbnailPlace
 
 
 @click.command()
@@ -143,7 +147,7 @@ def rebuild(uri: str, as_json: bool) -> None:
 @thumbnails_option
 @json_option
 @quiet_option
-def merge(out: str, sources: tuple[str, ...], thumbnails: Path | None, as_json: bool, quiet: bool) -> None:
+def merge(out: str, sources: tuple[str, ...], thumbnails: "ThumbnailPlace", as_json: bool, quiet: bool) -> None:
     """Copy all products of several indexes into one.
 
     \b
@@ -156,7 +160,7 @@ def merge(out: str, sources: tuple[str, ...], thumbnails: Path | None, as_json: 
     """
     from lykeion.search import transfer
 
-    _print_count(transfer.merge(out, sources, thumbnails=thumbnails or True, quiet=quiet), out, as_json)
+    _print_count(transfer.merge(out, sources, thumbnails=thumbnails, quiet=quiet), out, as_json)
 
 
 @click.command()
@@ -165,7 +169,7 @@ def merge(out: str, sources: tuple[str, ...], thumbnails: Path | None, as_json: 
 @thumbnails_option
 @json_option
 @quiet_option
-def copy(source: str, to: str, thumbnails: Path | None, as_json: bool, quiet: bool) -> None:
+def copy(source: str, to: str, thumbnails: "ThumbnailPlace", as_json: bool, quiet: bool) -> None:
     """Copy all products of an index into another, for example on Milvus.
 
     \b
@@ -173,7 +177,7 @@ def copy(source: str, to: str, thumbnails: Path | None, as_json: bool, quiet: bo
     """
     from lykeion.search import transfer
 
-    _print_count(transfer.copy(source, to, thumbnails=thumbnails or True, quiet=quiet), to, as_json)
+    _print_count(transfer.copy(source, to, thumbnails=thumbnails, quiet=quiet), to, as_json)
 
 
 def _print_stats(figures: object, as_json: bool) -> None:

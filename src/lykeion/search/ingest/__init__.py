@@ -1,20 +1,44 @@
 """Photos and attributes into an index: from folders, manifests and URLs; resumable, in shards, kept in step."""
 
-from .listing import Shard
-from .pipeline import add
-from .report import Report
-from .sources import Failure, Folder, Item, Source, SourceError, open_source
-from .stopping import Interrupted
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .columns import parse_declaration
+    from .folder import Folder
+    from .listing import Shard
+    from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError
+    from .pipeline import IngestOptions, add
+    from .report import IngestReport
+    from .sources import open_source
+    from .stopping import Interrupted
 
 __all__ = [
     "Failure",
     "Folder",
+    "IngestOptions",
+    "IngestReport",
     "Interrupted",
-    "Item",
-    "Report",
+    "ListedPhoto",
+    "PhotoSource",
     "Shard",
-    "Source",
     "SourceError",
     "add",
     "open_source",
+    "parse_declaration",
 ]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "columns": "parse_declaration",
+        "folder": "Folder",
+        "listing": "Shard",
+        "photo_source": "Failure ListedPhoto PhotoSource SourceError",
+        "pipeline": "IngestOptions add",
+        "report": "IngestReport",
+        "sources": "open_source",
+        "stopping": "Interrupted",
+    },
+)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from lykeion.search.index import ColumnType, Value
 
-from .sources import SourceError
+from .photo_source import SourceError
 
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,14})")
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.[0-9]+([eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)")

@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from .sources import SourceError
+from .photo_source import SourceError
 
 
 @dataclass(frozen=True, slots=True)

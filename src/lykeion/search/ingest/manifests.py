@@ -16,7 +16,7 @@ from lykeion.core import first_line
 from lykeion.search.index import ColumnType, Schema, Value
 
 from .columns import Inference, convert, parse
-from .sources import Failure, Item, Source, SourceError, id_problem, printable
+from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError, id_problem, printable
 
 PHOTO_COLUMNS = ("photo", "path", "url")
 MAX_LINE_BYTES = 1 << 20
@@ -25,7 +25,7 @@ MAX_LINE_BYTES = 1 << 20
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def open_manifest(path: Path, types: Mapping[str, ColumnType], root: Path) -> Source:
+def open_manifest(path: Path, types: Mapping[str, ColumnType], root: Path) -> PhotoSource:
     """The manifest, by its extension. Raises SourceError."""
     kinds = {
         ".csv": CsvManifest,
@@ -62,7 +62,7 @@ class _Manifest:
 
     def _item(
         self, id: object, photo: object, attributes: dict[str, Value] | ValueError, place: str
-    ) -> Item | Failure:
+    ) -> ListedPhoto | Failure:
         if isinstance(id, bool) or not isinstance(id, str | int):
             return Failure("", "", place, f"the id must be a string or an integer, not {type(id).__name__}")
         name = str(id)
@@ -76,7 +76,7 @@ class _Manifest:
             return Failure(name, photo, printable(photo), str(error))
         if isinstance(attributes, ValueError):
             return Failure(name, photo, printable(photo), str(attributes))
-        return Item(name, photo, location, attributes or None)
+        return ListedPhoto(name, photo, location, attributes or None)
 
     def _locate(self, photo: str) -> Path | str:
         if scheme := _SCHEME.match(photo):
@@ -106,7 +106,7 @@ class CsvManifest(_Manifest):
         self._inferred: dict[str, ColumnType] = {}
         self._rows = -1
 
-    def __iter__(self) -> Iterator[Item | Failure]:
+    def __iter__(self) -> Iterator[ListedPhoto | Failure]:
         self._infer()
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             rows = self._read(file)
@@ -164,7 +164,7 @@ class CsvManifest(_Manifest):
 class JsonLinesManifest(_Manifest):
     """One JSON object a line, in UTF-8."""
 
-    def __iter__(self) -> Iterator[Item | Failure]:
+    def __iter__(self) -> Iterator[ListedPhoto | Failure]:
         with self.path.open("rb") as file:
             number = 0
             while line := file.readline(MAX_LINE_BYTES + 1):
@@ -178,7 +178,7 @@ class JsonLinesManifest(_Manifest):
         with self.path.open("rb") as file:
             return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
 
-    def _read(self, line: bytes, place: str) -> Item | Failure:
+    def _read(self, line: bytes, place: str) -> ListedPhoto | Failure:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -193,7 +193,7 @@ class JsonLinesManifest(_Manifest):
 class ParquetManifest(_Manifest):
     """Parquet; timestamps without a zone are taken as UTC, and dates as their midnight."""
 
-    def __iter__(self) -> Iterator[Item | Failure]:
+    def __iter__(self) -> Iterator[ListedPhoto | Failure]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 

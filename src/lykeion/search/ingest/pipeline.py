@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,71 +22,74 @@ from lykeion.core import LykeionError, Progress
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import Index, Photo, SchemaError, open_index
 from lykeion.search.opening import check_embedder
-from lykeion.search.thumbnails import Thumbnails, thumbnails_path
+from lykeion.search.thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
 from lykeion.vision import PhotoError
 
 from .listing import Listed, Shard
-from .report import FailureLog, Report
-from .sources import Failure, Item, Source, SourceError, open_source
+from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError
+from .report import FailureLog, IngestReport
+from .sources import open_source
 from .stopping import Interrupted, stop_signals
-from .workers import Taken, Workers
-
-if TYPE_CHECKING:
-    from lykeion.search.index import ColumnType
+from .workers import PhotoWorkers, Taken
 
 BATCH = 256
 """Photos a write. What is lost by a crash, and done again by the next run, is at most three such batches."""
 IN_FLIGHT = 3
 
-_Batch: TypeAlias = "list[tuple[Item, Future[Taken]]]"
+_Batch: TypeAlias = "list[tuple[ListedPhoto, Future[Taken]]]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestOptions:
+    """What ``add`` may be told. With ``sync``, what is stored but no longer listed is deleted."""
+
+    sync: bool = False
+    shard: Shard | None = None
+    """Only this part of the source, and of what ``sync`` deletes."""
+    thumbnails: ThumbnailPlace = IN_INDEX
+    workers: int | None = None
+    """Threads that embed; by default one a core."""
+    failures: str | Path | None = None
+    """The file that lists what failed; by default ``<index>.failures.jsonl`` beside a local index."""
 
 
 def add(
-    source: str | Path | Source,
+    source: str | Path | PhotoSource,
     index: str | Path,
+    options: IngestOptions = IngestOptions(),
     *,
     embedder: Embedder | str | Path | None = None,
-    shard: Shard | None = None,
-    sync: bool = False,
-    thumbnails: bool | str | Path = True,
-    workers: int | None = None,
-    types: Mapping[str, "ColumnType"] | None = None,
-    root: str | Path | None = None,
-    failures: str | Path | None = None,
     quiet: bool = False,
-    **options: Any,
-) -> Report:
+    **opening: Any,
+) -> IngestReport:
     """Take the photos of a folder or manifest into an index, which is made if it is not there.
 
-    A photo whose bytes are those stored is not embedded again, so an interrupted run resumes.
-    Attributes given are set (a null clears), others stay. With ``sync``, what is stored but no longer listed is
-    deleted; of the ``shard``, if one is given. A photo that cannot be used stops nothing: it is counted, and listed
-    in the file ``failures`` (default: ``<index>.failures.jsonl`` beside a local index).
-
-    ``thumbnails`` is whether to keep them in a local index, or a file to keep them in. ``workers`` is the number of
-    threads, by default one a core; ``types`` and ``root`` are those of ``open_source``; ``options`` those of
-    ``open_index``. Raises SourceError, EmbedderMismatch, IndexLocked, and Interrupted after SIGINT or SIGTERM, when
-    what was finished has been written.
+    A photo whose bytes are those stored is not embedded again, so an interrupted run resumes. Attributes given are
+    set (a null clears), others stay. A photo that cannot be used stops nothing: it is counted, and listed in the
+    file of failures. ``open_source`` opens a manifest whose types or root must be declared; ``opening`` are options
+    of ``open_index``. Raises SourceError, EmbedderMismatch, IndexLocked, and Interrupted after SIGINT or SIGTERM,
+    when what was finished has been written.
     """
     started = time.monotonic()
-    photos = open_source(source, types=types, root=root) if isinstance(source, str | Path) else source
+    photos = open_source(source) if isinstance(source, str | Path) else source
     model = embedder if isinstance(embedder, Embedder) else Embedder.load(embedder)
     with ExitStack() as stack:
-        opening = open_index(index, "w", dimension=model.dimension, embedder=model.digest, **options)
-        store = stack.enter_context(opening)
+        store = stack.enter_context(
+            open_index(index, "w", dimension=model.dimension, embedder=model.digest, **opening)
+        )
         check_embedder(store, model)
-        file = thumbnails_path(index, thumbnails)
+        file = options.thumbnails.of(index)
         small = stack.enter_context(closing(Thumbnails(file))) if file else None
-        log = stack.enter_context(FailureLog(_failures_path(index, failures)))
-        crew = stack.enter_context(Workers(model, threads=workers, thumbnails=small is not None))
-        run = _Run(store, small, crew, log, shard, Listed() if sync else None)
-        total = photos.count() // (shard.count if shard else 1)
+        log = stack.enter_context(FailureLog(_failures_path(index, options.failures)))
+        crew = stack.enter_context(PhotoWorkers(model, threads=options.workers, thumbnails=small is not None))
+        run = _Run(store, small, crew, log, options.shard, Listed() if options.sync else None)
+        total = photos.count() // (options.shard.count if options.shard else 1)
         with stop_signals() as stop, Progress("adding", total or None, unit="photos", quiet=quiet) as progress:
             run.take_all(photos, progress, stop)
             if stop.is_set():
                 done = f"{run.report.added:,} photos were added to {index}"
                 raise Interrupted(f"stopped: {done} and are safe; run the same command again to go on")
-        if sync:
+        if options.sync:
             run.delete_missing()
     report = run.report
     report.failed, report.first_failures = log.count, log.first
@@ -101,17 +105,17 @@ class _Run:
         self,
         index: Index,
         thumbnails: Thumbnails | None,
-        workers: Workers,
+        workers: PhotoWorkers,
         log: FailureLog,
         shard: Shard | None,
         listed: Listed | None,
     ) -> None:
-        self.report = Report()
+        self.report = IngestReport()
         self._index, self._thumbnails, self._workers, self._log = index, thumbnails, workers, log
         self._shard, self._listed = shard, listed
         self._any_listed, self._unknown = False, 0
 
-    def take_all(self, photos: Source, progress: Progress, stop: threading.Event) -> None:
+    def take_all(self, photos: PhotoSource, progress: Progress, stop: threading.Event) -> None:
         pending: deque[_Batch] = deque()
         items = self._items(photos)
         problem: SourceError | None = None
@@ -147,7 +151,7 @@ class _Run:
                 if self._thumbnails:
                     self._thumbnails.delete(ids, photos=gone)
 
-    def _items(self, photos: Source) -> Iterator[Item]:
+    def _items(self, photos: PhotoSource) -> Iterator[ListedPhoto]:
         """The source's items of this shard. Failures go to the log; the listing is noted for ``delete_missing``."""
         for entry in photos:
             self._any_listed = True
@@ -162,7 +166,7 @@ class _Run:
             else:
                 yield entry
 
-    def _begin(self, batch: list[Item]) -> _Batch:
+    def _begin(self, batch: list[ListedPhoto]) -> _Batch:
         known = {
             (product.id, photo.name): photo.digest
             for product in self._index.get(list({item.id for item in batch}))
@@ -173,8 +177,8 @@ class _Run:
 
     def _finish(self, batch: _Batch, progress: Progress, stop: threading.Event) -> None:
         """Wait for a batch and write it; once a stop is asked, only what is done of it."""
-        items: list[Item] = []
-        new: list[tuple[Item, Taken]] = []
+        items: list[ListedPhoto] = []
+        new: list[tuple[ListedPhoto, Taken]] = []
         for item, future in batch:
             if stop.is_set():
                 future.cancel()
@@ -193,7 +197,7 @@ class _Run:
             progress.advance()
         self._write(items, new)
 
-    def _write(self, items: list[Item], new: list[tuple[Item, Taken]]) -> None:
+    def _write(self, items: list[ListedPhoto], new: list[tuple[ListedPhoto, Taken]]) -> None:
         """Write new photos, and the attributes of all items; those that failed may still have a new price."""
         added = {item.id for item, _ in new}
         concerned = list(dict.fromkeys(item.id for item in items if item.attributes or item.id in added))
@@ -212,7 +216,7 @@ class _Run:
         }
         self._update([item for item in items if changed.get(item.id)], changed)
 
-    def _upsert(self, new: list[tuple[Item, Taken]], attributes: Mapping[str, Mapping[str, Any]]) -> None:
+    def _upsert(self, new: list[tuple[ListedPhoto, Taken]], attributes: Mapping[str, Mapping[str, Any]]) -> None:
         if not new:
             return
         if self._thumbnails:  # before the photo, which would else count as done without one
@@ -236,7 +240,7 @@ class _Run:
                 for rows in products:
                     self._upsert(rows, attributes)
 
-    def _update(self, items: list[Item], changed: Mapping[str, Mapping[str, Any]]) -> None:
+    def _update(self, items: list[ListedPhoto], changed: Mapping[str, Mapping[str, Any]]) -> None:
         products = {item.id: item for item in items}
         if not products:
             return
@@ -249,7 +253,7 @@ class _Run:
                 for item in products.values():
                     self._update([item], changed)
 
-    def _fail(self, item: Item, error: Exception) -> None:
+    def _fail(self, item: ListedPhoto, error: Exception) -> None:
         if isinstance(error, PhotoError):
             cause = error.cause
         elif isinstance(error, OSError):

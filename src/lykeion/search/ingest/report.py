@@ -6,11 +6,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from .sources import Failure
+from .photo_source import Failure
 
 
 @dataclass(slots=True)
-class Report:
+class IngestReport:
     """Counts of photos, save ``updated``: products whose attributes alone were written."""
 
     added: int = 0

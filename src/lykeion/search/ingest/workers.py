@@ -14,7 +14,7 @@ from lykeion.search.embedder import Embedder
 from lykeion.search.thumbnails import SIDE
 from lykeion.vision import PhotoError
 
-from .sources import Item
+from .photo_source import ListedPhoto
 
 if TYPE_CHECKING:
     from .download import Downloads
@@ -34,7 +34,7 @@ class Taken:
     thumbnail: bytes | None = None
 
 
-class Workers:
+class PhotoWorkers:
     """Takes photos in the background. Used as a context; leaving it drops what has not begun."""
 
     def __init__(self, embedder: Embedder, *, threads: int | None = None, thumbnails: bool = False) -> None:
@@ -44,7 +44,7 @@ class Workers:
         self._fetchers: ThreadPoolExecutor | None = None
         self._downloads: Downloads | None = None
 
-    def take(self, item: Item, known_digest: str) -> Future[Taken]:
+    def take(self, item: ListedPhoto, known_digest: str) -> Future[Taken]:
         """Begin to read and embed a photo. The future raises PhotoError, DownloadError or OSError."""
         if isinstance(item.location, Path):
             return self._cores.submit(self._take_file, item.location, item.photo or item.id, known_digest)
@@ -55,7 +55,7 @@ class Workers:
             self._fetchers = ThreadPoolExecutor(DOWNLOADS, "download")
         return self._fetchers.submit(self._take_url, item.location, known_digest)
 
-    def __enter__(self) -> "Workers":
+    def __enter__(self) -> "PhotoWorkers":
         return self
 
     def __exit__(

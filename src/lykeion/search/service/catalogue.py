@@ -6,7 +6,6 @@ Every method blocks and is called in a worker's thread: a photo becomes answers 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,7 +14,7 @@ import numpy as np
 from lykeion.core import Invalid, Unsupported
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import EmbedderMismatch, Index, Value, open_index
-from lykeion.search.thumbnails import SIDE, Thumbnails, thumbnails_path
+from lykeion.search.thumbnails import IN_INDEX, SIDE, ThumbnailPlace, Thumbnails
 from lykeion.vision import Box
 
 from .bounds import MAX_OFFSET
@@ -40,7 +39,7 @@ class Page:
     offset: int = 0
 
 
-def open_catalogue(uri: str, *, embedder: str | None = None, thumbnails: bool | Path = True) -> "Catalogue":
+def open_catalogue(uri: str, *, embedder: str | None = None, thumbnails: ThumbnailPlace = IN_INDEX) -> "Catalogue":
     """Open what ``serve`` serves: the index at ``uri``, locked only while it is written, its embedder, and
     its thumbnails, or those of the file that ``thumbnails`` names.
 
@@ -50,7 +49,7 @@ def open_catalogue(uri: str, *, embedder: str | None = None, thumbnails: bool | 
     index = open_index(uri, "shared")
     try:
         pictures = None
-        if file := thumbnails_path(uri, thumbnails):
+        if file := thumbnails.of(uri):
             pictures = Thumbnails(file)
             pictures.check()
         loaded = Embedder.load(embedder) if index.embedder or embedder else None

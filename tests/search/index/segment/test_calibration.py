@@ -4,12 +4,12 @@ import pytest
 from lykeion.search.index.segment import codes as codes_module
 from lykeion.search.index.segment.calibration import DEFAULT, calibrate, effort_for, hardest
 from lykeion.search.index.segment.codes import Kind, learn
-from lykeion.search.index.segment.kernel import Codes, Effort, Scope, Searchable, nearest
+from lykeion.search.index.segment.kernel import Effort, Scope, Searchable, SegmentCodes, nearest
 
 ROWS, DIMENSION = 8_000, 400
 
 
-def spread(kind: Kind, directions: int) -> tuple[np.ndarray, Codes]:
+def spread(kind: Kind, directions: int) -> tuple[np.ndarray, SegmentCodes]:
     """Vectors whose variance lies in so many directions, and their codes; codes keep 188."""
     random = np.random.default_rng(5)
     vectors = random.standard_normal((ROWS, directions)) @ random.standard_normal((directions, DIMENSION))
@@ -18,7 +18,7 @@ def spread(kind: Kind, directions: int) -> tuple[np.ndarray, Codes]:
     return vectors[order], codes
 
 
-def recall(vectors: np.ndarray, codes: Codes, effort: Effort) -> float:
+def recall(vectors: np.ndarray, codes: SegmentCodes, effort: Effort) -> float:
     random = np.random.default_rng(6)
     rows = vectors[random.integers(0, ROWS, (3, 50))].astype(np.float32)
     queries = rows[0] + 0.5 * (rows[1] - rows[2])

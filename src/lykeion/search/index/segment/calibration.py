@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .kernel import Codes, Effort, Scope, Searchable, nearest
+from .kernel import Effort, Scope, Searchable, SegmentCodes, nearest
 
 DEFAULT = Effort(ef=64, rerank=40, scan=16)
 """For k of 10: the least, which filters that disagree with the query need even where data are easy."""
@@ -26,7 +26,7 @@ _RERANKS = tuple(20 * 2 ** (step / 2) for step in range(15))
 _THOROUGH = Effort(ef=1_024, rerank=400, scan=512)
 
 
-def calibrate(vectors: np.ndarray, codes: Codes) -> Effort:
+def calibrate(vectors: np.ndarray, codes: SegmentCodes) -> Effort:
     """The effort for ten answers of which _TARGET are right. ``vectors``: (rows, dimension), in the codes' order."""
     generator = np.random.default_rng(0)
     rows, first, second = (

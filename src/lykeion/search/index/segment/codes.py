@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from .kernel import NO_LINK, Codes
+from .kernel import NO_LINK, SegmentCodes
 
 Kind: TypeAlias = Literal["exact", "hnsw", "ivf"]
 
@@ -89,7 +89,7 @@ class Quantizer:
         return codes
 
 
-def learn(vectors: Vectors, kind: Kind, *, seed: int = 0) -> tuple[np.ndarray, Codes]:
+def learn(vectors: Vectors, kind: Kind, *, seed: int = 0) -> tuple[np.ndarray, SegmentCodes]:
     """The order of rows by cell, int64 (rows,), and the codes of the rows in that order.
 
     ``vectors`` is (rows, dimension), float16 or float32, and may be mapped from a file: it is read in chunks. Equal
@@ -122,7 +122,7 @@ def learn(vectors: Vectors, kind: Kind, *, seed: int = 0) -> tuple[np.ndarray, C
             graph.take(start, projected)
     order = np.argsort(cells, kind="stable")
     cell_rows = np.searchsorted(cells[order], np.arange(len(centroids) + 1)).astype(np.int64)
-    return order, Codes(
+    return order, SegmentCodes(
         codes=codes[order],
         centroids=quantizer(centroids) if placed is projection else centroids.astype(np.float16),
         projection=projection.matrix,

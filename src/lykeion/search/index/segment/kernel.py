@@ -26,7 +26,7 @@ class KernelUnavailable(Unavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class Codes:
+class SegmentCodes:
     """What a segment with a kernel has besides its vectors; rows are ordered by cell.
 
     codes: uint8 (rows, stride), the projected vector as 8- or 4-bit integers, then its squared norm as float32.
@@ -83,7 +83,7 @@ class _Query(ctypes.Structure):
 class Searchable:
     """One segment as the kernel sees it: vectors of shape (rows, dimension), and its codes where it has them."""
 
-    def __init__(self, vectors: np.ndarray, rows: int, codes: Codes | None = None) -> None:
+    def __init__(self, vectors: np.ndarray, rows: int, codes: SegmentCodes | None = None) -> None:
         self._kept = (vectors, codes)
         self.rows = rows
         self.struct = segment = _Segment()

@@ -30,7 +30,7 @@ from lykeion.search.index.protocol import Photo
 
 from .calibration import DEFAULT, calibrate
 from .codes import Kind, Vectors, learn
-from .kernel import Codes, Effort, Searchable
+from .kernel import Effort, Searchable, SegmentCodes
 from .table_rows import TableRows, column_reader
 from .vector_file import write_vectors
 
@@ -227,7 +227,7 @@ def _batches(column: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
         yield column.slice(start, _CHUNK)
 
 
-def _write_kernel(directory: Path, codes: Codes, kind: Kind, effort: Effort, *, seconds: float) -> None:
+def _write_kernel(directory: Path, codes: SegmentCodes, kind: Kind, effort: Effort, *, seconds: float) -> None:
     directory.mkdir()
     for name in _ARRAYS:
         array = getattr(codes, name)
@@ -251,7 +251,7 @@ def _write_kernel(directory: Path, codes: Codes, kind: Kind, effort: Effort, *, 
     (directory / "kernel.json").write_bytes(checked_json.to_json(description))
 
 
-def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] | None, Codes | None]:
+def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] | None, SegmentCodes | None]:
     """The kernel's description and arrays; (None, None) where there is none that can be used."""
     try:
         where = path / "kernel.json"
@@ -261,7 +261,7 @@ def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] 
         if any((path / name).stat().st_size != file["size"] for name, file in description["files"].items()):
             return None, None
         stride, reduced, cells, degree = (description[name] for name in ("stride", "reduced", "cells", "degree"))
-        codes = Codes(
+        codes = SegmentCodes(
             codes=_map(path / "codes.bin", "u1", (rows, stride)),
             centroids=_map(path / "centroids.bin", "<f2", (cells, dimension))
             if description.get("whole_cells")
