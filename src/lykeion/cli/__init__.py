@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import click
 
 from lykeion import __version__
-from lykeion.core import LykeionError
+from lykeion.core import ERROR, STOPPED, errors_as_exit_codes
 
 GUIDE = """Photo search and on-device vision: search products by photo; train, find and compress networks.
 
@@ -71,15 +71,13 @@ app = click.version_option(__version__, prog_name="lykeion")(LazyGroup(COMMANDS)
 def main() -> None:
     """Run the command. A LykeionError becomes one line on standard error; no traceback."""
     try:
-        app(standalone_mode=False)
+        with errors_as_exit_codes():
+            app(standalone_mode=False)
     except click.exceptions.Abort:
-        sys.exit(130)
+        sys.exit(STOPPED)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except LykeionError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        sys.exit(ERROR)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

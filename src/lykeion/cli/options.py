@@ -1,13 +1,10 @@
-"""Options that several commands have, and the exit code that several give."""
+"""Options that several commands have."""
 
 import logging
 from pathlib import Path
 from typing import Any
 
 import click
-
-DONE_BUT = 3
-"""Exit code: the work is done, but photos failed, ids were unknown, or damage was found."""
 
 
 class _Picture(click.Path):

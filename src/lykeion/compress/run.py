@@ -15,7 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import claim_run, digest_bytes, digest_json, fitting, read_json, write_atomically, writing
+from lykeion.core import (
+    claim_run,
+    digest_bytes,
+    digest_json,
+    fitting,
+    read_json,
+    stop_here,
+    stop_signals,
+    write_atomically,
+    writing,
+)
 from lykeion.engines.choosing import TimingJournal, litert_candidate, measure
 from lykeion.engines.running import this_machine
 from lykeion.nets import Architecture, Convolution, random_weights
@@ -68,6 +78,7 @@ class StepRow:
         return row
 
 
+@stop_signals()
 def compress(
     model: CompressedModel,
     data: Dataset,
@@ -112,6 +123,7 @@ def compress(
                 model, notes = step.apply(model, data, directory / "training", quiet=quiet)
             row = row_of(name, model, data, notes, test)
             _keep(directory, model, row, asked)
+            stop_here(f"{run} has the steps up to {name}")
         rows.append(row)
     rows = _timed(run, rows, quiet) if latency else _as_timed_before(run, rows)
     _write(run / "report.json", {"schema": SCHEMA, "version": VERSION, "rows": [row.to_json() for row in rows]})

@@ -14,16 +14,22 @@ from .documents import (
     read_yaml_documents,
 )
 from .errors import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported, first_line
+from .exit_codes import DONE_BUT, ERROR, STOPPED, errors_as_exit_codes
 from .files import fsync_directory, write_atomically, writing
 from .journal import Journal
 from .lock import FileLock, Locked, LockError, locked
 from .loopback import is_loopback
 from .progress import Progress
 from .run_directory import claim_run
+from .stopping import Interrupted, stop_here, stop_signals
 
 __all__ = [
+    "DONE_BUT",
+    "ERROR",
+    "STOPPED",
     "Conflict",
     "FileLock",
+    "Interrupted",
     "Invalid",
     "Journal",
     "LockError",
@@ -41,6 +47,7 @@ __all__ = [
     "digest_bytes",
     "digest_file",
     "digest_json",
+    "errors_as_exit_codes",
     "first_line",
     "fitting",
     "fsync_directory",
@@ -54,6 +61,8 @@ __all__ = [
     "read_json_as",
     "read_yaml",
     "read_yaml_documents",
+    "stop_here",
+    "stop_signals",
     "usable_cores",
     "write_atomically",
     "writing",

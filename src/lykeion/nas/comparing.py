@@ -10,12 +10,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from lykeion.core import claim_run, digest_json, write_atomically, writing
+from lykeion.core import STOPPED, Interrupted, claim_run, digest_json, stop_signals, write_atomically, writing
 from lykeion.engines.choosing import REFERENCE
 from lykeion.nets import Architecture
 from lykeion.nets.training import Dataset
@@ -28,6 +29,8 @@ from .searching import RESULT, SearchRequest, begin, open_space, read_result
 from .significance import PairedDifference, compare_paired
 from .space import Space
 from .strategies import FoundNetwork, SearchCost, SearchError
+
+_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +102,27 @@ def run_search(request: SearchRequest, run: Path, *, quiet: bool = False) -> Fou
     begin(request, run)
     if not (run / RESULT).exists():
         command = [sys.executable, "-m", "lykeion.nas.searching", str(run), *(["--quiet"] if quiet else [])]
-        done = subprocess.run(command, check=False)
-        if done.returncode:
-            raise SearchError(f"the search in {run} ended with code {done.returncode}; its message is above")
+        code = _finish(command)
+        if code == STOPPED:
+            raise Interrupted(f"stopped: the search in {run} is kept; run the same command again to resume")
+        if code:
+            raise SearchError(f"the search in {run} ended with code {code}; its message is above")
     return read_result(run)
+
+
+def _finish(command: Sequence[str]) -> int:
+    """The exit code of a program, which is asked to stop when this one is."""
+    # In a session of its own: Ctrl-C would reach it twice, and the second signal stops at once.
+    with stop_signals() as stop, subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            while not stop.is_set():
+                with suppress(subprocess.TimeoutExpired):
+                    return process.wait(_LOOK_S)
+            process.terminate()
+            return process.wait()
+        except BaseException:
+            process.kill()
+            raise
 
 
 def _baseline_ms(

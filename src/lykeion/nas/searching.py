@@ -11,7 +11,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import LykeionError, claim_run, fitting, read_bounded, read_json, write_atomically
+from lykeion.core import (
+    claim_run,
+    errors_as_exit_codes,
+    fitting,
+    read_bounded,
+    read_json,
+    stop_signals,
+    write_atomically,
+)
 from lykeion.engines.choosing import DeviceProfile
 from lykeion.engines.running import peak_bytes
 from lykeion.nets.training import Dataset, Recipe, load_data
@@ -106,10 +114,12 @@ class SearchRequest:
             raise SearchError(f"not a search request: {error}") from None
 
 
+@stop_signals()
 def search(request: SearchRequest, run: Path, *, quiet: bool = False, data: Dataset | None = None) -> FoundNetwork:
     """Run a request in a directory, or go on with it there. Its result is kept; a second call returns it.
 
-    ``data`` is what the request's path holds, where it is loaded already. Raises SearchError.
+    ``data`` is what the request's path holds, where it is loaded already. Raises SearchError, and Interrupted after
+    SIGINT or SIGTERM, when a step of the search is done.
     """
     begin(request, run)
     if (run / RESULT).exists():
@@ -147,12 +157,9 @@ def open_space(name: str, path: str, data: Dataset | None = None) -> tuple[Space
 
 def main() -> None:
     run = Path(sys.argv[1])
-    try:
+    with errors_as_exit_codes():
         request = read_json(run / REQUEST, SearchError, "search", limit=_MAX_BYTES)
         search(SearchRequest.from_json(request), run, quiet="--quiet" in sys.argv)
-    except LykeionError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 def _keep(request: SearchRequest, problem: Problem, found: FoundNetwork, run: Path) -> None:

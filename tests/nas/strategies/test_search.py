@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lykeion.core import Interrupted
 from lykeion.nas import (
     Budget,
     EnergyTable,
@@ -92,6 +94,23 @@ def test_a_directory_of_another_search_is_refused(
     search(request_, tmp_path / "run", quiet=True)
     with pytest.raises(SearchError, match="holds a search with another target_ms; give another --run"):
         search(replace(request_, target_ms=2.0), tmp_path / "run", quiet=True)
+
+
+def test_a_signal_ends_a_search_after_the_child_and_it_resumes(
+    request_: SearchRequest, tmp_path: Path, trained: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = children_module.train_child
+
+    def ask(*given: object) -> Child:
+        os.kill(os.getpid(), signal.SIGINT)
+        return train(*given)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(children_module, "train_child", ask)
+    with pytest.raises(Interrupted, match=r"1 children are in .*; run the same command again to resume"):
+        search(request_, tmp_path / "run", quiet=True)
+    monkeypatch.setattr(children_module, "train_child", train)
+    assert search(request_, tmp_path / "run", quiet=True).cost.steps == 6
+    assert len(trained) == 3
 
 
 def test_a_killed_search_goes_on_with_its_children(

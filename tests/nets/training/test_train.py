@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from lykeion.core import Interrupted
 from lykeion.nets.training import Dataset, History, Recipe, TrainingError, evaluate, load_data, predict, train
 from lykeion.nets.training.checkpoints import Checkpoint
 from lykeion.vision import PhotoError
@@ -105,6 +107,18 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_weights(
     history = train(model, data, SHORT, tmp_path / "run", quiet=True)
     assert same(model, straight.model)
     assert _accuracies(history) == _accuracies(straight.history)
+
+
+def test_a_signal_ends_a_training_after_the_epoch_and_it_resumes_to_the_same_weights(
+    data: Dataset, straight: Straight, tmp_path: Path
+) -> None:
+    ask = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted, match=r"has the state after step 5 of .*; run the same command again to resume"):
+        train(make(SHORT.dropout), data, SHORT, tmp_path / "run", callbacks=[ask], quiet=True)
+    assert Checkpoint.read(tmp_path / "run" / "last.npz").step == 5
+    model = make(SHORT.dropout)
+    train(model, data, SHORT, tmp_path / "run", quiet=True)
+    assert same(model, straight.model)
 
 
 def test_a_training_that_was_killed_goes_on_to_the_same_weights(

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from lykeion.core import Interrupted
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import EmbedderMismatch, open_index
 from lykeion.search.ingest import (
     IngestOptions,
     IngestReport,
-    Interrupted,
     ListedPhoto,
     Shard,
     SourceError,
@@ -294,7 +294,7 @@ def test_an_interrupt_keeps_what_is_done_and_says_how_to_go_on(shop: Shop) -> No
     shop.photo("a.jpg", 1)
     before = signal.getsignal(signal.SIGINT)
     source = Endless(shop.folder / "a.jpg", 1000)
-    with pytest.raises(Interrupted, match="run the same command again to go on") as caught:
+    with pytest.raises(Interrupted, match="run the same command again to resume") as caught:
         shop.add(source, sync=True)
     assert signal.getsignal(signal.SIGINT) is before
     assert caught.value.exit_code == 130

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lykeion.cli.options import DONE_BUT, index_option, json_option, quiet_option, thumbnails_option
+from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
+from lykeion.core import DONE_BUT
 
 if TYPE_CHECKING:
     from lykeion.search.thumbnails import ThumbnailPlace

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lykeion.cli.options import DONE_BUT, json_option, quiet_option, store_option, trust_option
+from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import describe, print_json, print_table
+from lykeion.core import DONE_BUT
 
 if TYPE_CHECKING:
     from lykeion.registry import Ancestor

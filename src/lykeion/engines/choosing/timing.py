@@ -10,6 +10,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import Journal, LykeionError, Progress, fitting
+from lykeion.core import Journal, LykeionError, Progress, fitting, stop_here, stop_signals
 from lykeion.engines.running import USUAL, Candidate, Pass, Plan, pinned, run_pass
 
 REFERENCE = "reference"
@@ -93,8 +94,13 @@ def measure(
         done[name].append(turn)
         if journal:
             journal.append(name, turn)
+            stop_here(f"all passes so far are in {journal.path}")
 
-    with pinned(threads), Progress("Timing", unit="passes", quiet=quiet) as progress:
+    with (
+        stop_signals() if journal else nullcontext(),
+        pinned(threads),
+        Progress("Timing", unit="passes", quiet=quiet) as progress,
+    ):
         for number in count():
             waiting = [name for name in candidates if not is_settled(done[name], plan)]
             progress.total = progress.done + sum(max(1, plan.passes - len(done[name])) for name in waiting)
@@ -120,21 +126,22 @@ class TimingJournal:
     """
 
     def __init__(self, path: Path, setup: Mapping[str, Any]) -> None:
+        self.path = path
         self._journal, self._setup = Journal(path, TimingError, "journal of measurements"), dict(setup)
 
     def read(self) -> list[tuple[str, Pass]]:
         """Names and passes in the order in which they were measured."""
-        lines, path = list(self._journal), self._journal.path
+        lines = list(self._journal)
         if not lines:
             self._journal.append({"setup": self._setup})
             return []
-        with fitting(TimingError, "journal of measurements", where=f"{path}: "):
+        with fitting(TimingError, "journal of measurements", where=f"{self.path}: "):
             setup: dict[str, Any] = dict(lines[0]["setup"])
             passes = [(str(line.pop("candidate")), _read_pass(line)) for line in lines[1:]]
         for key in sorted(self._setup.keys() | setup.keys()):
             if setup.get(key) != self._setup.get(key):
                 raise TimingError(
-                    f"{path}: begun with {key} {setup.get(key)!r}, not {self._setup.get(key)!r}; "
+                    f"{self.path}: begun with {key} {setup.get(key)!r}, not {self._setup.get(key)!r}; "
                     "delete it to measure again"
                 )
         return passes

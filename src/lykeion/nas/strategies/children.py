@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from lykeion.core import Journal, digest_json
+from lykeion.core import Journal, digest_json, stop_here
 from lykeion.nas.space import Genotype, SpaceError, format_genotype, parse_genotype
 from lykeion.nas.table import SlotTable
 
@@ -44,6 +44,7 @@ class Children:
             cost = {"steps": child.cost.steps, "seconds": child.cost.seconds}
             _table(self._path).append({**row, "accuracy": child.accuracy, **cost})
             self._known[key] = child
+            stop_here(f"{len(self._known):,} children are in {self._path}")
         return self._known[key]
 
 

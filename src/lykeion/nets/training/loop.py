@@ -4,13 +4,14 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lykeion.core import Progress
+from lykeion.core import Progress, stop_here, stop_signals
 from lykeion.nets.quiet_keras import keras
 
 from .batches import Failed, InOrder, training_batches
@@ -103,6 +104,7 @@ def train(
     if keeper.step < total:
         failed, classes = Failed(), len(data.classes)
         with (
+            stop_signals() if directory else nullcontext(),
             failed.instead(),
             keeper,
             training_batches(data.train, classes, recipe, keeper.step, total, failed) as batches,
@@ -211,6 +213,8 @@ class _Keeper(keras.callbacks.Callback):
         self._report(row)
         if self._run:
             self._run.keep(Checkpoint(self.step, tuple(self.history), tuple(values_of(self._state.variables))))
+            if self.step < self._total:
+                stop_here(f"{self._run.path} has the state after step {self.step:,} of {self._total:,}")
 
     def _report(self, row: Mapping[str, Any]) -> None:
         if not self._quiet:

@@ -12,14 +12,12 @@ if TYPE_CHECKING:
     from .pipeline import IngestOptions, add
     from .report import IngestReport
     from .sources import open_source
-    from .stopping import Interrupted
 
 __all__ = [
     "Failure",
     "Folder",
     "IngestOptions",
     "IngestReport",
-    "Interrupted",
     "ListedPhoto",
     "PhotoSource",
     "Shard",
@@ -39,6 +37,5 @@ __getattr__ = lazy(
         "pipeline": "IngestOptions add",
         "report": "IngestReport",
         "sources": "open_source",
-        "stopping": "Interrupted",
     },
 )

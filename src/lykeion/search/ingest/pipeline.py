@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lykeion.core import LykeionError, Progress
+from lykeion.core import LykeionError, Progress, stop_here, stop_signals
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import Index, Photo, SchemaError, open_index
 from lykeion.search.opening import check_embedder
@@ -29,7 +29,6 @@ from .listing import Listed, Shard
 from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError
 from .report import FailureLog, IngestReport
 from .sources import open_source
-from .stopping import Interrupted, stop_signals
 from .workers import PhotoWorkers, Taken
 
 BATCH = 256
@@ -86,9 +85,7 @@ def add(
         total = photos.count() // (options.shard.count if options.shard else 1)
         with stop_signals() as stop, Progress("adding", total or None, unit="photos", quiet=quiet) as progress:
             run.take_all(photos, progress, stop)
-            if stop.is_set():
-                done = f"{run.report.added:,} photos were added to {index}"
-                raise Interrupted(f"stopped: {done} and are safe; run the same command again to go on")
+            stop_here(f"{run.report.added:,} photos were added to {index} and are safe")
         if options.sync:
             run.delete_missing()
     report = run.report

@@ -1,0 +1,55 @@
+"""Stopping long work cleanly: after the first SIGINT or SIGTERM the step is finished, the second stops at once."""
+
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+
+from .errors import LykeionError
+
+
+class Interrupted(LykeionError):
+    """Work was stopped by a signal; what was finished is kept, and the message says how to resume."""
+
+    exit_code = 130
+
+
+@contextmanager
+def stop_signals() -> Generator[threading.Event]:
+    """An event that SIGINT or SIGTERM sets; after it, signals act as they did before.
+
+    Work within work shares the event. Signals reach only a program's main thread, so elsewhere it is never set.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield threading.Event()
+        return
+    if _asked:
+        yield _asked[0]
+        return
+    stop = threading.Event()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        restore()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    _asked.append(stop)
+    try:
+        yield stop
+    finally:
+        _asked.clear()
+        restore()
+
+
+def stop_here(kept: str) -> None:
+    """After a step of which all is kept, and before more: raises Interrupted where a signal asked for it."""
+    if threading.current_thread() is threading.main_thread() and _asked and _asked[0].is_set():
+        raise Interrupted(f"stopped: {kept}; run the same command again to resume")
+
+
+_asked: list[threading.Event] = []

@@ -1,0 +1,85 @@
+"""Every command ends with a code of docs/exit-codes.md."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from lykeion.cli import app, main
+from lykeion.core import Interrupted, NotFound
+
+
+def commands(group: click.Group, *words: str) -> Iterator[tuple[str, ...]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        yield (*words, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, *words, name)
+
+
+COMMANDS = list(commands(app))
+
+
+def exit_code(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["lykeion", *words])
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code
+    return 0
+
+
+def test_all_commands_are_found() -> None:
+    assert {words[0] for words in COMMANDS} == set(app.list_commands(click.Context(app)))
+    assert len(COMMANDS) > 40
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_wrong_option_is_2_and_help_is_0(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(monkeypatch, *words, "--no-such-option") == 2
+    assert "--no-such-option" in capsys.readouterr().err
+    assert exit_code(monkeypatch, *words, "--help") == 0
+
+
+@pytest.mark.parametrize("words", [(), ("no-such-command",), ("index", "no-such-command"), ("index",)], ids=" ".join)
+def test_a_missing_or_unknown_command_is_2_or_help(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert exit_code(monkeypatch, *words) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NotFound("nothing there"), 2),
+        (Interrupted("stopped: all is kept"), 130),
+        (KeyboardInterrupt(), 130),
+        (click.ClickException("not so"), 2),
+        (click.FileError("photo.jpg", "gone"), 2),
+    ],
+    ids=repr,
+)
+def test_an_error_is_one_line_and_its_code(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(click.Group, "invoke", fail)
+    assert exit_code(monkeypatch, "nets", "list") == code
+    said = capsys.readouterr().err
+    assert len(said.strip().splitlines()) <= 1
+    assert "Traceback" not in said
+
+
+def test_the_table_lists_every_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "exit-codes.md").read_text()
+    assert [line.split(" | ")[0] for line in page.splitlines() if line.startswith(("| 0", "| 2", "| 3", "| 1"))] == [
+        "| 0",
+        "| 2",
+        "| 3",
+        "| 130",
+    ]
