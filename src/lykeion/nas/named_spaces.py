@@ -1,5 +1,7 @@
 """The search spaces that have a name."""
 
+from dataclasses import dataclass
+
 from lykeion.nets import Convolution, FullyConnected, InvertedResidual
 
 from .space import Choice, Genotype, Space, SpaceError, Stage, Strides, parse_genotype, slots_of
@@ -25,39 +27,20 @@ def find_space(name: str) -> Space:
 
 def mobilenetv3() -> Space:
     """MobileNetV3-Large's stages (arXiv:1905.02244) at 224², four slots each, for 1000 classes."""
-    return _mobilenetv3(
-        "mobilenetv3",
-        size=224,
-        strides=Strides(2, 1, (2, 2, 2, 2)),
-        stem=16,
-        outputs=(24, 40, 80, 112, 160),
-        depths=(4, 4, 4, 4, 4),
-        features=960,
-        head=(FullyConnected(1280, "hard-swish"),),
-        classes=1000,
-    )
+    body = _Body("mobilenetv3", 224, Strides(2, 1, (2, 2, 2, 2)), 16, (24, 40, 80, 112, 160), 960, 1000)
+    return _mobilenetv3(body, depths=(4, 4, 4, 4, 4), head=(FullyConnected(1280, "hard-swish"),))
 
 
 def mobilenetv3_32() -> Space:
     """The same at 32² for 10 classes, a third as wide, with maps that end at 4×4."""
-    return _mobilenetv3(
-        "mobilenetv3-32",
-        size=32,
-        strides=SMALL_STRIDES,
-        stem=8,
-        outputs=(8, 16, 24, 40, 56),
-        depths=(2, 3, 3, 3, 3),
-        features=240,
-        head=(),
-        classes=10,
-    )
+    body = _Body("mobilenetv3-32", 32, SMALL_STRIDES, 8, (8, 16, 24, 40, 56), 240, 10)
+    return _mobilenetv3(body, depths=(2, 3, 3, 3, 3), head=())
 
 
 def single_path() -> Space:
     """Single-Path NAS's space at 224² (arXiv:1904.02877): blocks 1 to 20 of 22, ReLU, no squeeze-and-excitation."""
-    return _single_path(
-        "single-path", 224, Strides(2, 1, (2, 2, 2, 2)), 32, 16, _SINGLE_PATH_OUTPUTS, 320, 1280, 1000
-    )
+    body = _Body("single-path", 224, Strides(2, 1, (2, 2, 2, 2)), 32, _SINGLE_PATH_OUTPUTS, 1280, 1000)
+    return _single_path(body, first=16, last=320, table_of=body.name)
 
 
 def single_path_32() -> Space:
@@ -65,8 +48,8 @@ def single_path_32() -> Space:
 
     A network is trained here and costed there, position by position.
     """
-    outputs = (8, 16, 24, 32, 64)
-    return _single_path("single-path-32", 32, SMALL_STRIDES, 8, 8, outputs, 104, 320, 10, table_of="single-path")
+    body = _Body("single-path-32", 32, SMALL_STRIDES, 8, (8, 16, 24, 32, 64), 320, 10)
+    return _single_path(body, first=8, last=104, table_of="single-path")
 
 
 SMALL_STRIDES = Strides(1, 2, (1, 2, 2, 1))
@@ -75,20 +58,22 @@ SMALL_STRIDES = Strides(1, 2, (1, 2, 2, 1))
 _SINGLE_PATH_OUTPUTS = (24, 40, 80, 96, 192)
 
 
-def _mobilenetv3(
-    name: str,
-    *,
-    size: int,
-    strides: Strides,
-    stem: int,
-    outputs: tuple[int, ...],
-    depths: tuple[int, ...],
-    features: int,
-    head: tuple[FullyConnected, ...],
-    classes: int,
-) -> Space:
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """``size``: pixels a side. Channels: of the ``stem``, of each stage (``outputs``), of the last ``features``."""
+
+    name: str
+    size: int
+    strides: Strides
+    stem: int
+    outputs: tuple[int, ...]
+    features: int
+    classes: int
+
+
+def _mobilenetv3(body: _Body, *, depths: tuple[int, ...], head: tuple[FullyConnected, ...]) -> Space:
     """ReLU in the first two stages, hard-swish after; a third expansion in the last two, where maps are small."""
-    down = strides.stages
+    down = body.strides.stages
     stages = tuple(
         Stage(
             output,
@@ -99,7 +84,7 @@ def _mobilenetv3(
         )
         for number, (output, depth, stride, expansions) in enumerate(
             zip(
-                outputs,
+                body.outputs,
                 depths,
                 (down[0], down[1], down[2], 1, down[3]),
                 ((3, 6), (3, 6), (3, 6), (3, 4, 6), (3, 4, 6)),
@@ -108,47 +93,41 @@ def _mobilenetv3(
         )
     )
     front = (
-        Convolution(stem, 3, strides.stem, "hard-swish"),
-        InvertedResidual(stem, stem, 3, strides.first, "relu"),
+        Convolution(body.stem, 3, body.strides.stem, "hard-swish"),
+        InvertedResidual(body.stem, body.stem, 3, body.strides.first, "relu"),
     )
-    inside = size // strides.stem // strides.first
+    inside = body.size // body.strides.stem // body.strides.first
     return Space(
-        name,
-        size,
-        size,
+        body.name,
+        body.size,
+        body.size,
         front,
-        slots_of(stages, inside, inside, stem),
-        back=(Convolution(features, 1, 1, "hard-swish"),),
+        slots_of(stages, inside, inside, body.stem),
+        back=(Convolution(body.features, 1, 1, "hard-swish"),),
         head=head,
-        strides=strides,
-        classes=classes,
-        table_of=name,
+        strides=body.strides,
+        classes=body.classes,
+        table_of=body.name,
     )
 
 
-def _single_path(
-    name: str,
-    size: int,
-    strides: Strides,
-    stem: int,
-    first: int,
-    outputs: tuple[int, ...],
-    last: int,
-    features: int,
-    classes: int,
-    table_of: str = "",
-) -> Space:
-    down = strides.stages
+def _single_path(body: _Body, *, first: int, last: int, table_of: str) -> Space:
+    down = body.strides.stages
     choices = _choices((3, 6), squeezes=(False,))
     stages = tuple(
         Stage(output, 4, stride, choices, "relu")
-        for output, stride in zip(outputs, (down[0], down[1], down[2], 1, down[3]), strict=True)
+        for output, stride in zip(body.outputs, (down[0], down[1], down[2], 1, down[3]), strict=True)
     )
-    front = (Convolution(stem, 3, strides.stem, "relu"), InvertedResidual(stem, first, 3, strides.first, "relu"))
-    back = (InvertedResidual(outputs[-1] * 6, last, 3, 1, "relu"), Convolution(features, 1, 1, "relu"))
-    inside = size // strides.stem // strides.first
+    front = (
+        Convolution(body.stem, 3, body.strides.stem, "relu"),
+        InvertedResidual(body.stem, first, 3, body.strides.first, "relu"),
+    )
+    back = (InvertedResidual(body.outputs[-1] * 6, last, 3, 1, "relu"), Convolution(body.features, 1, 1, "relu"))
+    inside = body.size // body.strides.stem // body.strides.first
     slots = slots_of(stages, inside, inside, first)
-    return Space(name, size, size, front, slots, back, (), strides, classes, table_of=table_of or name)
+    return Space(
+        body.name, body.size, body.size, front, slots, back, (), body.strides, body.classes, table_of=table_of
+    )
 
 
 def _choices(expansions: tuple[int, ...], squeezes: tuple[bool, ...]) -> tuple[Choice, ...]:

@@ -5,7 +5,7 @@ Counting, building and writing a network all walk this one list.
 
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from .architecture import Activation, Architecture, Convolution, DepthwiseSeparable, InvertedResidual, Row
 
@@ -84,10 +84,10 @@ def layers(architecture: Architecture) -> tuple[Layer, ...]:
         chain.row(str(position), row)
     names = ["pool", *(f"head/{place}" for place in range(len(architecture.head) - 1))][: len(architecture.head)]
     names.append(EMBEDDING)
-    chain.append(names[0], "pool", chain.channels, size=(1, 1), vector=True)
+    chain.append(names[0], "pool", chain.channels, size=(1, 1), form=_Form(vector=True))
     for name, row in zip(names[1:], architecture.head, strict=True):
-        chain.append(name, "dense", row.output, activation=row.activation, vector=True)
-    chain.append(LOGITS, "dense", architecture.classes, vector=True)
+        chain.append(name, "dense", row.output, form=_Form(activation=row.activation, vector=True))
+    chain.append(LOGITS, "dense", architecture.classes, form=_Form(vector=True))
     return tuple(chain.layers)
 
 
@@ -96,6 +96,13 @@ def row_layers(row: Row, height: int, width: int, channels: int) -> tuple[Layer,
     chain = _Chain(height, width, channels)
     chain.row("0", row)
     return tuple(chain.layers)
+
+
+class _Form(NamedTuple):
+    kernel: int = 1
+    stride: int = 1
+    activation: Activation = "linear"
+    vector: bool = False
 
 
 class _Chain:
@@ -129,8 +136,8 @@ class _Chain:
     def _squeeze(self, name: str, squeeze: int) -> None:
         features, channels, size = self.last, self.channels, self.size
         self.append(f"{name}/squeeze", "pool", channels, size=(1, 1))
-        self.append(f"{name}/reduce", "dense", squeeze, activation="relu")
-        self.append(f"{name}/gate", "dense", channels, activation="hard-sigmoid")
+        self.append(f"{name}/reduce", "dense", squeeze, form=_Form(activation="relu"))
+        self.append(f"{name}/gate", "dense", channels, form=_Form(activation="hard-sigmoid"))
         self.append(f"{name}/excite", "multiply", channels, inputs=(features, self.last), size=size)
 
     def convolve(
@@ -144,7 +151,7 @@ class _Chain:
     ) -> None:
         # "same" padding: the output covers the input whatever the kernel, so only the stride counts.
         size = (-(-self.size[0] // stride), -(-self.size[1] // stride))
-        self.append(name, kind, channels, size=size, kernel=kernel, stride=stride, activation=activation)
+        self.append(name, kind, channels, size=size, form=_Form(kernel, stride, activation))
 
     def append(
         self,
@@ -154,24 +161,9 @@ class _Chain:
         *,
         inputs: tuple[str, ...] = (),
         size: tuple[int, int] | None = None,
-        kernel: int = 1,
-        stride: int = 1,
-        activation: Activation = "linear",
-        vector: bool = False,
+        form: _Form | None = None,
     ) -> None:
         self.size = size or self.size
-        self.layers.append(
-            Layer(
-                name,
-                kind,
-                inputs or (self.last,),
-                *self.size,
-                self.channels,
-                channels,
-                kernel,
-                stride,
-                activation,
-                vector,
-            )
-        )
+        before = inputs or (self.last,)
+        self.layers.append(Layer(name, kind, before, *self.size, self.channels, channels, *(form or _Form())))
         self.last, self.channels = name, channels

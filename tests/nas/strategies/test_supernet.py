@@ -13,7 +13,7 @@ from lykeion.nas.strategies.superkernel import Superkernel
 from lykeion.nas.strategies.supernet import MakeSlot, Price, Supernet, recalibrate
 from lykeion.nets import layers
 from lykeion.nets.keras import keras_model
-from lykeion.nets.training import Dataset, train
+from lykeion.nets.training import Dataset, TrainingOptions, train
 
 from . import tiny
 
@@ -42,7 +42,7 @@ def trained(data: Dataset, price: Price, steps: int) -> Supernet:
         model,
         data,
         recipe,
-        multiplier=lambda variable: RATE / 2e-3 if variable.name == "thresholds" else 1.0,
+        options=TrainingOptions(multiplier=lambda variable: RATE / 2e-3 if variable.name == "thresholds" else 1.0),
         quiet=True,
     )
     return model

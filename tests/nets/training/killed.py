@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from lykeion.nets.training import train
+from lykeion.nets.training import TrainingOptions, train
 
 from .test_train import SHORT, Interrupt, make
 from .tiny import load_tiny
@@ -11,4 +11,11 @@ from .tiny import load_tiny
 if __name__ == "__main__":
     directory = Path(sys.argv[1])
     killer = Interrupt(7, kill=True)
-    train(make(SHORT.dropout), load_tiny(directory), SHORT, directory / "run", callbacks=[killer], quiet=True)
+    train(
+        make(SHORT.dropout),
+        load_tiny(directory),
+        SHORT,
+        directory / "run",
+        TrainingOptions(callbacks=[killer]),
+        quiet=True,
+    )

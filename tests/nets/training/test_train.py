@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 
 from lykeion.core import Interrupted
-from lykeion.nets.training import Dataset, History, Recipe, TrainingError, evaluate, load_data, predict, train
+from lykeion.nets.training import (
+    Dataset,
+    History,
+    Recipe,
+    TrainingError,
+    TrainingOptions,
+    evaluate,
+    load_data,
+    predict,
+    train,
+)
 from lykeion.nets.training.checkpoints import Checkpoint
 from lykeion.vision import PhotoError
 
@@ -102,7 +112,9 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_weights(
     data: Dataset, straight: Straight, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(make(SHORT.dropout), data, SHORT, tmp_path / "run", callbacks=[Interrupt(7)], quiet=True)
+        train(
+            make(SHORT.dropout), data, SHORT, tmp_path / "run", TrainingOptions(callbacks=[Interrupt(7)]), quiet=True
+        )
     model = make(SHORT.dropout)
     history = train(model, data, SHORT, tmp_path / "run", quiet=True)
     assert same(model, straight.model)
@@ -139,7 +151,7 @@ def _accuracies(history: History) -> list[float]:
 
 def test_a_finished_training_is_not_trained_again(data: Dataset, straight: Straight) -> None:
     model, never = make(SHORT.dropout), Interrupt(1)
-    train(model, data, SHORT, straight.run, callbacks=[never], quiet=True)
+    train(model, data, SHORT, straight.run, TrainingOptions(callbacks=[never]), quiet=True)
     assert never.steps == 1
     assert (predict(model, data.test) == predict(straight.model, data.test)).all()
 
@@ -182,7 +194,13 @@ def test_losses_of_layers_and_constraints_of_variables_hold(data: Dataset) -> No
     gate = Priced(name="priced")
     priced = keras.Model(model.input, gate(model.output))
     recipe = Recipe(steps=20, batch=20, optimizer="sgd", schedule="constant", learning_rate=0.05, warmup_steps=0)
-    train(priced, data, recipe, multiplier=lambda variable: 4.0 if "gate" in variable.path else 0.0, quiet=True)
+    train(
+        priced,
+        data,
+        recipe,
+        options=TrainingOptions(multiplier=lambda variable: 4.0 if "gate" in variable.path else 0.0),
+        quiet=True,
+    )
     assert float(gate.gate) == 0
     kernels = [variable for variable in model.trainable_variables if variable.name == "kernel"]
     assert all((one == other).all() for one, other in zip(map(np.asarray, kernels), _kernels(make), strict=True))
@@ -214,7 +232,7 @@ def test_averaged_weights_are_evaluated_and_left_in_the_model(data: Dataset, tmp
             averages.append(kernel if not averages else 0.8 * averages[-1] + 0.2 * kernel)
 
     recipe = Recipe(epochs=3, batch=40, ema=0.8)
-    history = train(model, data, recipe, callbacks=[Follow()], quiet=True)
+    history = train(model, data, recipe, options=TrainingOptions(callbacks=[Follow()]), quiet=True)
     assert np.allclose(np.asarray(model.trainable_variables[0]), averages[-1], atol=1e-6)
     assert history.epochs[-1]["val_accuracy"] == pytest.approx(evaluate(model, data.validation).accuracy)
 
@@ -224,7 +242,12 @@ def test_what_a_callback_measures_gets_into_the_history(data: Dataset) -> None:
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             logs["latency_ms"] = 1.5
 
-    assert train(make(), data, Recipe(steps=1), callbacks=[Latency()], quiet=True).epochs[0]["latency_ms"] == 1.5
+    assert (
+        train(make(), data, Recipe(steps=1), options=TrainingOptions(callbacks=[Latency()]), quiet=True).epochs[0][
+            "latency_ms"
+        ]
+        == 1.5
+    )
 
 
 def test_a_photo_that_breaks_during_training_is_an_error_that_names_it(
@@ -250,7 +273,7 @@ def test_a_loss_that_is_no_number_ends_the_training(data: Dataset, tmp_path: Pat
         return keras.ops.sum(outputs, axis=1) * float("inf")
 
     with pytest.raises(TrainingError, match="lower the learning rate"):
-        train(make(), data, wild, tmp_path / "run", loss=infinite, quiet=True)
+        train(make(), data, wild, tmp_path / "run", TrainingOptions(loss=infinite), quiet=True)
     assert not (tmp_path / "run" / "last.npz").exists()
 
 
@@ -278,7 +301,7 @@ def test_a_step_works_in_the_memory_of_the_step_before(data: Dataset) -> None:
         keras.Sequential([keras.Input((8, 8, 1)), *convolutions, *head]),
         data,
         Recipe(epochs=5, batch=40),
-        callbacks=[Faults()],
+        options=TrainingOptions(callbacks=[Faults()]),
         quiet=True,
     )
     pages_of_an_activation = 40 * 8 * 8 * 256 * 4 / resource.getpagesize()

@@ -15,7 +15,7 @@ from lykeion.compress.weights.integers import LEAST_GAIN
 from lykeion.core import digest_json
 from lykeion.nets import INPUT, LOGITS, TO_255, Layer, layers
 from lykeion.nets.quiet_keras import keras
-from lykeion.nets.training import Dataset, History, Photos, Recipe, distiller, normalise, train
+from lykeion.nets.training import Dataset, History, Photos, Recipe, TrainingOptions, distiller, normalise, train
 
 from .simulated_operators import AtLeast, HardSwish, Range, SimulatedOperator, Sum, Unit, keras_name
 
@@ -87,7 +87,9 @@ def fit(
     begun = {"model": digest_of(model), **(settings or {})}
     if recipe.teacher:
         begun["teacher"] = digest_of_input(Path(recipe.teacher))
-    history = train(trained, data, recipe, run, callbacks=callbacks(network), settings=begun, quiet=quiet)
+    history = train(
+        trained, data, recipe, run, TrainingOptions(callbacks=callbacks(network), settings=begun), quiet=quiet
+    )
     return read_back(network, model), history
 
 

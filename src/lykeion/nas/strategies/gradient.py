@@ -9,7 +9,7 @@ from typing import Any
 from lykeion.core import write_atomically
 from lykeion.nas.space import format_genotype
 from lykeion.nets.quiet_keras import keras
-from lykeion.nets.training import History, Recipe, train
+from lykeion.nets.training import History, Recipe, TrainingOptions, train
 
 from .protocol import Budget, Event, FoundNetwork, OnEvent, Problem, SearchCost, SearchError, silent
 from .supernet import MakeSlot, Price, Supernet
@@ -72,9 +72,11 @@ def train_supernet(
         problem.data,
         recipe,
         run / "supernet",
-        callbacks=[recorder],
-        multiplier=lambda variable: rate / recipe.learning_rate if variable.name == decider.variables else 1.0,
-        settings={"space": problem.space.name, "profile": problem.table.name, "target": problem.target},
+        TrainingOptions(
+            callbacks=[recorder],
+            multiplier=lambda variable: rate / recipe.learning_rate if variable.name == decider.variables else 1.0,
+            settings={"space": problem.space.name, "profile": problem.table.name, "target": problem.target},
+        ),
         quiet=report is silent,
     )
     return supernet, history, tuple(recorder.events)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .checkpoints import load_network, read_arrays, write_arrays
     from .dataset import Dataset, load_data
     from .frame import FITS, PHOTO_MEAN, PHOTO_STD, Fit, Frame, normalise
-    from .loop import Evaluation, History, evaluate, predict, train
+    from .loop import Evaluation, History, TrainingOptions, evaluate, predict, train
     from .network import TrainingReport, distiller, train_network
     from .photos import InMemory, OnDisk, Photos, some
     from .recipe import RECIPE_SCHEMA, RECIPE_VERSION, Recipe, RecipeError
@@ -43,6 +43,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "TrainingError",
+    "TrainingOptions",
     "TrainingReport",
     "distiller",
     "evaluate",
@@ -63,7 +64,7 @@ _load = lazy(
         "checkpoints": "load_network read_arrays write_arrays",
         "dataset": "Dataset load_data",
         "frame": "FITS PHOTO_MEAN PHOTO_STD Fit Frame normalise",
-        "loop": "Evaluation History evaluate predict train",
+        "loop": "Evaluation History TrainingOptions evaluate predict train",
         "network": "TrainingReport distiller train_network",
         "photos": "InMemory OnDisk Photos some",
         "recipe": "RECIPE_SCHEMA RECIPE_VERSION Recipe RecipeError",

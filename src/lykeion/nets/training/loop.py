@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,39 +48,51 @@ class Evaluation:
     correct: np.ndarray
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """What a training of one's own needs beside the recipe.
+
+    ``loss`` and ``accuracy`` are functions of (targets, output), by default cross-entropy and the share of right
+    answers; targets are distributions over classes. ``multiplier`` gives a variable's learning rate as a factor of
+    the recipe's; 0 leaves the variable as it is. ``callbacks`` run before the state is saved: what they remember from
+    step to step belongs into a variable of the model, which is saved; what they add to an epoch's logs gets into the
+    history. ``settings`` is what must be the same, beside recipe and data, when a training resumes.
+    """
+
+    loss: Any = None
+    accuracy: Callable[[Any, Any], Any] | None = None
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    multiplier: Multiplier = lambda variable: 1.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
 def train(
     model: keras.Model,
     data: Dataset,
     recipe: Recipe,
     run: Path | None = None,
+    options: TrainingOptions = TrainingOptions(),
     *,
-    loss: Any = None,
-    accuracy: Callable[[Any, Any], Any] | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    multiplier: Multiplier = lambda variable: 1.0,
-    settings: Mapping[str, Any] | None = None,
     quiet: bool = False,
 ) -> History:
     """Train a model from photos to logits in place; it ends with its last weights, averaged where the recipe says.
 
-    It may be any Keras model: losses that its layers add count, and its variables' constraints hold. ``loss`` and
-    ``accuracy`` are functions of (targets, output), by default cross-entropy and the share of right answers; targets
-    are distributions over classes. ``multiplier`` gives a variable's learning rate as a factor of the recipe's; 0
-    leaves the variable as it is. ``callbacks`` run before the state is saved: what they remember from step to step
-    belongs into a variable of the model, which is saved; what they add to an epoch's logs gets into the history.
-
-    With ``run``, that directory keeps recipe, checkpoints, metrics and curves, and a training that was killed resumes
-    from its last epoch; ``settings`` is what else must be the same then. Raises TrainingError, PhotoError.
+    It may be any Keras model: losses that its layers add count, and its variables' constraints hold. With ``run``,
+    that directory keeps recipe, checkpoints, metrics and curves, and a training that was killed resumes from its last
+    epoch. Raises TrainingError, PhotoError.
     """
     keras.utils.set_random_seed(recipe.seed % 2**32)
     if recipe.deterministic:
         _be_deterministic()
     total = recipe.total_steps(len(data.train))
-    optimizer = make_optimizer(recipe, total, model.trainable_variables, multiplier)
+    optimizer = make_optimizer(recipe, total, model.trainable_variables, options.multiplier)
     model.compile(
         optimizer,
-        loss or keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
-        metrics=[keras.metrics.MeanMetricWrapper(accuracy or keras.metrics.categorical_accuracy, name="accuracy")],
+        options.loss
+        or keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+        metrics=[
+            keras.metrics.MeanMetricWrapper(options.accuracy or keras.metrics.categorical_accuracy, name="accuracy")
+        ],
     )
     state = _State(model, optimizer)
     directory = run and Run(
@@ -90,7 +102,7 @@ def train(
             "data": {"digest": data.digest, "height": data.frame.height, "width": data.frame.width}
             | {"channels": data.frame.channels, "fit": data.frame.fit},
             "backend": keras.backend.backend(),
-            **(settings or {}),
+            **options.settings,
         },
     )
     before = directory.checkpoint() if directory else None
@@ -116,7 +128,7 @@ def train(
                 initial_epoch=keeper.step // period,
                 epochs=math.ceil(total / period),
                 validation_data=InOrder(data.validation, classes, recipe.batch, failed),
-                callbacks=[*callbacks, keeper],
+                callbacks=[*options.callbacks, keeper],
                 verbose=0,  # pyright: ignore[reportArgumentType]
             )
     elif recipe.ema:

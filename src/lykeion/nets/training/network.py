@@ -20,7 +20,7 @@ from .checkpoints import ARCHITECTURE, WEIGHTS, load_network, write_arrays, writ
 from .dataset import Dataset
 from .errors import TrainingError
 from .heads import LOSSES, Cosines, nearest_proxy_accuracy
-from .loop import History, evaluate, predict, train
+from .loop import History, TrainingOptions, evaluate, predict, train
 from .recipe import Recipe
 from .retrieval import Retrieval, retrieval
 
@@ -91,9 +91,7 @@ def train_network(
             data,
             recipe,
             run,
-            loss=loss,
-            accuracy=accuracy,
-            settings={"architecture": architecture.to_json()},
+            TrainingOptions(loss=loss, accuracy=accuracy, settings={"architecture": architecture.to_json()}),
             quiet=quiet,
         )
     _write(run, architecture, data, recipe, keras_weights(network))
