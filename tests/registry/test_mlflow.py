@@ -1,11 +1,13 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from lykeion.core import NotFound
-from lykeion.oci.distribution import DiskStore
+from lykeion.core import NotFound, digest_bytes
+from lykeion.oci.distribution import DiskStore, RemoteStore, Transport
 from lykeion.registry import InvalidModel, export_mlflow, import_mlflow, list_versions, parse, pull
 from lykeion.registry.artifact.facts import ModelFacts
+from tests.oci.distribution.fake import running
 from tests.registry.making import model_directory, pushed
 
 
@@ -66,3 +68,52 @@ def test_what_is_no_registry_of_mlflows_is_said_to_be(tmp_path: Path) -> None:
         import_mlflow(root, store)
     with pytest.raises(NotFound):
         export_mlflow(store, parse("bags"), tmp_path / "out", quiet=True)
+
+
+def test_what_a_registry_calls_tags_and_metrics_leads_nowhere_else(tmp_path: Path) -> None:
+    with running() as registry:
+        store, reference = RemoteStore(Transport(registry.host)), parse(f"{registry.host}/shoes")
+        digest = pushed(store, tmp_path / "a", "shoes:canary")
+        odd = ("../../../../victim.conf", "..", "a/b", "a b", "", ".")
+        registry.tags["shoes"].update(dict.fromkeys(odd, digest))
+        assert not set(odd) & set(store.tags("shoes"))
+        out = tmp_path / "out" / "deep" / "mlruns"
+        export_mlflow(store, reference, out, quiet=True)
+        assert [path.name for path in (out / "models" / "shoes" / "aliases").iterdir()] == ["canary"]
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["deep"]
+        manifest = json.loads(store.manifest("shoes", digest))
+        manifest["annotations"]["io.github.lykeion.metric.../../../x"] = "1"
+        store.write("shoes", [forged := json.dumps(manifest).encode()], {"v2": digest_bytes(forged)})
+        with pytest.raises(InvalidModel, match="metric"):
+            export_mlflow(store, reference, tmp_path / "again", quiet=True)
+        assert not list((tmp_path / "again").rglob("x"))
+
+
+def test_a_tag_that_moves_meanwhile_is_exported_as_it_was_first(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path / "store")
+    old = pushed(store, tmp_path / "a", "shoes", b"old", ModelFacts({"top1": 0.25}))
+    new = pushed(store, tmp_path / "b", "other", b"new", ModelFacts({"top1": 0.75}))
+    store.write("shoes", [store.manifest("other", new)], {})
+
+    class Moving(DiskStore):
+        def resolve(self, repository: str, tag: str) -> str | None:
+            digest = super().resolve(repository, tag)
+            store.write("shoes", [], {"v1": new})
+            return digest
+
+    export_mlflow(Moving(store.root), parse("shoes"), tmp_path / "mlruns", quiet=True)
+    (metric,) = (tmp_path / "mlruns" / "0").glob("*/metrics/top1")
+    assert metric.parent.parent.name == old.removeprefix("sha256:")[:32]
+    assert metric.read_text().split()[1] == "0.25"
+
+
+def test_names_in_a_layouts_index_that_are_none_are_left_alone(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path / "store")
+    digest = pushed(store, tmp_path / "a", "shoes")
+    descriptor = store.layout.resolve(digest)
+    assert descriptor
+    for ref in ("shoes:../../x", "../../shoes:v1", "shoes:a/b"):
+        store.layout.set_ref(ref, descriptor)
+    assert store.repositories() == ["shoes"]
+    assert [tag for tag in store.tags("shoes") if not tag.startswith("_")] == ["v1"]
+    assert store.resolve("shoes", "../../x") is None

@@ -19,7 +19,7 @@ from .artifact.facts import Figure, Lineage, ModelFacts, metrics_of
 from .artifact.model_artifact import pack
 from .errors import InvalidModel
 from .model_names import check_alias, parse, version_number
-from .resolving import load
+from .resolving import load, resolve
 from .transfers.pull import pull
 from .transfers.push import Pushed, push
 
@@ -67,7 +67,7 @@ def export_mlflow(store: ArtifactStore, reference: Reference, directory: Path, *
     numbers: dict[str, int] = {}
     for version in found:
         number, own = version_number(version) or 0, home / f"version-{version_number(version)}"
-        wanted = reference.at(version)
+        wanted = reference.at(resolve(store, reference.at(version)))
         pulled = pull(store, wanted, own / "artifacts", quiet=quiet)
         numbers[pulled.digest] = number
         run = pulled.digest.removeprefix("sha256:")[:32]

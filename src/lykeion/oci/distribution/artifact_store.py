@@ -34,7 +34,7 @@ class ArtifactStore(Protocol):
         ...
 
     def tags(self, repository: str) -> list[str]:
-        """All of them, the store's own records too; none for a repository that is not there."""
+        """All that the specification allows, the store's own records too; none for a repository that is not there."""
         ...
 
     def resolve(self, repository: str, tag: str) -> str | None:

@@ -16,6 +16,7 @@ from lykeion.oci.references import Entries, ref_of
 
 from .artifact_store import MAX_READ, Advance
 from .errors import StoreError
+from .reference import is_repository, is_tag
 
 REPOSITORY = "io.github.lykeion.repository"
 _PIECE = 2**20
@@ -189,12 +190,12 @@ class DiskStore:
 def _home(entry: Descriptor) -> str:
     """The repository that an entry of the index belongs to; "" for one that another tool made without a name."""
     ref = ref_of(entry)
-    return ref.rpartition(":")[0] if ref else entry.annotations.get(REPOSITORY, "")
+    home, _, tag = ref.rpartition(":") if ref else (entry.annotations.get(REPOSITORY, ""), "", "_")
+    return home if is_repository(home) and is_tag(tag) else ""
 
 
 def _tag(entry: Descriptor, repository: str) -> str | None:
-    home, _, tag = (ref_of(entry) or "").rpartition(":")
-    return tag if home == repository else None
+    return (ref_of(entry) or "").rpartition(":")[2] or None if _home(entry) == repository else None
 
 
 def _plain(entry: Descriptor) -> Descriptor:

@@ -57,17 +57,26 @@ def parse_reference(text: str, kind: str = "artifact") -> Reference:
     head, slash, tail = rest.partition("/")
     host = head if slash and ("." in head or ":" in head or head == "localhost") else None
     repository, colon, tag = (tail if host else rest).partition(":")
-    if colon and not _TAG.fullmatch(tag):
+    if colon and not is_tag(tag):
         raise InvalidReference(f"{text!r}: {tag[:60]!r} is no tag; letters, digits and ._- make one")
     if colon and at:
         raise InvalidReference(f"{text!r}: give a tag or a digest, not both")
     if host and not _HOST.fullmatch(host):
         raise InvalidReference(f"{text!r}: {host[:60]!r} is no host, as in registry.example.com:5000")
-    if not _REPOSITORY.fullmatch(repository):
+    if not is_repository(repository):
         raise InvalidReference(
             f"{text!r} is no {kind}'s name: name:tag, name@sha256:…, or registry.host/path:tag, in small letters"
         )
     return Reference(host, repository, tag or None, digest or None)
+
+
+def is_repository(text: str) -> bool:
+    return _REPOSITORY.fullmatch(text) is not None
+
+
+def is_tag(text: str) -> bool:
+    """Whether the specification allows the tag; one that it does not may be a path out of a directory."""
+    return _TAG.fullmatch(text) is not None
 
 
 def is_digest(text: str) -> bool:

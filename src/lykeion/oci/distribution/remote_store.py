@@ -20,7 +20,7 @@ from lykeion.oci.media_types import INDEXES, MANIFESTS
 from . import download, referrers_tag, upload
 from .artifact_store import MAX_READ, Advance
 from .errors import StoreError
-from .reference import is_digest
+from .reference import is_digest, is_tag
 from .transport import ATTEMPTS, Response, Transport, problem
 
 MAX_TAGS = 100_000
@@ -227,4 +227,4 @@ def _tags(body: bytes, repository: str) -> list[str]:
         tags = None
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in cast(list[Any], tags)):
         raise StoreError(f"tags of {repository}: the registry's answer is no list of tags")
-    return cast(list[str], tags)
+    return [tag for tag in cast(list[str], tags) if is_tag(tag)]

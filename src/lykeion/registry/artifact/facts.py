@@ -103,7 +103,7 @@ class ModelFacts:
 
 
 def metrics_of(annotations: Mapping[str, str]) -> dict[str, Figure]:
-    """The metrics that a manifest's annotations tell. Raises InvalidModel where one is no plain value."""
+    """The metrics that a manifest's annotations tell. Raises InvalidModel where ModelFacts does."""
     found: dict[str, Figure] = {}
     for key, text in annotations.items():
         if not key.startswith(METRIC):
@@ -115,7 +115,7 @@ def metrics_of(annotations: Mapping[str, str]) -> dict[str, Figure]:
         if not isinstance(value, float | int | bool | str):
             raise InvalidModel(f"annotation {key}: neither a number, a text nor true or false")
         found[key.removeprefix(METRIC)] = value
-    return found
+    return dict(ModelFacts(found).metrics)
 
 
 def read_facts(data: bytes) -> ModelFacts:
