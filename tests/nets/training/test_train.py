@@ -126,7 +126,7 @@ def test_a_signal_ends_a_training_after_the_epoch_and_it_resumes_to_the_same_wei
 ) -> None:
     ask = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted, match=r"has the state after step 5 of .*; run the same command again to resume"):
-        train(make(SHORT.dropout), data, SHORT, tmp_path / "run", callbacks=[ask], quiet=True)
+        train(make(SHORT.dropout), data, SHORT, tmp_path / "run", TrainingOptions(callbacks=[ask]), quiet=True)
     assert Checkpoint.read(tmp_path / "run" / "last.npz").step == 5
     model = make(SHORT.dropout)
     train(model, data, SHORT, tmp_path / "run", quiet=True)
