@@ -27,11 +27,4 @@ def check_embedder(index: Index, embedder: "Embedder") -> None:
         return
     if not index.embedder:
         raise EmbedderMismatch("the index holds vectors that no embedder of ours made; query it by vector or by id")
-    raise EmbedderMismatch(
-        f"the index was made by another embedder ({_short(index.embedder)}) than {embedder.name} "
-        f"({_short(embedder.digest)}); name the one that made it with --embedder"
-    )
-
-
-def _short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:12]
+    raise EmbedderMismatch.of("the index", "embedder", index.embedder, embedder.digest)

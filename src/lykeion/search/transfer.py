@@ -68,7 +68,7 @@ def _check(store: Index, target: Index, source: str | Path) -> None:
     for what in ("embedder", "dimension", "metric"):
         theirs, ours = getattr(store, what), getattr(target, what)
         if theirs != ours:
-            raise EmbedderMismatch(f"{source} has the {what} {theirs or 'none'}, the target {ours or 'none'}")
+            raise EmbedderMismatch.of(source, what, theirs, ours)
 
 
 def _link(source: Path, target: Index) -> None:

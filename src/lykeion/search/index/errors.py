@@ -16,7 +16,15 @@ class IndexLocked(Unavailable):
 
 
 class EmbedderMismatch(Conflict):
-    """The index holds vectors of another embedder."""
+    """The index holds vectors of another embedder, dimension, metric or type."""
+
+    @classmethod
+    def of(cls, where: object, what: str, holds: object, wanted: object) -> "EmbedderMismatch":
+        """The index at ``where`` holds vectors of one embedder, dimension …; another is wanted. None: not known."""
+        return cls(
+            f"{where} holds vectors of the {what} {_short(holds)}, not of {_short(wanted)}; name that {what}"
+            f"{' with --embedder' if what == 'embedder' else ''}, or another index"
+        )
 
 
 class IndexReplaced(Unavailable, EmbedderMismatch):
@@ -29,3 +37,9 @@ class SchemaError(Invalid):
 
 class StorageError(Unavailable):
     """The disk refused a write; nothing of the write is kept."""
+
+
+def _short(value: object) -> str:
+    """A digest by its beginning."""
+    text = str(value or "unknown")
+    return f"{text[:19]}…" if text.startswith("sha256:") and len(text) > 19 else text

@@ -54,10 +54,7 @@ def open_catalogue(uri: str, *, embedder: str | None = None, thumbnails: Thumbna
             pictures.check()
         loaded = Embedder.load(embedder) if index.embedder or embedder else None
         if loaded is not None and loaded.digest != index.embedder:
-            raise EmbedderMismatch(
-                f"{uri}: the index was made by the embedder {index.embedder or 'of someone else'}, and "
-                f"{embedder or 'the default'} is {loaded.digest}: name the index's with --embedder"
-            )
+            raise EmbedderMismatch.of(uri, "embedder", index.embedder, loaded.digest)
         return Catalogue(index, loaded, pictures)
     except BaseException:
         index.close()

@@ -20,10 +20,11 @@ def merge_from(store: Store, state: State, path: Path) -> None:
     """Link another index's segments into this one; rows of ours whose id comes again are deleted."""
     other = Store(path)
     ours, theirs = store.identity(), other.identity()
-    if (ours.dimension, ours.metric, ours.dtype) != (theirs.dimension, theirs.metric, theirs.dtype):
-        raise EmbedderMismatch(f"{path} holds {theirs.dtype} vectors of {theirs.dimension} under {theirs.metric}")
+    for what in ("dimension", "metric", "dtype"):
+        if (holds := getattr(theirs, what)) != (wanted := getattr(ours, what)):
+            raise EmbedderMismatch.of(path, what, holds, wanted)
     if ours.embedder and theirs.embedder and ours.embedder != theirs.embedder:
-        raise EmbedderMismatch(f"{path} holds vectors of another embedder, {theirs.embedder[:19]}…")
+        raise EmbedderMismatch.of(path, "embedder", theirs.embedder, ours.embedder)
     manifest = other.current()
     with closing(other.log(manifest, theirs)) as log:
         if log.size() > log.position:

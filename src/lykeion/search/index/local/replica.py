@@ -177,9 +177,6 @@ def _check_identity(path: Path, found: Identity, wanted: Identity | None) -> Non
     if wanted is None:
         return
     if wanted.embedder and found.embedder and wanted.embedder != found.embedder:
-        raise EmbedderMismatch(
-            f"{path} holds vectors of the embedder {found.embedder[:19]}…, not of {wanted.embedder[:19]}…; "
-            "name that one, or make a new index"
-        )
+        raise EmbedderMismatch.of(path, "embedder", found.embedder, wanted.embedder)
     if wanted.dimension != found.dimension:
-        raise EmbedderMismatch(f"{path} holds vectors of {found.dimension}, not of {wanted.dimension}")
+        raise EmbedderMismatch.of(path, "dimension", found.dimension, wanted.dimension)

@@ -65,9 +65,9 @@ def open_milvus(
             client.create(Settings(dimension, metric, embedder))
         index = MilvusIndex(client, writable=mode != "r")
         if embedder and index.embedder and embedder != index.embedder:
-            raise EmbedderMismatch(f"{uri} holds vectors of embedder {index.embedder}, not of {embedder}")
+            raise EmbedderMismatch.of(uri, "embedder", index.embedder, embedder)
         if dimension is not None and dimension != index.dimension:
-            raise EmbedderMismatch(f"{uri} holds vectors of dimension {index.dimension}, not {dimension}")
+            raise EmbedderMismatch.of(uri, "dimension", index.dimension, dimension)
     except BaseException:
         client.close()
         raise
