@@ -30,9 +30,9 @@ from lykeion.nas import (
     FoundNetwork,
     Genotype,
     LatencyTable,
+    NasRequest,
     Problem,
     SearchCost,
-    SearchRequest,
     Space,
     find_space,
     format_genotype,
@@ -152,7 +152,7 @@ def run(
     settings: Settings, device: DeviceProfile, work: Path
 ) -> tuple[list[Searched], list[Child], list[Replayed], float]:
     """Searches, the table's children, replays, and the accuracy to be reached."""
-    asked = SearchRequest(
+    asked = NasRequest(
         "single-path",
         settings.space,
         device,
@@ -185,7 +185,7 @@ def run(
     return searched, children, replayed, bar
 
 
-def search(request: SearchRequest, seeds: int, work: Path, table: Path) -> Searched:
+def search(request: NasRequest, seeds: int, work: Path, table: Path) -> Searched:
     found = tuple(
         run_search(replace(request, seed=seed), work / "searches" / f"{request.strategy}-{seed}")
         for seed in range(seeds)

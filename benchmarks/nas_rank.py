@@ -20,7 +20,7 @@ from nas_cost import host
 
 from lykeion.core import write_atomically
 from lykeion.engines.choosing import read_profile
-from lykeion.nas import Budget, SearchRequest, find_space, format_genotype, kendall_tau
+from lykeion.nas import Budget, NasRequest, find_space, format_genotype, kendall_tau
 from lykeion.nas.comparing import run_search
 from lykeion.nets.training import Recipe
 
@@ -58,7 +58,7 @@ def main(
     device = read_profile(profile) if profile else host(space, work, quick)
     data = photos_for(work.parent, photos)
     recipe = Recipe(steps=child_steps, batch=batch, shift=2)
-    request = SearchRequest("single-path", space, device, target_ms, data, recipe, Budget(steps=steps))
+    request = NasRequest("single-path", space, device, target_ms, data, recipe, Budget(steps=steps))
     run_search(request, work / "search")
     write_atomically(work / "request.json", json.dumps(request.to_json()).encode())
     rows = measure(draw(space, networks), work)

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from lykeion.engines.running import peak_bytes
-from lykeion.nas import Problem, SearchRequest, open_space, parse_genotype
+from lykeion.nas import NasRequest, Problem, open_space, parse_genotype
 from lykeion.nas.strategies.children import Children
 
 
-def problem_of(request: SearchRequest) -> Problem:
+def problem_of(request: NasRequest) -> Problem:
     return request.problem(*open_space(request.space, request.data))
 
 
 def main() -> None:
     job = json.loads(sys.argv[1])
-    problem = problem_of(SearchRequest.from_json(json.loads(Path(job["request"]).read_bytes())))
+    problem = problem_of(NasRequest.from_json(json.loads(Path(job["request"]).read_bytes())))
     print(json.dumps(_JOBS[job["job"]](problem, job) | {"peak_bytes": peak_bytes()}))
 
 
@@ -36,7 +36,7 @@ def inherit(problem: Problem, job: dict[str, Any]) -> dict[str, Any]:
     from lykeion.nas.strategies.gradient import train_supernet
     from lykeion.nas.strategies.single_path import THRESHOLDS
 
-    request = SearchRequest.from_json(json.loads(Path(job["request"]).read_bytes()))
+    request = NasRequest.from_json(json.loads(Path(job["request"]).read_bytes()))
     supernet, _, _ = train_supernet(THRESHOLDS, problem, request.budget, Path(job["run"]))
     return {
         "accuracies": [

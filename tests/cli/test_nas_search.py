@@ -18,9 +18,9 @@ from lykeion.nas import (
     ComparisonReport,
     EnergyTable,
     FoundNetwork,
+    NasRequest,
     SearchComparison,
     SearchCost,
-    SearchRequest,
     final,
 )
 from lykeion.nas import comparing as compare
@@ -48,10 +48,10 @@ def run(*arguments: str) -> Result:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[SearchRequest]:
-    asked: list[SearchRequest] = []
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[NasRequest]:
+    asked: list[NasRequest] = []
 
-    def fake(request: SearchRequest, run: Path, **_: Any) -> FoundNetwork:
+    def fake(request: NasRequest, run: Path, **_: Any) -> FoundNetwork:
         asked.append(request)
         return FOUND
 
@@ -59,7 +59,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[SearchRequest]:
     return asked
 
 
-def test_a_search_prints_the_network_its_latency_and_its_cost(files: list[str], asked: list[SearchRequest]) -> None:
+def test_a_search_prints_the_network_its_latency_and_its_cost(files: list[str], asked: list[NasRequest]) -> None:
     shown = run("search", "--target-ms", "2.4", "--budget-steps", "40", *files, "--quiet").stdout
     assert all(
         text in shown
@@ -74,7 +74,7 @@ def test_a_search_prints_the_network_its_latency_and_its_cost(files: list[str], 
     assert (asked[0].strategy, asked[0].target_ms, asked[0].budget) == ("single-path", 2.4, Budget(40))
 
 
-def test_a_search_is_asked_for_energy_without_a_device(files: list[str], asked: list[SearchRequest]) -> None:
+def test_a_search_is_asked_for_energy_without_a_device(files: list[str], asked: list[NasRequest]) -> None:
     assert "ms" not in run("search", "--target-uj", "120", *files[2:], "--quiet").stdout.split()
     assert (asked[0].profile, asked[0].target_ms, asked[0].target_uj) == (None, None, 120)
 
@@ -86,7 +86,7 @@ def test_a_search_has_one_target(files: list[str], targets: tuple[str, ...]) -> 
     assert "--target-ms" in asked.stderr
 
 
-def test_json_is_one_document(files: list[str], asked: list[SearchRequest], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_is_one_document(files: list[str], asked: list[NasRequest], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(final, "train_final", lambda *_, **__: Trained(0.9, SearchCost(1, 1.0)))
     found = json.loads(run("search", "--target-ms", "2.4", "--train", *files, "--json").stdout)
     assert (found["genotype"], found["final_accuracy"], found["peak_bytes"]) == ("k3e2-k3e2-k3e2-k3e2", 0.9, 2**30)

@@ -11,7 +11,7 @@ from lykeion.compress.packing import _apart
 from lykeion.compress.sizes import relative_gaps
 from lykeion.litert.packed import (
     Planes,
-    Product,
+    ScaledCopy,
     Span,
     Sparse,
     Symbols,
@@ -143,7 +143,7 @@ def files_with_spans(draw: st.DrawFn) -> tuple[bytes, list[Span]]:
                 first = draw(st.booleans())
                 source, place = (offset + made.nbytes, offset) if first else (offset, offset + numbers.nbytes)
                 parts += [made.tobytes(), numbers.tobytes()] if first else [numbers.tobytes(), made.tobytes()]
-                spans.append(Span(place, made.nbytes, Product(source, factor)))
+                spans.append(Span(place, made.nbytes, ScaledCopy(source, factor)))
     return b"".join(parts), spans
 
 

@@ -16,8 +16,8 @@ from lykeion.nas import (
     ComparisonReport,
     FoundNetwork,
     Genotype,
+    NasRequest,
     SearchCost,
-    SearchRequest,
     parse_genotype,
     searching,
 )
@@ -38,7 +38,7 @@ def cost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType
     monkeypatch.syspath_prepend(BENCHMARKS)
     import nas_cost
 
-    def search(request: SearchRequest, run: Path) -> FoundNetwork:
+    def search(request: NasRequest, run: Path) -> FoundNetwork:
         genotype = tuple(slot.choices[0] for slot in SPACE.slots)
         return FoundNetwork(genotype, 0.7, TABLE.total(genotype), SearchCost(100, 40.0, 2**30), ())
 
@@ -52,7 +52,7 @@ def cost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType
             lambda problem, genotype, seed: Child(genotype, quality(genotype), SearchCost(10, 10.0)),
         )
         sys.modules["measuring.nas_job"].open_space = searching.open_space  # pyright: ignore
-        problem = nas_cost.problem_of(SearchRequest.from_json(json.loads(Path(asked["request"]).read_bytes())))
+        problem = nas_cost.problem_of(NasRequest.from_json(json.loads(Path(asked["request"]).read_bytes())))
         known = children.Children(Path(asked["table"]), problem)
         return {
             "accuracies": [known(parse_genotype(each), 0).accuracy for each in asked["genotypes"]],
@@ -93,7 +93,7 @@ def test_a_bar_that_no_child_reaches_is_a_result(
 ) -> None:
     asked = settings(cost)
     searched, children, _, _ = cost.run(asked, TABLE.profile, tmp_path / "work")
-    problem = cost.problem_of(SearchRequest.from_json(json.loads((tmp_path / "work" / "request.json").read_bytes())))
+    problem = cost.problem_of(NasRequest.from_json(json.loads((tmp_path / "work" / "request.json").read_bytes())))
     replay = cost.Replay(children, problem.table)
     replayed = [cost.replay_strategy("random", 1, replay, problem, cost.Budget(seconds=40), 5)]
     page = "\n".join(cost.pages(asked, searched, children, replayed, 0.99, 2**30))

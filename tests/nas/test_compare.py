@@ -16,10 +16,10 @@ from lykeion.nas import (
     ComparisonReport,
     FoundNetwork,
     LatencyTable,
+    NasRequest,
     SearchComparison,
     SearchCost,
     SearchError,
-    SearchRequest,
     compare,
     comparing,
     searching,
@@ -41,13 +41,13 @@ class World:
     """Everything slow, made up: searches, trainings, the test set and the clock. Counts what is asked of it."""
 
     def __init__(self) -> None:
-        self.searches: list[SearchRequest] = []
+        self.searches: list[NasRequest] = []
         self.trainings: list[tuple[str, int, float]] = []
         self.tests = 0
         self.stop_after: int | None = None
         self.ours, self.slower = 0.9, 1.0
 
-    def search(self, request: SearchRequest, run: Path, **_: object) -> FoundNetwork:
+    def search(self, request: NasRequest, run: Path, **_: object) -> FoundNetwork:
         self.searches.append(request)
         rng = np.random.default_rng(request.seed)
         genotype = SPACE.sample(rng)
@@ -212,7 +212,7 @@ def test_a_target_in_milliseconds_has_the_best_baseline_within_it_as_rival(
 def test_a_search_that_finds_nothing_is_a_result(
     world: World, run: Callable[..., ComparisonReport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def search(request: SearchRequest, run: Path, **_: object) -> FoundNetwork:
+    def search(request: NasRequest, run: Path, **_: object) -> FoundNetwork:
         if request.strategy == "random" and request.seed == 1:
             return FoundNetwork(None, None, None, SearchCost(100, 9.0), ())
         return world.search(request, run)

@@ -19,8 +19,8 @@ from lykeion.litert.packed import (
     MAX_SYMBOLS,
     Coding,
     Planes,
-    Product,
     Scaled,
+    ScaledCopy,
     Span,
     Sparse,
     Symbols,
@@ -138,7 +138,7 @@ def _bias_scales(graph: Any, content: np.ndarray) -> Iterator[tuple[int, Span]]:
             factor = float(source[0])
             if np.array_equal((kernel.astype(np.float64) * factor).astype(np.float32), bias):
                 offset = _offset(content, bias)
-                yield offset, Span(offset, bias.nbytes, Product(_offset(content, kernel), factor))
+                yield offset, Span(offset, bias.nbytes, ScaledCopy(_offset(content, kernel), factor))
 
 
 def _scales(tensor: Any) -> np.ndarray:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .phone import PhoneError, export_to_phone, import_phone_results
     from .profile_picture import draw_profile
     from .profiling import profile_host
-    from .searching import SearchRequest, open_space, read_result, search
+    from .searching import NasRequest, open_space, read_result, search
     from .space import Genotype, Space, SpaceError, format_choice, format_genotype, parse_genotype
     from .strategies import (
         STRATEGIES,
@@ -40,13 +40,13 @@ __all__ = [
     "Genotype",
     "LatencyError",
     "LatencyTable",
+    "NasRequest",
     "PhoneError",
     "Problem",
     "Sampler",
     "SearchComparison",
     "SearchCost",
     "SearchError",
-    "SearchRequest",
     "Space",
     "SpaceError",
     "Strategy",
@@ -84,7 +84,7 @@ __getattr__ = lazy(
         "phone": "PhoneError export_to_phone import_phone_results",
         "profile_picture": "draw_profile",
         "profiling": "profile_host",
-        "searching": "SearchRequest open_space read_result search",
+        "searching": "NasRequest open_space read_result search",
         "space": "Genotype Space SpaceError format_choice format_genotype parse_genotype",
         "strategies": "STRATEGIES Budget FoundNetwork Problem SearchCost SearchError Strategy find_strategy",
         "strategies.sampling": "Sampler",

@@ -25,7 +25,7 @@ from .baselines import baselines
 from .comparison import ComparedNetwork, ComparisonReport, SearchComparison
 from .final import Trained, correct_on_test, time_networks, train_final
 from .latency import LatencyTable
-from .searching import RESULT, SearchRequest, begin, open_space, read_result
+from .searching import RESULT, NasRequest, begin, open_space, read_result
 from .significance import PairedDifference, compare_paired
 from .space import Space
 from .strategies import FoundNetwork, SearchCost, SearchError
@@ -97,7 +97,7 @@ def search_run(run: Path, strategy: str, seed: int) -> Path:
     return run / "searches" / f"{strategy}-{seed}"
 
 
-def run_search(request: SearchRequest, run: Path, *, quiet: bool = False) -> FoundNetwork:
+def run_search(request: NasRequest, run: Path, *, quiet: bool = False) -> FoundNetwork:
     """A search in a process of its own, so that its peak memory is its own. Raises SearchError."""
     begin(request, run)
     if not (run / RESULT).exists():
@@ -145,7 +145,7 @@ def _search(
     for strategy in comparison.strategies:
         found: list[FoundNetwork] = []
         for seed in range(comparison.seeds):
-            request = SearchRequest(
+            request = NasRequest(
                 strategy,
                 comparison.space,
                 comparison.profile,

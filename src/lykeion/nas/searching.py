@@ -44,7 +44,7 @@ _EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class SearchRequest:
+class NasRequest:
     """Everything that a search's result depends on. ``data`` is a path; ``children`` that of a shared table.
 
     The network is to take ``target_ms`` at most by ``profile``, or else ``target_uj`` at most of modelled energy.
@@ -100,7 +100,7 @@ class SearchRequest:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "SearchRequest":
+    def from_json(cls, value: Mapping[str, Any]) -> "NasRequest":
         """Raises SearchError, ProfileError, RecipeError."""
         plain = dict(value)
         if (plain.pop("schema", None), plain.pop("version", None)) != (_SCHEMA, _VERSION):
@@ -115,7 +115,7 @@ class SearchRequest:
 
 
 @stop_signals()
-def search(request: SearchRequest, run: Path, *, quiet: bool = False, data: Dataset | None = None) -> FoundNetwork:
+def search(request: NasRequest, run: Path, *, quiet: bool = False, data: Dataset | None = None) -> FoundNetwork:
     """Run a request in a directory, or go on with it there. Its result is kept; a second call returns it.
 
     ``data`` is what the request's path holds, where it is loaded already. Raises SearchError, and Interrupted after
@@ -132,7 +132,7 @@ def search(request: SearchRequest, run: Path, *, quiet: bool = False, data: Data
     return found
 
 
-def begin(request: SearchRequest, run: Path) -> None:
+def begin(request: NasRequest, run: Path) -> None:
     """Make the directory the request's. Raises SearchError where it is another's."""
     claim_run(run / REQUEST, "search", request.to_json(), SearchError)
 
@@ -159,10 +159,10 @@ def main() -> None:
     run = Path(sys.argv[1])
     with errors_as_exit_codes():
         request = read_json(run / REQUEST, SearchError, "search", limit=_MAX_BYTES)
-        search(SearchRequest.from_json(request), run, quiet="--quiet" in sys.argv)
+        search(NasRequest.from_json(request), run, quiet="--quiet" in sys.argv)
 
 
-def _keep(request: SearchRequest, problem: Problem, found: FoundNetwork, run: Path) -> None:
+def _keep(request: NasRequest, problem: Problem, found: FoundNetwork, run: Path) -> None:
     from .search_pictures import draw_search
 
     lines = "".join(json.dumps(event) + "\n" for event in found.history)

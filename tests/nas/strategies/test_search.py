@@ -15,8 +15,8 @@ from lykeion.nas import (
     Budget,
     EnergyTable,
     LatencyTable,
+    NasRequest,
     SearchError,
-    SearchRequest,
     Strategy,
     find_strategy,
     parse_genotype,
@@ -42,9 +42,9 @@ def tiny_space(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def request_(tmp_path: Path) -> SearchRequest:
+def request_(tmp_path: Path) -> NasRequest:
     data = str(tiny.write_photos(tmp_path / "stripes.npz"))
-    return SearchRequest("random", "tiny", TABLE.profile, 2.4, data, tiny.recipe(steps=2), Budget(steps=6))
+    return NasRequest("random", "tiny", TABLE.profile, 2.4, data, tiny.recipe(steps=2), Budget(steps=6))
 
 
 @pytest.fixture
@@ -60,10 +60,10 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return done
 
 
-def test_a_request_survives_json(request_: SearchRequest) -> None:
-    assert SearchRequest.from_json(json.loads(json.dumps(request_.to_json()))) == request_
+def test_a_request_survives_json(request_: NasRequest) -> None:
+    assert NasRequest.from_json(json.loads(json.dumps(request_.to_json()))) == request_
     with pytest.raises(SearchError, match="schema or version"):
-        SearchRequest.from_json({**request_.to_json(), "version": 3})
+        NasRequest.from_json({**request_.to_json(), "version": 3})
 
 
 def test_every_strategy_has_the_name_it_is_found_by() -> None:
@@ -74,7 +74,7 @@ def test_every_strategy_has_the_name_it_is_found_by() -> None:
         find_strategy("best")
 
 
-def test_a_run_directory_holds_what_was_found(request_: SearchRequest, tmp_path: Path, trained: list[object]) -> None:
+def test_a_run_directory_holds_what_was_found(request_: NasRequest, tmp_path: Path, trained: list[object]) -> None:
     run = tmp_path / "run"
     found = search(request_, run, quiet=True)
     assert found.cost.steps == 6
@@ -89,7 +89,7 @@ def test_a_run_directory_holds_what_was_found(request_: SearchRequest, tmp_path:
 
 
 def test_a_directory_of_another_search_is_refused(
-    request_: SearchRequest, tmp_path: Path, trained: list[object]
+    request_: NasRequest, tmp_path: Path, trained: list[object]
 ) -> None:
     search(request_, tmp_path / "run", quiet=True)
     with pytest.raises(SearchError, match="holds a search with another target_ms; give another --run"):
@@ -97,7 +97,7 @@ def test_a_directory_of_another_search_is_refused(
 
 
 def test_a_signal_ends_a_search_after_the_child_and_it_resumes(
-    request_: SearchRequest, tmp_path: Path, trained: list[object], monkeypatch: pytest.MonkeyPatch
+    request_: NasRequest, tmp_path: Path, trained: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = children_module.train_child
 
@@ -114,7 +114,7 @@ def test_a_signal_ends_a_search_after_the_child_and_it_resumes(
 
 
 def test_a_killed_search_goes_on_with_its_children(
-    request_: SearchRequest, tmp_path: Path, trained: list[object], monkeypatch: pytest.MonkeyPatch
+    request_: NasRequest, tmp_path: Path, trained: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     straight = search(request_, tmp_path / "straight", quiet=True)
     trained.clear()
@@ -135,7 +135,7 @@ def test_a_killed_search_goes_on_with_its_children(
 
 
 def test_a_target_that_nothing_meets_gives_no_network(
-    request_: SearchRequest, tmp_path: Path, trained: list[object]
+    request_: NasRequest, tmp_path: Path, trained: list[object]
 ) -> None:
     found = search(replace(request_, target_ms=0.2), tmp_path / "run", quiet=True)
     assert (found.genotype, found.accuracy, found.usage) == (None, None, None)
@@ -144,7 +144,7 @@ def test_a_target_that_nothing_meets_gives_no_network(
 
 @pytest.mark.parametrize("strategy", ["single-path", "fbnet"])
 def test_a_supernet_is_searched_within_its_steps(
-    request_: SearchRequest, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
+    request_: NasRequest, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     half = replace(SPACE, slots=SPACE.slots[:2])
     monkeypatch.setattr(searching, "find_space", lambda name: half)
@@ -158,7 +158,7 @@ def test_a_supernet_is_searched_within_its_steps(
 
 
 @pytest.mark.slow
-def test_a_supernet_trains_on_jax_too(request_: SearchRequest, tmp_path: Path) -> None:
+def test_a_supernet_trains_on_jax_too(request_: NasRequest, tmp_path: Path) -> None:
     half = """
 from dataclasses import replace; from lykeion.nas import searching
 from tests.nas.strategies import tiny
@@ -179,7 +179,7 @@ searching.main()
 
 @pytest.mark.parametrize("strategy", ["single-path", "random"])
 def test_a_search_may_be_asked_for_energy(
-    request_: SearchRequest, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch, trained: list[object]
+    request_: NasRequest, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch, trained: list[object]
 ) -> None:
     half = replace(SPACE, slots=SPACE.slots[:2])
     monkeypatch.setattr(searching, "find_space", lambda name: half)
@@ -193,19 +193,19 @@ def test_a_search_may_be_asked_for_energy(
         target_ms=None,
         target_uj=most if strategy == "single-path" else (least + most) / 2,
     )
-    assert SearchRequest.from_json(json.loads(json.dumps(asked.to_json()))) == asked
+    assert NasRequest.from_json(json.loads(json.dumps(asked.to_json()))) == asked
     found = search(asked, tmp_path / "run", quiet=True)
     assert found.genotype is not None
     assert found.usage == energy.total(found.genotype) <= asked.target
     assert json.loads((tmp_path / "run" / "result.json").read_bytes())["unit"] == "µJ"
 
 
-def test_a_search_has_one_target(request_: SearchRequest) -> None:
+def test_a_search_has_one_target(request_: NasRequest) -> None:
     for changes in ({"target_uj": 5.0}, {"target_ms": None}, {"profile": None}):
         with pytest.raises(SearchError):
             replace(request_, **changes)
 
 
-def test_a_supernet_needs_a_budget_in_steps(request_: SearchRequest, tmp_path: Path) -> None:
+def test_a_supernet_needs_a_budget_in_steps(request_: NasRequest, tmp_path: Path) -> None:
     with pytest.raises(SearchError, match="give the budget in steps"):
         search(replace(request_, strategy="fbnet", budget=Budget(seconds=9)), tmp_path / "run", quiet=True)

@@ -10,7 +10,7 @@ from lykeion.cli.options import json_option, quiet_option
 from lykeion.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from lykeion.nas import ComparedNetwork, ComparisonReport, FoundNetwork, SearchRequest, Space
+    from lykeion.nas import ComparedNetwork, ComparisonReport, FoundNetwork, NasRequest, Space
     from lykeion.nets.training import Recipe
 
 STRATEGIES = ("single-path", "fbnet", "mnasnet", "evolution", "random")
@@ -95,7 +95,7 @@ def search(
     The run directory gets architecture.json, history.jsonl and a plot, search.png. The same command resumes an
     interrupted search.
     """
-    from lykeion.nas import SearchRequest, find_profile, open_space
+    from lykeion.nas import NasRequest, find_profile, open_space
     from lykeion.nas import search as run_search
 
     if (target_ms is None) == (target_uj is None):
@@ -103,7 +103,7 @@ def search(
     if target_ms is not None and device is None:
         raise click.UsageError("--target-ms is of a device: name its profile with --device")
     child, final, budget = _settings(asked)
-    request = SearchRequest(
+    request = NasRequest(
         strategy,
         asked["space"],
         find_profile(device) if device else None,
@@ -191,7 +191,7 @@ def _settings(asked: dict[str, Any]) -> tuple["Recipe", "Recipe", Any]:
 
 
 def _show_found(
-    found: "FoundNetwork", request: "SearchRequest", space: "Space", run: Path, accuracy: float | None, as_json: bool
+    found: "FoundNetwork", request: "NasRequest", space: "Space", run: Path, accuracy: float | None, as_json: bool
 ) -> None:
     from lykeion.nas import EnergyTable, LatencyTable, format_genotype
 

@@ -9,7 +9,7 @@ from lykeion.litert import ModelError
 
 from .accuracy import Labelled, random_batch, top1
 from .bench_report import BenchReport, BenchResult, RefusedCase
-from .candidates import Case, LoadedEngines, ModelFacts, ModelFile, facts
+from .candidates import Case, FileFacts, LoadedEngines, ModelFile, facts
 from .energy import Rapl
 from .photo_work import PhotoWork, photo_work
 from .timing import REFERENCE, Timing, TimingJournal, measure
@@ -33,7 +33,7 @@ def bench(
     PhotoError.
     """
     first, refused = first_runs(cases, quiet=quiet)
-    known: dict[ModelFile, ModelFacts] = {}
+    known: dict[ModelFile, FileFacts] = {}
     photos: dict[ModelFile, PhotoWork | None] = {}
     running: list[Case] = []
     for case in first:
@@ -123,7 +123,7 @@ def accuracies_of(
 
 def result(
     case: Case,
-    known: ModelFacts,
+    known: FileFacts,
     timing: Timing,
     first: FirstRun | None,
     accuracy: float | None,

@@ -46,7 +46,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFacts:
+class FileFacts:
     """What is known of a model without running it."""
 
     precision: str
@@ -64,7 +64,7 @@ def cases(models: Sequence[ModelFile], kinds: Iterable[Kind], threads: Iterable[
     ]
 
 
-def facts(model: ModelFile, data: Labelled | None = None) -> ModelFacts:
+def facts(model: ModelFile, data: Labelled | None = None) -> FileFacts:
     """Raises ModelError, also where the model cannot be judged by ``data``."""
     graph = model.graph
     if data is not None:
@@ -77,7 +77,7 @@ def facts(model: ModelFile, data: Labelled | None = None) -> ModelFacts:
         counted.moved_bytes,
         "int8" if held in ("int8", "uint8") else "float32",
     )
-    return ModelFacts(held, len(model.content), counted.multiply_adds, energy.total_uj)
+    return FileFacts(held, len(model.content), counted.multiply_adds, energy.total_uj)
 
 
 class LoadedEngines:

@@ -19,7 +19,7 @@ from lykeion.litert import ModelError
 from .accuracy import Labelled, top1
 from .bench_report import BenchResult
 from .benchmark import BENCH, result, time_cases
-from .candidates import Case, LoadedEngines, ModelFacts, facts
+from .candidates import Case, FileFacts, LoadedEngines, facts
 from .goal import Goal, GoalError, Interval, Known, exact
 from .timing import Timing
 
@@ -124,7 +124,7 @@ class _Selecting:
         self.cut: dict[str, str] = {}
         self.refused: dict[str, str] = {}
         self.first: dict[str, FirstRun] = {}
-        self.facts: dict[str, ModelFacts] = {}
+        self.facts: dict[str, FileFacts] = {}
         self.accuracies: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
         self._asks_for_new = bool(goal.names & _OF_NEW_PROCESS)
@@ -262,7 +262,7 @@ def _given(case: Case) -> dict[str, Interval | str]:
     }
 
 
-def _found(known: ModelFacts, run: FirstRun) -> dict[str, Interval | str]:
+def _found(known: FileFacts, run: FirstRun) -> dict[str, Interval | str]:
     """What the file's content and its first run say."""
     return {
         "precision": known.precision,

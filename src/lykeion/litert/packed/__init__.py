@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .coding import Coding, Planes, Product, Scaled, Span, Sparse, Symbols, as_numbers, compressed, encode_spans
+    from .coding import (
+        Coding,
+        Planes,
+        Scaled,
+        ScaledCopy,
+        Span,
+        Sparse,
+        Symbols,
+        as_numbers,
+        compressed,
+        encode_spans,
+    )
     from .entropy import cost_bits, huffman_bits
     from .unpacking import MAX_BYTES, MAX_SYMBOLS, PackageError, unpack
 
@@ -15,8 +26,8 @@ __all__ = [
     "Coding",
     "PackageError",
     "Planes",
-    "Product",
     "Scaled",
+    "ScaledCopy",
     "Span",
     "Sparse",
     "Symbols",
@@ -32,7 +43,7 @@ __getattr__ = lazy(
     __name__,
     {
         "unpacking": "MAX_BYTES MAX_SYMBOLS PackageError unpack",
-        "coding": "Coding Planes Product Scaled Span Sparse Symbols as_numbers compressed encode_spans",
+        "coding": "Coding Planes ScaledCopy Scaled Span Sparse Symbols as_numbers compressed encode_spans",
         "entropy": "cost_bits huffman_bits",
     },
 )

@@ -62,14 +62,14 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class ScaledCopy:
     """Float32: as many at the offset ``source``, in parts of other codings, times ``factor``."""
 
     source: int
     factor: float
 
 
-Coding: TypeAlias = Planes | Symbols | Sparse | Scaled | Product
+Coding: TypeAlias = Planes | Symbols | Sparse | Scaled | ScaledCopy
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class _Work:
                 model = self._model(coding.places(content), len(values), b"")
                 self._pieces.append(["scaled", size, model, repeat, len(gains), divisor])
                 self._plain += [values.astype("<f4").tobytes(), gains.astype("<f4").tobytes()]
-            case Product(source, factor):
+            case ScaledCopy(source, factor):
                 self._pieces.append(["product", size, source, factor])
 
     def finish(self, file: bytes) -> bytes:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .checkpoints import load_network, read_arrays, write_arrays
     from .dataset import Dataset, load_data
     from .frame import FITS, PHOTO_MEAN, PHOTO_STD, Fit, Frame, normalise
-    from .loop import Evaluation, History, TrainingOptions, evaluate, predict, train
+    from .loop import History, NetworkEvaluation, TrainingOptions, evaluate, predict, train
     from .network import TrainingReport, distiller, train_network
     from .photos import InMemory, OnDisk, Photos, some
     from .recipe import RECIPE_SCHEMA, RECIPE_VERSION, Recipe, RecipeError
@@ -33,11 +33,11 @@ __all__ = [
     "RECIPE_VERSION",
     "DataError",
     "Dataset",
-    "Evaluation",
     "Fit",
     "Frame",
     "History",
     "InMemory",
+    "NetworkEvaluation",
     "OnDisk",
     "Photos",
     "Recipe",
@@ -64,7 +64,7 @@ _load = lazy(
         "checkpoints": "load_network read_arrays write_arrays",
         "dataset": "Dataset load_data",
         "frame": "FITS PHOTO_MEAN PHOTO_STD Fit Frame normalise",
-        "loop": "Evaluation History TrainingOptions evaluate predict train",
+        "loop": "NetworkEvaluation History TrainingOptions evaluate predict train",
         "network": "TrainingReport distiller train_network",
         "photos": "InMemory OnDisk Photos some",
         "recipe": "RECIPE_SCHEMA RECIPE_VERSION Recipe RecipeError",

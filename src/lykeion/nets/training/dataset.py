@@ -12,7 +12,7 @@ from .errors import DataError
 from .frame import Fit, Frame
 from .order import generator
 from .photos import InMemory, Photos, open_files
-from .sources import Images, PhotoSource, open_source
+from .sources import Images, LabelledSource, open_source
 
 VALIDATION_PARTS = 6
 """Without a validation split, one photo in so many is taken from training: 10,000 of Fashion-MNIST's 60,000."""
@@ -72,7 +72,7 @@ def load_data(
     return Dataset(source.name, source.classes, frame, train, validation, test, digest, skipped)
 
 
-def _report_skipped(source: PhotoSource, path: str | Path) -> int:
+def _report_skipped(source: LabelledSource, path: str | Path) -> int:
     """How many files are no photos; a notice to the log of ``lykeion`` says which."""
     count = sum(source.skipped.values())
     if count:
@@ -110,7 +110,7 @@ def _open(images: Images, labels: np.ndarray, frame: Frame, quiet: bool) -> Phot
     return open_files(images, labels, frame, quiet=quiet)
 
 
-def _digest(source: PhotoSource, path: Path) -> str:
+def _digest(source: LabelledSource, path: Path) -> str:
     digest = hashlib.sha256("\0".join(source.classes).encode())
     for split, (images, labels) in sorted(source.splits.items()):
         digest.update(split.encode() + labels.astype("<i4").tobytes())

@@ -40,7 +40,7 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
+class NetworkEvaluation:
     """``correct`` is bool (photos,), in the order of the photos: for paired comparisons."""
 
     accuracy: float
@@ -148,13 +148,13 @@ def predict(model: keras.Model, photos: Photos, *, batch: int = 256) -> np.ndarr
     return np.asarray(outputs, np.float32)
 
 
-def evaluate(model: keras.Model, photos: Photos, *, batch: int = 256) -> Evaluation:
+def evaluate(model: keras.Model, photos: Photos, *, batch: int = 256) -> NetworkEvaluation:
     """Accuracy and cross-entropy of a model that gives logits. Raises PhotoError."""
     logits = predict(model, photos, batch=batch).astype(np.float64)
     correct = logits.argmax(axis=1) == photos.labels
     logits -= logits.max(axis=1, keepdims=True)
     losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(logits)), photos.labels]
-    return Evaluation(float(correct.mean()), float(losses.mean()), correct)
+    return NetworkEvaluation(float(correct.mean()), float(losses.mean()), correct)
 
 
 class _State:

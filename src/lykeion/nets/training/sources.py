@@ -30,7 +30,7 @@ Images: TypeAlias = np.ndarray | tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PhotoSource:
+class LabelledSource:
     """``splits`` has "train", perhaps "validation" and "test": images, and labels int32 (n,), places in classes.
 
     ``skipped`` counts the files of a folder that are no photos, by how their names end.
@@ -42,7 +42,7 @@ class PhotoSource:
     skipped: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-def open_source(path: Path) -> PhotoSource:
+def open_source(path: Path) -> LabelledSource:
     """The source at a path, by what it is. Raises DataError."""
     if path.is_dir():
         is_idx = any(path.glob("*-idx3-ubyte*"))
@@ -53,7 +53,7 @@ def open_source(path: Path) -> PhotoSource:
     return reader(path)
 
 
-def _read_idx_directory(path: Path) -> PhotoSource:
+def _read_idx_directory(path: Path) -> LabelledSource:
     """``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the same of ``t10k``, each perhaps with .gz."""
     splits: dict[str, tuple[Images, np.ndarray]] = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
@@ -73,7 +73,7 @@ def _idx_file(directory: Path, name: str) -> Path | None:
     return next((file for file in (directory / name, directory / f"{name}.gz") if file.is_file()), None)
 
 
-def _read_npz(path: Path) -> PhotoSource:
+def _read_npz(path: Path) -> LabelledSource:
     """Arrays ``x_train`` and ``y_train``; perhaps also of ``validation`` and ``test``. Named as in Keras' sets."""
     splits: dict[str, tuple[Images, np.ndarray]] = {}
     try:
@@ -104,12 +104,12 @@ def _checked(path: Path, images: np.ndarray, labels: np.ndarray) -> tuple[np.nda
     return images, labels.astype(np.int32)
 
 
-def _numbered(path: Path, splits: Mapping[str, tuple[Images, np.ndarray]]) -> PhotoSource:
+def _numbered(path: Path, splits: Mapping[str, tuple[Images, np.ndarray]]) -> LabelledSource:
     count = 1 + max(int(labels.max()) for _, labels in splits.values())
-    return PhotoSource(path.stem, tuple(str(number) for number in range(count)), splits)
+    return LabelledSource(path.stem, tuple(str(number) for number in range(count)), splits)
 
 
-def _list_folder(path: Path) -> PhotoSource:
+def _list_folder(path: Path) -> LabelledSource:
     """A class a sub-folder; or ``train``, ``validation``, ``test`` with such sub-folders."""
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if any(SPLITS.get(folder.name) == "train" for folder in folders):
@@ -133,7 +133,7 @@ def _photos_in(folder: Path, skipped: Counter[str]) -> Iterator[tuple[Path, str]
                     skipped[suffix] += 1
 
 
-def _read_csv(path: Path) -> PhotoSource:
+def _read_csv(path: Path) -> LabelledSource:
     """A header with ``path``, ``label`` and perhaps ``split``; UTF-8, commas."""
 
     def rows() -> Iterator[Mapping[str, Any]]:
@@ -143,7 +143,7 @@ def _read_csv(path: Path) -> PhotoSource:
     return _read_rows(path, rows)
 
 
-def _read_json_lines(path: Path) -> PhotoSource:
+def _read_json_lines(path: Path) -> LabelledSource:
     """An object a line with "path", "label" and perhaps "split"."""
 
     def rows() -> Iterator[Mapping[str, Any]]:
@@ -157,7 +157,7 @@ def _read_json_lines(path: Path) -> PhotoSource:
     return _read_rows(path, rows)
 
 
-def _read_rows(path: Path, rows: Callable[[], Iterator[Mapping[str, Any]]]) -> PhotoSource:
+def _read_rows(path: Path, rows: Callable[[], Iterator[Mapping[str, Any]]]) -> LabelledSource:
     root = path.parent.resolve()
     found: dict[str, list[tuple[Path, str]]] = {}
     number = 0
@@ -180,7 +180,7 @@ def _read_rows(path: Path, rows: Callable[[], Iterator[Mapping[str, Any]]]) -> P
 
 def _labelled(
     path: Path, found: Mapping[str, Iterable[tuple[Path, str]]], skipped: Mapping[str, int] | None = None
-) -> PhotoSource:
+) -> LabelledSource:
     rows = {split: list(photos) for split, photos in found.items()}
     if not rows.get("train"):
         raise DataError(
@@ -190,7 +190,7 @@ def _labelled(
         raise DataError(f"{path}: {count:,} photos; {MAX_PHOTOS:,} are allowed")
     classes = tuple(sorted({label for photos in rows.values() for _, label in photos}))
     place = {label: number for number, label in enumerate(classes)}
-    return PhotoSource(
+    return LabelledSource(
         path.stem,
         classes,
         {
@@ -201,7 +201,7 @@ def _labelled(
     )
 
 
-_READERS: dict[str, Callable[[Path], PhotoSource]] = {
+_READERS: dict[str, Callable[[Path], LabelledSource]] = {
     ".npz": _read_npz,
     ".csv": _read_csv,
     ".jsonl": _read_json_lines,
