@@ -12,7 +12,7 @@ from threading import Barrier
 import pytest
 
 from benchmarks.measuring.docker_registry import PROGRAM, docker_registry
-from lykeion.core import digest_bytes
+from lykeion.core import SILENT, digest_bytes
 from lykeion.oci import EMPTY, EMPTY_BLOB
 from lykeion.oci.distribution import ArtifactStore, DiskStore, Reference, RemoteStore, Transport
 from lykeion.registry import BlobCache, pull, verify
@@ -79,7 +79,7 @@ def test_skopeo_copies_to_our_store_and_from_it_with_one_digest(
     pushed(disk, tmp_path / "2", f"{plain}:canary", b"another")
     skopeo("copy", "--src-tls-verify=false", f"docker://{host}/{name}:v1", f"oci:{disk.root}:{plain}:fromthere")
     assert disk.resolve(plain, "fromthere") == digest
-    assert verify(disk, Reference(None, plain, "fromthere"), quiet=True) == []
+    assert verify(disk, Reference(None, plain, "fromthere"), reporter=SILENT) == []
     skopeo("copy", "--dest-tls-verify=false", f"oci:{disk.root}:{plain}:canary", f"docker://{host}/{name}-2:canary")
     assert store.resolve(f"{name}-2", "canary") == disk.resolve(plain, "canary")
 
@@ -91,7 +91,7 @@ def test_we_pull_what_skopeo_pushed(store: ArtifactStore, host: str, name: str, 
     digest = pushed(disk, tmp_path / "1", plain, content)
     skopeo("copy", "--dest-tls-verify=false", f"oci:{disk.root}:{plain}:v1", f"docker://{host}/{name}:there")
     pulled = pull(
-        store, Reference(host, name, "there"), tmp_path / "out", cache=BlobCache(tmp_path / "c"), quiet=True
+        store, Reference(host, name, "there"), tmp_path / "out", cache=BlobCache(tmp_path / "c"), reporter=SILENT
     )
     assert pulled.digest == digest
     assert (tmp_path / "out" / "model.tflite").read_bytes() == content
@@ -111,5 +111,5 @@ def test_oras_pulls_our_files_and_we_pull_its(store: ArtifactStore, host: str, n
     (tmp_path / "deep" / "model.onnx").write_bytes(content)
     kind = "application/vnd.cncf.model.manifest.v1+json"
     oras("push", f"{host}/{name}:theirs", "deep/model.onnx", "--artifact-type", kind)
-    pull(store, Reference(host, name, "theirs"), tmp_path / "out", cache=BlobCache(tmp_path / "c"), quiet=True)
+    pull(store, Reference(host, name, "theirs"), tmp_path / "out", cache=BlobCache(tmp_path / "c"), reporter=SILENT)
     assert (tmp_path / "out" / "deep" / "model.onnx").read_bytes() == content

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.core import Unsupported
+from lykeion.core import SILENT, Unsupported
 from lykeion.images.building.assembly import BuiltImage, build
 from lykeion.images.building.volume import build_volume
 from lykeion.images.errors import BaseError, ImageError, RequirementError, WheelError
@@ -27,7 +27,7 @@ from .making import describe, make_rootfs, make_wheel, requirement
 
 
 def built(project: Path, output: Layout, ref: str = "") -> BuiltImage:
-    return build(read_spec(project / "image.yaml"), output, ref=ref, quiet=True)
+    return build(read_spec(project / "image.yaml"), output, ref=ref, reporter=SILENT)
 
 
 def layers(image: BuiltImage) -> dict[str, str]:
@@ -268,7 +268,7 @@ def test_a_model_is_served_with_its_card_and_nothing_else_of_its_run(project: Pa
     for name in ("model.tflite", "model.json", "weights.npz", "README.md"):
         (run / name).write_text(name)
     spec = replace(read_spec(project / "image.yaml"), model=run)
-    image = build(spec, output, quiet=True)
+    image = build(spec, output, reporter=SILENT)
     with open_tar(output, image.parts[0].own[0].descriptor) as tar:
         names = {member.name for member in tar if member.isfile()}
     assert names == {"srv/model/model.tflite", "srv/model/model.json", "srv/model/README.md"}

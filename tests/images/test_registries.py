@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from lykeion.cli import app
-from lykeion.core import NotFound
+from lykeion.core import SILENT, NotFound
 from lykeion.images.building.assembly import BuiltImage, build
 from lykeion.images.building.volume import build_volume
 from lykeion.images.errors import ImageError
@@ -38,18 +38,18 @@ def at(store: ArtifactStore, name: str) -> Reference:
 
 @pytest.fixture
 def image(project: Path, output: Layout) -> BuiltImage:
-    return build(read_spec(project / "image.yaml"), output, quiet=True)
+    return build(read_spec(project / "image.yaml"), output, reporter=SILENT)
 
 
 def test_an_image_comes_back_with_its_digest(
     image: BuiltImage, output: Layout, store: ArtifactStore, tmp_path: Path
 ) -> None:
-    push_image(output, image.descriptor, at(store, "shop/search:v1"), store=store, quiet=True)
+    push_image(output, image.descriptor, at(store, "shop/search:v1"), store=store, reporter=SILENT)
     assert store.resolve("shop/search", "v1") == image.descriptor.digest
     kinds = {it.artifact_type for it in store.referrers("shop/search", image.descriptor.digest, "")}
     assert kinds == {"application/vnd.cyclonedx+json", "application/vnd.in-toto+json"}
     other = Layout.open(tmp_path / "other", create=True)
-    found = pull_image(at(store, f"shop/search@{image.descriptor.digest}"), other, store=store, quiet=True)
+    found = pull_image(at(store, f"shop/search@{image.descriptor.digest}"), other, store=store, reporter=SILENT)
     assert found.digest == image.descriptor.digest
     for layer in image.parts[0].layers:
         other.verify(layer.descriptor)
@@ -58,7 +58,7 @@ def test_an_image_comes_back_with_its_digest(
 
 def test_pushing_again_attaches_no_second(image: BuiltImage, output: Layout, store: ArtifactStore) -> None:
     for _ in range(2):
-        push_image(output, image.descriptor, at(store, "shop/search:v1"), store=store, quiet=True)
+        push_image(output, image.descriptor, at(store, "shop/search:v1"), store=store, reporter=SILENT)
     assert len(store.referrers("shop/search", image.descriptor.digest, "")) == 2
 
 
@@ -66,20 +66,20 @@ def test_one_platform_of_an_index_can_be_pulled(
     project: Path, output: Layout, store: ArtifactStore, tmp_path: Path
 ) -> None:
     volume = build_volume(project / "app", output, "app:v1", compression="none")
-    push_image(output, volume.descriptor, at(store, "app:v1"), store=store, quiet=True)
+    push_image(output, volume.descriptor, at(store, "app:v1"), store=store, reporter=SILENT)
     other = Layout.open(tmp_path / "other", create=True)
     pull_image(
         at(store, f"app@{volume.descriptor.digest}"),
         other,
         platforms=[Platform("linux", "arm64")],
         store=store,
-        quiet=True,
+        reporter=SILENT,
     )
     assert sum(1 for _ in other.digests()) == 5, "the index, both manifests, one configuration, the layer"
 
 
 def test_a_base_is_fetched_by_its_digest(image: BuiltImage, output: Layout, host: str, project: Path) -> None:
-    push_image(output, image.descriptor, image_reference(f"{host}/base/python:v1"), quiet=True)
+    push_image(output, image.descriptor, image_reference(f"{host}/base/python:v1"), reporter=SILENT)
     describe(project, name="above", base={"registry": f"{host}/base/python@{image.descriptor.digest}"})
     done = CliRunner().invoke(app, ["images", "build", str(project / "image.yaml"), "--json"], catch_exceptions=False)
     assert image.parts[0].layers[0].descriptor.digest in done.stdout
@@ -106,14 +106,16 @@ def test_a_target_that_is_no_registry_is_refused(image: BuiltImage, output: Layo
 
 def test_an_image_that_is_not_there_is_one_line(store: ArtifactStore, output: Layout) -> None:
     with pytest.raises(NotFound, match=r"shop/search:v9: no such image$"):
-        pull_image(at(store, "shop/search:v9"), output, store=store, quiet=True)
+        pull_image(at(store, "shop/search:v9"), output, store=store, reporter=SILENT)
 
 
 def test_without_a_tag_the_latest_is_pulled(image: BuiltImage, output: Layout, store: ArtifactStore) -> None:
-    push_image(output, image.descriptor, at(store, "shop/search:latest"), store=store, quiet=True)
-    assert pull_image(at(store, "shop/search"), output, store=store, quiet=True).digest == image.descriptor.digest
+    push_image(output, image.descriptor, at(store, "shop/search:latest"), store=store, reporter=SILENT)
+    assert (
+        pull_image(at(store, "shop/search"), output, store=store, reporter=SILENT).digest == image.descriptor.digest
+    )
 
 
 def test_pushing_needs_a_tag(image: BuiltImage, output: Layout, store: ArtifactStore) -> None:
     with pytest.raises(ImageError, match="has no tag"):
-        push_image(output, image.descriptor, at(store, "shop/search"), store=store, quiet=True)
+        push_image(output, image.descriptor, at(store, "shop/search"), store=store, reporter=SILENT)

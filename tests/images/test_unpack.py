@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lykeion.core import SILENT
 from lykeion.images.errors import LayerError
 from lykeion.images.layers.layer_files import Files, resolve
 from lykeion.images.layers.unpack import unpack
@@ -34,7 +35,7 @@ def layer(
 
 
 def unpacked(output: Layout, root: Path, *layers: Descriptor) -> dict[str, bytes]:
-    unpack(output, layers, root, quiet=True)
+    unpack(output, layers, root, reporter=SILENT)
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
@@ -92,7 +93,10 @@ def test_a_hard_link_to_a_file_of_the_host_is_refused(output: Layout, root: Path
 
 def test_programs_lose_the_rights_of_their_owner_and_devices_are_left_out(output: Layout, root: Path) -> None:
     unpack(
-        output, [layer(output, ("su", b"1"), mode=0o6755), layer(output, ("dev/x", b""), kind=b"3")], root, quiet=True
+        output,
+        [layer(output, ("su", b"1"), mode=0o6755), layer(output, ("dev/x", b""), kind=b"3")],
+        root,
+        reporter=SILENT,
     )
     assert (root / "su").stat().st_mode & 0o7777 == 0o755
     assert not (root / "dev" / "x").exists()

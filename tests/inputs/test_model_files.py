@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lykeion.compress import CompressedModel, litert_file, save
+from lykeion.core import SILENT
 from lykeion.inputs import open_models
 from lykeion.nets import Architecture, ArchitectureError, Convolution, random_weights, write_litert
 from lykeion.nets.training import TrainingError, write_arrays
@@ -41,14 +42,14 @@ def test_a_step_of_a_compression_gives_its_own_file(tmp_path: Path) -> None:
 
 
 def test_a_version_gives_what_its_directory_would(run: Path, tmp_path: Path) -> None:
-    publish(run, "shoes:canary", Stores(tmp_path / "store"), Publication(), quiet=True)
+    publish(run, "shoes:canary", Stores(tmp_path / "store"), Publication(), reporter=SILENT)
     for name in ("shoes:canary", "shoes:v1"):
         (model,) = open_models([name], store=tmp_path / "store")
         assert (model.name, model.content) == (name, LOGITS)
 
 
 def test_a_version_that_the_policy_refuses_is_not_opened(run: Path, tmp_path: Path) -> None:
-    publish(run, "shoes:canary", Stores(tmp_path / "store"), Publication(), quiet=True)
+    publish(run, "shoes:canary", Stores(tmp_path / "store"), Publication(), reporter=SILENT)
     (tmp_path / "trust.toml").write_text('default = "refuse"\n')
     with pytest.raises(Untrusted):
         open_models(["shoes:canary"], tmp_path / "trust.toml", tmp_path / "store")

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from lykeion.core import Conflict, LykeionError, NotFound, Unsupported, digest_bytes
+from lykeion.core import SILENT, Conflict, LykeionError, NotFound, Unsupported, digest_bytes
 from lykeion.oci import ContentDamaged, Descriptor
 from lykeion.oci.distribution import ArtifactStore, InvalidReference, Reference
 from lykeion.registry import (
@@ -35,6 +35,7 @@ from lykeion.registry import (
 )
 from lykeion.registry.aliases import write_version
 from lykeion.registry.artifact.model_artifact import pack
+from tests.recorder import Recorder
 from tests.registry.keys import key_pair
 from tests.registry.making import IGNORE, model_directory, packed, pushed
 
@@ -56,8 +57,8 @@ def test_what_was_pushed_is_pulled_byte_for_byte(
     (source / "deep" / "er").mkdir(parents=True)
     (source / "deep" / "er" / "empty.txt").touch()
     model = pack(source, name, ModelFacts({"top1": 0.9}))
-    pushed_ = push(model, store, Reference(store.host, name), quiet=True)
-    pulled = pull(store, Reference(store.host, name, "v1"), tmp_path / "b", cache=cache, quiet=True)
+    pushed_ = push(model, store, Reference(store.host, name), reporter=SILENT)
+    pulled = pull(store, Reference(store.host, name, "v1"), tmp_path / "b", cache=cache, reporter=SILENT)
     assert pulled.digest == pushed_.digest
     assert pulled.new
     for path in source.rglob("*"):
@@ -72,9 +73,23 @@ def test_what_was_pulled_and_pushed_again_has_the_same_digest(
     from lykeion.registry import gather
 
     model = packed(tmp_path / "a", name, top1=0.9, device="host")
-    digest = push(model, store, Reference(store.host, name), quiet=True).digest
-    pull(store, Reference(store.host, name), tmp_path / "b", cache=cache, quiet=True)
+    digest = push(model, store, Reference(store.host, name), reporter=SILENT).digest
+    pull(store, Reference(store.host, name), tmp_path / "b", cache=cache, reporter=SILENT)
     assert pack(tmp_path / "b", name, gather(tmp_path / "b")).model.digest == digest
+
+
+def test_who_is_handed_in_hears_of_every_byte_that_moves(
+    store: ArtifactStore, name: str, tmp_path: Path, cache: BlobCache
+) -> None:
+    model, heard = packed(tmp_path / "a", name, os.urandom(100_000)), Recorder()
+    push(model, store, Reference(store.host, name), reporter=heard)
+    pull(store, Reference(store.host, name), tmp_path / "b", cache=cache, reporter=heard)
+    assert [piece.title.split()[0] for piece in heard.pieces] == ["pushing", "pulling"]
+    for piece in heard.pieces:
+        assert piece.unit == "bytes"
+        assert piece.ended
+        assert piece.done == piece.total
+        assert piece.done >= 100_000
 
 
 def test_versions_count_from_one_and_aliases_follow_the_push(store: ArtifactStore, name: str, tmp_path: Path) -> None:
@@ -89,8 +104,8 @@ def test_versions_count_from_one_and_aliases_follow_the_push(store: ArtifactStor
 def test_pushing_what_is_there_writes_no_second_version(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     model = packed(tmp_path / "a", name)
     reference = Reference(store.host, name, "canary")
-    assert push(model, store, reference, quiet=True).new
-    again = push(model, store, reference, quiet=True)
+    assert push(model, store, reference, reporter=SILENT).new
+    again = push(model, store, reference, reporter=SILENT)
     assert not again.new
     assert [version.version for version in list_versions(store, name)] == ["v1"]
 
@@ -205,7 +220,7 @@ def test_what_is_not_there_is_not_found(store: ArtifactStore, name: str, tmp_pat
     assert not store.has(name, nothing)
     for reference in (Reference(store.host, name), Reference(store.host, name, "canary")):
         with pytest.raises(NotFound):
-            pull(store, reference, tmp_path / "out", cache=cache, quiet=True)
+            pull(store, reference, tmp_path / "out", cache=cache, reporter=SILENT)
     with pytest.raises(NotFound):
         store.manifest(name, nothing)
     blob = Descriptor("application/octet-stream", nothing, 3)
@@ -313,7 +328,7 @@ def test_what_is_attached_is_found_and_none_is_lost_to_another(
 
 def test_verify_finds_nothing_wrong_with_what_was_pushed(store: ArtifactStore, name: str, tmp_path: Path) -> None:
     pushed(store, tmp_path / "1", name, os.urandom(10_000), ModelFacts({"top1": 0.5}))
-    assert verify(store, Reference(store.host, name), quiet=True) == []
+    assert verify(store, Reference(store.host, name), reporter=SILENT) == []
 
 
 def test_a_copy_under_another_name_keeps_digest_and_signatures(
@@ -322,10 +337,10 @@ def test_a_copy_under_another_name_keeps_digest_and_signatures(
     digest = pushed(store, tmp_path / "1", f"{name}:canary", os.urandom(10_000))
     here, there = Reference(store.host, name, "canary"), Reference(store.host, f"{name}-copy", "champion")
     sign(store, here, key_pair(tmp_path / "key")[0])
-    copied = copy((store, here), (store, there), cache=cache, quiet=True)
+    copied = copy((store, here), (store, there), cache=cache, reporter=SILENT)
     assert (copied.digest, copied.version) == (digest, "v1")
     assert show(store, there).signatures == 1
-    assert verify(store, there, quiet=True) == []
+    assert verify(store, there, reporter=SILENT) == []
 
 
 def test_a_large_file_goes_in_chunks(
@@ -335,5 +350,5 @@ def test_a_large_file_goes_in_chunks(
     monkeypatch.setattr("lykeion.oci.distribution.upload.AT_ONCE", 2**16)
     content = os.urandom(2**20 + 17)
     digest = pushed(store, tmp_path / "1", name, content)
-    pull(store, Reference(store.host, name, digest=digest), tmp_path / "out", cache=cache, quiet=True)
+    pull(store, Reference(store.host, name, digest=digest), tmp_path / "out", cache=cache, reporter=SILENT)
     assert (tmp_path / "out" / "model.tflite").read_bytes() == content

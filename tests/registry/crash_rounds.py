@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from lykeion.core import SILENT
 from lykeion.oci import ImageManifest, Layout
 from lykeion.oci.distribution import DiskStore
 from lykeion.registry import ModelFacts, collect, history, move, pack, parse, problems, push
@@ -34,7 +35,7 @@ def main(directory: Path, rounds: int) -> None:
                 model_directory(directory / "m", os.urandom(200_000)), "shoes", ModelFacts({"round": round_})
             )
             allowed = {before, model.model.digest}
-            work = partial(push, model, store, SHOES, quiet=True)
+            work = partial(push, model, store, SHOES, reporter=SILENT)
         elif kind == "tag":
             (to,) = allowed - {before} or {digests[0]}
             allowed.add(to)
@@ -94,7 +95,7 @@ def garbage(store: DiskStore) -> None:
 
 def new_version(store: DiskStore, path: Path, n: int) -> str:
     model = pack(model_directory(path, str(n).encode()), "shoes", ModelFacts())
-    return push(model, store, SHOES, quiet=True).digest
+    return push(model, store, SHOES, reporter=SILENT).digest
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lykeion.core import SILENT
 from lykeion.oci.distribution import Advance, ArtifactStore, Reference
 from lykeion.registry import ModelFacts, Packed, gather, pack, parse, push
 
@@ -27,7 +28,7 @@ def pushed(
     """Push a small model as ``name``, which may have an alias, and return its digest."""
     reference = parse(name)
     model = pack(model_directory(path, content), reference.name, facts or ModelFacts())
-    return push(model, store, at(store, reference), quiet=True).digest
+    return push(model, store, at(store, reference), reporter=SILENT).digest
 
 
 def at(store: ArtifactStore, reference: Reference) -> Reference:

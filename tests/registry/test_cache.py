@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.core import digest_bytes
+from lykeion.core import SILENT, digest_bytes
 from lykeion.oci import Descriptor
 from lykeion.oci.distribution import DiskStore, Reference, RemoteStore, StoreError, Transport
 from lykeion.registry import BlobCache, parse, pull
@@ -64,10 +64,10 @@ def test_a_second_pull_from_a_registry_transfers_no_file(tmp_path: Path) -> None
     with running() as registry:
         store, cache = RemoteStore(Transport(registry.host)), BlobCache(tmp_path / "c")
         pushed(store, tmp_path / "a", "shoes", os.urandom(10_000))
-        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=cache, quiet=True)
+        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=cache, reporter=SILENT)
         registry.clear()
-        assert pull(store, Reference(registry.host, "shoes"), tmp_path / "d", cache=cache, quiet=True).new
-        assert not pull(store, Reference(registry.host, "shoes"), tmp_path / "d", cache=cache, quiet=True).new
+        assert pull(store, Reference(registry.host, "shoes"), tmp_path / "d", cache=cache, reporter=SILENT).new
+        assert not pull(store, Reference(registry.host, "shoes"), tmp_path / "d", cache=cache, reporter=SILENT).new
         assert not [request for request in registry.requests if "/blobs/" in request]
 
 
@@ -78,12 +78,12 @@ def test_a_pull_leaves_nothing_half_written(tmp_path: Path) -> None:
     blob.chmod(0o644)
     blob.write_bytes(b"2" * 1000)
     with pytest.raises(Exception, match="does not hold what its name says"):
-        pull(store, parse(f"shoes@{digest}"), target, quiet=True)
+        pull(store, parse(f"shoes@{digest}"), target, reporter=SILENT)
     assert not list(target.parent.iterdir())
     blob.write_bytes(b"1" * 1000)
     left = target.parent / f".{target.name}.pulling-dead"
     left.mkdir()
-    pull(store, parse("shoes"), target, quiet=True)
+    pull(store, parse("shoes"), target, reporter=SILENT)
     assert [path.name for path in target.parent.iterdir()] == ["shoes"]
 
 
@@ -93,5 +93,5 @@ def test_a_directory_with_something_else_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     with pytest.raises(StoreError, match="holds something else"):
-        pull(store, parse("shoes"), tmp_path / "out", quiet=True)
+        pull(store, parse("shoes"), tmp_path / "out", reporter=SILENT)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]

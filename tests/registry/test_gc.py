@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.core import NotFound
+from lykeion.core import SILENT, NotFound
 from lykeion.oci import Layout
 from lykeion.oci.distribution import DiskStore, Reference
 from lykeion.registry import Lineage, ModelFacts, collect, parse, remove, sign, verify
@@ -42,7 +42,7 @@ def test_beyond_the_newest_versions_only_aliases_lineage_and_pins_keep(store: Di
     assert collect(store, keep_versions=1, pins=["shoes:v5"]) == told
     assert [tag for tag in store.tags("shoes") if tag[0] == "v"] == ["v2", "v4", "v5", "v7"]
     for version in ("v2", "v4", "v5", "v7"):
-        assert verify(store, Reference(None, "shoes", version), quiet=True) == []
+        assert verify(store, Reference(None, "shoes", version), reporter=SILENT) == []
     assert collect(store, keep_versions=1, pins=["shoes:v5"]).blobs == 0
 
 
@@ -80,7 +80,7 @@ def test_collecting_waits_for_a_push_that_is_under_way(store: DiskStore, tmp_pat
         assert thread.is_alive()
     thread.join()
     assert store.holds("shoes", digest)
-    assert verify(store, parse("shoes"), quiet=True) == []
+    assert verify(store, parse("shoes"), reporter=SILENT) == []
 
 
 def test_what_other_tools_keep_in_the_layout_is_left_alone(store: DiskStore, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.core import NotFound, digest_bytes
+from lykeion.core import SILENT, NotFound, digest_bytes
 from lykeion.oci.distribution import DiskStore, RemoteStore, Transport
 from lykeion.registry import InvalidModel, export_mlflow, import_mlflow, list_versions, parse, pull
 from lykeion.registry.artifact.facts import ModelFacts
@@ -36,7 +36,7 @@ def test_versions_aliases_metrics_and_runs_come_in(tmp_path: Path) -> None:
         assert [each.version for each in imported] == ["v1", "v2"]
     newest, oldest = list_versions(store, "shoes")
     assert (newest.aliases, newest.metrics["val_top1"], oldest.metrics["val_top1"]) == (("champion",), 0.1, 0.1)
-    pull(store, parse("shoes:champion"), tmp_path / "out", quiet=True)
+    pull(store, parse("shoes:champion"), tmp_path / "out", reporter=SILENT)
     assert (tmp_path / "out" / "model.tflite").read_bytes() == b"weights 10"
 
 
@@ -46,7 +46,7 @@ def test_what_goes_out_comes_in_again(tmp_path: Path) -> None:
         pushed(
             store, tmp_path / str(n), "shoes:canary", str(n).encode(), ModelFacts({"top1": n / 2, "device": "host"})
         )
-    assert export_mlflow(store, parse("shoes"), tmp_path / "mlruns", quiet=True) == ["v1", "v2"]
+    assert export_mlflow(store, parse("shoes"), tmp_path / "mlruns", reporter=SILENT) == ["v1", "v2"]
     import_mlflow(tmp_path / "mlruns", again, "shoes")
     newest, oldest = list_versions(again, "shoes")
     assert (newest.version, newest.aliases, oldest.metrics["top1"]) == ("v2", ("canary",), 0.0)
@@ -67,7 +67,7 @@ def test_what_is_no_registry_of_mlflows_is_said_to_be(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="s3://"):
         import_mlflow(root, store)
     with pytest.raises(NotFound):
-        export_mlflow(store, parse("bags"), tmp_path / "out", quiet=True)
+        export_mlflow(store, parse("bags"), tmp_path / "out", reporter=SILENT)
 
 
 def test_what_a_registry_calls_tags_and_metrics_leads_nowhere_else(tmp_path: Path) -> None:
@@ -78,14 +78,14 @@ def test_what_a_registry_calls_tags_and_metrics_leads_nowhere_else(tmp_path: Pat
         registry.tags["shoes"].update(dict.fromkeys(odd, digest))
         assert not set(odd) & set(store.tags("shoes"))
         out = tmp_path / "out" / "deep" / "mlruns"
-        export_mlflow(store, reference, out, quiet=True)
+        export_mlflow(store, reference, out, reporter=SILENT)
         assert [path.name for path in (out / "models" / "shoes" / "aliases").iterdir()] == ["canary"]
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["deep"]
         manifest = json.loads(store.manifest("shoes", digest))
         manifest["annotations"]["io.github.lykeion.metric.../../../x"] = "1"
         store.write("shoes", [forged := json.dumps(manifest).encode()], {"v2": digest_bytes(forged)})
         with pytest.raises(InvalidModel, match="metric"):
-            export_mlflow(store, reference, tmp_path / "again", quiet=True)
+            export_mlflow(store, reference, tmp_path / "again", reporter=SILENT)
         assert not list((tmp_path / "again").rglob("x"))
 
 
@@ -101,7 +101,7 @@ def test_a_tag_that_moves_meanwhile_is_exported_as_it_was_first(tmp_path: Path) 
             store.write("shoes", [], {"v1": new})
             return digest
 
-    export_mlflow(Moving(store.root), parse("shoes"), tmp_path / "mlruns", quiet=True)
+    export_mlflow(Moving(store.root), parse("shoes"), tmp_path / "mlruns", reporter=SILENT)
     (metric,) = (tmp_path / "mlruns" / "0").glob("*/metrics/top1")
     assert metric.parent.parent.name == old.removeprefix("sha256:")[:32]
     assert metric.read_text().split()[1] == "0.25"

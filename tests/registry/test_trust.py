@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lykeion.core import NotFound
+from lykeion.core import SILENT, NotFound
 from lykeion.oci import ImageManifest, read_manifest
 from lykeion.oci.distribution import DiskStore, Reference
 from lykeion.registry import ModelFacts, Untrusted, load, move, parse, pull, read_policy, sign, verify
@@ -37,7 +37,7 @@ def policy(tmp_path: Path, text: str = "") -> Path:
 
 
 def pulls(store: DiskStore, tmp_path: Path, reference: Reference = SHOES, text: str = "") -> bool:
-    pull(store, reference, tmp_path / "out", policy=read_policy(policy(tmp_path, text)), quiet=True)
+    pull(store, reference, tmp_path / "out", policy=read_policy(policy(tmp_path, text)), reporter=SILENT)
     return True
 
 
@@ -57,7 +57,8 @@ def test_what_nobody_signed_is_refused_before_a_file_is_fetched(store: DiskStore
         pulls(store, tmp_path)
     assert not (tmp_path / "out").exists()
     assert any(
-        "not signed" in problem for problem in verify(store, SHOES, policy=read_policy(policy(tmp_path)), quiet=True)
+        "not signed" in problem
+        for problem in verify(store, SHOES, policy=read_policy(policy(tmp_path)), reporter=SILENT)
     )
 
 
@@ -82,7 +83,7 @@ def test_an_old_version_under_a_new_ones_tag_is_still_old(store: DiskStore, tmp_
 def test_a_signature_for_one_name_is_none_for_another(store: DiskStore, tmp_path: Path) -> None:
     from lykeion.registry import copy
 
-    copy((store, SHOES), (store, parse("bags")), quiet=True)
+    copy((store, SHOES), (store, parse("bags")), reporter=SILENT)
     with pytest.raises(Untrusted, match="'bags'"):
         pulls(store, tmp_path, parse("bags"), '[[rule]]\nnames = ["*"]\nkeys = ["shop.pub"]\n')
 
@@ -189,7 +190,7 @@ def test_model_signing_itself_verifies_a_pulled_directory(store: DiskStore, tmp_
 
     _, data = sign(store, SHOES, tmp_path / "shop.key")
     (tmp_path / "model.sig").write_bytes(data)
-    pull(store, SHOES, tmp_path / "out", quiet=True)
+    pull(store, SHOES, tmp_path / "out", reporter=SILENT)
     config = verifying.Config().use_elliptic_key_verifier(public_key=tmp_path / "shop.pub")
     config.verify(tmp_path / "out", tmp_path / "model.sig")
     (tmp_path / "out" / "README.md").write_text("changed")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from lykeion.core import LykeionError, write_atomically, writing
+from lykeion.core import SILENT, LykeionError, Reporter, write_atomically, writing
 
 from .options import FIT, PICTURE, json_option, quiet_option, store_option, trust_option
 from .output import print_json, print_table
@@ -56,7 +56,7 @@ def run_(
     trust: Path | None,
     store: Path | None,
     as_json: bool,
-    quiet: bool,
+    reporter: Reporter,
 ) -> None:
     """Carry out the steps of RECIPE, a YAML file; docs/compress.md lists methods and settings.
 
@@ -68,8 +68,8 @@ def run_(
     from lykeion.inputs import find_model, open_with_photos
 
     steps = read_recipe(recipe)
-    network, photos = open_with_photos(find_model(model, trust, store), data, fit, quiet=quiet)
-    carry_out(network, photos, steps, run, test=test, latency=not no_latency, quiet=quiet)
+    network, photos = open_with_photos(find_model(model, trust, store), data, fit, quiet=reporter is SILENT)
+    carry_out(network, photos, steps, run, test=test, latency=not no_latency, quiet=reporter is SILENT)
     write_page(run, run / "report.html")
     _show(run, as_json)
 
@@ -112,7 +112,7 @@ def sensitivity(
     trust: Path | None,
     store: Path | None,
     as_json: bool,
-    quiet: bool,
+    reporter: Reporter,
 ) -> None:
     """Prune and quantize each layer alone and measure the loss in accuracy, for the setting `sensitivity`.
 
@@ -121,9 +121,9 @@ def sensitivity(
     from lykeion.compress import draw_sensitivity, scan_sensitivity
     from lykeion.inputs import find_model, open_with_photos
 
-    network, loaded = open_with_photos(find_model(model, trust, store), data, fit, quiet=quiet)
+    network, loaded = open_with_photos(find_model(model, trust, store), data, fit, quiet=reporter is SILENT)
     journal = output.with_name(f"{output.name}.part")
-    found = scan_sensitivity(network, loaded, layers=layers, photos=photos, journal=journal, quiet=quiet)
+    found = scan_sensitivity(network, loaded, layers=layers, photos=photos, journal=journal, quiet=reporter is SILENT)
     found.write(output)
     if as_json:
         print_json(found.to_json())

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from lykeion.core import CONSOLE, SILENT, Reporter
+
 
 class _Picture(click.Path):
     """A file to draw into: whether its name tells the format is known before the work, not after it."""
@@ -46,14 +48,14 @@ thumbnails_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-def _without_notices(context: click.Context, option: click.Parameter, quiet: bool) -> bool:
+def _reporter(context: click.Context, option: click.Parameter, quiet: bool) -> Reporter:
     if quiet:
-        logging.getLogger("lykeion").setLevel(logging.ERROR)
-    return quiet
+        logging.getLogger("lykeion").setLevel(logging.ERROR)  # where a directory's notice goes
+    return SILENT if quiet else CONSOLE
 
 
 quiet_option = click.option(
-    "--quiet", "-q", is_flag=True, callback=_without_notices, help="Show no progress and no notices."
+    "--quiet", "-q", "reporter", is_flag=True, callback=_reporter, help="Show no progress and no notices."
 )
 
 

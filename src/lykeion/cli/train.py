@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
+from lykeion.core import SILENT, Reporter
 from lykeion.nets.training import FITS, Recipe
 
 from .options import json_option, quiet_option
@@ -55,7 +56,7 @@ def train(
     recipe_file: Path | None,
     test: bool,
     as_json: bool,
-    quiet: bool,
+    reporter: Reporter,
     **given: Any,
 ) -> None:
     """Train NETWORK, a name such as mobilenet-v2-0.5@96 or an architecture's .json file, on labelled photos.
@@ -83,9 +84,9 @@ def train(
         width=architecture.width,
         channels=architecture.channels,
         fit=fit,
-        quiet=quiet,
+        quiet=reporter is SILENT,
     )
-    report = train_network(architecture, photos, recipe, run, test=test, quiet=quiet)
+    report = train_network(architecture, photos, recipe, run, test=test, quiet=reporter is SILENT)
     if as_json:
         print_json({**report.to_json(), "skipped": photos.skipped})
         return

@@ -1,4 +1,4 @@
-"""What every room may use: errors, digests, files, documents, locks, journals, run directories, progress."""
+"""What every room may use: errors, digests, files, documents, locks, journals, run directories, reporters."""
 
 from .cores import core_count, usable_cores
 from .digest import digest_bytes, digest_file, digest_json
@@ -20,14 +20,18 @@ from .journal import Journal
 from .lock import FileLock, Locked, LockError, locked
 from .loopback import is_loopback
 from .progress import Progress
+from .reporting import CONSOLE, SILENT, ConsoleReporter, Reporter
 from .run_directory import claim_run
 from .stopping import Interrupted, stop_here, stop_signals
 
 __all__ = [
+    "CONSOLE",
     "DONE_BUT",
     "ERROR",
+    "SILENT",
     "STOPPED",
     "Conflict",
+    "ConsoleReporter",
     "FileLock",
     "Interrupted",
     "Invalid",
@@ -38,6 +42,7 @@ __all__ = [
     "NotFound",
     "Progress",
     "Refused",
+    "Reporter",
     "Unavailable",
     "Unsupported",
     "cache_directory",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from lykeion.core import NotFound
+from lykeion.core import CONSOLE, NotFound, Reporter
 from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, read_manifest
 from lykeion.oci.distribution import (
     Advance,
@@ -26,12 +26,12 @@ class _Repository:
     layout: Layout
     store: ArtifactStore
     name: str
-    quiet: bool
+    reporter: Reporter
 
     def put(self, blobs: Iterable[Descriptor], title: str) -> None:
         blobs = list(blobs)
         jobs = [partial(self.store.put, self.name, blob, self.layout.path_of(blob.digest)) for blob in blobs]
-        transfer(title, sum(blob.size for blob in blobs), jobs, quiet=self.quiet)
+        transfer(title, sum(blob.size for blob in blobs), jobs, self.reporter)
 
     def fetch_manifest(self, digest: str) -> tuple[Descriptor, ImageManifest | ImageIndex]:
         data = self.store.manifest(self.name, digest)
@@ -41,7 +41,7 @@ class _Repository:
     def fetch_blobs(self, parts: Iterable[ImageManifest]) -> None:
         blobs = {blob.digest: blob for part in parts for blob in part.blobs if not self.layout.has(blob.digest)}
         jobs = [partial(self._fetch, blob) for blob in blobs.values()]
-        transfer(f"pulling {self.name}", sum(blob.size for blob in blobs.values()), jobs, quiet=self.quiet)
+        transfer(f"pulling {self.name}", sum(blob.size for blob in blobs.values()), jobs, self.reporter)
 
     def _fetch(self, blob: Descriptor, advance: Advance) -> None:
         partial_file = self.layout.root / "ingest" / f"{blob.digest.removeprefix('sha256:')}.partial"
@@ -58,7 +58,12 @@ def image_reference(text: str) -> Reference:
 
 
 def push_image(
-    layout: Layout, image: Descriptor, target: Reference, *, store: ArtifactStore | None = None, quiet: bool = False
+    layout: Layout,
+    image: Descriptor,
+    target: Reference,
+    *,
+    store: ArtifactStore | None = None,
+    reporter: Reporter = CONSOLE,
 ) -> None:
     """An image, all its platforms, and what is attached to it; the tag moves last.
 
@@ -67,7 +72,7 @@ def push_image(
     """
     if not target.tag:
         raise ImageError(f"{target} has no tag; write it like registry.example.com/shop/search:v1")
-    there = _repository(layout, target, store, quiet=quiet)
+    there = _repository(layout, target, store, reporter)
     parts = manifests(layout, image)
     if not there.store.holds(there.name, image.digest):
         blobs = {blob.digest: blob for _, manifest in parts for blob in manifest.blobs}
@@ -90,14 +95,14 @@ def pull_image(
     platforms: Sequence[Platform] = (),
     attached: bool = True,
     store: ArtifactStore | None = None,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> Descriptor:
     """Bring an image into a layout, under ``ref`` or without a reference: all of its platforms, or those given.
 
     Verified. With ``attached``, what refers to it comes along. Without tag or digest the source is ``latest``.
     Raises NotFound, ImageError, ContentDamaged, StoreError, Refused.
     """
-    here = _repository(layout, source, store, quiet=quiet)
+    here = _repository(layout, source, store, reporter)
     with layout.lock_content():
         image, document = here.fetch_manifest(_digest(here, source))
         parts = {image.digest: document} if isinstance(document, ImageManifest) else {}
@@ -115,12 +120,12 @@ def pull_image(
     return image
 
 
-def _repository(layout: Layout, reference: Reference, store: ArtifactStore | None, *, quiet: bool) -> _Repository:
+def _repository(layout: Layout, reference: Reference, store: ArtifactStore | None, reporter: Reporter) -> _Repository:
     if store is None:
         from lykeion.oci.distribution import RemoteStore, Transport  # imports urllib3, which few commands need
 
         store = RemoteStore(Transport(reference.host or ""))
-    return _Repository(layout, store, reference.repository, quiet)
+    return _Repository(layout, store, reference.repository, reporter)
 
 
 def _digest(here: _Repository, source: Reference) -> str:

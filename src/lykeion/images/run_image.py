@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lykeion.core import Unsupported, cache_directory
+from lykeion.core import CONSOLE, Reporter, Unsupported, cache_directory
 from lykeion.oci import Descriptor, Layout, Platform
 
 from .errors import ImageError
@@ -75,7 +75,7 @@ def run(
     *,
     environment: Mapping[str, str] | None = None,
     volumes: Sequence[Volume] = (),
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> NoReturn:
     """Become the image's program. ``arguments`` take the place of the image's command.
 
@@ -85,14 +85,14 @@ def run(
         raise Unsupported(
             "images run on Linux with unshare (util-linux); elsewhere push the image to a container engine"
         )
-    root, config = unpacked(layout, image, quiet=quiet)
+    root, config = unpacked(layout, image, reporter=reporter)
     start = prepare(root, config["config"], arguments, environment or {}, volumes)
     command = sandbox(start, rootless=os.geteuid() != 0)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  (the program takes our place: its signals and exit code are its own)
 
 
-def unpacked(layout: Layout, image: Descriptor, *, quiet: bool = False) -> tuple[Path, dict[str, Any]]:
+def unpacked(layout: Layout, image: Descriptor, *, reporter: Reporter = CONSOLE) -> tuple[Path, dict[str, Any]]:
     """The image's files for this machine, and its configuration."""
     architectures = {machine: architecture for architecture, machine in MACHINES.items()}
     platform = Platform("linux", architectures.get(host.machine(), host.machine()))
@@ -102,7 +102,7 @@ def unpacked(layout: Layout, image: Descriptor, *, quiet: bool = False) -> tuple
     if not root.exists():
         root.parent.mkdir(parents=True, exist_ok=True)
         root.parent.chmod(0o700)  # what is in an image is not for other users of this machine
-        unpack(layout, manifest.layers, root, quiet=quiet)
+        unpack(layout, manifest.layers, root, reporter=reporter)
     return root, config
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
-from lykeion.core import NotFound, write_atomically
+from lykeion.core import CONSOLE, SILENT, NotFound, Reporter, write_atomically
 from lykeion.oci.distribution import ArtifactStore, DiskStore, InvalidReference, Reference
 
 from .aliases import aliases, move, versions
@@ -43,7 +43,7 @@ def import_mlflow(directory: Path, store: DiskStore, name: str | None = None) ->
             files = _local(str(meta.get("source") or ""), path)
             run = str(meta.get("run_id") or "")
             facts = _facts(directory, run)
-            pushed = push(pack(files, reference.name, facts), store, reference, quiet=True)
+            pushed = push(pack(files, reference.name, facts), store, reference, reporter=SILENT)
             digests[number] = pushed.digest
             imported.append(pushed)
         for path in sorted((model / "aliases").glob("*")):
@@ -53,7 +53,9 @@ def import_mlflow(directory: Path, store: DiskStore, name: str | None = None) ->
     return imported
 
 
-def export_mlflow(store: ArtifactStore, reference: Reference, directory: Path, *, quiet: bool = False) -> list[str]:
+def export_mlflow(
+    store: ArtifactStore, reference: Reference, directory: Path, *, reporter: Reporter = CONSOLE
+) -> list[str]:
     """All versions and aliases of a model as MLflow's registry in ``directory``; returns the versions.
 
     The files go to ``models/NAME/version-N/artifacts``, metrics to experiment 0. Raises NotFound, StoreError.
@@ -68,7 +70,7 @@ def export_mlflow(store: ArtifactStore, reference: Reference, directory: Path, *
     for version in found:
         number, own = version_number(version) or 0, home / f"version-{version_number(version)}"
         wanted = reference.at(resolve(store, reference.at(version)))
-        pulled = pull(store, wanted, own / "artifacts", quiet=quiet)
+        pulled = pull(store, wanted, own / "artifacts", reporter=reporter)
         numbers[pulled.digest] = number
         run = pulled.digest.removeprefix("sha256:")[:32]
         _write_run(directory, run, metrics_of(load(store, wanted).manifest.annotations), now)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.core import LykeionError, Refused
+from lykeion.core import SILENT, LykeionError, Refused
 from lykeion.oci.distribution import Reference, RemoteStore, StoreError, Transport
 from lykeion.oci.distribution.credentials import Credentials, find_credentials
 from lykeion.oci.distribution.tokens import read_challenge
@@ -44,9 +44,9 @@ def test_pushing_what_is_there_costs_one_request(tmp_path: Path) -> None:
     with running() as registry:
         model, store = packed(tmp_path / "a"), remote(registry)
         for reference in (Reference(registry.host, "shoes", "canary"), Reference(registry.host, "shoes")):
-            push(model, store, reference, quiet=True)
+            push(model, store, reference, reporter=SILENT)
             registry.clear()
-            push(model, store, reference, quiet=True)
+            push(model, store, reference, reporter=SILENT)
             assert len(registry.requests) == 1
 
 
@@ -108,7 +108,9 @@ def test_authorization_does_not_follow_a_redirect_to_another_host(tmp_path: Path
         store = remote(registry)
         pushed(store, tmp_path / "a", "shoes", b"content")
         registry.troubles.blobs_elsewhere = elsewhere.host
-        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=BlobCache(tmp_path / "c"), quiet=True)
+        pull(
+            store, Reference(registry.host, "shoes"), tmp_path / "b", cache=BlobCache(tmp_path / "c"), reporter=SILENT
+        )
         assert elsewhere.requests
         assert set(elsewhere.seen_authorization) == {None}
         assert any(told for told in registry.seen_authorization)
@@ -151,7 +153,9 @@ def test_cut_transfers_go_on_where_they_were(tmp_path: Path, monkeypatch: pytest
     with running(Troubles(cut_uploads=3, cut_downloads=3)) as registry:
         store = remote(registry)
         pushed(store, tmp_path / "a", "shoes", content)
-        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=BlobCache(tmp_path / "c"), quiet=True)
+        pull(
+            store, Reference(registry.host, "shoes"), tmp_path / "b", cache=BlobCache(tmp_path / "c"), reporter=SILENT
+        )
     assert (tmp_path / "b" / "model.tflite").read_bytes() == content
 
 
@@ -192,13 +196,13 @@ def test_a_download_goes_on_where_it_was_and_a_wrong_part_is_found_out(tmp_path:
         part = cache.root / "partial" / blob.digest.removeprefix("sha256:")
         part.parent.mkdir(parents=True)
         part.write_bytes(content[:70_000])
-        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=cache, quiet=True)
+        pull(store, Reference(registry.host, "shoes"), tmp_path / "b", cache=cache, reporter=SILENT)
         assert (tmp_path / "b" / "model.tflite").read_bytes() == content
         part.write_bytes(b"x" * 70_000)
         (cache.root / "sha256" / part.name).unlink()
         with pytest.raises(LykeionError, match="pull again"):
-            pull(store, Reference(registry.host, "shoes"), tmp_path / "d", cache=cache, quiet=True)
-        pull(store, Reference(registry.host, "shoes"), tmp_path / "d", cache=cache, quiet=True)
+            pull(store, Reference(registry.host, "shoes"), tmp_path / "d", cache=cache, reporter=SILENT)
+        pull(store, Reference(registry.host, "shoes"), tmp_path / "d", cache=cache, reporter=SILENT)
         assert (tmp_path / "d" / "model.tflite").read_bytes() == content
 
 

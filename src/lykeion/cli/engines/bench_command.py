@@ -9,6 +9,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option, refuse_options, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
+from lykeion.core import SILENT, Reporter
 
 from .engine_options import (
     candidates,
@@ -63,7 +64,7 @@ def bench(
     trust: Path | None,
     store: Path | None,
     as_json: bool,
-    quiet: bool,
+    reporter: Reporter,
 ) -> None:
     """Measure MODELs on engines, in turns: latency, cold start, memory, size, energy, and time spent on a photo.
 
@@ -82,8 +83,8 @@ def bench(
         )
         _print_operators(wanted, as_json)
         return
-    judged = judging(data, wanted, photos, fit, quiet)
-    report = measure(wanted, data=judged, photo=photo, journal=journal, quiet=quiet)
+    judged = judging(data, wanted, photos, fit, reporter)
+    report = measure(wanted, data=judged, photo=photo, journal=journal, quiet=reporter is SILENT)
     if as_json:
         print_json(report.to_json())
     else:

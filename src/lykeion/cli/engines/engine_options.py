@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lykeion.cli.options import FIT, PICTURE
+from lykeion.core import SILENT, Reporter
 
 if TYPE_CHECKING:
     from lykeion.engines.choosing import Case, Labelled
@@ -51,7 +52,7 @@ def candidates(
 
 
 def judging(
-    data: Path | None, cases: "Sequence[Case]", photos: int, fit: "Fit | None", quiet: bool
+    data: Path | None, cases: "Sequence[Case]", photos: int, fit: "Fit | None", reporter: Reporter
 ) -> "Labelled | None":
     """The photos to judge the models of the cases by, where ``--data`` names any."""
     if data is None:
@@ -59,4 +60,4 @@ def judging(
     from lykeion.inputs import judging_photos
 
     models = list({case.model.name: case.model for case in cases}.values())
-    return judging_photos(data, models, fit, limit=photos, quiet=quiet)
+    return judging_photos(data, models, fit, limit=photos, quiet=reporter is SILENT)

@@ -7,6 +7,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option, refuse_options, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
+from lykeion.core import SILENT, Reporter
 
 from .engine_options import (
     candidates,
@@ -63,7 +64,7 @@ def select(
     trust: Path | None,
     store: Path | None,
     as_json: bool,
-    quiet: bool,
+    reporter: Reporter,
 ) -> None:
     """Choose the model, engine and number of threads that best meet a goal.
 
@@ -82,8 +83,8 @@ def select(
     if device != HOST or not models:
         raise click.UsageError("name candidates with --model; for devices other than this host, give --devices")
     found_cases = candidates(models, engines, threads, trust, store)
-    judged = judging(data, found_cases, photos, fit, quiet)
-    found = choose(found_cases, wanted, data=judged, journal=journal, quiet=quiet)
+    judged = judging(data, found_cases, photos, fit, reporter)
+    found = choose(found_cases, wanted, data=judged, journal=journal, quiet=reporter is SILENT)
     if as_json:
         print_json(_selection_json(found))
     else:

@@ -9,6 +9,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
+from lykeion.core import Reporter
 
 from .image_layout import image_in, layout_at, layout_option, short, tag_option
 
@@ -38,7 +39,7 @@ def build(
     trust: Path | None,
     layout: Path | None,
     as_json: bool,
-    quiet: bool,
+    reporter: Reporter,
 ) -> None:
     """Build the image described by DESCRIPTION (image.yaml), with bill of materials and provenance.
 
@@ -62,7 +63,7 @@ def build(
         replace(spec, model=find_model(served, trust, store)) if served else spec,
         output,
         ref=tag or "",
-        quiet=quiet,
+        reporter=reporter,
     )
     for line in (line for part in built.parts for line in part.python.overlaps):
         click.echo(f"warning: {line}", err=True)
@@ -177,7 +178,7 @@ def run(
     variables: tuple[str, ...],
     volumes: tuple[str, ...],
     layout: Path | None,
-    quiet: bool,
+    reporter: Reporter,
 ) -> None:
     """Start an IMAGE on this machine, without a container engine. Options come before IMAGE.
 
@@ -196,7 +197,7 @@ def run(
         arguments,
         environment={name: value for name, _, value in (variable.partition("=") for variable in variables)},
         volumes=[Volume.parse(volume) for volume in volumes],
-        quiet=quiet,
+        reporter=reporter,
     )
 
 

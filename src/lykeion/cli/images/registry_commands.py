@@ -6,6 +6,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option
 from lykeion.cli.output import print_json
+from lykeion.core import Reporter
 
 from .image_layout import image_in, layout_at, layout_option, tag_option
 
@@ -16,13 +17,13 @@ from .image_layout import image_in, layout_at, layout_option, tag_option
 @layout_option
 @json_option
 @quiet_option
-def push(image: str, target: str, layout: Path | None, as_json: bool, quiet: bool) -> None:
+def push(image: str, target: str, layout: Path | None, as_json: bool, reporter: Reporter) -> None:
     """Push an IMAGE (NAME:TAG or a digest) to a registry, with its attached documents."""
     from lykeion.images import image_reference, push_image
 
     place, there = layout_at(layout), image_reference(target)
     found = image_in(place, image)
-    push_image(place, found, there, quiet=quiet)
+    push_image(place, found, there, reporter=reporter)
     print_json({"ref": target, "digest": found.digest}) if as_json else click.echo(f"{target}  {found.digest}")
 
 
@@ -32,11 +33,11 @@ def push(image: str, target: str, layout: Path | None, as_json: bool, quiet: boo
 @layout_option
 @json_option
 @quiet_option
-def pull(source: str, tag: str | None, layout: Path | None, as_json: bool, quiet: bool) -> None:
+def pull(source: str, tag: str | None, layout: Path | None, as_json: bool, reporter: Reporter) -> None:
     """Pull an image from a registry, for all of its platforms; by tag or as REGISTRY/PATH@sha256:…"""
     from lykeion.images import image_reference, pull_image
 
     reference = image_reference(source)
     ref = tag or f"{reference.name}:{reference.tag or 'latest'}"
-    found = pull_image(reference, layout_at(layout, create=True), ref=ref, quiet=quiet)
+    found = pull_image(reference, layout_at(layout, create=True), ref=ref, reporter=reporter)
     print_json({"ref": ref, "digest": found.digest}) if as_json else click.echo(f"{ref}  {found.digest}")

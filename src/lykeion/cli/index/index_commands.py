@@ -9,7 +9,7 @@ import click
 
 from lykeion.cli.embedder_option import embedder_option
 from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
-from lykeion.core import DONE_BUT
+from lykeion.core import DONE_BUT, SILENT, Reporter
 
 if TYPE_CHECKING:
     from lykeion.search.thumbnails import ThumbnailPlace
@@ -46,7 +46,7 @@ def add(
     no_thumbnails: bool,
     workers: int | None,
     as_json: bool,
-    quiet: bool,
+    reporter: Reporter,
     **options: str | None,
 ) -> None:
     """Add the photos of a folder or manifest to an index.
@@ -75,7 +75,7 @@ def add(
             failures=failures,
         ),
         embedder=embedder,
-        quiet=quiet,
+        quiet=reporter is SILENT,
         **{name: value for name, value in options.items() if value},
     )
     for line in report.complaints():
@@ -208,7 +208,7 @@ def delete(ids: tuple[str, ...], uri: str, thumbnails: "ThumbnailPlace", as_json
 @json_option
 @quiet_option
 def duplicates(
-    uri: str, likeness: float, sheet: Path | None, thumbnails: "ThumbnailPlace", as_json: bool, quiet: bool
+    uri: str, likeness: float, sheet: Path | None, thumbnails: "ThumbnailPlace", as_json: bool, reporter: Reporter
 ) -> None:
     """Find photos that are the same under several ids.
 
@@ -221,7 +221,7 @@ def duplicates(
     from lykeion.search.near_duplicates import draw_groups
     from lykeion.search.near_duplicates import duplicates as find
 
-    groups = find(uri, alike=likeness, thumbnails=thumbnails, quiet=quiet)
+    groups = find(uri, alike=likeness, thumbnails=thumbnails, quiet=reporter is SILENT)
     if sheet:
         draw_groups(sheet, groups, thumbnails.reader(uri))
         print(f"drawn: {sheet}", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
-from lykeion.core import DONE_BUT
+from lykeion.core import DONE_BUT, SILENT, Reporter
 
 if TYPE_CHECKING:
     from lykeion.search.thumbnails import ThumbnailPlace
@@ -148,7 +148,9 @@ def rebuild(uri: str, as_json: bool) -> None:
 @thumbnails_option
 @json_option
 @quiet_option
-def merge(out: str, sources: tuple[str, ...], thumbnails: "ThumbnailPlace", as_json: bool, quiet: bool) -> None:
+def merge(
+    out: str, sources: tuple[str, ...], thumbnails: "ThumbnailPlace", as_json: bool, reporter: Reporter
+) -> None:
     """Copy all products of several indexes into one.
 
     \b
@@ -161,7 +163,7 @@ def merge(out: str, sources: tuple[str, ...], thumbnails: "ThumbnailPlace", as_j
     """
     from lykeion.search import transfer
 
-    _print_count(transfer.merge(out, sources, thumbnails=thumbnails, quiet=quiet), out, as_json)
+    _print_count(transfer.merge(out, sources, thumbnails=thumbnails, quiet=reporter is SILENT), out, as_json)
 
 
 @click.command()
@@ -170,7 +172,7 @@ def merge(out: str, sources: tuple[str, ...], thumbnails: "ThumbnailPlace", as_j
 @thumbnails_option
 @json_option
 @quiet_option
-def copy(source: str, to: str, thumbnails: "ThumbnailPlace", as_json: bool, quiet: bool) -> None:
+def copy(source: str, to: str, thumbnails: "ThumbnailPlace", as_json: bool, reporter: Reporter) -> None:
     """Copy all products of an index into another, for example on Milvus.
 
     \b
@@ -178,7 +180,7 @@ def copy(source: str, to: str, thumbnails: "ThumbnailPlace", as_json: bool, quie
     """
     from lykeion.search import transfer
 
-    _print_count(transfer.copy(source, to, thumbnails=thumbnails, quiet=quiet), to, as_json)
+    _print_count(transfer.copy(source, to, thumbnails=thumbnails, quiet=reporter is SILENT), to, as_json)
 
 
 def _print_stats(figures: object, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import describe, print_json, print_table
-from lykeion.core import DONE_BUT
+from lykeion.core import DONE_BUT, Reporter
 
 if TYPE_CHECKING:
     from lykeion.registry import Ancestor
@@ -187,7 +187,7 @@ def lineage(model: str, store: Path | None, as_json: bool) -> None:
 @trust_option
 @json_option
 @quiet_option
-def verify(model: str, store: Path | None, trust: Path | None, as_json: bool, quiet: bool) -> None:
+def verify(model: str, store: Path | None, trust: Path | None, as_json: bool, reporter: Reporter) -> None:
     """Read every byte of a version and check it against its digest, the schema, and the trust policy.
 
     Exits with code 3 if anything is wrong, after listing it.
@@ -196,7 +196,7 @@ def verify(model: str, store: Path | None, trust: Path | None, as_json: bool, qu
 
     stores, reference = registry.Stores(store), registry.parse(model)
     policy = registry.read_policy(trust) if trust else None
-    problems = registry.verify(stores.of(reference.host), reference, policy=policy, quiet=quiet)
+    problems = registry.verify(stores.of(reference.host), reference, policy=policy, reporter=reporter)
     if as_json:
         print_json({"problems": problems})
     else:

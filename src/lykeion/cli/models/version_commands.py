@@ -7,6 +7,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import print_json
+from lykeion.core import Reporter
 
 if TYPE_CHECKING:
     from lykeion.registry import Pushed
@@ -62,7 +63,7 @@ def push(
     coordinator: Path | None,
     store: Path | None,
     as_json: bool,
-    quiet: bool,
+    reporter: Reporter,
 ) -> None:
     """Store the files of DIRECTORY as the next version of MODEL; move MODEL's alias, if given, to it.
 
@@ -84,7 +85,7 @@ def push(
         expect=expect,
         coordinator=coordinator,
     )
-    pushed = registry.publish(directory, model, registry.Stores(store), publication, quiet=quiet)
+    pushed = registry.publish(directory, model, registry.Stores(store), publication, reporter=reporter)
     _print_pushed(pushed, as_json)
 
 
@@ -96,7 +97,7 @@ def push(
 @json_option
 @quiet_option
 def pull(
-    model: str, directory: Path | None, store: Path | None, trust: Path | None, as_json: bool, quiet: bool
+    model: str, directory: Path | None, store: Path | None, trust: Path | None, as_json: bool, reporter: Reporter
 ) -> None:
     """Write the files of MODEL to DIRECTORY, by default one of the model's name.
 
@@ -112,7 +113,7 @@ def pull(
     stores, reference = registry.Stores(store), registry.parse(model)
     policy = registry.read_policy(trust) if trust else None
     target = directory or Path(reference.name)
-    pulled = registry.pull(stores.of(reference.host), reference, target, policy=policy, quiet=quiet)
+    pulled = registry.pull(stores.of(reference.host), reference, target, policy=policy, reporter=reporter)
     if as_json:
         print_json(asdict(pulled))
     else:
@@ -126,7 +127,9 @@ def pull(
 @store_option
 @json_option
 @quiet_option
-def copy(model: str, target: str, coordinator: Path | None, store: Path | None, as_json: bool, quiet: bool) -> None:
+def copy(
+    model: str, target: str, coordinator: Path | None, store: Path | None, as_json: bool, reporter: Reporter
+) -> None:
     """Store MODEL as the next version of TO, in another store or under another name. Digest and signatures stay.
 
     \b
@@ -140,7 +143,7 @@ def copy(model: str, target: str, coordinator: Path | None, store: Path | None, 
     stores, reference = registry.Stores(store), registry.parse(model)
     if target.startswith("mlflow:"):
         exported = registry.export_mlflow(
-            stores.of(reference.host), reference, Path(target.removeprefix("mlflow:")), quiet=quiet
+            stores.of(reference.host), reference, Path(target.removeprefix("mlflow:")), reporter=reporter
         )
         if as_json:
             print_json({"versions": exported})
@@ -152,7 +155,7 @@ def copy(model: str, target: str, coordinator: Path | None, store: Path | None, 
         (stores.of(reference.host), reference),
         (stores.of(wanted.host), wanted),
         coordinator=coordinator,
-        quiet=quiet,
+        reporter=reporter,
     )
     _print_pushed(copied, as_json)
 

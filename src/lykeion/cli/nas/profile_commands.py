@@ -7,6 +7,7 @@ import click
 
 from lykeion.cli.options import PICTURE, json_option, quiet_option
 from lykeion.cli.output import print_json, print_table
+from lykeion.core import SILENT, Reporter
 
 if TYPE_CHECKING:
     from lykeion.engines.choosing import DeviceProfile
@@ -35,7 +36,7 @@ def profile(
     show: str | None,
     png: Path | None,
     as_json: bool,
-    quiet: bool,
+    reporter: Reporter,
 ) -> None:
     """Measure the latency of every block of a search space on a device, with LiteRT.
 
@@ -50,7 +51,7 @@ def profile(
     if sum(given is not None for given in (export, results, show)) > 1:
         raise click.UsageError("--export, --import and --show exclude one another")
     if export is not None:
-        _export(export, space_name, threads, as_json, quiet)
+        _export(export, space_name, threads, as_json, reporter)
         return
     if show is not None:
         made = _read(show)
@@ -59,7 +60,7 @@ def profile(
     elif results is not None:
         made = _import(results, "" if device == HOST else device, out)
     elif device == HOST:
-        made = _measure(space_name, threads, out, quiet)
+        made = _measure(space_name, threads, out, reporter)
     else:
         raise click.UsageError(
             f"only this machine can be measured from here; for {device!r} use --export and --import"
@@ -74,10 +75,10 @@ def profile(
         _print_profile(made)
 
 
-def _export(directory: Path, space_name: str, threads: int, as_json: bool, quiet: bool) -> None:
+def _export(directory: Path, space_name: str, threads: int, as_json: bool, reporter: Reporter) -> None:
     from lykeion.nas import export_to_phone, find_space
 
-    files = export_to_phone(find_space(space_name), directory, threads=threads, quiet=quiet)
+    files = export_to_phone(find_space(space_name), directory, threads=threads, quiet=reporter is SILENT)
     if as_json:
         print_json({"directory": str(directory), "files": files, "space": space_name, "threads": threads})
     else:
@@ -99,12 +100,12 @@ def _import(results: Path, name: str, out: Path) -> "DeviceProfile":
     return made
 
 
-def _measure(space_name: str, threads: int, out: Path, quiet: bool) -> "DeviceProfile":
+def _measure(space_name: str, threads: int, out: Path, reporter: Reporter) -> "DeviceProfile":
     from lykeion.engines.choosing import write_profile
     from lykeion.nas import find_space, profile_host
 
     journal = out.with_name(f"{out.name}.passes.jsonl")
-    made = profile_host(find_space(space_name), threads=threads, journal=journal, quiet=quiet)
+    made = profile_host(find_space(space_name), threads=threads, journal=journal, quiet=reporter is SILENT)
     write_profile(made, out)
     journal.unlink(missing_ok=True)
     return made

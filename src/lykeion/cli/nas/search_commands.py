@@ -8,6 +8,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option
 from lykeion.cli.output import print_json, print_table
+from lykeion.core import SILENT, Reporter
 
 if TYPE_CHECKING:
     from lykeion.nas import ComparedNetwork, ComparisonReport, FoundNetwork, NasRequest, Space
@@ -82,7 +83,7 @@ def search(
     train: bool,
     run: Path,
     as_json: bool,
-    quiet: bool,
+    reporter: Reporter,
     **asked: Any,
 ) -> None:
     """Find the most accurate network of a space that takes at most --target-ms on a device, or --target-uj anywhere.
@@ -116,12 +117,14 @@ def search(
         target_uj,
     )
     space, data = open_space(asked["space"], str(asked["data"]))
-    found = run_search(request, run, quiet=quiet, data=data)
+    found = run_search(request, run, quiet=reporter is SILENT, data=data)
     accuracy = None
     if train and found.genotype is not None:
         from lykeion.nas import train_final
 
-        accuracy = train_final(space.architecture(found.genotype), data, final, run / "trained", quiet=quiet).accuracy
+        accuracy = train_final(
+            space.architecture(found.genotype), data, final, run / "trained", quiet=reporter is SILENT
+        ).accuracy
     _show_found(found, request, space, run, accuracy, as_json)
 
 
@@ -142,7 +145,7 @@ def compare(
     baselines: str | None,
     run: Path,
     as_json: bool,
-    quiet: bool,
+    reporter: Reporter,
     **asked: Any,
 ) -> None:
     """Compare strategies, and MobileNets, with equal budgets, equal final training and measured latency.
@@ -173,7 +176,7 @@ def compare(
         seeds,
         baselines=tuple(baselines.split(",")) if baselines else BASELINES,
     )
-    report = run_comparison(comparison, run, quiet=quiet)
+    report = run_comparison(comparison, run, quiet=reporter is SILENT)
     if as_json:
         print_json(report.to_json())
     else:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lykeion.core import CONSOLE, Reporter
 from lykeion.images.errors import ImageError
 from lykeion.images.image_kinds import LABELS, MODEL_PATH
 from lykeion.images.layers.entries import TarEntry, directory_entry, source_entries, with_directories
@@ -40,7 +41,7 @@ def build(
     *,
     ref: str = "",
     cache: BuildCache | None = None,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> BuiltImage:
     """Build an image into ``output`` under ``ref`` (else NAME:latest); bill of materials and provenance with it.
 
@@ -49,7 +50,7 @@ def build(
     """
     spec, cache, ref = spec.resolved, cache or BuildCache(), ref or f"{spec.name}:latest"
     with output.lock_content(), cache.layout.lock_content():
-        parts = tuple(_part(spec, platform, output, cache, quiet=quiet) for platform in spec.platforms)
+        parts = tuple(_part(spec, platform, output, cache, reporter) for platform in spec.platforms)
         descriptor = parts[0].manifest
         if len(parts) > 1:
             index = ImageIndex(tuple(replace(part.manifest, platform=part.platform) for part in parts))
@@ -60,11 +61,13 @@ def build(
     return BuiltImage(ref, descriptor, parts)
 
 
-def _part(spec: ImageSpec, platform: Platform, output: Layout, cache: BuildCache, *, quiet: bool) -> PlatformImage:
-    base = load_base(spec.base, platform, spec.compression, cache, quiet=quiet)
+def _part(
+    spec: ImageSpec, platform: Platform, output: Layout, cache: BuildCache, reporter: Reporter
+) -> PlatformImage:
+    base = load_base(spec.base, platform, spec.compression, cache, reporter)
     python = PythonLayers((), ())
     if spec.python:
-        python = python_layers(spec.python, base, spec.compression, cache, quiet=quiet)
+        python = python_layers(spec.python, base, spec.compression, cache, reporter)
     own = tuple(
         pack(output, entries, spec.compression, title)
         for title, entries in (("model", _model(spec, base)), ("source", _sources(spec, base)))

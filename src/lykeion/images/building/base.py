@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lykeion.core import Reporter
 from lykeion.images.errors import BaseError
 from lykeion.images.image import find_image, manifest_for, read_config
 from lykeion.images.layers.compression import Compression
@@ -47,7 +48,7 @@ class Base:
 
 
 def load_base(
-    spec: BaseSpec, platform: Platform, compression: Compression, cache: BuildCache, *, quiet: bool = False
+    spec: BaseSpec, platform: Platform, compression: Compression, cache: BuildCache, reporter: Reporter
 ) -> Base:
     """The base for one platform. Raises ImageError, ContentError, Unsupported, StoreError, Refused."""
     if spec.rootfs is not None:
@@ -57,7 +58,7 @@ def load_base(
         layout = Layout.open(spec.layout)
         return _from_layout(layout, find_image(layout, spec.ref), platform, cache, spec.ref or spec.layout.name)
     name = spec.registry or ""
-    image = pull_image(image_reference(name), cache.layout, platforms=[platform], attached=False, quiet=quiet)
+    image = pull_image(image_reference(name), cache.layout, platforms=[platform], attached=False, reporter=reporter)
     return _from_layout(cache.layout, image, platform, cache, name)
 
 

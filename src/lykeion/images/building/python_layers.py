@@ -7,7 +7,7 @@ ones share one, since a container may not have many layers.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lykeion.core import Progress
+from lykeion.core import Reporter
 from lykeion.images.errors import BaseError, WheelError
 from lykeion.images.layers.compression import Compression, compressor
 from lykeion.images.layers.entries import TarEntry, with_directories
@@ -48,7 +48,7 @@ class PythonLayers:
 
 
 def python_layers(
-    spec: PythonSpec, base: Base, compression: Compression, cache: BuildCache, *, quiet: bool = False
+    spec: PythonSpec, base: Base, compression: Compression, cache: BuildCache, reporter: Reporter
 ) -> PythonLayers:
     """Raises ImageError: a base without Python, requirements that are not locked, wheels that do not fit."""
     interpreter = base.facts.interpreter
@@ -62,7 +62,7 @@ def python_layers(
     alone = [wheel for wheel in wheels if wheel in large and wheel.size_bytes >= LARGE_BYTES]
     groups = [[wheel] for wheel in alone] + [[wheel for wheel in wheels if wheel not in alone]]
     layers: list[ImageLayer] = []
-    with Progress("Unpacking wheels", len(wheels), unit="wheels", quiet=quiet) as progress:
+    with reporter.progress("Unpacking wheels", len(wheels), unit="wheels") as progress:
         for place, group in enumerate(groups):
             last = place == len(groups) - 1
             layers.append(_layer(group, environment, environment.entries() if last else [], compression, cache))

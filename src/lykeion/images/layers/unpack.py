@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from lykeion.core import Progress
+from lykeion.core import CONSOLE, Reporter
 from lykeion.images.errors import LayerError
 from lykeion.oci import Descriptor, Layout
 
@@ -20,7 +20,7 @@ LIMIT_BYTES = 64 << 30
 PIECE_BYTES = 1 << 20
 
 
-def unpack(layout: Layout, layers: Sequence[Descriptor], target: Path, *, quiet: bool = False) -> None:
+def unpack(layout: Layout, layers: Sequence[Descriptor], target: Path, *, reporter: Reporter = CONSOLE) -> None:
     """Unpack into ``target``, which is made, and is not there if this fails. Raises LayerError, ContentError."""
     work = target.with_name(f".{target.name}.{os.getpid()}")
     remove(work)
@@ -28,7 +28,7 @@ def unpack(layout: Layout, layers: Sequence[Descriptor], target: Path, *, quiet:
     work.chmod(0o755)
     try:
         tree = _Tree(work)
-        with Progress("Unpacking layers", len(layers), unit="layers", quiet=quiet) as progress:
+        with reporter.progress("Unpacking layers", len(layers), unit="layers") as progress:
             for layer in layers:
                 tree.apply(layout, layer)
                 progress.advance()

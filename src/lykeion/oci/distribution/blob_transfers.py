@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-from lykeion.core import Progress
+from lykeion.core import Reporter
 
 PARALLEL = 4
 
@@ -14,14 +14,14 @@ class _Stopped(Exception):
 
 
 def transfer(
-    title: str, size_bytes: int, jobs: Iterable[Callable[[Callable[[int], None]], None]], *, quiet: bool
+    title: str, size_bytes: int, jobs: Iterable[Callable[[Callable[[int], None]], None]], reporter: Reporter
 ) -> None:
     """Run jobs, PARALLEL at a time; each is handed a function that hears of the bytes it moved.
 
     The first failure ends the others, and is raised.
     """
     lock, stop = threading.Lock(), threading.Event()
-    with Progress(title, size_bytes, unit="bytes", quiet=quiet) as progress:
+    with reporter.progress(title, size_bytes, unit="bytes") as progress:
 
         def advance(count: int) -> None:
             if stop.is_set():

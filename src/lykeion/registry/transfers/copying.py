@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from lykeion.core import CONSOLE, SILENT, Reporter
 from lykeion.oci import Descriptor, ImageManifest, read_manifest
 from lykeion.oci.distribution import Advance, ArtifactStore, InvalidReference, Reference, transfer
 from lykeion.registry.aliases import ANYWHERE, move, write_version
@@ -20,7 +21,7 @@ def copy(
     *,
     cache: BlobCache | None = None,
     coordinator: Path | None = None,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> Pushed:
     """Store a model as the next version of another reference, and point that one's alias, if it has one, there.
 
@@ -35,7 +36,7 @@ def copy(
         data = here.manifest(reference.repository, digest)
         model, version, new = read_model(data), None, not there.holds(wanted.repository, digest)
         if new:
-            _blobs(source, target, model.manifest, cache or BlobCache(), quiet=quiet)
+            _blobs(source, target, model.manifest, cache or BlobCache(), reporter)
             version = write_version(there, wanted.repository, data)
         known = {entry.digest for entry in there.referrers(wanted.repository, digest, "")}
         for referrer in here.referrers(reference.repository, digest, ""):
@@ -56,7 +57,7 @@ def _referrer(
     data = here.manifest(reference.repository, referrer.digest)
     manifest = read_manifest(data)
     if isinstance(manifest, ImageManifest):
-        _blobs(source, target, manifest, cache, quiet=True)
+        _blobs(source, target, manifest, cache, SILENT)
         there.attach(wanted.repository, data)
 
 
@@ -65,12 +66,11 @@ def _blobs(
     target: tuple[ArtifactStore, Reference],
     manifest: ImageManifest,
     cache: BlobCache,
-    *,
-    quiet: bool,
+    reporter: Reporter,
 ) -> None:
     blobs = {blob.digest: blob for blob in manifest.blobs}
     jobs = [partial(_blob, source, target, cache, blob) for blob in blobs.values()]
-    transfer(f"copying {source[1]}", sum(blob.size for blob in blobs.values()), jobs, quiet=quiet)
+    transfer(f"copying {source[1]}", sum(blob.size for blob in blobs.values()), jobs, reporter)
 
 
 def _blob(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lykeion.core import CONSOLE, Reporter
 from lykeion.registry.artifact.gathering import gather
 from lykeion.registry.artifact.model_artifact import LEFT_OUT, pack
 from lykeion.registry.model_names import parse
@@ -32,7 +33,9 @@ class Publication:
     coordinator: Path | None = None
 
 
-def publish(directory: Path, name: str, stores: Stores, publication: Publication, *, quiet: bool = False) -> Pushed:
+def publish(
+    directory: Path, name: str, stores: Stores, publication: Publication, *, reporter: Reporter = CONSOLE
+) -> Pushed:
     """Store a directory as the next version of the model ``name``, and point its alias, if it has one, there.
 
     Raises InvalidModel, InvalidReference, NotFound for an unknown parent, and what ``push`` and ``sign`` raise.
@@ -48,7 +51,7 @@ def publish(directory: Path, name: str, stores: Stores, publication: Publication
     packed = pack(directory, reference.name, facts, leave_out=(*LEFT_OUT, *publication.leave_out))
     store = stores.of(reference.host)
     expect = expected(stores, reference, publication.expect)
-    pushed = push(packed, store, reference, expect=expect, coordinator=publication.coordinator, quiet=quiet)
+    pushed = push(packed, store, reference, expect=expect, coordinator=publication.coordinator, reporter=reporter)
     if publication.key:
         sign(store, parse(pushed.reference), publication.key)
     return pushed

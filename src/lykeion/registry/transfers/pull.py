@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lykeion.core import LockError, digest_file, locked
+from lykeion.core import CONSOLE, LockError, Reporter, digest_file, locked
 from lykeion.oci.distribution import Advance, ArtifactStore, Reference, StoreError, transfer
 from lykeion.registry.artifact.facts import FILE
 from lykeion.registry.artifact.model_artifact import File, Model
@@ -37,7 +37,7 @@ def pull(
     policy: Policy | None = None,
     cache: BlobCache | None = None,
     replace: bool = False,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> Pulled:
     """Write a model's files to a directory that is not there yet, or is empty, or holds the same model.
 
@@ -64,7 +64,7 @@ def pull(
                     partial(_fetch, store, reference.repository, file, making / file.path, cache or BlobCache())
                     for file in model.files
                 ]
-                transfer(f"pulling {reference}", model.size_bytes, jobs, quiet=quiet)
+                transfer(f"pulling {reference}", model.size_bytes, jobs, reporter)
                 if model.facts:
                     (making / FILE).write_bytes(store.read(reference.repository, model.facts))
                 making.replace(directory)
@@ -78,7 +78,7 @@ def keep(
     reference: Reference,
     *,
     policy: Policy | None = None,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> Path:
     """The directory with a model's files on this machine: pulled once, verified each time.
 
@@ -89,7 +89,7 @@ def keep(
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with locked(directory.parent, create=False):
-            pull(store, reference.at(digest), directory, policy=policy, cache=cache, replace=True, quiet=quiet)
+            pull(store, reference.at(digest), directory, policy=policy, cache=cache, replace=True, reporter=reporter)
     except OSError as error:
         raise StoreError(f"{directory}: {error.strerror or error}; LYKEION_HOME names another place") from None
     return directory

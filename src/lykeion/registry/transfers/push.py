@@ -1,14 +1,13 @@
 """From a directory to a store: what is not there yet goes, then the version is written, then the alias moves."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lykeion.oci import Descriptor
-from lykeion.oci.distribution import Advance, ArtifactStore, InvalidReference, Reference, transfer
+from lykeion.core import CONSOLE, Reporter
+from lykeion.oci.distribution import ArtifactStore, InvalidReference, Reference, transfer
 from lykeion.registry.aliases import ANYWHERE, move, write_version
-from lykeion.registry.artifact.model_artifact import Model, Packed
+from lykeion.registry.artifact.model_artifact import Packed
 from lykeion.registry.model_names import check_alias, version_number
 
 
@@ -31,7 +30,7 @@ def push(
     *,
     expect: str | None = ANYWHERE,
     coordinator: Path | None = None,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> Pushed:
     """Store a packed model as the next version of ``reference``, and point its alias, if it has one, there.
 
@@ -40,22 +39,7 @@ def push(
     """
     if reference.digest:
         raise InvalidReference(f"{reference}: a digest is what push gives; name an alias, or nothing")
-    return store_model(
-        packed.model, packed.sources, store, reference, expect=expect, coordinator=coordinator, quiet=quiet
-    )
-
-
-def store_model(
-    model: Model,
-    sources: Mapping[str, bytes | Path],
-    store: ArtifactStore,
-    reference: Reference,
-    *,
-    expect: str | None,
-    coordinator: Path | None,
-    quiet: bool,
-) -> Pushed:
-    repository, alias = reference.repository, reference.tag
+    model, repository, alias = packed.model, reference.repository, reference.tag
     if alias:
         check_alias(alias)
     digest, version, new = model.digest, None, False
@@ -63,7 +47,7 @@ def store_model(
         new = not store.holds(repository, digest)
         if new:
             with store.busy():
-                _send(model, sources, store, repository, quiet=quiet)
+                _send(packed, store, repository, reporter)
                 version = write_version(store, repository, model.data)
         if alias:
             move(store, repository, alias, digest, expect=expect, coordinator=coordinator)
@@ -72,16 +56,10 @@ def store_model(
     return Pushed(str(reference.at(digest)), digest, version, alias, new, model.size_bytes)
 
 
-def _send(
-    model: Model, sources: Mapping[str, bytes | Path], store: ArtifactStore, repository: str, *, quiet: bool
-) -> None:
-    blobs = {blob.digest: blob for blob in model.manifest.blobs}
-    jobs = [partial(_put, store, repository, blob, sources[digest]) for digest, blob in blobs.items()]
-    transfer(f"pushing {repository}", sum(blob.size for blob in blobs.values()), jobs, quiet=quiet)
-
-
-def _put(store: ArtifactStore, repository: str, blob: Descriptor, source: bytes | Path, advance: Advance) -> None:
-    store.put(repository, blob, source, advance)
+def _send(packed: Packed, store: ArtifactStore, repository: str, reporter: Reporter) -> None:
+    blobs = {blob.digest: blob for blob in packed.model.manifest.blobs}
+    jobs = [partial(store.put, repository, blob, packed.sources[digest]) for digest, blob in blobs.items()]
+    transfer(f"pushing {repository}", sum(blob.size for blob in blobs.values()), jobs, reporter)
 
 
 def _is(store: ArtifactStore, repository: str, tag: str, digest: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from lykeion.core import LykeionError
+from lykeion.core import CONSOLE, LykeionError, Reporter
 from lykeion.oci import Descriptor
 from lykeion.oci.distribution import Advance, ArtifactStore, Reference, transfer
 from lykeion.registry.artifact.model_artifact import Model
@@ -17,7 +17,7 @@ from .policy import Policy, check_trust
 
 
 def verify(
-    store: ArtifactStore, reference: Reference, *, policy: Policy | None = None, quiet: bool = False
+    store: ArtifactStore, reference: Reference, *, policy: Policy | None = None, reporter: Reporter = CONSOLE
 ) -> list[str]:
     """What is wrong, one line each; nothing if all is well. Raises NotFound, StoreError."""
     model, repository = load(store, reference), reference.repository
@@ -35,7 +35,7 @@ def verify(
             path.unlink(missing_ok=True)
 
         jobs = [partial(check, blob) for blob in blobs.values()]
-        transfer(f"verifying {reference}", sum(blob.size for blob in blobs.values()), jobs, quiet=quiet)
+        transfer(f"verifying {reference}", sum(blob.size for blob in blobs.values()), jobs, reporter)
     return problems
 
 
