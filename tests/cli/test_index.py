@@ -340,7 +340,7 @@ def test_a_stopped_add_keeps_what_is_done_and_goes_on(run: Run, begun: subproces
     _, err = begun.communicate(timeout=60)
     assert begun.returncode == 130
     assert err.splitlines()[-1].startswith("error: stopped: ")
-    assert "run the same command again to go on" in err
+    assert "run the same command again to resume" in err
     kept = run("stats", "--json").json["photos"]
     assert 0 < kept < 1500
     outcome = run("add", "photos", "--json")
