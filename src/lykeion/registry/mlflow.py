@@ -157,7 +157,7 @@ def _write_run(directory: Path, run: str, metrics: dict[str, Figure], now: int) 
 def _read(path: Path) -> dict[str, Any]:
     import yaml
 
-    load_yaml: Callable[[bytes], Any] = yaml.safe_load
+    load_yaml: Callable[[bytes], Any] = yaml.safe_load  # as MLflow writes it: 12e34 is text in PyYAML's YAML
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_META + 1)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from lykeion.core import Refused
+from lykeion.core import Refused, read_json
 
 HELPER_SECONDS = 60
 _HELPER = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -124,10 +124,4 @@ def _files() -> Iterator[Path]:
 
 
 def _read(path: Path) -> Mapping[str, Any] | None:
-    try:
-        value: Any = json.loads(path.read_bytes())
-    except OSError:
-        return None
-    except ValueError as error:
-        raise Refused(f"{path}: not JSON ({error})") from None
-    return cast(dict[str, Any], value) if isinstance(value, dict) else None
+    return read_json(path, Refused, "file of credentials") if os.access(path, os.R_OK) else None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from lykeion.core import read_json
 from lykeion.oci.distribution import is_digest
 from lykeion.registry.errors import InvalidModel
 
@@ -68,8 +69,6 @@ def _metric(text: str) -> tuple[str, Figure]:
 def _read(path: Path) -> dict[str, Any]:
     """A JSON object; an empty one where there is none."""
     try:
-        with path.open("rb") as file:
-            value: Any = json.loads(file.read(_MAX_BYTES))
-    except (OSError, ValueError, RecursionError):
+        return read_json(path, InvalidModel, limit=_MAX_BYTES)
+    except InvalidModel:
         return {}
-    return cast(dict[str, Any], value) if isinstance(value, dict) else {}

@@ -4,14 +4,13 @@ Every file is a layer of its own, unpacked and uncompressed, so that equal files
 can fetch them. The same directory always gives the same digest, on any machine and day.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from lykeion.core import Unsupported, digest_bytes, digest_file
+from lykeion.core import Unsupported, digest_bytes, digest_file, read_json
 from lykeion.oci import Descriptor, ImageIndex, ImageManifest, read_manifest
 from lykeion.registry.errors import InvalidModel
 
@@ -204,8 +203,7 @@ def _card(model: Path) -> "ModelCard | None":
 def _architecture(path: Path) -> str:
     """The name in an architecture's file, if there is one."""
     try:
-        value: Any = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        name = read_json(path, InvalidModel).get("name")
+    except InvalidModel:
         return ""
-    name: Any = cast(dict[str, Any], value).get("name") if isinstance(value, dict) else None
     return name if isinstance(name, str) else ""
