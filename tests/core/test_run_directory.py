@@ -60,6 +60,12 @@ def test_what_differs_inside_a_setting_is_named_with_both_values(tmp_path: Path)
     )
 
 
+def test_an_empty_setting_is_not_one_that_is_left_out(tmp_path: Path) -> None:
+    claim(tmp_path, {"recipe": {}})
+    with pytest.raises(RunError, match="another recipe;"):
+        claim(tmp_path, {"recipe": None})
+
+
 def test_what_is_about_a_run_is_kept_and_not_compared(tmp_path: Path) -> None:
     claim(tmp_path, {"seed": 0}, command=["search", "--seed", "0"])
     claim(tmp_path, {"seed": 0}, command=["search"])

@@ -46,7 +46,7 @@ def claim_run(
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value:
         for key, inner in cast(dict[str, Any], value).items():
             yield from _flat(inner, f"{name}.{key}" if name else key)
     else:

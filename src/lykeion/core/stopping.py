@@ -1,5 +1,6 @@
 """Stopping long work cleanly: after the first SIGINT or SIGTERM the step is finished, the second stops at once."""
 
+import os
 import signal
 import threading
 from collections.abc import Generator
@@ -36,6 +37,7 @@ def stop_signals() -> Generator[threading.Event]:
     def ask(number: int, frame: FrameType | None) -> None:
         stop.set()
         restore()
+        os.write(2, b"stopping after this step; the same signal again stops at once\n")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     _asked.append(stop)
