@@ -6,6 +6,7 @@ import lzma
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,13 @@ GOOD = {"sha256": SHA, "pieces": [["plain", 4]], "models": []}
 
 def test_a_package_is_unpacked() -> None:
     assert unpack(package(GOOD, b"abcd")) == b"abcd"
+
+
+def test_a_package_of_an_earlier_release_is_unpacked() -> None:
+    """Of a network that was pruned, clustered and trained in int8."""
+    old = Path(__file__).parents[1] / "fixtures" / "package-v1.lyk"
+    digest = "d20f8bb3014e31f54f82a9ea0593b4fb4c2348d737ff9bfa6d3e7a5c18f5ed35"
+    assert hashlib.sha256(unpack(old.read_bytes())).hexdigest() == digest
 
 
 def test_a_flipped_bit_anywhere_is_noticed() -> None:
