@@ -1,7 +1,8 @@
 """Run the tests: a pytest process a room, two at a time. What a room prints is printed when it ends, whole.
 
 TensorFlow, JAX, OpenVINO, Milvus Lite and Faiss in one process are not what anybody runs. A room is a folder or file
-of tests/; options that are not ours are pytest's. Exits with 1 if a room failed, crashed, or had no tests.
+of tests/. Options that are not ours are pytest's; one with a value is written as one word. Exits with 1 if a room
+failed, crashed, or had no tests.
 """
 
 import argparse
