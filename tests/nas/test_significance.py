@@ -29,6 +29,7 @@ def test_a_difference_that_one_seed_of_three_reverses_is_not_shown() -> None:
     assert compare_paired(first, second).verdict == "no difference shown"
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     covered = 0
     for seed in range(40):
