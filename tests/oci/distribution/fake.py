@@ -40,7 +40,13 @@ class Troubles:
     cut_uploads: int = 0
     """So many further chunks are lost with their connection, half of them kept."""
     blobs_elsewhere: str = ""
-    """Blobs are redirected to this host."""
+    """Blobs are redirected to this server."""
+    uploads_at: str = ""
+    """What stands before the path where an upload begins."""
+    uploads_move_to: str = ""
+    """And where it goes on."""
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    """Sent instead of the registry's own."""
     before_manifest: Any = None
     """Called with (repository, reference) before a manifest is written."""
 
@@ -213,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(404)
         elsewhere = self.state.troubles.blobs_elsewhere
         if elsewhere and self.command == "GET":
-            return self._answer(307, headers={"Location": f"http://{elsewhere}{self.path}"})
+            return self._answer(307, headers={"Location": f"{elsewhere}{self.path}"})
         start = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         offset = int(start[1]) if start else 0
         headers = {"Content-Range": f"bytes {offset}-{len(data) - 1}/{len(data)}"} if start else {}
@@ -264,15 +270,18 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(201)
 
     def _location(self, repository: str, upload: str) -> dict[str, str]:
-        size = len(self.state.uploads[upload])
-        return {"Location": f"/v2/{repository}/blobs/uploads/{upload}", "Range": f"0-{max(size - 1, 0)}"}
+        size, troubles = len(self.state.uploads[upload]), self.state.troubles
+        server = troubles.uploads_at if self.command == "POST" else troubles.uploads_move_to
+        return {"Location": f"{server}/v2/{repository}/blobs/uploads/{upload}", "Range": f"0-{max(size - 1, 0)}"}
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _answer(self, status: int, data: bytes = b"", headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
-        for name, value in {**(headers or {}), "Content-Length": str(len(data))}.items():
+        own = {**(headers or {}), "Content-Length": str(len(data))}
+        changed = {name: value for name, value in self.state.troubles.headers.items() if name in own}
+        for name, value in {**own, **changed}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

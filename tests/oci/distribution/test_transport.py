@@ -107,7 +107,7 @@ def test_authorization_does_not_follow_a_redirect_to_another_host(tmp_path: Path
         log_in(registry.host)
         store = remote(registry)
         pushed(store, tmp_path / "a", "shoes", b"content")
-        registry.troubles.blobs_elsewhere = elsewhere.host
+        registry.troubles.blobs_elsewhere = f"http://{elsewhere.host}"
         pull(
             store, Reference(registry.host, "shoes"), tmp_path / "b", cache=BlobCache(tmp_path / "c"), reporter=SILENT
         )

@@ -3,20 +3,27 @@
 ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and docker's ``/etc/docker/certs.d/HOST/ca.crt`` name certificate authorities;
 ``https_proxy``, ``http_proxy`` and ``no_proxy`` say what goes through a proxy. Loopback never does, and it alone is
 spoken to without TLS.
+
+A registry sends its clients to other addresses: of blobs, uploads and tokens. None of them may be in a network that
+the registry itself is not in: this machine's loopback, link-local addresses, private ones. That is judged by the
+address of the connected peer, for a name may be anybody's. What goes through a proxy is the proxy's to judge.
 """
 
+import socket
 import ssl
 import threading
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, TypeAlias, cast
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
+from urllib3.connection import HTTPConnection
 
 from lykeion.core import is_loopback
 
@@ -43,11 +50,39 @@ def origin(url: SplitResult) -> Origin:
     return url.scheme, (url.hostname or "").lower(), url.port or (443 if url.scheme == "https" else 80)
 
 
-class Connections:
-    """Pools by server; any number of threads may send."""
+def read_url(text: str, base: str = "") -> SplitResult:
+    """An address over HTTP, or one relative to ``base``. Raises StoreError."""
+    try:
+        url = urlsplit(urljoin(base, text))
+        _ = url.port  # which reads it
+    except ValueError:
+        url = SplitResult("", "", "", "", "")
+    if url.scheme in ("http", "https") and url.hostname and url.geturl().isascii():
+        return url
+    raise StoreError(f"{text[:200]!r}: not an address over HTTP")
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout = timeout_s
+
+def network_of(address: str) -> str:
+    """Which of the networks an address is in that the internet does not reach; "" for others, and for a name."""
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    if ip.is_loopback or ip.is_unspecified:
+        return "loopback"
+    if ip.is_link_local:
+        return "link-local"
+    return "" if ip.is_global else "private"
+
+
+class Connections:
+    """Pools by server, for one registry at ``home``; any number of threads may send."""
+
+    def __init__(self, home: Origin, timeout_s: float) -> None:
+        self._home, self._timeout = home, timeout_s
+        self._networks: set[str] = set()
         self._pools: dict[Origin, urllib3.HTTPConnectionPool] = {}
         self._lock = threading.Lock()
 
@@ -86,11 +121,21 @@ class Connections:
     def _pool(self, url: SplitResult, *, new: bool) -> urllib3.HTTPConnectionPool:
         there = origin(url)
         if new:
-            return _connect(there, self._timeout)
+            return _connect(there, self._timeout, partial(self._judge, there))
         with self._lock:
             if there not in self._pools:
-                self._pools[there] = _connect(there, self._timeout)
+                self._pools[there] = _connect(there, self._timeout, partial(self._judge, there))
             return self._pools[there]
+
+    def _judge(self, there: Origin, peer: str) -> None:
+        """Raises StoreError where the registry is not in the peer's network."""
+        network = network_of(peer)
+        if there == self._home:
+            self._networks.add(network)
+        elif network and network not in self._networks:
+            raise StoreError(
+                f"{self._home[1]}: leads to {there[1]}, a {network} address ({peer}), where it is not itself"
+            )
 
 
 @contextmanager
@@ -103,10 +148,9 @@ def network_errors() -> Generator[None]:
         raise cause if isinstance(cause, OSError) else ConnectionError(str(error) or type(error).__name__) from None
 
 
-def _connect(there: Origin, timeout_s: float) -> urllib3.HTTPConnectionPool:
+def _connect(there: Origin, timeout_s: float, judge: Callable[[str], None]) -> urllib3.HTTPConnectionPool:
+    """``judge`` is handed the peer's address before anything is sent; through a proxy, the host."""
     scheme, host, port = there
-    if scheme not in ("http", "https") or not host:
-        raise StoreError(f"{scheme}://{host[:200]}: not an address over HTTP")
     if scheme == "http" and not is_loopback(host):
         raise StoreError(f"{host}: plain HTTP is for this machine alone; a registry elsewhere needs TLS")
     settings: dict[str, Any] = {"timeout": timeout_s, "maxsize": MAX_IDLE, "blocksize": BLOCK}
@@ -114,10 +158,31 @@ def _connect(there: Origin, timeout_s: float) -> urllib3.HTTPConnectionPool:
     if scheme == "https":
         settings["ssl_context"] = _tls(host, port)
         if proxy := _proxy_for(host, port):
+            judge(host)
             manager = urllib3.ProxyManager(
                 f"http://{proxy.hostname}:{proxy.port or 80}", proxy_headers=_proxy_login(proxy)
             )
-    return manager.connection_from_host(host, port, scheme, settings)
+    pool = manager.connection_from_host(host, port, scheme, settings)
+    if not pool.proxy:
+        pool.ConnectionCls = _judged(pool.ConnectionCls, judge)
+    return pool
+
+
+def _judged(connection: Any, judge: Callable[[str], None]) -> Any:
+    """A class of connections whose peer is judged before TLS begins."""
+    kind: type[HTTPConnection] = connection
+
+    class Judged(kind):
+        def _new_conn(self) -> socket.socket:
+            made = super()._new_conn()
+            try:
+                judge(made.getpeername()[0])
+            except BaseException:
+                made.close()
+                raise
+            return made
+
+    return Judged
 
 
 def _blocks(piece: Piece) -> Iterator[memoryview]:
@@ -141,10 +206,11 @@ def _proxy_for(host: str, port: int) -> SplitResult | None:
     named = proxies.get("https") or proxies.get("all")
     if not named:
         return None
-    proxy = urlsplit(named if "://" in named else f"http://{named}")
-    if proxy.scheme != "http" or not proxy.hostname:
-        raise StoreError("https_proxy: only proxies at http://host:port are spoken to")
-    return proxy
+    with suppress(StoreError):
+        proxy = read_url(named if "://" in named else f"http://{named}")
+        if proxy.scheme == "http":
+            return proxy
+    raise StoreError("https_proxy: only proxies at http://host:port are spoken to")
 
 
 def _proxy_login(proxy: SplitResult) -> dict[str, str]:

@@ -7,10 +7,10 @@ tags, and older ones have no referrers API: the tag ``sha256-…`` then lists th
 import json
 import re
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from lykeion.core import NotFound, Unsupported, digest_bytes
 from lykeion.oci import ContentDamaged, ContentError, Descriptor, read_manifest
@@ -56,7 +56,7 @@ class RemoteStore:
             if len(found) > MAX_TAGS:
                 raise StoreError(f"{self.host}/{repository}: more than {MAX_TAGS:,} tags")
             further = _NEXT.search(response.headers.get("Link", ""))
-            url = urljoin(response.url.geturl(), further[1]) if further else None
+            url = response.link(further[1]) if further else None
         return sorted(set(found))
 
     def resolve(self, repository: str, tag: str) -> str | None:
@@ -129,7 +129,8 @@ class RemoteStore:
         response = self._transport.send("POST", f"/v2/{repository}/blobs/uploads/?{query}", scope=scope)
         response.close()
         if response.status == 202 and (location := response.headers.get("Location")):
-            self._transport.send("DELETE", location, scope=scope).close()
+            with suppress(StoreError):  # it goes away by itself
+                self._transport.send("DELETE", location, scope=scope).close()
         return response.status == 201
 
     def read(self, repository: str, descriptor: Descriptor) -> bytes:

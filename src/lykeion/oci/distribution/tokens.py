@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from lykeion.core import Refused
 
+from .connections import read_url
 from .credentials import Credentials
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)=(?:"([^"]*)"|([^\s,"]+))')
@@ -94,7 +95,7 @@ class Authorizer:
 
     def _token(self, challenge: Challenge, scope: str) -> tuple[str, float]:
         realm, service = challenge.parameters.get("realm", ""), challenge.parameters.get("service", "")
-        if urlsplit(realm).scheme != "https" and not self._allow_plain:
+        if read_url(realm).scheme != "https" and not self._allow_plain:
             raise Refused(f"{self._host}: its token server {realm[:100]!r} is not reached over TLS")
         asked = challenge.parameters.get("scope") or scope
         credentials = self._own()
@@ -129,8 +130,8 @@ def _read_token(body: bytes, host: str) -> tuple[str, float]:
         answer: Any = json.loads(body)
         token = answer.get("token") or answer["access_token"]
         seconds = float(answer.get("expires_in") or _DEFAULT_S)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         token, seconds = None, 0.0
-    if not isinstance(token, str) or not token.isprintable():
+    if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
         raise Refused(f"{host}: its token server's answer holds no token")
     return token, seconds

@@ -1,8 +1,9 @@
 """Requests to one registry: authentication, redirects, retries.
 
 urllib3 underneath: docs/decisions/registry.md says why. Authorization goes to the registry's own server and
-to no other, whatever a redirect says. What a registry may answer for a while (429, 502, 503, 504) is asked again, no
-sooner than its Retry-After.
+to no other, whatever a redirect says. What changes something goes to the registry, or to the server where it began an
+upload, and nothing goes from TLS to plain HTTP. What a registry may answer for a while (429, 502, 503, 504) is asked
+again, no sooner than its Retry-After.
 """
 
 import email.utils
@@ -11,13 +12,13 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult
 
 import urllib3
 
 from lykeion.core import Refused, is_loopback
 
-from .connections import Connections, Piece, network_errors, origin
+from .connections import Connections, Piece, network_errors, origin, read_url
 from .credentials import find_credentials
 from .errors import StoreError
 from .tokens import Authorizer, read_challenge
@@ -56,6 +57,10 @@ class Response:
         with network_errors():
             return self._raw.read(size)
 
+    def link(self, header: str) -> str:
+        """An address that a header holds, which may be relative. Raises StoreError."""
+        return read_url(header, self.url.geturl()).geturl()
+
     def close(self) -> None:
         self._raw.close()
 
@@ -70,8 +75,9 @@ class Transport:
         name = server.rpartition(":")[0] if server.rpartition(":")[2].isdecimal() else server
         plain = is_loopback(name)
         self.host, self.base = host, f"{'http' if plain else 'https'}://{server}"
-        self._origin = origin(urlsplit(self.base))
-        self._sleep, self._connections = sleep, Connections(timeout_s)
+        self._origin = origin(read_url(self.base))
+        self._changeable = {self._origin}
+        self._sleep, self._connections = sleep, Connections(self._origin, timeout_s)
         self._authorizer = Authorizer(host, lambda: find_credentials(host), self._ask, allow_plain=plain)
 
     def send(
@@ -109,6 +115,10 @@ class Transport:
         """Wait before a request goes out once more, the longer the more often it failed."""
         self._sleep(_pause(attempt))
 
+    def upload_to(self, url: str) -> None:
+        """Let requests that change something go to the server where the registry began an upload."""
+        self._changeable.add(origin(self._absolute(url)))
+
     def close(self) -> None:
         self._connections.close()
 
@@ -138,6 +148,7 @@ class Transport:
         again: bool,
     ) -> Response:
         for _ in range(MAX_REDIRECTS + 1):
+            self._check(method, url)
             own = origin(url) == self._origin
             sent = {**headers, "Authorization": authorization} if own and authorization else headers
             response = self._once(method, url, sent, body, again=again)
@@ -145,10 +156,17 @@ class Transport:
             if response.status not in (301, 302, 303, 307, 308) or not moved:
                 return response
             response.close()
-            url = self._absolute(urljoin(url.geturl(), moved))
+            url = self._absolute(moved, url.geturl())
             if response.status in (301, 302, 303) and method != "HEAD":
                 method, body = "GET", b""
         raise StoreError(f"{self.host}: redirects more than {MAX_REDIRECTS} times")
+
+    def _check(self, method: str, url: SplitResult) -> None:
+        """Raises StoreError for requests that no registry may cause."""
+        if url.scheme == "http" and self._origin[0] == "https":
+            raise StoreError(f"{self.host}: leads from TLS to plain HTTP at {url.hostname}")
+        if method not in ("GET", "HEAD") and origin(url) not in self._changeable:
+            raise StoreError(f"{self.host}: leads a {method} to {url.hostname}, where it began no upload")
 
     def _once(
         self, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes | Piece, *, again: bool = True
@@ -159,17 +177,16 @@ class Transport:
     def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """A request to a token server."""
         try:
-            response = self._once(method, urlsplit(url), headers, body)
+            response = self._once(method, read_url(url), headers, body)
             return response.status, response.read(2**20)
         except OSError as error:
             raise StoreError(
                 f"{self.host}: its token server {url.partition('?')[0][:100]}: {_reason(error)}"
             ) from None
 
-    def _absolute(self, url: str) -> SplitResult:
+    def _absolute(self, url: str, base: str = "") -> SplitResult:
         """On the registry's own host its own scheme: registries behind a TLS proxy may tell http of themselves."""
-        whole = urlsplit(urljoin(self.base + "/", url))
-        own = urlsplit(self.base)
+        whole, own = read_url(url, base or self.base + "/"), read_url(self.base)
         return whole._replace(scheme=own.scheme) if whole.netloc == own.netloc else whole
 
 
@@ -194,7 +211,7 @@ def _retry_after(header: str | None) -> float:
         return min(float(header), MAX_WAIT_S)
     try:
         return min(max(email.utils.parsedate_to_datetime(header).timestamp() - time.time(), 0.0), MAX_WAIT_S)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from lykeion.core import cache_directory, digest_bytes, digest_file, write_atomically
 from lykeion.oci import ContentDamaged, Descriptor
@@ -20,7 +20,7 @@ from .transport import ATTEMPTS, Response, Transport, problem
 
 CHUNK = 64 * 2**20
 AT_ONCE = 8 * 2**20
-_RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
+_RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
 
 def put(
@@ -56,19 +56,20 @@ class _Upload:
 
     def run(self) -> None:
         location, offset = self._resumed() or (_start(self._transport, self._repository), 0)
-        failures = 0
+        failures, furthest = 0, offset
+        problem = StoreError(f"{self._transport.host}: does not keep what is uploaded")
         while offset < self._descriptor.size:
             self._tell(offset)
             self._remember(location)
             try:
                 location, offset = self._send(location, offset)
-                failures = 0
-            except StoreError:
-                failures += 1
-                if failures == ATTEMPTS:
-                    raise
+            except StoreError as error:
+                problem = error
                 found = self._stands(location)
                 location, offset = found or (_start(self._transport, self._repository), 0)
+            failures, furthest = (0, offset) if offset > furthest else (failures + 1, furthest)
+            if failures == ATTEMPTS:
+                raise problem
         self._tell(offset)
         try:
             _finish(self._transport, self._repository, self._descriptor, location, b"", changed=self._changed)
@@ -133,6 +134,7 @@ def _start(transport: Transport, repository: str) -> str:
     if response.status != 202 or not location:
         raise problem(response, f"upload to {repository}")
     response.close()
+    transport.upload_to(location)
     return location
 
 
@@ -164,7 +166,7 @@ def _finish(
 
 def _location(response: Response) -> str | None:
     location = response.headers.get("Location")
-    return urljoin(response.url.geturl(), location) if location else None
+    return response.link(location) if location else None
 
 
 def _offset(response: Response, otherwise: int) -> int:
