@@ -1,6 +1,8 @@
 """The ``lykeion`` command: one file a command group, loaded when its name is typed."""
 
 import importlib
+import io
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -8,7 +10,7 @@ from collections.abc import Mapping
 import click
 
 from lykeion import __version__
-from lykeion.core import ERROR, STOPPED, errors_as_exit_codes
+from lykeion.core import ERROR, STOPPED, VisibleFormatter, errors_as_exit_codes, print_line
 
 GUIDE = """Photo search and on-device vision: search products by photo; train, find and compress networks.
 
@@ -70,13 +72,18 @@ app = click.version_option(__version__, prog_name="lykeion")(LazyGroup(COMMANDS)
 
 def main() -> None:
     """Run the command. A LykeionError becomes one line on standard error; no traceback."""
+    assert logging.lastResort
+    logging.lastResort.setFormatter(VisibleFormatter())
     try:
         with errors_as_exit_codes():
             app(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(STOPPED)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        for line in shown.getvalue().rstrip("\n").split("\n"):
+            print_line(line, err=True)
         sys.exit(ERROR)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

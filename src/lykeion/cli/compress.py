@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from lykeion.core import SILENT, LykeionError, Reporter, write_atomically, writing
+from lykeion.core import SILENT, LykeionError, Reporter, print_line, write_atomically, writing
 
 from .options import FIT, PICTURE, json_option, quiet_option, store_option, trust_option
 from .output import print_json, print_table
@@ -207,7 +207,7 @@ def _show(run: Path, as_json: bool) -> None:
     shown = [[cells[place] for place in places] for cells in report_table(rows)]
     title = f"{run}, sizes in kB, top-1 on {accuracies(rows)[1]} photos"
     print_table(SHOWN_COLUMNS, shown, title=title, right=SHOWN_COLUMNS[1:])
-    print(f"{run / 'report.html'} has the rest: zstd, Huffman, multiply-adds, distinct values, and all layers")
+    print_line(f"{run / 'report.html'} has the rest: zstd, Huffman, multiply-adds, distinct values, and all layers")
 
 
 def _sizes(package: bytes, file: bytes, output: Path, as_json: bool) -> None:

@@ -4,30 +4,33 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from lykeion.core import visible, visible_json
 
-def print_json(value: object) -> None:
+
+def print_json(value: object, *, indent: int | None = None) -> None:
     """Timestamps become ISO 8601 strings."""
-    print(json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False))
+    document = json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False, indent=indent)
+    print("\n".join(map(visible_json, document.split("\n"))))  # noqa: T201
 
 
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: Sequence[str] = ()
 ) -> None:
-    """A table for a person; ``right`` names the columns that are set to the right."""
+    """A table for a person; ``right`` names the columns that are set to the right; a tuple is a cell of lines."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title=Text(title) if title else None,
+        title=Text(visible(title)) if title else None,
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_header=any(columns),
     )
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        table.add_column(Text(visible(column)), justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_shown(value)) for value in row))  # Text: ids are data, not markup
     Console().print(table)
@@ -39,13 +42,15 @@ def describe(attributes: Mapping[str, object]) -> str:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return "\n".join(map(_shown, value))
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, list):
         return ", ".join(map(_shown, value))
     if isinstance(value, float):
         return f"{value:.6g}" if abs(value) < 1e6 else f"{value:,.2f}"
-    return str(value)
+    return visible(str(value))
 
 
 def _plain(value: object) -> str:

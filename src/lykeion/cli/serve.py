@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lykeion.core import core_count
+from lykeion.core import core_count, print_line
 
 from .embedder_option import embedder_option
 from .options import index_option, thumbnails_option
@@ -94,5 +94,5 @@ def serve(
             settings,
             host=host,
             port=port,
-            ready=lambda url: click.echo(f"Serving {uri} on {url}", err=True),
+            ready=lambda url: print_line(f"Serving {uri} on {url}", err=True),
         )

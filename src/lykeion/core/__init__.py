@@ -23,6 +23,7 @@ from .progress import Progress
 from .reporting import CONSOLE, SILENT, ConsoleReporter, Reporter
 from .run_directory import claim_run
 from .stopping import Interrupted, stop_here, stop_signals
+from .terminal import VisibleFormatter, print_line, visible, visible_json
 
 __all__ = [
     "CONSOLE",
@@ -45,6 +46,7 @@ __all__ = [
     "Reporter",
     "Unavailable",
     "Unsupported",
+    "VisibleFormatter",
     "cache_directory",
     "claim_run",
     "core_count",
@@ -61,6 +63,7 @@ __all__ = [
     "kept_directory",
     "locked",
     "parse_json",
+    "print_line",
     "read_bounded",
     "read_json",
     "read_json_as",
@@ -69,6 +72,8 @@ __all__ = [
     "stop_here",
     "stop_signals",
     "usable_cores",
+    "visible",
+    "visible_json",
     "write_atomically",
     "writing",
 ]

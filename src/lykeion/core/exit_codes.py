@@ -5,6 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from .errors import LykeionError
+from .terminal import print_line
 
 DONE = 0
 ERROR = 2
@@ -21,7 +22,7 @@ def errors_as_exit_codes() -> Generator[None]:
     try:
         yield
     except LykeionError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_line(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(STOPPED)

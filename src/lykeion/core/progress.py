@@ -5,6 +5,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from .terminal import print_line, visible
+
 
 class Progress:
     """Counts work done and shows count, rate and time left.
@@ -22,7 +24,7 @@ class Progress:
         quiet: bool = False,
         every: float = 10.0,
     ) -> None:
-        self.title, self.total, self.unit, self.done = title, total, unit, 0
+        self.title, self.total, self.unit, self.done = visible(title), total, unit, 0
         self._quiet, self._every = quiet, every
         self._started = self._printed = time.monotonic()
         self._bar: Any = None
@@ -59,14 +61,14 @@ class Progress:
         self._printed = time.monotonic()
         total = f" of {self.total:,}" if self.total else ""
         left = f", {self._seconds_left():.0f} s left" if self.total and 0 < self.done < self.total else ""
-        print(f"{self.title}: {self.done:,}{total}, {self._rate()}{left}", file=sys.stderr, flush=True)
+        print_line(f"{self.title}: {self.done:,}{total}, {self._rate()}{left}", err=True)
 
     def _draw_bar(self) -> None:
         from rich import progress
         from rich.console import Console
 
         self._bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TextColumn("{task.fields[rate]}"),

@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Protocol
 
+from .terminal import print_line, visible
+
 
 class Progress(Protocol):
     """How far one piece of work is. ``total`` may be unknown (None), and may be set later."""
@@ -37,7 +39,7 @@ class ConsoleReporter:
         return _ConsoleProgress(title, total, unit, self._every_s)
 
     def notice(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print_line(text, err=True)
 
 
 class _SilentReporter:
@@ -100,19 +102,19 @@ class _ConsoleProgress:
         self._printed = time.monotonic()
         total = f" of {self.total:,}" if self.total else ""
         left = f", {self._seconds_left():.0f} s left" if self.total and 0 < self._done < self.total else ""
-        print(f"{self._title}: {self._done:,}{total}, {self._rate()}{left}", file=sys.stderr, flush=True)
+        print_line(f"{self._title}: {self._done:,}{total}, {self._rate()}{left}", err=True)
 
     def _draw_bar(self) -> None:
         from rich import progress
         from rich.console import Console
 
         self._bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TextColumn("{task.fields[rate]}"),
             progress.TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        self._task = self._bar.add_task(self._title, total=self.total, rate="")
+        self._task = self._bar.add_task(visible(self._title), total=self.total, rate="")
         self._bar.start()

@@ -15,6 +15,7 @@ from lykeion.core import (
     claim_run,
     errors_as_exit_codes,
     fitting,
+    print_line,
     read_bounded,
     read_json,
     stop_signals,
@@ -195,7 +196,7 @@ def _teller(quiet: bool, unit: str) -> OnEvent:
         said = time.monotonic()
         done = f"step {event['step']:,}" if "step" in event else f"child {event['child'] + 1}"
         line = f"{done}: accuracy {event['accuracy']:.4f}, {event['usage']:.4g} {unit}, {event['genotype']}"
-        print(line, file=sys.stderr, flush=True)
+        print_line(line, err=True)
 
     return silent if quiet else tell
 

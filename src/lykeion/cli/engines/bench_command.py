@@ -9,7 +9,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option, refuse_options, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import SILENT, Reporter
+from lykeion.core import SILENT, Reporter, print_line
 
 from .engine_options import (
     candidates,
@@ -123,7 +123,7 @@ def _print_operators(cases: "Sequence[Case]", as_json: bool) -> None:
     for each in found:
         title = f"{each['model']} · {each['engine']} · {each['threads']}"
         if "unsupported" in each:
-            print(f"{title}: {each['unsupported']}")
+            print_line(f"{title}: {each['unsupported']}")
             continue
         kinds = each["by_kind"]
         rows = [(kind, f"{ms * 1e3:.1f}", f"{ms / sum(kinds.values()):.0%}") for kind, ms in kinds.items()]
@@ -138,7 +138,7 @@ def _print_report(report: "BenchReport") -> None:
     print_table(columns, [_row(each, judged, metered) for each in report.results], right=columns[2:])
     machine = f"{report.machine.processor}, {report.machine.cores} cores"
     if report.results:
-        print(f"{machine}; the reference's median pass lay {report.busy:.1%} above its best")
+        print_line(f"{machine}; the reference's median pass lay {report.busy:.1%} above its best")
     for each in {result.model: result for result in report.results}.values():
         line = f"{each.model}: {each.size_bytes / 1e3:,.0f} KB, {each.precision}, "
         line += f"{each.multiply_adds / 1e6:.1f} M multiply-adds"
@@ -146,9 +146,9 @@ def _print_report(report: "BenchReport") -> None:
             line += f", {each.energy_uj:,.0f} µJ modelled"
         if each.preprocess_ms is not None and each.postprocess_ms is not None:
             line += f"; besides, a photo takes {each.preprocess_ms:.2f} ms before and {each.postprocess_ms:.3f} after"
-        print(line)
+        print_line(line)
     for refused in report.refused:
-        print(f"{refused.model} · {refused.engine} · {refused.threads}: {refused.reason}")
+        print_line(f"{refused.model} · {refused.engine} · {refused.threads}: {refused.reason}")
 
 
 def _row(each: "BenchResult", judged: bool, metered: bool) -> tuple[object, ...]:

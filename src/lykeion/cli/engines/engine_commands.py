@@ -8,6 +8,7 @@ import click
 
 from lykeion.cli.options import json_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
+from lykeion.core import print_line
 
 from .engine_options import engine_option
 
@@ -105,4 +106,4 @@ def convert(model: str, file: Path, trust: Path | None, store: Path | None) -> N
     converted = to_onnx(opened.content, opened.name)
     with writing(file, LykeionError):
         write_atomically(file, converted)
-    print(f"{file}: {len(converted):,} bytes")
+    print_line(f"{file}: {len(converted):,} bytes")

@@ -7,7 +7,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option, refuse_options, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import SILENT, Reporter
+from lykeion.core import SILENT, Reporter, print_line
 
 from .engine_options import (
     candidates,
@@ -114,9 +114,9 @@ def _print_selection(found: "Selection") -> None:
     judged = any("top1" in each.known for each in found.standings)
     columns = ("model", "engine", "outcome", "ms", *(("top-1",) if judged else ()), "KB", "because")
     print_table(columns, [_row(each, judged) for each in _best_first(found)], right=("ms", "top-1", "KB"))
-    print(f"{found.goal.text}: {found.chosen.name if found.chosen else 'none'}")
+    print_line(f"{found.goal.text}: {found.chosen.name if found.chosen else 'none'}")
     for reason in found.reasons:
-        print(f"  {reason}")
+        print_line(f"  {reason}")
 
 
 def _best_first(found: "Selection") -> "list[Standing]":
@@ -175,4 +175,4 @@ def _print_cover(found: "Cover", goal: "Goal") -> None:
     print_table(("device", "model", "engine", "thr.", "ms"), rows, title=goal.text, right=("thr.", "ms"))
     proof = "no fewer would do" if found.exact else "perhaps fewer would do: too many sets to try all"
     devices = len(found.served) + len(found.unserved)
-    print(f"{len(found.artifacts)} models serve {found.coverage:.0%} of {devices} devices; {proof}")
+    print_line(f"{len(found.artifacts)} models serve {found.coverage:.0%} of {devices} devices; {proof}")

@@ -1,6 +1,5 @@
 """``lykeion images``: container images for training and serving."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import Reporter
+from lykeion.core import Reporter, print_line
 
 from .image_layout import image_in, layout_at, layout_option, short, tag_option
 
@@ -51,11 +50,11 @@ def build(
 
     output = layout_at(layout, create=True)
     if is_dockerfile(description):
-        click.echo(f"{description} has commands to run: buildah builds it", err=True)
+        print_line(f"{description} has commands to run: buildah builds it", err=True)
         ref = tag or f"{description.absolute().parent.name.lower()}:latest"
         image = build_dockerfile(description, output, ref)
         document: dict[str, Any] = {"ref": ref, "digest": image.digest, "layout": str(output.root)}
-        print_json(document) if as_json else click.echo(f"{ref}  {image.digest}")
+        print_json(document) if as_json else print_line(f"{ref}  {image.digest}")
         return
     spec = read_spec(description)
     served = model or (str(spec.model) if spec.model else None)
@@ -66,7 +65,7 @@ def build(
         reporter=reporter,
     )
     for line in (line for part in built.parts for line in part.python.overlaps):
-        click.echo(f"warning: {line}", err=True)
+        print_line(f"warning: {line}", err=True)
     if as_json:
         print_json(_described(built, output))
         return
@@ -76,7 +75,7 @@ def build(
         for layer in part.layers
     ]
     print_table(("platform", "layer", "MB", "digest"), rows, title=built.ref, right=("MB",))
-    click.echo(built.descriptor.digest)
+    print_line(built.descriptor.digest)
 
 
 @click.command()
@@ -95,7 +94,7 @@ def volume(directory: Path, tag: str, uncompressed: bool, layout: Path | None, a
     if as_json:
         print_json({**document, "layout": str(output.root)})
     else:
-        click.echo(f"{tag}  {made.descriptor.digest}")
+        print_line(f"{tag}  {made.descriptor.digest}")
 
 
 @click.command()
@@ -104,7 +103,8 @@ def lock(wheels: Path) -> None:
     """Print locked requirements for all wheels in the directory WHEELS."""
     from lykeion.images import lock
 
-    click.echo(lock(wheels), nl=False)
+    for line in lock(wheels).splitlines():
+        print_line(line)
 
 
 @click.command("list")
@@ -142,7 +142,7 @@ def show(image: str, attached: str | None, layout: Path | None, as_json: bool) -
     place = layout_at(layout)
     found = image_in(place, image)
     if attached:
-        print(json.dumps(read_attached(place, found, attached), indent=1, ensure_ascii=False))
+        print_json(read_attached(place, found, attached), indent=1)
         return
     described = describe_image(place, found)
     if as_json:
@@ -219,7 +219,7 @@ def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: b
     if as_json:
         print_json({"blobs": pruned.blobs, "size_bytes": pruned.size_bytes})
     else:
-        click.echo(f"{pruned.blobs} blobs, {pruned.size_bytes / 1e6:.1f} MB")
+        print_line(f"{pruned.blobs} blobs, {pruned.size_bytes / 1e6:.1f} MB")
 
 
 def _described(built: "BuiltImage", output: "Layout") -> dict[str, Any]:

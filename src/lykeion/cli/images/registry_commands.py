@@ -6,7 +6,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option
 from lykeion.cli.output import print_json
-from lykeion.core import Reporter
+from lykeion.core import Reporter, print_line
 
 from .image_layout import image_in, layout_at, layout_option, tag_option
 
@@ -24,7 +24,7 @@ def push(image: str, target: str, layout: Path | None, as_json: bool, reporter: 
     place, there = layout_at(layout), image_reference(target)
     found = image_in(place, image)
     push_image(place, found, there, reporter=reporter)
-    print_json({"ref": target, "digest": found.digest}) if as_json else click.echo(f"{target}  {found.digest}")
+    print_json({"ref": target, "digest": found.digest}) if as_json else print_line(f"{target}  {found.digest}")
 
 
 @click.command()
@@ -40,4 +40,4 @@ def pull(source: str, tag: str | None, layout: Path | None, as_json: bool, repor
     reference = image_reference(source)
     ref = tag or f"{reference.name}:{reference.tag or 'latest'}"
     found = pull_image(reference, layout_at(layout, create=True), ref=ref, reporter=reporter)
-    print_json({"ref": ref, "digest": found.digest}) if as_json else click.echo(f"{ref}  {found.digest}")
+    print_json({"ref": ref, "digest": found.digest}) if as_json else print_line(f"{ref}  {found.digest}")

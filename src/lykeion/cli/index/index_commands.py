@@ -9,7 +9,7 @@ import click
 
 from lykeion.cli.embedder_option import embedder_option
 from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
-from lykeion.core import DONE_BUT, SILENT, Reporter
+from lykeion.core import DONE_BUT, SILENT, Reporter, print_line
 
 if TYPE_CHECKING:
     from lykeion.search.thumbnails import ThumbnailPlace
@@ -79,13 +79,13 @@ def add(
         **{name: value for name, value in options.items() if value},
     )
     for line in report.complaints():
-        print(line, file=sys.stderr)
+        print_line(line, err=True)
     if as_json:
         from lykeion.cli.output import print_json
 
         print_json(report.to_json())
     else:
-        print(report.summary())
+        print_line(report.summary())
     if report.failed or report.not_synced:
         sys.exit(DONE_BUT)
 
@@ -135,7 +135,7 @@ def query(
     answers = products.query(uri, photos, ids=ids, k=k, where=where, box=box, embedder=embedder)
     if sheet:
         products.draw_answer(sheet, answers[0], uri, by_id=not photos, box=box, thumbnails=thumbnails)
-        print(f"drawn: {sheet}", file=sys.stderr)
+        print_line(f"drawn: {sheet}", err=True)
     if as_json:
         documents = [answer.to_json() for answer in answers]
         print_json(documents[0] if len(documents) == 1 else {"queries": documents})
@@ -170,7 +170,7 @@ def get(ids: tuple[str, ...], uri: str, as_json: bool) -> None:
         rows = [(p.id, ", ".join(photo.name for photo in p.photos), describe(p.attributes)) for p in known]
         print_table(["product", "photos", "attributes"], rows)
     if missing:
-        print(f"not in the index: {', '.join(missing)}", file=sys.stderr)
+        print_line(f"not in the index: {', '.join(missing)}", err=True)
         sys.exit(DONE_BUT)
 
 
@@ -195,7 +195,7 @@ def delete(ids: tuple[str, ...], uri: str, thumbnails: "ThumbnailPlace", as_json
 
         print_json({"deleted": count})
     else:
-        print(f"deleted {count:,} of {len(set(ids)):,} products")
+        print_line(f"deleted {count:,} of {len(set(ids)):,} products")
     if count < len(set(ids)):
         sys.exit(DONE_BUT)
 
@@ -224,13 +224,13 @@ def duplicates(
     groups = find(uri, alike=likeness, thumbnails=thumbnails, quiet=reporter is SILENT)
     if sheet:
         draw_groups(sheet, groups, thumbnails.reader(uri))
-        print(f"drawn: {sheet}", file=sys.stderr)
+        print_line(f"drawn: {sheet}", err=True)
     if as_json:
         print_json({"groups": [group.to_json() for group in groups]})
     else:
-        rows = [(f"{group.cosine:.3f}", "\n".join(map(str, group.members))) for group in groups]
+        rows = [(f"{group.cosine:.3f}", tuple(group.members)) for group in groups]
         print_table(["cosine", "the same photo"], rows)
-        print(f"{len(groups):,} {'group' if len(groups) == 1 else 'groups'} of duplicates")
+        print_line(f"{len(groups):,} {'group' if len(groups) == 1 else 'groups'} of duplicates")
 
 
 @click.command("eval")
@@ -256,7 +256,7 @@ def evaluate(uri: str, truth: str, k: int, queries: int, plot: Path | None, as_j
     result = judge(uri, truth, k=k, queries=queries)
     if plot:
         result.plot(plot)
-        print(f"drawn: {plot}", file=sys.stderr)
+        print_line(f"drawn: {plot}", err=True)
     if as_json:
         print_json(result.to_json())
     else:

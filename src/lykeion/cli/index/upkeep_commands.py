@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
-from lykeion.core import DONE_BUT, SILENT, Reporter
+from lykeion.core import DONE_BUT, SILENT, Reporter, print_line
 
 if TYPE_CHECKING:
     from lykeion.search.thumbnails import ThumbnailPlace
@@ -62,7 +62,8 @@ def verify(uri: str, as_json: bool) -> None:
 
         print_json({"problems": problems})
     else:
-        print("\n".join(problems) or "no damage found")
+        for problem in problems or ["no damage found"]:
+            print_line(problem)
     if problems:
         sys.exit(DONE_BUT)
 
@@ -100,7 +101,7 @@ def snapshot(name: str | None, uri: str, export: Path | None, drop: bool, as_jso
 
         print_json({"snapshot": kept, "export": str(export) if export else None})
     else:
-        print(f"kept as {kept}" + (f", exported to {export}" if export else ""))
+        print_line(f"kept as {kept}" + (f", exported to {export}" if export else ""))
 
 
 @click.command()
@@ -209,4 +210,4 @@ def _print_count(products: int, uri: str, as_json: bool) -> None:
 
         print_json({"products": products})
     else:
-        print(f"{uri} now holds {products:,} products")
+        print_line(f"{uri} now holds {products:,} products")

@@ -9,7 +9,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import describe, print_json, print_table
-from lykeion.core import DONE_BUT, Reporter
+from lykeion.core import DONE_BUT, Reporter, print_line
 
 if TYPE_CHECKING:
     from lykeion.registry import Ancestor
@@ -46,7 +46,7 @@ def import_(network: str, name: str | None, weights: str, store: Path | None, as
 
         path = import_keras(network, weights=None if weights == "none" else weights)
     model = _describe(path)
-    click.echo(json.dumps(model) if as_json else model["path"])
+    print_json(model) if as_json else print_line(model["path"])
 
 
 @click.command("list")
@@ -100,10 +100,11 @@ def list_(name: str | None, where: str | None, by: str | None, store: Path | Non
             right=("MB",),
         )
     for model in imported:
-        click.echo(f"{model['name']}  dimension {model['dimension']}  {model['size_bytes'] / 1e6:.1f} MB")
-        click.echo(f"  {model['path']}\n  {model['digest']}")
+        print_line(f"{model['name']}  dimension {model['dimension']}  {model['size_bytes'] / 1e6:.1f} MB")
+        print_line(f"  {model['path']}")
+        print_line(f"  {model['digest']}")
     if not found and not imported:
-        click.echo("No versions fit." if name or where else "No models yet; lykeion models push keeps one.", err=True)
+        print_line("No versions fit." if name or where else "No models yet; lykeion models push keeps one.", err=True)
 
 
 @click.command()
@@ -136,7 +137,7 @@ def show(model: str, store: Path | None, as_json: bool) -> None:
         moves = [(move.at, move.alias, move.by, move.before[:19], move.after[:19]) for move in shown.moves]
         print_table(("moved", "alias", "by", "from", "to"), moves)
     for problem in registry.problems(shown.moves):
-        click.echo(f"warning: {problem}", err=True)
+        print_line(f"warning: {problem}", err=True)
 
 
 @click.command()
@@ -163,7 +164,7 @@ def diff(first: str, second: str, store: Path | None, as_json: bool) -> None:
     rows = [(name, _or_nothing(a), _or_nothing(b)) for name, (a, b) in difference.facts.items()]
     rows += [(f"{name}, bytes", _or_nothing(a), _or_nothing(b)) for name, (a, b) in difference.files.items()]
     print_table(("", first, second), rows, right=(first, second))
-    click.echo(f"{difference.same_files} files are the same", err=True)
+    print_line(f"{difference.same_files} files are the same", err=True)
 
 
 @click.command()
@@ -200,7 +201,8 @@ def verify(model: str, store: Path | None, trust: Path | None, as_json: bool, re
     if as_json:
         print_json({"problems": problems})
     else:
-        print("\n".join(problems) or "no damage found")
+        for problem in problems or ["no damage found"]:
+            print_line(problem)
     if problems:
         sys.exit(DONE_BUT)
 
@@ -214,7 +216,7 @@ def _imported() -> list[dict[str, Any]]:
         try:
             found.append(_describe(path))
         except CardError as error:
-            click.echo(f"warning: {error}", err=True)
+            print_line(f"warning: {error}", err=True)
     return found
 
 
@@ -238,9 +240,9 @@ def _describe(path: Path) -> dict[str, Any]:
 def _print_ancestor(ancestor: "Ancestor", indent: str) -> None:
     told = {name: value for name, value in _plain(ancestor)["lineage"].items() if name != "parents"}
     missing = "" if ancestor.found else "  (not here)"
-    click.echo(indent + " ".join(filter(None, (ancestor.version, ancestor.reference))) + missing)
+    print_line(indent + " ".join(filter(None, (ancestor.version, ancestor.reference))) + missing)
     if told or ancestor.facts.metrics:
-        click.echo(f"{indent}  {describe({**told, **ancestor.facts.metrics})}")
+        print_line(f"{indent}  {describe({**told, **ancestor.facts.metrics})}")
     for parent in ancestor.parents:
         _print_ancestor(parent, indent + "    ")
 
@@ -269,4 +271,4 @@ def _import_mlflow(directory: Path, name: str | None, store: Path | None, as_jso
         print_json({"versions": [asdict(each) for each in imported]})
     else:
         for each in imported:
-            click.echo(f"{each.version or ''} {each.reference}".strip())
+            print_line(f"{each.version or ''} {each.reference}".strip())

@@ -7,7 +7,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import print_json
-from lykeion.core import Reporter
+from lykeion.core import Reporter, print_line
 
 if TYPE_CHECKING:
     from lykeion.registry import Pushed
@@ -117,7 +117,7 @@ def pull(
     if as_json:
         print_json(asdict(pulled))
     else:
-        click.echo(f"{pulled.directory}: {pulled.reference}" + ("" if pulled.new else ", as it was"))
+        print_line(f"{pulled.directory}: {pulled.reference}" + ("" if pulled.new else ", as it was"))
 
 
 @click.command()
@@ -148,7 +148,7 @@ def copy(
         if as_json:
             print_json({"versions": exported})
         else:
-            click.echo(f"{target}: {reference.name}, {len(exported)} versions")
+            print_line(f"{target}: {reference.name}, {len(exported)} versions")
         return
     wanted = registry.parse(target)
     copied = registry.copy(
@@ -196,7 +196,7 @@ def tag(
         print_json({"alias": alias, "digest": digest, "move": asdict(moved) if moved else None})
     else:
         was = f", was at {moved.before}" if moved and moved.before else "" if moved else ", as it was"
-        click.echo(f"{reference.at(alias)} is at {digest}{was}")
+        print_line(f"{reference.at(alias)} is at {digest}{was}")
 
 
 @click.command()
@@ -214,7 +214,7 @@ def untag(model: str, store: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"removed": str(reference)})
     else:
-        click.echo(f"{reference} is no more")
+        print_line(f"{reference} is no more")
 
 
 @click.command()
@@ -230,7 +230,7 @@ def delete(model: str, yes: bool, store: Path | None, as_json: bool) -> None:
     there = stores.of(reference.host)
     digest = registry.resolve(there, reference)
     tags = registry.tags_at(there, reference.repository).get(digest, [])
-    click.echo(f"{reference.at(digest)} goes, and with it {', '.join(tags) or 'no tags'}", err=True)
+    print_line(f"{reference.at(digest)} goes, and with it {', '.join(tags) or 'no tags'}", err=True)
     if not yes:
         click.confirm("Delete?", abort=True, err=True)
     there.delete(reference.repository, digest)
@@ -273,9 +273,9 @@ def gc(
         print_json({**asdict(collected), "cache_files": emptied[0], "cache_bytes": emptied[1]})
         return
     for name in collected.manifests:
-        click.echo(name)
+        print_line(name)
     size = (collected.size_bytes + emptied[1]) / 1e6
-    click.echo(f"{size:,.1f} MB in {collected.blobs + emptied[0]:,} files {'would go' if dry_run else 'gone'}")
+    print_line(f"{size:,.1f} MB in {collected.blobs + emptied[0]:,} files {'would go' if dry_run else 'gone'}")
 
 
 @click.command()
@@ -304,7 +304,7 @@ def sign(model: str, key: Path, out: Path | None, store: Path | None, as_json: b
     if as_json:
         print_json({"signed": signed.version, "name": signed.name})
     else:
-        click.echo(f"{reference} is signed as {signed.name} {signed.version}")
+        print_line(f"{reference} is signed as {signed.name} {signed.version}")
 
 
 def _print_pushed(pushed: "Pushed", as_json: bool) -> None:
@@ -316,4 +316,4 @@ def _print_pushed(pushed: "Pushed", as_json: bool) -> None:
     told = [pushed.reference]
     told += [f"version {pushed.version}"] if pushed.version else []
     told += [f"alias {pushed.alias}"] if pushed.alias else []
-    click.echo(", ".join(told) + ("" if pushed.new else ", was there already"))
+    print_line(", ".join(told) + ("" if pushed.new else ", was there already"))

@@ -7,7 +7,7 @@ import click
 
 from lykeion.cli.options import PICTURE, json_option, quiet_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import SILENT, Reporter
+from lykeion.core import SILENT, Reporter, print_line
 
 if TYPE_CHECKING:
     from lykeion.engines.choosing import DeviceProfile
@@ -82,7 +82,9 @@ def _export(directory: Path, space_name: str, threads: int, as_json: bool, repor
     if as_json:
         print_json({"directory": str(directory), "files": files, "space": space_name, "threads": threads})
     else:
-        print(f"{files} block files in {directory}. With the phone connected: {directory}/run.sh BENCHMARK_MODEL")
+        print_line(
+            f"{files} block files in {directory}. With the phone connected: {directory}/run.sh BENCHMARK_MODEL"
+        )
 
 
 def _read(device: str) -> "DeviceProfile":

@@ -131,9 +131,9 @@ def main() -> None:
         try:
             kind.imported()
             runs = [asdict(_first_run(kind, trial, count)) for count in trial.threads]
-            print(json.dumps({"runs": runs}), flush=True)
+            print(json.dumps({"runs": runs}), flush=True)  # noqa: T201  (to the parent)
         except LykeionError as error:
-            print(json.dumps({"error": str(error)}), flush=True)
+            print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201
 
 
 def _first_run(kind: Kind, trial: Trial, threads: int) -> FirstRun:

@@ -1,7 +1,6 @@
 """The training loop: Keras' ``fit``, in an order that can be repeated, with checkpoints. Imports Keras."""
 
 import math
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import Progress, stop_here, stop_signals
+from lykeion.core import Progress, print_line, stop_here, stop_signals
 from lykeion.nets.quiet_keras import keras
 
 from .batches import Failed, InOrder, training_batches
@@ -230,10 +229,10 @@ class _Keeper(keras.callbacks.Callback):
 
     def _report(self, row: Mapping[str, Any]) -> None:
         if not self._quiet:
-            print(
+            print_line(
                 f"epoch {row['epoch']}, step {row['step']:,} of {self._total:,}: loss {row['loss']:.4f}, "
                 f"accuracy {row['accuracy']:.4f}, validation {row['val_accuracy']:.4f}",
-                file=sys.stderr,
+                err=True,
             )
 
 
