@@ -1,16 +1,20 @@
 """Index a folder of photos, then ask for those nearest to one photo.
 
 python examples/index_a_folder.py PHOTOS QUERY.jpg
+
+The index and a picture of the results are written to a new temporary folder, whose path is printed.
 """
 
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 
 from lykeion import search
 from lykeion.search.products import draw_answer
 
 folder, photo = map(Path, sys.argv[1:])
-index = folder.with_suffix(".index")
+work = Path(mkdtemp())
+index = work / "photos.index"
 
 report = search.add(folder, index)  # run it again at any time: only new and changed photos are embedded
 print(report.summary())
@@ -19,4 +23,5 @@ print(report.summary())
 for hit in answer.results:
     print(f"{hit.score:.3f}  {hit.id}")
 
-draw_answer(Path("answers.png"), answer, index)
+draw_answer(work / "answers.png", answer, index)
+print(work / "answers.png")

@@ -1,5 +1,6 @@
 """The programs of examples/, run as a person runs them."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,8 @@ def photos(tmp_path: Path) -> Path:
 
 def run(name: str, *words: Path, folder: Path) -> list[str]:
     command = [sys.executable, str(ROOT / "examples" / name), *map(str, words)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "TMPDIR": str(folder.parent)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -28,7 +30,7 @@ def test_a_folder_is_indexed_and_its_photo_found(photos: Path, tmp_path: Path) -
     lines = run("index_a_folder.py", photos, photos / "flower.jpg", folder=tmp_path)
     assert lines[0].startswith("added 4")
     assert lines[1] == "1.000  flower.jpg"
-    assert (tmp_path / "answers.png").stat().st_size > 10_000
+    assert Path(lines[-1]).stat().st_size > 10_000
 
 
 def test_a_shop_is_filtered_and_changed(photos: Path, tmp_path: Path) -> None:
@@ -39,6 +41,20 @@ def test_a_shop_is_filtered_and_changed(photos: Path, tmp_path: Path) -> None:
     assert by_tag.startswith("by tag: [('P1', ")
     assert by_part.startswith("by a part of the photo: [('P0', ")
     assert changed == "cheap, after a change of price: []"
+
+
+@pytest.mark.parametrize("name", ["filtered_shop.py", "index_a_folder.py"])
+def test_an_example_leaves_what_is_there_as_it_is(name: str, photos: Path, tmp_path: Path) -> None:
+    for place in (
+        tmp_path / "shop.index",
+        tmp_path / "photos.index",
+        photos / "shop.jsonl",
+        tmp_path / "answers.png",
+    ):
+        place.write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    run(name, *([photos] if name == "filtered_shop.py" else [photos, photos / "flower.jpg"]), folder=tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_every_example_is_run_here() -> None:
