@@ -1,6 +1,7 @@
 """No test fails for being slow on a busy machine; which tests are quick; nobody closes pytest's standard error."""
 
 import contextlib
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
@@ -11,6 +12,9 @@ from hypothesis import settings
 
 settings.register_profile("lykeion", deadline=None)
 settings.load_profile("lykeion")
+
+# The job of a shell in the background begins with SIGINT ignored, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 with contextlib.suppress(ImportError):
     # TensorFlow's logger keeps the standard error of its import and closes it when another library resets logging.
