@@ -9,7 +9,7 @@ from PIL import Image
 
 from lykeion.search.embedder import Embedder
 from lykeion.vision import Box, decode
-from lykeion.vision.decode import MARGIN
+from lykeion.vision.decoding import MARGIN
 from lykeion.vision.orientation import exif_of
 from tests.vision.making import PHOTOS, REAL, encoded
 

@@ -10,18 +10,5 @@ from lykeion.core.lazy import lazy
 if TYPE_CHECKING:
     from .running import Engine, LiteRTEngine, ModelError, TensorSpec, read_model, try_model
 
-__all__ = [
-    "Engine",
-    "LiteRTEngine",
-    "ModelError",
-    "TensorSpec",
-    "read_model",
-    "try_model",
-]
-
-__getattr__ = lazy(
-    __name__,
-    {
-        "running": "Engine LiteRTEngine ModelError TensorSpec read_model try_model",
-    },
-)
+__all__ = ["Engine", "LiteRTEngine", "ModelError", "TensorSpec", "read_model", "try_model"]
+__getattr__ = lazy(__name__)

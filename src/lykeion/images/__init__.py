@@ -1,37 +1,25 @@
 """Container images for training and serving, assembled reproducibly, no daemon."""
 
-from .building.assembly import BuiltImage, build
-from .building.volume import VolumeImage, build_volume
-from .dockerfile import build_dockerfile, is_dockerfile
-from .errors import ImageError
-from .image import find_image
-from .image_description import describe_image, image_list, read_attached
-from .pruning import Pruned, prune
-from .python.wheelhouse import lock
-from .registries import image_reference, pull_image, push_image
-from .run_image import Volume, run
-from .spec import ImageSpec, read_spec
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .building.assembly import BuiltImage, build
+    from .building.volume import VolumeImage, build_volume
+    from .dockerfile import build_dockerfile, is_dockerfile
+    from .errors import ImageError
+    from .image import find_image
+    from .image_description import describe_image, image_list, read_attached
+    from .pruning import Pruned, prune
+    from .python.wheelhouse import lock
+    from .registries import image_reference, pull_image, push_image
+    from .run_image import Volume, run
+    from .spec import ImageSpec, read_spec
 
 __all__ = [
-    "BuiltImage",
-    "ImageError",
-    "ImageSpec",
-    "Pruned",
-    "Volume",
-    "VolumeImage",
-    "build",
-    "build_dockerfile",
-    "build_volume",
-    "describe_image",
-    "find_image",
-    "image_list",
-    "image_reference",
-    "is_dockerfile",
-    "lock",
-    "prune",
-    "pull_image",
-    "push_image",
-    "read_attached",
-    "read_spec",
-    "run",
-]
+    "BuiltImage", "ImageError", "ImageSpec", "Pruned", "Volume", "VolumeImage", "build", "build_dockerfile",
+    "build_volume", "describe_image", "find_image", "image_list", "image_reference", "is_dockerfile", "lock",
+    "prune", "pull_image", "push_image", "read_attached", "read_spec", "run",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

@@ -10,12 +10,4 @@ if TYPE_CHECKING:
     from .named_models import find_embedder, find_model
 
 __all__ = ["find_embedder", "find_model", "judging_photos", "open_models", "open_with_photos"]
-
-__getattr__ = lazy(
-    __name__,
-    {
-        "labelled_photos": "judging_photos open_with_photos",
-        "model_files": "open_models",
-        "named_models": "find_embedder find_model",
-    },
-)
+__getattr__ = lazy(__name__)

@@ -15,27 +15,7 @@ if TYPE_CHECKING:
     from .writing import Constant, GraphWriter, with_metadata
 
 __all__ = [
-    "Constant",
-    "Graph",
-    "GraphCost",
-    "GraphWriter",
-    "ModelError",
-    "Operator",
-    "Quantization",
-    "Tensor",
-    "cost",
-    "precision",
-    "read_graph",
-    "with_metadata",
-]
-
-__getattr__ = lazy(
-    __name__,
-    {
-        "errors": "ModelError",
-        "graph": "Graph Operator Quantization Tensor",
-        "reading": "read_graph",
-        "counts": "GraphCost cost precision",
-        "writing": "Constant GraphWriter with_metadata",
-    },
-)
+    "Constant", "Graph", "GraphCost", "GraphWriter", "ModelError", "Operator", "Quantization", "Tensor", "cost",
+    "precision", "read_graph", "with_metadata",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

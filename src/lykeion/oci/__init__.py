@@ -3,24 +3,19 @@
 What the model repository and the image builder share. Specification: opencontainers/image-spec 1.1.
 """
 
-from .blob import BlobWriter
-from .descriptor import Descriptor, Platform
-from .errors import BlobMissing, ContentDamaged, ContentError, RefMoved
-from .layout import Layout
-from .manifest import EMPTY, EMPTY_BLOB, ImageIndex, ImageManifest, read_manifest
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .blob import BlobWriter
+    from .descriptor import Descriptor, Platform
+    from .errors import BlobMissing, ContentDamaged, ContentError, RefMoved
+    from .layout import Layout
+    from .manifest import EMPTY, EMPTY_BLOB, ImageIndex, ImageManifest, read_manifest
 
 __all__ = [
-    "EMPTY",
-    "EMPTY_BLOB",
-    "BlobMissing",
-    "BlobWriter",
-    "ContentDamaged",
-    "ContentError",
-    "Descriptor",
-    "ImageIndex",
-    "ImageManifest",
-    "Layout",
-    "Platform",
-    "RefMoved",
-    "read_manifest",
-]
+    "EMPTY", "EMPTY_BLOB", "BlobMissing", "BlobWriter", "ContentDamaged", "ContentError", "Descriptor",
+    "ImageIndex", "ImageManifest", "Layout", "Platform", "RefMoved", "read_manifest",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

@@ -1,74 +1,37 @@
 """The model repository: models as OCI artifacts, in a directory or in any OCI registry."""
 
-from .aliases import history, move, remove
-from .artifact.facts import Lineage, ModelFacts
-from .artifact.gathering import gather
-from .artifact.model_artifact import LEFT_OUT, Model, Packed, pack
-from .errors import InvalidModel, Untrusted
-from .gc import collect
-from .mlflow import export_mlflow, import_mlflow
-from .model_names import parse
-from .model_versions import Ancestor, Difference, Shown, Version, compare, lineage, list_versions, show
-from .moves import Move, problems
-from .query import order, select
-from .resolving import by_digest, expected, load, resolve, tags_at
-from .stores import Stores
-from .transfers.blob_cache import BlobCache
-from .transfers.copying import copy
-from .transfers.publish import Publication, publish
-from .transfers.pull import Pulled, keep, pull
-from .transfers.push import Pushed, push
-from .trust.integrity import verify
-from .trust.policy import Policy, check_file, read_policy
-from .trust.signing import sign
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .aliases import history, move, remove
+    from .artifact.facts import Lineage, ModelFacts
+    from .artifact.gathering import gather
+    from .artifact.model_artifact import LEFT_OUT, Model, Packed, pack
+    from .errors import InvalidModel, Untrusted
+    from .gc import collect
+    from .mlflow import export_mlflow, import_mlflow
+    from .model_names import parse
+    from .model_versions import Ancestor, Difference, Shown, Version, compare, lineage, list_versions, show
+    from .moves import Move, problems
+    from .query import order, select
+    from .resolving import by_digest, expected, load, resolve, tags_at
+    from .stores import Stores
+    from .transfers.blob_cache import BlobCache
+    from .transfers.copying import copy
+    from .transfers.publish import Publication, publish
+    from .transfers.pull import Pulled, keep, pull
+    from .transfers.push import Pushed, push
+    from .trust.integrity import verify
+    from .trust.policy import Policy, check_file, read_policy
+    from .trust.signing import sign
 
 __all__ = [
-    "LEFT_OUT",
-    "Ancestor",
-    "BlobCache",
-    "Difference",
-    "InvalidModel",
-    "Lineage",
-    "Model",
-    "ModelFacts",
-    "Move",
-    "Packed",
-    "Policy",
-    "Publication",
-    "Pulled",
-    "Pushed",
-    "Shown",
-    "Stores",
-    "Untrusted",
-    "Version",
-    "by_digest",
-    "check_file",
-    "collect",
-    "compare",
-    "copy",
-    "expected",
-    "export_mlflow",
-    "gather",
-    "history",
-    "import_mlflow",
-    "keep",
-    "lineage",
-    "list_versions",
-    "load",
-    "move",
-    "order",
-    "pack",
-    "parse",
-    "problems",
-    "publish",
-    "pull",
-    "push",
-    "read_policy",
-    "remove",
-    "resolve",
-    "select",
-    "show",
-    "sign",
-    "tags_at",
-    "verify",
-]
+    "LEFT_OUT", "Ancestor", "BlobCache", "Difference", "InvalidModel", "Lineage", "Model", "ModelFacts", "Move",
+    "Packed", "Policy", "Publication", "Pulled", "Pushed", "Shown", "Stores", "Untrusted", "Version", "by_digest",
+    "check_file", "collect", "compare", "copy", "expected", "export_mlflow", "gather", "history", "import_mlflow",
+    "keep", "lineage", "list_versions", "load", "move", "order", "pack", "parse", "problems", "publish", "pull",
+    "push", "read_policy", "remove", "resolve", "select", "show", "sign", "tags_at", "verify",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

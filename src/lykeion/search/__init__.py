@@ -28,40 +28,8 @@ if TYPE_CHECKING:
     from .transfer import copy, merge
 
 __all__ = [
-    "Embedder",
-    "IngestOptions",
-    "ThumbnailPlace",
-    "add",
-    "compact",
-    "copy",
-    "delete",
-    "drop_snapshot",
-    "duplicates",
-    "evaluate",
-    "get",
-    "merge",
-    "open_index",
-    "query",
-    "rebuild",
-    "restore",
-    "serve",
-    "snapshot",
-    "stats",
-    "verify",
-]
-
-__getattr__ = lazy(
-    __name__,
-    {
-        "embedder": "Embedder",
-        "evaluation": "evaluate",
-        "index": "open_index",
-        "ingest": "IngestOptions add",
-        "maintenance": "compact drop_snapshot rebuild restore snapshot stats verify",
-        "near_duplicates": "duplicates",
-        "products": "delete get query",
-        "service": "serve",
-        "thumbnails": "ThumbnailPlace",
-        "transfer": "copy merge",
-    },
-)
+    "Embedder", "IngestOptions", "ThumbnailPlace", "add", "compact", "copy", "delete", "drop_snapshot",
+    "duplicates", "evaluate", "get", "merge", "open_index", "query", "rebuild", "restore", "serve", "snapshot",
+    "stats", "verify",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

@@ -1,26 +1,20 @@
 """Photos in, tensors out: decoding, preprocessing, and the card that says what a network expects."""
 
-from .box import Box
-from .card import ModelCard, network_file
-from .decode import Decoded, decode
-from .errors import BoxError, CardError, PhotoError
-from .formats import looks_like_photo, photo_suffixes
-from .limits import DEFAULT, Limits
-from .preprocess import PREPROCESSING_VERSION, normalise
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .box import Box
+    from .card import ModelCard, network_file
+    from .decoding import Decoded, decode
+    from .errors import BoxError, CardError, PhotoError
+    from .formats import looks_like_photo, photo_suffixes
+    from .limits import DEFAULT, Limits
+    from .preprocess import PREPROCESSING_VERSION, normalise
 
 __all__ = [
-    "DEFAULT",
-    "PREPROCESSING_VERSION",
-    "Box",
-    "BoxError",
-    "CardError",
-    "Decoded",
-    "Limits",
-    "ModelCard",
-    "PhotoError",
-    "decode",
-    "looks_like_photo",
-    "network_file",
-    "normalise",
-    "photo_suffixes",
-]
+    "DEFAULT", "PREPROCESSING_VERSION", "Box", "BoxError", "CardError", "Decoded", "Limits", "ModelCard",
+    "PhotoError", "decode", "looks_like_photo", "network_file", "normalise", "photo_suffixes",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

@@ -18,33 +18,7 @@ if TYPE_CHECKING:
     from .workers import Workers
 
 __all__ = [
-    "Clients",
-    "Guard",
-    "Meter",
-    "Metrics",
-    "Refusal",
-    "ServerSettings",
-    "Uploads",
-    "Workers",
-    "answer_errors",
-    "documented",
-    "outlives_timeout",
-    "read_token",
-    "refuse_length",
-    "refuse_stranger",
-    "serve",
-]
-
-__getattr__ = lazy(
-    __name__,
-    {
-        "admission": "Refusal refuse_stranger",
-        "errors": "answer_errors documented",
-        "guard": "Guard outlives_timeout",
-        "limits": "Clients Uploads refuse_length",
-        "listening": "serve",
-        "metrics": "Meter Metrics",
-        "settings": "ServerSettings read_token",
-        "workers": "Workers",
-    },
-)
+    "Clients", "Guard", "Meter", "Metrics", "Refusal", "ServerSettings", "Uploads", "Workers", "answer_errors",
+    "documented", "outlives_timeout", "read_token", "refuse_length", "refuse_stranger", "serve",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

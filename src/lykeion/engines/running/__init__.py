@@ -19,49 +19,9 @@ if TYPE_CHECKING:
     from .trial import FirstRun, Trial, try_model, try_models
 
 __all__ = [
-    "KINDS",
-    "USUAL",
-    "Candidate",
-    "Engine",
-    "FirstRun",
-    "Kind",
-    "LiteRTEngine",
-    "Machine",
-    "ModelError",
-    "OperatorTime",
-    "Pass",
-    "Plan",
-    "TensorSpec",
-    "Trial",
-    "UnknownEngine",
-    "by_kind",
-    "find_kind",
-    "find_kinds",
-    "keep_to",
-    "peak_bytes",
-    "pinned",
-    "processor",
-    "read_model",
-    "run_pass",
-    "specs",
-    "this_machine",
-    "to_onnx",
-    "try_model",
-    "try_models",
-    "usual_kinds",
-]
-
-__getattr__ = lazy(
-    __name__,
-    {
-        "engine": "Engine",
-        "tensor_specs": "ModelError TensorSpec specs",
-        "engine_kinds": "KINDS Kind UnknownEngine find_kind find_kinds usual_kinds",
-        "engines.litert": "LiteRTEngine read_model",
-        "machine": "Machine keep_to peak_bytes pinned processor this_machine",
-        "onnx.convert": "to_onnx",
-        "operator_times": "OperatorTime by_kind",
-        "timed_pass": "USUAL Candidate Pass Plan run_pass",
-        "trial": "FirstRun Trial try_model try_models",
-    },
-)
+    "KINDS", "USUAL", "Candidate", "Engine", "FirstRun", "Kind", "LiteRTEngine", "Machine", "ModelError",
+    "OperatorTime", "Pass", "Plan", "TensorSpec", "Trial", "UnknownEngine", "by_kind", "find_kind", "find_kinds",
+    "keep_to", "peak_bytes", "pinned", "processor", "read_model", "run_pass", "specs", "this_machine", "to_onnx",
+    "try_model", "try_models", "usual_kinds",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

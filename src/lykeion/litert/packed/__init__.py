@@ -21,29 +21,7 @@ if TYPE_CHECKING:
     from .unpacking import MAX_BYTES, MAX_SYMBOLS, PackageError, unpack
 
 __all__ = [
-    "MAX_BYTES",
-    "MAX_SYMBOLS",
-    "Coding",
-    "PackageError",
-    "Planes",
-    "Scaled",
-    "ScaledCopy",
-    "Span",
-    "Sparse",
-    "Symbols",
-    "as_numbers",
-    "compressed",
-    "cost_bits",
-    "encode_spans",
-    "huffman_bits",
-    "unpack",
-]
-
-__getattr__ = lazy(
-    __name__,
-    {
-        "unpacking": "MAX_BYTES MAX_SYMBOLS PackageError unpack",
-        "coding": "Coding Planes ScaledCopy Scaled Span Sparse Symbols as_numbers compressed encode_spans",
-        "entropy": "cost_bits huffman_bits",
-    },
-)
+    "MAX_BYTES", "MAX_SYMBOLS", "Coding", "PackageError", "Planes", "Scaled", "ScaledCopy", "Span", "Sparse",
+    "Symbols", "as_numbers", "compressed", "cost_bits", "encode_spans", "huffman_bits", "unpack",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

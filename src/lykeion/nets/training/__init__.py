@@ -26,50 +26,13 @@ if TYPE_CHECKING:
     from .recipe import RECIPE_SCHEMA, RECIPE_VERSION, Recipe, RecipeError
 
 __all__ = [
-    "FITS",
-    "PHOTO_MEAN",
-    "PHOTO_STD",
-    "RECIPE_SCHEMA",
-    "RECIPE_VERSION",
-    "DataError",
-    "Dataset",
-    "Fit",
-    "Frame",
-    "History",
-    "InMemory",
-    "NetworkEvaluation",
-    "OnDisk",
-    "Photos",
-    "Recipe",
-    "RecipeError",
-    "TrainingError",
-    "TrainingOptions",
-    "TrainingReport",
-    "distiller",
-    "evaluate",
-    "load_data",
-    "load_network",
-    "normalise",
-    "predict",
-    "read_arrays",
-    "some",
-    "train",
-    "train_network",
-    "write_arrays",
-]
+    "FITS", "PHOTO_MEAN", "PHOTO_STD", "RECIPE_SCHEMA", "RECIPE_VERSION", "DataError", "Dataset", "Fit", "Frame",
+    "History", "InMemory", "NetworkEvaluation", "OnDisk", "Photos", "Recipe", "RecipeError", "TrainingError",
+    "TrainingOptions", "TrainingReport", "distiller", "evaluate", "load_data", "load_network", "normalise",
+    "predict", "read_arrays", "some", "train", "train_network", "write_arrays",
+]  # fmt: skip
 
-_load = lazy(
-    __name__,
-    {
-        "checkpoints": "load_network read_arrays write_arrays",
-        "dataset": "Dataset load_data",
-        "frame": "FITS PHOTO_MEAN PHOTO_STD Fit Frame normalise",
-        "loop": "NetworkEvaluation History TrainingOptions evaluate predict train",
-        "network": "TrainingReport distiller train_network",
-        "photos": "InMemory OnDisk Photos some",
-        "recipe": "RECIPE_SCHEMA RECIPE_VERSION Recipe RecipeError",
-    },
-)
+_load = lazy(__name__)
 
 
 def __getattr__(name: str) -> Any:

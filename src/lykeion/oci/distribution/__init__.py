@@ -6,8 +6,9 @@
 Specification: opencontainers/distribution-spec 1.1. Tests hand a store, or a transport, of their own in.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .artifact_store import MAX_READ, Advance, ArtifactStore
@@ -18,38 +19,8 @@ if TYPE_CHECKING:
     from .remote_store import RemoteStore
     from .transport import Transport
 
-_HOMES = {
-    "MAX_READ": "artifact_store",
-    "Advance": "artifact_store",
-    "ArtifactStore": "artifact_store",
-    "DiskStore": "disk_store",
-    "InvalidReference": "errors",
-    "Reference": "reference",
-    "RemoteStore": "remote_store",
-    "StoreError": "errors",
-    "Transport": "transport",
-    "is_digest": "reference",
-    "parse_reference": "reference",
-    "transfer": "blob_transfers",
-}
-
 __all__ = [
-    "MAX_READ",
-    "Advance",
-    "ArtifactStore",
-    "DiskStore",
-    "InvalidReference",
-    "Reference",
-    "RemoteStore",
-    "StoreError",
-    "Transport",
-    "is_digest",
-    "parse_reference",
-    "transfer",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    "MAX_READ", "Advance", "ArtifactStore", "DiskStore", "InvalidReference", "Reference", "RemoteStore",
+    "StoreError", "Transport", "is_digest", "parse_reference", "transfer",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

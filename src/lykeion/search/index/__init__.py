@@ -26,49 +26,9 @@ if TYPE_CHECKING:
     from .segment.kernel import Effort
 
 __all__ = [
-    "MAX_ID_BYTES",
-    "Attributes",
-    "BatchError",
-    "ColumnType",
-    "CorruptIndex",
-    "Effort",
-    "EmbedderMismatch",
-    "Hit",
-    "Identity",
-    "Index",
-    "IndexFormatError",
-    "IndexLocked",
-    "IndexReplaced",
-    "LocalIndex",
-    "Metric",
-    "MilvusError",
-    "Mode",
-    "Photo",
-    "Product",
-    "Rows",
-    "Schema",
-    "SchemaError",
-    "Stats",
-    "StorageError",
-    "Value",
-    "lower_priority",
-    "open_index",
-    "restore_damaged",
-]
-
-__getattr__ = lazy(
-    __name__,
-    {
-        "address": "open_index",
-        "batch": "BatchError",
-        "errors": "CorruptIndex EmbedderMismatch IndexFormatError IndexLocked IndexReplaced SchemaError StorageError",
-        "local.compaction": "lower_priority",
-        "local.disk.store": "Identity",
-        "local.index": "LocalIndex",
-        "local.snapshots": "restore_damaged",
-        "milvus.client": "MilvusError",
-        "protocol": "MAX_ID_BYTES Attributes Hit Index Metric Mode Photo Product Rows Stats Value",
-        "schema": "ColumnType Schema",
-        "segment.kernel": "Effort",
-    },
-)
+    "MAX_ID_BYTES", "Attributes", "BatchError", "ColumnType", "CorruptIndex", "Effort", "EmbedderMismatch", "Hit",
+    "Identity", "Index", "IndexFormatError", "IndexLocked", "IndexReplaced", "LocalIndex", "Metric", "MilvusError",
+    "Mode", "Photo", "Product", "Rows", "Schema", "SchemaError", "Stats", "StorageError", "Value", "lower_priority",
+    "open_index", "restore_damaged",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

@@ -14,28 +14,7 @@ if TYPE_CHECKING:
     from .sources import open_source
 
 __all__ = [
-    "Failure",
-    "Folder",
-    "IngestOptions",
-    "IngestReport",
-    "ListedPhoto",
-    "PhotoSource",
-    "Shard",
-    "SourceError",
-    "add",
-    "open_source",
-    "parse_declaration",
-]
-
-__getattr__ = lazy(
-    __name__,
-    {
-        "columns": "parse_declaration",
-        "folder": "Folder",
-        "listing": "Shard",
-        "photo_source": "Failure ListedPhoto PhotoSource SourceError",
-        "pipeline": "IngestOptions add",
-        "report": "IngestReport",
-        "sources": "open_source",
-    },
-)
+    "Failure", "Folder", "IngestOptions", "IngestReport", "ListedPhoto", "PhotoSource", "Shard", "SourceError",
+    "add", "open_source", "parse_declaration",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

@@ -1,6 +1,12 @@
 """Photo search over HTTP: an app over an index and an embedder, with a page to search on."""
 
-from .app import create_app, serve
-from .catalogue import Catalogue, open_catalogue
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .app import create_app, serve
+    from .catalogue import Catalogue, open_catalogue
 
 __all__ = ["Catalogue", "create_app", "open_catalogue", "serve"]
+__getattr__ = lazy(__name__)
