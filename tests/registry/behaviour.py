@@ -11,7 +11,7 @@ import pytest
 
 from lykeion.core import SILENT, Conflict, LykeionError, NotFound, Unsupported, digest_bytes
 from lykeion.oci import ContentDamaged, Descriptor
-from lykeion.oci.distribution import ArtifactStore, InvalidReference, Reference
+from lykeion.oci.distribution import ArtifactStore, InvalidReference, Reference, StoreError
 from lykeion.registry import (
     BlobCache,
     Lineage,
@@ -309,6 +309,27 @@ def test_lineage_goes_back_to_where_records_end(store: ArtifactStore, name: str,
     (parent,) = found.parents
     assert (parent.version, parent.facts.lineage.run) == ("v2", "r2")
     assert [(each.version, each.found) for each in parent.parents] == [("v1", True), (None, False)]
+
+
+def test_lineage_asks_only_registries_that_were_named_and_goes_on_where_one_is_down(
+    store: ArtifactStore, name: str, tmp_path: Path
+) -> None:
+    here = pushed(store, tmp_path / "1", name, b"1")
+    parents = (f"other.example/shoes@sha256:{'1' * 64}", f"down.example/shoes@sha256:{'2' * 64}", f"{name}@{here}")
+    pushed(store, tmp_path / "2", f"{name}:champion", b"2", ModelFacts({}, Lineage(parents=parents)))
+
+    def open_store(host: str | None) -> ArtifactStore:
+        if host == "down.example":
+            raise StoreError("down.example: no route")
+        assert host == store.host
+        return store
+
+    found = lineage(open_store, Reference(store.host, name, "champion"), hosts=["down.example"])
+    assert [(each.found, each.problem) for each in found.parents] == [
+        (False, "other.example was not asked"),
+        (False, "down.example: no route"),
+        (True, ""),
+    ]
 
 
 def test_what_is_attached_is_found_and_none_is_lost_to_another(

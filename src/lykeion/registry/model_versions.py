@@ -1,11 +1,11 @@
 """What is in a store, for people and programs: lists, one version whole, two compared, and where one came from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lykeion.core import NotFound
+from lykeion.core import LykeionError, NotFound
 from lykeion.oci.distribution import ArtifactStore, Reference
 
 from .aliases import history
@@ -70,13 +70,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Ancestor:
-    """``found`` is false for a parent that is named but not in the store."""
+    """``found`` is false for a parent that is named but not in its store; ``problem`` says why it was not read."""
 
     reference: str
     found: bool
     version: str | None = None
     facts: ModelFacts = field(default_factory=ModelFacts)
     parents: tuple["Ancestor", ...] = ()
+    problem: str = ""
 
 
 def list_versions(store: ArtifactStore, repository: str) -> list[Version]:
@@ -130,8 +131,15 @@ def compare(first: tuple[ArtifactStore, Reference], second: tuple[ArtifactStore,
     )
 
 
-def lineage(open_store: Callable[[str | None], ArtifactStore], reference: Reference) -> Ancestor:
-    """A model with all that it was made from, back to where records end. Raises NotFound for the model itself."""
+def lineage(
+    open_store: Callable[[str | None], ArtifactStore], reference: Reference, *, hosts: Collection[str] = ()
+) -> Ancestor:
+    """A model with all that it was made from, back to where records end.
+
+    Of registries, only the model's own and those at ``hosts`` are asked, for anybody may name one as a parent's.
+    Raises NotFound for the model itself.
+    """
+    asked = {None, reference.host, *hosts}
     model = load(open_store(reference.host), reference)
     seen: set[str] = set()
 
@@ -146,10 +154,15 @@ def lineage(open_store: Callable[[str | None], ArtifactStore], reference: Refere
             if parent.digest in seen or len(seen) > MAX_ANCESTORS:
                 parents.append(Ancestor(str(parent), found=True))
                 continue
+            if parent.host not in asked:
+                parents.append(Ancestor(str(parent), found=False, problem=f"{parent.host} was not asked"))
+                continue
             try:
                 parents.append(trace(parent, load(open_store(parent.host), parent)))
-            except (NotFound, InvalidModel):
+            except NotFound:
                 parents.append(Ancestor(str(parent), found=False))
+            except LykeionError as error:
+                parents.append(Ancestor(str(parent), found=False, problem=str(error)))
         version = next(iter(tags), None)
         return Ancestor(str(here.at(model.digest)), True, version, facts, tuple(parents))
 

@@ -169,13 +169,19 @@ def diff(first: str, second: str, store: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("model")
+@click.option(
+    "--registry", "hosts", multiple=True, metavar="HOST", help="Also ask this registry for parents that are there."
+)
 @store_option
 @json_option
-def lineage(model: str, store: Path | None, as_json: bool) -> None:
-    """Show what a version was made from: its run, data and code, its parents, and theirs."""
+def lineage(model: str, hosts: tuple[str, ...], store: Path | None, as_json: bool) -> None:
+    """Show what a version was made from: its run, data and code, its parents, and theirs.
+
+    Of registries, only MODEL's own is asked, and those given with --registry.
+    """
     from lykeion import registry
 
-    found = registry.lineage(registry.Stores(store).of, registry.parse(model))
+    found = registry.lineage(registry.Stores(store).of, registry.parse(model), hosts=hosts)
     if as_json:
         print_json(_plain(found))
     else:
@@ -239,7 +245,7 @@ def _describe(path: Path) -> dict[str, Any]:
 
 def _print_ancestor(ancestor: "Ancestor", indent: str) -> None:
     told = {name: value for name, value in _plain(ancestor)["lineage"].items() if name != "parents"}
-    missing = "" if ancestor.found else "  (not here)"
+    missing = "" if ancestor.found else f"  ({ancestor.problem or 'not here'})"
     print_line(indent + " ".join(filter(None, (ancestor.version, ancestor.reference))) + missing)
     if told or ancestor.facts.metrics:
         print_line(f"{indent}  {describe({**told, **ancestor.facts.metrics})}")
@@ -251,6 +257,7 @@ def _plain(ancestor: "Ancestor") -> dict[str, Any]:
     return {
         "reference": ancestor.reference,
         "found": ancestor.found,
+        **({"problem": ancestor.problem} if ancestor.problem else {}),
         "version": ancestor.version,
         **{name: value for name, value in json.loads(ancestor.facts.to_json()).items() if name != "schema"},
         "parents": [_plain(parent) for parent in ancestor.parents],
