@@ -21,7 +21,7 @@ from measuring.machine import describe
 from PIL import Image
 
 from examples import fashion_mnist
-from lykeion.core import Progress
+from lykeion.core import CONSOLE
 from lykeion.search.index import open_index
 from lykeion.search.ingest import add
 from lykeion.search.near_duplicates import (
@@ -52,9 +52,9 @@ def main(photos: int, copied: int, out: Path) -> None:
         write_catalogue(catalogue, photos, copied)
         add(catalogue / "photos.csv", index)
         look, store = IN_INDEX.reader(index), open_index(index)
-        with Progress("comparing photos", store.stats().photos) as progress:
+        with CONSOLE.progress("comparing photos", store.stats().photos) as progress:
             by_pixels = list(pairs_of(store, look, progress, cosine=COSINE, cosine_alone=2, alike=min(LIKENESSES)))
-        with Progress("comparing vectors", store.stats().photos) as progress:
+        with CONSOLE.progress("comparing vectors", store.stats().photos) as progress:
             by_vectors = list(
                 pairs_of(store, _nothing, progress, cosine=min(COSINES), cosine_alone=min(COSINES), alike=2)
             )

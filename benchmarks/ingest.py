@@ -22,7 +22,7 @@ import numpy as np
 from measuring.machine import describe
 from PIL import Image
 
-from lykeion.core import core_count
+from lykeion.core import SILENT, core_count
 from lykeion.search.embedder import Embedder
 from lykeion.search.ingest import IngestOptions, add
 from lykeion.search.thumbnails import NO_THUMBNAILS
@@ -124,7 +124,7 @@ def on_all_cores(act: Callable, items: Sequence) -> None:
 
 def whole(folder: Path, embedder: Embedder, options: IngestOptions) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        done = add(folder, Path(temporary) / "index", options, embedder=embedder, quiet=True)
+        done = add(folder, Path(temporary) / "index", options, embedder=embedder, reporter=SILENT)
     assert not done.failed
 
 

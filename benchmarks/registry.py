@@ -23,7 +23,7 @@ import click
 from measuring.docker_registry import docker_registry
 from measuring.machine import describe
 
-from lykeion.core import Progress
+from lykeion.core import CONSOLE
 
 ROOT = Path(__file__).parents[1]
 TYPE = "application/vnd.cncf.model.manifest.v1+json"
@@ -80,7 +80,7 @@ def clients(oras: str | None, skopeo: str | None) -> Iterator[Client]:
 def main(mib: int, rounds: int, oras: str | None, out: Path) -> None:
     found = list(clients(oras, shutil.which("skopeo")))
     best: dict[tuple[str, str], Run] = {}
-    with tempfile.TemporaryDirectory() as temporary, Progress("rounds", rounds * len(found)) as progress:
+    with tempfile.TemporaryDirectory() as temporary, CONSOLE.progress("rounds", rounds * len(found)) as progress:
         home = Path(temporary)
         (home / "registry").mkdir()
         with docker_registry(home / "registry") as host:

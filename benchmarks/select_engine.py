@@ -24,6 +24,7 @@ from measuring.machine import describe
 from measuring.subprocesses import keep_results, read_results
 
 from lykeion.compress.methods.quantize import Mode, convert
+from lykeion.core import SILENT
 from lykeion.engines.choosing import (
     BenchReport,
     BenchResult,
@@ -104,7 +105,7 @@ def labelled(path: str, photos: int) -> Labelled:
     """Validation photos at 32², which no training here has seen; the test photos stay untouched."""
     from lykeion.nets.training import load_data, some
 
-    chosen = some(load_data(path, height=32, width=32, channels=3, quiet=True).validation, photos)
+    chosen = some(load_data(path, height=32, width=32, channels=3, reporter=SILENT).validation, photos)
     return Labelled(chosen.read(np.arange(len(chosen))), chosen.labels)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from examples.fashion_mnist import load
-from lykeion.core import Progress, core_count
+from lykeion.core import CONSOLE, core_count
 from lykeion.search.embedder import Embedder
 
 _PART = 1_000
@@ -26,7 +26,7 @@ def embeddings(embedder: Embedder, photos: int, work: Path) -> np.ndarray:
     parts = []
     with (
         ThreadPoolExecutor(core_count()) as pool,
-        Progress("embedding photos", len(images), unit="photos") as progress,
+        CONSOLE.progress("embedding photos", len(images), unit="photos") as progress,
     ):
         for start in range(0, len(images), _PART):
             part = images[start : start + _PART]

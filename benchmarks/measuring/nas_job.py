@@ -5,13 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lykeion.core import CONSOLE
 from lykeion.engines.running import peak_bytes
 from lykeion.nas import NasRequest, Problem, open_space, parse_genotype
 from lykeion.nas.strategies.children import Children
 
 
 def problem_of(request: NasRequest) -> Problem:
-    return request.problem(*open_space(request.space, request.data))
+    return request.problem(*open_space(request.space, request.data, CONSOLE))
 
 
 def main() -> None:

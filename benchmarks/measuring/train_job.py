@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from lykeion.core import SILENT
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
@@ -53,7 +55,7 @@ def plain(model: keras.Model, data: Dataset, batch: int) -> list[float]:
 
 def ours(model: keras.Model, data: Dataset, batch: int, **settings: object) -> list[float]:
     recipe = Recipe(epochs=3, batch=batch, **settings)  # pyright: ignore[reportArgumentType]
-    history = train(model, data, recipe, quiet=True)
+    history = train(model, data, recipe, reporter=SILENT)
     return [row["seconds_training"] for row in history.epochs[1:]]
 
 

@@ -15,6 +15,7 @@ from lykeion.compress import CompressedModel, Qat, StepRow, kernel_layers, open_
 from lykeion.compress.compressed_model import USUAL
 from lykeion.compress.methods.qat import apply as to_int8
 from lykeion.compress.run import row_of
+from lykeion.core import SILENT
 from lykeion.nets.training import Dataset, read_arrays
 
 BENCHMARKS = Path(__file__).parents[1]
@@ -46,7 +47,7 @@ def rows(python: Path, teacher: Path, data: Dataset, plan: Plan, seed: int, work
         (work / "train.npz").unlink()
     pruned = CompressedModel(dense.architecture, read_arrays(work / "pruned.npz"), sparse=frozenset(names))
     shared = replace(pruned, weights=read_arrays(work / "clustered.npz"), clustered=frozenset(names))
-    integers, notes = to_int8(positive(shared), data, Qat(), quiet=True)
+    integers, notes = to_int8(positive(shared), data, Qat(), reporter=SILENT)
     made: list[tuple[str, CompressedModel, Any]] = [
         ("0-original", dense, {}),
         ("1-prune", pruned, {}),

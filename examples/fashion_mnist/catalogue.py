@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.core import Progress, write_atomically
+from lykeion.core import CONSOLE, write_atomically
 
 from .dataset import DataSet
 from .published import CATEGORIES
@@ -26,7 +26,7 @@ def write_catalogue(directory: Path, data: DataSet, photos: int = 10_000) -> Pat
     table = csv.writer(rows, lineterminator="\n")
     table.writerow(["id", "path", "category", "split", "price"])
     chosen = itertools.islice(data.photos(), photos)
-    with Progress("writing photos", min(photos, data.size), unit="photos") as progress:
+    with CONSOLE.progress("writing photos", min(photos, data.size), unit="photos") as progress:
         for split, number, image, label in chosen:
             path = f"photos/{split}/{number // 1000:02}/{number:05}.png"
             file = directory / path

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import httpx
 
-from lykeion.core import Progress, cache_directory, first_line
+from lykeion.core import CONSOLE, Progress, cache_directory, first_line
 
 from .published import DataSetError, IdxFile
 
@@ -81,7 +81,7 @@ def from_folder(folder: Path, files: Sequence[IdxFile]) -> Packed:
 def from_github(files: Sequence[IdxFile], *, home: str = HOME, patience: Patience = Patience()) -> Packed:
     """Through the proxy of HTTPS_PROXY and its like, if there is one."""
     deadline = time.monotonic() + patience.total_s
-    with Progress("downloading Fashion-MNIST", unit="KiB") as progress:
+    with CONSOLE.progress("downloading Fashion-MNIST", unit="KiB") as progress:
         for file in files:
             limit = file.size_bytes + _GZIP_BYTES
             yield file, _download(home + file.packed_name, limit, patience, deadline, progress)

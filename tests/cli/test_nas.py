@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lykeion.cli import app
+from lykeion.core import Reporter
 from lykeion.engines.choosing import DeviceProfile, read_profile, write_profile
 from lykeion.nas import format_genotype, pixel1, profiling
 from lykeion.nas.named_spaces import PUBLISHED_SINGLE_PATH
@@ -55,7 +56,7 @@ def test_a_profile_is_shown_and_drawn(tmp_path: Path) -> None:
 def test_this_machine_is_profiled_and_the_journal_goes_when_the_profile_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def measured(space: object, *, threads: int, journal: Path, quiet: bool) -> DeviceProfile:
+    def measured(space: object, *, threads: int, journal: Path, reporter: Reporter) -> DeviceProfile:
         journal.write_text("passes")
         return replace(pixel1(), threads=threads)
 

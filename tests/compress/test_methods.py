@@ -23,6 +23,7 @@ from lykeion.compress import (
 from lykeion.compress.methods import cluster, distill, dsd, prune, qat, quantize
 from lykeion.compress.methods import prune_channels as channels
 from lykeion.compress.predictions import correct_litert, predict_litert
+from lykeion.core import SILENT
 from lykeion.litert.packed import unpack
 from lykeion.nets import Architecture, Convolution, FullyConnected, InvertedResidual, random_weights
 from lykeion.nets.training import Dataset, Recipe, predict
@@ -57,22 +58,22 @@ def dense(data: Dataset) -> CompressedModel:
     from lykeion.compress.trainable.keras_network import fit
 
     model = CompressedModel(ARCHITECTURE, random_weights(ARCHITECTURE))
-    return fit(model, data, replace(SHORT, epochs=12, learning_rate=0.02), None, quiet=True)[0]
+    return fit(model, data, replace(SHORT, epochs=12, learning_rate=0.02), None, reporter=SILENT)[0]
 
 
 @pytest.fixture(scope="module")
 def pruned(dense: CompressedModel, data: Dataset) -> CompressedModel:
-    return prune.apply(dense, data, prune.Prune(sparsity=0.6, training=SHORT), quiet=True)[0]
+    return prune.apply(dense, data, prune.Prune(sparsity=0.6, training=SHORT), reporter=SILENT)[0]
 
 
 @pytest.fixture(scope="module")
 def clustered(pruned: CompressedModel, data: Dataset) -> CompressedModel:
-    return cluster.apply(pruned, data, cluster.Cluster(clusters=8, training=SHORT), quiet=True)[0]
+    return cluster.apply(pruned, data, cluster.Cluster(clusters=8, training=SHORT), reporter=SILENT)[0]
 
 
 @pytest.fixture(scope="module")
 def int8(clustered: CompressedModel, data: Dataset) -> tuple[CompressedModel, Any]:
-    return qat.apply(clustered, data, qat.Qat(training=replace(SHORT, learning_rate=0.001)), quiet=True)
+    return qat.apply(clustered, data, qat.Qat(training=replace(SHORT, learning_rate=0.001)), reporter=SILENT)
 
 
 def accuracy(model: CompressedModel, data: Dataset) -> float:
@@ -100,12 +101,12 @@ def test_pruning_reaches_its_share_and_the_network_lives(pruned: CompressedModel
 
 def test_what_is_zero_stays_zero_when_a_network_is_pruned_again(pruned: CompressedModel, data: Dataset) -> None:
     again = prune.Prune(sparsity=0.3, training=replace(SHORT, epochs=1))
-    found, _ = prune.apply(pruned, data, again, quiet=True)
+    found, _ = prune.apply(pruned, data, again, reporter=SILENT)
     assert all((zero <= zeros(found)[name]).all() for name, zero in zeros(pruned).items())
 
 
 def test_pruning_without_training_changes_nothing_else(dense: CompressedModel, data: Dataset) -> None:
-    found, report = prune.apply(dense, data, prune.Prune(structure="2:4"), quiet=True)
+    found, report = prune.apply(dense, data, prune.Prune(structure="2:4"), reporter=SILENT)
     kept = {name: found.kernels[name] != 0 for name in found.sparse}
     assert all(np.array_equal(found.kernels[name][keep], dense.kernels[name][keep]) for name, keep in kept.items())
     assert set(report["sparsity"]) == found.sparse
@@ -120,7 +121,7 @@ def test_clustering_keeps_zeros_and_few_values(
 
 
 def test_values_of_a_codebook_are_trained(pruned: CompressedModel, clustered: CompressedModel, data: Dataset) -> None:
-    untrained, _ = cluster.apply(pruned, data, cluster.Cluster(clusters=8), quiet=True)
+    untrained, _ = cluster.apply(pruned, data, cluster.Cluster(clusters=8), reporter=SILENT)
     assert any(not np.array_equal(untrained.kernels[name], clustered.kernels[name]) for name in clustered.clustered)
     assert untrained.kernels.keys() == clustered.kernels.keys()
 
@@ -139,7 +140,7 @@ def test_a_shared_weight_s_gradient_is_the_sum_of_its_places() -> None:
 
 def test_weights_change_their_value_in_training_only_where_they_may(pruned: CompressedModel, data: Dataset) -> None:
     def places(settings: cluster.Cluster) -> list[np.ndarray]:
-        made, _ = cluster.apply(pruned, data, settings, quiet=True)
+        made, _ = cluster.apply(pruned, data, settings, reporter=SILENT)
         return [np.unique(made.kernels[name], return_inverse=True)[1] for name in sorted(made.clustered)]
 
     before = places(cluster.Cluster(clusters=8))
@@ -173,19 +174,19 @@ def test_int8_is_simulated_to_the_last_bit(seed: int, data: Dataset) -> None:
         InvertedResidual(64, 24, 3),
     )
     network = Architecture("each kind", 8, 8, (*blocks, Convolution(64, 1)), classes=4, channels=1)
-    _, report = qat.apply(CompressedModel(network, lively_weights(network, seed)), data, qat.Qat(), quiet=True)
+    _, report = qat.apply(CompressedModel(network, lively_weights(network, seed)), data, qat.Qat(), reporter=SILENT)
     assert report == {"agreement": 1, "difference": 0}
 
 
 def test_int8_trains_networks_that_keep_nothing(dense: CompressedModel, data: Dataset) -> None:
-    model, report = qat.apply(dense, data, qat.Qat(training=replace(SHORT, learning_rate=0.001)), quiet=True)
+    model, report = qat.apply(dense, data, qat.Qat(training=replace(SHORT, learning_rate=0.001)), reporter=SILENT)
     assert report["agreement"] >= 0.97
     assert accuracy(model, data) > 0.9
 
 
 def test_fewer_channels_and_the_network_lives(dense: CompressedModel, data: Dataset) -> None:
     settings = channels.PruneChannels(multiply_adds=0.7, training=replace(SHORT, epochs=4))
-    model, _ = channels.apply(dense, data, settings, quiet=True)
+    model, _ = channels.apply(dense, data, settings, reporter=SILENT)
     assert model.multiply_adds <= 0.7 * dense.multiply_adds
     assert accuracy(model, data) > 0.7
     assert len(litert_file(model)) < len(litert_file(dense))
@@ -193,7 +194,7 @@ def test_fewer_channels_and_the_network_lives(dense: CompressedModel, data: Data
 
 def test_dsd_ends_dense_and_says_what_it_gained(dense: CompressedModel, data: Dataset, tmp_path: Path) -> None:
     settings = dsd.Dsd(training=replace(SHORT, epochs=1), control=True)
-    model, report = dsd.apply(dense, data, settings, tmp_path, quiet=True)
+    model, report = dsd.apply(dense, data, settings, tmp_path, reporter=SILENT)
     assert not model.sparse
     assert model.sparsity < 0.05, "but for weights that no photo moves"
     assert report["gain"] == pytest.approx(report["validation_accuracy"] - report["control_accuracy"])
@@ -206,7 +207,7 @@ def test_a_pruned_network_learns_from_a_teacher_and_stays_pruned(
 ) -> None:
     save(dense, tmp_path)
     settings = distill.Distill(training=replace(SHORT, teacher=str(tmp_path), alpha=0.1))
-    model, _ = distill.apply(pruned, data, settings, quiet=True)
+    model, _ = distill.apply(pruned, data, settings, reporter=SILENT)
     assert all(np.array_equal(zeros(model)[name], zero) for name, zero in zeros(pruned).items())
     assert accuracy(model, data) > 0.8
 
@@ -229,23 +230,23 @@ def test_a_teacher_s_loss_is_the_divergence_of_softened_classes(dense: Compresse
 def test_post_training_quantization_is_close(mode: Any, dense: CompressedModel, data: Dataset) -> None:
     pytest.importorskip("ai_edge_quantizer")
     settings = quantize.Quantize(mode=mode, skip=("0/*",), calibration=32)
-    model, report = quantize.apply(dense, data, settings, quiet=True)
+    model, report = quantize.apply(dense, data, settings, reporter=SILENT)
     assert report["float32"] == ["0/convolution"]
     assert len(litert_file(model)) < len(litert_file(dense))
     assert accuracy(model, data) > 0.9
     with pytest.raises(CompressionError, match="make quantize the last step"):
-        prune.apply(model, data, prune.Prune(sparsity=0.5), quiet=True)
+        prune.apply(model, data, prune.Prune(sparsity=0.5), reporter=SILENT)
 
 
 def test_a_scan_says_which_layers_can_lose_what(
     dense: CompressedModel, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = tmp_path / "journal"
-    found = scan_sensitivity(dense, data, journal=journal, quiet=True)
+    found = scan_sensitivity(dense, data, journal=journal, reporter=SILENT)
     journal.write_bytes(journal.read_bytes() + b'["cut sho')
     with monkeypatch.context() as nothing_runs:
         nothing_runs.setattr("lykeion.compress.sensitivity.correct_litert", None)
-        assert scan_sensitivity(dense, data, journal=journal, quiet=True) == found
+        assert scan_sensitivity(dense, data, journal=journal, reporter=SILENT) == found
     assert found.baseline == pytest.approx(correct_litert(litert_file(dense), data.validation).mean())
     assert set(found.accuracy["bits"]) == set(dense.kernels)
     found.write(tmp_path / "scan.json")
@@ -263,7 +264,7 @@ def test_a_scan_says_which_layers_can_lose_what(
     draw_sensitivity(found, tmp_path / "scan.png")
     assert (tmp_path / "scan.png").stat().st_size > 10_000
     settings = prune.Prune(sensitivity=tmp_path / "scan.json", loss=0.05)
-    model, _ = prune.apply(dense, data, settings, quiet=True)
+    model, _ = prune.apply(dense, data, settings, reporter=SILENT)
     for name in model.sparse:
         assert (model.kernels[name] == 0).mean() == pytest.approx(found.most("sparsity", name, 0.05), abs=0.03)
 

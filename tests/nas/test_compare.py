@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lykeion.core import CONSOLE, SILENT, Reporter
 from lykeion.engines.choosing import REFERENCE, Noise, Timing
 from lykeion.engines.running import processor
 from lykeion.nas import (
@@ -56,7 +57,7 @@ class World:
         return FoundNetwork(genotype, 0.8, TABLE.total(genotype), SearchCost(100, 9.0, 2**30), ())
 
     def train(
-        self, architecture: Architecture, data: Dataset, recipe: Recipe, run: Path, *, quiet: bool = False
+        self, architecture: Architecture, data: Dataset, recipe: Recipe, run: Path, *, reporter: Reporter = CONSOLE
     ) -> Trained:
         path = run / "trained.json"
         if not path.exists():
@@ -74,7 +75,9 @@ class World:
         seed = int(run.name.split("-")[-2])
         return np.random.default_rng(seed).random(4000) < self._accuracy(run.name)
 
-    def time(self, networks: Mapping[str, Architecture], threads: int, journal: Path, *, quiet: bool = False):
+    def time(
+        self, networks: Mapping[str, Architecture], threads: int, journal: Path, *, reporter: Reporter = CONSOLE
+    ):
         def timing(minimum_ms: float) -> Timing:
             return Timing(**dict.fromkeys(Timing.__slots__, minimum_ms))
 
@@ -120,7 +123,7 @@ def run(tmp_path: Path) -> Callable[..., ComparisonReport]:
             tiny.recipe(steps=100, learning_rate=3e-3),
             baselines=(NARROW, WIDE),
         )
-        return compare(replace(asked, **changes), tmp_path / "run", quiet=True)  # pyright: ignore[reportArgumentType]
+        return compare(replace(asked, **changes), tmp_path / "run", reporter=SILENT)  # pyright: ignore[reportArgumentType]
 
     return run
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lykeion.core import SILENT
 from lykeion.engines.running import LiteRTEngine
 from lykeion.nas import LatencyTable, PhoneError, export_to_phone, find_space, import_phone_results
 from lykeion.nas.phone import BenchmarkRun, least_us, parse
@@ -94,7 +95,7 @@ def test_a_minimum_in_whole_microseconds_serves_where_that_is_fine_enough() -> N
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("export")
-    export_to_phone(find_space(SPACE), directory, threads=2, quiet=True)
+    export_to_phone(find_space(SPACE), directory, threads=2, reporter=SILENT)
     return directory
 
 
@@ -149,7 +150,7 @@ def test_a_block_that_took_no_time_is_named(back: Path) -> None:
 
 def test_another_export_beside_results_is_refused(back: Path) -> None:
     with pytest.raises(PhoneError, match="has results of another export"):
-        export_to_phone(find_space(SPACE), back, threads=4, quiet=True)
+        export_to_phone(find_space(SPACE), back, threads=4, reporter=SILENT)
 
 
 def test_a_directory_without_manifest_or_results_is_an_error_that_says_what_to_do(back: Path, tmp_path: Path) -> None:

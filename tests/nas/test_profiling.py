@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lykeion.core import SILENT
 from lykeion.engines.choosing import Noise
 from lykeion.engines.running import LiteRTEngine, Plan
 from lykeion.nas import LatencyError, LatencyTable, Space, profile_host
@@ -87,10 +88,10 @@ def test_a_profile_needs_every_piece(space: Space) -> None:
 
 def test_this_machine_is_measured_and_what_was_measured_is_kept(space: Space, tmp_path: Path) -> None:
     journal = tmp_path / "passes.jsonl"
-    profile = profile_host(space, threads=1, name="box", journal=journal, plan=QUICK, quiet=True)
+    profile = profile_host(space, threads=1, name="box", journal=journal, plan=QUICK, reporter=SILENT)
     assert (profile.name, profile.space, profile.threads, profile.fitted_on) == ("box", "tiny", 1, FITTED_ON)
     assert profile.engine == "LiteRT"
     assert len(profile.table) == sum(choice is not None for slot in space.slots for choice in slot.choices)
     assert isinstance(profile.noise, Noise)
-    again = profile_host(space, threads=1, name="box", journal=journal, plan=QUICK, quiet=True)
+    again = profile_host(space, threads=1, name="box", journal=journal, plan=QUICK, reporter=SILENT)
     assert replace(again, created="") == replace(profile, created="")

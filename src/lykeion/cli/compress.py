@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from lykeion.core import SILENT, LykeionError, Reporter, print_line, write_atomically, writing
+from lykeion.core import LykeionError, Reporter, print_line, write_atomically, writing
 
 from .options import FIT, PICTURE, json_option, quiet_option, store_option, trust_option
 from .output import print_json, print_table
@@ -68,8 +68,8 @@ def run_(
     from lykeion.inputs import find_model, open_with_photos
 
     steps = read_recipe(recipe)
-    network, photos = open_with_photos(find_model(model, trust, store), data, fit, quiet=reporter is SILENT)
-    carry_out(network, photos, steps, run, test=test, latency=not no_latency, quiet=reporter is SILENT)
+    network, photos = open_with_photos(find_model(model, trust, store), data, fit, reporter=reporter)
+    carry_out(network, photos, steps, run, test=test, latency=not no_latency, reporter=reporter)
     write_page(run, run / "report.html")
     _show(run, as_json)
 
@@ -121,9 +121,9 @@ def sensitivity(
     from lykeion.compress import draw_sensitivity, scan_sensitivity
     from lykeion.inputs import find_model, open_with_photos
 
-    network, loaded = open_with_photos(find_model(model, trust, store), data, fit, quiet=reporter is SILENT)
+    network, loaded = open_with_photos(find_model(model, trust, store), data, fit, reporter=reporter)
     journal = output.with_name(f"{output.name}.part")
-    found = scan_sensitivity(network, loaded, layers=layers, photos=photos, journal=journal, quiet=reporter is SILENT)
+    found = scan_sensitivity(network, loaded, layers=layers, photos=photos, journal=journal, reporter=reporter)
     found.write(output)
     if as_json:
         print_json(found.to_json())

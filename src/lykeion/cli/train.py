@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from lykeion.core import SILENT, Reporter
+from lykeion.core import Reporter
 from lykeion.nets.training import FITS, Recipe
 
 from .options import json_option, quiet_option
@@ -84,9 +84,9 @@ def train(
         width=architecture.width,
         channels=architecture.channels,
         fit=fit,
-        quiet=reporter is SILENT,
+        reporter=reporter,
     )
-    report = train_network(architecture, photos, recipe, run, test=test, quiet=reporter is SILENT)
+    report = train_network(architecture, photos, recipe, run, test=test, reporter=reporter)
     if as_json:
         print_json({**report.to_json(), "skipped": photos.skipped})
         return

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lykeion.core import LykeionError, read_yaml
+from lykeion.core import LykeionError, Reporter, read_yaml
 from lykeion.core.fields import Field, Fields
 from lykeion.nets.training import Dataset, Recipe
 
@@ -64,10 +64,10 @@ class Step:
         return METHODS[self.method][1](model, self.settings)
 
     def apply(
-        self, model: CompressedModel, data: Dataset, run: Path, *, quiet: bool
+        self, model: CompressedModel, data: Dataset, run: Path, *, reporter: Reporter
     ) -> tuple[CompressedModel, Mapping[str, Any]]:
         """The model after the step, and what the method reports. Raises what the method raises."""
-        return METHODS[self.method][2](model, data, self.settings, run, quiet=quiet)
+        return METHODS[self.method][2](model, data, self.settings, run, reporter=reporter)
 
 
 def read_recipe(path: Path) -> tuple[Step, ...]:

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from lykeion.core import (
+    CONSOLE,
+    Reporter,
     claim_run,
     digest_bytes,
     digest_json,
@@ -87,7 +89,7 @@ def compress(
     *,
     test: bool = False,
     latency: bool = True,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> tuple[StepRow, ...]:
     """Carry out the steps that are not done yet; the first row is the model as it came.
 
@@ -120,12 +122,12 @@ def compress(
         else:
             notes: Mapping[str, Any] = {}
             if step is not None:
-                model, notes = step.apply(model, data, directory / "training", quiet=quiet)
+                model, notes = step.apply(model, data, directory / "training", reporter=reporter)
             row = row_of(name, model, data, notes, test)
             _keep(directory, model, row, asked)
             stop_here(f"{run} has the steps up to {name}")
         rows.append(row)
-    rows = _timed(run, rows, quiet) if latency else _as_timed_before(run, rows)
+    rows = _timed(run, rows, reporter) if latency else _as_timed_before(run, rows)
     _write(run / "report.json", {"schema": SCHEMA, "version": VERSION, "rows": [row.to_json() for row in rows]})
     return tuple(rows)
 
@@ -165,7 +167,7 @@ def read_rows(run: Path) -> tuple[StepRow, ...]:
         return rows
 
 
-def _timed(run: Path, rows: Sequence[StepRow], quiet: bool) -> list[StepRow]:
+def _timed(run: Path, rows: Sequence[StepRow], reporter: Reporter) -> list[StepRow]:
     """All networks take turns, so that they are comparable."""
     files = {row.step: litert_file(open_model(run / row.step)) for row in rows}
     setup = {
@@ -181,7 +183,7 @@ def _timed(run: Path, rows: Sequence[StepRow], quiet: bool) -> list[StepRow]:
         candidates,
         reference=litert_candidate(litert_file(CompressedModel(reference, random_weights(reference)))),
         journal=journal,
-        quiet=quiet,
+        reporter=reporter,
     )
     return [replace(row, latency_ms=measured[row.step].median_ms) for row in rows]
 

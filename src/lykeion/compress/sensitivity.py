@@ -9,8 +9,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from lykeion.core import (
+    CONSOLE,
     Journal,
-    Progress,
+    Reporter,
     digest_bytes,
     digest_json,
     fitting,
@@ -124,7 +125,7 @@ def scan_sensitivity(
     layers: Sequence[str] = ("*",),
     photos: int = 2000,
     journal: Path | None = None,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> Sensitivity:
     """Measure every level on every layer named, through LiteRT; resumed from ``journal`` where that is there.
 
@@ -143,7 +144,7 @@ def scan_sensitivity(
 
     found: dict[Harm, dict[str, tuple[float, ...]]] = {harm: {} for harm in LEVELS}
     total = len(names) * sum(map(len, LEVELS.values()))
-    with Progress("Scanning", total, unit="networks", quiet=quiet) as progress:
+    with reporter.progress("Scanning", total, unit="networks") as progress:
         for harm, levels in LEVELS.items():
             for name in names:
                 row: list[float] = []

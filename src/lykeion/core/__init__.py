@@ -19,8 +19,7 @@ from .files import fsync_directory, write_atomically, writing
 from .journal import Journal
 from .lock import FileLock, Locked, LockError, locked
 from .loopback import is_loopback
-from .progress import Progress
-from .reporting import CONSOLE, SILENT, ConsoleReporter, Reporter
+from .reporting import CONSOLE, SILENT, ConsoleReporter, Progress, Reporter
 from .run_directory import claim_run
 from .stopping import Interrupted, stop_here, stop_signals
 from .terminal import VisibleFormatter, print_line, visible, visible_json

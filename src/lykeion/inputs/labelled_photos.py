@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lykeion.compress import CompressedModel, check_classes, open_model
-from lykeion.core import LykeionError
+from lykeion.core import LykeionError, Reporter
 from lykeion.engines import ModelError
 from lykeion.engines.choosing import Labelled, ModelFile
 from lykeion.engines.running import specs, try_model
@@ -14,19 +14,23 @@ from lykeion.nets.training import PHOTO_MEAN, PHOTO_STD, Dataset, Fit, load_data
 from lykeion.vision import CardError, ModelCard
 
 
-def open_with_photos(model: Path, data: Path, fit: Fit | None, *, quiet: bool) -> tuple[CompressedModel, Dataset]:
+def open_with_photos(
+    model: Path, data: Path, fit: Fit | None, *, reporter: Reporter
+) -> tuple[CompressedModel, Dataset]:
     """A network that can be trained further, and the photos for that.
 
     Raises CompressionError where it was trained on other classes, and what ``open_model`` and ``load_data`` raise.
     """
     network = open_model(model)
     size = network.architecture
-    photos = load_data(data, height=size.height, width=size.width, channels=size.channels, fit=fit, quiet=quiet)
+    photos = load_data(data, height=size.height, width=size.width, channels=size.channels, fit=fit, reporter=reporter)
     check_classes(model, photos)
     return network, photos
 
 
-def judging_photos(data: Path, models: Sequence[ModelFile], fit: Fit | None, *, limit: int, quiet: bool) -> Labelled:
+def judging_photos(
+    data: Path, models: Sequence[ModelFile], fit: Fit | None, *, limit: int, reporter: Reporter
+) -> Labelled:
     """The test photos, or else those of validation, to judge models by: in the size of the first model that takes
     photos, normalised as the models' cards say, or as networks trained here are.
 
@@ -34,7 +38,7 @@ def judging_photos(data: Path, models: Sequence[ModelFile], fit: Fit | None, *, 
     """
     height, width, channels = _photo_size(models)
     mean, std = _normalisation(models)
-    photos = load_data(data, height=height, width=width, channels=channels, fit=fit, quiet=quiet)
+    photos = load_data(data, height=height, width=width, channels=channels, fit=fit, reporter=reporter)
     for model in models:
         if model.run:
             check_classes(model.run, photos)

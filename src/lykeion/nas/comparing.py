@@ -10,13 +10,23 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from lykeion.core import STOPPED, Interrupted, claim_run, digest_json, stop_signals, write_atomically, writing
+from lykeion.core import (
+    CONSOLE,
+    STOPPED,
+    Interrupted,
+    Reporter,
+    claim_run,
+    digest_json,
+    stop_signals,
+    write_atomically,
+    writing,
+)
 from lykeion.engines.choosing import REFERENCE
 from lykeion.nets import Architecture
 from lykeion.nets.training import Dataset
@@ -44,7 +54,7 @@ class Contender:
 
 
 def compare(
-    comparison: SearchComparison, run: Path, *, trainings: Path | None = None, quiet: bool = False
+    comparison: SearchComparison, run: Path, *, trainings: Path | None = None, reporter: Reporter = CONSOLE
 ) -> ComparisonReport:
     """Run a comparison in a directory, or go on with it there.
 
@@ -52,22 +62,22 @@ def compare(
     SearchError and what its parts raise.
     """
     claim_run(run / "comparison.json", "comparison", comparison.to_json(), SearchError)
-    space, data = open_space(comparison.space, comparison.data)
+    space, data = open_space(comparison.space, comparison.data, reporter)
     if not len(data.test):
         raise SearchError(f"{data.name} has no test photos, on which a comparison ends; add some")
     fixed = [
         Contender(name, "baseline", (network,) * comparison.seeds)
         for name, network in zip(comparison.baselines, baselines(space, comparison.baselines), strict=True)
     ]
-    known_ms = _baseline_ms(comparison, fixed, run, quiet)
+    known_ms = _baseline_ms(comparison, fixed, run, reporter)
     target_ms = known_ms[comparison.target] if isinstance(comparison.target, str) else comparison.target
-    searched, not_found = _search(comparison, space, target_ms, run, quiet)
+    searched, not_found = _search(comparison, space, target_ms, run, reporter)
     contenders = [*searched, *fixed]
-    latencies_ms, noise = _latencies_ms(comparison, space, contenders, known_ms, run, quiet)
+    latencies_ms, noise = _latencies_ms(comparison, space, contenders, known_ms, run, reporter)
     if isinstance(comparison.target, str):
         target_ms = latencies_ms[comparison.target][0]  # measured beside what is compared with it
     shelf = trainings or run / "trainings"
-    trained = {each.name: _train(each, comparison, data, shelf, quiet) for each in contenders}
+    trained = {each.name: _train(each, comparison, data, shelf, reporter) for each in contenders}
     rival = _rival(comparison, fixed, trained, known_ms, target_ms)
     correct = {each.name: _correct(test_answers(run, each.name), trained[each.name], data) for each in contenders}
     entries = [
@@ -97,41 +107,53 @@ def search_run(run: Path, strategy: str, seed: int) -> Path:
     return run / "searches" / f"{strategy}-{seed}"
 
 
-def run_search(request: NasRequest, run: Path, *, quiet: bool = False) -> FoundNetwork:
+def run_search(request: NasRequest, run: Path, *, reporter: Reporter = CONSOLE) -> FoundNetwork:
     """A search in a process of its own, so that its peak memory is its own. Raises SearchError."""
     begin(request, run)
     if not (run / RESULT).exists():
-        command = [sys.executable, "-m", "lykeion.nas.searching", str(run), *(["--quiet"] if quiet else [])]
-        code = _finish(command)
+        command = [sys.executable, "-m", "lykeion.nas.searching", str(run)]
+        code, last = _finish(command, reporter)
         if code == STOPPED:
             raise Interrupted(f"stopped: the search in {run} is kept; run the same command again to resume")
         if code:
-            raise SearchError(f"the search in {run} ended with code {code}; its message is above")
+            raise SearchError(f"the search in {run} ended with code {code}: {last.removeprefix('error: ')}")
     return read_result(run)
 
 
-def _finish(command: Sequence[str]) -> int:
-    """The exit code of a program, which is asked to stop when this one is."""
+def _finish(command: Sequence[str], reporter: Reporter) -> tuple[int, str]:
+    """The exit code of a program, which is asked to stop when this one is, and the last line that it reported."""
     # In a session of its own: Ctrl-C would reach it twice, and the second signal stops at once.
-    with stop_signals() as stop, subprocess.Popen(command, start_new_session=True) as process:
+    with (
+        stop_signals() as stop,
+        subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        last = pool.submit(_forward, process, reporter)
         try:
-            while not stop.is_set():
-                with suppress(subprocess.TimeoutExpired):
-                    return process.wait(_LOOK_S)
-            process.terminate()
-            return process.wait()
+            while not (stop.is_set() or wait([last], _LOOK_S).done):
+                pass
+            if stop.is_set():
+                process.terminate()
+            return process.wait(), last.result()
         except BaseException:
             process.kill()
             raise
 
 
+def _forward(process: "subprocess.Popen[str]", reporter: Reporter) -> str:
+    line = ""
+    for line in process.stderr or ():
+        reporter.notice(line.rstrip())
+    return line.rstrip()
+
+
 def _baseline_ms(
-    comparison: SearchComparison, fixed: Sequence[Contender], run: Path, quiet: bool
+    comparison: SearchComparison, fixed: Sequence[Contender], run: Path, reporter: Reporter
 ) -> dict[str, float]:
     if comparison.cited_ms is not None:
         return dict(comparison.cited_ms)
     networks = {each.name: each.networks[0] for each in fixed}
-    timings = time_networks(networks, comparison.profile.threads, run / "baseline-latency.jsonl", quiet=quiet)
+    timings = time_networks(networks, comparison.profile.threads, run / "baseline-latency.jsonl", reporter=reporter)
     # A search knows the table's milliseconds: those of a machine as fast as it was when the profile was measured.
     noise = comparison.profile.noise
     slower = timings[REFERENCE].minimum_ms / noise.reference_ms if noise else 1.0
@@ -139,7 +161,7 @@ def _baseline_ms(
 
 
 def _search(
-    comparison: SearchComparison, space: Space, target_ms: float, run: Path, quiet: bool
+    comparison: SearchComparison, space: Space, target_ms: float, run: Path, reporter: Reporter
 ) -> tuple[list[Contender], dict[str, int]]:
     contenders, not_found = [], dict.fromkeys(comparison.strategies, 0)
     for strategy in comparison.strategies:
@@ -155,7 +177,7 @@ def _search(
                 comparison.budget,
                 seed,
             )
-            one = run_search(request, search_run(run, strategy, seed), quiet=quiet)
+            one = run_search(request, search_run(run, strategy, seed), reporter=reporter)
             found.append(one)
             not_found[strategy] += one.genotype is None
         if not not_found[strategy]:
@@ -171,7 +193,7 @@ def _latencies_ms(
     contenders: Sequence[Contender],
     known_ms: Mapping[str, float],
     run: Path,
-    quiet: bool,
+    reporter: Reporter,
 ) -> tuple[dict[str, list[float]], float | None]:
     """Of each contender's networks: measured, all in turns, with the noise; or by the table and as cited."""
     if comparison.cited_ms is not None:
@@ -184,19 +206,21 @@ def _latencies_ms(
         return by_table, None
     networks = {network.name: network for each in contenders for network in each.networks}
     journal = run / f"latency-{digest_json(sorted(networks))[7:15]}.jsonl"
-    timings = time_networks(networks, comparison.profile.threads, journal, quiet=quiet)
+    timings = time_networks(networks, comparison.profile.threads, journal, reporter=reporter)
     measured = {each.name: [timings[network.name].minimum_ms for network in each.networks] for each in contenders}
     return measured, timings[REFERENCE].busy
 
 
-def _train(contender: Contender, comparison: SearchComparison, data: Dataset, shelf: Path, quiet: bool) -> Training:
+def _train(
+    contender: Contender, comparison: SearchComparison, data: Dataset, shelf: Path, reporter: Reporter
+) -> Training:
     """Sweep the learning rate with the first seed, then train the others with the best."""
 
     def train(seed: int, rate: float) -> tuple[Trained, Path]:
         recipe = replace(comparison.recipe, seed=seed, learning_rate=comparison.recipe.learning_rate * rate)
         network = contender.networks[seed]
         directory = shelf / f"{contender.name}-{digest_json(network.to_json())[7:15]}-{seed}-{rate:g}"
-        return train_final(network, data, recipe, directory, quiet=quiet), directory
+        return train_final(network, data, recipe, directory, reporter=reporter), directory
 
     sweep = {rate: train(0, rate) for rate in comparison.rates}
     best = max(sweep, key=lambda rate: sweep[rate][0].accuracy)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lykeion.core import digest_json, fitting, read_json, write_atomically
+from lykeion.core import CONSOLE, Reporter, digest_json, fitting, read_json, write_atomically
 from lykeion.engines.choosing import Timing, TimingJournal, litert_candidate, measure
 from lykeion.engines.running import Plan
 from lykeion.nets import Architecture, random_weights, write_litert
@@ -30,7 +30,7 @@ class Trained:
 
 
 def train_final(
-    architecture: Architecture, data: Dataset, recipe: Recipe, run: Path, *, quiet: bool = False
+    architecture: Architecture, data: Dataset, recipe: Recipe, run: Path, *, reporter: Reporter = CONSOLE
 ) -> Trained:
     """Train from scratch in a directory, or go on there; returns at once where that is done.
 
@@ -41,7 +41,7 @@ def train_final(
     if not path.exists():
         from lykeion.nets.training import train_network
 
-        report = train_network(architecture, data, recipe, run, quiet=quiet)
+        report = train_network(architecture, data, recipe, run, reporter=reporter)
         history = report.history
         done = {"accuracy": report.validation_accuracy, "steps": history.steps, "seconds": history.seconds}
         write_atomically(path, json.dumps({"asked": asked, **done}).encode())
@@ -64,7 +64,7 @@ def correct_on_test(data: Dataset, run: Path) -> np.ndarray:
 
 
 def time_networks(
-    networks: Mapping[str, Architecture], threads: int, journal: Path, *, quiet: bool = False
+    networks: Mapping[str, Architecture], threads: int, journal: Path, *, reporter: Reporter = CONSOLE
 ) -> dict[str, Timing]:
     """Latency of whole networks on this machine through LiteRT, all in turns. Raises TimingError."""
     return measure(
@@ -76,5 +76,5 @@ def time_networks(
         threads=threads,
         journal=TimingJournal(journal, {"networks": sorted(networks), "threads": threads}),
         plan=_PLAN,
-        quiet=quiet,
+        reporter=reporter,
     )

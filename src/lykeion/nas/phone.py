@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lykeion.core import Invalid, Progress, fitting, read_json, write_atomically, writing
+from lykeion.core import CONSOLE, Invalid, Reporter, fitting, read_json, write_atomically, writing
 from lykeion.engines.choosing import DeviceProfile
 
 from .named_spaces import find_space
@@ -41,7 +41,7 @@ class BenchmarkRun:
     minimum_us: float | None
 
 
-def export_to_phone(space: Space, directory: Path, *, threads: int = 1, quiet: bool = False) -> int:
+def export_to_phone(space: Space, directory: Path, *, threads: int = 1, reporter: Reporter = CONSOLE) -> int:
     """Write every piece of the space, a manifest and run.sh; how many pieces. Raises PhoneError."""
     made = pieces(space)
     names = {f"{number:04d}": name for number, name in enumerate(made)}
@@ -49,7 +49,7 @@ def export_to_phone(space: Space, directory: Path, *, threads: int = 1, quiet: b
     if (directory / "results").exists() and _manifest(directory / "manifest.json") != (space, threads, names):
         raise PhoneError(f"{directory}: has results of another export; give another directory")
     with writing(directory, PhoneError):
-        with Progress("Writing blocks", len(made), unit="files", quiet=quiet) as progress:
+        with reporter.progress("Writing blocks", len(made), unit="files") as progress:
             for number, write in zip(names, made.values(), strict=True):
                 write_atomically(directory / "blocks" / f"{number}.tflite", write(), durable=False)
                 progress.advance()

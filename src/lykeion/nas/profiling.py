@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from lykeion.core import CONSOLE, Reporter
 from lykeion.engines.choosing import (
     REFERENCE,
     DeviceProfile,
@@ -40,7 +41,7 @@ class Device:
 
 
 def profile_host(
-    space: Space, *, threads: int = 1, name: str = "", journal: Path, plan: Plan = USUAL, quiet: bool = False
+    space: Space, *, threads: int = 1, name: str = "", journal: Path, plan: Plan = USUAL, reporter: Reporter = CONSOLE
 ) -> DeviceProfile:
     """Measure this machine through LiteRT. Goes on from ``journal`` where it is there, and leaves it.
 
@@ -53,7 +54,7 @@ def profile_host(
         threads=threads,
         plan=plan,
         journal=TimingJournal(journal, {**asdict(device), "space": space.name}),
-        quiet=quiet,
+        reporter=reporter,
     )
     profile = profile_of(space, {piece: timing.minimum_ms for piece, timing in timings.items()}, device)
     return replace(profile, noise=noise_of(timings))

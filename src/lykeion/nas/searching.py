@@ -1,21 +1,21 @@
 """A search as it is asked for and run: its request as plain data, its run directory, its result.
 
-``python -m lykeion.nas.searching RUN [--quiet]`` runs the request in the directory RUN, in a process of its own.
+``python -m lykeion.nas.searching RUN`` runs the request in the directory RUN, in a process of its own.
 """
 
 import json
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lykeion.core import (
+    CONSOLE,
+    Reporter,
     claim_run,
     errors_as_exit_codes,
     fitting,
-    print_line,
     read_bounded,
     read_json,
     stop_signals,
@@ -29,7 +29,7 @@ from .energy_table import EnergyTable
 from .latency import LatencyTable
 from .named_spaces import find_space
 from .space import Space, format_genotype, parse_genotype
-from .strategies import Budget, Event, FoundNetwork, OnEvent, Problem, SearchCost, SearchError, find_strategy, silent
+from .strategies import Budget, FoundNetwork, Problem, SearchCost, SearchError, find_strategy
 from .table import SlotTable
 
 REQUEST, RESULT, HISTORY, ARCHITECTURE, PICTURE = (
@@ -41,7 +41,6 @@ REQUEST, RESULT, HISTORY, ARCHITECTURE, PICTURE = (
 )
 _SCHEMA, _VERSION = "lykeion.architecture-search", 2
 _MAX_BYTES = 64 << 20
-_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,9 @@ class NasRequest:
 
 
 @stop_signals()
-def search(request: NasRequest, run: Path, *, quiet: bool = False, data: Dataset | None = None) -> FoundNetwork:
+def search(
+    request: NasRequest, run: Path, *, data: Dataset | None = None, reporter: Reporter = CONSOLE
+) -> FoundNetwork:
     """Run a request in a directory, or go on with it there. Its result is kept; a second call returns it.
 
     ``data`` is what the request's path holds, where it is loaded already. Raises SearchError, and Interrupted after
@@ -125,9 +126,9 @@ def search(request: NasRequest, run: Path, *, quiet: bool = False, data: Dataset
     begin(request, run)
     if (run / RESULT).exists():
         return read_result(run)
-    space, data = open_space(request.space, request.data, data)
+    space, data = open_space(request.space, request.data, reporter, data)
     problem = request.problem(space, data)
-    found = find_strategy(request.strategy).search(problem, request.budget, run, _teller(quiet, problem.table.unit))
+    found = find_strategy(request.strategy).search(problem, request.budget, run, reporter)
     found = replace(found, cost=replace(found.cost, peak_bytes=peak_bytes()))
     _keep(request, problem, found, run)
     return found
@@ -149,10 +150,11 @@ def read_result(run: Path) -> FoundNetwork:
         return FoundNetwork(genotype, plain["accuracy"], plain["usage"], SearchCost(**plain["cost"]), history)
 
 
-def open_space(name: str, path: str, data: Dataset | None = None) -> tuple[Space, Dataset]:
+def open_space(name: str, path: str, reporter: Reporter, data: Dataset | None = None) -> tuple[Space, Dataset]:
     """A named space for a data set's classes, and the data set in its size. Raises SpaceError, DataError."""
     space = find_space(name)
-    data = data or load_data(path, height=space.height, width=space.width, channels=space.channels)
+    if data is None:
+        data = load_data(path, height=space.height, width=space.width, channels=space.channels, reporter=reporter)
     return replace(space, classes=len(data.classes)), data
 
 
@@ -160,7 +162,7 @@ def main() -> None:
     run = Path(sys.argv[1])
     with errors_as_exit_codes():
         request = read_json(run / REQUEST, SearchError, "search", limit=_MAX_BYTES)
-        search(NasRequest.from_json(request), run, quiet="--quiet" in sys.argv)
+        search(NasRequest.from_json(request), run)
 
 
 def _keep(request: NasRequest, problem: Problem, found: FoundNetwork, run: Path) -> None:
@@ -183,22 +185,6 @@ def _keep(request: NasRequest, problem: Problem, found: FoundNetwork, run: Path)
         "cost": asdict(found.cost),
     }
     write_atomically(run / RESULT, json.dumps(result, indent=1).encode())  # last: where it is, all is
-
-
-def _teller(quiet: bool, unit: str) -> OnEvent:
-    """Says on standard error how the search goes: of each child, of a supernet now and then."""
-    said = time.monotonic()
-
-    def tell(event: Event) -> None:
-        nonlocal said
-        if "step" in event and time.monotonic() - said < _EVERY_S:
-            return
-        said = time.monotonic()
-        done = f"step {event['step']:,}" if "step" in event else f"child {event['child'] + 1}"
-        line = f"{done}: accuracy {event['accuracy']:.4f}, {event['usage']:.4g} {unit}, {event['genotype']}"
-        print_line(line, err=True)
-
-    return silent if quiet else tell
 
 
 if __name__ == "__main__":

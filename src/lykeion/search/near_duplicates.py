@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from lykeion.core import Progress, Unsupported
+from lykeion.core import SILENT, Progress, Reporter, Unsupported
 
 from .index import Index
 from .opening import opened
@@ -69,7 +69,7 @@ def duplicates(
     cosine_alone: float = COSINE_ALONE,
     alike: float = LIKENESS,
     thumbnails: ThumbnailPlace = IN_INDEX,
-    quiet: bool = True,
+    reporter: Reporter = SILENT,
 ) -> list[Group]:
     """Groups of photos that are the same under different ids, largest first.
 
@@ -83,7 +83,7 @@ def duplicates(
             raise Unsupported("duplicates are found by cosine; this index has the l2 metric")
         with (
             closing(Thumbnails(file)) if file else nullcontext() as kept,
-            Progress("comparing photos", store.stats().photos, unit="photos", quiet=quiet) as progress,
+            reporter.progress("comparing photos", store.stats().photos, unit="photos") as progress,
         ):
             look = kept.get if kept else _nothing
             return groups_of(pairs_of(store, look, progress, cosine=cosine, cosine_alone=cosine_alone, alike=alike))

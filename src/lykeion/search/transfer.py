@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import Invalid, Progress
+from lykeion.core import CONSOLE, Invalid, Reporter
 
 from .index import EmbedderMismatch, Index, Rows, open_index
 from .opening import opened
@@ -23,7 +23,7 @@ def merge(
     sources: Sequence[str | Path],
     *,
     thumbnails: ThumbnailPlace = IN_INDEX,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
     **options: Any,
 ) -> int:
     """Put all products of ``sources`` into ``out``, which is made if it is not there; returns how many it then has.
@@ -47,7 +47,7 @@ def merge(
                 if target.path is not None and store.path is not None:
                     _link(store.path, target)
                 else:
-                    _copy_photos(store, target, str(source), quiet)
+                    _copy_photos(store, target, str(source), reporter)
             pictures = IN_INDEX.of(source)
             if file and pictures:
                 with closing(Thumbnails(file)) as small:
@@ -77,8 +77,8 @@ def _link(source: Path, target: Index) -> None:
     target.merge_from(source)
 
 
-def _copy_photos(store: Index, target: Index, name: str, quiet: bool) -> None:
-    with Progress(f"copying {name}", store.stats().photos, unit="photos", quiet=quiet) as progress:
+def _copy_photos(store: Index, target: Index, name: str, reporter: Reporter) -> None:
+    with reporter.progress(f"copying {name}", store.stats().photos, unit="photos") as progress:
         for rows in store.scan(vectors=True, batch=BATCH):
             assert rows.vectors is not None
             target.upsert(rows.ids, rows.vectors, rows.attributes, photos=rows.photos)

@@ -7,6 +7,7 @@ from ai_edge_litert import schema_py_generated as tfl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lykeion.core import SILENT
 from lykeion.engines.choosing import (
     BenchReport,
     BenchResult,
@@ -114,7 +115,7 @@ def test_a_model_is_selected_by_measuring(tmp_path: Path) -> None:
     data = Labelled(rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8), rng.integers(0, 3, 40))
     goal = parse_goal("latency_ms < 10000 and top1 >= 0, minimise size_bytes")
     found = select(
-        cases(models, [KINDS["litert"]], [1]), goal, data=data, rounds=[(QUICK, 1.0), (QUICK, 0.0)], quiet=True
+        cases(models, [KINDS["litert"]], [1]), goal, data=data, rounds=[(QUICK, 1.0), (QUICK, 0.0)], reporter=SILENT
     )
     assert found.chosen is not None
     assert found.chosen.model == "w8"
@@ -129,7 +130,9 @@ def test_a_model_is_selected_by_measuring(tmp_path: Path) -> None:
 def test_accuracy_is_told_where_the_goal_does_not_ask_for_it() -> None:
     data = Labelled(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, int))
     goal = parse_goal("minimise size_bytes")
-    found = select(cases([network(8)], [KINDS["litert"]], [1]), goal, data=data, rounds=[(QUICK, 0.0)], quiet=True)
+    found = select(
+        cases([network(8)], [KINDS["litert"]], [1]), goal, data=data, rounds=[(QUICK, 0.0)], reporter=SILENT
+    )
     assert found.results[0].top1 in (0, 1)
 
 
@@ -141,10 +144,10 @@ def test_what_was_not_measured_is_not_chosen() -> None:
 
 def test_a_first_run_is_in_a_new_process_where_the_goal_asks_for_it() -> None:
     candidates = cases([network(64), network(8)], [KINDS["litert"]], [1])
-    found = select(candidates, parse_goal("minimise memory_bytes"), rounds=[(QUICK, 0.0)], quiet=True)
+    found = select(candidates, parse_goal("minimise memory_bytes"), rounds=[(QUICK, 0.0)], reporter=SILENT)
     assert found.chosen is not None
     assert found.chosen.memory_bytes
-    warm = select(candidates, parse_goal("minimise size_bytes"), rounds=[(QUICK, 0.0)], quiet=True)
+    warm = select(candidates, parse_goal("minimise size_bytes"), rounds=[(QUICK, 0.0)], reporter=SILENT)
     assert warm.chosen is not None
     assert warm.chosen.memory_bytes is None
 
@@ -158,7 +161,7 @@ def test_a_first_run_is_in_a_new_process_where_the_goal_asks_for_it() -> None:
     ],
 )
 def test_a_file_that_photos_do_not_fit_is_refused_and_the_rest_measured(data: Labelled, reason: str) -> None:
-    found = bench(cases([network(8)], [KINDS["litert"]], [1]), plan=QUICK, data=data, quiet=True)
+    found = bench(cases([network(8)], [KINDS["litert"]], [1]), plan=QUICK, data=data, reporter=SILENT)
     assert found.results == ()
     assert reason in found.refused[0].reason
 
@@ -167,14 +170,14 @@ def test_timings_go_on_with_fewer_candidates(tmp_path: Path) -> None:
     """Which are left after first runs is not the same each time."""
     both = cases([network(8), network(64)], [KINDS["litert"]], [1])
     with LoadedEngines() as loaded:
-        first = time_cases(both, both[0], loaded, QUICK, tmp_path / "journal", quiet=True)
-        again = time_cases(both[1:], both[0], loaded, QUICK, tmp_path / "journal", quiet=True)
+        first = time_cases(both, both[0], loaded, QUICK, tmp_path / "journal", reporter=SILENT)
+        again = time_cases(both[1:], both[0], loaded, QUICK, tmp_path / "journal", reporter=SILENT)
     assert again[both[1].name] == first[both[1].name]
 
 
 def test_nothing_may_meet_the_goal() -> None:
     goal = parse_goal("size_bytes < 10, minimise latency_ms")
-    found = select(cases([network(8)], [KINDS["litert"]], [1]), goal, rounds=[(QUICK, 0.0)], quiet=True)
+    found = select(cases([network(8)], [KINDS["litert"]], [1]), goal, rounds=[(QUICK, 0.0)], reporter=SILENT)
     assert found.chosen is None
     assert found.standings[0].outcome == "misses"
     assert "nothing meets the goal" in found.reasons[0]
@@ -225,11 +228,11 @@ def test_what_cannot_be_judged_does_not_end_the_others(monkeypatch: pytest.Monke
     monkeypatch.setattr("lykeion.engines.choosing.selection.top1", judge)
     data = Labelled(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int64))
     wanted = cases([network(8), network(16)], [KINDS["litert"]], [1])
-    report = bench(wanted, plan=QUICK, data=data, quiet=True)
+    report = bench(wanted, plan=QUICK, data=data, reporter=SILENT)
     assert [each.model for each in report.results] == ["w16"]
     assert [each.reason for each in report.refused] == ["w8: cannot run on 32 photos"]
     goal = parse_goal("top1 >= 0, minimise size_bytes")
-    found = select(wanted, goal, data=data, rounds=[(QUICK, 0.0)], quiet=True)
+    found = select(wanted, goal, data=data, rounds=[(QUICK, 0.0)], reporter=SILENT)
     assert {each.name: each.outcome for each in found.standings} == {
         "w8 · litert · 1": "refused",
         "w16 · litert · 1": "chosen",
@@ -251,7 +254,9 @@ def test_a_trial_runs_nothing_of_the_current_directory(tmp_path: Path, monkeypat
 
 def test_a_bench_measures_what_runs_and_tells_why_the_rest_does_not(tmp_path: Path) -> None:
     models = [network(8), ModelFile("broken", b"PK")]
-    found = bench(cases(models, [KINDS["litert"]], [1, 2]), plan=QUICK, journal=tmp_path / "passes.jsonl", quiet=True)
+    found = bench(
+        cases(models, [KINDS["litert"]], [1, 2]), plan=QUICK, journal=tmp_path / "passes.jsonl", reporter=SILENT
+    )
     assert [each.name for each in found.results] == ["w8 · litert · 1", "w8 · litert · 2"]
     first = found.results[0]
     assert 0 < first.latency_ms <= first.p50_ms <= first.p90_ms <= first.p99_ms

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lykeion.core import SILENT
 from lykeion.engines.choosing import REFERENCE, TimingError, TimingJournal, litert_candidate, measure, summarise
 from lykeion.engines.choosing.timing import is_settled
 from lykeion.engines.running import Pass, Plan, run_pass
@@ -86,7 +87,7 @@ def test_a_busy_moment_is_measured_again_and_does_not_count() -> None:
     clock = Clock()
     candidates = {"steady": clock.candidate(1.0), "disturbed": clock.candidate(3.0, 2.5, 2.2, 2.0)}
     timings = measure(
-        candidates, reference=clock.candidate(5.0), plan=PLAN, quiet=True, clock=clock, sleep=clock.sleep
+        candidates, reference=clock.candidate(5.0), plan=PLAN, reporter=SILENT, clock=clock, sleep=clock.sleep
     )
     assert timings["steady"].minimum_ms == pytest.approx(1.0, rel=1e-3)
     assert timings["steady"].passes == 3
@@ -101,7 +102,7 @@ def test_passes_of_a_few_short_candidates_lie_apart_in_time() -> None:
         {"a": clock.candidate(0.1)},
         reference=clock.candidate(0.1),
         plan=PLAN,
-        quiet=True,
+        reporter=SILENT,
         clock=clock,
         sleep=clock.sleep,
     )
@@ -118,7 +119,13 @@ def test_a_measurement_that_was_stopped_goes_on(tmp_path: Path) -> None:
 
     journal = TimingJournal(tmp_path / "passes.jsonl", {"threads": 1})
     candidates = {"a": clock.candidate(1.0), "b": stopping}
-    arguments = {"reference": clock.candidate(5.0), "plan": PLAN, "quiet": True, "clock": clock, "sleep": clock.sleep}
+    arguments = {
+        "reference": clock.candidate(5.0),
+        "plan": PLAN,
+        "reporter": SILENT,
+        "clock": clock,
+        "sleep": clock.sleep,
+    }
     with pytest.raises(KeyboardInterrupt):
         measure(candidates, journal=journal, **arguments)
     before = len((tmp_path / "passes.jsonl").read_text().splitlines())
@@ -162,7 +169,7 @@ def test_a_journal_says_what_it_was_begun_with(tmp_path: Path) -> None:
 
 def test_a_network_is_timed_through_litert(model: bytes) -> None:
     plan = Plan(passes=2, most=2, warm_up_s=0, sample_s=0.001, apart_s=0)
-    timing = measure({"tiny": litert_candidate(model)}, reference=litert_candidate(model), plan=plan, quiet=True)[
-        "tiny"
-    ]
+    timing = measure(
+        {"tiny": litert_candidate(model)}, reference=litert_candidate(model), plan=plan, reporter=SILENT
+    )["tiny"]
     assert 0 < timing.minimum_ms <= timing.p90_ms

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.core import Interrupted
+from lykeion.core import SILENT, Interrupted
 from lykeion.nas import (
     Budget,
     EnergyTable,
@@ -29,6 +29,7 @@ from lykeion.nas.strategies import children as children_module
 from lykeion.nas.strategies.children import Child
 from lykeion.nas.strategies.protocol import SearchCost
 from lykeion.nets import Architecture
+from tests.recorder import Recorder
 
 from . import tiny
 
@@ -76,7 +77,9 @@ def test_every_strategy_has_the_name_it_is_found_by() -> None:
 
 def test_a_run_directory_holds_what_was_found(request_: NasRequest, tmp_path: Path, trained: list[object]) -> None:
     run = tmp_path / "run"
-    found = search(request_, run, quiet=True)
+    heard = Recorder()
+    found = search(request_, run, reporter=heard)
+    assert [notice.split(":")[0] for notice in heard.notices] == ["child 1", "child 2", "child 3"]
     assert found.cost.steps == 6
     assert found.cost.peak_bytes > 2**20
     architecture = Architecture.from_json((run / "architecture.json").read_bytes())
@@ -84,16 +87,16 @@ def test_a_run_directory_holds_what_was_found(request_: NasRequest, tmp_path: Pa
     assert architecture == SPACE.architecture(parse_genotype(result["genotype"]))
     assert (run / PICTURE).read_bytes().startswith(b"\x89PNG")
     assert len((run / HISTORY).read_text().splitlines()) == len(trained) == 3
-    assert search(request_, run, quiet=True) == read_result(run) == found
+    assert search(request_, run, reporter=SILENT) == read_result(run) == found
     assert len(trained) == 3
 
 
 def test_a_directory_of_another_search_is_refused(
     request_: NasRequest, tmp_path: Path, trained: list[object]
 ) -> None:
-    search(request_, tmp_path / "run", quiet=True)
+    search(request_, tmp_path / "run", reporter=SILENT)
     with pytest.raises(SearchError, match="holds a search with another target_ms; give another --run"):
-        search(replace(request_, target_ms=2.0), tmp_path / "run", quiet=True)
+        search(replace(request_, target_ms=2.0), tmp_path / "run", reporter=SILENT)
 
 
 def test_a_signal_ends_a_search_after_the_child_and_it_resumes(
@@ -107,16 +110,16 @@ def test_a_signal_ends_a_search_after_the_child_and_it_resumes(
 
     monkeypatch.setattr(children_module, "train_child", ask)
     with pytest.raises(Interrupted, match=r"1 children are in .*; run the same command again to resume"):
-        search(request_, tmp_path / "run", quiet=True)
+        search(request_, tmp_path / "run", reporter=SILENT)
     monkeypatch.setattr(children_module, "train_child", train)
-    assert search(request_, tmp_path / "run", quiet=True).cost.steps == 6
+    assert search(request_, tmp_path / "run", reporter=SILENT).cost.steps == 6
     assert len(trained) == 3
 
 
 def test_a_killed_search_goes_on_with_its_children(
     request_: NasRequest, tmp_path: Path, trained: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    straight = search(request_, tmp_path / "straight", quiet=True)
+    straight = search(request_, tmp_path / "straight", reporter=SILENT)
     trained.clear()
     train = children_module.train_child
 
@@ -127,9 +130,9 @@ def test_a_killed_search_goes_on_with_its_children(
 
     monkeypatch.setattr(children_module, "train_child", killed)
     with pytest.raises(KeyboardInterrupt):
-        search(request_, tmp_path / "run", quiet=True)
+        search(request_, tmp_path / "run", reporter=SILENT)
     monkeypatch.setattr(children_module, "train_child", train)
-    found = search(request_, tmp_path / "run", quiet=True)
+    found = search(request_, tmp_path / "run", reporter=SILENT)
     assert len(trained) == 3
     assert found.history == straight.history
 
@@ -137,7 +140,7 @@ def test_a_killed_search_goes_on_with_its_children(
 def test_a_target_that_nothing_meets_gives_no_network(
     request_: NasRequest, tmp_path: Path, trained: list[object]
 ) -> None:
-    found = search(replace(request_, target_ms=0.2), tmp_path / "run", quiet=True)
+    found = search(replace(request_, target_ms=0.2), tmp_path / "run", reporter=SILENT)
     assert (found.genotype, found.accuracy, found.usage) == (None, None, None)
     assert not (tmp_path / "run" / "architecture.json").exists()
 
@@ -149,7 +152,7 @@ def test_a_supernet_is_searched_within_its_steps(
     half = replace(SPACE, slots=SPACE.slots[:2])
     monkeypatch.setattr(searching, "find_space", lambda name: half)
     asked = replace(request_, strategy=strategy, budget=Budget(steps=12), target_ms=9.0)
-    found = search(asked, tmp_path / "run", quiet=True)
+    found = search(asked, tmp_path / "run", reporter=SILENT)
     assert found.cost.steps == 12
     assert found.genotype is not None
     assert found.usage == LatencyTable(half, TABLE.profile).total(found.genotype)
@@ -162,6 +165,7 @@ def test_a_supernet_trains_on_jax_too(request_: NasRequest, tmp_path: Path) -> N
     half = """
 from dataclasses import replace; from lykeion.nas import searching
 from tests.nas.strategies import tiny
+from tests.recorder import Recorder
 half = replace(tiny.space(), slots=tiny.space().slots[:2])
 searching.find_space = lambda name: half
 searching.main()
@@ -194,7 +198,7 @@ def test_a_search_may_be_asked_for_energy(
         target_uj=most if strategy == "single-path" else (least + most) / 2,
     )
     assert NasRequest.from_json(json.loads(json.dumps(asked.to_json()))) == asked
-    found = search(asked, tmp_path / "run", quiet=True)
+    found = search(asked, tmp_path / "run", reporter=SILENT)
     assert found.genotype is not None
     assert found.usage == energy.total(found.genotype) <= asked.target
     assert json.loads((tmp_path / "run" / "result.json").read_bytes())["unit"] == "µJ"
@@ -208,4 +212,4 @@ def test_a_search_has_one_target(request_: NasRequest) -> None:
 
 def test_a_supernet_needs_a_budget_in_steps(request_: NasRequest, tmp_path: Path) -> None:
     with pytest.raises(SearchError, match="give the budget in steps"):
-        search(replace(request_, strategy="fbnet", budget=Budget(seconds=9)), tmp_path / "run", quiet=True)
+        search(replace(request_, strategy="fbnet", budget=Budget(seconds=9)), tmp_path / "run", reporter=SILENT)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from lykeion.core import SILENT
 from lykeion.nas import Genotype
 from lykeion.nas.inheritance import inherited_accuracy
 from lykeion.nas.space import Choice
@@ -43,7 +44,7 @@ def trained(data: Dataset, price: Price, steps: int) -> Supernet:
         data,
         recipe,
         options=TrainingOptions(multiplier=lambda variable: RATE / 2e-3 if variable.name == "thresholds" else 1.0),
-        quiet=True,
+        reporter=SILENT,
     )
     return model
 

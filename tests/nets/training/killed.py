@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from lykeion.core import SILENT
 from lykeion.nets.training import TrainingOptions, train
 
 from .test_train import SHORT, Interrupt, make
@@ -17,5 +18,5 @@ if __name__ == "__main__":
         SHORT,
         directory / "run",
         TrainingOptions(callbacks=[killer]),
-        quiet=True,
+        reporter=SILENT,
     )

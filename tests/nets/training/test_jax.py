@@ -37,12 +37,12 @@ def interrupted(self, epoch, logs=None):
         raise KeyboardInterrupt
 _Keeper.on_epoch_end = interrupted
 try:
-    train_network(ARCHITECTURE, data, recipe, directory / "run", quiet=True)
+    train_network(ARCHITECTURE, data, recipe, directory / "run", reporter=SILENT)
     raise SystemExit("was not interrupted")
 except KeyboardInterrupt:
     _Keeper.on_epoch_end = keep
 for name in ("run", "straight"):
-    train_network(ARCHITECTURE, data, recipe, directory / name, quiet=True)
+    train_network(ARCHITECTURE, data, recipe, directory / name, reporter=SILENT)
 """
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lykeion.core import SILENT
 from lykeion.nets import Architecture
 from lykeion.nets.training import (
     Dataset,
@@ -36,7 +37,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="module")
 def finished(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingReport:
     run = tmp_path_factory.mktemp("runs") / "tiny"
-    return train_network(replace(ARCHITECTURE, classes=7), data, RECIPE, run, test=True, quiet=True)
+    return train_network(replace(ARCHITECTURE, classes=7), data, RECIPE, run, test=True, reporter=SILENT)
 
 
 def test_a_trained_network_has_the_classes_of_its_data(finished: TrainingReport, data: Dataset) -> None:
@@ -77,7 +78,7 @@ def test_it_embeds_photos_for_an_index(tmp_path: Path, monkeypatch: pytest.Monke
     architecture = Architecture("rgb", 8, 8, ARCHITECTURE.rows, classes=2)
     data = load_data(photos, height=8, width=8)
     report = train_network(
-        architecture, data, Recipe(steps=6, batch=4, precision="bfloat16"), tmp_path / "run", quiet=True
+        architecture, data, Recipe(steps=6, batch=4, precision="bfloat16"), tmp_path / "run", reporter=SILENT
     )
     vector = Embedder.load(report.model).embed_photo(photos / "bag" / "1.png").vector
     assert vector.shape == (16,)
@@ -87,7 +88,7 @@ def test_it_embeds_photos_for_an_index(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("head", ["arcface", "proxy-anchor"])
 def test_heads_for_distances_bring_photos_of_a_class_together(data: Dataset, tmp_path: Path, head: str) -> None:
     recipe = replace(RECIPE, epochs=8, head=head, prefixes=(4,))
-    report = train_network(ARCHITECTURE, data, recipe, tmp_path / "run", test=True, quiet=True)
+    report = train_network(ARCHITECTURE, data, recipe, tmp_path / "run", test=True, reporter=SILENT)
     prefix, whole = report.retrieval
     assert (prefix.dimension, whole.dimension) == (4, 16)
     assert whole.recall_at_1 > 0.85
@@ -105,7 +106,7 @@ def test_a_prefix_must_be_shorter_than_the_embedding(data: Dataset, tmp_path: Pa
 def test_a_network_learns_from_a_teacher_alone(finished: TrainingReport, data: Dataset, tmp_path: Path) -> None:
     teacher = str(finished.model.parent)
     recipe = replace(RECIPE, epochs=8, teacher=teacher, alpha=0.0)
-    report = train_network(ARCHITECTURE, data, recipe, tmp_path / "run", quiet=True)
+    report = train_network(ARCHITECTURE, data, recipe, tmp_path / "run", reporter=SILENT)
     assert report.validation_accuracy > 0.8
     with_teacher, alone = (Checkpoint.read(run / "last.npz") for run in (tmp_path / "run", finished.model.parent))
     assert len(with_teacher.values) == len(alone.values)  # the teacher is not in the checkpoint
@@ -118,7 +119,7 @@ def test_a_keras_file_can_teach(finished: TrainingReport, data: Dataset, tmp_pat
     alone = replace(RECIPE, steps=2)
     recipes = {"alone": alone, "taught": replace(alone, teacher=str(tmp_path / "teacher.keras"))}
     for name, recipe in recipes.items():
-        train_network(ARCHITECTURE, data, recipe, tmp_path / name, quiet=True)
+        train_network(ARCHITECTURE, data, recipe, tmp_path / name, reporter=SILENT)
     taught, untaught = (Checkpoint.read(tmp_path / name / "last.npz").values for name in recipes)
     assert any(np.any(one != other) for one, other in zip(taught, untaught, strict=True))
 
@@ -131,7 +132,7 @@ def test_a_teacher_that_cannot_teach_is_named(data: Dataset, tmp_path: Path) -> 
     for name in ("five.keras", "broken.keras", "nothing"):
         recipe = replace(RECIPE, teacher=str(tmp_path / name))
         with pytest.raises(TrainingError, match=name):
-            train_network(ARCHITECTURE, data, recipe, tmp_path / "run" / name, quiet=True)
+            train_network(ARCHITECTURE, data, recipe, tmp_path / "run" / name, reporter=SILENT)
 
 
 def test_data_of_another_size_is_refused(data: Dataset, tmp_path: Path) -> None:

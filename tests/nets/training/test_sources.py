@@ -14,6 +14,7 @@ from PIL import Image
 from lykeion.nets.training import DataError, InMemory, OnDisk, load_data, some
 from lykeion.nets.training.idx import read_idx
 from lykeion.vision import PhotoError
+from tests.recorder import Recorder
 
 from .tiny import quadrants, write_npz, write_photos
 
@@ -251,14 +252,14 @@ def test_fashion_mnist_has_fifty_thousand_to_train_on_and_ten_to_validate() -> N
     assert np.bincount(data.validation.labels).min() > 900
 
 
-def test_files_that_are_no_photos_are_counted_and_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_files_that_are_no_photos_are_counted_and_reported(tmp_path: Path) -> None:
     folder = write_photos(tmp_path / "photos", count=6)
     some_class = next(folder.iterdir())
     for name in ("a.bmp", "b.BMP", "notes.txt", ".hidden"):
         (some_class / name).write_bytes(b"it")
-    with caplog.at_level("WARNING", "lykeion"):
-        assert load_data(folder, height=8, width=8).skipped == 3
-    assert caplog.messages == [f"notice: {folder}: 3 files are no photos, and skipped: 2 .bmp, 1 .txt"]
+    heard = Recorder()
+    assert load_data(folder, height=8, width=8, reporter=heard).skipped == 3
+    assert heard.notices == [f"notice: {folder}: 3 files are no photos, and skipped: 2 .bmp, 1 .txt"]
 
 
 @pytest.mark.parametrize("suffix", [".jpe", ".jfif", ".JPEG"])

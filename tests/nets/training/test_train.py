@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from lykeion.core import Interrupted
+from lykeion.core import SILENT, Interrupted
 from lykeion.nets.training import (
     Dataset,
     History,
@@ -25,6 +25,7 @@ from lykeion.nets.training import (
 )
 from lykeion.nets.training.checkpoints import Checkpoint
 from lykeion.vision import PhotoError
+from tests.recorder import Recorder
 
 from .tiny import ARCHITECTURE, SIDE, load_tiny, write_photos
 
@@ -70,7 +71,7 @@ class Interrupt(keras.callbacks.Callback):
 
 def test_a_network_learns(data: Dataset, tmp_path: Path) -> None:
     model = make()
-    history = train(model, data, Recipe(epochs=12, batch=20, learning_rate=0.02), tmp_path / "run", quiet=True)
+    history = train(model, data, Recipe(epochs=12, batch=20, learning_rate=0.02), tmp_path / "run", reporter=SILENT)
     found = evaluate(model, data.test)
     assert found.accuracy > 0.9
     assert found.accuracy == found.correct.mean()
@@ -91,7 +92,7 @@ class Straight(NamedTuple):
 def straight(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Straight:
     """What SHORT comes to when nothing interrupts it."""
     run, model = tmp_path_factory.mktemp("runs") / "straight", make(SHORT.dropout)
-    return Straight(run, model, train(model, data, SHORT, run, quiet=True))
+    return Straight(run, model, train(model, data, SHORT, run, reporter=SILENT))
 
 
 def test_a_run_keeps_settings_metrics_checkpoints_and_curves(data: Dataset, straight: Straight) -> None:
@@ -108,15 +109,29 @@ def test_a_run_keeps_settings_metrics_checkpoints_and_curves(data: Dataset, stra
     assert (run / "last.npz").exists()
 
 
+def test_who_is_handed_in_hears_of_each_photo_and_each_epoch(data: Dataset) -> None:
+    heard = Recorder()
+    train(make(), data, replace(SHORT, epochs=2), reporter=heard)
+    [piece] = heard.pieces
+    assert (piece.title, piece.unit, piece.ended) == ("training", "photos", True)
+    assert piece.done == piece.total == 2 * 5 * SHORT.batch
+    assert [notice.split(":")[0] for notice in heard.notices] == ["epoch 1, step 5 of 10", "epoch 2, step 10 of 10"]
+
+
 def test_a_training_that_was_interrupted_goes_on_to_the_same_weights(
     data: Dataset, straight: Straight, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(
-            make(SHORT.dropout), data, SHORT, tmp_path / "run", TrainingOptions(callbacks=[Interrupt(7)]), quiet=True
+            make(SHORT.dropout),
+            data,
+            SHORT,
+            tmp_path / "run",
+            TrainingOptions(callbacks=[Interrupt(7)]),
+            reporter=SILENT,
         )
     model = make(SHORT.dropout)
-    history = train(model, data, SHORT, tmp_path / "run", quiet=True)
+    history = train(model, data, SHORT, tmp_path / "run", reporter=SILENT)
     assert same(model, straight.model)
     assert _accuracies(history) == _accuracies(straight.history)
 
@@ -126,10 +141,10 @@ def test_a_signal_ends_a_training_after_the_epoch_and_it_resumes_to_the_same_wei
 ) -> None:
     ask = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted, match=r"has the state after step 5 of .*; run the same command again to resume"):
-        train(make(SHORT.dropout), data, SHORT, tmp_path / "run", TrainingOptions(callbacks=[ask]), quiet=True)
+        train(make(SHORT.dropout), data, SHORT, tmp_path / "run", TrainingOptions(callbacks=[ask]), reporter=SILENT)
     assert Checkpoint.read(tmp_path / "run" / "last.npz").step == 5
     model = make(SHORT.dropout)
-    train(model, data, SHORT, tmp_path / "run", quiet=True)
+    train(model, data, SHORT, tmp_path / "run", reporter=SILENT)
     assert same(model, straight.model)
 
 
@@ -140,7 +155,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     assert done.returncode == -signal.SIGKILL
     assert Checkpoint.read(tmp_path / "run" / "last.npz").step == 5
     model = make(SHORT.dropout)
-    history = train(model, data, SHORT, tmp_path / "run", quiet=True)
+    history = train(model, data, SHORT, tmp_path / "run", reporter=SILENT)
     assert same(model, straight.model)
     assert _accuracies(history) == _accuracies(straight.history)
 
@@ -151,19 +166,19 @@ def _accuracies(history: History) -> list[float]:
 
 def test_a_finished_training_is_not_trained_again(data: Dataset, straight: Straight) -> None:
     model, never = make(SHORT.dropout), Interrupt(1)
-    train(model, data, SHORT, straight.run, TrainingOptions(callbacks=[never]), quiet=True)
+    train(model, data, SHORT, straight.run, TrainingOptions(callbacks=[never]), reporter=SILENT)
     assert never.steps == 1
     assert (predict(model, data.test) == predict(straight.model, data.test)).all()
 
 
 def test_other_settings_are_refused_by_name(data: Dataset, straight: Straight) -> None:
     with pytest.raises(TrainingError, match=r"recipe\.batch 40, not 64"):
-        train(make(), data, replace(SHORT, batch=64), straight.run, quiet=True)
+        train(make(), data, replace(SHORT, batch=64), straight.run, reporter=SILENT)
 
 
 def test_the_checkpoint_of_another_network_is_refused(data: Dataset, straight: Straight) -> None:
     with pytest.raises(TrainingError, match=r"last\.npz: .*other variables"):
-        train(make(), data, SHORT, straight.run, quiet=True)
+        train(make(), data, SHORT, straight.run, reporter=SILENT)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06" + bytes(18)])
@@ -175,7 +190,7 @@ def test_a_damaged_checkpoint_is_an_error_that_names_it(tmp_path: Path, content:
 
 def test_another_seed_gives_other_weights(data: Dataset, straight: Straight) -> None:
     model = make(SHORT.dropout)
-    train(model, data, replace(SHORT, seed=1), quiet=True)
+    train(model, data, replace(SHORT, seed=1), reporter=SILENT)
     assert not same(model, straight.model)
 
 
@@ -199,7 +214,7 @@ def test_losses_of_layers_and_constraints_of_variables_hold(data: Dataset) -> No
         data,
         recipe,
         options=TrainingOptions(multiplier=lambda variable: 4.0 if "gate" in variable.path else 0.0),
-        quiet=True,
+        reporter=SILENT,
     )
     assert float(gate.gate) == 0
     kernels = [variable for variable in model.trainable_variables if variable.name == "kernel"]
@@ -216,7 +231,7 @@ def test_only_kernels_decay(data: Dataset) -> None:
     still = Recipe(
         steps=10, optimizer="sgd", schedule="constant", learning_rate=1e-5, weight_decay=1e3, warmup_steps=0
     )
-    train(model, data, still, quiet=True)
+    train(model, data, still, reporter=SILENT)
     for variable, old, new in zip(model.variables, before, values(model), strict=True):
         if variable.trainable and old.any():
             ratio = np.linalg.norm(new) / np.linalg.norm(old)
@@ -232,7 +247,7 @@ def test_averaged_weights_are_evaluated_and_left_in_the_model(data: Dataset, tmp
             averages.append(kernel if not averages else 0.8 * averages[-1] + 0.2 * kernel)
 
     recipe = Recipe(epochs=3, batch=40, ema=0.8)
-    history = train(model, data, recipe, options=TrainingOptions(callbacks=[Follow()]), quiet=True)
+    history = train(model, data, recipe, options=TrainingOptions(callbacks=[Follow()]), reporter=SILENT)
     assert np.allclose(np.asarray(model.trainable_variables[0]), averages[-1], atol=1e-6)
     assert history.epochs[-1]["val_accuracy"] == pytest.approx(evaluate(model, data.validation).accuracy)
 
@@ -243,9 +258,9 @@ def test_what_a_callback_measures_gets_into_the_history(data: Dataset) -> None:
             logs["latency_ms"] = 1.5
 
     assert (
-        train(make(), data, Recipe(steps=1), options=TrainingOptions(callbacks=[Latency()]), quiet=True).epochs[0][
-            "latency_ms"
-        ]
+        train(make(), data, Recipe(steps=1), options=TrainingOptions(callbacks=[Latency()]), reporter=SILENT).epochs[
+            0
+        ]["latency_ms"]
         == 1.5
     )
 
@@ -255,13 +270,13 @@ def test_a_photo_that_breaks_during_training_is_an_error_that_names_it(
 ) -> None:
     monkeypatch.setattr("lykeion.nets.training.photos.MEMORY_BYTES", 100)
     folder = write_photos(tmp_path / "photos")
-    photos = load_data(folder, height=SIDE, width=SIDE, channels=1, quiet=True)
+    photos = load_data(folder, height=SIDE, width=SIDE, channels=1, reporter=SILENT)
     model = make(classes=2)
-    train(model, photos, Recipe(epochs=1, batch=4), quiet=True)
+    train(model, photos, Recipe(epochs=1, batch=4), reporter=SILENT)
     for photo in folder.rglob("*.png"):
         photo.write_bytes(photo.read_bytes()[:50])
     with pytest.raises(PhotoError, match=r"\.png"):
-        train(model, photos, Recipe(epochs=1, batch=4), quiet=True)
+        train(model, photos, Recipe(epochs=1, batch=4), reporter=SILENT)
     with pytest.raises(PhotoError, match=r"\.png"):
         predict(model, photos.validation)
 
@@ -273,13 +288,13 @@ def test_a_loss_that_is_no_number_ends_the_training(data: Dataset, tmp_path: Pat
         return keras.ops.sum(outputs, axis=1) * float("inf")
 
     with pytest.raises(TrainingError, match="lower the learning rate"):
-        train(make(), data, wild, tmp_path / "run", TrainingOptions(loss=infinite), quiet=True)
+        train(make(), data, wild, tmp_path / "run", TrainingOptions(loss=infinite), reporter=SILENT)
     assert not (tmp_path / "run" / "last.npz").exists()
 
 
 def test_other_recipes_learn_too(data: Dataset) -> None:
     recipe = Recipe(epochs=10, batch=20, learning_rate=0.005, mixup=0.2, label_smoothing=0.1, optimizer="rmsprop")
-    assert train(make(), data, recipe, quiet=True).epochs[-1]["val_accuracy"] > 0.8
+    assert train(make(), data, recipe, reporter=SILENT).epochs[-1]["val_accuracy"] > 0.8
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc is told to keep memory")
@@ -302,7 +317,7 @@ def test_a_step_works_in_the_memory_of_the_step_before(data: Dataset) -> None:
         data,
         Recipe(epochs=5, batch=40),
         options=TrainingOptions(callbacks=[Faults()]),
-        quiet=True,
+        reporter=SILENT,
     )
     pages_of_an_activation = 40 * 8 * 8 * 256 * 4 / resource.getpagesize()
     assert min(a_step) < pages_of_an_activation / 2

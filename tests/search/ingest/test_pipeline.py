@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lykeion.core import Interrupted
+from lykeion.core import SILENT, Interrupted
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import EmbedderMismatch, open_index
 from lykeion.search.ingest import (
@@ -25,6 +25,7 @@ from lykeion.search.ingest import (
 )
 from lykeion.search.ingest import pipeline as pipeline_module
 from lykeion.search.thumbnails import NO_THUMBNAILS, ThumbnailPlace, Thumbnails
+from tests.recorder import Recorder
 
 from .tiny import jpeg
 
@@ -51,7 +52,7 @@ class Shop:
 
     def add(self, source: Any = None, index: Path | None = None, **options: Any) -> IngestReport:
         source = source or (self.manifest if self.manifest.exists() else self.folder)
-        return add(source, index or self.index, IngestOptions(**options), embedder=self.embedder, quiet=True)
+        return add(source, index or self.index, IngestOptions(**options), embedder=self.embedder, reporter=SILENT)
 
     def stored(self, index: Path | None = None) -> dict[str, tuple[list[str], dict[str, Any]]]:
         """Photo names and attributes by id."""
@@ -71,6 +72,16 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path, embedder: Embedder) -> Shop:
     return Shop(tmp_path, embedder)
+
+
+def test_who_is_handed_in_hears_of_each_photo(shop: Shop, capfd: pytest.CaptureFixture[str]) -> None:
+    for n in range(3):
+        shop.photo(f"{n}.jpg", n)
+    heard = Recorder()
+    add(shop.folder, shop.index, embedder=shop.embedder, reporter=heard)
+    [piece] = heard.pieces
+    assert (piece.title, piece.unit, piece.done, piece.total, piece.ended) == ("adding", "photos", 3, 3, True)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_folder_becomes_an_index_that_finds_its_photos(shop: Shop) -> None:

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from lykeion.core import digest_bytes
+from lykeion.core import SILENT, digest_bytes
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import open_index
 from lykeion.search.ingest import IngestOptions, add
@@ -65,7 +65,7 @@ class Catalogue(RuleBasedStateMachine):
         rows = [{"id": id, "path": name, **attributes} for (id, name), attributes in self.rows.items()]
         (self.path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
         options = IngestOptions(sync=sync)
-        report = add(self.path / "list.jsonl", self.path / "index", options, embedder=embedder(), quiet=True)
+        report = add(self.path / "list.jsonl", self.path / "index", options, embedder=embedder(), reporter=SILENT)
         good = {pair for pair in self.rows if self.files.get(pair[1])}
         assert report.failed == len(self.rows) - len(good)
         assert report.added + report.unchanged == len(good)

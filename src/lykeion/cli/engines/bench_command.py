@@ -9,7 +9,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option, refuse_options, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import SILENT, Reporter, print_line
+from lykeion.core import Reporter, print_line
 
 from .engine_options import (
     candidates,
@@ -84,7 +84,7 @@ def bench(
         _print_operators(wanted, as_json)
         return
     judged = judging(data, wanted, photos, fit, reporter)
-    report = measure(wanted, data=judged, photo=photo, journal=journal, quiet=reporter is SILENT)
+    report = measure(wanted, data=judged, photo=photo, journal=journal, reporter=reporter)
     if as_json:
         print_json(report.to_json())
     else:

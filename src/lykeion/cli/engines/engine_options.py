@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lykeion.cli.options import FIT, PICTURE
-from lykeion.core import SILENT, Reporter
+from lykeion.core import Reporter
 
 if TYPE_CHECKING:
     from lykeion.engines.choosing import Case, Labelled
@@ -60,4 +60,4 @@ def judging(
     from lykeion.inputs import judging_photos
 
     models = list({case.model.name: case.model for case in cases}.values())
-    return judging_photos(data, models, fit, limit=photos, quiet=reporter is SILENT)
+    return judging_photos(data, models, fit, limit=photos, reporter=reporter)

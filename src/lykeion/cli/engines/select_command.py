@@ -7,7 +7,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option, refuse_options, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import SILENT, Reporter, print_line
+from lykeion.core import Reporter, print_line
 
 from .engine_options import (
     candidates,
@@ -84,7 +84,7 @@ def select(
         raise click.UsageError("name candidates with --model; for devices other than this host, give --devices")
     found_cases = candidates(models, engines, threads, trust, store)
     judged = judging(data, found_cases, photos, fit, reporter)
-    found = choose(found_cases, wanted, data=judged, journal=journal, quiet=reporter is SILENT)
+    found = choose(found_cases, wanted, data=judged, journal=journal, reporter=reporter)
     if as_json:
         print_json(_selection_json(found))
     else:

@@ -9,7 +9,7 @@ import click
 
 from lykeion.cli.embedder_option import embedder_option
 from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
-from lykeion.core import DONE_BUT, SILENT, Reporter, print_line
+from lykeion.core import DONE_BUT, Reporter, print_line
 
 if TYPE_CHECKING:
     from lykeion.search.thumbnails import ThumbnailPlace
@@ -75,7 +75,7 @@ def add(
             failures=failures,
         ),
         embedder=embedder,
-        quiet=reporter is SILENT,
+        reporter=reporter,
         **{name: value for name, value in options.items() if value},
     )
     for line in report.complaints():
@@ -221,7 +221,7 @@ def duplicates(
     from lykeion.search.near_duplicates import draw_groups
     from lykeion.search.near_duplicates import duplicates as find
 
-    groups = find(uri, alike=likeness, thumbnails=thumbnails, quiet=reporter is SILENT)
+    groups = find(uri, alike=likeness, thumbnails=thumbnails, reporter=reporter)
     if sheet:
         draw_groups(sheet, groups, thumbnails.reader(uri))
         print_line(f"drawn: {sheet}", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
-from lykeion.core import DONE_BUT, SILENT, Reporter, print_line
+from lykeion.core import DONE_BUT, Reporter, print_line
 
 if TYPE_CHECKING:
     from lykeion.search.thumbnails import ThumbnailPlace
@@ -164,7 +164,7 @@ def merge(
     """
     from lykeion.search import transfer
 
-    _print_count(transfer.merge(out, sources, thumbnails=thumbnails, quiet=reporter is SILENT), out, as_json)
+    _print_count(transfer.merge(out, sources, thumbnails=thumbnails, reporter=reporter), out, as_json)
 
 
 @click.command()
@@ -181,7 +181,7 @@ def copy(source: str, to: str, thumbnails: "ThumbnailPlace", as_json: bool, repo
     """
     from lykeion.search import transfer
 
-    _print_count(transfer.copy(source, to, thumbnails=thumbnails, quiet=reporter is SILENT), to, as_json)
+    _print_count(transfer.copy(source, to, thumbnails=thumbnails, reporter=reporter), to, as_json)
 
 
 def _print_stats(figures: object, as_json: bool) -> None:

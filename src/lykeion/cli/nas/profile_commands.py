@@ -7,7 +7,7 @@ import click
 
 from lykeion.cli.options import PICTURE, json_option, quiet_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import SILENT, Reporter, print_line
+from lykeion.core import Reporter, print_line
 
 if TYPE_CHECKING:
     from lykeion.engines.choosing import DeviceProfile
@@ -78,7 +78,7 @@ def profile(
 def _export(directory: Path, space_name: str, threads: int, as_json: bool, reporter: Reporter) -> None:
     from lykeion.nas import export_to_phone, find_space
 
-    files = export_to_phone(find_space(space_name), directory, threads=threads, quiet=reporter is SILENT)
+    files = export_to_phone(find_space(space_name), directory, threads=threads, reporter=reporter)
     if as_json:
         print_json({"directory": str(directory), "files": files, "space": space_name, "threads": threads})
     else:
@@ -107,7 +107,7 @@ def _measure(space_name: str, threads: int, out: Path, reporter: Reporter) -> "D
     from lykeion.nas import find_space, profile_host
 
     journal = out.with_name(f"{out.name}.passes.jsonl")
-    made = profile_host(find_space(space_name), threads=threads, journal=journal, quiet=reporter is SILENT)
+    made = profile_host(find_space(space_name), threads=threads, journal=journal, reporter=reporter)
     write_profile(made, out)
     journal.unlink(missing_ok=True)
     return made

@@ -8,7 +8,7 @@ import click
 
 from lykeion.cli.options import json_option, quiet_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import SILENT, Reporter
+from lykeion.core import Reporter
 
 if TYPE_CHECKING:
     from lykeion.nas import ComparedNetwork, ComparisonReport, FoundNetwork, NasRequest, Space
@@ -116,14 +116,14 @@ def search(
         None if children is None else str(children),
         target_uj,
     )
-    space, data = open_space(asked["space"], str(asked["data"]))
-    found = run_search(request, run, quiet=reporter is SILENT, data=data)
+    space, data = open_space(asked["space"], str(asked["data"]), reporter)
+    found = run_search(request, run, reporter=reporter, data=data)
     accuracy = None
     if train and found.genotype is not None:
         from lykeion.nas import train_final
 
         accuracy = train_final(
-            space.architecture(found.genotype), data, final, run / "trained", quiet=reporter is SILENT
+            space.architecture(found.genotype), data, final, run / "trained", reporter=reporter
         ).accuracy
     _show_found(found, request, space, run, accuracy, as_json)
 
@@ -176,7 +176,7 @@ def compare(
         seeds,
         baselines=tuple(baselines.split(",")) if baselines else BASELINES,
     )
-    report = run_comparison(comparison, run, quiet=reporter is SILENT)
+    report = run_comparison(comparison, run, reporter=reporter)
     if as_json:
         print_json(report.to_json())
     else:

@@ -17,6 +17,7 @@ from lykeion.compress.errors import CompressionError
 from lykeion.compress.settings import Between, plain
 from lykeion.compress.weights.codebooks import Moving, Start, bit_worth, share
 from lykeion.compress.weights.integers import LEAST_GAIN
+from lykeion.core import CONSOLE, Reporter
 from lykeion.nets.training import Dataset, Recipe
 
 
@@ -46,7 +47,7 @@ def plan(model: CompressedModel, settings: Cluster) -> CompressedModel:
 
 
 def apply(
-    model: CompressedModel, data: Dataset, settings: Cluster, run: Path | None = None, *, quiet: bool = False
+    model: CompressedModel, data: Dataset, settings: Cluster, run: Path | None = None, *, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The clustered model, and the number of values by layer. Raises CompressionError, TrainingError."""
     plan(model, settings)
@@ -65,7 +66,7 @@ def apply(
 
         asked = {"cluster": plain(settings)}
         moving = _moving(before, model, names, settings) if settings.moving else None
-        model, _ = fit(model, data, settings.training, run, settings=asked, moving=moving, quiet=quiet)
+        model, _ = fit(model, data, settings.training, run, settings=asked, moving=moving, reporter=reporter)
     return model, {"values": {name: len(np.unique(model.kernels[name])) for name in names}}
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from lykeion.compress.compressed_model import CompressedModel
 from lykeion.compress.errors import CompressionError
 from lykeion.compress.settings import plain
+from lykeion.core import CONSOLE, Reporter
 from lykeion.nets.training import Dataset, Recipe
 
 
@@ -32,11 +33,13 @@ def plan(model: CompressedModel, settings: Distill) -> CompressedModel:
 
 
 def apply(
-    model: CompressedModel, data: Dataset, settings: Distill, run: Path | None = None, *, quiet: bool = False
+    model: CompressedModel, data: Dataset, settings: Distill, run: Path | None = None, *, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The model after training from its teacher. Raises CompressionError, TrainingError."""
     from lykeion.compress.trainable.keras_network import fit
 
     plan(model, settings)
-    model, history = fit(model, data, settings.training, run, settings={"distill": plain(settings)}, quiet=quiet)
+    model, history = fit(
+        model, data, settings.training, run, settings={"distill": plain(settings)}, reporter=reporter
+    )
     return model, {"steps": history.steps}

@@ -17,6 +17,7 @@ from lykeion.compress.model_files import litert_file
 from lykeion.compress.predictions import correct_litert
 from lykeion.compress.settings import Between, plain
 from lykeion.compress.weights.masks import Structure, masks
+from lykeion.core import CONSOLE, Reporter
 from lykeion.nets.training import Dataset, Recipe
 
 
@@ -42,7 +43,7 @@ def plan(model: CompressedModel, settings: Dsd) -> CompressedModel:
 
 
 def apply(
-    model: CompressedModel, data: Dataset, settings: Dsd, run: Path | None = None, *, quiet: bool = False
+    model: CompressedModel, data: Dataset, settings: Dsd, run: Path | None = None, *, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The densely trained model; validation accuracy of it, and, with ``control``, of the other and the gain.
 
@@ -53,10 +54,10 @@ def apply(
     keep = masks({name: model.kernels[name] for name in shares}, shares, Structure(), "layer")
     zeroed = {f"{name}/kernel": model.kernels[name] * keep[name] for name in shares}
     pruned = replace(model, weights={**model.weights, **zeroed}, sparse=model.sparse | shares.keys())
-    found = _two_phases(pruned, model.sparse, data, settings, run, "", quiet)
+    found = _two_phases(pruned, model.sparse, data, settings, run, "", reporter)
     report = {"validation_accuracy": _accuracy(found, data)}
     if settings.control:
-        control = _two_phases(model, model.sparse, data, settings, run, "control-", quiet)
+        control = _two_phases(model, model.sparse, data, settings, run, "control-", reporter)
         report |= {"control_accuracy": _accuracy(control, data)}
         report |= {"gain": report["validation_accuracy"] - report["control_accuracy"]}
     return found, report
@@ -69,13 +70,13 @@ def _two_phases(
     settings: Dsd,
     run: Path | None,
     prefix: str,
-    quiet: bool,
+    reporter: Reporter,
 ) -> CompressedModel:
     from lykeion.compress.trainable.keras_network import fit
 
     for phase, recipe in (("sparse", settings.training), ("dense", settings.last)):
         directory = run / f"{prefix}{phase}" if run else None
-        model, _ = fit(model, data, recipe, directory, settings={"dsd": plain(settings)}, quiet=quiet)
+        model, _ = fit(model, data, recipe, directory, settings={"dsd": plain(settings)}, reporter=reporter)
         model = replace(model, sparse=sparse)
     return model
 

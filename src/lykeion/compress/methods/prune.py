@@ -16,6 +16,7 @@ from lykeion.compress.errors import CompressionError
 from lykeion.compress.sensitivity import Sensitivity
 from lykeion.compress.settings import Between, plain
 from lykeion.compress.weights.masks import Scope, Structure, masks
+from lykeion.core import CONSOLE, Reporter
 from lykeion.nets.training import Dataset, Recipe
 
 
@@ -47,7 +48,7 @@ def plan(model: CompressedModel, settings: Prune) -> CompressedModel:
 
 
 def apply(
-    model: CompressedModel, data: Dataset, settings: Prune, run: Path | None = None, *, quiet: bool = False
+    model: CompressedModel, data: Dataset, settings: Prune, run: Path | None = None, *, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The pruned model, and the share of zeros by layer. Raises CompressionError, TrainingError."""
     structure, shares = Structure.parse(settings.structure), _shares(model, settings)
@@ -57,7 +58,7 @@ def apply(
         zeroed = {f"{name}/kernel": model.kernels[name] * keep[name] for name in shares}
         model = replace(model, weights={**model.weights, **zeroed})
     else:
-        model = _train(model, data, shares, structure, settings, settings.training, run, quiet)
+        model = _train(model, data, shares, structure, settings, settings.training, run, reporter)
     zeros = {name: float((model.kernels[name] == 0).mean()) for name in shares}
     return model, {"sparsity": zeros}
 
@@ -92,7 +93,7 @@ def _train(
     settings: Prune,
     recipe: Recipe,
     run: Path | None,
-    quiet: bool,
+    reporter: Reporter,
 ) -> CompressedModel:
     from lykeion.compress.trainable.keras_network import fit
     from lykeion.compress.trainable.simulated_operators import SimulatedOperator
@@ -127,4 +128,7 @@ def _train(
         schedule = keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
         return [schedule]
 
-    return fit(model, data, recipe, run, callbacks=callbacks, settings={"prune": plain(settings)}, quiet=quiet)[0]
+    model, _ = fit(
+        model, data, recipe, run, callbacks=callbacks, settings={"prune": plain(settings)}, reporter=reporter
+    )
+    return model

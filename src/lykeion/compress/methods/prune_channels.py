@@ -17,6 +17,7 @@ from lykeion.compress.errors import CompressionError
 from lykeion.compress.settings import Between, plain
 from lykeion.compress.weights.channels import FIXED, carried_over, channel_groups, without
 from lykeion.compress.weights.integers import fold
+from lykeion.core import CONSOLE, Reporter
 from lykeion.nets import count
 from lykeion.nets.training import Dataset, Recipe
 
@@ -39,7 +40,12 @@ def plan(model: CompressedModel, settings: PruneChannels) -> CompressedModel:
 
 
 def apply(
-    model: CompressedModel, data: Dataset, settings: PruneChannels, run: Path | None = None, *, quiet: bool = False
+    model: CompressedModel,
+    data: Dataset,
+    settings: PruneChannels,
+    run: Path | None = None,
+    *,
+    reporter: Reporter = CONSOLE,
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The smaller network, trained on, and its channels by group. Raises CompressionError, TrainingError."""
     plan(model, settings)
@@ -53,7 +59,7 @@ def apply(
         from lykeion.compress.trainable.keras_network import fit
 
         begun = {"prune-channels": plain(settings)}
-        smaller, _ = fit(smaller, data, settings.training, run, settings=begun, quiet=quiet)
+        smaller, _ = fit(smaller, data, settings.training, run, settings=begun, reporter=reporter)
     return smaller, {"channels": {group: len(places) for group, places in kept.items()}}
 
 

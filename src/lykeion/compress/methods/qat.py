@@ -17,6 +17,7 @@ from lykeion.compress.compressed_model import CompressedModel
 from lykeion.compress.model_files import litert_file
 from lykeion.compress.predictions import predict_litert
 from lykeion.compress.settings import Between, plain
+from lykeion.core import CONSOLE, Reporter
 from lykeion.nets.training import Dataset, Recipe, some
 
 AGREEMENT_PHOTOS = 2000
@@ -35,7 +36,7 @@ def plan(model: CompressedModel, settings: Qat) -> CompressedModel:
 
 
 def apply(
-    model: CompressedModel, data: Dataset, settings: Qat, run: Path | None = None, *, quiet: bool = False
+    model: CompressedModel, data: Dataset, settings: Qat, run: Path | None = None, *, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The model in int8; how often the simulated network and the file name the same class; the largest difference
     of their logits. Raises CompressionError, TrainingError."""
@@ -47,7 +48,7 @@ def apply(
     if model.ranges is None:
         model = replace(model, ranges=observe(model, some(data.train, settings.calibration)))
     if settings.training is not None:
-        model, _ = fit(model, data, settings.training, run, settings={"qat": plain(settings)}, quiet=quiet)
+        model, _ = fit(model, data, settings.training, run, settings={"qat": plain(settings)}, reporter=reporter)
     photos = some(data.validation, AGREEMENT_PHOTOS)
     simulated, written = predict(build(model), photos), predict_litert(litert_file(model), photos)
     agreement = float((simulated.argmax(axis=1) == written.argmax(axis=1)).mean())

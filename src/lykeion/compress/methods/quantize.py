@@ -19,7 +19,7 @@ from lykeion.compress.errors import CompressionError
 from lykeion.compress.model_files import litert_file
 from lykeion.compress.sensitivity import Sensitivity
 from lykeion.compress.settings import Between
-from lykeion.core import first_line
+from lykeion.core import CONSOLE, Reporter, first_line
 from lykeion.nets import INPUT
 from lykeion.nets.training import Dataset, normalise, some
 
@@ -62,7 +62,12 @@ def _skipped(model: CompressedModel, settings: Quantize) -> set[str]:
 
 
 def apply(
-    model: CompressedModel, data: Dataset, settings: Quantize, run: Path | None = None, *, quiet: bool = False
+    model: CompressedModel,
+    data: Dataset,
+    settings: Quantize,
+    run: Path | None = None,
+    *,
+    reporter: Reporter = CONSOLE,
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The converted model, and the layers that stayed float32. Raises CompressionError."""
     skipped = _skipped(model, settings)

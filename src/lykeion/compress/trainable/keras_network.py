@@ -12,7 +12,7 @@ from lykeion.compress.errors import CompressionError
 from lykeion.compress.settings import check_training, digest_of_input
 from lykeion.compress.weights.codebooks import Moving
 from lykeion.compress.weights.integers import LEAST_GAIN
-from lykeion.core import digest_json
+from lykeion.core import CONSOLE, Reporter, digest_json
 from lykeion.nets import INPUT, LOGITS, TO_255, Layer, layers
 from lykeion.nets.quiet_keras import keras
 from lykeion.nets.training import Dataset, History, Photos, Recipe, TrainingOptions, distiller, normalise, train
@@ -67,7 +67,7 @@ def fit(
     callbacks: Any = lambda network: (),
     settings: Mapping[str, Any] | None = None,
     moving: Mapping[str, Moving] | None = None,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> tuple[CompressedModel, History]:
     """Train on from the model's weights; what it keeps is kept. The recipe may name a teacher.
 
@@ -88,7 +88,7 @@ def fit(
     if recipe.teacher:
         begun["teacher"] = digest_of_input(Path(recipe.teacher))
     history = train(
-        trained, data, recipe, run, TrainingOptions(callbacks=callbacks(network), settings=begun), quiet=quiet
+        trained, data, recipe, run, TrainingOptions(callbacks=callbacks(network), settings=begun), reporter=reporter
     )
     return read_back(network, model), history
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lykeion.core import LykeionError, Progress, Unsupported, digest_bytes, usable_cores
+from lykeion.core import CONSOLE, LykeionError, Reporter, Unsupported, digest_bytes, usable_cores
 from lykeion.engines.running import Candidate, FirstRun, Kind, Plan, this_machine, try_model
 from lykeion.litert import ModelError
 
@@ -26,13 +26,13 @@ def bench(
     data: Labelled | None = None,
     photo: Path | None = None,
     journal: Path | None = None,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> BenchReport:
     """Measure all cases; those that cannot run are in the report with the reason. ``photo`` is what preprocessing is
     measured on, else a made one of 640 × 480. Goes on from ``journal`` where it is there. Raises TimingError,
     PhotoError.
     """
-    first, refused = first_runs(cases, quiet=quiet)
+    first, refused = first_runs(cases, reporter=reporter)
     known: dict[ModelFile, FileFacts] = {}
     photos: dict[ModelFile, PhotoWork | None] = {}
     running: list[Case] = []
@@ -45,10 +45,10 @@ def bench(
         except (ModelError, Unsupported) as error:
             refused.append(_refused(case, error))
     with LoadedEngines() as loaded:
-        accuracies, failed = ({}, {}) if data is None else accuracies_of(running, loaded, data, quiet=quiet)
+        accuracies, failed = ({}, {}) if data is None else accuracies_of(running, loaded, data, reporter=reporter)
         refused += [_refused(case, failed[_judged(case)]) for case in running if _judged(case) in failed]
         running = [case for case in running if _judged(case) not in failed]
-        timings = time_cases(running, running[0], loaded, plan, journal, quiet=quiet) if running else {}
+        timings = time_cases(running, running[0], loaded, plan, journal, reporter=reporter) if running else {}
         energies = _measured_energies(running, loaded)
     results = [
         result(
@@ -66,11 +66,13 @@ def bench(
     return BenchReport(this_machine(), tuple(results), tuple(refused), busy)
 
 
-def first_runs(cases: Sequence[Case], *, quiet: bool = False) -> tuple[dict[Case, FirstRun], list[RefusedCase]]:
+def first_runs(
+    cases: Sequence[Case], *, reporter: Reporter = CONSOLE
+) -> tuple[dict[Case, FirstRun], list[RefusedCase]]:
     """Each in a process of its own; and those that failed there."""
     done: dict[Case, FirstRun] = {}
     refused: list[RefusedCase] = []
-    with Progress("Trying", len(cases), unit="models", quiet=quiet) as progress:
+    with reporter.progress("Trying", len(cases), unit="models") as progress:
         for case in cases:
             try:
                 done[case] = try_model(case.model.content, case.model.name, kind=case.kind.name, threads=case.threads)
@@ -87,7 +89,7 @@ def time_cases(
     plan: Plan,
     journal: Path | None = None,
     *,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> dict[str, Timing]:
     """Timing of each by name, in turns, each kept to as many cores as it has threads; and of the reference, by the
     name REFERENCE. A journal may have timings of other cases too. Raises TimingError."""
@@ -99,19 +101,19 @@ def time_cases(
         threads=len(usable_cores()),
         plan=plan,
         journal=TimingJournal(journal, setup) if journal else None,
-        quiet=quiet,
+        reporter=reporter,
     )
     return {names.get(key, key): timing for key, timing in timings.items()}
 
 
 def accuracies_of(
-    cases: Sequence[Case], loaded: LoadedEngines, data: Labelled, *, quiet: bool = False
+    cases: Sequence[Case], loaded: LoadedEngines, data: Labelled, *, reporter: Reporter = CONSOLE
 ) -> tuple[dict[tuple[ModelFile, Kind], float], dict[tuple[ModelFile, Kind], ModelError]]:
     """Top-1 by model and engine, or why there is none: the number of threads changes no answer."""
     most = {_judged(case): case for case in sorted(cases, key=lambda case: case.threads)}
     found: dict[tuple[ModelFile, Kind], float] = {}
     failed: dict[tuple[ModelFile, Kind], ModelError] = {}
-    with Progress("Accuracy", len(most), unit="models", quiet=quiet) as progress:
+    with reporter.progress("Accuracy", len(most), unit="models") as progress:
         for judged, case in most.items():
             try:
                 found[judged] = top1(loaded.pinned_engine(case), data, case.model.name)

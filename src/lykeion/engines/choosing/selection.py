@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import Progress, Unsupported
+from lykeion.core import CONSOLE, Reporter, Unsupported
 from lykeion.engines.running import FirstRun, Plan, Trial, try_models
 from lykeion.litert import ModelError
 
@@ -70,7 +70,7 @@ def select(
     data: Labelled | None = None,
     journal: Path | None = None,
     rounds: Sequence[tuple[Plan, float]] = ROUNDS,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> Selection:
     """Measure what is needed to choose, and choose. Timings go on from ``journal`` where it is there.
 
@@ -79,7 +79,7 @@ def select(
     if "top1" in goal.names and data is None:
         raise GoalError("goal: top1 needs labelled photos; give --data")
     with tempfile.TemporaryDirectory() as scratch:
-        return _Selecting(cases, goal, data, quiet).run(journal or Path(scratch), rounds)
+        return _Selecting(cases, goal, data, reporter).run(journal or Path(scratch), rounds)
 
 
 def cuts(known: Mapping[str, Known], goal: Goal) -> dict[str, str]:
@@ -116,8 +116,8 @@ def _beats(best: Known, other: Known, goal: Goal) -> bool:
 
 
 class _Selecting:
-    def __init__(self, cases: Sequence[Case], goal: Goal, data: Labelled | None, quiet: bool) -> None:
-        self.goal, self.data, self.quiet = goal, data, quiet
+    def __init__(self, cases: Sequence[Case], goal: Goal, data: Labelled | None, reporter: Reporter) -> None:
+        self.goal, self.data, self.reporter = goal, data, reporter
         self.cases = {case.name: case for case in cases}
         self.left = list(self.cases)
         self.known: dict[str, dict[str, Interval | str]] = {name: _given(case) for name, case in self.cases.items()}
@@ -142,7 +142,7 @@ class _Selecting:
                 self._drop()
                 began, cases = time.perf_counter(), [self.cases[name] for name in self.left]
                 journal = journals / f"round-{number + 1}.jsonl"
-                timings = time_cases(cases, tried[0], loaded, plan, journal, quiet=self.quiet) if cases else {}
+                timings = time_cases(cases, tried[0], loaded, plan, journal, reporter=self.reporter) if cases else {}
                 for name in self.left:
                     self.known[name].update(_times(timings[name], margin))
                 self.seconds[f"round {number + 1}"] = time.perf_counter() - began
@@ -166,7 +166,7 @@ class _Selecting:
         for case in map(self.cases.__getitem__, self.left):
             together.setdefault(case.kind.name, {}).setdefault(case.model.name, []).append(case)
         total = sum(map(len, together.values()))
-        with Progress("Trying", total, unit="models", quiet=self.quiet) as progress:
+        with self.reporter.progress("Trying", total, unit="models") as progress:
             for kind, by_model in together.items():
                 groups = list(by_model.values())
                 for cases, outcome in zip(groups, self._outcomes(groups, kind), strict=True):
@@ -209,7 +209,7 @@ class _Selecting:
     def _judge(self, data: Labelled, loaded: LoadedEngines, *, cutting: bool) -> None:
         """Accuracy, the most promising first, for one that is good enough may cut others before their turn."""
         began = time.perf_counter()
-        with Progress("Accuracy", unit="models", quiet=self.quiet) as progress:
+        with self.reporter.progress("Accuracy", unit="models") as progress:
             while waiting := [name for name in self.left if name not in self.accuracies]:
                 first = self.cases[min(waiting, key=self._promise)]
                 # The number of threads changes no answer.

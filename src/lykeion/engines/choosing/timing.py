@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import Journal, LykeionError, Progress, fitting, stop_here, stop_signals
+from lykeion.core import CONSOLE, Journal, LykeionError, Reporter, fitting, stop_here, stop_signals
 from lykeion.engines.running import USUAL, Candidate, Pass, Plan, pinned, run_pass
 
 REFERENCE = "reference"
@@ -77,7 +77,7 @@ def measure(
     threads: int = 1,
     plan: Plan = USUAL,
     journal: "TimingJournal | None" = None,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
     clock: Callable[[], int] = time.perf_counter_ns,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Timing]:
@@ -86,6 +86,7 @@ def measure(
     The process keeps to as many cores as there are ``threads``. ``clock`` gives nanoseconds. Raises TimingError.
     """
     done: dict[str, list[Pass]] = defaultdict(list)
+    taken = 0
     for name, turn in journal.read() if journal else ():
         done[name].append(turn)
 
@@ -99,11 +100,11 @@ def measure(
     with (
         stop_signals() if journal else nullcontext(),
         pinned(threads),
-        Progress("Timing", unit="passes", quiet=quiet) as progress,
+        reporter.progress("Timing", unit="passes") as progress,
     ):
         for number in count():
             waiting = [name for name in candidates if not is_settled(done[name], plan)]
-            progress.total = progress.done + sum(max(1, plan.passes - len(done[name])) for name in waiting)
+            progress.total = taken + sum(max(1, plan.passes - len(done[name])) for name in waiting)
             if not waiting and done[REFERENCE]:
                 break
             began = clock()
@@ -113,6 +114,7 @@ def measure(
                     take_turn(REFERENCE, reference)
                 take_turn(name, candidates[name])
                 progress.advance()
+                taken += 1
             if not waiting:
                 take_turn(REFERENCE, reference)
             sleep(max(0.0, plan.apart_s - (clock() - began) / 1e9))

@@ -2,20 +2,18 @@
 
 from importlib import import_module
 
-from .protocol import Budget, Event, FoundNetwork, OnEvent, Problem, SearchCost, SearchError, Strategy, silent
+from .protocol import Budget, Event, FoundNetwork, Problem, SearchCost, SearchError, Strategy
 
 __all__ = [
     "STRATEGIES",
     "Budget",
     "Event",
     "FoundNetwork",
-    "OnEvent",
     "Problem",
     "SearchCost",
     "SearchError",
     "Strategy",
     "find_strategy",
-    "silent",
 ]
 
 STRATEGIES = {

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from lykeion.core import Journal, digest_json, stop_here
+from lykeion.core import SILENT, Journal, digest_json, stop_here
 from lykeion.nas.space import Genotype, SpaceError, format_genotype, parse_genotype
 from lykeion.nas.table import SlotTable
 
@@ -90,7 +90,7 @@ def train_child(problem: Problem, genotype: Genotype, seed: int) -> Child:
     recipe = replace(problem.recipe, seed=seed)
     momentum = recipe.norm_momentum(recipe.total_steps(len(problem.data.train)))
     model = build_keras(problem.space.architecture(genotype), batch_norm_momentum=momentum, seed=seed)
-    history = train(model, problem.data, recipe, quiet=True)
+    history = train(model, problem.data, recipe, reporter=SILENT)
     return Child(genotype, history.epochs[-1]["val_accuracy"], SearchCost(history.steps, history.seconds))
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lykeion.core import SILENT, Reporter
 from lykeion.nas.space import Genotype, Space
 from lykeion.nas.table import SlotTable
 
 from .children import Child
-from .protocol import Budget, FoundNetwork, OnEvent, Problem, silent
+from .protocol import Budget, FoundNetwork, Problem
 from .sampling import distance, draw_near, search_by_sampling
 
 POPULATION, SAMPLE = 16, 4
@@ -24,8 +25,8 @@ _ATTEMPTS = 100
 class Evolution:
     name = "evolution"
 
-    def search(self, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent) -> FoundNetwork:
-        return search_by_sampling(EvolutionSampler, problem, budget, run, report)
+    def search(self, problem: Problem, budget: Budget, run: Path, reporter: Reporter = SILENT) -> FoundNetwork:
+        return search_by_sampling(EvolutionSampler, problem, budget, run, reporter)
 
 
 class EvolutionSampler:

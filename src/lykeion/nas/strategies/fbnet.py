@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from lykeion.core import SILENT, Reporter
 from lykeion.nas.space import Choice, Slot, format_choice
 from lykeion.nets import keras_weights
 from lykeion.nets.quiet_keras import keras
 
 from .gradient import Decider, search_by_gradient
-from .protocol import Budget, FoundNetwork, OnEvent, Problem, silent
+from .protocol import Budget, FoundNetwork, Problem
 from .sections import section
 from .slots import Arrays, SearchableSlot, Tensor, ops
 
@@ -27,8 +28,8 @@ HOTTEST, COOLING = 5.0, 4.0
 class FBNet:
     name = "fbnet"
 
-    def search(self, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent) -> FoundNetwork:
-        return search_by_gradient(LOGITS, problem, budget, run, report)
+    def search(self, problem: Problem, budget: Budget, run: Path, reporter: Reporter = SILENT) -> FoundNetwork:
+        return search_by_gradient(LOGITS, problem, budget, run, reporter)
 
 
 class Candidates(SearchableSlot):

@@ -2,16 +2,17 @@
 
 import json
 import math
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import write_atomically
+from lykeion.core import SILENT, Reporter, write_atomically
 from lykeion.nas.space import format_genotype
 from lykeion.nets.quiet_keras import keras
 from lykeion.nets.training import History, Recipe, TrainingOptions, train
 
-from .protocol import Budget, Event, FoundNetwork, OnEvent, Problem, SearchCost, SearchError, silent
+from .protocol import Budget, Event, FoundNetwork, Problem, SearchCost, SearchError, describe_event
 from .supernet import MakeSlot, Price, Supernet
 
 CROSSINGS = 8.0
@@ -19,6 +20,8 @@ CROSSINGS = 8.0
 
 RECORDS = 200
 """Lines of history, at most."""
+
+NOTICE_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,10 @@ class Decider:
 
 
 def search_by_gradient(
-    decider: Decider, problem: Problem, budget: Budget, run: Path, report: OnEvent
+    decider: Decider, problem: Problem, budget: Budget, run: Path, reporter: Reporter
 ) -> FoundNetwork:
     """Train a supernet for the steps of the budget, and read the network from it. Raises SearchError."""
-    supernet, history, events = train_supernet(decider, problem, budget, run, report)
+    supernet, history, events = train_supernet(decider, problem, budget, run, reporter)
     genotype = supernet.genotype()
     usage = problem.table.total(genotype)
     if not math.isclose(usage, supernet.usage(), rel_tol=1e-4):
@@ -49,7 +52,7 @@ def search_by_gradient(
 
 
 def train_supernet(
-    decider: Decider, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent
+    decider: Decider, problem: Problem, budget: Budget, run: Path, reporter: Reporter = SILENT
 ) -> tuple[Supernet, History, tuple[Event, ...]]:
     """The supernet at the end of its training, which resumes in ``run``. Raises SearchError."""
     if budget.steps is None:
@@ -66,7 +69,7 @@ def train_supernet(
         momentum=recipe.norm_momentum(budget.steps),
         seed=problem.seed,
     )
-    recorder = Recorder(supernet, run / "decisions.jsonl", report)
+    recorder = Recorder(supernet, run / "decisions.jsonl", reporter)
     history = train(
         supernet,
         problem.data,
@@ -77,7 +80,7 @@ def train_supernet(
             multiplier=lambda variable: rate / recipe.learning_rate if variable.name == decider.variables else 1.0,
             settings={"space": problem.space.name, "profile": problem.table.name, "target": problem.target},
         ),
-        quiet=report is silent,
+        reporter=reporter,
     )
     return supernet, history, tuple(recorder.events)
 
@@ -85,9 +88,10 @@ def train_supernet(
 class Recorder(keras.callbacks.Callback):
     """Writes down accuracy, latency and decisions now and then; after an interruption, from the checkpoint on."""
 
-    def __init__(self, supernet: Supernet, path: Path, report: OnEvent) -> None:
+    def __init__(self, supernet: Supernet, path: Path, reporter: Reporter) -> None:
         super().__init__()
-        self._supernet, self._path, self._report = supernet, path, report
+        self._supernet, self._path, self._reporter = supernet, path, reporter
+        self._noticed = time.monotonic()
         self._every = math.ceil(supernet.total_steps / RECORDS)
         self._step = 0
         lines = path.read_text().splitlines() if path.exists() else []
@@ -114,7 +118,9 @@ class Recorder(keras.callbacks.Callback):
             "decisions": self._supernet.watched(),
         }
         self.events.append(event)
-        self._report(event)
+        if time.monotonic() - self._noticed >= NOTICE_EVERY_S:
+            self._noticed = time.monotonic()
+            self._reporter.notice(describe_event(event, self._supernet.table.unit))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         lines = "".join(json.dumps(event) + "\n" for event in self.events)

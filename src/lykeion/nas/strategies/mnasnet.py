@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lykeion.core import SILENT, Reporter
 from lykeion.nas.space import Genotype, Space
 from lykeion.nas.table import SlotTable
 
 from .children import Child
-from .protocol import Budget, FoundNetwork, OnEvent, Problem, silent
+from .protocol import Budget, FoundNetwork, Problem
 from .sampling import search_by_sampling
 
 EXPONENT = -0.07
@@ -25,8 +26,8 @@ UNITS, RATE, ENTROPY, MEMORY = 32, 0.02, 1e-3, 0.8
 class MnasNet:
     name = "mnasnet"
 
-    def search(self, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent) -> FoundNetwork:
-        return search_by_sampling(MnasNetSampler, problem, budget, run, report)
+    def search(self, problem: Problem, budget: Budget, run: Path, reporter: Reporter = SILENT) -> FoundNetwork:
+        return search_by_sampling(MnasNetSampler, problem, budget, run, reporter)
 
 
 class MnasNetSampler:

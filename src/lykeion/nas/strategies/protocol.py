@@ -1,11 +1,11 @@
 """What every strategy takes and returns, and how its budget is counted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from lykeion.core import Invalid
+from lykeion.core import SILENT, Invalid, Reporter
 from lykeion.nas.space import Genotype, Space
 from lykeion.nas.table import SlotTable
 from lykeion.nets.training import Dataset, Recipe
@@ -78,17 +78,15 @@ class FoundNetwork:
     history: tuple[Event, ...]
 
 
-OnEvent: TypeAlias = Callable[[Event], None]
-"""Hears of each event as it happens."""
-
-
-def silent(event: Event) -> None:
-    """A report to nobody."""
-
-
 class Strategy(Protocol):
     """A way to search. ``search`` keeps what it needs to go on after an interruption in the directory ``run``."""
 
     name: str
 
-    def search(self, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent) -> FoundNetwork: ...
+    def search(self, problem: Problem, budget: Budget, run: Path, reporter: Reporter = SILENT) -> FoundNetwork: ...
+
+
+def describe_event(event: Event, unit: str) -> str:
+    """In one line: a child, or a step of a supernet."""
+    done = f"step {event['step']:,}" if "step" in event else f"child {event['child'] + 1}"
+    return f"{done}: accuracy {event['accuracy']:.4f}, {event['usage']:.4g} {unit}, {event['genotype']}"

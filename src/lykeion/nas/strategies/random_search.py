@@ -4,19 +4,20 @@ from pathlib import Path
 
 import numpy as np
 
+from lykeion.core import SILENT, Reporter
 from lykeion.nas.space import Genotype, Space
 from lykeion.nas.table import SlotTable
 
 from .children import Child
-from .protocol import Budget, FoundNetwork, OnEvent, Problem, silent
+from .protocol import Budget, FoundNetwork, Problem
 from .sampling import draw_near, search_by_sampling
 
 
 class RandomSearch:
     name = "random"
 
-    def search(self, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent) -> FoundNetwork:
-        return search_by_sampling(RandomSampler, problem, budget, run, report)
+    def search(self, problem: Problem, budget: Budget, run: Path, reporter: Reporter = SILENT) -> FoundNetwork:
+        return search_by_sampling(RandomSampler, problem, budget, run, reporter)
 
 
 class RandomSampler:

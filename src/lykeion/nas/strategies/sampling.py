@@ -6,11 +6,12 @@ from typing import Protocol
 
 import numpy as np
 
+from lykeion.core import SILENT, Reporter
 from lykeion.nas.space import Genotype, Space, format_genotype
 from lykeion.nas.table import SlotTable
 
 from .children import Child, Children, Evaluate
-from .protocol import Budget, Event, FoundNetwork, OnEvent, Problem, SearchCost, silent
+from .protocol import Budget, Event, FoundNetwork, Problem, SearchCost, describe_event
 
 WINDOW = (0.9, 1.0)
 """Latencies, as shares of the target, from which networks are drawn."""
@@ -33,12 +34,12 @@ class MakeSampler(Protocol):
 
 
 def search_by_sampling(
-    make: MakeSampler, problem: Problem, budget: Budget, run: Path, report: OnEvent
+    make: MakeSampler, problem: Problem, budget: Budget, run: Path, reporter: Reporter
 ) -> FoundNetwork:
     """Train the children that a sampler proposes. An interrupted search resumes from its table of children."""
     sampler = make(problem.space, problem.table, problem.target, problem.seed)
     evaluate = Children(problem.children or run / "children.jsonl", problem)
-    return sample(sampler, evaluate, problem.table, problem.target, budget, problem.seed, report)
+    return sample(sampler, evaluate, problem.table, problem.target, budget, problem.seed, reporter)
 
 
 def sample(
@@ -48,7 +49,7 @@ def sample(
     target: float,
     budget: Budget,
     seed: int,
-    report: OnEvent = silent,
+    reporter: Reporter = SILENT,
 ) -> FoundNetwork:
     """Propose, evaluate and learn until the next child would exceed the budget.
 
@@ -75,7 +76,7 @@ def sample(
             "seconds": spent.seconds,
         }
         history.append(event)
-        report(event)
+        reporter.notice(describe_event(event, table.unit))
     accuracy, genotype, usage = best or (None, None, None)
     return FoundNetwork(genotype, accuracy, usage, spent, tuple(history))
 

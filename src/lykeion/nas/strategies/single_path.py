@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from lykeion.core import SILENT, Reporter
+
 from .gradient import Decider, search_by_gradient
-from .protocol import Budget, FoundNetwork, OnEvent, Problem, silent
+from .protocol import Budget, FoundNetwork, Problem
 from .superkernel import Superkernel
 
 THRESHOLDS = Decider(Superkernel, "thresholds", rate=1e-2)
@@ -13,5 +15,5 @@ THRESHOLDS = Decider(Superkernel, "thresholds", rate=1e-2)
 class SinglePath:
     name = "single-path"
 
-    def search(self, problem: Problem, budget: Budget, run: Path, report: OnEvent = silent) -> FoundNetwork:
-        return search_by_gradient(THRESHOLDS, problem, budget, run, report)
+    def search(self, problem: Problem, budget: Budget, run: Path, reporter: Reporter = SILENT) -> FoundNetwork:
+        return search_by_gradient(THRESHOLDS, problem, budget, run, reporter)

@@ -1,12 +1,13 @@
 """A data set ready for a network: three splits of photos in one frame."""
 
 import hashlib
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from lykeion.core import CONSOLE, Reporter
 
 from .errors import DataError
 from .frame import Fit, Frame
@@ -45,7 +46,7 @@ def load_data(
     width: int | None = None,
     channels: int | None = None,
     fit: Fit | None = None,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> Dataset:
     """Read an image folder (a class a sub-folder), idx directory, npz file or manifest (CSV, JSON lines).
 
@@ -64,22 +65,20 @@ def load_data(
     if "validation" not in splits:
         splits["train"], splits["validation"] = _set_aside(*splits["train"])
     splits.setdefault("test", _select(*splits["train"], np.arange(0)))
-    train, validation, test = (_open(*splits[split], frame, quiet) for split in ("train", "validation", "test"))
+    train, validation, test = (_open(*splits[split], frame, reporter) for split in ("train", "validation", "test"))
     if not len(validation):
         raise DataError(f"{path}: {len(train)} photos are too few to set some aside for validation")
-    skipped = _report_skipped(source, path)
+    skipped = _report_skipped(source, path, reporter)
     digest = _digest(source, Path(path))
     return Dataset(source.name, source.classes, frame, train, validation, test, digest, skipped)
 
 
-def _report_skipped(source: LabelledSource, path: str | Path) -> int:
-    """How many files are no photos; a notice to the log of ``lykeion`` says which."""
+def _report_skipped(source: LabelledSource, path: str | Path, reporter: Reporter) -> int:
+    """How many files are no photos; a notice says which."""
     count = sum(source.skipped.values())
     if count:
         kinds = ", ".join(f"{number:,} {suffix or 'without suffix'}" for suffix, number in source.skipped.items())
-        logging.getLogger("lykeion").warning(
-            "notice: %s: %s files are no photos, and skipped: %s", path, count, kinds
-        )
+        reporter.notice(f"notice: {path}: {count} files are no photos, and skipped: {kinds}")
     return count
 
 
@@ -104,10 +103,10 @@ def _select(images: Images, labels: np.ndarray, places: np.ndarray) -> tuple[Ima
     return chosen, labels[places]
 
 
-def _open(images: Images, labels: np.ndarray, frame: Frame, quiet: bool) -> Photos:
+def _open(images: Images, labels: np.ndarray, frame: Frame, reporter: Reporter) -> Photos:
     if isinstance(images, np.ndarray):
         return InMemory(frame.place(images), labels)
-    return open_files(images, labels, frame, quiet=quiet)
+    return open_files(images, labels, frame, reporter=reporter)
 
 
 def _digest(source: LabelledSource, path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import Progress, print_line, stop_here, stop_signals
+from lykeion.core import CONSOLE, Progress, Reporter, stop_here, stop_signals
 from lykeion.nets.quiet_keras import keras
 
 from .batches import Failed, InOrder, training_batches
@@ -72,7 +72,7 @@ def train(
     run: Path | None = None,
     options: TrainingOptions = TrainingOptions(),
     *,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> History:
     """Train a model from photos to logits in place; it ends with its last weights, averaged where the recipe says.
 
@@ -111,13 +111,13 @@ def train(
         except ValueError as error:
             raise TrainingError(f"{directory.last}: {error}; give another --run") from None
     period = min(total, recipe.steps_per_epoch(len(data.train)))
-    keeper = _Keeper(state, recipe, directory, before, total, quiet)
+    keeper = _Keeper(state, recipe, directory, before, total, reporter)
     if keeper.step < total:
         failed, classes = Failed(), len(data.classes)
         with (
             stop_signals() if directory else nullcontext(),
             failed.instead(),
-            keeper,
+            reporter.progress("training", (total - keeper.step) * recipe.batch, unit="photos") as keeper.progress,
             training_batches(data.train, classes, recipe, keeper.step, total, failed) as batches,
         ):
             model.fit(
@@ -168,25 +168,25 @@ class _State:
 
 
 class _Keeper(keras.callbacks.Callback):
-    """Counts steps, shows progress, keeps history and checkpoints, and stops after the last step."""
+    """Counts steps, reports, keeps history and checkpoints, and stops after the last step."""
+
+    progress: Progress
 
     def __init__(
-        self, state: _State, recipe: Recipe, run: Run | None, before: Checkpoint | None, total: int, quiet: bool
+        self,
+        state: _State,
+        recipe: Recipe,
+        run: Run | None,
+        before: Checkpoint | None,
+        total: int,
+        reporter: Reporter,
     ) -> None:
         super().__init__()
         self.step = before.step if before else 0
         self.history: list[Mapping[str, Any]] = list(before.history) if before else []
-        self._state, self._recipe, self._run, self._total, self._quiet = state, recipe, run, total, quiet
-        self._progress = Progress("training", (total - self.step) * recipe.batch, unit="photos", quiet=quiet)
+        self._state, self._recipe, self._run, self._total, self._reporter = state, recipe, run, total, reporter
         self._started = self._trained = 0.0
         self._validating: Any = None
-
-    def __enter__(self) -> "_Keeper":
-        self._progress.__enter__()
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        self._progress.__exit__(*raised)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._started = time.perf_counter()
@@ -195,7 +195,7 @@ class _Keeper(keras.callbacks.Callback):
         if batch == 0:
             retain_memory()
         self.step += 1
-        self._progress.advance(self._recipe.batch)
+        self.progress.advance(self._recipe.batch)
         if self.step == self._total:
             self._state.trained.stop_training = True
 
@@ -221,19 +221,14 @@ class _Keeper(keras.callbacks.Callback):
             "seconds_training": round(self._trained - self._started, 3),
         }
         self.history.append(row)
-        self._report(row)
+        self._reporter.notice(
+            f"epoch {row['epoch']}, step {row['step']:,} of {self._total:,}: loss {row['loss']:.4f}, "
+            f"accuracy {row['accuracy']:.4f}, validation {row['val_accuracy']:.4f}"
+        )
         if self._run:
             self._run.keep(Checkpoint(self.step, tuple(self.history), tuple(values_of(self._state.variables))))
             if self.step < self._total:
                 stop_here(f"{self._run.path} has the state after step {self.step:,} of {self._total:,}")
-
-    def _report(self, row: Mapping[str, Any]) -> None:
-        if not self._quiet:
-            print_line(
-                f"epoch {row['epoch']}, step {row['step']:,} of {self._total:,}: loss {row['loss']:.4f}, "
-                f"accuracy {row['accuracy']:.4f}, validation {row['val_accuracy']:.4f}",
-                err=True,
-            )
 
 
 def _be_deterministic() -> None:

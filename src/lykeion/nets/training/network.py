@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import first_line
+from lykeion.core import CONSOLE, Reporter, first_line
 from lykeion.nets.architecture import Architecture
 from lykeion.nets.keras.keras_model import build_keras, keras_weights, load_keras_weights
 from lykeion.nets.litert_writer import write_litert
@@ -52,7 +52,7 @@ def train_network(
     run: Path,
     *,
     test: bool = False,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
 ) -> TrainingReport:
     """Train an architecture from scratch, to the classes of the data, and write it to the run directory.
 
@@ -92,7 +92,7 @@ def train_network(
             recipe,
             run,
             TrainingOptions(loss=loss, accuracy=accuracy, settings={"architecture": architecture.to_json()}),
-            quiet=quiet,
+            reporter=reporter,
         )
     _write(run, architecture, data, recipe, keras_weights(network))
     report = TrainingReport(

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from lykeion.core import Progress, core_count
+from lykeion.core import CONSOLE, Reporter, core_count
 from lykeion.vision import decode
 
 from .frame import Frame
@@ -93,7 +93,7 @@ def some(photos: Photos, count: int) -> Photos:
     return _Some(photos, np.linspace(0, len(photos) - 1, min(count, len(photos))).astype(int))
 
 
-def open_files(paths: tuple[Path, ...], labels: np.ndarray, frame: Frame, *, quiet: bool = False) -> Photos:
+def open_files(paths: tuple[Path, ...], labels: np.ndarray, frame: Frame, *, reporter: Reporter = CONSOLE) -> Photos:
     """Photos of files: decoded now where memory holds them, else when they are read. Raises PhotoError."""
     on_disk = OnDisk(paths, labels, frame)
     if len(paths) * frame.height * frame.width * frame.channels > MEMORY_BYTES or not paths:
@@ -101,7 +101,7 @@ def open_files(paths: tuple[Path, ...], labels: np.ndarray, frame: Frame, *, qui
     images = np.empty((len(paths), frame.height, frame.width, frame.channels), np.uint8)
     with (
         ThreadPoolExecutor(on_disk.workers) as pool,
-        Progress("decoding", len(paths), unit="photos", quiet=quiet) as bar,
+        reporter.progress("decoding", len(paths), unit="photos") as bar,
     ):
         for part, decoded in zip(_parts(len(paths)), pool.map(on_disk.read, _parts(len(paths))), strict=True):
             images[part] = decoded

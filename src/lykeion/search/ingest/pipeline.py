@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lykeion.core import LykeionError, Progress, stop_here, stop_signals
+from lykeion.core import CONSOLE, LykeionError, Progress, Reporter, stop_here, stop_signals
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import Index, Photo, SchemaError, open_index
 from lykeion.search.opening import check_embedder
@@ -58,7 +58,7 @@ def add(
     options: IngestOptions = IngestOptions(),
     *,
     embedder: Embedder | str | Path | None = None,
-    quiet: bool = False,
+    reporter: Reporter = CONSOLE,
     **opening: Any,
 ) -> IngestReport:
     """Take the photos of a folder or manifest into an index, which is made if it is not there.
@@ -83,7 +83,7 @@ def add(
         crew = stack.enter_context(PhotoWorkers(model, threads=options.workers, thumbnails=small is not None))
         run = _Run(store, small, crew, log, options.shard, Listed() if options.sync else None)
         total = photos.count() // (options.shard.count if options.shard else 1)
-        with stop_signals() as stop, Progress("adding", total or None, unit="photos", quiet=quiet) as progress:
+        with stop_signals() as stop, reporter.progress("adding", total or None, unit="photos") as progress:
             run.take_all(photos, progress, stop)
             stop_here(f"{run.report.added:,} photos were added to {index} and are safe")
         if options.sync:
