@@ -21,6 +21,7 @@ import sys
 from pathlib import Path
 import keras
 import numpy as np
+from lykeion.core import SILENT
 from lykeion.nets.training import Recipe, predict, train_network
 from lykeion.nets.training.loop import _Keeper
 from tests.nets.training.tiny import ARCHITECTURE, load_tiny
