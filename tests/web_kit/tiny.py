@@ -13,6 +13,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
+from uvicorn.config import HTTP_PROTOCOLS
+from uvicorn.importer import import_from_string
 
 from lykeion.web_kit import Guard, ServerSettings, answer_errors
 from lykeion.web_kit.guard import outlives_timeout
@@ -95,8 +97,7 @@ class Tiny:
 def serving(app: Starlette, settings: ServerSettings, *, http: str = "h11") -> Iterator[tuple[int, uvicorn.Server]]:
     """An app served by uvicorn, with one parser of HTTP or the other, and the port."""
     with listen(settings, "127.0.0.1", 0) as listener:
-        server = make_server(app, settings)
-        server.config.http = http
+        server = make_server(app, settings, import_from_string(HTTP_PROTOCOLS[http]))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

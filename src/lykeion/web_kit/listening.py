@@ -1,19 +1,26 @@
 """Listening: a socket bound as the settings allow, and uvicorn on it until told to stop."""
 
+import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from lykeion.core import Unavailable, is_loopback
 
+from .connections import CONNECTIONS, ConnectionLimits, bounded
 from .settings import ServerSettings, SettingsError
+from .sparing_log import SparingLog
 
-CONNECTIONS = 1_024
+ACCEPTED_AT_ONCE = 64
+"""Connections that the event loop accepts before it counts them."""
 MAX_MESSAGE_BYTES = 1 << 20
 """Of one message of a WebSocket."""
+SPARING_LOG = SparingLog()
 
 
 class CannotListen(Unavailable):
@@ -60,15 +67,27 @@ def listen(settings: ServerSettings, host: str, port: int) -> socket.socket:
         raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
 
 
-def make_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
+def make_server(
+    app: ASGIApp, settings: ServerSettings, protocol: type[asyncio.Protocol] = AutoHTTPProtocol
+) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
+        http=bounded(protocol, ConnectionLimits.of(settings)),
+        backlog=ACCEPTED_AT_ONCE,
         log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,  # or a client would name the address that its requests are counted by
-        limit_concurrency=CONNECTIONS,
         ws_max_size=min(settings.max_body_bytes, MAX_MESSAGE_BYTES),
         timeout_graceful_shutdown=int(settings.timeout_s) + 1,
     )
-    return uvicorn.Server(config)
+    for name in ("asyncio", "uvicorn.error", "lykeion.web_kit"):
+        logging.getLogger(name).addFilter(SPARING_LOG)
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():  # asyncio has one number for what it accepts at once and what may wait for it
+            listener.listen(CONNECTIONS)

@@ -1,0 +1,94 @@
+"""Connections that ask for nothing yet: how many there may be, and how long a request's headers may take.
+
+Threat: whoever opens connections and sends half a request, or nothing, until the process has no files left to open.
+uvicorn gives headers no time limit, and the guard sees a request only after them.
+"""
+
+import asyncio
+import resource
+from collections.abc import Collection
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from .errors import error_response
+from .limits import CLOSE
+from .settings import ServerSettings
+
+CONNECTIONS = 1_024
+HEADERS_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    in_all: int
+    per_client: int
+    headers_s: float
+
+    @classmethod
+    def of(cls, settings: ServerSettings) -> "ConnectionLimits":
+        """Half of the files that this process may open are left to the index; each client may hold as many idle
+        connections as requests under way."""
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        in_all = CONNECTIONS if files == resource.RLIM_INFINITY else min(CONNECTIONS, files // 2)
+        return cls(in_all, min(2 * settings.per_client, in_all), min(HEADERS_S, settings.timeout_s))
+
+
+def bounded(protocol: type[asyncio.Protocol], limits: ConnectionLimits) -> type[asyncio.Protocol]:
+    """One of uvicorn's protocols of HTTP, with limits."""
+    return type(f"Bounded{protocol.__name__}", (_Bounded, protocol), {"limits": limits})
+
+
+class _Bounded(asyncio.Protocol):
+    """Goes before a protocol of uvicorn's, and reads its ``connections`` (those of WebSockets, too) and ``cycle``."""
+
+    limits: ConnectionLimits
+    connections: Collection[Any]
+    client: tuple[str, int] | None
+    cycle: Any
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._wait_for_headers()
+        self._make_room()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self.waiting or self.transport.get_protocol() is not self:  # it is a WebSocket's now
+            self._deadline.cancel()
+        elif self._deadline.cancelled():
+            self._wait_for_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    @property
+    def waiting(self) -> bool:
+        """No request has come with all its headers since the last answer."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _wait_for_headers(self) -> None:
+        self.since = self.loop.time()
+        limit = self.limits.headers_s
+        self._deadline = self.loop.call_later(limit, self._end, 408, f"no whole request within {limit:g} s")
+
+    def _make_room(self) -> None:
+        """Beyond a limit end the connection that has waited longest, so that whoever does ask is answered; it is this
+        one where all others are answered right now."""
+        held = [other for other in self.connections if not other.transport.is_closing()]
+        own = [other for other in held if other.client and self.client and other.client[0] == self.client[0]]
+        crowd = own if len(own) > self.limits.per_client else held
+        if len(own) > self.limits.per_client or len(held) > self.limits.in_all:
+            idle = (other for other in crowd if isinstance(other, _Bounded) and other.waiting)
+            min(idle, key=lambda other: other.since)._end(503, "too many connections")
+
+    def _end(self, status: int, message: str) -> None:
+        if self.cycle is None:  # or its client would take this for the answer to its next request
+            answer = error_response(status, message, CLOSE)
+            head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
+            head += [name + b": " + value for name, value in answer.raw_headers]
+            self.transport.write(b"\r\n".join([*head, b"", bytes(answer.body)]))
+        self.transport.close()
