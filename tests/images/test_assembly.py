@@ -18,6 +18,7 @@ from lykeion.images.errors import BaseError, ImageError, RequirementError, Wheel
 from lykeion.images.image_description import describe_image, image_list, read_attached
 from lykeion.images.layers import compression
 from lykeion.images.layers.layer_files import Files, open_tar
+from lykeion.images.layers.tar_reader import Budget
 from lykeion.images.pruning import prune
 from lykeion.images.spec import read_spec
 from lykeion.oci import ImageIndex, ImageManifest, Layout, media_types
@@ -37,7 +38,7 @@ def layers(image: BuiltImage) -> dict[str, str]:
 def test_an_image_has_base_wheels_and_source_in_that_order(project: Path, output: Layout) -> None:
     image = built(project, output)
     assert list(layers(image)) == ["base", "2 wheels", "source"]
-    files = Files(output, [layer.descriptor for layer in image.parts[0].layers])
+    files = Files(output, image.parts[0].layers)
     assert files.read("srv/app/main.py", 100) == b"print('open')\n"
     assert files.read("opt/venv/bin/python3", 5) == b"\x7fELF\x02"
     assert files.read("opt/venv/lib/python3.11/site-packages/shoes/__init__.py", 100) == b"size = 42\n"
@@ -194,7 +195,7 @@ def test_an_image_for_two_machines_is_an_index_with_each_ones_wheels(tmp_path: P
     assert isinstance(index, ImageIndex)
     assert [str(entry.platform) for entry in index.manifests] == ["linux/amd64", "linux/arm64"]
     for part, tag in zip(image.parts, tags, strict=True):
-        files = Files(output, [layer.descriptor for layer in part.layers])
+        files = Files(output, part.layers)
         assert files.read("opt/venv/lib/python3.11/site-packages/fast.so", 100) == tag.encode()
 
 
@@ -250,7 +251,7 @@ def test_a_wheel_cannot_replace_the_images_python(project: Path, output: Layout)
 def test_source_goes_through_the_bases_links_and_leaves_its_directories_alone(project: Path, output: Layout) -> None:
     describe(project, sources=[{"from": "app", "to": "/lib/app"}, {"from": "app/main.py", "to": "/tmp/main.py"}])
     image = built(project, output)
-    with open_tar(output, image.parts[0].own[0].descriptor) as tar:
+    with open_tar(output, image.parts[0].own[0].descriptor, Budget()) as tar:
         names = {member.name for member in tar}
     assert {"usr/lib/app", "usr/lib/app/main.py", "tmp/main.py"} <= names
     assert not names & {"lib", "lib/app", "usr", "usr/lib", "tmp", "srv"}
@@ -269,8 +270,8 @@ def test_a_model_is_served_with_its_card_and_nothing_else_of_its_run(project: Pa
         (run / name).write_text(name)
     spec = replace(read_spec(project / "image.yaml"), model=run)
     image = build(spec, output, reporter=SILENT)
-    with open_tar(output, image.parts[0].own[0].descriptor) as tar:
-        names = {member.name for member in tar if member.isfile()}
+    with open_tar(output, image.parts[0].own[0].descriptor, Budget()) as tar:
+        names = {member.name for member in tar if member.kind == "file"}
     assert names == {"srv/model/model.tflite", "srv/model/model.json", "srv/model/README.md"}
     (part,) = describe_image(output, image.descriptor)["platforms"]
     assert "LYKEION_EMBEDDER=/srv/model/model.tflite" in part["config"]["Env"]
@@ -281,7 +282,7 @@ def test_a_directory_becomes_a_volume_for_every_machine(project: Path, output: L
     index = output.manifest(volume.descriptor)
     assert isinstance(index, ImageIndex)
     assert [str(entry.platform) for entry in index.manifests] == ["linux/amd64", "linux/arm64"]
-    assert Files(output, [volume.layer.descriptor]).read("pages/shoes.html", 100) == b"<h1>Shoes</h1>\n"
+    assert Files(output, [volume.layer]).read("pages/shoes.html", 100) == b"<h1>Shoes</h1>\n"
     assert build_volume(project / "app", output, "app:v2", compression="none").descriptor == volume.descriptor
     assert [image["ref"] for image in image_list(output)] == ["app:v1", "app:v2"]
 

@@ -130,3 +130,10 @@ def test_words_stay_words_on_their_way_to_the_shell() -> None:
 def test_what_is_no_volume_is_refused(text: str) -> None:
     with pytest.raises(ImageError, match="volume"):
         Volume.parse(text)
+
+
+@pytest.mark.parametrize("name", ["proc", "tmp"])
+def test_an_image_with_a_file_where_something_is_mounted_says_so(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("")
+    with pytest.raises(ImageError, match=f"^/{name}: nothing can be mounted there"):
+        prepare(tmp_path, {"Cmd": ["sh"]}, (), {}, ())

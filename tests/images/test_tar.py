@@ -133,3 +133,18 @@ def test_directories_are_added_below_a_root_only_and_not_twice() -> None:
     assert {entry.path for entry in entries} == {"opt/venv", "opt/venv/lib", "opt/venv/lib/x.py"}
     entries = with_directories([file_entry("srv/app/x.py", b"")], "", {"srv"})
     assert {entry.path for entry in entries} == {"srv/app", "srv/app/x.py"}
+
+
+@pytest.mark.parametrize("name", [".wh.shoes", "srv/.wh..wh..opq", "srv/.wh.dir/x", ".wh..."])
+def test_no_file_of_ours_becomes_a_whiteout(name: str) -> None:
+    with pytest.raises(ImageError, match="would take away a file of the layers below"):
+        packed(file_entry(name, b""))
+    assert packed(file_entry("srv/x.wh.y", b""))
+
+
+def test_a_file_that_may_not_be_read_is_one_line() -> None:
+    def refused() -> io.BytesIO:
+        raise PermissionError(13, "Permission denied")
+
+    with pytest.raises(ImageError, match=r"^/srv/key cannot be read: Permission denied$"):
+        packed(TarEntry("srv/key", "file", size=3, open=refused))

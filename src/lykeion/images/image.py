@@ -7,6 +7,7 @@ from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform,
 from lykeion.oci.references import ref_of
 
 from .errors import ImageError
+from .layers.packing import ImageLayer
 
 LIMIT_CONFIG_BYTES = 4 << 20
 
@@ -54,6 +55,14 @@ def manifest_for(layout: Layout, descriptor: Descriptor, platform: Platform) -> 
 def config_platform(layout: Layout, manifest: ImageManifest) -> Platform:
     config = read_config(layout, manifest)
     return Platform(str(config.get("os")), str(config.get("architecture")), str(config.get("variant") or ""))
+
+
+def image_layers(layout: Layout, manifest: ImageManifest) -> tuple[ImageLayer, ...]:
+    """The layers with the digests that their tars must have. Raises ImageError, ContentError."""
+    diff_ids = read_config(layout, manifest)["rootfs"].get("diff_ids") or []
+    if len(diff_ids) != len(manifest.layers):
+        raise ImageError(f"the configuration names {len(diff_ids)} layers, the manifest {len(manifest.layers)}")
+    return tuple(ImageLayer(blob, diff_id, "base") for blob, diff_id in zip(manifest.layers, diff_ids, strict=True))
 
 
 def read_config(layout: Layout, manifest: ImageManifest) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from lykeion.core import CONSOLE, Reporter, Unsupported, cache_directory
 from lykeion.oci import Descriptor, Layout, Platform
 
 from .errors import ImageError
-from .image import manifest_for, read_config
+from .image import image_layers, manifest_for, read_config
 from .layers.layer_files import resolve
 from .layers.unpack import LinksOnDisk, unpack
 from .python.interpreter import MACHINES
@@ -102,7 +102,7 @@ def unpacked(layout: Layout, image: Descriptor, *, reporter: Reporter = CONSOLE)
     if not root.exists():
         root.parent.mkdir(parents=True, exist_ok=True)
         root.parent.chmod(0o700)  # what is in an image is not for other users of this machine
-        unpack(layout, manifest.layers, root, reporter=reporter)
+        unpack(layout, image_layers(layout, manifest), root, reporter=reporter)
     return root, config
 
 
@@ -188,12 +188,18 @@ def _numeric(user: str) -> str:
 
 
 def _make(root: Path, path: str, *, directory: bool) -> str:
-    """Make a place to mount on, if it is not there; where it is, relative to ``root``, its links followed."""
+    """Make a place to mount on, if it is not there; where it is, relative to ``root``, its links followed.
+
+    Raises ImageError where the image has something else there.
+    """
     place = resolve(path, LinksOnDisk(root))
     full = root / place
-    if directory:
-        full.mkdir(parents=True, exist_ok=True)
-    elif not full.exists():
-        full.parent.mkdir(parents=True, exist_ok=True)
-        full.touch()
+    try:
+        if directory:
+            full.mkdir(parents=True, exist_ok=True)
+        elif not full.exists():
+            full.parent.mkdir(parents=True, exist_ok=True)
+            full.touch()
+    except OSError as error:
+        raise ImageError(f"/{path.lstrip('/')}: nothing can be mounted there: {error.strerror}") from None
     return place

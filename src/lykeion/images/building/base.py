@@ -1,13 +1,13 @@
 """What an image stands on: an OCI layout, a manifest in a registry, or a root file system."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lykeion.core import Reporter
 from lykeion.images.errors import BaseError
-from lykeion.images.image import find_image, manifest_for, read_config
+from lykeion.images.image import find_image, image_layers, manifest_for, read_config
 from lykeion.images.layers.compression import Compression
 from lykeion.images.layers.entries import rootfs_entries
 from lykeion.images.layers.layer_files import Files
@@ -72,35 +72,30 @@ def _from_rootfs(root: Path, platform: Platform, compression: Compression, cache
 
 def _from_layout(layout: Layout, image: Descriptor, platform: Platform, cache: BuildCache, name: str) -> Base:
     entry, manifest = manifest_for(layout, image, platform)
-    config = read_config(layout, manifest)
-    diff_ids = config["rootfs"].get("diff_ids") or []
-    if len(diff_ids) != len(manifest.layers):
-        raise BaseError(f"the base's configuration names {len(diff_ids)} layers, its manifest {len(manifest.layers)}")
     for blob in manifest.layers:
         layout.verify(blob)
-    layers = tuple(
-        ImageLayer(Descriptor(_oci_type(blob.media_type), blob.digest, blob.size), diff_id, "base")
-        for blob, diff_id in zip(manifest.layers, diff_ids, strict=True)
-    )
-    settings = config["config"]
+    layers = tuple(map(_with_oci_type, image_layers(layout, manifest)))
+    settings = read_config(layout, manifest)["config"]
     environment = {"PATH": SEARCH_PATH}
     environment |= {key: value for key, _, value in (item.partition("=") for item in settings.get("Env") or [])}
     facts = _facts(cache, layout, layers, environment["PATH"], platform)
     return Base(layout, layers, facts, name, entry.digest, environment, settings.get("Labels") or {})
 
 
-def _oci_type(media_type: str) -> str:
-    return media_types.LAYER_GZIP if media_type == media_types.DOCKER_LAYER_GZIP else media_type
+def _with_oci_type(layer: ImageLayer) -> ImageLayer:
+    blob = layer.descriptor
+    kind = media_types.LAYER_GZIP if blob.media_type == media_types.DOCKER_LAYER_GZIP else blob.media_type
+    return replace(layer, descriptor=Descriptor(kind, blob.digest, blob.size))
 
 
 def _facts(
     cache: BuildCache, layout: Layout, layers: tuple[ImageLayer, ...], search: str, platform: Platform
 ) -> BaseFacts:
     """Read once from a base's tars, then remembered."""
-    inputs = ["facts", 1, [layer.descriptor.digest for layer in layers], search, str(platform)]
+    inputs = ["facts", 2, [[layer.descriptor.digest, layer.diff_id] for layer in layers], search, str(platform)]
     if known := cache.recall(inputs):
         return _facts_from_json(known)
-    files = Files(layout, [layer.descriptor for layer in layers])
+    files = Files(layout, layers)
     interpreter = find_interpreter(files, search, platform)
     packages = debian_packages(files.read(DEBIAN_STATUS, LIMIT_STATUS_BYTES))
     facts = BaseFacts(interpreter, packages, files.links, files.directories)

@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal, Protocol
 
 from lykeion.core import Unsupported
 from lykeion.oci import BlobWriter, media_types
@@ -40,15 +40,35 @@ def compressed(out: BlobWriter, compression: Compression) -> Generator[Sink]:
     writer.flush(1)  # FLUSH_FRAME: the end
 
 
-def decompressed(file: BinaryIO, layer_type: str) -> BinaryIO:
-    """A layer's tar, read from its blob. Raises Unsupported for an unknown media type."""
+class Readable(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+def decompressed(file: Readable, layer_type: str) -> Readable:
+    """A layer's tar, read from its blob. Raises Unsupported for an unknown media type.
+
+    Damage is an OSError, EOFError or zlib.error when it is read.
+    """
     if layer_type.endswith(("+gzip", ".gzip")):
-        return gzip.open(file, "rb")  # pyright: ignore[reportReturnType]
+        return gzip.GzipFile(fileobj=file)  # pyright: ignore[reportArgumentType]
     if layer_type.endswith("+zstd"):
-        return _zstandard().ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        return _Zstd(file)
     if layer_type.endswith((".tar", "+tar")):
         return file
     raise Unsupported(f"a layer of type {layer_type} cannot be read; use a base with tar, gzip or zstd layers")
+
+
+class _Zstd:
+    def __init__(self, file: Readable) -> None:
+        library = _zstandard()
+        self._error: type[Exception] = library.ZstdError
+        self._stream = library.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+
+    def read(self, size: int = -1, /) -> bytes:
+        try:
+            return self._stream.read(size)
+        except self._error as error:
+            raise OSError(str(error)) from None
 
 
 def _zstandard() -> Any:

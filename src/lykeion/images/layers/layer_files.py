@@ -3,85 +3,88 @@
 Layers come from elsewhere, so what they may cost is limited. Whiteouts: image-spec, layer.md.
 """
 
-import tarfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from lykeion.images.errors import LayerError
 from lykeion.oci import Descriptor, Layout
 
 from .compression import decompressed
+from .entries import WHITEOUT
+from .packing import ImageLayer
+from .tar_reader import Budget, Member, TarReader, Timed
 
-LIMIT_ENTRIES = 2_000_000
 LIMIT_LINKS = 40
-WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
+LIMIT_DEPTH = 256
+OPAQUE = ".wh..wh..opq"
 
 
 @dataclass(frozen=True)
 class Found:
     layer: Descriptor
-    member: tarfile.TarInfo
+    member: Member
 
 
 class Files:
     """Names and links of all layers, the upper over the lower. Content is read by going through a layer again."""
 
-    def __init__(self, layout: Layout, layers: Iterable[Descriptor]) -> None:
-        """Raises LayerError for a tar that cannot be read."""
+    def __init__(self, layout: Layout, layers: Iterable[ImageLayer]) -> None:
+        """Raises LayerError for a tar that cannot be read, or is not the one that its ``diff_id`` says."""
         self._layout = layout
         self._found: dict[str, Found] = {}
+        parents: set[str] = set()
+        budget = Budget()
         for layer in layers:
             upper: dict[str, Found] = {}
-            with open_tar(layout, layer) as tar:
-                for member in members(tar):
-                    self._enter(clean(member.name), Found(layer, member), upper)
+            hidden: set[str] = set()  # with all below
+            emptied: set[str] = set()
+            with open_tar(layout, layer.descriptor, budget) as tar:
+                for member in tar:
+                    path = clean(member.name)
+                    directory, _, name = path.rpartition("/")
+                    if name == OPAQUE:
+                        emptied.add(directory)
+                    elif name.startswith(WHITEOUT):
+                        hidden.add(f"{directory}/{taken_away(path)}".lstrip("/"))
+                    else:
+                        upper[path] = Found(layer.descriptor, member)
+                tar.check(layer.diff_id)
+            hidden |= {path for path in upper.keys() & parents if upper[path].member.kind != "directory"}
+            if hidden or emptied:
+                self._found = {path: it for path, it in self._found.items() if not _is_gone(path, hidden, emptied)}
             self._found.update(upper)
-
-    def _enter(self, path: str, found: Found, upper: dict[str, Found]) -> None:
-        directory, _, name = path.rpartition("/")
-        if name == OPAQUE:
-            self._forget(directory, itself=False)
-        elif name.startswith(WHITEOUT):
-            self._forget(f"{directory}/{name.removeprefix(WHITEOUT)}".lstrip("/"), itself=True)
-        else:
-            upper[path] = found
-
-    def _forget(self, path: str, *, itself: bool) -> None:
-        for other in [other for other in self._found if other.startswith(f"{path}/") or (itself and other == path)]:
-            del self._found[other]
+            parents.update(parent for path in upper for parent in _above(path))
 
     @cached_property
     def links(self) -> Mapping[str, str]:
         """Symbolic links: path to target, as written."""
-        return {path: found.member.linkname for path, found in self._found.items() if found.member.issym()}
+        return {path: found.member.target for path, found in self._found.items() if found.member.kind == "symlink"}
 
     @property
     def directories(self) -> frozenset[str]:
-        return frozenset(path for path, found in self._found.items() if found.member.isdir())
+        return frozenset(path for path, found in self._found.items() if found.member.kind == "directory")
 
     def paths(self) -> Iterator[str]:
         return iter(self._found)
 
     def is_file(self, path: str) -> bool:
         found = self._found.get(resolve(path, self.links))
-        return found is not None and (found.member.isreg() or found.member.islnk())
+        return found is not None and found.member.kind in ("file", "hardlink")
 
     def read(self, path: str, limit: int) -> bytes:
         """At most the first ``limit`` bytes of a file, empty if there is none. Raises LayerError."""
         found = self._found.get(resolve(path, self.links))
-        if found is None or not (found.member.isreg() or found.member.islnk()):
+        if found is None or found.member.kind not in ("file", "hardlink"):
             return b""
-        name = found.member.linkname if found.member.islnk() else found.member.name
-        with open_tar(self._layout, found.layer) as tar:
-            for member in members(tar):
-                if clean(member.name) == clean(name) and member.isreg():
-                    file = tar.extractfile(member)
-                    return file.read(limit) if file else b""
+        name = found.member.target if found.member.kind == "hardlink" else found.member.name
+        with open_tar(self._layout, found.layer, Budget()) as tar:
+            for member in tar:
+                if clean(member.name) == clean(name) and member.kind == "file":
+                    return tar.read(limit)
         return b""
 
 
@@ -106,10 +109,12 @@ def resolve(path: str, links: Links) -> str:
         target = links.get("/".join([*done, part]))
         if target is None:
             done.append(part)
+            if len(done) > LIMIT_DEPTH:
+                raise LayerError(f"/{path[:200]} leads over {LIMIT_DEPTH} directories down")
             continue
         followed += 1
         if followed > LIMIT_LINKS:
-            raise LayerError(f"/{path}: more than {LIMIT_LINKS} links lead to one another")
+            raise LayerError(f"/{path[:200]}: more than {LIMIT_LINKS} links lead to one another")
         if target.startswith("/"):
             done = []
         waiting.extend(reversed(PurePosixPath(target).parts))
@@ -117,34 +122,40 @@ def resolve(path: str, links: Links) -> str:
 
 
 def clean(name: str) -> str:
-    """A tar's name as a path from the root: no leading slash or dot. Raises LayerError for ``..`` and NUL."""
+    """A tar's name as a path from the root: no leading slash or dot.
+
+    Raises LayerError for ``..`` and NUL, and for a directory that is a whiteout or too deep.
+    """
     path = PurePosixPath(name.lstrip("/"))
     if ".." in path.parts or "\0" in name:
         raise LayerError(f"a layer wants to write {name[:200]!r}, outside of its root")
+    if len(path.parts) > LIMIT_DEPTH:
+        raise LayerError(f"a layer has a file over {LIMIT_DEPTH} directories down: {name[:200]!r}")
+    if any(part.startswith(WHITEOUT) for part in path.parts[:-1]):
+        raise LayerError(f"a layer has a file in a whiteout: {name[:200]!r}")
     return "" if str(path) == "." else str(path)
 
 
-def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Raises LayerError for damage, and after LIMIT_ENTRIES."""
-    try:
-        for count, member in enumerate(tar):
-            if count >= LIMIT_ENTRIES:
-                raise LayerError(f"a layer of over {LIMIT_ENTRIES:,} files")
-            yield member
-            tar.members = []  # pyright: ignore[reportAttributeAccessIssue]  # tarfile keeps every member otherwise
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
-        raise LayerError(f"a layer cannot be read: {str(error)[:200]}") from None
+def taken_away(whiteout: str) -> str:
+    """The name that a whiteout takes away, which is one of its own directory. Raises LayerError for another."""
+    name = whiteout.rpartition("/")[2].removeprefix(WHITEOUT)
+    if name in ("", ".", ".."):
+        raise LayerError(f"a layer has a whiteout that names no file: {whiteout[:200]!r}")
+    return name
+
+
+def _is_gone(path: str, hidden: set[str], emptied: set[str]) -> bool:
+    above = _above(path)
+    return path in hidden or not hidden.isdisjoint(above) or not emptied.isdisjoint(["", *above])
+
+
+def _above(path: str) -> list[str]:
+    return [path[:at] for at, letter in enumerate(path) if letter == "/"]
 
 
 @contextmanager
-def open_tar(layout: Layout, layer: Descriptor) -> Iterator[tarfile.TarFile]:
+def open_tar(layout: Layout, layer: Descriptor, budget: Budget) -> Iterator[TarReader]:
     """A layer's tar, to be gone through once. Raises LayerError, BlobMissing, Unsupported."""
+    budget.spend("layers")
     with layout.open_blob(layer.digest) as blob:
-        yield _open(decompressed(blob, layer.media_type), layer)
-
-
-def _open(stream: BinaryIO, layer: Descriptor) -> tarfile.TarFile:
-    try:
-        return tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 18, encoding="utf-8", errors="surrogateescape")
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise LayerError(f"{layer.digest} is not a layer: {str(error)[:200]}") from None
+        yield TarReader(decompressed(Timed(blob, budget), layer.media_type), budget)

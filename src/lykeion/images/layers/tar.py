@@ -4,12 +4,13 @@ POSIX ustar headers, preceded by a pax header where a name, a link or a size doe
 The standard library's writer gives other bytes in other Python versions, so it is used for reading only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import BinaryIO, Protocol
 
 from lykeion.images.errors import ImageError
 
-from .entries import TarEntry
+from .entries import WHITEOUT, TarEntry
 
 BLOCK = 512
 PIECE_BYTES = 1 << 20
@@ -23,12 +24,17 @@ class Sink(Protocol):
 
 
 def write_tar(entries: Iterable[TarEntry], out: Sink) -> None:
-    """Write the entries, sorted by name. Raises ImageError for two entries of one path, and files that change."""
+    """Write the entries, sorted by name.
+
+    Raises ImageError for two entries of one path, names of whiteouts, and files that change or cannot be read.
+    """
     previous = None
     for entry in sorted(entries, key=_sort_key):
         if entry.path == previous:
             raise ImageError(f"two files want to be /{entry.path} in one layer; leave one out")
         previous = entry.path
+        if any(part.startswith(WHITEOUT) for part in entry.path.split("/")):
+            raise ImageError(f"/{entry.path} would take away a file of the layers below; rename it or leave it out")
         name = _encode(entry.path + "/" if entry.kind == "directory" else entry.path)
         target = _encode(entry.target)
         pax = _pax_records(name, target, entry.size)
@@ -85,17 +91,28 @@ def _header(name: bytes, kind: bytes, mode: int, size: int, target: bytes = b"")
 
 def _copy(entry: TarEntry, out: Sink) -> None:
     left = entry.size
-    with entry.open() as file:
-        while left and (piece := _read(file, left)):
+    with _reading(entry):
+        file = entry.open()
+    with file:
+        while left and (piece := _read(file, entry, left)):
             out.write(piece)
             left -= len(piece)
-        if left or file.read(1):
+        if left or _read(file, entry, 1):
             raise ImageError(f"/{entry.path} changed while it was read; build again when nothing writes to it")
     out.write(_padding(entry.size))
 
 
-def _read(file: BinaryIO, left: int) -> bytes:
-    return file.read(min(left, PIECE_BYTES))
+def _read(file: BinaryIO, entry: TarEntry, left: int) -> bytes:
+    with _reading(entry):
+        return file.read(min(left, PIECE_BYTES))
+
+
+@contextmanager
+def _reading(entry: TarEntry) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ImageError(f"/{entry.path} cannot be read: {error.strerror or error}") from None
 
 
 def _padding(size: int) -> bytes:

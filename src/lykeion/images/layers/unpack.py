@@ -1,40 +1,46 @@
 """An image's layers unpacked into a directory, as a container runtime would see them.
 
-The layers may be anybody's: nothing is written outside of the directory, devices are left out, and programs that
-would run as their owner lose that.
+The layers may be anybody's: nothing outside of the directory is written or changed, devices are left out, and
+programs that would run as their owner lose that. All is done at once, below descriptors of directories, and no link
+is followed on the way: what a path meant before says nothing of what it means now.
 """
 
 import os
 import shutil
-import tarfile
-from collections.abc import Sequence
+import stat
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lykeion.core import CONSOLE, Reporter
 from lykeion.images.errors import LayerError
-from lykeion.oci import Descriptor, Layout
+from lykeion.oci import Layout
 
-from .layer_files import OPAQUE, WHITEOUT, clean, members, open_tar, resolve
+from .entries import WHITEOUT
+from .layer_files import OPAQUE, clean, open_tar, resolve, taken_away
+from .packing import ImageLayer
+from .tar_reader import Budget, Member, TarReader
 
-LIMIT_BYTES = 64 << 30
 PIECE_BYTES = 1 << 20
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_DIRECTORY = (FileNotFoundError, NotADirectoryError)
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def unpack(layout: Layout, layers: Sequence[Descriptor], target: Path, *, reporter: Reporter = CONSOLE) -> None:
+def unpack(layout: Layout, layers: Sequence[ImageLayer], target: Path, *, reporter: Reporter = CONSOLE) -> None:
     """Unpack into ``target``, which is made, and is not there if this fails. Raises LayerError, ContentError."""
-    work = target.with_name(f".{target.name}.{os.getpid()}")
-    remove(work)
-    work.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     work.chmod(0o755)
+    budget = Budget()
     try:
-        tree = _Tree(work)
-        with reporter.progress("Unpacking layers", len(layers), unit="layers") as progress:
+        bar = reporter.progress("Unpacking layers", len(layers), unit="layers")
+        with _Tree(work) as tree, bar as progress:
             for layer in layers:
-                tree.apply(layout, layer)
+                tree.apply(layout, layer, budget)
                 progress.advance()
-        tree.close()
-        if not target.exists():
-            work.rename(target)
+        _rename(work, target)
     except OSError as error:
         raise LayerError(
             f"{target}: {error.strerror or error}; the layers do not fit one another, or the disk"
@@ -49,6 +55,14 @@ def remove(directory: Path) -> None:
         shutil.rmtree(directory)
 
 
+def _rename(work: Path, target: Path) -> None:
+    try:
+        work.rename(target)
+    except OSError:
+        if not target.is_dir():  # else somebody else was faster
+            raise
+
+
 class LinksOnDisk:
     """Symbolic links below a root."""
 
@@ -61,68 +75,85 @@ class LinksOnDisk:
 
 
 class _Tree:
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._links = LinksOnDisk(root)
-        self._written: set[str] = set()  # by the layer at hand
-        self._modes: dict[Path, int] = {}  # of directories, set when all is in them
-        self._size = 0
+    """``path`` is always relative to the root, and has no links in it but perhaps its last part."""
 
-    def apply(self, layout: Layout, layer: Descriptor) -> None:
-        layout.verify(layer)
+    def __init__(self, root: Path) -> None:
+        self._links = LinksOnDisk(root)
+        self._root = os.open(root, _DIRECTORY)
+        self._written: set[str] = set()  # by the layer at hand
+
+    def __enter__(self) -> "_Tree":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._root)
+
+    def apply(self, layout: Layout, layer: ImageLayer, budget: Budget) -> None:
+        layout.verify(layer.descriptor)
         self._written = set()
-        with open_tar(layout, layer) as tar:
-            for member in members(tar):
+        with open_tar(layout, layer.descriptor, budget) as tar:
+            for member in tar:
                 path = clean(member.name)
                 directory, _, name = path.rpartition("/")
                 directory = resolve(directory, self._links)
                 if name == OPAQUE:
                     self._clear(directory)
                 elif name.startswith(WHITEOUT):
-                    self._take_away(f"{directory}/{name.removeprefix(WHITEOUT)}".lstrip("/"))
-                elif path:
+                    self._take_away(directory, taken_away(path))
+                elif path and member.kind != "device":
                     self._put(tar, member, directory, name)
+            tar.check(layer.diff_id)
 
-    def close(self) -> None:
-        for path, mode in self._modes.items():
-            if path.is_dir() and not path.is_symlink():
-                path.chmod(mode)
+    def _put(self, tar: TarReader, member: Member, directory: str, name: str) -> None:
+        self._note(_joined(directory, name))
+        with self._opened(directory, create=True) as at:
+            if member.kind != "directory" or not _is_directory(name, at):
+                _remove(name, at)
+                self._make(tar, member, at, name)
+            if os.geteuid() == 0:
+                os.chown(name, member.uid, member.gid, dir_fd=at, follow_symlinks=False)
+            if member.kind == "directory":
+                with _closing(os.open(name, _DIRECTORY, dir_fd=at)) as made:
+                    os.fchmod(made, member.mode & 0o1777 | 0o700)  # never set-user-id or set-group-id
 
-    def _put(self, tar: tarfile.TarFile, member: tarfile.TarInfo, directory: str, name: str) -> None:
-        path = f"{directory}/{name}".lstrip("/")
-        full = self._root / path
-        self._note(path)
-        full.parent.mkdir(parents=True, exist_ok=True)
-        if member.isdir() and full.is_dir() and not full.is_symlink():
-            self._modes[full] = _mode(member) | 0o700
-            return
-        self._take_away(path, written=True)
-        if member.isdir():
-            full.mkdir()
-            self._modes[full] = _mode(member) | 0o700
-        elif member.issym():
-            full.symlink_to(member.linkname)
-        elif member.islnk():
-            original = self._root / resolve(clean(member.linkname), self._links)
-            if not original.is_file() or original.is_symlink():
-                raise LayerError(f"a layer links /{path} to /{member.linkname[:200]}, which is not there")
-            full.hardlink_to(original)
-        elif member.isreg():
-            self._write(tar, member, full)
-            full.chmod(_mode(member))
+    def _make(self, tar: TarReader, member: Member, at: int, name: str) -> None:
+        if member.kind == "directory":
+            os.mkdir(name, 0o700, dir_fd=at)
+        elif member.kind == "symlink":
+            os.symlink(member.target, name, dir_fd=at)
+        elif member.kind == "hardlink":
+            self._link(member, at, name)
         else:
-            return
-        if os.geteuid() == 0:
-            os.lchown(full, member.uid, member.gid)
+            with os.fdopen(os.open(name, _NEW_FILE, 0o600, dir_fd=at), "wb") as file:
+                while piece := tar.read(PIECE_BYTES):
+                    file.write(piece)
+                os.fchmod(file.fileno(), member.mode & 0o1777)
 
-    def _write(self, tar: tarfile.TarFile, member: tarfile.TarInfo, full: Path) -> None:
-        self._size += member.size
-        if self._size > LIMIT_BYTES:
-            raise LayerError(f"the image unpacks to over {LIMIT_BYTES >> 30} GiB")
-        content = tar.extractfile(member)
-        assert content is not None
-        with full.open("xb") as file:
-            shutil.copyfileobj(content, file, PIECE_BYTES)
+    def _link(self, member: Member, at: int, name: str) -> None:
+        directory, _, original = resolve(clean(member.target), self._links).rpartition("/")
+        try:
+            with self._opened(directory) as there:
+                if not stat.S_ISREG(os.stat(original, dir_fd=there, follow_symlinks=False).st_mode):
+                    raise FileNotFoundError
+                os.link(original, name, src_dir_fd=there, dst_dir_fd=at, follow_symlinks=False)
+        except _NO_DIRECTORY:
+            what = f"{member.name[:200]!r} to {member.target[:200]!r}"
+            raise LayerError(f"a layer links {what}, which is not there") from None
+
+    @contextmanager
+    def _opened(self, directory: str, *, create: bool = False) -> Generator[int]:
+        """A descriptor of a directory, reached through directories alone."""
+        descriptor = os.dup(self._root)
+        try:
+            for part in directory.split("/") if directory else ():
+                if create:
+                    with suppress(FileExistsError):
+                        os.mkdir(part, 0o755, dir_fd=descriptor)
+                outer, descriptor = descriptor, os.open(part, _DIRECTORY, dir_fd=descriptor)
+                os.close(outer)
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def _note(self, path: str) -> None:
         while path and path not in self._written:
@@ -131,20 +162,45 @@ class _Tree:
 
     def _clear(self, directory: str) -> None:
         """Take away all in a directory that lower layers put there."""
-        full = self._root / directory
-        if full.is_dir() and not full.is_symlink():
-            for child in list(full.iterdir()):
-                self._take_away(f"{directory}/{child.name}".lstrip("/"))
+        names: list[str] = []
+        with suppress(*_NO_DIRECTORY), self._opened(directory) as at, os.scandir(at) as entries:
+            names = [entry.name for entry in entries]
+        for name in names:
+            self._take_away(directory, name)
 
-    def _take_away(self, path: str, *, written: bool = False) -> None:
-        full = self._root / path
-        if path in self._written and not written:
-            self._clear(path)
-        elif full.is_dir() and not full.is_symlink():
-            remove(full)
-        else:
-            full.unlink(missing_ok=True)
+    def _take_away(self, directory: str, name: str) -> None:
+        """Take away what lower layers put there."""
+        path = _joined(directory, name)
+        with suppress(*_NO_DIRECTORY), self._opened(directory) as at:
+            if path not in self._written:
+                _remove(name, at)
+                return
+        self._clear(path)
 
 
-def _mode(member: tarfile.TarInfo) -> int:
-    return member.mode & 0o1777  # never set-user-id or set-group-id
+def _joined(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name
+
+
+def _is_directory(name: str, at: int) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _remove(name: str, at: int) -> None:
+    """Remove what is there, if anything is; a link itself."""
+    if _is_directory(name, at):
+        shutil.rmtree(name, dir_fd=at)
+        return
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=at)
+
+
+@contextmanager
+def _closing(descriptor: int) -> Generator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
