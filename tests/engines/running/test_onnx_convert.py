@@ -116,7 +116,7 @@ OPERATORS: dict[str, tuple[Any, ...]] = {
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_an_operator_computes_what_it_did(name: str) -> None:
-    from lykeion.engines.running.engines.onnxruntime import OnnxRuntimeEngine
+    from lykeion.engines.running.adapters.onnxruntime import OnnxRuntimeEngine
 
     model = one_operator(*OPERATORS[name])
     batch = np.random.default_rng(0).normal(size=(3, *OPERATORS[name][2][1:])).astype(np.float32) * 2
@@ -129,7 +129,7 @@ def test_an_operator_computes_what_it_did(name: str) -> None:
 @pytest.mark.parametrize("name", OPERATORS)
 def test_tensorflow_agrees(name: str) -> None:
     pytest.importorskip("tensorflow")
-    from lykeion.engines.running.engines.tensorflow import TensorFlowEngine
+    from lykeion.engines.running.adapters.tensorflow import TensorFlowEngine
 
     model = one_operator(*OPERATORS[name])
     batch = np.random.default_rng(1).normal(size=(2, *OPERATORS[name][2][1:])).astype(np.float32)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from .adapters.litert import LiteRTEngine, read_model
     from .engine import Engine
     from .engine_kinds import KINDS, Kind, UnknownEngine, find_kind, find_kinds, usual_kinds
-    from .engines.litert import LiteRTEngine, read_model
     from .machine import Machine, keep_to, peak_bytes, pinned, processor, this_machine
     from .onnx.convert import to_onnx
     from .operator_times import OperatorTime, by_kind

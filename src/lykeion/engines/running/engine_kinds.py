@@ -64,7 +64,7 @@ class Kind:
         if missing := self._missing():
             raise Unsupported(f"{self.name} needs {missing[0]}: pip install 'lykeion[{self.extra}]'")
         try:
-            return importlib.import_module(f".engines.{self.module}", __package__)
+            return importlib.import_module(f".adapters.{self.module}", __package__)
         except (ImportError, OSError) as error:  # a library of the system that a package wants
             raise Unsupported(f"{self.name} does not load here: {first_line(error)}") from None
 
