@@ -31,7 +31,7 @@ def test_versions_aliases_moves_and_lineage_are_as_they_were(stores: Stores) -> 
 
 def test_a_signed_version_is_pulled_under_a_policy(stores: Stores, tmp_path: Path) -> None:
     rules = tmp_path / "trust.toml"
-    rules.write_text(f'[[rule]]\nnames = ["shoes"]\nkeys = ["{OLD / "shop.pub"}"]\n')
+    rules.write_text(f'[[rule]]\nnames = ["shoes"]\nkeys = ["{OLD / "shop.pub"}"]\nshort_names = true\n')
     policy = read_policy(rules)
     assert verify(stores.disk, parse("shoes:canary"), policy=policy, reporter=SILENT) == []
     assert len(verify(stores.disk, parse("shoes:champion"), policy=policy, reporter=SILENT)) == 1, "not signed"

@@ -19,9 +19,10 @@ from .artifact.facts import Figure, Lineage, ModelFacts, metrics_of
 from .artifact.model_artifact import pack
 from .errors import InvalidModel
 from .model_names import check_alias, parse, version_number
-from .resolving import load, resolve
+from .resolving import load
 from .transfers.pull import pull
 from .transfers.push import Pushed, push
+from .trust.policy import Policy
 
 _MAX_META = 2**20
 _MAX_METRIC = 2**24
@@ -54,7 +55,12 @@ def import_mlflow(directory: Path, store: DiskStore, name: str | None = None) ->
 
 
 def export_mlflow(
-    store: ArtifactStore, reference: Reference, directory: Path, *, reporter: Reporter = CONSOLE
+    store: ArtifactStore,
+    reference: Reference,
+    directory: Path,
+    *,
+    policy: Policy | None = None,
+    reporter: Reporter = CONSOLE,
 ) -> list[str]:
     """All versions and aliases of a model as MLflow's registry in ``directory``; returns the versions.
 
@@ -69,11 +75,10 @@ def export_mlflow(
     numbers: dict[str, int] = {}
     for version in found:
         number, own = version_number(version) or 0, home / f"version-{version_number(version)}"
-        wanted = reference.at(resolve(store, reference.at(version)))
-        pulled = pull(store, wanted, own / "artifacts", reporter=reporter)
+        pulled = pull(store, reference.at(version), own / "artifacts", policy=policy, reporter=reporter)
         numbers[pulled.digest] = number
         run = pulled.digest.removeprefix("sha256:")[:32]
-        _write_run(directory, run, metrics_of(load(store, wanted).manifest.annotations), now)
+        _write_run(directory, run, metrics_of(load(store, reference.at(pulled.digest)).manifest.annotations), now)
         source = (own / "artifacts").resolve().as_uri()
         meta = {"name": reference.name, "version": number, "run_id": run, "source": source, "status": "READY"}
         more = {"current_stage": "None", "description": "", "run_link": "", "status_message": "", "user_id": ""}

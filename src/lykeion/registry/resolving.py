@@ -28,9 +28,15 @@ def resolve(store: ArtifactStore, reference: Reference) -> str:
         near = difflib.get_close_matches(reference.tag, known, 3) or known[:3]
         hint = f"; there is {', '.join(near)}" if near else ""
         raise NotFound(f"{reference}: no such model{hint}")
+    return resolve(store, newest(store, reference))
+
+
+def newest(store: ArtifactStore, reference: Reference) -> Reference:
+    """The reference, with the newest version where it names none. Raises NotFound."""
+    if reference.version:
+        return reference
     for version in versions(store.tags(reference.repository)):
-        if digest := store.resolve(reference.repository, version):
-            return digest
+        return reference.at(version)
     raise NotFound(f"{reference}: no such model; lykeion models list shows what is there")
 
 

@@ -47,6 +47,8 @@ class Troubles:
     """And where it goes on."""
     headers: dict[str, str] = field(default_factory=dict[str, str])
     """Sent instead of the registry's own."""
+    junk: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Listed before what is attached to a manifest."""
     before_manifest: Any = None
     """Called with (repository, reference) before a manifest is written."""
 
@@ -210,8 +212,12 @@ class _Handler(BaseHTTPRequestHandler):
                 found.append(
                     {"mediaType": kind, "digest": digest, "size": len(data), "artifactType": value["artifactType"]}
                 )
-        index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": found}
-        self._answer(200, json.dumps(index).encode())
+        found = [*self.state.troubles.junk, *found]
+        start = int(parse_qs(urlsplit(self.path).query).get("from", ["0"])[0])
+        page, more = found[start : start + 3], start + 3 < len(found)  # small pages, as with tags
+        headers = {"Link": f'</v2/{repository}/referrers/{subject}?from={start + 3}>; rel="next"'} if more else {}
+        index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": page}
+        self._answer(200, json.dumps(index).encode(), headers=headers)
 
     def _blobs(self, repository: str, digest: str) -> None:
         data = self.state.blobs[repository].get(digest)

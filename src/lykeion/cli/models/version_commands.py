@@ -125,10 +125,17 @@ def pull(
 @click.argument("target", metavar="TO")
 @coordinator_option
 @store_option
+@trust_option
 @json_option
 @quiet_option
 def copy(
-    model: str, target: str, coordinator: Path | None, store: Path | None, as_json: bool, reporter: Reporter
+    model: str,
+    target: str,
+    coordinator: Path | None,
+    store: Path | None,
+    trust: Path | None,
+    as_json: bool,
+    reporter: Reporter,
 ) -> None:
     """Store MODEL as the next version of TO, in another store or under another name. Digest and signatures stay.
 
@@ -141,9 +148,11 @@ def copy(
     from lykeion import registry
 
     stores, reference = registry.Stores(store), registry.parse(model)
+    policy = registry.read_policy(trust) if trust else None
     if target.startswith("mlflow:"):
+        there = Path(target.removeprefix("mlflow:"))
         exported = registry.export_mlflow(
-            stores.of(reference.host), reference, Path(target.removeprefix("mlflow:")), reporter=reporter
+            stores.of(reference.host), reference, there, policy=policy, reporter=reporter
         )
         if as_json:
             print_json({"versions": exported})
@@ -154,6 +163,7 @@ def copy(
     copied = registry.copy(
         (stores.of(reference.host), reference),
         (stores.of(wanted.host), wanted),
+        policy=policy,
         coordinator=coordinator,
         reporter=reporter,
     )

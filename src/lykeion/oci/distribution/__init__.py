@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from .blob_transfers import transfer
     from .disk_store import DiskStore
     from .errors import InvalidReference, StoreError
-    from .reference import Reference, is_digest, parse_reference
+    from .reference import Reference, canonical_place, is_digest, parse_reference
     from .remote_store import RemoteStore
     from .transport import Transport
 
 __all__ = [
     "MAX_READ", "Advance", "ArtifactStore", "DiskStore", "InvalidReference", "Reference", "RemoteStore",
-    "StoreError", "Transport", "is_digest", "parse_reference", "transfer",
+    "StoreError", "Transport", "canonical_place", "is_digest", "parse_reference", "transfer",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -73,7 +73,7 @@ class ArtifactStore(Protocol):
         ...
 
     def referrers(self, repository: str, digest: str, artifact_type: str) -> list[Descriptor]:
-        """Manifests whose subject is ``digest``."""
+        """Manifests whose subject is ``digest``; one that is listed need not be there."""
         ...
 
     def attach(self, repository: str, manifest: bytes) -> None:

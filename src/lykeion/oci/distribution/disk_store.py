@@ -5,12 +5,12 @@ A tag is the layout's reference ``shoes:v1``; what has no tag keeps its reposito
 
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from lykeion.core import Conflict, NotFound, digest_bytes
-from lykeion.oci import BlobMissing, ContentDamaged, Descriptor, Layout, read_manifest
+from lykeion.oci import BlobMissing, ContentDamaged, ContentError, Descriptor, Layout, read_manifest
 from lykeion.oci.descriptor import REF_NAME
 from lykeion.oci.references import Entries, ref_of
 
@@ -98,8 +98,7 @@ class DiskStore:
     def referrers(self, repository: str, digest: str, artifact_type: str) -> list[Descriptor]:
         own = {entry.digest: entry for entry in self._entries() if _home(entry) == repository}
         fitting = [entry for entry in own.values() if artifact_type in ("", entry.artifact_type)]
-        subjects = {entry.digest: self._layout.manifest(entry).subject for entry in fitting}
-        return [_plain(entry) for entry in fitting if (of := subjects[entry.digest]) and of.digest == digest]
+        return [_plain(entry) for entry in fitting if self._subject(entry) == digest]
 
     def attach(self, repository: str, manifest: bytes) -> None:
         self.write(repository, [manifest], {})
@@ -160,6 +159,13 @@ class DiskStore:
     def forget(self, digests: set[str]) -> None:
         """Take manifests off the index, in every repository."""
         self._update(lambda entries: tuple(entry for entry in entries if entry.digest not in digests))
+
+    def _subject(self, entry: Descriptor) -> str | None:
+        """The digest that a manifest refers to; None where it is damaged, which is not its subject's fault."""
+        with suppress(ContentError):
+            if subject := self._layout.manifest(entry).subject:
+                return subject.digest
+        return None
 
     def _there(self) -> bool:
         return (self.root / "oci-layout").exists()

@@ -5,13 +5,19 @@ artifact is in a store on this machine. Tags follow the OCI distribution specifi
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
+
+from lykeion.core import is_loopback
 
 from .errors import InvalidReference
 
 MAX_LENGTH = 512
 
 _HOST = re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
+_HOST_AND_PORT = re.compile(r"(\[.*\]|[^:]*)(?::(.*))?")
+_DOCKER_HUB = {"index.docker.io", "registry-1.docker.io"}
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -55,7 +61,7 @@ def parse_reference(text: str, kind: str = "artifact") -> Reference:
     if at and not is_digest(digest):
         raise InvalidReference(f"{text!r}: after @ comes a digest, sha256: and 64 hexadecimal digits")
     head, slash, tail = rest.partition("/")
-    host = head if slash and ("." in head or ":" in head or head == "localhost") else None
+    host = head if slash and _is_host(head) else None
     repository, colon, tag = (tail if host else rest).partition(":")
     if colon and not is_tag(tag):
         raise InvalidReference(f"{text!r}: {tag[:60]!r} is no tag; letters, digits and ._- make one")
@@ -68,6 +74,30 @@ def parse_reference(text: str, kind: str = "artifact") -> Reference:
             f"{text!r} is no {kind}'s name: name:tag, name@sha256:…, or registry.host/path:tag, in small letters"
         )
     return Reference(host, repository, tag or None, digest or None)
+
+
+def canonical_place(text: str) -> str:
+    """``host/path`` such that one place has one text, whatever its host is called: small letters, no usual port, one
+    name for loopback and for Docker Hub. Of a pattern too; what has no host stays as it is."""
+    head, slash, path = text.partition("/")
+    match = _HOST_AND_PORT.fullmatch(head)
+    if not slash or not _is_host(head) or not match:
+        return text
+    host, port = match[1].lower(), match[2] or ""
+    if is_loopback(host):
+        host = "localhost"
+    elif host in _DOCKER_HUB:
+        host = "docker.io"
+    elif host.startswith("["):
+        with suppress(ValueError):
+            host = str(ip_address(host[1:-1])).replace(":", "-")  # no brackets, which mean something in a pattern
+    port = port.lstrip("0") if port.isdecimal() else port
+    return f"{host}:{port}/{path}" if port not in ("", "80", "443") else f"{host}/{path}"
+
+
+def _is_host(head: str) -> bool:
+    """Of what stands before the first slash."""
+    return "." in head or ":" in head or head.lower() == "localhost"
 
 
 def is_repository(text: str) -> bool:

@@ -6,7 +6,7 @@ tags, and older ones have no referrers API: the tag ``sha256-…`` then lists th
 
 import json
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,7 @@ from .reference import is_digest, is_tag
 from .transport import ATTEMPTS, Response, Transport, problem
 
 MAX_TAGS = 100_000
+MAX_PAGES = 1_000
 _ACCEPT = ", ".join(sorted(MANIFESTS | INDEXES))
 _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next"?')
 
@@ -43,21 +44,17 @@ class RemoteStore:
         )
 
     def tags(self, repository: str) -> list[str]:
-        found: list[str] = []
-        url: str | None = f"/v2/{repository}/tags/list?n=1000"
-        while url:
-            response = self._get(repository, url)
+        found: set[str] = set()
+        for response in self._pages(repository, f"/v2/{repository}/tags/list?n=1000"):
             if response.status == 404:
                 response.close()
                 return []
             if response.status != 200:
                 raise problem(response, f"tags of {repository}")
-            found += _tags(response.read(), repository)
+            found.update(_tags(response.read(), repository))
             if len(found) > MAX_TAGS:
                 raise StoreError(f"{self.host}/{repository}: more than {MAX_TAGS:,} tags")
-            further = _NEXT.search(response.headers.get("Link", ""))
-            url = response.link(further[1]) if further else None
-        return sorted(set(found))
+        return sorted(found)
 
     def resolve(self, repository: str, tag: str) -> str | None:
         response = self._head(repository, f"/v2/{repository}/manifests/{tag}", _ACCEPT)
@@ -157,11 +154,26 @@ class RemoteStore:
 
     def _referrers(self, repository: str, digest: str) -> list[Descriptor] | None:
         """None where the registry has no such API."""
-        response = self._get(repository, f"/v2/{repository}/referrers/{digest}")
-        if response.status != 200:
-            response.close()
-            return None
-        return list(read_index(response.read()).manifests)
+        found: list[Descriptor] = []
+        for response in self._pages(repository, f"/v2/{repository}/referrers/{digest}"):
+            if response.status != 200:
+                response.close()
+                return None
+            found += read_index(response.read()).manifests
+        return found
+
+    def _pages(self, repository: str, url: str) -> Iterator[Response]:
+        """The answer at ``url``, and those that each says to be next. Raises StoreError where there is no end."""
+        asked: set[str] = set()
+        while url not in asked and len(asked) < MAX_PAGES:
+            asked.add(url)
+            response = self._get(repository, url)
+            yield response
+            further = _NEXT.search(response.headers.get("Link", ""))
+            if not further:
+                return
+            url = response.link(further[1])
+        raise StoreError(f"{self.host}/{repository}: its pages never end, or are over {MAX_PAGES:,}")
 
     def _manifest(self, repository: str, reference: str) -> bytes:
         response = self._get(repository, f"/v2/{repository}/manifests/{reference}", _ACCEPT)

@@ -1,15 +1,15 @@
 """From one store to another, byte for byte: the digest stays, and signatures come along."""
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from lykeion.core import CONSOLE, SILENT, Reporter
-from lykeion.oci import Descriptor, ImageManifest, read_manifest
+from lykeion.core import CONSOLE, SILENT, NotFound, Reporter
+from lykeion.oci import ContentError, Descriptor, ImageManifest, read_manifest
 from lykeion.oci.distribution import Advance, ArtifactStore, InvalidReference, Reference, transfer
 from lykeion.registry.aliases import ANYWHERE, move, write_version
-from lykeion.registry.artifact.model_artifact import read_model
 from lykeion.registry.model_names import check_alias
-from lykeion.registry.resolving import resolve
+from lykeion.registry.trust.policy import Policy, load_trusted
 
 from .blob_cache import BlobCache
 from .push import Pushed
@@ -19,6 +19,7 @@ def copy(
     source: tuple[ArtifactStore, Reference],
     target: tuple[ArtifactStore, Reference],
     *,
+    policy: Policy | None = None,
     cache: BlobCache | None = None,
     coordinator: Path | None = None,
     reporter: Reporter = CONSOLE,
@@ -32,16 +33,17 @@ def copy(
         raise InvalidReference(f"{wanted}: the digest stays what it is; name an alias, or nothing")
     alias = check_alias(wanted.tag) if wanted.tag else None
     with here.busy(), there.busy():
-        digest = resolve(here, reference)
-        data = here.manifest(reference.repository, digest)
-        model, version, new = read_model(data), None, not there.holds(wanted.repository, digest)
+        model, version = load_trusted(policy, here, reference), None
+        digest, data = model.digest, model.data
+        new = not there.holds(wanted.repository, digest)
         if new:
             _blobs(source, target, model.manifest, cache or BlobCache(), reporter)
             version = write_version(there, wanted.repository, data)
         known = {entry.digest for entry in there.referrers(wanted.repository, digest, "")}
         for referrer in here.referrers(reference.repository, digest, ""):
             if referrer.digest not in known:
-                _referrer(source, target, referrer, cache or BlobCache())
+                with suppress(NotFound, ContentError):  # a list may name what is not there
+                    _referrer(source, target, referrer, cache or BlobCache())
     if alias:
         move(there, wanted.repository, alias, digest, expect=ANYWHERE, coordinator=coordinator)
     return Pushed(str(wanted.at(digest)), digest, version, alias, new, model.size_bytes)

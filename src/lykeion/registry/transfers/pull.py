@@ -12,8 +12,8 @@ from lykeion.core import CONSOLE, LockError, Reporter, digest_file, locked
 from lykeion.oci.distribution import Advance, ArtifactStore, Reference, StoreError, transfer
 from lykeion.registry.artifact.facts import FILE
 from lykeion.registry.artifact.model_artifact import File, Model
-from lykeion.registry.resolving import facts_of, load, resolve
-from lykeion.registry.trust.policy import Policy, check_trust
+from lykeion.registry.resolving import facts_of
+from lykeion.registry.trust.policy import Policy, load_trusted
 
 from .blob_cache import BlobCache, place
 
@@ -36,41 +36,19 @@ def pull(
     *,
     policy: Policy | None = None,
     cache: BlobCache | None = None,
-    replace: bool = False,
     reporter: Reporter = CONSOLE,
 ) -> Pulled:
     """Write a model's files to a directory that is not there yet, or is empty, or holds the same model.
-
-    With ``replace``, whatever else the directory holds goes.
 
     Files from a registry come through the cache and are links to it, read-only. Raises NotFound, Untrusted before
     anything is fetched, ContentDamaged, InvalidModel, StoreError.
     """
     with store.busy():
-        model = load(store, reference)
-        named = reference.at(model.digest)
-        if policy:
-            check_trust(policy, store, reference, model)
-        facts_of(store, reference.repository, model)  # which also sees that the annotations are true
-        if _holds(directory, model):
-            return Pulled(str(named), model.digest, str(directory), False, model.size_bytes)
-        try:
-            if replace:
-                shutil.rmtree(directory, ignore_errors=True)
-            if directory.exists() and any(directory.iterdir()):
-                raise StoreError(f"{directory} holds something else; give a directory that is not there yet")
-            with _in_the_making(directory) as making:
-                jobs = [
-                    partial(_fetch, store, reference.repository, file, making / file.path, cache or BlobCache())
-                    for file in model.files
-                ]
-                transfer(f"pulling {reference}", model.size_bytes, jobs, reporter)
-                if model.facts:
-                    (making / FILE).write_bytes(store.read(reference.repository, model.facts))
-                making.replace(directory)
-        except OSError as error:
-            raise StoreError(f"{directory}: {error.strerror or error}") from None
-    return Pulled(str(named), model.digest, str(directory), True, model.size_bytes)
+        model = load_trusted(policy, store, reference)
+        new = not _holds(directory, model)
+        if new:
+            _write(store, reference, model, directory, cache or BlobCache(), reporter)
+    return Pulled(str(reference.at(model.digest)), model.digest, str(directory), new, model.size_bytes)
 
 
 def keep(
@@ -84,15 +62,42 @@ def keep(
 
     Raises what ``pull`` raises.
     """
-    cache, digest = BlobCache(), resolve(store, reference)
-    directory = cache.directory(digest)
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with locked(directory.parent, create=False):
-            pull(store, reference.at(digest), directory, policy=policy, cache=cache, replace=True, reporter=reporter)
-    except OSError as error:
-        raise StoreError(f"{directory}: {error.strerror or error}; LYKEION_HOME names another place") from None
+    with store.busy():
+        model, cache = load_trusted(policy, store, reference), BlobCache()
+        directory = cache.directory(model.digest)
+        try:
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            with locked(directory.parent, create=False):
+                if not _holds(directory, model):
+                    shutil.rmtree(directory, ignore_errors=True)
+                    _write(store, reference, model, directory, cache, reporter)
+        except OSError as error:
+            raise StoreError(f"{directory}: {error.strerror or error}; LYKEION_HOME names another place") from None
     return directory
+
+
+def _write(
+    store: ArtifactStore,
+    reference: Reference,
+    model: Model,
+    directory: Path,
+    cache: BlobCache,
+    reporter: Reporter,
+) -> None:
+    facts_of(store, reference.repository, model)  # which also sees that the annotations are true
+    try:
+        if directory.exists() and any(directory.iterdir()):
+            raise StoreError(f"{directory} holds something else; give a directory that is not there yet")
+        with _in_the_making(directory) as making:
+            jobs = [
+                partial(_fetch, store, reference.repository, file, making / file.path, cache) for file in model.files
+            ]
+            transfer(f"pulling {reference}", model.size_bytes, jobs, reporter)
+            if model.facts:
+                (making / FILE).write_bytes(store.read(reference.repository, model.facts))
+            making.replace(directory)
+    except OSError as error:
+        raise StoreError(f"{directory}: {error.strerror or error}") from None
 
 
 def _fetch(

@@ -11,7 +11,7 @@ from lykeion.oci.distribution import Advance, ArtifactStore, Reference, transfer
 from lykeion.registry.artifact.model_artifact import Model
 from lykeion.registry.artifact.modelpack import read_config
 from lykeion.registry.errors import InvalidModel
-from lykeion.registry.resolving import facts_of, load
+from lykeion.registry.resolving import facts_of, load, newest
 
 from .policy import Policy, check_trust
 
@@ -20,6 +20,7 @@ def verify(
     store: ArtifactStore, reference: Reference, *, policy: Policy | None = None, reporter: Reporter = CONSOLE
 ) -> list[str]:
     """What is wrong, one line each; nothing if all is well. Raises NotFound, StoreError."""
+    reference = newest(store, reference)
     model, repository = load(store, reference), reference.repository
     problems = [
         *_problem(lambda: _check_config(store, repository, model)),

@@ -8,7 +8,8 @@
     keys = ["shop.pub"]                      # one of them must have signed; beside this file
     minimum = "v7"                           # an alias rolled back below it is refused
 
-The first rule that a name fits counts. ``minimum`` is held against the version that was signed, not the tag.
+The first rule that a name fits counts; hosts are compared as places, not as texts. ``minimum`` is held against the
+version that was signed, not the tag, and a tag that is a version must be the one that was signed.
 """
 
 import tomllib
@@ -17,10 +18,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
-from lykeion.oci.distribution import ArtifactStore, InvalidReference, Reference
+from lykeion.oci.distribution import ArtifactStore, InvalidReference, Reference, canonical_place
 from lykeion.registry.artifact.model_artifact import Model
 from lykeion.registry.errors import Untrusted
 from lykeion.registry.model_names import parse, version_number
+from lykeion.registry.resolving import load, newest
 
 MAX_BYTES = 2**20
 
@@ -30,6 +32,8 @@ class Rule:
     names: tuple[str, ...]
     keys: tuple[Path, ...]
     minimum: int = 0
+    short_names: bool = False
+    """Whether signatures of earlier releases do, which name the last part of a repository alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,15 @@ class Policy:
     def rule_for(self, reference: Reference) -> Rule | None:
         """Names are compared with host and path, without tag and digest."""
         name = f"{reference.host}/{reference.repository}" if reference.host else reference.repository
-        return next((rule for rule in self.rules if any(fnmatchcase(name, n) for n in rule.names)), None)
+        same = canonical_place(name)
+        return next(
+            (
+                rule
+                for rule in self.rules
+                if any(fnmatchcase(name, n) or fnmatchcase(same, canonical_place(n)) for n in rule.names)
+            ),
+            None,
+        )
 
 
 def read_policy(path: Path) -> Policy:
@@ -64,8 +76,17 @@ def read_policy(path: Path) -> Policy:
     return Policy(path, tuple(_rule(path, rule) for rule in cast(list[dict[str, Any]], rules)), default)
 
 
+def load_trusted(policy: Policy | None, store: ArtifactStore, reference: Reference) -> Model:
+    """The model that a reference names, resolved once. Raises NotFound, InvalidModel, and Untrusted."""
+    named = newest(store, reference)
+    model = load(store, named)
+    if policy:
+        check_trust(policy, store, named, model)
+    return model
+
+
 def check_trust(policy: Policy, store: ArtifactStore, reference: Reference, model: Model) -> None:
-    """Raises Untrusted where the policy does not allow a model."""
+    """Raises Untrusted where the policy does not allow a model. ``reference`` names it as it was asked for."""
     rule = policy.rule_for(reference)
     if rule is None:
         if policy.default == "allow":
@@ -75,13 +96,24 @@ def check_trust(policy: Policy, store: ArtifactStore, reference: Reference, mode
         return
     from .signing import verify
 
-    signed = [told for told in verify(store, reference.repository, model, rule.keys) if told.name == reference.name]
-    if not signed:
+    wanted, numbers, short = version_number(reference.tag or ""), set[int](), False
+    for told in verify(store, reference.repository, model, rule.keys):
+        short = short or (not told.whole and told.name == reference.name)
+        if told.name != (reference.repository if told.whole else rule.short_names and reference.name):
+            continue
+        number = version_number(told.version) or 0
+        if number >= rule.minimum and wanted in (None, number):
+            return
+        numbers.add(number)
+    if not numbers:
         keys = ", ".join(str(key) for key in rule.keys)
-        raise Untrusted(f"{reference}: not signed as {reference.name!r} by {keys}, as {policy.path} asks")
-    newest = max(version_number(told.version) or 0 for told in signed)
-    if newest < rule.minimum:
-        raise Untrusted(f"{reference}: signed as v{newest}; {policy.path} allows v{rule.minimum} and later")
+        old = (
+            "; one of an earlier release names its last part alone: sign again, or allow short_names" if short else ""
+        )
+        raise Untrusted(f"{reference}: not signed as {reference.repository!r} by {keys}, as {policy.path} asks{old}")
+    if max(numbers) < rule.minimum:
+        raise Untrusted(f"{reference}: signed as v{max(numbers)}; {policy.path} allows v{rule.minimum} and later")
+    raise Untrusted(f"{reference}: signed as v{max(numbers)}, not as {reference.tag}; name an alias or the digest")
 
 
 def check_file(policy: Policy, name: str) -> None:
@@ -99,8 +131,10 @@ def check_file(policy: Policy, name: str) -> None:
 
 
 def _rule(path: Path, value: dict[str, Any]) -> Rule:
-    _known(path, value, {"names", "keys", "minimum"})
+    _known(path, value, {"names", "keys", "minimum", "short_names"})
     names, keys, minimum = value.get("names"), value.get("keys", []), value.get("minimum", "v1")
+    if not isinstance(short := value.get("short_names", False), bool):
+        raise Untrusted(f"{path}: short_names of a rule is true or false")
     for field, texts in (("names", names), ("keys", keys)):
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in cast(list[Any], texts)):
             raise Untrusted(f"{path}: {field} of a rule is a list of texts")
@@ -109,7 +143,7 @@ def _rule(path: Path, value: dict[str, Any]) -> Rule:
         raise Untrusted(f'{path}: a rule has names, and a minimum, if it has one, such as "v7"')
     if number > 1 and not keys:
         raise Untrusted(f"{path}: a rule with a minimum needs keys: only a signature tells a version for sure")
-    return Rule(tuple(names), tuple(path.parent / key for key in keys), number)
+    return Rule(tuple(names), tuple(path.parent / key for key in keys), number, short)
 
 
 def _known(path: Path, value: dict[str, Any], names: set[str]) -> None:

@@ -2,20 +2,21 @@
 
 Two sigstore bundles are attached to a version, in one referrer. ``model.sig`` is OpenSSF model-signing's, over the
 files: ``model_signing verify key DIR --signature model.sig`` checks a pulled directory. ``manifest.sig`` is over the
-manifest's digest with the model's name and version, for else annotations could be forged, and an old version be
-passed off as a new one. Formats: DSSE 1.0, in-toto Statement 1, sigstore bundle 0.3, model-signing 1.0.
+manifest's digest with the model's repository and version, for else annotations could be forged, and an old version or
+another model be passed off as this one. Formats: DSSE 1.0, in-toto Statement 1, sigstore bundle 0.3, model-signing
+1.0.
 """
 
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lykeion.core import NotFound, digest_bytes
-from lykeion.oci import EMPTY, EMPTY_BLOB, Descriptor, ImageManifest, read_manifest
+from lykeion.oci import EMPTY, EMPTY_BLOB, ContentError, Descriptor, ImageManifest, read_manifest
 from lykeion.oci.distribution import ArtifactStore, Reference
 from lykeion.registry.artifact.facts import FILE
 from lykeion.registry.artifact.model_artifact import SIGNATURE, TITLE, Model
@@ -32,17 +33,21 @@ _FILES = "https://model_signing/signature/v1.0"
 _VERSION = "https://github.com/lykeion/lykeion/model-version/v1"
 _FILES_NAME, _MANIFEST_NAME = "model.sig", "manifest.sig"
 _MAX_BUNDLE = 4 * 2**20
-_MAX_SIGNATURES = 32
+_MAX_SIGNATURES = 1_000
 _CURVES = (256, 384, 521)
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a valid signature says: the model's name and version, and which key it was."""
+    """What a valid signature says: the model's repository and version, and which key it was.
+
+    Earlier releases signed the repository's last part alone: ``whole`` is false then.
+    """
 
     name: str
     version: str
     key: str
+    whole: bool = True
 
 
 def sign(store: ArtifactStore, reference: Reference, key: Path) -> tuple[Signed, bytes]:
@@ -52,14 +57,14 @@ def sign(store: ArtifactStore, reference: Reference, key: Path) -> tuple[Signed,
     Raises NotFound, and Untrusted where ``key`` is no private key of NIST P-256, P-384 or P-521 in PEM, without a
     password.
     """
-    private, name, repository = _private(key), reference.name, reference.repository
+    private, repository = _private(key), reference.repository
     model = load(store, reference)
     version = next(iter(tags_at(store, repository).get(model.digest, [])), "")
     if version_number(version) is None:
         raise NotFound(f"{reference}: has no version to sign; push or copy gives it one")
     bundles = {
-        _FILES_NAME: _bundle(_files_statement(name, model), private),
-        _MANIFEST_NAME: _bundle(_version_statement(name, version, model.digest), private),
+        _FILES_NAME: _bundle(_files_statement(repository, model), private),
+        _MANIFEST_NAME: _bundle(_version_statement(repository, version, model.digest), private),
     }
     layers = [
         Descriptor(SIGNATURE, digest_bytes(data), len(data), annotations={TITLE: title})
@@ -70,29 +75,40 @@ def sign(store: ArtifactStore, reference: Reference, key: Path) -> tuple[Signed,
         store.put(repository, layer, data, _ignore)
     subject = Descriptor(model.manifest.media_type, model.digest, len(model.data))
     store.attach(repository, ImageManifest(EMPTY, tuple(layers), artifact_type=SIGNATURE, subject=subject).to_bytes())
-    return Signed(name, version, str(key)), bundles[_FILES_NAME]
+    return Signed(repository, version, str(key)), bundles[_FILES_NAME]
 
 
-def verify(store: ArtifactStore, repository: str, model: Model, keys: Sequence[Path]) -> list[Signed]:
+def verify(store: ArtifactStore, repository: str, model: Model, keys: Sequence[Path]) -> Iterator[Signed]:
     """What those of a model's signatures say that are by one of ``keys`` and fit both manifest and files.
 
-    Raises Untrusted where a key is none.
+    What else is attached is passed over, whatever it is. Raises Untrusted where a key is none, or beyond
+    _MAX_SIGNATURES.
     """
     known = {path: _public(path) for path in keys}
-    found: list[Signed] = []
-    for referrer in store.referrers(repository, model.digest, SIGNATURE)[:_MAX_SIGNATURES]:
-        manifest = read_manifest(store.manifest(repository, referrer.digest))
-        if not isinstance(manifest, ImageManifest):
+    for place, referrer in enumerate(store.referrers(repository, model.digest, SIGNATURE)):
+        if place == _MAX_SIGNATURES:
+            raise Untrusted(
+                f"{repository}@{model.digest}: over {_MAX_SIGNATURES:,} signatures; remove those of others"
+            )
+        try:
+            bundles = _bundles(store, repository, referrer.digest)
+        except (NotFound, ContentError):
             continue
-        bundles = {
-            layer.annotations.get(TITLE): store.read(repository, layer)
-            for layer in manifest.layers
-            if layer.media_type == SIGNATURE and layer.size <= _MAX_BUNDLE
-        }
         for path, public in known.items():
             if signed := _both(bundles.get(_MANIFEST_NAME), bundles.get(_FILES_NAME), model, public, path):
-                found.append(signed)
-    return found
+                yield signed
+
+
+def _bundles(store: ArtifactStore, repository: str, digest: str) -> dict[str | None, bytes]:
+    """The bundles of an attached manifest, by title. Raises NotFound, ContentError."""
+    manifest = read_manifest(store.manifest(repository, digest))
+    layers = manifest.layers if isinstance(manifest, ImageManifest) else ()
+    named = {layer.annotations.get(TITLE): layer for layer in layers if layer.media_type == SIGNATURE}
+    return {
+        title: store.read(repository, layer)
+        for title, layer in named.items()
+        if title in (_FILES_NAME, _MANIFEST_NAME) and layer.size <= _MAX_BUNDLE
+    }
 
 
 def _both(
@@ -104,11 +120,14 @@ def _both(
     try:
         version, resources = _open(manifest, key), _open(files, key)
         subject = version["subject"][0]
-        told = Signed(str(subject["name"]), str(version["predicate"]["version"]), str(path))
-        right = version["predicateType"] == _VERSION and len(version["subject"]) == 1
+        predicate = version["predicate"]
+        whole = "repository" in predicate
+        told = Signed(str(subject["name"]), str(predicate["version"]), str(path), whole)
+        right = predicate.get("repository", told.name) == told.name
+        right = right and version["predicateType"] == _VERSION and len(version["subject"]) == 1
         right = right and subject["digest"]["sha256"] == model.digest.removeprefix("sha256:")
         right = right and resources == _files_statement(told.name, model)
-    except (InvalidModel, KeyError, IndexError, TypeError):
+    except (InvalidModel, KeyError, IndexError, TypeError, AttributeError):
         return None
     return told if right else None
 
@@ -137,12 +156,12 @@ def _files_statement(name: str, model: Model) -> dict[str, Any]:
     }
 
 
-def _version_statement(name: str, version: str, digest: str) -> dict[str, Any]:
+def _version_statement(repository: str, version: str, digest: str) -> dict[str, Any]:
     return {
         "_type": _STATEMENT,
-        "subject": [{"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}],
+        "subject": [{"name": repository, "digest": {"sha256": digest.removeprefix("sha256:")}}],
         "predicateType": _VERSION,
-        "predicate": {"version": version},
+        "predicate": {"repository": repository, "version": version},
     }
 
 
