@@ -25,19 +25,24 @@ def make_wheel(
     entry_points: str = "",
     recorded: Mapping[str, bytes] | None = None,
     programs: tuple[str, ...] = (),
+    told_version: str | None = None,
 ) -> Path:
-    """A wheel whose RECORD is right, but for the contents in ``recorded``, which it then tells of wrongly."""
+    """A wheel whose RECORD is right, but for the contents in ``recorded``, which it then tells of wrongly.
+
+    METADATA tells ``told_version``, if that is given.
+    """
     info = f"{name}-{version}.dist-info"
     content = {f"{name}/__init__.py": b"size = 42\n"} if files is None else dict(files)
-    content[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nLicense: MIT\n".encode()
+    told = version if told_version is None else told_version
+    content[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {told}\nLicense: MIT\n".encode()
     content[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n".encode()
     if entry_points:
         content[f"{info}/entry_points.txt"] = entry_points.encode()
     rows = io.StringIO()
     for path, data in content.items():
-        told = (recorded or {}).get(path, data)
-        digest = base64.urlsafe_b64encode(hashlib.sha256(told).digest()).rstrip(b"=").decode()
-        csv.writer(rows, lineterminator="\n").writerow([path, f"sha256={digest}", len(told)])
+        wrong = (recorded or {}).get(path, data)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(wrong).digest()).rstrip(b"=").decode()
+        csv.writer(rows, lineterminator="\n").writerow([path, f"sha256={digest}", len(wrong)])
     content[f"{info}/RECORD"] = rows.getvalue().encode() + f"{info}/RECORD,,\n".encode()
     directory.mkdir(parents=True, exist_ok=True)
     wheel = directory / f"{name}-{version}-{tag}.whl"
@@ -58,14 +63,14 @@ def requirement(*wheels: Path) -> str:
     return "".join(lines)
 
 
-def make_rootfs(root: Path, machine: str = "x86_64", glibc: str = "2.36") -> Path:
+def make_rootfs(root: Path, machine: str = "x86_64", glibc: str = "2.36", python: str = "") -> Path:
     """What is read of a base with Python: a program's header, a C library's greeting, a package, a link."""
     header = b"\x7fELF\x02".ljust(18, b"\0") + struct.pack("<H", MACHINES[machine])
     libraries = root / "usr" / "lib" / f"{machine}-linux-gnu"
     for directory in (root / "usr" / "bin", libraries, root / "var" / "lib" / "dpkg", root / "srv", root / "tmp"):
         directory.mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
-    (root / "usr" / "bin" / "python3.11").write_bytes(header)
+    (root / "usr" / "bin" / "python3.11").write_bytes(header + f"\0no 3.11.99\0{python}\0".encode())
     (root / "usr" / "bin" / "python3").symlink_to("python3.11")
     (root / "lib").symlink_to("usr/lib")
     greeting = f"GNU C Library (Debian GLIBC) stable release version {glibc}.\n"

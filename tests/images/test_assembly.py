@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 
 from lykeion.core import SILENT, Unsupported
 from lykeion.images.building.assembly import BuiltImage, build
+from lykeion.images.building.referrers import BILL
 from lykeion.images.building.volume import build_volume
 from lykeion.images.errors import BaseError, ImageError, RequirementError, WheelError
 from lykeion.images.image_description import describe_image, image_list, read_attached
@@ -20,8 +23,9 @@ from lykeion.images.layers import compression
 from lykeion.images.layers.layer_files import Files, open_tar
 from lykeion.images.layers.tar_reader import Budget
 from lykeion.images.pruning import prune
+from lykeion.images.python.interpreter import Interpreter
 from lykeion.images.spec import read_spec
-from lykeion.oci import ImageIndex, ImageManifest, Layout, media_types
+from lykeion.oci import EMPTY, ImageIndex, ImageManifest, Layout, media_types
 
 from .conftest import make_project
 from .making import describe, make_rootfs, make_wheel, requirement
@@ -344,3 +348,69 @@ def test_a_base_with_an_odd_configuration_is_refused(project: Path, output: Layo
     describe(project, base={"layout": str(output.root), "ref": "odd:latest"})
     with pytest.raises(ImageError, match=f"{name} has another type"):
         built(project, output)
+
+
+def test_the_bases_full_version_of_python_is_read_from_its_files(
+    tmp_path: Path, project: Path, output: Layout
+) -> None:
+    assert interpreter(built(project, output)).full_version == "", "it is not guessed"
+    shutil.rmtree(project / "root")
+    make_rootfs(project / "root", python="3.11.2")
+    assert interpreter(built(project, output)).full_version == "3.11.2"
+    shutil.rmtree(project / "root")
+    root = make_rootfs(project / "root")
+    (root / "usr" / "lib" / "libpython3.11.so.1.0").write_bytes(b"x\x003.11.4rc1+\x00y")
+    assert interpreter(built(project, output)).full_version == "3.11.4rc1"
+    header = root / "usr" / "include" / "python3.11" / "patchlevel.h"
+    header.parent.mkdir(parents=True)
+    header.write_text('#define PY_RELEASE_SERIAL 0\n#define PY_VERSION      "3.11.7"\n')
+    assert interpreter(built(project, output)).full_version == "3.11.7"
+
+
+def interpreter(image: BuiltImage) -> Interpreter:
+    found = image.parts[0].base.facts.interpreter
+    assert found
+    return found
+
+
+def test_a_bill_says_what_is_installed_and_nothing_else(project: Path, output: Layout) -> None:
+    other = make_wheel(project / "wheels", version="1.17.0")
+    lock = (project / "requirements.txt").read_text()
+    wrong = requirement(other).split("sha256:")[1].strip()
+    (project / "requirements.txt").write_text(
+        re.sub(r"(shoes==1\.0 .*?sha256:)\w+", rf"\g<1>{wrong}", lock, flags=re.S)
+    )
+    with pytest.raises(RequirementError, match=r"shoes==1\.0 is locked with the hash of shoes-1\.17\.0"):
+        built(project, output)
+    assert output.entries() == ()
+
+
+def test_wheels_that_differ_are_compared_without_being_held_in_memory(
+    tmp_path: Path, project: Path, output: Layout
+) -> None:
+    wheels = [make_wheel(project / "wheels", name, files={"big": bytes(50 << 20)}) for name in ("one", "two")]
+    (project / "requirements.txt").write_text(requirement(*wheels))
+    tracemalloc.start()
+    assert built(project, output).parts[0].python.overlaps == ()
+    assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("document", [b"[" * 100_000, b"\xff", b"{", b'{"a": 1, "a": 2}'])
+def test_an_attached_document_that_is_none_is_one_line(project: Path, output: Layout, document: bytes) -> None:
+    image = built(project, output)
+    prior = output.referrers(image.descriptor.digest, BILL)[0]
+    output.update(lambda entries: tuple(entry for entry in entries if entry.digest != prior.digest))
+    blob = output.put(document, BILL)
+    output.put_manifest(ImageManifest(EMPTY, (blob,), BILL, image.descriptor))
+    with pytest.raises(ImageError, match=r"^not a bill: not JSON") as caught:
+        read_attached(output, image.descriptor, "bill")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_base_cannot_make_the_search_for_its_versions_endless(project: Path, output: Layout) -> None:
+    libraries = project / "root" / "usr" / "lib" / "x86_64-linux-gnu"
+    for content in (b"GNU C Library " * 400_000, b"GNU C Library version 2.999999999\n"):
+        (libraries / "libc.so.6").write_bytes(content)
+        with pytest.raises(BaseError, match="neither glibc nor musl"):
+            built(project, output)

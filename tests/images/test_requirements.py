@@ -1,5 +1,6 @@
 """Requirements are locked, and wheels are chosen for the image's Python, not for ours."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,74 @@ def test_pip_is_asked_for_wheels_of_the_images_python_with_hashes(tmp_path: Path
         "--platform manylinux2014_x86_64",
     ):
         assert words in command
+
+
+def test_a_wheel_of_another_version_is_not_taken_though_its_hash_is_locked(tmp_path: Path) -> None:
+    """Else the image holds one version, and its bill of materials says another."""
+    wheel = make_wheel(tmp_path, version="1.17.0")
+    for asked in ("1.16.0", "1.17.0+local", "1.17.0.post1"):
+        (tmp_path / "lock.txt").write_text(requirement(wheel).replace("1.17.0 ", f"{asked} "))
+        locked = read_requirements(tmp_path / "lock.txt", PYTHON)
+        with pytest.raises(RequirementError, match=r"with the hash of shoes-1\.17\.0-.*, which is version 1\.17\.0"):
+            collect(locked, PYTHON, [tmp_path], tmp_path / "cache", index=False)
+
+
+def test_a_local_version_is_taken_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, version="1.17.0+local")
+    (tmp_path / "lock.txt").write_text(requirement(wheel).replace("+local", ""))
+    with pytest.raises(RequirementError, match=r"which is version 1\.17\.0\+local"):
+        collect(read_requirements(tmp_path / "lock.txt", PYTHON), PYTHON, [tmp_path], tmp_path / "c", index=False)
+    (tmp_path / "lock.txt").write_text(requirement(wheel))
+    (found,) = collect(
+        read_requirements(tmp_path / "lock.txt", PYTHON), PYTHON, [tmp_path], tmp_path / "c", index=False
+    )
+    assert found.version == "1.17.0+local"
+
+
+def test_the_version_that_is_said_is_the_wheels(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, version="1.17.0")
+    (tmp_path / "lock.txt").write_text(requirement(wheel).replace("1.17.0 ", "1.17 "))
+    locked = read_requirements(tmp_path / "lock.txt", PYTHON)
+    assert [it.version for it in collect(locked, PYTHON, [tmp_path], tmp_path / "c", index=False)] == ["1.17.0"]
+
+
+def test_markers_see_the_bases_full_version(tmp_path: Path) -> None:
+    path = tmp_path / "requirements.txt"
+    path.write_text(
+        f'late==1 ; python_full_version >= "3.11.2" {HASH}\n'
+        f'early==1 ; implementation_version < "3.11.2" {HASH}\n'
+        f'any==1 ; python_full_version >= "3.11" and python_full_version < "3.12" {HASH}\n'
+    )
+    known = [replace(PYTHON, full_version=version) for version in ("3.11.0", "3.11.2", "3.11.15")]
+    assert [[it.name for it in read_requirements(path, python)] for python in known] == [
+        ["any", "early"],
+        ["any", "late"],
+        ["any", "late"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        ('python_full_version >= "3.11.2"', "full version of the base's Python 3.11, which its files do not tell"),
+        ('implementation_version == "3.11.7"', "full version of the base's Python 3.11"),
+        ('platform_release >= "6"', "the kernel of whoever runs the image"),
+        ('"a" ~= os_name', "line 1"),
+        ("(" * 5_000 + 'os_name == "a"' + ")" * 5_000, "line 1"),
+    ],
+    ids=["full", "implementation", "kernel", "undefined", "depth"],
+)
+def test_a_marker_that_cannot_be_decided_drops_nothing_in_silence(tmp_path: Path, marker: str, message: str) -> None:
+    with pytest.raises(RequirementError, match=message) as caught:
+        read(tmp_path, f"shoes==1 ; {marker} {HASH}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_marker_that_no_full_version_changes_is_decided_without_it(tmp_path: Path) -> None:
+    text = f'a==1 ; python_full_version >= "3.11" {HASH}\nb==1 ; python_full_version < "3.11" {HASH}\n'
+    assert read(tmp_path, text) == ["a==1"]
+
+
+def test_pip_is_told_the_full_version_where_the_base_tells_it(tmp_path: Path) -> None:
+    command = download_command(tmp_path / "lock", replace(PYTHON, full_version="3.11.2"), tmp_path)
+    assert command[command.index("--python-version") + 1] == "3.11.2"

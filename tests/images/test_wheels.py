@@ -177,3 +177,47 @@ def test_an_entry_can_be_read_again(tmp_path: Path) -> None:
     entry = unpack_wheel(make_wheel(tmp_path), Environment(PYTHON)).entries[0]
     assert read(entry) == read(entry)
     assert isinstance(entry.open(), io.BufferedReader)
+
+
+def test_metadata_of_another_version_is_refused(tmp_path: Path) -> None:
+    for told in ("1.1", "1.0+local", ""):
+        wheel = make_wheel(tmp_path / (told or "none"), told_version=told)
+        with pytest.raises(WheelError, match="metadata of another project or version: METADATA"):
+            unpacked(wheel)
+
+
+def test_an_archive_whose_directory_is_giant_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path)
+    data = bytearray(wheel.read_bytes())
+    end = data.rfind(b"PK\5\6")
+    data[end + 12 : end + 16] = (65 << 20).to_bytes(4, "little")
+    wheel.write_bytes(bytes(65 << 20) + data)
+    with pytest.raises(WheelError, match="at most 67,108,864 are read"):
+        unpack_wheel(wheel, Environment(PYTHON))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a/" * 256 + "a.py", "over 256 directories"),
+        ("shoes/.wh.boots.py", "take away a file"),
+        ("shoes/.wh..wh..opq", "take away a file"),
+        ("shoes/.wh.x/y.py", "take away a file"),
+    ],
+)
+def test_no_wheel_is_deep_or_takes_files_away(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(WheelError, match=message):
+        unpacked(make_wheel(tmp_path, files={name: b""}))
+
+
+def test_limits_on_files_and_bytes_are_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = make_wheel(tmp_path, files={"shoes/a.py": bytes(2_000), "shoes/b.py": b""})
+    for limit, value, message in (
+        ("LIMIT_FILES", 4, "has 5 files; at most 4"),
+        ("LIMIT_BYTES", 1_000, "unpack to over"),
+        ("LIMIT_METADATA_BYTES", 10, "has .* bytes"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"lykeion.images.python.wheels.{limit}", value)
+            with pytest.raises(WheelError, match=message):
+                unpacked(wheel)

@@ -1,8 +1,8 @@
 """What is in a layout, as plain data for people and programs."""
 
-import json
 from typing import Any
 
+from lykeion.core import json_value
 from lykeion.oci import Descriptor, ImageManifest, Layout
 from lykeion.oci.references import ref_of
 
@@ -10,6 +10,7 @@ from .building.referrers import BILL, PROVENANCE
 from .errors import ImageError
 from .image import config_platform, manifests, read_config
 
+LIMIT_DOCUMENT_BYTES = 64 << 20
 ATTACHED = {"bill": BILL, "provenance": PROVENANCE}
 
 
@@ -44,7 +45,7 @@ def read_attached(layout: Layout, image: Descriptor, kind: str) -> Any:
     for referrer in layout.referrers(descriptor.digest, ATTACHED[kind]):
         manifest = layout.manifest(referrer)
         if isinstance(manifest, ImageManifest) and len(manifest.layers) == 1:
-            return json.loads(layout.read(manifest.layers[0]))
+            return json_value(layout.read(manifest.layers[0]), ImageError, kind, limit=LIMIT_DOCUMENT_BYTES)
     raise ImageError(f"{image.digest} has no {kind} attached")
 
 

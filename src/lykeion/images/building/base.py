@@ -92,7 +92,7 @@ def _facts(
     cache: BuildCache, layout: Layout, layers: tuple[ImageLayer, ...], search: str, platform: Platform
 ) -> BaseFacts:
     """Read once from a base's tars, then remembered."""
-    inputs = ["facts", 2, [[layer.descriptor.digest, layer.diff_id] for layer in layers], search, str(platform)]
+    inputs = ["facts", 3, [[layer.descriptor.digest, layer.diff_id] for layer in layers], search, str(platform)]
     if known := cache.recall(inputs):
         return _facts_from_json(known)
     files = Files(layout, layers)

@@ -4,6 +4,7 @@ A large wheel has a layer of its own, so that an image with other requirements b
 ones share one, since a container may not have many layers.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -109,12 +110,12 @@ def _overlaps(groups: Sequence[Sequence[Wheel]], environment: Environment) -> li
             owner, other = owners.get(entry.path, (wheel.file.name, entry))
             if owner == "the environment":
                 raise WheelError(f"{wheel.file.path.name} wants to replace the environment's own /{entry.path}")
-            if owner != wheel.file.name and _content(other) != _content(entry):
+            if owner != wheel.file.name and _digest(other) != _digest(entry):
                 lines.append(f"/{entry.path} is in {owner} and in {wheel.file.name}, which is taken")
             owners[entry.path] = wheel.file.name, entry
     return lines
 
 
-def _content(entry: TarEntry) -> bytes:
+def _digest(entry: TarEntry) -> str:
     with entry.open() as file:
-        return file.read()
+        return hashlib.file_digest(file, "sha256").hexdigest()  # pyright: ignore[reportArgumentType]

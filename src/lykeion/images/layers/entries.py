@@ -16,6 +16,7 @@ Kind = Literal["file", "directory", "symlink", "hardlink"]
 WHITEOUT = ".wh."
 """Begins names that take a file of a lower layer away (image-spec, layer.md); no file of ours may have one."""
 
+LIMIT_DEPTH = 256
 FILE_MODE, PROGRAM_MODE, DIRECTORY_MODE = 0o644, 0o755, 0o755
 
 

@@ -14,12 +14,11 @@ from lykeion.images.errors import LayerError
 from lykeion.oci import Descriptor, Layout
 
 from .compression import decompressed
-from .entries import WHITEOUT
+from .entries import LIMIT_DEPTH, WHITEOUT
 from .packing import ImageLayer
 from .tar_reader import Budget, Member, TarReader, Timed
 
 LIMIT_LINKS = 40
-LIMIT_DEPTH = 256
 OPAQUE = ".wh..wh..opq"
 
 

@@ -15,18 +15,22 @@ MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 """Architectures that images are built for, by OCI's names, and what Python calls them."""
 
 _ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
-_LIBRARY_LIMIT_BYTES = 16 << 20
+_LIBRARY_LIMIT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """``path`` is absolute; ``glibc`` and ``musl`` are a version or (0, 0)."""
+    """``path`` is absolute; ``full_version`` is like 3.11.2, or empty if the base does not tell.
+
+    ``glibc`` and ``musl`` are a version or (0, 0).
+    """
 
     path: str
     version: tuple[int, int]
     machine: str
     glibc: tuple[int, int] = (0, 0)
     musl: tuple[int, int] = (0, 0)
+    full_version: str = ""
 
     @property
     def name(self) -> str:
@@ -66,18 +70,22 @@ class Interpreter:
             found += [f"musllinux_1_{minor}_{self.machine}" for minor in range(self.musl[1], 0, -1)]
         return [*found, f"linux_{self.machine}"]
 
-    def environment(self) -> dict[str, str]:
-        """What markers of requirements are held against (PEP 508)."""
+    def environments(self) -> list[dict[str, str]]:
+        """What markers of requirements are held against (PEP 508): one for each full version that it may have."""
+        versions = [self.full_version] if self.full_version else [f"{self.short}.{patch}" for patch in range(50)]
+        return [self._environment(version) for version in versions]
+
+    def _environment(self, full_version: str) -> dict[str, str]:
         return {
             "implementation_name": "cpython",
-            "implementation_version": f"{self.short}.0",
+            "implementation_version": full_version,
             "os_name": "posix",
             "platform_machine": self.machine,
             "platform_python_implementation": "CPython",
             "platform_release": "",
             "platform_system": "Linux",
             "platform_version": "",
-            "python_full_version": f"{self.short}.0",
+            "python_full_version": full_version,
             "python_version": self.short,
             "sys_platform": "linux",
             "extra": "",
@@ -99,12 +107,24 @@ def find_interpreter(files: Files, search: str, platform: Platform) -> Interpret
         if machine != MACHINES.get(platform.architecture):
             raise BaseError(f"the base's /{path} is for {machine}, and the image is for {platform}")
         glibc, musl = _libraries(files, machine)
-        return Interpreter(f"/{path}", version, machine, glibc, musl)
+        return Interpreter(f"/{path}", version, machine, glibc, musl, _full_version(path, version, machine, files))
     return None
 
 
+def _full_version(path: str, version: tuple[int, int], machine: str, files: Files) -> str:
+    """PY_VERSION, as the header, the program or its library has it; a linker may have merged it with another text."""
+    short, prefix = "{}.{}".format(*version), str(PurePosixPath(path).parent.parent)
+    libraries = [f"{prefix}/{it}/libpython{short}.so.1.0" for it in ("lib", "lib64", f"lib/{machine}-linux-gnu")]
+    pattern = re.compile(rb"[\0\"](%s\.\d{1,3}(?:(?:a|b|rc)\d{1,2})?)\+?[\0\"]" % re.escape(short.encode()))
+    for place in (f"{prefix}/include/python{short}/patchlevel.h", path, *libraries):
+        found = {match.decode() for match in pattern.findall(files.read(place, _LIBRARY_LIMIT_BYTES))}
+        if len(found) == 1:
+            return found.pop()
+    return ""
+
+
 def _version(path: str, files: Files) -> tuple[int, int]:
-    if match := re.search(r"python3\.(\d+)$", path):
+    if match := re.search(r"python3\.(\d{1,2})$", path):
         return 3, int(match[1])
     prefix = str(PurePosixPath(path).parent.parent)
     versions = {int(match[1]) for match in _libraries_of_python(prefix, files)}
@@ -114,7 +134,7 @@ def _version(path: str, files: Files) -> tuple[int, int]:
 
 
 def _libraries_of_python(prefix: str, files: Files) -> Iterator[re.Match[str]]:
-    pattern = re.compile(re.escape(f"{prefix}/lib/python3.".lstrip("./")) + r"(\d+)/os\.py")
+    pattern = re.compile(re.escape(f"{prefix}/lib/python3.".lstrip("./")) + r"(\d{1,2})/os\.py")
     return (match for path in files.paths() if (match := pattern.fullmatch(path)))
 
 
@@ -128,7 +148,7 @@ def _machine(head: bytes, path: str) -> str:
 def _libraries(files: Files, machine: str) -> tuple[tuple[int, int], tuple[int, int]]:
     for directory in (f"lib/{machine}-linux-gnu", f"usr/lib/{machine}-linux-gnu", "lib64", "usr/lib64", "lib"):
         content = files.read(f"{directory}/libc.so.6", _LIBRARY_LIMIT_BYTES)
-        if match := re.search(rb"GNU C Library [^\n]*version (\d+)\.(\d+)", content):
+        if match := re.search(rb"GNU C Library [^\n]{0,200}version (\d{1,2})\.(\d{1,3})(?!\d)", content):
             return (int(match[1]), int(match[2])), (0, 0)
     if files.is_file(f"lib/ld-musl-{machine}.so.1"):
         return (0, 0), (1, 2)

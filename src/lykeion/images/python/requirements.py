@@ -11,6 +11,7 @@ from lykeion.images.errors import RequirementError
 from .interpreter import Interpreter
 
 if TYPE_CHECKING:
+    from packaging.markers import Marker
     from packaging.requirements import Requirement
 
 LIMIT_BYTES = 8 << 20
@@ -75,14 +76,30 @@ def _parse(text: str, where: str, number: int, interpreter: Interpreter) -> Lock
         )
     try:
         requirement = Requirement(re.split(r"\s--", text)[0])
-    except InvalidRequirement as error:
+    except (InvalidRequirement, RecursionError) as error:
         raise RequirementError(f"{where}: {first_line(error)}") from None
-    if requirement.marker and not requirement.marker.evaluate(interpreter.environment()):
+    if requirement.marker and not _applies(requirement.marker, interpreter, f"{where}: {requirement.name}"):
         return None
     hashes = frozenset(value.lower() for kind, value in _HASH.findall(text) if kind == "sha256")
     if not hashes:
         raise RequirementError(f"{where}: {requirement.name} has no --hash=sha256:…; lock it, with hashes")
     return Locked(canonicalize_name(requirement.name), _version(requirement, where), hashes, number)
+
+
+def _applies(marker: "Marker", interpreter: Interpreter, where: str) -> bool:
+    """Raises RequirementError for what the base does not tell."""
+    if re.search(r"\bplatform_(release|version)\b", str(marker)):
+        raise RequirementError(f"{where} depends on the kernel of whoever runs the image; leave the marker out")
+    try:
+        answers = {marker.evaluate(environment) for environment in interpreter.environments()}
+    except ValueError as error:
+        raise RequirementError(f"{where}: {first_line(error)}") from None
+    if len(answers) > 1:
+        raise RequirementError(
+            f"{where} depends on the full version of the base's Python {interpreter.short}, which its files do not "
+            "tell; leave the marker out, or take another base"
+        )
+    return answers.pop()
 
 
 def _version(requirement: "Requirement", where: str) -> str:

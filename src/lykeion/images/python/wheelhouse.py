@@ -13,11 +13,15 @@ from lykeion.images.errors import RequirementError
 
 from .interpreter import Interpreter
 from .requirements import Locked
+from .wheels import is_same_version
 
 
 @dataclass(frozen=True)
 class WheelFile:
-    """A wheel of a locked requirement. ``sha256`` is in hexadecimal, and was checked against the lock."""
+    """A wheel of a locked requirement: ``version`` is the wheel's own, which is the one that is locked.
+
+    ``sha256`` is in hexadecimal, and was checked against the lock.
+    """
 
     path: Path
     name: str
@@ -45,7 +49,7 @@ def collect(
         found |= _choose(missing, interpreter, [cache])
         missing = [locked for locked in wanted if locked not in found]
     if missing:
-        raise RequirementError(_why(missing, interpreter, directories, index=index))
+        raise RequirementError(_why(missing, interpreter, [*directories, cache], index=index))
     return [found[locked] for locked in wanted]
 
 
@@ -71,32 +75,32 @@ def lock(directory: Path) -> str:
 def _choose(
     wanted: Iterable[Locked], interpreter: Interpreter, directories: Iterable[Path]
 ) -> dict[Locked, WheelFile]:
-    offered: dict[str, list[tuple[int, Path]]] = {}
+    offered: dict[str, list[tuple[int, Path, str]]] = {}
     for directory in directories:
-        for path, name, rank in _fitting(directory, interpreter):
-            offered.setdefault(name, []).append((rank, path))
+        for path, name, version, rank in _fitting(directory, interpreter):
+            offered.setdefault(name, []).append((rank, path, version))
     chosen: dict[Locked, WheelFile] = {}
     for locked in wanted:
-        for _, path in sorted(offered.get(locked.name, [])):
+        for _, path, version in sorted(offered.get(locked.name, [])):
             sha256 = digest_file(path).removeprefix("sha256:")
-            if sha256 in locked.hashes:
-                chosen[locked] = WheelFile(path, locked.name, locked.version, sha256)
+            if sha256 in locked.hashes and is_same_version(locked.version, version):
+                chosen[locked] = WheelFile(path, locked.name, version, sha256)
                 break
     return chosen
 
 
-def _fitting(directory: Path, interpreter: Interpreter) -> Iterator[tuple[Path, str, int]]:
-    """Path, project and rank of the wheels in a directory that the interpreter can use."""
+def _fitting(directory: Path, interpreter: Interpreter) -> Iterator[tuple[Path, str, str, int]]:
+    """Path, project, version and rank of the wheels in a directory that the interpreter can use."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     for path in sorted(directory.glob("*.whl")):
         try:
-            name, _, _, tags = parse_wheel_filename(path.name)
+            name, version, _, tags = parse_wheel_filename(path.name)
         except InvalidWheelFilename:
             continue
         ranks = [interpreter.tags[str(tag)] for tag in tags if str(tag) in interpreter.tags]
         if ranks:
-            yield path, name, min(ranks)
+            yield path, name, str(version), min(ranks)
 
 
 def _download(wanted: Iterable[Locked], interpreter: Interpreter, cache: Path) -> None:
@@ -132,7 +136,7 @@ def download_command(lock: Path, interpreter: Interpreter, into: Path) -> list[s
     return [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"),
         *("--no-deps", "--only-binary=:all:", "--require-hashes"),
-        *("--implementation", "cp", "--python-version", interpreter.short),
+        *("--implementation", "cp", "--python-version", interpreter.full_version or interpreter.short),
         *("--abi", "cp{}{}".format(*interpreter.version), "--abi", "abi3", "--abi", "none"),
         *platforms,
         *("--dest", str(into), "--requirement", str(lock)),
@@ -144,7 +148,13 @@ def _environment(ours: Mapping[str, str]) -> dict[str, str]:
 
 
 def _why(missing: Sequence[Locked], interpreter: Interpreter, directories: Sequence[Path], *, index: bool) -> str:
-    places = ", ".join(map(str, directories)) or "no directory"
+    for directory in directories:
+        for path, name, version, _ in _fitting(directory, interpreter):
+            if name == missing[0].name and digest_file(path).removeprefix("sha256:") in missing[0].hashes:
+                return (
+                    f"{missing[0]} is locked with the hash of {path.name}, which is version {version}; lock it again"
+                )
+    places = ", ".join(map(str, directories[:-1])) or "no directory"
     where = f"{places}{' or the index' if index else ''}"
     others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
     return (

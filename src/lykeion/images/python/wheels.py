@@ -21,13 +21,15 @@ from typing import IO, Any, BinaryIO
 
 from lykeion.core import first_line
 from lykeion.images.errors import WheelError
-from lykeion.images.layers.entries import FILE_MODE, PROGRAM_MODE, TarEntry, file_entry
+from lykeion.images.layers.entries import FILE_MODE, LIMIT_DEPTH, PROGRAM_MODE, WHITEOUT, TarEntry, file_entry
 
 from .environment import Environment
 
 LIMIT_FILES = 200_000
 LIMIT_BYTES = 16 << 30
 LIMIT_METADATA_BYTES = 16 << 20
+LIMIT_READ_BYTES = 64 << 20
+"""Of an archive's directory, which zipfile reads at once."""
 INSTALLER = b"lykeion\n"
 
 _UNRECORDED = ("RECORD", "RECORD.jws", "RECORD.p7s")
@@ -46,7 +48,8 @@ class Unpacked:
 def unpack_wheel(path: Path, environment: Environment) -> Unpacked:
     """Entries of a wheel. Content is held against RECORD as it is read. Raises WheelError, then and now."""
     try:
-        return _Wheel(path, zipfile.ZipFile(path), environment).unpack()
+        archive = zipfile.ZipFile(_BoundedFile(path))  # pyright: ignore[reportArgumentType]
+        return _Wheel(path, archive, environment).unpack()
     except _UNREADABLE as error:
         raise WheelError(f"{path.name} cannot be read: {str(error)[:200]}") from None
 
@@ -83,23 +86,28 @@ class _Wheel:
             rows.append((self.environment.relative(path), _digest(content), len(content)))
         entries.append(self._record(rows))
         metadata = HeaderParser().parsestr(self._metadata("METADATA"))
+        self._check_owner(str(metadata.get("Name", "")), str(metadata.get("Version", "")), "METADATA")
         return Unpacked(tuple(entries), {key: str(value) for key, value in metadata.items()})
 
     def _info_directory(self) -> str:
-        from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-
-        try:
-            name, version, _, _ = parse_wheel_filename(self.name)
-        except InvalidWheelFilename as error:
-            raise WheelError(first_line(error)) from None
         found = {part for part in (member.split("/")[0] for member in self.members) if part.endswith(".dist-info")}
         if len(found) != 1:
             raise WheelError(f"{self.name} has {len(found)} .dist-info directories; a wheel has one")
         info = found.pop()
         owner, _, its_version = info.removesuffix(".dist-info").rpartition("-")
-        if canonicalize_name(owner) != name or not _same_version(its_version, str(version)):
-            raise WheelError(f"{self.name} has the metadata of another project or version: {info}")
+        self._check_owner(owner, its_version.replace("_", "+", 1), info)
         return info
+
+    def _check_owner(self, project: str, version: str, where: str) -> None:
+        """Raises WheelError where what is said in the wheel is not what its name says."""
+        from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+        try:
+            name, its_version, _, _ = parse_wheel_filename(self.name)
+        except InvalidWheelFilename as error:
+            raise WheelError(first_line(error)) from None
+        if canonicalize_name(project) != name or not is_same_version(version, str(its_version)):
+            raise WheelError(f"{self.name} has the metadata of another project or version: {where}")
 
     def _recorded(self) -> dict[str, str]:
         """The digest of each file, as RECORD writes it."""
@@ -185,6 +193,13 @@ class _Wheel:
         return self.archive.read(member).decode("utf-8", "replace")
 
 
+class _BoundedFile(io.FileIO):
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > LIMIT_READ_BYTES:
+            raise zipfile.BadZipFile(f"{size:,} bytes are wanted at once; at most {LIMIT_READ_BYTES:,} are read")
+        return super().read(size)
+
+
 class _Verified(io.RawIOBase):
     """A file that, at its end, raises WheelError if it was not what RECORD says."""
 
@@ -224,6 +239,10 @@ def _checked_members(wheel: str, archive: zipfile.ZipFile) -> Iterator[tuple[str
         parts = PurePosixPath(name).parts
         if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
             raise WheelError(f"{wheel} wants to write {name[:200]!r}, outside of its place")
+        if len(parts) > LIMIT_DEPTH:
+            raise WheelError(f"{wheel} has a file over {LIMIT_DEPTH} directories down: {name[:200]!r}")
+        if any(part.startswith(WHITEOUT) for part in parts):
+            raise WheelError(f"{wheel} has {name[:200]!r}, which would take away a file of the layers below")
         if member.is_dir():
             continue
         if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
@@ -243,10 +262,11 @@ def _encoded(digest: "hashlib._Hash") -> str:
     return f"{digest.name}={base64.urlsafe_b64encode(digest.digest()).rstrip(b'=').decode()}"
 
 
-def _same_version(written: str, expected: str) -> bool:
+def is_same_version(written: str, expected: str) -> bool:
+    """1.0 is 1.0.0, and neither is 1.0+local."""
     from packaging.version import InvalidVersion, Version
 
     try:
-        return Version(written.replace("_", "+", 1)) == Version(expected)
+        return Version(written) == Version(expected)
     except InvalidVersion:
         return written == expected
