@@ -1,5 +1,6 @@
 """Images: one digest for the same inputs, layers that change apart, and what is said of them beside them."""
 
+import errno
 import json
 import os
 import re
@@ -13,19 +14,22 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.core import SILENT, Unsupported
+from lykeion.core import SILENT, Unavailable, Unsupported
 from lykeion.images.building.assembly import BuiltImage, build
 from lykeion.images.building.referrers import BILL
 from lykeion.images.building.volume import build_volume
-from lykeion.images.errors import BaseError, ImageError, RequirementError, WheelError
+from lykeion.images.errors import BaseError, ImageError, LayerError, RequirementError, WheelError
 from lykeion.images.image_description import describe_image, image_list, read_attached
 from lykeion.images.layers import compression
+from lykeion.images.layers.entries import rootfs_entries
 from lykeion.images.layers.layer_files import Files, open_tar
+from lykeion.images.layers.packing import pack
 from lykeion.images.layers.tar_reader import Budget
 from lykeion.images.pruning import prune
 from lykeion.images.python.interpreter import Interpreter
 from lykeion.images.spec import read_spec
-from lykeion.oci import EMPTY, ImageIndex, ImageManifest, Layout, media_types
+from lykeion.oci import EMPTY, BlobWriter, ImageIndex, ImageManifest, Layout, media_types
+from lykeion.oci.references import ref_of
 
 from .conftest import make_project
 from .making import describe, make_rootfs, make_wheel, requirement
@@ -414,3 +418,61 @@ def test_a_base_cannot_make_the_search_for_its_versions_endless(project: Path, o
         (libraries / "libc.so.6").write_bytes(content)
         with pytest.raises(BaseError, match="neither glibc nor musl"):
             built(project, output)
+
+
+def test_a_base_keeps_its_signal_volumes_health_check_and_shell(project: Path, output: Layout) -> None:
+    settings = {
+        "Healthcheck": {"Test": ["CMD", "/bin/check"], "Interval": 30_000_000_000},
+        "Shell": ["/bin/bash", "-c"],
+        "StopSignal": "SIGQUIT",
+        "Volumes": {"/data": {}},
+    }
+    below(project, output, settings)
+    (part,) = describe_image(output, built(project, output).descriptor)["platforms"]
+    assert {name: part["config"].get(name) for name in settings} == settings
+    assert part["config"]["Entrypoint"] == ["lykeion", "serve"]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"StopSignal": 3}, {"Volumes": ["/data"]}, {"Healthcheck": "true"}, {"Shell": "/bin/sh"}], ids=str
+)
+def test_settings_of_another_type_are_refused(project: Path, output: Layout, settings: dict[str, object]) -> None:
+    below(project, output, settings)
+    with pytest.raises(ImageError, match=f"{next(iter(settings))} has another type"):
+        built(project, output)
+
+
+def test_a_base_whose_layer_is_not_what_it_says_is_refused(project: Path, output: Layout) -> None:
+    below(project, output, {}, diff_ids=["sha256:" + "0" * 64])
+    with pytest.raises(LayerError, match="the image's configuration says sha256:000"):
+        built(project, output)
+    assert [entry for entry in output.entries() if ref_of(entry) == "shop:latest"] == []
+
+
+def below(project: Path, output: Layout, settings: dict[str, object], **rootfs: object) -> None:
+    """Make the project's base an image with these settings."""
+    layer = pack(output, rootfs_entries(project / "root"), "none", "base")
+    value = {"architecture": "amd64", "os": "linux", "config": settings}
+    value["rootfs"] = {"type": "layers", "diff_ids": [layer.diff_id], **rootfs}
+    config = output.put(json.dumps(value).encode(), media_types.CONFIG)
+    output.put_manifest(ImageManifest(config, (layer.descriptor,)), "base:v1")
+    describe(project, base={"layout": str(output.root), "ref": "base:v1"})
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_image(
+    project: Path, output: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(BlobWriter, "write", full)
+    for work in (
+        lambda: built(project, output),
+        lambda: build_volume(project / "app", output, "app:v1", compression="none"),
+        lambda: build_volume(project / "app", output, "app:v1"),
+    ):
+        with pytest.raises(Unavailable, match=r"cannot be written \(No space left on device\); make room") as caught:
+            work()
+        assert "\n" not in str(caught.value)
+    assert output.entries() == ()
+    assert list((output.root / "ingest").glob("*.part")) == []

@@ -1,21 +1,27 @@
 """Images go to a registry and come from one with the same digest, and what is attached goes along."""
 
+import errno
+import os
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from lykeion.cli import app
-from lykeion.core import SILENT, NotFound
+from lykeion.core import SILENT, NotFound, Unavailable
 from lykeion.images.building.assembly import BuiltImage, build
 from lykeion.images.building.volume import build_volume
 from lykeion.images.errors import ImageError
 from lykeion.images.image_description import read_attached
 from lykeion.images.registries import image_reference, pull_image, push_image
 from lykeion.images.spec import read_spec
-from lykeion.oci import Layout, Platform
-from lykeion.oci.distribution import ArtifactStore, Reference, RemoteStore, Transport
+from lykeion.oci import Descriptor, Layout, Platform
+from lykeion.oci.distribution import Advance, ArtifactStore, Reference, RemoteStore, Transport
 from tests.oci.distribution.fake import running
 
 from .making import describe
@@ -119,3 +125,61 @@ def test_without_a_tag_the_latest_is_pulled(image: BuiltImage, output: Layout, s
 def test_pushing_needs_a_tag(image: BuiltImage, output: Layout, store: ArtifactStore) -> None:
     with pytest.raises(ImageError, match="has no tag"):
         push_image(output, image.descriptor, at(store, "shop/search"), store=store, reporter=SILENT)
+
+
+class Crowded:
+    """A store where the first who fetches waits a moment for another who fetches the same."""
+
+    def __init__(self, store: ArtifactStore) -> None:
+        self._store, self._another = store, threading.Event()
+        self.fetched: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def fetch(self, repository: str, descriptor: Descriptor, path: Path, advance: Advance) -> None:
+        self.fetched[descriptor.digest] += 1
+        if self.fetched[descriptor.digest] > 1:
+            self._another.set()
+        self._another.wait(0.2)
+        self._store.fetch(repository, descriptor, path, advance)
+
+
+def test_two_may_pull_one_image_into_one_layout_at_once(
+    image: BuiltImage, output: Layout, store: ArtifactStore, tmp_path: Path
+) -> None:
+    push_image(output, image.descriptor, at(store, "shop/search:v1"), store=store, reporter=SILENT)
+    crowded = Crowded(store)
+    layouts = [Layout.open(tmp_path / "one", create=True) for _ in range(3)]
+
+    def pull(layout: Layout) -> str:
+        there: Any = crowded
+        found = pull_image(at(store, "shop/search:v1"), layout, ref="search:v1", store=there, reporter=SILENT)
+        return found.digest
+
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(pull, layouts)) == {image.descriptor.digest}
+    assert set(crowded.fetched.values()) == {1}
+    for layer in image.parts[0].layers:
+        layouts[0].verify(layer.descriptor)
+    left = {path.name for path in (tmp_path / "one" / "ingest").iterdir()}
+    assert left <= {"content.lock", "index.lock"}
+
+
+def test_a_full_disk_is_one_line_and_the_pull_resumes(
+    image: BuiltImage, output: Layout, store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_image(output, image.descriptor, at(store, "shop/search:v1"), store=store, reporter=SILENT)
+    other = Layout.open(tmp_path / "other", create=True)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Layout, "adopt", full)
+        with pytest.raises(Unavailable, match=r"No space left on device\); make room, and pull again") as caught:
+            pull_image(at(store, "shop/search:v1"), other, ref="search:v1", store=store, reporter=SILENT)
+    assert "\n" not in str(caught.value)
+    assert other.entries() == ()
+    found = pull_image(at(store, "shop/search:v1"), other, ref="search:v1", store=store, reporter=SILENT)
+    assert found.digest == image.descriptor.digest

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lykeion.core import Unsupported
+from lykeion.core import Unavailable, Unsupported, writing
 from lykeion.oci import Descriptor, Layout
 from lykeion.oci.references import with_ref
 
@@ -30,7 +30,7 @@ def build_dockerfile(dockerfile: Path, output: Layout, ref: str) -> Descriptor:
                 raise ImageError(f"buildah failed on {dockerfile}; what it said is above")
         built = Layout.open(Path(work, "layout"))
         image = find_image(built, None)
-        with output.lock_content():
+        with writing(output.root, Unavailable, "make room"), output.lock_content():
             for descriptor, manifest in manifests(built, image):
                 for blob in (*manifest.blobs, descriptor):
                     output.take(built, blob)

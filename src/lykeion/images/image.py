@@ -86,6 +86,9 @@ def read_config(layout: Layout, manifest: ImageManifest) -> dict[str, Any]:
     for holder, name, fits in (
         *((settings, name, _is_texts) for name in ("Entrypoint", "Cmd", "Env")),
         *((settings, name, _is_text) for name in ("User", "WorkingDir")),
+        (settings, "StopSignal", _is_text),
+        (settings, "Shell", _is_texts),
+        *((settings, name, _is_object) for name in ("Volumes", "Healthcheck")),
         (settings, "Labels", _is_text_by_name),
         (rootfs, "diff_ids", _is_texts),
     ):
@@ -100,6 +103,10 @@ def _is_text(value: Any) -> bool:
 
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _is_text_by_name(value: Any) -> bool:

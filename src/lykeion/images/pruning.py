@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from lykeion.core import Unavailable, writing
 from lykeion.oci import Descriptor, ImageManifest, Layout
 from lykeion.oci.references import ref_of
 
@@ -17,9 +18,9 @@ class Pruned:
 def prune(layout: Layout, caches: tuple[Path, ...] = ()) -> Pruned:
     """Remove all blobs that no named image needs, itself or through what is attached to it; and ``caches`` whole.
 
-    Whoever is writing to the layout is waited for, and waits.
+    Whoever is writing to the layout is waited for, and waits. Raises ContentError, Unavailable.
     """
-    with layout.lock_content(exclusive=True):
+    with writing(layout.root, Unavailable), layout.lock_content(exclusive=True):
         kept = _needed(layout)
         layout.update(lambda entries: tuple(entry for entry in entries if entry.digest in kept))
         gone = [digest for digest in layout.digests() if digest not in kept]

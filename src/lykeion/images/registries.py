@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from lykeion.core import CONSOLE, NotFound, Reporter
+from lykeion.core import CONSOLE, NotFound, Reporter, Unavailable, locked, writing
 from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, read_manifest
 from lykeion.oci.distribution import (
     Advance,
@@ -44,9 +44,16 @@ class _Repository:
         transfer(f"pulling {self.name}", sum(blob.size for blob in blobs.values()), jobs, self.reporter)
 
     def _fetch(self, blob: Descriptor, advance: Advance) -> None:
-        partial_file = self.layout.root / "ingest" / f"{blob.digest.removeprefix('sha256:')}.partial"
-        self.store.fetch(self.name, blob, partial_file, advance)
-        self.layout.adopt(partial_file, blob)
+        """Whoever waited for another who pulls the same finds it fetched."""
+        part = self.layout.root / "ingest" / f"{blob.digest.removeprefix('sha256:')}.partial"
+        lock = part.with_suffix(".lock")
+        with locked(lock):
+            if self.layout.has(blob.digest):
+                advance(blob.size)
+            else:
+                self.store.fetch(self.name, blob, part, advance)
+                self.layout.adopt(part, blob)
+            lock.unlink()
 
 
 def image_reference(text: str) -> Reference:
@@ -100,10 +107,10 @@ def pull_image(
     """Bring an image into a layout, under ``ref`` or without a reference: all of its platforms, or those given.
 
     Verified. With ``attached``, what refers to it comes along. Without tag or digest the source is ``latest``.
-    Raises NotFound, ImageError, ContentDamaged, StoreError, Refused.
+    Raises NotFound, ImageError, ContentDamaged, StoreError, Refused, Unavailable.
     """
     here = _repository(layout, source, store, reporter)
-    with layout.lock_content():
+    with writing(layout.root, Unavailable, "make room, and pull again to resume"), layout.lock_content():
         image, document = here.fetch_manifest(_digest(here, source))
         parts = {image.digest: document} if isinstance(document, ImageManifest) else {}
         for entry in document.manifests if isinstance(document, ImageIndex) else ():

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lykeion.core import CONSOLE, Reporter, Unsupported, cache_directory
+from lykeion.core import CONSOLE, Reporter, Unavailable, Unsupported, cache_directory, writing
 from lykeion.oci import Descriptor, Layout, Platform
 
 from .errors import ImageError
@@ -100,8 +100,9 @@ def unpacked(layout: Layout, image: Descriptor, *, reporter: Reporter = CONSOLE)
     config = read_config(layout, manifest)
     root = cache_directory() / "images" / "roots" / descriptor.digest.removeprefix("sha256:")
     if not root.exists():
-        root.parent.mkdir(parents=True, exist_ok=True)
-        root.parent.chmod(0o700)  # what is in an image is not for other users of this machine
+        with writing(root, Unavailable, "LYKEION_HOME names another place"):
+            root.parent.mkdir(parents=True, exist_ok=True)
+            root.parent.chmod(0o700)  # what is in an image is not for other users of this machine
         unpack(layout, image_layers(layout, manifest), root, reporter=reporter)
     return root, config
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lykeion.core import CONSOLE, Reporter
+from lykeion.core import CONSOLE, Reporter, Unavailable, writing
 from lykeion.images.errors import ImageError
 from lykeion.images.image_kinds import LABELS, MODEL_PATH
 from lykeion.images.layers.entries import TarEntry, directory_entry, source_entries, with_directories
@@ -46,10 +46,11 @@ def build(
     """Build an image into ``output`` under ``ref`` (else NAME:latest); bill of materials and provenance with it.
 
     The same inputs give the same digest. Nothing is entered in the output's index before all of it is there.
-    Raises ImageError, ContentError, Unsupported, and for a base in a registry StoreError, Refused.
+    Raises ImageError, ContentError, Unsupported, Unavailable, and for a base in a registry StoreError, Refused.
     """
     spec, cache, ref = spec.resolved, cache or BuildCache(), ref or f"{spec.name}:latest"
-    with output.lock_content(), cache.layout.lock_content():
+    room = writing(output.root, Unavailable, f"make room, also for the cache in {cache.directory}")
+    with room, output.lock_content(), cache.layout.lock_content():
         parts = tuple(_part(spec, platform, output, cache, reporter) for platform in spec.platforms)
         descriptor = parts[0].manifest
         if len(parts) > 1:
@@ -93,6 +94,7 @@ def image_config(spec: ImageSpec, platform: Platform, base: Base, layers: tuple[
         environment |= model_environment(spec.model)
     environment |= spec.environment
     settings: dict[str, Any] = {
+        **base.settings,
         "User": spec.user,
         "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
         "Entrypoint": list(spec.entrypoint),

@@ -22,6 +22,7 @@ from .packages import DEBIAN_STATUS, Package, debian_packages
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LIMIT_STATUS_BYTES = 64 << 20
+KEPT_SETTINGS = ("Healthcheck", "Shell", "StopSignal", "Volumes")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Base:
     digest: str
     environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": SEARCH_PATH})
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Further settings that the image keeps, as its configuration has them."""
 
 
 def load_base(
@@ -79,7 +82,8 @@ def _from_layout(layout: Layout, image: Descriptor, platform: Platform, cache: B
     environment = {"PATH": SEARCH_PATH}
     environment |= {key: value for key, _, value in (item.partition("=") for item in settings.get("Env") or [])}
     facts = _facts(cache, layout, layers, environment["PATH"], platform)
-    return Base(layout, layers, facts, name, entry.digest, environment, settings.get("Labels") or {})
+    kept = {name: settings[name] for name in KEPT_SETTINGS if settings.get(name)}
+    return Base(layout, layers, facts, name, entry.digest, environment, settings.get("Labels") or {}, kept)
 
 
 def _with_oci_type(layer: ImageLayer) -> ImageLayer:

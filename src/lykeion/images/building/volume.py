@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lykeion.core import Unavailable, writing
 from lykeion.images.errors import ImageError
 from lykeion.images.image_kinds import LABELS
 from lykeion.images.layers.compression import Compression
@@ -29,10 +30,13 @@ class VolumeImage:
 def build_volume(
     directory: Path, output: Layout, ref: str, *, compression: Compression = "zstd", exclude: tuple[str, ...] = ()
 ) -> VolumeImage:
-    """The directory's files at the image's root, under ``ref``: one layer, for every platform. Raises ImageError."""
+    """The directory's files at the image's root, under ``ref``: one layer, for every platform.
+
+    Raises ImageError, Unavailable.
+    """
     if not directory.is_dir():
         raise ImageError(f"{directory} is not a directory; a volume is made of one")
-    with output.lock_content():
+    with writing(output.root, Unavailable, "make room"), output.lock_content():
         layer = pack(output, source_entries(directory, "", (*EXCLUDED, *exclude)), compression, "files")
         manifests: list[Descriptor] = []
         for architecture in sorted(MACHINES):
