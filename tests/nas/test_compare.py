@@ -28,6 +28,7 @@ from lykeion.nas import (
 from lykeion.nas.final import Trained
 from lykeion.nets import Architecture
 from lykeion.nets.training import Dataset, Recipe
+from tests.recorder import Recorder
 
 from .strategies import tiny
 
@@ -250,3 +251,14 @@ def test_the_report_is_kept_as_json_and_as_a_picture(
     kept = json.loads((tmp_path / "run" / "report.json").read_bytes())
     assert kept == json.loads(json.dumps(report.to_json()))
     assert (tmp_path / "run" / "pareto.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_what_a_search_in_another_process_reports_is_heard_and_its_error_is_told(tmp_path: Path) -> None:
+    missing, heard = str(tmp_path / "missing"), Recorder()
+    request = NasRequest(
+        "random", "mobilenetv3-32", None, None, missing, tiny.recipe(steps=2), Budget(steps=6), target_uj=1.0
+    )
+    with pytest.raises(SearchError, match=r"ended with code 2: .*missing"):
+        comparing.run_search(request, tmp_path / "run", reporter=heard)
+    assert any(notice.startswith("error: ") and missing in notice for notice in heard.notices)

@@ -4,7 +4,7 @@ import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from .terminal import print_line, visible
 
@@ -17,12 +17,13 @@ class Progress(Protocol):
     def advance(self, count: int = 1) -> None: ...
 
 
+Entered: TypeAlias = AbstractContextManager[Progress]
+
+
 class Reporter(Protocol):
     """Hears of work while it is done. One piece of work calls from one thread at a time."""
 
-    def progress(
-        self, title: str, total: int | None = None, *, unit: str = "items"
-    ) -> AbstractContextManager[Progress]: ...
+    def progress(self, title: str, total: int | None = None, *, unit: str = "items") -> Entered: ...
 
     def notice(self, text: str) -> None: ...
 
@@ -33,9 +34,7 @@ class ConsoleReporter:
     def __init__(self, every_s: float = 10.0) -> None:
         self._every_s = every_s
 
-    def progress(
-        self, title: str, total: int | None = None, *, unit: str = "items"
-    ) -> AbstractContextManager[Progress]:
+    def progress(self, title: str, total: int | None = None, *, unit: str = "items") -> Entered:
         return _ConsoleProgress(title, total, unit, self._every_s)
 
     def notice(self, text: str) -> None:
@@ -43,9 +42,7 @@ class ConsoleReporter:
 
 
 class _SilentReporter:
-    def progress(
-        self, title: str, total: int | None = None, *, unit: str = "items"
-    ) -> AbstractContextManager[Progress]:
+    def progress(self, title: str, total: int | None = None, *, unit: str = "items") -> Entered:
         return nullcontext(_SilentProgress())
 
     def notice(self, text: str) -> None:

@@ -14,9 +14,7 @@ from lykeion.nets.training import PHOTO_MEAN, PHOTO_STD, Dataset, Fit, load_data
 from lykeion.vision import CardError, ModelCard
 
 
-def open_with_photos(
-    model: Path, data: Path, fit: Fit | None, *, reporter: Reporter
-) -> tuple[CompressedModel, Dataset]:
+def open_with_photos(model: Path, data: Path, fit: Fit | None, reporter: Reporter) -> tuple[CompressedModel, Dataset]:
     """A network that can be trained further, and the photos for that.
 
     Raises CompressionError where it was trained on other classes, and what ``open_model`` and ``load_data`` raise.

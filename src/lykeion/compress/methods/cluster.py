@@ -47,7 +47,7 @@ def plan(model: CompressedModel, settings: Cluster) -> CompressedModel:
 
 
 def apply(
-    model: CompressedModel, data: Dataset, settings: Cluster, run: Path | None = None, *, reporter: Reporter = CONSOLE
+    model: CompressedModel, data: Dataset, settings: Cluster, run: Path | None = None, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The clustered model, and the number of values by layer. Raises CompressionError, TrainingError."""
     plan(model, settings)

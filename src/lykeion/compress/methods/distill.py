@@ -33,7 +33,7 @@ def plan(model: CompressedModel, settings: Distill) -> CompressedModel:
 
 
 def apply(
-    model: CompressedModel, data: Dataset, settings: Distill, run: Path | None = None, *, reporter: Reporter = CONSOLE
+    model: CompressedModel, data: Dataset, settings: Distill, run: Path | None = None, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The model after training from its teacher. Raises CompressionError, TrainingError."""
     from lykeion.compress.trainable.keras_network import fit

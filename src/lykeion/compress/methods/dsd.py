@@ -43,7 +43,7 @@ def plan(model: CompressedModel, settings: Dsd) -> CompressedModel:
 
 
 def apply(
-    model: CompressedModel, data: Dataset, settings: Dsd, run: Path | None = None, *, reporter: Reporter = CONSOLE
+    model: CompressedModel, data: Dataset, settings: Dsd, run: Path | None = None, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The densely trained model; validation accuracy of it, and, with ``control``, of the other and the gain.
 

@@ -48,7 +48,7 @@ def plan(model: CompressedModel, settings: Prune) -> CompressedModel:
 
 
 def apply(
-    model: CompressedModel, data: Dataset, settings: Prune, run: Path | None = None, *, reporter: Reporter = CONSOLE
+    model: CompressedModel, data: Dataset, settings: Prune, run: Path | None = None, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The pruned model, and the share of zeros by layer. Raises CompressionError, TrainingError."""
     structure, shares = Structure.parse(settings.structure), _shares(model, settings)

@@ -44,7 +44,6 @@ def apply(
     data: Dataset,
     settings: PruneChannels,
     run: Path | None = None,
-    *,
     reporter: Reporter = CONSOLE,
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The smaller network, trained on, and its channels by group. Raises CompressionError, TrainingError."""

@@ -36,7 +36,7 @@ def plan(model: CompressedModel, settings: Qat) -> CompressedModel:
 
 
 def apply(
-    model: CompressedModel, data: Dataset, settings: Qat, run: Path | None = None, *, reporter: Reporter = CONSOLE
+    model: CompressedModel, data: Dataset, settings: Qat, run: Path | None = None, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The model in int8; how often the simulated network and the file name the same class; the largest difference
     of their logits. Raises CompressionError, TrainingError."""

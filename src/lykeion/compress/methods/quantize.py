@@ -62,12 +62,7 @@ def _skipped(model: CompressedModel, settings: Quantize) -> set[str]:
 
 
 def apply(
-    model: CompressedModel,
-    data: Dataset,
-    settings: Quantize,
-    run: Path | None = None,
-    *,
-    reporter: Reporter = CONSOLE,
+    model: CompressedModel, data: Dataset, settings: Quantize, run: Path | None = None, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
     """The converted model, and the layers that stayed float32. Raises CompressionError."""
     skipped = _skipped(model, settings)
