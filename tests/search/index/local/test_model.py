@@ -14,10 +14,10 @@ from tests.search.index.model import DIMENSION, index_machine
 
 from .indexes import clustered, exact, open_local
 
+pytestmark = pytest.mark.slow
 KERNELS = ["exact", "hnsw", "ivf"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_kernel_does_what_a_dictionary_does(tmp_path: Path, kernel: str, metric: Metric) -> None:
