@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.core import Invalid, fitting, json_value, read_json, read_yaml, read_yaml_documents
-from lykeion.core.documents import LIMIT_BYTES, LIMIT_DEPTH
+from lykeion.core.documents import LIMIT_BYTES, LIMIT_DEPTH, parse_json
 from lykeion.core.fields import SpecError
 
 
@@ -127,6 +127,8 @@ JSON_REFUSED = [
     (b'{"a": 18446744073709551616}', r"18446744073709551616 has over 64 bits"),
     (b'{"a": ' + b"9" * 5000 + b"}", r"9{30} has over 64 bits"),
     (b'{"a": ' + b"[" * 100_000, rf"not JSON \(more than {LIMIT_DEPTH} levels"),
+    (b'{"a": "\\ud800"}', r"not JSON \('utf-8' codec can't encode"),
+    (b'{"\\uD83D": 1}', r"not JSON \('utf-8' codec can't encode"),
     (b'{"a": ' + b"[" * LIMIT_DEPTH + b"]" * LIMIT_DEPTH + b"}", rf"not JSON \(more than {LIMIT_DEPTH} levels"),
     (b'{\n"a":\n}', r"not JSON \(line 3: Expecting value\)"),
     (b'{"a": 1', r"not JSON \(line 1: "),
@@ -147,6 +149,16 @@ def test_json_that_is_none_or_exceeds_a_limit_is_refused_in_one_line(
     with pytest.raises(DocumentError, match=problem.replace("A", re.escape(str(path)))) as caught:
         read_json(path, DocumentError)
     assert "\n" not in str(caught.value)
+
+
+def test_json_and_yaml_have_the_same_limit_of_levels(tmp_path: Path) -> None:
+    text = b'{"a":' * LIMIT_DEPTH + b"1" + b"}" * LIMIT_DEPTH
+    (tmp_path / "deep").write_bytes(text)
+    assert parse_json(text, SpecError) == read_yaml(tmp_path / "deep").values
+
+
+def test_a_whole_surrogate_pair_is_a_character() -> None:
+    assert parse_json(b'{"a": "\\ud83d\\udc5f"}', SpecError) == {"a": "\U0001f45f"}
 
 
 def test_a_byte_order_mark_before_json_is_passed_over(tmp_path: Path) -> None:

@@ -83,12 +83,16 @@ def json_value(
 ) -> Any:
     """A value of RFC 8259 in UTF-8, with or without a byte order mark.
 
-    Raises ``error`` for anything else, names given twice, numbers beyond 64 bits, and what exceeds the limits.
+    Raises ``error`` for anything else, names given twice, numbers beyond 64 bits, halves of surrogate pairs, and what
+    exceeds the limits.
     """
     _check_size(data, where, error, what, limit)
     try:
-        value = _decoder.decode(data if isinstance(data, str) else data.decode("utf-8-sig"))
+        text = data if isinstance(data, str) else data.decode("utf-8-sig")
+        value = _decoder.decode(text)
         _check_depth(value)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()  # half a pair can be neither printed nor written
         return value
     except json.JSONDecodeError as wrong:
         problem = f"line {wrong.lineno}: {wrong.msg}"
@@ -247,6 +251,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _decoder = json.JSONDecoder(
     object_pairs_hook=_unique, parse_int=_whole, parse_float=_fraction, parse_constant=_refuse_constant
 )
@@ -264,9 +269,9 @@ def _check_size(data: bytes | str, where: str, error: type[LykeionError], what: 
 
 def _check_depth(value: Any) -> None:
     level = [value]
-    for _ in range(LIMIT_DEPTH):
-        held = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
-        level = [inner for values in held for inner in values]
+    for _ in range(LIMIT_DEPTH + 1):
+        level = [each for each in level if isinstance(each, dict | list)]
         if not level:
             return
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
     raise RecursionError
