@@ -188,3 +188,31 @@ def test_processes_and_threads_take_turns(tmp_path: Path) -> None:
     for worker in workers:
         worker.join()
     assert path.read_text() == "400"
+
+
+def test_what_a_stranger_wrote_into_the_file_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "LOCK"
+    holder, other = FileLock(path), FileLock(path)
+    holder.acquire()
+    path.write_bytes(b"\x1b[2J\nerror: pay\n")
+    with pytest.raises(Locked, match="held by process unknown; wait") as caught:
+        other.acquire(wait_s=0)
+    assert str(caught.value).isprintable()
+    holder.release()
+
+
+def test_a_release_that_the_file_system_refuses_frees_the_lock_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder, other = FileLock(tmp_path / "LOCK"), FileLock(tmp_path / "LOCK")
+    holder.acquire()
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", refuse)
+        holder.release()
+    other.acquire(wait_s=0)
+    assert other.held
+    other.release()

@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from weakref import WeakSet
 
@@ -29,7 +29,8 @@ class Locked(LockError):
     """Another holds the lock; ``pid`` is what it wrote into the file, where it did."""
 
     def __init__(self, path: Path, holder: bytes) -> None:
-        self.pid = (holder.decode(errors="replace").split() or ["unknown"])[0]
+        first = holder.partition(b" ")[0]
+        self.pid = first.decode() if first.isdigit() else "unknown"
         super().__init__(f"{path} is held by process {self.pid}; wait for it or end it")
 
 
@@ -68,10 +69,9 @@ class FileLock:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             _held.discard(self)
-            try:
+            with suppress(OSError):  # where the file system is gone, so is the lock
                 fcntl.flock(descriptor, fcntl.LOCK_UN)  # for all duplicates, such as one that a child inherited
-            finally:
-                os.close(descriptor)
+            os.close(descriptor)
 
     def forget(self) -> None:
         """In a process that was just forked: the lock is its parent's alone."""
