@@ -59,6 +59,8 @@ def test_a_missing_or_unknown_command_is_2_or_help(words: tuple[str, ...], monke
         (KeyboardInterrupt(), 130),
         (click.ClickException("not so"), 2),
         (click.FileError("photo.jpg", "gone"), 2),
+        (OSError(28, "No space left on device", "images/store"), 2),
+        (OSError("nothing that says more"), 2),
     ],
     ids=repr,
 )

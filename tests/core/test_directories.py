@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.core import cache_directory, data_directory, kept_directory
+from lykeion.core import Unavailable, cache_directory, data_directory, kept_directory
 
 PROGRAM = "from lykeion.core import kept_directory as k; print(k('store'), k('images/store'), k('models'), sep='\\n')"
 
@@ -26,6 +26,21 @@ def test_directories_follow_xdg(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     assert (data_directory(), cache_directory()) == (Path("/data/lykeion"), Path("/cache/lykeion"))
+
+
+def test_a_relative_directory_of_xdg_is_ignored(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "data")
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/cache")
+    assert (data_directory(), cache_directory()) == (home / ".local/share/lykeion", home / ".cache/lykeion")
+
+
+def test_a_user_without_a_home_is_told_what_to_set(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+    with pytest.raises(Unavailable, match="set LYKEION_HOME"):
+        data_directory()
+    monkeypatch.setenv("LYKEION_HOME", "/it")
+    assert data_directory() == Path("/it")
 
 
 def test_one_variable_chooses_both(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,12 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
 from lykeion import __version__
-from lykeion.core import ERROR, STOPPED, VisibleFormatter, errors_as_exit_codes, print_line
+from lykeion.core import ERROR, READER_GONE, STOPPED, VisibleFormatter, errors_as_exit_codes, print_line
 
 GUIDE = """Photo search and on-device vision: search products by photo; train, find and compress networks.
 
@@ -71,9 +72,11 @@ app = click.version_option(__version__, prog_name="lykeion")(LazyGroup(COMMANDS)
 
 
 def main() -> None:
-    """Run the command. A LykeionError becomes one line on standard error; no traceback."""
+    """Run the command. An error that a person can cause becomes one line on standard error; no traceback."""
     assert logging.lastResort
     logging.lastResort.setFormatter(VisibleFormatter())
+    _open_standard_streams()
+    stdout = sys.stdout
     try:
         with errors_as_exit_codes():
             app(standalone_mode=False)
@@ -85,6 +88,19 @@ def main() -> None:
         for line in shown.getvalue().rstrip("\n").split("\n"):
             print_line(line, err=True)
         sys.exit(ERROR)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except SystemExit:
+        if sys.stdout is not stdout:  # click has put another in its place, because the reader of the pipe has gone
+            sys.exit(READER_GONE)
+        raise
+
+
+def _open_standard_streams() -> None:
+    """Each is open, or a file of ours would get its number and be written to by libraries; none refuses a letter."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or Path(os.devnull).open("w")  # noqa: SIM115
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        setattr(sys, name, stream)

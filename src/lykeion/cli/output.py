@@ -1,15 +1,20 @@
 """What commands print: one JSON document on standard output, or a table; everything else goes to standard error."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from lykeion.core import visible, visible_json
 
+_MIN_COLUMNS = 40
+"""A narrower table would lose its content; some programs say 0 for a terminal that they do not know."""
+
 
 def print_json(value: object, *, indent: int | None = None) -> None:
     """Timestamps become ISO 8601 strings."""
-    document = json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False, indent=indent)
+    every_letter = sys.stdout.encoding.lower().startswith("utf")
+    document = json.dumps(value, default=_plain, ensure_ascii=not every_letter, allow_nan=False, indent=indent)
     print("\n".join(map(visible_json, document.split("\n"))))  # noqa: T201
 
 
@@ -33,7 +38,11 @@ def print_table(
         table.add_column(Text(visible(column)), justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_shown(value)) for value in row))  # Text: ids are data, not markup
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, _MIN_COLUMNS)
+    with console.capture() as captured:  # or it would exit by itself where the reader of a pipe has gone
+        console.print(table)
+    print(captured.get(), end="")  # noqa: T201
 
 
 def describe(attributes: Mapping[str, object]) -> str:

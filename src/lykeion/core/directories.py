@@ -9,17 +9,25 @@ import shlex
 from functools import cache
 from pathlib import Path
 
+from .errors import Unavailable
+
 _KEPT = {"store": "", "images/store": "", "models": "efficientnet-lite0-*"}
 """What the data directory holds; of the same place in the cache directory, which files are nothing but cache."""
 
 
 def data_directory() -> Path:
-    """``$LYKEION_HOME``, else ``$XDG_DATA_HOME/lykeion``, else ``~/.local/share/lykeion``. Not created here."""
+    """``$LYKEION_HOME``, else ``$XDG_DATA_HOME/lykeion``, else ``~/.local/share/lykeion``. Not created here.
+
+    Raises Unavailable where the user has no home directory.
+    """
     return _home() or _xdg("XDG_DATA_HOME", ".local/share")
 
 
 def cache_directory() -> Path:
-    """``$LYKEION_HOME/cache``, else ``$XDG_CACHE_HOME/lykeion``, else ``~/.cache/lykeion``. Not created here."""
+    """``$LYKEION_HOME/cache``, else ``$XDG_CACHE_HOME/lykeion``, else ``~/.cache/lykeion``. Not created here.
+
+    Raises Unavailable where the user has no home directory.
+    """
     home = _home()
     return home / "cache" if home else _xdg("XDG_CACHE_HOME", ".cache")
 
@@ -41,7 +49,16 @@ def _home() -> Path | None:
 
 
 def _xdg(variable: str, otherwise: str) -> Path:
-    return Path(os.environ.get(variable) or Path.home() / otherwise) / "lykeion"
+    """A relative path in the variable is ignored, as the XDG Base Directory Specification asks."""
+    directory = Path(os.environ.get(variable, ""))
+    return (directory if directory.is_absolute() else _user() / otherwise) / "lykeion"
+
+
+def _user() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a container under a number that no user has
+        raise Unavailable("this user has no home directory; set LYKEION_HOME to a directory for files") from None
 
 
 def _left_behind() -> list[str]:

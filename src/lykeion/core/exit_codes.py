@@ -4,7 +4,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from .errors import LykeionError
+from .errors import LykeionError, first_line
 from .terminal import print_line
 
 DONE = 0
@@ -12,17 +12,26 @@ ERROR = 2
 """The command was not understood or could not be carried out; standard error says why in one line."""
 DONE_BUT = 3
 """The work is done, but something was skipped, not found or damaged."""
+READER_GONE = 141
+"""Whoever reads standard output, such as ``head``, has closed it: a shell's code for SIGPIPE."""
 STOPPED = 130
 """A signal stopped the work; where it can be resumed, the line on standard error says how."""
 
 
 @contextmanager
 def errors_as_exit_codes() -> Generator[None]:
-    """A LykeionError inside becomes one line on standard error and ends the program; no traceback."""
+    """A LykeionError or an OSError inside becomes one line on standard error and ends the program; no traceback."""
     try:
         yield
     except LykeionError as error:
         print_line(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except UnicodeEncodeError as error:  # half a character in a name that was given
+        print_line(f"error: {error.object[:60]!a} is not text in UTF-8", err=True)
+        sys.exit(ERROR)
+    except OSError as error:  # from where no module words it: a directory that cannot be made, a disk that is full
+        where = f"{error.filename}: " if error.filename else ""
+        print_line(f"error: {where}{error.strerror or first_line(error)}", err=True)
+        sys.exit(ERROR)
     except KeyboardInterrupt:
         sys.exit(STOPPED)
