@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from .listening import serve
     from .metrics import Meter, Metrics
     from .settings import ServerSettings, read_token
+    from .strict import StrictRoute, is_unknown
     from .workers import Workers
 
 __all__ = [
-    "Clients", "Guard", "Meter", "Metrics", "Refusal", "ServerSettings", "Uploads", "Workers", "answer_errors",
-    "documented", "outlives_timeout", "read_token", "refuse_length", "refuse_stranger", "serve",
+    "Clients", "Guard", "Meter", "Metrics", "Refusal", "ServerSettings", "StrictRoute", "Uploads", "Workers",
+    "answer_errors", "documented", "is_unknown", "outlives_timeout", "read_token", "refuse_length",
+    "refuse_stranger", "serve",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

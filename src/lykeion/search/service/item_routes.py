@@ -1,6 +1,7 @@
 """Products in and out, in bulk. Ids travel as query parameters or in bodies, where any character may stand."""
 
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import APIRouter, File, Form, Header, Query, UploadFile
 from fastapi.responses import JSONResponse, Response
@@ -8,11 +9,11 @@ from prometheus_client import Counter
 from pydantic import ValidationError
 
 from lykeion.core import Invalid, NotFound, digest_bytes
-from lykeion.web_kit import Workers, documented
+from lykeion.web_kit import StrictRoute, Workers, documented
 
 from .bounds import MAX_ITEMS, MAX_PHOTOS
 from .catalogue import Catalogue
-from .shapes import Changed, Id, ItemsAnswer, PatchItems, PutItems, PutPhotographedItems
+from .shapes import PHOTOGRAPHED_ITEMS, Changed, Id, ItemsAnswer, PatchItems, PhotographedItem, PutItems
 
 
 class BadItems(Invalid):
@@ -24,7 +25,7 @@ Ids = Annotated[list[Id], Query(alias="id", min_length=1, max_length=MAX_ITEMS)]
 
 def item_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter) -> APIRouter:
     """Every change is on disk, and seen by every search, before it is answered."""
-    routes = APIRouter(prefix="/v1", tags=["items"])
+    routes = APIRouter(prefix="/v1", tags=["items"], route_class=StrictRoute)
 
     @routes.get("/items", summary="Products by id", response_model=ItemsAnswer, responses=documented())
     async def get_items(id: Ids, vectors: bool = False) -> JSONResponse:
@@ -52,15 +53,15 @@ def item_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter
         photos: Annotated[list[UploadFile], File(max_length=MAX_PHOTOS, description="Named by their file names.")],
     ) -> JSONResponse:
         wanted = _photographed(items)
-        uploads = {upload.filename or "": upload for upload in photos}
-        names = {name for item in wanted.items for name in item.photos}
+        uploads = _by_name(photos)
+        names = {name for item in wanted for name in item.photos}
         if absent := sorted(names - uploads.keys()):
             raise BadItems(f"no photo with the file name {absent[0]!r} came with the request")
         embedded = {}
         for name in names:  # one at a time, so that searches get their turns between
             embedded[name] = await workers.run(catalogue.embed, await uploads[name].read(), name)
             photos_embedded.inc()
-        return JSONResponse({"changed": await workers.run(catalogue.put_embedded, wanted.items, embedded)})
+        return JSONResponse({"changed": await workers.run(catalogue.put_embedded, wanted, embedded)})
 
     @routes.patch(
         "/items",
@@ -99,10 +100,21 @@ def item_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter
     return routes
 
 
-def _photographed(text: str) -> PutPhotographedItems:
+def _by_name(photos: list[UploadFile]) -> dict[str, UploadFile]:
+    """By the names as they were sent, and as they were before a client put them in percents: browsers write %22."""
+    sent: dict[str, UploadFile] = {}
+    for photo in photos:
+        name = photo.filename or ""
+        if name in sent:
+            raise BadItems(f"two photos have the file name {name!r}")
+        sent[name] = photo
+    return {unquote(name): photo for name, photo in sent.items()} | sent
+
+
+def _photographed(text: str) -> list[PhotographedItem]:
     try:
-        return PutPhotographedItems.model_validate_json('{"items":' + text + "}")
+        return PHOTOGRAPHED_ITEMS.validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part) for part in ("items", *first["loc"]))
         raise BadItems(f"{place}: {first['msg']}") from None

@@ -6,7 +6,7 @@ from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 
-from lykeion.web_kit import Workers, documented
+from lykeion.web_kit import StrictRoute, Workers, documented
 
 from .bounds import MAX_SAMPLE
 from .catalogue import Catalogue, Page
@@ -15,7 +15,7 @@ from .shapes import CountAnswer, IdSearch, K, Offset, SampleAnswer, SearchAnswer
 
 def search_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter) -> APIRouter:
     """Each search is one piece of work: decode, embed, search, and shape the answers."""
-    routes = APIRouter(prefix="/v1", tags=["search"])
+    routes = APIRouter(prefix="/v1", tags=["search"], route_class=StrictRoute)
 
     @routes.post(
         "/search/photo",

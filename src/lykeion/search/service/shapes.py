@@ -3,9 +3,20 @@
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    TypeAdapter,
+    model_validator,
+)
 
 from lykeion.search.index import MAX_ID_BYTES
+from lykeion.web_kit import is_unknown
 
 from .bounds import MAX_ITEMS, MAX_K, MAX_OFFSET, MAX_PHOTOS, MAX_WHERE_CHARACTERS
 
@@ -40,6 +51,13 @@ Attributes: TypeAlias = Annotated[
 
 class Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows(cls, given: Any) -> Any:
+        if isinstance(given, dict) and (unknown := given.keys() - cls.model_fields.keys()):
+            raise ValueError(is_unknown(str(min(unknown)), cls.model_fields))
+        return given
 
 
 class SearchRequest(Request):
@@ -83,8 +101,9 @@ class PhotographedItem(Request):
     attributes: Attributes = {}
 
 
-class PutPhotographedItems(Request):
-    items: Annotated[list[PhotographedItem], Field(min_length=1, max_length=MAX_PHOTOS), AfterValidator(_each_once)]
+PHOTOGRAPHED_ITEMS = TypeAdapter(
+    Annotated[list[PhotographedItem], Field(min_length=1, max_length=MAX_PHOTOS), AfterValidator(_each_once)]
+)
 
 
 class ChangedItem(Request):
