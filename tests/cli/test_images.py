@@ -99,3 +99,38 @@ def test_a_version_of_the_repository_is_put_in_by_its_name(description: str, tmp
     run("build", description, *options, "-q")
     part = json.loads(run("show", "shop:latest", "--json"))["platforms"][0]
     assert [layer["title"] for layer in part["layers"]] == ["base", "2 wheels", "model", "source"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("build", "{project}/image.yaml"),
+        ("build", "{project}/image.yaml", "--layout", "{project}/layout"),
+        ("volume", "{project}/app", "-t", "app:v1"),
+        ("volume", "{project}/app", "-t", "app:v1", "--layout", "/dev/null/layout"),
+        ("pull", "127.0.0.1:9/shop:v1"),
+        ("list",),
+        ("prune", "--caches"),
+    ],
+    ids=" ".join,
+)
+def test_a_place_that_cannot_be_written_is_one_line(
+    words: tuple[str, ...], description: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LYKEION_HOME", "/dev/null/home")
+    with pytest.raises(LykeionError, match=r"/dev/null/.*: cannot be written") as caught:
+        run(*(word.format(project=Path(description).parent) for word in words))
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_of_an_image_reaches_the_terminal_raw(description: str, tmp_path: Path) -> None:
+    text = Path(description).read_text()
+    Path(description).write_text(text + 'labels: {team: "shoes\\e[2J\\u202E"}\ncommand: ["\\e]0;owned\\a"]\n')
+    assert "\x1b" not in run("build", description, "-q")
+    shown = run("show", "shop:latest")
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert "shoes\\x1b[2J\\u202e" in shown
+    printed = run("show", "shop:latest", "--json")
+    assert not {"\x1b", "\u202e"} & set(printed)
+    labels = json.loads(printed)["platforms"][0]["config"]["Labels"]
+    assert labels["team"] == "shoes\x1b[2J\u202e"

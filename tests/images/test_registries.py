@@ -13,14 +13,15 @@ import pytest
 from click.testing import CliRunner
 
 from lykeion.cli import app
-from lykeion.core import SILENT, NotFound, Unavailable
+from lykeion.core import SILENT, NotFound, Unavailable, digest_bytes
 from lykeion.images.building.assembly import BuiltImage, build
+from lykeion.images.building.referrers import BILL, PROVENANCE
 from lykeion.images.building.volume import build_volume
 from lykeion.images.errors import ImageError
-from lykeion.images.image_description import read_attached
+from lykeion.images.image_description import describe_image, read_attached
 from lykeion.images.registries import image_reference, pull_image, push_image
 from lykeion.images.spec import read_spec
-from lykeion.oci import Descriptor, Layout, Platform
+from lykeion.oci import EMPTY, Descriptor, ImageManifest, Layout, Platform, media_types
 from lykeion.oci.distribution import Advance, ArtifactStore, Reference, RemoteStore, Transport
 from tests.oci.distribution.fake import running
 
@@ -183,3 +184,57 @@ def test_a_full_disk_is_one_line_and_the_pull_resumes(
     assert other.entries() == ()
     found = pull_image(at(store, "shop/search:v1"), other, ref="search:v1", store=store, reporter=SILENT)
     assert found.digest == image.descriptor.digest
+
+
+def test_junk_that_is_attached_blocks_no_pull_and_is_named(
+    image: BuiltImage, output: Layout, store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A referrer that is not there, one that is no manifest, and one whose blob is missing."""
+    push_image(output, image.descriptor, at(store, "shop/search:v1"), store=store, reporter=SILENT)
+    lacking = ImageManifest(EMPTY, (Descriptor("text/plain", digest_bytes(b"gone"), 4),), "junk", image.descriptor)
+    junk = {"sha256:" + "0" * 64: NotFound("holds no junk"), digest_bytes(b"junk"): b"junk"}
+    junk[digest_bytes(lacking.to_bytes())] = lacking.to_bytes()
+    listed, manifest = store.referrers, store.manifest
+
+    def referrers(repository: str, digest: str, kind: str) -> list[Descriptor]:
+        return [Descriptor(media_types.MANIFEST, it, 100) for it in junk] + listed(repository, digest, kind)
+
+    def answer(repository: str, reference: str) -> bytes:
+        found = junk.get(reference) or manifest(repository, reference)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(store, "referrers", referrers)
+    monkeypatch.setattr(store, "manifest", answer)
+    other, heard = Layout.open(tmp_path / "other", create=True), Listener()
+    pull_image(at(store, "shop/search:v1"), other, ref="search:v1", store=store, reporter=heard)
+    assert len(heard.notices) == 3
+    assert all(notice.startswith("an attached document is left out: ") for notice in heard.notices)
+    assert {it.artifact_type for it in other.referrers(image.descriptor.digest)} == {BILL, PROVENANCE}
+    monkeypatch.setattr("lykeion.images.registries.LIMIT_REFERRERS", 1)
+    pull_image(at(store, "shop/search:v1"), other, ref="search:v1", store=store, reporter=heard)
+    assert "5 attached documents; 1 are pulled" in heard.notices[3]
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def progress(self, *arguments: Any, **options: Any) -> Any:
+        return SILENT.progress(*arguments, **options)
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+
+def test_an_index_lists_no_more_images_than_one_has(
+    project: Path, output: Layout, store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = build_volume(project / "app", output, "app:v1", compression="none")
+    push_image(output, volume.descriptor, at(store, "app:v1"), store=store, reporter=SILENT)
+    monkeypatch.setattr("lykeion.images.image.LIMIT_PLATFORMS", 1)
+    with pytest.raises(ImageError, match="an index of 2 images; at most 1"):
+        describe_image(output, volume.descriptor)
+    with pytest.raises(ImageError, match="an index of 2 images; at most 1"):
+        pull_image(at(store, "app:v1"), Layout.open(tmp_path / "o", create=True), store=store, reporter=SILENT)

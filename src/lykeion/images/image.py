@@ -10,6 +10,7 @@ from .errors import ImageError
 from .layers.packing import ImageLayer
 
 LIMIT_CONFIG_BYTES = 4 << 20
+LIMIT_PLATFORMS = 256
 
 
 def find_image(layout: Layout, ref: str | None) -> Descriptor:
@@ -31,12 +32,19 @@ def manifests(layout: Layout, descriptor: Descriptor) -> list[tuple[Descriptor, 
     if isinstance(document, ImageManifest):
         return [(descriptor, document)]
     found: list[tuple[Descriptor, ImageManifest]] = []
-    for entry in document.manifests:
+    for entry in platform_entries(document):
         inner = layout.manifest(entry)
         if isinstance(inner, ImageIndex):
             raise ImageError(f"{descriptor.digest} is an index of indexes; name one of those that it lists")
         found.append((entry, inner))
     return found
+
+
+def platform_entries(index: ImageIndex) -> tuple[Descriptor, ...]:
+    """What an index lists. Raises ImageError for more than an image has."""
+    if len(index.manifests) > LIMIT_PLATFORMS:
+        raise ImageError(f"an index of {len(index.manifests):,} images; at most {LIMIT_PLATFORMS} are read")
+    return index.manifests
 
 
 def manifest_for(layout: Layout, descriptor: Descriptor, platform: Platform) -> tuple[Descriptor, ImageManifest]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from lykeion.core import CONSOLE, NotFound, Reporter, Unavailable, locked, writing
-from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, read_manifest
+from lykeion.oci import ContentError, Descriptor, ImageIndex, ImageManifest, Layout, Platform, read_manifest
 from lykeion.oci.distribution import (
     Advance,
     ArtifactStore,
@@ -16,7 +16,9 @@ from lykeion.oci.distribution import (
 from lykeion.oci.references import with_ref
 
 from .errors import ImageError
-from .image import manifests
+from .image import manifests, platform_entries
+
+LIMIT_REFERRERS = 256
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def pull_image(
     with writing(layout.root, Unavailable, "make room, and pull again to resume"), layout.lock_content():
         image, document = here.fetch_manifest(_digest(here, source))
         parts = {image.digest: document} if isinstance(document, ImageManifest) else {}
-        for entry in document.manifests if isinstance(document, ImageIndex) else ():
+        for entry in platform_entries(document) if isinstance(document, ImageIndex) else ():
             _, inner = here.fetch_manifest(entry.digest)
             if not isinstance(inner, ImageManifest):
                 raise ImageError(f"{source} is an index of indexes; name one of those that it lists")
@@ -152,12 +154,21 @@ def _push_referrers(there: _Repository, subject: Descriptor) -> None:
 
 
 def _pull_referrers(here: _Repository, subject: str) -> None:
-    for referrer in here.store.referrers(here.name, subject, ""):
-        entry, manifest = here.fetch_manifest(referrer.digest)
-        if isinstance(manifest, ImageManifest):
+    """What is attached, but for what is damaged or missing: anybody may attach junk, which an image does not need."""
+    referrers = here.store.referrers(here.name, subject, "")
+    if len(referrers) > LIMIT_REFERRERS:
+        here.reporter.notice(f"{subject} has {len(referrers):,} attached documents; {LIMIT_REFERRERS} are pulled")
+    for referrer in referrers[:LIMIT_REFERRERS]:
+        try:
+            entry, manifest = here.fetch_manifest(referrer.digest)
+            if not isinstance(manifest, ImageManifest):
+                continue
             here.fetch_blobs([manifest])
-            entry = replace(entry, artifact_type=manifest.artifact_type)
-            here.layout.update(partial(with_ref, descriptor=entry, ref=None))
+        except (NotFound, ContentError) as error:
+            here.reporter.notice(f"an attached document is left out: {error}")
+            continue
+        entry = replace(entry, artifact_type=manifest.artifact_type)
+        here.layout.update(partial(with_ref, descriptor=entry, ref=None))
 
 
 def _is_one_of(platform: Platform, platforms: Sequence[Platform]) -> bool:

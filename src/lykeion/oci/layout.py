@@ -14,7 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from lykeion.core import LockError, digest_bytes, digest_file, fsync_directory, locked, write_atomically
+from lykeion.core import (
+    LockError,
+    Unavailable,
+    digest_bytes,
+    digest_file,
+    fsync_directory,
+    locked,
+    write_atomically,
+    writing,
+)
 
 from .blob import BlobWriter
 from .descriptor import Descriptor, check_digest
@@ -35,10 +44,11 @@ class Layout:
 
     @classmethod
     def open(cls, root: Path, *, create: bool = False) -> "Layout":
-        """Raises ContentError if ``root`` is not a layout, or (with ``create``) holds other things."""
+        """Raises ContentError if ``root`` is not a layout, or (with ``create``) holds other things; Unavailable."""
         layout, marker = cls(root), root / "oci-layout"
         if create and not marker.exists():
-            layout._create()
+            with writing(root, Unavailable, "name another place"):
+                layout._create()
         if not marker.exists():
             raise ContentError(f"{root} is not an OCI layout: it has no file oci-layout")
         if read_json(marker.read_bytes()).get("imageLayoutVersion") != VERSION:
