@@ -117,3 +117,28 @@ def test_names_in_a_layouts_index_that_are_none_are_left_alone(tmp_path: Path) -
     assert store.repositories() == ["shoes"]
     assert [tag for tag in store.tags("shoes") if not tag.startswith("_")] == ["v1"]
     assert store.resolve("shoes", "../../x") is None
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        "a: &a [x, x]\nb: &b [*a, *a]\nsource: [*b, *b]\n",  # each alias doubles what is read
+        "x: " + "[" * 100_000,
+        "x: y\n" * 300_000,
+    ],
+)
+def test_a_bomb_in_a_meta_file_is_refused(meta: str, tmp_path: Path) -> None:
+    root = mlflow_registry(tmp_path / "mlruns")
+    (root / "models" / "Shoes" / "version-1" / "meta.yaml").write_text(meta)
+    with pytest.raises(InvalidModel, match=r"meta\.yaml"):
+        import_mlflow(root, DiskStore(tmp_path / "store"))
+
+
+def test_what_a_metric_or_an_alias_cannot_be_is_left_out_or_refused(tmp_path: Path) -> None:
+    root, store = mlflow_registry(tmp_path / "mlruns"), DiskStore(tmp_path / "store")
+    (root / "0" / ("a" * 32) / "metrics" / "loss").write_text("1700000000000 nan 0\n")
+    import_mlflow(root, store)
+    assert set(list_versions(store, "shoes")[1].metrics) == {"val_top1"}
+    (root / "models" / "Shoes" / "aliases" / "champion").write_bytes(b"\xff" * 100)
+    with pytest.raises(InvalidModel, match="champion"):
+        import_mlflow(root, store)

@@ -5,13 +5,14 @@ files, ``models/NAME/aliases/ALIAS`` with a version's number; ``EXPERIMENT/RUN/m
 and step. MLflow itself is not needed.
 """
 
+import math
+import re
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from lykeion.core import CONSOLE, SILENT, NotFound, Reporter, write_atomically
+from lykeion.core import CONSOLE, SILENT, NotFound, Reporter, read_bounded, read_yaml, write_atomically
 from lykeion.oci.distribution import ArtifactStore, DiskStore, InvalidReference, Reference
 
 from .aliases import aliases, move, versions
@@ -24,8 +25,9 @@ from .transfers.pull import pull
 from .transfers.push import Pushed, push
 from .trust.policy import Policy
 
-_MAX_META = 2**20
+_MAX_ALIAS = 64
 _MAX_METRIC = 2**24
+_RUN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def import_mlflow(directory: Path, store: DiskStore, name: str | None = None) -> list[Pushed]:
@@ -40,7 +42,7 @@ def import_mlflow(directory: Path, store: DiskStore, name: str | None = None) ->
     for model in models:
         reference, digests = _reference(model.name), dict[int, str]()
         for number, path in _numbered(model):
-            meta = _read(path / "meta.yaml")
+            meta = read_yaml(path / "meta.yaml", InvalidModel).values
             files = _local(str(meta.get("source") or ""), path)
             run = str(meta.get("run_id") or "")
             facts = _facts(directory, run)
@@ -48,8 +50,8 @@ def import_mlflow(directory: Path, store: DiskStore, name: str | None = None) ->
             digests[number] = pushed.digest
             imported.append(pushed)
         for path in sorted((model / "aliases").glob("*")):
-            number = path.read_text(encoding="utf-8").strip()
-            if number.isdecimal() and int(number) in digests:
+            number = read_bounded(path, InvalidModel, "alias", limit=_MAX_ALIAS).strip()
+            if number.isdigit() and int(number) in digests:
                 move(store, reference.repository, check_alias(path.name), digests[int(number)])
     return imported
 
@@ -119,7 +121,7 @@ def _local(source: str, version: Path) -> Path:
 
 def _facts(directory: Path, run: str) -> ModelFacts:
     metrics: dict[str, Figure] = {}
-    if run and "/" not in run and run not in (".", ".."):
+    if _RUN.fullmatch(run):
         for path in sorted(directory.glob(f"*/{run}/metrics/*")):
             value = _last(path)
             if value is not None:
@@ -128,12 +130,13 @@ def _facts(directory: Path, run: str) -> ModelFacts:
 
 
 def _last(path: Path) -> float | None:
-    """The last value that a metric had."""
+    """The last value that a metric had; None where that is no finite number."""
     try:
         with path.open("rb") as file:
-            return float(file.read(_MAX_METRIC).split(b"\n")[-2].split()[1])
+            value = float(file.read(_MAX_METRIC).split(b"\n")[-2].split()[1])
     except (OSError, ValueError, IndexError):
         return None
+    return value if math.isfinite(value) else None
 
 
 def _write_run(directory: Path, run: str, metrics: dict[str, Figure], now: int) -> None:
@@ -157,21 +160,6 @@ def _write_run(directory: Path, run: str, metrics: dict[str, Figure], now: int) 
         place = (directory / "0").resolve().as_uri()
         told = {"experiment_id": "0", "name": "Default", "lifecycle_stage": "active", "artifact_location": place}
         _write(experiment, {**told, "creation_time": now, "last_update_time": now})
-
-
-def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
-    load_yaml: Callable[[bytes], Any] = yaml.safe_load  # as MLflow writes it: 12e34 is text in PyYAML's YAML
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_META + 1)
-        value = load_yaml(data) if len(data) <= _MAX_META else None
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise InvalidModel(f"{path}: not a file of MLflow's registry")
-    return cast(dict[str, Any], value)
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:

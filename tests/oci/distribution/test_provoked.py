@@ -2,7 +2,9 @@
 elsewhere; and addresses that are none."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -163,3 +165,40 @@ def test_a_token_that_is_none_is_one_line(body: str, monkeypatch: pytest.MonkeyP
         )
         with pytest.raises(Refused, match="no token"):
             remote(registry).resolve("shoes", "v1")
+
+
+@pytest.mark.parametrize("further", ["/v2/shoes/tags/list", "/v2/shoes/tags/list?last=t0"])
+def test_pages_that_have_no_end_are_not_read_for_ever(
+    further: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lykeion.oci.distribution.remote_store.MAX_PAGES", 20)
+    with running(Troubles(referrers_api=True)) as registry:
+        digest = pushed(remote(registry), tmp_path / "a", "shoes")
+        registry.tags["shoes"].update({f"t{n}": digest for n in range(9)})
+        registry.troubles.headers = {"Link": f'<{further}>; rel="next"'}
+        with pytest.raises(StoreError, match="never end"):
+            remote(registry).tags("shoes")
+        registry.troubles.headers = {}
+        registry.tags["shoes"].update({f"t{n:03}": digest for n in range(99)})
+        with pytest.raises(StoreError, match="over 20"):
+            remote(registry).tags("shoes")
+        registry.troubles.junk = [{"mediaType": "x", "digest": digest, "size": 1}] * 99
+        with pytest.raises(StoreError, match="over 20"):
+            remote(registry).referrers("shoes", digest, "")
+
+
+def test_an_answer_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running() as registry:
+        monkeypatch.setattr("tests.oci.distribution.fake._Handler._serve", _drip)
+        monkeypatch.setattr("lykeion.oci.distribution.transport.MAX_WAIT_S", 0.0)
+        with pytest.raises(StoreError, match="takes more than 0 s"):
+            remote(registry).tags("shoes")
+
+
+def _drip(handler: Any) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    with suppress(OSError):
+        for _ in range(1000):
+            handler.wfile.write(b" ")

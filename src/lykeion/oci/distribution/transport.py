@@ -41,13 +41,16 @@ class Response:
         self._raw = raw
 
     def read(self, limit: int = MAX_MANIFEST) -> bytes:
-        """The whole body. Raises StoreError for more than ``limit`` bytes, OSError for less than was announced."""
-        data = bytearray()
+        """The whole body. Raises StoreError for more than ``limit`` bytes and for one that takes MAX_WAIT_S, OSError
+        for less than was announced."""
+        data, deadline = bytearray(), time.monotonic() + MAX_WAIT_S
         try:
-            while piece := self.read_piece(limit + 1 - len(data)):
+            while piece := self._read_some(limit + 1 - len(data)):
                 data += piece
                 if len(data) > limit:
                     raise StoreError(f"{self.url.hostname}: an answer of more than {limit:,} bytes")
+                if time.monotonic() > deadline:
+                    raise StoreError(f"{self.url.hostname}: an answer that takes more than {MAX_WAIT_S:.0f} s")
         finally:
             self.close()
         return bytes(data)
@@ -56,6 +59,11 @@ class Response:
         """The next bytes, at most ``size``; none at the end. Raises OSError where the connection ends early."""
         with network_errors():
             return self._raw.read(size)
+
+    def _read_some(self, size: int) -> bytes:
+        """As ``read_piece``, but does not wait until there is so much."""
+        with network_errors():
+            return self._raw.read1(size)
 
     def link(self, header: str) -> str:
         """An address that a header holds, which may be relative. Raises StoreError."""
