@@ -434,7 +434,9 @@ def test_a_base_keeps_its_signal_volumes_health_check_and_shell(project: Path, o
 
 
 @pytest.mark.parametrize(
-    "settings", [{"StopSignal": 3}, {"Volumes": ["/data"]}, {"Healthcheck": "true"}, {"Shell": "/bin/sh"}], ids=str
+    "settings",
+    [{"StopSignal": 3}, {"Volumes": ["/data"]}, {"Healthcheck": "true"}, {"Shell": "/bin/sh"}, {"ExposedPorts": 80}],
+    ids=str,
 )
 def test_settings_of_another_type_are_refused(project: Path, output: Layout, settings: dict[str, object]) -> None:
     below(project, output, settings)
@@ -476,3 +478,23 @@ def test_a_full_disk_is_one_line_and_leaves_no_image(
         assert "\n" not in str(caught.value)
     assert output.entries() == ()
     assert list((output.root / "ingest").glob("*.part")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"config": {"Labels": {"a": "\\ud800"}}}',
+        '{"config": {"x": NaN}}',
+        "[" * 100_000,
+        '{"config": [1]}',
+        "[]",
+        '{"os": 1e999}',
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_configuration_that_is_none_is_one_line(output: Layout, text: str) -> None:
+    config = output.put(text.encode(), media_types.CONFIG)
+    image = output.put_manifest(ImageManifest(config, ()), "odd:v1")
+    with pytest.raises(ImageError, match="not an image's configuration") as caught:
+        describe_image(output, image)
+    assert "\n" not in str(caught.value)

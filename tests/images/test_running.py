@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -137,3 +138,22 @@ def test_an_image_with_a_file_where_something_is_mounted_says_so(tmp_path: Path,
     (tmp_path / name).write_text("")
     with pytest.raises(ImageError, match=f"^/{name}: nothing can be mounted there"):
         prepare(tmp_path, {"Cmd": ["sh"]}, (), {}, ())
+
+
+@needs_unshare
+def test_no_variable_of_an_image_is_an_option_that_runs_something_here(tmp_path: Path) -> None:
+    """env(1) runs before the root changes, and its -S takes a command apart."""
+    settings = {"Cmd": ["sh"], "Env": [f"-S touch {tmp_path}/escaped=1", "=nameless", "A=b"]}
+    line = shlex.split(mount_script(prepare(tmp_path / "root", settings, (), {}, ()), rootless=True).splitlines()[-1])
+    assert line[0] == "exec"
+    done = subprocess.run(
+        [*line[1 : line.index(shutil.which("unshare") or "")], "env"], capture_output=True, text=True
+    )
+    assert sorted(done.stdout.splitlines()) == [f"-S touch {tmp_path}/escaped=1", "A=b", "HOME=/"]
+    assert [path.name for path in tmp_path.iterdir()] == ["root"]
+
+
+@pytest.mark.parametrize("user", ["²", "1:x", "-1", "1 2", "99999999999", "1:2:3", "root"])
+def test_a_user_that_is_no_number_is_refused(tmp_path: Path, user: str) -> None:
+    with pytest.raises(ImageError, match="only users given in digits"):
+        prepare(tmp_path, {"User": user, "Cmd": ["sh"]}, (), {}, ())

@@ -1,8 +1,10 @@
 """Images in a layout, as they are read: the manifest for a platform, and its configuration."""
 
 import json
+import re
 from typing import Any
 
+from lykeion.core import parse_json
 from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types
 from lykeion.oci.references import ref_of
 
@@ -81,12 +83,10 @@ def read_config(layout: Layout, manifest: ImageManifest) -> dict[str, Any]:
     if manifest.config.media_type not in (media_types.CONFIG, media_types.DOCKER_CONFIG):
         kind = manifest.artifact_type or manifest.config.media_type
         raise ImageError(f"an artifact of type {kind} is no image; name one that is")
-    try:
-        value = json.loads(layout.read(manifest.config, limit=LIMIT_CONFIG_BYTES))
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise ImageError(f"{manifest.config.digest} is not an image's configuration")
+    where, data = f"{manifest.config.digest}: ", layout.read(manifest.config, limit=LIMIT_CONFIG_BYTES)
+    value = parse_json(data, ImageError, "image's configuration", where=where, limit=LIMIT_CONFIG_BYTES)
+    if re.search("[\ud800-\udfff]", json.dumps(value, ensure_ascii=False)):
+        raise ImageError(f"{where}not an image's configuration: half of a character in a text")
     settings = value["config"] = value.get("config") or {}
     rootfs = value["rootfs"] = value.get("rootfs") or {}
     if not isinstance(settings, dict) or not isinstance(rootfs, dict):
@@ -96,7 +96,7 @@ def read_config(layout: Layout, manifest: ImageManifest) -> dict[str, Any]:
         *((settings, name, _is_text) for name in ("User", "WorkingDir")),
         (settings, "StopSignal", _is_text),
         (settings, "Shell", _is_texts),
-        *((settings, name, _is_object) for name in ("Volumes", "Healthcheck")),
+        *((settings, name, _is_object) for name in ("ExposedPorts", "Volumes", "Healthcheck")),
         (settings, "Labels", _is_text_by_name),
         (rootfs, "diff_ids", _is_texts),
     ):

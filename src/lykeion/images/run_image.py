@@ -6,6 +6,7 @@ starts; it is no wall against a program that one does not trust.
 
 import os
 import platform as host
+import re
 import shlex
 import shutil
 import sys
@@ -118,7 +119,8 @@ def prepare(
     command = [*(settings.get("Entrypoint") or ()), *(arguments or settings.get("Cmd") or ())]
     if not command:
         raise ImageError("the image names no program; give one after the image's name")
-    image_environment = {key: value for key, _, value in (it.partition("=") for it in settings.get("Env") or ())}
+    pairs = (it.partition("=") for it in settings.get("Env") or ())
+    image_environment = {key: value for key, _, value in pairs if key}
     for name in MOUNTED:
         _make(root, name, directory=True)
     wanted = [Volume(Path("/", name), name, read_only=True) for name in FROM_HOST if Path("/", name).is_file()]
@@ -165,7 +167,13 @@ def mount_script(start: Start, *, rootless: bool) -> str:
     lines += [
         _line("mount", "-o", "remount,bind,ro,nosuid,nodev", root),
         _line(
-            *("exec", _tool("env"), "-i", *(f"{name}={value}" for name, value in sorted(start.environment.items()))),
+            *(
+                "exec",
+                _tool("env"),
+                "-i",
+                "--",
+                *(f"{name}={value}" for name, value in sorted(start.environment.items())),
+            ),
             *(_tool("unshare"), *identity, f"--root={root}", f"--wd={start.workdir}", "--", *start.command),
         ),
     ]
@@ -183,7 +191,7 @@ def _tool(name: str) -> str:
 def _numeric(user: str) -> str:
     """``UID:GID`` in digits; names are not looked up. Raises ImageError."""
     uid, _, gid = user.partition(":")
-    if not uid.isdigit() or not (gid or "0").isdigit():
+    if not re.fullmatch(r"[0-9]{1,10}(:[0-9]{0,10})?", user):
         raise ImageError(f"the image's user is {user[:60]!r}; only users given in digits can be run here")
     return f"{uid}:{gid or uid}"
 
