@@ -126,6 +126,8 @@ class Thumbnails:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except OSError as error:
+            raise ThumbnailError(f"{self.path}: {error.strerror or error}") from None
         except sqlite3.Error as error:
             raise ThumbnailError(
                 f"{self.path}: {error}; if it is damaged, delete it and add the photos again"

@@ -36,7 +36,7 @@ class SchemaError(Invalid):
 
 
 class StorageError(Unavailable):
-    """The disk refused a write; nothing of the write is kept."""
+    """The disk refused a read or a write; nothing of the write is kept."""
 
 
 def _short(value: object) -> str:

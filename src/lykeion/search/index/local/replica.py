@@ -121,14 +121,23 @@ class Replica:
     def current(self) -> State:
         """The state with what other processes wrote. Under the mutex."""
         if not self._lock.held:
-            if self.store.stamp() != self.state.stamp:
-                self.reopen()
-            elif self.state.log.size() < self.state.log.position:
-                self.reopen()  # a write that we had seen failed to reach the disk and was taken back
-            elif self.state.log.size() > self.state.log.position and self.state.follow():
-                self.publish()
+            try:
+                self._follow()
+            except OSError as error:
+                where = error.filename or self.path
+                raise StorageError(
+                    f"{where}: {error.strerror or error}; was the index moved or unmounted?"
+                ) from error
         self._followed = time.monotonic()  # not after an error: that stays one until it is mended
         return self.state
+
+    def _follow(self) -> None:
+        if self.store.stamp() != self.state.stamp:
+            self.reopen()
+        elif self.state.log.size() < self.state.log.position:
+            self.reopen()  # a write that we had seen failed to reach the disk and was taken back
+        elif self.state.log.size() > self.state.log.position and self.state.follow():
+            self.publish()
 
     def reopen(self, *, afresh: bool = False) -> None:
         """Read the manifest in force and its log; ``afresh``: open also those segments again that are open."""
