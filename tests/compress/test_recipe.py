@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
+from lykeion.compress.steps import check_steps
 
 from lykeion.compress import Cluster, CompressionError, Prune, read_recipe
-from lykeion.compress.recipe import check_steps
 from lykeion.core import LykeionError
 
 from . import making
@@ -128,7 +128,7 @@ def test_a_recipe_is_read_without_keras(tmp_path: Path) -> None:
 
     (tmp_path / "recipe.yaml").write_text(HEAD + "steps: [{qat: {}}]\n")
     code = (
-        "import sys; from pathlib import Path; from lykeion.compress.recipe import read_recipe; "
+        "import sys; from pathlib import Path; from lykeion.compress.steps import read_recipe; "
         "read_recipe(Path(sys.argv[1])); assert not {'keras', 'tensorflow'} & sys.modules.keys()"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "recipe.yaml")]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from lykeion.compress.compressing import SCHEMA, VERSION
 
 from lykeion.cli.compress import compress
 from lykeion.compress import (
@@ -24,7 +25,6 @@ from lykeion.compress import (
     save,
 )
 from lykeion.compress.keras_file import read_keras
-from lykeion.compress.run import SCHEMA, VERSION
 from lykeion.core import LykeionError
 from lykeion.inputs import open_models
 from lykeion.nets import find, random_weights

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lykeion.images.layers.image_layer import pack
 
 from lykeion.core import SILENT, Unavailable, Unsupported
 from lykeion.images.building.assembly import BuiltImage, build
@@ -23,7 +24,6 @@ from lykeion.images.image_description import describe_image, image_list, read_at
 from lykeion.images.layers import compression
 from lykeion.images.layers.entries import rootfs_entries
 from lykeion.images.layers.layer_files import Files, open_tar
-from lykeion.images.layers.packing import pack
 from lykeion.images.layers.tar_reader import Budget
 from lykeion.images.pruning import prune
 from lykeion.images.python.interpreter import Interpreter

@@ -112,7 +112,7 @@ def test_the_default_is_built_once(embedder: Embedder) -> None:
 
 
 def test_two_processes_may_build_the_default_at_once(tmp_path: Path) -> None:
-    program = "from lykeion.nets.store import default_model; print(default_model())"
+    program = "from lykeion.nets.installed import default_model; print(default_model())"
     environment = {"LYKEION_HOME": str(tmp_path), "PATH": ""}
     builders = [
         subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)

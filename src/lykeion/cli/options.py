@@ -33,7 +33,7 @@ index_option = click.option(
 
 
 def _as_place(context: click.Context, option: click.Parameter, file: Path | None) -> Any:
-    from lykeion.search.thumbnails import ThumbnailPlace
+    from lykeion.search import ThumbnailPlace
 
     return ThumbnailPlace(file)
 

@@ -14,7 +14,7 @@ from .embedder_option import embedder_option
 from .options import index_option, thumbnails_option
 
 if TYPE_CHECKING:
-    from lykeion.search.thumbnails import ThumbnailPlace
+    from lykeion.search import ThumbnailPlace
 
 
 @click.command()

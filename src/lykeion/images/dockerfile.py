@@ -7,8 +7,7 @@ import tempfile
 from pathlib import Path
 
 from lykeion.core import Unavailable, Unsupported, writing
-from lykeion.oci import Descriptor, Layout
-from lykeion.oci.references import with_ref
+from lykeion.oci import Descriptor, Layout, with_ref
 
 from .errors import ImageError
 from .image import find_image, manifests

@@ -3,8 +3,7 @@
 from typing import Any
 
 from lykeion.core import parse_json
-from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types
-from lykeion.oci.references import ref_of
+from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types, ref_of
 
 from .errors import ImageError
 from .layers.packing import ImageLayer

@@ -3,8 +3,7 @@
 from typing import Any
 
 from lykeion.core import json_value
-from lykeion.oci import Descriptor, ImageManifest, Layout
-from lykeion.oci.references import ref_of
+from lykeion.oci import Descriptor, ImageManifest, Layout, ref_of
 
 from .building.referrers import BILL, PROVENANCE
 from .errors import ImageError

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lykeion.core import Unavailable, writing
-from lykeion.oci import Descriptor, ImageManifest, Layout
-from lykeion.oci.references import ref_of
+from lykeion.oci import Descriptor, ImageManifest, Layout, ref_of
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from lykeion.oci.distribution import (
     parse_reference,
     transfer,
 )
-from lykeion.oci.references import with_ref
 
 from .errors import ImageError
 from .image import manifests, platform_entries

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from .errors import BlobMissing, ContentDamaged, ContentError, RefMoved
     from .layout import Layout
     from .manifest import EMPTY, EMPTY_BLOB, ImageIndex, ImageManifest, read_manifest
+    from .references import ref_of, with_ref
 
 __all__ = [
     "EMPTY", "EMPTY_BLOB", "BlobMissing", "BlobWriter", "ContentDamaged", "ContentError", "Descriptor",
-    "ImageIndex", "ImageManifest", "Layout", "Platform", "RefMoved", "read_manifest",
+    "ImageIndex", "ImageManifest", "Layout", "Platform", "RefMoved", "read_manifest", "ref_of", "with_ref",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

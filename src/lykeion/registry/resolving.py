@@ -3,9 +3,8 @@
 import difflib
 
 from lykeion.core import NotFound
-from lykeion.oci import ContentDamaged
+from lykeion.oci import ContentDamaged, ContentError
 from lykeion.oci.distribution import ArtifactStore, Reference, is_digest
-from lykeion.oci.errors import ContentError
 
 from .aliases import ANYWHERE, aliases, versions
 from .artifact.facts import ModelFacts, read_facts

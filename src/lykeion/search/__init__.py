@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .embedder import Embedder
+    from .embedder import Embedder, embedder_digest
     from .evaluation import evaluate
     from .index import open_index
     from .ingest import IngestOptions, add
     from .maintenance import compact, drop_snapshot, rebuild, restore, snapshot, stats, verify
-    from .near_duplicates import duplicates
-    from .products import delete, get, query
+    from .near_duplicates import draw_groups, duplicates
+    from .products import delete, draw_answer, get, query
     from .service import serve
     from .thumbnails import ThumbnailPlace
     from .transfer import copy, merge
 
 __all__ = [
-    "Embedder", "IngestOptions", "ThumbnailPlace", "add", "compact", "copy", "delete", "drop_snapshot",
-    "duplicates", "evaluate", "get", "merge", "open_index", "query", "rebuild", "restore", "serve", "snapshot",
-    "stats", "verify",
+    "Embedder", "IngestOptions", "ThumbnailPlace", "add", "compact", "copy", "delete", "draw_answer", "draw_groups",
+    "drop_snapshot", "duplicates", "embedder_digest", "evaluate", "get", "merge", "open_index", "query", "rebuild",
+    "restore", "serve", "snapshot", "stats", "verify",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

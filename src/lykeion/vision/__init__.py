@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from .errors import BoxError, CardError, PhotoError
     from .formats import looks_like_photo, photo_suffixes
     from .limits import DEFAULT, Limits
-    from .preprocess import PREPROCESSING_VERSION, normalise
+    from .preprocess import PREPROCESSING_VERSION, normalise, pixels
 
 __all__ = [
     "DEFAULT", "PREPROCESSING_VERSION", "Box", "BoxError", "CardError", "Decoded", "Limits", "ModelCard",
-    "PhotoError", "decode", "looks_like_photo", "network_file", "normalise", "photo_suffixes",
+    "PhotoError", "decode", "looks_like_photo", "network_file", "normalise", "photo_suffixes", "pixels",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

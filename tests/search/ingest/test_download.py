@@ -3,9 +3,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from lykeion.search.ingest.photo_downloads import DownloadError, Downloads
 
 from lykeion.search.ingest import download
-from lykeion.search.ingest.download import DownloadError, Downloads
 
 PHOTO = bytes(range(256)) * 8
 

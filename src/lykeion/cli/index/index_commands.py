@@ -12,7 +12,7 @@ from lykeion.cli.options import index_option, json_option, quiet_option, thumbna
 from lykeion.core import DONE_BUT, Reporter, print_line
 
 if TYPE_CHECKING:
-    from lykeion.search.thumbnails import ThumbnailPlace
+    from lykeion.search import ThumbnailPlace
 
 
 @click.command()
@@ -129,12 +129,12 @@ def query(
         raise click.UsageError("--box cuts out a part of a photo; a product has the vector of its whole photo")
     if sheet and len(photos) + len(ids) > 1:
         raise click.UsageError("--sheet draws the answers to one query")
+    from lykeion import search
     from lykeion.cli.output import describe, print_json, print_table
-    from lykeion.search import products
 
-    answers = products.query(uri, photos, ids=ids, k=k, where=where, box=box, embedder=embedder)
+    answers = search.query(uri, photos, ids=ids, k=k, where=where, box=box, embedder=embedder)
     if sheet:
-        products.draw_answer(sheet, answers[0], uri, by_id=not photos, box=box, thumbnails=thumbnails)
+        search.draw_answer(sheet, answers[0], uri, by_id=not photos, box=box, thumbnails=thumbnails)
         print_line(f"drawn: {sheet}", err=True)
     if as_json:
         documents = [answer.to_json() for answer in answers]
@@ -155,10 +155,10 @@ def get(ids: tuple[str, ...], uri: str, as_json: bool) -> None:
     \b
       lykeion index get A123 A124 --index shop.index
     """
+    from lykeion import search
     from lykeion.cli.output import describe, print_json, print_table
-    from lykeion.search import products
 
-    found = products.get(uri, ids)
+    found = search.get(uri, ids)
     known = [product for product in found if product]
     missing = [id for id, product in zip(ids, found, strict=True) if product is None]
     if as_json:
@@ -187,9 +187,9 @@ def delete(ids: tuple[str, ...], uri: str, thumbnails: "ThumbnailPlace", as_json
 
     Every reader misses them at once; the space comes back with compaction, and snapshots keep them.
     """
-    from lykeion.search import products
+    from lykeion import search
 
-    count = products.delete(uri, ids, thumbnails=thumbnails)
+    count = search.delete(uri, ids, thumbnails=thumbnails)
     if as_json:
         from lykeion.cli.output import print_json
 
@@ -217,13 +217,12 @@ def duplicates(
 
     Resized, recompressed and cropped copies count as the same. Nothing is deleted.
     """
+    from lykeion import search
     from lykeion.cli.output import print_json, print_table
-    from lykeion.search.near_duplicates import draw_groups
-    from lykeion.search.near_duplicates import duplicates as find
 
-    groups = find(uri, alike=likeness, thumbnails=thumbnails, reporter=reporter)
+    groups = search.duplicates(uri, alike=likeness, thumbnails=thumbnails, reporter=reporter)
     if sheet:
-        draw_groups(sheet, groups, thumbnails.reader(uri))
+        search.draw_groups(sheet, groups, thumbnails.reader(uri))
         print_line(f"drawn: {sheet}", err=True)
     if as_json:
         print_json({"groups": [group.to_json() for group in groups]})
@@ -250,10 +249,10 @@ def evaluate(uri: str, truth: str, k: int, queries: int, plot: Path | None, as_j
     The truth is a CSV with the columns query_id, relevant_id and optionally grade; or label:COLUMN, products with the
     same value; or exact, the nearest by exhaustive search, which measures the index and not the embedder.
     """
+    from lykeion import search
     from lykeion.cli.output import print_json, print_table
-    from lykeion.search.evaluation import evaluate as judge
 
-    result = judge(uri, truth, k=k, queries=queries)
+    result = search.evaluate(uri, truth, k=k, queries=queries)
     if plot:
         result.plot(plot)
         print_line(f"drawn: {plot}", err=True)

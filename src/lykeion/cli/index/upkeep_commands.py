@@ -10,7 +10,7 @@ from lykeion.cli.options import index_option, json_option, quiet_option, thumbna
 from lykeion.core import DONE_BUT, Reporter, print_line
 
 if TYPE_CHECKING:
-    from lykeion.search.thumbnails import ThumbnailPlace
+    from lykeion.search import ThumbnailPlace
 
 
 @click.command()
@@ -22,9 +22,9 @@ def stats(uri: str, as_json: bool) -> None:
     \b
       lykeion index stats --index shop.index
     """
-    from lykeion.search import maintenance
+    from lykeion import search
 
-    _print_stats(maintenance.stats(uri), as_json)
+    _print_stats(search.stats(uri), as_json)
 
 
 @click.command()
@@ -38,9 +38,9 @@ def compact(uri: str, as_json: bool) -> None:
 
     Searches continue meanwhile. Compaction also runs automatically as the index is written; this runs all of it now.
     """
-    from lykeion.search import maintenance
+    from lykeion import search
 
-    _print_stats(maintenance.compact(uri), as_json)
+    _print_stats(search.compact(uri), as_json)
 
 
 @click.command()
@@ -54,9 +54,9 @@ def verify(uri: str, as_json: bool) -> None:
 
     Damage is named by file, and the exit code is then 3.
     """
-    from lykeion.search import maintenance
+    from lykeion import search
 
-    problems = maintenance.verify(uri)
+    problems = search.verify(uri)
     if as_json:
         from lykeion.cli.output import print_json
 
@@ -87,15 +87,15 @@ def snapshot(name: str | None, uri: str, export: Path | None, drop: bool, as_jso
     The name is by default the time. A snapshot is instant and shares its files with the index. An export shares
     nothing, and can be moved and restored anywhere.
     """
-    from lykeion.search import maintenance
+    from lykeion import search
 
     if drop:
         if name is None or export is not None:
             raise click.UsageError("--drop takes the name of a snapshot, and nothing else")
-        maintenance.drop_snapshot(uri, name)
-        _print_stats(maintenance.stats(uri), as_json)
+        search.drop_snapshot(uri, name)
+        _print_stats(search.stats(uri), as_json)
         return
-    kept = maintenance.snapshot(uri, name, export=export)
+    kept = search.snapshot(uri, name, export=export)
     if as_json:
         from lykeion.cli.output import print_json
 
@@ -118,12 +118,12 @@ def restore(name: str | None, uri: str, source: Path | None, as_json: bool) -> N
 
     What was written since the snapshot is no longer visible; take another snapshot first if you may want it.
     """
-    from lykeion.search import maintenance
+    from lykeion import search
 
     if (name is None) == (source is None):
         raise click.UsageError("name a snapshot, or an exported copy with --from")
-    maintenance.restore(uri, name, source=source)
-    _print_stats(maintenance.stats(uri), as_json)
+    search.restore(uri, name, source=source)
+    _print_stats(search.stats(uri), as_json)
 
 
 @click.command()
@@ -137,10 +137,10 @@ def rebuild(uri: str, as_json: bool) -> None:
 
     Kernels are a cache: rebuild where verify finds one damaged, or after an upgrade that says so.
     """
-    from lykeion.search import maintenance
+    from lykeion import search
 
-    maintenance.rebuild(uri)
-    _print_stats(maintenance.stats(uri), as_json)
+    search.rebuild(uri)
+    _print_stats(search.stats(uri), as_json)
 
 
 @click.command()
@@ -162,9 +162,9 @@ def merge(
     OUT is made if it is not there. A product that several hold comes from the last of them. Local indexes share
     their files where the file system can, so that merging takes seconds.
     """
-    from lykeion.search import transfer
+    from lykeion import search
 
-    _print_count(transfer.merge(out, sources, thumbnails=thumbnails, reporter=reporter), out, as_json)
+    _print_count(search.merge(out, sources, thumbnails=thumbnails, reporter=reporter), out, as_json)
 
 
 @click.command()
@@ -179,9 +179,9 @@ def copy(source: str, to: str, thumbnails: "ThumbnailPlace", as_json: bool, repo
     \b
       lykeion index copy shop.index milvus://host:19530/shop
     """
-    from lykeion.search import transfer
+    from lykeion import search
 
-    _print_count(transfer.copy(source, to, thumbnails=thumbnails, reporter=reporter), to, as_json)
+    _print_count(search.copy(source, to, thumbnails=thumbnails, reporter=reporter), to, as_json)
 
 
 def _print_stats(figures: object, as_json: bool) -> None:

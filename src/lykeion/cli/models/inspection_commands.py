@@ -228,7 +228,7 @@ def _imported() -> list[dict[str, Any]]:
 
 def _describe(path: Path) -> dict[str, Any]:
     from lykeion.engines import read_model
-    from lykeion.search.embedder import embedder_digest
+    from lykeion.search import embedder_digest
     from lykeion.vision import ModelCard
 
     card, model = ModelCard.for_model(path), read_model(path)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from lykeion.compress.compressed_model import USUAL, CompressedModel, select
 from lykeion.compress.errors import CompressionError
-from lykeion.compress.model_files import litert_file
+from lykeion.compress.network_files import litert_file
 from lykeion.compress.predictions import correct_litert
 from lykeion.compress.settings import Between, plain
 from lykeion.compress.weights.masks import Structure, masks

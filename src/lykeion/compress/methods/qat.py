@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from lykeion.compress.compressed_model import CompressedModel
-from lykeion.compress.model_files import litert_file
+from lykeion.compress.network_files import litert_file
 from lykeion.compress.predictions import predict_litert
 from lykeion.compress.settings import Between, plain
 from lykeion.core import CONSOLE, Reporter

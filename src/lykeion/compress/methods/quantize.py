@@ -16,7 +16,7 @@ import numpy as np
 
 from lykeion.compress.compressed_model import CompressedModel, select
 from lykeion.compress.errors import CompressionError
-from lykeion.compress.model_files import litert_file
+from lykeion.compress.network_files import litert_file
 from lykeion.compress.sensitivity import Sensitivity
 from lykeion.compress.settings import Between
 from lykeion.core import CONSOLE, Reporter, first_line

@@ -9,12 +9,11 @@ from lykeion.core import CONSOLE, Reporter, Unavailable, writing
 from lykeion.images.errors import ImageError
 from lykeion.images.image_kinds import LABELS, MODEL_PATH
 from lykeion.images.layers.entries import TarEntry, directory_entry, source_entries, with_directories
+from lykeion.images.layers.image_layer import ImageLayer, pack
 from lykeion.images.layers.layer_files import resolve
-from lykeion.images.layers.packing import ImageLayer, pack
 from lykeion.images.python.environment import ROOT
 from lykeion.images.spec import ImageSpec
-from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types
-from lykeion.oci.references import with_ref
+from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types, with_ref
 
 from .base import Base, load_base
 from .build_cache import BuildCache

@@ -10,8 +10,8 @@ from lykeion.images.errors import BaseError
 from lykeion.images.image import find_image, image_layers, manifest_for, read_config
 from lykeion.images.layers.compression import Compression
 from lykeion.images.layers.entries import rootfs_entries
+from lykeion.images.layers.image_layer import ImageLayer, pack
 from lykeion.images.layers.layer_files import Files
-from lykeion.images.layers.packing import ImageLayer, pack
 from lykeion.images.python.interpreter import Interpreter, find_interpreter
 from lykeion.images.registries import image_reference, pull_image
 from lykeion.images.spec import BaseSpec

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lykeion.core import cache_directory, digest_json, write_atomically
-from lykeion.images.layers.packing import ImageLayer
+from lykeion.images.layers.image_layer import ImageLayer
 from lykeion.oci import ContentError, Descriptor, Layout
 
 

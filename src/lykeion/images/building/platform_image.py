@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lykeion.images.layers.packing import ImageLayer
+from lykeion.images.layers.image_layer import ImageLayer
 from lykeion.oci import Descriptor, Platform
 
 from .base import Base

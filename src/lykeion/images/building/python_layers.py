@@ -12,7 +12,7 @@ from lykeion.core import Reporter
 from lykeion.images.errors import BaseError, WheelError
 from lykeion.images.layers.compression import Compression, compressor
 from lykeion.images.layers.entries import TarEntry, with_directories
-from lykeion.images.layers.packing import ImageLayer, pack
+from lykeion.images.layers.image_layer import ImageLayer, pack
 from lykeion.images.python.environment import ROOT, Environment
 from lykeion.images.python.interpreter import Interpreter
 from lykeion.images.python.requirements import read_requirements

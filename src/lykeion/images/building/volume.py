@@ -13,11 +13,10 @@ from lykeion.images.errors import ImageError
 from lykeion.images.image_kinds import LABELS
 from lykeion.images.layers.compression import Compression
 from lykeion.images.layers.entries import source_entries
-from lykeion.images.layers.packing import ImageLayer, pack
+from lykeion.images.layers.image_layer import ImageLayer, pack
 from lykeion.images.python.interpreter import MACHINES
 from lykeion.images.spec import EXCLUDED
-from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types
-from lykeion.oci.references import with_ref
+from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types, with_ref
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from .protocol import Budget, Event, FoundNetwork, Problem, SearchCost, SearchError, Strategy
+from .strategy import Budget, Event, FoundNetwork, Problem, SearchCost, SearchError, Strategy
 
 __all__ = [
     "STRATEGIES",

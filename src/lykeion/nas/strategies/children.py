@@ -13,7 +13,7 @@ from lykeion.core import SILENT, Journal, digest_json, stop_here
 from lykeion.nas.space import Genotype, SpaceError, format_genotype, parse_genotype
 from lykeion.nas.table import SlotTable
 
-from .protocol import Problem, SearchCost, SearchError
+from .strategy import Problem, SearchCost, SearchError
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from lykeion.nas.space import Genotype, Space
 from lykeion.nas.table import SlotTable
 
 from .children import Child
-from .protocol import Budget, FoundNetwork, Problem
 from .sampling import distance, draw_near, search_by_sampling
+from .strategy import Budget, FoundNetwork, Problem
 
 POPULATION, SAMPLE = 16, 4
 """Smaller than the paper's 100 and 25: a budget here is tens of children, not tens of thousands."""

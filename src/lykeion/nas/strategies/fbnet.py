@@ -17,9 +17,9 @@ from lykeion.nets import keras_weights
 from lykeion.nets.quiet_keras import keras
 
 from .gradient import Decider, search_by_gradient
-from .protocol import Budget, FoundNetwork, Problem
 from .sections import section
 from .slots import Arrays, SearchableSlot, Tensor, ops
+from .strategy import Budget, FoundNetwork, Problem
 
 HOTTEST, COOLING = 5.0, 4.0
 """Temperature at first, and by how many powers of e it falls."""

@@ -12,7 +12,7 @@ from lykeion.nas.space import format_genotype
 from lykeion.nets.quiet_keras import keras
 from lykeion.nets.training import History, Recipe, TrainingOptions, train
 
-from .protocol import Budget, Event, FoundNetwork, Problem, SearchCost, SearchError, describe_event
+from .strategy import Budget, Event, FoundNetwork, Problem, SearchCost, SearchError, describe_event
 from .supernet import MakeSlot, Price, Supernet
 
 CROSSINGS = 8.0

@@ -13,7 +13,7 @@ import numpy as np
 
 from lykeion.nas.space import Choice, Slot, squeezed
 
-from .protocol import SearchError
+from .strategy import SearchError
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from lykeion.nas.space import Genotype, Space
 from lykeion.nas.table import SlotTable
 
 from .children import Child
-from .protocol import Budget, FoundNetwork, Problem
 from .sampling import search_by_sampling
+from .strategy import Budget, FoundNetwork, Problem
 
 EXPONENT = -0.07
 UNITS, RATE, ENTROPY, MEMORY = 32, 0.02, 1e-3, 0.8

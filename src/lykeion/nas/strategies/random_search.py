@@ -9,8 +9,8 @@ from lykeion.nas.space import Genotype, Space
 from lykeion.nas.table import SlotTable
 
 from .children import Child
-from .protocol import Budget, FoundNetwork, Problem
 from .sampling import draw_near, search_by_sampling
+from .strategy import Budget, FoundNetwork, Problem
 
 
 class RandomSearch:

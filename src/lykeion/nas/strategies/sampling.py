@@ -11,7 +11,7 @@ from lykeion.nas.space import Genotype, Space, format_genotype
 from lykeion.nas.table import SlotTable
 
 from .children import Child, Children, Evaluate
-from .protocol import Budget, Event, FoundNetwork, Problem, SearchCost, describe_event
+from .strategy import Budget, Event, FoundNetwork, Problem, SearchCost, describe_event
 
 WINDOW = (0.9, 1.0)
 """Latencies, as shares of the target, from which networks are drawn."""

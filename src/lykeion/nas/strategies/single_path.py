@@ -5,7 +5,7 @@ from pathlib import Path
 from lykeion.core import SILENT, Reporter
 
 from .gradient import Decider, search_by_gradient
-from .protocol import Budget, FoundNetwork, Problem
+from .strategy import Budget, FoundNetwork, Problem
 from .superkernel import Superkernel
 
 THRESHOLDS = Decider(Superkernel, "thresholds", rate=1e-2)

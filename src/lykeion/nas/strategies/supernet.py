@@ -24,9 +24,9 @@ from lykeion.nas.table import SlotTable
 from lykeion.nets import Architecture, build_keras, keras_weights
 from lykeion.nets.quiet_keras import keras
 
-from .protocol import SearchError
 from .sections import section
 from .slots import Arrays, SearchableSlot, Tensor, ops
+from .strategy import SearchError
 
 WARM_UP, SETTLE = 0.25, 0.7
 """Where the phases end, as shares of all steps."""

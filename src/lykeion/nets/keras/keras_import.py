@@ -10,7 +10,7 @@ import numpy as np
 
 from lykeion.core import Invalid, digest_bytes, first_line
 from lykeion.core.library_output import quiet_import
-from lykeion.nets.store import imported_directory, install
+from lykeion.nets.installed import imported_directory, install
 from lykeion.vision import CardError, ModelCard
 
 

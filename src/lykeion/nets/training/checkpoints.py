@@ -14,7 +14,7 @@ import numpy as np
 
 from lykeion.core import write_atomically, writing
 from lykeion.nets.architecture import Architecture
-from lykeion.nets.catalogue import find
+from lykeion.nets.named_networks import find
 
 from .errors import TrainingError
 from .npz import NpzError, read_npz

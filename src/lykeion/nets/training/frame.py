@@ -5,8 +5,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from lykeion.vision import ModelCard
-from lykeion.vision.preprocess import pixels
+from lykeion.vision import ModelCard, pixels
 
 from .errors import DataError
 

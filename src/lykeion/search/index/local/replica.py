@@ -18,8 +18,8 @@ from lykeion.search.index.errors import (
     IndexReplaced,
     StorageError,
 )
-from lykeion.search.index.local.disk.lock import WriterLock
 from lykeion.search.index.local.disk.store import Identity, Store
+from lykeion.search.index.local.disk.writer_lock import WriterLock
 from lykeion.search.index.local.memory.state import State
 from lykeion.search.index.local.memory.view import MaskCache, View
 from lykeion.search.index.protocol import Mode

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lykeion.core import write_atomically
 from lykeion.search.index.errors import IndexFormatError
-from lykeion.search.index.local.disk.lock import WriterLock
 from lykeion.search.index.local.disk.store import Manifest, Store
+from lykeion.search.index.local.disk.writer_lock import WriterLock
 
 from .seal import commit
 
