@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lykeion.compress.compressing import row_of
 from measuring.compress_recipes import Plan, phases
 
 from lykeion.compress import CompressedModel, Qat, StepRow, kernel_layers, open_model, select
 from lykeion.compress.compressed_model import USUAL
+from lykeion.compress.compressing import row_of
 from lykeion.compress.methods.qat import apply as to_int8
 from lykeion.core import SILENT
 from lykeion.nets.training import Dataset, read_arrays

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from lykeion.cli import app
 from lykeion.core import LykeionError
-from lykeion.nets import catalogue
+from lykeion.nets import write_architecture
 from tests.nets.training.tiny import ARCHITECTURE, write_npz
 
 pytest.importorskip("keras")
@@ -14,7 +14,7 @@ pytest.importorskip("keras")
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
-    catalogue.write_architecture(ARCHITECTURE, tmp_path / "tiny.json")
+    write_architecture(ARCHITECTURE, tmp_path / "tiny.json")
     data = write_npz(tmp_path)
     return [
         "train",

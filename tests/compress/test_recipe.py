@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from lykeion.compress.steps import check_steps
 
 from lykeion.compress import Cluster, CompressionError, Prune, read_recipe
+from lykeion.compress.steps import check_steps
 from lykeion.core import LykeionError
 
 from . import making

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from lykeion.compress.compressing import SCHEMA, VERSION
 
 from lykeion.cli.compress import compress
 from lykeion.compress import (
@@ -24,6 +23,7 @@ from lykeion.compress import (
     report_table,
     save,
 )
+from lykeion.compress.compressing import SCHEMA, VERSION
 from lykeion.compress.keras_file import read_keras
 from lykeion.core import LykeionError
 from lykeion.inputs import open_models

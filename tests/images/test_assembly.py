@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lykeion.images.layers.image_layer import pack
 
 from lykeion.core import SILENT, Unavailable, Unsupported
 from lykeion.images.building.assembly import BuiltImage, build
@@ -23,6 +22,7 @@ from lykeion.images.errors import BaseError, ImageError, LayerError, Requirement
 from lykeion.images.image_description import describe_image, image_list, read_attached
 from lykeion.images.layers import compression
 from lykeion.images.layers.entries import rootfs_entries
+from lykeion.images.layers.image_layer import pack
 from lykeion.images.layers.layer_files import Files, open_tar
 from lykeion.images.layers.tar_reader import Budget
 from lykeion.images.pruning import prune

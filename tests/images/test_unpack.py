@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from lykeion.images.layers.image_layer import ImageLayer
 
 from lykeion.core import SILENT, digest_bytes
 from lykeion.images.errors import LayerError
+from lykeion.images.layers.image_layer import ImageLayer
 from lykeion.images.layers.layer_files import Files, resolve
 from lykeion.images.layers.unpack import LinksOnDisk, unpack
 from lykeion.oci import Layout, media_types

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from lykeion.web_kit.server_settings import SettingsError
 
 from lykeion.web_kit import ServerSettings
 from lykeion.web_kit.listening import CannotListen, listen
+from lykeion.web_kit.server_settings import SettingsError
 
 from .tiny import TOKEN, Tiny, exchange, serving
 

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from lykeion.web_kit.server_settings import SettingsError
 
 from lykeion.web_kit import ServerSettings, read_token
+from lykeion.web_kit.server_settings import SettingsError
 
 
 @pytest.mark.parametrize(

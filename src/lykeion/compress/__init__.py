@@ -10,6 +10,7 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .compressed_model import CompressedModel, kernel_layers, select
+    from .compressing import StepRow, compress, read_rows
     from .errors import CompressionError
     from .methods.cluster import Cluster
     from .methods.distill import Distill
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
     from .methods.prune_channels import PruneChannels
     from .methods.qat import Qat
     from .methods.quantize import Quantize
-    from .model_files import check_classes, litert_file, open_model, save
+    from .network_files import check_classes, litert_file, open_model, save
     from .packing import pack, pack_file, pack_path
-    from .recipe import Step, read_recipe
     from .report_page import REPORT_COLUMNS, SHOWN_COLUMNS, accuracies, report_table, write_page
-    from .run import StepRow, compress, read_rows
     from .sensitivity import Sensitivity, draw_sensitivity, scan_sensitivity
     from .sizes import Sizes, sizes_of
+    from .steps import Step, read_recipe
 
 __all__ = [
     "REPORT_COLUMNS", "SHOWN_COLUMNS", "Cluster", "CompressedModel", "CompressionError", "Distill", "Dsd", "Prune",

@@ -34,7 +34,7 @@ from lykeion.nets import LOGITS
 
 from .compressed_model import CompressedModel, kernel_layers, settle
 from .errors import CompressionError
-from .model_files import litert_file, open_model
+from .network_files import litert_file, open_model
 
 SMALL = 4096
 """Kernels of int8 with fewer weights may share a model, where one of their own costs more than it saves."""

@@ -14,9 +14,9 @@ from lykeion.core.pictures import new_figure
 from lykeion.engines.choosing import front
 
 from .compressed_model import CompressedModel, kernel_layers
+from .compressing import StepRow, read_rows
 from .errors import CompressionError
-from .model_files import open_model
-from .run import StepRow, read_rows
+from .network_files import open_model
 
 REPORT_COLUMNS = (
     "step",

@@ -24,7 +24,7 @@ from lykeion.nets.training import Dataset, some
 
 from .compressed_model import CompressedModel, select
 from .errors import CompressionError
-from .model_files import litert_file
+from .network_files import litert_file
 from .predictions import correct_litert
 from .weights.masks import Structure, masks
 

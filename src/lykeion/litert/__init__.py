@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .counts import GraphCost, cost, precision
     from .errors import ModelError
     from .graph import Graph, Operator, Quantization, Tensor
+    from .graph_cost import GraphCost, cost, precision
     from .reading import read_graph
     from .writing import Constant, GraphWriter, with_metadata
 

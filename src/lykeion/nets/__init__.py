@@ -18,18 +18,18 @@ if TYPE_CHECKING:
         InvertedResidual,
         Row,
     )
-    from .catalogue import NETWORKS, find, write_architecture
     from .counts import Counts, count
     from .families.efficientnet_lite import efficientnet_lite0
     from .families.mobilenet_v1 import mobilenet_v1
     from .families.mobilenet_v2 import mobilenet_v2
     from .families.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
+    from .installed import DEFAULT_MODEL, built_directory, default_model, installed_models
     from .keras.keras_applications import weights_from_applications
     from .keras.keras_import import KerasImportError, import_keras
     from .keras.keras_model import build_keras, keras_weights, load_keras_weights
     from .litert_int8 import TO_255, KernelCodes, quantized_tensors, write_int8
     from .litert_writer import write_block, write_litert
-    from .store import DEFAULT_MODEL, built_directory, default_model, installed_models
+    from .named_networks import NETWORKS, find, write_architecture
     from .summary import ArchitecturePart, draw_architecture, format_shape, parts_by_layer, parts_by_row
     from .torch_weights import WeightsError
     from .unrolling import EMBEDDING, INPUT, LOGITS, Layer, layers, row_layers

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryAnswer:
     """What was asked, a photo's name or a product's id, and the products nearest to it, best first."""
 
     query: str
@@ -37,7 +37,7 @@ def query(
     where: str | None = None,
     box: Box | str | None = None,
     embedder: "Embedder | str | Path | None" = None,
-) -> list[Answer]:
+) -> list[QueryAnswer]:
     """The ``k`` products nearest to each photo (a file, or its bytes), then to each stored product of ``ids``.
 
     ``where`` filters the answers, ``box`` ("left,top,right,bottom") is the part of the photos to search by, and
@@ -47,7 +47,7 @@ def query(
     pictures = [photos] if isinstance(photos, str | Path | bytes) else list(photos)
     products = [ids] if isinstance(ids, str) else list(ids)
     area = Box.parse(box) if isinstance(box, str) else box
-    answers: list[Answer] = []
+    answers: list[QueryAnswer] = []
     with opened(index) as store:
         if pictures:
             from .embedder import Embedder
@@ -63,9 +63,9 @@ def query(
                     for picture, name in zip(pictures, names, strict=True)
                 ]
             )
-            answers += map(Answer, names, store.search(vectors, k, where=where))
+            answers += map(QueryAnswer, names, store.search(vectors, k, where=where))
         if products:
-            answers += map(Answer, products, store.search(products, k, where=where))
+            answers += map(QueryAnswer, products, store.search(products, k, where=where))
     return answers
 
 
@@ -86,7 +86,7 @@ def delete(index: str | Path, ids: Sequence[str], *, thumbnails: ThumbnailPlace 
 
 def draw_answer(
     sheet: Path,
-    answer: Answer,
+    answer: QueryAnswer,
     index: str | Path,
     *,
     by_id: bool = False,

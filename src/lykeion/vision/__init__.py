@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .decoding import Decoded, decode
     from .errors import BoxError, CardError, PhotoError
     from .formats import looks_like_photo, photo_suffixes
-    from .limits import DEFAULT, Limits
+    from .photo_limits import DEFAULT, Limits
     from .preprocess import PREPROCESSING_VERSION, normalise, pixels
 
 __all__ = [

@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageCms
 
-from .errors import Refusal
+from .errors import UnusablePhoto
 
 MAX_PROFILE_BYTES = 4 * 2**20
 
@@ -15,7 +15,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
     """8-bit sRGB of the same size: alpha blended over white, 16 bits cut to 8, the ICC profile applied.
 
     A profile that is damaged, oversized or meant for other channels is ignored, as browsers do: numbers are then
-    taken for sRGB, or converted from CMYK by subtraction. Raises Refusal for samples with no defined white.
+    taken for sRGB, or converted from CMYK by subtraction. Raises UnusablePhoto for samples with no defined white.
     """
     profile = image.info.get("icc_profile") or b""
     image = _flattened(image)
@@ -41,7 +41,7 @@ def _flattened(image: Image.Image) -> Image.Image:
         return image.convert("L")
     if image.mode in ("P", "RGBX", "YCbCr"):
         return image.convert("RGB")
-    raise Refusal(f"its samples are of kind {image.mode!r}; save it with 8 or 16 bits a channel")
+    raise UnusablePhoto(f"its samples are of kind {image.mode!r}; save it with 8 or 16 bits a channel")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -13,10 +13,10 @@ import numpy as np
 
 from . import preprocess, structure
 from .box import Box
-from .errors import PhotoError, Refusal
+from .errors import PhotoError, UnusablePhoto
 from .formats import open_photo, sniff
 from .jpeg import read_structure
-from .limits import DEFAULT, Limits
+from .photo_limits import DEFAULT, Limits
 from .preprocess import Region
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def decode(
         data = _read(source, limits)
         form = sniff(data)
         return _decode(data, form, at_least, box, limits)
-    except Refusal as refusal:
+    except UnusablePhoto as refusal:
         raise PhotoError(name, str(refusal)) from None
     except Exception as error:  # decoders meet hostile bytes and raise whatever they like
         raise PhotoError(name, f"cannot be decoded as {form} ({str(error) or type(error).__name__})") from error
@@ -107,21 +107,21 @@ def _read(source: bytes | Path, limits: Limits) -> bytes:
         try:
             found = source.stat()
             if not stat.S_ISREG(found.st_mode):
-                raise Refusal("not a file")
+                raise UnusablePhoto("not a file")
             _check_bytes(found.st_size, limits)
             with source.open("rb") as file:
                 source = file.read(found.st_size)
         except (OSError, ValueError) as error:  # ValueError: a null in the path
-            raise Refusal(getattr(error, "strerror", None) or str(error)) from None
+            raise UnusablePhoto(getattr(error, "strerror", None) or str(error)) from None
     _check_bytes(len(source), limits)
     return bytes(source)
 
 
 def _check_bytes(size: int, limits: Limits) -> None:
     if not size:
-        raise Refusal("empty: zero bytes")
+        raise UnusablePhoto("empty: zero bytes")
     if size > limits.file_bytes:
-        raise Refusal(f"it has {size:,} bytes; {limits.file_bytes:,} are allowed")
+        raise UnusablePhoto(f"it has {size:,} bytes; {limits.file_bytes:,} are allowed")
 
 
 def _decode(data: bytes, form: str, at_least: int | None, box: Box | None, limits: Limits) -> Decoded:
@@ -194,7 +194,7 @@ class _View:
         width, height = stored[::-1] if orientation in SWAPS_SIDES else stored
         part = (box or Box(0, 0, width, height)).within(width, height)
         if part is None:
-            raise Refusal(f"the box {box} lies outside the photo, which is {width}×{height}")
+            raise UnusablePhoto(f"the box {box} lies outside the photo, which is {width}×{height}")
         return cls(orientation, width, height, part)
 
     def region(self, size: tuple[int, int], scale: int) -> Region:
@@ -227,13 +227,15 @@ def _check_size(size: tuple[int, int], held: int, scans: int, limits: Limits) ->
     width, height = size
     pixels, shape = width * height, f"it is {width}×{height}"
     if max(size) > limits.side:
-        raise Refusal(f"{shape}; a side may have {limits.side:,} pixels")
+        raise UnusablePhoto(f"{shape}; a side may have {limits.side:,} pixels")
     if pixels > limits.source_pixels:
-        raise Refusal(f"{shape}, {pixels / 1e6:.0f} megapixels; a photo may have {limits.source_pixels / 1e6:g}")
+        raise UnusablePhoto(
+            f"{shape}, {pixels / 1e6:.0f} megapixels; a photo may have {limits.source_pixels / 1e6:g}"
+        )
     if held > limits.decoded_pixels:
-        raise Refusal(
+        raise UnusablePhoto(
             f"{shape} and needs {held / 1e6:.0f} megapixels in memory at once; "
             f"{limits.decoded_pixels / 1e6:g} are allowed"
         )
     if scans > 1 and pixels * scans > limits.scan_pixels:
-        raise Refusal(f"{shape} in {scans:,} scans; that much work is refused")
+        raise UnusablePhoto(f"{shape} in {scans:,} scans; that much work is refused")

@@ -22,7 +22,7 @@ class CardError(Invalid):
     """A model card is missing or says something impossible; the message names file and field."""
 
 
-class Refusal(Exception):
+class UnusablePhoto(Exception):
     """Why a photo is refused, said where its name is not known; ``decode`` makes a PhotoError of it."""
 
 

@@ -5,7 +5,7 @@ import importlib.util
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from .errors import Refusal
+from .errors import UnusablePhoto
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,12 +24,12 @@ def looks_like_photo(head: bytes) -> bool:
     """Whether a file's first 16 bytes are a photo's, also one that is not read here: its owner will want to know."""
     try:
         return bool(sniff(head))
-    except Refusal:
+    except UnusablePhoto:
         return head.startswith((b"BM", b"II*\0", b"MM\0*"))
 
 
 def sniff(data: bytes) -> str:
-    """The format of these bytes. Raises Refusal where it is none we read."""
+    """The format of these bytes. Raises UnusablePhoto where it is none we read."""
     if data[:3] == b"\xff\xd8\xff":
         return "JPEG"
     if data[:8] == b"\x89PNG\r\n\x1a\n":
@@ -40,7 +40,7 @@ def sniff(data: bytes) -> str:
         return "GIF"
     if data[4:8] == b"ftyp" and (found := _by_brands(data)):
         return found
-    raise Refusal(f"not a photo in {READABLE} (it starts with {data[:8].hex(' ')})")
+    raise UnusablePhoto(f"not a photo in {READABLE} (it starts with {data[:8].hex(' ')})")
 
 
 def open_photo(data: bytes, form: str) -> "Image":
@@ -84,7 +84,7 @@ def _open_avif(file: BytesIO) -> "Image":
     from PIL import features
 
     if not features.check("avif"):
-        raise Refusal("this build of Pillow reads no AVIF; install Pillow's own wheel")
+        raise UnusablePhoto("this build of Pillow reads no AVIF; install Pillow's own wheel")
     from .avif import AvifPhoto
 
     return AvifPhoto(file)
@@ -94,5 +94,5 @@ def _open_heic(file: BytesIO) -> "Image":
     try:
         from pillow_heif import HeifImageFile
     except ImportError:
-        raise Refusal("HEIC photos need another package: pip install 'lykeion[heif]'") from None
+        raise UnusablePhoto("HEIC photos need another package: pip install 'lykeion[heif]'") from None
     return HeifImageFile(file)

@@ -6,7 +6,7 @@ keep one busy for hours. They are given only what they need to decode.
 
 from dataclasses import dataclass
 
-from .errors import Refusal
+from .errors import UnusablePhoto
 
 MAX_SEGMENTS = 4_096
 MAX_JUNK_BYTES = 65_536
@@ -34,7 +34,7 @@ class Jpeg:
 
 
 def read_structure(data: bytes) -> Jpeg:
-    """Raises Refusal where there is no way to the pixels."""
+    """Raises UnusablePhoto where there is no way to the pixels."""
     kept, exif = [data[:2]], b""
     at, junk, components, progressive = 2, 0, 0, False
     for _ in range(MAX_SEGMENTS):
@@ -43,7 +43,7 @@ def read_structure(data: bytes) -> Jpeg:
         while 0 <= marker < len(data) - 1 and data[marker + 1] == 0xFF and junk <= MAX_JUNK_BYTES:
             marker, junk = marker + 1, junk + 1
         if not 0 <= marker < len(data) - 4 or junk > MAX_JUNK_BYTES:
-            raise Refusal("a damaged JPEG: it ends before its pixels")
+            raise UnusablePhoto("a damaged JPEG: it ends before its pixels")
         kind, content = data[marker + 1], marker + 4
         if kind in _STANDALONE:
             at = marker + 2
@@ -60,4 +60,4 @@ def read_structure(data: bytes) -> Jpeg:
             exif = data[content:at]
         elif kind in _NEEDED and data.startswith(_NEEDED[kind], content):
             kept.append(data[marker:at])
-    raise Refusal(f"a damaged JPEG: more than {MAX_SEGMENTS:,} segments before its pixels")
+    raise UnusablePhoto(f"a damaged JPEG: more than {MAX_SEGMENTS:,} segments before its pixels")

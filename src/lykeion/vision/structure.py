@@ -4,7 +4,7 @@ Decoders spend time on each chunk or block, so a small file of a million empty o
 What is counted here is bounded by numbers no photo comes near.
 """
 
-from .errors import Refusal
+from .errors import UnusablePhoto
 
 MAX_CHUNKS = 65_536
 """Of a PNG, in all; 128 MiB in the usual chunks of 8 KiB are 16,384."""
@@ -13,17 +13,17 @@ MAX_BLOCKS = 4_096
 
 
 def check_png(data: bytes) -> None:
-    """Raises Refusal for a PNG of too many chunks. (W3C PNG, section 5.)"""
+    """Raises UnusablePhoto for a PNG of too many chunks. (W3C PNG, section 5.)"""
     at = 8
     for _ in range(MAX_CHUNKS):
         if at >= len(data):
             return
         at += 12 + int.from_bytes(data[at : at + 4], "big")
-    raise Refusal(f"a damaged PNG: more than {MAX_CHUNKS:,} chunks")
+    raise UnusablePhoto(f"a damaged PNG: more than {MAX_CHUNKS:,} chunks")
 
 
 def check_gif(data: bytes) -> None:
-    """Raises Refusal for a GIF whose first frame comes after too many blocks. (GIF89a, appendix B.)"""
+    """Raises UnusablePhoto for a GIF whose first frame comes after too many blocks. (GIF89a, appendix B.)"""
     at = 13 + (3 << ((data[10] & 7) + 1) if len(data) > 10 and data[10] & 0x80 else 0)
     for _ in range(MAX_BLOCKS):
         if data[at : at + 1] != b"!":  # a frame, the end, or damage: the decoder's to say
@@ -36,4 +36,4 @@ def check_gif(data: bytes) -> None:
         else:
             break
         at += 1
-    raise Refusal(f"a damaged GIF: more than {MAX_BLOCKS:,} blocks before its first frame")
+    raise UnusablePhoto(f"a damaged GIF: more than {MAX_BLOCKS:,} blocks before its first frame")

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .admission import Refusal, refuse_stranger
 from .errors import error_response
 from .limits import Clients, Uploads, refuse_length
-from .settings import ServerSettings
+from .server_settings import ServerSettings
 
 NOTHING = "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 """The Content-Security-Policy of answers that are no pages."""

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from lykeion.nas.strategies.strategy import SearchError
 
 from lykeion.nas import spaces
 from lykeion.nas.space import Choice, Slot
 from lykeion.nas.strategies.grid import Grid, bands, levels, shares
+from lykeion.nas.strategies.strategy import SearchError
 
 SLOTS = [slot for space in spaces().values() for slot in space.slots]
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lykeion.nas.strategies.strategy import Budget, Problem, SearchCost, SearchError
 
 from lykeion.nas import Genotype
 from lykeion.nas.strategies.children import Child, Children, Replay, read_children
@@ -12,6 +11,7 @@ from lykeion.nas.strategies.evolution import EvolutionSampler
 from lykeion.nas.strategies.mnasnet import Controller, MnasNetSampler
 from lykeion.nas.strategies.random_search import RandomSampler
 from lykeion.nas.strategies.sampling import WINDOW, Sampler, draw_near, sample
+from lykeion.nas.strategies.strategy import Budget, Problem, SearchCost, SearchError
 
 from . import tiny
 

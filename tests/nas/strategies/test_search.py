@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lykeion.nas.strategies.strategy import SearchCost
 
 from lykeion.core import SILENT, Interrupted
 from lykeion.nas import (
@@ -28,6 +27,7 @@ from lykeion.nas import (
 from lykeion.nas.searching import HISTORY, PICTURE, RESULT, begin
 from lykeion.nas.strategies import children as children_module
 from lykeion.nas.strategies.children import Child
+from lykeion.nas.strategies.strategy import SearchCost
 from lykeion.nets import Architecture
 from tests.recorder import Recorder
 

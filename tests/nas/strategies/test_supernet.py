@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from keras import ops
-from lykeion.nas.strategies.strategy import SearchError
 
 from lykeion.core import SILENT
 from lykeion.nas import Genotype
 from lykeion.nas.inheritance import inherited_accuracy
 from lykeion.nas.space import Choice
 from lykeion.nas.strategies.fbnet import Candidates
+from lykeion.nas.strategies.strategy import SearchError
 from lykeion.nas.strategies.superkernel import Superkernel
 from lykeion.nas.strategies.supernet import MakeSlot, Price, Supernet, recalibrate
 from lykeion.nets import layers

@@ -3,9 +3,9 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lykeion.search.ingest.column_types import Inference, convert, parse, parse_declaration
 
 from lykeion.search.ingest import SourceError
+from lykeion.search.ingest.column_types import Inference, convert, parse, parse_declaration
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from lykeion.search.ingest.photo_downloads import DownloadError, Downloads
 
-from lykeion.search.ingest import download
+from lykeion.search.ingest.photo_downloads import DownloadError, Downloads
 
 PHOTO = bytes(range(256)) * 8
 
@@ -116,8 +115,8 @@ def test_redirects_end(shop: str, downloads: Downloads) -> None:
 def test_a_public_host_cannot_redirect_into_a_private_network(
     shop: str, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = download._is_public
-    monkeypatch.setattr(download, "_is_public", lambda host: host == "127.0.0.1" or real(host))
+    real = photo_downloads._is_public
+    monkeypatch.setattr(photo_downloads, "_is_public", lambda host: host == "127.0.0.1" or real(host))
     for private in ("http://localhost:1/", "http://169.254.169.254/", "http://[::1]/", "http://10.0.0.1/"):
         with pytest.raises(DownloadError, match="into a private network"):
             downloads.fetch(f"{shop}/to/{private}")

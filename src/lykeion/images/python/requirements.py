@@ -20,7 +20,7 @@ _HASH = re.compile(r"\s--hash[= ](\w+):([0-9a-fA-F]+)")
 
 
 @dataclass(frozen=True)
-class Locked:
+class LockedRequirement:
     """``name`` is normalised (PEP 503); ``hashes`` are SHA-256 in hexadecimal, one for each file that will do."""
 
     name: str
@@ -32,7 +32,7 @@ class Locked:
         return f"{self.name}=={self.version}"
 
 
-def read_requirements(path: Path, interpreter: Interpreter) -> list[Locked]:
+def read_requirements(path: Path, interpreter: Interpreter) -> list[LockedRequirement]:
     """What the file asks for on this interpreter, by name. Raises RequirementError, naming file and line."""
     try:
         data = path.read_bytes()
@@ -40,7 +40,7 @@ def read_requirements(path: Path, interpreter: Interpreter) -> list[Locked]:
         raise RequirementError(f"{path} cannot be read: {error.strerror}") from None
     if len(data) > LIMIT_BYTES:
         raise RequirementError(f"{path} has {len(data):,} bytes; at most {LIMIT_BYTES:,} are read")
-    found: dict[str, Locked] = {}
+    found: dict[str, LockedRequirement] = {}
     for number, text in _logical_lines(data.decode("utf-8", "replace")):
         locked = _parse(text, f"{path}, line {number}", number, interpreter)
         if locked is None:
@@ -65,7 +65,7 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     return lines
 
 
-def _parse(text: str, where: str, number: int, interpreter: Interpreter) -> Locked | None:
+def _parse(text: str, where: str, number: int, interpreter: Interpreter) -> LockedRequirement | None:
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
@@ -83,7 +83,7 @@ def _parse(text: str, where: str, number: int, interpreter: Interpreter) -> Lock
     hashes = frozenset(value.lower() for kind, value in _HASH.findall(text) if kind == "sha256")
     if not hashes:
         raise RequirementError(f"{where}: {requirement.name} has no --hash=sha256:…; lock it, with hashes")
-    return Locked(canonicalize_name(requirement.name), _version(requirement, where), hashes, number)
+    return LockedRequirement(canonicalize_name(requirement.name), _version(requirement, where), hashes, number)
 
 
 def _applies(marker: "Marker", interpreter: Interpreter, where: str) -> bool:

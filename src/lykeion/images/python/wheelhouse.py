@@ -30,7 +30,7 @@ class WheelFile:
 
 
 def collect(
-    wanted: Sequence[Locked],
+    wanted: Sequence[LockedRequirement],
     interpreter: Interpreter,
     directories: Sequence[Path],
     cache: Path,
@@ -103,7 +103,7 @@ def _fitting(directory: Path, interpreter: Interpreter) -> Iterator[tuple[Path, 
             yield path, name, str(version), min(ranks)
 
 
-def _download(wanted: Iterable[Locked], interpreter: Interpreter, cache: Path) -> None:
+def _download(wanted: Iterable[LockedRequirement], interpreter: Interpreter, cache: Path) -> None:
     """Let pip fetch wheels into ``cache``, hashes checked. Raises RequirementError with pip's last word."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as work:

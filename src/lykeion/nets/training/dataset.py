@@ -11,9 +11,9 @@ from lykeion.core import CONSOLE, Reporter
 
 from .errors import DataError
 from .frame import Fit, Frame
+from .labelled_sources import Images, LabelledSource, open_source
 from .order import generator
 from .photos import InMemory, Photos, open_files
-from .sources import Images, LabelledSource, open_source
 
 VALIDATION_PARTS = 6
 """Without a validation split, one photo in so many is taken from training: 10,000 of Fashion-MNIST's 60,000."""

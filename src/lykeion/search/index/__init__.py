@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     )
     from .local.compaction import lower_priority
     from .local.disk.store import Identity
-    from .local.index import LocalIndex
+    from .local.local_index import LocalIndex
     from .local.snapshots import restore_damaged
     from .milvus.client import MilvusError
     from .protocol import MAX_ID_BYTES, Attributes, Hit, Index, Metric, Mode, Photo, Product, Rows, Stats, Value

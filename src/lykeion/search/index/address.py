@@ -6,7 +6,7 @@ from typing import Any
 from lykeion.core import LykeionError
 
 from .local.disk.store import Identity
-from .local.index import LocalIndex
+from .local.local_index import LocalIndex
 from .protocol import Index, Metric, Mode
 
 _CREATION = ("dtype", "kernel", "compaction")
@@ -32,7 +32,7 @@ def open_index(
     if "://" in str(uri):
         if options:
             raise LykeionError(f"an index on Milvus has no option {next(iter(options))!r}")
-        from .milvus.index import open_milvus
+        from .milvus.milvus_index import open_milvus
 
         return open_milvus(str(uri), mode, dimension=dimension, metric=metric, embedder=embedder)
     choices = {name: options.pop(name) for name in _CREATION if name in options}

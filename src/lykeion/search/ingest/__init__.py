@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .columns import parse_declaration
+    from .column_types import parse_declaration
     from .folder import Folder
     from .listing import Shard
     from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError

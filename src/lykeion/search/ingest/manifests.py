@@ -15,7 +15,7 @@ from typing import Any
 from lykeion.core import first_line
 from lykeion.search.index import ColumnType, Schema, Value
 
-from .columns import Inference, convert, parse
+from .column_types import Inference, convert, parse
 from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError, id_problem, printable
 
 PHOTO_COLUMNS = ("photo", "path", "url")

@@ -27,9 +27,9 @@ from lykeion.vision import PhotoError
 
 from .listing import Listed, Shard
 from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError
+from .photo_workers import PhotoWorkers, Taken
 from .report import FailureLog, IngestReport
 from .sources import open_source
-from .workers import PhotoWorkers, Taken
 
 BATCH = 256
 """Photos a write. What is lost by a crash, and done again by the next run, is at most three such batches."""

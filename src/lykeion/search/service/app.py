@@ -11,8 +11,8 @@ from lykeion import __version__, web_kit
 from lykeion.web_kit import Guard, Meter, Metrics, ServerSettings, Workers, answer_errors
 
 from .catalogue import Catalogue
+from .index_metrics import IndexCollector, photo_counter
 from .item_routes import item_routes
-from .metrics import IndexCollector, photo_counter
 from .operation_routes import operation_routes
 from .search_routes import search_routes
 

@@ -17,7 +17,7 @@ from lykeion.vision import PhotoError
 from .photo_source import ListedPhoto
 
 if TYPE_CHECKING:
-    from .download import Downloads
+    from .photo_downloads import Downloads
 
 MAX_FILE_BYTES = 128 * 2**20
 MAX_DOWNLOAD_BYTES = 64 * 2**20
@@ -49,7 +49,7 @@ class PhotoWorkers:
         if isinstance(item.location, Path):
             return self._cores.submit(self._take_file, item.location, item.photo or item.id, known_digest)
         if self._fetchers is None:
-            from .download import Downloads
+            from .photo_downloads import Downloads
 
             self._downloads = Downloads(max_bytes=MAX_DOWNLOAD_BYTES)
             self._fetchers = ThreadPoolExecutor(DOWNLOADS, "download")

@@ -35,11 +35,11 @@ from lykeion.nets.training import Dataset, Photos
 
 from .compressed_model import CompressedModel
 from .errors import CompressionError
-from .model_files import litert_file, open_model, save
+from .network_files import litert_file, open_model, save
 from .predictions import correct_litert
-from .recipe import Step, check_steps
 from .settings import digest_of_input, plain
 from .sizes import Sizes, sizes_of
+from .steps import Step, check_steps
 
 SCHEMA = "lykeion.compression-run"
 VERSION = 1
