@@ -20,6 +20,7 @@ import numpy as np
 from measuring.fashion_npz import photos_for
 from measuring.machine import describe
 from measuring.nas_job import problem_of
+from measuring.replay import Replay, read_children
 from measuring.subprocesses import run_job
 
 from lykeion.core import digest_json, write_atomically
@@ -39,7 +40,7 @@ from lykeion.nas import (
     profile_host,
 )
 from lykeion.nas.comparing import run_search
-from lykeion.nas.strategies.children import Child, Replay, read_children
+from lykeion.nas.strategies.children import Child
 from lykeion.nas.strategies.evolution import EvolutionSampler
 from lykeion.nas.strategies.mnasnet import MnasNetSampler
 from lykeion.nas.strategies.random_search import RandomSampler

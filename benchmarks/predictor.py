@@ -20,8 +20,9 @@ from lykeion.core import core_count
 from lykeion.engines.choosing import DeviceProfile, Noise, TimingJournal, litert_candidate, measure
 from lykeion.nas import Genotype, LatencyTable, Space, find_space, judge, profile_host
 from lykeion.nas.latency import Judgement
-from lykeion.nas.pieces import FITTED_ON, diverse, network_name, whole_network
+from lykeion.nas.pieces import FITTED_ON, diverse, network_name
 from lykeion.nas.profiling import noise_of, reference
+from lykeion.nets import random_weights, write_litert
 
 ROOT = Path(__file__).parents[1]
 _WITHIN, _RHO = 0.95, 0.95
@@ -69,7 +70,7 @@ def run(space: Space, networks: int, threads: int, work: Path) -> Run:
     profile = profile_host(space, threads=threads, journal=work / "profile.jsonl")
     even, held_out = held_out_networks(space, networks)
     timings = measure(
-        {network_name(genotype): litert_candidate(whole_network(space, genotype), threads) for genotype in held_out},
+        {network_name(genotype): litert_candidate(_file(space, genotype), threads) for genotype in held_out},
         reference=reference(threads),
         threads=threads,
         journal=TimingJournal(work / "networks.jsonl", {"space": space.name, "threads": threads}),
@@ -168,6 +169,12 @@ def plot(space: Space, runs: Sequence[Run], path: Path) -> None:
         axes.legend(frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
+
+
+def _file(space: Space, genotype: Genotype) -> bytes:
+    """The LiteRT file of a network of the space with random weights, up to its logits."""
+    architecture = space.architecture(genotype)
+    return write_litert(architecture, random_weights(architecture), output="logits")
 
 
 if __name__ == "__main__":

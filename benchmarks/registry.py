@@ -122,7 +122,9 @@ def as_layout(directory: Path) -> None:
     from lykeion.oci import EMPTY, EMPTY_BLOB, ImageManifest, Layout
 
     layout = Layout.open(directory / "layout", create=True)
-    blob = layout.put_file(directory / "model.bin", "application/octet-stream")
+    with layout.writer() as writer, (directory / "model.bin").open("rb") as file:
+        shutil.copyfileobj(file, writer)
+    blob = writer.descriptor("application/octet-stream")
     layout.put(EMPTY_BLOB, EMPTY.media_type)
     layout.put_manifest(ImageManifest(EMPTY, (blob,), artifact_type=TYPE), "v")
 

@@ -33,9 +33,10 @@ def train_children(problem: Problem, job: dict[str, Any]) -> dict[str, Any]:
 
 def inherit(problem: Problem, job: dict[str, Any]) -> dict[str, Any]:
     """Inherited accuracies of ``genotypes`` in the supernet whose search is in ``run``, finished there."""
-    from lykeion.nas.inheritance import inherited_accuracy
     from lykeion.nas.strategies.gradient import train_supernet
     from lykeion.nas.strategies.single_path import THRESHOLDS
+
+    from .inheritance import inherited_accuracy
 
     request = NasRequest.from_json(json.loads(Path(job["request"]).read_bytes()))
     supernet, _, _ = train_supernet(THRESHOLDS, problem, request.budget, Path(job["run"]))

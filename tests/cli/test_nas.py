@@ -10,8 +10,8 @@ from lykeion.cli import app
 from lykeion.core import Reporter
 from lykeion.engines.choosing import DeviceProfile, read_profile, write_profile
 from lykeion.nas import format_genotype, pixel1, profiling
-from lykeion.nas.named_spaces import PUBLISHED_SINGLE_PATH
 from lykeion.nets import find
+from tests.nas.published import PUBLISHED_SINGLE_PATH
 
 PUBLISHED = format_genotype(PUBLISHED_SINGLE_PATH)
 

@@ -6,7 +6,7 @@ import pytest
 from lykeion.engines.choosing import DeviceProfile, ProfileError, write_profile
 from lykeion.nas import LatencyError, LatencyTable, find_profile, find_space, judge, kendall_tau, pixel1
 from lykeion.nas.latency import fit, spearman_rho
-from lykeion.nas.named_spaces import PUBLISHED_SINGLE_PATH
+from tests.nas.published import PUBLISHED_SINGLE_PATH
 
 
 def test_the_published_network_costs_80_4_ms_on_a_pixel_1() -> None:

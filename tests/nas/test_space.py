@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.nas import Space, SpaceError, find_space, format_genotype, parse_genotype, spaces
-from lykeion.nas.named_spaces import PUBLISHED_SINGLE_PATH
 from lykeion.nas.space import Choice, squeezed
 from lykeion.nets import Architecture, InvertedResidual, count, layers
+from tests.nas.published import PUBLISHED_SINGLE_PATH
 
 SPACES = list(spaces().values())
 of_a_space = pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)

@@ -72,11 +72,6 @@ def diverse(space: Space, networks: int, seed: int = 0) -> tuple[Genotype, ...]:
     return tuple(drawn)
 
 
-def whole_network(space: Space, genotype: Genotype) -> bytes:
-    """The LiteRT file of a network of the space with random weights, up to its logits."""
-    return _whole(space.architecture(genotype))()
-
-
 def _whole(architecture: Architecture) -> Piece:
     return lambda: write_litert(architecture, random_weights(architecture), output="logits")
 

@@ -110,11 +110,6 @@ class Layout:
             blob.write(data)
         return blob.descriptor(media_type)
 
-    def put_file(self, path: Path, media_type: str) -> Descriptor:
-        with self.writer() as blob, path.open("rb") as file:
-            shutil.copyfileobj(file, blob, PIECE_BYTES)
-        return blob.descriptor(media_type)
-
     def adopt(self, path: Path, descriptor: Descriptor) -> None:
         """Make a file on the layout's own file system a blob, and remove it there. Raises ContentDamaged."""
         if path.stat().st_size != descriptor.size or digest_file(path) != descriptor.digest:

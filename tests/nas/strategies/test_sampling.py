@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.measuring.replay import Replay, read_children
 from lykeion.nas import Genotype
-from lykeion.nas.strategies.children import Child, Children, Replay, read_children
+from lykeion.nas.strategies.children import Child, Children
 from lykeion.nas.strategies.evolution import EvolutionSampler
 from lykeion.nas.strategies.mnasnet import Controller, MnasNetSampler
 from lykeion.nas.strategies.random_search import RandomSampler

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from benchmarks.measuring.inheritance import inherited_accuracy
 from lykeion.core import SILENT
 from lykeion.nas import Genotype
-from lykeion.nas.inheritance import inherited_accuracy
 from lykeion.nas.space import Choice
 from lykeion.nas.strategies.fbnet import Candidates
 from lykeion.nas.strategies.strategy import SearchError

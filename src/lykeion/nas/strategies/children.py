@@ -1,17 +1,16 @@
-"""Children: networks trained from scratch for a proxy budget, kept in a table that searches share and replay.
+"""Children: networks trained from scratch for a proxy budget, kept in a table that searches share.
 
 The table is a file of JSON lines. A child's key is its genotype, the recipe, the data and the seed; whoever asks for
 one that is there gets it at once and is charged what it cost.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from lykeion.core import SILENT, Journal, digest_json, stop_here
 from lykeion.nas.space import Genotype, SpaceError, format_genotype, parse_genotype
-from lykeion.nas.table import SlotTable
 
 from .strategy import Problem, SearchCost, SearchError
 
@@ -34,7 +33,7 @@ class Children:
 
     def __init__(self, path: Path, problem: Problem) -> None:
         self._path, self._problem = path, problem
-        self._known = {child_key(row): _child(row) for row in read_rows(path)}
+        self._known = {child_key(row): child_of(row) for row in read_rows(path)}
 
     def __call__(self, genotype: Genotype, seed: int) -> Child:
         row = {"genotype": format_genotype(genotype), "setting": setting(self._problem), "seed": seed}
@@ -46,40 +45,6 @@ class Children:
             self._known[key] = child
             stop_here(f"{len(self._known):,} children are in {self._path}")
         return self._known[key]
-
-
-@dataclass(slots=True)
-class Replay:
-    """A table of children instead of training: whoever asks for a network gets the nearest in the table.
-
-    Nearest is the fewest slots that differ, then the closest usage. This lets any strategy run in milliseconds,
-    and so over many seeds; the strategies hear of the child they got.
-    """
-
-    children: list[Child]
-    table: SlotTable
-    _usages: list[float] = field(init=False)
-
-    def __post_init__(self) -> None:
-        if not self.children:
-            raise SearchError("a table without children cannot be replayed; train some first")
-        self._usages = [self.table.total(child.genotype) for child in self.children]
-
-    def __call__(self, genotype: Genotype, seed: int) -> Child:
-        usage = self.table.total(genotype)
-
-        def away(place: int) -> tuple[int, float]:
-            other = self.children[place].genotype
-            differing = sum(ours != theirs for ours, theirs in zip(genotype, other, strict=True))
-            return differing, abs(self._usages[place] - usage)
-
-        return self.children[min(range(len(self.children)), key=away)]
-
-
-def read_children(path: Path, problem: Problem) -> list[Child]:
-    """The problem's children in a table, of any seed, each once, whoever trained it. Raises SearchError."""
-    wanted = setting(problem)
-    return list({child_key(row): _child(row) for row in read_rows(path) if row["setting"] == wanted}.values())
 
 
 def train_child(problem: Problem, genotype: Genotype, seed: int) -> Child:
@@ -109,14 +74,14 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a table; a last line that an interruption cut is left out. Raises SearchError."""
     for number, row in enumerate(_table(path), 1):
         try:
-            _child(row)
+            child_of(row)
             child_key(row)
         except (ValueError, KeyError, TypeError, SpaceError):
             raise SearchError(f"{path}, line {number}: not a trained child; remove the line") from None
         yield row
 
 
-def _child(row: dict[str, Any]) -> Child:
+def child_of(row: dict[str, Any]) -> Child:
     cost = SearchCost(int(row["steps"]), float(row["seconds"]))
     return Child(parse_genotype(row["genotype"]), float(row["accuracy"]), cost)
 
