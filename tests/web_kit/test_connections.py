@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lykeion.web_kit import ServerSettings
-from lykeion.web_kit.connections import CONNECTIONS, ConnectionLimits
+from lykeion.web_kit.connection_limits import CONNECTIONS, ConnectionLimits
 
 from .tiny import Tiny, exchange, serving
 

@@ -6,7 +6,7 @@ from lykeion.core import parse_json
 from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types, ref_of
 
 from .errors import ImageError
-from .layers.packing import ImageLayer
+from .layers.image_layer import ImageLayer
 
 LIMIT_CONFIG_BYTES = 4 << 20
 LIMIT_PLATFORMS = 256

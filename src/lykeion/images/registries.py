@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from lykeion.core import CONSOLE, NotFound, Reporter, Unavailable, locked, writing
-from lykeion.oci import ContentError, Descriptor, ImageIndex, ImageManifest, Layout, Platform, read_manifest
+from lykeion.oci import ContentError, Descriptor, ImageIndex, ImageManifest, Layout, Platform, read_manifest, with_ref
 from lykeion.oci.distribution import (
     Advance,
     ArtifactStore,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .limits import Clients, Uploads, refuse_length
     from .listening import serve
     from .metrics import Meter, Metrics
-    from .settings import ServerSettings, read_token
+    from .server_settings import ServerSettings, read_token
     from .strict import StrictRoute, is_unknown
     from .workers import Workers
 

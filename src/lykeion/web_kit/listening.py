@@ -12,8 +12,8 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from lykeion.core import Unavailable, is_loopback
 
-from .connections import CONNECTIONS, ConnectionLimits, bounded
-from .settings import ServerSettings, SettingsError
+from .connection_limits import CONNECTIONS, ConnectionLimits, bounded
+from .server_settings import ServerSettings, SettingsError
 from .sparing_log import SparingLog
 
 ACCEPTED_AT_ONCE = 64

@@ -4,6 +4,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from lykeion.search.ingest import photo_downloads
 from lykeion.search.ingest.photo_downloads import DownloadError, Downloads
 
 PHOTO = bytes(range(256)) * 8

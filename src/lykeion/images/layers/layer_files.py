@@ -15,7 +15,7 @@ from lykeion.oci import Descriptor, Layout
 
 from .compression import decompressed
 from .entries import LIMIT_DEPTH, WHITEOUT
-from .packing import ImageLayer
+from .image_layer import ImageLayer
 from .tar_reader import Budget, Member, TarReader, Timed
 
 LIMIT_LINKS = 40

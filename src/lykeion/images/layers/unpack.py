@@ -18,8 +18,8 @@ from lykeion.images.errors import LayerError
 from lykeion.oci import Layout
 
 from .entries import WHITEOUT
+from .image_layer import ImageLayer
 from .layer_files import OPAQUE, clean, open_tar, resolve, taken_away
-from .packing import ImageLayer
 from .tar_reader import Budget, Member, TarReader
 
 PIECE_BYTES = 1 << 20

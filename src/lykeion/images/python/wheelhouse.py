@@ -12,7 +12,7 @@ from lykeion.core import digest_file, first_line
 from lykeion.images.errors import RequirementError
 
 from .interpreter import Interpreter
-from .requirements import Locked
+from .requirements import LockedRequirement
 from .wheels import is_same_version
 
 
@@ -73,13 +73,13 @@ def lock(directory: Path) -> str:
 
 
 def _choose(
-    wanted: Iterable[Locked], interpreter: Interpreter, directories: Iterable[Path]
-) -> dict[Locked, WheelFile]:
+    wanted: Iterable[LockedRequirement], interpreter: Interpreter, directories: Iterable[Path]
+) -> dict[LockedRequirement, WheelFile]:
     offered: dict[str, list[tuple[int, Path, str]]] = {}
     for directory in directories:
         for path, name, version, rank in _fitting(directory, interpreter):
             offered.setdefault(name, []).append((rank, path, version))
-    chosen: dict[Locked, WheelFile] = {}
+    chosen: dict[LockedRequirement, WheelFile] = {}
     for locked in wanted:
         for _, path, version in sorted(offered.get(locked.name, [])):
             sha256 = digest_file(path).removeprefix("sha256:")
@@ -147,7 +147,9 @@ def _environment(ours: Mapping[str, str]) -> dict[str, str]:
     return {**ours, "PYTHONNOUSERSITE": "1"}
 
 
-def _why(missing: Sequence[Locked], interpreter: Interpreter, directories: Sequence[Path], *, index: bool) -> str:
+def _why(
+    missing: Sequence[LockedRequirement], interpreter: Interpreter, directories: Sequence[Path], *, index: bool
+) -> str:
     for directory in directories:
         for path, name, version, _ in _fitting(directory, interpreter):
             if name == missing[0].name and digest_file(path).removeprefix("sha256:") in missing[0].hashes:

@@ -13,7 +13,7 @@ from typing import Any
 
 from .errors import error_response
 from .limits import CLOSE
-from .settings import ServerSettings
+from .server_settings import ServerSettings
 
 CONNECTIONS = 1_024
 HEADERS_S = 10.0
