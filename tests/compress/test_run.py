@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from lykeion.cli.compress import compress
+from lykeion.cli.compress import commands
 from lykeion.compress import (
     REPORT_COLUMNS,
     CompressedModel,
@@ -57,7 +57,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(compress, [str(argument) for argument in arguments], catch_exceptions=False)
+    return CliRunner().invoke(commands, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 def carry_out(place: Path, *more: str) -> Result:

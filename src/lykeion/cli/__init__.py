@@ -33,9 +33,9 @@ Each command has its own --help. Results come as a table, or with --json as one 
 COMMANDS = {
     "index": ("lykeion.cli.index:index", "Build and search an index of photos."),
     "serve": ("lykeion.cli.serve:serve", "Serve an index over HTTP, with a search page."),
-    "nets": ("lykeion.cli.nets:nets", "List networks and show what they are made of."),
+    "nets": ("lykeion.cli.nets:commands", "List networks and show what they are made of."),
     "train": ("lykeion.cli.train:train", "Train a network on photos."),
-    "compress": ("lykeion.cli.compress:compress", "Make a network smaller, step by step; pack it for delivery."),
+    "compress": ("lykeion.cli.compress:commands", "Make a network smaller, step by step; pack it for delivery."),
     "nas": ("lykeion.cli.nas:nas", "Measure a device, and search for the network that suits it."),
     "engines": ("lykeion.cli.engines:engines", "Run model files: measure engines, and choose the best for a goal."),
     "models": ("lykeion.cli.models:models", "Keep versions of models: push, pull, tag, compare; import networks."),

@@ -1,18 +1,17 @@
 """``lykeion compress``: from a trained network to the file that is delivered to devices."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 
+from lykeion import compress, engines, inputs
 from lykeion.core import LykeionError, Reporter, print_line, write_atomically, writing
+from lykeion.litert import packed
+from lykeion.nets import training
 
 from .options import FIT, PICTURE, json_option, quiet_option, store_option, trust_option
 from .output import print_json, print_table
-
-if TYPE_CHECKING:
-    from lykeion.compress import Sensitivity
-    from lykeion.nets.training import Fit
 
 _model = click.option(
     "--model", required=True, metavar="MODEL", help="A run directory, a version (shoes:v3), or a .keras file."
@@ -21,8 +20,8 @@ _data = click.option("--data", required=True, type=click.Path(path_type=Path), h
 _fit = click.option("--fit", type=FIT, help="How photos are fitted to the network's size.")
 
 
-@click.group()
-def compress() -> None:
+@click.group("compress")
+def commands() -> None:
     """Make a trained network smaller, step by step, and see what each step costs.
 
     \b
@@ -33,7 +32,7 @@ def compress() -> None:
     """
 
 
-@compress.command("run")
+@commands.command("run")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @_model
 @_data
@@ -50,7 +49,7 @@ def run_(
     model: str,
     data: Path,
     run: Path,
-    fit: "Fit | None",
+    fit: "training.Fit | None",
     test: bool,
     no_latency: bool,
     trust: Path | None,
@@ -63,31 +62,25 @@ def run_(
     Each step keeps its network, its training and its row of the report in its own directory. The same command resumes
     an interrupted run, and carries out steps that were added to the end of the recipe.
     """
-    from lykeion.compress import compress as carry_out
-    from lykeion.compress import read_recipe, write_page
-    from lykeion.inputs import find_model, open_with_photos
-
-    steps = read_recipe(recipe)
-    network, photos = open_with_photos(find_model(model, trust, store), data, fit, reporter=reporter)
-    carry_out(network, photos, steps, run, test=test, latency=not no_latency, reporter=reporter)
-    write_page(run, run / "report.html")
+    steps = compress.read_recipe(recipe)
+    network, photos = inputs.open_with_photos(inputs.find_model(model, trust, store), data, fit, reporter=reporter)
+    compress.compress(network, photos, steps, run, test=test, latency=not no_latency, reporter=reporter)
+    compress.write_page(run, run / "report.html")
     _show(run, as_json)
 
 
-@compress.command()
+@commands.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the page there too.")
 @json_option
 def report(run: Path, html: Path | None, as_json: bool) -> None:
     """Show the table of a compression RUN; its page is RUN/report.html."""
     if html:
-        from lykeion.compress import write_page
-
-        write_page(run, html)
+        compress.write_page(run, html)
     _show(run, as_json)
 
 
-@compress.command()
+@commands.command()
 @_model
 @_data
 @click.option("--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The scan, as JSON.")
@@ -108,7 +101,7 @@ def sensitivity(
     png: Path | None,
     layers: tuple[str, ...],
     photos: int,
-    fit: "Fit | None",
+    fit: "training.Fit | None",
     trust: Path | None,
     store: Path | None,
     as_json: bool,
@@ -118,23 +111,22 @@ def sensitivity(
 
     The same command resumes an interrupted scan.
     """
-    from lykeion.compress import draw_sensitivity, scan_sensitivity
-    from lykeion.inputs import find_model, open_with_photos
-
-    network, loaded = open_with_photos(find_model(model, trust, store), data, fit, reporter=reporter)
+    network, loaded = inputs.open_with_photos(inputs.find_model(model, trust, store), data, fit, reporter=reporter)
     journal = output.with_name(f"{output.name}.part")
-    found = scan_sensitivity(network, loaded, layers=layers, photos=photos, journal=journal, reporter=reporter)
+    found = compress.scan_sensitivity(
+        network, loaded, layers=layers, photos=photos, journal=journal, reporter=reporter
+    )
     found.write(output)
     if as_json:
         print_json(found.to_json())
     else:
         _show_scan(found)
     if png:
-        draw_sensitivity(found, png)
+        compress.draw_sensitivity(found, png)
     journal.unlink(missing_ok=True)
 
 
-def _show_scan(found: "Sensitivity") -> None:
+def _show_scan(found: "compress.Sensitivity") -> None:
     levels: list[tuple[Any, float]] = [(harm, level) for harm, values in found.levels.items() for level in values]
     columns = [f"{level:.0%}" if harm == "sparsity" else f"{level:g} bit" for harm, level in levels]
     print_table(
@@ -148,7 +140,7 @@ def _show_scan(found: "Sensitivity") -> None:
     )
 
 
-@compress.command()
+@commands.command()
 @click.argument("model")
 @click.option("--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The package.")
 @click.option(
@@ -173,40 +165,32 @@ def pack(
 
     The package unpacks to the same bytes; docs/package-format.md describes it.
     """
-    from lykeion.compress import pack_path
-    from lykeion.inputs import find_model
-
-    package, file = pack_path(find_model(model, trust, store), gives)
+    package, file = compress.pack_path(inputs.find_model(model, trust, store), gives)
     _write(output, package)
     _sizes(package, file, output, as_json)
 
 
-@compress.command()
+@commands.command()
 @click.argument("package", type=click.Path(path_type=Path))
 @click.option("--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The .tflite file.")
 @json_option
 def unpack(package: Path, output: Path, as_json: bool) -> None:
     """Unpack PACKAGE to the LiteRT file; a damaged one is refused."""
-    from lykeion.engines import read_model
-    from lykeion.litert.packed import unpack as make
-
-    content = read_model(package)
-    file = make(content, name=str(package))
+    content = engines.read_model(package)
+    file = packed.unpack(content, name=str(package))
     _write(output, file)
     _sizes(content, file, output, as_json)
 
 
 def _show(run: Path, as_json: bool) -> None:
-    from lykeion.compress import REPORT_COLUMNS, SHOWN_COLUMNS, accuracies, read_rows, report_table
-
-    rows = read_rows(run)
+    rows = compress.read_rows(run)
     if as_json:
         print_json({"rows": [row.to_json() for row in rows]})
         return
-    places = [REPORT_COLUMNS.index(column) for column in SHOWN_COLUMNS]
-    shown = [[cells[place] for place in places] for cells in report_table(rows)]
-    title = f"{run}, sizes in kB, top-1 on {accuracies(rows)[1]} photos"
-    print_table(SHOWN_COLUMNS, shown, title=title, right=SHOWN_COLUMNS[1:])
+    places = [compress.REPORT_COLUMNS.index(column) for column in compress.SHOWN_COLUMNS]
+    shown = [[cells[place] for place in places] for cells in compress.report_table(rows)]
+    title = f"{run}, sizes in kB, top-1 on {compress.accuracies(rows)[1]} photos"
+    print_table(compress.SHOWN_COLUMNS, shown, title=title, right=compress.SHOWN_COLUMNS[1:])
     print_line(f"{run / 'report.html'} has the rest: zstd, Huffman, multiply-adds, distinct values, and all layers")
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from lykeion import inputs
+
 from .options import store_option, trust_option
 
 
@@ -24,8 +26,6 @@ def embedder_option(command: Callable[..., None]) -> Callable[..., None]:
     @store_option
     @wraps(command)
     def with_file(embedder: str | None, trust: Path | None, store: Path | None, **others: Any) -> None:
-        from lykeion.inputs import find_embedder
-
-        command(embedder=find_embedder(embedder, trust, store), **others)
+        command(embedder=inputs.find_embedder(embedder, trust, store), **others)
 
     return with_file

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import click
 
+from lykeion import nets
+
 from .options import PICTURE, json_option
 from .output import print_json, print_table
 
 
-@click.group()
-def nets() -> None:
+@click.group("nets")
+def commands() -> None:
     """List networks and show what they are made of, counted from their data.
 
     \b
@@ -22,19 +24,17 @@ def nets() -> None:
     """
 
 
-@nets.command("list")
+@commands.command("list")
 @json_option
 def list_(as_json: bool) -> None:
     """List the networks by name, at width 1, with their parameters and multiply-adds.
 
     The widths listed are those with published weights; any other from 0.05 to 10 works too.
     """
-    from lykeion.nets import NETWORKS, count
-
     found = []
-    for name, network in NETWORKS.items():
+    for name, network in nets.NETWORKS.items():
         architecture = network.make(1.0)
-        counts = count(architecture)
+        counts = nets.count(architecture)
         found.append(
             {
                 "name": name,
@@ -66,7 +66,7 @@ def list_(as_json: bool) -> None:
     )
 
 
-@nets.command()
+@commands.command()
 @click.argument("network")
 @click.option("--resolution", type=click.IntRange(1), metavar="PIXELS", help="Height and width of a photo.")
 @click.option("--classes", type=click.IntRange(1), metavar="N", help="Number of classes.")
@@ -90,23 +90,13 @@ def show(
     NETWORK is a name of `lykeion nets list`, with a width (mobilenet-v2-0.5), a resolution (mobilenet-v2@160) or
     both, or a .json file of an architecture.
     """
-    from lykeion.nets import (
-        count,
-        draw_architecture,
-        find,
-        format_shape,
-        parts_by_layer,
-        parts_by_row,
-        write_architecture,
-    )
-
-    architecture = find(network, resolution=resolution, classes=classes, channels=channels)
-    counts = count(architecture)
-    parts = parts_by_layer(architecture) if of_layers else parts_by_row(architecture)
+    architecture = nets.find(network, resolution=resolution, classes=classes, channels=channels)
+    counts = nets.count(architecture)
+    parts = nets.parts_by_layer(architecture) if of_layers else nets.parts_by_row(architecture)
     if png:
-        draw_architecture(architecture, png)
+        nets.draw_architecture(architecture, png)
     if export:
-        write_architecture(architecture, export)
+        nets.write_architecture(architecture, export)
     if as_json:
         print_json(
             {
@@ -121,7 +111,7 @@ def show(
             }
         )
         return
-    photo = format_shape((architecture.height, architecture.width, architecture.channels))
+    photo = nets.format_shape((architecture.height, architecture.width, architecture.channels))
     total = ("", "total", "", f"{counts.parameters:,}", f"{counts.multiply_adds:,}", "")
     print_table(
         ("", "layer" if of_layers else "row", "output", "parameters", "MAdds", "share"),
@@ -130,7 +120,7 @@ def show(
                 (
                     part.name,
                     part.what,
-                    format_shape(part.shape),
+                    nets.format_shape(part.shape),
                     f"{part.parameters:,}",
                     f"{part.multiply_adds:,}",
                     f"{part.share:.1%}",

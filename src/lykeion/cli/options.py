@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from lykeion import search
 from lykeion.core import CONSOLE, SILENT, Reporter
 
 
@@ -33,9 +34,7 @@ index_option = click.option(
 
 
 def _as_place(context: click.Context, option: click.Parameter, file: Path | None) -> Any:
-    from lykeion.search import ThumbnailPlace
-
-    return ThumbnailPlace(file)
+    return search.ThumbnailPlace(file)
 
 
 thumbnails_option = click.option(

@@ -4,17 +4,15 @@ import os
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from lykeion import search, web_kit
 from lykeion.core import core_count, print_line
+from lykeion.search import service
 
 from .embedder_option import embedder_option
 from .options import index_option, thumbnails_option
-
-if TYPE_CHECKING:
-    from lykeion.search import ThumbnailPlace
 
 
 @click.command()
@@ -67,7 +65,7 @@ def serve(
     per_client: int,
     max_body_mib: int,
     timeout: float,
-    thumbnails: "ThumbnailPlace",
+    thumbnails: "search.ThumbnailPlace",
     no_thumbnails: bool,
 ) -> None:
     """Serve an index over HTTP, with a search page at /.
@@ -75,11 +73,8 @@ def serve(
     For this machine alone unless an API token is given; then open the page as http://HOST:PORT/#token=TOKEN.
     The index may be added to while it is served.
     """
-    from lykeion.search import service
-    from lykeion.web_kit import ServerSettings, read_token
-
-    settings = ServerSettings(
-        token=read_token(token_file) if token_file else os.environ.get("LYKEION_TOKEN", "").strip(),
+    settings = web_kit.ServerSettings(
+        token=web_kit.read_token(token_file) if token_file else os.environ.get("LYKEION_TOKEN", "").strip(),
         max_body_bytes=max_body_mib << 20,
         threads=threads,
         waiting=waiting,

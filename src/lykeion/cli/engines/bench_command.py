@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from lykeion.cli.options import json_option, quiet_option, refuse_options, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import Reporter, print_line
+from lykeion.core import LykeionError, Reporter, print_line
+from lykeion.engines import choosing, running
+from lykeion.nets import training
 
 from .engine_options import (
     candidates,
@@ -22,10 +24,6 @@ from .engine_options import (
     png_option,
     threads_option,
 )
-
-if TYPE_CHECKING:
-    from lykeion.engines.choosing import BenchReport, BenchResult, Case
-    from lykeion.nets.training import Fit
 
 
 @click.command()
@@ -55,7 +53,7 @@ def bench(
     threads: tuple[int, ...],
     photo: Path | None,
     data: Path | None,
-    fit: "Fit | None",
+    fit: "training.Fit | None",
     photos: int,
     operators: bool,
     journal: Path | None,
@@ -72,10 +70,6 @@ def bench(
     name of a network (then with random weights). Every model is first tried in a process of its own. Keep the machine
     quiet.
     """
-    from lykeion.engines import ModelError
-    from lykeion.engines.choosing import bench as measure
-    from lykeion.engines.choosing import write_report
-
     wanted = candidates(models, engines, threads, trust, store)
     if operators:
         refuse_options(
@@ -84,36 +78,34 @@ def bench(
         _print_operators(wanted, as_json)
         return
     judged = judging(data, wanted, photos, fit, reporter)
-    report = measure(wanted, data=judged, photo=photo, journal=journal, reporter=reporter)
+    report = choosing.bench(wanted, data=judged, photo=photo, journal=journal, reporter=reporter)
     if as_json:
         print_json(report.to_json())
     else:
         _print_report(report)
     if out:
-        write_report(report, out)
+        choosing.write_report(report, out)
     if not report.results:
-        raise ModelError("no engine can run any of these models")
+        raise running.ModelError("no engine can run any of these models")
     if png:
-        from lykeion.engines.choosing import draw_choice
-
-        draw_choice(report.results, None, report.machine.processor, png)
+        choosing.draw_choice(report.results, None, report.machine.processor, png)
 
 
-def _print_operators(cases: "Sequence[Case]", as_json: bool) -> None:
-    from lykeion.core import LykeionError
-    from lykeion.engines.choosing import random_batch
-    from lykeion.engines.running import by_kind, specs, try_model
-
+def _print_operators(cases: "Sequence[choosing.Case]", as_json: bool) -> None:
     found: list[dict[str, Any]] = []
     for case in cases:
         entry: dict[str, Any] = {"model": case.model.name, "engine": case.kind.name, "threads": case.threads}
         try:
-            try_model(case.model.content, case.model.name, kind=case.kind.name, threads=case.threads)
-            spec = specs(case.model.graph)[0][0]
+            running.try_model(case.model.content, case.model.name, kind=case.kind.name, threads=case.threads)
+            spec = running.specs(case.model.graph)[0][0]
             times = case.kind.operator_times(
-                case.model.content, spec.encode(random_batch(spec)), 50, threads=case.threads, name=case.model.name
+                case.model.content,
+                spec.encode(choosing.random_batch(spec)),
+                50,
+                threads=case.threads,
+                name=case.model.name,
             )
-            entry |= {"operators": [asdict(each) for each in times], "by_kind": by_kind(times)}
+            entry |= {"operators": [asdict(each) for each in times], "by_kind": running.by_kind(times)}
         except LykeionError as error:
             entry["unsupported"] = str(error)
         found.append(entry)
@@ -130,7 +122,7 @@ def _print_operators(cases: "Sequence[Case]", as_json: bool) -> None:
         print_table(("operators", "µs a run", "share"), rows, title=title, right=("µs a run", "share"))
 
 
-def _print_report(report: "BenchReport") -> None:
+def _print_report(report: "choosing.BenchReport") -> None:
     judged = any(each.top1 is not None for each in report.results)
     metered = any(each.energy_source == "RAPL" for each in report.results)
     more = (*(("top-1",) if judged else ()), *(("µJ",) if metered else ()))
@@ -151,7 +143,7 @@ def _print_report(report: "BenchReport") -> None:
         print_line(f"{refused.model} · {refused.engine} · {refused.threads}: {refused.reason}")
 
 
-def _row(each: "BenchResult", judged: bool, metered: bool) -> tuple[object, ...]:
+def _row(each: "choosing.BenchResult", judged: bool, metered: bool) -> tuple[object, ...]:
     return (
         each.model,
         f"{each.engine} {each.threads}",

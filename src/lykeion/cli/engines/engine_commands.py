@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from lykeion import inputs
 from lykeion.cli.options import json_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import print_line
+from lykeion.core import LykeionError, print_line, write_atomically, writing
+from lykeion.engines import choosing, running
 
 from .engine_options import engine_option
 
@@ -17,8 +19,6 @@ from .engine_options import engine_option
 @json_option
 def list_(as_json: bool) -> None:
     """List the engines and whether they are installed."""
-    from lykeion.engines.running import KINDS
-
     found = [
         {
             "name": kind.name,
@@ -27,7 +27,7 @@ def list_(as_json: bool) -> None:
             "install": None if kind.installed else f"pip install 'lykeion[{kind.extra}]'",
             "about": kind.about,
         }
-        for kind in KINDS.values()
+        for kind in running.KINDS.values()
     ]
     if as_json:
         print_json({"engines": found})
@@ -54,23 +54,18 @@ def compare(
     model: str, engines: tuple[str, ...], reference: str, trust: Path | None, store: Path | None, as_json: bool
 ) -> None:
     """Compare the outputs of engines for MODEL, on 32 photos of noise."""
-    from lykeion.core import LykeionError
-    from lykeion.engines.choosing import agreement, random_batch
-    from lykeion.engines.running import find_kind, find_kinds, try_model
-    from lykeion.inputs import open_models
-
-    opened = open_models((model,), trust, store)[0]
-    try_model(opened.content, opened.name, kind=find_kind(reference).name)
-    expected = find_kind(reference).load(opened.content, name=opened.name)
-    real = random_batch(expected.inputs[0], 32)
+    opened = inputs.open_models((model,), trust, store)[0]
+    running.try_model(opened.content, opened.name, kind=running.find_kind(reference).name)
+    expected = running.find_kind(reference).load(opened.content, name=opened.name)
+    real = choosing.random_batch(expected.inputs[0], 32)
     found: list[dict[str, Any]] = []
-    for kind in find_kinds(engines):
+    for kind in running.find_kinds(engines):
         if kind.name == reference:
             continue
         try:
-            try_model(opened.content, opened.name, kind=kind.name)
+            running.try_model(opened.content, opened.name, kind=kind.name)
             engine = kind.load(opened.content, name=opened.name)
-            found.append({"engine": kind.name, **asdict(agreement(engine, expected, real))})
+            found.append({"engine": kind.name, **asdict(choosing.agreement(engine, expected, real))})
             engine.close()
         except LykeionError as error:
             found.append({"engine": kind.name, "unsupported": str(error)})
@@ -97,13 +92,9 @@ def compare(
 @store_option
 def convert(model: str, file: Path, trust: Path | None, store: Path | None) -> None:
     """Write MODEL as the ONNX FILE that the engine onnxruntime runs."""
-    from lykeion.core import LykeionError, write_atomically, writing
-    from lykeion.engines.running import to_onnx, try_model
-    from lykeion.inputs import open_models
-
-    opened = open_models((model,), trust, store)[0]
-    try_model(opened.content, opened.name)
-    converted = to_onnx(opened.content, opened.name)
+    opened = inputs.open_models((model,), trust, store)[0]
+    running.try_model(opened.content, opened.name)
+    converted = running.to_onnx(opened.content, opened.name)
     with writing(file, LykeionError):
         write_atomically(file, converted)
     print_line(f"{file}: {len(converted):,} bytes")

@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from lykeion import inputs
 from lykeion.cli.options import FIT, PICTURE
 from lykeion.core import Reporter
-
-if TYPE_CHECKING:
-    from lykeion.engines.choosing import Case, Labelled
-    from lykeion.nets.training import Fit
+from lykeion.engines import choosing, running
+from lykeion.nets import training
 
 engine_option = click.option(
     "--engine", "engines", multiple=True, metavar="NAME", help="As in lykeion engines list; default: all usual ones."
@@ -42,22 +40,16 @@ def candidates(
     threads: Sequence[int],
     trust: Path | None = None,
     store: Path | None = None,
-) -> "list[Case]":
+) -> "list[choosing.Case]":
     """Every model on every engine with every number of threads."""
-    from lykeion.engines.choosing import cases
-    from lykeion.engines.running import find_kinds
-    from lykeion.inputs import open_models
-
-    return cases(open_models(models, trust, store), find_kinds(engines), threads)
+    return choosing.cases(inputs.open_models(models, trust, store), running.find_kinds(engines), threads)
 
 
 def judging(
-    data: Path | None, cases: "Sequence[Case]", photos: int, fit: "Fit | None", reporter: Reporter
-) -> "Labelled | None":
+    data: Path | None, cases: "Sequence[choosing.Case]", photos: int, fit: "training.Fit | None", reporter: Reporter
+) -> "choosing.Labelled | None":
     """The photos to judge the models of the cases by, where ``--data`` names any."""
     if data is None:
         return None
-    from lykeion.inputs import judging_photos
-
     models = list({case.model.name: case.model for case in cases}.values())
-    return judging_photos(data, models, fit, limit=photos, reporter=reporter)
+    return inputs.judging_photos(data, models, fit, limit=photos, reporter=reporter)

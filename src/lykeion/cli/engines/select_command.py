@@ -1,13 +1,15 @@
 """``lykeion engines select``: the best model, engine and number of threads for a goal, here or on a fleet."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from lykeion.cli.options import json_option, quiet_option, refuse_options, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import Reporter, print_line
+from lykeion.engines import choosing
+from lykeion.nets import training
 
 from .engine_options import (
     candidates,
@@ -20,10 +22,6 @@ from .engine_options import (
     png_option,
     threads_option,
 )
-
-if TYPE_CHECKING:
-    from lykeion.engines.choosing import Cover, Goal, Selection, Standing
-    from lykeion.nets.training import Fit
 
 HOST = "host"
 
@@ -57,7 +55,7 @@ def select(
     engines: tuple[str, ...],
     threads: tuple[int, ...],
     data: Path | None,
-    fit: "Fit | None",
+    fit: "training.Fit | None",
     photos: int,
     journal: Path | None,
     png: Path | None,
@@ -71,10 +69,7 @@ def select(
     Measuring a candidate stops once it is certain to miss the goal or to be worse than another. With --devices,
     choose the fewest models that serve all devices within the goal, from the reports that `bench --out` wrote.
     """
-    from lykeion.engines.choosing import GoalError, parse_goal
-    from lykeion.engines.choosing import select as choose
-
-    wanted = parse_goal(goal)
+    wanted = choosing.parse_goal(goal)
     if devices:
         ours = ("models", "device", "engines", "threads", "data", "fit", "photos", "journal", "png")
         refuse_options("--devices chooses from reports", *ours)
@@ -84,20 +79,18 @@ def select(
         raise click.UsageError("name candidates with --model; for devices other than this host, give --devices")
     found_cases = candidates(models, engines, threads, trust, store)
     judged = judging(data, found_cases, photos, fit, reporter)
-    found = choose(found_cases, wanted, data=judged, journal=journal, reporter=reporter)
+    found = choosing.select(found_cases, wanted, data=judged, journal=journal, reporter=reporter)
     if as_json:
         print_json(_selection_json(found))
     else:
         _print_selection(found)
     if png and found.results:
-        from lykeion.engines.choosing import draw_choice
-
-        draw_choice(found.results, found.chosen, goal, png)
+        choosing.draw_choice(found.results, found.chosen, goal, png)
     if found.chosen is None:
-        raise GoalError("nothing meets the goal")
+        raise choosing.GoalError("nothing meets the goal")
 
 
-def _selection_json(found: "Selection") -> dict[str, Any]:
+def _selection_json(found: "choosing.Selection") -> dict[str, Any]:
     return {
         "goal": found.goal.text,
         "chosen": found.chosen and found.chosen.known,
@@ -110,7 +103,7 @@ def _selection_json(found: "Selection") -> dict[str, Any]:
     }
 
 
-def _print_selection(found: "Selection") -> None:
+def _print_selection(found: "choosing.Selection") -> None:
     judged = any("top1" in each.known for each in found.standings)
     columns = ("model", "engine", "outcome", "ms", *(("top-1",) if judged else ()), "KB", "because")
     print_table(columns, [_row(each, judged) for each in _best_first(found)], right=("ms", "top-1", "KB"))
@@ -119,12 +112,12 @@ def _print_selection(found: "Selection") -> None:
         print_line(f"  {reason}")
 
 
-def _best_first(found: "Selection") -> "list[Standing]":
+def _best_first(found: "choosing.Selection") -> "list[choosing.Standing]":
     order = ("chosen", "meets", "cut", "misses", "refused")
     return sorted(found.standings, key=lambda each: order.index(each.outcome))
 
 
-def _row(each: "Standing", judged: bool) -> tuple[object, ...]:
+def _row(each: "choosing.Standing", judged: bool) -> tuple[object, ...]:
     known = {name: value for name, value in each.known.items() if isinstance(value, tuple)}
     return (
         each.known["model"],
@@ -144,11 +137,9 @@ def _between(interval: tuple[float, float] | None) -> str:
     return f"{low:.3g}" if low == high else f"{low:.2g}–{high:.2g}"
 
 
-def _select_for_fleet(devices: str, goal: "Goal", as_json: bool) -> None:
-    from lykeion.engines.choosing import GoalError, cover, read_report
-
+def _select_for_fleet(devices: str, goal: "choosing.Goal", as_json: bool) -> None:
     files = list(dict.fromkeys(name for name in devices.split(",") if name))
-    found = cover({name: read_report(Path(name)) for name in files}, goal)
+    found = choosing.cover({name: choosing.read_report(Path(name)) for name in files}, goal)
     if as_json:
         print_json(
             {
@@ -163,10 +154,10 @@ def _select_for_fleet(devices: str, goal: "Goal", as_json: bool) -> None:
     else:
         _print_cover(found, goal)
     if not found.served:
-        raise GoalError("nothing meets the goal on any device")
+        raise choosing.GoalError("nothing meets the goal on any device")
 
 
-def _print_cover(found: "Cover", goal: "Goal") -> None:
+def _print_cover(found: "choosing.Cover", goal: "choosing.Goal") -> None:
     rows = [
         (device, each.model, each.engine, each.threads, f"{each.latency_ms:.3f}")
         for device, each in found.served.items()

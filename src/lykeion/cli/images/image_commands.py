@@ -2,19 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from lykeion import images, inputs, oci
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import Reporter, print_line
+from lykeion.core import Reporter, cache_directory, print_line
 
 from .image_layout import image_in, layout_at, layout_option, short, tag_option
-
-if TYPE_CHECKING:
-    from lykeion.images import BuiltImage
-    from lykeion.oci import Layout
 
 
 @click.command()
@@ -45,21 +42,18 @@ def build(
     The same inputs give the same digest, on any machine. A DESCRIPTION called Dockerfile is passed to buildah; the
     digest is then what buildah makes of it. With a trust policy the image holds no model that it does not allow.
     """
-    from lykeion.images import build, build_dockerfile, is_dockerfile, read_spec
-    from lykeion.inputs import find_model
-
     output = layout_at(layout, create=True)
-    if is_dockerfile(description):
+    if images.is_dockerfile(description):
         print_line(f"{description} has commands to run: buildah builds it", err=True)
         ref = tag or f"{description.absolute().parent.name.lower()}:latest"
-        image = build_dockerfile(description, output, ref)
+        image = images.build_dockerfile(description, output, ref)
         document: dict[str, Any] = {"ref": ref, "digest": image.digest, "layout": str(output.root)}
         print_json(document) if as_json else print_line(f"{ref}  {image.digest}")
         return
-    spec = read_spec(description)
+    spec = images.read_spec(description)
     served = model or (str(spec.model) if spec.model else None)
-    built = build(
-        replace(spec, model=find_model(served, trust, store)) if served else spec,
+    built = images.build(
+        replace(spec, model=inputs.find_model(served, trust, store)) if served else spec,
         output,
         ref=tag or "",
         reporter=reporter,
@@ -86,10 +80,8 @@ def build(
 @json_option
 def volume(directory: Path, tag: str, uncompressed: bool, layout: Path | None, as_json: bool) -> None:
     """Make an image of DIRECTORY alone, for clusters that mount images as volumes."""
-    from lykeion.images import build_volume
-
     output = layout_at(layout, create=True)
-    made = build_volume(directory, output, tag, compression="none" if uncompressed else "zstd")
+    made = images.build_volume(directory, output, tag, compression="none" if uncompressed else "zstd")
     document = {"ref": tag, "digest": made.descriptor.digest, "size_bytes": made.layer.descriptor.size}
     if as_json:
         print_json({**document, "layout": str(output.root)})
@@ -101,9 +93,7 @@ def volume(directory: Path, tag: str, uncompressed: bool, layout: Path | None, a
 @click.argument("wheels", type=click.Path(path_type=Path))
 def lock(wheels: Path) -> None:
     """Print locked requirements for all wheels in the directory WHEELS."""
-    from lykeion.images import lock
-
-    for line in lock(wheels).splitlines():
+    for line in images.lock(wheels).splitlines():
         print_line(line)
 
 
@@ -112,9 +102,7 @@ def lock(wheels: Path) -> None:
 @json_option
 def list_(layout: Path | None, as_json: bool) -> None:
     """List the images of the layout."""
-    from lykeion.images import image_list
-
-    found = image_list(layout_at(layout))
+    found = images.image_list(layout_at(layout))
     if as_json:
         print_json({"images": found})
     else:
@@ -137,14 +125,12 @@ def list_(layout: Path | None, as_json: bool) -> None:
 @json_option
 def show(image: str, attached: str | None, layout: Path | None, as_json: bool) -> None:
     """Show an IMAGE (NAME:TAG or a digest): how it starts, its layers, and what is attached to it."""
-    from lykeion.images import describe_image, read_attached
-
     place = layout_at(layout)
     found = image_in(place, image)
     if attached:
-        print_json(read_attached(place, found, attached), indent=1)
+        print_json(images.read_attached(place, found, attached), indent=1)
         return
-    described = describe_image(place, found)
+    described = images.describe_image(place, found)
     if as_json:
         print_json(described)
         return
@@ -185,18 +171,16 @@ def run(
     ARGUMENTS replace the image's own. The root file system is read-only, /tmp is empty, ports are this
     machine's. It shows that an image starts; it does not keep in a program that one does not trust.
     """
-    from lykeion.images import Volume, run
-
     unset = [variable for variable in variables if "=" not in variable]
     if unset:
         raise click.BadParameter(f"{unset[0]!r} has no value; write NAME=VALUE", param_hint="--env")
     place = layout_at(layout)
-    run(
+    images.run(
         place,
         image_in(place, image),
         arguments,
         environment={name: value for name, _, value in (variable.partition("=") for variable in variables)},
-        volumes=[Volume.parse(volume) for volume in volumes],
+        volumes=[images.Volume.parse(volume) for volume in volumes],
         reporter=reporter,
     )
 
@@ -208,26 +192,21 @@ def run(
 @json_option
 def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: bool) -> None:
     """Remove images without a name, such as those that a newer build replaced."""
-    from lykeion.core import cache_directory
-    from lykeion.images import prune
-
     place = layout_at(layout)
     for name in remove:
         place.remove_ref(name, expect=image_in(place, name).digest)
     home = cache_directory() / "images"
-    pruned = prune(place, (home / "cache", home / "roots") if caches else ())
+    pruned = images.prune(place, (home / "cache", home / "roots") if caches else ())
     if as_json:
         print_json({"blobs": pruned.blobs, "size_bytes": pruned.size_bytes})
     else:
         print_line(f"{pruned.blobs} blobs, {pruned.size_bytes / 1e6:.1f} MB")
 
 
-def _described(built: "BuiltImage", output: "Layout") -> dict[str, Any]:
-    from lykeion.images import describe_image
-
+def _described(built: "images.BuiltImage", output: "oci.Layout") -> dict[str, Any]:
     return {
         "ref": built.ref,
         "layout": str(output.root),
-        **describe_image(output, built.descriptor),
+        **images.describe_image(output, built.descriptor),
         "overlaps": [line for part in built.parts for line in part.python.overlaps],
     }

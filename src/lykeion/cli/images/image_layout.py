@@ -1,12 +1,11 @@
 """Which layout holds the images, for the commands of ``lykeion images``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from lykeion.oci import Descriptor, Layout
+from lykeion import images, oci
+from lykeion.core import kept_directory
 
 layout_option = click.option(
     "--layout",
@@ -18,19 +17,14 @@ layout_option = click.option(
 tag_option = click.option("--tag", "-t", metavar="NAME:TAG", help="Name of the image; default: NAME:latest.")
 
 
-def layout_at(directory: Path | None, *, create: bool = False) -> "Layout":
-    from lykeion.core import kept_directory
-    from lykeion.oci import Layout
-
+def layout_at(directory: Path | None, *, create: bool = False) -> "oci.Layout":
     if directory is None:
-        return Layout.open(kept_directory("images/store"), create=True)
-    return Layout.open(directory, create=create)
+        return oci.Layout.open(kept_directory("images/store"), create=True)
+    return oci.Layout.open(directory, create=create)
 
 
-def image_in(layout: "Layout", image: str) -> "Descriptor":
-    from lykeion.images import find_image
-
-    return find_image(layout, image)
+def image_in(layout: "oci.Layout", image: str) -> "oci.Descriptor":
+    return images.find_image(layout, image)
 
 
 def short(digest: str) -> str:

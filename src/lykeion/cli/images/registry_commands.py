@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from lykeion import images
 from lykeion.cli.options import json_option, quiet_option
 from lykeion.cli.output import print_json
 from lykeion.core import Reporter, print_line
@@ -19,11 +20,9 @@ from .image_layout import image_in, layout_at, layout_option, tag_option
 @quiet_option
 def push(image: str, target: str, layout: Path | None, as_json: bool, reporter: Reporter) -> None:
     """Push an IMAGE (NAME:TAG or a digest) to a registry, with its attached documents."""
-    from lykeion.images import image_reference, push_image
-
-    place, there = layout_at(layout), image_reference(target)
+    place, there = layout_at(layout), images.image_reference(target)
     found = image_in(place, image)
-    push_image(place, found, there, reporter=reporter)
+    images.push_image(place, found, there, reporter=reporter)
     print_json({"ref": target, "digest": found.digest}) if as_json else print_line(f"{target}  {found.digest}")
 
 
@@ -35,9 +34,7 @@ def push(image: str, target: str, layout: Path | None, as_json: bool, reporter: 
 @quiet_option
 def pull(source: str, tag: str | None, layout: Path | None, as_json: bool, reporter: Reporter) -> None:
     """Pull an image from a registry, for all of its platforms; by tag or as REGISTRY/PATH@sha256:…"""
-    from lykeion.images import image_reference, pull_image
-
-    reference = image_reference(source)
+    reference = images.image_reference(source)
     ref = tag or f"{reference.name}:{reference.tag or 'latest'}"
-    found = pull_image(reference, layout_at(layout, create=True), ref=ref, reporter=reporter)
+    found = images.pull_image(reference, layout_at(layout, create=True), ref=ref, reporter=reporter)
     print_json({"ref": ref, "digest": found.digest}) if as_json else print_line(f"{ref}  {found.digest}")

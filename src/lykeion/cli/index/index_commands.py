@@ -3,16 +3,15 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from lykeion import search
 from lykeion.cli.embedder_option import embedder_option
 from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
+from lykeion.cli.output import describe, print_json, print_table
 from lykeion.core import DONE_BUT, Reporter, print_line
-
-if TYPE_CHECKING:
-    from lykeion.search import ThumbnailPlace
+from lykeion.search import ingest
 
 
 @click.command()
@@ -42,7 +41,7 @@ def add(
     types: tuple[str, ...],
     root: str | None,
     failures: str | None,
-    thumbnails: "ThumbnailPlace",
+    thumbnails: "search.ThumbnailPlace",
     no_thumbnails: bool,
     workers: int | None,
     as_json: bool,
@@ -62,8 +61,6 @@ def add(
     interrupted run resumes. A bad photo never aborts indexing; it is reported, and the exit code is then 3. The index
     may be searched and served meanwhile.
     """
-    from lykeion.search import ingest
-
     report = ingest.add(
         ingest.open_source(source, types=dict(map(ingest.parse_declaration, types)), root=root),
         uri,
@@ -81,8 +78,6 @@ def add(
     for line in report.complaints():
         print_line(line, err=True)
     if as_json:
-        from lykeion.cli.output import print_json
-
         print_json(report.to_json())
     else:
         print_line(report.summary())
@@ -110,7 +105,7 @@ def query(
     where: str | None,
     box: str | None,
     sheet: Path | None,
-    thumbnails: "ThumbnailPlace",
+    thumbnails: "search.ThumbnailPlace",
     as_json: bool,
 ) -> None:
     """Find the products nearest to a photo, or to a product.
@@ -129,9 +124,6 @@ def query(
         raise click.UsageError("--box cuts out a part of a photo; a product has the vector of its whole photo")
     if sheet and len(photos) + len(ids) > 1:
         raise click.UsageError("--sheet draws the answers to one query")
-    from lykeion import search
-    from lykeion.cli.output import describe, print_json, print_table
-
     answers = search.query(uri, photos, ids=ids, k=k, where=where, box=box, embedder=embedder)
     if sheet:
         search.draw_answer(sheet, answers[0], uri, by_id=not photos, box=box, thumbnails=thumbnails)
@@ -155,9 +147,6 @@ def get(ids: tuple[str, ...], uri: str, as_json: bool) -> None:
     \b
       lykeion index get A123 A124 --index shop.index
     """
-    from lykeion import search
-    from lykeion.cli.output import describe, print_json, print_table
-
     found = search.get(uri, ids)
     known = [product for product in found if product]
     missing = [id for id, product in zip(ids, found, strict=True) if product is None]
@@ -179,7 +168,7 @@ def get(ids: tuple[str, ...], uri: str, as_json: bool) -> None:
 @index_option
 @thumbnails_option
 @json_option
-def delete(ids: tuple[str, ...], uri: str, thumbnails: "ThumbnailPlace", as_json: bool) -> None:
+def delete(ids: tuple[str, ...], uri: str, thumbnails: "search.ThumbnailPlace", as_json: bool) -> None:
     """Delete products with all their photos.
 
     \b
@@ -187,12 +176,8 @@ def delete(ids: tuple[str, ...], uri: str, thumbnails: "ThumbnailPlace", as_json
 
     Every reader misses them at once; the space comes back with compaction, and snapshots keep them.
     """
-    from lykeion import search
-
     count = search.delete(uri, ids, thumbnails=thumbnails)
     if as_json:
-        from lykeion.cli.output import print_json
-
         print_json({"deleted": count})
     else:
         print_line(f"deleted {count:,} of {len(set(ids)):,} products")
@@ -208,7 +193,12 @@ def delete(ids: tuple[str, ...], uri: str, thumbnails: "ThumbnailPlace", as_json
 @json_option
 @quiet_option
 def duplicates(
-    uri: str, likeness: float, sheet: Path | None, thumbnails: "ThumbnailPlace", as_json: bool, reporter: Reporter
+    uri: str,
+    likeness: float,
+    sheet: Path | None,
+    thumbnails: "search.ThumbnailPlace",
+    as_json: bool,
+    reporter: Reporter,
 ) -> None:
     """Find photos that are the same under several ids.
 
@@ -217,9 +207,6 @@ def duplicates(
 
     Resized, recompressed and cropped copies count as the same. Nothing is deleted.
     """
-    from lykeion import search
-    from lykeion.cli.output import print_json, print_table
-
     groups = search.duplicates(uri, alike=likeness, thumbnails=thumbnails, reporter=reporter)
     if sheet:
         search.draw_groups(sheet, groups, thumbnails.reader(uri))
@@ -249,9 +236,6 @@ def evaluate(uri: str, truth: str, k: int, queries: int, plot: Path | None, as_j
     The truth is a CSV with the columns query_id, relevant_id and optionally grade; or label:COLUMN, products with the
     same value; or exact, the nearest by exhaustive search, which measures the index and not the embedder.
     """
-    from lykeion import search
-    from lykeion.cli.output import print_json, print_table
-
     result = search.evaluate(uri, truth, k=k, queries=queries)
     if plot:
         result.plot(plot)

@@ -1,16 +1,15 @@
 """``lykeion index``, continued: statistics, maintenance, and copies from one index to another."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from lykeion import search
 from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
+from lykeion.cli.output import describe, print_json, print_table
 from lykeion.core import DONE_BUT, Reporter, print_line
-
-if TYPE_CHECKING:
-    from lykeion.search import ThumbnailPlace
 
 
 @click.command()
@@ -22,8 +21,6 @@ def stats(uri: str, as_json: bool) -> None:
     \b
       lykeion index stats --index shop.index
     """
-    from lykeion import search
-
     _print_stats(search.stats(uri), as_json)
 
 
@@ -38,8 +35,6 @@ def compact(uri: str, as_json: bool) -> None:
 
     Searches continue meanwhile. Compaction also runs automatically as the index is written; this runs all of it now.
     """
-    from lykeion import search
-
     _print_stats(search.compact(uri), as_json)
 
 
@@ -54,12 +49,8 @@ def verify(uri: str, as_json: bool) -> None:
 
     Damage is named by file, and the exit code is then 3.
     """
-    from lykeion import search
-
     problems = search.verify(uri)
     if as_json:
-        from lykeion.cli.output import print_json
-
         print_json({"problems": problems})
     else:
         for problem in problems or ["no damage found"]:
@@ -87,8 +78,6 @@ def snapshot(name: str | None, uri: str, export: Path | None, drop: bool, as_jso
     The name is by default the time. A snapshot is instant and shares its files with the index. An export shares
     nothing, and can be moved and restored anywhere.
     """
-    from lykeion import search
-
     if drop:
         if name is None or export is not None:
             raise click.UsageError("--drop takes the name of a snapshot, and nothing else")
@@ -97,8 +86,6 @@ def snapshot(name: str | None, uri: str, export: Path | None, drop: bool, as_jso
         return
     kept = search.snapshot(uri, name, export=export)
     if as_json:
-        from lykeion.cli.output import print_json
-
         print_json({"snapshot": kept, "export": str(export) if export else None})
     else:
         print_line(f"kept as {kept}" + (f", exported to {export}" if export else ""))
@@ -118,8 +105,6 @@ def restore(name: str | None, uri: str, source: Path | None, as_json: bool) -> N
 
     What was written since the snapshot is no longer visible; take another snapshot first if you may want it.
     """
-    from lykeion import search
-
     if (name is None) == (source is None):
         raise click.UsageError("name a snapshot, or an exported copy with --from")
     search.restore(uri, name, source=source)
@@ -137,8 +122,6 @@ def rebuild(uri: str, as_json: bool) -> None:
 
     Kernels are a cache: rebuild where verify finds one damaged, or after an upgrade that says so.
     """
-    from lykeion import search
-
     search.rebuild(uri)
     _print_stats(search.stats(uri), as_json)
 
@@ -150,7 +133,7 @@ def rebuild(uri: str, as_json: bool) -> None:
 @json_option
 @quiet_option
 def merge(
-    out: str, sources: tuple[str, ...], thumbnails: "ThumbnailPlace", as_json: bool, reporter: Reporter
+    out: str, sources: tuple[str, ...], thumbnails: "search.ThumbnailPlace", as_json: bool, reporter: Reporter
 ) -> None:
     """Copy all products of several indexes into one.
 
@@ -162,8 +145,6 @@ def merge(
     OUT is made if it is not there. A product that several hold comes from the last of them. Local indexes share
     their files where the file system can, so that merging takes seconds.
     """
-    from lykeion import search
-
     _print_count(search.merge(out, sources, thumbnails=thumbnails, reporter=reporter), out, as_json)
 
 
@@ -173,22 +154,16 @@ def merge(
 @thumbnails_option
 @json_option
 @quiet_option
-def copy(source: str, to: str, thumbnails: "ThumbnailPlace", as_json: bool, reporter: Reporter) -> None:
+def copy(source: str, to: str, thumbnails: "search.ThumbnailPlace", as_json: bool, reporter: Reporter) -> None:
     """Copy all products of an index into another, for example on Milvus.
 
     \b
       lykeion index copy shop.index milvus://host:19530/shop
     """
-    from lykeion import search
-
     _print_count(search.copy(source, to, thumbnails=thumbnails, reporter=reporter), to, as_json)
 
 
 def _print_stats(figures: object, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from lykeion.cli.output import describe, print_json, print_table
-
     values = asdict(figures)  # type: ignore[call-overload]
     if as_json:
         print_json(values)
@@ -206,8 +181,6 @@ def _print_stats(figures: object, as_json: bool) -> None:
 
 def _print_count(products: int, uri: str, as_json: bool) -> None:
     if as_json:
-        from lykeion.cli.output import print_json
-
         print_json({"products": products})
     else:
         print_line(f"{uri} now holds {products:,} products")

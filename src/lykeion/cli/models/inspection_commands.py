@@ -2,17 +2,16 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from lykeion import engines, nets, registry, search, vision
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import describe, print_json, print_table
 from lykeion.core import DONE_BUT, Reporter, print_line
-
-if TYPE_CHECKING:
-    from lykeion.registry import Ancestor
 
 
 @click.command("import")
@@ -37,14 +36,10 @@ def import_(network: str, name: str | None, weights: str, store: Path | None, as
         return
     if name:
         raise click.UsageError("NAME goes with mlflow:DIR")
-    from lykeion.nets import DEFAULT_MODEL, default_model
-
-    if network == DEFAULT_MODEL:
-        path = default_model()
+    if network == nets.DEFAULT_MODEL:
+        path = nets.default_model()
     else:
-        from lykeion.nets import import_keras
-
-        path = import_keras(network, weights=None if weights == "none" else weights)
+        path = nets.import_keras(network, weights=None if weights == "none" else weights)
     model = _describe(path)
     print_json(model) if as_json else print_line(model["path"])
 
@@ -66,8 +61,6 @@ def list_(name: str | None, where: str | None, by: str | None, store: Path | Non
 
     Fields are the metrics, name, version, digest, size_bytes and the list aliases.
     """
-    from lykeion import registry
-
     stores = registry.Stores(store)
     if name:
         reference = registry.parse(name)
@@ -113,10 +106,6 @@ def list_(name: str | None, where: str | None, by: str | None, store: Path | Non
 @json_option
 def show(model: str, store: Path | None, as_json: bool) -> None:
     """Show one version: files, metrics, lineage, and the history of its aliases."""
-    from dataclasses import asdict
-
-    from lykeion import registry
-
     stores, reference = registry.Stores(store), registry.parse(model)
     shown = registry.show(stores.of(reference.host), reference)
     if as_json:
@@ -151,10 +140,6 @@ def diff(first: str, second: str, store: Path | None, as_json: bool) -> None:
     \b
       lykeion models diff shoes:champion shoes:canary
     """
-    from dataclasses import asdict
-
-    from lykeion import registry
-
     stores = registry.Stores(store)
     one, other = registry.parse(first), registry.parse(second)
     difference = registry.compare((stores.of(one.host), one), (stores.of(other.host), other))
@@ -179,8 +164,6 @@ def lineage(model: str, hosts: tuple[str, ...], store: Path | None, as_json: boo
 
     Of registries, only MODEL's own is asked, and those given with --registry.
     """
-    from lykeion import registry
-
     found = registry.lineage(registry.Stores(store).of, registry.parse(model), hosts=hosts)
     if as_json:
         print_json(_plain(found))
@@ -199,8 +182,6 @@ def verify(model: str, store: Path | None, trust: Path | None, as_json: bool, re
 
     Exits with code 3 if anything is wrong, after listing it.
     """
-    from lykeion import registry
-
     stores, reference = registry.Stores(store), registry.parse(model)
     policy = registry.read_policy(trust) if trust else None
     problems = registry.verify(stores.of(reference.host), reference, policy=policy, reporter=reporter)
@@ -214,28 +195,21 @@ def verify(model: str, store: Path | None, trust: Path | None, as_json: bool, re
 
 
 def _imported() -> list[dict[str, Any]]:
-    from lykeion.nets import installed_models
-    from lykeion.vision import CardError
-
     found: list[dict[str, Any]] = []
-    for path in installed_models():
+    for path in nets.installed_models():
         try:
             found.append(_describe(path))
-        except CardError as error:
+        except vision.CardError as error:
             print_line(f"warning: {error}", err=True)
     return found
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    from lykeion.engines import read_model
-    from lykeion.search import embedder_digest
-    from lykeion.vision import ModelCard
-
-    card, model = ModelCard.for_model(path), read_model(path)
+    card, model = vision.ModelCard.for_model(path), engines.read_model(path)
     return {
         "name": card.name,
         "path": str(path),
-        "digest": embedder_digest(model, card),
+        "digest": search.embedder_digest(model, card),
         "dimension": card.dimension,
         "size_bytes": len(model),
         "source": card.source,
@@ -243,7 +217,7 @@ def _describe(path: Path) -> dict[str, Any]:
     }
 
 
-def _print_ancestor(ancestor: "Ancestor", indent: str) -> None:
+def _print_ancestor(ancestor: "registry.Ancestor", indent: str) -> None:
     told = {name: value for name, value in _plain(ancestor)["lineage"].items() if name != "parents"}
     missing = "" if ancestor.found else f"  ({ancestor.problem or 'not here'})"
     print_line(indent + " ".join(filter(None, (ancestor.version, ancestor.reference))) + missing)
@@ -253,7 +227,7 @@ def _print_ancestor(ancestor: "Ancestor", indent: str) -> None:
         _print_ancestor(parent, indent + "    ")
 
 
-def _plain(ancestor: "Ancestor") -> dict[str, Any]:
+def _plain(ancestor: "registry.Ancestor") -> dict[str, Any]:
     return {
         "reference": ancestor.reference,
         "found": ancestor.found,
@@ -269,10 +243,6 @@ def _or_nothing(value: object) -> object:
 
 
 def _import_mlflow(directory: Path, name: str | None, store: Path | None, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from lykeion import registry
-
     imported = registry.import_mlflow(directory, registry.Stores(store).disk, name)
     if as_json:
         print_json({"versions": [asdict(each) for each in imported]})

@@ -1,16 +1,14 @@
 """``lykeion models``, continued: push, pull, copy, sign and delete versions; move aliases; collect garbage."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from lykeion import registry
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import print_json
 from lykeion.core import Reporter, print_line
-
-if TYPE_CHECKING:
-    from lykeion.registry import Pushed
 
 coordinator_option = click.option(
     "--coordinator",
@@ -74,8 +72,6 @@ def push(
     Accuracy, the data's digest and the name are read from a run directory of lykeion train. Content that exists
     already is not sent again, and an interrupted push resumes.
     """
-    from lykeion import registry
-
     publication = registry.Publication(
         metrics=metrics,
         parents=parents,
@@ -106,10 +102,6 @@ def pull(
 
     The directory is written completely or not at all. Files from registries are cached.
     """
-    from dataclasses import asdict
-
-    from lykeion import registry
-
     stores, reference = registry.Stores(store), registry.parse(model)
     policy = registry.read_policy(trust) if trust else None
     target = directory or Path(reference.name)
@@ -145,8 +137,6 @@ def copy(
 
     mlflow:DIR writes all versions and aliases as an MLflow registry in a directory.
     """
-    from lykeion import registry
-
     stores, reference = registry.Stores(store), registry.parse(model)
     policy = registry.read_policy(trust) if trust else None
     if target.startswith("mlflow:"):
@@ -187,10 +177,6 @@ def tag(
 
     The move is recorded with user, time and origin; lykeion models show lists the moves.
     """
-    from dataclasses import asdict
-
-    from lykeion import registry
-
     stores, reference = registry.Stores(store), registry.parse(model)
     there = stores.of(reference.host)
     digest = registry.resolve(there, reference)
@@ -215,8 +201,6 @@ def tag(
 @json_option
 def untag(model: str, store: Path | None, as_json: bool) -> None:
     """Remove an alias; the version that it points to stays. Not all registries support this."""
-    from lykeion import registry
-
     stores, reference = registry.Stores(store), registry.parse(model)
     if not reference.tag:
         raise click.UsageError("name an alias, as in shoes:canary")
@@ -234,8 +218,6 @@ def untag(model: str, store: Path | None, as_json: bool) -> None:
 @json_option
 def delete(model: str, yes: bool, store: Path | None, as_json: bool) -> None:
     """Delete a version and all tags that point to it, which are listed first. Not all registries support this."""
-    from lykeion import registry
-
     stores, reference = registry.Stores(store), registry.parse(model)
     there = stores.of(reference.host)
     digest = registry.resolve(there, reference)
@@ -273,10 +255,6 @@ def gc(
     All versions are kept unless --keep-versions is given. Versions with an alias, and parents of kept versions,
     always stay.
     """
-    from dataclasses import asdict
-
-    from lykeion import registry
-
     collected = registry.collect(registry.Stores(store).disk, pins=pins, keep_versions=keep_versions, dry_run=dry_run)
     emptied = registry.BlobCache().clear() if cache and not dry_run else (0, 0)
     if as_json:
@@ -305,8 +283,6 @@ def sign(model: str, key: Path, out: Path | None, store: Path | None, as_json: b
       openssl ecparam -name prime256v1 -genkey -noout -out shop.key
       lykeion models sign registry.example.com/shop/shoes:v3 --key shop.key
     """
-    from lykeion import registry
-
     stores, reference = registry.Stores(store), registry.parse(model)
     signed, bundle = registry.sign(stores.of(reference.host), reference, key)
     if out:
@@ -317,9 +293,7 @@ def sign(model: str, key: Path, out: Path | None, store: Path | None, as_json: b
         print_line(f"{reference} is signed as {signed.name} {signed.version}")
 
 
-def _print_pushed(pushed: "Pushed", as_json: bool) -> None:
-    from dataclasses import asdict
-
+def _print_pushed(pushed: "registry.Pushed", as_json: bool) -> None:
     if as_json:
         print_json(asdict(pushed))
         return

@@ -1,16 +1,14 @@
 """``lykeion nas profile``: the latency of blocks on a device."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from lykeion import nas
 from lykeion.cli.options import PICTURE, json_option, quiet_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import Reporter, print_line
-
-if TYPE_CHECKING:
-    from lykeion.engines.choosing import DeviceProfile
+from lykeion.engines import choosing
 
 HOST = "host"
 
@@ -66,9 +64,7 @@ def profile(
             f"only this machine can be measured from here; for {device!r} use --export and --import"
         )
     if png:
-        from lykeion.nas import draw_profile
-
-        draw_profile(made, png)
+        nas.draw_profile(made, png)
     if as_json:
         print_json(made.to_json())
     else:
@@ -76,9 +72,7 @@ def profile(
 
 
 def _export(directory: Path, space_name: str, threads: int, as_json: bool, reporter: Reporter) -> None:
-    from lykeion.nas import export_to_phone, find_space
-
-    files = export_to_phone(find_space(space_name), directory, threads=threads, reporter=reporter)
+    files = nas.export_to_phone(nas.find_space(space_name), directory, threads=threads, reporter=reporter)
     if as_json:
         print_json({"directory": str(directory), "files": files, "space": space_name, "threads": threads})
     else:
@@ -87,33 +81,25 @@ def _export(directory: Path, space_name: str, threads: int, as_json: bool, repor
         )
 
 
-def _read(device: str) -> "DeviceProfile":
-    from lykeion.nas import find_profile
-
-    return find_profile(device)
+def _read(device: str) -> "choosing.DeviceProfile":
+    return nas.find_profile(device)
 
 
-def _import(results: Path, name: str, out: Path) -> "DeviceProfile":
-    from lykeion.engines.choosing import write_profile
-    from lykeion.nas import import_phone_results
-
-    made = import_phone_results(results, name=name)
-    write_profile(made, out)
+def _import(results: Path, name: str, out: Path) -> "choosing.DeviceProfile":
+    made = nas.import_phone_results(results, name=name)
+    choosing.write_profile(made, out)
     return made
 
 
-def _measure(space_name: str, threads: int, out: Path, reporter: Reporter) -> "DeviceProfile":
-    from lykeion.engines.choosing import write_profile
-    from lykeion.nas import find_space, profile_host
-
+def _measure(space_name: str, threads: int, out: Path, reporter: Reporter) -> "choosing.DeviceProfile":
     journal = out.with_name(f"{out.name}.passes.jsonl")
-    made = profile_host(find_space(space_name), threads=threads, journal=journal, reporter=reporter)
-    write_profile(made, out)
+    made = nas.profile_host(nas.find_space(space_name), threads=threads, journal=journal, reporter=reporter)
+    choosing.write_profile(made, out)
     journal.unlink(missing_ok=True)
     return made
 
 
-def _print_profile(made: "DeviceProfile") -> None:
+def _print_profile(made: "choosing.DeviceProfile") -> None:
     """A line a slot, and another with squeeze-and-excitation; a column for each kernel and expansion."""
     unit, factor = ("ms", 1.0) if made.rest_ms >= 1 else ("µs", 1e3)
     keys = [key.partition("/") for key in made.table]
@@ -140,5 +126,5 @@ def _print_profile(made: "DeviceProfile") -> None:
     print_table(("", ""), facts)
 
 
-def _fitted(made: "DeviceProfile") -> str:
+def _fitted(made: "choosing.DeviceProfile") -> str:
     return f"fitted on {made.fitted_on} whole networks" if made.fitted_on else "not fitted"

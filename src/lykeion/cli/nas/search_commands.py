@@ -2,17 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from lykeion import nas
 from lykeion.cli.options import json_option, quiet_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import Reporter
-
-if TYPE_CHECKING:
-    from lykeion.nas import ComparedNetwork, ComparisonReport, FoundNetwork, NasRequest, Space
-    from lykeion.nets.training import Recipe
+from lykeion.nets import training
 
 STRATEGIES = ("single-path", "fbnet", "mnasnet", "evolution", "random")
 
@@ -96,18 +94,15 @@ def search(
     The run directory gets architecture.json, history.jsonl and a plot, search.png. The same command resumes an
     interrupted search.
     """
-    from lykeion.nas import NasRequest, find_profile, open_space
-    from lykeion.nas import search as run_search
-
     if (target_ms is None) == (target_uj is None):
         raise click.UsageError("give either --target-ms or --target-uj")
     if target_ms is not None and device is None:
         raise click.UsageError("--target-ms is of a device: name its profile with --device")
     child, final, budget = _settings(asked)
-    request = NasRequest(
+    request = nas.NasRequest(
         strategy,
         asked["space"],
-        find_profile(device) if device else None,
+        nas.find_profile(device) if device else None,
         target_ms,
         str(asked["data"]),
         child,
@@ -116,13 +111,11 @@ def search(
         None if children is None else str(children),
         target_uj,
     )
-    space, data = open_space(asked["space"], str(asked["data"]), reporter)
-    found = run_search(request, run, reporter=reporter, data=data)
+    space, data = nas.open_space(asked["space"], str(asked["data"]), reporter)
+    found = nas.search(request, run, reporter=reporter, data=data)
     accuracy = None
     if train and found.genotype is not None:
-        from lykeion.nas import train_final
-
-        accuracy = train_final(
+        accuracy = nas.train_final(
             space.architecture(found.genotype), data, final, run / "trained", reporter=reporter
         ).accuracy
     _show_found(found, request, space, run, accuracy, as_json)
@@ -156,54 +149,55 @@ def compare(
     Latency is measured on this machine at the end, so the profile must be of this machine; keep it quiet. The same
     command resumes an interrupted comparison. The report is in DIR/report.json, the plot in DIR/pareto.png.
     """
-    from lykeion.nas import BASELINES, SearchComparison, find_profile
-    from lykeion.nas import compare as run_comparison
-
     aim = target if target_ms is None else target_ms
     if aim is None or (target is not None and target_ms is not None):
         raise click.UsageError("give either --target-ms or --target")
     names = tuple(strategies.split(","))
     child, final, budget = _settings(asked)
-    comparison = SearchComparison(
+    comparison = nas.SearchComparison(
         names,
         asked["space"],
-        find_profile(device),
+        nas.find_profile(device),
         aim,
         str(asked["data"]),
         budget,
         child,
         final,
         seeds,
-        baselines=tuple(baselines.split(",")) if baselines else BASELINES,
+        baselines=tuple(baselines.split(",")) if baselines else nas.BASELINES,
     )
-    report = run_comparison(comparison, run, reporter=reporter)
+    report = nas.compare(comparison, run, reporter=reporter)
     if as_json:
         print_json(report.to_json())
     else:
         _show_report(report)
 
 
-def _settings(asked: dict[str, Any]) -> tuple["Recipe", "Recipe", Any]:
+def _settings(asked: dict[str, Any]) -> tuple["training.Recipe", "training.Recipe", Any]:
     """Recipes of a child and of the final training, and the budget."""
-    from lykeion.nas import Budget
-    from lykeion.nets.training import Recipe
-
     common = {name: asked[name] for name in ("batch", "learning_rate", "flip", "shift")}
-    child = Recipe(steps=asked["child_steps"], **common)
-    return child, Recipe(epochs=asked["epochs"], **common), Budget(asked["budget_steps"], asked["budget_seconds"])
+    child = training.Recipe(steps=asked["child_steps"], **common)
+    return (
+        child,
+        training.Recipe(epochs=asked["epochs"], **common),
+        nas.Budget(asked["budget_steps"], asked["budget_seconds"]),
+    )
 
 
 def _show_found(
-    found: "FoundNetwork", request: "NasRequest", space: "Space", run: Path, accuracy: float | None, as_json: bool
+    found: "nas.FoundNetwork",
+    request: "nas.NasRequest",
+    space: "nas.Space",
+    run: Path,
+    accuracy: float | None,
+    as_json: bool,
 ) -> None:
-    from lykeion.nas import EnergyTable, LatencyTable, format_genotype
-
     genotype = latency_ms = energy_uj = None
     if found.genotype is not None:
-        genotype = format_genotype(found.genotype)
-        energy_uj = EnergyTable(space).total(found.genotype)
+        genotype = nas.format_genotype(found.genotype)
+        energy_uj = nas.EnergyTable(space).total(found.genotype)
         if request.profile is not None:
-            latency_ms = LatencyTable(space, request.profile).total(found.genotype)
+            latency_ms = nas.LatencyTable(space, request.profile).total(found.genotype)
     if as_json:
         print_json(
             {
@@ -232,8 +226,8 @@ def _show_found(
     print_table(("", ""), rows)
 
 
-def _show_report(report: "ComparisonReport") -> None:
-    def row(entry: "ComparedNetwork") -> tuple[object, ...]:
+def _show_report(report: "nas.ComparisonReport") -> None:
+    def row(entry: "nas.ComparedNetwork") -> tuple[object, ...]:
         difference = entry.difference
         return (
             entry.name,

@@ -2,15 +2,13 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from lykeion import nas, nets
 from lykeion.cli.options import json_option
 from lykeion.cli.output import print_json, print_table
-
-if TYPE_CHECKING:
-    from lykeion.nas import Genotype, Space
 
 
 @click.group()
@@ -22,8 +20,6 @@ def space() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List the search spaces with the number of networks in each."""
-    from lykeion.nas import spaces
-
     found = [
         {
             "name": each.name,
@@ -32,7 +28,7 @@ def list_(as_json: bool) -> None:
             "networks": each.size,
             "choices": _choices(each),
         }
-        for each in spaces().values()
+        for each in nas.spaces().values()
     ]
     if as_json:
         print_json({"spaces": found})
@@ -66,21 +62,19 @@ def show(name: str, network: str | None, device: str | None, out: Path | None, a
 
     A network's latency is predicted from the device's profile; its energy is modelled, not measured.
     """
-    from lykeion.nas import find_space, parse_genotype
-
     if network is None and (device or out):
         raise click.UsageError("--device and --out need a --network")
-    found = find_space(name)
+    found = nas.find_space(name)
     if network is None:
         _show_slots(found, as_json)
     else:
-        _show_network(found, parse_genotype(network), device, out, as_json)
+        _show_network(found, nas.parse_genotype(network), device, out, as_json)
 
 
-def _show_slots(found: "Space", as_json: bool) -> None:
-    from lykeion.nas import format_choice
-
-    slots = [{**asdict(slot), "choices": [format_choice(choice) for choice in slot.choices]} for slot in found.slots]
+def _show_slots(found: "nas.Space", as_json: bool) -> None:
+    slots = [
+        {**asdict(slot), "choices": [nas.format_choice(choice) for choice in slot.choices]} for slot in found.slots
+    ]
     if as_json:
         print_json({"name": found.name, "networks": found.size, "slots": slots})
         return
@@ -103,18 +97,17 @@ def _show_slots(found: "Space", as_json: bool) -> None:
     )
 
 
-def _show_network(found: "Space", genotype: "Genotype", device: str | None, out: Path | None, as_json: bool) -> None:
-    from lykeion.nas import EnergyTable, LatencyTable, find_profile, format_choice, format_genotype
-    from lykeion.nets import count, write_architecture
-
+def _show_network(
+    found: "nas.Space", genotype: "nas.Genotype", device: str | None, out: Path | None, as_json: bool
+) -> None:
     architecture = found.architecture(genotype)
-    counts, energy = count(architecture), EnergyTable(found)
-    latency = LatencyTable(found, find_profile(device)) if device else None
+    counts, energy = nets.count(architecture), nas.EnergyTable(found)
+    latency = nas.LatencyTable(found, nas.find_profile(device)) if device else None
     if out:
-        write_architecture(architecture, out)
+        nets.write_architecture(architecture, out)
     whole: dict[str, Any] = {
         "space": found.name,
-        "network": format_genotype(genotype),
+        "network": nas.format_genotype(genotype),
         "parameters": counts.parameters,
         "trainable": counts.trainable,
         "multiply_adds": counts.multiply_adds,
@@ -128,7 +121,7 @@ def _show_network(found: "Space", genotype: "Genotype", device: str | None, out:
     rows: list[tuple[object, ...]] = [
         (
             slot.position,
-            format_choice(choice),
+            nas.format_choice(choice),
             f"{energy.of(slot, choice):.4g}",
             f"{latency.of(slot, choice):.4g}" if latency else "",
         )
@@ -145,6 +138,6 @@ def _show_network(found: "Space", genotype: "Genotype", device: str | None, out:
     )
 
 
-def _choices(found: "Space") -> list[str]:
+def _choices(found: "nas.Space") -> list[str]:
     """All that some slot offers, by kernel and expansion."""
     return sorted({str(choice) for slot in found.slots for choice in slot.choices if choice})
