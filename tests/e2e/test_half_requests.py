@@ -16,17 +16,15 @@ from lykeion.search.index import open_index
 from .serving import serving
 
 HALF_REQUESTS = 1_500
-FILES = 1_024
-"""That the service may open, as many systems have it."""
 
 
-@pytest.fixture
-def file_limit() -> Iterator[None]:
-    """FILES for the processes that start, and then enough for our own end of the connections."""
+@pytest.fixture(params=[256, 1_024])
+def file_limit(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What macOS and Linux let a process open, for processes that start; then enough for our own connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= hard < 2 * HALF_REQUESTS:
         pytest.skip(f"this process may open only {hard} files")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (request.param, hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

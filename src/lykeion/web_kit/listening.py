@@ -17,7 +17,7 @@ from .server_settings import ServerSettings, SettingsError
 from .sparing_log import SparingLog
 
 ACCEPTED_AT_ONCE = 64
-"""Connections that the event loop accepts before it counts them."""
+"""Connections that the event loop accepts before it counts them; fewer where only few files may be open."""
 MAX_MESSAGE_BYTES = 1 << 20
 """Of one message of a WebSocket."""
 SPARING_LOG = SparingLog()
@@ -70,10 +70,11 @@ def listen(settings: ServerSettings, host: str, port: int) -> socket.socket:
 def make_server(
     app: ASGIApp, settings: ServerSettings, protocol: type[asyncio.Protocol] = AutoHTTPProtocol
 ) -> uvicorn.Server:
+    limits = ConnectionLimits.of(settings)
     config = uvicorn.Config(
         app,
-        http=bounded(protocol, ConnectionLimits.of(settings)),
-        backlog=ACCEPTED_AT_ONCE,
+        http=bounded(protocol, limits),
+        backlog=max(1, min(ACCEPTED_AT_ONCE, limits.in_all // 8)),
         log_level="warning",
         access_log=False,
         server_header=False,
