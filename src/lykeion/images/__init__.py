@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .building.volume import VolumeImage, build_volume
     from .dockerfile import build_dockerfile, is_dockerfile
     from .errors import ImageError
-    from .image import find_image
+    from .image import find_image, open_image_layout
     from .image_description import describe_image, image_list, read_attached
     from .pruning import Pruned, prune
     from .python.wheelhouse import lock
@@ -20,6 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BuiltImage", "ImageError", "ImageSpec", "Pruned", "Volume", "VolumeImage", "build", "build_dockerfile",
     "build_volume", "describe_image", "find_image", "image_list", "image_reference", "is_dockerfile", "lock",
-    "prune", "pull_image", "push_image", "read_attached", "read_spec", "run",
+    "open_image_layout", "prune", "pull_image", "push_image", "read_attached", "read_spec", "run",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -1,8 +1,9 @@
 """Images in a layout, as they are read: the manifest for a platform, and its configuration."""
 
+from pathlib import Path
 from typing import Any
 
-from lykeion.core import parse_json
+from lykeion.core import kept_directory, parse_json
 from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types, ref_of
 
 from .errors import ImageError
@@ -10,6 +11,13 @@ from .layers.image_layer import ImageLayer
 
 LIMIT_CONFIG_BYTES = 4 << 20
 LIMIT_PLATFORMS = 256
+
+
+def open_image_layout(directory: Path | None = None, *, create: bool = False) -> Layout:
+    """The layout in ``directory``; without one, this user's. Raises ContentError."""
+    if directory is None:
+        return Layout.open(kept_directory("images/store"), create=True)
+    return Layout.open(directory, create=create)
 
 
 def find_image(layout: Layout, ref: str | None) -> Descriptor:

@@ -1,11 +1,15 @@
 """Room given back: images that lost their name, and what builds and runs keep to be faster."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from lykeion.core import Unavailable, writing
+from lykeion.core import Unavailable, cache_directory, writing
 from lykeion.oci import Descriptor, ImageManifest, Layout, ref_of
+
+from .building.build_cache import CACHE
+from .image import find_image
+from .run_image import ROOTS
 
 
 @dataclass(frozen=True)
@@ -14,11 +18,14 @@ class Pruned:
     size_bytes: int
 
 
-def prune(layout: Layout, caches: tuple[Path, ...] = ()) -> Pruned:
-    """Remove all blobs that no named image needs, itself or through what is attached to it; and ``caches`` whole.
+def prune(layout: Layout, names: Iterable[str] = (), *, caches: bool = False) -> Pruned:
+    """Remove ``names``, then all blobs that no named image needs, itself or through what is attached to it; with
+    ``caches`` also what builds and runs keep.
 
-    Whoever is writing to the layout is waited for, and waits. Raises ContentError, Unavailable.
+    Whoever is writing to the layout is waited for, and waits. Raises ContentError, ImageError, Unavailable.
     """
+    for name in names:
+        layout.remove_ref(name, expect=find_image(layout, name).digest)
     with writing(layout.root, Unavailable), layout.lock_content(exclusive=True):
         kept = _needed(layout)
         layout.update(lambda entries: tuple(entry for entry in entries if entry.digest in kept))
@@ -27,8 +34,8 @@ def prune(layout: Layout, caches: tuple[Path, ...] = ()) -> Pruned:
         for digest in gone:
             layout.remove_blob(digest)
         layout.sweep()
-    for directory in caches:
-        shutil.rmtree(directory, ignore_errors=True)
+    for directory in (CACHE, ROOTS) if caches else ():
+        shutil.rmtree(cache_directory() / directory, ignore_errors=True)
     return Pruned(len(gone), size)
 
 

@@ -1,7 +1,7 @@
 """An image started on this machine without a container engine: unshare(1), a mount namespace, and chroot.
 
-The root file system is read-only, /tmp is new and empty, and the network is this machine's. That proves that an image
-starts; it is no wall against a program that one does not trust.
+The root file system is read-only, /tmp is new and empty, and the network is this machine's. That shows that an image
+starts; it is not a security boundary.
 """
 
 import os
@@ -24,6 +24,8 @@ from .layers.layer_files import resolve
 from .layers.unpack import LinksOnDisk, unpack
 from .python.interpreter import MACHINES
 
+ROOTS = "images/roots"
+"""In the cache directory: unpacked images."""
 MOUNTED = ("proc", "dev", "tmp")
 FROM_HOST = ("etc/hosts", "etc/resolv.conf")
 
@@ -99,7 +101,7 @@ def unpacked(layout: Layout, image: Descriptor, *, reporter: Reporter = CONSOLE)
     platform = Platform("linux", architectures.get(host.machine(), host.machine()))
     descriptor, manifest = manifest_for(layout, image, platform)
     config = read_config(layout, manifest)
-    root = cache_directory() / "images" / "roots" / descriptor.digest.removeprefix("sha256:")
+    root = cache_directory() / ROOTS / descriptor.digest.removeprefix("sha256:")
     if not root.exists():
         with writing(root, Unavailable, "LYKEION_HOME names another place"):
             root.parent.mkdir(parents=True, exist_ok=True)

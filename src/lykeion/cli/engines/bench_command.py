@@ -96,15 +96,7 @@ def _print_operators(cases: "Sequence[choosing.Case]", as_json: bool) -> None:
     for case in cases:
         entry: dict[str, Any] = {"model": case.model.name, "engine": case.kind.name, "threads": case.threads}
         try:
-            running.try_model(case.model.content, case.model.name, kind=case.kind.name, threads=case.threads)
-            spec = running.specs(case.model.graph)[0][0]
-            times = case.kind.operator_times(
-                case.model.content,
-                spec.encode(choosing.random_batch(spec)),
-                50,
-                threads=case.threads,
-                name=case.model.name,
-            )
+            times = case.operator_times()
             entry |= {"operators": [asdict(each) for each in times], "by_kind": running.by_kind(times)}
         except LykeionError as error:
             entry["unsupported"] = str(error)

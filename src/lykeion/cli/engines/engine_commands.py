@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -55,32 +54,25 @@ def compare(
 ) -> None:
     """Compare the outputs of engines for MODEL, on 32 photos of noise."""
     opened = inputs.open_models((model,), trust, store)[0]
-    running.try_model(opened.content, opened.name, kind=running.find_kind(reference).name)
-    expected = running.find_kind(reference).load(opened.content, name=opened.name)
-    real = choosing.random_batch(expected.inputs[0], 32)
-    found: list[dict[str, Any]] = []
-    for kind in running.find_kinds(engines):
-        if kind.name == reference:
-            continue
-        try:
-            running.try_model(opened.content, opened.name, kind=kind.name)
-            engine = kind.load(opened.content, name=opened.name)
-            found.append({"engine": kind.name, **asdict(choosing.agreement(engine, expected, real))})
-            engine.close()
-        except LykeionError as error:
-            found.append({"engine": kind.name, "unsupported": str(error)})
+    kinds, compared_with = running.find_kinds(engines), running.find_kind(reference)
+    found = choosing.compare_engines(opened.content, kinds, compared_with, name=opened.name)
+    photos = choosing.COMPARED_PHOTOS
     if as_json:
-        print_json({"model": opened.name, "reference": reference, "photos": len(real), "engines": found})
+        entries = [
+            {"engine": name, **({"unsupported": each} if isinstance(each, str) else asdict(each))}
+            for name, each in found.items()
+        ]
+        print_json({"model": opened.name, "reference": reference, "photos": photos, "engines": entries})
         return
     print_table(
         ("engine", "max error", "cosine", "same top-1", ""),
         [
-            (each["engine"], "", "", "", each["unsupported"])
-            if "unsupported" in each
-            else (each["engine"], f"{each['max_error']:.2g}", f"{each['cosine']:.7f}", f"{each['top1']:.0%}", "")
-            for each in found
+            (name, "", "", "", each)
+            if isinstance(each, str)
+            else (name, f"{each.max_error:.2g}", f"{each.cosine:.7f}", f"{each.top1:.0%}", "")
+            for name, each in found.items()
         ],
-        title=f"{opened.name} against {reference}, {len(real)} photos",
+        title=f"{opened.name} against {reference}, {photos} photos",
         right=("max error", "cosine", "same top-1"),
     )
 

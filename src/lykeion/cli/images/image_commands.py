@@ -9,9 +9,9 @@ import click
 from lykeion import images, inputs, oci
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import Reporter, cache_directory, print_line
+from lykeion.core import Reporter, print_line
 
-from .image_layout import image_in, layout_at, layout_option, short, tag_option
+from .image_options import layout_option, short, tag_option
 
 
 @click.command()
@@ -42,7 +42,7 @@ def build(
     The same inputs give the same digest, on any machine. A DESCRIPTION called Dockerfile is passed to buildah; the
     digest is then what buildah makes of it. With a trust policy the image holds no model that it does not allow.
     """
-    output = layout_at(layout, create=True)
+    output = images.open_image_layout(layout, create=True)
     if images.is_dockerfile(description):
         print_line(f"{description} has commands to run: buildah builds it", err=True)
         ref = tag or f"{description.absolute().parent.name.lower()}:latest"
@@ -80,7 +80,7 @@ def build(
 @json_option
 def volume(directory: Path, tag: str, uncompressed: bool, layout: Path | None, as_json: bool) -> None:
     """Make an image of DIRECTORY alone, for clusters that mount images as volumes."""
-    output = layout_at(layout, create=True)
+    output = images.open_image_layout(layout, create=True)
     made = images.build_volume(directory, output, tag, compression="none" if uncompressed else "zstd")
     document = {"ref": tag, "digest": made.descriptor.digest, "size_bytes": made.layer.descriptor.size}
     if as_json:
@@ -102,7 +102,7 @@ def lock(wheels: Path) -> None:
 @json_option
 def list_(layout: Path | None, as_json: bool) -> None:
     """List the images of the layout."""
-    found = images.image_list(layout_at(layout))
+    found = images.image_list(images.open_image_layout(layout))
     if as_json:
         print_json({"images": found})
     else:
@@ -125,8 +125,8 @@ def list_(layout: Path | None, as_json: bool) -> None:
 @json_option
 def show(image: str, attached: str | None, layout: Path | None, as_json: bool) -> None:
     """Show an IMAGE (NAME:TAG or a digest): how it starts, its layers, and what is attached to it."""
-    place = layout_at(layout)
-    found = image_in(place, image)
+    place = images.open_image_layout(layout)
+    found = images.find_image(place, image)
     if attached:
         print_json(images.read_attached(place, found, attached), indent=1)
         return
@@ -169,15 +169,15 @@ def run(
     """Start an IMAGE on this machine, without a container engine. Options come before IMAGE.
 
     ARGUMENTS replace the image's own. The root file system is read-only, /tmp is empty, ports are this
-    machine's. It shows that an image starts; it does not keep in a program that one does not trust.
+    machine's. It shows that an image starts; it is not a security boundary.
     """
     unset = [variable for variable in variables if "=" not in variable]
     if unset:
         raise click.BadParameter(f"{unset[0]!r} has no value; write NAME=VALUE", param_hint="--env")
-    place = layout_at(layout)
+    place = images.open_image_layout(layout)
     images.run(
         place,
-        image_in(place, image),
+        images.find_image(place, image),
         arguments,
         environment={name: value for name, _, value in (variable.partition("=") for variable in variables)},
         volumes=[images.Volume.parse(volume) for volume in volumes],
@@ -192,11 +192,8 @@ def run(
 @json_option
 def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: bool) -> None:
     """Remove images without a name, such as those that a newer build replaced."""
-    place = layout_at(layout)
-    for name in remove:
-        place.remove_ref(name, expect=image_in(place, name).digest)
-    home = cache_directory() / "images"
-    pruned = images.prune(place, (home / "cache", home / "roots") if caches else ())
+    place = images.open_image_layout(layout)
+    pruned = images.prune(place, remove, caches=caches)
     if as_json:
         print_json({"blobs": pruned.blobs, "size_bytes": pruned.size_bytes})
     else:

@@ -9,7 +9,7 @@ from lykeion.cli.options import json_option, quiet_option
 from lykeion.cli.output import print_json
 from lykeion.core import Reporter, print_line
 
-from .image_layout import image_in, layout_at, layout_option, tag_option
+from .image_options import layout_option, tag_option
 
 
 @click.command()
@@ -20,8 +20,8 @@ from .image_layout import image_in, layout_at, layout_option, tag_option
 @quiet_option
 def push(image: str, target: str, layout: Path | None, as_json: bool, reporter: Reporter) -> None:
     """Push an IMAGE (NAME:TAG or a digest) to a registry, with its attached documents."""
-    place, there = layout_at(layout), images.image_reference(target)
-    found = image_in(place, image)
+    place, there = images.open_image_layout(layout), images.image_reference(target)
+    found = images.find_image(place, image)
     images.push_image(place, found, there, reporter=reporter)
     print_json({"ref": target, "digest": found.digest}) if as_json else print_line(f"{target}  {found.digest}")
 
@@ -36,5 +36,5 @@ def pull(source: str, tag: str | None, layout: Path | None, as_json: bool, repor
     """Pull an image from a registry, for all of its platforms; by tag or as REGISTRY/PATH@sha256:…"""
     reference = images.image_reference(source)
     ref = tag or f"{reference.name}:{reference.tag or 'latest'}"
-    found = images.pull_image(reference, layout_at(layout, create=True), ref=ref, reporter=reporter)
+    found = images.pull_image(reference, images.open_image_layout(layout, create=True), ref=ref, reporter=reporter)
     print_json({"ref": ref, "digest": found.digest}) if as_json else print_line(f"{ref}  {found.digest}")

@@ -1,13 +1,17 @@
 """How often a model file is right about labelled photos on an engine, and how closely two engines agree."""
 
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
-from lykeion.engines.running import Engine, TensorSpec
+from lykeion.core import LykeionError
+from lykeion.engines.running import Engine, Kind, TensorSpec, try_model
 from lykeion.litert import ModelError
 
 BATCH = 32
+COMPARED_PHOTOS = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +96,27 @@ def agreement(engine: Engine, reference: Engine, real: np.ndarray) -> Agreement:
         float(cosines.min()),
         float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
     )
+
+
+def compare_engines(
+    content: bytes, kinds: Iterable[Kind], reference: Kind, *, name: str = "model"
+) -> dict[str, Agreement | str]:
+    """By engine, how closely it agrees with the reference on ``COMPARED_PHOTOS`` photos of noise, or why it cannot
+    run the model. Raises ModelError, Unsupported where the reference cannot."""
+    try_model(content, name, kind=reference.name)
+    expected = reference.load(content, name=name)
+    real = random_batch(expected.inputs[0], COMPARED_PHOTOS)
+    found: dict[str, Agreement | str] = {}
+    for kind in kinds:
+        if kind.name == reference.name:
+            continue
+        try:
+            try_model(content, name, kind=kind.name)
+            with closing(kind.load(content, name=name)) as engine:
+                found[kind.name] = agreement(engine, expected, real)
+        except LykeionError as error:
+            found[kind.name] = str(error)
+    return found
 
 
 def random_batch(spec: TensorSpec, size: int = 1) -> np.ndarray:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lykeion.core import usable_cores
-from lykeion.engines.running import Engine, Kind, keep_to, specs
+from lykeion.engines.running import Engine, Kind, OperatorTime, keep_to, specs, try_model
 from lykeion.litert import Graph, cost, precision, read_graph
 
-from .accuracy import Labelled, check_fits
+from .accuracy import Labelled, check_fits, random_batch
 from .energy import modelled
 
 
@@ -43,6 +43,14 @@ class Case:
     def load(self) -> Engine:
         """Raises ModelError, Unsupported."""
         return self.kind.load(self.model.content, threads=self.threads, name=self.model.name)
+
+    def operator_times(self, runs: int = 50) -> tuple[OperatorTime, ...]:
+        """Of a model that was tried first. Raises ModelError, Unsupported."""
+        content, name = self.model.content, self.model.name
+        try_model(content, name, kind=self.kind.name, threads=self.threads)
+        spec = specs(self.model.graph)[0][0]
+        batch = spec.encode(random_batch(spec))
+        return self.kind.operator_times(content, batch, runs, threads=self.threads, name=name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,15 @@ from lykeion.core import cache_directory, digest_json, write_atomically
 from lykeion.images.layers.image_layer import ImageLayer
 from lykeion.oci import ContentError, Descriptor, Layout
 
+CACHE = "images/cache"
+"""In the cache directory."""
+
 
 class BuildCache:
     """``layout`` holds blobs, ``wheels`` is a directory of wheels by digest. All of it may be removed at any time."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        self.directory = directory or cache_directory() / "images" / "cache"
+        self.directory = directory or cache_directory() / CACHE
         self.layout = Layout.open(self.directory / "blobs", create=True)
         self.wheels = self.directory / "wheels"
 

@@ -1,11 +1,8 @@
-"""Which layout holds the images, for the commands of ``lykeion images``."""
+"""Options of the commands of ``lykeion images``, and how they print a digest."""
 
 from pathlib import Path
 
 import click
-
-from lykeion import images, oci
-from lykeion.core import kept_directory
 
 layout_option = click.option(
     "--layout",
@@ -15,16 +12,6 @@ layout_option = click.option(
     help="OCI layout that holds the images; default: this user's.  [env: LYKEION_IMAGES]",
 )
 tag_option = click.option("--tag", "-t", metavar="NAME:TAG", help="Name of the image; default: NAME:latest.")
-
-
-def layout_at(directory: Path | None, *, create: bool = False) -> "oci.Layout":
-    if directory is None:
-        return oci.Layout.open(kept_directory("images/store"), create=True)
-    return oci.Layout.open(directory, create=create)
-
-
-def image_in(layout: "oci.Layout", image: str) -> "oci.Descriptor":
-    return images.find_image(layout, image)
 
 
 def short(digest: str) -> str:
