@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from lykeion.core import visible, visible_json
+from lykeion.core import print_line, visible, visible_json
 
 _MIN_COLUMNS = 40
 """A narrower table would lose its content; some programs say 0 for a terminal that they do not know."""
@@ -16,6 +16,15 @@ def print_json(value: object, *, indent: int | None = None) -> None:
     every_letter = sys.stdout.encoding.lower().startswith("utf")
     document = json.dumps(value, default=_plain, ensure_ascii=not every_letter, allow_nan=False, indent=indent)
     print("\n".join(map(visible_json, document.split("\n"))))  # noqa: T201
+
+
+def print_result(as_json: bool, document: object, *lines: str) -> None:
+    """The document as JSON, or else the lines."""
+    if as_json:
+        print_json(document)
+        return
+    for line in lines:
+        print_line(line)
 
 
 def print_table(

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from .gc import collect
     from .mlflow import export_mlflow, import_mlflow
     from .model_names import parse
-    from .model_versions import Ancestor, Difference, Shown, Version, compare, lineage, list_versions, show
+    from .model_versions import (
+        Ancestor,
+        Difference,
+        Shown,
+        Version,
+        compare,
+        find_versions,
+        lineage,
+        list_versions,
+        show,
+    )
     from .moves import Move, problems
     from .query import order, select
     from .resolving import by_digest, expected, load, resolve, tags_at
@@ -30,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = [
     "LEFT_OUT", "Ancestor", "BlobCache", "Difference", "InvalidModel", "Lineage", "Model", "ModelFacts", "Move",
     "Packed", "Policy", "Publication", "Pulled", "Pushed", "Shown", "Stores", "Untrusted", "Version", "by_digest",
-    "check_file", "collect", "compare", "copy", "expected", "export_mlflow", "gather", "history", "import_mlflow",
-    "keep", "lineage", "list_versions", "load", "move", "order", "pack", "parse", "problems", "publish", "pull",
-    "push", "read_policy", "remove", "resolve", "select", "show", "sign", "tags_at", "verify",
+    "check_file", "collect", "compare", "copy", "expected", "export_mlflow", "find_versions", "gather", "history",
+    "import_mlflow", "keep", "lineage", "list_versions", "load", "move", "order", "pack", "parse", "problems",
+    "publish", "pull", "push", "read_policy", "remove", "resolve", "select", "show", "sign", "tags_at", "verify",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

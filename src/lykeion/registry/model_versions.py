@@ -15,7 +15,9 @@ from .artifact.modelpack import read_config
 from .errors import InvalidModel
 from .model_names import parse, version_number
 from .moves import Move
+from .query import order, select
 from .resolving import facts_of, load, tags_at
+from .stores import Stores
 
 MAX_ANCESTORS = 256
 _AT_ONCE = 8
@@ -78,6 +80,21 @@ class Ancestor:
     facts: ModelFacts = field(default_factory=ModelFacts)
     parents: tuple["Ancestor", ...] = ()
     problem: str = ""
+
+
+def find_versions(
+    stores: Stores, name: str | None = None, where: str | None = None, by: str | None = None
+) -> list[Version]:
+    """Of one model, or of all in the store on this machine: newest first, or sorted by a field; only those that a
+    filter is true for. Raises WhereError."""
+    if name:
+        store, reference = stores.find(name)
+        found = list_versions(store, reference.repository)
+    else:
+        found = [version for each in stores.disk.repositories() for version in list_versions(stores.disk, each)]
+    if where:
+        found = select(found, where, lambda version: version.fields)
+    return order(found, by, lambda version: version.fields) if by else found
 
 
 def list_versions(store: ArtifactStore, repository: str) -> list[Version]:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from lykeion.core import kept_directory
-from lykeion.oci.distribution import ArtifactStore, DiskStore
+from lykeion.oci.distribution import ArtifactStore, DiskStore, Reference
+
+from .model_names import parse
 
 
 class Stores:
@@ -12,6 +14,11 @@ class Stores:
     def __init__(self, root: Path | None = None) -> None:
         self.disk = DiskStore(root or kept_directory("store"))
         self._registries: dict[str, ArtifactStore] = {}
+
+    def find(self, name: str) -> tuple[ArtifactStore, Reference]:
+        """Where a model is that a person names. Raises InvalidReference."""
+        reference = parse(name)
+        return self.of(reference.host), reference
 
     def of(self, host: str | None) -> ArtifactStore:
         if host is None:

@@ -8,7 +8,7 @@ import click
 
 from lykeion import images, inputs, oci
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
-from lykeion.cli.output import print_json, print_table
+from lykeion.cli.output import print_json, print_result, print_table
 from lykeion.core import Reporter, print_line
 
 from .image_options import layout_option, short, tag_option
@@ -48,7 +48,7 @@ def build(
         ref = tag or f"{description.absolute().parent.name.lower()}:latest"
         image = images.build_dockerfile(description, output, ref)
         document: dict[str, Any] = {"ref": ref, "digest": image.digest, "layout": str(output.root)}
-        print_json(document) if as_json else print_line(f"{ref}  {image.digest}")
+        print_result(as_json, document, f"{ref}  {image.digest}")
         return
     spec = images.read_spec(description)
     served = model or (str(spec.model) if spec.model else None)
@@ -83,10 +83,7 @@ def volume(directory: Path, tag: str, uncompressed: bool, layout: Path | None, a
     output = images.open_image_layout(layout, create=True)
     made = images.build_volume(directory, output, tag, compression="none" if uncompressed else "zstd")
     document = {"ref": tag, "digest": made.descriptor.digest, "size_bytes": made.layer.descriptor.size}
-    if as_json:
-        print_json({**document, "layout": str(output.root)})
-    else:
-        print_line(f"{tag}  {made.descriptor.digest}")
+    print_result(as_json, {**document, "layout": str(output.root)}, f"{tag}  {made.descriptor.digest}")
 
 
 @click.command()
@@ -194,10 +191,11 @@ def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: b
     """Remove images without a name, such as those that a newer build replaced."""
     place = images.open_image_layout(layout)
     pruned = images.prune(place, remove, caches=caches)
-    if as_json:
-        print_json({"blobs": pruned.blobs, "size_bytes": pruned.size_bytes})
-    else:
-        print_line(f"{pruned.blobs} blobs, {pruned.size_bytes / 1e6:.1f} MB")
+    print_result(
+        as_json,
+        {"blobs": pruned.blobs, "size_bytes": pruned.size_bytes},
+        f"{pruned.blobs} blobs, {pruned.size_bytes / 1e6:.1f} MB",
+    )
 
 
 def _described(built: "images.BuiltImage", output: "oci.Layout") -> dict[str, Any]:

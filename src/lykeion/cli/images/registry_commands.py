@@ -6,8 +6,8 @@ import click
 
 from lykeion import images
 from lykeion.cli.options import json_option, quiet_option
-from lykeion.cli.output import print_json
-from lykeion.core import Reporter, print_line
+from lykeion.cli.output import print_result
+from lykeion.core import Reporter
 
 from .image_options import layout_option, tag_option
 
@@ -23,7 +23,7 @@ def push(image: str, target: str, layout: Path | None, as_json: bool, reporter: 
     place, there = images.open_image_layout(layout), images.image_reference(target)
     found = images.find_image(place, image)
     images.push_image(place, found, there, reporter=reporter)
-    print_json({"ref": target, "digest": found.digest}) if as_json else print_line(f"{target}  {found.digest}")
+    print_result(as_json, {"ref": target, "digest": found.digest}, f"{target}  {found.digest}")
 
 
 @click.command()
@@ -37,4 +37,4 @@ def pull(source: str, tag: str | None, layout: Path | None, as_json: bool, repor
     reference = images.image_reference(source)
     ref = tag or f"{reference.name}:{reference.tag or 'latest'}"
     found = images.pull_image(reference, images.open_image_layout(layout, create=True), ref=ref, reporter=reporter)
-    print_json({"ref": ref, "digest": found.digest}) if as_json else print_line(f"{ref}  {found.digest}")
+    print_result(as_json, {"ref": ref, "digest": found.digest}, f"{ref}  {found.digest}")

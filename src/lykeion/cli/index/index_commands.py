@@ -9,7 +9,7 @@ import click
 from lykeion import search
 from lykeion.cli.embedder_option import embedder_option
 from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
-from lykeion.cli.output import describe, print_json, print_table
+from lykeion.cli.output import describe, print_json, print_result, print_table
 from lykeion.core import DONE_BUT, Reporter, print_line
 from lykeion.search import ingest
 
@@ -77,10 +77,7 @@ def add(
     )
     for line in report.complaints():
         print_line(line, err=True)
-    if as_json:
-        print_json(report.to_json())
-    else:
-        print_line(report.summary())
+    print_result(as_json, report.to_json(), report.summary())
     if report.failed or report.not_synced:
         sys.exit(DONE_BUT)
 
@@ -177,10 +174,7 @@ def delete(ids: tuple[str, ...], uri: str, thumbnails: "search.ThumbnailPlace", 
     Every reader misses them at once; the space comes back with compaction, and snapshots keep them.
     """
     count = search.delete(uri, ids, thumbnails=thumbnails)
-    if as_json:
-        print_json({"deleted": count})
-    else:
-        print_line(f"deleted {count:,} of {len(set(ids)):,} products")
+    print_result(as_json, {"deleted": count}, f"deleted {count:,} of {len(set(ids)):,} products")
     if count < len(set(ids)):
         sys.exit(DONE_BUT)
 

@@ -8,8 +8,8 @@ import click
 
 from lykeion import search
 from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
-from lykeion.cli.output import describe, print_json, print_table
-from lykeion.core import DONE_BUT, Reporter, print_line
+from lykeion.cli.output import describe, print_json, print_result, print_table
+from lykeion.core import DONE_BUT, Reporter
 
 
 @click.command()
@@ -50,11 +50,7 @@ def verify(uri: str, as_json: bool) -> None:
     Damage is named by file, and the exit code is then 3.
     """
     problems = search.verify(uri)
-    if as_json:
-        print_json({"problems": problems})
-    else:
-        for problem in problems or ["no damage found"]:
-            print_line(problem)
+    print_result(as_json, {"problems": problems}, *(problems or ["no damage found"]))
     if problems:
         sys.exit(DONE_BUT)
 
@@ -85,10 +81,11 @@ def snapshot(name: str | None, uri: str, export: Path | None, drop: bool, as_jso
         _print_stats(search.stats(uri), as_json)
         return
     kept = search.snapshot(uri, name, export=export)
-    if as_json:
-        print_json({"snapshot": kept, "export": str(export) if export else None})
-    else:
-        print_line(f"kept as {kept}" + (f", exported to {export}" if export else ""))
+    print_result(
+        as_json,
+        {"snapshot": kept, "export": str(export) if export else None},
+        f"kept as {kept}" + (f", exported to {export}" if export else ""),
+    )
 
 
 @click.command()
@@ -180,7 +177,4 @@ def _print_stats(figures: object, as_json: bool) -> None:
 
 
 def _print_count(products: int, uri: str, as_json: bool) -> None:
-    if as_json:
-        print_json({"products": products})
-    else:
-        print_line(f"{uri} now holds {products:,} products")
+    print_result(as_json, {"products": products}, f"{uri} now holds {products:,} products")

@@ -10,7 +10,7 @@ import click
 
 from lykeion import engines, nets, registry, search, vision
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
-from lykeion.cli.output import describe, print_json, print_table
+from lykeion.cli.output import describe, print_json, print_result, print_table
 from lykeion.core import DONE_BUT, Reporter, print_line
 
 
@@ -41,7 +41,7 @@ def import_(network: str, name: str | None, weights: str, store: Path | None, as
     else:
         path = nets.import_keras(network, weights=None if weights == "none" else weights)
     model = _describe(path)
-    print_json(model) if as_json else print_line(model["path"])
+    print_result(as_json, model, model["path"])
 
 
 @click.command("list")
@@ -61,16 +61,7 @@ def list_(name: str | None, where: str | None, by: str | None, store: Path | Non
 
     Fields are the metrics, name, version, digest, size_bytes and the list aliases.
     """
-    stores = registry.Stores(store)
-    if name:
-        reference = registry.parse(name)
-        found = registry.list_versions(stores.of(reference.host), reference.repository)
-    else:
-        found = [v for each in stores.disk.repositories() for v in registry.list_versions(stores.disk, each)]
-    if where:
-        found = registry.select(found, where, lambda version: version.fields)
-    if by:
-        found = registry.order(found, by, lambda version: version.fields)
+    found = registry.find_versions(registry.Stores(store), name, where, by)
     imported = [] if name or where else _imported()
     if as_json:
         versions = [{**version.fields, "metrics": dict(version.metrics)} for version in found]
@@ -106,8 +97,8 @@ def list_(name: str | None, where: str | None, by: str | None, store: Path | Non
 @json_option
 def show(model: str, store: Path | None, as_json: bool) -> None:
     """Show one version: files, metrics, lineage, and the history of its aliases."""
-    stores, reference = registry.Stores(store), registry.parse(model)
-    shown = registry.show(stores.of(reference.host), reference)
+    place, reference = registry.Stores(store).find(model)
+    shown = registry.show(place, reference)
     if as_json:
         print_json({**asdict(shown), "facts": json.loads(shown.facts.to_json())})
         return
@@ -141,8 +132,7 @@ def diff(first: str, second: str, store: Path | None, as_json: bool) -> None:
       lykeion models diff shoes:champion shoes:canary
     """
     stores = registry.Stores(store)
-    one, other = registry.parse(first), registry.parse(second)
-    difference = registry.compare((stores.of(one.host), one), (stores.of(other.host), other))
+    difference = registry.compare(stores.find(first), stores.find(second))
     if as_json:
         print_json(asdict(difference))
         return
@@ -182,14 +172,10 @@ def verify(model: str, store: Path | None, trust: Path | None, as_json: bool, re
 
     Exits with code 3 if anything is wrong, after listing it.
     """
-    stores, reference = registry.Stores(store), registry.parse(model)
+    place, reference = registry.Stores(store).find(model)
     policy = registry.read_policy(trust) if trust else None
-    problems = registry.verify(stores.of(reference.host), reference, policy=policy, reporter=reporter)
-    if as_json:
-        print_json({"problems": problems})
-    else:
-        for problem in problems or ["no damage found"]:
-            print_line(problem)
+    problems = registry.verify(place, reference, policy=policy, reporter=reporter)
+    print_result(as_json, {"problems": problems}, *(problems or ["no damage found"]))
     if problems:
         sys.exit(DONE_BUT)
 

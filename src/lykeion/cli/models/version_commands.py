@@ -7,7 +7,7 @@ import click
 
 from lykeion import registry
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
-from lykeion.cli.output import print_json
+from lykeion.cli.output import print_json, print_result
 from lykeion.core import Reporter, print_line
 
 coordinator_option = click.option(
@@ -102,14 +102,12 @@ def pull(
 
     The directory is written completely or not at all. Files from registries are cached.
     """
-    stores, reference = registry.Stores(store), registry.parse(model)
+    place, reference = registry.Stores(store).find(model)
     policy = registry.read_policy(trust) if trust else None
     target = directory or Path(reference.name)
-    pulled = registry.pull(stores.of(reference.host), reference, target, policy=policy, reporter=reporter)
-    if as_json:
-        print_json(asdict(pulled))
-    else:
-        print_line(f"{pulled.directory}: {pulled.reference}" + ("" if pulled.new else ", as it was"))
+    pulled = registry.pull(place, reference, target, policy=policy, reporter=reporter)
+    as_before = "" if pulled.new else ", as it was"
+    print_result(as_json, asdict(pulled), f"{pulled.directory}: {pulled.reference}{as_before}")
 
 
 @click.command()
@@ -141,22 +139,11 @@ def copy(
     policy = registry.read_policy(trust) if trust else None
     if target.startswith("mlflow:"):
         there = Path(target.removeprefix("mlflow:"))
-        exported = registry.export_mlflow(
-            stores.of(reference.host), reference, there, policy=policy, reporter=reporter
-        )
-        if as_json:
-            print_json({"versions": exported})
-        else:
-            print_line(f"{target}: {reference.name}, {len(exported)} versions")
+        exported = registry.export_mlflow(*stores.find(model), there, policy=policy, reporter=reporter)
+        print_result(as_json, {"versions": exported}, f"{target}: {reference.name}, {len(exported)} versions")
         return
-    wanted = registry.parse(target)
-    copied = registry.copy(
-        (stores.of(reference.host), reference),
-        (stores.of(wanted.host), wanted),
-        policy=policy,
-        coordinator=coordinator,
-        reporter=reporter,
-    )
+    ends = stores.find(model), stores.find(target)
+    copied = registry.copy(*ends, policy=policy, coordinator=coordinator, reporter=reporter)
     _print_pushed(copied, as_json)
 
 
@@ -201,14 +188,11 @@ def tag(
 @json_option
 def untag(model: str, store: Path | None, as_json: bool) -> None:
     """Remove an alias; the version that it points to stays. Not all registries support this."""
-    stores, reference = registry.Stores(store), registry.parse(model)
+    place, reference = registry.Stores(store).find(model)
     if not reference.tag:
         raise click.UsageError("name an alias, as in shoes:canary")
-    registry.remove(stores.of(reference.host), reference.repository, reference.tag)
-    if as_json:
-        print_json({"removed": str(reference)})
-    else:
-        print_line(f"{reference} is no more")
+    registry.remove(place, reference.repository, reference.tag)
+    print_result(as_json, {"removed": str(reference)}, f"{reference} is no more")
 
 
 @click.command()
@@ -218,8 +202,7 @@ def untag(model: str, store: Path | None, as_json: bool) -> None:
 @json_option
 def delete(model: str, yes: bool, store: Path | None, as_json: bool) -> None:
     """Delete a version and all tags that point to it, which are listed first. Not all registries support this."""
-    stores, reference = registry.Stores(store), registry.parse(model)
-    there = stores.of(reference.host)
+    there, reference = registry.Stores(store).find(model)
     digest = registry.resolve(there, reference)
     tags = registry.tags_at(there, reference.repository).get(digest, [])
     print_line(f"{reference.at(digest)} goes, and with it {', '.join(tags) or 'no tags'}", err=True)
@@ -283,14 +266,12 @@ def sign(model: str, key: Path, out: Path | None, store: Path | None, as_json: b
       openssl ecparam -name prime256v1 -genkey -noout -out shop.key
       lykeion models sign registry.example.com/shop/shoes:v3 --key shop.key
     """
-    stores, reference = registry.Stores(store), registry.parse(model)
-    signed, bundle = registry.sign(stores.of(reference.host), reference, key)
+    place, reference = registry.Stores(store).find(model)
+    signed, bundle = registry.sign(place, reference, key)
     if out:
         out.write_bytes(bundle)
-    if as_json:
-        print_json({"signed": signed.version, "name": signed.name})
-    else:
-        print_line(f"{reference} is signed as {signed.name} {signed.version}")
+    document = {"signed": signed.version, "name": signed.name}
+    print_result(as_json, document, f"{reference} is signed as {signed.name} {signed.version}")
 
 
 def _print_pushed(pushed: "registry.Pushed", as_json: bool) -> None:
