@@ -16,6 +16,7 @@ from lykeion.engines.choosing import (
     entry_key,
     litert_candidate,
     measure,
+    write_profile,
 )
 from lykeion.engines.running import USUAL, Candidate, Plan, processor
 from lykeion.nets import find, random_weights, write_litert
@@ -58,6 +59,16 @@ def profile_host(
     )
     profile = profile_of(space, {piece: timing.minimum_ms for piece, timing in timings.items()}, device)
     return replace(profile, noise=noise_of(timings))
+
+
+def write_host_profile(space: Space, path: Path, *, threads: int = 1, reporter: Reporter = CONSOLE) -> DeviceProfile:
+    """Measure this machine and write its profile; until then the passes are kept beside it, so that a second call
+    resumes. Raises TimingError, LatencyError, ProfileError."""
+    journal = path.with_name(f"{path.name}.passes.jsonl")
+    profile = profile_host(space, threads=threads, journal=journal, reporter=reporter)
+    write_profile(profile, path)
+    journal.unlink(missing_ok=True)
+    return profile
 
 
 def host(threads: int, name: str = "") -> Device:

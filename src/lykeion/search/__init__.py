@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .embedder import Embedder, embedder_digest
+    from .embedder import Embedder, describe_embedder
     from .evaluation import evaluate
     from .index import open_index
     from .ingest import IngestOptions, add
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from .transfer import copy, merge
 
 __all__ = [
-    "Embedder", "IngestOptions", "ThumbnailPlace", "add", "compact", "copy", "delete", "draw_answer", "draw_groups",
-    "drop_snapshot", "duplicates", "embedder_digest", "evaluate", "get", "merge", "open_index", "query", "rebuild",
-    "restore", "serve", "snapshot", "stats", "verify",
+    "Embedder", "IngestOptions", "ThumbnailPlace", "add", "compact", "copy", "delete", "describe_embedder",
+    "draw_answer", "draw_groups", "drop_snapshot", "duplicates", "evaluate", "get", "merge", "open_index", "query",
+    "rebuild", "restore", "serve", "snapshot", "stats", "verify",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

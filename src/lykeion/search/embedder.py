@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +82,20 @@ class Embedder:
         # A network may give zeros (an all-black photo through ReLU); they stay zeros.
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+
+
+def describe_embedder(path: Path) -> dict[str, Any]:
+    """What a network's file and card say, and the digest of its vectors. Raises ModelError, CardError."""
+    card, model = ModelCard.for_model(path), read_model(path)
+    return {
+        "name": card.name,
+        "path": str(path),
+        "digest": embedder_digest(model, card),
+        "dimension": card.dimension,
+        "size_bytes": len(model),
+        "source": card.source,
+        "licence": card.licence,
+    }
 
 
 def embedder_digest(model: bytes, card: ModelCard) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lykeion import engines, nets, registry, search, vision
+from lykeion import nets, registry, search, vision
 from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
 from lykeion.cli.output import describe, print_json, print_result, print_table
 from lykeion.core import DONE_BUT, Reporter, print_line
@@ -40,7 +40,7 @@ def import_(network: str, name: str | None, weights: str, store: Path | None, as
         path = nets.default_model()
     else:
         path = nets.import_keras(network, weights=None if weights == "none" else weights)
-    model = _describe(path)
+    model = search.describe_embedder(path)
     print_result(as_json, model, model["path"])
 
 
@@ -184,23 +184,10 @@ def _imported() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in nets.installed_models():
         try:
-            found.append(_describe(path))
+            found.append(search.describe_embedder(path))
         except vision.CardError as error:
             print_line(f"warning: {error}", err=True)
     return found
-
-
-def _describe(path: Path) -> dict[str, Any]:
-    card, model = vision.ModelCard.for_model(path), engines.read_model(path)
-    return {
-        "name": card.name,
-        "path": str(path),
-        "digest": search.embedder_digest(model, card),
-        "dimension": card.dimension,
-        "size_bytes": len(model),
-        "source": card.source,
-        "licence": card.licence,
-    }
 
 
 def _print_ancestor(ancestor: "registry.Ancestor", indent: str) -> None:

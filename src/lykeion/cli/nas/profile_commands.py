@@ -6,8 +6,8 @@ import click
 
 from lykeion import nas
 from lykeion.cli.options import PICTURE, json_option, quiet_option
-from lykeion.cli.output import print_json, print_table
-from lykeion.core import Reporter, print_line
+from lykeion.cli.output import print_json, print_result, print_table
+from lykeion.core import Reporter
 from lykeion.engines import choosing
 
 HOST = "host"
@@ -52,13 +52,14 @@ def profile(
         _export(export, space_name, threads, as_json, reporter)
         return
     if show is not None:
-        made = _read(show)
+        made = nas.find_profile(show)
     elif out is None:
         raise click.UsageError("say where to write the profile: --out FILE")
     elif results is not None:
-        made = _import(results, "" if device == HOST else device, out)
+        made = nas.import_phone_results(results, name="" if device == HOST else device)
+        choosing.write_profile(made, out)
     elif device == HOST:
-        made = _measure(space_name, threads, out, reporter)
+        made = nas.write_host_profile(nas.find_space(space_name), out, threads=threads, reporter=reporter)
     else:
         raise click.UsageError(
             f"only this machine can be measured from here; for {device!r} use --export and --import"
@@ -73,30 +74,9 @@ def profile(
 
 def _export(directory: Path, space_name: str, threads: int, as_json: bool, reporter: Reporter) -> None:
     files = nas.export_to_phone(nas.find_space(space_name), directory, threads=threads, reporter=reporter)
-    if as_json:
-        print_json({"directory": str(directory), "files": files, "space": space_name, "threads": threads})
-    else:
-        print_line(
-            f"{files} block files in {directory}. With the phone connected: {directory}/run.sh BENCHMARK_MODEL"
-        )
-
-
-def _read(device: str) -> "choosing.DeviceProfile":
-    return nas.find_profile(device)
-
-
-def _import(results: Path, name: str, out: Path) -> "choosing.DeviceProfile":
-    made = nas.import_phone_results(results, name=name)
-    choosing.write_profile(made, out)
-    return made
-
-
-def _measure(space_name: str, threads: int, out: Path, reporter: Reporter) -> "choosing.DeviceProfile":
-    journal = out.with_name(f"{out.name}.passes.jsonl")
-    made = nas.profile_host(nas.find_space(space_name), threads=threads, journal=journal, reporter=reporter)
-    choosing.write_profile(made, out)
-    journal.unlink(missing_ok=True)
-    return made
+    document = {"directory": str(directory), "files": files, "space": space_name, "threads": threads}
+    ready = f"{files} block files in {directory}. With the phone connected: {directory}/run.sh BENCHMARK_MODEL"
+    print_result(as_json, document, ready)
 
 
 def _print_profile(made: "choosing.DeviceProfile") -> None:

@@ -45,7 +45,7 @@ class Case:
         return self.kind.load(self.model.content, threads=self.threads, name=self.model.name)
 
     def operator_times(self, runs: int = 50) -> tuple[OperatorTime, ...]:
-        """Of a model that was tried first. Raises ModelError, Unsupported."""
+        """Of the model, tried first, on one photo of noise. Raises ModelError, Unsupported."""
         content, name = self.model.content, self.model.name
         try_model(content, name, kind=self.kind.name, threads=self.threads)
         spec = specs(self.model.graph)[0][0]
