@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from keras import ops
 
-from benchmarks.measuring.inheritance import inherited_accuracy
+from benchmarks.measuring.inheritance import inherited_accuracy, recalibrate
 from lykeion.core import SILENT
 from lykeion.nas import Genotype
 from lykeion.nas.space import Choice
 from lykeion.nas.strategies.fbnet import Candidates
 from lykeion.nas.strategies.strategy import SearchError
 from lykeion.nas.strategies.superkernel import Superkernel
-from lykeion.nas.strategies.supernet import MakeSlot, Price, Supernet, recalibrate
+from lykeion.nas.strategies.supernet import MakeSlot, Price, Supernet
 from lykeion.nets import layers
 from lykeion.nets.keras import keras_model
 from lykeion.nets.training import Dataset, TrainingOptions, train

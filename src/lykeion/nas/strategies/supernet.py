@@ -15,7 +15,7 @@ Everything is state of the model, so that an interrupted training resumes as if 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -194,23 +194,6 @@ class Supernet(keras.Model):
 
     def _state(self, name: str, start: float = 0.0) -> Tensor:
         return self.add_weight(shape=(), initializer=keras.initializers.Constant(start), trainable=False, name=name)
-
-
-def recalibrate(model: keras.Model, batches: list[np.ndarray]) -> None:
-    """Set batch norm's statistics of a model to averages over batches of photos, whatever they were.
-
-    A moving average that starts from 0 lacks momentum^steps of its weight; it is divided by the rest.
-    """
-    norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-    statistics: list[tuple[Any, float]] = [
-        (statistic, norm.momentum) for norm in norms for statistic in (norm.moving_mean, norm.moving_variance)
-    ]
-    for statistic, _ in statistics:
-        statistic.assign(ops.zeros_like(statistic))
-    for batch in batches:
-        model(batch, training=True)
-    for statistic, momentum in statistics:
-        statistic.assign(statistic / (1 - momentum ** len(batches)))
 
 
 def _passed(step: Tensor, start: float, end: float) -> Tensor:

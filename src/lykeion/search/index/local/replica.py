@@ -83,7 +83,7 @@ class Replica:
 
     def seal(self, state: State) -> State:
         """Put what is in memory into a segment and overlays, and start a new log. While writing; the state then."""
-        if seal(self.store, state, self.identity):
+        if seal(self.store, state):
             self.reopen()
             self.collect(keep_manifests=self.keep_manifests)
         return self.state

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from lykeion.search.index.local.disk.log import Log
-from lykeion.search.index.local.disk.store import Identity, Manifest, SegmentEntry, Store
+from lykeion.search.index.local.disk.store import Manifest, SegmentEntry, Store
 from lykeion.search.index.local.memory.layers import SegmentLayer, popcount
 from lykeion.search.index.local.memory.state import State
 from lykeion.search.index.segment.segment import to_columns, write_segment
 
 
-def seal(store: Store, state: State, identity: Identity) -> bool:
+def seal(store: Store, state: State) -> bool:
     """Write the tail as a segment, and deletions and changes as overlays; whether there was anything to write."""
     tail = state.tail
     rows = tail.live()
