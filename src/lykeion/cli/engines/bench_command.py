@@ -7,46 +7,26 @@ from typing import Any
 
 import click
 
-from lykeion.cli.options import json_option, quiet_option, refuse_options, store_option, trust_option
+from lykeion.cli.options import refuse_options
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import LykeionError, Reporter, print_line
 from lykeion.engines import choosing, running
 from lykeion.nets import training
 
-from .engine_options import (
-    candidates,
-    data_option,
-    engine_option,
-    fit_option,
-    journal_option,
-    judging,
-    photos_option,
-    png_option,
-    threads_option,
-)
+from .engine_options import candidates, judging, measuring_options
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@engine_option
-@threads_option
 @click.option(
     "--photo",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
     help="The photo for timing preprocessing.",
 )
-@data_option
-@fit_option
-@photos_option
 @click.option("--operators", is_flag=True, help="Times of single operators, if the engine reports them.")
-@journal_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the report there.")
-@png_option
-@trust_option
-@store_option
-@json_option
-@quiet_option
+@measuring_options
 def bench(
     models: tuple[str, ...],
     engines: tuple[str, ...],

@@ -1,12 +1,12 @@
 """Options of commands that run models on engines, and what they name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
 from lykeion import inputs
-from lykeion.cli.options import FIT, PICTURE
+from lykeion.cli.options import FIT, PICTURE, json_option, quiet_option, store_option, trust_option
 from lykeion.core import Reporter
 from lykeion.engines import choosing, running
 from lykeion.nets import training
@@ -14,24 +14,42 @@ from lykeion.nets import training
 engine_option = click.option(
     "--engine", "engines", multiple=True, metavar="NAME", help="As in lykeion engines list; default: all usual ones."
 )
-threads_option = click.option(
-    "--threads", multiple=True, type=click.IntRange(1, 256), default=(1,), show_default=True, help="May be repeated."
+_MEASURING_OPTIONS = (
+    engine_option,
+    click.option(
+        "--threads",
+        multiple=True,
+        type=click.IntRange(1, 256),
+        default=(1,),
+        show_default=True,
+        help="May be repeated.",
+    ),
+    click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="Labelled photos, as lykeion train reads them.",
+    ),
+    click.option("--fit", type=FIT, help="How photos are fitted to the network's size, as in lykeion train."),
+    click.option(
+        "--photos", type=click.IntRange(1), default=2000, show_default=True, help="At most this many of them."
+    ),
+    click.option(
+        "--journal", type=click.Path(path_type=Path), metavar="PATH", help="Keep timings there, and resume from them."
+    ),
+    click.option("--png", type=PICTURE, metavar="FILE", help="Draw the results."),
+    trust_option,
+    store_option,
+    json_option,
+    quiet_option,
 )
-data_option = click.option(
-    "--data", type=click.Path(path_type=Path), metavar="PATH", help="Labelled photos, as lykeion train reads them."
-)
-fit_option = click.option(
-    "--fit",
-    type=FIT,
-    help="How photos are fitted to the network's size, as in lykeion train.",
-)
-photos_option = click.option(
-    "--photos", type=click.IntRange(1), default=2000, show_default=True, help="At most this many of them."
-)
-png_option = click.option("--png", type=PICTURE, metavar="FILE", help="Draw the results.")
-journal_option = click.option(
-    "--journal", type=click.Path(path_type=Path), metavar="PATH", help="Keep timings there, and resume from them."
-)
+
+
+def measuring_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What commands that measure models on engines ask: on what, judged by which photos, and where results go."""
+    for option in reversed(_MEASURING_OPTIONS):
+        command = option(command)
+    return command
 
 
 def candidates(

@@ -5,23 +5,13 @@ from typing import Any
 
 import click
 
-from lykeion.cli.options import json_option, quiet_option, refuse_options, store_option, trust_option
+from lykeion.cli.options import refuse_options
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import Reporter, print_line
 from lykeion.engines import choosing
 from lykeion.nets import training
 
-from .engine_options import (
-    candidates,
-    data_option,
-    engine_option,
-    fit_option,
-    journal_option,
-    judging,
-    photos_option,
-    png_option,
-    threads_option,
-)
+from .engine_options import candidates, judging, measuring_options
 
 HOST = "host"
 
@@ -36,17 +26,7 @@ HOST = "host"
     help="Instead: choose for all devices that wrote these reports.",
 )
 @click.option("--goal", required=True, help="Such as 'latency_ms <= 5 and top1 >= 0.90, minimise size_bytes'.")
-@engine_option
-@threads_option
-@data_option
-@fit_option
-@photos_option
-@journal_option
-@png_option
-@trust_option
-@store_option
-@json_option
-@quiet_option
+@measuring_options
 def select(
     models: tuple[str, ...],
     device: str,
