@@ -1,15 +1,16 @@
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lykeion.core import SILENT, digest_bytes
-from lykeion.oci import Descriptor
+from lykeion.oci import ContentDamaged, Descriptor
 from lykeion.oci.distribution import DiskStore, Reference, RemoteStore, StoreError, Transport
 from lykeion.registry import BlobCache, parse, pull
 from tests.oci.distribution.fake import running
-from tests.registry.making import pushed
+from tests.registry.making import IGNORE, pushed
 
 CONTENT = b"content" * 1000
 BLOB = Descriptor("application/octet-stream", digest_bytes(CONTENT), len(CONTENT))
@@ -95,3 +96,35 @@ def test_a_directory_with_something_else_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="holds something else"):
         pull(store, parse("shoes"), tmp_path / "out", reporter=SILENT)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_a_file_that_was_changed_in_place_is_found_out_whatever_its_time_says(tmp_path: Path) -> None:
+    cache = BlobCache(tmp_path / "c")
+    path = cache.obtain(BLOB, write)
+    before = path.stat()
+    path.chmod(0o644)
+    path.write_bytes(CONTENT.upper())
+    path.chmod(0o444)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert cache.obtain(BLOB, write).read_bytes() == CONTENT
+
+
+def test_a_size_that_a_manifest_makes_up_is_refused_although_the_blob_is_there(tmp_path: Path) -> None:
+    cache, store = BlobCache(tmp_path / "c"), DiskStore(tmp_path / "store")
+    lying = replace(BLOB, size=5)
+    cache.obtain(BLOB, write)
+    store.put("shoes", BLOB, CONTENT, IGNORE)
+    with running() as registry:
+        remote = RemoteStore(Transport(registry.host))
+        remote.put("shoes", BLOB, CONTENT, IGNORE)
+        remote.put("shoes", longer := replace(BLOB, size=len(CONTENT) + 1), CONTENT, IGNORE)
+        for attempt in (
+            lambda: cache.obtain(lying, write),
+            lambda: store.put("shoes", lying, CONTENT, IGNORE),
+            lambda: store.mount("shoes", lying, "bags"),
+            lambda: store.fetch("shoes", lying, tmp_path / "out", IGNORE),
+            lambda: store.read("shoes", lying),
+            lambda: remote.read("shoes", longer),
+        ):
+            with pytest.raises(ContentDamaged):
+                attempt()

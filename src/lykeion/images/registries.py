@@ -40,7 +40,7 @@ class _Repository:
         return self.layout.put(data, document.media_type), document
 
     def fetch_blobs(self, parts: Iterable[ImageManifest]) -> None:
-        blobs = {blob.digest: blob for part in parts for blob in part.blobs if not self.layout.has(blob.digest)}
+        blobs = {blob.digest: blob for part in parts for blob in part.blobs if not self.layout.holds(blob)}
         jobs = [partial(self._fetch, blob) for blob in blobs.values()]
         transfer(f"pulling {self.name}", sum(blob.size for blob in blobs.values()), jobs, self.reporter)
 

@@ -65,6 +65,18 @@ class Layout:
     def has(self, digest: str) -> bool:
         return self.path_of(digest).is_file()
 
+    def holds(self, descriptor: Descriptor) -> bool:
+        """Whether the blob is there. Raises ContentDamaged where it has another size than the descriptor says."""
+        try:
+            size = self.path_of(descriptor.digest).stat().st_size
+        except FileNotFoundError:
+            return False
+        if size != descriptor.size:
+            raise ContentDamaged(
+                f"{descriptor.digest} has {size:,} bytes in {self.root}, not {descriptor.size:,} as a manifest says"
+            )
+        return True
+
     def digests(self) -> Iterator[str]:
         """Digests of all blobs, in no order."""
         for path in (self.root / "blobs" / "sha256").iterdir():

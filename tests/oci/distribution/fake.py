@@ -41,6 +41,8 @@ class Troubles:
     """So many further chunks are lost with their connection, half of them kept."""
     blobs_elsewhere: str = ""
     """Blobs are redirected to this server."""
+    cut_documents: int = 0
+    """So many further answers with a body, but for blobs that are fetched, end in the middle."""
     uploads_at: str = ""
     """What stands before the path where an upload begins."""
     uploads_move_to: str = ""
@@ -290,6 +292,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**own, **changed}.items():
             self.send_header(name, value)
         self.end_headers()
+        if self.command == "GET" and data and self.state.troubles.cut_documents:
+            self.state.troubles.cut_documents -= 1
+            data, self.close_connection = data[: len(data) // 2], True
         if self.command != "HEAD":
             self.wfile.write(data)
 

@@ -3,17 +3,19 @@
 import base64
 import json
 import os
+import resource
 import stat
 import threading
 from pathlib import Path
 
 import pytest
 
-from lykeion.core import SILENT, LykeionError, Refused
+from lykeion.core import SILENT, LykeionError, Refused, digest_bytes
+from lykeion.oci import Descriptor
 from lykeion.oci.distribution import Reference, RemoteStore, StoreError, Transport
 from lykeion.oci.distribution.credentials import Credentials, find_credentials
 from lykeion.oci.distribution.tokens import read_challenge
-from lykeion.registry import BlobCache, pull, push
+from lykeion.registry import BlobCache, ModelFacts, load, pull, push
 from tests.oci.distribution.fake import Registry, Troubles, running
 from tests.registry.keys import server_of_an_own_authority
 from tests.registry.making import packed, pushed
@@ -332,3 +334,63 @@ def test_challenges_are_read_as_registries_write_them() -> None:
     assert challenge.parameters["realm"] == "https://auth.example/token"
     assert challenge.parameters["service"] == "reg"
     assert challenge.parameters["scope"] == "repository:a:pull,push"
+
+
+def test_a_blob_that_is_shorter_than_the_manifest_says_is_not_asked_for_without_end(tmp_path: Path) -> None:
+    content = os.urandom(1000)
+    blob = Descriptor("application/octet-stream", digest_bytes(content), len(content))
+    with running() as registry:
+        for held in (b"", content[:500]):
+            registry.blobs["shoes"][blob.digest] = held
+            registry.clear()
+            with pytest.raises(StoreError, match="less came"):
+                remote(registry).fetch("shoes", blob, tmp_path / f"{len(held)}", lambda _count: None)
+            assert len(registry.requests) <= 12
+        registry.blobs["shoes"][blob.digest] = content
+        remote(registry).fetch("shoes", blob, tmp_path / "500", lambda _count: None)
+        assert (tmp_path / "500").read_bytes() == content
+
+
+def test_an_upload_of_which_nothing_is_kept_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lykeion.oci.distribution.upload.CHUNK", 2**10)
+    monkeypatch.setattr("lykeion.oci.distribution.upload.AT_ONCE", 2**10)
+    with running(Troubles(headers={"Range": "0-0"})) as registry:
+        with pytest.raises(StoreError, match=r"does not keep|HTTP 416"):
+            pushed(remote(registry), tmp_path / "a", "shoes", bytes(2**12))
+        assert sum(request.startswith("PATCH") for request in registry.requests) <= 12
+
+
+def test_documents_that_are_cut_are_asked_for_again_and_at_last_one_line(tmp_path: Path) -> None:
+    with running(Troubles(referrers_api=True)) as registry:
+        store = remote(registry)
+        digest = pushed(store, tmp_path / "a", "shoes", facts=ModelFacts({"top1": 0.5}))
+        config = load(store, Reference(registry.host, "shoes")).manifest.config
+        for ask in (
+            lambda: store.tags("shoes"),
+            lambda: store.manifest("shoes", digest),
+            lambda: store.read("shoes", config),
+            lambda: store.referrers("shoes", digest, ""),
+        ):
+            registry.troubles.cut_documents = 2
+            whole = ask()
+            registry.troubles.cut_documents = 0
+            assert ask() == whole
+            registry.troubles.cut_documents = 100
+            with pytest.raises(StoreError) as error:
+                ask()
+            assert "\n" not in str(error.value)
+
+
+def test_a_disk_that_is_full_is_said_to_be_and_not_taken_for_the_network(tmp_path: Path) -> None:
+    content = bytes(10_000)
+    blob = Descriptor("application/octet-stream", digest_bytes(content), len(content))
+    with running() as registry:
+        registry.blobs["shoes"][blob.digest] = content
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, before[1]))
+        try:
+            with pytest.raises(StoreError, match="blob: cannot be written"):
+                remote(registry).fetch("shoes", blob, tmp_path / "blob", lambda _count: None)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert len(registry.requests) == 1

@@ -108,7 +108,7 @@ class DiskStore:
 
     def put(self, repository: str, descriptor: Descriptor, source: bytes | Path, advance: Advance) -> None:
         self._open(create=True)
-        if self._layout.has(descriptor.digest):
+        if self._layout.holds(descriptor):
             advance(descriptor.size)
             return
         with self._layout.writer() as blob:
@@ -118,7 +118,7 @@ class DiskStore:
                 advance(len(piece))
 
     def mount(self, repository: str, descriptor: Descriptor, source: str) -> bool:
-        return self._layout.has(descriptor.digest)
+        return self._layout.holds(descriptor)
 
     def read(self, repository: str, descriptor: Descriptor) -> bytes:
         try:
@@ -134,9 +134,10 @@ class DiskStore:
                     digest.update(piece)
                     file.write(piece)
                     advance(len(piece))
+                size = file.tell()
         except BlobMissing as error:
             raise NotFound(str(error)) from None
-        if f"sha256:{digest.hexdigest()}" != descriptor.digest:
+        if (f"sha256:{digest.hexdigest()}", size) != (descriptor.digest, descriptor.size):
             path.unlink()
             raise ContentDamaged(f"{self._layout.path_of(descriptor.digest)} does not hold what its name says")
 

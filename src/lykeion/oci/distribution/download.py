@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from lykeion.core import NotFound
+from lykeion.core import NotFound, writing
 from lykeion.oci import ContentDamaged, Descriptor
 
 from .artifact_store import Advance
@@ -34,11 +34,13 @@ def fetch(transport: Transport, repository: str, descriptor: Descriptor, path: P
         for piece in _pieces(file):
             digest.update(piece)
         done, failures = file.tell(), 0
+        furthest = done
         if done > descriptor.size:
             file.truncate(0)
-            digest, done = hashlib.sha256(), 0
+            digest, done, furthest = hashlib.sha256(), 0, 0
         advance(done)
         while done < descriptor.size:
+            reason = "less came than the manifest says"
             try:
                 response, start = _open(transport, repository, descriptor, done)
                 if start != done:
@@ -46,12 +48,16 @@ def fetch(transport: Transport, repository: str, descriptor: Descriptor, path: P
                     advance(-done)
                     digest, done = hashlib.sha256(), 0
                 for count in _copy(response, file, digest, hasher, descriptor.size - done):
-                    done, failures = done + count, 0
+                    done += count
                     advance(count)
             except OSError as error:
-                failures += 1
+                reason = str(error.strerror or error)
+            if done < descriptor.size:
+                failures, furthest = (0, done) if done > furthest else (failures + 1, furthest)
                 if failures == ATTEMPTS:
-                    raise StoreError(f"{transport.host}: {error.strerror or error}") from None
+                    raise StoreError(f"{transport.host}/{repository}: {descriptor.digest}: {reason}")
+                if failures:
+                    transport.pause(failures)
     if f"sha256:{digest.hexdigest()}" != descriptor.digest:
         path.unlink()
         raise ContentDamaged(f"{transport.host}/{repository}: other content came for {descriptor.digest}; pull again")
@@ -88,8 +94,9 @@ def _copy(
                 hashing.result()
             hashing = hasher.submit(digest.update, piece)
             view = memoryview(piece)
-            for start in range(0, len(piece), WRITE):
-                file.write(view[start : start + WRITE])
+            with writing(Path(file.name), StoreError):
+                while view:  # a disk that fills up takes a part first
+                    view = view[file.write(view[:WRITE]) :]
             yield len(piece)
     finally:
         if hashing:

@@ -21,7 +21,7 @@ from . import download, referrers_tag, upload
 from .artifact_store import MAX_READ, Advance
 from .errors import StoreError
 from .reference import is_digest, is_tag
-from .transport import ATTEMPTS, Response, Transport, problem
+from .transport import ATTEMPTS, MAX_MANIFEST, Response, Transport, problem
 
 MAX_TAGS = 100_000
 MAX_PAGES = 1_000
@@ -133,13 +133,14 @@ class RemoteStore:
     def read(self, repository: str, descriptor: Descriptor) -> bytes:
         if descriptor.size > MAX_READ:
             raise StoreError(f"{descriptor.digest}: {descriptor.size:,} bytes where at most {MAX_READ:,} are read")
-        response = self._get(repository, f"/v2/{repository}/blobs/{descriptor.digest}")
+        url = f"/v2/{repository}/blobs/{descriptor.digest}"
+        response = self._get(repository, url, limit=descriptor.size)
         if response.status == 404:
             raise NotFound(f"{self.host}/{repository}: holds no blob {descriptor.digest}")
         if response.status != 200:
             raise problem(response, f"blob {descriptor.digest}")
         data = response.read(descriptor.size)
-        if digest_bytes(data) != descriptor.digest:
+        if (digest_bytes(data), len(data)) != (descriptor.digest, descriptor.size):
             raise ContentDamaged(
                 f"{self.host}/{repository}: the registry sent something else for {descriptor.digest}"
             )
@@ -216,8 +217,9 @@ class RemoteStore:
             raise problem(response, f"delete {repository} {reference}")
         response.close()
 
-    def _get(self, repository: str, url: str, accept: str = "*/*") -> Response:
-        return self._transport.send("GET", url, scope=_scope(repository, "pull"), headers={"Accept": accept})
+    def _get(self, repository: str, url: str, accept: str = "*/*", limit: int = MAX_MANIFEST) -> Response:
+        headers = {"Accept": accept}
+        return self._transport.send("GET", url, scope=_scope(repository, "pull"), headers=headers, limit=limit)
 
     def _head(self, repository: str, url: str, accept: str) -> Response:
         return self._transport.send("HEAD", url, scope=_scope(repository, "pull"), headers={"Accept": accept})

@@ -39,10 +39,17 @@ class Response:
     def __init__(self, raw: urllib3.BaseHTTPResponse, url: SplitResult) -> None:
         self.status, self.headers, self.url = raw.status, raw.headers, url
         self._raw = raw
+        self._body: bytes | None = None
+
+    def keep(self, limit: int) -> None:
+        """Have the body for ``read`` already. Raises what that raises."""
+        self._body = self.read(limit)
 
     def read(self, limit: int = MAX_MANIFEST) -> bytes:
         """The whole body. Raises StoreError for more than ``limit`` bytes and for one that takes MAX_WAIT_S, OSError
         for less than was announced."""
+        if self._body is not None:
+            return self._body
         data, deadline = bytearray(), time.monotonic() + MAX_WAIT_S
         try:
             while piece := self._read_some(limit + 1 - len(data)):
@@ -97,8 +104,10 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         body: bytes | Piece = b"",
         again: bool = True,
+        limit: int | None = None,
     ) -> Response:
-        """The answer, whatever its status, once authenticated. ``url`` may be a path of the registry's.
+        """The answer, whatever its status, once authenticated. ``url`` may be a path of the registry's. With
+        ``limit``, one of status 200 has come whole, and has at most so many bytes.
 
         With ``again`` a request that failed or met a busy server is sent again, so it must be harmless to repeat.
         Raises Refused, StoreError.
@@ -107,6 +116,8 @@ class Transport:
         for attempt in range(1, attempts + 1):
             try:
                 response = self._authenticated(method, self._absolute(url), scope, dict(headers or {}), body, again)
+                if limit is not None and response.status == 200:
+                    response.keep(limit)
             except OSError as error:
                 if attempt == attempts:
                     raise StoreError(f"{self.host}: {_reason(error)}") from None

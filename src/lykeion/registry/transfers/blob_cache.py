@@ -1,20 +1,17 @@
 """Blobs that were pulled, by digest, shared by all processes of a machine: fetched once, however many ask.
 
-A file of the cache is read-only and has one fixed time of change, so that one which was written to through a hard
-link shows, and is fetched again.
+A file of the cache is read-only, for pulled directories link to it; it is hashed each time that it is used, and one
+that was written to all the same is fetched again.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lykeion.core import LockError, cache_directory, digest_file, locked
-from lykeion.oci import Descriptor
+from lykeion.oci import ContentDamaged, Descriptor
 from lykeion.oci.distribution import StoreError
-
-_TIME_NS = 946_684_800 * 10**9  # 1 January 2000
 
 
 class BlobCache:
@@ -36,25 +33,27 @@ class BlobCache:
                 part, path = self.root / "partial" / name, self._path(descriptor.digest)
                 fetch(part)
                 part.chmod(0o444)
-                os.utime(part, ns=(_TIME_NS, _TIME_NS))
                 part.replace(path)
         except OSError as error:
             raise StoreError(f"{self.root}: {error.strerror or error}; LYKEION_HOME names another place") from None
         return path
 
     def find(self, descriptor: Descriptor) -> Path | None:
+        """The blob's file, if it is there and still what its name says: it may have been written to through a link.
+
+        Raises ContentDamaged for a descriptor of another size.
+        """
         path = self._path(descriptor.digest)
         try:
-            status = path.stat()
+            size, digest = path.stat().st_size, digest_file(path)
+            if digest != descriptor.digest:
+                path.unlink()
+                return None
         except OSError:
             return None
-        if status.st_size == descriptor.size and status.st_mtime_ns == _TIME_NS:
-            return path
-        with suppress(OSError):
-            if digest_file(path) == descriptor.digest:
-                return path
-            path.unlink()
-        return None
+        if size != descriptor.size:
+            raise ContentDamaged(f"{digest} has {size:,} bytes, not {descriptor.size:,} as a manifest says")
+        return path
 
     def directory(self, digest: str) -> Path:
         """Where the files of the model with this manifest are kept, once it is pulled there."""
