@@ -1,14 +1,16 @@
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lykeion.core import SILENT, digest_bytes
-from lykeion.oci import ContentDamaged, Descriptor
+from lykeion.oci import EMPTY, ContentDamaged, Descriptor, ImageManifest
 from lykeion.oci.distribution import DiskStore, Reference, RemoteStore, StoreError, Transport
-from lykeion.registry import BlobCache, parse, pull
+from lykeion.registry import BlobCache, ModelFacts, parse, pull
+from lykeion.registry.artifact.modelpack import ARTIFACT
 from tests.oci.distribution.fake import running
 from tests.registry.making import IGNORE, pushed
 
@@ -128,3 +130,93 @@ def test_a_size_that_a_manifest_makes_up_is_refused_although_the_blob_is_there(t
         ):
             with pytest.raises(ContentDamaged):
                 attempt()
+
+
+@pytest.fixture
+def shoes(tmp_path: Path) -> DiskStore:
+    store = DiskStore(tmp_path / "store")
+    pushed(store, tmp_path / "a", "shoes", facts=ModelFacts({"top1": 0.5}))
+    return store
+
+
+def pulled(store: DiskStore, directory: Path, name: str = "shoes") -> bool:
+    return pull(store, parse(name), directory, reporter=SILENT).new
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*"))
+
+
+WHOLE = ["README.md", "lykeion.json", "model.tflite"]
+
+
+def test_a_directory_that_exists_is_filled_and_stays_the_same(
+    shoes: DiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, link = tmp_path / "here", tmp_path / "link"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    inode = here.stat().st_ino
+    assert pulled(shoes, Path())
+    assert (names(here), here.stat().st_ino) == (WHOLE, inode)
+    assert not pulled(shoes, Path())
+    (tmp_path / "empty").mkdir()
+    link.symlink_to("empty")
+    assert pulled(shoes, link)
+    assert link.is_symlink()
+    assert names(tmp_path / "empty") == WHOLE
+    (tmp_path / "dangling").symlink_to("new")
+    assert pulled(shoes, tmp_path / "dangling")
+    assert names(tmp_path / "new") == WHOLE
+
+
+def test_as_it_was_means_every_file_and_nothing_else(shoes: DiskStore, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert pulled(shoes, out)
+    assert not pulled(shoes, out)
+    for missing in ("lykeion.json", "model.tflite"):
+        (out / missing).unlink()
+        assert pulled(shoes, out)
+        assert names(out) == WHOLE
+    for name in ("lykeion.json", "model.tflite", "more.txt", "deep/er.txt"):
+        path = out / name
+        before = path.read_bytes() if path.exists() else None
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"else")
+        with pytest.raises(StoreError, match=f"something else .{name}"):
+            pulled(shoes, out)
+        assert path.read_bytes() == b"else"
+        path.unlink() if before is None else path.write_bytes(before)
+    (out / "deep" / "er").symlink_to("/etc")
+    with pytest.raises(StoreError, match="deep/er"):
+        pulled(shoes, out)
+
+
+def test_pulls_to_one_directory_take_turns(shoes: DiskStore, tmp_path: Path) -> None:
+    for made in (False, True):
+        out = tmp_path / f"out{made}" / "shoes"
+        if made:
+            out.mkdir(parents=True)
+        with ThreadPoolExecutor(6) as pool:
+            new = list(pool.map(pulled, [shoes] * 6, [out] * 6))
+        assert sorted(new) == [False] * 5 + [True]
+        assert names(out.parent) == ["shoes", *(f"shoes/{name}" for name in WHOLE)]
+
+
+def test_what_a_killed_pull_left_is_completed(shoes: DiskStore, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / ".pulling" / "deep").mkdir(parents=True)
+    (out / ".pulling" / "model.tflite").write_bytes(b"half")
+    (out / "README.md").write_bytes(b"# A model\n")
+    assert pulled(shoes, out)
+    assert names(out) == WHOLE
+
+
+def test_a_model_without_files_is_an_empty_directory(tmp_path: Path) -> None:
+    store, config = DiskStore(tmp_path / "store"), b"{}"
+    store.put("shoes", EMPTY, config, IGNORE)
+    data = ImageManifest(EMPTY, (), artifact_type=ARTIFACT).to_bytes()
+    store.write("shoes", [data], {"v1": digest_bytes(data)})
+    assert pulled(store, tmp_path / "out")
+    assert names(tmp_path / "out") == []
+    assert not pulled(store, tmp_path / "out")

@@ -1,6 +1,9 @@
-"""From a store to a directory, which is there whole or not at all."""
+"""From a store to a directory: a new one is there whole or not at all, one that exists is filled.
 
-import secrets
+Whatever is killed, the same pull completes it; two at once take turns, and the second finds the files there.
+"""
+
+import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lykeion.core import CONSOLE, LockError, Reporter, digest_file, locked
+from lykeion.core import CONSOLE, FileLock, LockError, Reporter, digest_file, locked
 from lykeion.oci.distribution import Advance, ArtifactStore, Reference, StoreError, transfer
 from lykeion.registry.artifact.facts import FILE
 from lykeion.registry.artifact.model_artifact import File, Model
@@ -16,6 +19,9 @@ from lykeion.registry.resolving import facts_of
 from lykeion.registry.trust.policy import Policy, load_trusted
 
 from .blob_cache import BlobCache, place
+
+_MAKING = ".pulling"
+_TURNS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +44,17 @@ def pull(
     cache: BlobCache | None = None,
     reporter: Reporter = CONSOLE,
 ) -> Pulled:
-    """Write a model's files to a directory that is not there yet, or is empty, or holds the same model.
+    """Write a model's files to a directory that is new, or holds nothing but files of the same model; it may be the
+    working directory, a mount, or a link to a directory.
 
     Files from a registry come through the cache and are links to it, read-only. Raises NotFound, Untrusted before
     anything is fetched, ContentDamaged, InvalidModel, StoreError.
     """
     with store.busy():
         model = load_trusted(policy, store, reference)
-        new = not _holds(directory, model)
-        if new:
-            _write(store, reference, model, directory, cache or BlobCache(), reporter)
+        target = Path(os.path.realpath(directory))
+        held = _holds(target, model)
+        new = not held and _write(store, reference, model, target, cache or BlobCache(), reporter)
     return Pulled(str(reference.at(model.digest)), model.digest, str(directory), new, model.size_bytes)
 
 
@@ -83,21 +90,30 @@ def _write(
     directory: Path,
     cache: BlobCache,
     reporter: Reporter,
-) -> None:
+) -> bool:
+    """Whether there was something to write, which another pull to the directory may have done meanwhile."""
     facts_of(store, reference.repository, model)  # which also sees that the annotations are true
     try:
-        if directory.exists() and any(directory.iterdir()):
-            raise StoreError(f"{directory} holds something else; give a directory that is not there yet")
         with _in_the_making(directory) as making:
+            if _holds(directory, model):
+                return False
+            if strange := _strange(directory, model):
+                raise StoreError(f"{directory} holds something else ({strange}); give a new or empty directory")
             jobs = [
                 partial(_fetch, store, reference.repository, file, making / file.path, cache) for file in model.files
             ]
             transfer(f"pulling {reference}", model.size_bytes, jobs, reporter)
             if model.facts:
                 (making / FILE).write_bytes(store.read(reference.repository, model.facts))
-            making.replace(directory)
+            if directory.is_dir():
+                for name in _digests(model):
+                    (directory / name).parent.mkdir(parents=True, exist_ok=True)
+                    (making / name).replace(directory / name)
+            else:
+                making.replace(directory)
     except OSError as error:
         raise StoreError(f"{directory}: {error.strerror or error}") from None
+    return True
 
 
 def _fetch(
@@ -119,30 +135,70 @@ def _fetch(
     place(source, target)
 
 
+def _digests(model: Model) -> dict[str, str]:
+    """Of the files that a directory with the model holds, by name."""
+    facts = {FILE: model.facts.digest} if model.facts else {}
+    return {file.path: file.blob.digest for file in model.files} | facts
+
+
 def _holds(directory: Path, model: Model) -> bool:
-    """Whether the directory holds the model's files, and they are unchanged."""
-    try:
-        return all(
-            (path := directory / file.path).stat().st_size == file.blob.size and digest_file(path) == file.blob.digest
-            for file in model.files
-        )
-    except OSError:
-        return False
+    """Whether the directory holds the model's files, unchanged, and nothing else."""
+    there = directory.is_dir() and all((directory / name).is_file() for name in _digests(model))
+    return there and not _strange(directory, model)
+
+
+def _strange(directory: Path, model: Model) -> str | None:
+    """The name of something in the directory that is not the model's; None where there is nothing else."""
+    digests = _digests(model)
+    for home, folders, names in os.walk(directory):
+        if Path(home) == directory and _MAKING in folders:
+            folders.remove(_MAKING)
+        for path in (Path(home, name) for name in (*names, *folders)):
+            name = path.relative_to(directory).as_posix()
+            own = path.is_dir() or (name in digests and path.is_file() and digest_file(path) == digests[name])
+            if path.is_symlink() or not own:
+                return name
+    return None
 
 
 @contextmanager
 def _in_the_making(directory: Path) -> Generator[Path]:
-    """A new directory beside the one to be, locked while it is written; gone afterwards unless it was moved. What
-    killed processes left goes too."""
+    """A directory to write in, inside of the one to be, or beside it where that is new; gone afterwards unless it was
+    moved. For one pull at a time; what killed ones left goes."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{directory.name}.pulling-"
-    for left in directory.parent.glob(f"{prefix}*"):
+    for left in directory.parent.glob(f".{directory.name}.pulling-*"):  # of earlier releases
         with suppress(OSError, LockError), locked(left, create=False, wait=False):
             shutil.rmtree(left)
-    making = directory.parent / f"{prefix}{secrets.token_hex(4)}"
-    making.mkdir()
-    with locked(making, create=False):
+    lock = _turn(directory)
+    making, inode = lock.path, lock.path.stat().st_ino
+    try:
+        for left in making.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        yield making
+    finally:
+        with suppress(OSError):
+            if making.stat().st_ino == inode:  # or it was moved, and this is the next one's
+                shutil.rmtree(making)
+        lock.release()
+
+
+def _turn(directory: Path) -> FileLock:
+    """The lock on the directory to write in, when it is this pull's turn. Raises LockError, OSError."""
+    problem: LockError | None = None
+    for _ in range(_TURNS):
+        inside = directory.is_dir()
+        making = directory / _MAKING if inside else directory.with_name(f".{directory.name}{_MAKING}")
+        with suppress(FileExistsError):  # exist_ok looks again, and raises where it has gone meanwhile
+            making.mkdir()
+        lock = FileLock(making, create=False)
         try:
-            yield making
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
+            lock.acquire()
+        except LockError as error:  # whoever was waited for has moved or removed it
+            problem = error
+            continue
+        if directory.is_dir() == inside:
+            return lock
+        with suppress(OSError):
+            making.rmdir()
+        lock.release()
+    raise problem or StoreError(f"{directory}: others keep pulling to it")
