@@ -1,6 +1,7 @@
 """Names of models, which are references: versions ``v1``, ``v2`` … and aliases such as ``canary`` are their tags.
 
-Tags that begin with an underscore, and ``sha256-…``, are kept for the store's own records.
+Tags that begin with ``lykeion.``, with an underscore (those of earlier releases, which some registries refuse), and
+``sha256-…`` are kept for the store's own records.
 """
 
 import re
@@ -24,7 +25,7 @@ def version_number(tag: str) -> int | None:
 
 def is_public(tag: str) -> bool:
     """Whether people use the tag: it is no record of the store's own."""
-    return not tag.startswith("_") and not tag.startswith("sha256-")
+    return not tag.startswith(("lykeion.", "_", "sha256-"))
 
 
 def check_alias(alias: str) -> str:

@@ -5,22 +5,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lykeion.core import LykeionError, NotFound
+from lykeion.core import LykeionError, NotFound, Unsupported
+from lykeion.oci import ContentError
 from lykeion.oci.distribution import ArtifactStore, Reference
 
 from .aliases import history
 from .artifact.facts import Figure, ModelFacts, metrics_of
 from .artifact.model_artifact import SIGNATURE, Model, read_model
-from .artifact.modelpack import read_config
 from .errors import InvalidModel
 from .model_names import parse, version_number
 from .moves import Move
 from .query import order, select
-from .resolving import facts_of, load, tags_at
+from .resolving import AT_ONCE, config_of, facts_of, load, tags_at
 from .stores import Stores
 
 MAX_ANCESTORS = 256
-_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +103,10 @@ def list_versions(store: ArtifactStore, repository: str) -> list[Version]:
     def read(digest: str) -> Version | None:
         try:
             return _version(repository, read_model(store.manifest(repository, digest)), tags[digest])
-        except (InvalidModel, NotFound):
+        except (InvalidModel, ContentError, NotFound, Unsupported):
             return None
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         found = [version for version in pool.map(read, tags) if version]
     return sorted(found, key=lambda version: version_number(version.version or "") or 0, reverse=True)
 
@@ -119,7 +118,7 @@ def show(store: ArtifactStore, reference: Reference) -> Shown:
     moves = [move for alias in version.aliases for move in history(store, repository, alias)]
     return Shown(
         version,
-        _config(store, repository, model),
+        config_of(store, repository, model),
         facts_of(store, repository, model),
         {file.path: file.blob.size for file in model.files},
         tuple(moves),
@@ -132,7 +131,7 @@ def compare(first: tuple[ArtifactStore, Reference], second: tuple[ArtifactStore,
     models = [load(store, reference) for store, reference in (first, second)]
     files = [{file.path: file.blob for file in model.files} for model in models]
     told = [
-        _flat(_config(store, reference.repository, model), facts_of(store, reference.repository, model))
+        _flat(config_of(store, reference.repository, model), facts_of(store, reference.repository, model))
         for (store, reference), model in zip((first, second), models, strict=True)
     ]
     names = sorted(files[0].keys() | files[1].keys())
@@ -186,10 +185,6 @@ def lineage(
     return trace(reference, model)
 
 
-def _config(store: ArtifactStore, repository: str, model: Model) -> Mapping[str, Any]:
-    return read_config(store.read(repository, model.manifest.config))
-
-
 def _parent(child: Reference, parent: Reference) -> Reference:
     """Where a parent is: models that moved to a registry together are beside one another there."""
     if parent.host or child.host is None:
@@ -211,9 +206,9 @@ def _version(repository: str, model: Model, tags: list[str]) -> Version:
 
 def _flat(config: Mapping[str, Any], facts: ModelFacts) -> dict[str, Any]:
     """What is known of a model, in one: config, lineage and metrics by name; without its own name."""
-    technical = dict(config["config"])
+    technical = dict(config.get("config", {}))
     capabilities = technical.pop("capabilities", {})
-    named = {name: value for name, value in config["descriptor"].items() if name != "name"}
+    named = {name: value for name, value in config.get("descriptor", {}).items() if name != "name"}
     lineage = asdict(facts.lineage) | {"parents": list(facts.lineage.parents)}
     return {**named, **technical, **capabilities, **{k: v for k, v in lineage.items() if v}, **facts.metrics}
 

@@ -17,7 +17,7 @@ from lykeion.oci.distribution import is_digest
 from .artifact.facts import ANNOTATION
 
 RECORD = "application/vnd.lykeion.move.v1+json"
-_TAG = re.compile(r"_moved\.(.+)\.(\d{6})(?:\.[0-9a-f]{12})?")
+_TAG = re.compile(r"(?:lykeion\.|_)moved\.(.+)\.(\d{6})(?:\.[0-9a-f]{12})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Move:
     def tag(self, *, unique: bool) -> str:
         """``unique``: whether two moves of one sequence can have tags at once, as where a store cannot compare."""
         end = f".{self.digest.removeprefix('sha256:')[:12]}" if unique else ""
-        return f"_moved.{self.alias}.{self.sequence:06}{end}"
+        return f"lykeion.moved.{self.alias}.{self.sequence:06}{end}"
 
 
 def read_move(data: bytes) -> Move:

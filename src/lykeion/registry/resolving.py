@@ -1,17 +1,24 @@
 """From a reference to a digest, and to the model that has it."""
 
 import difflib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from lykeion.core import NotFound
 from lykeion.oci import ContentDamaged, ContentError
-from lykeion.oci.distribution import ArtifactStore, Reference, is_digest
+from lykeion.oci.distribution import ArtifactStore, Reference, StoreError, is_digest
 
 from .aliases import ANYWHERE, aliases, versions
 from .artifact.facts import ModelFacts, read_facts
 from .artifact.model_artifact import Model, read_model
+from .artifact.modelpack import CONFIG, read_config
 from .errors import InvalidModel
 from .model_names import parse
 from .stores import Stores
+
+AT_ONCE = 8
+"""Requests to a registry."""
 
 
 def resolve(store: ArtifactStore, reference: Reference) -> str:
@@ -31,11 +38,19 @@ def resolve(store: ArtifactStore, reference: Reference) -> str:
 
 
 def newest(store: ArtifactStore, reference: Reference) -> Reference:
-    """The reference, with the newest version where it names none. Raises NotFound."""
+    """The reference, with the newest version where it names none, or ``latest`` where there is no version.
+
+    Raises NotFound.
+    """
     if reference.version:
         return reference
     for version in versions(store.tags(reference.repository)):
         return reference.at(version)
+    others = aliases(store.tags(reference.repository))
+    if "latest" in others:
+        return reference.at("latest")
+    if others:
+        raise NotFound(f"{reference}: has no versions; there is {', '.join(others[:10])}")
     raise NotFound(f"{reference}: no such model; lykeion models list shows what is there")
 
 
@@ -50,6 +65,12 @@ def load(store: ArtifactStore, reference: Reference) -> Model:
         raise InvalidModel(f"{reference}: {error}") from None
 
 
+def config_of(store: ArtifactStore, repository: str, model: Model) -> Mapping[str, Any]:
+    """The config that ModelPack specifies; empty where another tool made the model. Raises InvalidModel, NotFound."""
+    data = store.read(repository, model.manifest.config)
+    return read_config(data) if model.manifest.config.media_type == CONFIG else {}
+
+
 def facts_of(store: ArtifactStore, repository: str, model: Model) -> ModelFacts:
     """Metrics and lineage, which the annotations must agree with. Raises InvalidModel, NotFound."""
     facts = read_facts(store.read(repository, model.facts)) if model.facts else ModelFacts()
@@ -60,10 +81,25 @@ def facts_of(store: ArtifactStore, repository: str, model: Model) -> ModelFacts:
 
 def tags_at(store: ArtifactStore, repository: str) -> dict[str, list[str]]:
     """By digest, the versions and aliases that point to it; versions first."""
-    tags = store.tags(repository)
+    every = store.tags(repository)
+    tags = [*versions(every), *aliases(every)]
+
+    problems: list[StoreError] = []
+
+    def at(tag: str) -> str | None:
+        try:
+            return store.resolve(repository, tag)
+        except StoreError as error:
+            problems.append(error)
+            return None
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        digests = list(pool.map(at, tags))
+    if tags and len(problems) == len(tags):  # not of one odd tag
+        raise problems[0]
     found: dict[str, list[str]] = {}
-    for tag in (*versions(tags), *aliases(tags)):
-        if digest := store.resolve(repository, tag):
+    for tag, digest in zip(tags, digests, strict=True):
+        if digest:
             found.setdefault(digest, []).append(tag)
     return found
 

@@ -41,6 +41,17 @@ class Troubles:
     """So many further chunks are lost with their connection, half of them kept."""
     blobs_elsewhere: str = ""
     """Blobs are redirected to this server."""
+    written: int = 201
+    """The status that a manifest's PUT gets."""
+    knows_head: bool = True
+    plain_tags: bool = False
+    """Tags that begin with an underscore are refused."""
+    least_chunk: int = 0
+    """What OCI-Chunk-Min-Length says; shorter chunks but the last are refused."""
+    broken_tag: str = ""
+    """Is answered 500."""
+    challenge: str = ""
+    """Stands before the registry's own."""
     cut_documents: int = 0
     """So many further answers with a body, but for blobs that are fetched, end in the middle."""
     uploads_at: str = ""
@@ -123,13 +134,17 @@ class _Handler(BaseHTTPRequestHandler):
             state.troubles.busy -= 1
             self._body()
             return self._answer(429, headers={"Retry-After": state.troubles.retry_after})
+        if self.command == "HEAD" and not state.troubles.knows_head:
+            return self._answer(405)
         route = _ROUTE.fullmatch(url.path)
         if not route:
             return self._answer(404)
         if not self._allowed():
             self._body()
             scope = f"repository:{route['repository']}:pull,push"
-            challenge = f'Bearer realm="http://{state.host}/token",service="fake",scope="{scope}"'
+            challenge = (
+                f'{state.troubles.challenge}Bearer realm="http://{state.host}/token",service="fake",scope="{scope}"'
+            )
             return self._answer(401, headers={"WWW-Authenticate": challenge})
         repository, rest, query = route["repository"], route["rest"], parse_qs(url.query)
         if rest.startswith("uploads"):
@@ -168,6 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _manifests(self, repository: str, reference: str) -> None:
         manifests, tags = self.state.manifests[repository], self.state.tags[repository]
         digest = tags.get(reference, reference)
+        if reference == self.state.troubles.broken_tag:
+            return self._answer(500)
         if self.command == "PUT":
             if self.state.troubles.before_manifest:
                 self.state.troubles.before_manifest(repository, reference)
@@ -192,6 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.state.troubles.half_written:
             self.state.troubles.half_written -= 1
             return self._answer(400, b'{"errors":[{"code":"DIGEST_INVALID","message":"no match"}]}')
+        if self.state.troubles.plain_tags and reference.startswith("_"):
+            return self._answer(400, b'{"errors":[{"code":"TAG_INVALID","message":"invalid tag"}]}')
         digest, value = _digest(data), json.loads(data)
         parts = [*value.get("layers", []), *([value["config"]] if "config" in value else [])]
         if any(part["digest"] not in self.state.blobs[repository] for part in parts):
@@ -202,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Docker-Content-Digest": digest}
         if self.state.troubles.referrers_api and "subject" in value:
             headers["OCI-Subject"] = value["subject"]["digest"]
-        self._answer(201, headers=headers)
+        self._answer(self.state.troubles.written, headers=headers)
 
     def _referrers(self, repository: str, subject: str) -> None:
         if not self.state.troubles.referrers_api:
@@ -250,7 +269,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.state.blobs[repository][query["mount"][0]] = source
                 return self._answer(201)
             uploads[upload := uuid.uuid4().hex] = bytearray()
-            return self._answer(202, headers=self._location(repository, upload))
+            least = {"OCI-Chunk-Min-Length": str(self.state.troubles.least_chunk)}
+            return self._answer(202, headers=self._location(repository, upload) | least)
         if upload not in uploads:
             self._body()
             return self._answer(404)
@@ -266,6 +286,8 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         start = int((self.headers.get("Content-Range") or "0-").partition("-")[0])
         data = self._body()
+        if self.command == "PATCH" and len(data) < self.state.troubles.least_chunk:
+            return self._answer(416, headers=self._location(repository, upload))
         if self.command == "PATCH" and start != len(uploads[upload]):
             return self._answer(416, headers=self._location(repository, upload))
         uploads[upload] += data

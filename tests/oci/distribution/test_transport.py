@@ -14,10 +14,10 @@ from lykeion.core import SILENT, LykeionError, Refused, digest_bytes
 from lykeion.oci import Descriptor
 from lykeion.oci.distribution import Reference, RemoteStore, StoreError, Transport
 from lykeion.oci.distribution.credentials import Credentials, find_credentials
-from lykeion.oci.distribution.tokens import read_challenge
-from lykeion.registry import BlobCache, ModelFacts, load, pull, push
+from lykeion.oci.distribution.tokens import Challenge, read_challenge
+from lykeion.registry import BlobCache, ModelFacts, list_versions, load, pull, push, show, sign, tags_at
 from tests.oci.distribution.fake import Registry, Troubles, running
-from tests.registry.keys import server_of_an_own_authority
+from tests.registry.keys import key_pair, server_of_an_own_authority
 from tests.registry.making import packed, pushed
 
 LOGIN = ("anna", "se:cret")
@@ -394,3 +394,54 @@ def test_a_disk_that_is_full_is_said_to_be_and_not_taken_for_the_network(tmp_pat
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert len(registry.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "troubles",
+    [
+        *(Troubles(written=status) for status in (200, 202, 204)),
+        Troubles(knows_head=False),
+        Troubles(plain_tags=True),
+        Troubles(plain_tags=True, removes_tags=True, referrers_api=True),
+    ],
+)
+def test_registries_that_differ_are_spoken_to(troubles: Troubles, tmp_path: Path) -> None:
+    with running(troubles) as registry:
+        store, shoes = remote(registry), Reference(registry.host, "shoes", "canary")
+        digest = pushed(store, tmp_path / "a", "shoes:canary")
+        sign(store, shoes, key_pair(tmp_path / "key")[0])
+        pull(store, shoes, tmp_path / "b", cache=BlobCache(tmp_path / "c"), reporter=SILENT)
+        assert tags_at(store, "shoes") == {digest: ["v1", "canary"]}
+        assert show(store, shoes).signatures == 1
+        assert not store.has("shoes", f"sha256:{'0' * 64}")
+
+
+def test_chunks_are_as_long_as_the_registry_wants_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lykeion.oci.distribution.upload.CHUNK", 2**10)
+    monkeypatch.setattr("lykeion.oci.distribution.upload.AT_ONCE", 2**10)
+    with running(Troubles(least_chunk=2**12)) as registry:
+        assert pushed(remote(registry), tmp_path / "a", "shoes", bytes(2**14))
+        assert sum(request.startswith("PATCH") for request in registry.requests) == 4
+
+
+def test_one_odd_tag_does_not_break_a_list(tmp_path: Path) -> None:
+    with running() as registry:
+        store = remote(registry)
+        digest = pushed(store, tmp_path / "a", "shoes:canary")
+        index = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
+        for tag, data in (("index", index), ("junk", b'{"schemaVersion": 1}')):
+            registry.manifests["shoes"][digest_bytes(data)] = ("application/json", data)
+            registry.tags["shoes"][tag] = digest_bytes(data)
+        registry.tags["shoes"]["broken"] = digest
+        registry.troubles.broken_tag = "broken"
+        (version,) = list_versions(store, "shoes")
+        assert (version.version, version.aliases) == ("v1", ("canary",))
+
+
+def test_a_challenge_that_is_known_is_taken_among_others(tmp_path: Path) -> None:
+    with running(Troubles(login=LOGIN, challenge='Negotiate, NTLM, Digest realm="x, y", nonce="a", ')) as registry:
+        log_in(registry.host)
+        assert pushed(remote(registry), tmp_path / "a", "shoes")
+    assert read_challenge('Negotiate, Basic realm="a"') == Challenge("basic", {"realm": "a"})
+    assert read_challenge("Negotiate oRQwEg==").scheme == "negotiate"
+    assert read_challenge("").scheme == ""

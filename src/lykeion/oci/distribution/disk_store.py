@@ -33,19 +33,19 @@ class DiskStore:
         self._layout = Layout(root)
 
     def repositories(self) -> list[str]:
-        return sorted({_home(entry) for entry in self._entries()} - {""})
+        return sorted({_home(entry) for entry in self._named()} - {""})
 
     def tags(self, repository: str) -> list[str]:
-        return sorted(tag for entry in self._entries() if (tag := _tag(entry, repository)))
+        return sorted(tag for entry in self._named() if (tag := _tag(entry, repository)))
 
     def resolve(self, repository: str, tag: str) -> str | None:
-        return next((entry.digest for entry in self._entries() if _tag(entry, repository) == tag), None)
+        return next((entry.digest for entry in self._named() if _tag(entry, repository) == tag), None)
 
     def holds(self, repository: str, digest: str) -> bool:
-        return any(entry.digest == digest and _home(entry) == repository for entry in self._entries())
+        return any(entry.digest == digest and _home(entry) == repository for entry in self._named())
 
     def manifest(self, repository: str, digest: str) -> bytes:
-        for entry in self._entries():
+        for entry in self._named():
             if entry.digest == digest and _home(entry) == repository:
                 return self._layout.read(entry)
         raise NotFound(f"{repository}@{digest}: not in {self.root}")
@@ -96,7 +96,7 @@ class DiskStore:
         self._update(change)
 
     def referrers(self, repository: str, digest: str, artifact_type: str) -> list[Descriptor]:
-        own = {entry.digest: entry for entry in self._entries() if _home(entry) == repository}
+        own = {entry.digest: entry for entry in self._named() if _home(entry) == repository}
         fitting = [entry for entry in own.values() if artifact_type in ("", entry.artifact_type)]
         return [_plain(entry) for entry in fitting if self._subject(entry) == digest]
 
@@ -155,7 +155,9 @@ class DiskStore:
 
     def entries(self) -> list[tuple[str, str | None, Descriptor]]:
         """Every (repository, tag or None, manifest)."""
-        return [(home, _tag(entry, home), _plain(entry)) for entry in self._entries() if (home := _home(entry))]
+        return [
+            (home, _tag(entry, home), _plain(entry)) for entry in self._layout.entries() if (home := _home(entry))
+        ]
 
     def forget(self, digests: set[str]) -> None:
         """Take manifests off the index, in every repository."""
@@ -182,6 +184,17 @@ class DiskStore:
             return ()
         self._open()
         return self._layout.entries()
+
+    def _named(self) -> Entries:
+        """What another tool tagged without a repository's name, as ``oras cp --to-oci-layout`` does, is in one of the
+        directory's name."""
+        entries, name = self._entries(), self.root.resolve().name
+        return tuple(
+            replace(entry, annotations={**entry.annotations, REF_NAME: f"{name}:{ref}"})
+            if (ref := ref_of(entry)) and ":" not in ref
+            else entry
+            for entry in entries
+        )
 
     def _update(self, change: Callable[[Entries], Entries]) -> None:
         self._open(create=True)

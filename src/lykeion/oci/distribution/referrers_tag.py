@@ -15,7 +15,9 @@ from lykeion.oci.manifest import read_index
 from .errors import StoreError
 
 _ROUNDS = 5
-_PREFIX = "_refers."
+_PREFIX = "lykeion.refers."
+_EARLIER = "_refers."
+"""Of earlier releases: some registries refuse tags that begin with an underscore, which the specification allows."""
 
 
 class _Registry(Protocol):
@@ -37,10 +39,11 @@ def referrers(registry: _Registry, repository: str, subject: str) -> list[Descri
 
 def _mend(registry: _Registry, repository: str, subject: str) -> None:
     """Until the index lists every referrer that has a tag of its own."""
+    own = tuple(_own_tag(subject, "", prefix) for prefix in (_PREFIX, _EARLIER))
     for _ in range(_ROUNDS):
         index = _listed(registry, repository, subject)
         known = {entry.digest for entry in index}
-        tags = [tag for tag in registry.tags(repository) if tag.startswith(_own_tag(subject, ""))]
+        tags = [tag for tag in registry.tags(repository) if tag.startswith(own)]
         digests = {digest for tag in tags if (digest := registry.resolve(repository, tag))}
         if digests <= known:
             return
@@ -71,5 +74,5 @@ def _index_tag(subject: str) -> str:
     return subject.replace(":", "-")
 
 
-def _own_tag(subject: str, digest: str) -> str:
-    return f"{_PREFIX}{subject.removeprefix('sha256:')[:32]}.{digest.removeprefix('sha256:')[:32]}"
+def _own_tag(subject: str, digest: str, prefix: str = _PREFIX) -> str:
+    return f"{prefix}{subject.removeprefix('sha256:')[:32]}.{digest.removeprefix('sha256:')[:32]}"

@@ -195,7 +195,7 @@ class RemoteStore:
                 headers={"Content-Type": read_manifest(data).media_type},
                 body=data,
             )
-            if response.status == 201:
+            if response.status in (200, 201, 202, 204):
                 response.close()
                 return response
             refused = problem(response, f"manifest {repository} {reference}")
@@ -222,7 +222,13 @@ class RemoteStore:
         return self._transport.send("GET", url, scope=_scope(repository, "pull"), headers=headers, limit=limit)
 
     def _head(self, repository: str, url: str, accept: str) -> Response:
-        return self._transport.send("HEAD", url, scope=_scope(repository, "pull"), headers={"Accept": accept})
+        response = self._transport.send("HEAD", url, scope=_scope(repository, "pull"), headers={"Accept": accept})
+        if response.status not in (405, 501):
+            return response
+        response.close()  # a registry, or a proxy before it, that does not know HEAD
+        response = self._transport.send("GET", url, scope=_scope(repository, "pull"), headers={"Accept": accept})
+        response.close()
+        return response
 
     def _exists(self, repository: str, url: str, accept: str) -> bool:
         response = self._head(repository, url, accept)

@@ -18,7 +18,8 @@ from lykeion.core import Refused
 from .connections import read_url
 from .credentials import Credentials
 
-_PARAMETER = re.compile(r'([a-zA-Z_]+)=(?:"([^"]*)"|([^\s,"]+))')
+_PARAMETER = re.compile(r'([a-zA-Z_-]+)(?:\s*=\s*(?:"([^"]*)"|([^\s,"]+))|(?=[\s,]|$))')
+"""A parameter, or a scheme, which has no value."""
 _MARGIN_S = 10
 _DEFAULT_S = 60
 """How long a token holds if the server does not say."""
@@ -34,11 +35,17 @@ class Challenge:
 
 
 def read_challenge(header: str) -> Challenge:
-    """A ``WWW-Authenticate`` header; only its first challenge is read."""
-    scheme, _, rest = header.strip().partition(" ")
-    return Challenge(
-        scheme.lower(), {match[1].lower(): match[2] or match[3] or "" for match in _PARAMETER.finditer(rest)}
-    )
+    """Of the challenges in ``WWW-Authenticate`` headers, the first that is Bearer or Basic; else the first."""
+    found: list[tuple[str, dict[str, str]]] = []
+    for match in _PARAMETER.finditer(header):
+        name, quoted, plain = match[1].lower(), match[2], match[3]
+        if quoted is None and plain is None:
+            found.append((name, {}))
+        elif found:
+            found[-1][1][name] = quoted or plain or ""
+    challenges = [Challenge(scheme, parameters) for scheme, parameters in found]
+    known = [each for each in challenges if each.scheme in ("bearer", "basic")]
+    return next(iter([*known, *challenges]), Challenge("", {}))
 
 
 class Authorizer:

@@ -38,7 +38,7 @@ def put(
 
 
 def _put_small(transport: Transport, repository: str, descriptor: Descriptor, data: bytes, advance: Advance) -> None:
-    location = _start(transport, repository)
+    location, _ = _start(transport, repository)
     _finish(transport, repository, descriptor, location, data)
     advance(len(data))
 
@@ -52,10 +52,10 @@ class _Upload:
         self._scope = _scope(repository)
         key = digest_bytes(f"{transport.host}/{repository}@{descriptor.digest}".encode()).removeprefix("sha256:")
         self._note = cache_directory() / "uploads" / f"{key}.json"
-        self._told = 0
+        self._told, self._least = 0, 0
 
     def run(self) -> None:
-        location, offset = self._resumed() or (_start(self._transport, self._repository), 0)
+        location, offset = self._resumed() or self._begun()
         failures, furthest = 0, offset
         problem = StoreError(f"{self._transport.host}: does not keep what is uploaded")
         while offset < self._descriptor.size:
@@ -66,7 +66,7 @@ class _Upload:
             except StoreError as error:
                 problem = error
                 found = self._stands(location)
-                location, offset = found or (_start(self._transport, self._repository), 0)
+                location, offset = found or self._begun()
             failures, furthest = (0, offset) if offset > furthest else (failures + 1, furthest)
             if failures == ATTEMPTS:
                 raise problem
@@ -79,7 +79,7 @@ class _Upload:
         self._note.unlink(missing_ok=True)
 
     def _send(self, location: str, offset: int) -> tuple[str, int]:
-        length = min(CHUNK, self._descriptor.size - offset)
+        length = min(max(CHUNK, self._least), self._descriptor.size - offset)
         response = self._transport.send(
             "PATCH",
             location,
@@ -95,6 +95,10 @@ class _Upload:
             raise problem(response, f"upload of {self._path.name}")
         response.close()
         return _location(response) or location, _offset(response, offset + length)
+
+    def _begun(self) -> tuple[str, int]:
+        location, self._least = _start(self._transport, self._repository)
+        return location, 0
 
     def _stands(self, location: str) -> tuple[str, int] | None:
         """Where the registry says that an upload is; None if it knows none."""
@@ -128,14 +132,16 @@ class _Upload:
         return digest_file(self._path) != self._descriptor.digest
 
 
-def _start(transport: Transport, repository: str) -> str:
+def _start(transport: Transport, repository: str) -> tuple[str, int]:
+    """Where an upload goes, and the least that each piece but the last must have."""
     response = transport.send("POST", f"/v2/{repository}/blobs/uploads/", scope=_scope(repository))
     location = _location(response)
     if response.status != 202 or not location:
         raise problem(response, f"upload to {repository}")
     response.close()
     transport.upload_to(location)
-    return location
+    least = response.headers.get("OCI-Chunk-Min-Length", "")
+    return location, int(least) if re.fullmatch(r"\d{1,18}", least, re.ASCII) else 0
 
 
 def _finish(

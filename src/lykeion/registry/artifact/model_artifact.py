@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lykeion.core import Unsupported, digest_bytes, digest_file, read_json
-from lykeion.oci import Descriptor, ImageIndex, ImageManifest, read_manifest
+from lykeion.oci import Descriptor, ImageIndex, ImageManifest, media_types, read_manifest
 from lykeion.registry.errors import InvalidModel
 
 from .facts import FACTS, FILE, ModelFacts
@@ -66,11 +66,14 @@ class Packed:
 
 
 def read_model(data: bytes) -> Model:
-    """A manifest as a model. Raises InvalidModel, ContentError, and Unsupported for layers that are archives."""
+    """A manifest as a model: one of ModelPack, or another artifact of files with titles, as ``oras push`` makes it.
+
+    Raises InvalidModel, ContentError, and Unsupported for layers that are archives.
+    """
     manifest = read_manifest(data)
     if isinstance(manifest, ImageIndex):
         raise InvalidModel(f"{digest_bytes(data)} is an index of manifests, not a model")
-    if manifest.artifact_type != ARTIFACT and manifest.config.media_type != CONFIG:
+    if manifest.artifact_type != ARTIFACT and manifest.config.media_type != CONFIG and not _is_of_files(manifest):
         kind = manifest.artifact_type or manifest.config.media_type
         raise InvalidModel(f"{digest_bytes(data)} is no model but {kind[:100]!r}")
     files: list[File] = []
@@ -120,6 +123,13 @@ def pack(directory: Path, name: str, facts: ModelFacts, *, leave_out: Sequence[s
         annotations={TITLE: name, **facts.annotations()},
     )
     return Packed(read_model(manifest.to_bytes()), sources)
+
+
+def _is_of_files(manifest: ImageManifest) -> bool:
+    """Neither an image nor attached to something, and every layer has a name."""
+    image = manifest.config.media_type in (media_types.CONFIG, media_types.DOCKER_CONFIG)
+    named = bool(manifest.layers) and all(layer.annotations.get(TITLE) for layer in manifest.layers)
+    return named and not image and manifest.subject is None
 
 
 def _is_archive(layer: Descriptor) -> bool:

@@ -9,9 +9,8 @@ from lykeion.core import CONSOLE, LykeionError, Reporter
 from lykeion.oci import Descriptor
 from lykeion.oci.distribution import Advance, ArtifactStore, Reference, transfer
 from lykeion.registry.artifact.model_artifact import Model
-from lykeion.registry.artifact.modelpack import read_config
 from lykeion.registry.errors import InvalidModel
-from lykeion.registry.resolving import facts_of, load, newest
+from lykeion.registry.resolving import config_of, facts_of, load, newest
 
 from .policy import Policy, check_trust
 
@@ -41,8 +40,8 @@ def verify(
 
 
 def _check_config(store: ArtifactStore, repository: str, model: Model) -> None:
-    config = read_config(store.read(repository, model.manifest.config))
-    if config["modelfs"]["diffIds"] != [layer.digest for layer in model.manifest.layers]:
+    config = config_of(store, repository, model)
+    if config and config["modelfs"]["diffIds"] != [layer.digest for layer in model.manifest.layers]:
         raise InvalidModel("model config: modelfs.diffIds are not the digests of the layers")
 
 
