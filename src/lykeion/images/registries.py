@@ -5,7 +5,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from lykeion.core import CONSOLE, NotFound, Reporter, Unavailable, locked, writing
-from lykeion.oci import ContentError, Descriptor, ImageIndex, ImageManifest, Layout, Platform, read_manifest, with_ref
+from lykeion.oci import (
+    ContentError,
+    Descriptor,
+    ImageIndex,
+    ImageManifest,
+    Layout,
+    Platform,
+    distribution,
+    read_manifest,
+    with_ref,
+)
 from lykeion.oci.distribution import (
     Advance,
     ArtifactStore,
@@ -130,9 +140,7 @@ def pull_image(
 
 def _repository(layout: Layout, reference: Reference, store: ArtifactStore | None, reporter: Reporter) -> _Repository:
     if store is None:
-        from lykeion.oci.distribution import RemoteStore, Transport  # imports urllib3, which few commands need
-
-        store = RemoteStore(Transport(reference.host or ""))
+        store = distribution.RemoteStore(distribution.Transport(reference.host or ""))
     return _Repository(layout, store, reference.repository, reporter)
 
 

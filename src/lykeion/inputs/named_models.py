@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lykeion import registry
 from lykeion.nets import DEFAULT_MODEL
 from lykeion.vision import network_file
 
@@ -15,12 +16,9 @@ def find_model(name: str, trust: Path | None = None, store: Path | None = None) 
     version = not _is_path(name) and name != DEFAULT_MODEL
     if not version and not trust:
         return Path(name)
-    from lykeion import registry
-
     policy = registry.read_policy(trust) if trust else None
     if version:
-        reference = registry.parse(name)
-        return registry.keep(registry.Stores(store).of(reference.host), reference, policy=policy)
+        return registry.keep(*registry.Stores(store).find(name), policy=policy)
     if policy:
         registry.check_file(policy, name)
     return Path(name)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from lykeion import nets
 from lykeion.core import CONSOLE, Reporter, digest_json, fitting, read_json, write_atomically
 from lykeion.engines.choosing import Timing, TimingJournal, litert_candidate, measure
 from lykeion.engines.running import Plan
-from lykeion.nets import Architecture, random_weights, write_litert
+from lykeion.nets import Architecture, random_weights, training, write_litert
 from lykeion.nets.training import Dataset, Recipe
 
 from .profiling import reference
@@ -39,9 +40,7 @@ def train_final(
     path = run / _DONE
     asked = digest_json({"architecture": architecture.to_json(), "recipe": recipe.to_json(), "data": data.digest})
     if not path.exists():
-        from lykeion.nets.training import train_network
-
-        report = train_network(architecture, data, recipe, run, reporter=reporter)
+        report = training.train_network(architecture, data, recipe, run, reporter=reporter)
         history = report.history
         done = {"accuracy": report.validation_accuracy, "steps": history.steps, "seconds": history.seconds}
         write_atomically(path, json.dumps({"asked": asked, **done}).encode())
@@ -54,13 +53,10 @@ def train_final(
 
 def correct_on_test(data: Dataset, run: Path) -> np.ndarray:
     """Which photos of the test set the network trained in a directory gets right, bool (photos,)."""
-    from lykeion.nets import build_keras, load_keras_weights
-    from lykeion.nets.training import evaluate, load_network
-
-    architecture, weights = load_network(run)
-    model = build_keras(architecture)
-    load_keras_weights(model, weights)
-    return evaluate(model, data.test).correct
+    architecture, weights = training.load_network(run)
+    model = nets.build_keras(architecture)
+    nets.load_keras_weights(model, weights)
+    return training.evaluate(model, data.test).correct
 
 
 def time_networks(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lykeion.core import kept_directory
+from lykeion.oci import distribution
 from lykeion.oci.distribution import ArtifactStore, DiskStore, Reference
 
 from .model_names import parse
@@ -24,10 +25,5 @@ class Stores:
         if host is None:
             return self.disk
         if host not in self._registries:
-            from lykeion.oci.distribution import (  # imports urllib3, which a disk can do without
-                RemoteStore,
-                Transport,
-            )
-
-            self._registries[host] = RemoteStore(Transport(host))
+            self._registries[host] = distribution.RemoteStore(distribution.Transport(host))
         return self._registries[host]

@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from lykeion import nets
 from lykeion.core import SILENT, Journal, digest_json, stop_here
 from lykeion.nas.space import Genotype, SpaceError, format_genotype, parse_genotype
+from lykeion.nets import training
 
 from .strategy import Problem, SearchCost, SearchError
 
@@ -49,13 +51,10 @@ class Children:
 
 def train_child(problem: Problem, genotype: Genotype, seed: int) -> Child:
     """Train a network of the space from scratch by the problem's recipe."""
-    from lykeion.nets import build_keras
-    from lykeion.nets.training import train
-
     recipe = replace(problem.recipe, seed=seed)
     momentum = recipe.norm_momentum(recipe.total_steps(len(problem.data.train)))
-    model = build_keras(problem.space.architecture(genotype), batch_norm_momentum=momentum, seed=seed)
-    history = train(model, problem.data, recipe, reporter=SILENT)
+    model = nets.build_keras(problem.space.architecture(genotype), batch_norm_momentum=momentum, seed=seed)
+    history = training.train(model, problem.data, recipe, reporter=SILENT)
     return Child(genotype, history.epochs[-1]["val_accuracy"], SearchCost(history.steps, history.seconds))
 
 

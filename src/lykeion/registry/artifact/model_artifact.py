@@ -8,17 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
+from lykeion import vision
 from lykeion.core import Unsupported, digest_bytes, digest_file, read_json
 from lykeion.oci import Descriptor, ImageIndex, ImageManifest, media_types, read_manifest
 from lykeion.registry.errors import InvalidModel
 
 from .facts import FACTS, FILE, ModelFacts
 from .modelpack import ARTIFACT, CONFIG, FILE_PATH, ModelConfig
-
-if TYPE_CHECKING:
-    from lykeion.vision import ModelCard
 
 TITLE = "org.opencontainers.image.title"
 SIGNATURE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -201,12 +198,10 @@ def _config(directory: Path, name: str, found: Mapping[str, Path], layers: Seque
     )
 
 
-def _card(model: Path) -> "ModelCard | None":
-    from lykeion.vision import CardError, ModelCard  # imports Pillow, which only packing needs
-
+def _card(model: Path) -> "vision.ModelCard | None":
     try:
-        return ModelCard.for_model(model)
-    except CardError:
+        return vision.ModelCard.for_model(model)
+    except vision.CardError:
         return None
 
 
