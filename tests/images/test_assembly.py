@@ -24,7 +24,7 @@ from lykeion.images.layers import compression
 from lykeion.images.layers.entries import rootfs_entries
 from lykeion.images.layers.image_layer import pack
 from lykeion.images.layers.layer_files import Files, open_tar
-from lykeion.images.layers.tar_reader import Budget
+from lykeion.images.layers.tar_reader import TarBudget
 from lykeion.images.pruning import prune
 from lykeion.images.python.interpreter import Interpreter
 from lykeion.images.spec import read_spec
@@ -259,7 +259,7 @@ def test_a_wheel_cannot_replace_the_images_python(project: Path, output: Layout)
 def test_source_goes_through_the_bases_links_and_leaves_its_directories_alone(project: Path, output: Layout) -> None:
     describe(project, sources=[{"from": "app", "to": "/lib/app"}, {"from": "app/main.py", "to": "/tmp/main.py"}])
     image = built(project, output)
-    with open_tar(output, image.parts[0].own[0].descriptor, Budget()) as tar:
+    with open_tar(output, image.parts[0].own[0].descriptor, TarBudget()) as tar:
         names = {member.name for member in tar}
     assert {"usr/lib/app", "usr/lib/app/main.py", "tmp/main.py"} <= names
     assert not names & {"lib", "lib/app", "usr", "usr/lib", "tmp", "srv"}
@@ -278,7 +278,7 @@ def test_a_model_is_served_with_its_card_and_nothing_else_of_its_run(project: Pa
         (run / name).write_text(name)
     spec = replace(read_spec(project / "image.yaml"), model=run)
     image = build(spec, output, reporter=SILENT)
-    with open_tar(output, image.parts[0].own[0].descriptor, Budget()) as tar:
+    with open_tar(output, image.parts[0].own[0].descriptor, TarBudget()) as tar:
         names = {member.name for member in tar if member.kind == "file"}
     assert names == {"srv/model/model.tflite", "srv/model/model.json", "srv/model/README.md"}
     (part,) = describe_image(output, image.descriptor)["platforms"]

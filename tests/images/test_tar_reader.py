@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lykeion.images.errors import LayerError
 from lykeion.images.layers import tar_reader
 from lykeion.images.layers.layer_files import clean, open_tar, resolve
-from lykeion.images.layers.tar_reader import Budget, Member, TarReader
+from lykeion.images.layers.tar_reader import TarBudget, TarMember, TarReader
 from lykeion.oci import Layout, media_types
 
 
@@ -47,8 +47,8 @@ def pax(*records: bytes) -> bytes:
     return with_content(b"".join(records), b"x")
 
 
-def read(data: bytes, budget: Budget | None = None) -> list[tuple[Member, bytes]]:
-    tar = TarReader(io.BytesIO(data), budget or Budget())
+def read(data: bytes, budget: TarBudget | None = None) -> list[tuple[TarMember, bytes]]:
+    tar = TarReader(io.BytesIO(data), budget or TarBudget())
     return [(member, b"".join(iter(lambda: tar.read(1000), b""))) for member in tar]
 
 
@@ -96,7 +96,7 @@ def test_a_giant_header_is_refused_before_it_is_read() -> None:
     for kind in (b"x", b"g", b"L", b"K"):
         for content in (io.BytesIO(header(b"a", kind, 3 << 30)), io.BytesIO(header(b"a", kind, 0o77777777777))):
             with pytest.raises(LayerError, match="has a header of"):
-                list(TarReader(content, Budget()))
+                list(TarReader(content, TarBudget()))
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
 
@@ -163,15 +163,15 @@ def test_a_layer_may_not_unpack_to_more_than_the_limit(
         media_types.LAYER_ZSTD: lambda: zstandard.compress(tar),
     }[kind]()
     layer = output.put(data, kind)
-    with pytest.raises(LayerError, match="over 1,000,000 bytes"), open_tar(output, layer, Budget()) as reader:
+    with pytest.raises(LayerError, match="over 1,000,000 bytes"), open_tar(output, layer, TarBudget()) as reader:
         list(reader)
-    with pytest.raises(LayerError, match="over 1,000,000 bytes"), open_tar(output, layer, Budget()) as reader:
+    with pytest.raises(LayerError, match="over 1,000,000 bytes"), open_tar(output, layer, TarBudget()) as reader:
         reader.check("sha256:")
 
 
 def test_layers_together_have_the_limits_of_one_image(output: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(tar_reader.LIMITS, "layers", 3)
-    layer, budget = output.put(header(), media_types.LAYER), Budget()
+    layer, budget = output.put(header(), media_types.LAYER), TarBudget()
     for _ in range(3):
         with open_tar(output, layer, budget) as reader:
             assert len(list(reader)) == 1
@@ -194,6 +194,6 @@ def test_time_runs_out_where_much_is_read_and_nothing_comes(
     monkeypatch.setitem(tar_reader.LIMITS, "seconds", 0)
     with (
         pytest.raises(LayerError, match="over 0 seconds"),
-        open_tar(output, output.put(nothing, kind), Budget()) as tar,
+        open_tar(output, output.put(nothing, kind), TarBudget()) as tar,
     ):
         list(tar)

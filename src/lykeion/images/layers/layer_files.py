@@ -16,7 +16,7 @@ from lykeion.oci import Descriptor, Layout
 from .compression import decompressed
 from .entries import LIMIT_DEPTH, WHITEOUT
 from .image_layer import ImageLayer
-from .tar_reader import Budget, Member, TarReader, Timed
+from .tar_reader import TarBudget, TarMember, TarReader, Timed
 
 LIMIT_LINKS = 40
 OPAQUE = ".wh..wh..opq"
@@ -25,7 +25,7 @@ OPAQUE = ".wh..wh..opq"
 @dataclass(frozen=True)
 class Found:
     layer: Descriptor
-    member: Member
+    member: TarMember
 
 
 class Files:
@@ -36,7 +36,7 @@ class Files:
         self._layout = layout
         self._found: dict[str, Found] = {}
         parents: set[str] = set()
-        budget = Budget()
+        budget = TarBudget()
         for layer in layers:
             upper: dict[str, Found] = {}
             hidden: set[str] = set()  # with all below
@@ -80,7 +80,7 @@ class Files:
         if found is None or found.member.kind not in ("file", "hardlink"):
             return b""
         name = found.member.target if found.member.kind == "hardlink" else found.member.name
-        with open_tar(self._layout, found.layer, Budget()) as tar:
+        with open_tar(self._layout, found.layer, TarBudget()) as tar:
             for member in tar:
                 if clean(member.name) == clean(name) and member.kind == "file":
                     return tar.read(limit)
@@ -153,7 +153,7 @@ def _above(path: str) -> list[str]:
 
 
 @contextmanager
-def open_tar(layout: Layout, layer: Descriptor, budget: Budget) -> Iterator[TarReader]:
+def open_tar(layout: Layout, layer: Descriptor, budget: TarBudget) -> Iterator[TarReader]:
     """A layer's tar, to be gone through once. Raises LayerError, BlobMissing, Unsupported."""
     budget.spend("layers")
     with layout.open_blob(layer.digest) as blob:

@@ -38,7 +38,7 @@ _KINDS: Mapping[bytes, Literal["file", "directory", "symlink", "hardlink", "devi
 _PAX_OF_ALL, _PAX, _LONG_NAME, _LONG_TARGET = b"g", (b"x", b"X"), b"L", b"K"
 
 
-class Budget:
+class TarBudget:
     """What the layers of one image may still cost."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class TarMember:
     """``name`` has no slash at its end. Names that are not UTF-8 are kept by surrogate escapes."""
 
     name: str
@@ -71,13 +71,13 @@ class Member:
 class TarReader:
     """Iterate over the members once; ``read`` gives the content of the one at hand. All of it raises LayerError."""
 
-    def __init__(self, stream: Readable, budget: Budget) -> None:
+    def __init__(self, stream: Readable, budget: TarBudget) -> None:
         self._stream, self._budget = stream, budget
         self._hash = hashlib.sha256()
         self._left = 0  # of the content at hand
         self._padding = 0
 
-    def __iter__(self) -> Iterator[Member]:
+    def __iter__(self) -> Iterator[TarMember]:
         extended: dict[str, bytes] = {}
         while block := self._next_header():
             self._budget.spend("entries")
@@ -167,7 +167,7 @@ class TarReader:
 class Timed:
     """A file whose reading is a matter of the budget's time, however little comes of what is read."""
 
-    def __init__(self, file: Readable, budget: Budget) -> None:
+    def __init__(self, file: Readable, budget: TarBudget) -> None:
         self._file, self._budget = file, budget
 
     def read(self, size: int = -1, /) -> bytes:
@@ -175,7 +175,7 @@ class Timed:
         return self._file.read(size)
 
 
-def _member(block: bytes, kind: bytes, size: int, extended: Mapping[str, bytes]) -> Member:
+def _member(block: bytes, kind: bytes, size: int, extended: Mapping[str, bytes]) -> TarMember:
     name = _text(block[:100])
     if block[257:263] == b"ustar\0" and block[345:346] != b"\0":
         name = _text(block[345:500]) + b"/" + name
@@ -191,7 +191,7 @@ def _member(block: bytes, kind: bytes, size: int, extended: Mapping[str, bytes])
     if max(uid, gid) >= LIMIT_OWNER:
         raise LayerError("a layer has a file whose owner is no number of 32 bits")
     meant = "directory" if _KINDS[kind] == "file" and name.endswith(b"/") else _KINDS[kind]
-    return Member(
+    return TarMember(
         name=name.rstrip(b"/").decode("utf-8", "surrogateescape"),
         kind=meant,
         mode=_number(block[100:108]),

@@ -20,7 +20,7 @@ from lykeion.oci import Layout
 from .entries import WHITEOUT
 from .image_layer import ImageLayer
 from .layer_files import OPAQUE, clean, open_tar, resolve, taken_away
-from .tar_reader import Budget, Member, TarReader
+from .tar_reader import TarBudget, TarMember, TarReader
 
 PIECE_BYTES = 1 << 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -33,7 +33,7 @@ def unpack(layout: Layout, layers: Sequence[ImageLayer], target: Path, *, report
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     work.chmod(0o755)
-    budget = Budget()
+    budget = TarBudget()
     try:
         bar = reporter.progress("Unpacking layers", len(layers), unit="layers")
         with _Tree(work) as tree, bar as progress:
@@ -88,7 +88,7 @@ class _Tree:
     def __exit__(self, *_: object) -> None:
         os.close(self._root)
 
-    def apply(self, layout: Layout, layer: ImageLayer, budget: Budget) -> None:
+    def apply(self, layout: Layout, layer: ImageLayer, budget: TarBudget) -> None:
         layout.verify(layer.descriptor)
         self._written = set()
         with open_tar(layout, layer.descriptor, budget) as tar:
@@ -104,7 +104,7 @@ class _Tree:
                     self._put(tar, member, directory, name)
             tar.check(layer.diff_id)
 
-    def _put(self, tar: TarReader, member: Member, directory: str, name: str) -> None:
+    def _put(self, tar: TarReader, member: TarMember, directory: str, name: str) -> None:
         self._note(_joined(directory, name))
         with self._opened(directory, create=True) as at:
             if member.kind != "directory" or not _is_directory(name, at):
@@ -116,7 +116,7 @@ class _Tree:
                 with _closing(os.open(name, _DIRECTORY, dir_fd=at)) as made:
                     os.fchmod(made, member.mode & 0o1777 | 0o700)  # never set-user-id or set-group-id
 
-    def _make(self, tar: TarReader, member: Member, at: int, name: str) -> None:
+    def _make(self, tar: TarReader, member: TarMember, at: int, name: str) -> None:
         if member.kind == "directory":
             os.mkdir(name, 0o700, dir_fd=at)
         elif member.kind == "symlink":
@@ -129,7 +129,7 @@ class _Tree:
                     file.write(piece)
                 os.fchmod(file.fileno(), member.mode & 0o1777)
 
-    def _link(self, member: Member, at: int, name: str) -> None:
+    def _link(self, member: TarMember, at: int, name: str) -> None:
         directory, _, original = resolve(clean(member.target), self._links).rpartition("/")
         try:
             with self._opened(directory) as there:
