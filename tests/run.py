@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         running = {jobs.submit(run, room, options): room for room in rooms}
         for number, future in enumerate(as_completed(running), 1):
             room, (code, output) = running[future], future.result()
-            print(f"{output}== {number} of {len(rooms)}: {room} {verdict(code)}", flush=True)
+            print(f"{output}== {number} of {len(rooms)}: {room} {verdict(code)}\n", end="", flush=True)
             if code:
                 failures += [f"{room} {verdict(code)}", *named(output)]
     print(f"== {len(rooms)} rooms in {(time.monotonic() - began) / 60:.1f} minutes")
@@ -49,7 +49,7 @@ def every_room() -> list[str]:
 
 def run(room: str, options: Sequence[str]) -> tuple[int, str]:
     """The exit code, negative if a signal ended it, and what it printed."""
-    print(f"== {room} begins", flush=True)
+    print(f"== {room} begins\n", end="", flush=True)  # one write: other threads print too
     command = [sys.executable, "-m", "pytest", *options, room]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return done.returncode, done.stdout.decode(errors="replace")
