@@ -150,13 +150,13 @@ def test_a_model_on_jax_computes_the_same(everything, tmp_path: Path) -> None:
     program = """
 import sys, keras, numpy as np
 from lykeion.nets import Architecture
-from lykeion.nets.keras.keras_model import build, load_weights, weights_of
+from lykeion.nets import build_keras, keras_weights, load_keras_weights
 assert keras.backend.backend() == "jax"
 given = np.load(sys.argv[1])
 architecture, photos = Architecture.from_json(str(given["architecture"])), given["photos"]
-model = build(architecture)
-load_weights(model, given)
-assert all((value == given[name]).all() for name, value in weights_of(model).items())
+model = build_keras(architecture)
+load_keras_weights(model, given)
+assert all((value == given[name]).all() for name, value in keras_weights(model).items())
 np.save(sys.argv[2], model.predict(photos, verbose=0))
 """
     photos = photos_for(EVERYTHING)
