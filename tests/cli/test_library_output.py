@@ -1,6 +1,7 @@
 """No library prints anything by itself: a quiet command in a fresh process leaves standard error empty."""
 
 import os
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -42,6 +43,10 @@ COMMANDS = {
     "--engine tensorflow --json",
     "index add": "index add photos --index RUN --embedder tiny.tflite --kernel hnsw --json -q",
     "index query": "index query photos/bag/1.png --index photos.index --embedder tiny.tflite --json",
+    "index duplicates": "index duplicates --index photos.index --json -q",
+    "engines select": "engines select --model tiny.tflite --engine litert --goal 'minimise latency_ms' --json -q",
+    "engines convert": "engines convert tiny.tflite RUN",
+    "compress pack": "compress pack model --output RUN --json",
     "nas profile": "nas profile --show pixel1 --png RUN.png --json",
 }
 
@@ -78,7 +83,7 @@ def start(command: str, place: Path, onednn: str, *, jax: bool = False) -> subpr
     backend = {"KERAS_BACKEND": "jax"} if jax else {}
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *command.replace("out-", f"out-{onednn}-").split()],
+        [sys.executable, "-c", PROGRAM, *shlex.split(command.replace("out-", f"out-{onednn}-"))],
         cwd=place,
         env={**environment, "TF_ENABLE_ONEDNN_OPTS": onednn, "LYKEION_HOME": str(place / f"home{onednn}"), **backend},
         stdout=subprocess.PIPE,
