@@ -16,7 +16,7 @@ from lykeion.nets import (
     write_architecture,
     write_litert,
 )
-from lykeion.nets.training import Dataset, read_arrays, write_arrays
+from lykeion.nets.training import Dataset, load_network, write_arrays
 
 from .compressed_model import CompressedModel, kernel_layers, settle
 from .errors import CompressionError
@@ -68,8 +68,7 @@ def open_model(path: Path) -> CompressedModel:
         return read_keras(path)
     if not (path / _ARCHITECTURE).is_file():
         raise CompressionError(f"{path}: neither a finished run directory nor a .keras file")
-    architecture = Architecture.read(path / _ARCHITECTURE)
-    weights = read_arrays(path / _WEIGHTS)
+    architecture, weights = load_network(path)
     if f"{LOGITS}/kernel" not in weights:
         raise CompressionError(
             f"{path}: an embedder, without classes to judge it by; `lykeion compress pack` takes its model.tflite"
