@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import resource
-import stat
 import threading
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 from lykeion.core import SILENT, LykeionError, Refused, digest_bytes
 from lykeion.oci import Descriptor
 from lykeion.oci.distribution import Reference, RemoteStore, StoreError, Transport
-from lykeion.oci.distribution.credentials import Credentials, find_credentials
 from lykeion.oci.distribution.tokens import Challenge, read_challenge
 from lykeion.registry import BlobCache, ModelFacts, list_versions, load, pull, push, show, sign, tags_at
 from tests.oci.distribution.fake import Registry, Troubles, running
@@ -28,14 +26,6 @@ def log_in(host: str, user: str = LOGIN[0], password: str = LOGIN[1]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     auth = base64.b64encode(f"{user}:{password}".encode()).decode()
     path.write_text(json.dumps({"auths": {host: {"auth": auth}}}))
-
-
-def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    program = tmp_path / "bin" / "docker-credential-test"
-    program.parent.mkdir(exist_ok=True)
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
 
 
 def remote(registry: Registry) -> RemoteStore:
@@ -292,38 +282,6 @@ def test_https_goes_through_the_proxy_that_the_environment_names(monkeypatch: py
         thread.join()
     assert asked[0].startswith(b"CONNECT registry.example.com:443")
     assert b"Proxy-Authorization: Basic " + base64.b64encode(b"us:pw") in asked[0]
-
-
-def test_a_credential_helper_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = Path(os.environ["DOCKER_CONFIG"]) / "config.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"credHelpers": {"registry.example.com": "test"}}))
-    with pytest.raises(Refused, match="docker-credential-test"):
-        find_credentials("registry.example.com")
-    helper(
-        tmp_path, monkeypatch, """read host; echo "{\\"Username\\": \\"anna\\", \\"Secret\\": \\"for $host\\"}" """
-    )
-    assert find_credentials("registry.example.com") == Credentials("anna", "for registry.example.com")
-    helper(tmp_path, monkeypatch, """echo '{"Username": "<token>", "Secret": "t"}'""")
-    assert find_credentials("registry.example.com") == Credentials(identity_token="t")
-    helper(tmp_path, monkeypatch, "echo credentials not found in native keychain; exit 1")
-    assert find_credentials("registry.example.com") is None
-    helper(tmp_path, monkeypatch, "echo keychain is locked >&2; exit 1")
-    with pytest.raises(Refused, match="keychain is locked"):
-        find_credentials("registry.example.com")
-
-
-def test_a_login_for_a_path_goes_before_one_for_its_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def entry(user: str) -> dict[str, str]:
-        return {"auth": base64.b64encode(f"{user}:p".encode()).decode()}
-
-    path = tmp_path / "auth.json"
-    path.write_text(json.dumps({"auths": {"r.example": entry("host"), "r.example/shop": entry("shop")}}))
-    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(path))
-    assert find_credentials("r.example", "shop/shoes") == Credentials("shop", "p")
-    assert find_credentials("r.example", "else") == Credentials("host", "p")
-    assert find_credentials("other.example") is None
-    assert "p" not in repr(Credentials("host", "p")).replace("host", "")[12:]
 
 
 def test_challenges_are_read_as_registries_write_them() -> None:

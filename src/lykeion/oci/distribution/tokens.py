@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
@@ -52,12 +53,12 @@ class Authorizer:
     """Authorizations for one registry, by scope. Any number of threads may ask."""
 
     def __init__(
-        self, host: str, credentials: Callable[[], Credentials | None], exchange: Exchange, *, allow_plain: bool
+        self, host: str, credentials: Callable[[str], Credentials | None], exchange: Exchange, *, allow_plain: bool
     ) -> None:
-        """``allow_plain``: whether credentials may go to a token server over plain HTTP (loopback only)."""
-        self._host, self._find, self._exchange, self._allow_plain = host, credentials, exchange, allow_plain
-        self._credentials: Credentials | None = None
-        self._looked = False
+        """``credentials`` finds those for a repository; ``allow_plain``: whether they may go to a token server over
+        plain HTTP."""
+        self._host, self._exchange, self._allow_plain = host, exchange, allow_plain
+        self._credentials = cache(credentials)
         self._known: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
 
@@ -76,7 +77,7 @@ class Authorizer:
             if known is not None and known != refused:
                 return known
             if challenge.scheme == "basic":
-                authorization, ends = self._basic(refused), float("inf")
+                authorization, ends = self._basic(scope, refused), float("inf")
             elif challenge.scheme == "bearer":
                 token, seconds = self._token(challenge, scope)
                 authorization, ends = f"Bearer {token}", time.monotonic() + max(seconds - _MARGIN_S, 1)
@@ -87,25 +88,24 @@ class Authorizer:
             self._known[scope] = authorization, ends
             return authorization
 
-    def _basic(self, refused: str | None) -> str:
-        credentials = self._own()
+    def _basic(self, scope: str, refused: str | None) -> str:
+        credentials = self._own(scope)
         if credentials is None or not credentials.user:
             raise Refused(f"{self._host}: asks for a user and password; log in with docker, podman or skopeo login")
         if credentials.basic == refused:
             raise Refused(f"{self._host}: the user or password is not accepted; log in again")
         return credentials.basic
 
-    def _own(self) -> Credentials | None:
-        if not self._looked:
-            self._credentials, self._looked = self._find(), True
-        return self._credentials
+    def _own(self, scope: str) -> Credentials | None:
+        """For the first repository of a scope, ``repository:NAME:pull``."""
+        return self._credentials(scope.partition(":")[2].partition(":")[0])
 
     def _token(self, challenge: Challenge, scope: str) -> tuple[str, float]:
         realm, service = challenge.parameters.get("realm", ""), challenge.parameters.get("service", "")
         if read_url(realm).scheme != "https" and not self._allow_plain:
             raise Refused(f"{self._host}: its token server {realm[:100]!r} is not reached over TLS")
         asked = challenge.parameters.get("scope") or scope
-        credentials = self._own()
+        credentials = self._own(scope)
         if credentials and credentials.identity_token:
             form = {
                 "grant_type": "refresh_token",

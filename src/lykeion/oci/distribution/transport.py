@@ -11,6 +11,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 from urllib.parse import SplitResult
 
@@ -93,7 +94,7 @@ class Transport:
         self._origin = origin(read_url(self.base))
         self._changeable = {self._origin}
         self._sleep, self._connections = sleep, Connections(self._origin, timeout_s)
-        self._authorizer = Authorizer(host, lambda: find_credentials(host), self._ask, allow_plain=plain)
+        self._authorizer = Authorizer(host, partial(find_credentials, host), self._ask, allow_plain=plain)
 
     def send(
         self,
