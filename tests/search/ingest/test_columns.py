@@ -1,4 +1,7 @@
+import math
 from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -64,9 +67,23 @@ def test_json_values_take_the_declared_type() -> None:
     assert convert(True, "string") == "true"
     assert convert(7, "number") == 7.0
     assert convert("2026-01-02", "timestamp") == datetime(2026, 1, 2, tzinfo=UTC)
-    assert convert(float("nan"), None) is None
+    assert convert("", "string") == ""
+    assert convert(Decimal("1.50"), "string") == "1.50"
+    assert convert(True, "number") is True  # for the index to refuse
     with pytest.raises(ValueError, match="an attribute is"):
         convert({"a": 1}, None)
+
+
+@pytest.mark.parametrize("kind", [None, "number", "integer", "string"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_no_index_keeps_is_an_error_and_not_a_null(value: float, kind: Any) -> None:
+    with pytest.raises(ValueError, match="NaN, infinity and numbers beyond"):
+        convert(value, kind)
+
+
+def test_an_integer_beyond_all_numbers_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"numbers beyond 1\.8e308"):
+        convert(10**400, "number")
 
 
 def test_a_declaration_that_cannot_be_read_lists_the_types() -> None:

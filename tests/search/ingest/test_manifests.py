@@ -1,4 +1,5 @@
 import json
+import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -129,19 +130,54 @@ def test_only_http_urls_are_fetched(tmp_path: Path, photo: str) -> None:
         ('{"id": 1.5, "path": "a.jpg"}', "the id must be a string or an integer, not float"),
         ('{"id": true, "path": "a.jpg"}', "the id must be a string or an integer, not bool"),
         ('{"id": "", "path": "a.jpg"}', "the id is empty"),
-        ('{"id": "\\ud800", "path": "a.jpg"}', "the name is not valid UTF-8"),
+        ('{"id": "\\ud800", "path": "a.jpg"}', "the id is not valid UTF-8: it holds half a character"),
+        ('{"id": "1", "path": "\\ud800.jpg"}', "product '1': the photo's name is not valid UTF-8"),
+        ('{"id": "1", "url": "http://h/' + "x" * 1100 + '"}', "product '1': the photo's name has 1,109 bytes"),
         ('{"id": "1"}', "product '1': no photo is given"),
         ('{"id": "1", "path": 3}', "product '1': no photo is given"),
         ('{"id": "1", "path": "a\\u0000.jpg"}', "this path cannot be"),
         ('{"id": "1", "path": "a.jpg", "size": {"eu": 38}}', "size: an attribute is a string"),
+        ('{"id": "1", "path": "a.jpg", "price": NaN}', "price: NaN, infinity"),
+        ('{"id": "1", "path": "a.jpg", "price": -Infinity}', "price: NaN, infinity"),
+        ('{"id": "1", "path": "a.jpg", "price": 1e400}', "price: NaN, infinity and numbers beyond 1.8e308"),
     ],
 )
 def test_a_bad_json_line_is_a_failure_and_the_rest_goes_on(tmp_path: Path, line: str, cause: str) -> None:
-    path = write(tmp_path / "a.jsonl", line + '\n{"id": "2", "path": "b.jpg"}\n')
-    bad, good = open_source(path)
+    row = '{"id": "2", "path": "b.jpg"}\n'
+    first, bad, last = open_source(write(tmp_path / "a.jsonl", f"{row}{line}\n{row}"))
     assert isinstance(bad, Failure)
     assert bad.cause.startswith(cause)
-    assert isinstance(good, ListedPhoto)
+    assert isinstance(first, ListedPhoto)
+    assert first == last
+
+
+@pytest.mark.parametrize("text", ['[{"id": "1", "path": "a.jpg"}]', '\ufeff\n [\n  {\n    "id": "1"', "[]"])
+def test_a_json_array_is_refused_as_such(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SourceError, match=r"a\.jsonl is a JSON array; write one object a line"):
+        list(open_source(write(tmp_path / "a.jsonl", text)))
+
+
+def test_the_lines_of_a_manifest_are_counted_also_without_an_end_of_line(tmp_path: Path) -> None:
+    assert open_source(write(tmp_path / "a.jsonl", '{"id": "1"}\n\n{"id": "2"}')).count() == 2
+
+
+def test_cells_are_trimmed_as_headers_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "id , path, brand,price \n A1 , a.jpg,  Acme , 3\nA2,b.jpg, ,\n , ,,\n")
+    assert [(item.id, item.photo, item.attributes) for item in items(path)] == [
+        ("A1", "a.jpg", {"brand": "Acme", "price": 3}),
+        ("A2", "b.jpg", {"brand": None, "price": None}),
+    ]
+
+
+@pytest.mark.parametrize("lead", ["", "\n"])
+def test_the_index_that_pandas_writes_on_the_left_is_passed_over(tmp_path: Path, lead: str) -> None:
+    (item,) = items(write(tmp_path / "a.csv", f"{lead},id,path,price\n0,A1,a.jpg,3\n"))
+    assert (item.id, item.attributes) == ("A1", {"price": 3})
+
+
+def test_another_column_without_a_name_is_refused_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="the column after 'path' has no name; name or remove it"):
+        list(open_source(write(tmp_path / "a.csv", "id,path,,price\n1,a.jpg,x,3\n")))
 
 
 def test_a_json_line_without_end_is_refused_in_bounded_memory(tmp_path: Path) -> None:
@@ -196,7 +232,7 @@ def test_parquet_brings_its_own_types(tmp_path: Path) -> None:
             "since": [datetime(2026, 1, 2, 3), None],
             "day": [date(2026, 1, 2), None],
             "tags": [["red"], None],
-            "score": [float("nan"), 2.5],
+            "score": [None, 2.5],
             "__index_level_0__": [0, 1],
         }
     )
@@ -212,6 +248,77 @@ def test_parquet_brings_its_own_types(tmp_path: Path) -> None:
     }
     assert second.attributes == {"price": None, "since": None, "day": None, "tags": None, "score": 2.5}
     assert open_source(tmp_path / "a.parquet").count() == 2
+
+
+def test_times_in_parquet_are_kept_to_the_microsecond_whatever_their_unit_and_zone(tmp_path: Path) -> None:
+    moment = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
+    nanoseconds = int(moment.timestamp()) * 10**9 + 6_789
+    table = pa.table(
+        {
+            "id": ["1"],
+            "path": ["a.jpg"],
+            "ns": pa.array([nanoseconds], pa.timestamp("ns")),
+            "zone": pa.array([nanoseconds // 1000], pa.timestamp("us", "Mars/Base")),
+            "coded": pa.array([nanoseconds], pa.timestamp("ns", "Mars/Base")).dictionary_encode(),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert items(tmp_path / "a.parquet")[0].attributes == {"ns": moment, "zone": moment, "coded": moment}
+
+
+def test_the_old_96_bit_times_of_parquet_are_read_beyond_the_years_that_nanoseconds_reach(tmp_path: Path) -> None:
+    table = pa.table({"id": ["1"], "path": ["a.jpg"], "since": [datetime(3026, 1, 2, 3, 4, 5, 6)]})
+    pq.write_table(table, tmp_path / "a.parquet", use_deprecated_int96_timestamps=True)
+    assert items(tmp_path / "a.parquet")[0].attributes == {"since": datetime(3026, 1, 2, 3, 4, 5, 6, UTC)}
+
+
+def _not_utf8(kind: pa.DataType) -> pa.Array:
+    """Three strings, the second of which is Latin-1."""
+    return pa.array([b"Schuh", b"Sch\xfchle", b"Boot"]).cast(kind, safe=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "cause"),
+    [
+        (pa.array([0, 2**53, 0], pa.timestamp("s")), "outside the years 1 to 9999"),
+        (pa.array([0, 2**62, 0], pa.timestamp("ms", "Mars/Base")), "outside the years 1 to 9999"),
+        (pa.array([0, -(2**60), 0], pa.timestamp("us")), "outside the years 1 to 9999"),
+        (pa.array([0, 2**31 - 1, 0], pa.date32()), "outside the years 1 to 9999"),
+        (pa.array([0, 2**53, 0], pa.date64()), "outside the years 1 to 9999"),
+        (pa.array([None, 1, None], pa.time64("ns")), "an attribute is a string, number"),
+        (pa.array([None, -5, None], pa.time32("s")), "an attribute is a string, number"),
+        (pa.array([None, 1, None], pa.duration("ns")), "an attribute is a string, number"),
+        (pa.array([None, b"\xff", None], pa.binary()), "an attribute is a string, number"),
+        (pa.array([None, {"eu": 38}, None]), "an attribute is a string, number"),
+        (pa.array([1.5, math.nan, 2.5]), "NaN, infinity"),
+        (pa.array([1.5, -math.inf, 2.5], pa.float32()), "NaN, infinity"),
+        (_not_utf8(pa.string()), "the text is not UTF-8"),
+        (_not_utf8(pa.large_string()), "the text is not UTF-8"),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else "",
+)
+def test_a_value_of_parquet_that_cannot_be_kept_fails_its_row_alone(
+    tmp_path: Path, values: pa.Array, cause: str
+) -> None:
+    table = pa.table({"id": ["1", "2", "3"], "path": ["a.jpg", "b.jpg", "c.jpg"], "what": values})
+    pq.write_table(table, tmp_path / "a.parquet")
+    first, bad, last = open_source(tmp_path / "a.parquet")
+    assert isinstance(first, ListedPhoto)
+    assert isinstance(last, ListedPhoto)
+    assert isinstance(bad, Failure)
+    assert (bad.id, bad.photo) == ("2", "b.jpg")
+    assert bad.cause.startswith("what: ")
+    assert cause in bad.cause
+
+
+@pytest.mark.parametrize("name", ["id", "path"])
+def test_an_id_or_photo_of_parquet_that_is_not_utf8_fails_its_row_alone(tmp_path: Path, name: str) -> None:
+    columns: dict[str, Any] = {"id": ["1", "2", "3"], "path": ["a.jpg", "b.jpg", "c.jpg"]}
+    pq.write_table(pa.table({**columns, name: _not_utf8(pa.string())}), tmp_path / "a.parquet")
+    _, bad, _ = open_source(tmp_path / "a.parquet")
+    assert isinstance(bad, Failure)
+    assert (bad.id, bad.file) == ("", f"{tmp_path / 'a.parquet'}:2")
+    assert bad.cause.endswith("the text is not UTF-8")
 
 
 def test_a_file_that_only_calls_itself_parquet_is_refused(tmp_path: Path) -> None:
@@ -230,6 +337,6 @@ def test_any_text_survives_a_csv(tmp_path_factory: pytest.TempPathFactory, names
         writer = csv.writer(file)
         writer.writerow(["id", "path", "name"])
         writer.writerows([str(n), "a.jpg", name] for n, name in enumerate(names))
-    found = [str((item.attributes or {})["name"]) for item in items(path, types={"name": "string"})]
-    assert found == names
+    found = [(item.attributes or {})["name"] or "" for item in items(path, types={"name": "string"})]
+    assert found == [name.strip() for name in names]
     assert open_source(path).count() == len(names)

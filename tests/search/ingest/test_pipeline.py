@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -218,6 +219,30 @@ def test_a_value_that_conflicts_with_its_column_fails_alone(shop: Shop) -> None:
     report = shop.add(manifest)
     assert shop.counts(report) == {"unchanged": 2, "failed": 2}
     assert shop.stored()["0"] == (["0.jpg"], {"price": 1})
+
+
+def test_a_photo_whose_vector_has_no_direction_fails_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(3):
+        shop.photo(f"{n}.jpg", n)
+    real = shop.embedder.embed_photo
+
+    def black(source: Any, *, name: str = "", **options: Any) -> Any:
+        embedded = real(source, name=name, **options)
+        return replace(embedded, vector=embedded.vector * 0) if name == "1.jpg" else embedded
+
+    monkeypatch.setattr(shop.embedder, "embed_photo", black)
+    report = shop.add()
+    assert shop.counts(report) == {"added": 2, "failed": 1}
+    assert "all zeros and has no direction" in report.first_failures[0].cause
+
+
+def test_a_report_of_failures_can_quote_what_utf8_cannot_write(shop: Shop) -> None:
+    shop.photo("a.jpg", 1)
+    manifest = shop.folder / "a.jsonl"
+    manifest.write_text('{"id": "a", "path": "a.jpg", "\\ud800": {}}\n{"id": "\\udfff", "path": "a.jpg"}\n')
+    report = shop.add(manifest, sync=True)
+    lines = [json.loads(line) for line in Path(report.failures).read_text().splitlines()]
+    assert [line["cause"][:6] for line in lines] == ["\ud800: an ", "the id"]
 
 
 def test_a_fault_of_a_library_stops_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,3 +140,11 @@ def test_a_write_while_another_process_writes_is_a_503_that_names_it(
     assert response.status_code == 503
     assert "4711" in response.json()["error"]
     assert int(response.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400", "[1, 1e400]"])
+def test_an_attribute_that_no_index_keeps_is_refused_and_not_made_null(client: TestClient, number: str):
+    body = '{"items": [{"id": "cyan", "attributes": {"price": NUMBER}}]}'.replace("NUMBER", number)
+    refused = client.patch("/v1/items", content=body, headers={"Content-Type": "application/json"})
+    assert refused.status_code == 422
+    assert client.get("/v1/items", params={"id": "cyan"}).json()["items"][0]["attributes"]["price"]

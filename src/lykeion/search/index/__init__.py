@@ -6,7 +6,7 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .address import open_index
-    from .batch import BatchError
+    from .batch import MAX_PHOTO_NAME_BYTES, BatchError
     from .errors import (
         CorruptIndex,
         EmbedderMismatch,
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from .segment.kernel import Effort
 
 __all__ = [
-    "MAX_ID_BYTES", "Attributes", "BatchError", "ColumnType", "CorruptIndex", "Effort", "EmbedderMismatch", "Hit",
-    "Identity", "Index", "IndexFormatError", "IndexLocked", "IndexReplaced", "LocalIndex", "Metric", "MilvusError",
-    "Mode", "Photo", "Product", "Rows", "Schema", "SchemaError", "Stats", "StorageError", "Value", "lower_priority",
-    "open_index", "restore_damaged",
+    "MAX_ID_BYTES", "MAX_PHOTO_NAME_BYTES", "Attributes", "BatchError", "ColumnType", "CorruptIndex", "Effort",
+    "EmbedderMismatch", "Hit", "Identity", "Index", "IndexFormatError", "IndexLocked", "IndexReplaced",
+    "LocalIndex", "Metric", "MilvusError", "Mode", "Photo", "Product", "Rows", "Schema", "SchemaError", "Stats",
+    "StorageError", "Value", "lower_priority", "open_index", "restore_damaged",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

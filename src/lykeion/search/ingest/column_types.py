@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, get_args
@@ -70,25 +69,34 @@ def parse(text: str, kind: ColumnType) -> Value:
 
 def convert(value: Any, kind: ColumnType | None) -> Value:
     """A value from JSON or Arrow as an attribute, of the declared type if there is one. Raises ValueError."""
-    if isinstance(value, float) and not math.isfinite(value):
-        value = None  # how NaN-filled tables write null
     if value is None:
         return None
-    if kind is not None and isinstance(value, str):
-        return parse(value, kind)
-    if kind == "string":
+    if isinstance(value, str):
+        return value if kind in (None, "string") else parse(value, kind)
+    if kind != "string" and (isinstance(value, Decimal) or (kind == "number" and _is_integer(value))):
+        value = _as_float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("NaN, infinity and numbers beyond 1.8e308 are not kept; leave the value out")
+    if kind == "string" and isinstance(value, bool | int | float | Decimal | date):
         return str(value).lower() if isinstance(value, bool) else str(value)
-    if kind == "number" and isinstance(value, int):
-        return float(value)
-    if isinstance(value, Decimal):
-        return float(value)
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, date):
         return datetime.combine(value, time(), UTC)
-    if isinstance(value, Mapping | bytes):
+    if not isinstance(value, bool | int | float | list):
         raise ValueError("an attribute is a string, number, boolean, timestamp or list")
     return value
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _as_float(value: int | Decimal) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _fits(text: str, kind: ColumnType) -> bool:

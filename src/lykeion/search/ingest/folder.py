@@ -31,7 +31,7 @@ class Folder:
                 self.skipped += 1
             else:
                 id = entry.path[prefix:].replace(os.sep, "/")
-                problem = id_problem(id)
+                problem = id_problem(id) if printable(id) == id else "the name is not valid UTF-8; rename the file"
                 yield (
                     Failure(printable(id), "", printable(id), problem)
                     if problem

@@ -5,18 +5,19 @@ URL. Rows of one id are several photos of one product. Paths are relative to the
 also not through links; a manifest is not trusted with the rest of the disk.
 """
 
+import codecs
 import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lykeion.core import first_line
 from lykeion.search.index import ColumnType, Schema, Value
 
 from .column_types import Inference, convert, parse
-from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError, id_problem, printable
+from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError, id_problem, photo_problem, printable
 
 PHOTO_COLUMNS = ("photo", "path", "url")
 MAX_LINE_BYTES = 1 << 20
@@ -50,6 +51,9 @@ class _Manifest:
 
     def _columns(self, names: Sequence[str]) -> str:
         """Check the columns; return the photo's. Raises SourceError, SchemaError."""
+        if "" in names:
+            place = f"after {names[names.index('') - 1]!r}"
+            raise SourceError(f"{self.path}: the column {place} has no name; name or remove it")
         photo = next((name for name in PHOTO_COLUMNS if name in names), None)
         if "id" not in names or photo is None:
             raise SourceError(f"{self.path} needs a column id and one of photo, path, url; it has {', '.join(names)}")
@@ -63,13 +67,19 @@ class _Manifest:
     def _item(
         self, id: object, photo: object, attributes: dict[str, Value] | ValueError, place: str
     ) -> ListedPhoto | Failure:
+        if isinstance(id, ValueError):
+            return Failure("", "", place, f"id: {id}")
         if isinstance(id, bool) or not isinstance(id, str | int):
             return Failure("", "", place, f"the id must be a string or an integer, not {type(id).__name__}")
         name = str(id)
         if problem := id_problem(name):
             return Failure("", "", place, problem)
+        if isinstance(photo, ValueError):
+            return Failure("", "", place, f"product {name!r}: photo: {photo}")
         if not isinstance(photo, str) or not photo:
             return Failure("", "", place, f"product {name!r}: no photo is given")
+        if problem := photo_problem(photo):
+            return Failure("", "", place, f"product {name!r}: {problem}")
         try:
             location = self._locate(photo)
         except ValueError as error:
@@ -98,7 +108,8 @@ class _Manifest:
 class CsvManifest(_Manifest):
     """CSV in UTF-8 with a header, separated by comma, semicolon or tab.
 
-    Types are told from all cells of a column, in a first pass; an empty cell is null.
+    Cells are trimmed. Types are told from all cells of a column, in a first pass; an empty cell is null. Columns
+    without a name on the left are passed over: pandas writes its index there.
     """
 
     def __init__(self, path: Path, types: Mapping[str, ColumnType], root: Path) -> None:
@@ -145,15 +156,17 @@ class CsvManifest(_Manifest):
         self._rows = count
 
     def _read(self, file: Any) -> Iterator[tuple[int, list[str]]]:
-        """Rows with their line numbers; the header, stripped, comes first. Raises SourceError."""
-        line = 0
+        """Rows with their line numbers, the header first; cells are trimmed. Raises SourceError."""
+        line, first = 0, None
         try:
             header = file.readline(MAX_LINE_BYTES)
             file.seek(0)
             delimiter = max(",;\t", key=header.count)
             for row in (reader := csv.reader(file, delimiter=delimiter, strict=True)):
-                if row:
-                    yield reader.line_num, row if line else [name.strip() for name in row]
+                cells = [cell.strip() for cell in row]
+                if any(cells):
+                    first = next(at for at, name in enumerate(cells) if name) if first is None else first
+                    yield reader.line_num, cells[first:]
                 line = reader.line_num
         except csv.Error as error:
             raise SourceError(f"{self._place(line + 1)}: not CSV: {error}") from None
@@ -166,9 +179,10 @@ class JsonLinesManifest(_Manifest):
 
     def __iter__(self) -> Iterator[ListedPhoto | Failure]:
         with self.path.open("rb") as file:
-            number = 0
-            while line := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
+            if file.read(1024).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
+                raise SourceError(f"{self.path} is a JSON array; write one object a line, as jq -c '.[]' does")
+            file.seek(0)
+            for number, line in enumerate(_lines(file), 1):
                 if len(line) > MAX_LINE_BYTES:
                     raise SourceError(f"{self._place(number)}: the line is longer than {MAX_LINE_BYTES:,} bytes")
                 if line.strip():
@@ -176,7 +190,7 @@ class JsonLinesManifest(_Manifest):
 
     def count(self) -> int:
         with self.path.open("rb") as file:
-            return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
+            return sum(bool(line.strip()) for line in _lines(file))
 
     def _read(self, line: bytes, place: str) -> ListedPhoto | Failure:
         try:
@@ -197,17 +211,20 @@ class ParquetManifest(_Manifest):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        from .arrow_values import python_values
+
         try:
-            with pq.ParquetFile(self.path) as file:
+            with pq.ParquetFile(self.path, coerce_int96_timestamp_unit="us") as file:
                 names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
                 photo = self._columns(names)
                 number = 0
                 for batch in file.iter_batches(batch_size=1024, columns=names):
-                    for row in batch.to_pylist():
+                    for values in zip(*map(python_values, batch.columns), strict=True):
                         number += 1
+                        row = dict(zip(batch.schema.names, values, strict=True))
                         id, location = row.pop("id"), row.pop(photo)
                         yield self._item(id, location, _converted(row, self.types), self._place(number))
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise SourceError(f"{self.path}: not readable as Parquet: {first_line(error)}") from None
 
     def count(self) -> int:
@@ -216,8 +233,13 @@ class ParquetManifest(_Manifest):
 
         try:
             return pq.read_metadata(self.path).num_rows
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, OSError):  # which reading the rows will say
             return 0
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Of a file; a line that is too long comes in pieces."""
+    return iter(lambda: file.readline(MAX_LINE_BYTES + 1), b"")
 
 
 def _parsed(row: list[str], kinds: Mapping[int, tuple[str, ColumnType]]) -> dict[str, Value] | ValueError:
@@ -234,6 +256,8 @@ def _converted(row: Mapping[str, Any], types: Mapping[str, ColumnType]) -> dict[
     values: dict[str, Value] = {}
     for name, value in row.items():
         try:
+            if isinstance(value, ValueError):
+                raise value
             values[name] = convert(value, types.get(name))
         except ValueError as error:
             return ValueError(f"{name}: {error}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lykeion.core import Invalid
-from lykeion.search.index import MAX_ID_BYTES, Attributes
+from lykeion.search.index import MAX_ID_BYTES, MAX_PHOTO_NAME_BYTES, Attributes
 
 
 class SourceError(Invalid):
@@ -51,13 +51,22 @@ class PhotoSource(Protocol):
 
 def id_problem(id: str) -> str:
     """Why this cannot be an id; empty if it can."""
+    return _problem("id", id, MAX_ID_BYTES)
+
+
+def photo_problem(photo: str) -> str:
+    """Why this cannot name a photo; empty if it can."""
+    return _problem("photo's name", photo, MAX_PHOTO_NAME_BYTES)
+
+
+def _problem(what: str, text: str, limit: int) -> str:
     try:
-        size = len(id.encode())
+        size = len(text.encode())
     except UnicodeEncodeError:
-        return "the name is not valid UTF-8; rename the file"
+        return f"the {what} is not valid UTF-8: it holds half a character (a lone surrogate)"
     if not size:
-        return "the id is empty"
-    return f"the id has {size} bytes; at most {MAX_ID_BYTES} are allowed" if size > MAX_ID_BYTES else ""
+        return f"the {what} is empty"
+    return f"the {what} has {size:,} bytes; at most {limit:,} are allowed" if size > limit else ""
 
 
 def printable(text: str) -> str:

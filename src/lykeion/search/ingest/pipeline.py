@@ -20,7 +20,7 @@ import numpy as np
 
 from lykeion.core import CONSOLE, LykeionError, Progress, Reporter, stop_here, stop_signals
 from lykeion.search.embedder import Embedder
-from lykeion.search.index import Index, Photo, SchemaError, open_index
+from lykeion.search.index import BatchError, Index, Photo, SchemaError, open_index
 from lykeion.search.opening import check_embedder
 from lykeion.search.thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
 from lykeion.vision import PhotoError
@@ -228,7 +228,7 @@ class _Run:
                 photos=[Photo(item.photo, taken.digest) for item, taken in new],
             )
             self.report.added += len(new)
-        except SchemaError as error:
+        except (SchemaError, BatchError) as error:
             products = [list(rows) for _, rows in groupby(new, key=lambda row: row[0].id)]
             if len(products) == 1:
                 for item, _ in new:

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from lykeion.core import visible_json
+
 from .photo_source import Failure
 
 
@@ -72,7 +74,7 @@ class FailureLog:
         if self.path is not None:
             if self._file is None:
                 self._file = self.path.open("w", encoding="utf-8")
-            self._file.write(json.dumps(asdict(failure), ensure_ascii=False) + "\n")
+            self._file.write(visible_json(json.dumps(asdict(failure), ensure_ascii=False)) + "\n")
 
     def __enter__(self) -> "FailureLog":
         return self
