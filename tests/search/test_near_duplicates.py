@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lykeion.core import Unsupported
+from lykeion import search
+from lykeion.core import SILENT, Unsupported, digest_bytes
 from lykeion.search.index import Photo as Stored
 from lykeion.search.index import open_index
-from lykeion.search.near_duplicates import Member, draw_groups, duplicates
+from lykeion.search.near_duplicates import COSINE, LIKENESS, Member, draw_groups, duplicates, groups_of, pairs_of
 from lykeion.search.thumbnails import IN_INDEX, NO_THUMBNAILS, Thumbnails
 
 from .copies import COPIES, Photo, thumbnail
@@ -29,6 +30,19 @@ def make_index(path: Path, rows: list[tuple[str, str, float, Photo | None]]) -> 
     file = IN_INDEX.of(path)
     assert file
     Thumbnails(file).put_many([(id, name, thumbnail(photo)) for id, name, _, photo in rows if photo])
+    return path
+
+
+def make_index_of_bytes(path: Path, rows: list[tuple[str, str, float, bytes]]) -> Path:
+    """An index of (product, photo's name, direction of its vector in degrees, its bytes), without thumbnails."""
+    angles = np.radians([degrees for _, _, degrees, _ in rows])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    with open_index(path, "w", dimension=2) as index:
+        index.upsert(
+            [id for id, _, _, _ in rows],
+            vectors,
+            photos=[Stored(name, digest_bytes(data)) for _, name, _, data in rows],
+        )
     return path
 
 
@@ -60,6 +74,46 @@ def test_two_photos_of_one_product_are_no_duplicates(tmp_path: Path) -> None:
 
 def test_near_vectors_of_different_photos_are_no_duplicates(tmp_path: Path) -> None:
     assert members(make_index(tmp_path / "x.index", [("a", "", 0, CHINA), ("b", "", 0, FLOWER)])) == []
+
+
+@pytest.mark.parametrize("colour", ["white", "black"])
+def test_a_plain_photo_twice_is_a_duplicate(tmp_path: Path, colour: str) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (64, 64), colour).save(tmp_path / name)
+    CAT.save(tmp_path / "c.png")
+    search.add(tmp_path, tmp_path / "shop.index")
+    (group,) = duplicates(tmp_path / "shop.index")
+    assert [member.id for member in group.members] == ["a.png", "b.png"]
+    assert group.likeness == 1
+
+
+def test_the_same_bytes_are_duplicates_whatever_their_vectors_and_thumbnails(tmp_path: Path) -> None:
+    shop = make_index_of_bytes(tmp_path / "x.index", [("a", "", 0, b"1"), ("b", "", 90, b"1"), ("c", "", 180, b"2")])
+    (group,) = duplicates(shop, thumbnails=NO_THUMBNAILS)
+    assert (group.members, group.cosine, group.likeness) == ([Member("a", ""), Member("b", "")], 1, 1)
+
+
+def test_the_same_bytes_twice_in_one_product_are_no_duplicates_but_belong_to_a_group(tmp_path: Path) -> None:
+    rows = [("a", "1", 0.0, b"1"), ("a", "2", 0.0, b"1"), ("b", "", 90.0, b"2"), ("b", "2", 90.0, b"2")]
+    assert members(make_index_of_bytes(tmp_path / "x.index", rows)) == []
+    near = make_index_of_bytes(tmp_path / "y.index", [*rows, ("c", "", 1.0, b"3")])
+    assert members(near) == [[Member("a", "1"), Member("a", "2"), Member("c", "")]]
+
+
+def test_a_hundred_copies_are_compared_once_and_hide_no_other(tmp_path: Path) -> None:
+    copies = [(f"copy {n}", "", 0.0, b"copy") for n in range(100)]
+    others = [("near", "", 4.0, b"near"), ("next", "", 8.0, b"next"), ("far", "", 90.0, b"far")]
+    shop = make_index_of_bytes(tmp_path / "x.index", [*copies, *others])
+    asked: list[str] = []
+
+    def look(id: str, photo: str) -> bytes:
+        asked.append(id)
+        return thumbnail({"near": CHINA, "next": CHINA, "far": FLOWER}.get(id, CAT))
+
+    with open_index(shop) as index, SILENT.progress("", 0) as progress:
+        groups = groups_of(pairs_of(index, look, progress, cosine=COSINE, cosine_alone=2, alike=LIKENESS))
+    assert [len(group.members) for group in groups] == [100, 2]
+    assert sorted(asked) == ["copy 0", "near", "next"]
 
 
 def test_without_thumbnails_only_nearly_equal_vectors_count(tmp_path: Path) -> None:

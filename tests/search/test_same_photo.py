@@ -56,3 +56,9 @@ def test_what_is_no_jpeg_is_an_error() -> None:
         read_pixels(b"GIF89a")
     with pytest.raises(OSError, match="truncated"):
         read_pixels(jpeg(PHOTOS["china.jpg"])[:5000])
+
+
+def test_plain_photos_are_the_same_only_where_their_pixels_are() -> None:
+    white, grey = (read_pixels(thumbnail(Image.new("RGB", (80, 60), colour))) for colour in ("white", "grey"))
+    assert likeness(white, read_pixels(thumbnail(Image.new("RGB", (160, 120), "white")))) == 1
+    assert likeness(white, grey) < LIKENESS

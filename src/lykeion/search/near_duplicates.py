@@ -1,7 +1,8 @@
 """Near-duplicates: groups of the same photo, resized, recompressed or cropped, under several products.
 
-Pairs whose vectors are near are candidates; where both have thumbnails, their pixels decide, since different
-products can look alike to a network. docs/duplicates.md says how well that was measured to work.
+Photos of the same bytes are copies; one of them is compared with the other photos for all. Pairs whose vectors are
+near are candidates; where both have thumbnails, their pixels decide, since different products can look alike to a
+network. docs/duplicates.md says how well that was measured to work.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,9 +11,11 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from lykeion.core import SILENT, Progress, Reporter, Unsupported
 
-from .index import Index
+from .index import Hit, Index
 from .opening import opened
 from .same_photo import Pixels, likeness, read_pixels
 from .sheet import MAX_CARDS, Card, Thumbnail, draw_cards
@@ -25,6 +28,8 @@ COSINE_ALONE = 0.95
 LIKENESS = 0.99
 """docs/duplicates.md has what other values find."""
 NEIGHBOURS = 8
+_MANY_HITS = 1_024
+"""Where copies fill the answer of a search, it is repeated for more hits, until it has this many."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,9 +78,8 @@ def duplicates(
 ) -> list[Group]:
     """Groups of photos that are the same under different ids, largest first.
 
-    For each photo its NEIGHBOURS nearest products are looked at. With ``NO_THUMBNAILS``, vectors alone are
-    compared. Raises Unsupported for an index of the l2 metric, and
-    what opening the index raises.
+    For each photo its NEIGHBOURS nearest products are looked at. With ``NO_THUMBNAILS``, digests and vectors alone
+    are compared. Raises Unsupported for an index of the l2 metric, and what opening the index raises.
     """
     file = thumbnails.of(index)
     with opened(index) as store:
@@ -92,7 +96,9 @@ def duplicates(
 def pairs_of(
     index: Index, look: Thumbnail, progress: Progress, *, cosine: float, cosine_alone: float, alike: float
 ) -> Iterator[Pair]:
-    """Pairs of photos of different products that are taken for the same."""
+    """Pairs of photos that are taken for the same. Of photos of the same bytes, all are paired with the first only."""
+    firsts = _first_of_same_bytes(index)
+    yield from (Pair(first, copy, 1.0, 1.0) for copy, first in firsts.items() if copy != first)
 
     @lru_cache(maxsize=4096)
     def pixels(member: Member) -> Pixels | None:
@@ -102,7 +108,7 @@ def pairs_of(
         except OSError:
             return None
 
-    for first, second, near in _candidates(index, cosine, progress):
+    for first, second, near in _candidates(index, firsts, cosine, progress):
         a, b = pixels(first), pixels(second)
         if a is None or b is None:
             if near >= cosine_alone:
@@ -112,7 +118,7 @@ def pairs_of(
 
 
 def groups_of(pairs: Iterable[Pair]) -> list[Group]:
-    """The connected components of the pairs, by union-find, largest first."""
+    """The connected components of the pairs that have photos of several products, by union-find, largest first."""
     parents: dict[Member, Member] = {}
 
     def root(member: Member) -> Member:
@@ -127,7 +133,8 @@ def groups_of(pairs: Iterable[Pair]) -> list[Group]:
     linked: dict[Member, list[Pair]] = {}
     for pair in kept:
         linked.setdefault(root(pair.first), []).append(pair)
-    return sorted(map(_group, linked.values()), key=lambda group: (-len(group.members), group.members))
+    groups = [group for group in map(_group, linked.values()) if len({member.id for member in group.members}) > 1]
+    return sorted(groups, key=lambda group: (-len(group.members), group.members))
 
 
 def draw_groups(path: Path, groups: list[Group], thumbnail: Thumbnail) -> None:
@@ -146,20 +153,54 @@ def draw_groups(path: Path, groups: list[Group], thumbnail: Thumbnail) -> None:
     draw_cards(path, sections or [("No duplicates found.", [])])
 
 
-def _candidates(index: Index, cosine: float, progress: Progress) -> Iterator[tuple[Member, Member, float]]:
-    """Each pair of photos of different products at least that near."""
+def _first_of_same_bytes(index: Index) -> dict[Member, Member]:
+    """Each photo whose bytes are in the index several times, and the first of those that are the same."""
+    hashes = [hash(photo.digest) for rows in index.scan() for photo in rows.photos if photo.digest]
+    values, counts = np.unique(np.array(hashes, np.int64), return_counts=True)
+    repeated = set(values[counts > 1].tolist())  # names are kept of these only
+    first: dict[str, Member] = {}
+    return {
+        (member := Member(id, photo.name)): first.setdefault(photo.digest, member)
+        for rows in index.scan()
+        for id, photo in zip(rows.ids, rows.photos, strict=True)
+        if photo.digest and hash(photo.digest) in repeated
+    }
+
+
+def _candidates(
+    index: Index, firsts: dict[Member, Member], cosine: float, progress: Progress
+) -> Iterator[tuple[Member, Member, float]]:
+    """Each pair of photos of different products at least that near; the first of the same bytes stands for all."""
     seen: set[int] = set()  # hashes of pairs, which are mostly found from both sides
     for rows in index.scan(vectors=True, batch=256):
         assert rows.vectors is not None
-        found = index.search(rows.vectors, NEIGHBOURS + 1)  # with attributes, as photos' names come with them
-        for id, photo, hits in zip(rows.ids, rows.photos, found, strict=True):
-            for hit in hits:
-                if hit.score >= cosine and hit.id != id:
-                    first, second = sorted((Member(id, photo.name), Member(hit.id, hit.photo)))
-                    if (pair := hash((first, second))) not in seen:
-                        seen.add(pair)
-                        yield first, second, hit.score
-            progress.advance()
+        members = [Member(id, photo.name) for id, photo in zip(rows.ids, rows.photos, strict=True)]
+        asked = [n for n, member in enumerate(members) if firsts.get(member, member) == member]
+        found = index.search(rows.vectors[asked], NEIGHBOURS + 1)  # with attributes, as photos' names come with them
+        for n, hits in zip(asked, found, strict=True):
+            near = _near(members[n], hits, firsts, cosine)
+            while len(near) < NEIGHBOURS < len(hits) < _MANY_HITS and hits[-1].score >= cosine:
+                (more,) = index.search(rows.vectors[n : n + 1], 4 * len(hits))
+                if len(more) == len(hits):
+                    break
+                hits, near = more, _near(members[n], more, firsts, cosine)
+            for other, score in near.items():
+                first, second = sorted((members[n], other))
+                if (pair := hash((first, second))) not in seen:
+                    seen.add(pair)
+                    yield first, second, score
+        progress.advance(len(members))
+
+
+def _near(member: Member, hits: list[Hit], firsts: dict[Member, Member], cosine: float) -> dict[Member, float]:
+    """At most NEIGHBOURS photos among the hits, and how near each is."""
+    near: dict[Member, float] = {}
+    for hit in hits:
+        found = Member(hit.id, hit.photo)
+        first = firsts.get(found, found)
+        if hit.score >= cosine and hit.id != member.id and first != member and len(near) < NEIGHBOURS:
+            near.setdefault(first, hit.score)
+    return near
 
 
 def _group(links: list[Pair]) -> Group:

@@ -35,8 +35,10 @@ def likeness(a: Pixels, b: Pixels) -> float:
 
     It is the normalised cross-correlation over all three colours (Lewis 1995, "Fast Normalized Cross-Correlation"),
     at the best place and scale, whichever photo is the part. A change of brightness or contrast leaves it; another
-    colour does not, nor does a mirror image.
+    colour does not, nor does a mirror image. Of a plain photo only the same pixels are a match.
     """
+    if a.fine.size == b.fine.size and a.fine.tobytes() == b.fine.tobytes():
+        return 1.0
     tried = [(_match(*pair, share), order, share) for order, pair in _orders(a.coarse, b.coarse) for share in SHARES]
     best, order, share = max(tried)
     if best < HOPELESS:
@@ -61,7 +63,7 @@ def _match(whole: Image.Image, part: Image.Image, share: float) -> float:
     matches = matches[: size[0] - height + 1, : size[1] - width + 1]  # in the rest the part wraps around
     sums, squares = _windows(field.sum(2), height, width), _windows((field**2).sum(2), height, width)
     spread = squares - sums**2 / template.size
-    floor = 1e-4 * template.size  # of variance: a plain wall matches nothing
+    floor = 1e-4 * template.size  # of variance: a plain wall is no part of anything
     energy = float((template**2).sum())
     return float((matches / np.sqrt(np.maximum(spread, floor) * max(energy, floor))).max())
 
