@@ -30,3 +30,22 @@ def test_a_damaged_index_returns_to_a_snapshot(tmp_path: Path) -> None:
     search.restore(path, "good")
     assert search.stats(path).products == 2
     assert search.verify(path) == []
+
+
+def test_exports_without_a_name_keep_nothing_in_the_index(tmp_path: Path) -> None:
+    path = _index(tmp_path / "shop.index")
+    for night in range(3):
+        with open_index(path, "w", background=False) as index:  # pyright: ignore
+            index.upsert(["a", "b"], np.full((2, 4), night + 1, np.float32))
+        assert search.snapshot(path, export=tmp_path / f"backup-{night}") is None
+    stats = search.compact(path)
+    assert stats.details["snapshots"] == []
+    assert len(list((path / "segments").iterdir())) == 1
+    assert search.stats(tmp_path / "backup-0").products == 2
+
+
+def test_an_export_with_a_name_also_keeps_a_snapshot(tmp_path: Path) -> None:
+    path = _index(tmp_path / "shop.index")
+    assert search.snapshot(path, "monday", export=tmp_path / "backup") == "monday"
+    assert search.stats(path).details["snapshots"] == ["monday"]
+    assert search.stats(tmp_path / "backup").details["snapshots"] == []

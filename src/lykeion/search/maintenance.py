@@ -38,14 +38,17 @@ def verify(index: str | Path) -> list[str]:
         return store.verify()
 
 
-def snapshot(index: str | Path, name: str | None = None, *, export: str | Path | None = None) -> str:
+def snapshot(index: str | Path, name: str | None = None, *, export: str | Path | None = None) -> str | None:
     """Keep the present state of an index under a name, by default the time; returns the name.
 
-    With ``export``, also write an independent copy to that directory, thumbnails included.
+    With ``export``, write an independent copy to that directory, thumbnails included. Without a name, nothing but the
+    copy is then kept, and None is returned.
     """
-    name = name or datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    if name is None and export is None:
+        name = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     with opened(index, "shared") as store:
-        store.snapshot(name)
+        if name is not None:
+            store.snapshot(name)
         if export is not None:
             store.export(Path(export))
             Thumbnails(Path(export) / FILE_NAME).copy_from(Path(index) / FILE_NAME)

@@ -96,7 +96,7 @@ def duplicates(
 def pairs_of(
     index: Index, look: Thumbnail, progress: Progress, *, cosine: float, cosine_alone: float, alike: float
 ) -> Iterator[Pair]:
-    """Pairs of photos that are taken for the same. Of photos of the same bytes, all are paired with the first only."""
+    """Pairs of photos that are taken for the same; photos of the same bytes are each paired with the first only."""
     firsts = _first_of_same_bytes(index)
     yield from (Pair(first, copy, 1.0, 1.0) for copy, first in firsts.items() if copy != first)
 
@@ -176,6 +176,7 @@ def _candidates(
         assert rows.vectors is not None
         members = [Member(id, photo.name) for id, photo in zip(rows.ids, rows.photos, strict=True)]
         asked = [n for n, member in enumerate(members) if firsts.get(member, member) == member]
+        progress.advance(len(members) - len(asked))
         found = index.search(rows.vectors[asked], NEIGHBOURS + 1)  # with attributes, as photos' names come with them
         for n, hits in zip(asked, found, strict=True):
             near = _near(members[n], hits, firsts, cosine)
@@ -189,7 +190,7 @@ def _candidates(
                 if (pair := hash((first, second))) not in seen:
                     seen.add(pair)
                     yield first, second, score
-        progress.advance(len(members))
+            progress.advance()
 
 
 def _near(member: Member, hits: list[Hit], firsts: dict[Member, Member], cosine: float) -> dict[Member, float]:

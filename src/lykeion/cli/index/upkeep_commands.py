@@ -58,9 +58,7 @@ def verify(uri: str, as_json: bool) -> None:
 @click.command()
 @click.argument("name", required=False)
 @index_option
-@click.option(
-    "--export", type=click.Path(path_type=Path), metavar="DIR", help="Also write an independent copy there."
-)
+@click.option("--export", type=click.Path(path_type=Path), metavar="DIR", help="Write an independent copy there.")
 @click.option("--drop", is_flag=True, help="Delete the snapshot NAME; compaction reclaims its space.")
 @json_option
 def snapshot(name: str | None, uri: str, export: Path | None, drop: bool, as_json: bool) -> None:
@@ -71,8 +69,8 @@ def snapshot(name: str | None, uri: str, export: Path | None, drop: bool, as_jso
       lykeion index snapshot --export /backup/shop.index --index shop.index
       lykeion index snapshot --drop before-sale --index shop.index
 
-    The name is by default the time. A snapshot is instant and shares its files with the index. An export shares
-    nothing, and can be moved and restored anywhere.
+    The name is by default the time. A snapshot is instant, shares its files with the index and keeps them until it is
+    dropped. An export shares nothing, and can be moved and restored anywhere; it keeps a snapshot only with a NAME.
     """
     if drop:
         if name is None or export is not None:
@@ -81,11 +79,9 @@ def snapshot(name: str | None, uri: str, export: Path | None, drop: bool, as_jso
         _print_stats(search.stats(uri), as_json)
         return
     kept = search.snapshot(uri, name, export=export)
-    print_result(
-        as_json,
-        {"snapshot": kept, "export": str(export) if export else None},
-        f"kept as {kept}" + (f", exported to {export}" if export else ""),
-    )
+    said = [f"kept as {kept}"] if kept else []
+    said += [f"exported to {export}"] if export else []
+    print_result(as_json, {"snapshot": kept, "export": str(export) if export else None}, ", ".join(said))
 
 
 @click.command()
