@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tfl
 from click.testing import CliRunner
@@ -74,6 +75,19 @@ def test_engines_are_compared(model: Path) -> None:
     assert "litert" in run("compare", model, "--engine", "litert")
 
 
+def test_a_network_that_flattens_its_map_is_compared_on_every_engine(tmp_path: Path) -> None:
+    """TensorFlow's converter shapes the rows by the batch, which CompiledModel does not follow beyond one photo."""
+    tensorflow = pytest.importorskip("tensorflow")
+    layers, given = tensorflow.keras.layers, tensorflow.keras.Input((8, 8, 3))
+    made = layers.Dense(4)(layers.Flatten()(layers.Conv2D(2, 3, 2)(given)))
+    converter = tensorflow.lite.TFLiteConverter.from_keras_model(tensorflow.keras.Model(given, made))
+    (tmp_path / "flat.tflite").write_bytes(converter.convert())
+    named = ("--engine", "litert", "--engine", "litert-compiled", "--json")
+    found = json.loads(run("compare", tmp_path / "flat.tflite", *named))["engines"]
+    assert [each["engine"] for each in found] == ["litert", "litert-compiled"]
+    assert all(each["cosine"] > 0.9999 for each in found)
+
+
 def test_operators_are_told_or_why_not(model: Path) -> None:
     assert "does not tell the times" in run("bench", model, "--engine", "litert", "--operators")
     if KINDS["onnxruntime"].installed:
@@ -81,9 +95,21 @@ def test_operators_are_told_or_why_not(model: Path) -> None:
 
 
 def test_a_model_is_converted(model: Path, tmp_path: Path) -> None:
-    pytest.importorskip("onnx")
-    run("convert", model, tmp_path / "tiny.onnx")
+    pytest.importorskip("onnxruntime")
+    assert "cosine 1.0000000 on 32 photos" in run("convert", model, tmp_path / "tiny.onnx")
     assert (tmp_path / "tiny.onnx").stat().st_size > 500
+
+
+def test_what_onnx_runtime_does_not_run_is_never_written(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    odd = tmp_path / "odd.tflite"
+    options = tfl.Conv2DOptionsT(strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1)
+    kernel = np.ones((2, 1, 1, 3), np.float32)  # of three channels, for a map of two: LiteRT refuses it, too
+    odd.write_bytes(one_operator(tfl.BuiltinOperator.CONV_2D, options, (1, 4, 4, 2), (1, 4, 4, 2), [kernel]))
+    with pytest.raises(ModelError, match="odd") as caught:
+        run("convert", odd, tmp_path / "odd.onnx")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "odd.onnx").exists()
 
 
 def test_options_that_would_be_ignored_are_refused(model: Path, tmp_path: Path) -> None:

@@ -10,13 +10,27 @@ from lykeion.litert.writing import AlignedBuilder
 
 
 def one_operator(
-    builtin: int, options: Any, given: Sequence[int], made: Sequence[int], constants: Sequence[np.ndarray] = ()
+    builtin: int,
+    options: Any,
+    given: Sequence[int],
+    made: Sequence[int],
+    constants: Sequence[np.ndarray] = (),
+    *,
+    besides: Sequence[Sequence[int]] = (),
+    fixed: bool = False,
 ) -> bytes:
-    """A float model from ``x`` to ``y`` through one operator; shapes are for a batch of one."""
+    """A float model from ``x``, and inputs of the shapes ``besides``, to ``y`` through one operator. Shapes are for a
+    batch of one, which is open, or ``fixed``; other sizes may be open, too."""
     tensors = [
-        tfl.TensorT(shape=list(shape), shapeSignature=[-1, *shape[1:]], type=tfl.TensorType.FLOAT32, name=name)
-        for name, shape in (("x", given), ("y", made))
+        tfl.TensorT(
+            shape=[max(size, 1) for size in shape],
+            shapeSignature=list(shape) if fixed else [-1, *shape[1:]],
+            type=tfl.TensorType.FLOAT32,
+            name=name,
+        )
+        for name, shape in (("x", given), ("y", made), *((f"x{place}", shape) for place, shape in enumerate(besides)))
     ]
+    inputs = [0, *range(2, 2 + len(besides))]
     buffers = [tfl.BufferT()]
     for number, value in enumerate(constants):
         buffers.append(tfl.BufferT(data=np.ascontiguousarray(value).reshape(-1).view(np.uint8)))
@@ -27,15 +41,15 @@ def one_operator(
     kind = 0 if options is None else getattr(tfl.BuiltinOptions, type(options).__name__.removesuffix("T"))
     operator = tfl.OperatorT(
         opcodeIndex=0,
-        inputs=[0, *range(2, 2 + len(constants))],
+        inputs=[*inputs, *range(2 + len(besides), len(tensors))],
         outputs=[1],
         builtinOptionsType=kind,
         builtinOptions=options,
     )
     code = tfl.OperatorCodeT(builtinCode=builtin, deprecatedBuiltinCode=min(builtin, 127), version=1)
-    graph = tfl.SubGraphT(name="main", tensors=tensors, operators=[operator], inputs=[0], outputs=[1])
+    graph = tfl.SubGraphT(name="main", tensors=tensors, operators=[operator], inputs=inputs, outputs=[1])
     model = tfl.ModelT(version=3, operatorCodes=[code], subgraphs=[graph], buffers=buffers)
-    return _finished(model)
+    return packed(model)
 
 
 def quantized(model: bytes, recipe_name: str, shape: Sequence[int]) -> bytes:
@@ -60,16 +74,16 @@ def with_constants_behind(model: bytes, least: int = 32) -> bytes:
     assert moved
     for buffer, content in zip(moved, contents, strict=True):
         buffer.data, buffer.offset, buffer.size = None, 2, len(content)  # numbers take as many bytes as others
-    end = -(-len(_finished(parsed)) // 16) * 16
+    end = -(-len(packed(parsed)) // 16) * 16
     for buffer, content in zip(moved, contents, strict=True):
         buffer.offset, end = end, end + -(-len(content) // 16) * 16
-    made = bytearray(_finished(parsed))
+    made = bytearray(packed(parsed))
     for buffer, content in zip(moved, contents, strict=True):
         made += bytes(buffer.offset - len(made)) + content
     return bytes(made)
 
 
-def _finished(model: Any) -> bytes:
+def packed(model: Any) -> bytes:
     builder = AlignedBuilder(1 << 16)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

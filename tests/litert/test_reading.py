@@ -8,11 +8,12 @@ from lykeion.core import Unsupported
 from lykeion.engines import LiteRTEngine, ModelError
 from lykeion.engines.running import specs
 from lykeion.litert import cost, precision, read_graph, with_metadata
-from lykeion.litert.writing import AlignedBuilder
 from lykeion.nets import count
 from tests.engines.conftest import TINY
 
-from .files import quantized, with_constants_behind
+from .files import one_operator, packed, quantized, with_constants_behind
+
+B = tfl.BuiltinOperator
 
 
 def test_a_graph_is_what_the_file_holds(model: bytes) -> None:
@@ -38,13 +39,54 @@ def test_constants_behind_the_flatbuffer_are_found_and_brought_in(model: bytes, 
     np.testing.assert_array_equal(*(next(iter(LiteRTEngine(each).run(batch).values())) for each in (small, whole)))
 
 
+def transposed() -> bytes:
+    """The shape of its output is its first input."""
+    constants = [np.array([1, 8, 8, 5], np.int32), np.ones((5, 2, 2, 3), np.float32)]
+    options = tfl.TransposeConvOptionsT(strideH=2, strideW=2)
+    parsed = tfl.ModelT.InitFromPackedBuf(one_operator(B.TRANSPOSE_CONV, options, MAP, (1, 8, 8, 5), constants))
+    parsed.subgraphs[0].operators[0].inputs = [2, 3, 0]
+    return packed(parsed)
+
+
+MAP = (1, 4, 4, 3)
+CONVOLUTION = tfl.Conv2DOptionsT(strideH=1, strideW=1)
+MULTIPLIED: dict[str, tuple[bytes, int]] = {
+    "a convolution in three groups": (
+        one_operator(B.CONV_2D, CONVOLUTION, MAP, (1, 4, 4, 6), [np.ones((6, 3, 3, 1), np.float32)]),
+        4 * 4 * 6 * 9,
+    ),
+    "a convolution of a fixed batch": (
+        one_operator(
+            B.CONV_2D, CONVOLUTION, (4, 4, 4, 3), (4, 4, 4, 6), [np.ones((6, 3, 3, 3), np.float32)], fixed=True
+        ),
+        4 * 4 * 6 * 27,
+    ),
+    "a transposed convolution": (
+        transposed(),
+        4 * 4 * 3 * (2 * 2 * 5),
+    ),
+    "a product of matrices": (
+        one_operator(B.BATCH_MATMUL, tfl.BatchMatMulOptionsT(), (1, 2, 7), (1, 2, 5), besides=[(1, 7, 5)]),
+        2 * 7 * 5,
+    ),
+    "a product of a turned matrix": (
+        one_operator(B.BATCH_MATMUL, tfl.BatchMatMulOptionsT(adjX=True), (1, 7, 2), (1, 2, 5), besides=[(1, 7, 5)]),
+        2 * 7 * 5,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MULTIPLIED)
+def test_multiply_adds_are_those_of_one_photo(name: str) -> None:
+    model, multiply_adds = MULTIPLIED[name]
+    assert cost(read_graph(model)).multiply_adds == multiply_adds
+
+
 def test_a_sound_file_that_is_not_read_says_what_it_has(model: bytes) -> None:
     parsed = tfl.ModelT.InitFromPackedBuf(model)
     parsed.subgraphs[0].tensors[1].type = tfl.TensorType.INT4
-    builder = AlignedBuilder(1 << 16)
-    builder.Finish(parsed.Pack(builder), b"TFL3")
     with pytest.raises(Unsupported, match=r"shoes: tensor .* is of type INT4"):
-        read_graph(bytes(builder.Output()), "shoes")
+        read_graph(packed(parsed), "shoes")
 
 
 def test_metadata_replaces_its_own_name_only(model: bytes) -> None:

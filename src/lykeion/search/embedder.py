@@ -36,7 +36,7 @@ class Embedder:
         self.path, self.card, self.name, self.dimension = path, card, card.name, card.dimension
         # Read once: engines made later have the bytes that the digest is of, whatever happens to the file.
         model = read_model(path)
-        _try_once(model, path)
+        _try_once(model, path, card)
         self.digest = embedder_digest(model, card)
         self._pool = EnginePool(model, str(path))
         _check(self._pool, path, card)
@@ -107,20 +107,23 @@ def embedder_digest(model: bytes, card: ModelCard) -> str:
     return digest_json({"model": digest_bytes(model), "card": deciding, "preprocessing": PREPROCESSING_VERSION})
 
 
-def _try_once(model: bytes, path: Path) -> None:
+def _try_once(model: bytes, path: Path, card: ModelCard) -> None:
     """Run a file from elsewhere in a process of its own first; a mark remembers those that passed."""
     mark = built_directory() / "tried" / digest_bytes(model).removeprefix("sha256:")
     if path.parent == built_directory() or mark.exists():
         return
-    try_model(model, str(path))
+    try_model(model, str(path), photo=_photo_shape(card))
     with suppress(OSError):
         write_atomically(mark, b"", durable=False)
 
 
+def _photo_shape(card: ModelCard) -> tuple[int, int, int]:
+    return card.height, card.width, 1 if card.channels == "grey" else 3
+
+
 def _check(pool: EnginePool, path: Path, card: ModelCard) -> None:
     """That the model takes and gives what the card says; one photo is run, for sizes that only a run tells."""
-    channels = 1 if card.channels == "grey" else 3
-    pixels = np.zeros((1, card.height, card.width, channels), np.uint8)
+    pixels = np.zeros((1, *_photo_shape(card)), np.uint8)
     outputs = pool.run(normalise(pixels, card))
     if card.output not in outputs:
         raise ModelError(

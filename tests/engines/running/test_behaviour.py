@@ -7,16 +7,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as tfl
 
 from lykeion.compress import litert_file
 from lykeion.core import LykeionError
 from lykeion.engines import Engine, ModelError
-from lykeion.engines.choosing import agreement, random_batch
-from lykeion.engines.running import KINDS, Kind, Trial, UnknownEngine, find_kind, try_model, try_models, usual_kinds
+from lykeion.engines.choosing import Agreement, agreement, answers
+from lykeion.engines.running import (
+    KINDS,
+    Kind,
+    Trial,
+    UnknownEngine,
+    encoded,
+    find_kind,
+    noise,
+    try_model,
+    try_models,
+    usual_kinds,
+)
 from lykeion.nets import Architecture, Convolution, InvertedResidual, random_weights, write_litert
 from tests.compress.making import dense
 from tests.compress.making import quantized as in_int8
-from tests.litert.files import quantized
+from tests.litert.files import one_operator, quantized
 
 SMALL = Architecture(
     "small",
@@ -34,6 +46,9 @@ SMALL = Architecture(
 
 def _tested(kind: Kind) -> bool:
     return kind.installed and (kind.name != "mediapipe" or "LYKEION_TEST_MEDIAPIPE" in os.environ)
+
+
+SUM = one_operator(tfl.BuiltinOperator.ADD, tfl.AddOptionsT(), (1, 2, 2, 3), (1, 2, 2, 3), besides=[(1, 2, 2, 3)])
 
 
 @pytest.fixture(params=KINDS, scope="module")
@@ -67,7 +82,13 @@ def reference(model: bytes) -> Engine:
 
 
 def photos(engine: Engine, count: int) -> np.ndarray:
-    return engine.inputs[0].encode(random_batch(engine.inputs[0], count))
+    return encoded(engine.inputs, noise(engine.inputs, count))[0]
+
+
+def agreed(engine: Engine, expected: Engine, count: int) -> Agreement:
+    """On so many photos of noise."""
+    real = noise(expected.inputs, count)
+    return agreement(answers(engine, real, count), answers(expected, real, count))
 
 
 def test_it_says_what_it_takes_and_gives(engine: Engine, kind: Kind) -> None:
@@ -79,7 +100,7 @@ def test_it_says_what_it_takes_and_gives(engine: Engine, kind: Kind) -> None:
 
 def test_it_gives_what_the_plain_kernels_give(engine: Engine, network: bytes) -> None:
     expected = reference(network)
-    found = agreement(engine, expected, random_batch(expected.inputs[0], 7))
+    found = agreed(engine, expected, 7)
     assert found.max_error < 1e-4
     assert found.cosine > 0.99999
     assert found.top1 == 1
@@ -110,6 +131,21 @@ def test_it_can_be_made_ready_for_timing_and_gives_the_same_then(kind: Kind, net
     engine.close()
 
 
+def test_each_of_several_inputs_is_set(kind: Kind) -> None:
+    if kind.name == "mediapipe":
+        with pytest.raises(LykeionError, match="one RGB input"):
+            kind.load(SUM)
+        return
+    engine = kind.load(SUM, name="sum.tflite")
+    one, other = (np.full((3, 2, 2, 3), value, np.float32) for value in (1, 4))
+    np.testing.assert_array_equal(engine.run(one, other)["y"], one + other)
+    run = engine.ready(*encoded(engine.inputs, noise(engine.inputs)))
+    run()
+    with pytest.raises(ModelError, match=r"sum\.tflite: cannot run on ") as caught:
+        engine.run(one)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("shape", [(1, 17, 16, 3), (16, 16, 3), (0, 16, 16, 3)])
 def test_a_wrong_batch_is_an_error_and_the_engine_lives_on(engine: Engine, shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match=r"small\.tflite: cannot run on ") as caught:
@@ -125,8 +161,8 @@ def test_an_integer_network_stays_within_a_few_steps(kind: Kind, int8: bytes) ->
         return
     engine, expected = kind.load(int8), reference(int8)
     assert engine.inputs[0] == expected.inputs[0]
-    real = random_batch(engine.inputs[0], 16)
-    (found,), (wanted,) = (each.run(each.inputs[0].encode(real)).values() for each in (engine, expected))
+    real = noise(engine.inputs, 16)
+    (found,), (wanted,) = (each.run(*encoded(each.inputs, real)).values() for each in (engine, expected))
     assert found.dtype == np.int8
     # OpenVINO: 12 with AVX-512, 14 where a processor has AVX2 alone, whose 8-bit products are summed otherwise.
     assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 20
@@ -140,7 +176,8 @@ def test_onnx_runtime_does_not_cut_off_large_products_of_integers() -> None:
     alike = {name: np.full_like(value, 0.01) for name, value in model.weights.items() if "convolution/kernel" in name}
     file = litert_file(in_int8(replace(model, weights={**model.weights, **alike})))  # all weights are 127
     bright = np.random.default_rng(0).uniform(0.5, 1, (32, 8, 8, 3)).astype(np.float32)
-    assert agreement(KINDS["onnxruntime"].load(file), KINDS["litert"].load(file), bright).max_error < 0.1
+    found, wanted = (answers(KINDS[name].load(file), [bright]) for name in ("onnxruntime", "litert"))
+    assert agreement(found, wanted).max_error < 0.1
 
 
 @pytest.mark.parametrize("recipe", ["dynamic_wi8_afp32", "weight_only_wi8_afp32"])
@@ -154,7 +191,7 @@ def test_a_network_of_integer_weights_runs_or_is_refused_in_one_line(kind: Kind,
         return
     engine = kind.load(model, name="weights.tflite")
     expected = reference(network)
-    assert agreement(engine, expected, random_batch(expected.inputs[0], 8)).cosine > 0.98
+    assert agreed(engine, expected, 8).cosine > 0.98
     engine.close()
 
 
@@ -172,7 +209,7 @@ def test_threads_do_not_change_the_answer(kind: Kind, network: bytes) -> None:
             kind.load(network, threads=2)
         return
     one, two = kind.load(network), kind.load(network, threads=2)
-    assert agreement(two, one, random_batch(one.inputs[0], 2)).max_error < 1e-4
+    assert agreed(two, one, 2).max_error < 1e-4
 
 
 @pytest.mark.parametrize("name", ["litert", "onnxruntime"])
@@ -215,14 +252,14 @@ def test_times_of_operators_are_told(name: str, network: bytes) -> None:
     if not KINDS[name].installed:
         pytest.skip(f"{name} is not installed")
     engine = KINDS[name].load(network)
-    times = KINDS[name].operator_times(network, photos(engine, 1), 3)
+    times = KINDS[name].operator_times(network, [photos(engine, 1)], 3)
     assert any("Conv" in each.kind for each in times)
     assert all(each.mean_ms >= 0 for each in times)
 
 
 def test_what_an_engine_lacks_is_one_line(network: bytes) -> None:
     with pytest.raises(LykeionError, match="litert does not tell the times of single operators"):
-        KINDS["litert"].operator_times(network, np.zeros((1, 16, 16, 3), np.float32), 1)
+        KINDS["litert"].operator_times(network, [np.zeros((1, 16, 16, 3), np.float32)], 1)
     missing = Kind("other", "", "other", "Other", ("no_such_package",), "engines")
     assert not missing.installed
     with pytest.raises(LykeionError, match=r"other needs no_such_package: pip install 'lykeion\[engines\]'"):

@@ -6,7 +6,9 @@ from ai_edge_litert import schema_py_generated as tfl
 
 from lykeion.core import Unsupported
 from lykeion.engines import LiteRTEngine, ModelError
-from tests.litert.files import one_operator
+from lykeion.engines.choosing import checked_onnx
+from lykeion.litert import precision, read_graph
+from tests.litert.files import one_operator, quantized
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -56,6 +58,13 @@ OPERATORS: dict[str, tuple[Any, ...]] = {
         MAP,
         (1, 7, 6, 5),
         [weights(5, 3, 3, 4), weights(5)],
+    ),
+    "a convolution in two groups": (
+        B.CONV_2D,
+        convolution(P.SAME, 1),
+        MAP,
+        (1, 7, 6, 6),
+        [weights(6, 3, 3, 2), weights(6)],
     ),
     "a depthwise convolution": (
         B.DEPTHWISE_CONV_2D,
@@ -135,6 +144,16 @@ def test_tensorflow_agrees(name: str) -> None:
     batch = np.random.default_rng(1).normal(size=(2, *OPERATORS[name][2][1:])).astype(np.float32)
     expected = LiteRTEngine(model, xnnpack=False).run(batch)["y"]
     np.testing.assert_allclose(TensorFlowEngine(model).run(batch)["y"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_of_16_bit_activations_computes_what_it_did(model: bytes) -> None:
+    """Its biases are 64-bit integers."""
+    pytest.importorskip("ai_edge_quantizer")
+    wide = quantized(model, "static_wi8_ai16", (16, 16, 3))
+    assert precision(read_graph(wide)) == "int16"
+    converted, agreement = checked_onnx(wide)
+    assert converted
+    assert agreement.cosine > 0.9999
 
 
 def test_the_file_is_valid_onnx() -> None:

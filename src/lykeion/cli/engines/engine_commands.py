@@ -83,10 +83,10 @@ def compare(
 @trust_option
 @store_option
 def convert(model: str, file: Path, trust: Path | None, store: Path | None) -> None:
-    """Write MODEL as the ONNX FILE that the engine onnxruntime runs."""
+    """Write MODEL as the ONNX FILE that the engine onnxruntime runs, which is run first."""
     opened = inputs.open_models((model,), trust, store)[0]
-    running.try_model(opened.content, opened.name)
-    converted = running.to_onnx(opened.content, opened.name)
+    converted, agreement = choosing.checked_onnx(opened.content, opened.name)
     with writing(file, LykeionError):
         write_atomically(file, converted)
-    print_line(f"{file}: {len(converted):,} bytes")
+    close = f"max error {agreement.max_error:.2g}, cosine {agreement.cosine:.7f} on {choosing.COMPARED_PHOTOS} photos"
+    print_line(f"{file}: {len(converted):,} bytes; {close}")

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .accuracy import COMPARED_PHOTOS, Agreement, Labelled, agreement, compare_engines, random_batch, top1
+    from .accuracy import (
+        COMPARED_PHOTOS,
+        Agreement,
+        Labelled,
+        agreement,
+        answers,
+        checked_onnx,
+        compare_engines,
+        top1,
+    )
     from .bench_report import BenchReport, BenchResult, RefusedCase, ReportError, read_report, write_report
     from .benchmark import BENCH, bench
     from .candidates import Case, ModelFile, cases
@@ -21,8 +30,8 @@ __all__ = [
     "BENCH", "COMPARED_PHOTOS", "REFERENCE", "Agreement", "BenchReport", "BenchResult", "Case", "Cover",
     "DeviceProfile", "Energy", "FleetError", "Goal", "GoalError", "Labelled", "ModelFile", "Noise", "Precision",
     "ProfileError", "Rapl", "RefusedCase", "ReportError", "Selection", "Standing", "Timing", "TimingError",
-    "TimingJournal", "agreement", "bench", "cases", "choose", "compare_engines", "cover", "draw_choice",
-    "entry_key", "exact", "front", "litert_candidate", "measure", "modelled", "parse_goal", "random_batch",
+    "TimingJournal", "agreement", "answers", "bench", "cases", "checked_onnx", "choose", "compare_engines", "cover",
+    "draw_choice", "entry_key", "exact", "front", "litert_candidate", "measure", "modelled", "parse_goal",
     "read_profile", "read_report", "select", "summarise", "top1", "write_profile", "write_report",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

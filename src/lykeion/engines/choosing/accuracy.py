@@ -1,13 +1,14 @@
 """How often a model file is right about labelled photos on an engine, and how closely two engines agree."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from lykeion.core import LykeionError
-from lykeion.engines.running import Engine, Kind, TensorSpec, try_model
+from lykeion.engines.running import Engine, Kind, TensorSpec, encoded, find_kind, noise, to_onnx, try_model
 from lykeion.litert import ModelError
 
 BATCH = 32
@@ -28,10 +29,18 @@ class Labelled:
     std: float | tuple[float, ...] = 127.5
     classes: int | None = None
 
+    @property
+    def at_once(self) -> int:
+        """How many are judged at once, where an engine takes as many."""
+        return min(BATCH, len(self.labels))
 
-def check_fits(given: TensorSpec, made: TensorSpec, data: Labelled, name: str = "model") -> None:
-    """Raises ModelError where a model is for photos of another shape, or does not give a number for each class."""
-    photo, outputs = given.shape[1:], made.shape[-1]
+
+def check_fits(inputs: Sequence[TensorSpec], made: TensorSpec, data: Labelled, name: str = "model") -> None:
+    """Raises ModelError where a model is for photos of another shape, takes more than photos, or does not give a
+    number for each class."""
+    if len(inputs) != 1:
+        raise ModelError(f"{name}: takes {len(inputs)} inputs, and --data has photos alone")
+    photo, outputs = inputs[0].shape[1:], made.shape[-1]
     if photo != data.photos.shape[1:]:
         sizes = ["×".join(map(str, shape)) for shape in (photo, data.photos.shape[1:])]
         raise ModelError(f"{name}: is for photos of {sizes[0]}, not {sizes[1]}; measure its accuracy on its own")
@@ -47,28 +56,32 @@ def check_fits(given: TensorSpec, made: TensorSpec, data: Labelled, name: str = 
         )
 
 
-def top1(engine: Engine, data: Labelled, name: str = "model") -> float:
-    """The share of photos whose largest output has the label's number. Raises ModelError."""
-    spec, output = engine.inputs[0], engine.outputs[0]
-    check_fits(spec, output, data, name)
+def top1(engine: Engine, data: Labelled, name: str = "model", at_once: int = 1) -> float:
+    """The share of photos whose largest output has the label's number, run so many at once. Raises ModelError."""
+    check_fits(engine.inputs, engine.outputs[0], data, name)
+    spec = engine.inputs[0]
     right, mean, std = 0, np.asarray(data.mean, np.float32), np.asarray(data.std, np.float32)
     for start in range(0, len(data.photos), BATCH):
         batch = spec.encode((data.photos[start : start + BATCH].astype(np.float32) - mean) / std)
-        values = first_output(engine, batch).reshape(len(batch), -1)
+        values = first_output(engine, [batch], at_once).reshape(len(batch), -1)
         right += int((values.argmax(axis=1) == data.labels[start : start + BATCH]).sum())
     return right / len(data.photos)
 
 
-def first_output(engine: Engine, batch: np.ndarray) -> np.ndarray:
-    """For a batch (n, …) of the first input's dtype, one by one where the network takes no more at once, as one with
-    a constant shape inside. Raises ModelError."""
-    name = engine.outputs[0].name
-    try:
-        return engine.run(batch)[name]
-    except ModelError:
-        if len(batch) == 1:
-            raise
-        return np.concatenate([engine.run(batch[place : place + 1])[name] for place in range(len(batch))])
+def first_output(engine: Engine, values: Sequence[np.ndarray], at_once: int = 1) -> np.ndarray:
+    """For a batch (n, …) of each input, run so many at once, and what is left over one by one: an engine may crash on
+    a batch of a size that no trial has shown to run. Raises ModelError."""
+    name, count = engine.outputs[0].name, len(values[0])
+    whole = count - count % at_once
+    cuts = [*range(0, whole, at_once), *range(whole, count + 1)]
+
+    def part(begin: int, end: int) -> list[np.ndarray]:
+        return [
+            each[begin:end] if spec.shape[:1] == (-1,) else each
+            for spec, each in zip(engine.inputs, values, strict=True)
+        ]
+
+    return np.concatenate([engine.run(*part(begin, end))[name] for begin, end in pairwise(cuts)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +94,10 @@ class Agreement:
     top1: float
 
 
-def agreement(engine: Engine, reference: Engine, real: np.ndarray) -> Agreement:
-    """Of the first outputs, on a batch (n, height, width, channels) of real numbers. Raises ModelError, also where
-    either gives numbers that are not finite."""
-    found, expected = (_vectors(each, real) for each in (engine, reference))
+def agreement(found: np.ndarray, expected: np.ndarray) -> Agreement:
+    """Of what an engine and the reference give for the same photos, (n, …), real numbers. Raises ModelError where
+    either are not finite."""
+    found, expected = (each.reshape(len(each), -1).astype(np.float64) for each in (found, expected))
     for who, vectors in (("it gives", found), ("the reference gives", expected)):
         if not np.isfinite(vectors).all():
             raise ModelError(f"{who} numbers that are not finite")
@@ -103,28 +116,33 @@ def compare_engines(
 ) -> dict[str, Agreement | str]:
     """By engine, how closely it agrees with the reference on ``COMPARED_PHOTOS`` photos of noise, or why it cannot
     run the model. Raises ModelError, Unsupported where the reference cannot."""
-    try_model(content, name, kind=reference.name)
-    expected = reference.load(content, name=name)
-    real = random_batch(expected.inputs[0], COMPARED_PHOTOS)
+    expected = _answers(content, reference, name)
     found: dict[str, Agreement | str] = {}
     for kind in kinds:
         if kind.name == reference.name:
             continue
         try:
-            try_model(content, name, kind=kind.name)
-            with closing(kind.load(content, name=name)) as engine:
-                found[kind.name] = agreement(engine, expected, real)
+            found[kind.name] = agreement(_answers(content, kind, name), expected)
         except LykeionError as error:
             found[kind.name] = str(error)
     return found
 
 
-def random_batch(spec: TensorSpec, size: int = 1) -> np.ndarray:
-    """Real numbers as normalised photos have them, −1 to 1, the same ones each time; open sizes are 1."""
-    shape = (size, *(max(side, 1) for side in spec.shape[1:]))
-    return np.random.default_rng(0).integers(0, 256, shape).astype(np.float32) / 127.5 - 1
+def checked_onnx(content: bytes, name: str = "model") -> tuple[bytes, Agreement]:
+    """The ONNX file of a ``.tflite`` file, which ONNX Runtime has run, and how closely it agrees with LiteRT's plain
+    kernels. Raises ModelError, Unsupported, also where ONNX Runtime does not run it."""
+    runtime, reference = find_kind("onnxruntime"), find_kind("litert-builtin")
+    found = agreement(_answers(content, runtime, name), _answers(content, reference, name))
+    return to_onnx(content, name), found
 
 
-def _vectors(engine: Engine, real: np.ndarray) -> np.ndarray:
-    values = first_output(engine, engine.inputs[0].encode(real))
-    return engine.outputs[0].decode(values).reshape(len(real), -1).astype(np.float64)
+def _answers(content: bytes, kind: Kind, name: str) -> np.ndarray:
+    """To ``COMPARED_PHOTOS`` photos of noise, tried in a process of its own first; real numbers."""
+    first = try_model(content, name, kind=kind.name, at_once=COMPARED_PHOTOS)
+    with closing(kind.load(content, name=name)) as engine:
+        return answers(engine, noise(engine.inputs, COMPARED_PHOTOS), first.at_once)
+
+
+def answers(engine: Engine, real: Sequence[np.ndarray], at_once: int = 1) -> np.ndarray:
+    """The first output for real numbers for each input, as real numbers. Raises ModelError."""
+    return engine.outputs[0].decode(first_output(engine, encoded(engine.inputs, real), at_once))

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lykeion.core import CONSOLE, LykeionError, Reporter, Unsupported, digest_bytes, usable_cores
-from lykeion.engines.running import Candidate, FirstRun, Kind, Plan, this_machine, try_model
+from lykeion.engines.running import Candidate, FirstRun, Kind, Plan, encoded, noise, this_machine
 from lykeion.litert import ModelError
 
-from .accuracy import Labelled, random_batch, top1
+from .accuracy import Labelled, top1
 from .bench_report import BenchReport, BenchResult, RefusedCase
 from .candidates import Case, FileFacts, LoadedEngines, ModelFile, facts
 from .energy import Rapl
@@ -32,7 +32,7 @@ def bench(
     measured on, else a made one of 640 × 480. Goes on from ``journal`` where it is there. Raises TimingError,
     PhotoError.
     """
-    first, refused = first_runs(cases, reporter=reporter)
+    first, refused = first_runs(cases, at_once=data.at_once if data else 1, reporter=reporter)
     known: dict[ModelFile, FileFacts] = {}
     photos: dict[ModelFile, PhotoWork | None] = {}
     running: list[Case] = []
@@ -45,7 +45,8 @@ def bench(
         except (ModelError, Unsupported) as error:
             refused.append(_refused(case, error))
     with LoadedEngines() as loaded:
-        accuracies, failed = ({}, {}) if data is None else accuracies_of(running, loaded, data, reporter=reporter)
+        runs = {case: first[case] for case in running}
+        accuracies, failed = ({}, {}) if data is None else accuracies_of(runs, loaded, data, reporter=reporter)
         refused += [_refused(case, failed[_judged(case)]) for case in running if _judged(case) in failed]
         running = [case for case in running if _judged(case) not in failed]
         timings = time_cases(running, running[0], loaded, plan, journal, reporter=reporter) if running else {}
@@ -67,15 +68,15 @@ def bench(
 
 
 def first_runs(
-    cases: Sequence[Case], *, reporter: Reporter = CONSOLE
+    cases: Sequence[Case], *, at_once: int = 1, reporter: Reporter = CONSOLE
 ) -> tuple[dict[Case, FirstRun], list[RefusedCase]]:
-    """Each in a process of its own; and those that failed there."""
+    """Each in a process of its own, also on so many photos at once; and those that failed there."""
     done: dict[Case, FirstRun] = {}
     refused: list[RefusedCase] = []
     with reporter.progress("Trying", len(cases), unit="models") as progress:
         for case in cases:
             try:
-                done[case] = try_model(case.model.content, case.model.name, kind=case.kind.name, threads=case.threads)
+                done[case] = case.first_run(at_once)
             except LykeionError as error:
                 refused.append(_refused(case, error))
             progress.advance()
@@ -107,7 +108,7 @@ def time_cases(
 
 
 def accuracies_of(
-    cases: Sequence[Case], loaded: LoadedEngines, data: Labelled, *, reporter: Reporter = CONSOLE
+    cases: Mapping[Case, FirstRun], loaded: LoadedEngines, data: Labelled, *, reporter: Reporter = CONSOLE
 ) -> tuple[dict[tuple[ModelFile, Kind], float], dict[tuple[ModelFile, Kind], ModelError]]:
     """Top-1 by model and engine, or why there is none: the number of threads changes no answer."""
     most = {_judged(case): case for case in sorted(cases, key=lambda case: case.threads)}
@@ -116,7 +117,7 @@ def accuracies_of(
     with reporter.progress("Accuracy", len(most), unit="models") as progress:
         for judged, case in most.items():
             try:
-                found[judged] = top1(loaded.pinned_engine(case), data, case.model.name)
+                found[judged] = top1(loaded.pinned_engine(case), data, case.model.name, cases[case].at_once)
             except ModelError as error:
                 failed[judged] = error
             progress.advance()
@@ -173,7 +174,7 @@ def _identity(case: Case) -> str:
 def _candidate(case: Case, loaded: LoadedEngines) -> Candidate:
     def ready() -> Callable[[], object]:
         engine = loaded.pinned_engine(case)
-        return engine.ready(engine.inputs[0].encode(random_batch(engine.inputs[0])))
+        return engine.ready(*encoded(engine.inputs, noise(engine.inputs)))
 
     return ready
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lykeion.core import usable_cores
-from lykeion.engines.running import Engine, Kind, OperatorTime, keep_to, specs, try_model
+from lykeion.engines.running import Engine, FirstRun, Kind, OperatorTime, encoded, keep_to, noise, specs, try_model
 from lykeion.litert import Graph, cost, precision, read_graph
 
-from .accuracy import Labelled, check_fits, random_batch
+from .accuracy import Labelled, check_fits
 from .energy import modelled
 
 
@@ -44,13 +44,17 @@ class Case:
         """Raises ModelError, Unsupported."""
         return self.kind.load(self.model.content, threads=self.threads, name=self.model.name)
 
+    def first_run(self, at_once: int = 1) -> FirstRun:
+        """In a process of its own, also on so many photos at once. Raises ModelError."""
+        model, name = self.model.content, self.model.name
+        return try_model(model, name, kind=self.kind.name, threads=self.threads, at_once=at_once)
+
     def operator_times(self, runs: int = 50) -> tuple[OperatorTime, ...]:
         """Of the model, tried first, on one photo of noise. Raises ModelError, Unsupported."""
-        content, name = self.model.content, self.model.name
-        try_model(content, name, kind=self.kind.name, threads=self.threads)
-        spec = specs(self.model.graph)[0][0]
-        batch = spec.encode(random_batch(spec))
-        return self.kind.operator_times(content, batch, runs, threads=self.threads, name=name)
+        self.first_run()
+        inputs = specs(self.model.graph)[0]
+        values = encoded(inputs, noise(inputs))
+        return self.kind.operator_times(self.model.content, values, runs, threads=self.threads, name=self.model.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,8 @@ def facts(model: ModelFile, data: Labelled | None = None) -> FileFacts:
     """Raises ModelError, also where the model cannot be judged by ``data``."""
     graph = model.graph
     if data is not None:
-        (given, *_), (made, *_) = specs(graph)
-        check_fits(given, made, data, model.name)
+        inputs, (made, *_) = specs(graph)
+        check_fits(inputs, made, data, model.name)
     held, counted = precision(graph), cost(graph)
     energy = modelled(
         counted.multiply_adds,

@@ -177,8 +177,9 @@ class _Selecting:
 
     def _outcomes(self, groups: Sequence[Sequence[Case]], kind: str) -> Iterator[tuple[FirstRun, ...] | ModelError]:
         """Of each group, the cases of one model. A process each where it matters what a new one takes."""
+        at_once = self.data.at_once if self.data else 1
         trials = [
-            Trial(cases[0].model.name, cases[0].model.content, tuple(case.threads for case in cases))
+            Trial(cases[0].model.name, cases[0].model.content, tuple(case.threads for case in cases), at_once)
             for cases in groups
         ]
         if not self._asks_for_new:
@@ -215,7 +216,8 @@ class _Selecting:
                 # The number of threads changes no answer.
                 same = [name for name in waiting if self._is_like(self.cases[name], first)]
                 try:
-                    accuracy = top1(loaded.pinned_engine(self.cases[same[-1]]), data, first.model.name)
+                    engine, at_once = loaded.pinned_engine(self.cases[same[-1]]), self.first[same[-1]].at_once
+                    accuracy = top1(engine, data, first.model.name, at_once)
                 except ModelError as error:
                     self.refused.update((name, str(error)) for name in same)
                     self.left = [name for name in self.left if name not in self.refused]

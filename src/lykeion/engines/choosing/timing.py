@@ -16,10 +16,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lykeion.core import CONSOLE, Journal, LykeionError, Reporter, fitting, stop_here, stop_signals
-from lykeion.engines.running import USUAL, Candidate, Pass, Plan, pinned, run_pass
+from lykeion.engines.running import USUAL, Candidate, Pass, Plan, encoded, noise, pinned, run_pass
 
 REFERENCE = "reference"
 _REFERENCE_EVERY = 16
@@ -161,13 +159,11 @@ def _read_pass(line: Mapping[str, Any]) -> Pass:
 
 
 def litert_candidate(model: bytes, threads: int = 1) -> Candidate:
-    """A LiteRT file as a candidate, run on random numbers; loaded again for every pass. Raises ModelError."""
+    """A LiteRT file as a candidate, run on noise; loaded again for every pass. Raises ModelError."""
     from lykeion.engines.running import LiteRTEngine
 
     def ready() -> Callable[[], object]:
         engine = LiteRTEngine(model, threads=threads)
-        first = engine.inputs[0]
-        shape = [max(size, 1) for size in first.shape]
-        return engine.ready(np.random.default_rng(0).standard_normal(shape).astype(first.dtype))
+        return engine.ready(*encoded(engine.inputs, noise(engine.inputs)))
 
     return ready

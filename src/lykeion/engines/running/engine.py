@@ -1,4 +1,4 @@
-"""What every execution engine offers: a network that takes a batch and gives named outputs."""
+"""What every execution engine offers: a network that takes batches and gives named outputs."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -17,15 +17,15 @@ class Engine(Protocol):
     @property
     def outputs(self) -> tuple[TensorSpec, ...]: ...
 
-    def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs by name, as arrays of the caller's own, for a batch (n, …) of the first input's shape and dtype.
+    def run(self, *values: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs by name, as arrays of the caller's own, for a batch (n, …) of each input's shape and dtype.
 
         Raises ModelError.
         """
         ...
 
-    def ready(self, batch: np.ndarray) -> Callable[[], object]:
-        """Set the input and run once; each call of what this gives runs again and copies nothing: for timing.
+    def ready(self, *values: np.ndarray) -> Callable[[], object]:
+        """Set the inputs and run once; each call of what this gives runs again and copies nothing: for timing.
 
         Raises ModelError.
         """

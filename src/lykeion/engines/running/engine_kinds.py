@@ -51,13 +51,13 @@ class Kind:
         return getattr(self.imported(), self.engine)(model, threads=threads, name=name, **dict(self.settings))
 
     def operator_times(
-        self, model: bytes, batch: np.ndarray, runs: int, *, threads: int = 1, name: str = "model"
+        self, model: bytes, values: Sequence[np.ndarray], runs: int, *, threads: int = 1, name: str = "model"
     ) -> tuple[OperatorTime, ...]:
-        """Raises ModelError; Unsupported, also where the engine does not tell."""
+        """On these inputs. Raises ModelError; Unsupported, also where the engine does not tell."""
         told: Callable[..., tuple[OperatorTime, ...]] | None = getattr(self.imported(), "operator_times", None)
         if told is None:
             raise Unsupported(f"{self.name} does not tell the times of single operators; onnxruntime and openvino do")
-        return told(model, batch, runs, threads=threads, name=name)
+        return told(model, values, runs, threads=threads, name=name)
 
     def imported(self) -> Any:
         """Its module. Raises Unsupported."""

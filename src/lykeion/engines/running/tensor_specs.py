@@ -1,7 +1,7 @@
 """What goes into a network and comes out of it: shapes, types, and the real numbers that integers stand for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from lykeion.litert import Graph, ModelError, Tensor
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """A tensor that goes in or comes out. ``shape`` has -1 where any size is welcome, and always for the batch.
+    Another input than the first has a batch where its first size is that of the first input.
 
     Where its values stand for real numbers, ``quantization`` is (scale, zero point): real = scale · (value − zero).
     """
@@ -39,24 +40,77 @@ class TensorSpec:
 def specs(graph: Graph) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """What goes in and what comes out."""
 
-    def of(places: Sequence[int], names: Sequence[str]) -> tuple[TensorSpec, ...]:
-        return tuple(_spec(graph.tensors[place], name) for place, name in zip(places, names, strict=True))
+    def of(places: Sequence[int], names: Sequence[str]) -> list[TensorSpec]:
+        return [_spec(graph.tensors[place], name) for place, name in zip(places, names, strict=True)]
 
-    return of(graph.inputs, graph.input_names), of(graph.outputs, graph.output_names)
+    return open_inputs(of(graph.inputs, graph.input_names)), open_outputs(of(graph.outputs, graph.output_names))
 
 
-def check_batch(batch: np.ndarray, spec: TensorSpec, name: str) -> None:
-    """Raises ModelError, which calls the model ``name``, where a batch is not of the input's shape and dtype."""
-    fits = batch.ndim == len(spec.shape) and all(
-        want in (-1, size) for want, size in zip(spec.shape, batch.shape, strict=True)
-    )
-    if not fits or batch.size == 0 or batch.dtype != spec.dtype:
-        raise ModelError(
-            f"{name}: cannot run on {batch.dtype} of shape {batch.shape}: it takes {spec.dtype} of shape {spec.shape}"
+def open_inputs(found: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Inputs in the sizes that a file has, with the batch open."""
+    return tuple(_open(spec) if spec.shape[:1] == found[0].shape[:1] else spec for spec in found)
+
+
+def open_outputs(found: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """The same of outputs, all of which are of batches."""
+    return tuple(map(_open, found))
+
+
+def noise(inputs: Sequence[TensorSpec], photos: int = 1, photo: tuple[int, ...] = ()) -> list[np.ndarray]:
+    """Real numbers for each input, the same ones each time: -1 to 1, as normalised photos have them; 0 to 255 where
+    plain bytes go in; 0 for other integers, which may be places in a table. ``photo`` is the shape of one, where the
+    model is for photos of any size.
+
+    Raises ModelError where a size is open that nothing tells.
+    """
+    found: list[np.ndarray] = []
+    for place, spec in enumerate(inputs):
+        shape = tuple(photos if size < 0 else size for size in spec.shape[:1]) + (
+            photo if photo and place == 0 else spec.shape[1:]
         )
+        if min(shape, default=1) < 1:
+            raise ModelError(
+                f"input {spec.name!r} takes any size ({'×'.join(map(str, spec.shape[1:]))}), so there is none to run "
+                "it at; export the model for one size"
+            )
+        values = np.random.default_rng(place).integers(0, 256, shape).astype(np.float32)
+        if spec.quantization is None and spec.dtype.kind != "f":
+            found.append(values if spec.dtype == np.uint8 else np.zeros_like(values))
+        else:
+            found.append(values / 127.5 - 1)
+    return found
+
+
+def encoded(inputs: Sequence[TensorSpec], real: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Real numbers as each input has them."""
+    return [spec.encode(values) for spec, values in zip(inputs, real, strict=True)]
+
+
+def check_values(values: Sequence[np.ndarray], inputs: Sequence[TensorSpec], name: str) -> None:
+    """Raises ModelError, which calls the model ``name``, where values are not of the inputs' shapes and dtypes."""
+    fit = len(values) == len(inputs) and all(map(_fits, values, inputs))
+    if not fit:
+        wanted = " and ".join(f"{spec.dtype} of shape {spec.shape}" for spec in inputs)
+        raise ModelError(f"{name}: cannot run on {described(values)}: it takes {wanted}")
+
+
+def described(values: Sequence[np.ndarray]) -> str:
+    """In an error: "float32 of shape (1, 16, 16, 3)"."""
+    return " and ".join(f"{each.dtype} of shape {each.shape}" for each in values)
+
+
+def _open(spec: TensorSpec) -> TensorSpec:
+    return replace(spec, shape=(-1, *spec.shape[1:])) if spec.shape else spec
+
+
+def _fits(values: np.ndarray, spec: TensorSpec) -> bool:
+    same = values.ndim == len(spec.shape) and all(
+        want in (-1, size) for want, size in zip(spec.shape, values.shape, strict=True)
+    )
+    return same and values.size > 0 and values.dtype == spec.dtype
 
 
 def _spec(tensor: Tensor, name: str) -> TensorSpec:
     grid = tensor.quantization
     quantization = (float(grid.scales[0]), float(grid.zero_points[0])) if grid else None
-    return TensorSpec(name, (-1, *tensor.shape[1:]), np.dtype(tensor.dtype.name), quantization)
+    return TensorSpec(name, tensor.shape, np.dtype(tensor.dtype.name), quantization)

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,10 @@ import numpy as np
 from lykeion.core import LykeionError
 from lykeion.litert import ModelError
 
+from .engine import Engine
 from .engine_kinds import Kind, find_kind
 from .machine import peak_bytes, pinned
+from .tensor_specs import encoded, noise
 from .timed_pass import Plan, run_pass
 
 MEMORY_BYTES = 8 << 30
@@ -33,31 +35,47 @@ _ROUGH = Plan(warm_up_s=0.002, sample_s=0.02, least=1)
 
 @dataclass(frozen=True, slots=True)
 class FirstRun:
-    """Of one engine in a new process, its package imported: loading the model, and the first run on zeros.
+    """Of one engine in a new process, its package imported: loading the model, and the first run on a photo of noise.
 
     ``rough_ms`` is the least of the few runs after it. ``memory_bytes`` is what all took at their peak, beyond what
-    the process had before; 0 where the system does not say.
+    the process had before; 0 where the system does not say. ``at_once`` is how many photos it takes at once: as many
+    as were tried, or 1.
     """
 
     load_ms: float
     run_ms: float
     rough_ms: float
     memory_bytes: int
+    at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A model to be tried with these numbers of threads, one after the other; errors call it ``name``."""
+    """A model to be tried with these numbers of threads, one after the other; errors call it ``name``.
+
+    It runs on one photo, then on as many as it will get at once. ``photo`` is the shape of one, where the model is
+    for photos of any size.
+    """
 
     name: str
     model: bytes
     threads: tuple[int, ...] = (1,)
+    at_once: int = 1
+    photo: tuple[int, ...] = ()
 
 
-def try_model(model: bytes, name: str, *, kind: str = "litert", threads: int = 1) -> FirstRun:
-    """Load a ``.tflite`` file's bytes into an engine and run it on zeros. Raises ModelError, which calls it ``name``,
+def try_model(
+    model: bytes,
+    name: str,
+    *,
+    kind: str = "litert",
+    threads: int = 1,
+    at_once: int = 1,
+    photo: tuple[int, ...] = (),
+) -> FirstRun:
+    """Load a ``.tflite`` file's bytes into an engine and run it on noise. Raises ModelError, which calls it ``name``,
     also where the engine does not support it."""
-    (outcome,) = try_models([Trial(name, model, (threads,))], kind)
+    (outcome,) = try_models([Trial(name, model, (threads,), at_once, photo)], kind)
     if isinstance(outcome, ModelError):
         raise outcome
     return outcome[0]
@@ -65,7 +83,7 @@ def try_model(model: bytes, name: str, *, kind: str = "litert", threads: int = 1
 
 def try_models(trials: Sequence[Trial], kind: str) -> Iterator[tuple[FirstRun, ...] | ModelError]:
     """First runs for each trial's numbers of threads, or why there are none, in order. One process serves until a
-    model ends it; only the very first run there starts cold."""
+    model ends it; only the very first run there starts cold. What ends it on many photos is tried again on one."""
     waiting = list(trials)
     while waiting:
         lines, ending = _in_child(waiting, kind)
@@ -74,16 +92,18 @@ def try_models(trials: Sequence[Trial], kind: str) -> Iterator[tuple[FirstRun, .
             trial = waiting.pop(0)
             runs = tuple(FirstRun(**run) for run in plain.get("runs", ()))
             yield runs or ModelError(plain.get("error", f"{trial.name}: failed"))
-        if waiting:
+        if waiting and waiting[0].at_once > 1:
+            waiting[0] = replace(waiting[0], at_once=1)
+        elif waiting:
             yield ModelError(f"{waiting.pop(0).name}: {ending}")
 
 
 def _in_child(trials: Sequence[Trial], kind: str) -> tuple[list[bytes], str]:
     """A line for each that came to an end; and what befell the next one."""
-    heads = json.dumps([[trial.name, len(trial.model), trial.threads] for trial in trials]).encode()
+    heads = json.dumps([(each.name, len(each.model), each.threads, each.at_once, each.photo) for each in trials])
     lines: list[bytes] = []
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
-        given.writelines([heads, b"\n", *(trial.model for trial in trials)])
+        given.writelines([heads.encode(), b"\n", *(trial.model for trial in trials)])
         given.seek(0)
         command = [sys.executable, "-P", "-m", __name__, kind]  # -P: nothing from the current directory
         with subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=said) as child:
@@ -126,7 +146,7 @@ def main() -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     heads = json.loads(sys.stdin.buffer.readline())
-    trials = [Trial(name, sys.stdin.buffer.read(length), tuple(threads)) for name, length, threads in heads]
+    trials = [_read(*head) for head in heads]
     for trial in trials:
         try:
             kind.imported()
@@ -136,20 +156,40 @@ def main() -> None:
             print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201
 
 
+def _read(name: str, model: int, threads: list[int], at_once: int, photo: list[int]) -> Trial:
+    return Trial(name, sys.stdin.buffer.read(model), tuple(threads), at_once, tuple(photo))
+
+
 def _first_run(kind: Kind, trial: Trial, threads: int) -> FirstRun:
     with pinned(threads):
         before, began = _begin_peak(), time.perf_counter()
         engine = kind.load(trial.model, threads=threads, name=trial.name)
         loaded = time.perf_counter()
-        first = engine.inputs[0]
-        batch = np.zeros([max(size, 1) for size in first.shape], first.dtype)
+        one = _noise(engine, trial, 1)
         ready = time.perf_counter()
-        engine.run(batch)
+        engine.run(*one)
         ran = time.perf_counter()
-        rough = run_pass(engine.ready(batch), _ROUGH, time.perf_counter_ns)
+        rough = run_pass(engine.ready(*one), _ROUGH, time.perf_counter_ns)
         taken = max(0, peak_bytes() - before)
+        at_once = trial.at_once if trial.at_once > 1 and _takes_many(engine, trial) else 1
         engine.close()
-    return FirstRun(1e3 * (loaded - began), 1e3 * (ran - ready), rough.minimum_ms, taken)
+    return FirstRun(1e3 * (loaded - began), 1e3 * (ran - ready), rough.minimum_ms, taken, at_once)
+
+
+def _takes_many(engine: Engine, trial: Trial) -> bool:
+    """Not where a shape inside is constant, as that of a reshaping to one row."""
+    try:
+        engine.run(*_noise(engine, trial, trial.at_once))
+    except ModelError:
+        return False
+    return True
+
+
+def _noise(engine: Engine, trial: Trial, photos: int) -> list[np.ndarray]:
+    try:
+        return encoded(engine.inputs, noise(engine.inputs, photos, trial.photo))
+    except ModelError as error:
+        raise ModelError(f"{trial.name}: {error}") from None
 
 
 _CLEAR = Path("/proc/self/clear_refs")

@@ -1,7 +1,7 @@
 """LiteRT (once TensorFlow Lite) on the CPU, with the XNNPACK kernels that it uses by default, or without."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import prod
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from lykeion.core.library_output import LITERT_GREETING, without_lines
-from lykeion.engines.running.tensor_specs import TensorSpec
+from lykeion.engines.running.tensor_specs import TensorSpec, described, open_inputs, open_outputs
 from lykeion.litert import ModelError
 
 MAX_MODEL_BYTES = 2 << 30
@@ -55,43 +55,47 @@ class LiteRTEngine:
         details_in, details_out = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if not details_in or not details_out:
             raise ModelError(f"{self._name}: the model has no input or no output")
-        self.inputs = tuple(_spec(detail, names_in) for detail in details_in)
-        self.outputs = tuple(_spec(detail, names_out) for detail in details_out)
-        self._input: int = details_in[0]["index"]
+        self.inputs = open_inputs([_spec(detail, names_in) for detail in details_in])
+        self.outputs = open_outputs([_spec(detail, names_out) for detail in details_out])
+        self._input_indices: list[int] = [detail["index"] for detail in details_in]
         self._output_indices: list[int] = [detail["index"] for detail in details_out]
-        self._shape: tuple[int, ...] = tuple(int(size) for size in details_in[0]["shape"])
+        self._shapes = [tuple(int(size) for size in detail["shape"]) for detail in details_in]
 
-    def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, *values: np.ndarray) -> dict[str, np.ndarray]:
         try:
-            if batch.shape != self._shape:
-                self._resize(batch.shape)
-            self._interpreter.set_tensor(self._input, batch)
+            shapes = [each.shape for each in values]
+            if shapes != self._shapes:
+                self._resize(shapes)
+            for index, each in zip(self._input_indices, values, strict=True):
+                self._interpreter.set_tensor(index, each)
             self._interpreter.invoke()
-            values = [self._interpreter.get_tensor(index) for index in self._output_indices]
+            found = [self._interpreter.get_tensor(index) for index in self._output_indices]
         except (ValueError, RuntimeError, MemoryError) as error:
-            raise self._error(error, f"cannot run on {batch.dtype} of shape {batch.shape}") from None
-        return {spec.name: value for spec, value in zip(self.outputs, values, strict=True)}
+            raise self._error(error, f"cannot run on {described(values)}") from None
+        return {spec.name: each for spec, each in zip(self.outputs, found, strict=True)}
 
-    def ready(self, batch: np.ndarray) -> Callable[[], None]:
-        """Set the input and run once; each call of what this gives runs again and copies nothing: for timing.
-
-        Raises ModelError.
-        """
-        self.run(batch)
+    def ready(self, *values: np.ndarray) -> Callable[[], None]:
+        """As ``Engine.ready``."""
+        self.run(*values)
         return self._interpreter.invoke
 
     def close(self) -> None:
         self._interpreter = None
 
-    def _resize(self, shape: tuple[int, ...]) -> None:
-        wanted = self.inputs[0].shape
-        fits = len(shape) == len(wanted) and all(want in (-1, size) for want, size in zip(wanted, shape, strict=True))
-        if not fits or 0 in shape:
-            raise ValueError(f"it takes shape {wanted}")
-        self._shape = ()  # holds nothing until the new size is allocated
-        self._interpreter.resize_tensor_input(self._input, shape)
+    def _resize(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        wanted = [spec.shape for spec in self.inputs]
+        fits = len(shapes) == len(wanted) and all(
+            len(shape) == len(want) and all(most in (-1, size) for most, size in zip(want, shape, strict=True))
+            for want, shape in zip(wanted, shapes, strict=True)
+        )
+        if not fits or any(0 in shape for shape in shapes):
+            raise ValueError(f"it takes shape {' and '.join(map(str, wanted))}")
+        self._shapes = []  # hold nothing until the new sizes are allocated
+        for index, shape in zip(self._input_indices, shapes, strict=True):
+            self._interpreter.resize_tensor_input(index, shape)
         self._interpreter.allocate_tensors()
-        self._shape = shape
+        self._check_sizes()
+        self._shapes = list(shapes)
 
     def _check_sizes(self) -> None:
         for detail in self._interpreter.get_tensor_details():
@@ -129,4 +133,4 @@ def _spec(detail: dict[str, Any], names: dict[int, str]) -> TensorSpec:
         shape = tuple(int(size) for size in detail["shape"])
     name: str = names.get(detail["index"]) or detail["name"]
     scale, zero = detail["quantization"]
-    return TensorSpec(name, (-1, *shape[1:]), np.dtype(detail["dtype"]), (scale, zero) if scale else None)
+    return TensorSpec(name, shape, np.dtype(detail["dtype"]), (scale, zero) if scale else None)

@@ -1,6 +1,7 @@
 """LiteRT's newer interface, CompiledModel, on the CPU."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ai_edge_litert.options import CpuOptions, Options
 
 from lykeion.core import first_line
 from lykeion.core.library_output import LITERT_COMPILED, without_last_words, without_lines
-from lykeion.engines.running.tensor_specs import check_batch
+from lykeion.engines.running.tensor_specs import check_values, described
 from lykeion.litert import ModelError
 
 from .litert import LiteRTEngine
@@ -40,32 +41,32 @@ class CompiledModelEngine:
                     environment=self._environment,
                     options=Options(cpu_options=CpuOptions(num_threads=threads)),
                 )
-                self._shape: tuple[int, ...] = ()
-                first = self.inputs[0]
-                self.ready(np.zeros((1, *(max(size, 1) for size in first.shape[1:])), first.dtype))
+                self._shapes: list[tuple[int, ...]] = []
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"{name}: CompiledModel cannot load it: {first_line(error)}") from None
 
-    def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        self.ready(batch)()
-        found = {}
+    def run(self, *values: np.ndarray) -> dict[str, np.ndarray]:
+        self.ready(*values)
+        found: dict[str, np.ndarray] = {}
         for spec, buffer in zip(self.outputs, self._outputs, strict=True):
-            shape = (len(batch), *spec.shape[1:])
+            shape = (len(values[0]), *spec.shape[1:])
             found[spec.name] = buffer.read(int(np.prod(shape)), spec.dtype.type).reshape(shape)
         return found
 
-    def ready(self, batch: np.ndarray) -> Callable[[], object]:
-        check_batch(batch, self.inputs[0], self._name)
+    def ready(self, *values: np.ndarray) -> Callable[[], object]:
+        check_values(values, self.inputs, self._name)
+        shapes = [each.shape for each in values]
         try:
-            if batch.shape != self._shape:
-                self._allocate(batch.shape)
-            self._inputs[0].write(np.ascontiguousarray(batch))
-            self._model.run_by_index(0, self._inputs, self._outputs)
+            # It looks for accelerators, and tells of them, when it first allocates.
+            with nullcontext() if shapes == self._shapes else without_lines(*LITERT_COMPILED):
+                if shapes != self._shapes:
+                    self._allocate(shapes)
+                for buffer, each in zip(self._inputs, values, strict=True):
+                    buffer.write(np.ascontiguousarray(each))
+                self._run()
         except (RuntimeError, ValueError) as error:
-            raise ModelError(
-                f"{self._name}: cannot run on {batch.dtype} of shape {batch.shape}: {first_line(error)}"
-            ) from None
-        return lambda: self._model.run_by_index(0, self._inputs, self._outputs)
+            raise ModelError(f"{self._name}: cannot run on {described(values)}: {first_line(error)}") from None
+        return self._run
 
     def close(self) -> None:
         with without_lines(*LITERT_COMPILED):
@@ -75,8 +76,13 @@ class CompiledModelEngine:
     def __del__(self) -> None:
         self.close()
 
-    def _allocate(self, shape: tuple[int, ...]) -> None:
-        self._model.resize_input_tensor(0, list(shape))
+    def _run(self) -> None:
+        self._model.run_by_index(0, self._inputs, self._outputs)
+
+    def _allocate(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        self._shapes = []
+        for place, shape in enumerate(shapes):
+            self._model.resize_input_tensor(place, list(shape))
         self._inputs = self._model.create_input_buffers(0)
         self._outputs = self._model.create_output_buffers(0)
-        self._shape = shape
+        self._shapes = list(shapes)

@@ -14,7 +14,7 @@ import flatbuffers
 import numpy as np
 
 from lykeion.core import Unsupported, first_line
-from lykeion.engines.running.tensor_specs import TensorSpec, check_batch, specs
+from lykeion.engines.running.tensor_specs import TensorSpec, check_values, specs
 from lykeion.litert import ModelError, read_graph, with_metadata
 
 if "tensorflow" in sys.modules:
@@ -59,14 +59,15 @@ class MediaPipeEngine:
         except (RuntimeError, ValueError, FileNotFoundError) as error:
             raise ModelError(f"{name}: MediaPipe cannot load it: {first_line(error)}") from None
 
-    def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        check_batch(batch, self.inputs[0], self._name)
+    def run(self, *values: np.ndarray) -> dict[str, np.ndarray]:
+        check_values(values, self.inputs, self._name)
+        (batch,) = values
         vectors = [self._embed(_image(photo)) for photo in batch]
         return {self.outputs[0].name: np.stack(vectors).reshape(len(batch), *self.outputs[0].shape[1:])}
 
-    def ready(self, batch: np.ndarray) -> Callable[[], object]:
-        self.run(batch)
-        images = [_image(photo) for photo in batch]
+    def ready(self, *values: np.ndarray) -> Callable[[], object]:
+        self.run(*values)
+        images = [_image(photo) for photo in values[0]]
         return lambda: [self._embedder.embed(image) for image in images]
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import onnxruntime
 from lykeion.core import first_line
 from lykeion.engines.running.onnx.convert import graph_to_onnx
 from lykeion.engines.running.operator_times import OperatorTime, gathered
-from lykeion.engines.running.tensor_specs import check_batch, specs
+from lykeion.engines.running.tensor_specs import check_values, described, specs
 from lykeion.litert import ModelError, read_graph
 
 
@@ -36,18 +36,20 @@ class OnnxRuntimeEngine:
         except Exception as error:  # ONNX Runtime's exceptions share no other base
             raise ModelError(f"{name}: ONNX Runtime cannot load it: {first_line(error)}") from None
 
-    def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        check_batch(batch, self.inputs[0], self._name)
+    def run(self, *values: np.ndarray) -> dict[str, np.ndarray]:
+        check_values(values, self.inputs, self._name)
+        given = {spec.name: each for spec, each in zip(self.inputs, values, strict=True)}
         try:
-            values = self._session.run([spec.name for spec in self.outputs], {self.inputs[0].name: batch})
+            found = self._session.run([spec.name for spec in self.outputs], given)
         except Exception as error:  # as above
-            raise self._failed(batch, error) from None
-        return {spec.name: value for spec, value in zip(self.outputs, values, strict=True)}
+            raise ModelError(f"{self._name}: cannot run on {described(values)}: {first_line(error)}") from None
+        return {spec.name: each for spec, each in zip(self.outputs, found, strict=True)}
 
-    def ready(self, batch: np.ndarray) -> Callable[[], object]:
-        found = self.run(batch)
+    def ready(self, *values: np.ndarray) -> Callable[[], object]:
+        found = self.run(*values)
         binding = self._session.io_binding()
-        binding.bind_cpu_input(self.inputs[0].name, np.ascontiguousarray(batch))
+        for spec, each in zip(self.inputs, values, strict=True):
+            binding.bind_cpu_input(spec.name, np.ascontiguousarray(each))
         for spec in self.outputs:
             bound = onnxruntime.OrtValue.ortvalue_from_numpy(found[spec.name])
             binding.bind_ortvalue_output(spec.name, bound)
@@ -56,17 +58,14 @@ class OnnxRuntimeEngine:
     def close(self) -> None:
         self._session = None
 
-    def _failed(self, batch: np.ndarray, error: Exception) -> ModelError:
-        return ModelError(f"{self._name}: cannot run on {batch.dtype} of shape {batch.shape}: {first_line(error)}")
-
 
 def operator_times(
-    model: bytes, batch: np.ndarray, runs: int, *, threads: int = 1, name: str = "model"
+    model: bytes, values: Sequence[np.ndarray], runs: int, *, threads: int = 1, name: str = "model"
 ) -> tuple[OperatorTime, ...]:
     """Mean time of each node of the optimised graph, as they run. Raises ModelError, Unsupported."""
     with tempfile.TemporaryDirectory() as directory:
         engine = OnnxRuntimeEngine(model, threads=threads, name=name, profile=str(Path(directory, "profile")))
-        run = engine.ready(batch)
+        run = engine.ready(*values)
         for _ in range(runs):
             run()
         events = json.loads(Path(engine._session.end_profiling()).read_bytes())

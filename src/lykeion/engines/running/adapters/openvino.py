@@ -1,7 +1,7 @@
 """OpenVINO on the CPU, which reads LiteRT files itself. Computes in float32 where the model does."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import openvino
 
 from lykeion.core import first_line
 from lykeion.engines.running.operator_times import OperatorTime, gathered
-from lykeion.engines.running.tensor_specs import check_batch, specs
+from lykeion.engines.running.tensor_specs import check_values, described, specs
 from lykeion.litert import ModelError, read_graph, with_metadata
 
 
@@ -39,51 +39,49 @@ class OpenVinoEngine:
         except RuntimeError as error:
             raise ModelError(f"{name}: OpenVINO cannot load it: {_reason(error)}") from None
         # Its names are of tensors, not of the signature; the order is the same.
-        self._shape: tuple[int, ...] = ()
+        self._shapes: list[tuple[int, ...]] = []
         self.request: Any = None
-        self._compile((1, *(max(size, 1) for size in self.inputs[0].shape[1:])))
 
-    def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        self._infer(batch)
+    def run(self, *values: np.ndarray) -> dict[str, np.ndarray]:
+        self._infer(values)
         return {
             spec.name: np.array(self.request.get_output_tensor(place).data) for place, spec in enumerate(self.outputs)
         }
 
-    def ready(self, batch: np.ndarray) -> Callable[[], object]:
-        self._infer(batch)
+    def ready(self, *values: np.ndarray) -> Callable[[], object]:
+        self._infer(values)
         request = self.request
         return lambda: request.infer(share_outputs=True)
 
     def close(self) -> None:
         self.request = self._model = None
 
-    def _infer(self, batch: np.ndarray) -> None:
-        check_batch(batch, self.inputs[0], self._name)
-        if batch.shape != self._shape:
-            self._compile(batch.shape)
+    def _infer(self, values: Sequence[np.ndarray]) -> None:
+        check_values(values, self.inputs, self._name)
+        if (shapes := [each.shape for each in values]) != self._shapes:
+            self._compile(shapes)
         try:
-            self.request.get_input_tensor(0).data[:] = batch
+            for place, each in enumerate(values):
+                self.request.get_input_tensor(place).data[:] = each
             self.request.infer(share_outputs=True)
         except RuntimeError as error:
-            raise ModelError(
-                f"{self._name}: cannot run on {batch.dtype} of shape {batch.shape}: {_reason(error)}"
-            ) from None
+            raise ModelError(f"{self._name}: cannot run on {described(values)}: {_reason(error)}") from None
 
-    def _compile(self, shape: tuple[int, ...]) -> None:
+    def _compile(self, shapes: Sequence[tuple[int, ...]]) -> None:
         try:
-            self._model.reshape(list(shape))
+            self._model.reshape({place: list(shape) for place, shape in enumerate(shapes)})
             self.request = self._core.compile_model(self._model, "CPU", self._settings).create_infer_request()
         except RuntimeError as error:
             raise ModelError(f"{self._name}: OpenVINO cannot compile it: {_reason(error)}") from None
-        self._shape = shape
+        self._shapes = list(shapes)
 
 
 def operator_times(
-    model: bytes, batch: np.ndarray, runs: int, *, threads: int = 1, name: str = "model"
+    model: bytes, values: Sequence[np.ndarray], runs: int, *, threads: int = 1, name: str = "model"
 ) -> tuple[OperatorTime, ...]:
     """Mean time of each node of the compiled graph. Raises ModelError."""
     engine = OpenVinoEngine(model, threads=threads, name=name, profile=True)
-    run, events = engine.ready(batch), []
+    run, events = engine.ready(*values), []
     for _ in range(runs):
         run()
         events += [

@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as tfl
 
 from lykeion.core import Unsupported, first_line
 from lykeion.core.library_output import quiet_import
-from lykeion.engines.running.tensor_specs import check_batch, specs
+from lykeion.engines.running.tensor_specs import check_values, specs
 from lykeion.litert import ModelError, Operator, Tensor, read_graph
 
 with quiet_import():
@@ -32,12 +32,13 @@ class TensorFlowEngine:
             raise Unsupported(f"{name}: the TensorFlow reference lacks {', '.join(lacking)}")
         self.inputs, self.outputs = specs(self._graph)
 
-    def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        check_batch(batch, self.inputs[0], self._name)
+    def run(self, *given: np.ndarray) -> dict[str, np.ndarray]:
+        check_values(given, self.inputs, self._name)
         graph = self._graph
         values = {place: _real(tensor) for place, tensor in enumerate(graph.tensors) if tensor.constant is not None}
         try:
-            values[graph.inputs[0]] = self.inputs[0].decode(batch)
+            for place, spec, batch in zip(graph.inputs, self.inputs, given, strict=True):
+                values[place] = spec.decode(batch)
             for operator in graph.operators:
                 place = operator.outputs[0]
                 inputs = [values[source] for source in operator.inputs if source >= 0]
@@ -49,9 +50,9 @@ class TensorFlowEngine:
             spec.name: spec.encode(values[place]) for spec, place in zip(self.outputs, graph.outputs, strict=True)
         }
 
-    def ready(self, batch: np.ndarray) -> Callable[[], object]:
-        self.run(batch)
-        return lambda: self.run(batch)
+    def ready(self, *given: np.ndarray) -> Callable[[], object]:
+        self.run(*given)
+        return lambda: self.run(*given)
 
     def close(self) -> None:
         pass

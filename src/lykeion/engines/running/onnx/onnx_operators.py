@@ -17,8 +17,8 @@ def _convolution(writer: OnnxWriter, operator: Operator) -> str:
     options, (source, kernel) = operator.options, operator.inputs[:2]
     weights = writer.tensor(kernel)
     depthwise = operator.kind == "DEPTHWISE_CONV_2D"
-    # (out, height, width, in) and (1, height, width, out) to (out, in or 1, height, width)
-    order, groups = ((3, 0, 1, 2), writer.tensor(source).shape[3]) if depthwise else (TO_NCHW, 1)
+    # (out, height, width, in of a group) and (1, height, width, out) to (out, in of a group, height, width)
+    order, of_a_group = ((3, 0, 1, 2), 1) if depthwise else (TO_NCHW, weights.shape[3])
     if weights.constant is not None:
         value = writer.constant(weights, order)
     else:  # dequantized in the graph, and turned as a map
@@ -31,7 +31,7 @@ def _convolution(writer: OnnxWriter, operator: Operator) -> str:
     result = writer.node(
         "Conv",
         inputs,
-        group=groups,
+        group=writer.tensor(source).shape[3] // of_a_group,
         kernel_shape=window,
         strides=strides,
         dilations=dilations,

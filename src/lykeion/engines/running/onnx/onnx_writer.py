@@ -64,7 +64,8 @@ class OnnxWriter:
             raise ValueError(f"tensor {tensor.name!r} is not constant")
         values = tensor.constant.transpose(order)
         axis = list(order).index(tensor.quantization.axis) if tensor.quantization and order else 0
-        if tensor.quantization and not self.integer:
+        # Networks of 16-bit activations have 64-bit biases, which ONNX does not dequantize.
+        if tensor.quantization and not (self.integer and values.dtype != np.int64):
             values = _real(values, tensor.quantization, axis)
         values = values if shape is None else values.reshape(shape)
         if values.dtype.kind == "f" or tensor.quantization is None:
@@ -160,7 +161,7 @@ class OnnxWriter:
 def _real(values: np.ndarray, quantization: Quantization, axis: int) -> np.ndarray:
     """Where no integers are computed with, weights kept as such are real from the start."""
     scales, zeros = quantization.along(values.ndim, axis)
-    return ((values.astype(np.float32) - zeros.astype(np.float32)) * scales).astype(np.float32)
+    return ((values.astype(np.float64) - zeros) * scales).astype(np.float32)
 
 
 def _clamps(tensor: Tensor, low: float, high: float) -> bool:
