@@ -137,7 +137,7 @@ def test_the_guides_tables_name_no_option_that_is_gone(group: str) -> None:
         for name, command in COMMANDS.items()
         if name.split()[0] == group
         for each in command.params
-        for option in each.opts
+        for option in (*each.opts, *each.secondary_opts)
     }
     for guide in GUIDES[group]:
         rows = [line.split(" | ")[0] for line in prose(ROOT / "docs" / f"{guide}.md").splitlines() if line[:1] == "|"]

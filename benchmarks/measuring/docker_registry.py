@@ -1,4 +1,4 @@
-"""Debian's docker-registry as a process of its own, on a free loopback port, with its files in a directory."""
+"""Debian's docker-registry as a process of its own, on a free port, with its files in a directory."""
 
 import shutil
 import socket
@@ -16,37 +16,40 @@ log: {{level: error, accesslog: {{disabled: true}}}}
 storage:
   filesystem: {{rootdirectory: {root}}}
   delete: {{enabled: true}}
-http: {{addr: "127.0.0.1:{port}"}}
+http: {{addr: "{address}:{port}"{tls}}}
 """
 
 
 @contextmanager
-def docker_registry(directory: Path) -> Iterator[str]:
-    """Yields its host, a name and a port."""
+def docker_registry(
+    directory: Path, *, address: str = "127.0.0.1", tls: tuple[Path, Path] | None = None
+) -> Iterator[str]:
+    """Yields its host, a name and a port. ``tls`` is a certificate and its key; without, it speaks plain HTTP."""
     assert PROGRAM is not None
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         port = probe.getsockname()[1]
     config = directory / "config.yml"
-    config.write_text(_CONFIG.format(root=directory / "data", port=port))
+    keys = f', tls: {{certificate: "{tls[0]}", key: "{tls[1]}"}}' if tls else ""
+    config.write_text(_CONFIG.format(root=directory / "data", address=address, port=port, tls=keys))
     log = directory / "log"
     with (
         log.open("wb") as said,
         subprocess.Popen([PROGRAM, "serve", str(config)], stderr=said, stdout=said) as process,
     ):
         try:
-            _wait(process, port, log)
-            yield f"127.0.0.1:{port}"
+            _wait(process, (address, port), log)
+            yield f"{address}:{port}"
         finally:
             process.terminate()
 
 
-def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+def _wait(process: "subprocess.Popen[bytes]", server: tuple[str, int], log: Path) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection(server, timeout=1).close()
             return
         except OSError:
             time.sleep(0.05)

@@ -1,10 +1,11 @@
-"""The behaviour suite on Debian's docker-registry, and skopeo reading and writing beside us."""
+"""The behaviour suite on Debian's docker-registry, skopeo beside us, and the registry over TLS and plain HTTP."""
 
 import json
 import os
 import shutil
+import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -19,7 +20,10 @@ from lykeion.registry import BlobCache, pull, verify
 from lykeion.registry.moves import Move
 from tests.registry.behaviour import *  # noqa: F403
 from tests.registry.conftest import _home as _home
+from tests.registry.keys import server_of_an_own_authority
 from tests.registry.making import IGNORE, pushed
+
+from .serving import COMMAND
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs Debian's docker-registry")
 needs_oras = pytest.mark.skipif(shutil.which("oras") is None, reason="needs oras")
@@ -113,3 +117,63 @@ def test_oras_pulls_our_files_and_we_pull_its(store: ArtifactStore, host: str, n
     oras("push", f"{host}/{name}:theirs", "deep/model.onnx", "--artifact-type", kind)
     pull(store, Reference(host, name, "theirs"), tmp_path / "out", cache=BlobCache(tmp_path / "c"), reporter=SILENT)
     assert (tmp_path / "out" / "deep" / "model.onnx").read_bytes() == content
+
+
+# --- TLS and plain HTTP, by the command ---
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``lykeion models`` in a process of its own, with a model in its store and no certificates."""
+    pushed(DiskStore(tmp_path / "home" / "store"), tmp_path / "a", "shoes:canary", b"content")
+
+    def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "LYKEION_HOME": str(tmp_path / "home"), **variables}
+        return subprocess.run([*COMMAND, "models", *words], env=environment, capture_output=True, text=True)
+
+    return run
+
+
+def test_a_registry_that_speaks_tls_on_this_machine(
+    tmp_path: Path, models: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    _, authority = server_of_an_own_authority(tmp_path)
+    with docker_registry(tmp_path, tls=(authority, tmp_path / "server.key")) as host:
+        copy, known = ("copy", "shoes:canary", f"{host}/shop/shoes:canary"), {"SSL_CERT_FILE": str(authority)}
+        for words, variables, said in (
+            (copy, known, f"--tls, or LYKEION_REGISTRIES=https://{host}"),
+            ((*copy, "--tls"), {}, f"certs.d/{host} or SSL_CERT_FILE may hold its certificate authority"),
+        ):
+            done = models(*words, **variables)
+            assert (done.returncode, done.stdout) == (2, "")
+            assert said in done.stderr.splitlines()[-1]
+        assert models(*copy, "--tls", **known).returncode == 0
+        done = models("list", f"{host}/shop/shoes", "--json", **known, LYKEION_REGISTRIES=f"https://{host}")
+        assert [it["aliases"] for it in json.loads(done.stdout)["versions"]] == [["canary"]]
+
+
+def test_a_registry_elsewhere_that_speaks_plain_http(
+    tmp_path: Path, models: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    with docker_registry(tmp_path, address=address_of_this_machine()) as host:
+        copy = ("copy", "shoes:canary", f"{host}/shop/shoes:canary")
+        done = models(*copy)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"--plain-http, or LYKEION_REGISTRIES=http://{host}" in done.stderr.splitlines()[-1]
+        assert models(*copy, "--plain-http").returncode == 0
+        done = models("pull", f"{host}/shop/shoes", str(tmp_path / "b"), LYKEION_REGISTRIES=f"http://{host}")
+        assert done.returncode == 0
+        assert (tmp_path / "b" / "model.tflite").read_bytes() == b"content"
+
+
+def address_of_this_machine() -> str:
+    """One that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("needs a network")
+        address: str = probe.getsockname()[0]
+    if address.startswith("127."):
+        pytest.skip("needs an address that is not loopback")
+    return address

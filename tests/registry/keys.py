@@ -22,7 +22,7 @@ def key_pair(path: Path, curve: ec.EllipticCurve | None = None) -> tuple[Path, P
 
 
 def server_of_an_own_authority(directory: Path) -> tuple[ssl.SSLContext, Path]:
-    """What serves TLS on 127.0.0.1, and the certificate that vouches for it."""
+    """What serves TLS on 127.0.0.1, and the certificate that vouches for it, whose key is in ``server.key``."""
     key_file, _ = key_pair(directory / "server")
     key = serialization.load_pem_private_key(key_file.read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)

@@ -10,7 +10,7 @@ from lykeion.core import LykeionError, Reporter, print_line, write_atomically, w
 from lykeion.litert import packed
 from lykeion.nets import training
 
-from .options import FIT, PICTURE, json_option, quiet_option, store_option, trust_option
+from .options import FIT, PICTURE, json_option, quiet_option, registry_option, store_option, trust_option
 from .output import print_json, print_table
 
 _model = click.option(
@@ -42,6 +42,7 @@ def commands() -> None:
 @click.option("--no-latency", is_flag=True, help="Do not time the networks.")
 @trust_option
 @store_option
+@registry_option
 @json_option
 @quiet_option
 def run_(
@@ -92,6 +93,7 @@ def report(run: Path, html: Path | None, as_json: bool) -> None:
 @_fit
 @trust_option
 @store_option
+@registry_option
 @json_option
 @quiet_option
 def sensitivity(
@@ -152,6 +154,7 @@ def _show_scan(found: "compress.Sensitivity") -> None:
 )
 @trust_option
 @store_option
+@registry_option
 @json_option
 def pack(
     model: str,

@@ -9,7 +9,7 @@ import click
 
 from lykeion import inputs
 
-from .options import store_option, trust_option
+from .options import registry_option, store_option, trust_option
 
 
 def embedder_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -24,6 +24,7 @@ def embedder_option(command: Callable[..., None]) -> Callable[..., None]:
     )
     @trust_option
     @store_option
+    @registry_option
     @wraps(command)
     def with_file(embedder: str | None, trust: Path | None, store: Path | None, **others: Any) -> None:
         command(embedder=inputs.find_embedder(embedder, trust, store), **others)

@@ -8,6 +8,7 @@ import click
 
 from lykeion import search
 from lykeion.core import CONSOLE, SILENT, Reporter
+from lykeion.oci import distribution
 
 
 class _Picture(click.Path):
@@ -85,3 +86,19 @@ trust_option = click.option(
     metavar="FILE",
     help="A trust policy: whose signatures are asked for.  [env: LYKEION_TRUST]",
 )
+
+
+def _speak(context: click.Context, option: click.Parameter, plain: bool | None) -> None:
+    if plain is not None:
+        context.with_resource(distribution.speaking("http" if plain else "https"))
+
+
+registry_option = click.option(
+    "--plain-http/--tls",
+    default=None,
+    expose_value=False,
+    callback=_speak,
+    help="How registries are spoken to; default: over TLS, and over plain HTTP on loopback. LYKEION_REGISTRIES tells "
+    "them apart: http://HOST:PORT https://HOST.",
+)
+"""Of every command that may reach a registry."""

@@ -33,9 +33,9 @@ def elsewhere() -> Iterator[Registry]:
 def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """A registry that speaks TLS, at an address that counts as one of the internet."""
     context, authority = server_of_an_own_authority(tmp_path)
-    monkeypatch.setattr("lykeion.oci.distribution.transport.is_loopback", lambda _host: False)
     monkeypatch.setattr("lykeion.oci.distribution.connections.CERTIFICATES", tmp_path / "certs.d")
     with running(tls=context) as registry:
+        monkeypatch.setenv("LYKEION_REGISTRIES", f"https://{registry.host}")
         (tmp_path / "certs.d" / registry.host).mkdir(parents=True)
         (tmp_path / "certs.d" / registry.host / "ca.crt").write_bytes(authority.read_bytes())
         yield registry

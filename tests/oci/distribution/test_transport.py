@@ -15,7 +15,7 @@ from lykeion.oci.distribution import Reference, RemoteStore, StoreError, Transpo
 from lykeion.oci.distribution.tokens import Challenge, read_challenge
 from lykeion.registry import BlobCache, ModelFacts, list_versions, load, pull, push, show, sign, tags_at
 from tests.oci.distribution.fake import Registry, Troubles, running
-from tests.registry.keys import key_pair, server_of_an_own_authority
+from tests.registry.keys import key_pair
 from tests.registry.making import packed, pushed
 
 LOGIN = ("anna", "se:cret")
@@ -223,42 +223,11 @@ def test_an_address_without_a_path_is_asked_for_its_root() -> None:
         assert registry.requests == ["GET /"]
 
 
-def test_plain_http_is_for_loopback_alone() -> None:
-    assert Transport("registry.example.com").base == "https://registry.example.com"
-    assert Transport("registry.example.com:5000").base == "https://registry.example.com:5000"
-    assert Transport("localhost:5000").base == "http://localhost:5000"
-    assert Transport("[::1]:5000").base == "http://[::1]:5000"
-    assert Transport("docker.io").base == "https://registry-1.docker.io"
-    assert Transport("127.0.0.1.example.com").base == "https://127.0.0.1.example.com"
-    assert Transport("registry.localhost:5000").base == "https://registry.localhost:5000"
-    assert Transport("127.9.9.9").base == "http://127.9.9.9"
-
-
 def test_a_registry_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreError) as error:
         RemoteStore(Transport("127.0.0.1:1", sleep=lambda _seconds: None)).resolve("shoes", "v1")
     assert "127.0.0.1:1" in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_tls_is_verified_and_a_companys_own_authority_is_taken_from_where_docker_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    context, authority = server_of_an_own_authority(tmp_path)
-    monkeypatch.setattr("lykeion.oci.distribution.transport.is_loopback", lambda _host: False)
-    monkeypatch.setattr("lykeion.oci.distribution.transport.ATTEMPTS", 1)
-    monkeypatch.setattr("lykeion.oci.distribution.connections.CERTIFICATES", tmp_path / "certs.d")
-    for known in (False, True):
-        with running(tls=context) as registry:
-            if known:
-                (tmp_path / "certs.d" / registry.host).mkdir(parents=True)
-                (tmp_path / "certs.d" / registry.host / "ca.crt").write_bytes(authority.read_bytes())
-                pushed(remote(registry), tmp_path / "a", "shoes")
-                assert remote(registry).resolve("shoes", "v1")
-            else:
-                with pytest.raises(StoreError, match="certificate"):
-                    remote(registry).resolve("shoes", "v1")
-                assert registry.requests == []
 
 
 def test_https_goes_through_the_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from lykeion import inputs
-from lykeion.cli.options import json_option, store_option, trust_option
+from lykeion.cli.options import json_option, registry_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import LykeionError, print_line, write_atomically, writing
 from lykeion.engines import choosing, running
@@ -48,6 +48,7 @@ def list_(as_json: bool) -> None:
 )
 @trust_option
 @store_option
+@registry_option
 @json_option
 def compare(
     model: str, engines: tuple[str, ...], reference: str, trust: Path | None, store: Path | None, as_json: bool
@@ -82,6 +83,7 @@ def compare(
 @click.argument("file", type=click.Path(path_type=Path))
 @trust_option
 @store_option
+@registry_option
 def convert(model: str, file: Path, trust: Path | None, store: Path | None) -> None:
     """Write MODEL as the ONNX FILE that the engine onnxruntime runs, which is run first."""
     opened = inputs.open_models((model,), trust, store)[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from lykeion import inputs
-from lykeion.cli.options import FIT, PICTURE, json_option, quiet_option, store_option, trust_option
+from lykeion.cli.options import FIT, PICTURE, json_option, quiet_option, registry_option, store_option, trust_option
 from lykeion.core import Reporter
 from lykeion.engines import choosing, running
 from lykeion.nets import training
@@ -40,6 +40,7 @@ _MEASURING_OPTIONS = (
     click.option("--png", type=PICTURE, metavar="FILE", help="Draw the results."),
     trust_option,
     store_option,
+    registry_option,
     json_option,
     quiet_option,
 )

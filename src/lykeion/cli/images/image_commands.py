@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lykeion import images, inputs, oci
-from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
+from lykeion.cli.options import json_option, quiet_option, registry_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_result, print_table
 from lykeion.core import Reporter, print_line
 
@@ -23,6 +23,7 @@ from .image_options import layout_option, short, tag_option
     help="Model to serve: a directory, a .tflite file, or a version (shoes:v3).",
 )
 @store_option
+@registry_option
 @trust_option
 @layout_option
 @json_option

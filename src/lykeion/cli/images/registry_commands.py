@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from lykeion import images
-from lykeion.cli.options import json_option, quiet_option
+from lykeion.cli.options import json_option, quiet_option, registry_option
 from lykeion.cli.output import print_result
 from lykeion.core import Reporter
 
@@ -16,6 +16,7 @@ from .image_options import layout_option, tag_option
 @click.argument("image")
 @click.argument("target", metavar="REGISTRY/PATH:TAG")
 @layout_option
+@registry_option
 @json_option
 @quiet_option
 def push(image: str, target: str, layout: Path | None, as_json: bool, reporter: Reporter) -> None:
@@ -30,6 +31,7 @@ def push(image: str, target: str, layout: Path | None, as_json: bool, reporter: 
 @click.argument("source", metavar="REGISTRY/PATH:TAG")
 @tag_option
 @layout_option
+@registry_option
 @json_option
 @quiet_option
 def pull(source: str, tag: str | None, layout: Path | None, as_json: bool, reporter: Reporter) -> None:

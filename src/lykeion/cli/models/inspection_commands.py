@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lykeion import nets, registry, search, vision
-from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
+from lykeion.cli.options import json_option, quiet_option, registry_option, store_option, trust_option
 from lykeion.cli.output import describe, print_json, print_result, print_table
 from lykeion.core import DONE_BUT, Reporter, print_line
 
@@ -51,6 +51,7 @@ def import_(network: str, name: str | None, weights: str, store: Path | None, as
     "--sort", "by", metavar="[-]FIELD", help="By a field, with a minus in descending order; default: newest first."
 )
 @store_option
+@registry_option
 @json_option
 def list_(name: str | None, where: str | None, by: str | None, store: Path | None, as_json: bool) -> None:
     """List versions of models; without NAME those of all models in the store, and the networks that were imported.
@@ -94,6 +95,7 @@ def list_(name: str | None, where: str | None, by: str | None, store: Path | Non
 @click.command()
 @click.argument("model")
 @store_option
+@registry_option
 @json_option
 def show(model: str, store: Path | None, as_json: bool) -> None:
     """Show one version: files, metrics, lineage, and the history of its aliases."""
@@ -124,6 +126,7 @@ def show(model: str, store: Path | None, as_json: bool) -> None:
 @click.argument("first")
 @click.argument("second")
 @store_option
+@registry_option
 @json_option
 def diff(first: str, second: str, store: Path | None, as_json: bool) -> None:
     """Compare two versions: files, metrics and lineage.
@@ -148,6 +151,7 @@ def diff(first: str, second: str, store: Path | None, as_json: bool) -> None:
     "--registry", "hosts", multiple=True, metavar="HOST", help="Also ask this registry for parents that are there."
 )
 @store_option
+@registry_option
 @json_option
 def lineage(model: str, hosts: tuple[str, ...], store: Path | None, as_json: bool) -> None:
     """Show what a version was made from: its run, data and code, its parents, and theirs.
@@ -164,6 +168,7 @@ def lineage(model: str, hosts: tuple[str, ...], store: Path | None, as_json: boo
 @click.command()
 @click.argument("model")
 @store_option
+@registry_option
 @trust_option
 @json_option
 @quiet_option

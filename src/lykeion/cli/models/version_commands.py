@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from lykeion import registry
-from lykeion.cli.options import json_option, quiet_option, store_option, trust_option
+from lykeion.cli.options import json_option, quiet_option, registry_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_result
 from lykeion.core import Reporter, print_line
 
@@ -44,6 +44,7 @@ expect_option = click.option(
 @expect_option
 @coordinator_option
 @store_option
+@registry_option
 @json_option
 @quiet_option
 def push(
@@ -89,6 +90,7 @@ def push(
 @click.argument("model")
 @click.argument("directory", type=click.Path(path_type=Path), required=False)
 @store_option
+@registry_option
 @trust_option
 @json_option
 @quiet_option
@@ -115,6 +117,7 @@ def pull(
 @click.argument("target", metavar="TO")
 @coordinator_option
 @store_option
+@registry_option
 @trust_option
 @json_option
 @quiet_option
@@ -153,6 +156,7 @@ def copy(
 @expect_option
 @coordinator_option
 @store_option
+@registry_option
 @json_option
 def tag(
     model: str, alias: str, expect: str | None, coordinator: Path | None, store: Path | None, as_json: bool
@@ -185,6 +189,7 @@ def tag(
 @click.command()
 @click.argument("model")
 @store_option
+@registry_option
 @json_option
 def untag(model: str, store: Path | None, as_json: bool) -> None:
     """Remove an alias; the version that it points to stays. Not all registries support this."""
@@ -199,6 +204,7 @@ def untag(model: str, store: Path | None, as_json: bool) -> None:
 @click.argument("model")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @store_option
+@registry_option
 @json_option
 def delete(model: str, yes: bool, store: Path | None, as_json: bool) -> None:
     """Delete a version and all tags that point to it, which are listed first. Not all registries support this."""
@@ -258,6 +264,7 @@ def gc(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Also write the bundle for model_signing."
 )
 @store_option
+@registry_option
 @json_option
 def sign(model: str, key: Path, out: Path | None, store: Path | None, as_json: bool) -> None:
     """Sign a version's files and manifest, offline, and attach the signature to it.

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from .errors import InvalidReference, StoreError
     from .reference import Reference, canonical_place, is_digest, parse_reference
     from .remote_store import RemoteStore
+    from .schemes import speaking
     from .transport import Transport
 
 __all__ = [
     "MAX_READ", "Advance", "ArtifactStore", "DiskStore", "InvalidReference", "Reference", "RemoteStore",
-    "StoreError", "Transport", "canonical_place", "is_digest", "parse_reference", "transfer",
+    "StoreError", "Transport", "canonical_place", "is_digest", "parse_reference", "speaking", "transfer",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -1,8 +1,8 @@
 """Connections kept open, by urllib3: plain or TLS, straight or through a proxy.
 
 ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and docker's ``/etc/docker/certs.d/HOST/ca.crt`` name certificate authorities;
-``https_proxy``, ``http_proxy`` and ``no_proxy`` say what goes through a proxy. Loopback never does, and it alone is
-spoken to without TLS.
+``https_proxy`` and ``no_proxy`` say what goes through a proxy. Loopback and plain HTTP never do. Plain HTTP is for
+loopback, and for whatever a registry elsewhere leads to that is itself spoken to so.
 
 A registry sends its clients to other addresses: of blobs, uploads and tokens. None of them may be in a network that
 the registry itself is not in: this machine's loopback, link-local addresses, private ones. That is judged by the
@@ -121,11 +121,17 @@ class Connections:
     def _pool(self, url: SplitResult, *, new: bool) -> urllib3.HTTPConnectionPool:
         there = origin(url)
         if new:
-            return _connect(there, self._timeout, partial(self._judge, there))
+            return self._connect(there)
         with self._lock:
             if there not in self._pools:
-                self._pools[there] = _connect(there, self._timeout, partial(self._judge, there))
+                self._pools[there] = self._connect(there)
             return self._pools[there]
+
+    def _connect(self, there: Origin) -> urllib3.HTTPConnectionPool:
+        plain = is_loopback(there[1]) or (self._home[0] == "http" and not is_loopback(self._home[1]))
+        if there[0] == "http" and not plain:
+            raise StoreError(f"{self._home[1]}: leads to plain HTTP at {there[1]}, and needs TLS there")
+        return _connect(there, self._timeout, partial(self._judge, there))
 
     def _judge(self, there: Origin, peer: str) -> None:
         """Raises StoreError where the registry is not in the peer's network."""
@@ -151,8 +157,6 @@ def network_errors() -> Generator[None]:
 def _connect(there: Origin, timeout_s: float, judge: Callable[[str], None]) -> urllib3.HTTPConnectionPool:
     """``judge`` is handed the peer's address before anything is sent; through a proxy, the host."""
     scheme, host, port = there
-    if scheme == "http" and not is_loopback(host):
-        raise StoreError(f"{host}: plain HTTP is for this machine alone; a registry elsewhere needs TLS")
     settings: dict[str, Any] = {"timeout": timeout_s, "maxsize": MAX_IDLE, "blocksize": BLOCK}
     manager = urllib3.PoolManager()
     if scheme == "https":

@@ -9,19 +9,22 @@ again, no sooner than its Retry-After.
 import email.utils
 import json
 import random
+import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 from urllib.parse import SplitResult
 
 import urllib3
 
-from lykeion.core import Refused, is_loopback
+from lykeion.core import Refused
 
-from .connections import Connections, Piece, network_errors, origin, read_url
+from .connections import CERTIFICATES, Connections, Piece, network_errors, origin, read_url
 from .credentials import find_credentials
 from .errors import StoreError
+from .schemes import VARIABLE, Scheme, scheme_of
 from .tokens import Authorizer, read_challenge
 
 TIMEOUT_S = 60.0
@@ -31,6 +34,11 @@ MAX_REDIRECTS = 5
 MAX_MANIFEST = 4 * 2**20
 _AGAIN = {408, 429, 500, 502, 503, 504}
 _DOCKER_HUB = {"docker.io": "registry-1.docker.io"}
+_NO_TLS = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
+_WRONG = {
+    "https": "; if it speaks plain HTTP, give --plain-http, or {variable}=http://{host}",
+    "http": "; it was asked over plain HTTP; if it speaks TLS, give --tls, or {variable}=https://{host}",
+}
 
 
 class Response:
@@ -85,16 +93,21 @@ class Transport:
     """Requests to the registry at ``host``, a name with or without a port. Any number of threads may send."""
 
     def __init__(
-        self, host: str, *, timeout_s: float = TIMEOUT_S, sleep: Callable[[float], None] = time.sleep
+        self,
+        host: str,
+        *,
+        scheme: Scheme | None = None,
+        timeout_s: float = TIMEOUT_S,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        server = _DOCKER_HUB.get(host, host)
-        name = server.rpartition(":")[0] if server.rpartition(":")[2].isdecimal() else server
-        plain = is_loopback(name)
-        self.host, self.base = host, f"{'http' if plain else 'https'}://{server}"
+        """``scheme`` is the one that ``scheme_of`` finds, if it is not given. Raises InvalidReference."""
+        scheme = scheme or scheme_of(host)
+        self.host, self.base = host, f"{scheme}://{_DOCKER_HUB.get(host, host)}"
         self._origin = origin(read_url(self.base))
         self._changeable = {self._origin}
         self._sleep, self._connections = sleep, Connections(self._origin, timeout_s)
-        self._authorizer = Authorizer(host, partial(find_credentials, host), self._ask, allow_plain=plain)
+        self._authorizer = Authorizer(host, partial(find_credentials, host), self._ask, allow_plain=scheme == "http")
+        self._answered = False
 
     def send(
         self,
@@ -120,10 +133,13 @@ class Transport:
                 if limit is not None and response.status == 200:
                     response.keep(limit)
             except OSError as error:
-                if attempt == attempts:
-                    raise StoreError(f"{self.host}: {_reason(error)}") from None
+                if attempt == attempts or isinstance(error, ssl.SSLCertVerificationError) or self._misses(error):
+                    raise StoreError(f"{self.host}: {_reason(error)}{self._advice(error)}") from None
                 self.pause(attempt)
                 continue
+            if response.status == 400 and not self._answered and _is_no_registrys(response):
+                raise StoreError(f"{self.host}: HTTP 400{self._wrong_scheme}")
+            self._answered = True
             if response.status not in _AGAIN or attempt == attempts:
                 return response
             wait = _retry_after(response.headers.get("Retry-After"))
@@ -141,6 +157,21 @@ class Transport:
 
     def close(self) -> None:
         self._connections.close()
+
+    def _misses(self, error: OSError) -> bool:
+        """Whether an answer to TLS shows for sure that it is none in TLS."""
+        return isinstance(error, ssl.SSLError) and error.reason in _NO_TLS
+
+    def _advice(self, error: OSError) -> str:
+        """What to do about what may come of the wrong scheme."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"; {CERTIFICATES / self.host} or SSL_CERT_FILE may hold its certificate authority"
+        cut = isinstance(error, ConnectionError | ssl.SSLEOFError) and not isinstance(error, ConnectionRefusedError)
+        return "" if self._answered or not (cut or self._misses(error)) else self._wrong_scheme
+
+    @property
+    def _wrong_scheme(self) -> str:
+        return _WRONG[self._origin[0]].format(host=self.host, variable=VARIABLE)
 
     def _authenticated(
         self, method: str, url: SplitResult, scope: str, headers: dict[str, str], body: bytes | Piece, again: bool
@@ -221,6 +252,14 @@ def problem(response: Response, what: str) -> StoreError | Refused:
     words = " ".join(detail.split())[:300]
     text = f"{response.url.netloc}: {what}: HTTP {response.status}" + (f", {words}" if words else "")
     return Refused(text) if response.status in (401, 403) else StoreError(text)
+
+
+def _is_no_registrys(response: Response) -> bool:
+    """Whether a refusal lacks the words of registries, as one by a server that speaks TLS and was asked in plain."""
+    with suppress(OSError, StoreError):
+        response.keep(MAX_MANIFEST)
+        return b'"errors"' not in response.read()
+    return True
 
 
 def _retry_after(header: str | None) -> float:
