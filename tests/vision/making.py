@@ -53,9 +53,17 @@ def png_chunk(kind: bytes, content: bytes = b"") -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def png(width: int, height: int, *chunks: bytes, depth: int = 8, colour: int = 2, pixels: bytes = b"") -> bytes:
+def png(
+    width: int,
+    height: int,
+    *chunks: bytes,
+    depth: int = 8,
+    colour: int = 2,
+    pixels: bytes = b"",
+    interlaced: bool = False,
+) -> bytes:
     """A PNG with those chunks before its pixels, which are the raw scan lines."""
-    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced))
     data = png_chunk(b"IDAT", zlib.compress(pixels))
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + data + png_chunk(b"IEND")
 

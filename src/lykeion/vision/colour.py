@@ -29,7 +29,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
 def _flattened(image: Image.Image) -> Image.Image:
     """The same colours, as L, RGB or CMYK without alpha."""
     if image.mode.startswith("I;16"):
-        return _eight_bits(image)
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))  # as Pillow reads 16-bit colour
     if image.has_transparency_data:
         image = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", image.size, (255, 255, 255))
@@ -42,15 +42,6 @@ def _flattened(image: Image.Image) -> Image.Image:
     if image.mode in ("P", "RGBX", "YCbCr"):
         return image.convert("RGB")
     raise UnusablePhoto(f"its samples are of kind {image.mode!r}; save it with 8 or 16 bits a channel")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey by its high byte, as Pillow reads 16-bit colour; the value declared transparent is white."""
-    samples = np.asarray(image)
-    grey = (samples >> 8).astype(np.uint8)
-    if isinstance(transparent := image.info.get("transparency"), int):
-        grey[samples == transparent] = 255
-    return Image.fromarray(grey)
 
 
 @lru_cache(maxsize=16)

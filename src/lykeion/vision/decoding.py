@@ -143,11 +143,18 @@ def _decode_jpeg(data: bytes, at_least: int | None, box: Box | None, limits: Lim
     image = open_photo(jpeg.data, "JPEG")
     view = _View.of(image.size, jpeg.exif, box)
     scale = _scale(view.part, at_least)
-    image.draft(None, (image.width // scale, image.height // scale))
+    size = image.width // scale, image.height // scale
+    image.draft(None, size)
     held = view.width * view.height if jpeg.scans > 1 else image.width * image.height
+    held *= 2 if jpeg.twin else 1
     _check_size((view.width, view.height), held, jpeg.scans, limits)
     with _memory(held):
         image.load()
+        if jpeg.twin:
+            twin = open_photo(jpeg.twin, "JPEG")
+            twin.draft(None, size)
+            if not preprocess.same_pixels(image, twin):
+                raise UnusablePhoto("a damaged JPEG: it ends before its last pixels")
         return to_srgb(image), view, scale
 
 
@@ -155,6 +162,7 @@ def _decode_whole(
     data: bytes, form: str, at_least: int | None, box: Box | None, limits: Limits
 ) -> "tuple[Image, _View, int]":
     from .colour import to_srgb
+    from .key_colour import make_key_white
 
     if form == "PNG":
         structure.check_png(data)
@@ -164,7 +172,10 @@ def _decode_whole(
     held = image.width * image.height
     _check_size(image.size, held, 1, limits)
     with _memory(held):
-        image.load()
+        if form == "PNG":
+            make_key_white(image, data)
+        else:
+            image.load()
         view = _View.of(image.size, image.info.get("exif"), box)  # EXIF may follow the pixels
         image = to_srgb(image)
         # Averaging pixels is less faithful than a JPEG's scaling, so there is half as much of it.
