@@ -79,6 +79,16 @@ def test_adding_says_what_came_of_it(run: Run, tmp_path: Path) -> None:
     assert (outcome.code, outcome.out.partition(";")[0]) == (0, "added 0, unchanged 1")
 
 
+def test_photos_named_to_be_embedded_again_are_and_a_name_without_photos_gives_exit_code_3(
+    run: Run, shop: Path
+) -> None:
+    outcome = run("add", "catalogue.csv", "--reembed", "photos/1.*", "--reembed", "*2.JPG")
+    assert (outcome.code, outcome.out.partition(";")[0]) == (0, "added 2, unchanged 4")
+    outcome = run("add", "catalogue.csv", "--reembed", "*.png")
+    assert (outcome.code, outcome.out.partition(";")[0]) == (3, "added 0, unchanged 6")
+    assert "no photo's name matches '*.png'" in outcome.err
+
+
 def test_a_bad_photo_gives_exit_code_3_and_a_report(run: Run, shop: Path) -> None:
     (shop / "photos" / "bad.jpg").write_bytes(b"no photo")
     outcome = run("add", "photos", "--failures", "bad.jsonl", "--json")

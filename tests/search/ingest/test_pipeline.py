@@ -10,6 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lykeion.core import SILENT, Interrupted
@@ -110,6 +111,35 @@ def test_running_again_embeds_nothing_and_a_changed_photo_alone_is_embedded_agai
     ((best,),) = index.search(shop.embedder.embed_photo(jpeg(20)).vector[None], 1)
     assert best.id == "2.jpg"
     index.close()
+
+
+def test_photos_can_be_embedded_again_by_name_and_only_those_are(shop: Shop) -> None:
+    shop.photo("shoes/A.JPG", 0)
+    shop.photo("bags/b.jpg", 1)
+    shop.add()
+    wrong = shop.embedder.embed_photo(jpeg(7))  # as if they had been decoded wrongly
+    index = open_index(shop.index, "w")
+    index.upsert(
+        ["shoes/A.JPG", "bags/b.jpg"],
+        np.stack([wrong.vector] * 2),
+        photos=[product.photos[0] for product in index.get(["shoes/A.JPG", "bags/b.jpg"]) if product],
+    )
+    index.close()
+    assert shop.counts(shop.add(reembed=["SHOES*.jpg"])) == {"added": 1, "unchanged": 1}
+    index = open_index(shop.index)
+    ((best,),) = index.search(shop.embedder.embed_photo(jpeg(0)).vector[None], 1)
+    assert (best.id, round(best.score, 3)) == ("shoes/A.JPG", 1.0)
+    ((best,),) = index.search(wrong.vector[None], 1)
+    assert (best.id, round(best.score, 3)) == ("bags/b.jpg", 1.0)
+    index.close()
+    assert shop.counts(shop.add(reembed=["*"])) == {"added": 2}
+
+
+def test_a_pattern_that_no_photo_matches_is_reported(shop: Shop) -> None:
+    shop.photo("a.jpg", 0)
+    report = shop.add(reembed=["*.pgn", "a*"])
+    assert report.not_reembedded == ["*.pgn"]
+    assert report.complaints() == ["no photo's name matches '*.pgn'"]
 
 
 def test_changed_attributes_are_written_without_embedding_and_others_stay(shop: Shop) -> None:

@@ -19,6 +19,7 @@ from lykeion.search import ingest
 @index_option
 @embedder_option
 @click.option("--sync", is_flag=True, help="Delete from the index what the source no longer lists.")
+@click.option("--reembed", multiple=True, metavar="PATTERN", help="Embed photos of these names again; repeatable.")
 @click.option("--shard", metavar="N/COUNT", help="Only the N-th of COUNT parts, such as 3/16; the first is 1/16.")
 @click.option("--type", "types", multiple=True, metavar="NAME=TYPE", help="Declare a manifest's column; repeatable.")
 @click.option("--root", type=click.Path(), metavar="DIR", help="The folder of a manifest's photos, if not its own.")
@@ -37,6 +38,7 @@ def add(
     uri: str,
     embedder: str | None,
     sync: bool,
+    reembed: tuple[str, ...],
     shard: str | None,
     types: tuple[str, ...],
     root: str | None,
@@ -66,6 +68,7 @@ def add(
         uri,
         ingest.IngestOptions(
             sync=sync,
+            reembed=reembed,
             shard=ingest.Shard.parse(shard) if shard else None,
             thumbnails=replace(thumbnails, kept=not no_thumbnails),
             workers=workers,
@@ -78,7 +81,7 @@ def add(
     for line in report.complaints():
         print_line(line, err=True)
     print_result(as_json, report.to_json(), report.summary())
-    if report.failed or report.not_synced:
+    if report.failed or report.not_synced or report.not_reembedded:
         sys.exit(DONE_BUT)
 
 

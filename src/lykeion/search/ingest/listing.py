@@ -1,8 +1,9 @@
 """Which products a run concerns: its shard of a catalogue, and what the source lists."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from hashlib import blake2b
 
 import numpy as np
@@ -33,6 +34,21 @@ class Shard:
 
     def holds(self, id: str) -> bool:
         return _hash(id, "") % self.count == self.number - 1
+
+
+class NamePatterns:
+    """Shell patterns for names of photos, such as ``*.png``: case does not matter, and ``*`` matches ``/``, too."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._patterns = tuple(patterns)
+        self.unmatched = list(dict.fromkeys(self._patterns))
+        """Those that have matched no name yet."""
+
+    def match(self, name: str) -> bool:
+        matched = [pattern for pattern in self._patterns if fnmatchcase(name.lower(), pattern.lower())]
+        if matched and self.unmatched:
+            self.unmatched = [pattern for pattern in self.unmatched if pattern not in matched]
+        return bool(matched)
 
 
 class Listed:

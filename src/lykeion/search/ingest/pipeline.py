@@ -8,7 +8,7 @@ are in flight, so memory does not grow with the catalogue.
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from lykeion.search.opening import check_embedder
 from lykeion.search.thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
 from lykeion.vision import PhotoError
 
-from .listing import Listed, Shard
+from .listing import Listed, NamePatterns, Shard
 from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError
 from .photo_workers import PhotoWorkers, Taken
 from .report import FailureLog, IngestReport
@@ -45,6 +45,8 @@ class IngestOptions:
     sync: bool = False
     shard: Shard | None = None
     """Only this part of the source, and of what ``sync`` deletes."""
+    reembed: Sequence[str] = ()
+    """Shell patterns: photos of these names are embedded again, also where their bytes are those stored."""
     thumbnails: ThumbnailPlace = IN_INDEX
     workers: int | None = None
     """Threads that embed; by default one a core."""
@@ -63,11 +65,11 @@ def add(
 ) -> IngestReport:
     """Take the photos of a folder or manifest into an index, which is made if it is not there.
 
-    A photo whose bytes are those stored is not embedded again, so an interrupted run resumes. Attributes given are
-    set (a null clears), others stay. A photo that cannot be used stops nothing: it is counted, and listed in the
-    file of failures. ``open_source`` opens a manifest whose types or root must be declared; ``opening`` are options
-    of ``open_index``. Raises SourceError, EmbedderMismatch, IndexLocked, and Interrupted after SIGINT or SIGTERM,
-    when what was finished has been written.
+    A photo whose bytes are those stored is not embedded again, unless ``options.reembed`` names it, so an interrupted
+    run resumes. Attributes given are set (a null clears), others stay. A photo that cannot be used stops nothing: it
+    is counted, and listed in the file of failures. ``open_source`` opens a manifest whose types or root must be
+    declared; ``opening`` are options of ``open_index``. Raises SourceError, EmbedderMismatch, IndexLocked, and
+    Interrupted after SIGINT or SIGTERM, when what was finished has been written.
     """
     started = time.monotonic()
     photos = open_source(source) if isinstance(source, str | Path) else source
@@ -81,7 +83,8 @@ def add(
         small = stack.enter_context(closing(Thumbnails(file))) if file else None
         log = stack.enter_context(FailureLog(_failures_path(index, options.failures)))
         crew = stack.enter_context(PhotoWorkers(model, threads=options.workers, thumbnails=small is not None))
-        run = _Run(store, small, crew, log, options.shard, Listed() if options.sync else None)
+        again = NamePatterns(options.reembed)
+        run = _Run(store, small, crew, log, options.shard, Listed() if options.sync else None, again)
         total = photos.count() // (options.shard.count if options.shard else 1)
         with stop_signals() as stop, reporter.progress("adding", total or None, unit="photos") as progress:
             run.take_all(photos, progress, stop)
@@ -90,6 +93,7 @@ def add(
             run.delete_missing()
     report = run.report
     report.failed, report.first_failures = log.count, log.first
+    report.not_reembedded = again.unmatched
     report.failures = str(log.path) if log.count and log.path else ""
     report.skipped, report.seconds = photos.skipped, time.monotonic() - started
     return report
@@ -106,10 +110,11 @@ class _Run:
         log: FailureLog,
         shard: Shard | None,
         listed: Listed | None,
+        again: NamePatterns,
     ) -> None:
         self.report = IngestReport()
         self._index, self._thumbnails, self._workers, self._log = index, thumbnails, workers, log
-        self._shard, self._listed = shard, listed
+        self._shard, self._listed, self._again = shard, listed, again
         self._any_listed, self._unknown = False, 0
 
     def take_all(self, photos: PhotoSource, progress: Progress, stop: threading.Event) -> None:
@@ -170,6 +175,9 @@ class _Run:
             if product
             for photo in product.photos
         }
+        for item in batch:
+            if self._again.match(item.photo or item.id):
+                known.pop((item.id, item.photo), None)
         return [(item, self._workers.take(item, known.get((item.id, item.photo), ""))) for item in batch]
 
     def _finish(self, batch: _Batch, progress: Progress, stop: threading.Event) -> None:

@@ -16,7 +16,7 @@ class IngestReport:
     """Counts of photos, save ``updated``: products whose attributes alone were written."""
 
     added: int = 0
-    """Embedded and written: new, or with other bytes than before."""
+    """Embedded and written: new, with other bytes than before, or named to be embedded again."""
     unchanged: int = 0
     """Already in the index with the same bytes."""
     updated: int = 0
@@ -31,6 +31,8 @@ class IngestReport:
     first_failures: list[Failure] = field(default_factory=list)
     not_synced: str = ""
     """Why nothing was deleted although ``sync`` was asked."""
+    not_reembedded: list[str] = field(default_factory=list)
+    """The patterns of ``reembed`` that no photo's name matched."""
 
     def summary(self) -> str:
         """One line."""
@@ -50,6 +52,7 @@ class IngestReport:
             lines.append(f"all {self.failed:,} failures are listed in {self.failures}")
         if self.not_synced:
             lines.append(f"nothing was deleted: {self.not_synced}")
+        lines += [f"no photo's name matches {pattern!r}" for pattern in self.not_reembedded]
         return lines
 
     def to_json(self) -> dict[str, object]:
