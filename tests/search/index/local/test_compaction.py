@@ -60,6 +60,8 @@ def test_full_merges_all_and_then_rests() -> None:
     assert planned(size("a", 10), full=True) is None
     assert planned(size("a", 5000, kind="exact"), full=True) == {"a"}
     assert planned(size("a", 10, deleted=1), full=True) == {"a"}
+    assert planned(size("a", 10, outdated=True), full=True) == {"a"}
+    assert planned(size("a", 10, outdated=True)) is None
 
 
 def test_hours_become_days_and_days_become_months() -> None:

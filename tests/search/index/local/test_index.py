@@ -22,6 +22,7 @@ from lykeion.search.index import (
     Photo,
     SchemaError,
     StorageError,
+    checked_json,
 )
 
 from .indexes import clustered, exact, open_local
@@ -410,6 +411,49 @@ def test_an_index_of_every_past_format_still_opens(tmp_path: Path, version: int)
         index.restore("first")
         assert index.count() == expected["first"]
         assert index.verify() == []
+
+
+def test_a_graph_of_an_older_format_is_searched_until_compaction_converts_it(tmp_path: Path) -> None:
+    """40 products of random vectors, p10 to p29 of one; p0 and p10 were deleted, and a snapshot was kept."""
+    path = Path(shutil.copytree(FIXTURES / "index-v1-copies", tmp_path / "index"))
+    queries = np.random.default_rng(0).standard_normal((20, 8)).astype(np.float32)
+    with open_local(path, background=False) as index:
+        before = [[round(hit.score, 4) for hit in hits] for hits in index.search(queries, 38)]
+        assert _graphs(path) == [(1, None)]
+        index.compact(full=True)
+        after = [[round(hit.score, 4) for hit in hits] for hits in index.search(queries, 38)]
+        assert after == before
+        assert len(before[0]) == 38
+        (found,) = index.search(["p11"], 18)
+        assert {hit.id for hit in found} == {f"p{n}" for n in range(12, 30)}
+        assert index.verify() == []
+        assert (2, 18) in _graphs(path)
+        index.restore("all")
+        assert index.count() == 38
+
+
+def test_compaction_converts_a_graph_that_has_nothing_else_to_gain(tmp_path: Path) -> None:
+    with open_local(tmp_path / "index", dimension=DIMENSION, kernel="hnsw", background=False) as index:
+        index.upsert([str(n) for n in range(10)], VECTORS[:10])
+        index.compact(full=True)
+    (path,) = (tmp_path / "index" / "segments").glob("*/kernel/kernel.json")
+    older = {**checked_json.from_json(path.read_bytes(), path, newest=2), "format": 1}
+    path.write_bytes(checked_json.to_json(older))
+    assert _graphs(tmp_path / "index") == [(1, 0)]
+    with open_local(tmp_path / "index", background=False) as index:
+        index.compact(full=False)
+        assert _graphs(tmp_path / "index") == [(1, 0)]
+        index.compact(full=True)
+        assert _graphs(tmp_path / "index") == [(2, 0)]
+        index.compact(full=True)
+        assert len(index.search(VECTORS[:1], 10)[0]) == 10
+        assert index.verify() == []
+
+
+def _graphs(path: Path) -> list[tuple[int, int | None]]:
+    """The format of each segment's kernel, and how many copies it knows."""
+    kernels = [json.loads(file.read_text()) for file in sorted(path.glob("segments/*/kernel/kernel.json"))]
+    return [(kernel["format"], kernel.get("copies")) for kernel in kernels]
 
 
 def _compare(index: Any, expected: dict[str, Any]) -> None:

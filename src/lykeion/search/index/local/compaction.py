@@ -32,7 +32,10 @@ _FORCED_ROWS = 8
 
 @dataclass(frozen=True)
 class SegmentSize:
-    """What a decision needs to know of a segment. ``written``: oldest and newest row, seconds since 1970."""
+    """What a decision needs to know of a segment. ``written``: oldest and newest row, seconds since 1970.
+
+    ``outdated``: its graph is of an older format (Segment.outdated).
+    """
 
     digest: str
     rows: int
@@ -40,6 +43,7 @@ class SegmentSize:
     patched: int
     kind: Kind
     written: tuple[float, float]
+    outdated: bool = False
 
     @property
     def live(self) -> int:
@@ -55,9 +59,8 @@ class Merge:
 
 def size_of(layer: SegmentLayer) -> SegmentSize:
     segment = layer.segment
-    return SegmentSize(
-        segment.digest, layer.rows, popcount(layer.deleted), len(layer.patches), segment.kind, segment.written
-    )
+    deleted, patched = popcount(layer.deleted), len(layer.patches)
+    return SegmentSize(segment.digest, layer.rows, deleted, patched, segment.kind, segment.written, segment.outdated)
 
 
 def chosen_kind(rows: int, kernel: str) -> Kind:
@@ -75,9 +78,10 @@ def plan(
     Policy "size": a segment is merged with all smaller ones once these together have half its rows, so that their
     number stays logarithmic. Policy "time": the segments of a past hour become one, then those of a past day, then of
     a past month (UTC); within the present hour sizes decide. Under both, a segment of which a quarter is deleted or
-    half is changed is rewritten, and so is one that should have a kernel and has none.
+    half is changed is rewritten, and so is one that should have a kernel and has none. ``full`` makes one of all that
+    is not one already, up to date and without waste.
     """
-    if full and (len(sizes) > 1 or any(size.deleted or size.patched for size in sizes)):
+    if full and (len(sizes) > 1 or any(size.deleted or size.patched or size.outdated for size in sizes)):
         return Merge(tuple(size.digest for size in sizes))
     for size in sizes:
         lacks_kernel = size.kind != chosen_kind(size.live, kernel) and (kernel != "auto" or size.live > EXACT_ROWS)

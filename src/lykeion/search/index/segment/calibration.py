@@ -34,7 +34,7 @@ def calibrate(vectors: np.ndarray, codes: SegmentCodes) -> Effort:
     )
     queries = rows + np.float32(_MOVED) * (generator.permutation(first) - generator.permutation(second))
     cells = Scope([Searchable(vectors, len(vectors), replace(codes, links=None))], [None])
-    truth = _answers(cells, queries, _THOROUGH)
+    truth = np.array([scores[-1] for scores in _answers(cells, queries, _THOROUGH)])
     # Each setting is found with the others generous, and must leave room for what those after it lose.
     scan = _least(_SCANS, lambda scan: _recall(cells, queries, _THOROUGH._replace(scan=scan), truth), 0.4)
     found = _THOROUGH._replace(scan=scan)
@@ -69,10 +69,13 @@ def _least(settings: Sequence[float], recall: Callable[[float], float], share: f
     return next((setting for setting in settings if recall(setting) >= 1 - share * (1 - _TARGET)), settings[-1])
 
 
-def _recall(scope: Scope, queries: np.ndarray, effort: Effort, truth: Sequence[set[int]]) -> float:
+def _recall(scope: Scope, queries: np.ndarray, effort: Effort, truth: np.ndarray) -> float:
+    """The share of answers that are as near as the last true one: of copies of one vector any will do."""
     found = _answers(scope, queries, effort)
-    return sum(len(each & true) for each, true in zip(found, truth, strict=True)) / sum(map(len, truth))
+    right = sum(sum(score <= last for score in scores) for scores, last in zip(found, truth, strict=True))
+    return right / sum(map(len, found))
 
 
-def _answers(scope: Scope, queries: np.ndarray, effort: Effort) -> list[set[int]]:
-    return [set(nearest(scope, query, _K, effort, squared=True).rows) for query in queries]
+def _answers(scope: Scope, queries: np.ndarray, effort: Effort) -> list[list[float]]:
+    """The squared distances of the nearest rows, ascending."""
+    return [nearest(scope, query, _K, effort, squared=True).scores for query in queries]

@@ -3,16 +3,19 @@
 The projection is PCA followed by a random rotation, which spreads the variance over all projected dimensions so that
 one scale serves them all (as in RaBitQ, Gao & Long 2024). Cells are k-means over projected vectors; or over whole
 ones, where the projection keeps too little of their variance to tell which are near. The graph is the lowest level of
-an HNSW (Malkov & Yashunin 2016) that Faiss builds; the cells' medoids take the place of its upper levels.
+an HNSW (Malkov & Yashunin 2016) that Faiss builds; the cells' medoids take the place of its upper levels. Rows of one
+vector, such as those of a placeholder photo, stand next to each other and are one node: as nodes of their own they
+would link only each other, and a search that met them would not get away.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from .kernel import NO_LINK, SegmentCodes
+from .kernel import COPY, NO_LINK, SegmentCodes
 
 Kind: TypeAlias = Literal["exact", "hnsw", "ivf"]
 
@@ -120,19 +123,24 @@ def learn(vectors: Vectors, kind: Kind, *, seed: int = 0) -> tuple[np.ndarray, S
         medoids.offer(start, places, cells[chunk])
         if graph is not None:
             graph.take(start, projected)
-    order = np.argsort(cells, kind="stable")
+    first = np.arange(rows) if graph is None else _first_of_same(vectors)
+    cells = cells[first]
+    order = np.lexsort((first, cells))
     cell_rows = np.searchsorted(cells[order], np.arange(len(centroids) + 1)).astype(np.int64)
+    nodes = np.flatnonzero(first[order] == order)
+    entries = medoids.entries(order, cell_rows)
     return order, SegmentCodes(
         codes=codes[order],
         centroids=quantizer(centroids) if placed is projection else centroids.astype(np.float16),
         projection=projection.matrix,
         bias=projection.bias,
         cell_rows=cell_rows,
-        entries=medoids.entries(order, cell_rows),
-        links=graph.build(order) if graph is not None else None,
+        entries=nodes[np.searchsorted(nodes, entries, side="right") - 1].astype(np.uint32),
+        links=graph.build(order, nodes) if graph is not None else None,
         scale=quantizer.scale,
         zero=quantizer.zero,
         nibbles=nibbles,
+        copies=rows - len(nodes),
     )
 
 
@@ -194,6 +202,23 @@ def _learn_cells(
     return means.centroids
 
 
+def _first_of_same(vectors: Vectors) -> np.ndarray:
+    """For each row the first one that holds the same vector, int64 (rows,)."""
+    hashes = np.empty(len(vectors), np.uint64)
+    for start in range(0, len(vectors), _CHUNK):
+        chunk = vectors[start : start + _CHUNK]
+        digests = b"".join(blake2b(vector.tobytes(), digest_size=8).digest() for vector in chunk)
+        hashes[start : start + len(chunk)] = np.frombuffer(digests, np.uint64)
+    _, places, which = np.unique(hashes, return_index=True, return_inverse=True)
+    first = places[which]
+    copies = np.flatnonzero(first != np.arange(len(first)))
+    for start in range(0, len(copies), _CHUNK):
+        rows = copies[start : start + _CHUNK]
+        other = rows[(vectors[rows] != vectors[first[rows]]).any(axis=1)]  # of the same hash only
+        first[other] = other
+    return first
+
+
 class _NearestCell:
     """The cell of each projected row, int64 (rows,)."""
 
@@ -235,7 +260,7 @@ class _Medoids:
 
 
 class _Graph:
-    """Collects projected rows, then builds their neighbour graph: uint32 (rows, 2 * _LINKS)."""
+    """Collects projected rows, then builds the neighbour graph of the different ones: uint32 (rows, 2 * _LINKS)."""
 
     def __init__(self, rows: int, reduced: int) -> None:
         self._projected = np.empty((rows, reduced), np.float32)
@@ -243,15 +268,18 @@ class _Graph:
     def take(self, start: int, projected: np.ndarray) -> None:
         self._projected[start : start + len(projected)] = projected
 
-    def build(self, order: np.ndarray) -> np.ndarray:
-        """The graph of the rows in this order."""
+    def build(self, order: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        """The graph of the rows in this order, of which ``nodes`` are the first of their vectors."""
         import faiss
 
         index = faiss.IndexHNSWFlat(self._projected.shape[1], _LINKS)
         index.hnsw.efConstruction = 100
-        index.add(self._projected[order])
+        index.add(self._projected[order[nodes]])
         offsets = faiss.vector_to_array(index.hnsw.offsets).astype(np.int64)  # pyright: ignore
         neighbours = faiss.vector_to_array(index.hnsw.neighbors)  # pyright: ignore
-        links = neighbours[offsets[:-1, None] + np.arange(2 * _LINKS)].astype(np.uint32)
-        assert (links[links != NO_LINK] < len(links)).all()
+        numbers = neighbours[offsets[:-1, None] + np.arange(2 * _LINKS)]
+        assert (numbers < len(nodes)).all()
+        links = np.full((len(order), 2 * _LINKS), NO_LINK, np.uint32)
+        links[:, 0] = COPY
+        links[nodes] = np.where(numbers < 0, NO_LINK, nodes[numbers])
         return links

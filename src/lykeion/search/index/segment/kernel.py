@@ -19,6 +19,8 @@ import numpy as np
 from lykeion.core import Unavailable
 
 NO_LINK = 0xFFFFFFFF
+COPY = 0xFFFFFFFE
+"""The first link of a row that holds the vector of the row before: it is no node of the graph."""
 
 
 class KernelUnavailable(Unavailable):
@@ -32,7 +34,8 @@ class SegmentCodes:
     codes: uint8 (rows, stride), the projected vector as 8- or 4-bit integers, then its squared norm as float32.
     centroids: uint8 (cells, stride), coded alike, or whole vectors, float16 (cells, dimension). projection: float16
     (reduced, dimension). bias: float32 (reduced). cell_rows: int64 (cells + 1). entries: uint32 (cells), the row
-    nearest to the centroid. links: uint32 (rows, degree), the neighbour graph, or None: cells are scanned.
+    nearest to the centroid. links: uint32 (rows, degree), the neighbour graph, or None: cells are scanned. copies:
+    how many rows are no nodes of the graph, for they hold the vector of the row before and have the link COPY.
     """
 
     codes: np.ndarray
@@ -45,12 +48,13 @@ class SegmentCodes:
     scale: float
     zero: float
     nibbles: bool
+    copies: int = 0
 
 
 class Effort(NamedTuple):
     """How hard a search tries in each segment.
 
-    ef: rows held while a graph is walked. rerank: rows compared by their stored vectors. scan: where cells are
+    ef: nodes held while a graph is walked. rerank: rows compared by their stored vectors. scan: where cells are
     scanned, this many times the square root of the segment's rows (at least 256), of those that match.
     """
 
@@ -66,7 +70,7 @@ class _Segment(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("filtered", "rows", "stride")),
         *((name, ctypes.c_int32) for name in ("reduced", "degree", "cells")),
         *((name, ctypes.c_float) for name in ("scale", "zero")),
-        *((name, ctypes.c_uint8) for name in ("half", "nibbles", "whole")),
+        *((name, ctypes.c_uint8) for name in ("half", "nibbles", "whole", "copies")),
     )
 
 
@@ -98,6 +102,7 @@ class Searchable:
         segment.nibbles, segment.whole = codes.nibbles, codes.centroids.dtype == np.float16
         if codes.links is not None:
             segment.links, segment.degree = codes.links.ctypes.data, codes.links.shape[1]
+            segment.copies = codes.copies > 0
 
 
 class Scope:

@@ -35,7 +35,8 @@ from .table_rows import TableRows, column_reader
 from .vector_file import write_vectors
 
 FORMAT = 1
-KERNEL_FORMAT = 1
+KERNEL_FORMAT = 2
+"""In format 1 every row was a node of the graph; it is read, and has no copies."""
 _ARRAYS = ("codes", "centroids", "projection", "bias", "cell_rows", "entries", "links")
 _CHUNK = 16_384
 _MAX_EFFORT = 65_536
@@ -199,6 +200,11 @@ class Segment:
         return Effort(**self.kernel["effort"]) if "effort" in self.kernel else DEFAULT
 
     @property
+    def outdated(self) -> bool:
+        """Whether the graph is of a format in which many copies of one vector hide others."""
+        return self.kind == "hnsw" and self.kernel is not None and self.kernel["format"] < KERNEL_FORMAT
+
+    @property
     def kind(self) -> Kind:
         return self.kernel["kind"] if self.kernel else "exact"
 
@@ -246,6 +252,7 @@ def _write_kernel(directory: Path, codes: SegmentCodes, kind: Kind, effort: Effo
         "cells": len(codes.centroids),
         "whole_cells": codes.centroids.dtype == np.float16,
         "degree": codes.links.shape[1] if codes.links is not None else 0,
+        "copies": codes.copies,
         "files": _describe(directory),
     }
     (directory / "kernel.json").write_bytes(checked_json.to_json(description))
@@ -256,8 +263,6 @@ def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] 
     try:
         where = path / "kernel.json"
         description = checked_json.from_json(where.read_bytes(), where, newest=KERNEL_FORMAT)
-        if description["format"] != KERNEL_FORMAT:
-            return None, None
         if any((path / name).stat().st_size != file["size"] for name, file in description["files"].items()):
             return None, None
         stride, reduced, cells, degree = (description[name] for name in ("stride", "reduced", "cells", "degree"))
@@ -274,6 +279,7 @@ def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] 
             scale=description["scale"],
             zero=description["zero"],
             nibbles=description["nibbles"],
+            copies=description.get("copies", 0),
         )
     except (OSError, ValueError, KeyError, TypeError, CorruptIndex, IndexFormatError):
         return None, None

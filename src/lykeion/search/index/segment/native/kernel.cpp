@@ -11,7 +11,8 @@
 //
 // Three plans: `exact` compares stored vectors; `graph` walks the neighbour graph from the medoids of the nearest
 // cells (best-first, Malkov & Yashunin 2016, the level-0 search); `cells` scans the nearest cells until enough allowed
-// rows were seen. The last two rank by codes, then compare the best by stored vectors.
+// rows were seen. The last two rank by codes, then compare the best by stored vectors. A node of the graph is a row and
+// the copies that follow it, so that many copies of one vector take one place among the candidates.
 
 #include "kernel.h"
 
@@ -351,8 +352,20 @@ void scan_cells(const LkSegment &segment, const QueryCode &query, size_t target,
     }
 }
 
-// Best-first search in a sorted pool that holds `ef` allowed rows (deleted rows are walked through, not counted).
-// False if it found fewer than wanted, or so many rows here are deleted that a scan of cells is the better plan.
+// Whether a row holds the vector of the row before.
+inline bool is_copy(const LkSegment &segment, size_t row) {
+    return segment.copies && row < static_cast<size_t>(segment.rows) && segment.links[row * segment.degree] == LK_COPY;
+}
+
+inline bool node_allowed(const LkSegment &segment, size_t row) {
+    do
+        if (allowed(segment.allowed, row)) return true;
+    while (is_copy(segment, ++row));
+    return false;
+}
+
+// Best-first search in a sorted pool that holds `ef` allowed nodes (deleted ones are walked through, not counted).
+// False if it found fewer than wanted, or so many nodes here are deleted that a scan of cells is the better plan.
 template <bool Nibbles>
 bool walk_graph(const LkSegment &segment, const QueryCode &query, size_t ef, Best &best) {
     auto &pool = scratch.pool;
@@ -367,7 +380,7 @@ bool walk_graph(const LkSegment &segment, const QueryCode &query, size_t ef, Bes
     auto offer = [&](uint32_t row) -> size_t {  // where it was placed in the pool; its size if it was not
         const float key = code_key<Nibbles>(segment.codes, segment.stride, row, query);
         if (counted == ef && !(key < pool.back().key)) return pool.size();
-        const bool counts = allowed(segment.allowed, row);
+        const bool counts = node_allowed(segment, row);
         const auto at = std::upper_bound(pool.begin(), pool.end(), key,
                                          [](float a, const Scratch::Entry &b) { return a < b.key; });
         const size_t place = at - pool.begin();
@@ -418,16 +431,13 @@ struct Answer {
 class Merger {
    public:
     Merger(const LkQuery &query) : query_(query) { heap_.reserve(query.k + 1); }
-    void offer(const LkSegment &segment, int32_t number, uint32_t row) {
-        const size_t size = segment.half ? 2 : 4;
-        const void *vector = static_cast<const char *>(segment.vectors) + row * size * query_.dimension;
-        const float value = (segment.half ? query_.squared ? compare_half<true> : compare_half<false>
-                                          : query_.squared ? compare_float<true> : compare_float<false>)(
-            query_.vector, vector, query_.dimension);
-        const Answer answer{query_.squared ? value : -value, number, row};
-        if (std::isnan(answer.key) || (heap_.size() == query_.k && !(answer < heap_[0]))) return;
-        heap_.push_back(answer), std::push_heap(heap_.begin(), heap_.end());
-        if (heap_.size() > query_.k) std::pop_heap(heap_.begin(), heap_.end()), heap_.pop_back();
+    void offer(const LkSegment &segment, int32_t number, uint32_t row) { add({key_of(segment, row), number, row}); }
+    // The allowed rows of a node, whose vectors are one.
+    void offer_node(const LkSegment &segment, int32_t number, uint32_t row) {
+        const float key = key_of(segment, row);
+        do
+            if (allowed(segment.allowed, row) && !add({key, number, row})) return;
+        while (is_copy(segment, ++row));
     }
     int64_t finish(int32_t *segments, uint32_t *rows, float *scores) {
         std::sort_heap(heap_.begin(), heap_.end());
@@ -439,6 +449,21 @@ class Merger {
     }
 
    private:
+    float key_of(const LkSegment &segment, uint32_t row) const {
+        const size_t size = segment.half ? 2 : 4;
+        const void *vector = static_cast<const char *>(segment.vectors) + row * size * query_.dimension;
+        const float value = (segment.half ? query_.squared ? compare_half<true> : compare_half<false>
+                                          : query_.squared ? compare_float<true> : compare_float<false>)(
+            query_.vector, vector, query_.dimension);
+        return query_.squared ? value : -value;
+    }
+    bool add(const Answer &answer) {  // whether it is among the best
+        if (std::isnan(answer.key) || (heap_.size() == query_.k && !(answer < heap_[0]))) return false;
+        heap_.push_back(answer), std::push_heap(heap_.begin(), heap_.end());
+        if (heap_.size() > query_.k) std::pop_heap(heap_.begin(), heap_.end()), heap_.pop_back();
+        return true;
+    }
+
     const LkQuery &query_;
     std::vector<Answer> heap_;
 };
@@ -450,7 +475,8 @@ void search_codes(const LkSegment &segment, int32_t number, const LkQuery &query
     const size_t wanted = std::max(query.rerank, query.k);
     best.start(wanted);
     const size_t ef = std::max<size_t>(query.ef, wanted);
-    if (!segment.links || segment.filtered >= 0 || !walk_graph<Nibbles>(segment, code, ef, best)) {
+    const bool walked = segment.links && segment.filtered < 0 && walk_graph<Nibbles>(segment, code, ef, best);
+    if (!walked) {
         best.start(wanted);
         const double target = query.scan * std::max(256.0, std::sqrt(static_cast<double>(segment.rows)));
         scan_cells<Nibbles>(segment, code, std::max(static_cast<size_t>(target), wanted), best);
@@ -460,7 +486,11 @@ void search_codes(const LkSegment &segment, int32_t number, const LkQuery &query
     const auto &candidates = best.items();
     for (size_t i = 0; i < candidates.size() + 2; ++i) {  // each vector is asked for two turns before it is compared
         if (i < candidates.size()) prefetch_code(vectors + candidates[i].row * bytes, bytes);
-        if (i >= 2) merger.offer(segment, number, candidates[i - 2].row);
+        if (i < 2) continue;
+        if (const uint32_t row = candidates[i - 2].row; walked)
+            merger.offer_node(segment, number, row);
+        else
+            merger.offer(segment, number, row);
     }
 }
 

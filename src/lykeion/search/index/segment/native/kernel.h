@@ -6,6 +6,10 @@
 
 #define LK_EXPORT __attribute__((visibility("default")))
 
+// No row is so high.
+#define LK_NO_LINK 0xFFFFFFFFu
+#define LK_COPY 0xFFFFFFFEu
+
 struct LkSegment {
     const void *vectors;         // rows x dimension, float16 or float32
     const uint8_t *codes;        // rows x stride; null: search exactly
@@ -14,7 +18,7 @@ struct LkSegment {
     const float *bias;           // reduced: the projection of the mean
     const int64_t *cell_rows;    // cells + 1: rows cell_rows[c] .. cell_rows[c + 1] are in cell c
     const uint32_t *entries;     // cells: the row nearest to the centroid
-    const uint32_t *links;       // rows x degree, after the last 0xFFFFFFFF (no row is so high); null: scan cells
+    const uint32_t *links;       // rows x degree, after the last LK_NO_LINK; null: scan cells
     const uint64_t *allowed;     // a bit a row; null: every row
     int64_t filtered;            // how many rows a filter allows; -1: `allowed` comes from deletions alone
     int64_t rows;
@@ -24,6 +28,7 @@ struct LkSegment {
     uint8_t half;      // vectors are float16
     uint8_t nibbles;   // codes are 4-bit
     uint8_t whole;     // centroids are whole vectors
+    uint8_t copies;    // rows whose first link is LK_COPY hold the vector of the row before and are no nodes
 };
 
 struct LkQuery {
