@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from lykeion.cli import app
 from lykeion.core import LykeionError
 from lykeion.nets import write_architecture
-from tests.nets.training.tiny import ARCHITECTURE, write_npz
+from tests.nets.training.tiny import ARCHITECTURE, write_npz, write_photos
 
 pytest.importorskip("keras")
 
@@ -68,3 +68,21 @@ def test_a_mistake_is_an_error_in_one_line(arguments: list[str], option: str, va
     with pytest.raises(LykeionError, match=message) as error:
         run([*arguments, option, value])
     assert "\n" not in str(error.value)
+
+
+def test_what_is_trained_on_is_shown_first_and_bad_photos_are_skipped_by_request(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    photos = write_photos(tmp_path / "photos")
+    (photos / "bag" / "broken.png").write_bytes(b"no photo")
+    (photos / "bag" / "notes.txt").write_text("it")
+    arguments[arguments.index("--data") + 1] = str(photos)
+    done = CliRunner().invoke(app, [*arguments, "--steps", "1", "--skip-bad", "--json"], catch_exceptions=False)
+    assert done.exit_code == 3
+    report = json.loads(done.stdout)
+    assert report["ignored"] == {"no photo (.txt)": 1}
+    assert len(report["skipped"]) == 1
+    shown = [line.split() for line in done.stderr.splitlines()]
+    assert ["bag", "10", "2", "0"] in shown
+    assert ["total", "20", "4", "0"] in shown
+    assert "ignored 1 files" in done.stderr

@@ -36,7 +36,7 @@ def test_accuracy_is_on_photos_as_the_card_normalises_them(tmp_path: Path) -> No
         card = Frame(8, 8, 1, "centre").card(file.stem, "logits", 4)
         file.with_suffix(".json").write_text(replace(card, mean=(mean,)).to_json())
         judged.append(
-            judging_photos(tmp_path / "quadrants.npz", open_models([str(file)]), None, limit=10, reporter=SILENT)
+            judging_photos(tmp_path / "quadrants.npz", open_models([str(file)]), None, limit=10, reporter=SILENT)[0]
         )
     assert [each.mean for each in judged] == [(127.5,), (0.0,)]
     both = open_models([str(tmp_path / "m128.tflite"), str(tmp_path / "m0.tflite")])

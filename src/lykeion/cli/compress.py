@@ -1,16 +1,26 @@
 """``lykeion compress``: from a trained network to the file that is delivered to devices."""
 
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from lykeion import compress, engines, inputs
-from lykeion.core import LykeionError, Reporter, print_line, write_atomically, writing
+from lykeion.core import DONE_BUT, LykeionError, Reporter, print_line, write_atomically, writing
 from lykeion.litert import packed
 from lykeion.nets import training
 
-from .options import FIT, PICTURE, json_option, quiet_option, registry_option, store_option, trust_option
+from .options import (
+    FIT,
+    PICTURE,
+    json_option,
+    quiet_option,
+    registry_option,
+    skip_bad_option,
+    store_option,
+    trust_option,
+)
 from .output import print_json, print_table
 
 _model = click.option(
@@ -38,6 +48,7 @@ def commands() -> None:
 @_data
 @click.option("--run", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The run directory.")
 @_fit
+@skip_bad_option
 @click.option("--test", is_flag=True, help="Report the test photos too: once, when nothing will change any more.")
 @click.option("--no-latency", is_flag=True, help="Do not time the networks.")
 @trust_option
@@ -51,6 +62,7 @@ def run_(
     data: Path,
     run: Path,
     fit: "training.Fit | None",
+    skip_bad: bool,
     test: bool,
     no_latency: bool,
     trust: Path | None,
@@ -64,10 +76,14 @@ def run_(
     an interrupted run, and carries out steps that were added to the end of the recipe.
     """
     steps = compress.read_recipe(recipe)
-    network, photos = inputs.open_with_photos(inputs.find_model(model, trust, store), data, fit, reporter=reporter)
+    network, photos = inputs.open_with_photos(
+        inputs.find_model(model, trust, store), data, fit, skip_bad=skip_bad, reporter=reporter
+    )
     compress.compress(network, photos, steps, run, test=test, latency=not no_latency, reporter=reporter)
     compress.write_page(run, run / "report.html")
     _show(run, as_json)
+    if photos.skipped:
+        sys.exit(DONE_BUT)
 
 
 @commands.command()
@@ -91,6 +107,7 @@ def report(run: Path, html: Path | None, as_json: bool) -> None:
     "--photos", type=click.IntRange(1), default=2000, show_default=True, help="Validation photos per network."
 )
 @_fit
+@skip_bad_option
 @trust_option
 @store_option
 @registry_option
@@ -104,6 +121,7 @@ def sensitivity(
     layers: tuple[str, ...],
     photos: int,
     fit: "training.Fit | None",
+    skip_bad: bool,
     trust: Path | None,
     store: Path | None,
     as_json: bool,
@@ -113,7 +131,9 @@ def sensitivity(
 
     The same command resumes an interrupted scan.
     """
-    network, loaded = inputs.open_with_photos(inputs.find_model(model, trust, store), data, fit, reporter=reporter)
+    network, loaded = inputs.open_with_photos(
+        inputs.find_model(model, trust, store), data, fit, skip_bad=skip_bad, reporter=reporter
+    )
     journal = output.with_name(f"{output.name}.part")
     found = compress.scan_sensitivity(
         network, loaded, layers=layers, photos=photos, journal=journal, reporter=reporter
@@ -126,6 +146,8 @@ def sensitivity(
     if png:
         compress.draw_sensitivity(found, png)
     journal.unlink(missing_ok=True)
+    if loaded.skipped:
+        sys.exit(DONE_BUT)
 
 
 def _show_scan(found: "compress.Sensitivity") -> None:

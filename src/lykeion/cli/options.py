@@ -72,6 +72,9 @@ def refuse_options(why: str, *parameters: str) -> None:
         raise click.UsageError(f"{why}; leave out {', '.join(given)}")
 
 
+skip_bad_option = click.option(
+    "--skip-bad", is_flag=True, help="Leave out photos that cannot be used, name them, and end with exit code 3."
+)
 store_option = click.option(
     "--store",
     envvar="LYKEION_STORE",

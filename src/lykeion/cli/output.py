@@ -28,9 +28,17 @@ def print_result(as_json: bool, document: object, *lines: str) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str = "",
+    right: Sequence[str] = (),
+    err: bool = False,
 ) -> None:
-    """A table for a person; ``right`` names the columns that are set to the right; a tuple is a cell of lines."""
+    """A table for a person; ``right`` names the columns that are set to the right; a tuple is a cell of lines.
+
+    With ``err`` it goes to standard error.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -47,11 +55,11 @@ def print_table(
         table.add_column(Text(visible(column)), justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_shown(value)) for value in row))  # Text: ids are data, not markup
-    console = Console()
+    console = Console(stderr=err)
     console.width = max(console.width, _MIN_COLUMNS)
     with console.capture() as captured:  # or it would exit by itself where the reader of a pipe has gone
         console.print(table)
-    print(captured.get(), end="")  # noqa: T201
+    print(captured.get(), end="", file=sys.stderr if err else sys.stdout)
 
 
 def describe(attributes: Mapping[str, object]) -> str:

@@ -1,18 +1,24 @@
 """``lykeion train``: an architecture and photos to a network on disk."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from lykeion.core import Reporter
-from lykeion.nets.training import FITS, Recipe
+from lykeion.core import DONE_BUT, SILENT, Reporter
+from lykeion.nets.training import FITS, SPLIT_NAMES, Recipe
 
-from .options import json_option, quiet_option
+from .options import json_option, quiet_option, skip_bad_option
 from .output import print_json, print_table
+
+if TYPE_CHECKING:
+    from lykeion.nets.training import Dataset, TrainingReport
+
+_SHOWN_CLASSES = 20
 
 
 def _recipe_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -42,6 +48,7 @@ def _recipe_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--run", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The run directory.")
 @click.option("--fit", type=click.Choice(FITS), help="How photos are fitted to the network's size.")
 @click.option("--grey", is_flag=True, help="One channel instead of three.")
+@skip_bad_option
 @click.option("--recipe", "recipe_file", type=click.Path(path_type=Path), help="Settings, as a run's recipe.json.")
 @click.option("--test", is_flag=True, help="Report the test photos too: once, when nothing will change any more.")
 @_recipe_options
@@ -53,6 +60,7 @@ def train(
     run: Path,
     fit: Any,
     grey: bool,
+    skip_bad: bool,
     recipe_file: Path | None,
     test: bool,
     as_json: bool,
@@ -84,12 +92,30 @@ def train(
         width=architecture.width,
         channels=architecture.channels,
         fit=fit,
+        skip_bad=skip_bad,
         reporter=reporter,
     )
+    if reporter is not SILENT:
+        _show_classes(photos)
     report = train_network(architecture, photos, recipe, run, test=test, reporter=reporter)
     if as_json:
-        print_json({**report.to_json(), "skipped": photos.skipped})
-        return
+        print_json({**report.to_json(), "ignored": photos.ignored, "skipped": photos.skipped})
+    else:
+        _show_report(report)
+    if photos.skipped:
+        sys.exit(DONE_BUT)
+
+
+def _show_classes(photos: "Dataset") -> None:
+    """Before training, and on standard error: it is no result."""
+    rows = [(name, *counts) for name, counts in photos.counts().items()]
+    more = [(f"{len(rows) - _SHOWN_CLASSES:,} more classes", "", "", "")] if rows[_SHOWN_CLASSES:] else []
+    total = ("total", len(photos.train), len(photos.validation), len(photos.test))
+    columns = ("class", *SPLIT_NAMES)
+    print_table(columns, [*rows[:_SHOWN_CLASSES], *more, total], title=photos.name, right=columns[1:], err=True)
+
+
+def _show_report(report: "TrainingReport") -> None:
     rows: list[tuple[str, object]] = [
         ("validation accuracy", f"{report.validation_accuracy:.4f}"),
         *([("test accuracy", f"{report.test_accuracy:.4f}")] if report.test_accuracy is not None else []),

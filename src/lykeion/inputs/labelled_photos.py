@@ -14,34 +14,45 @@ from lykeion.nets.training import PHOTO_MEAN, PHOTO_STD, Dataset, Fit, load_data
 from lykeion.vision import CardError, ModelCard
 
 
-def open_with_photos(model: Path, data: Path, fit: Fit | None, reporter: Reporter) -> tuple[CompressedModel, Dataset]:
+def open_with_photos(
+    model: Path, data: Path, fit: Fit | None, reporter: Reporter, *, skip_bad: bool = False
+) -> tuple[CompressedModel, Dataset]:
     """A network that can be trained further, and the photos for that.
 
     Raises CompressionError where it was trained on other classes, and what ``open_model`` and ``load_data`` raise.
     """
     network = open_model(model)
-    size = network.architecture
-    photos = load_data(data, height=size.height, width=size.width, channels=size.channels, fit=fit, reporter=reporter)
+    ours = network.architecture
+    size = {"height": ours.height, "width": ours.width, "channels": ours.channels}
+    photos = load_data(data, **size, fit=fit, skip_bad=skip_bad, reporter=reporter)
     check_classes(model, photos)
     return network, photos
 
 
 def judging_photos(
-    data: Path, models: Sequence[ModelFile], fit: Fit | None, *, limit: int, reporter: Reporter
-) -> Labelled:
+    data: Path,
+    models: Sequence[ModelFile],
+    fit: Fit | None,
+    *,
+    limit: int,
+    skip_bad: bool = False,
+    reporter: Reporter,
+) -> tuple[Labelled, tuple[str, ...]]:
     """The test photos, or else those of validation, to judge models by: in the size of the first model that takes
-    photos, normalised as the models' cards say, or as networks trained here are.
+    photos, normalised as the models' cards say, or as networks trained here are. And which photos were left out.
 
     Raises ModelError where no model takes photos of one size, or models normalise them in different ways.
     """
     height, width, channels = _photo_size(models)
     mean, std = _normalisation(models)
-    photos = load_data(data, height=height, width=width, channels=channels, fit=fit, reporter=reporter)
+    size = {"height": height, "width": width, "channels": channels}
+    photos = load_data(data, **size, fit=fit, skip_bad=skip_bad, reporter=reporter)
     for model in models:
         if model.run:
             check_classes(model.run, photos)
     chosen = some(photos.test if len(photos.test) else photos.validation, limit)
-    return Labelled(chosen.read(np.arange(len(chosen))), chosen.labels, mean, std, classes=len(photos.classes))
+    judged = Labelled(chosen.read(np.arange(len(chosen))), chosen.labels, mean, std, classes=len(photos.classes))
+    return judged, photos.skipped
 
 
 def _photo_size(models: Sequence[ModelFile]) -> tuple[int, int, int]:

@@ -54,15 +54,20 @@ class Contender:
 
 
 def compare(
-    comparison: SearchComparison, run: Path, *, trainings: Path | None = None, reporter: Reporter = CONSOLE
+    comparison: SearchComparison,
+    run: Path,
+    *,
+    data: Dataset | None = None,
+    trainings: Path | None = None,
+    reporter: Reporter = CONSOLE,
 ) -> ComparisonReport:
     """Run a comparison in a directory, or go on with it there.
 
-    Comparisons of one recipe may share a directory of ``trainings``: what is in it is not trained again. Raises
-    SearchError and what its parts raise.
+    ``data`` is what the comparison's path holds, where it is loaded already. Comparisons of one recipe may share a
+    directory of ``trainings``: what is in it is not trained again. Raises SearchError and what its parts raise.
     """
     claim_run(run / "comparison.json", "comparison", comparison.to_json(), SearchError)
-    space, data = open_space(comparison.space, comparison.data, reporter)
+    space, data = open_space(comparison.space, comparison.data, reporter, data, skip_bad=comparison.skip_bad)
     if not len(data.test):
         raise SearchError(f"{data.name} has no test photos, on which a comparison ends; add some")
     fixed = [
@@ -176,6 +181,7 @@ def _search(
                 comparison.search_recipe,
                 comparison.budget,
                 seed,
+                skip_bad=comparison.skip_bad,
             )
             one = run_search(request, search_run(run, strategy, seed), reporter=reporter)
             found.append(one)

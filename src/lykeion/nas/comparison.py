@@ -39,6 +39,7 @@ class SearchComparison:
     baselines: tuple[str, ...] = BASELINES
     cited_ms: Mapping[str, float] | None = None
     aim: float = 0.97
+    skip_bad: bool = False
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.strategies if name not in STRATEGIES]:

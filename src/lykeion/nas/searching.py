@@ -61,6 +61,7 @@ class NasRequest:
     seed: int = 0
     children: str | None = None
     target_uj: float | None = None
+    skip_bad: bool = False
 
     def __post_init__(self) -> None:
         if (self.target_ms is None) == (self.target_uj is None):
@@ -89,7 +90,7 @@ class NasRequest:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value, read again by ``from_json``."""
-        names = ("strategy", "space", "target_ms", "target_uj", "data", "seed", "children")
+        names = ("strategy", "space", "target_ms", "target_uj", "data", "seed", "children", "skip_bad")
         return {
             "schema": _SCHEMA,
             "version": _VERSION,
@@ -126,7 +127,7 @@ def search(
     begin(request, run)
     if (run / RESULT).exists():
         return read_result(run)
-    space, data = open_space(request.space, request.data, reporter, data)
+    space, data = open_space(request.space, request.data, reporter, data, skip_bad=request.skip_bad)
     problem = request.problem(space, data)
     found = find_strategy(request.strategy).search(problem, request.budget, run, reporter)
     found = replace(found, cost=replace(found.cost, peak_bytes=peak_bytes()))
@@ -150,11 +151,20 @@ def read_result(run: Path) -> FoundNetwork:
         return FoundNetwork(genotype, plain["accuracy"], plain["usage"], SearchCost(**plain["cost"]), history)
 
 
-def open_space(name: str, path: str, reporter: Reporter, data: Dataset | None = None) -> tuple[Space, Dataset]:
+def open_space(
+    name: str, path: str, reporter: Reporter, data: Dataset | None = None, *, skip_bad: bool = False
+) -> tuple[Space, Dataset]:
     """A named space for a data set's classes, and the data set in its size. Raises SpaceError, DataError."""
     space = find_space(name)
     if data is None:
-        data = load_data(path, height=space.height, width=space.width, channels=space.channels, reporter=reporter)
+        data = load_data(
+            path,
+            height=space.height,
+            width=space.width,
+            channels=space.channels,
+            skip_bad=skip_bad,
+            reporter=reporter,
+        )
     return replace(space, classes=len(data.classes)), data
 
 

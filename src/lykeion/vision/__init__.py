@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from .card import ModelCard, network_file
     from .decoding import Decoded, decode
     from .errors import BoxError, CardError, PhotoError
-    from .formats import looks_like_photo, photo_suffixes
+    from .formats import looks_like_photo, of_the_system, photo_suffixes
     from .photo_limits import DEFAULT, Limits
     from .preprocess import PREPROCESSING_VERSION, normalise, pixels
 
 __all__ = [
     "DEFAULT", "PREPROCESSING_VERSION", "Box", "BoxError", "CardError", "Decoded", "Limits", "ModelCard",
-    "PhotoError", "decode", "looks_like_photo", "network_file", "normalise", "photo_suffixes", "pixels",
+    "PhotoError", "decode", "looks_like_photo", "network_file", "normalise", "of_the_system", "photo_suffixes",
+    "pixels",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -13,11 +13,18 @@ if TYPE_CHECKING:
 READABLE = "JPEG, PNG, WebP, GIF, AVIF or HEIC"
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif"})
 _HEIC_SUFFIXES = frozenset({".heic", ".heif"})
+_OF_SYSTEMS = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"})
+"""Folders of macOS' archives, Synology's thumbnails, and what file systems keep; in lower case."""
 
 
 def photo_suffixes() -> frozenset[str]:
     """How the names of files end, in lower case, that this installation reads as photos."""
     return _SUFFIXES | _HEIC_SUFFIXES if importlib.util.find_spec("pillow_heif") else _SUFFIXES
+
+
+def of_the_system(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or a system's own: what is in it are not a person's photos."""
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
 def looks_like_photo(head: bytes) -> bool:

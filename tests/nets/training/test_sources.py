@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lykeion.nets.training import DataError, InMemory, OnDisk, load_data, some
-from lykeion.nets.training.idx import read_idx
-from lykeion.vision import PhotoError
+from lykeion.nets.training.sources.idx import read_idx
 from tests.recorder import Recorder
 
 from .tiny import quadrants, write_npz, write_photos
@@ -106,10 +105,10 @@ def test_npz_arrays_are_split_always_alike(tmp_path: Path) -> None:
 
 
 def test_a_validation_split_that_is_there_is_taken(tmp_path: Path) -> None:
-    images, labels = quadrants(20)
-    np.savez(tmp_path / "set.npz", x_train=images, y_train=labels[:, None], x_val=images[:5], y_val=labels[:5])
+    images, labels = quadrants(60)
+    np.savez(tmp_path / "set.npz", x_train=images[5:], y_train=labels[5:, None], x_val=images[:5], y_val=labels[:5])
     data = load_data(tmp_path / "set.npz")
-    assert (len(data.train), len(data.validation), len(data.test)) == (20, 5, 0)
+    assert (len(data.train), len(data.validation), len(data.test)) == (55, 5, 0)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,7 @@ def test_an_npz_file_of_something_else_is_refused(tmp_path: Path, arrays: dict[s
 def test_an_npz_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x_train.npy", bytes(2**20))
-    monkeypatch.setattr("lykeion.nets.training.npz.MAX_BYTES", 2**19)
+    monkeypatch.setattr("lykeion.nets.training.sources.npz.MAX_BYTES", 2**19)
     with pytest.raises(DataError, match=r"unpacks to 1,048,576 bytes"):
         load_data(tmp_path / "bomb.npz")
 
@@ -164,7 +163,7 @@ def test_a_folder_has_a_class_a_sub_folder(tmp_path: Path) -> None:
 
 def test_a_folder_may_have_its_splits(tmp_path: Path) -> None:
     for split, count in (("train", 6), ("val", 3), ("test", 2)):
-        write_photos(tmp_path / "photos" / split, count=count)
+        write_photos(tmp_path / "photos" / split, count=count, shade=count)
     data = load_data(tmp_path / "photos", height=8, width=8, channels=1)
     assert (len(data.train), len(data.validation), len(data.test)) == (12, 6, 4)
     assert data.train.read(np.arange(1)).shape == (1, 8, 8, 1)
@@ -200,8 +199,8 @@ def test_a_manifest_says_path_label_and_split(tmp_path: Path, name: str) -> None
         ({"path": "../secret.png", "label": "a"}, "leaves"),
         ({"path": "/etc/passwd", "label": "a"}, "leaves"),
         ({"label": "a"}, "no 'path'"),
-        ({"path": "a.png", "label": "a", "split": "holdout"}, "split of"),
-        ({"path": 3, "label": "a"}, "expected path"),
+        ({"path": "a.png", "label": "a", "split": "holdout"}, "must be train, validation or test"),
+        ({"path": 3, "label": "a"}, "expected a path"),
     ],
 )
 def test_a_manifest_row_that_cannot_be_is_named(tmp_path: Path, row: dict[str, object], message: str) -> None:
@@ -213,7 +212,7 @@ def test_a_manifest_row_that_cannot_be_is_named(tmp_path: Path, row: dict[str, o
 def test_a_photo_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     write_photos(tmp_path)
     (tmp_path / "bag" / "5.png").write_bytes(b"no photo")
-    with pytest.raises(PhotoError, match=r"bag/5\.png"):
+    with pytest.raises(DataError, match=r"bag/5\.png"):
         load_data(tmp_path, height=8, width=8)
 
 
@@ -255,11 +254,14 @@ def test_fashion_mnist_has_fifty_thousand_to_train_on_and_ten_to_validate() -> N
 def test_files_that_are_no_photos_are_counted_and_reported(tmp_path: Path) -> None:
     folder = write_photos(tmp_path / "photos", count=6)
     some_class = next(folder.iterdir())
-    for name in ("a.bmp", "b.BMP", "notes.txt", ".hidden"):
+    for name in ("a.raw", "b.RAW", "notes.txt", ".hidden"):
         (some_class / name).write_bytes(b"it")
     heard = Recorder()
-    assert load_data(folder, height=8, width=8, reporter=heard).skipped == 3
-    assert heard.notices == [f"notice: {folder}: 3 files are no photos, and skipped: 2 .bmp, 1 .txt"]
+    ignored = load_data(folder, height=8, width=8, reporter=heard).ignored
+    assert ignored == {"no photo (.raw)": 2, "no photo (.txt)": 1, "hidden or of the system": 1}
+    (notice,) = heard.notices
+    assert notice.startswith(f"notice: {folder}: ignored 4 files: ")
+    assert "2 no photo (.raw)" in notice
 
 
 @pytest.mark.parametrize("suffix", [".jpe", ".jfif", ".JPEG"])
@@ -267,4 +269,4 @@ def test_every_suffix_that_is_read_is_trained_on(suffix: str, tmp_path: Path) ->
     folder = write_photos(tmp_path / "photos", count=6)
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         path.rename(path.with_suffix(suffix))
-    assert load_data(folder, height=8, width=8).skipped == 0
+    assert load_data(folder, height=8, width=8).ignored == {}

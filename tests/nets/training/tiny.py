@@ -39,11 +39,13 @@ def write_npz(directory: Path, count: int = 240) -> Path:
     return path
 
 
-def write_photos(directory: Path, classes: tuple[str, ...] = ("bag", "shoe"), count: int = 12) -> Path:
+def write_photos(
+    directory: Path, classes: tuple[str, ...] = ("bag", "shoe"), count: int = 12, shade: int = 90
+) -> Path:
     for place, name in enumerate(classes):
         (directory / name).mkdir(parents=True)
         for number in range(count):
-            colour = (40 * number % 256, 200 * place, 90)
+            colour = (40 * number % 256, 200 * place, shade)
             Image.new("RGB", (20 + number, 30), colour).save(directory / name / f"{number}.png")
     return directory
 

@@ -1,5 +1,6 @@
 """``lykeion engines bench``: models on engines, measured side by side."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ import click
 
 from lykeion.cli.options import refuse_options
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import LykeionError, Reporter, print_line
+from lykeion.core import DONE_BUT, LykeionError, Reporter, print_line
 from lykeion.engines import choosing, running
 from lykeion.nets import training
 
@@ -33,6 +34,7 @@ def bench(
     threads: tuple[int, ...],
     photo: Path | None,
     data: Path | None,
+    skip_bad: bool,
     fit: "training.Fit | None",
     photos: int,
     operators: bool,
@@ -52,12 +54,11 @@ def bench(
     """
     wanted = candidates(models, engines, threads, trust, store)
     if operators:
-        refuse_options(
-            "--operators tells of operators alone", "photo", "data", "fit", "photos", "journal", "out", "png"
-        )
+        ours = ("photo", "data", "skip_bad", "fit", "photos", "journal", "out", "png")
+        refuse_options("--operators tells of operators alone", *ours)
         _print_operators(wanted, as_json)
         return
-    judged = judging(data, wanted, photos, fit, reporter)
+    judged, skipped = judging(data, wanted, photos, fit, skip_bad, reporter)
     report = choosing.bench(wanted, data=judged, photo=photo, journal=journal, reporter=reporter)
     if as_json:
         print_json(report.to_json())
@@ -69,6 +70,8 @@ def bench(
         raise running.ModelError("no engine can run any of these models")
     if png:
         choosing.draw_choice(report.results, None, report.machine.processor, png)
+    if skipped:
+        sys.exit(DONE_BUT)
 
 
 def _print_operators(cases: "Sequence[choosing.Case]", as_json: bool) -> None:

@@ -6,7 +6,16 @@ from pathlib import Path
 import click
 
 from lykeion import inputs
-from lykeion.cli.options import FIT, PICTURE, json_option, quiet_option, registry_option, store_option, trust_option
+from lykeion.cli.options import (
+    FIT,
+    PICTURE,
+    json_option,
+    quiet_option,
+    registry_option,
+    skip_bad_option,
+    store_option,
+    trust_option,
+)
 from lykeion.core import Reporter
 from lykeion.engines import choosing, running
 from lykeion.nets import training
@@ -30,6 +39,7 @@ _MEASURING_OPTIONS = (
         metavar="PATH",
         help="Labelled photos, as lykeion train reads them.",
     ),
+    skip_bad_option,
     click.option("--fit", type=FIT, help="How photos are fitted to the network's size, as in lykeion train."),
     click.option(
         "--photos", type=click.IntRange(1), default=2000, show_default=True, help="At most this many of them."
@@ -65,10 +75,15 @@ def candidates(
 
 
 def judging(
-    data: Path | None, cases: "Sequence[choosing.Case]", photos: int, fit: "training.Fit | None", reporter: Reporter
-) -> "choosing.Labelled | None":
-    """The photos to judge the models of the cases by, where ``--data`` names any."""
+    data: Path | None,
+    cases: "Sequence[choosing.Case]",
+    photos: int,
+    fit: "training.Fit | None",
+    skip_bad: bool,
+    reporter: Reporter,
+) -> "tuple[choosing.Labelled | None, tuple[str, ...]]":
+    """The photos to judge the models of the cases by, where ``--data`` names any; and which were left out."""
     if data is None:
-        return None
+        return None, ()
     models = list({case.model.name: case.model for case in cases}.values())
-    return inputs.judging_photos(data, models, fit, limit=photos, reporter=reporter)
+    return inputs.judging_photos(data, models, fit, limit=photos, skip_bad=skip_bad, reporter=reporter)

@@ -1,5 +1,6 @@
 """``lykeion engines select``: the best model, engine and number of threads for a goal, here or on a fleet."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import click
 
 from lykeion.cli.options import refuse_options
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import Reporter, print_line
+from lykeion.core import DONE_BUT, Reporter, print_line
 from lykeion.engines import choosing
 from lykeion.nets import training
 
@@ -35,6 +36,7 @@ def select(
     engines: tuple[str, ...],
     threads: tuple[int, ...],
     data: Path | None,
+    skip_bad: bool,
     fit: "training.Fit | None",
     photos: int,
     journal: Path | None,
@@ -51,14 +53,14 @@ def select(
     """
     wanted = choosing.parse_goal(goal)
     if devices:
-        ours = ("models", "device", "engines", "threads", "data", "fit", "photos", "journal", "png")
+        ours = ("models", "device", "engines", "threads", "data", "skip_bad", "fit", "photos", "journal", "png")
         refuse_options("--devices chooses from reports", *ours)
         _select_for_fleet(",".join(devices), wanted, as_json)
         return
     if device != HOST or not models:
         raise click.UsageError("name candidates with --model; for devices other than this host, give --devices")
     found_cases = candidates(models, engines, threads, trust, store)
-    judged = judging(data, found_cases, photos, fit, reporter)
+    judged, skipped = judging(data, found_cases, photos, fit, skip_bad, reporter)
     found = choosing.select(found_cases, wanted, data=judged, journal=journal, reporter=reporter)
     if as_json:
         print_json(_selection_json(found))
@@ -68,6 +70,8 @@ def select(
         choosing.draw_choice(found.results, found.chosen, goal, png)
     if found.chosen is None:
         raise choosing.GoalError("nothing meets the goal")
+    if skipped:
+        sys.exit(DONE_BUT)
 
 
 def _selection_json(found: "choosing.Selection") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """``lykeion nas search`` and ``lykeion nas compare``."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 import click
 
 from lykeion import nas
-from lykeion.cli.options import json_option, quiet_option
+from lykeion.cli.options import json_option, quiet_option, skip_bad_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.core import Reporter
+from lykeion.core import DONE_BUT, Reporter
 from lykeion.nets import training
 
 STRATEGIES = ("single-path", "fbnet", "mnasnet", "evolution", "random")
@@ -21,6 +22,7 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
         [
             click.option("--space", default="mobilenetv3-32", show_default=True, help="The search space, by name."),
             click.option("--data", required=True, type=click.Path(path_type=Path), help="As lykeion train takes it."),
+            skip_bad_option,
             click.option("--run", required=True, type=click.Path(path_type=Path), help="The run directory."),
             click.option(
                 "--budget-steps",
@@ -110,8 +112,9 @@ def search(
         seed,
         None if children is None else str(children),
         target_uj,
+        asked["skip_bad"],
     )
-    space, data = nas.open_space(asked["space"], str(asked["data"]), reporter)
+    space, data = nas.open_space(asked["space"], str(asked["data"]), reporter, skip_bad=asked["skip_bad"])
     found = nas.search(request, run, reporter=reporter, data=data)
     accuracy = None
     if train and found.genotype is not None:
@@ -119,6 +122,8 @@ def search(
             space.architecture(found.genotype), data, final, run / "trained", reporter=reporter
         ).accuracy
     _show_found(found, request, space, run, accuracy, as_json)
+    if data.skipped:
+        sys.exit(DONE_BUT)
 
 
 @click.command()
@@ -165,12 +170,16 @@ def compare(
         final,
         seeds,
         baselines=tuple(baselines.split(",")) if baselines else nas.BASELINES,
+        skip_bad=asked["skip_bad"],
     )
-    report = nas.compare(comparison, run, reporter=reporter)
+    _, data = nas.open_space(asked["space"], str(asked["data"]), reporter, skip_bad=asked["skip_bad"])
+    report = nas.compare(comparison, run, data=data, reporter=reporter)
     if as_json:
         print_json(report.to_json())
     else:
         _show_report(report)
+    if data.skipped:
+        sys.exit(DONE_BUT)
 
 
 def _settings(asked: dict[str, Any]) -> tuple["training.Recipe", "training.Recipe", Any]:

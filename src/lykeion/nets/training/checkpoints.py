@@ -17,7 +17,7 @@ from lykeion.nets.architecture import Architecture
 from lykeion.nets.named_networks import find
 
 from .errors import TrainingError
-from .npz import NpzError, read_npz
+from .sources.npz import NpzError, read_npz
 
 ARCHITECTURE, WEIGHTS = "architecture.json", "weights.npz"
 """Files of a run directory."""

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +12,24 @@ from lykeion.core import CONSOLE, Reporter
 
 from .errors import DataError
 from .frame import Fit, Frame
-from .labelled_sources import Images, LabelledSource, open_source
-from .order import generator
-from .photos import InMemory, Photos, open_files
+from .photos import ADVICE, InMemory, Opened, Photos, chosen, open_files
+from .sources.identical_photos import contents_of, doubtful
+from .sources.labelled_sources import open_source
+from .sources.splits import Images, LabelledSource, Part, select
+from .sources.validation_split import set_aside
 
-VALIDATION_PARTS = 6
-"""Without a validation split, one photo in so many is taken from training: 10,000 of Fashion-MNIST's 60,000."""
-_SPLIT = 2
+SPLIT_NAMES = ("train", "validation", "test")
 _DEFAULT_SIDE = 224
+_NAMED = 10
+"""So many of the photos that are left out are named."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """``test`` is for the last report only, and empty where the source has none.
 
-    ``digest`` is that of all labels and pixels; of files, of all names, sizes and labels.
-    ``skipped`` is how many files of a folder are no photos.
+    ``digest`` is that of all labels and pixels; of files, of all names, sizes and labels. ``ignored`` counts the
+    files of a folder that were passed over, by reason; ``skipped`` says of each photo that was left out why.
     """
 
     name: str
@@ -36,7 +39,16 @@ class Dataset:
     validation: Photos
     test: Photos
     digest: str
-    skipped: int = 0
+    ignored: Mapping[str, int] = field(default_factory=dict[str, int])
+    skipped: tuple[str, ...] = ()
+
+    def counts(self) -> dict[str, tuple[int, int, int]]:
+        """Photos of each class in training, validation and test."""
+        columns = [
+            np.bincount(photos.labels, minlength=len(self.classes))
+            for photos in (self.train, self.validation, self.test)
+        ]
+        return {name: (int(a), int(b), int(c)) for name, a, b, c in zip(self.classes, *columns, strict=True)}
 
 
 def load_data(
@@ -46,40 +58,50 @@ def load_data(
     width: int | None = None,
     channels: int | None = None,
     fit: Fit | None = None,
+    skip_bad: bool = False,
     reporter: Reporter = CONSOLE,
 ) -> Dataset:
     """Read an image folder (a class a sub-folder), idx directory, npz file or manifest (CSV, JSON lines).
 
     The sizes are the network's; left out, they are the arrays' own, or 224 × 224 × 3 of files. ``fit`` says how
     photos get there; by default small arrays are padded, and all else is cut to the centre. Without a validation
-    split, a sixth of the training photos is set aside, the same ones each time. Raises DataError, PhotoError.
+    split, a sixth of the training photos of each class is set aside, the same ones each time.
+
+    Photos that cannot be decoded, and those that are the same to the byte under two labels or in two splits, are
+    errors; with ``skip_bad`` they are left out. Raises DataError.
     """
-    source = open_source(Path(path))
+    path = Path(path)
+    source = open_source(path)
     images, _ = source.splits["train"]
     own = images.shape[1:] if isinstance(images, np.ndarray) else (_DEFAULT_SIDE, _DEFAULT_SIDE, 3)
     size = (height or own[0], width or own[1], channels or own[2])
     frame = Frame(*size, fit or _usual_fit(images, size))
     if frame.fit == "pad" and not isinstance(images, np.ndarray):
         raise DataError(f"{path}: files have many sizes, so pad is not for them: choose centre, letterbox or stretch")
-    splits = dict(source.splits)
-    if "validation" not in splits:
-        splits["train"], splits["validation"] = _set_aside(*splits["train"])
-    splits.setdefault("test", _select(*splits["train"], np.arange(0)))
-    train, validation, test = (_open(*splits[split], frame, reporter) for split in ("train", "validation", "test"))
-    if not len(validation):
-        raise DataError(f"{path}: {len(train)} photos are too few to set some aside for validation")
-    skipped = _report_skipped(source, path, reporter)
-    digest = _digest(source, Path(path))
-    return Dataset(source.name, source.classes, frame, train, validation, test, digest, skipped)
-
-
-def _report_skipped(source: LabelledSource, path: str | Path, reporter: Reporter) -> int:
-    """How many files are no photos; a notice says which."""
-    count = sum(source.skipped.values())
-    if count:
-        kinds = ", ".join(f"{number:,} {suffix or 'without suffix'}" for suffix, number in source.skipped.items())
-        reporter.notice(f"notice: {path}: {count} files are no photos, and skipped: {kinds}")
-    return count
+    contents = contents_of({split: images for split, (images, _) in source.splits.items()})
+    opened, bad = _open(source, frame, skip_bad, reporter)
+    for split, found in doubtful(source, contents).items():
+        bad[split] |= found
+    skipped = tuple(line for found in bad.values() for line in found.values())
+    if skipped and not skip_bad:
+        more = f"; {len(skipped) - 1:,} more cannot be used" if skipped[1:] else ""
+        raise DataError(f"{skipped[0]}{more}; {ADVICE}")
+    places = {split: np.delete(np.arange(len(part[1])), list(bad[split])) for split, part in source.splits.items()}
+    if "validation" not in places:
+        everything, labels = places["train"], source.splits["train"][1]
+        aside = set_aside(labels[everything], contents["train"][everything])
+        places |= {"train": everything[~aside], "validation": everything[aside]}
+    places.setdefault("test", np.arange(0))
+    origin = {split: split if split in opened else "train" for split in SPLIT_NAMES}
+    photos = {split: chosen(opened[origin[split]], places[split]) for split in SPLIT_NAMES}
+    parts = {split: select(source.splits[origin[split]], places[split]) for split in SPLIT_NAMES}
+    digest = _digest(source.classes, parts, path)
+    data = Dataset(
+        source.name, source.classes, frame, **photos, digest=digest, ignored=source.ignored, skipped=skipped
+    )
+    _check_classes(data, path)
+    _report(data, path, reporter)
+    return data
 
 
 def _usual_fit(images: Images, size: tuple[int, int, int]) -> Fit:
@@ -90,35 +112,55 @@ def _usual_fit(images: Images, size: tuple[int, int, int]) -> Fit:
     return "centre"
 
 
-def _set_aside(images: Images, labels: np.ndarray) -> tuple[tuple[Images, np.ndarray], tuple[Images, np.ndarray]]:
-    """Training and validation, each in the order of the source."""
-    shuffled = generator(0, 0, _SPLIT).permutation(len(labels))
-    aside = np.zeros(len(labels), bool)
-    aside[shuffled[: len(labels) // VALIDATION_PARTS]] = True
-    return _select(images, labels, np.flatnonzero(~aside)), _select(images, labels, np.flatnonzero(aside))
+def _open(
+    source: LabelledSource, frame: Frame, check: bool, reporter: Reporter
+) -> tuple[dict[str, Opened], dict[str, dict[int, str]]]:
+    """By split, the photos, and at which places they cannot be decoded and why."""
+    opened: dict[str, Opened] = {}
+    bad: dict[str, dict[int, str]] = {}
+    for split, (images, labels) in source.splits.items():
+        if isinstance(images, np.ndarray):
+            opened[split], bad[split] = InMemory(frame.place(images), labels), {}
+        else:
+            opened[split], bad[split] = open_files(images, labels, frame, check=check, reporter=reporter)
+    return opened, bad
 
 
-def _select(images: Images, labels: np.ndarray, places: np.ndarray) -> tuple[Images, np.ndarray]:
-    chosen = images[places] if isinstance(images, np.ndarray) else tuple(images[place] for place in places)
-    return chosen, labels[places]
+def _check_classes(data: Dataset, path: Path) -> None:
+    """Raises DataError where nothing can be learned."""
+    if not len(data.train):
+        raise DataError(f"{path}: no photos to train on are left")
+    if len(data.classes) == 1:
+        raise DataError(f"{path}: all photos are of one class, {data.classes[0]!r}; training needs two or more")
+    if lacking := [name for name, (train, _, _) in data.counts().items() if not train]:
+        more = f" ({len(lacking) - 1:,} more classes)" if lacking[1:] else ""
+        raise DataError(f"{path}: class {lacking[0]!r} has no photo to train on{more}; add some or remove the class")
+    if not len(data.validation):
+        raise DataError(f"{path}: {len(data.train)} photos are too few to set some aside for validation")
 
 
-def _open(images: Images, labels: np.ndarray, frame: Frame, reporter: Reporter) -> Photos:
-    if isinstance(images, np.ndarray):
-        return InMemory(frame.place(images), labels)
-    return open_files(images, labels, frame, reporter=reporter)
+def _report(data: Dataset, path: Path, reporter: Reporter) -> None:
+    if data.ignored:
+        counted = ", ".join(f"{count:,} {reason}" for reason, count in data.ignored.items())
+        reporter.notice(f"notice: {path}: ignored {sum(data.ignored.values()):,} files: {counted}")
+    for line in data.skipped[:_NAMED]:
+        reporter.notice(f"skipped: {line}")
+    if data.skipped[_NAMED:]:
+        reporter.notice(f"skipped: {len(data.skipped) - _NAMED:,} more")
 
 
-def _digest(source: LabelledSource, path: Path) -> str:
-    digest = hashlib.sha256("\0".join(source.classes).encode())
-    for split, (images, labels) in sorted(source.splits.items()):
+def _digest(classes: tuple[str, ...], splits: Mapping[str, Part], path: Path) -> str:
+    digest = hashlib.sha256("\0".join(classes).encode())
+    root = path if path.is_dir() else path.parent.resolve()
+    for split, (images, labels) in sorted(splits.items()):
+        if not len(labels):
+            continue
         digest.update(split.encode() + labels.astype("<i4").tobytes())
         if isinstance(images, np.ndarray):
             digest.update(np.ascontiguousarray(images).data)
-        else:
-            root = path if path.is_dir() else path.parent.resolve()
-            for file in images:
-                digest.update(os.fsencode(os.path.relpath(file, root)) + f"\0{_size(file)}\0".encode())
+            continue
+        for file in images:
+            digest.update(os.fsencode(os.path.relpath(file, root)) + f"\0{_size(file)}\0".encode())
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -3,17 +3,18 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from lykeion.core import CONSOLE, Reporter, core_count
-from lykeion.vision import decode
+from lykeion.vision import PhotoError, decode
 
 from .frame import Frame
 
 MEMORY_BYTES = 2**30
 """Decoded photos are kept in memory up to this size; larger sets are decoded again each epoch."""
+ADVICE = "mend or remove what is wrong, or leave it out by --skip-bad"
 
 
 class Photos(Protocol):
@@ -62,10 +63,23 @@ class OnDisk:
         return len(self.labels)
 
     def read(self, places: np.ndarray) -> np.ndarray:
-        card = self.frame.card("photos", "embedding", 1)
-        decoded = (decode(self.paths[place], at_least=card.at_least).pixels(card) for place in places)
-        shape = (len(places), self.frame.height, self.frame.width, self.frame.channels)
-        return np.fromiter(decoded, np.dtype((np.uint8, shape[1:])), len(places)).reshape(shape)
+        pixels = np.empty((len(places), self.frame.height, self.frame.width, self.frame.channels), np.uint8)
+        try:
+            for row, place in enumerate(places):
+                pixels[row] = _decoded(self.paths[place], self.frame)
+        except PhotoError as error:
+            raise PhotoError(error.name, f"{error.cause}; {ADVICE}") from None
+        return pixels
+
+
+Opened: TypeAlias = InMemory | OnDisk
+
+
+def chosen(photos: Opened, places: np.ndarray) -> Opened:
+    """Those at these places, in that order."""
+    if isinstance(photos, InMemory):
+        return InMemory(photos.images[places], photos.labels[places])
+    return OnDisk(tuple(photos.paths[place] for place in places), photos.labels[places], photos.frame)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,21 +107,39 @@ def some(photos: Photos, count: int) -> Photos:
     return _Some(photos, np.linspace(0, len(photos) - 1, min(count, len(photos))).astype(int))
 
 
-def open_files(paths: tuple[Path, ...], labels: np.ndarray, frame: Frame, *, reporter: Reporter = CONSOLE) -> Photos:
-    """Photos of files: decoded now where memory holds them, else when they are read. Raises PhotoError."""
-    on_disk = OnDisk(paths, labels, frame)
-    if len(paths) * frame.height * frame.width * frame.channels > MEMORY_BYTES or not paths:
-        return on_disk
-    images = np.empty((len(paths), frame.height, frame.width, frame.channels), np.uint8)
-    with (
-        ThreadPoolExecutor(on_disk.workers) as pool,
-        reporter.progress("decoding", len(paths), unit="photos") as bar,
-    ):
-        for part, decoded in zip(_parts(len(paths)), pool.map(on_disk.read, _parts(len(paths))), strict=True):
-            images[part] = decoded
+def open_files(
+    paths: tuple[Path, ...], labels: np.ndarray, frame: Frame, *, check: bool, reporter: Reporter = CONSOLE
+) -> tuple[Opened, dict[int, str]]:
+    """Photos of files: decoded now where memory holds them, else when they are read, and with ``check`` now too.
+
+    Also which cannot be decoded, by place, as far as it is known now; what is read in their place means nothing.
+    """
+    held = len(paths) * frame.height * frame.width * frame.channels <= MEMORY_BYTES
+    if not held and not check:
+        return OnDisk(paths, labels, frame), {}
+    images = np.zeros((len(paths) if held else 0, frame.height, frame.width, frame.channels), np.uint8)
+
+    def decode_part(part: range) -> dict[int, str]:
+        failed: dict[int, str] = {}
+        for place in part:
+            try:
+                pixels = _decoded(paths[place], frame)
+            except PhotoError as error:
+                failed[place] = str(error)
+            else:
+                if held:
+                    images[place] = pixels
+        return failed
+
+    bad: dict[int, str] = {}
+    parts = [range(start, min(start + 64, len(paths))) for start in range(0, len(paths), 64)]
+    with ThreadPoolExecutor(core_count()) as pool, reporter.progress("decoding", len(paths), unit="photos") as bar:
+        for part, failed in zip(parts, pool.map(decode_part, parts), strict=True):
+            bad |= failed
             bar.advance(len(part))
-    return InMemory(images, labels)
+    return InMemory(images, labels) if held else OnDisk(paths, labels, frame), bad
 
 
-def _parts(count: int) -> list[np.ndarray]:
-    return [np.arange(start, min(start + 64, count)) for start in range(0, count, 64)]
+def _decoded(path: Path, frame: Frame) -> np.ndarray:
+    card = frame.card("photos", "embedding", 1)
+    return decode(path, at_least=card.at_least).pixels(card)

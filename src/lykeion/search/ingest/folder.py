@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lykeion.vision import looks_like_photo, photo_suffixes
+from lykeion.vision import looks_like_photo, of_the_system, photo_suffixes
 
 from .photo_source import Failure, ListedPhoto, id_problem, printable
 
@@ -12,7 +12,8 @@ from .photo_source import Failure, ListedPhoto, id_problem, printable
 class Folder:
     """All photos below a folder; a photo's id is its path there, in POSIX form.
 
-    Hidden files and folders are passed over, and so is what neither an extension nor its first bytes call a photo.
+    Hidden files and folders, and those of the system such as ``__MACOSX``, are passed over, and so is what neither an
+    extension nor its first bytes call a photo.
     A link to a file is taken if it stays inside the folder; links to folders are not followed.
     """
 
@@ -67,7 +68,7 @@ def _files(root: Path) -> Iterator["os.DirEntry[str] | Failure"]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith("."):
+                    if of_the_system(entry.name):
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         below.append(entry.path)

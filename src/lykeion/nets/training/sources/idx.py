@@ -9,8 +9,7 @@ from typing import IO, cast
 import numpy as np
 
 from lykeion.core import first_line
-
-from .errors import DataError
+from lykeion.nets.training.errors import DataError
 
 MAX_BYTES = 4 * 2**30
 _UNSIGNED_BYTES = 8
