@@ -3,8 +3,8 @@
 import os
 import platform
 import re
-import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lykeion.images.errors import ImageError
-from lykeion.images.run_image import Mount, Start, Volume, mount_script, prepare
+from lykeion.images.run_image import Mount, Start, Volume, mount_script, prepare, sandbox
 
 from .making import describe
 
@@ -51,6 +51,11 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(directory: Path, verb: str, *arguments: str) -> list[str]:
     environment = f"LYKEION_HOME={directory / 'home'}"
     return ["env", environment, sys.executable, "-c", SCRIPT, "images", verb, "--quiet", *arguments]
+
+
+def unpacked_root(shell: Path) -> Path:
+    run(shell)
+    return next(shell.glob("home/cache/images/roots/*"))
 
 
 def run(shell: Path, *arguments: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -141,16 +146,57 @@ def test_an_image_with_a_file_where_something_is_mounted_says_so(tmp_path: Path,
 
 
 @needs_unshare
-def test_no_variable_of_an_image_is_an_option_that_runs_something_here(tmp_path: Path) -> None:
-    """env(1) runs before the root changes, and its -S takes a command apart."""
-    settings = {"Cmd": ["sh"], "Env": [f"-S touch {tmp_path}/escaped=1", "=nameless", "A=b"]}
-    line = shlex.split(mount_script(prepare(tmp_path / "root", settings, (), {}, ()), rootless=True).splitlines()[-1])
-    assert line[0] == "exec"
-    done = subprocess.run(
-        [*line[1 : line.index(shutil.which("unshare") or "")], "env"], capture_output=True, text=True
-    )
-    assert sorted(done.stdout.splitlines()) == [f"-S touch {tmp_path}/escaped=1", "A=b", "HOME=/"]
-    assert [path.name for path in tmp_path.iterdir()] == ["root"]
+@pytest.mark.parametrize("rootless", [False, True])
+def test_an_images_variables_reach_its_program_and_no_program_of_this_machine(
+    shell: Path, tmp_path: Path, rootless: bool
+) -> None:
+    """glibc's loader takes LD_* for orders, and env(1) would take a name that begins with -S for a command."""
+    root = unpacked_root(shell)
+    wanted = {"LD_PRELOAD": "/none.so", "LD_DEBUG": "files", "LD_DEBUG_OUTPUT": f"{tmp_path}/loader", "A": "b=c"}
+    settings = {
+        "Cmd": ["sh", "-c", "echo $LD_PRELOAD $LD_DEBUG_OUTPUT $A; id -u"],
+        "Env": [
+            *(f"{name}={value}" for name, value in wanted.items()),
+            f"-S touch {tmp_path}/escaped=1",
+            "=nameless",
+        ],
+        "User": "7:8",
+    }
+    command = sandbox(prepare(root, settings, (), {"PATH": "/nothing:/bin"}, ()), rootless=rootless)
+    if rootless and subprocess.run([*command[: command.index("--mount")], "true"], capture_output=True).returncode:
+        pytest.skip("no user namespaces here")
+    done = subprocess.run(command, capture_output=True, text=True)
+    lines = done.stdout.splitlines()  # and among them what the image's own loader says
+    assert f"/none.so {tmp_path}/loader b=c" in lines
+    assert lines[-1] == "7"
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_unshare
+def test_the_program_does_not_ignore_what_python_ignores(shell: Path) -> None:
+    ignored = re.search(r"SigIgn:\s*(\w+)", run(shell, "exec cat /proc/self/status").stdout)
+    assert ignored
+    assert not int(ignored[1], 16) & 1 << signal.SIGPIPE - 1
+
+
+@needs_unshare
+@pytest.mark.parametrize(("program", "code"), [("nothing-here", 127), ("/lib", 126)])
+def test_a_program_that_cannot_be_executed_is_one_line(shell: Path, program: str, code: int) -> None:
+    root = unpacked_root(shell)
+    start = prepare(root, {"Cmd": [program], "Env": ["PATH=/bin"]}, (), {}, ())
+    done = subprocess.run(sandbox(start, rootless=False), capture_output=True, text=True)
+    assert done.returncode == code
+    assert done.stderr.startswith(f"error: {program}: ")
+    assert done.stderr.count("\n") == 1
+
+
+@needs_unshare
+def test_a_place_of_mounts_that_is_a_link_stays_in_the_image(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "dev").symlink_to(tmp_path / "outside")
+    script = mount_script(prepare(tmp_path / "root", {"Cmd": ["sh"]}, (), {}, ()), rootless=False)
+    assert f"--rbind /dev {tmp_path}/root{tmp_path}/outside\n" in script
 
 
 @pytest.mark.parametrize("user", ["²", "1:x", "-1", "1 2", "99999999999", "1:2:3", "root"])

@@ -11,13 +11,14 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lykeion.core import CONSOLE, Reporter, Unavailable, Unsupported, cache_directory, writing
 from lykeion.oci import Descriptor, Layout, Platform
 
+from . import enter_root
 from .errors import ImageError
 from .image import image_layers, manifest_for, read_config
 from .layers.layer_files import resolve
@@ -69,6 +70,8 @@ class Start:
     user: str
     workdir: str
     mounts: tuple[Mount, ...] = ()
+    places: Mapping[str, str] = field(default_factory=lambda: {name: name for name in MOUNTED})
+    """Where in the root, its links followed, each of ``MOUNTED`` is."""
 
 
 def run(
@@ -123,8 +126,7 @@ def prepare(
         raise ImageError("the image names no program; give one after the image's name")
     pairs = (it.partition("=") for it in settings.get("Env") or ())
     image_environment = {key: value for key, _, value in pairs if key}
-    for name in MOUNTED:
-        _make(root, name, directory=True)
+    places = {name: _make(root, name, directory=True) for name in MOUNTED}
     wanted = [Volume(Path("/", name), name, read_only=True) for name in FROM_HOST if Path("/", name).is_file()]
     return Start(
         root=root,
@@ -136,6 +138,7 @@ def prepare(
             Mount(it.origin, _make(root, it.to, directory=it.origin.is_dir()), it.read_only)
             for it in (*wanted, *volumes)
         ),
+        places=places,
     )
 
 
@@ -151,32 +154,25 @@ def sandbox(start: Start, *, rootless: bool) -> list[str]:
 def mount_script(start: Start, *, rootless: bool) -> str:
     """What happens in the new mount namespace, up to the image's program."""
     root = start.root
+    proc, dev, tmp = (root / start.places[name] for name in MOUNTED)
     lines = [
         "set -e",
         _line("mount", "--bind", root, root),
-        _line("mount", "-t", "tmpfs", "-o", "mode=1777,nosuid,nodev", "tmpfs", root / "tmp"),
-        _line("mount", "--rbind", "/proc", root / "proc"),
-        _line("mount", "--rbind", "/dev", root / "dev"),
+        _line("mount", "-t", "tmpfs", "-o", "mode=1777,nosuid,nodev", "tmpfs", tmp),
+        _line("mount", "--rbind", "/proc", proc),
+        _line("mount", "--rbind", "/dev", dev),
     ]
     for mount in start.mounts:
         lines.append(_line("mount", "--bind", mount.origin, root / mount.place))
         if mount.read_only:
             lines.append(_line("mount", "-o", "remount,bind,ro,nosuid,nodev", root / mount.place))
-    user, _, group = start.user.partition(":")
-    identity = ["--user", f"--map-user={user}", f"--map-group={group}"] if rootless else []
-    if not rootless:
-        identity = [f"--setgid={group}", f"--setuid={user}"]
     lines += [
         _line("mount", "-o", "remount,bind,ro,nosuid,nodev", root),
         _line(
-            *(
-                "exec",
-                _tool("env"),
-                "-i",
-                "--",
-                *(f"{name}={value}" for name, value in sorted(start.environment.items())),
-            ),
-            *(_tool("unshare"), *identity, f"--root={root}", f"--wd={start.workdir}", "--", *start.command),
+            *("exec", _tool("env"), "-i", sys.executable, "-I", "-S", enter_root.__file__),
+            *("rootless" if rootless else "root", root, start.workdir, *start.user.split(":")),
+            *(len(start.environment), *(f"{name}={value}" for name, value in sorted(start.environment.items()))),
+            *start.command,
         ),
     ]
     return "\n".join(lines)
