@@ -40,6 +40,18 @@ COMMANDS = {
     "engines": ("lykeion.cli.engines:engines", "Run model files: measure engines, and choose the best for a goal."),
     "models": ("lykeion.cli.models:models", "Keep versions of models: push, pull, tag, compare; import networks."),
     "images": ("lykeion.cli.images:images", "Build container images for training and serving; start them."),
+    "up": ("lykeion.cli.platform.machine_commands:up", "Run this machine as the platform for resources."),
+    "down": ("lykeion.cli.platform.machine_commands:down", "End the platform and the programs that it runs."),
+    "apply": ("lykeion.cli.platform.change_commands:apply", "Make or change the resources in files."),
+    "get": ("lykeion.cli.platform.view_commands:get", "Show resources."),
+    "describe": ("lykeion.cli.platform.view_commands:describe", "Show a resource with its events."),
+    "events": ("lykeion.cli.platform.view_commands:show_events", "Show what has happened to a resource."),
+    "logs": ("lykeion.cli.platform.view_commands:logs", "Print what a program has printed."),
+    "wait": ("lykeion.cli.platform.view_commands:wait", "Wait for a condition of a resource."),
+    "suspend": ("lykeion.cli.platform.change_commands:suspend", "End what runs for a resource, until it is resumed."),
+    "resume": ("lykeion.cli.platform.change_commands:resume", "Run what was suspended."),
+    "retry": ("lykeion.cli.platform.change_commands:retry", "Run the shards that failed again."),
+    "delete": ("lykeion.cli.platform.change_commands:delete", "Delete resources."),
 }
 
 

@@ -1,0 +1,82 @@
+"""Commands that change resources: apply, delete, suspend, resume, retry."""
+
+from pathlib import Path
+
+import click
+
+from lykeion import platform
+from lykeion.core import print_line
+
+from .platform_options import files_of, files_option, namespace_option, target_argument, with_platform
+
+
+@click.command()
+@files_option
+@namespace_option
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+def apply(files: tuple[Path, ...], namespace: str, dry_run: bool) -> None:
+    """Make the resources in files, or change them to what the files say.
+
+    All files are checked before anything is changed. The same files work with kubectl apply.
+    """
+    resources = platform.read_resources(files_of(files), platform.WRITTEN, namespace)
+
+    async def work(store: "platform.SocketStore") -> None:
+        for resource in resources:
+            outcome = await platform.apply_resource(store, resource, dry_run=dry_run)
+            print_line(f"{resource.key} {outcome}{' (dry run)' if dry_run else ''}")
+
+    with_platform(work)
+
+
+@click.command()
+@click.argument("targets", metavar="KIND/NAME...", nargs=-1)
+@click.option("--filename", "-f", "files", type=click.Path(path_type=Path), multiple=True, help="Those in a file.")
+@namespace_option
+def delete(targets: tuple[str, ...], files: tuple[Path, ...], namespace: str) -> None:
+    """Delete resources with all that they own; programs that run for them are ended."""
+    keys = [platform.parse_key(each, platform.KINDS, namespace) for each in targets]
+    if files:
+        keys += [each.key for each in platform.read_resources(files_of(files), platform.WRITTEN, namespace)]
+    if not keys:
+        raise click.UsageError("name what to delete: KIND/NAME, or --filename FILE")
+
+    async def work(store: "platform.SocketStore") -> None:
+        for key in keys:
+            await store.delete(key)
+            print_line(f"{key} deleted")
+
+    with_platform(work)
+
+
+@click.command()
+@target_argument
+@namespace_option
+def suspend(target: str, namespace: str) -> None:
+    """End what runs for a resource and start nothing more, until it is resumed."""
+    _suspend(target, namespace, True)
+
+
+@click.command()
+@target_argument
+@namespace_option
+def resume(target: str, namespace: str) -> None:
+    """Run what was suspended; what was ended then is started again, and is no failed attempt."""
+    _suspend(target, namespace, False)
+
+
+@click.command()
+@target_argument
+@click.option("--name", default="", help="Of the new resource.  [default: NAME-retry-1, or the next that is free]")
+@namespace_option
+def retry(target: str, name: str, namespace: str) -> None:
+    """Run the shards that failed again, as a new resource; the old one stays as it ended."""
+    key = platform.parse_key(target, platform.KINDS, namespace)
+    made = with_platform(lambda store: platform.retry(store, key, name))
+    print_line(f"{made.key} created")
+
+
+def _suspend(target: str, namespace: str, value: bool) -> None:
+    key = platform.parse_key(target, platform.KINDS, namespace)
+    with_platform(lambda store: platform.suspend(store, key, value))
+    print_line(f"{key} {'suspended' if value else 'resumed'}")

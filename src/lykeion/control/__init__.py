@@ -1,0 +1,49 @@
+"""What every resource needs: kinds, conditions, schemas, reconcilers, the loop that runs them, and stores."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .conditions import Condition, Conditions, condition_of, is_true, merged
+    from .control_loop import ControlLoop
+    from .definitions import custom_resource_definition, structural_schema
+    from .field_table import FieldRow, field_rows
+    from .following import follow
+    from .key_queue import KeyQueue
+    from .reconcile import Decision, Event, Observed, Reconcile, ResourceController
+    from .resource import (
+        API_VERSION,
+        GROUP,
+        VERSION,
+        AnyKind,
+        AnyResource,
+        ChangeRule,
+        Column,
+        Key,
+        Metadata,
+        Name,
+        Owner,
+        Resource,
+        ResourceError,
+        ResourceKind,
+        SpecRule,
+        Time,
+        Wire,
+        child_name,
+    )
+    from .resource_documents import check_change, read_as, read_resource
+    from .resource_store import Change, Exists, Gone, Happened, Listing, NoSuchResource, Outdated, ResourceStore
+    from .sqlite_store import ResourceStoreError, SqliteStore
+
+
+__all__ = [
+    "API_VERSION", "GROUP", "VERSION", "AnyKind", "AnyResource", "Change", "ChangeRule", "Column", "Condition",
+    "Conditions", "ControlLoop", "Decision", "Event", "Exists", "FieldRow", "Gone", "Happened", "Key", "KeyQueue",
+    "Listing", "Metadata", "Name", "NoSuchResource", "Observed", "Outdated", "Owner", "Reconcile", "Resource",
+    "ResourceController", "ResourceError", "ResourceKind", "ResourceStore", "ResourceStoreError", "SpecRule",
+    "SqliteStore", "Time", "Wire", "check_change", "child_name", "condition_of", "custom_resource_definition",
+    "field_rows", "follow", "is_true", "merged", "read_as", "read_resource", "structural_schema",
+]  # fmt: skip
+
+__getattr__ = lazy(__name__)

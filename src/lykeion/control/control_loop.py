@@ -1,0 +1,148 @@
+"""The loop that carries resources towards their specs: watch, queue, reconcile, write. The only file with a clock."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from lykeion.core import Conflict, NotFound, Unavailable
+
+from .difference import difference
+from .following import follow
+from .key_queue import KeyQueue
+from .reconcile import Decision, Observed, ResourceController
+from .resource import AnyKind, AnyResource, Key
+from .resource_store import Change, Exists, Listing, ResourceStore
+
+WORKERS = 4
+
+_log = logging.getLogger("lykeion.control")
+
+
+class ControlLoop:
+    """Runs ``controllers`` on ``store`` until it is cancelled; ``now`` is the clock that reconcilers are given."""
+
+    def __init__(
+        self,
+        store: ResourceStore,
+        controllers: Sequence[ResourceController],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC).replace(microsecond=0),
+    ) -> None:
+        self._store, self._now = store, now
+        self._controllers = {each.kind.name: each for each in controllers}
+        self._kinds = {kind.name: kind for each in controllers for kind in (each.kind, *each.children)}
+        self._seen: dict[Key, AnyResource] = {}
+        self._listed = {name: asyncio.Event() for name in self._kinds}
+        self._queue: KeyQueue[Key] = KeyQueue()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for kind in self._kinds.values():
+                tasks.create_task(follow(self._store, kind, partial(self._replace, kind), self._notice))
+            for _ in range(WORKERS):
+                tasks.create_task(self._work())
+
+    def _replace(self, kind: AnyKind, listing: Listing) -> None:
+        keys = {each.key for each in listing.items}
+        for each in [each for key, each in self._seen.items() if key.kind == kind.name and key not in keys]:
+            self._notice(Change("DELETED", each))
+        for each in listing.items:
+            self._notice(Change("MODIFIED", each))
+        self._listed[kind.name].set()
+
+    def _notice(self, change: Change) -> None:
+        resource = change.resource
+        if change.type == "DELETED":
+            kept = self._seen.get(resource.key)
+            if kept is not None and kept.metadata.uid == resource.metadata.uid:
+                del self._seen[resource.key]
+        else:
+            self._remember(resource)
+        if resource.kind.name in self._controllers:
+            self._queue.add(resource.key)
+        if owner := resource.owner:
+            self._queue.add(Key(owner.kind, resource.metadata.namespace, owner.name))
+
+    def _remember(self, resource: AnyResource) -> None:
+        """An answer to a write may be newer than what the watch brings."""
+        kept = self._seen.get(resource.key)
+        if kept is None or int(kept.metadata.resource_version) < int(resource.metadata.resource_version):
+            self._seen[resource.key] = resource
+
+    async def _work(self) -> None:
+        await asyncio.gather(*(listed.wait() for listed in self._listed.values()))
+        while True:
+            key = await self._queue.get()
+            try:
+                again_s = await self._reconcile(key)
+            except (Conflict, NotFound) as error:  # another has written meanwhile; the watch will say what
+                _log.debug("%s: %s", key, error)
+                self._queue.failed(key)
+            except Unavailable as error:
+                _log.warning("%s: %s; trying again", key, error)
+                self._queue.failed(key)
+            except Exception:
+                _log.exception("%s: the controller failed; trying again", key)
+                self._queue.failed(key)
+            else:
+                if again_s is not None:
+                    self._queue.add_after(key, again_s)
+                self._queue.done(key)
+
+    async def _reconcile(self, key: Key) -> float | None:
+        """One step; seconds until the next is due, or None. Raises what the store raises."""
+        resource, controller = self._seen.get(key), self._controllers.get(key.kind)
+        if resource is None or controller is None:
+            return None
+        children = tuple(each for each in self._seen.values() if _owned(each, resource))
+        decision = await self._decide(controller, resource, children)
+        if decision.delete:
+            await self._store.delete(key, resource.metadata.uid)
+            return None
+        await self._write_children(decision, children)
+        if decision.status != resource.status:
+            self._remember(await self._store.write_status(resource.with_status(decision.status)))
+            for event in decision.events:
+                await self._store.record(resource, event)
+        return decision.requeue_after_s
+
+    async def _decide(
+        self, controller: ResourceController, resource: AnyResource, children: tuple[AnyResource, ...]
+    ) -> Decision:
+        decision = controller.reconcile(resource, Observed(children), self._now())
+        if decision.reads:
+            read = {key: await self._read(key) for key in decision.reads}
+            decision = controller.reconcile(resource, Observed(children, read), self._now())
+        return decision
+
+    async def _read(self, key: Key) -> AnyResource | None:
+        try:
+            return await self._store.get(key)
+        except NotFound:
+            return None
+
+    async def _write_children(self, decision: Decision, children: tuple[AnyResource, ...]) -> None:
+        if decision.children is None:
+            return
+        needed = difference(decision.children, children)
+        for each in needed.delete:
+            await self._store.delete(each.key, each.metadata.uid)
+        for each in needed.apply:
+            self._remember(await self._store.apply(each))
+        for each in needed.create:
+            try:
+                self._remember(await self._store.create(each))
+            except Exists:
+                self._remember(await self._adopted(each))
+
+    async def _adopted(self, child: AnyResource) -> AnyResource:
+        """A child that was made before this process started is ours; one of another owner is waited out."""
+        there = await self._store.get(child.key)
+        if there.owner is None or child.owner is None or there.owner.uid != child.owner.uid:
+            raise Exists(f"{child.key} belongs to another; waiting until it is deleted")
+        return there
+
+
+def _owned(child: AnyResource, owner: AnyResource) -> bool:
+    return child.owner is not None and child.owner.uid == owner.metadata.uid

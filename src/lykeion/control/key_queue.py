@@ -1,0 +1,68 @@
+"""Keys that wait for work: each waits once, is worked on by one at a time, and waits longer after each failure."""
+
+import asyncio
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+FIRST_BACK_OFF_S = 0.1
+LAST_BACK_OFF_S = 30.0
+
+
+class KeyQueue(Generic[K]):
+    """For one event loop. ``get`` a key, work, then call ``done`` or ``failed`` with it."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[K] = deque()
+        self._working: set[K] = set()
+        self._again: set[K] = set()
+        self._later: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+        self._ready = asyncio.Event()
+
+    def add(self, key: K) -> None:
+        """Work on the key soon; once more after the work that is under way."""
+        self._cancel(key)
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.append(key)
+            self._ready.set()
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Work on the key when the time has passed; of several times the earliest counts."""
+        loop = asyncio.get_running_loop()
+        earlier = self._later.get(key)
+        if earlier is None or loop.time() + seconds < earlier.when():
+            self._cancel(key)
+            self._later[key] = loop.call_later(seconds, self.add, key)
+
+    async def get(self) -> K:
+        while not self._waiting:
+            self._ready.clear()
+            await self._ready.wait()
+        key = self._waiting.popleft()
+        self._working.add(key)
+        return key
+
+    def done(self, key: K) -> None:
+        self._failures.pop(key, None)
+        self._finish(key)
+
+    def failed(self, key: K) -> None:
+        """The key waits, twice as long after each failure in a row."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        self.add_after(key, min(FIRST_BACK_OFF_S * 2 ** (failures - 1), LAST_BACK_OFF_S))
+        self._finish(key)
+
+    def _finish(self, key: K) -> None:
+        self._working.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def _cancel(self, key: K) -> None:
+        if timer := self._later.pop(key, None):
+            timer.cancel()

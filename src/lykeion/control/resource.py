@@ -1,0 +1,201 @@
+"""What every resource has: a kind, metadata, a spec that people write and a status that the platform reports.
+
+The layout is that of Kubernetes' custom resources, so that one file is read by ``lykeion apply`` and by ``kubectl
+apply``: https://github.com/kubernetes/community/blob/main/contributors/devel/sig-architecture/api-conventions.md
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, cast
+
+import msgspec
+from msgspec import Meta
+
+from lykeion.core import Invalid
+
+GROUP = "lykeion.github.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+
+class ResourceError(Invalid):
+    """A resource that cannot be what its kind asks for; the message names the field."""
+
+
+Name = Annotated[
+    str,
+    Meta(
+        max_length=63,
+        pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        extra={"must be": "lower-case letters, digits and '-', at most 63, with a letter or digit at both ends"},
+    ),
+]
+"""A DNS label (RFC 1123)."""
+Labels = Annotated[dict[str, Annotated[str, Meta(max_length=63)]], Meta(max_length=64)]
+Annotations = Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=64)]
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+@dataclass(frozen=True)
+class SpecRule:
+    """What holds between the fields of one object: ``cel`` for Kubernetes, ``holds`` for us; a test compares both."""
+
+    message: str
+    cel: str
+    holds: Callable[[Any], bool]
+
+
+@dataclass(frozen=True)
+class ChangeRule:
+    """What may not change: ``holds`` takes the old and the new spec, ``cel`` names them oldSelf and self."""
+
+    message: str
+    cel: str
+    holds: Callable[[Any, Any], bool]
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Base of whatever is part of a resource; names are in camelCase outside."""
+
+    rules: ClassVar[tuple[SpecRule, ...]] = ()
+    change_rules: ClassVar[tuple[ChangeRule, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for rule in self.rules:
+            if not rule.holds(self):
+                raise ValueError(rule.message)
+
+
+class Owner(Wire, frozen=True):
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool = True
+    block_owner_deletion: bool = True
+
+
+class Metadata(Wire, frozen=True):
+    """``generation`` counts changes of the spec; ``resource_version`` changes with every write."""
+
+    name: Name
+    namespace: Name = "default"
+    labels: Labels = {}
+    annotations: Annotations = {}
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: Time | None = None
+    owner_references: tuple[Owner, ...] = ()
+
+
+Spec = TypeVar("Spec", bound=Wire)
+Status = TypeVar("Status", bound=Wire)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Of the table that ``get`` prints; ``path`` is a JSONPath from the resource, such as ``.status.succeeded``."""
+
+    title: str
+    path: str
+    type: str = "string"
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class ResourceKind(Generic[Spec, Status]):
+    """A kind of resource. ``short_names`` are what people type; ``about`` is one sentence."""
+
+    name: str
+    plural: str
+    spec: type[Spec]
+    status: type[Status]
+    about: str
+    short_names: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+
+    def new(
+        self,
+        name: str,
+        spec: Spec,
+        *,
+        namespace: str = "default",
+        labels: Mapping[str, str] | None = None,
+        owner: "Resource[Any, Any] | None" = None,
+    ) -> "Resource[Spec, Status]":
+        owners = (owner.reference(),) if owner else ()
+        metadata = Metadata(name=name, namespace=namespace, labels=dict(labels or {}), owner_references=owners)
+        return Resource(self, metadata, spec, self.status())
+
+
+@dataclass(frozen=True)
+class Resource(Generic[Spec, Status]):
+    kind: ResourceKind[Spec, Status]
+    metadata: Metadata
+    spec: Spec
+    status: Status
+
+    @property
+    def key(self) -> "Key":
+        return Key(self.kind.name, self.metadata.namespace, self.metadata.name)
+
+    @property
+    def owner(self) -> Owner | None:
+        """Who made it and whose deletion deletes it."""
+        return next((owner for owner in self.metadata.owner_references if owner.controller), None)
+
+    def reference(self) -> Owner:
+        return Owner(api_version=API_VERSION, kind=self.kind.name, name=self.metadata.name, uid=self.metadata.uid)
+
+    def with_status(self, status: Status) -> "Resource[Spec, Status]":
+        return replace(self, status=status)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON's types, with the fields that are set."""
+        whole = {
+            "apiVersion": API_VERSION,
+            "kind": self.kind.name,
+            "metadata": msgspec.to_builtins(self.metadata),
+            "spec": msgspec.to_builtins(self.spec),
+            "status": msgspec.to_builtins(self.status),
+        }
+        return without_nulls(whole)
+
+
+AnyKind: TypeAlias = ResourceKind[Any, Any]
+AnyResource: TypeAlias = Resource[Any, Any]
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """Names one object; ``str()`` is what people type: ``batchexecution/embed``."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.lower()}/{self.name}"
+
+
+def child_name(owner: AnyResource, part: str) -> str:
+    """The name of an owner's child: the same whenever it is asked for, so that none is made twice.
+
+    ``part`` says which child it is, such as an attempt or the digest of a template; never a generation, which
+    suspending changes.
+    """
+    digest = hashlib.sha256(f"{owner.metadata.uid}\0{part}".encode()).hexdigest()
+    return f"{owner.metadata.name[:24].rstrip('-')}-{digest[:10]}"
+
+
+def without_nulls(value: Any) -> Any:
+    """Fields that are null are left out, as Kubernetes does for fields that may not be null."""
+    if isinstance(value, dict):
+        values = cast(dict[str, Any], value)
+        return {name: without_nulls(inner) for name, inner in values.items() if inner is not None}
+    if isinstance(value, list | tuple):
+        return [without_nulls(inner) for inner in cast(list[Any], value)]
+    return value

@@ -1,0 +1,25 @@
+"""Training, serving and batch work as resources: what carries each to its spec, and the places where it runs."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .composition import CONTROLLERS, KINDS, WRITTEN
+    from .local.connecting import connect, end_platform, is_up, platform_directory
+    from .local.local_platform import AlreadyRuns, LocalPlatform, this_machine
+    from .local.socket_store import PlatformError, SocketStore
+    from .resource_files import read_resources
+    from .resource_names import find_kind, find_kinds, parse_key
+    from .resource_table import as_list, as_yaml, event_document, row, titles
+    from .verbs import apply_resource, find, retry, suspend, wait_for
+
+
+__all__ = [
+    "CONTROLLERS", "KINDS", "WRITTEN", "AlreadyRuns", "LocalPlatform", "PlatformError", "SocketStore",
+    "apply_resource", "as_list", "as_yaml", "connect", "end_platform", "event_document", "find", "find_kind",
+    "find_kinds", "is_up", "parse_key", "platform_directory", "read_resources", "retry", "row", "suspend",
+    "this_machine", "titles", "wait_for",
+]  # fmt: skip
+
+__getattr__ = lazy(__name__)

@@ -1,0 +1,12 @@
+"""The kinds of this room and their controllers, for whoever puts a platform together."""
+
+from lykeion.control import AnyKind, ResourceController
+
+from .controllers.batch_controller import BATCH_EXECUTIONS
+from .resources.batch_execution import BATCH_EXECUTION
+from .resources.work import WORK
+
+CONTROLLERS: tuple[ResourceController, ...] = (BATCH_EXECUTIONS,)
+WRITTEN: dict[str, AnyKind] = {kind.name: kind for kind in (BATCH_EXECUTION,)}
+"""What people write, and a cluster is given definitions of."""
+KINDS: dict[str, AnyKind] = {**WRITTEN, WORK.name: WORK}

@@ -1,0 +1,43 @@
+"""How the API says what went wrong, and what its client makes of that."""
+
+from typing import Any
+
+from lykeion.control import Exists, Gone, NoSuchResource, Outdated, ResourceError
+from lykeion.core import Conflict, Invalid, LykeionError, NotFound, Unavailable
+
+SHUTDOWN_PATH = "/shutdown"
+
+REASONS: dict[str, tuple[type[LykeionError], int]] = {
+    "NotFound": (NoSuchResource, 404),
+    "AlreadyExists": (Exists, 409),
+    "Conflict": (Outdated, 409),
+    "Expired": (Gone, 410),
+    "Invalid": (ResourceError, 422),
+}
+"""Why a request failed, as Kubernetes names it: the error and the status."""
+
+_FAMILIES: tuple[tuple[type[LykeionError], int], ...] = (
+    (NotFound, 404), (Conflict, 409), (Invalid, 422), (Unavailable, 503),
+)  # fmt: skip
+
+
+def status_document(error: Exception) -> dict[str, Any]:
+    """Kubernetes' Status for an error; what is no error of ours says no more than that."""
+    for reason, (type_, code) in REASONS.items():
+        if isinstance(error, type_):
+            return _status(reason, code, str(error))
+    if isinstance(error, LykeionError):
+        code = next((code for family, code in _FAMILIES if isinstance(error, family)), 500)
+        return _status("InternalError", code, str(error))
+    return _status("InternalError", 500, "an error inside the platform; its log says more")
+
+
+def _status(reason: str, code: int, message: str) -> dict[str, Any]:
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": reason,
+        "code": code,
+        "message": message,
+    }

@@ -1,0 +1,152 @@
+"""One attempt at one index on disk: enough to find its process again, and how it ended, after any crash.
+
+``attempt.json`` is written before the process starts, ``started`` and ``exit`` by the shim, ``stop.json`` before a
+signal is sent, ``end.json`` when the end was seen. ``log`` is what the program printed.
+"""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from lykeion.core import Unavailable, json_value, write_atomically, writing
+
+from .process_identity import ProcessIdentity, kill_marked
+from .work_plan import NEVER_STARTED, Attempt
+
+SHIM = Path(__file__).with_name("shim.sh")
+MARK = "LYKEION_ATTEMPT"
+LOG_TAIL_BYTES = 4096
+
+
+class AttemptError(Unavailable):
+    """An attempt cannot be recorded or read."""
+
+
+@dataclass(frozen=True)
+class AttemptDirectory:
+    path: Path
+
+    @classmethod
+    def create(cls, parent: Path, index: int, number: int, now: datetime) -> "AttemptDirectory":
+        """Record that an attempt is about to start. Raises AttemptError."""
+        made = cls(parent / f"{index}-{number}")
+        with writing(made.path, AttemptError):
+            made.path.mkdir(parents=True, mode=0o700, exist_ok=True)
+            made._write("attempt", {"index": index, "number": number, "started": now.isoformat()})
+        return made
+
+    def start(
+        self, argv: Sequence[str], environment: Mapping[str, str], working_directory: str
+    ) -> subprocess.Popen[bytes]:
+        """Start the program in a session of its own. Raises AttemptError, with what is wrong."""
+        try:
+            with self.log.open("ab") as log:
+                return subprocess.Popen(
+                    ["/bin/sh", SHIM, self.path, *argv],
+                    env={**environment, MARK: str(self.path)},
+                    cwd=working_directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        except (OSError, ValueError) as refused:
+            place = getattr(refused, "filename", None) or argv[0]
+            raise AttemptError(f"cannot start: {place}: {getattr(refused, 'strerror', None) or refused}") from None
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log"
+
+    def attempt(self) -> Attempt | None:
+        """What is known of it; None where the record of it was not finished."""
+        begun, end = self._read("attempt"), self._read("end") or {}
+        if not begun:
+            return None
+        return Attempt(
+            int(begun["index"]),
+            int(begun["number"]),
+            datetime.fromisoformat(begun["started"]),
+            datetime.fromisoformat(end["at"]) if end else None,
+            end.get("exit_code"),
+            end.get("reason", ""),
+            end.get("message", ""),
+        )
+
+    def identity(self) -> ProcessIdentity | None:
+        return ProcessIdentity.parse(self._text("started"))
+
+    def abandon(self) -> bool:
+        """Take an attempt that no process has: True where none has begun it and none can any more."""
+        try:
+            with (self.path / "started").open("x"):
+                return True
+        except FileExistsError:
+            return False
+
+    def stop(self, reason: str, now: datetime, grace_s: float, child: int | None = None) -> datetime:
+        """SIGTERM to the group at the first call, SIGKILL at one after the grace period, whose end is returned.
+
+        ``reason`` is kept before. ``child`` is the leader's number where it is a child of this process.
+        """
+        stop = self._read("stop")
+        until = datetime.fromisoformat(stop["until"]) if stop else now + timedelta(seconds=grace_s)
+        if not stop:
+            with writing(self.path, AttemptError):
+                self._write("stop", {"reason": reason, "until": until.isoformat()})
+        if not stop or now >= until:
+            number = signal.SIGKILL if stop else signal.SIGTERM
+            identity = self.identity()
+            if child is not None:
+                with suppress(ProcessLookupError):
+                    os.killpg(child, number)
+            elif identity:
+                identity.signal_group(number)
+        return until
+
+    def record_end(self, now: datetime, returned: int | None = None, message: str = "") -> None:
+        """Keep how it ended. ``returned`` is what its parent knows; ``message``, why it could not start."""
+        text = self._text("exit").strip()
+        code = int(text) if text.isdigit() else returned
+        reason = str((self._read("stop") or {}).get("reason", ""))
+        if message:
+            reason = "CannotStart"
+        elif self.identity() is None and code is None:
+            reason = NEVER_STARTED
+        elif code is None:
+            reason = reason or "Lost"
+        end = {"at": now.isoformat(), "exit_code": code, "reason": reason, "message": message or self.last_line()}
+        with writing(self.path, AttemptError):
+            self._write("end", end)
+
+    def kill_rest(self) -> None:
+        """End what the program has left running."""
+        kill_marked(MARK, str(self.path))
+
+    def last_line(self) -> str:
+        """Of the log, at most 400 characters."""
+        with suppress(OSError), self.log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+            return next((line.strip()[-400:] for line in reversed(lines) if line.strip()), "")
+        return ""
+
+    def _write(self, name: str, value: dict[str, Any]) -> None:
+        write_atomically(self.path / f"{name}.json", json.dumps(value).encode())
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        text = self._text(f"{name}.json")
+        return json_value(text, AttemptError, "attempt", where=f"{self.path}: ") if text else None
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text()
+        except OSError:
+            return ""

@@ -1,0 +1,143 @@
+"""The platform on this machine as one process: store, controllers, supervisor and API, until it is told to end."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+
+from lykeion.control import AnyKind, AnyResource, ControlLoop, ResourceController, SqliteStore
+from lykeion.core import FileLock, Locked, Refused, core_count
+from lykeion.platform.resources.work import WORK
+
+from .connecting import socket_of
+from .resource_api import resource_api
+from .socket_store import PlatformError
+from .supervisor import LocalMachine, Supervisor
+
+
+class AlreadyRuns(Refused):
+    """Another platform runs in the directory."""
+
+
+def this_machine() -> LocalMachine:
+    """What there is, and the environment and directory that programs run in unless they say otherwise."""
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return LocalMachine(core_count(), memory_bytes, dict(os.environ), str(Path.cwd()))
+
+
+class LocalPlatform:
+    """The platform in ``directory``, for ``kinds`` with their ``controllers``. Raises AlreadyRuns, ResourceStoreError."""
+
+    def __init__(
+        self,
+        directory: Path,
+        kinds: dict[str, AnyKind],
+        controllers: Sequence[ResourceController],
+        machine: LocalMachine,
+    ) -> None:
+        self._directory = directory
+        self._lock = _locked(directory)
+        self.store = SqliteStore(directory / "state.db", kinds)
+        self._supervisor = Supervisor(self.store, directory / "work", machine)
+        self._loop = ControlLoop(self.store, controllers)
+        self._stop = asyncio.Event()
+        self._api = resource_api(self.store, kinds, self._log_of, self._stop.set)
+
+    async def run(self, ready: Callable[[Path], object] = lambda path: None) -> None:
+        """Until SIGINT, SIGTERM or a request to end: then programs are ended too, to start again with the next run.
+
+        ``ready`` is told the path of the socket once requests are answered. In the main thread.
+        """
+        path = socket_of(self._directory)
+        try:
+            async with serving(self._api, path):
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    asyncio.get_running_loop().add_signal_handler(number, self._asked_to_stop)
+                ready(path)
+                await self._until_stopped()
+        finally:
+            await self.store.close()
+            self._lock.release()
+
+    async def _until_stopped(self) -> None:
+        """Raises what ends the controllers or the supervisor."""
+        controllers, supervisor = asyncio.create_task(self._loop.run()), asyncio.create_task(self._supervisor.run())
+        stopped = asyncio.create_task(self._stop.wait())
+        done, _ = await asyncio.wait([controllers, supervisor, stopped], return_when="FIRST_COMPLETED")
+        if stopped in done:
+            controllers.cancel()
+            await self._supervisor.shut_down()
+        for task in (controllers, supervisor, stopped):
+            task.cancel()
+        for result in await asyncio.gather(controllers, supervisor, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+    def _asked_to_stop(self) -> None:
+        """The first time; a second signal ends the process at once, and its programs are found by the next."""
+        self._stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _log_of(self, resource: AnyResource, index: int) -> Path | None:
+        if resource.kind is WORK:
+            return self._supervisor.log_of(resource.metadata.uid, index)
+        return self._supervisor.log_of_owned(resource.metadata.uid, index)
+
+
+@asynccontextmanager
+async def serving(api: Starlette, path: Path) -> AsyncGenerator[None]:
+    """Answer requests at a socket that only this user may use. Raises PlatformError."""
+    config = uvicorn.Config(api, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    server = _Server(config)
+    with _listening(path) as listener:
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await asyncio.wait([task], timeout=5)
+            task.cancel()
+            path.unlink(missing_ok=True)
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """The platform has its own."""
+        yield
+
+
+def _locked(directory: Path) -> FileLock:
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise PlatformError(f"{directory}: cannot be made ({error.strerror})") from None
+    lock = FileLock(directory / "lock")
+    try:
+        lock.acquire(wait_s=0, name="session")
+    except Locked as held:
+        raise AlreadyRuns(f"the platform runs already, as process {held.pid}; end it: lykeion down") from None
+    return lock
+
+
+def _listening(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        path.unlink(missing_ok=True)  # of a platform that was killed: the lock is ours
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise PlatformError(f"{path}: cannot listen ({error.strerror})") from None
+    return listener

@@ -1,0 +1,146 @@
+"""The resources of a running platform, through its socket."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from lykeion.control import (
+    API_VERSION,
+    AnyKind,
+    AnyResource,
+    Change,
+    Event,
+    Happened,
+    Key,
+    Listing,
+    read_resource,
+)
+from lykeion.core import Unavailable, json_value
+from lykeion.core.fields import Fields
+
+from .answers import REASONS, SHUTDOWN_PATH
+
+LIMIT_ANSWER_BYTES = 1 << 30
+
+
+class PlatformError(Unavailable):
+    """The platform does not run, or does not answer as it should."""
+
+
+class SocketStore:
+    """``kinds`` by name. Used as an asynchronous context manager."""
+
+    def __init__(self, socket: Path, kinds: dict[str, AnyKind]) -> None:
+        self._socket, self._kinds = socket, kinds
+        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://lykeion", timeout=60)
+
+    async def __aenter__(self) -> "SocketStore":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def get(self, key: Key) -> AnyResource:
+        return self._read(await self._ask("GET", self._path(self._kinds[key.kind], key.namespace, key.name)))
+
+    async def listing(self, kind: AnyKind, namespace: str | None = None) -> Listing:
+        answer = await self._ask("GET", self._path(kind, namespace))
+        return Listing(tuple(map(self._read, answer["items"])), answer["metadata"]["resourceVersion"])
+
+    async def watch(self, kind: AnyKind, since: str) -> AsyncIterator[Change]:
+        query = {"watch": "1", "resourceVersion": since}
+        async with self._stream(self._path(kind, None), query) as answer:
+            async for line in answer.aiter_lines():
+                event = json_value(line, PlatformError, "change", limit=LIMIT_ANSWER_BYTES)
+                if event["type"] == "ERROR":
+                    raise _error(event["object"])
+                yield Change(event["type"], self._read(event["object"]))
+        raise PlatformError("the platform has ended the connection")
+
+    async def create(self, resource: AnyResource) -> AnyResource:
+        return self._read(
+            await self._ask("POST", self._path(resource.kind, resource.metadata.namespace), resource.document())
+        )
+
+    async def apply(self, resource: AnyResource) -> AnyResource:
+        return self._read(await self._ask("PUT", self._path_of(resource), resource.document()))
+
+    async def write_status(self, resource: AnyResource) -> AnyResource:
+        return self._read(await self._ask("PUT", self._path_of(resource) + "/status", resource.document()))
+
+    async def delete(self, key: Key, uid: str = "") -> None:
+        path = self._path(self._kinds[key.kind], key.namespace, key.name)
+        await self._ask("DELETE", path, query={"uid": uid} if uid else {})
+
+    async def record(self, resource: AnyResource, event: Event) -> None:
+        body = {"uid": resource.metadata.uid, "type": event.type, "reason": event.reason, "message": event.message}
+        await self._ask("POST", self._path_of(resource) + "/events", body)
+
+    async def shut_down(self) -> None:
+        """Ask the platform to end; it answers before it does."""
+        await self._ask("POST", SHUTDOWN_PATH)
+
+    async def events(self, key: Key) -> tuple[Happened, ...]:
+        answer = await self._ask("GET", self._path(self._kinds[key.kind], key.namespace, key.name) + "/events")
+        return tuple(
+            Happened(datetime.fromisoformat(each["eventTime"]), Event(each["type"], each["reason"], each["message"]))
+            for each in answer["items"]
+        )
+
+    async def log(self, key: Key, index: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
+        """What the last attempt at an index has printed; with ``follow``, until the resource has finished."""
+        path = self._path(self._kinds[key.kind], key.namespace, key.name) + "/log"
+        async with self._stream(path, {"index": str(index), "follow": str(int(follow))}) as answer:
+            async for chunk in answer.aiter_bytes():
+                yield chunk
+
+    async def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, query: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        try:
+            answer = await self._client.request(method, path, json=body, params=query or {})
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
+        return self._checked(answer.status_code, answer.content)
+
+    @asynccontextmanager
+    async def _stream(self, path: str, query: dict[str, str]) -> AsyncGenerator[httpx.Response]:
+        timeout = httpx.Timeout(60, read=None)  # nothing may happen for days
+        try:
+            async with self._client.stream("GET", path, params=query, timeout=timeout) as answer:
+                if answer.is_error:
+                    self._checked(answer.status_code, await answer.aread())
+                yield answer
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
+
+    def _checked(self, status: int, body: bytes) -> dict[str, Any]:
+        answer = json_value(body, PlatformError, "answer", where=f"{self._socket}: ", limit=LIMIT_ANSWER_BYTES)
+        if status >= 400:
+            raise _error(answer)
+        return answer
+
+    def _unreachable(self, error: Exception) -> PlatformError:
+        if isinstance(error, httpx.ConnectError):
+            return PlatformError("the platform does not run on this machine; start it: lykeion up")
+        return PlatformError(f"{self._socket}: {error or type(error).__name__}")
+
+    def _read(self, document: dict[str, Any]) -> AnyResource:
+        return read_resource(Fields("the platform's answer", document), self._kinds)
+
+    def _path_of(self, resource: AnyResource) -> str:
+        return self._path(resource.kind, resource.metadata.namespace, resource.metadata.name)
+
+    def _path(self, kind: AnyKind, namespace: str | None, name: str = "") -> str:
+        inside = f"/namespaces/{namespace}" if namespace else ""
+        return f"/apis/{API_VERSION}{inside}/{kind.plural}" + (f"/{name}" if name else "")
+
+
+def _error(status: dict[str, Any]) -> Exception:
+    type_, _ = REASONS.get(str(status.get("reason")), (PlatformError, 500))
+    return type_(str(status.get("message")))

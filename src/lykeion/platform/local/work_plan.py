@@ -1,0 +1,137 @@
+"""What to start and to stop of one Work, and what its status is: a pure function of the attempts there were."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from msgspec import structs
+
+from lykeion.control import Condition, merged
+from lykeion.platform.policies.retry import delay_s
+from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
+from lykeion.platform.resources.work import FailedAttempt, Work, WorkStatus
+
+TIME_LIMIT = "TimeLimit"
+SUSPENDED = "Suspended"
+FINISHED = "Finished"
+SHUTDOWN = "Shutdown"
+NEVER_STARTED = "NeverStarted"
+UNCOUNTED = frozenset({SUSPENDED, FINISHED, SHUTDOWN, NEVER_STARTED})
+"""Reasons for which an attempt is no failure of its index."""
+LIMIT_FAILURES = 10
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """``reason`` says why it was ended or how, where it did not end by itself; ``number`` counts from 0."""
+
+    index: int
+    number: int
+    started: datetime
+    ended: datetime | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.ended is not None and self.exit_code == 0 and not self.reason
+
+    @property
+    def failed(self) -> bool:
+        return self.ended is not None and not self.succeeded and self.reason not in UNCOUNTED
+
+
+@dataclass(frozen=True)
+class WorkPlan:
+    """``start`` are indexes with the number of the attempt; ``stop``, attempts with a reason."""
+
+    start: tuple[tuple[int, int], ...]
+    stop: tuple[tuple[Attempt, str], ...]
+    status: WorkStatus
+    again_s: float | None = None
+
+
+def plan_work(work: Work, attempts: Sequence[Attempt], now: datetime, room: int) -> WorkPlan:
+    """``room`` is how many more processes fit into the machine."""
+    spec, by_index = work.spec, _by_index(attempts)
+    active = [each for each in attempts if each.ended is None]
+    busy = {each.index for each in active}
+    done = from_ranges(spec.done, spec.completions) | {each.index for each in attempts if each.succeeded}
+    failures = {index: [each for each in tried if each.failed] for index, tried in by_index.items()}
+    failed = {index for index, tried in failures.items() if len(tried) > spec.retries and index not in done | busy}
+    waiting = [index for index in range(spec.completions) if index not in done | failed | busy]
+    due = {index: _due(failures.get(index, ())) for index in waiting}
+    ready = [index for index in waiting if (due[index] or now) <= now]
+    idle = spec.suspend or spec.stop
+    places = 0 if idle else max(0, min(spec.parallelism - len(active), room))
+    start = tuple((index, len(by_index.get(index, ()))) for index in ready[:places])
+    times = [*(due[index] for index in waiting if not idle), *(_limit(each, work) for each in active)]
+    return WorkPlan(
+        start,
+        tuple((each, reason) for each in active if (reason := _reason_to_stop(each, work, now))),
+        _status(work, busy, done, failed, failures, now),
+        min((max(0.0, (time - now).total_seconds()) for time in times if time and time > now), default=None),
+    )
+
+
+def _by_index(attempts: Iterable[Attempt]) -> dict[int, list[Attempt]]:
+    found: dict[int, list[Attempt]] = {}
+    for attempt in sorted(attempts, key=lambda each: each.number):
+        found.setdefault(attempt.index, []).append(attempt)
+    return found
+
+
+def _due(failures: Sequence[Attempt]) -> datetime | None:
+    ended = failures[-1].ended if failures else None
+    return ended and ended + timedelta(seconds=delay_s(len(failures)))
+
+
+def _limit(attempt: Attempt, work: Work) -> datetime | None:
+    seconds = work.spec.time_limit_seconds
+    return None if seconds is None else attempt.started + timedelta(seconds=seconds)
+
+
+def _reason_to_stop(attempt: Attempt, work: Work, now: datetime) -> str:
+    limit = _limit(attempt, work)
+    if work.spec.stop:
+        return FINISHED
+    if work.spec.suspend:
+        return SUSPENDED
+    return TIME_LIMIT if limit is not None and limit <= now else ""
+
+
+def _status(
+    work: Work,
+    busy: Iterable[int],
+    done: Iterable[int],
+    failed: Iterable[int],
+    failures: dict[int, list[Attempt]],
+    now: datetime,
+) -> WorkStatus:
+    done, failed = set(done), set(failed)
+    every = sorted((each for tried in failures.values() for each in tried), key=lambda each: (each.ended, each.index))
+    conditions = work.status.conditions
+    if len(done | failed) == work.spec.completions:
+        end = "Failed" if failed else "Complete"
+        message = f"{len(done)} of {work.spec.completions}"
+        conditions = merged(conditions, now, Condition(type=end, status="True", reason="Ended", message=message))
+    return structs.replace(
+        work.status,
+        active=to_ranges(busy),
+        succeeded=to_ranges(done),
+        failed=to_ranges(failed),
+        failures=tuple(map(_failure, every[-LIMIT_FAILURES:])),
+        conditions=conditions,
+    )
+
+
+def _failure(attempt: Attempt) -> FailedAttempt:
+    return FailedAttempt(
+        index=attempt.index,
+        attempt=attempt.number,
+        reason=attempt.reason or "ExitCode",
+        message=attempt.message[:512],
+        exit_code=attempt.exit_code,
+        at=attempt.ended,
+    )

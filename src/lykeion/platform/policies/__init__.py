@@ -1,0 +1,1 @@
+"""Decisions that several controllers share: one a file, pure."""

@@ -1,0 +1,35 @@
+"""Files of resources, one or several documents each."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lykeion.control import AnyKind, AnyResource, ResourceError, read_resource
+from lykeion.core import read_yaml_documents
+from lykeion.core.fields import Fields
+
+
+def read_resources(files: Iterable[Path], kinds: Mapping[str, AnyKind], namespace: str) -> list[AnyResource]:
+    """All resources in YAML or JSON files; ``namespace`` is for those that name none.
+
+    Raises ResourceError, naming file and field, also where one is there twice.
+    """
+    found: dict[Any, str] = {}
+    resources: list[AnyResource] = []
+    for file in files:
+        for document in read_yaml_documents(file, ResourceError):
+            resource = read_resource(_in_namespace(document, namespace), kinds)
+            if resource.key in found:
+                raise ResourceError(f"{document.where}: {resource.key} is in {found[resource.key]} too")
+            found[resource.key] = document.where
+            resources.append(resource)
+    if not resources:
+        raise ResourceError(f"{', '.join(map(str, files)) or 'no file'} holds no resources")
+    return resources
+
+
+def _in_namespace(document: Fields, namespace: str) -> Fields:
+    metadata = document.values.get("metadata")
+    if isinstance(metadata, dict) and "namespace" not in metadata:
+        metadata = {**metadata, "namespace": namespace}  # pyright: ignore[reportUnknownVariableType]
+    return Fields(document.where, {**document.values, "metadata": metadata}, document.error)

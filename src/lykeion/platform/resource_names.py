@@ -1,0 +1,29 @@
+"""What people type for resources: ``batch/embed``, ``batchexecutions``, ``batch,training``."""
+
+from collections.abc import Mapping
+
+from lykeion.control import AnyKind, Key, ResourceError
+
+
+def find_kind(typed: str, kinds: Mapping[str, AnyKind]) -> AnyKind:
+    """By name, plural or short name, in any case. Raises ResourceError."""
+    for kind in kinds.values():
+        if typed.lower() in (kind.name.lower(), kind.plural, *kind.short_names):
+            return kind
+    known = ", ".join("|".join((kind.name.lower(), *kind.short_names)) for kind in kinds.values())
+    raise ResourceError(f"there is no kind {typed[:60]!r}; there are {known}")
+
+
+def find_kinds(typed: str, kinds: Mapping[str, AnyKind]) -> list[AnyKind]:
+    """Several, with commas between; ``all`` is every one. Raises ResourceError."""
+    if typed.lower() == "all":
+        return list(kinds.values())
+    return [find_kind(each, kinds) for each in typed.split(",")]
+
+
+def parse_key(typed: str, kinds: Mapping[str, AnyKind], namespace: str) -> Key:
+    """``KIND/NAME``. Raises ResourceError."""
+    kind, slash, name = typed.partition("/")
+    if not slash or not name:
+        raise ResourceError(f"{typed[:60]!r} does not name a resource; write KIND/NAME, such as batch/embed")
+    return Key(find_kind(kind, kinds).name, namespace, name)

@@ -1,0 +1,70 @@
+"""The columns that ``get`` prints, by the JSONPaths of kubectl that kinds name."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from lykeion.control import AnyKind, AnyResource, Happened
+
+_STEP = re.compile(r"\.(\w+)|\[\?\(@\.(\w+)=='(\w+)'\)\]")
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def titles(kind: AnyKind, *, wide: bool = False) -> list[str]:
+    return ["Name", *(each.title for each in kind.columns if wide or not each.wide)]
+
+
+def row(resource: AnyResource, now: datetime, *, wide: bool = False) -> Sequence[str]:
+    document = resource.document()
+    cells = [resource.metadata.name]
+    for column in resource.kind.columns:
+        if wide or not column.wide:
+            value = look_up(document, column.path)
+            cells.append(age(value, now) if column.type == "date" and value else _text(value))
+    return cells
+
+
+def look_up(document: Any, path: str) -> Any:
+    """The value at a JSONPath of names and filters, such as ``.status.conditions[?(@.type=='Ready')].status``.
+
+    None where there is none; of several the first.
+    """
+    value = document
+    for name, field, wanted in _STEP.findall(path):
+        if name:
+            value = value.get(name) if isinstance(value, dict) else None
+        else:
+            items: Iterable[Any] = value if isinstance(value, list) else ()
+            value = next((each for each in items if str(each.get(field)) == wanted), None)
+    return value
+
+
+def as_list(resources: Sequence[AnyResource], *, one: bool = False) -> dict[str, Any]:
+    """Resources as kubectl prints them: one by itself, or a List."""
+    documents = [each.document() for each in resources]
+    return documents[0] if one else {"apiVersion": "v1", "kind": "List", "items": documents}
+
+
+def as_yaml(document: dict[str, Any]) -> str:
+    """With what a terminal would obey escaped."""
+    import yaml
+
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=False)
+
+
+def event_document(happened: Happened) -> dict[str, str]:
+    event = happened.event
+    return {"at": happened.at.isoformat(), "type": event.type, "reason": event.reason, "message": event.message}
+
+
+def age(since: str, now: datetime) -> str:
+    """``3h``: in the largest unit of which there are two, as kubectl shows it."""
+    seconds = max(0, int((now - datetime.fromisoformat(since)).total_seconds()))
+    name, unit = next(((name, unit) for name, unit in _UNITS if seconds >= 2 * unit), _UNITS[-1])
+    return f"{seconds // unit}{name}"
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,113 @@
+"""BatchExecution: a program that runs once for each shard of its input."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from lykeion.control import ChangeRule, Column, Conditions, Name, Resource, ResourceKind, SpecRule, Time, Wire
+
+from .index_ranges import IndexRanges
+from .program import Argument, Program
+from .work import MAX_INDEXES, FailedAttempt
+
+
+class Shards(Wire, frozen=True):
+    """Into how many shards the input is split: by number, or as a list with one shard an item."""
+
+    count: Annotated[int, Meta(ge=1, le=MAX_INDEXES, description="How many there are.")] | None = None
+    items: (
+        Annotated[
+            tuple[Argument, ...],
+            Meta(min_length=1, max_length=1000, description="One shard each; its item is `$LYKEION_SHARD`."),
+        ]
+        | None
+    ) = None
+
+    rules: ClassVar[tuple[SpecRule, ...]] = (
+        SpecRule(
+            "give either count or items",
+            "has(self.count) != has(self.items)",
+            lambda shards: (shards.count is None) != (shards.items is None),
+        ),
+    )
+
+    @property
+    def total(self) -> int:
+        return self.count if self.count is not None else len(self.items or ())
+
+
+class BatchExecutionSpec(Wire, frozen=True):
+    """What to run, over which shards."""
+
+    program: Annotated[Program, Meta(description="Run for each shard, which it knows by its environment.")]
+    shards: Annotated[Shards, Meta(description="What the input is split into.")]
+    parallelism: Annotated[int, Meta(ge=1, le=1000, description="How many shards run at a time.")] = 1
+    retries: Annotated[int, Meta(ge=0, le=100, description="Of each shard, after its first attempt.")] = 3
+    shard_time_limit_seconds: Annotated[int, Meta(ge=1, description="Of one attempt at a shard.")] | None = None
+    deadline_seconds: (
+        Annotated[int, Meta(ge=1, description="From the start to the end; then it has failed.")] | None
+    ) = None
+    min_succeeded: (
+        Annotated[int, Meta(ge=1, le=MAX_INDEXES, description="Shards that make it a success; by default all.")]
+        | None
+    ) = None
+    suspend: Annotated[bool, Meta(description="End what runs and start nothing, until it is false again.")] = False
+    retry_of: (
+        Annotated[Name, Meta(description="Another that has finished: the shards that it has done are not run.")]
+        | None
+    ) = None
+    ttl_seconds_after_finished: (
+        Annotated[int, Meta(ge=0, description="Then it is deleted; by default never.")] | None
+    ) = None
+
+    rules: ClassVar[tuple[SpecRule, ...]] = (
+        SpecRule(
+            "minSucceeded is more than there are shards",
+            "!has(self.minSucceeded) || self.minSucceeded <= "
+            "(has(self.shards.count) ? self.shards.count : size(self.shards.items))",
+            lambda spec: spec.min_succeeded is None or spec.min_succeeded <= spec.shards.total,
+        ),
+    )
+    change_rules: ClassVar[tuple[ChangeRule, ...]] = (
+        ChangeRule(
+            "program may not change; make another",
+            "self.program == oldSelf.program",
+            lambda old, new: old.program == new.program,
+        ),
+        ChangeRule(
+            "shards may not change; make another",
+            "self.shards == oldSelf.shards",
+            lambda old, new: old.shards == new.shards,
+        ),
+    )
+
+
+class BatchExecutionStatus(Wire, frozen=True):
+    start_time: Time | None = None
+    completion_time: Time | None = None
+    total: int = 0
+    active: IndexRanges = ""
+    succeeded: IndexRanges = ""
+    failed: IndexRanges = ""
+    progress: Annotated[str, Meta(max_length=63)] = ""
+    """For people: shards that succeeded, of all."""
+    failures: Annotated[tuple[FailedAttempt, ...], Meta(max_length=10)] = ()
+    conditions: Conditions = ()
+
+
+BATCH_EXECUTION = ResourceKind(
+    "BatchExecution",
+    "batchexecutions",
+    BatchExecutionSpec,
+    BatchExecutionStatus,
+    "A program that runs once for each shard of its input.",
+    ("batch",),
+    (
+        Column("State", ".status.conditions[?(@.status=='True')].type"),
+        Column("Succeeded", ".status.progress"),
+        Column("Failed", ".status.failed"),
+        Column("Active", ".status.active", wide=True),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+)
+BatchExecution = Resource[BatchExecutionSpec, BatchExecutionStatus]

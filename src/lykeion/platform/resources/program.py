@@ -1,0 +1,67 @@
+"""A program to run, and what it needs: the part that all kinds which run something have."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from lykeion.control import Wire
+
+from .quantities import Quantity, quantity
+
+Argument = Annotated[
+    str, Meta(max_length=4096, pattern=r"^[^\0]*$", extra={"must be": "text of at most 4096 characters"})
+]
+"""May name variables: ``$(NAME)`` is replaced by the variable's value, ``$$(NAME)`` stands for ``$(NAME)``."""
+
+
+class EnvironmentVariable(Wire, frozen=True):
+    name: Annotated[
+        str,
+        Meta(
+            max_length=128,
+            pattern="^[A-Za-z_][A-Za-z0-9_]*$",
+            description="Of the variable.",
+            extra={"must be": "letters, digits and '_', not beginning with a digit"},
+        ),
+    ]
+    value: Annotated[Argument, Meta(description="May name variables before it, as `$(NAME)`.")] = ""
+
+
+class Requests(Wire, frozen=True):
+    """What one process needs; it is started only where so much is free."""
+
+    cpu: Annotated[Quantity, Meta(description="Cores, such as 2 or 500m.")] | None = None
+    memory: Annotated[Quantity, Meta(description="Bytes, such as 512Mi.")] | None = None
+
+    def cores(self) -> float:
+        return quantity(self.cpu or 0)
+
+    def memory_bytes(self) -> float:
+        return quantity(self.memory or 0)
+
+
+class Program(Wire, frozen=True):
+    """A program that runs in the environment of the platform."""
+
+    command: Annotated[
+        tuple[Argument, ...],
+        Meta(min_length=1, max_length=64, description="The program and its first arguments; no shell reads them."),
+    ]
+    args: Annotated[tuple[Argument, ...], Meta(max_length=256, description="Further arguments.")] = ()
+    env: Annotated[
+        tuple[EnvironmentVariable, ...],
+        Meta(max_length=128, description="Variables, beside those of the platform's own environment."),
+    ] = ()
+    working_dir: (
+        Annotated[
+            str,
+            Meta(
+                max_length=1024,
+                pattern=r"^/[^\0]*$",
+                description="Where it runs: by default, where `lykeion up` was started.",
+                extra={"must be": "an absolute path"},
+            ),
+        ]
+        | None
+    ) = None
+    resources: Annotated[Requests, Meta(description="What one process needs.")] = Requests()

@@ -1,0 +1,67 @@
+"""Work: one program, run to completion once for each of a number of indexes, as Kubernetes' Indexed Job does."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from lykeion.control import Column, Conditions, Resource, ResourceKind, Time, Wire
+
+from .index_ranges import IndexRanges
+from .program import Argument, Program
+
+MAX_INDEXES = 10_000
+
+
+class WorkSpec(Wire, frozen=True):
+    program: Program
+    completions: Annotated[int, Meta(ge=1, le=MAX_INDEXES)]
+    values: Annotated[tuple[Argument, ...], Meta(max_length=1000)] = ()
+    """What ``$LYKEION_VALUE`` is, by index; empty where there are fewer."""
+    parallelism: Annotated[int, Meta(ge=1, le=1000)] = 1
+    done: IndexRanges = ""
+    """Indexes that need not run: earlier work did them."""
+    retries: Annotated[int, Meta(ge=0, le=100)] = 0
+    """Of each index, after its first attempt."""
+    time_limit_seconds: Annotated[int, Meta(ge=1)] | None = None
+    """Of an attempt."""
+    grace_period_seconds: Annotated[int, Meta(ge=0, le=3600)] = 30
+    """Between SIGTERM and SIGKILL."""
+    suspend: bool = False
+    stop: bool = False
+    """Start nothing more and end what runs: the owner has finished."""
+
+
+class FailedAttempt(Wire, frozen=True):
+    """An attempt that failed. ``message`` ends with the last line that the program printed."""
+
+    index: int
+    attempt: int
+    reason: Annotated[str, Meta(max_length=63)]
+    message: Annotated[str, Meta(max_length=512)] = ""
+    exit_code: int | None = None
+    at: Time | None = None
+
+    def words(self) -> str:
+        how = f"exit code {self.exit_code}" if self.reason == "ExitCode" else self.reason
+        return f"{how}: {self.message}" if self.message else how
+
+
+class WorkStatus(Wire, frozen=True):
+    active: IndexRanges = ""
+    succeeded: IndexRanges = ""
+    failed: IndexRanges = ""
+    """Without any retries left."""
+    failures: Annotated[tuple[FailedAttempt, ...], Meta(max_length=10)] = ()
+    """The last ones."""
+    conditions: Conditions = ()
+
+
+WORK = ResourceKind(
+    "Work",
+    "works",
+    WorkSpec,
+    WorkStatus,
+    "A program that runs to completion for each of a number of indexes.",
+    columns=(Column("Active", ".status.active"), Column("Succeeded", ".status.succeeded")),
+)
+Work = Resource[WorkSpec, WorkStatus]

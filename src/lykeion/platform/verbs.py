@@ -1,0 +1,129 @@
+"""What people do with resources, on any store. Each is a change of the resource that a file could make as well."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from msgspec import structs
+
+from lykeion.control import (
+    AnyResource,
+    Change,
+    Key,
+    NoSuchResource,
+    ResourceError,
+    ResourceStore,
+    check_change,
+    condition_of,
+)
+from lykeion.core import Conflict, Unavailable, Unsupported
+
+from .composition import KINDS
+from .policies.finished import has_finished
+from .resource_names import find_kinds, parse_key
+from .resources.batch_execution import BATCH_EXECUTION
+
+
+class NotSo(Unavailable):
+    """What was waited for has not come, or cannot come any more."""
+
+
+async def apply_resource(store: ResourceStore, resource: AnyResource, *, dry_run: bool = False) -> str:
+    """Make or change a resource; what became of it: created, configured or unchanged. Raises ResourceError."""
+    try:
+        before = await store.get(resource.key)
+    except NoSuchResource:
+        before = None
+    if dry_run and before:
+        check_change(before, resource)
+    if dry_run:
+        same = before and (before.spec, before.metadata.labels) == (resource.spec, resource.metadata.labels)
+        return "unchanged" if same else "configured" if before else "created"
+    after = await store.apply(resource)
+    same = before and before.metadata.resource_version == after.metadata.resource_version
+    return "unchanged" if same else "configured" if before else "created"
+
+
+async def find(store: ResourceStore, what: str, namespace: str | None) -> list[AnyResource]:
+    """Resources of kinds, or one of them, as ``get`` takes them. Raises ResourceError, NoSuchResource."""
+    if "/" in what:
+        return [await store.get(parse_key(what, KINDS, namespace or "default"))]
+    kinds = find_kinds(what, KINDS)
+    return [each for kind in kinds for each in (await store.listing(kind, namespace)).items]
+
+
+async def suspend(store: ResourceStore, key: Key, value: bool) -> AnyResource:
+    """Set ``spec.suspend``. Raises Unsupported where the kind has none, Conflict where it has finished."""
+    resource = await store.get(key)
+    if not hasattr(resource.spec, "suspend"):
+        raise Unsupported(f"{key}: a {key.kind} cannot be suspended")
+    if has_finished(resource.status.conditions):
+        raise Conflict(f"{key} has finished")
+    spec: Any = resource.spec
+    return await store.apply(replace(resource, spec=structs.replace(spec, suspend=value)))
+
+
+async def retry(store: ResourceStore, key: Key, name: str = "") -> AnyResource:
+    """Make a new BatchExecution that runs what this one has not done; by default ``NAME-retry-N``, the first free.
+
+    Raises Unsupported for other kinds, Conflict where the old one has not finished or the name is taken.
+    """
+    old = await store.get(key)
+    if old.kind is not BATCH_EXECUTION:
+        raise Unsupported(f"{key}: only a batchexecution can be retried")
+    if not has_finished(old.status.conditions):
+        raise Conflict(f"{key} has not finished; wait for it, or suspend it")
+    listing = await store.listing(old.kind, key.namespace)
+    taken = {each.metadata.name for each in listing.items}
+    root = key.name.rpartition("-retry-")[0] or key.name
+    names = (f"{root[:50]}-retry-{number}" for number in range(1, len(taken) + 2))
+    chosen = name or next(each for each in names if each not in taken)
+    spec = structs.replace(old.spec, retry_of=key.name, suspend=False)
+    made = old.kind.new(chosen, spec, namespace=key.namespace, labels=old.metadata.labels)
+    return await store.create(made)
+
+
+async def wait_for(store: ResourceStore, key: Key, wanted: str, timeout_s: float | None = None) -> AnyResource | None:
+    """Return when ``wanted`` holds: ``condition=TYPE``, ``condition=TYPE=STATUS`` or ``delete``.
+
+    None when it was deleted. Raises NotSo after ``timeout_s``, and as soon as the resource has finished otherwise.
+    """
+    name, _, rest = wanted.partition("=")
+    type_, _, status = rest.partition("=")
+    if not (name == "condition" and type_) and wanted != "delete":
+        raise ResourceError(f"{wanted!r} cannot be waited for; write condition=TYPE, condition=TYPE=STATUS or delete")
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _follow(store, key, type_, status or "True")
+    except TimeoutError:
+        raise NotSo(f"{key}: {wanted} did not come within {timeout_s:g} s") from None
+
+
+async def _follow(store: ResourceStore, key: Key, type_: str, status: str) -> AnyResource | None:
+    """Until a condition has the status, or without a type until the resource is deleted."""
+    kind = KINDS[key.kind]
+    listing = await store.listing(kind, key.namespace)
+    present = next((each for each in listing.items if each.key == key), None)
+    if present is None:
+        if type_:
+            raise NoSuchResource(f"there is no {key} in the namespace {key.namespace}")
+        return None
+    changes = store.watch(kind, listing.version)
+    change = Change("MODIFIED", present)
+    while True:
+        if change.resource.key == key and (change.type == "DELETED" or _holds(change.resource, type_, status)):
+            return None if change.type == "DELETED" else change.resource
+        change = await anext(changes)
+
+
+def _holds(resource: AnyResource, type_: str, status: str) -> bool:
+    if not type_:
+        return False
+    conditions = resource.status.conditions
+    found = condition_of(conditions, type_)
+    if found is not None and found.status.lower() == status.lower():
+        return True
+    if has_finished(conditions):
+        end = next(each for each in conditions if each.type in ("Complete", "Failed") and each.status == "True")
+        raise NotSo(f"{resource.key} has ended: {end.type}, {end.reason}: {end.message}")
+    return False

@@ -1,0 +1,141 @@
+"""Resources in a SQLite file."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from lykeion.control import Gone, Key, ResourceError, ResourceStore, ResourceStoreError, SqliteStore
+
+from .lamps import KINDS, LAMP, LampSpec, LampStatus, lamp
+from .store_behaviour import PROMISES
+
+
+async def _with_store(path: Path, use: Callable[[ResourceStore], Awaitable[None]], **options: int) -> None:
+    store = SqliteStore(path, KINDS, **options)
+    try:
+        await use(store)
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+def test_the_store_keeps_its_promises(promise: Callable[[ResourceStore], Awaitable[None]], tmp_path: Path) -> None:
+    asyncio.run(_with_store(tmp_path / "state.db", promise))
+
+
+def test_what_was_written_is_there_when_the_file_is_opened_again(tmp_path: Path) -> None:
+    async def write(store: ResourceStore) -> None:
+        made = await store.create(lamp())
+        await store.write_status(made.with_status(LampStatus(lit=2)))
+
+    async def read(store: ResourceStore) -> None:
+        assert (await store.get(Key("Lamp", "default", "desk"))).status.lit == 2
+        listing = await store.listing(LAMP)
+        changed = await store.apply(lamp(bulbs=3))
+        async for change in store.watch(LAMP, listing.version):
+            assert change.resource == changed
+            break
+
+    asyncio.run(_with_store(tmp_path / "state.db", write))
+    asyncio.run(_with_store(tmp_path / "state.db", read))
+
+
+def test_a_watch_that_lies_too_far_behind_is_told_to_list_again(tmp_path: Path) -> None:
+    async def use(store: ResourceStore) -> None:
+        made = await store.create(lamp())
+        since = (await store.listing(LAMP)).version
+        for number in range(1, 6):
+            made = await store.write_status(made.with_status(LampStatus(lit=number)))
+        with pytest.raises(Gone):
+            await anext(aiter(store.watch(LAMP, since)))
+
+    asyncio.run(_with_store(tmp_path / "state.db", use, kept_changes=4))
+
+
+def test_a_resource_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    async def use(store: ResourceStore) -> None:
+        labels = {f"l{number}": "x" * 63 for number in range(10_000)}
+        with pytest.raises(ResourceError, match="lamp/desk is larger than 512 KiB"):
+            await store.create(LAMP.new("desk", LampSpec(bulbs=1), labels=labels))
+        assert (await store.listing(LAMP)).items == ()
+
+    asyncio.run(_with_store(tmp_path / "state.db", use))
+
+
+def test_only_the_user_may_read_the_file(tmp_path: Path) -> None:
+    asyncio.run(_with_store(tmp_path / "platform" / "state.db", PROMISES[0]))
+    assert (tmp_path / "platform" / "state.db").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "platform").stat().st_mode & 0o077 == 0
+
+
+def test_a_file_of_another_program_or_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_text("not a database, but long enough to be looked at by SQLite " * 20)
+    with pytest.raises(ResourceStoreError, match=r"state\.db: file is not a database"):
+        SqliteStore(path, KINDS)
+    path.unlink()
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE photos (id)")
+    with pytest.raises(ResourceStoreError, match="not a file of the platform's resources"):
+        SqliteStore(path, KINDS)
+    path.unlink()
+    asyncio.run(_with_store(path, PROMISES[0]))
+    with sqlite3.connect(path) as ours:
+        ours.execute("PRAGMA user_version=99")
+    with pytest.raises(ResourceStoreError, match="has format 99; this version reads 1"):
+        SqliteStore(path, KINDS)
+
+
+def test_a_place_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ResourceStoreError, match=r"file/state\.db: (File exists|Not a directory)"):
+        SqliteStore(tmp_path / "file" / "state.db", KINDS)
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from lykeion.control import SqliteStore
+from tests.control.lamps import KINDS, lamp
+
+async def main():
+    store = SqliteStore(Path(sys.argv[1]), KINDS)
+    for number in range(100_000):
+        await store.create(lamp(f"lamp-{number}"))
+        print(number, flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("acknowledged", [1, 5, 40])
+def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path, acknowledged: int) -> None:
+    path = tmp_path / "state.db"
+    root = Path(__file__).parents[2]
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, path],
+        stdout=subprocess.PIPE,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": f"{root}:{root / 'src'}"},
+    )
+    assert writer.stdout
+    with writer.stdout:
+        for line in writer.stdout:
+            if int(line) == acknowledged:
+                writer.send_signal(signal.SIGKILL)
+                break
+    writer.wait()
+
+    async def read(store: ResourceStore) -> None:
+        names = {each.metadata.name for each in (await store.listing(LAMP)).items}
+        assert {f"lamp-{number}" for number in range(acknowledged + 1)} <= names
+        assert len(names) <= acknowledged + 3
+
+    asyncio.run(_with_store(path, read))

@@ -1,0 +1,23 @@
+"""Work and BatchExecutions to test with."""
+
+from typing import Any
+
+from lykeion.control import Resource
+from lykeion.platform.resources.batch_execution import (
+    BATCH_EXECUTION,
+    BatchExecutionSpec,
+    BatchExecutionStatus,
+    Shards,
+)
+from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
+
+
+def work(completions: int = 3, **spec: Any) -> Resource[WorkSpec, WorkStatus]:
+    program = spec.pop("program", Program(command=("true",)))
+    return WORK.new("work", WorkSpec(program=program, completions=completions, **spec))
+
+
+def batch(shards: int = 3, **spec: Any) -> Resource[BatchExecutionSpec, BatchExecutionStatus]:
+    program = spec.pop("program", Program(command=("true",)))
+    return BATCH_EXECUTION.new("embed", BatchExecutionSpec(program=program, shards=Shards(count=shards), **spec))

@@ -1,0 +1,130 @@
+"""What is started and stopped of a Work, decided from the attempts there were."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from lykeion.control import is_true
+from lykeion.platform.local.work_plan import SHUTDOWN, SUSPENDED, TIME_LIMIT, Attempt, plan_work
+from lykeion.platform.policies.retry import LAST_DELAY_S, delay_s
+from lykeion.platform.resources.index_ranges import from_ranges
+
+from .batches import work
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def _ended(index: int, number: int = 0, *, code: int | None = 1, reason: str = "", at: datetime = NOON) -> Attempt:
+    return Attempt(index, number, at, at, code, reason, "a last line")
+
+
+def _plan(attempts: list[Attempt], *, now: datetime = NOON, room: int = 100, **spec: Any) -> Any:
+    return plan_work(work(**spec), attempts, now, room)
+
+
+def test_as_many_are_started_as_may_run_at_a_time_and_as_fit() -> None:
+    assert _plan([], completions=5, parallelism=2).start == ((0, 0), (1, 0))
+    assert _plan([], completions=5, parallelism=3, room=1).start == ((0, 0),)
+    assert _plan([Attempt(0, 0, NOON)], completions=5, parallelism=3).start == ((1, 0), (2, 0))
+    assert _plan([], completions=2, parallelism=9).start == ((0, 0), (1, 0))
+
+
+def test_a_failed_index_waits_before_its_next_attempt_and_others_go_on() -> None:
+    failed = [_ended(0)]
+    plan = _plan(failed, completions=2, retries=1)
+    assert plan.start == ((1, 0),)
+    assert plan.again_s == delay_s(1)
+    assert _plan(failed, completions=2, retries=1, now=NOON + timedelta(seconds=delay_s(1))).start == ((0, 1),)
+
+
+def test_an_index_has_failed_when_its_retries_are_used_up() -> None:
+    plan = _plan([_ended(0), _ended(0, 1)], completions=2, retries=1, parallelism=2)
+    assert plan.status.failed == "0"
+    assert plan.start == ((1, 0),)
+    plan = _plan([_ended(0), _ended(0, 1), _ended(1, code=0)], completions=2, retries=1)
+    assert is_true(plan.status.conditions, "Failed")
+    assert [(each.index, each.attempt, each.exit_code) for each in plan.status.failures] == [(0, 0, 1), (0, 1, 1)]
+
+
+def test_what_was_suspended_or_shut_down_is_no_failure() -> None:
+    attempts = [_ended(0, 0, code=None, reason=SHUTDOWN), _ended(0, 1, code=0, reason=SUSPENDED)]
+    plan = _plan(attempts, completions=1, retries=0)
+    assert plan.start == ((0, 2),)
+    assert plan.status.failures == ()
+
+
+def test_what_is_done_is_not_run_again() -> None:
+    assert _plan([], completions=4, done="0-1,3", parallelism=9).start == ((2, 0),)
+    plan = _plan([_ended(2, code=0)], completions=4, done="0-1,3")
+    assert plan.status.succeeded == "0-3"
+    assert is_true(plan.status.conditions, "Complete")
+
+
+def test_an_attempt_beyond_its_time_limit_is_stopped_and_has_failed() -> None:
+    running = Attempt(0, 0, NOON)
+    plan = _plan([running], completions=1, time_limit_seconds=60)
+    assert plan.stop == ()
+    assert plan.again_s == 60
+    later = NOON + timedelta(seconds=60)
+    assert _plan([running], completions=1, time_limit_seconds=60, now=later).stop == ((running, TIME_LIMIT),)
+    assert _plan([_ended(0, code=None, reason=TIME_LIMIT)], completions=1).status.failed == "0"
+
+
+def test_suspended_work_stops_what_runs_and_starts_nothing() -> None:
+    running = Attempt(0, 0, NOON)
+    plan = _plan([running], completions=3, parallelism=3, suspend=True)
+    assert plan.start == ()
+    assert plan.stop == ((running, SUSPENDED),)
+
+
+@given(st.integers(0, 1 << 32), st.integers(1, 8), st.integers(1, 4), st.integers(0, 2), st.integers(0, 3))
+def test_any_course_of_events_ends_with_each_index_tried_as_often_as_it_may_be(
+    seed: int, completions: int, parallelism: int, retries: int, room: int
+) -> None:
+    random, asked = Random(seed), work(completions, parallelism=parallelism, retries=retries)
+    attempts: dict[tuple[int, int], Attempt] = {}
+    now = NOON
+    for _ in range(400):
+        room_now = random.randint(0, room) + (random.random() < 0.5)
+        suspended = random.random() < 0.2
+        asked = replace(asked, spec=structs.replace(asked.spec, suspend=suspended))
+        plan = plan_work(asked, list(attempts.values()), now, room_now)
+        active = [each for each in attempts.values() if each.ended is None]
+        assert len(plan.start) <= max(0, min(parallelism - len(active), room_now))
+        assert not (suspended and plan.start)
+        assert {index for index, _ in plan.start}.isdisjoint(each.index for each in active)
+        assert all(key not in attempts for key in plan.start)
+        asked = replace(asked, status=plan.status)
+        for attempt, reason in plan.stop:
+            _end(attempts, attempt, now, random.choice((None, 0, 143)), reason)
+        for index, number in plan.start:
+            attempts[index, number] = Attempt(index, number, now)
+        for attempt in [each for each in attempts.values() if each.ended is None and random.random() < 0.5]:
+            _end(attempts, attempt, now, random.choice((0, 1, None)), random.choice(("", "", SHUTDOWN)))
+        now += timedelta(seconds=random.choice((0, 1, LAST_DELAY_S)))
+        if is_true(plan.status.conditions, "Complete") or is_true(plan.status.conditions, "Failed"):
+            break
+    else:
+        raise AssertionError("it did not end")
+    status = asked.status
+    done, failed = from_ranges(status.succeeded, completions), from_ranges(status.failed, completions)
+    assert done | failed == set(range(completions))
+    assert not done & failed
+    assert is_true(status.conditions, "Failed") == bool(failed)
+    for index in range(completions):
+        tried = [each for each in attempts.values() if each.index == index]
+        assert sum(each.failed for each in tried) <= retries + 1
+        assert any(each.succeeded for each in tried) == (index in done)
+        assert sum(each.succeeded for each in tried) <= 1
+
+
+def _end(
+    attempts: dict[tuple[int, int], Attempt], attempt: Attempt, now: datetime, code: int | None, reason: str
+) -> None:
+    lost = "Lost" if code is None and not reason else reason
+    attempts[attempt.index, attempt.number] = replace(attempt, ended=now, exit_code=code, reason=lost)
