@@ -158,6 +158,12 @@ def test_a_query_is_shown_as_a_table_and_drawn_as_a_sheet(run: Run, shop: Path) 
         (["query", "photos/1.jpg", "--index", "elsewhere"], "elsewhere"),
         (["add", "nowhere"], "nowhere: no such folder or manifest"),
         (["add", "photos", "--shard", "0/4"], "no shard 0/4"),
+        (
+            ["add", "photos", "--shard-index", "4", "--shard-count", "4"],
+            "no shard with the index 4 of 4; the first is 0",
+        ),
+        (["add", "photos", "--shard-index", "4"], "an index of a shard needs a count"),
+        (["add", "photos", "--shard", "1/4", "--shard-index", "0", "--shard-count", "4"], "not both"),
         (["add", "catalogue.csv", "--type", "price=float"], "price=float"),
         (["restore", "nothing"], "nothing"),
         (["restore", "--from", "photos", "--index", "new"], "photos"),
@@ -262,9 +268,9 @@ def test_kernels_are_rebuilt(run: Run, shop: Path) -> None:
 
 
 def test_shards_are_merged_into_one_index_that_needs_no_more_embedding(run: Run, shop: Path) -> None:
+    shards = ([1, "--shard", "1/2"], [2, "--shard-index", "1", "--shard-count", "2"])
     added = [
-        run("add", "catalogue.csv", "--shard", f"{n}/2", "--index", f"part-{n}", "--json").json["added"]
-        for n in (1, 2)
+        run("add", "catalogue.csv", *shard, "--index", f"part-{n}", "--json").json["added"] for n, *shard in shards
     ]
     assert sum(added) == 6
     assert run("merge", "whole.index", "part-1", "part-2", "--json").json == {"products": 6}

@@ -54,7 +54,8 @@ class ResourceStoreError(Unavailable):
 class SqliteStore:
     """The objects of ``kinds`` in the file ``path``, made where there is none; one process at a time.
 
-    ``now`` is the clock of creation times; ``kept_changes``, how many a watch may lie behind. Raises ResourceStoreError.
+    ``now`` is the clock of creation times; ``kept_changes``, how many a watch may lie behind.
+    Raises ResourceStoreError.
     """
 
     def __init__(

@@ -21,6 +21,8 @@ from lykeion.search import ingest
 @click.option("--sync", is_flag=True, help="Delete from the index what the source no longer lists.")
 @click.option("--reembed", multiple=True, metavar="PATTERN", help="Embed photos of these names again; repeatable.")
 @click.option("--shard", metavar="N/COUNT", help="Only the N-th of COUNT parts, such as 3/16; the first is 1/16.")
+@click.option("--shard-index", type=int, metavar="I", help="The same by an index that counts from 0, with a count.")
+@click.option("--shard-count", type=int, metavar="N", help="How many parts, with --shard-index.")
 @click.option("--type", "types", multiple=True, metavar="NAME=TYPE", help="Declare a manifest's column; repeatable.")
 @click.option("--root", type=click.Path(), metavar="DIR", help="The folder of a manifest's photos, if not its own.")
 @click.option("--failures", type=click.Path(), metavar="FILE", help="Where to list what failed, as JSON lines.")
@@ -40,6 +42,8 @@ def add(
     sync: bool,
     reembed: tuple[str, ...],
     shard: str | None,
+    shard_index: int | None,
+    shard_count: int | None,
     types: tuple[str, ...],
     root: str | None,
     failures: str | None,
@@ -69,7 +73,7 @@ def add(
         ingest.IngestOptions(
             sync=sync,
             reembed=reembed,
-            shard=ingest.Shard.parse(shard) if shard else None,
+            shard=ingest.Shard.chosen(shard, shard_index, shard_count),
             thumbnails=replace(thumbnails, kept=not no_thumbnails),
             workers=workers,
             failures=failures,

@@ -32,7 +32,7 @@ def this_machine() -> LocalMachine:
 
 
 class LocalPlatform:
-    """The platform in ``directory``, for ``kinds`` with their ``controllers``. Raises AlreadyRuns, ResourceStoreError."""
+    """The platform in ``directory``, with ``controllers``. Raises AlreadyRuns, ResourceStoreError."""
 
     def __init__(
         self,

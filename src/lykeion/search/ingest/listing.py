@@ -32,6 +32,22 @@ class Shard:
             raise SourceError(f"{text!r} is no shard; write 3/16 for the third of 16")
         return cls(int(number), int(count))
 
+    @classmethod
+    def chosen(cls, text: str | None, index: int | None, count: int | None) -> "Shard | None":
+        """The one named by ``text``, such as ``3/16``, or by an index from 0 and a count; None where nothing is.
+
+        Raises SourceError where both are given, or half.
+        """
+        if text and (index is not None or count is not None):
+            raise SourceError(f"give the shard {text} or its index and count, not both")
+        if (index is None) != (count is None):
+            raise SourceError("an index of a shard needs a count of shards, and the other way round")
+        if index is not None and count is not None:
+            if not 0 <= index < count:
+                raise SourceError(f"there is no shard with the index {index} of {count}; the first is 0")
+            return cls(index + 1, count)
+        return cls.parse(text) if text else None
+
     def holds(self, id: str) -> bool:
         return _hash(id, "") % self.count == self.number - 1
 
