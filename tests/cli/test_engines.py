@@ -118,6 +118,8 @@ def test_options_that_would_be_ignored_are_refused(model: Path, tmp_path: Path) 
             ("bench", model, "--operators", "--photos", "5"),
             "--operators tells of operators alone; leave out --photos",
         ),
+        (("bench", model, "--photos", "5"), "without --data no photos are read; leave out --photos"),
+        (("bench", model, "--skip-bad"), "without --data no photos are read; leave out --skip-bad"),
         (("select", "--devices", "a.json", "--goal", "minimise latency_ms", "--threads", "2"), "leave out --threads"),
     ):
         done = CliRunner().invoke(app, ["engines", *map(str, arguments)])

@@ -80,6 +80,9 @@ def test_blocks_are_exported_for_a_phone(tmp_path: Path) -> None:
         (("profile",), "--out FILE"),
         (("profile", "--device", "Pixel 8", "--out", "x"), "--export and --import"),
         (("profile", "--show", "a", "--export", "b"), "exclude one another"),
+        (("profile", "--show", "pixel1", "--out", "b"), "leave out --out"),
+        (("profile", "--export", "b", "--png", "c.png"), "leave out --png"),
+        (("profile", "--import", "b", "--out", "c", "--threads", "2"), "leave out --threads"),
         (("space", "show", "single-path", "--device", "pixel1"), "need a --network"),
     ],
 )

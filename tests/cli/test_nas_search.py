@@ -86,6 +86,23 @@ def test_a_search_has_one_target(files: list[str], targets: tuple[str, ...]) -> 
     assert "--target-ms" in asked.stderr
 
 
+@pytest.mark.parametrize(
+    ("strategy", "given", "says"),
+    [
+        ("single-path", ("--child-steps", "5"), "trains no children; leave out --child-steps"),
+        ("fbnet", ("--children", "table.jsonl"), "trains no children; leave out --children"),
+        ("random", ("--epochs", "5"), "without --train nothing is trained after the search; leave out --epochs"),
+    ],
+)
+def test_an_option_that_the_search_would_not_use_is_refused(
+    strategy: str, given: tuple[str, ...], says: str, files: list[str], asked: list[NasRequest]
+) -> None:
+    done = run("search", "--strategy", strategy, "--target-ms", "1", *given, *files)
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert not asked
+
+
 def test_json_is_one_document(files: list[str], asked: list[NasRequest], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(final, "train_final", lambda *_, **__: Trained(0.9, SearchCost(1, 1.0)))
     found = json.loads(run("search", "--target-ms", "2.4", "--train", *files, "--json").stdout)

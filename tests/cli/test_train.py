@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from lykeion.cli import app
-from lykeion.core import LykeionError
+from lykeion.core import LykeionError, working_in
 from lykeion.nets import write_architecture
 from tests.nets.training.tiny import ARCHITECTURE, write_npz, write_photos
 
@@ -58,6 +58,9 @@ def test_a_recipe_file_gives_settings_and_options_replace_them(arguments: list[s
     settings = [json.loads((tmp_path / name / "recipe.json").read_text()) for name in ("run", "again")]
     assert settings[0]["weight_decay"] == 0
     assert settings[1] == settings[0] | {"steps": 2}
+    arguments[arguments.index("--run") + 1] = str(tmp_path / "whole")
+    run([*arguments, "--recipe", recipe, "--epochs", "1"])
+    assert json.loads((tmp_path / "whole" / "recipe.json").read_text()) == settings[0] | {"steps": None, "epochs": 1}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +71,20 @@ def test_a_mistake_is_an_error_in_one_line(arguments: list[str], option: str, va
     with pytest.raises(LykeionError, match=message) as error:
         run([*arguments, option, value])
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (("--temperature", "2"), "temperature has no effect without teacher"),
+        (("--momentum", "0.5"), "momentum has no effect with optimizer adamw"),
+        (("--head", "arcface", "--dropout", "0.5"), "dropout has no effect unless head is softmax"),
+        (("--epochs", "2", "--steps", "9"), "epochs and steps both say how long to train; give one"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(arguments: list[str], given: tuple[str, ...], says: str) -> None:
+    with pytest.raises(LykeionError, match=says):
+        run([*arguments, *given])
 
 
 def test_what_is_trained_on_is_shown_first_and_bad_photos_are_skipped_by_request(
@@ -86,3 +103,15 @@ def test_what_is_trained_on_is_shown_first_and_bad_photos_are_skipped_by_request
     assert ["bag", "10", "2", "0"] in shown
     assert ["total", "20", "4", "0"] in shown
     assert "ignored 1 files" in done.stderr
+
+
+def test_one_process_at_a_time_trains_in_a_run_directory(arguments: list[str], tmp_path: Path) -> None:
+    with working_in(tmp_path / "run", LykeionError), pytest.raises(LykeionError, match=r"process \d+ works in .*run"):
+        run([*arguments, "--steps", "1"])
+    run([*arguments, "--steps", "1"])
+
+
+def test_a_test_accuracy_that_was_reported_stays_reported(arguments: list[str], tmp_path: Path) -> None:
+    first = json.loads(run([*arguments, "--steps", "1", "--test", "--json"]))
+    assert json.loads(run([*arguments, "--steps", "1", "--json"])) == first
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["test_accuracy"] == first["test_accuracy"]

@@ -241,15 +241,19 @@ def test_post_training_quantization_is_close(mode: Any, dense: CompressedModel, 
 def test_a_scan_says_which_layers_can_lose_what(
     dense: CompressedModel, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = tmp_path / "journal"
-    found = scan_sensitivity(dense, data, journal=journal, reporter=SILENT)
+    file, journal = tmp_path / "scan.json", tmp_path / "scan.json.part"
+    with monkeypatch.context() as killed:
+        killed.setattr(Sensitivity, "write", lambda scan, path: 1 / 0)  # all is measured, and nothing written
+        with pytest.raises(ZeroDivisionError):
+            scan_sensitivity(dense, data, output=file, reporter=SILENT)
     journal.write_bytes(journal.read_bytes() + b'["cut sho')
     with monkeypatch.context() as nothing_runs:
         nothing_runs.setattr("lykeion.compress.sensitivity.correct_litert", None)
-        assert scan_sensitivity(dense, data, journal=journal, reporter=SILENT) == found
+        found = scan_sensitivity(dense, data, output=file, reporter=SILENT)
+        assert scan_sensitivity(dense, data, output=file, reporter=SILENT) == found
+    assert not journal.exists()
     assert found.baseline == pytest.approx(correct_litert(litert_file(dense), data.validation).mean())
     assert set(found.accuracy["bits"]) == set(dense.kernels)
-    found.write(tmp_path / "scan.json")
     assert Sensitivity.read(tmp_path / "scan.json", dense.architecture.name) == found
     with pytest.raises(CompressionError, match=r"scan\.json: .*it is of tiny, not of another"):
         Sensitivity.read(tmp_path / "scan.json", "another")
@@ -267,6 +271,23 @@ def test_a_scan_says_which_layers_can_lose_what(
     model, _ = prune.apply(dense, data, settings, reporter=SILENT)
     for name in model.sparse:
         assert (model.kernels[name] == 0).mean() == pytest.approx(found.most("sparsity", name, 0.05), abs=0.03)
+
+
+def test_a_scan_of_another_model_is_not_overwritten(dense: CompressedModel, data: Dataset, tmp_path: Path) -> None:
+    file = tmp_path / "scan.json"
+    first = scan_sensitivity(dense, data, layers=("logits",), photos=8, output=file, reporter=SILENT)
+    bias = {"logits/bias": dense.weights["logits/bias"] + 1}
+    other = replace(dense, weights={**dense.weights, **bias})
+    for model, layers, photos in ((other, "logits", 8), (dense, "dense", 8), (dense, "logits", 9)):
+        with pytest.raises(
+            CompressionError, match=r"scan\.json: a scan of other weights, photos or layers; give another"
+        ):
+            scan_sensitivity(model, data, layers=(layers,), photos=photos, output=file, reporter=SILENT)
+    assert Sensitivity.read(file, dense.architecture.name) == first
+    file.write_text("my notes")
+    with pytest.raises(CompressionError, match=r"scan\.json: "):
+        scan_sensitivity(dense, data, layers=("logits",), photos=8, output=file, reporter=SILENT)
+    assert file.read_text() == "my notes"
 
 
 def test_what_was_saved_is_the_same_model(int8: tuple[CompressedModel, Any], tmp_path: Path) -> None:

@@ -66,6 +66,18 @@ steps:
         ("[{qat: {training: {epocs: 1}}}]", "(qat): training: setting 'epocs' is unknown"),
         ("[{distill: {}}]", "steps[0] (distill) lacks the setting 'training'"),
         ("[{distill: {training: {}}}]", "(distill): distill: training names no teacher"),
+        ("[{prune: {sparsity: .5, ramp: .3}}]", "(prune): ramp has no effect without training; leave it out"),
+        ("[{prune: {sparsity: .5, updates: 3}}]", "(prune): updates has no effect without training"),
+        ("[{prune: {sparsity: .5, loss: .1}}]", "(prune): loss has no effect without sensitivity"),
+        ("[{cluster: {moving: false}}]", "(cluster): moving has no effect without training"),
+        ("[{quantize: {loss: .1}}]", "(quantize): loss has no effect without sensitivity"),
+        (
+            "[{quantize: {mode: dynamic, calibration: 9}}]",
+            "(quantize): calibration has no effect without mode int8 or int16",
+        ),
+        ("[{qat: {training: {alpha: .5}}}]", "(qat): training: alpha has no effect without teacher"),
+        ("[{qat: {training: {momentum: .5}}}]", "(qat): training: momentum has no effect with optimizer adamw"),
+        ("[{qat: {training: {epochs: 2, steps: 9}}}]", "(qat): training: epochs and steps both say"),
         ("[{prune-channels: {}}]", "(prune-channels) lacks the setting 'multiply_adds'"),
     ],
 )

@@ -25,7 +25,7 @@ from lykeion.compress import (
 )
 from lykeion.compress.compressing import SCHEMA, VERSION
 from lykeion.compress.keras_file import read_keras
-from lykeion.core import LykeionError
+from lykeion.core import LykeionError, working_in
 from lykeion.inputs import open_models
 from lykeion.nets import find, random_weights
 from lykeion.nets.training import write_arrays
@@ -201,6 +201,27 @@ def test_another_recipe_does_not_overwrite(place: Path, rows: list[dict[str, Any
     given = ("--model", place / "model", "--data", place / "quadrants.npz", "--run", place / "run")
     with pytest.raises(Exception, match="was made by another recipe"):
         invoke("run", place / "other.yaml", *given)
+
+
+@pytest.mark.parametrize(("there", "now"), [("\n  - qat: {calibration: 64}", ""), ("cluster: {clusters: 8}", "dsd")])
+def test_a_recipe_that_lacks_a_step_that_is_done_is_refused_and_the_report_stays(
+    there: str, now: str, place: Path, rows: list[dict[str, Any]]
+) -> None:
+    """A shorter one, and one with another method in that place."""
+    now = now and "dsd: {training: {steps: 1}}"
+    (place / "other.yaml").write_text(RECIPE.replace(there, now))
+    before = (place / "run" / "report.json").read_bytes()
+    given = ("--model", place / "model", "--data", place / "quadrants.npz", "--run", place / "run", "--quiet")
+    with pytest.raises(
+        CompressionError, match=r"(3-qat|2-cluster): the recipe has no such step; give the whole recipe"
+    ):
+        invoke("run", place / "other.yaml", *given)
+    assert (place / "run" / "report.json").read_bytes() == before
+
+
+def test_a_run_that_another_process_works_in_is_refused(place: Path, rows: list[dict[str, Any]]) -> None:
+    with working_in(place / "run", LykeionError), pytest.raises(CompressionError, match="works in"):
+        carry_out(place)
 
 
 def test_quiet_is_quiet(place: Path, tmp_path: Path) -> None:

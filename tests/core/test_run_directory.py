@@ -1,6 +1,9 @@
 """A run directory belongs to one request: the same resumes, another is refused in a line that names what differs."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.core import Invalid, claim_run
+from lykeion.core import Invalid, claim_run, working_in
 
 
 class RunError(Invalid):
@@ -84,3 +87,17 @@ def test_a_directory_that_cannot_be_made_is_an_error_of_one_line(tmp_path: Path)
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match=r"cannot be written .*; give another --run"):
         claim(tmp_path / "file", {"seed": 0})
+
+
+def test_another_process_is_refused_while_one_works_there(tmp_path: Path) -> None:
+    other = "import sys; from pathlib import Path; from lykeion.core import LykeionError, working_in\n"
+    other += "with working_in(Path(sys.argv[1]), LykeionError): pass"
+    command = [sys.executable, "-c", other, str(tmp_path)]
+    with working_in(tmp_path, RunError):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (
+            f"process {os.getpid()} works in {tmp_path}; wait for it or end it, or give another --run" in done.stderr
+        )
+        with pytest.raises(RunError, match="works in"), working_in(tmp_path, RunError):
+            pass
+    assert subprocess.run(command, check=False).returncode == 0

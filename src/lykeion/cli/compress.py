@@ -129,23 +129,18 @@ def sensitivity(
 ) -> None:
     """Prune and quantize each layer alone and measure the loss in accuracy, for the setting `sensitivity`.
 
-    The same command resumes an interrupted scan.
+    The same command resumes an interrupted scan. A FILE that holds the scan of another model is left as it is.
     """
     network, loaded = inputs.open_with_photos(
         inputs.find_model(model, trust, store), data, fit, skip_bad=skip_bad, reporter=reporter
     )
-    journal = output.with_name(f"{output.name}.part")
-    found = compress.scan_sensitivity(
-        network, loaded, layers=layers, photos=photos, journal=journal, reporter=reporter
-    )
-    found.write(output)
+    scan = compress.scan_sensitivity(network, loaded, layers=layers, photos=photos, output=output, reporter=reporter)
     if as_json:
-        print_json(found.to_json())
+        print_json(scan.to_json())
     else:
-        _show_scan(found)
+        _show_scan(scan)
     if png:
-        compress.draw_sensitivity(found, png)
-    journal.unlink(missing_ok=True)
+        compress.draw_sensitivity(scan, png)
     if loaded.skipped:
         sys.exit(DONE_BUT)
 

@@ -84,7 +84,11 @@ def train(
     settings = {
         name: value for name, value in given.items() if value is not None and value is not False and value != ()
     }
-    recipe = Recipe.from_json({**_read(recipe_file), **settings})
+    before = _read(recipe_file)
+    if "epochs" in settings:
+        before.pop("steps")  # which would come before the epochs
+    recipe = Recipe.from_json({**before, **settings})
+    recipe.check_given(settings)
     architecture = find(network, channels=1 if grey else None)
     photos = load_data(
         data,

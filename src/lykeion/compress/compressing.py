@@ -25,6 +25,7 @@ from lykeion.core import (
     read_json,
     stop_here,
     stop_signals,
+    working_in,
     write_atomically,
     writing,
 )
@@ -104,14 +105,42 @@ def compress(
     if test and not len(data.test):
         raise CompressionError(f"{data.name} has no test photos; leave out --test")
     check_steps(steps, model)
-    # Steps may be added to a recipe, and the last ones changed.
+    # Steps may be added to a recipe.
     request = {"schema": SCHEMA, "version": VERSION, "model": digest_of(model), "data": data.digest}
     request["fit"] = data.frame.fit
     claim_run(run / "run.json", "compression", request, CompressionError)
+    with working_in(run, CompressionError):
+        _check_continued(run, steps)
+        rows = _carry_out(model, data, steps, run, test, reporter)
+        rows = _timed(run, rows, reporter) if latency else _as_timed_before(run, rows)
+        _write(run / "report.json", {"schema": SCHEMA, "version": VERSION, "rows": [row.to_json() for row in rows]})
+    return tuple(rows)
+
+
+def _check_continued(run: Path, steps: Sequence[Step]) -> None:
+    """Raises CompressionError where a step is done that is not asked for: the report would lose its row."""
+    asked = {name for name, _ in _named(steps)}
+    for file in sorted(run.glob("[0-9]*-*/row.json")):
+        if file.parent.name not in asked:
+            raise CompressionError(
+                f"{file.parent}: the recipe has no such step; give the whole recipe or another --run, or delete it"
+            )
+
+
+def _named(steps: Sequence[Step]) -> list[tuple[str, Step | None]]:
+    """The steps by the names of their directories; first the network as it came."""
+    return [("0-original", None), *((f"{place}-{step.method}", step) for place, step in enumerate(steps, 1))]
+
+
+def _carry_out(
+    model: CompressedModel, data: Dataset, steps: Sequence[Step], run: Path, test: bool, reporter: Reporter
+) -> list[StepRow]:
+    """The rows of all steps; those that are done are read."""
+    from .trainable.keras_network import digest_of
+
     rows: list[StepRow] = []
     asked: list[Any] = []
-    for place, step in enumerate([None, *steps]):
-        name = f"{place}-{step.method if step else 'original'}"
+    for name, step in _named(steps):
         directory = run / name
         asked.append(None if step is None else {"from": digest_of(model), **_asked(step)})
         if (found := _done(directory, asked)) is not None:
@@ -127,9 +156,7 @@ def compress(
             _keep(directory, model, row, asked)
             stop_here(f"{run} has the steps up to {name}")
         rows.append(row)
-    rows = _timed(run, rows, reporter) if latency else _as_timed_before(run, rows)
-    _write(run / "report.json", {"schema": SCHEMA, "version": VERSION, "rows": [row.to_json() for row in rows]})
-    return tuple(rows)
+    return rows
 
 
 def row_of(name: str, model: CompressedModel, data: Dataset, notes: Mapping[str, Any], test: bool) -> StepRow:

@@ -20,7 +20,7 @@ from lykeion.core import (
     writing,
 )
 from lykeion.core.pictures import new_figure, save_figure
-from lykeion.nets.training import Dataset, some
+from lykeion.nets.training import Dataset, Photos, some
 
 from .compressed_model import CompressedModel, select
 from .errors import CompressionError
@@ -40,13 +40,14 @@ LEVELS: dict[Harm, tuple[float, ...]] = {"sparsity": (0.3, 0.5, 0.6, 0.7, 0.8, 0
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
     """``accuracy`` is by what was done, layer and level, on ``photos`` validation photos; ``baseline`` of the network
-    as it is."""
+    as it is. ``asked`` is the digest of weights, photos and layers; scans of earlier releases have none."""
 
     network: str
     photos: int
     baseline: float
     levels: Mapping[Harm, tuple[float, ...]]
     accuracy: Mapping[Harm, Mapping[str, tuple[float, ...]]]
+    asked: str = ""
 
     def loss(self, harm: Harm, layer: str, level: float) -> float:
         """Of accuracy. Raises CompressionError where that was not measured."""
@@ -97,7 +98,8 @@ class Sensitivity:
                 raise ValueError("a share is not from 0 to 1")
             if found["network"] != network:
                 raise ValueError(f"it is of {found['network']}, not of {network}")
-            return cls(network, int(found["photos"]), float(found["baseline"]), levels, accuracy)
+            asked = str(found.get("asked", ""))
+            return cls(network, int(found["photos"]), float(found["baseline"]), levels, accuracy, asked)
 
 
 class _Measured:
@@ -124,23 +126,48 @@ def scan_sensitivity(
     *,
     layers: Sequence[str] = ("*",),
     photos: int = 2000,
-    journal: Path | None = None,
+    output: Path | None = None,
     reporter: Reporter = CONSOLE,
 ) -> Sensitivity:
-    """Measure every level on every layer named, through LiteRT; resumed from ``journal`` where that is there.
+    """Measure every level on every layer named, through LiteRT.
 
-    Raises CompressionError, ModelError.
+    With ``output`` the scan is written there. Stopped, it is resumed from a journal beside that; a file that holds
+    the same scan is read, and one that holds anything else is left as it is. Raises CompressionError, ModelError.
     """
     model.check_trainable()
     model = replace(model, ranges=None)
-    names = select(model.architecture, layers)
-    seen = some(data.validation, photos)
+    names, seen = select(model.architecture, layers), some(data.validation, photos)
+    about = {"model": digest_bytes(litert_file(model)), "data": data.digest, "fit": data.frame.fit}
+    asked = digest_json({**about, "layers": names, "spread": len(seen)})
+    if output is None:
+        return _scan(model, data, names, seen, asked, None, reporter)
+    if output.exists():
+        found = Sensitivity.read(output, model.architecture.name)
+        if found.asked != asked:
+            raise CompressionError(f"{output}: a scan of other weights, photos or layers; give another --output")
+        return found
+    journal = output.with_name(f"{output.name}.part")
+    found = _scan(model, data, names, seen, asked, journal, reporter)
+    found.write(output)
+    journal.unlink(missing_ok=True)
+    return found
+
+
+def _scan(
+    model: CompressedModel,
+    data: Dataset,
+    names: Sequence[str],
+    seen: Photos,
+    asked: str,
+    journal: Path | None,
+    reporter: Reporter,
+) -> Sensitivity:
     known = _Measured(journal)
 
     def accuracy(changed: CompressedModel) -> float:
         file = litert_file(changed)
-        asked = {"file": digest_bytes(file), "data": data.digest, "fit": data.frame.fit, "spread": len(seen)}
-        return known.of(digest_json(asked), lambda: float(correct_litert(file, seen).mean()))
+        measured = {"file": digest_bytes(file), "data": data.digest, "fit": data.frame.fit, "spread": len(seen)}
+        return known.of(digest_json(measured), lambda: float(correct_litert(file, seen).mean()))
 
     found: dict[Harm, dict[str, tuple[float, ...]]] = {harm: {} for harm in LEVELS}
     total = len(names) * sum(map(len, LEVELS.values()))
@@ -152,7 +179,7 @@ def scan_sensitivity(
                     row.append(accuracy(harmed(model, harm, name, level)))
                     progress.advance()
                 found[harm][name] = tuple(row)
-    return Sensitivity(model.architecture.name, len(seen), accuracy(model), LEVELS, found)
+    return Sensitivity(model.architecture.name, len(seen), accuracy(model), LEVELS, found, asked)
 
 
 def harmed(model: CompressedModel, harm: Harm, layer: str, level: float) -> CompressedModel:

@@ -4,7 +4,7 @@ A setting is ``Annotated[type, "What it means.", rule]``; the type is float, int
 of str, or the Recipe of a training. Each may also be None where that is its default.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import NoneType
@@ -36,6 +36,21 @@ class Between:
         return f"{'between' if self.inside else 'from'} {self.least:g} {'and' if self.inside else 'to'} {self.most:g}"
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """A rule: the setting has an effect only where another is given, and is one of ``among`` where that names any."""
+
+    setting: str
+    among: tuple[str, ...] = ()
+
+    def check(self, name: str, where: str, values: Mapping[str, Any]) -> None:
+        """Raises CompressionError."""
+        value = values.get(self.setting)
+        if value is None or (self.among and value not in self.among):
+            of = f" {' or '.join(self.among)}" if self.among else ""
+            raise CompressionError(f"{where}: {name} has no effect without {self.setting}{of}; leave it out")
+
+
 def read_settings(kind: type[Settings], given: Fields, directory: Path) -> Settings:
     """Paths are relative to ``directory``. Raises SpecError, CompressionError, which name the setting."""
     hints = get_type_hints(kind, include_extras=True)
@@ -51,7 +66,13 @@ def read_settings(kind: type[Settings], given: Fields, directory: Path) -> Setti
         for setting in known
         if setting.name in given and not (given.values[setting.name] is None and setting.default is None)
     }
-    return kind(**values)
+    made = kind(**values)
+    present = {setting.name: getattr(made, setting.name) for setting in known}
+    for name in values:
+        for rule in get_args(hints[name])[2:]:
+            if isinstance(rule, Needs):
+                rule.check(name, given.where, present)
+    return made
 
 
 def check_training(recipe: Recipe, name: str = "training") -> None:
@@ -95,7 +116,7 @@ def _read(hint: Any, field: Field, directory: Path) -> Any:
     if wanted is Path:
         return (directory / field.text()).resolve()
     if wanted in (int, float):
-        return _number(field, wanted, rules)
+        return _number(field, wanted, [rule for rule in rules if isinstance(rule, Between)])
     return field.truth() if wanted is bool else field.text()
 
 
@@ -112,6 +133,8 @@ def _recipe(field: Field, directory: Path) -> Recipe:
     if isinstance(teacher := values.get("teacher"), str):
         values["teacher"] = str((directory / teacher).resolve())
     try:
-        return Recipe.from_json({"schema": RECIPE_SCHEMA, "version": RECIPE_VERSION, **values})
+        recipe = Recipe.from_json({"schema": RECIPE_SCHEMA, "version": RECIPE_VERSION, **values})
+        recipe.check_given(values)
+        return recipe
     except RecipeError as error:
         raise CompressionError(f"{field.where}: {str(error).removeprefix('recipe: ')}") from None

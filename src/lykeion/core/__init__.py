@@ -20,7 +20,7 @@ from .journal import Journal
 from .lock import FileLock, Locked, LockError, locked
 from .loopback import is_loopback
 from .reporting import CONSOLE, SILENT, ConsoleReporter, Progress, Reporter
-from .run_directory import claim_run
+from .run_directory import claim_run, working_in
 from .stopping import Interrupted, stop_here, stop_signals
 from .terminal import VisibleFormatter, print_line, visible, visible_json
 
@@ -31,5 +31,5 @@ __all__ = [
     "data_directory", "digest_bytes", "digest_file", "digest_json", "errors_as_exit_codes", "first_line", "fitting",
     "fsync_directory", "is_loopback", "json_value", "kept_directory", "locked", "parse_json", "print_line",
     "read_bounded", "read_json", "read_json_as", "read_yaml", "read_yaml_documents", "stop_here", "stop_signals",
-    "usable_cores", "visible", "visible_json", "write_atomically", "writing",
+    "usable_cores", "visible", "visible_json", "working_in", "write_atomically", "writing",
 ]  # fmt: skip

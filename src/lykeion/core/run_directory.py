@@ -1,14 +1,18 @@
-"""A run directory belongs to one request: asked for the same again, a run is resumed; asked for another, refused."""
+"""A run directory belongs to one request, and to one process at a time.
+
+Asked for the same again, a run is resumed; asked for another, refused.
+"""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from .documents import read_json
 from .errors import LykeionError
 from .files import write_atomically, writing
-from .lock import locked
+from .lock import FileLock, Locked, locked
 
 LIMIT_REQUEST_BYTES = 64 << 20
 
@@ -43,6 +47,22 @@ def claim_run(
             f"{file.parent} holds a {what} with another {name}; give another --run, or the same request to resume it "
             f"({name} {_short(before.get(name))}, not {_short(now.get(name))}{more})"
         )
+
+
+@contextmanager
+def working_in(run: Path, error: type[LykeionError]) -> Generator[None]:
+    """No other process works in the run directory meanwhile. Raises ``error`` where one does already, LockError."""
+    with writing(run, error, "give another --run"):
+        run.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run / ".lock")
+    try:
+        lock.acquire(wait_s=0, name="session")
+    except Locked as held:
+        raise error(f"process {held.pid} works in {run}; wait for it or end it, or give another --run") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

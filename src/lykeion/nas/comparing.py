@@ -24,6 +24,7 @@ from lykeion.core import (
     claim_run,
     digest_json,
     stop_signals,
+    working_in,
     write_atomically,
     writing,
 )
@@ -67,6 +68,13 @@ def compare(
     directory of ``trainings``: what is in it is not trained again. Raises SearchError and what its parts raise.
     """
     claim_run(run / "comparison.json", "comparison", comparison.to_json(), SearchError)
+    with working_in(run, SearchError):
+        return _compare(comparison, run, data, trainings or run / "trainings", reporter)
+
+
+def _compare(
+    comparison: SearchComparison, run: Path, data: Dataset | None, shelf: Path, reporter: Reporter
+) -> ComparisonReport:
     space, data = open_space(comparison.space, comparison.data, reporter, data, skip_bad=comparison.skip_bad)
     if not len(data.test):
         raise SearchError(f"{data.name} has no test photos, on which a comparison ends; add some")
@@ -81,7 +89,6 @@ def compare(
     latencies_ms, noise = _latencies_ms(comparison, space, contenders, known_ms, run, reporter)
     if isinstance(comparison.target, str):
         target_ms = latencies_ms[comparison.target][0]  # measured beside what is compared with it
-    shelf = trainings or run / "trainings"
     trained = {each.name: _train(each, comparison, data, shelf, reporter) for each in contenders}
     rival = _rival(comparison, fixed, trained, known_ms, target_ms)
     correct = {each.name: _correct(test_answers(run, each.name), trained[each.name], data) for each in contenders}

@@ -56,7 +56,7 @@ class SearchComparison:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            **{name: getattr(self, name) for name in self.__slots__},
+            **{name: getattr(self, name) for name in self.__slots__ if name != "skip_bad" or self.skip_bad},
             "profile": self.profile.to_json(),
             "budget": asdict(self.budget),
             "search_recipe": self.search_recipe.to_json(),

@@ -19,6 +19,7 @@ from lykeion.core import (
     read_bounded,
     read_json,
     stop_signals,
+    working_in,
     write_atomically,
 )
 from lykeion.engines.choosing import DeviceProfile
@@ -90,7 +91,7 @@ class NasRequest:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value, read again by ``from_json``."""
-        names = ("strategy", "space", "target_ms", "target_uj", "data", "seed", "children", "skip_bad")
+        names = ("strategy", "space", "target_ms", "target_uj", "data", "seed", "children")
         return {
             "schema": _SCHEMA,
             "version": _VERSION,
@@ -98,6 +99,7 @@ class NasRequest:
             "profile": None if self.profile is None else self.profile.to_json(),
             "recipe": self.recipe.to_json(),
             "budget": asdict(self.budget),
+            **({"skip_bad": True} if self.skip_bad else {}),
         }
 
     @classmethod
@@ -125,14 +127,15 @@ def search(
     SIGINT or SIGTERM, when a step of the search is done.
     """
     begin(request, run)
-    if (run / RESULT).exists():
-        return read_result(run)
-    space, data = open_space(request.space, request.data, reporter, data, skip_bad=request.skip_bad)
-    problem = request.problem(space, data)
-    found = find_strategy(request.strategy).search(problem, request.budget, run, reporter)
-    found = replace(found, cost=replace(found.cost, peak_bytes=peak_bytes()))
-    _keep(request, problem, found, run)
-    return found
+    with working_in(run, SearchError):
+        if (run / RESULT).exists():
+            return read_result(run)
+        space, data = open_space(request.space, request.data, reporter, data, skip_bad=request.skip_bad)
+        problem = request.problem(space, data)
+        found = find_strategy(request.strategy).search(problem, request.budget, run, reporter)
+        found = replace(found, cost=replace(found.cost, peak_bytes=peak_bytes()))
+        _keep(request, problem, found, run)
+        return found
 
 
 def begin(request: NasRequest, run: Path) -> None:

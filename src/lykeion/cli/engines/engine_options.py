@@ -11,6 +11,7 @@ from lykeion.cli.options import (
     PICTURE,
     json_option,
     quiet_option,
+    refuse_options,
     registry_option,
     skip_bad_option,
     store_option,
@@ -84,6 +85,7 @@ def judging(
 ) -> "tuple[choosing.Labelled | None, tuple[str, ...]]":
     """The photos to judge the models of the cases by, where ``--data`` names any; and which were left out."""
     if data is None:
+        refuse_options("without --data no photos are read", "fit", "photos", "skip_bad")
         return None, ()
     models = list({case.model.name: case.model for case in cases}.values())
     return inputs.judging_photos(data, models, fit, limit=photos, skip_bad=skip_bad, reporter=reporter)

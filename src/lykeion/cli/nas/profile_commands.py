@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from lykeion import nas
-from lykeion.cli.options import PICTURE, json_option, quiet_option
+from lykeion.cli.options import PICTURE, json_option, quiet_option, refuse_options
 from lykeion.cli.output import print_json, print_result, print_table
 from lykeion.core import Reporter
 from lykeion.engines import choosing
@@ -49,13 +49,16 @@ def profile(
     if sum(given is not None for given in (export, results, show)) > 1:
         raise click.UsageError("--export, --import and --show exclude one another")
     if export is not None:
+        refuse_options("--export measures nothing here", "device", "out", "png")
         _export(export, space_name, threads, as_json, reporter)
         return
     if show is not None:
+        refuse_options("--show measures nothing", "device", "threads", "space_name", "out")
         made = nas.find_profile(show)
     elif out is None:
         raise click.UsageError("say where to write the profile: --out FILE")
     elif results is not None:
+        refuse_options("--import reads what was exported", "threads", "space_name")
         made = nas.import_phone_results(results, name="" if device == HOST else device)
         choosing.write_profile(made, out)
     elif device == HOST:

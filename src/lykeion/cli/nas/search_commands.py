@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from lykeion import nas
-from lykeion.cli.options import json_option, quiet_option, skip_bad_option
+from lykeion.cli.options import json_option, quiet_option, refuse_options, skip_bad_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import DONE_BUT, Reporter
 from lykeion.nets import training
 
+_SAMPLING, _OF_CHILDREN = ("mnasnet", "evolution", "random"), ("child_steps", "budget_seconds")
 STRATEGIES = ("single-path", "fbnet", "mnasnet", "evolution", "random")
 
 
@@ -100,6 +101,10 @@ def search(
         raise click.UsageError("give either --target-ms or --target-uj")
     if target_ms is not None and device is None:
         raise click.UsageError("--target-ms is of a device: name its profile with --device")
+    if strategy not in _SAMPLING:
+        refuse_options(f"{strategy} trains no children", "children", *_OF_CHILDREN)
+    if not train:
+        refuse_options("without --train nothing is trained after the search", "epochs")
     child, final, budget = _settings(asked)
     request = nas.NasRequest(
         strategy,
@@ -158,6 +163,8 @@ def compare(
     if aim is None or (target is not None and target_ms is not None):
         raise click.UsageError("give either --target-ms or --target")
     names = tuple(strategies.split(","))
+    if not set(names) & set(_SAMPLING):
+        refuse_options(f"{strategies} train no children", *_OF_CHILDREN)
     child, final, budget = _settings(asked)
     comparison = nas.SearchComparison(
         names,

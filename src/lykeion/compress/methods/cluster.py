@@ -14,7 +14,7 @@ import numpy as np
 
 from lykeion.compress.compressed_model import USUAL, CompressedModel, kernel_layers, select
 from lykeion.compress.errors import CompressionError
-from lykeion.compress.settings import Between, plain
+from lykeion.compress.settings import Between, Needs, plain
 from lykeion.compress.weights.codebooks import Moving, Start, bit_worth, share
 from lykeion.compress.weights.integers import LEAST_GAIN
 from lykeion.core import CONSOLE, Reporter
@@ -29,7 +29,9 @@ class Cluster:
         float, "How much the bits of a weight count beside its error: 0 is plain k-means.", Between(0, 10)
     ] = 0.5
     moving: Annotated[
-        bool, "Weights may change their value in training; or the values alone are trained, as in the paper."
+        bool,
+        "Weights may change their value in training; or the values alone are trained, as in the paper.",
+        Needs("training"),
     ] = True
     keep_zeros: Annotated[bool, "Zeros of pruned layers stay zero."] = True
     layers: Annotated[tuple[str, ...], "Names or kinds; with a leading - taken away."] = USUAL

@@ -14,7 +14,7 @@ import numpy as np
 from lykeion.compress.compressed_model import USUAL, CompressedModel, select
 from lykeion.compress.errors import CompressionError
 from lykeion.compress.sensitivity import Sensitivity
-from lykeion.compress.settings import Between, plain
+from lykeion.compress.settings import Between, Needs, plain
 from lykeion.compress.weights.masks import Scope, Structure, masks
 from lykeion.core import CONSOLE, Reporter
 from lykeion.nets.training import Dataset, Recipe
@@ -27,11 +27,16 @@ class Prune:
     structure: Annotated[str, "unstructured; N:M keeps N of each M; RxC makes blocks zero."] = "unstructured"
     layers: Annotated[tuple[str, ...], "Names or kinds; with a leading - taken away."] = USUAL
     sensitivity: Annotated[Path | None, "A scan by `lykeion compress sensitivity`: a share for each layer."] = None
-    loss: Annotated[float, "Of accuracy, alone, by which a layer's share is chosen from the scan.", Between(0, 1)] = (
-        0.01
-    )
-    ramp: Annotated[float, "Share of the steps in which the share of zeros grows.", Between(0, 1)] = 0.5
-    updates: Annotated[int, "How often it grows.", Between(1, 10_000)] = 50
+    loss: Annotated[
+        float,
+        "Of accuracy, alone, by which a layer's share is chosen from the scan.",
+        Between(0, 1),
+        Needs("sensitivity"),
+    ] = 0.01
+    ramp: Annotated[
+        float, "Share of the steps in which the share of zeros grows.", Between(0, 1), Needs("training")
+    ] = 0.5
+    updates: Annotated[int, "How often it grows.", Between(1, 10_000), Needs("training")] = 50
     training: Annotated[Recipe | None, "As `lykeion train` takes it; none: zeros at once, untrained."] = None
 
     def __post_init__(self) -> None:

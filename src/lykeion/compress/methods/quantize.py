@@ -18,7 +18,7 @@ from lykeion.compress.compressed_model import CompressedModel, select
 from lykeion.compress.errors import CompressionError
 from lykeion.compress.network_files import litert_file
 from lykeion.compress.sensitivity import Sensitivity
-from lykeion.compress.settings import Between
+from lykeion.compress.settings import Between, Needs
 from lykeion.core import CONSOLE, Reporter, first_line
 from lykeion.nets import INPUT
 from lykeion.nets.training import Dataset, normalise, some
@@ -37,8 +37,12 @@ class Quantize:
     ] = "int8"
     skip: Annotated[tuple[str, ...], "Layers that stay float32, by name or kind."] = ()
     sensitivity: Annotated[Path | None, "A scan by `lykeion compress sensitivity`: skip what 8 bits harm."] = None
-    loss: Annotated[float, "Of accuracy, alone, above which the scan has a layer skipped.", Between(0, 1)] = 0.01
-    calibration: Annotated[int, "Training photos that ranges are taken from.", Between(1, 100_000)] = 256
+    loss: Annotated[
+        float, "Of accuracy, alone, above which the scan has a layer skipped.", Between(0, 1), Needs("sensitivity")
+    ] = 0.01
+    calibration: Annotated[
+        int, "Training photos that ranges are taken from.", Between(1, 100_000), Needs("mode", ("int8", "int16"))
+    ] = 256
 
 
 def plan(model: CompressedModel, settings: Quantize) -> CompressedModel:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import CONSOLE, Progress, Reporter, stop_here, stop_signals
+from lykeion.core import CONSOLE, Progress, Reporter, stop_here, stop_signals, working_in
 from lykeion.nets.quiet_keras import keras
 
 from .batches import Failed, InOrder, training_batches
@@ -80,6 +80,18 @@ def train(
     that directory keeps recipe, checkpoints, metrics and curves, and a training that was killed resumes from its last
     epoch. Raises TrainingError, PhotoError.
     """
+    with working_in(run, TrainingError) if run else nullcontext():
+        return _train(model, data, recipe, run, options, reporter)
+
+
+def _train(
+    model: keras.Model,
+    data: Dataset,
+    recipe: Recipe,
+    run: Path | None,
+    options: TrainingOptions,
+    reporter: Reporter,
+) -> History:
     keras.utils.set_random_seed(recipe.seed % 2**32)
     if recipe.deterministic:
         _be_deterministic()

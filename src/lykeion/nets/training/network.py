@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import CONSOLE, Reporter, first_line
+from lykeion.core import CONSOLE, Reporter, first_line, read_json
 from lykeion.nets.architecture import Architecture
 from lykeion.nets.keras.keras_model import build_keras, keras_weights, load_keras_weights
 from lykeion.nets.litert_writer import write_litert
@@ -24,7 +24,8 @@ from .loop import History, TrainingOptions, evaluate, predict, train
 from .recipe import Recipe
 from .retrieval import Retrieval, retrieval
 
-_MODEL = "model.tflite"
+_MODEL, _REPORT = "model.tflite", "report.json"
+_MAX_REPORT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,11 @@ def train_network(
         name=architecture.name,
         history=history,
         validation_accuracy=history.epochs[-1]["val_accuracy"],
-        test_accuracy=_test_accuracy(trained, data, recipe) if test else None,
+        test_accuracy=_test_accuracy(trained, data, recipe) if test else _known_test_accuracy(run),
         retrieval=_retrieval(network, data, recipe),
         model=run / _MODEL,
     )
-    write_file(run / "report.json", json.dumps(report.to_json(), indent=2).encode())
+    write_file(run / _REPORT, json.dumps(report.to_json(), indent=2).encode())
     return report
 
 
@@ -171,6 +172,15 @@ def _write(
         (_MODEL, write_litert(architecture, weights)),
     ):
         write_file(run / name, content)
+
+
+def _known_test_accuracy(run: Path) -> float | None:
+    """That of an earlier report on the same run, which is not lost."""
+    if not (run / _REPORT).exists():
+        return None
+    found = read_json(run / _REPORT, TrainingError, "report of a training", limit=_MAX_REPORT_BYTES)
+    accuracy = found.get("test_accuracy")
+    return accuracy if isinstance(accuracy, float) and 0 <= accuracy <= 1 else None
 
 
 def _test_accuracy(model: keras.Model, data: Dataset, recipe: Recipe) -> float:

@@ -1,6 +1,6 @@
 """How a network is trained, as plain data: what ``lykeion train`` takes as options and a run directory keeps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
@@ -65,6 +65,15 @@ class Recipe:
         if self.teacher and self.head != "softmax":
             raise RecipeError(f"recipe: a teacher gives logits, which head {self.head} has none of; leave one out")
 
+    def check_given(self, names: Collection[str]) -> None:
+        """Raises RecipeError where one of these settings, which somebody gave, has no effect beside the others."""
+        for name in names:
+            needs, has_effect = _EFFECTS.get(name, ("", lambda recipe: True))
+            if not has_effect(self):
+                raise RecipeError(f"recipe: {name} has no effect {needs}; leave it out")
+        if "epochs" in names and "steps" in names:
+            raise RecipeError("recipe: epochs and steps both say how long to train; give one")
+
     def steps_per_epoch(self, photos: int) -> int:
         return max(1, round(photos / self.batch))
 
@@ -105,6 +114,15 @@ class Recipe:
 
 
 _DEFAULTS = {setting.name: setting.default for setting in fields(Recipe)}
+
+_EFFECTS: dict[str, tuple[str, Callable[[Recipe], bool]]] = {
+    "momentum": ("with optimizer adamw", lambda recipe: recipe.optimizer != "adamw"),
+    "label_smoothing": ("unless head is softmax", lambda recipe: recipe.head == "softmax"),
+    "dropout": ("unless head is softmax", lambda recipe: recipe.head == "softmax"),
+    "temperature": ("without teacher", lambda recipe: recipe.teacher is not None),
+    "alpha": ("without teacher", lambda recipe: recipe.teacher is not None),
+}
+"""What other settings a setting needs, in words, and whether they are there."""
 
 _Rule: TypeAlias = tuple[str, Callable[[Any], bool]]
 
