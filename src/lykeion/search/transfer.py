@@ -11,7 +11,7 @@ from .index import EmbedderMismatch, Index, Rows, open_index
 from .opening import opened
 from .thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
 
-BATCH = 1024
+BATCH = 4096
 
 
 class TransferError(Invalid):
@@ -81,15 +81,21 @@ def _copy_photos(store: Index, target: Index, name: str, reporter: Reporter) -> 
     with reporter.progress(f"copying {name}", store.stats().photos, unit="photos") as progress:
         for rows in store.scan(vectors=True, batch=BATCH):
             assert rows.vectors is not None
+            others = _others(store, target, rows)
             target.upsert(rows.ids, rows.vectors, rows.attributes, photos=rows.photos)
-            _delete_others(store, target, rows)
+            if others:
+                target.delete([id for id, _ in others], photos=[photo for _, photo in others])
             progress.advance(len(rows.ids))
 
 
-def _delete_others(store: Index, target: Index, rows: Rows) -> None:
-    """Delete the target's photos of these products that the store does not have."""
+def _others(store: Index, target: Index, rows: Rows) -> list[tuple[str, str]]:
+    """The target's photos of these products, by id and name, that the store does not have.
+
+    Asked before they are written: Milvus answers at once about what was not written just now.
+    """
     ids = list(dict.fromkeys(rows.ids))
-    theirs = {(product.id, photo.name) for product in store.get(ids) if product for photo in product.photos}
     ours = [(product.id, photo.name) for product in target.get(ids) if product for photo in product.photos]
-    if others := [pair for pair in ours if pair not in theirs]:
-        target.delete([id for id, _ in others], photos=[photo for _, photo in others])
+    if not ours:
+        return []
+    theirs = {(product.id, photo.name) for product in store.get(ids) if product for photo in product.photos}
+    return [pair for pair in ours if pair not in theirs]

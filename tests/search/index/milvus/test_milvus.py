@@ -10,8 +10,11 @@ from lykeion.core import LykeionError, NotFound, Unsupported
 from lykeion.search.index import open_index
 from lykeion.search.index.errors import IndexFormatError, SchemaError
 from lykeion.search.index.filters import check, parse
-from lykeion.search.index.milvus.client import LITE_OPTIONS, TOKEN_VARIABLE, Address, MilvusError
+from lykeion.search.index.milvus.client import LITE_OPTIONS, MilvusError
 from lykeion.search.index.milvus.filter import column_of, key_of, to_milvus
+from lykeion.search.index.milvus.milvus_address import TOKEN_VARIABLE, Address
+from lykeion.search.index.milvus.own_writes import MAX_PRODUCTS, OwnWrites
+from lykeion.search.index.milvus.server_version import check_version
 from lykeion.search.index.schema import Schema
 from tests.search.index.backends import Place, milvus_lite
 
@@ -39,6 +42,9 @@ def milvus(directory: Path) -> Iterator[Any]:
         ("milvus://localhost:19530/shop", Address("http://localhost:19530", "shop", lite=False)),
         ("milvus+tls://milvus.example.org/shop", Address("https://milvus.example.org", "shop", lite=False)),
         ("milvus:///data/my%20shop.db/shoes", Address("/data/my shop.db", "shoes", lite=True)),
+        ("milvus://db:1/a?consistency=strong", Address("http://db:1", "a", lite=False, consistency="strong")),
+        ("milvus+tls://db/a?consistency=bounded", Address("https://db", "a", lite=False, consistency="bounded")),
+        ("milvus://db/a?consistency=session", Address("http://db", "a", lite=False)),
     ],
 )
 def test_an_address_names_a_server_or_a_file_and_a_collection(uri: str, address: Address) -> None:
@@ -53,6 +59,9 @@ def test_an_address_names_a_server_or_a_file_and_a_collection(uri: str, address:
         "milvus://localhost/a/b",
         "milvus://user:secret@localhost/shop",
         "milvus://localhost/shop?token=secret",
+        "milvus://localhost/shop?consistency=eventually",
+        "milvus://localhost/shop?consistency=strong&consistency=bounded",
+        "milvus:///data/x.db/shop?consistency=strong",
         "milvus://localhost/sh-op",
         "milvus:///data/shop",
         "milvus:///data/shop.db/a;drop",
@@ -75,6 +84,41 @@ def test_a_server_that_is_not_there_is_one_line() -> None:
         open_index("milvus://127.0.0.1:1/shop", "r")
     assert "127.0.0.1:1" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("version", ["v2.3.5-lite", "2.3.22", "v2.4.0", "2.5.4-gpu", "Compatible with Milvus 2.6"])
+def test_servers_from_2_3_5_to_2_6_are_supported(version: str) -> None:
+    check_version(version, "http://db")
+
+
+@pytest.mark.parametrize("version", ["v2.2.16", "2.3.4", "v2.7.0", "3.0.1", "", "master-20250101-0123abc"])
+def test_another_server_is_refused_in_one_line_that_says_which_are_supported(version: str) -> None:
+    with pytest.raises(Unsupported, match=r"http://db is Milvus .*; 2\.3\.5 to 2\.6 are supported$"):
+        check_version(version, "http://db")
+
+
+def test_a_read_waits_only_for_products_that_were_written_since_one_that_waited() -> None:
+    own = OwnWrites()
+    own.written(["a", "b"])
+    assert own.concern(["c", "b"])
+    assert not own.concern(["c"])
+    before = own.number()
+    own.written(["c"], delete=True)  # by another thread, after the read began
+    own.seen(before)
+    assert not own.concern(["a", "b"])
+    assert own.concern(["c"])
+    assert own.delete_unseen()
+    own.seen(own.number())
+    assert not own.concern(["c"])
+    assert not own.delete_unseen()
+
+
+def test_of_very_many_writes_all_are_waited_for_and_then_forgotten() -> None:
+    own = OwnWrites()
+    own.written(map(str, range(MAX_PRODUCTS + 1)))
+    assert own.concern(["another"])
+    own.seen(own.number())
+    assert not own.concern(["0"])
 
 
 def test_without_pymilvus_the_error_says_what_to_install(lite: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,85 +1,48 @@
-"""The calls made to Milvus, with its errors as ours; and how an address becomes a collection."""
+"""The calls made to Milvus, with its errors as ours."""
 
+import contextlib
 import json
 import logging
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
 from lykeion.core import NotFound, Unavailable, Unsupported
 from lykeion.search.index.errors import IndexFormatError
-from lykeion.search.index.protocol import MAX_ID_BYTES, Metric
-from lykeion.search.index.schema import MAX_COLUMNS, MAX_NAME_BYTES, ColumnType
+
+from .collection import FORMAT, INDEXED, SETTINGS, Settings, fields, indexes
+from .milvus_address import TOKEN_VARIABLE, Address
+from .own_writes import own_writes
+from .rows import Row, owner_of
+from .server_version import check_version
 
 LITE_OPTIONS = {"grpc.keepalive_time_ms": 600_000, "grpc.keepalive_permit_without_calls": False}
 """Milvus Lite hangs up on clients that ask every ten seconds whether it is there, as pymilvus does."""
-TOKEN_VARIABLE = "LYKEION_MILVUS_TOKEN"  # noqa: S105 - the variable's name, not a token
-FORMAT = 1
 MAX_ROWS = 16_384
 """The most rows Milvus gives for one query."""
 
-_ROWS_A_WRITE = 512
-_PROPERTY = "lykeion"
+_BYTES_A_WRITE = 16 * 2**20
+"""Of 64 MiB that a server takes; the larger a write, the fewer it has to put in order."""
+_KEYS_A_DELETE = 2_048
+_ROWS_TO_FLUSH = 4_096
+"""After so many, a flush is worth its time: the server then builds HNSW over them, instead of in ten minutes."""
 
 
 class MilvusError(Unavailable):
     """Milvus refused or could not be reached; the message names the address and gives Milvus's reason."""
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a collection is: ``uri`` as pymilvus takes it, and whether that is a file of Milvus Lite."""
-
-    uri: str
-    collection: str
-    lite: bool
-
-    @classmethod
-    def parse(cls, text: str) -> "Address":
-        """From milvus://host:port/collection, milvus+tls://… or milvus:///path/file.db/collection.
-
-        Raises IndexFormatError.
-        """
-        parts = urlsplit(text)
-        place, _, collection = unquote(parts.path).rpartition("/")
-        lite = parts.scheme == "milvus" and not parts.netloc
-        wrong = parts.scheme not in ("milvus", "milvus+tls") or parts.query or parts.fragment or "@" in parts.netloc
-        if wrong or (not place.endswith(".db") if lite else place or not parts.netloc):
-            raise IndexFormatError(
-                f"{text}: write milvus://host:port/collection, milvus+tls://host:port/collection or "
-                f"milvus:///path/file.db/collection; a token goes into {TOKEN_VARIABLE}"
-            )
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,254}", collection):
-            raise IndexFormatError(f"{text}: a collection's name has letters, digits and underscores only")
-        if lite:
-            return cls(place, collection, lite)
-        return cls(f"{'https' if parts.scheme == 'milvus+tls' else 'http'}://{parts.netloc}", collection, lite)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What an index remembers, kept as JSON in the collection's properties."""
-
-    dimension: int
-    metric: Metric
-    embedder: str = ""
-    columns: Mapping[str, ColumnType] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=True)
-
-
 class Client:
     """One collection of a Milvus server. Every call may raise MilvusError."""
 
     def __init__(self, address: Address, *, create: bool) -> None:
-        """Without ``create``, a missing file of Milvus Lite raises NotFound, where Milvus would make it."""
+        """Without ``create``, a missing file of Milvus Lite raises NotFound, where Milvus would make it.
+
+        Raises Unsupported for a server of another version.
+        """
         try:
             from pymilvus import MilvusClient
             from pymilvus.exceptions import MilvusException
@@ -91,55 +54,57 @@ class Client:
             raise NotFound(f"no Milvus Lite database at {address.uri}")
         self.uri = f"{address.uri}/{address.collection}"
         self._address, self._collection, self._failure = address, address.collection, MilvusException
+        self._own = own_writes(address.uri, address.collection)
+        self._has_read, self._unflushed = False, 0
         try:
             options: dict[str, Any] = {"grpc_options": LITE_OPTIONS} if address.lite else {}
             self._milvus = MilvusClient(address.uri, token=os.environ.get(TOKEN_VARIABLE, ""), **options)
         except (MilvusException, OSError, ValueError, ImportError) as error:
             raise MilvusError(f"cannot open {address.uri}: {_one_line(error)}") from None
+        if not address.lite:
+            try:
+                check_version(self.version(), address.uri)
+            except BaseException:
+                self.close()
+                raise
+
+    # --- the collection ---
 
     def exists(self) -> bool:
         return self._call("has_collection")
 
     def create(self, settings: Settings) -> None:
-        from pymilvus import DataType, MilvusClient
-
-        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=64)
-        schema.add_field("product", DataType.VARCHAR, max_length=MAX_ID_BYTES)
-        schema.add_field("owner", DataType.VARCHAR, max_length=32)
-        schema.add_field("photo", DataType.VARCHAR, max_length=1_024)
-        schema.add_field("photo_digest", DataType.VARCHAR, max_length=1_024)
-        schema.add_field("ordinal", DataType.INT32)
-        schema.add_field(
-            "present",
-            DataType.ARRAY,
-            element_type=DataType.VARCHAR,
-            max_capacity=MAX_COLUMNS,
-            max_length=2 * MAX_NAME_BYTES + 1,
-        )
-        schema.add_field("attributes", DataType.JSON)
-        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=settings.dimension)
-        metric = "COSINE" if settings.metric == "cosine" else "L2"
-        indexes = MilvusClient.prepare_index_params()
-        if self._address.lite:
-            indexes.add_index("vector", index_type="FLAT", metric_type=metric)
-        else:
-            indexes.add_index(
-                "vector", index_type="HNSW", metric_type=metric, params={"M": 16, "efConstruction": 200}
-            )
-            for name in ("owner", "ordinal"):
-                indexes.add_index(name, index_type="INVERTED")
+        """Make the collection whole, or leave none."""
         self._call(
             "create_collection",
-            schema=schema,
-            index_params=indexes,
-            consistency_level="Strong",
-            properties={_PROPERTY: settings.to_json()},
+            schema=fields(settings.dimension),
+            consistency_level="Strong",  # for scans, which ask for no other
+            properties={SETTINGS: settings.to_json()},
         )
+        try:
+            self.load(settings)
+        except BaseException:
+            with contextlib.suppress(MilvusError):
+                if not self.loaded():  # another process may have made it meanwhile
+                    self._call("drop_collection")
+            raise
+
+    def loaded(self) -> bool:
+        from pymilvus.client.types import LoadState
+
+        return self._call("get_load_state")["state"] == LoadState.Loaded
+
+    def load(self, settings: Settings) -> None:
+        """Make what indexes are missing, and have the server load the collection."""
+        lite = self._address.lite
+        wanted = INDEXED[:1] if lite else INDEXED
+        if missing := [name for name in wanted if not self._call("list_indexes", field_name=name)]:
+            self._call("create_index", index_params=indexes(missing, settings.metric, lite=lite))
+        self._call("load_collection")
 
     def settings(self) -> Settings:
         """Raises IndexFormatError where the collection is not one of ours, or of a newer format."""
-        kept = self._call("describe_collection").get("properties", {}).get(_PROPERTY)
+        kept = self._call("describe_collection").get("properties", {}).get(SETTINGS)
         if kept is None:
             raise IndexFormatError(f"{self.uri} exists and is not an index of ours; name another collection")
         values = json.loads(kept)
@@ -148,22 +113,46 @@ class Client:
         return Settings(**values)
 
     def keep(self, settings: Settings) -> None:
-        self._call("alter_collection_properties", properties={_PROPERTY: settings.to_json()})
+        self._call("alter_collection_properties", properties={SETTINGS: settings.to_json()})
 
-    def upsert(self, rows: Sequence[dict[str, Any]]) -> None:
-        for start in range(0, len(rows), _ROWS_A_WRITE):
-            self._call("upsert", data=list(rows[start : start + _ROWS_A_WRITE]))
+    def compact(self) -> None:
+        self._call("flush")
+        self._unflushed = 0
+        self._call("compact")
+
+    def version(self) -> str:
+        return str(self._guarded(self._milvus.get_server_version))
+
+    def close(self) -> None:
+        """Flush, once, what was written; without that it is as safe, and searched more slowly for a while."""
+        if self._unflushed >= _ROWS_TO_FLUSH and not self._address.lite:
+            with contextlib.suppress(MilvusError):
+                self._call("flush")
+        self._milvus.close()
+
+    # --- writing ---
+
+    def upsert(self, rows: Sequence[Row]) -> None:
+        for part in _parts(rows):
+            self._call("upsert", data=part)
+            self._own.written(row["owner"] for row in part)
+            self._unflushed += len(part)
 
     def delete(self, keys: Sequence[str]) -> None:
-        for start in range(0, len(keys), _ROWS_A_WRITE):
-            self._call("delete", ids=list(keys[start : start + _ROWS_A_WRITE]))
+        for start in range(0, len(keys), _KEYS_A_DELETE):
+            part = list(keys[start : start + _KEYS_A_DELETE])
+            self._call("delete", ids=part)
+            self._own.written(map(owner_of, part), delete=True)
+            self._unflushed += len(part)
 
-    def rows_of(self, owners: Sequence[str], fields: list[str]) -> list[dict[str, Any]]:
-        """All rows of these products; halves the question where the answer is cut off."""
+    # --- reading ---
+
+    def rows_of(self, owners: Sequence[str], fields: list[str]) -> list[Row]:
+        """All rows of these products, also those just written; halves the question where the answer is cut off."""
         if not owners:
             return []
         condition = f"owner in {json.dumps(list(owners))}"
-        rows = self._call("query", filter=condition, output_fields=fields, limit=MAX_ROWS)
+        rows = self._read("query", owners, filter=condition, output_fields=fields, limit=MAX_ROWS)
         if len(rows) < MAX_ROWS:
             return list(rows)
         if len(owners) == 1:
@@ -172,12 +161,12 @@ class Client:
         return self.rows_of(owners[:half], fields) + self.rows_of(owners[half:], fields)
 
     def count(self, condition: str) -> int:
-        return int(self._call("query", filter=condition, output_fields=["count(*)"])[0]["count(*)"])
+        return int(self._read("query", filter=condition, output_fields=["count(*)"])[0]["count(*)"])
 
     def search(self, queries: np.ndarray, limit: int, condition: str, fields: list[str]) -> list[list[Any]]:
         """For each query the nearest rows, as pymilvus gives them: ``distance`` and ``entity``."""
         params = {} if self._address.lite else {"params": {"ef": max(128, 2 * limit)}}
-        found = self._call(
+        found = self._read(
             "search",
             anns_field="vector",
             data=list(queries),
@@ -188,7 +177,7 @@ class Client:
         )
         return list(found)
 
-    def scan(self, fields: list[str], batch: int, condition: str = "") -> Iterator[list[dict[str, Any]]]:
+    def scan(self, fields: list[str], batch: int, condition: str = "") -> Iterator[list[Row]]:
         """Batches of the rows that meet the condition, by key."""
         rows = self._call("query_iterator", batch_size=min(batch, MAX_ROWS), filter=condition, output_fields=fields)
         try:
@@ -197,15 +186,30 @@ class Client:
         finally:
             rows.close()
 
-    def compact(self) -> None:
-        self._call("flush")
-        self._call("compact")
+    def _read(self, operation: str, owners: Sequence[str] | None = None, **arguments: Any) -> Any:
+        """What Milvus finds, as fresh as the address asks; of ``owners``, with all that this process wrote."""
+        if self._address.lite:
+            return self._call(operation, **arguments)
+        before, level = self._own.number(), self._level(owners)
+        found = self._call(operation, consistency_level=level, **arguments)
+        if level in ("Strong", "Session"):
+            self._own.seen(before)
+        self._has_read = True
+        return found
 
-    def version(self) -> str:
-        return str(self._guarded(self._milvus.get_server_version))
+    def _level(self, owners: Sequence[str] | None) -> str:
+        """Milvus's name for how long a read waits.
 
-    def close(self) -> None:
-        self._milvus.close()
+        The first read of a handle waits for all that was written before, so that what one command wrote is seen by
+        the next.
+        """
+        asked = self._address.consistency
+        if asked == "strong" or not self._has_read:
+            return "Strong"
+        waits = asked == "session" if owners is None else self._own.concern(owners)
+        if waits:
+            return "Strong" if self._own.delete_unseen() else "Session"
+        return "Eventually" if asked == "session" else "Bounded"
 
     def _call(self, operation: str, **arguments: Any) -> Any:
         return self._guarded(getattr(self._milvus, operation), self._collection, **arguments)
@@ -215,6 +219,21 @@ class Client:
             return call(*values, **arguments)
         except self._failure as error:
             raise MilvusError(f"{self.uri}: {_one_line(error)}") from None
+
+
+def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """The rows in writes of about _BYTES_A_WRITE."""
+    part: list[Row] = []
+    size = 0
+    for row in rows:
+        row_bytes = 4 * len(row["vector"]) + len(str(row["attributes"])) + 1_024
+        if part and size + row_bytes > _BYTES_A_WRITE:
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += row_bytes
+    if part:
+        yield part
 
 
 def _one_line(error: Exception) -> str:

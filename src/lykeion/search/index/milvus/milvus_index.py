@@ -18,9 +18,11 @@ from lykeion.search.index.batch import BatchError, check_count, check_ids, named
 from lykeion.search.index.errors import EmbedderMismatch
 from lykeion.search.index.protocol import Attributes, Hit, Metric, Mode, Photo, Product, Rows, Stats, Value
 
-from .client import MAX_ROWS, Address, Client, Settings
+from .client import MAX_ROWS, Client, MilvusError
+from .collection import Settings
 from .columns import Columns
 from .filter import ATTRIBUTES
+from .milvus_address import Address
 from .rows import (
     FIELDS,
     Row,
@@ -37,7 +39,7 @@ from .rows import (
 from .search import nearest_products
 
 _MILVUS_DOES = "{} is for a local index; Milvus has tools of its own for this"
-_PRODUCTS_A_CALL = 128
+_PRODUCTS_A_CALL = 2_048
 _NO_SNAPSHOTS = (
     "Milvus keeps no snapshots of a collection; use milvus-backup, or copy it with: lykeion index copy FROM TO"
 )
@@ -54,7 +56,8 @@ def open_milvus(
     """The index at milvus://host:port/collection, milvus+tls://… or milvus:///path/file.db/collection.
 
     Made if missing where the mode writes and a dimension is given. Milvus takes several writers, so "w" and
-    "shared" are the same. Raises NotFound, EmbedderMismatch, IndexFormatError, MilvusError.
+    "shared" are the same. Raises NotFound, EmbedderMismatch, IndexFormatError, MilvusError, and Unsupported for a
+    server of another version.
     """
     address = Address.parse(uri)
     client = Client(address, create=mode != "r" and dimension is not None)
@@ -68,6 +71,10 @@ def open_milvus(
             raise EmbedderMismatch.of(uri, "embedder", index.embedder, embedder)
         if dimension is not None and dimension != index.dimension:
             raise EmbedderMismatch.of(uri, "dimension", index.dimension, dimension)
+        if not client.loaded():
+            if mode == "r":
+                raise MilvusError(f"{uri} is not loaded: load it in Milvus, or add a photo to it, which does that")
+            client.load(index.settings)
     except BaseException:
         client.close()
         raise
@@ -77,8 +84,9 @@ def open_milvus(
 class MilvusIndex:
     """An index in a Milvus collection; opened by ``open_milvus``.
 
-    Writes are visible when they return (strong consistency). A write is many rows to Milvus and not one
-    transaction: if it is cut off, repeat it. Errors of the server raise MilvusError.
+    When a write returns, this process sees it; others a little later, or at once where their address asks for strong
+    consistency. A write is many rows to Milvus and not one transaction: if it is cut off, repeat it. Errors of the
+    server raise MilvusError.
     """
 
     def __init__(self, client: Client, *, writable: bool) -> None:
@@ -183,6 +191,10 @@ class MilvusIndex:
 
     def rebuild(self) -> None:
         raise Unsupported(_MILVUS_DOES.format("rebuild"))
+
+    @property
+    def settings(self) -> Settings:
+        return self._columns.settings
 
     def close(self) -> None:
         self._client.close()

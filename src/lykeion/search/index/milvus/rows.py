@@ -28,6 +28,11 @@ def owner(product: str) -> str:
     return hashlib.sha256(product.encode()).hexdigest()[:32]
 
 
+def owner_of(key: str) -> str:
+    """The owner of the row with that key."""
+    return key[:32]
+
+
 def key(product: str, photo: str) -> str:
     """The primary key of a product's photo: 64 hex digits."""
     return owner(product) + hashlib.sha256(photo.encode()).hexdigest()[:32]

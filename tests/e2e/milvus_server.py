@@ -1,0 +1,77 @@
+"""A Milvus server of the package ``milvus``, and collections on it that are ready when a test wants one."""
+
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lykeion.search.index import Index, open_index
+
+AHEAD = 6
+"""Collections made before they are wanted: the server takes two seconds for one, and no longer for six."""
+
+
+@contextmanager
+def running_milvus(directory: Path) -> "Iterator[MilvusServer]":
+    """The server, its files in a directory that is removed with it: 450 MB, most of them the program."""
+    import milvus
+
+    server = milvus.MilvusServer(milvus.MilvusServerConfig(data_dir=str(directory)))
+    try:
+        server.start()  # returns when it answers
+        with ThreadPoolExecutor(AHEAD) as pool:
+            yield MilvusServer(f"{server.server_address}:{server.listen_port}", pool)
+    finally:
+        server.stop()
+        server.cleanup()
+
+
+class MilvusServer:
+    def __init__(self, address: str, pool: ThreadPoolExecutor) -> None:
+        self.address, self._pool = address, pool
+        self._numbers = itertools.count()
+        self._ready: deque[Future[str]] = deque()
+
+    def client(self) -> Any:
+        from pymilvus import MilvusClient
+
+        return MilvusClient(f"http://{self.address}")
+
+    def unused(self) -> str:
+        """The address of a collection that is not there."""
+        return f"milvus://{self.address}/c{next(self._numbers)}"
+
+    def empty(self) -> str:
+        """That of an empty index of dimension 4, cosine."""
+        while len(self._ready) <= AHEAD:
+            self._ready.append(self._pool.submit(self._make))
+        return self._ready.popleft().result()
+
+    def _make(self) -> str:
+        uri = self.unused()
+        open_index(uri, "w", dimension=4).close()
+        return uri
+
+    def drop(self, uri: str) -> None:
+        client = self.client()
+        client.drop_collection(uri.rpartition("/")[2])
+        client.close()
+
+
+class ServerPlace:
+    """As ``Place`` of the behaviour suite: where an index can be made and opened again."""
+
+    keeps_snapshots = False
+
+    def __init__(self, server: MilvusServer) -> None:
+        self.uri = ""
+        self._server = server
+
+    def open(self, mode: Any = "w", *, dimension: int | None = 4, metric: Any = "cosine", **options: Any) -> Index:
+        if not self.uri:
+            plain = (mode, dimension, metric, options) == ("w", 4, "cosine", {})
+            self.uri = self._server.empty() if plain else self._server.unused()
+        return open_index(self.uri, mode, dimension=dimension, metric=metric, **options)
