@@ -6,12 +6,14 @@ The package ``milvus`` brings the server; it is started here and ended.
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.measuring.milvus_server import milvus_server
 from lykeion.core import NotFound
 from lykeion.search import copy
 from lykeion.search.index import Index, Photo, open_index
@@ -21,7 +23,7 @@ from tests.search.index.conftest import _no_waiting_for_milvus  # noqa: F401 - a
 from tests.search.index.test_behaviour import *  # noqa: F403
 from tests.search.index.test_behaviour import fill
 
-from .milvus_server import MilvusServer, ServerPlace, running_milvus
+from .milvus_collections import AHEAD, Collections, ServerPlace
 
 pytest.importorskip("milvus", reason="the package milvus brings the server")
 
@@ -42,13 +44,14 @@ def write_elsewhere(uri: str, *products: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
-    with running_milvus(tmp_path_factory.mktemp("milvus") / "server") as running:
-        yield running
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collections]:
+    directory = tmp_path_factory.mktemp("milvus") / "server"
+    with milvus_server(directory) as address, ThreadPoolExecutor(AHEAD) as pool:
+        yield Collections(address, pool)
 
 
 @pytest.fixture
-def place(server: MilvusServer) -> Iterator[ServerPlace]:
+def place(server: Collections) -> Iterator[ServerPlace]:
     place = ServerPlace(server)
     yield place
     if place.uri:
@@ -63,7 +66,7 @@ def index(place: ServerPlace) -> Iterator[Index]:
 
 
 @pytest.fixture(scope="module")
-def kept_shop(server: MilvusServer) -> Iterator[Index]:
+def kept_shop(server: Collections) -> Iterator[Index]:
     index = fill(ServerPlace(server).open())
     yield index
     index.close()
@@ -130,9 +133,7 @@ def test_with_bounded_consistency_a_write_still_keeps_what_this_process_wrote_be
 # How a collection comes to be
 
 
-def test_a_collection_that_could_not_be_made_is_removed(
-    server: MilvusServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_collection_that_could_not_be_made_is_removed(server: Collections, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = server.unused()
 
     def refused(names: Any, metric: str, *, lite: bool) -> Any:
@@ -154,7 +155,7 @@ def test_a_collection_that_could_not_be_made_is_removed(
 
 
 def test_a_collection_that_is_not_loaded_is_loaded_by_who_writes_and_said_to_who_reads(
-    place: ServerPlace, server: MilvusServer
+    place: ServerPlace, server: Collections
 ) -> None:
     place.open().close()
     client = server.client()

@@ -23,6 +23,8 @@ def open_index(
 ) -> Index:
     """Open an index: a directory, milvus://host:port/collection, or milvus:///path/file.db/collection.
 
+    That of a server may end in ``?consistency=strong``, ``session`` (the default) or ``bounded``.
+
     Mode "r" reads and follows other processes' writes within 1 s; "w" holds the writer lock until ``close``;
     "shared" takes it for each write. An index that is missing is made where the mode writes and ``dimension`` is
     given. Options of a directory: when it is made ``dtype`` (float16, float32), ``kernel`` (auto, exact, hnsw, ivf)

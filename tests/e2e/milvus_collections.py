@@ -1,11 +1,8 @@
-"""A Milvus server of the package ``milvus``, and collections on it that are ready when a test wants one."""
+"""Collections on a Milvus server that are ready when a test wants one."""
 
 import itertools
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from lykeion.search.index import Index, open_index
@@ -14,22 +11,9 @@ AHEAD = 6
 """Collections made before they are wanted: the server takes two seconds for one, and no longer for six."""
 
 
-@contextmanager
-def running_milvus(directory: Path) -> "Iterator[MilvusServer]":
-    """The server, its files in a directory that is removed with it: 450 MB, most of them the program."""
-    import milvus
+class Collections:
+    """Makes them in the pool's threads."""
 
-    server = milvus.MilvusServer(milvus.MilvusServerConfig(data_dir=str(directory)))
-    try:
-        server.start()  # returns when it answers
-        with ThreadPoolExecutor(AHEAD) as pool:
-            yield MilvusServer(f"{server.server_address}:{server.listen_port}", pool)
-    finally:
-        server.stop()
-        server.cleanup()
-
-
-class MilvusServer:
     def __init__(self, address: str, pool: ThreadPoolExecutor) -> None:
         self.address, self._pool = address, pool
         self._numbers = itertools.count()
@@ -66,7 +50,7 @@ class ServerPlace:
 
     keeps_snapshots = False
 
-    def __init__(self, server: MilvusServer) -> None:
+    def __init__(self, server: Collections) -> None:
         self.uri = ""
         self._server = server
 
