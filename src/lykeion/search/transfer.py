@@ -61,7 +61,9 @@ def copy(source: str | Path, to: str | Path, **options: Any) -> int:
 
 
 def _same(out: str | Path, source: str | Path) -> bool:
-    return str(out) == str(source) or ("://" not in str(out) and Path(out).resolve() == Path(source).resolve())
+    if "://" in str(out):  # an address may end in options
+        return str(out).partition("?")[0] == str(source).partition("?")[0]
+    return str(out) == str(source) or Path(out).resolve() == Path(source).resolve()
 
 
 def _check(store: Index, target: Index, source: str | Path) -> None:

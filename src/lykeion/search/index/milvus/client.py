@@ -27,6 +27,7 @@ MAX_ROWS = 16_384
 _BYTES_A_WRITE = 16 * 2**20
 """Of 64 MiB that a server takes; the larger a write, the fewer it has to put in order."""
 _KEYS_A_DELETE = 2_048
+_FLUSH_S = 60
 _ROWS_TO_FLUSH = 4_096
 """After so many, a flush is worth its time: the server then builds HNSW over them, instead of in ten minutes."""
 
@@ -127,7 +128,7 @@ class Client:
         """Flush, once, what was written; without that it is as safe, and searched more slowly for a while."""
         if self._unflushed >= _ROWS_TO_FLUSH and not self._address.lite:
             with contextlib.suppress(MilvusError):
-                self._call("flush")
+                self._call("flush", timeout=_FLUSH_S)
         self._milvus.close()
 
     # --- writing ---
