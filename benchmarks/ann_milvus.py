@@ -8,6 +8,7 @@ started here, on the same machine. Writes docs/benchmarks/ann-milvus.md.
     python benchmarks/ann_milvus.py [--rows 20000] [--queries 500]
 """
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +42,7 @@ Search = Callable[[np.ndarray], Sequence[str]]
 @click.option("--queries", default=500, show_default=True)
 @click.option("--out", default=ROOT / "docs" / "benchmarks", type=click.Path(path_type=Path))
 def main(rows: int, queries: int, out: Path) -> None:
-    data = Fashion.read(rows)
+    load, data = os.getloadavg()[0], Fashion.read(rows)
     asked = [query[None] for query in data.queries[:queries].astype(np.float32)]
     kth = data.kth_distances(None, queries)
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
@@ -70,7 +71,7 @@ def main(rows: int, queries: int, out: Path) -> None:
             figures[name] |= measured(search, asked)
             figures[name]["recall"] = recall(data, [search(query) for query in asked], kth)
             print(name, figures[name], flush=True)
-    (out / "ann-milvus.md").write_text(page(figures, rows, queries, str(version)))
+    (out / "ann-milvus.md").write_text(page(figures, rows, queries, str(version), load))
 
 
 def written(data: Fashion, path: Path) -> tuple[Path, float]:
@@ -151,7 +152,7 @@ def wait_for_graph(server: str, collection: str) -> None:
     client.close()
 
 
-def page(figures: dict[str, dict[str, Any]], rows: int, queries: int, version: str) -> str:
+def page(figures: dict[str, dict[str, Any]], rows: int, queries: int, version: str, load: float) -> str:
     columns = ["index", "photos/s written", "recall just written", "recall", "query, ms: p50", "p99"]
     columns += [f"queries/s, {CLIENTS} clients", "a write and a read of it, ms"]
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
@@ -170,7 +171,8 @@ def page(figures: dict[str, dict[str, Any]], rows: int, queries: int, version: s
     return f"""# The index on Milvus
 
 {rows:,} rows of fashion-mnist-784, squared Euclidean distance, k = {K}, {queries:,} queries, one a call. Milvus
-{version}, standalone, on the same machine as its clients: {describe()}.
+{version}, standalone, on the same machine as its clients: {describe()}, load average {load:.0f} from
+other work.
 
 {chr(10).join(lines)}
 

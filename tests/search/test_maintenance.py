@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lykeion import search
+from lykeion.core import Invalid
 from lykeion.search.index import CorruptIndex, open_index
 
 
@@ -49,3 +50,13 @@ def test_an_export_with_a_name_also_keeps_a_snapshot(tmp_path: Path) -> None:
     assert search.snapshot(path, "monday", export=tmp_path / "backup") == "monday"
     assert search.stats(path).details["snapshots"] == ["monday"]
     assert search.stats(tmp_path / "backup").details["snapshots"] == []
+
+
+def test_an_index_is_not_copied_to_itself_however_its_address_is_written(tmp_path: Path) -> None:
+    path = _index(tmp_path / "shop.index")
+    for source, to in (
+        (path, tmp_path / "." / "none" / ".." / "shop.index"),
+        ("milvus://none.invalid/shop", "milvus://none.invalid/shop?consistency=strong"),
+    ):
+        with pytest.raises(Invalid, match="at least one other"):
+            search.copy(source, to)
