@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lykeion.cli import app
-from lykeion.core import LykeionError
+from lykeion.core import DONE_BUT, LykeionError
 from lykeion.engines.choosing import write_profile
 from lykeion.engines.running import processor
 from lykeion.nas import (
@@ -21,7 +21,6 @@ from lykeion.nas import (
     NasRequest,
     SearchComparison,
     SearchCost,
-    final,
 )
 from lykeion.nas import comparing as compare
 from lykeion.nas import searching as search
@@ -104,17 +103,33 @@ def test_an_option_that_the_search_would_not_use_is_refused(
 
 
 def test_json_is_one_document(files: list[str], asked: list[NasRequest], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(final, "train_final", lambda *_, **__: Trained(0.9, SearchCost(1, 1.0)))
+    monkeypatch.setattr(search, "train_final", lambda *_, **__: Trained(0.9, SearchCost(1, 1.0)))
     found = json.loads(run("search", "--target-ms", "2.4", "--train", *files, "--json").stdout)
     assert (found["genotype"], found["final_accuracy"], found["peak_bytes"]) == ("k3e2-k3e2-k3e2-k3e2", 0.9, 2**30)
     assert found["latency_ms"] == pytest.approx(LATENCY_MS)
     assert found["energy_uj"] == pytest.approx(EnergyTable(tiny.space()).total(GENOTYPE))
 
 
-def test_nothing_found_says_what_to_do(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_found_says_what_to_do_and_ends_with_3(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = FoundNetwork(None, None, None, SearchCost(40, 12.0, 2**30), ())
     monkeypatch.setattr(search, "search", lambda *_, **__: nothing)
-    assert "none within the target; give a larger budget" in run("search", "--target-ms", "1", *files).stdout
+    done = run("search", "--target-ms", "2", *files)
+    assert "none within the target; give a larger budget" in done.stdout
+    assert done.exit_code == DONE_BUT
+    assert json.loads(run("search", "--target-ms", "2", *files, "--json").stdout)["genotype"] is None
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_numbers_that_are_none_are_refused(number: str, files: list[str]) -> None:
+    for option in ("--target-ms", "--target-uj", "--budget-seconds", "--learning-rate"):
+        done = CliRunner().invoke(app, ["nas", "search", "--target-ms", "2.4", option, number, *files])
+        assert done.exit_code == 2 or isinstance(done.exception, LykeionError), option
+
+
+def test_a_target_out_of_reach_says_what_is_possible(files: list[str]) -> None:
+    least = tiny.table().extremes()[0]
+    with pytest.raises(LykeionError, match=rf"takes 0\.2 ms by nowhere; the least is {least:.2f}\d+ ms"):
+        run("search", "--target-ms", "0.2", *files)
 
 
 def test_a_comparison_prints_a_row_a_network(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +148,9 @@ def test_a_comparison_prints_a_row_a_network(files: list[str], monkeypatch: pyte
 
     monkeypatch.setattr(compare, "compare", fake)
     arguments = ("compare", "--strategies", "random,fbnet", "--target", "mobilenet-v2-0.35", "--seeds", "2", *files)
-    shown = run(*arguments).stdout
+    done = run(*arguments)
+    assert done.exit_code == DONE_BUT  # FBNet found nothing
+    shown = done.stdout
     assert all(text in shown for text in ("+1.00 … +3.00", "better", "rival", "fbnet: 2 searches found no network"))
     assert (asked[0].strategies, asked[0].seeds, asked[0].target) == (("random", "fbnet"), 2, "mobilenet-v2-0.35")
     assert json.loads(run(*arguments, "--json").stdout)["entries"][0]["verdict"] == "better"

@@ -257,7 +257,7 @@ def test_the_report_is_kept_as_json_and_as_a_picture(
 def test_what_a_search_in_another_process_reports_is_heard_and_its_error_is_told(tmp_path: Path) -> None:
     missing, heard = str(tmp_path / "missing"), Recorder()
     request = NasRequest(
-        "random", "mobilenetv3-32", None, None, missing, tiny.recipe(steps=2), Budget(steps=6), target_uj=1.0
+        "random", "mobilenetv3-32", None, None, missing, tiny.recipe(steps=2), Budget(steps=6), target_uj=1000.0
     )
     with pytest.raises(SearchError, match=r"ended with code 2: .*missing"):
         comparing.run_search(request, tmp_path / "run", reporter=heard)

@@ -45,6 +45,11 @@ def test_a_profile_that_lacks_a_block_is_refused_by_its_name() -> None:
         LatencyTable(find_space("single-path"), lacking)
 
 
+def test_a_profile_by_which_nothing_takes_less_than_no_time_is_refused() -> None:
+    with pytest.raises(LatencyError, match=r"what all networks share takes -6.* µs: the machine was too busy"):
+        LatencyTable(find_space("single-path"), replace(pixel1(), offset_ms=-pixel1().rest_ms - 0.063))
+
+
 def test_a_device_is_a_file_or_pixel1(tmp_path) -> None:
     mine: DeviceProfile = replace(pixel1(), name="mine")
     write_profile(mine, tmp_path / "mine.json")
@@ -58,6 +63,11 @@ def test_a_fit_finds_the_coefficients_that_measured_latencies_were_made_with() -
     predicted = np.linspace(0.05, 0.3, 12)
     found = fit(predicted, 1.2 * predicted + 0.01)
     assert (found.scale, found.offset_ms) == (pytest.approx(1.2), pytest.approx(0.01))
+
+
+def test_a_fit_says_how_far_it_is_off() -> None:
+    assert fit([1, 2, 3, 4], [2, 4, 6, 8]).fit_error == pytest.approx(0)
+    assert fit([1, 2, 3, 4], [2, 5, 5, 9]).fit_error > 0.05
 
 
 def test_a_fit_needs_networks_that_differ() -> None:

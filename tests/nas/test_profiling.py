@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from lykeion.core import SILENT
-from lykeion.engines.choosing import Noise
+from lykeion.engines.choosing import DeviceProfile, Noise, measure
 from lykeion.engines.running import LiteRTEngine, Plan
-from lykeion.nas import LatencyError, LatencyTable, Space, profile_host
+from lykeion.nas import LatencyError, LatencyTable, Space, profile_host, profiling, write_host_profile
 from lykeion.nas.pieces import FITTED_ON, NOTHING, block_name, diverse, network_name, pieces, shared
 from lykeion.nas.profiling import host, profile_of
 from lykeion.nas.space import Choice, Stage, Strides, slots_of
 from lykeion.nets import Convolution, FullyConnected, InvertedResidual
+from tests.engines.choosing.test_timing import Clock
 
 CHOICES = (Choice(3, 3), Choice(5, 6, squeeze=True))
 QUICK = Plan(passes=2, most=2, warm_up_s=0, sample_s=0.0005, apart_s=0)
@@ -86,7 +88,35 @@ def test_a_profile_needs_every_piece(space: Space) -> None:
         profile_of(space, times, host(1))
 
 
-def test_this_machine_is_measured_and_what_was_measured_is_kept(space: Space, tmp_path: Path) -> None:
+def test_a_fit_that_says_nonsense_is_refused_and_measured_anew(
+    space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine that is busy while the large networks are timed."""
+    times = dict(additive(space))
+    networks = {name: ms for name, ms in times.items() if name.startswith("network")}
+    times |= {name: 20 * ms - 19 * min(networks.values()) for name, ms in networks.items()}
+    with pytest.raises(LatencyError, match="the machine was too busy"):
+        profile_of(space, times, host(1))
+
+    def measured(of: Space, *, journal: Path, **_: object) -> DeviceProfile:
+        journal.write_text("passes")
+        return profile_of(of, times, host(1))
+
+    monkeypatch.setattr(profiling, "profile_host", measured)
+    with pytest.raises(LatencyError):
+        write_host_profile(space, tmp_path / "here.json", reporter=SILENT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_this_machine_is_measured_and_what_was_measured_is_kept(
+    space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On made-up times: those of a busy machine may make no profile."""
+    times = additive(space)
+    by_file = {write(): times[name] for name, write in pieces(space).items()}
+    clock = Clock()
+    monkeypatch.setattr(profiling, "litert_candidate", lambda file, _: clock.candidate(by_file.get(file, 1.0)))
+    monkeypatch.setattr(profiling, "measure", partial(measure, clock=clock, sleep=clock.sleep))
     journal = tmp_path / "passes.jsonl"
     profile = profile_host(space, threads=1, name="box", journal=journal, plan=QUICK, reporter=SILENT)
     assert (profile.name, profile.space, profile.threads, profile.fitted_on) == ("box", "tiny", 1, FITTED_ON)

@@ -31,36 +31,22 @@ def list_(as_json: bool) -> None:
 
     The widths listed are those with published weights; any other from 0.05 to 10 works too.
     """
-    found = []
-    for name, network in nets.NETWORKS.items():
-        architecture = network.make(1.0)
-        counts = nets.count(architecture)
-        found.append(
-            {
-                "name": name,
-                "widths": network.widths,
-                "resolution": architecture.height,
-                "parameters": counts.parameters,
-                "multiply_adds": counts.multiply_adds,
-                "dimension": architecture.dimension,
-                "paper": network.paper,
-            }
-        )
+    found = nets.known_networks()
     if as_json:
-        print_json({"networks": found})
+        print_json({"networks": [asdict(each) for each in found]})
         return
     print_table(
         ("network", "widths", "photo", "parameters", "MAdds", "embedding"),
         [
             (
-                network["name"],
-                _range(network["widths"]),
-                f"{network['resolution']}²",
-                f"{network['parameters'] / 1e6:.2f} M",
-                f"{network['multiply_adds'] / 1e6:.1f} M",
-                network["dimension"],
+                each.name,
+                _range(each.widths),
+                f"{each.resolution}²",
+                f"{each.parameters / 1e6:.2f} M",
+                f"{each.multiply_adds / 1e6:.1f} M",
+                each.dimension,
             )
-            for network in found
+            for each in found
         ],
         right=("photo", "parameters", "MAdds", "embedding"),
     )

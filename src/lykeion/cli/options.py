@@ -1,6 +1,7 @@
 """Options that several commands have."""
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,16 @@ class _Picture(click.Path):
         if path.suffix.lower() not in (".png", ".svg", ".pdf"):
             self.fail(f"{value}: end its name in .png, .svg or .pdf", param, ctx)
         return path
+
+
+class FiniteRange(click.FloatRange):
+    """Without inf and nan, which a bound may not stop."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number: Any = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number", param, ctx)
+        return number
 
 
 PICTURE = _Picture(path_type=Path, dir_okay=False)

@@ -12,7 +12,7 @@ from lykeion.core import core_count, print_line
 from lykeion.search import service
 
 from .embedder_option import embedder_option
-from .options import index_option, thumbnails_option
+from .options import FiniteRange, index_option, thumbnails_option
 
 
 @click.command()
@@ -49,7 +49,7 @@ from .options import index_option, thumbnails_option
     "--timeout",
     default=30.0,
     show_default=True,
-    type=click.FloatRange(0.1, 3600),
+    type=FiniteRange(0.1, 3600),
     help="Seconds until a request must be answered.",
 )
 @thumbnails_option

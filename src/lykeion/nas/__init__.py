@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .phone import PhoneError, export_to_phone, import_phone_results
     from .profile_picture import draw_profile
     from .profiling import profile_host, write_host_profile
-    from .searching import NasRequest, open_space, read_result, search
+    from .searching import NasRequest, SearchOutcome, open_space, read_result, search, search_and_train
     from .space import Genotype, Space, SpaceError, format_choice, format_genotype, parse_genotype
     from .strategies import (
         STRATEGIES,
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BASELINES", "STRATEGIES", "Budget", "ComparedNetwork", "ComparisonReport", "EnergyTable", "FoundNetwork",
     "Genotype", "LatencyError", "LatencyTable", "NasRequest", "PhoneError", "Problem", "Sampler",
-    "SearchComparison", "SearchCost", "SearchError", "Space", "SpaceError", "Strategy", "compare", "draw_profile",
-    "export_to_phone", "find_profile", "find_space", "find_strategy", "format_choice", "format_genotype",
-    "import_phone_results", "judge", "kendall_tau", "open_space", "parse_genotype", "pixel1", "profile_host",
-    "read_result", "search", "spaces", "train_final", "write_host_profile",
+    "SearchComparison", "SearchCost", "SearchError", "SearchOutcome", "Space", "SpaceError", "Strategy", "compare",
+    "draw_profile", "export_to_phone", "find_profile", "find_space", "find_strategy", "format_choice",
+    "format_genotype", "import_phone_results", "judge", "kendall_tau", "open_space", "parse_genotype", "pixel1",
+    "profile_host", "read_result", "search", "search_and_train", "spaces", "train_final", "write_host_profile",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

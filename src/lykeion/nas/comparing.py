@@ -76,6 +76,8 @@ def _compare(
     comparison: SearchComparison, run: Path, data: Dataset | None, shelf: Path, reporter: Reporter
 ) -> ComparisonReport:
     space, data = open_space(comparison.space, comparison.data, reporter, data, skip_bad=comparison.skip_bad)
+    if not isinstance(comparison.target, str):
+        LatencyTable(space, comparison.profile).check_target(comparison.aim * comparison.target)
     if not len(data.test):
         raise SearchError(f"{data.name} has no test photos, on which a comparison ends; add some")
     fixed = [

@@ -1,5 +1,6 @@
 """What a comparison of strategies is, and what it says, as plain data."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -46,6 +47,8 @@ class SearchComparison:
             raise SearchError(f"strategy {unknown[0]!r} is unknown; use one of {', '.join(STRATEGIES)}")
         if isinstance(self.target, str) and self.target not in self.baselines:
             raise SearchError(f"target {self.target!r} is none of the baselines: {', '.join(self.baselines)}")
+        if not isinstance(self.target, str) and not 0 < self.target < math.inf:
+            raise SearchError(f"a target of {self.target} ms is none; give a number above 0")
         if self.cited_ms is not None and (uncited := set(self.baselines) - set(self.cited_ms)):
             raise SearchError(f"no latency is cited for baseline {min(uncited)!r}; leave it out")
         if self.cited_ms is None and self.profile.soc != processor():

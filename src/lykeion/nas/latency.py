@@ -27,7 +27,8 @@ class LatencyError(Invalid):
 class LatencyTable(SlotTable):
     """The profile's figures for one space, the fitted coefficients already in them. Skipping costs nothing.
 
-    Raises LatencyError where the profile is of another space, or lacks a block.
+    Raises LatencyError where the profile is of another space, lacks a block, or gives a network without blocks less
+    than no time.
     """
 
     quantity, unit = "latency", "ms"
@@ -40,6 +41,11 @@ class LatencyTable(SlotTable):
             )
         self.profile = profile
         rest = profile.scale * profile.rest_ms + profile.offset_ms
+        if rest < 0:
+            raise LatencyError(
+                f"the profile of {profile.name!r} says that what all networks share takes {rest * 1e3:.4g} µs: the "
+                "machine was too busy when it was measured; measure it again when it is quieter"
+            )
         super().__init__(space, profile.name, rest, [_block_ms(space, profile, slot) for slot in space.slots])
 
 
@@ -75,6 +81,8 @@ class Coefficients:
 
     scale: float
     offset_ms: float
+    fit_error: float
+    """Mean of |fitted − measured| / measured over the networks of the fit."""
 
 
 def fit(predicted_ms: Numbers, measured_ms: Numbers) -> Coefficients:
@@ -89,7 +97,8 @@ def fit(predicted_ms: Numbers, measured_ms: Numbers) -> Coefficients:
         raise LatencyError(
             "measured latency falls where predicted latency rises; the machine was too busy: try again"
         )
-    return Coefficients(float(scale), float(offset_ms))
+    error = np.abs((scale * predicted + offset_ms) / measured - 1).mean()
+    return Coefficients(float(scale), float(offset_ms), float(error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,9 +63,13 @@ def profile_host(
 
 def write_host_profile(space: Space, path: Path, *, threads: int = 1, reporter: Reporter = CONSOLE) -> DeviceProfile:
     """Measure this machine and write its profile; until then the passes are kept beside it, so that a second call
-    resumes. Raises TimingError, LatencyError, ProfileError."""
+    resumes. Passes that make no profile are not kept. Raises TimingError, LatencyError, ProfileError."""
     journal = path.with_name(f"{path.name}.passes.jsonl")
-    profile = profile_host(space, threads=threads, journal=journal, reporter=reporter)
+    try:
+        profile = profile_host(space, threads=threads, journal=journal, reporter=reporter)
+    except LatencyError:
+        journal.unlink(missing_ok=True)
+        raise
     write_profile(profile, path)
     journal.unlink(missing_ok=True)
     return profile
@@ -88,7 +92,7 @@ def reference(threads: int) -> Candidate:
 def profile_of(space: Space, times_ms: Mapping[str, float], device: Device) -> DeviceProfile:
     """The profile that the times of ``pieces(space)`` make, fitted on the whole networks among them.
 
-    Raises LatencyError where a piece is missing.
+    Raises LatencyError where a piece is missing, or the machine was so busy that the fit says nonsense.
     """
     missing = [name for name in pieces(space) if name not in times_ms]
     if missing:
@@ -113,7 +117,9 @@ def profile_of(space: Space, times_ms: Mapping[str, float], device: Device) -> D
     coefficients = fit(
         [predict(genotype) for genotype in networks], [times_ms[network_name(genotype)] for genotype in networks]
     )
-    return replace(bare, **asdict(coefficients), fitted_on=len(networks))
+    profile = replace(bare, **asdict(coefficients), fitted_on=len(networks))
+    LatencyTable(space, profile)  # which refuses a fit that says nonsense
+    return profile
 
 
 def noise_of(timings: Mapping[str, Timing]) -> Noise:

@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +28,7 @@ from lykeion.engines.running import peak_bytes
 from lykeion.nets.training import Dataset, Recipe, load_data
 
 from .energy_table import EnergyTable
+from .final import train_final
 from .latency import LatencyTable
 from .named_spaces import find_space
 from .space import Space, format_genotype, parse_genotype
@@ -49,7 +51,8 @@ class NasRequest:
     """Everything that a search's result depends on. ``data`` is a path; ``children`` that of a shared table.
 
     The network is to take ``target_ms`` at most by ``profile``, or else ``target_uj`` at most of modelled energy.
-    Raises SearchError where not just one of both targets is given, or no profile for the first.
+    Raises SearchError where not just one of both targets is given, or it is no number above 0, or where there is no
+    profile for the first.
     """
 
     strategy: str
@@ -69,6 +72,8 @@ class NasRequest:
             raise SearchError("a search has one target: milliseconds or microjoules")
         if self.target_ms is not None and self.profile is None:
             raise SearchError("milliseconds are a device's: name its profile")
+        if not 0 < self.target < math.inf:
+            raise SearchError(f"a target of {self.target} is none; give a number above 0")
 
     @property
     def target(self) -> float:
@@ -84,10 +89,16 @@ class NasRequest:
         assert self.profile is not None
         return LatencyTable(space, self.profile)
 
+    def check(self) -> None:
+        """Raises SpaceError where no network of the space is within the target, for however few classes;
+        LatencyError."""
+        self.table(replace(find_space(self.space), classes=1)).check_target(self.target)
+
     def problem(self, space: Space, data: Dataset) -> Problem:
-        """What a strategy is given. Raises LatencyError."""
-        children = None if self.children is None else Path(self.children)
-        return Problem(space, self.table(space), self.target, data, self.recipe, self.seed, children)
+        """What a strategy is given. Raises LatencyError; SpaceError where no network is within the target."""
+        children, table = None if self.children is None else Path(self.children), self.table(space)
+        table.check_target(self.target)
+        return Problem(space, table, self.target, data, self.recipe, self.seed, children)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value, read again by ``from_json``."""
@@ -123,8 +134,8 @@ def search(
 ) -> FoundNetwork:
     """Run a request in a directory, or go on with it there. Its result is kept; a second call returns it.
 
-    ``data`` is what the request's path holds, where it is loaded already. Raises SearchError, and Interrupted after
-    SIGINT or SIGTERM, when a step of the search is done.
+    ``data`` is what the request's path holds, where it is loaded already. Raises SearchError, SpaceError, and
+    Interrupted after SIGINT or SIGTERM, when a step of the search is done.
     """
     begin(request, run)
     with working_in(run, SearchError):
@@ -138,8 +149,49 @@ def search(
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    """What was found, what it takes by each table that there is, and its accuracy on the validation set when it was
+    trained. All that it did not find, or was not asked for, is None. ``skipped`` are photos that were left out."""
+
+    found: FoundNetwork
+    skipped: tuple[str, ...] = ()
+    network: str | None = None
+    latency_ms: float | None = None
+    energy_uj: float | None = None
+    final_accuracy: float | None = None
+
+
+def search_and_train(
+    request: NasRequest, run: Path, final: Recipe | None = None, *, reporter: Reporter = CONSOLE
+) -> SearchOutcome:
+    """Search in a directory, and train what was found by the recipe ``final``, if any, in its directory ``trained``.
+
+    Raises what ``search`` and ``train_final`` raise.
+    """
+    request.check()  # before photos are read
+    space, data = open_space(request.space, request.data, reporter, skip_bad=request.skip_bad)
+    found = search(request, run, reporter=reporter, data=data)
+    if found.genotype is None:
+        return SearchOutcome(found, data.skipped)
+    accuracy = None
+    if final is not None:
+        architecture = space.architecture(found.genotype)
+        accuracy = train_final(architecture, data, final, run / "trained", reporter=reporter).accuracy
+    return SearchOutcome(
+        found,
+        data.skipped,
+        format_genotype(found.genotype),
+        None if request.profile is None else LatencyTable(space, request.profile).total(found.genotype),
+        EnergyTable(space).total(found.genotype),
+        accuracy,
+    )
+
+
 def begin(request: NasRequest, run: Path) -> None:
-    """Make the directory the request's. Raises SearchError where it is another's."""
+    """Make the directory the request's. Raises SearchError where it is another's, and what ``NasRequest.check``
+    raises."""
+    request.check()
     claim_run(run / REQUEST, "search", request.to_json(), SearchError)
 
 

@@ -102,6 +102,11 @@ class Space:
         """How many networks it holds."""
         return prod(len(slot.choices) for slot in self.slots)
 
+    @property
+    def offered(self) -> list[str]:
+        """All that some slot offers, by kernel and expansion."""
+        return sorted({str(choice) for slot in self.slots for choice in slot.choices if choice})
+
     def architecture(self, genotype: Genotype, name: str = "") -> Architecture:
         """The network of a genotype, by default named after it. Raises SpaceError."""
         self.check(genotype)

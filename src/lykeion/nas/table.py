@@ -1,9 +1,10 @@
 """What a network takes of something scarce, slot by slot: what its choices take adds up."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from .space import Choice, Genotype, Slot, Space
+from .space import Choice, Genotype, Slot, Space, SpaceError
 
 
 class SlotTable:
@@ -26,6 +27,16 @@ class SlotTable:
         """Of a whole network. Raises SpaceError."""
         self.space.check(genotype)
         return self.rest + sum(block[choice] for block, choice in zip(self._blocks, genotype, strict=True))
+
+    def check_target(self, target: float) -> None:
+        """Raises SpaceError where every network of the space takes more."""
+        least, _ = self.extremes()
+        if target < least:
+            digit = 10 ** (math.floor(math.log10(least)) - 3)  # the fourth, rounded up, so that it can be the target
+            raise SpaceError(
+                f"no network of space {self.space.name!r} takes {target:g} {self.unit} by {self.name}; "
+                f"the least is {math.ceil(least / digit) * digit:.4g} {self.unit}"
+            )
 
     def extremes(self) -> tuple[float, float]:
         """Of the network that takes least, and of the one that takes most."""

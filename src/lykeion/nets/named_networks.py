@@ -9,6 +9,7 @@ from pathlib import Path
 from lykeion.core import write_atomically, writing
 
 from .architecture import Architecture, ArchitectureError
+from .counts import count
 from .families.efficientnet_lite import efficientnet_lite0
 from .families.mobilenet_v1 import mobilenet_v1
 from .families.mobilenet_v2 import mobilenet_v2
@@ -39,6 +40,24 @@ NETWORKS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class KnownNetwork:
+    """What there is to know of a named network, at width 1; ``resolution`` is in pixels a side."""
+
+    name: str
+    widths: tuple[float, ...]
+    resolution: int
+    parameters: int
+    multiply_adds: int
+    dimension: int
+    paper: str
+
+
+def known_networks() -> list[KnownNetwork]:
+    """All that have a name."""
+    return [_known(name, network) for name, network in NETWORKS.items()]
+
+
 def find(
     spec: str, *, resolution: int | None = None, classes: int | None = None, channels: int | None = None
 ) -> Architecture:
@@ -62,6 +81,14 @@ def write_architecture(architecture: Architecture, path: Path) -> None:
     """Write the JSON file that ``find`` reads. Raises ArchitectureError."""
     with writing(path, ArchitectureError):
         write_atomically(path, json.dumps(architecture.to_json(), indent=1).encode())
+
+
+def _known(name: str, network: Network) -> KnownNetwork:
+    made = network.make(1.0)
+    counts = count(made)
+    return KnownNetwork(
+        name, network.widths, made.height, counts.parameters, counts.multiply_adds, made.dimension, network.paper
+    )
 
 
 def _named(name: str) -> Architecture:

@@ -1,6 +1,7 @@
 """Searches as they are asked for: a run directory, one result, resumed after a kill."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -12,11 +13,13 @@ import pytest
 
 from lykeion.core import SILENT, Interrupted
 from lykeion.nas import (
+    STRATEGIES,
     Budget,
     EnergyTable,
     LatencyTable,
     NasRequest,
     SearchError,
+    SpaceError,
     Strategy,
     find_strategy,
     parse_genotype,
@@ -28,6 +31,7 @@ from lykeion.nas.searching import HISTORY, PICTURE, RESULT, begin
 from lykeion.nas.strategies import children as children_module
 from lykeion.nas.strategies.children import Child
 from lykeion.nas.strategies.strategy import SearchCost
+from lykeion.nas.table import SlotTable
 from lykeion.nets import Architecture
 from tests.recorder import Recorder
 
@@ -137,12 +141,44 @@ def test_a_killed_search_goes_on_with_its_children(
     assert found.history == straight.history
 
 
-def test_a_target_that_nothing_meets_gives_no_network(
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_target_below_the_smallest_network_is_refused_by_every_strategy_before_anything_is_loaded(
+    strategy: str, request_: NasRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "find_strategy", None)  # which loads a framework
+    monkeypatch.setattr(searching, "load_data", None)
+    least, _ = TABLE.extremes()
+    with pytest.raises(SpaceError, match=rf"no network of space 'tiny' takes 0\.2 ms .* least is {least:.3f}"):
+        search(replace(request_, strategy=strategy, target_ms=0.2), tmp_path / "run", reporter=SILENT)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("least", [0.123449, 99.99951, 1234.5, 0.5])
+def test_the_least_that_is_told_is_a_target_that_is_taken(least: float) -> None:
+    table = SlotTable(SPACE, "a table", least, [dict.fromkeys(slot.choices, 0.0) for slot in SPACE.slots])
+    table.unit = "ms"  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(SpaceError) as refused:
+        table.check_target(least / 2)
+    told = str(refused.value).removesuffix(" ms").rpartition(" ")[2]
+    table.check_target(float(told))
+
+
+def test_a_search_that_sees_no_network_within_the_target_finds_none(
     request_: NasRequest, tmp_path: Path, trained: list[object]
 ) -> None:
-    found = search(replace(request_, target_ms=0.2), tmp_path / "run", reporter=SILENT)
+    least, _ = TABLE.extremes()
+    asked = replace(request_, strategy="mnasnet", target_ms=least)
+    found = search(asked, tmp_path / "run", reporter=SILENT)
     assert (found.genotype, found.accuracy, found.usage) == (None, None, None)
     assert not (tmp_path / "run" / "architecture.json").exists()
+
+
+@pytest.mark.parametrize("number", [math.inf, math.nan, -1.0])
+def test_targets_and_budgets_are_finite_numbers(number: float, request_: NasRequest) -> None:
+    with pytest.raises(SearchError, match="a target of"):
+        replace(request_, target_ms=number)
+    with pytest.raises(SearchError, match="a budget of"):
+        Budget(seconds=number)
 
 
 @pytest.mark.parametrize("strategy", ["single-path", "fbnet"])

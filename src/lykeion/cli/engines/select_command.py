@@ -68,9 +68,7 @@ def select(
         _print_selection(found)
     if png and found.results:
         choosing.draw_choice(found.results, found.chosen, goal, png)
-    if found.chosen is None:
-        raise choosing.GoalError("nothing meets the goal")
-    if skipped:
+    if found.chosen is None or skipped:
         sys.exit(DONE_BUT)
 
 
@@ -137,8 +135,8 @@ def _select_for_fleet(devices: str, goal: "choosing.Goal", as_json: bool) -> Non
         )
     else:
         _print_cover(found, goal)
-    if not found.served:
-        raise choosing.GoalError("nothing meets the goal on any device")
+    if found.unserved:
+        sys.exit(DONE_BUT)
 
 
 def _print_cover(found: "choosing.Cover", goal: "choosing.Goal") -> None:

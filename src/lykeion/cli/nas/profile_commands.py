@@ -110,4 +110,7 @@ def _print_profile(made: "choosing.DeviceProfile") -> None:
 
 
 def _fitted(made: "choosing.DeviceProfile") -> str:
-    return f"fitted on {made.fitted_on} whole networks" if made.fitted_on else "not fitted"
+    if not made.fitted_on:
+        return "not fitted"
+    off = "" if made.fit_error is None else f", {made.fit_error:.1%} off in the mean"
+    return f"fitted on {made.fitted_on} whole networks{off}"

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from lykeion import nas
-from lykeion.cli.options import json_option, quiet_option, refuse_options, skip_bad_option
+from lykeion.cli.options import FiniteRange, json_option, quiet_option, refuse_options, skip_bad_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import DONE_BUT, Reporter
 from lykeion.nets import training
@@ -34,7 +35,7 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
             ),
             click.option(
                 "--budget-seconds",
-                type=click.FloatRange(0),
+                type=FiniteRange(0),
                 help="Also a limit in seconds, for strategies that sample.",
             ),
             click.option(
@@ -66,10 +67,8 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.option("--strategy", type=click.Choice(STRATEGIES), default="single-path", show_default=True)
 @click.option("--device", metavar="PROFILE", help="A device profile's file, or pixel1.")
-@click.option("--target-ms", type=click.FloatRange(0, min_open=True), help="Maximum latency on the device.")
-@click.option(
-    "--target-uj", type=click.FloatRange(0, min_open=True), help="Or maximum modelled energy, in microjoules."
-)
+@click.option("--target-ms", type=FiniteRange(0, min_open=True), help="Maximum latency on the device.")
+@click.option("--target-uj", type=FiniteRange(0, min_open=True), help="Or maximum modelled energy, in microjoules.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--children", type=click.Path(path_type=Path), help="A table of trained children to share.")
 @click.option("--train", is_flag=True, help="Train the found network too, into DIR/trained.")
@@ -119,15 +118,9 @@ def search(
         target_uj,
         asked["skip_bad"],
     )
-    space, data = nas.open_space(asked["space"], str(asked["data"]), reporter, skip_bad=asked["skip_bad"])
-    found = nas.search(request, run, reporter=reporter, data=data)
-    accuracy = None
-    if train and found.genotype is not None:
-        accuracy = nas.train_final(
-            space.architecture(found.genotype), data, final, run / "trained", reporter=reporter
-        ).accuracy
-    _show_found(found, request, space, run, accuracy, as_json)
-    if data.skipped:
+    outcome = nas.search_and_train(request, run, final if train else None, reporter=reporter)
+    _show_outcome(outcome, run, as_json)
+    if outcome.network is None or outcome.skipped:
         sys.exit(DONE_BUT)
 
 
@@ -135,7 +128,7 @@ def search(
 @click.option("--device", required=True, metavar="PROFILE", help="A device profile's file, or pixel1.")
 @click.option("--strategies", default=",".join(STRATEGIES), show_default=True, help="Separated by commas.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Searches per strategy.")
-@click.option("--target-ms", type=click.FloatRange(0, min_open=True), help="Maximum latency.")
+@click.option("--target-ms", type=FiniteRange(0, min_open=True), help="Maximum latency.")
 @click.option("--target", metavar="NAME", help="A baseline, whose measured latency is the target instead.")
 @click.option("--baselines", metavar="NAMES", help="Separated by commas; by default V2 and V3 at several widths.")
 @_shared
@@ -185,7 +178,7 @@ def compare(
         print_json(report.to_json())
     else:
         _show_report(report)
-    if data.skipped:
+    if data.skipped or any(report.not_found.values()):
         sys.exit(DONE_BUT)
 
 
@@ -200,44 +193,30 @@ def _settings(asked: dict[str, Any]) -> tuple["training.Recipe", "training.Recip
     )
 
 
-def _show_found(
-    found: "nas.FoundNetwork",
-    request: "nas.NasRequest",
-    space: "nas.Space",
-    run: Path,
-    accuracy: float | None,
-    as_json: bool,
-) -> None:
-    genotype = latency_ms = energy_uj = None
-    if found.genotype is not None:
-        genotype = nas.format_genotype(found.genotype)
-        energy_uj = nas.EnergyTable(space).total(found.genotype)
-        if request.profile is not None:
-            latency_ms = nas.LatencyTable(space, request.profile).total(found.genotype)
+def _show_outcome(outcome: "nas.SearchOutcome", run: Path, as_json: bool) -> None:
+    found = outcome.found
     if as_json:
         print_json(
             {
-                "genotype": genotype,
-                "latency_ms": latency_ms,
-                "energy_uj": energy_uj,
+                "genotype": outcome.network,
+                "latency_ms": outcome.latency_ms,
+                "energy_uj": outcome.energy_uj,
                 "search_accuracy": found.accuracy,
-                "final_accuracy": accuracy,
-                "steps": found.cost.steps,
-                "seconds": found.cost.seconds,
-                "peak_bytes": found.cost.peak_bytes,
+                "final_accuracy": outcome.final_accuracy,
+                **asdict(found.cost),
                 "run": str(run),
             }
         )
         return
-    rows = [("network", genotype or "none within the target; give a larger budget or target")]
-    if genotype:
-        if latency_ms is not None:
-            rows.append(("latency by the table", f"{latency_ms:.4g} ms"))
-        rows.append(("energy", f"{energy_uj:.4g} µJ (modelled)"))
+    rows = [("network", outcome.network or "none within the target; give a larger budget or target")]
+    if outcome.latency_ms is not None:
+        rows.append(("latency by the table", f"{outcome.latency_ms:.4g} ms"))
+    if outcome.network:
+        rows.append(("energy", f"{outcome.energy_uj:.4g} µJ (modelled)"))
         rows.append(("accuracy in the search", f"{found.accuracy:.4f} (validation)"))
         rows.append(("architecture", str(run / "architecture.json")))
-    if accuracy is not None:
-        rows.append(("accuracy when trained", f"{accuracy:.4f} (validation)"))
+    if outcome.final_accuracy is not None:
+        rows.append(("accuracy when trained", f"{outcome.final_accuracy:.4f} (validation)"))
     rows.append(("cost", _cost(found.cost)))
     print_table(("", ""), rows)
 

@@ -20,29 +20,24 @@ def space() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List the search spaces with the number of networks in each."""
-    found = [
-        {
-            "name": each.name,
-            "photo": [each.height, each.width, each.channels],
-            "slots": len(each.slots),
-            "networks": each.size,
-            "choices": _choices(each),
-        }
-        for each in nas.spaces().values()
-    ]
+    found = list(nas.spaces().values())
     if as_json:
-        print_json({"spaces": found})
+        spaces = [
+            {
+                "name": each.name,
+                "photo": [each.height, each.width, each.channels],
+                "slots": len(each.slots),
+                "networks": each.size,
+                "choices": each.offered,
+            }
+            for each in found
+        ]
+        print_json({"spaces": spaces})
         return
     print_table(
         ("space", "photo", "slots", "networks", "choices a slot"),
         [
-            (
-                each["name"],
-                f"{each['photo'][0]}²",
-                each["slots"],
-                f"{each['networks']:.2g}",
-                " ".join(each["choices"]),
-            )
+            (each.name, f"{each.height}²", len(each.slots), f"{each.size:.2g}", " ".join(each.offered))
             for each in found
         ],
         right=("photo", "slots", "networks"),
@@ -136,8 +131,3 @@ def _show_network(
         title=f"{counts.trainable:,} trained parameters, {counts.multiply_adds / 1e6:,.2f} M MAdds",
         right=("slot", "µJ (modelled)", "ms (predicted)"),
     )
-
-
-def _choices(found: "nas.Space") -> list[str]:
-    """All that some slot offers, by kernel and expansion."""
-    return sorted({str(choice) for slot in found.slots for choice in slot.choices if choice})

@@ -57,6 +57,8 @@ class DeviceProfile:
     offset_ms: float = 0.0
     fitted_on: int = 0
     """How many whole networks ``scale`` and ``offset_ms`` were fitted on."""
+    fit_error: float | None = None
+    """How far off the fit is on these, in the mean, as a share; None where an older release fitted."""
     noise: Noise | None = None
 
     def __post_init__(self) -> None:
@@ -76,6 +78,8 @@ class DeviceProfile:
         for name in ("rest_ms", "scale", "offset_ms"):
             if not _is_number(getattr(self, name)):
                 raise ProfileError(f"device profile: {name} is {getattr(self, name)!r}; give a number")
+        if self.fit_error is not None and not (_is_number(self.fit_error) and self.fit_error >= 0):
+            raise ProfileError(f"device profile: fit_error is {self.fit_error!r}; give a number ≥ 0")
         if self.scale <= 0 or self.rest_ms < 0:
             raise ProfileError("device profile: scale must be above 0, and rest_ms not below")
 

@@ -1,7 +1,8 @@
 """What every strategy takes and returns, and how its budget is counted."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -34,10 +35,18 @@ class SearchCost:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What may be spent: training steps of the problem's batch, and seconds. None sets no limit."""
+    """What may be spent: training steps of the problem's batch, and seconds. None sets no limit.
+
+    Raises SearchError.
+    """
 
     steps: int | None = None
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value is not None and not 0 <= value < math.inf:
+                raise SearchError(f"a budget of {value} {name} is none; give a number")
 
     def allows(self, cost: SearchCost) -> bool:
         return (self.steps is None or cost.steps <= self.steps) and (

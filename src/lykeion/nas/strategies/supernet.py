@@ -26,7 +26,6 @@ from lykeion.nets.quiet_keras import keras
 
 from .sections import section
 from .slots import Arrays, SearchableSlot, Tensor, ops
-from .strategy import SearchError
 
 WARM_UP, SETTLE = 0.25, 0.7
 """Where the phases end, as shares of all steps."""
@@ -59,7 +58,7 @@ class Price:
 class Supernet(keras.Model):
     """From photos, float32 (n, height, width, channels), to logits; in training also decides.
 
-    ``steps`` are those of the whole training, ``decision_rate`` is the learning rate of decisions. Raises SearchError
+    ``steps`` are those of the whole training, ``decision_rate`` is the learning rate of decisions. Raises SpaceError
     where no network of the space meets the target.
     """
 
@@ -76,12 +75,9 @@ class Supernet(keras.Model):
         seed: int,
     ) -> None:
         super().__init__(name="supernet")
-        least, self._most = table.extremes()
-        if price.target is not None and least > price.target:
-            raise SearchError(
-                f"no network of space {space.name!r} takes {price.target:g} {table.unit} by {table.name}: "
-                f"one takes {least:.4g} {table.unit} at least; ask for more"
-            )
+        if price.target is not None:
+            table.check_target(price.target)
+        _, self._most = table.extremes()
         self.space, self.table, self.price, self.total_steps = space, table, price, steps
         self._decision_rate = decision_rate
         self._front = section(
