@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ from lykeion.core.fields import SpecError
 
 class DocumentError(Invalid):
     pass
+
+
+@dataclass
+class Bill:
+    total: int
 
 
 def yaml_value(text: str, path: Path) -> Any:
@@ -172,6 +178,9 @@ def test_a_field_that_lacks_or_does_not_fit_is_named() -> None:
         fitting(DocumentError, "act", where="a.json: "),
     ):
         {}["b"]
+    for values, says in (({"colour": 1}, "it has no field 'colour'"), ({}, "lacks the field 'total'")):
+        with pytest.raises(DocumentError, match=f"^not a bill: {says}"), fitting(DocumentError, "bill"):
+            Bill(**values)
     with pytest.raises(DocumentError, match=r"^not a bill: could not convert"), fitting(DocumentError, "bill"):
         float("x")
 

@@ -1,8 +1,19 @@
 import numpy as np
 import pytest
 
-from lykeion.nets import NETWORKS, Architecture, Convolution, InvertedResidual, Row, WeightsError, count, find, layers
-from tests.nets.making import assert_equal_to_1e_5, photos_for
+from lykeion.nets import (
+    NETWORKS,
+    Architecture,
+    Convolution,
+    InvertedResidual,
+    Row,
+    WeightsError,
+    count,
+    find,
+    layers,
+    write_litert,
+)
+from tests.nets.making import assert_equal_to_1e_4, assert_equal_to_1e_5, photos_for, run
 
 PUBLISHED_MULTIPLY_ADDS = {"mobilenet-v1": 569, "mobilenet-v2": 300, "mobilenet-v3-small": 56}
 """Millions at 224², from the papers' tables of results."""
@@ -51,6 +62,22 @@ def test_parameters_and_multiply_adds_equal_those_of_keras_applications(name: st
     theirs, ours = application(name, width, input_shape=(224, 224, 3)), count(at(name, width))
     assert ours.parameters == theirs.count_params()
     assert ours.multiply_adds == multiply_adds(theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("mobilenet-v1", 97), ("mobilenet-v1", 77), ("mobilenet-v2", 97), ("mobilenet-v3-small", 97)]
+)
+def test_maps_of_odd_sides_are_padded_as_in_keras_applications(name: str, side: int) -> None:
+    from lykeion.nets import build_keras, load_keras_weights, weights_from_applications
+
+    theirs, architecture = perturbed(application(name, 0.75, input_shape=(side, side, 3))), at(name, 0.75, side)
+    assert count(architecture).multiply_adds == multiply_adds(theirs)
+    ours, weights = build_keras(architecture), weights_from_applications(theirs, architecture)
+    load_keras_weights(ours, weights)
+    photos = photos_for(architecture)
+    expected = np.array(theirs(photos, training=False))
+    assert_equal_to_1e_4(np.array(ours(photos, training=False)), expected)
+    assert_equal_to_1e_4(run(write_litert(architecture, weights, output="logits"), photos), expected)
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)

@@ -141,9 +141,20 @@ def fitting(error: type[LykeionError], what: str, *, where: str = "") -> Generat
         return
     except KeyError as lacking:
         problem = f"lacks the field {lacking}"
-    except (ValueError, TypeError, AttributeError, RecursionError) as wrong:
+    except TypeError as wrong:
+        problem = _of_fields(str(wrong))
+    except (ValueError, AttributeError, RecursionError) as wrong:
         problem = first_line(wrong)
     raise error(f"{where}not {_a(what)}: {problem}")
+
+
+def _of_fields(message: str) -> str:
+    """What Python says of a class that is made of a document's fields, in the document's words."""
+    if unknown := re.search(r"unexpected keyword argument ('.*')", message):
+        return f"it has no field {unknown[1]}"
+    if lacking := re.search(r"missing \d+ required .*arguments?: (.*)", message):
+        return f"lacks the field {lacking[1]}"
+    return "a field holds a value of another type"
 
 
 def plain_scalar(text: str) -> Any:

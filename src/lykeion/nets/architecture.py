@@ -4,11 +4,12 @@ A row says how many channels it has inside and gives out, so that a structurally
 found, is written down in the same way as a published one.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 from lykeion.core import Invalid, fitting, parse_json, read_json_as
+from lykeion.core.fields import Field, Fields
 
 SCHEMA = "lykeion.architecture"
 VERSION = 1
@@ -17,6 +18,9 @@ MAX_FILE_BYTES = 1 << 20
 
 Activation: TypeAlias = Literal["linear", "relu", "relu6", "hard-swish", "hard-sigmoid"]
 """hard-sigmoid(x) = relu6(x + 3) / 6, hard-swish(x) = x · hard-sigmoid(x), both of MobileNetV3 (arXiv:1905.02244)."""
+
+Made = TypeVar("Made")
+RowPadding: TypeAlias = Literal["same", "after"]
 
 
 class ArchitectureError(Invalid):
@@ -37,13 +41,19 @@ class Convolution:
 @dataclass(frozen=True, slots=True)
 class DepthwiseSeparable:
     """MobileNetV1's block: depthwise convolution, 1×1 convolution, batch norm and activation after each
-    (arXiv:1704.04861)."""
+    (arXiv:1704.04861).
+
+    With padding "after", of kernel 3 and stride 2, zeros are put behind the map alone, as keras.applications do: the
+    last row and column of a map of odd sides are no centre of a window, and half of 7 is 3. Where just one side is
+    odd, or a side is 1, it is "same".
+    """
 
     kind: ClassVar[str] = "depthwise-separable"
     output: int
     kernel: int
     stride: int = 1
     activation: Activation = "relu6"
+    padding: RowPadding = "same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +123,7 @@ class Architecture:
             raise ArchitectureError("an architecture's name must be a text of at most 200 characters")
         if not 1 <= len(self.rows) <= MAX_ROWS or len(self.head) > MAX_ROWS:
             raise ArchitectureError(f"architecture {self.name!r} has {len(self.rows)} rows; give 1 to {MAX_ROWS}")
-        if not 0 < self.epsilon < 1:
+        if not isinstance(self.epsilon, float) or not 0 < self.epsilon < 1:
             raise ArchitectureError(f"architecture {self.name!r}: epsilon is {self.epsilon}; give one in (0, 1)")
         for field in ("height", "width", "channels", "classes"):
             _check_size(self.name, "the network", field, getattr(self, field))
@@ -125,6 +135,8 @@ class Architecture:
             _check(self.name, where, row)
             if isinstance(row, InvertedResidual):
                 _check_inverted(self.name, where, row, channels)
+            elif isinstance(row, DepthwiseSeparable):
+                _check_padding(self.name, where, row)
             channels = row.output
 
     @property
@@ -135,7 +147,7 @@ class Architecture:
     def to_json(self) -> dict[str, Any]:
         """A JSON value, read again by ``from_json``."""
         plain = asdict(self)
-        plain["rows"] = [{"kind": row.kind, **asdict(row)} for row in self.rows]
+        plain["rows"] = [_plain(row) for row in self.rows]
         return {"schema": SCHEMA, "version": VERSION, **plain, "head": list(plain["head"])}
 
     @classmethod
@@ -151,9 +163,12 @@ class Architecture:
                     f"architecture of version {version!r}; this release reads version {VERSION}: "
                     "use a matching release"
                 )
-            rows = tuple(_row(row) for row in plain.pop("rows"))
-            head = tuple(FullyConnected(**row) for row in plain.pop("head", ()))
-            return cls(rows=rows, head=head, **plain)
+            given = Fields("architecture", plain, ArchitectureError)
+            rows = given.required("rows", lambda field: tuple(map(_row, field.items())))
+            head = given.optional(
+                "head", lambda field: tuple(_made(FullyConnected, row) for row in field.items()), ()
+            )
+            return _made(cls, Field("architecture", {**plain, "rows": rows, "head": head}, ArchitectureError))
 
     @classmethod
     def read(cls, path: Path) -> "Architecture":
@@ -161,12 +176,28 @@ class Architecture:
         return read_json_as(cls.from_json, path, ArchitectureError, "architecture", limit=MAX_FILE_BYTES)
 
 
-def _row(plain: dict[str, Any]) -> Row:
-    fields = dict(plain)
-    kind = fields.pop("kind")
-    if kind not in _ROWS:
-        raise ArchitectureError(f"row kind {kind!r} is unknown; this release knows {', '.join(_ROWS)}")
-    return _ROWS[kind](**fields)
+def _plain(row: Row) -> dict[str, Any]:
+    """Without the padding that all had in older releases."""
+    plain = {name: value for name, value in asdict(row).items() if (name, value) != ("padding", "same")}
+    return {"kind": row.kind, **plain}
+
+
+def _row(plain: Field) -> Row:
+    given = plain.fields()
+    kind = given.required("kind", lambda field: field.one_of(list(_ROWS)))
+    rest = {name: value for name, value in given.values.items() if name != "kind"}
+    return _made(_ROWS[kind], replace(plain, value=rest))
+
+
+def _made(what: type[Made], plain: Field) -> Made:
+    """Of the fields in a mapping, each of which the architecture checks. Raises ArchitectureError for those that are
+    lacking or unknown."""
+    given, known = plain.fields(), fields(what)  # pyright: ignore[reportArgumentType]
+    given.only(*(each.name for each in known))
+    for each in known:
+        if each.default is MISSING:
+            given.required(each.name, lambda field: field.value)
+    return what(**given.values)
 
 
 def _check(name: str, where: str, row: Row | FullyConnected) -> None:
@@ -178,6 +209,15 @@ def _check(name: str, where: str, row: Row | FullyConnected) -> None:
             f"architecture {name!r}, {where}: activation {row.activation!r} is unknown; "
             f"use one of {', '.join(get_args(Activation))}"
         )
+
+
+def _check_padding(name: str, where: str, row: DepthwiseSeparable) -> None:
+    if row.padding not in get_args(RowPadding):
+        raise ArchitectureError(
+            f"architecture {name!r}, {where}: padding is {row.padding!r}; give {' or '.join(get_args(RowPadding))}"
+        )
+    if row.padding == "after" and (row.kernel, row.stride) != (3, 2):
+        raise ArchitectureError(f"architecture {name!r}, {where}: padding 'after' is of kernel 3 and stride 2")
 
 
 def _check_inverted(name: str, where: str, row: InvertedResidual, channels: int) -> None:

@@ -112,7 +112,7 @@ def _write_layer(
 
 def _operator(layer: Layer, activation: int) -> tuple[int, int, Any]:
     """Builtin operator, the version of it that computes in int8, and its options."""
-    builtin, padding = tfl.BuiltinOperator, tfl.Padding.SAME
+    builtin, padding = tfl.BuiltinOperator, getattr(tfl.Padding, layer.padding.upper())
     stride = {"strideH": layer.stride, "strideW": layer.stride}
     match layer.kind:
         case "depthwise":

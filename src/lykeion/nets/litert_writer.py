@@ -90,7 +90,7 @@ def _operator(
     layer: Layer, own: Mapping[str, np.ndarray], epsilon: float, activation: int
 ) -> tuple[int, Any, list[np.ndarray]]:
     """Builtin operator, its options, and its constant inputs in order, the bias last."""
-    builtin, padding = tfl.BuiltinOperator, tfl.Padding.SAME
+    builtin, padding = tfl.BuiltinOperator, getattr(tfl.Padding, layer.padding.upper())
     stride = {"strideH": layer.stride, "strideW": layer.stride}
     match layer.kind:
         case "convolution":

@@ -11,6 +11,8 @@ from .architecture import Activation, Architecture, Convolution, DepthwiseSepara
 
 Kind: TypeAlias = Literal["convolution", "depthwise", "add", "multiply", "pool", "dense"]
 
+LayerPadding: TypeAlias = Literal["same", "valid"]
+
 INPUT, EMBEDDING, LOGITS = "image", "embedding", "logits"
 """Names of the tensors that a person sees: what goes in, and the two things that can come out."""
 
@@ -37,6 +39,7 @@ class Layer:
     activation: Activation = "linear"
     vector: bool = False
     """The output is (channels), not (height, width, channels): after the last pooling."""
+    padding: LayerPadding = "same"
 
     @property
     def row(self) -> str:
@@ -103,6 +106,7 @@ class _Form(NamedTuple):
     stride: int = 1
     activation: Activation = "linear"
     vector: bool = False
+    padding: LayerPadding = "same"
 
 
 class _Chain:
@@ -115,21 +119,27 @@ class _Chain:
     def row(self, name: str, row: Row) -> None:
         match row:
             case Convolution():
-                self.convolve(f"{name}/convolution", row.output, row.kernel, row.stride, row.activation)
+                form = _Form(row.kernel, row.stride, row.activation)
+                self.convolve(f"{name}/convolution", row.output, form)
             case DepthwiseSeparable():
-                self.convolve(f"{name}/depthwise", self.channels, row.kernel, row.stride, row.activation, "depthwise")
-                self.convolve(f"{name}/pointwise", row.output, 1, 1, row.activation)
+                # Zeros behind an even map are those of "same" padding; behind an odd one no window reaches them.
+                odd = all(side > 1 and side % 2 for side in self.size)
+                padding: LayerPadding = "valid" if row.padding == "after" and odd else "same"
+                form = _Form(row.kernel, row.stride, row.activation, padding=padding)
+                self.convolve(f"{name}/depthwise", self.channels, form, "depthwise")
+                self.convolve(f"{name}/pointwise", row.output, _Form(activation=row.activation))
             case InvertedResidual():
                 self._invert(name, row)
 
     def _invert(self, name: str, row: InvertedResidual) -> None:
         before, channels = self.last, self.channels
         if row.expands(channels):
-            self.convolve(f"{name}/expand", row.expanded, 1, 1, row.activation)
-        self.convolve(f"{name}/depthwise", row.expanded, row.kernel, row.stride, row.activation, "depthwise")
+            self.convolve(f"{name}/expand", row.expanded, _Form(activation=row.activation))
+        form = _Form(row.kernel, row.stride, row.activation)
+        self.convolve(f"{name}/depthwise", row.expanded, form, "depthwise")
         if row.squeeze:
             self._squeeze(name, row.squeeze)
-        self.convolve(f"{name}/project", row.output, 1, 1, "linear")
+        self.convolve(f"{name}/project", row.output, _Form())
         if row.adds(channels):
             self.append(f"{name}/add", "add", row.output, inputs=(before, self.last))
 
@@ -141,17 +151,12 @@ class _Chain:
         self.append(f"{name}/excite", "multiply", channels, inputs=(features, self.last), size=size)
 
     def convolve(
-        self,
-        name: str,
-        channels: int,
-        kernel: int,
-        stride: int,
-        activation: Activation,
-        kind: Literal["convolution", "depthwise"] = "convolution",
+        self, name: str, channels: int, form: _Form, kind: Literal["convolution", "depthwise"] = "convolution"
     ) -> None:
-        # "same" padding: the output covers the input whatever the kernel, so only the stride counts.
-        size = (-(-self.size[0] // stride), -(-self.size[1] // stride))
-        self.append(name, kind, channels, size=size, form=_Form(kernel, stride, activation))
+        # With "same" padding the output covers the input whatever the kernel, so only the stride counts.
+        lost = form.kernel - 1 if form.padding == "valid" else 0
+        height, width = (-(-(side - lost) // form.stride) for side in self.size)
+        self.append(name, kind, channels, size=(height, width), form=form)
 
     def append(
         self,

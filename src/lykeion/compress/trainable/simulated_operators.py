@@ -91,9 +91,9 @@ class SimulatedOperator(keras.layers.Layer):
             kernel, bias = self._kernel(), self.bias if self.layer.kind == "dense" else None
         match self.layer.kind:
             case "convolution":
-                outputs = ops.conv(inputs, kernel, self.layer.stride, "same")
+                outputs = ops.conv(inputs, kernel, self.layer.stride, self.layer.padding)
             case "depthwise":
-                outputs = ops.depthwise_conv(inputs, kernel[..., None], self.layer.stride, "same")
+                outputs = ops.depthwise_conv(inputs, kernel[..., None], self.layer.stride, self.layer.padding)
             case _:
                 outputs = ops.matmul(inputs, kernel)
         outputs = outputs if bias is None else outputs + bias

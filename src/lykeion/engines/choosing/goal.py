@@ -7,11 +7,24 @@ true nor false yet.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from lykeion.core import Invalid
-from lykeion.core.expression import Comparison, Expression, In, IsNull, Leaf, Or, leaves, truth
+from lykeion.core.expression import (
+    And,
+    Comparison,
+    Constant,
+    Expression,
+    In,
+    IsNull,
+    Leaf,
+    Not,
+    Or,
+    WhereError,
+    leaves,
+    truth,
+)
 
 Interval: TypeAlias = tuple[float, float]
 """The least and the most that a number can be; twice the same where it is known."""
@@ -31,6 +44,24 @@ NUMBERS = (
     "threads",
 )
 TEXTS = ("model", "engine", "precision")
+
+_TIMES = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1, "s": 1e3}
+_SIZES = {"B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+UNITS: Mapping[str, Mapping[str, float]] = {
+    **{name: _TIMES for name in NUMBERS if name.endswith("_ms")},
+    **{name: _SIZES for name in NUMBERS if name.endswith("_bytes")},
+    "energy_uj": {"uJ": 1, "µJ": 1, "mJ": 1e3, "J": 1e6},
+    "multiply_adds": {"k": 1e3, "M": 1e6, "G": 1e9},
+    "top1": {"%": 0.01},
+}
+"""What may stand behind a number, by what is compared, and how much it is."""
+
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
+_UNIT = "|".join(sorted({unit for units in UNITS.values() for unit in units}, key=len, reverse=True))
+_QUANTITY = re.compile(rf"(?P<number>{_NUMBER})\s*(?P<unit>{_UNIT})")
+_TEXT_OR_QUANTITY = re.compile(
+    rf"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`\\]|\\.)*`|(?<![\w.])(?P<quantity>{_QUANTITY.pattern})(?!\w)"
+)
 
 _ORDER = re.compile(r"^(?:(?P<where>.*),)?\s*(?P<verb>minimi[sz]e|maximi[sz]e)\s+(?P<name>\w+)\s*$", re.DOTALL)
 
@@ -78,15 +109,13 @@ class Goal:
 
 
 def parse_goal(text: str) -> Goal:
-    """Raises GoalError, WhereError."""
-    from lykeion.core.grammar import parse
-
+    """Numbers may have units. Raises GoalError."""
     match = _ORDER.match(text)
     if match is None:
         raise GoalError(
             f"goal {text[:80]!r}: end it with what decides, such as 'latency_ms <= 5, minimise size_bytes'"
         )
-    where = parse(match["where"]) if (match["where"] or "").strip() else None
+    where = _condition(match["where"]) if (match["where"] or "").strip() else None
     goal = Goal(text, where, match["name"], match["verb"].startswith("max"))
     if goal.objective not in NUMBERS:
         raise GoalError(f"goal: {goal.objective!r} cannot be made small or large; there are {', '.join(NUMBERS)}")
@@ -98,6 +127,63 @@ def parse_goal(text: str) -> Goal:
 def exact(value: float | str) -> Interval | str:
     """A measured value as ``Known`` has it."""
     return value if isinstance(value, str) else (float(value), float(value))
+
+
+def _condition(text: str) -> Expression:
+    from lykeion.core.grammar import parse
+
+    # The language of filters has no units: with one, a number is a text there.
+    quoted: list[int] = []
+
+    def quote(match: re.Match[str]) -> str:
+        if not match["quantity"]:
+            return match[0]
+        quoted.append(match.start() + 2 * len(quoted))
+        return f"'{match[0]}'"
+
+    try:
+        return _in_units(parse(_TEXT_OR_QUANTITY.sub(quote, text)))
+    except WhereError as error:
+        raise GoalError(_of_goal(str(error), quoted)) from None
+
+
+def _of_goal(message: str, quoted: list[int]) -> str:
+    """What is said of a filter, said of the goal: without the quotes before the place that it points to."""
+
+    def placed(match: re.Match[str]) -> str:
+        place = int(match[1])
+        before = sum(2 if place > start + 2 else 1 for start in quoted if place > start + 1)
+        return f"goal, character {place - before}"
+
+    return re.sub(r"^filter\b", "goal", re.sub(r"^filter, character (\d+)", placed, message))
+
+
+def _in_units(node: Expression) -> Expression:
+    """Quantities as the numbers that they are of what they are compared with. Raises GoalError."""
+    match node:
+        case And(terms):
+            return And(tuple(map(_in_units, terms)))
+        case Or(terms):
+            return Or(tuple(map(_in_units, terms)))
+        case Not(term):
+            return Not(_in_units(term))
+        case Comparison(column, _, value):
+            return replace(node, value=_plain_number(column, value))
+        case In(column, values):
+            return replace(node, values=tuple(_plain_number(column, value) for value in values))
+        case _:
+            return node
+
+
+def _plain_number(column: str, value: Constant) -> Constant:
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) and column in NUMBERS else None
+    if match is None:
+        return value
+    units = UNITS.get(column, {})
+    if match["unit"] not in units:
+        known = f"give a number in {', '.join(units)}" if units else "give a number without a unit"
+        raise GoalError(f"goal: {column} is not in {match['unit']}, as {value!r} is; {known}")
+    return float(match["number"]) * units[match["unit"]]
 
 
 def _check(leaf: Leaf) -> None:
