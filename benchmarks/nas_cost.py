@@ -39,13 +39,13 @@ from lykeion.nas import (
     format_genotype,
     profile_host,
 )
-from lykeion.nas.comparing import run_search
+from lykeion.nas.design_space.table import SlotTable
+from lykeion.nas.runs.comparing import run_search
 from lykeion.nas.strategies.children import Child
 from lykeion.nas.strategies.evolution import EvolutionSampler
 from lykeion.nas.strategies.mnasnet import MnasNetSampler
 from lykeion.nas.strategies.random_search import RandomSampler
 from lykeion.nas.strategies.sampling import MakeSampler, draw_near, sample
-from lykeion.nas.table import SlotTable
 from lykeion.nets.training import Recipe
 
 ROOT = Path(__file__).parents[1]

@@ -35,9 +35,9 @@ from lykeion.nas import (
     profile_host,
     read_result,
 )
-from lykeion.nas.comparing import search_run, test_answers
-from lykeion.nas.final import time_networks
-from lykeion.nas.significance import PairedDifference, compare_paired
+from lykeion.nas.runs.comparing import search_run, test_answers
+from lykeion.nas.runs.final import time_networks
+from lykeion.nas.runs.significance import PairedDifference, compare_paired
 from lykeion.nets.training import Recipe
 
 ROOT = Path(__file__).parents[1]

@@ -21,7 +21,7 @@ from nas_cost import host
 from lykeion.core import write_atomically
 from lykeion.engines.choosing import read_profile
 from lykeion.nas import Budget, NasRequest, find_space, format_genotype, kendall_tau
-from lykeion.nas.comparing import run_search
+from lykeion.nas.runs.comparing import run_search
 from lykeion.nets.training import Recipe
 
 ROOT = Path(__file__).parents[1]

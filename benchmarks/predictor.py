@@ -19,9 +19,9 @@ from measuring.machine import describe
 from lykeion.core import core_count
 from lykeion.engines.choosing import DeviceProfile, Noise, TimingJournal, litert_candidate, measure
 from lykeion.nas import Genotype, LatencyTable, Space, find_space, judge, profile_host
-from lykeion.nas.latency import Judgement
-from lykeion.nas.pieces import FITTED_ON, diverse, network_name
-from lykeion.nas.profiling import noise_of, reference
+from lykeion.nas.devices.latency import Judgement
+from lykeion.nas.devices.pieces import FITTED_ON, diverse, network_name
+from lykeion.nas.devices.profiling import noise_of, reference
 from lykeion.nets import random_weights, write_litert
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lykeion.compress import Cluster, Distill, Prune, Qat, Step
 from lykeion.nas import find_space
-from lykeion.nas.baselines import adapt
+from lykeion.nas.runs.baselines import adapt
 from lykeion.nets import Architecture, find
 from lykeion.nets.training import Recipe
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lykeion.nas import Genotype, Problem, SearchError
+from lykeion.nas.design_space.table import SlotTable
 from lykeion.nas.strategies.children import Child, child_key, child_of, read_rows, setting
-from lykeion.nas.table import SlotTable
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 from lykeion.cli import app
 from lykeion.core import Reporter
 from lykeion.engines.choosing import DeviceProfile, read_profile, write_profile
-from lykeion.nas import format_genotype, pixel1, profiling
+from lykeion.nas import format_genotype, pixel1
+from lykeion.nas.devices import profiling
 from lykeion.nets import find
 from tests.nas.published import PUBLISHED_SINGLE_PATH
 

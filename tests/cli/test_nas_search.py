@@ -22,10 +22,10 @@ from lykeion.nas import (
     SearchComparison,
     SearchCost,
 )
-from lykeion.nas import comparing as compare
-from lykeion.nas import searching as search
-from lykeion.nas.final import Trained
-from lykeion.nas.significance import PairedDifference
+from lykeion.nas.runs import comparing as compare
+from lykeion.nas.runs import searching as search
+from lykeion.nas.runs.final import Trained
+from lykeion.nas.runs.significance import PairedDifference
 from tests.nas.strategies import tiny
 
 GENOTYPE = tuple(slot.choices[0] for slot in tiny.space().slots)

@@ -1,7 +1,7 @@
 import pytest
 
 from lykeion.nas import BASELINES, find_space
-from lykeion.nas.baselines import adapt, baselines
+from lykeion.nas.runs.baselines import adapt, baselines
 from lykeion.nets import InvertedResidual, find, layers
 
 

@@ -19,8 +19,8 @@ from lykeion.nas import (
     NasRequest,
     SearchCost,
     parse_genotype,
-    searching,
 )
+from lykeion.nas.runs import searching
 from lykeion.nas.strategies.children import Child
 
 from .strategies import tiny

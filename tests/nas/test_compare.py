@@ -22,10 +22,9 @@ from lykeion.nas import (
     SearchCost,
     SearchError,
     compare,
-    comparing,
-    searching,
 )
-from lykeion.nas.final import Trained
+from lykeion.nas.runs import comparing, searching
+from lykeion.nas.runs.final import Trained
 from lykeion.nets import Architecture
 from lykeion.nets.training import Dataset, Recipe
 from tests.recorder import Recorder

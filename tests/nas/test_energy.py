@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from lykeion.nas import EnergyTable, find_space, spaces
-from lykeion.nas.energy_table import modelled_energy
-from lykeion.nas.space import Choice
+from lykeion.nas.design_space.energy_table import modelled_energy
+from lykeion.nas.design_space.space import Choice
 from lykeion.nets import Architecture, Convolution
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from lykeion.core import SILENT
 from lykeion.nas import SearchError, train_final
-from lykeion.nas.final import correct_on_test, time_networks
+from lykeion.nas.runs.final import correct_on_test, time_networks
 
 from .strategies import tiny
 

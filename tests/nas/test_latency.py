@@ -5,7 +5,7 @@ import pytest
 
 from lykeion.engines.choosing import DeviceProfile, ProfileError, write_profile
 from lykeion.nas import LatencyError, LatencyTable, find_profile, find_space, judge, kendall_tau, pixel1
-from lykeion.nas.latency import fit, spearman_rho
+from lykeion.nas.devices.latency import fit, spearman_rho
 from tests.nas.published import PUBLISHED_SINGLE_PATH
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lykeion.core import SILENT
 from lykeion.engines.running import LiteRTEngine
 from lykeion.nas import LatencyTable, PhoneError, export_to_phone, find_space, import_phone_results
-from lykeion.nas.phone import BenchmarkRun, least_us, parse
+from lykeion.nas.devices.phone import BenchmarkRun, least_us, parse
 
 SPACE = "single-path-32"
 

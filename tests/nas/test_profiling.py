@@ -10,10 +10,11 @@ import pytest
 from lykeion.core import SILENT
 from lykeion.engines.choosing import DeviceProfile, Noise, measure
 from lykeion.engines.running import LiteRTEngine, Plan
-from lykeion.nas import LatencyError, LatencyTable, Space, profile_host, profiling, write_host_profile
-from lykeion.nas.pieces import FITTED_ON, NOTHING, block_name, diverse, network_name, pieces, shared
-from lykeion.nas.profiling import host, profile_of
-from lykeion.nas.space import Choice, Stage, Strides, slots_of
+from lykeion.nas import LatencyError, LatencyTable, Space, profile_host, write_host_profile
+from lykeion.nas.design_space.space import Choice, Stage, Strides, slots_of
+from lykeion.nas.devices import profiling
+from lykeion.nas.devices.pieces import FITTED_ON, NOTHING, block_name, diverse, network_name, pieces, shared
+from lykeion.nas.devices.profiling import host, profile_of
 from lykeion.nets import Convolution, FullyConnected, InvertedResidual
 from tests.engines.choosing.test_timing import Clock
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lykeion.nas.significance import compare_paired
+from lykeion.nas.runs.significance import compare_paired
 
 RNG = np.random.default_rng(0)
 

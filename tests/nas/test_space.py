@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.nas import Space, SpaceError, find_space, format_genotype, parse_genotype, spaces
-from lykeion.nas.space import Choice, squeezed
+from lykeion.nas.design_space.space import Choice, squeezed
 from lykeion.nets import Architecture, InvertedResidual, count, layers
 from tests.nas.published import PUBLISHED_SINGLE_PATH
 

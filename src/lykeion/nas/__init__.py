@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .baselines import BASELINES
-    from .comparing import compare
-    from .comparison import ComparedNetwork, ComparisonReport, SearchComparison
-    from .energy_table import EnergyTable
-    from .final import train_final
-    from .latency import LatencyError, LatencyTable, find_profile, judge, kendall_tau, pixel1
-    from .named_spaces import find_space, spaces
-    from .phone import PhoneError, export_to_phone, import_phone_results
-    from .profile_picture import draw_profile
-    from .profiling import profile_host, write_host_profile
-    from .searching import NasRequest, SearchOutcome, open_space, read_result, search, search_and_train
-    from .space import Genotype, Space, SpaceError, format_choice, format_genotype, parse_genotype
+    from .design_space.energy_table import EnergyTable
+    from .design_space.named_spaces import find_space, spaces
+    from .design_space.space import Genotype, Space, SpaceError, format_choice, format_genotype, parse_genotype
+    from .devices.latency import LatencyError, LatencyTable, find_profile, judge, kendall_tau, pixel1
+    from .devices.phone import PhoneError, export_to_phone, import_phone_results
+    from .devices.profile_picture import draw_profile
+    from .devices.profiling import profile_host, write_host_profile
+    from .runs.baselines import BASELINES
+    from .runs.comparing import compare
+    from .runs.comparison import ComparedNetwork, ComparisonReport, SearchComparison
+    from .runs.final import train_final
+    from .runs.searching import NasRequest, SearchOutcome, open_space, read_result, search, search_and_train
     from .strategies import (
         STRATEGIES,
         Budget,

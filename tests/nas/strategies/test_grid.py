@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lykeion.nas import spaces
-from lykeion.nas.space import Choice, Slot
+from lykeion.nas.design_space.space import Choice, Slot
 from lykeion.nas.strategies.grid import Grid, bands, levels, shares
 from lykeion.nas.strategies.strategy import SearchError
 

@@ -25,13 +25,13 @@ from lykeion.nas import (
     parse_genotype,
     read_result,
     search,
-    searching,
 )
-from lykeion.nas.searching import HISTORY, PICTURE, RESULT, begin
+from lykeion.nas.design_space.table import SlotTable
+from lykeion.nas.runs import searching
+from lykeion.nas.runs.searching import HISTORY, PICTURE, RESULT, begin
 from lykeion.nas.strategies import children as children_module
 from lykeion.nas.strategies.children import Child
 from lykeion.nas.strategies.strategy import SearchCost
-from lykeion.nas.table import SlotTable
 from lykeion.nets import Architecture
 from tests.recorder import Recorder
 
@@ -200,7 +200,7 @@ def test_a_supernet_is_searched_within_its_steps(
 @pytest.mark.slow
 def test_a_supernet_trains_on_jax_too(request_: NasRequest, tmp_path: Path) -> None:
     half = """
-from dataclasses import replace; from lykeion.nas import searching
+from dataclasses import replace; from lykeion.nas.runs import searching
 from tests.nas.strategies import tiny
 from tests.recorder import Recorder
 half = replace(tiny.space(), slots=tiny.space().slots[:2])

@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from lykeion.nas import format_choice
-from lykeion.nas.space import Choice, Slot
+from lykeion.nas.design_space.space import Choice, Slot
 from lykeion.nas.strategies.fbnet import Candidates
 from lykeion.nas.strategies.slots import SearchableSlot
 from lykeion.nas.strategies.superkernel import LIMIT, Superkernel

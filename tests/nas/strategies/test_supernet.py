@@ -7,7 +7,7 @@ from keras import ops
 from benchmarks.measuring.inheritance import inherited_accuracy, recalibrate
 from lykeion.core import SILENT
 from lykeion.nas import Genotype
-from lykeion.nas.space import Choice
+from lykeion.nas.design_space.space import Choice
 from lykeion.nas.strategies.fbnet import Candidates
 from lykeion.nas.strategies.strategy import SearchError
 from lykeion.nas.strategies.superkernel import Superkernel

@@ -6,7 +6,7 @@ import numpy as np
 
 from lykeion.engines.choosing import DeviceProfile, entry_key
 from lykeion.nas import LatencyTable, Space, format_choice
-from lykeion.nas.space import Choice, Stage, Strides, slots_of
+from lykeion.nas.design_space.space import Choice, Stage, Strides, slots_of
 from lykeion.nets import Convolution, FullyConnected, InvertedResidual
 from lykeion.nets.training import Dataset, Recipe, load_data
 

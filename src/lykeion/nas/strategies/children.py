@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from lykeion import nets
 from lykeion.core import SILENT, Journal, digest_json, stop_here
-from lykeion.nas.space import Genotype, SpaceError, format_genotype, parse_genotype
+from lykeion.nas.design_space.space import Genotype, SpaceError, format_genotype, parse_genotype
 from lykeion.nets import training
 
 from .strategy import Problem, SearchCost, SearchError

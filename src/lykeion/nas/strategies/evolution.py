@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from lykeion.core import SILENT, Reporter
-from lykeion.nas.space import Genotype, Space
-from lykeion.nas.table import SlotTable
+from lykeion.nas.design_space.space import Genotype, Space
+from lykeion.nas.design_space.table import SlotTable
 
 from .children import Child
 from .sampling import distance, draw_near, search_by_sampling

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lykeion.core import SILENT, Reporter
-from lykeion.nas.space import Choice, Slot, format_choice
+from lykeion.nas.design_space.space import Choice, Slot, format_choice
 from lykeion.nets import keras_weights
 from lykeion.nets.quiet_keras import keras
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lykeion.core import SILENT, Reporter, write_atomically
-from lykeion.nas.space import format_genotype
+from lykeion.nas.design_space.space import format_genotype
 from lykeion.nets.quiet_keras import keras
 from lykeion.nets.training import History, Recipe, TrainingOptions, train
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.nas.space import Choice, Slot, squeezed
+from lykeion.nas.design_space.space import Choice, Slot, squeezed
 
 from .strategy import SearchError
 

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from lykeion.core import SILENT, Reporter
-from lykeion.nas.space import Genotype, Space, format_genotype
-from lykeion.nas.table import SlotTable
+from lykeion.nas.design_space.space import Genotype, Space, format_genotype
+from lykeion.nas.design_space.table import SlotTable
 
 from .children import Child, Children, Evaluate
 from .strategy import Budget, Event, FoundNetwork, Problem, SearchCost, describe_event

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from lykeion.nas.space import Choice, Slot
+from lykeion.nas.design_space.space import Choice, Slot
 from lykeion.nets.quiet_keras import keras
 
 Tensor: TypeAlias = Any

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from lykeion.core import SILENT, Invalid, Reporter
-from lykeion.nas.space import Genotype, Space
-from lykeion.nas.table import SlotTable
+from lykeion.nas.design_space.space import Genotype, Space
+from lykeion.nas.design_space.table import SlotTable
 from lykeion.nets.training import Dataset, Recipe
 
 Event: TypeAlias = Mapping[str, Any]

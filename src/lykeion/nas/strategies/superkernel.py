@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.nas.space import Choice, Slot
+from lykeion.nas.design_space.space import Choice, Slot
 from lykeion.nets import Activation, row_layers
 from lykeion.nets.quiet_keras import keras
 

@@ -19,8 +19,8 @@ from typing import Protocol
 
 import numpy as np
 
-from lykeion.nas.space import Genotype, Slot, Space
-from lykeion.nas.table import SlotTable
+from lykeion.nas.design_space.space import Genotype, Slot, Space
+from lykeion.nas.design_space.table import SlotTable
 from lykeion.nets import Architecture, build_keras, keras_weights
 from lykeion.nets.quiet_keras import keras
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from lykeion.core import CONSOLE, Invalid, Reporter, fitting, read_json, write_atomically, writing
 from lykeion.engines.choosing import DeviceProfile
+from lykeion.nas.design_space.named_spaces import find_space
+from lykeion.nas.design_space.space import Space
 
-from .named_spaces import find_space
 from .pieces import pieces
 from .profiling import Device, profile_of
-from .space import Space
 
 SCHEMA = "lykeion.device-blocks"
 VERSION = 1

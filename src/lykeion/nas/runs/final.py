@@ -11,11 +11,10 @@ from lykeion import nets
 from lykeion.core import CONSOLE, Reporter, digest_json, fitting, read_json, write_atomically
 from lykeion.engines.choosing import Timing, TimingJournal, litert_candidate, measure
 from lykeion.engines.running import Plan
+from lykeion.nas.devices.profiling import reference
+from lykeion.nas.strategies import SearchCost, SearchError
 from lykeion.nets import Architecture, random_weights, training, write_litert
 from lykeion.nets.training import Dataset, Recipe
-
-from .profiling import reference
-from .strategies import SearchCost, SearchError
 
 _DONE = "trained.json"
 _PLAN = Plan(passes=12, most=40)

@@ -10,9 +10,8 @@ import numpy as np
 
 from lykeion.core import Invalid
 from lykeion.engines.choosing import DeviceProfile, entry_key, read_profile
-
-from .space import Choice, Slot, Space, format_choice
-from .table import SlotTable
+from lykeion.nas.design_space.space import Choice, Slot, Space, format_choice
+from lykeion.nas.design_space.table import SlotTable
 
 PIXEL1 = "pixel1"
 
@@ -72,7 +71,7 @@ def find_profile(device: str) -> DeviceProfile:
 
 def pixel1() -> DeviceProfile:
     """A Google Pixel 1 as published with Single-Path NAS (arXiv:1904.02877), for space "single-path"."""
-    return DeviceProfile.from_json(resources.files("lykeion.nas").joinpath("pixel1.json").read_bytes())
+    return DeviceProfile.from_json(resources.files("lykeion.nas.devices").joinpath("pixel1.json").read_bytes())
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,17 +29,17 @@ from lykeion.core import (
     writing,
 )
 from lykeion.engines.choosing import REFERENCE
+from lykeion.nas.design_space.space import Space
+from lykeion.nas.devices.latency import LatencyTable
+from lykeion.nas.strategies import FoundNetwork, SearchCost, SearchError
 from lykeion.nets import Architecture
 from lykeion.nets.training import Dataset
 
 from .baselines import baselines
 from .comparison import ComparedNetwork, ComparisonReport, SearchComparison
 from .final import Trained, correct_on_test, time_networks, train_final
-from .latency import LatencyTable
 from .searching import RESULT, NasRequest, begin, open_space, read_result
 from .significance import PairedDifference, compare_paired
-from .space import Space
-from .strategies import FoundNetwork, SearchCost, SearchError
 
 _LOOK_S = 0.5
 
@@ -125,7 +125,7 @@ def run_search(request: NasRequest, run: Path, *, reporter: Reporter = CONSOLE) 
     """A search in a process of its own, so that its peak memory is its own. Raises SearchError."""
     begin(request, run)
     if not (run / RESULT).exists():
-        command = [sys.executable, "-m", "lykeion.nas.searching", str(run)]
+        command = [sys.executable, "-m", "lykeion.nas.runs.searching", str(run)]
         code, last = _finish(command, reporter)
         if code == STOPPED:
             raise Interrupted(f"stopped: the search in {run} is kept; run the same command again to resume")

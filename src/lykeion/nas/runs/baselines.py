@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
+from lykeion.nas.design_space.space import Space
 from lykeion.nets import Architecture, InvertedResidual, Row, find
-
-from .space import Space
 
 BASELINES = (
     *(f"mobilenet-v2-{width}" for width in (0.2, 0.35, 0.5)),

@@ -7,11 +7,11 @@ from typing import Any
 
 from lykeion.engines.choosing import DeviceProfile
 from lykeion.engines.running import processor
+from lykeion.nas.strategies import STRATEGIES, Budget, SearchCost, SearchError
 from lykeion.nets.training import Recipe
 
 from .baselines import BASELINES
 from .significance import PairedDifference
-from .strategies import STRATEGIES, Budget, SearchCost, SearchError
 
 RATES = (0.5, 1.0, 2.0)
 """Learning rates of the sweep, as factors of the recipe's."""

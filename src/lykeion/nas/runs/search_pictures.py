@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from lykeion.core.pictures import new_figure, save_figure
-
-from .strategies import Event
+from lykeion.nas.strategies import Event
 
 _INK, _OURS, _OTHERS = "#334155", "#c2410c", "#64748b"
 

@@ -8,9 +8,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from lykeion.nas.design_space.space import Choice, Genotype, Slot, Space, format_choice, format_genotype
 from lykeion.nets import Architecture, Convolution, random_weights, row_layers, write_block, write_litert
-
-from .space import Choice, Genotype, Slot, Space, format_choice, format_genotype
 
 Piece: TypeAlias = Callable[[], bytes]
 """Writes the LiteRT file that is timed."""

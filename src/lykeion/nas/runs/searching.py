@@ -1,6 +1,6 @@
 """A search as it is asked for and run: its request as plain data, its run directory, its result.
 
-``python -m lykeion.nas.searching RUN`` runs the request in the directory RUN, in a process of its own.
+``python -m lykeion.nas.runs.searching RUN`` runs the request in the directory RUN, in a process of its own.
 """
 
 import json
@@ -25,15 +25,15 @@ from lykeion.core import (
 )
 from lykeion.engines.choosing import DeviceProfile
 from lykeion.engines.running import peak_bytes
+from lykeion.nas.design_space.energy_table import EnergyTable
+from lykeion.nas.design_space.named_spaces import find_space
+from lykeion.nas.design_space.space import Space, format_genotype, parse_genotype
+from lykeion.nas.design_space.table import SlotTable
+from lykeion.nas.devices.latency import LatencyTable
+from lykeion.nas.strategies import Budget, FoundNetwork, Problem, SearchCost, SearchError, find_strategy
 from lykeion.nets.training import Dataset, Recipe, load_data
 
-from .energy_table import EnergyTable
 from .final import train_final
-from .latency import LatencyTable
-from .named_spaces import find_space
-from .space import Space, format_genotype, parse_genotype
-from .strategies import Budget, FoundNetwork, Problem, SearchCost, SearchError, find_strategy
-from .table import SlotTable
 
 REQUEST, RESULT, HISTORY, ARCHITECTURE, PICTURE = (
     "request.json",

@@ -19,11 +19,11 @@ from lykeion.engines.choosing import (
     write_profile,
 )
 from lykeion.engines.running import USUAL, Candidate, Plan, processor
+from lykeion.nas.design_space.space import Space, format_choice
 from lykeion.nets import find, random_weights, write_litert
 
 from .latency import LatencyError, LatencyTable, fit
 from .pieces import FITTED_ON, NOTHING, block_name, diverse, network_name, pieces, shared
-from .space import Space, format_choice
 
 REFERENCE_NETWORK = "mobilenet-v2-0.35@96"
 

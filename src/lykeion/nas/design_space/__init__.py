@@ -1,0 +1,1 @@
+"""Search spaces, and what their networks take slot by slot."""
