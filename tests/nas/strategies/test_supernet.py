@@ -6,10 +6,9 @@ from keras import ops
 
 from benchmarks.measuring.inheritance import inherited_accuracy, recalibrate
 from lykeion.core import SILENT
-from lykeion.nas import Genotype
+from lykeion.nas import Genotype, SpaceError
 from lykeion.nas.design_space.space import Choice
 from lykeion.nas.strategies.fbnet import Candidates
-from lykeion.nas.strategies.strategy import SearchError
 from lykeion.nas.strategies.superkernel import Superkernel
 from lykeion.nas.strategies.supernet import MakeSlot, Price, Supernet
 from lykeion.nets import layers
@@ -96,7 +95,7 @@ def test_a_target_is_met_and_used(data: Dataset) -> None:
 
 
 def test_a_target_that_no_network_meets_is_refused_with_the_fastest() -> None:
-    with pytest.raises(SearchError, match=r"no network of space 'tiny' takes 0.5 ms by nowhere: one takes 1"):
+    with pytest.raises(SpaceError, match=r"no network of space 'tiny' takes 0.5 ms by nowhere; the least is 1"):
         supernet(Superkernel, Price(0.5))
 
 
