@@ -39,13 +39,15 @@ class Journal:
         except OSError as refused:
             raise self._error(f"{self.path}: cannot read the {self._what}: {refused.strerror or refused}") from None
 
-    def append(self, value: Any) -> None:
-        """Add a value, after what is whole. Raises ``error``, LockError."""
+    def append(self, value: Any, *, first: bool = False) -> None:
+        """Add a value, after what is whole; with ``first``, only where there is none. Raises ``error``, LockError."""
         line = json.dumps(value, allow_nan=False).encode() + b"\n"
         with writing(self.path, self._error):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with locked(self.path), self.path.open("r+b") as file:
                 end = _whole_bytes(file)
+                if first and end:
+                    return
                 file.seek(end)
                 file.truncate()
                 file.write(line)
@@ -53,6 +55,11 @@ class Journal:
                 os.fsync(file.fileno())
                 if not end:
                     fsync_directory(self.path.parent)
+
+    def remove(self) -> None:
+        """Delete the journal, when nobody appends to it. Raises ``error``, LockError."""
+        with writing(self.path, self._error), locked(self.path):
+            self.path.unlink(missing_ok=True)
 
 
 def _whole_bytes(file: BinaryIO) -> int:

@@ -4,13 +4,16 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from lykeion.core import FileLock, fsync_directory
+from lykeion.core import FileLock, LockError, fsync_directory
 
 from .descriptor import Descriptor
 from .errors import ContentDamaged
+
+_TRIES = 20
 
 
 class BlobWriter:
@@ -43,9 +46,20 @@ class BlobWriter:
 
     def __enter__(self) -> "BlobWriter":
         self._ingest.mkdir(exist_ok=True)
-        self._file = tempfile.NamedTemporaryFile(dir=self._ingest, suffix=".part", delete=False)
+        for _ in range(_TRIES - 1):
+            with suppress(LockError):  # sweep took it before it was locked
+                return self._begin()
+        return self._begin()
+
+    def _begin(self) -> "BlobWriter":
+        self._file = tempfile.NamedTemporaryFile(dir=self._ingest, suffix=".part", delete=False)  # noqa: SIM115
         self._lock = FileLock(Path(self._file.name), create=False)
-        self._lock.acquire(wait_s=0)  # for sweep, which takes what nobody writes
+        try:
+            self._lock.acquire(wait_s=0)  # for sweep, which takes what nobody writes
+        except LockError:
+            self._file.close()
+            Path(self._file.name).unlink(missing_ok=True)
+            raise
         return self
 
     def __exit__(

@@ -250,7 +250,10 @@ class Layout:
 
     def _create(self) -> None:
         ingest = self.root / "ingest"
-        if self.root.exists() and not ingest.exists() and not (self.root.is_dir() and not any(self.root.iterdir())):
+        names: list[str] = []
+        with suppress(FileNotFoundError):  # listed once, since another process may be making the layout
+            names = [path.name for path in self.root.iterdir()] if not self.root.is_file() else [self.root.name]
+        if names and ingest.name not in names:
             raise ContentError(f"{self.root} exists and is not an OCI layout; name another directory")
         ingest.mkdir(parents=True, exist_ok=True)
         (self.root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)

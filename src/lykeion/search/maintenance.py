@@ -85,8 +85,9 @@ def rebuild(index: str | Path) -> None:
 
 
 def _restore_copy(source: Path, target: Path) -> None:
+    there = RestoreError(f"{target} exists; an exported copy is restored where nothing is, so name another place")
     if "://" in str(target) or target.exists():
-        raise RestoreError(f"{target} exists; an exported copy is restored where nothing is, so name another place")
+        raise there
     stats(source)  # an index at all?
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
@@ -95,5 +96,8 @@ def _restore_copy(source: Path, target: Path) -> None:
         Thumbnails(copy / FILE_NAME).copy_from(source / FILE_NAME)
         if problems := verify(copy):
             raise CorruptIndex(f"{source} is damaged: {problems[0].replace(str(copy), str(source))}")
-        copy.rename(target)
+        try:
+            copy.rename(target)
+        except OSError as error:
+            raise there if target.exists() else error from None
         fsync_directory(target.parent)

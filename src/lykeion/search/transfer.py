@@ -45,7 +45,7 @@ def merge(
             with opened(source) as store:
                 _check(store, target, source)
                 if target.path is not None and store.path is not None:
-                    _link(store.path, target)
+                    target.merge_from(store.path)
                 else:
                     _copy_photos(store, target, str(source), reporter)
             pictures = IN_INDEX.of(source)
@@ -71,12 +71,6 @@ def _check(store: Index, target: Index, source: str | Path) -> None:
         theirs, ours = getattr(store, what), getattr(target, what)
         if theirs != ours:
             raise EmbedderMismatch.of(source, what, theirs, ours)
-
-
-def _link(source: Path, target: Index) -> None:
-    with open_index(source, "shared", background=False) as store:
-        store.compact()  # seals what is in the log; only segments can be linked
-    target.merge_from(source)
 
 
 def _copy_photos(store: Index, target: Index, name: str, reporter: Reporter) -> None:

@@ -133,8 +133,8 @@ class TimingJournal:
         """Names and passes in the order in which they were measured."""
         lines = list(self._journal)
         if not lines:
-            self._journal.append({"setup": self._setup})
-            return []
+            self._journal.append({"setup": self._setup}, first=True)
+            lines = list(self._journal)  # another process may have begun it
         with fitting(TimingError, "journal of measurements", where=f"{self.path}: "):
             setup: dict[str, Any] = dict(lines[0]["setup"])
             passes = [(str(line.pop("candidate")), _read_pass(line)) for line in lines[1:]]

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from lykeion.core import CONSOLE, Reporter
+from lykeion.core import CONSOLE, Journal, Reporter
 from lykeion.engines.choosing import (
     REFERENCE,
     DeviceProfile,
     Noise,
     Timing,
+    TimingError,
     TimingJournal,
     entry_key,
     litert_candidate,
@@ -71,7 +72,7 @@ def write_host_profile(space: Space, path: Path, *, threads: int = 1, reporter: 
         journal.unlink(missing_ok=True)
         raise
     write_profile(profile, path)
-    journal.unlink(missing_ok=True)
+    Journal(journal, TimingError).remove()
     return profile
 
 

@@ -7,11 +7,14 @@ that was written to all the same is fetched again.
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from hashlib import file_digest
 from pathlib import Path
 
-from lykeion.core import LockError, cache_directory, digest_file, locked
+from lykeion.core import LockError, cache_directory, locked
 from lykeion.oci import ContentDamaged, Descriptor
 from lykeion.oci.distribution import StoreError
+
+_TRIES = 20
 
 
 class BlobCache:
@@ -38,6 +41,20 @@ class BlobCache:
             raise StoreError(f"{self.root}: {error.strerror or error}; LYKEION_HOME names another place") from None
         return path
 
+    def link(self, descriptor: Descriptor, fetch: Callable[[Path], None], target: Path) -> None:
+        """Have the blob at ``target``, as ``place`` does; where the cache is cleared meanwhile, it is fetched again.
+
+        Raises what ``obtain`` raises, and OSError.
+        """
+        for _ in range(_TRIES):
+            source = self.obtain(descriptor, fetch)
+            try:
+                return place(source, target)
+            except FileNotFoundError:
+                if source.exists():
+                    raise
+        raise StoreError(f"{self.root}: is cleared again and again while {descriptor.digest} is taken from it")
+
     def find(self, descriptor: Descriptor) -> Path | None:
         """The blob's file, if it is there and still what its name says: it may have been written to through a link.
 
@@ -45,12 +62,12 @@ class BlobCache:
         """
         path = self._path(descriptor.digest)
         try:
-            size, digest = path.stat().st_size, digest_file(path)
-            if digest != descriptor.digest:
-                path.unlink()
-                return None
+            with path.open("rb") as file:  # once, since another process may replace it meanwhile
+                digest, size = f"sha256:{file_digest(file, 'sha256').hexdigest()}", file.tell()
         except OSError:
             return None
+        if digest != descriptor.digest:
+            return None  # and stays until it is replaced, which another process may have done just now
         if size != descriptor.size:
             raise ContentDamaged(f"{digest} has {size:,} bytes, not {descriptor.size:,} as a manifest says")
         return path
@@ -61,7 +78,10 @@ class BlobCache:
 
     def clear(self) -> tuple[int, int]:
         """Remove everything but what is being fetched; how many files, and of how many bytes."""
-        shutil.rmtree(self.root / "models", ignore_errors=True)
+        models = self.root / "models"
+        with suppress(LockError), locked(models, create=False, wait=False):  # which ``keep`` holds while it writes
+            for directory in models.iterdir():
+                shutil.rmtree(directory, ignore_errors=True)
         files = size = 0
         for path in (*(self.root / "sha256").glob("*"), *(self.root / "partial").glob("*")):
             with suppress(OSError, LockError), self._locked(path.name, wait=False):

@@ -18,7 +18,7 @@ from lykeion.registry.artifact.model_artifact import File, Model
 from lykeion.registry.resolving import facts_of
 from lykeion.registry.trust.policy import Policy, load_trusted
 
-from .blob_cache import BlobCache, place
+from .blob_cache import BlobCache
 
 _MAKING = ".pulling"
 _TURNS = 100
@@ -130,9 +130,8 @@ def _fetch(
         moved += count
         advance(count)
 
-    source = cache.obtain(file.blob, lambda path: store.fetch(repository, file.blob, path, counted))
+    cache.link(file.blob, lambda path: store.fetch(repository, file.blob, path, counted), target)
     advance(file.blob.size - moved)
-    place(source, target)
 
 
 def _digests(model: Model) -> dict[str, str]:

@@ -6,6 +6,7 @@ becomes a segment, and compaction merges segments in the background. See docs/de
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Literal, Self
 
@@ -239,7 +240,9 @@ class LocalIndex:
         self._compactor.rebuild()
 
     def merge_from(self, path: Path) -> None:
-        with self._replica.writing() as state:
+        other = Replica(path, "shared", create=None, keep_manifests=self._replica.keep_manifests)
+        with closing(other), other.writing() as theirs, self._replica.writing() as state:
+            other.seal(theirs)  # only segments can be linked; while the lock is held, nobody writes or removes any
             state = self._replica.seal(state)
             try:
                 merging.merge_from(self._replica.store, state, path)

@@ -2,12 +2,11 @@
 
 import os
 import shutil
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
-from lykeion.search.index.errors import EmbedderMismatch, IndexFormatError
+from lykeion.search.index.errors import EmbedderMismatch
 from lykeion.search.index.local.disk.store import Store
 from lykeion.search.index.local.memory.layers import SegmentLayer, bit, bits_of, mask_of
 from lykeion.search.index.local.memory.state import State
@@ -17,7 +16,10 @@ from .seal import commit, entry_of
 
 
 def merge_from(store: Store, state: State, path: Path) -> None:
-    """Link another index's segments into this one; rows of ours whose id comes again are deleted."""
+    """Link another index's segments into this one; rows of ours whose id comes again are deleted.
+
+    Under the locks of both; what is still in the other's log is left out.
+    """
     other = Store(path)
     ours, theirs = store.identity(), other.identity()
     for what in ("dimension", "metric", "dtype"):
@@ -26,9 +28,6 @@ def merge_from(store: Store, state: State, path: Path) -> None:
     if ours.embedder and theirs.embedder and ours.embedder != theirs.embedder:
         raise EmbedderMismatch.of(path, "embedder", theirs.embedder, ours.embedder)
     manifest = other.current()
-    with closing(other.log(manifest, theirs)) as log:
-        if log.size() > log.position:
-            raise IndexFormatError(f"{path} has writes that are not in a segment; `lykeion index compact` it first")
     schema = state.schema.joined(manifest.columns, where=str(path))  # pyright: ignore[reportArgumentType]
     have = {layer.segment.digest: layer for layer in state.segments}
     ours_now = {digest: layer.entry for digest, layer in have.items()}

@@ -37,8 +37,11 @@ def restore_damaged(path: Path, name: str) -> None:
 
 def export(store: Store, manifest: Manifest, path: Path) -> None:
     """Copy one state into a new directory, which is an index when the last file is there."""
-    if path.exists():
-        raise IndexFormatError(f"{path} exists; an export goes to a new directory")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir()  # which of two exports at once only one does
+    except FileExistsError:
+        raise IndexFormatError(f"{path} exists; an export goes to a new directory") from None
     copy = Store(path)
     copy.take(store, manifest.segments, shutil.copy2)
     for name in ("manifests", "overlays", "snapshots", "segments"):

@@ -95,14 +95,12 @@ def write_segment(
         _sync_tree(temporary)
         digest = digest_json(description).removeprefix("sha256:")
         target = directory / digest
-        if target.exists():  # the same rows were written before, and are whole: a rename makes a segment appear
-            if codes is not None:  # but their kernel may be missing or damaged
+        if not _appears(temporary, target):
+            if codes is not None:  # of the rows that were written before, the kernel may be missing or damaged
                 shutil.rmtree(target / "kernel", ignore_errors=True)
                 (temporary / "kernel").rename(target / "kernel")
                 fsync_directory(target)
             shutil.rmtree(temporary)
-        else:
-            temporary.rename(target)
         fsync_directory(directory)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -120,11 +118,23 @@ def take_segment(source: Path, directory: Path, copy: Callable[[str, str], objec
     try:
         shutil.copytree(source, temporary, copy_function=copy, dirs_exist_ok=True)
         _sync_tree(temporary)
-        temporary.rename(target)
+        if not _appears(temporary, target):
+            shutil.rmtree(temporary)
         fsync_directory(directory)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _appears(temporary: Path, target: Path) -> bool:
+    """Give a segment its name; False where the same rows have it already, and are whole. Raises OSError."""
+    try:
+        temporary.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+        return False
+    return True
 
 
 class Segment:

@@ -1,5 +1,6 @@
 """What a search sees: the rows of an index at one moment, unmoved by later writes."""
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -148,6 +149,7 @@ class MaskCache:
         self._masks: OrderedDict[tuple[str, str | None, Expression], np.ndarray] = OrderedDict()
         self._tail: dict[Expression, tuple[list[str], int, np.ndarray]] = {}
         self._bytes, self._limit = 0, limit_bytes
+        self._lock = threading.Lock()
 
     def get(self, layer: Layer, rows: int, where: Expression, schema: Schema) -> Bits:
         if isinstance(layer, TailLayer):
@@ -179,8 +181,10 @@ class MaskCache:
         return mask[:rows]
 
     def _remember(self, key: tuple[str, str | None, Expression], mask: np.ndarray) -> None:
-        self._masks[key] = mask
-        self._bytes += mask.nbytes
-        while self._bytes > self._limit and len(self._masks) > 1:
-            _, dropped = self._masks.popitem(last=False)
-            self._bytes -= dropped.nbytes
+        with self._lock:
+            before = self._masks.get(key)  # of another thread that evaluated the same meanwhile
+            self._masks[key] = mask
+            self._bytes += mask.nbytes - (0 if before is None else before.nbytes)
+            while self._bytes > self._limit and len(self._masks) > 1:
+                _, dropped = self._masks.popitem(last=False)
+                self._bytes -= dropped.nbytes
