@@ -6,6 +6,7 @@ all that is done; what was right on it is kept and never computed again. A netwo
 at or below the target and a paired bootstrap over photos and trainings says so.
 """
 
+import io
 import json
 import subprocess
 import sys
@@ -265,12 +266,9 @@ def _rival(
 def _correct(path: Path, training: Training, data: Dataset) -> np.ndarray:
     """bool (seeds, photos), read from the test set once and kept."""
     if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        right = np.stack([correct_on_test(data, directory) for directory in training.runs])
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            np.save(file, right)
-        part.replace(path)
+        file = io.BytesIO()
+        np.save(file, np.stack([correct_on_test(data, directory) for directory in training.runs]))
+        write_atomically(path, file.getvalue())
     return np.load(path, allow_pickle=False)
 
 

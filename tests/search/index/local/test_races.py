@@ -15,6 +15,7 @@ import pytest
 from lykeion import search
 from lykeion.core import LykeionError
 from lykeion.search.index.filters import parse
+from lykeion.search.index.local.compactor import Compactor
 from lykeion.search.index.local.memory.view import MaskCache
 from lykeion.search.index.schema import Schema
 from lykeion.search.thumbnails import Thumbnails
@@ -168,6 +169,29 @@ def test_two_make_one_file_of_thumbnails(tmp_path: Path) -> None:
         )
 
     assert meet_at_every_act(prepare) >= 1
+
+
+class _Interrupted(Compactor):
+    """A segment is written just when the background has found that nothing is due."""
+
+    times = 0
+
+    def _once(self, **how: Any) -> bool:
+        self.times += 1
+        if self.times == 1:
+            self.start()
+        return False
+
+
+def test_a_segment_that_is_written_as_compaction_ends_is_looked_at() -> None:
+    unused: Any = None
+    compactor = _Interrupted(unused, background=True)
+    compactor.start()
+    compactor.finish()
+    assert compactor.times == 2
+    compactor.start()
+    compactor.finish()
+    assert compactor.times == 3
 
 
 class _Evaluated:

@@ -23,13 +23,18 @@ class Compactor:
     def __init__(self, replica: Replica, *, background: bool) -> None:
         self._replica, self._background = replica, background
         self._thread: threading.Thread | None = None
+        self._starting, self._running, self._due = threading.Lock(), False, False
         self._closing = threading.Event()
 
     def start(self) -> None:
-        """Compact in a thread, if that is wanted and none does already."""
-        if self._background and (self._thread is None or not self._thread.is_alive()):
-            self._thread = threading.Thread(target=self._in_background, daemon=True, name="compaction")
-            self._thread.start()
+        """Compact in a thread, if that is wanted; one that is at it looks again before it ends."""
+        with self._starting:
+            self._due = self._background
+            at_it = self._running and self._thread is not None and self._thread.is_alive()
+            if self._due and not at_it:
+                self._running = True
+                self._thread = threading.Thread(target=self._in_background, daemon=True, name="compaction")
+                self._thread.start()
 
     def finish(self) -> None:
         """Wait until the background has done what is due."""
@@ -63,9 +68,16 @@ class Compactor:
             drop_damaged_kernels(replica.store, {layer.segment.digest for layer in state.segments})
 
     def _in_background(self) -> None:
-        with suppress(LykeionError):  # another process writes, or the disk is full: a later write starts it again
-            while not self._closing.is_set() and self._once(wait_s=_WAIT_S, low=True):
-                pass
+        while self._goes_on():
+            with suppress(LykeionError):  # another process writes, or the disk is full: a later write starts it again
+                while not self._closing.is_set() and self._once(wait_s=_WAIT_S, low=True):
+                    pass
+
+    def _goes_on(self) -> bool:
+        """Whether ``start`` was called since the last time; if not, the thread is to end."""
+        with self._starting:
+            self._running, self._due = self._due, False
+            return self._running
 
     def _once(self, *, full: bool = False, wait_s: float, low: bool) -> bool:
         """One merge that is due; whether there was one. Waits so long for another compaction to end."""
