@@ -149,7 +149,7 @@ def scan_sensitivity(
     journal = output.with_name(f"{output.name}.part")
     found = _scan(model, data, names, seen, asked, journal, reporter)
     found.write(output)
-    journal.unlink(missing_ok=True)
+    Journal(journal, CompressionError).remove()
     return found
 
 
