@@ -94,3 +94,18 @@ def test_bits_that_cost_make_a_better_trade_than_fewer_values() -> None:
 def test_k_means_plus_plus_is_repeatable() -> None:
     one, other = (k_means(WEIGHTS, 8, "k-means++", seed=3) for _ in range(2))
     assert np.array_equal(one.values, other.values)
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("clusters", [2, 3, 4, 16])
+@pytest.mark.parametrize("bit_price", [0.5, 10.0])
+@given(seed=st.integers(0, 50))
+def test_weights_that_differ_keep_two_values_at_least(
+    start: Start, clusters: int, bit_price: float, seed: int
+) -> None:
+    """With one, a layer would tell nothing of its input."""
+    random = np.random.default_rng(seed)
+    kernel = (random.standard_t(3, 400) if seed % 2 else random.standard_normal(400)).astype(np.float32)
+    shared = share(kernel, clusters, start, bit_price=bit_price, keep_zeros=False)
+    assert 2 <= len(np.unique(shared)) <= clusters
+    assert np.corrcoef(kernel, shared)[0, 1] > 0.3

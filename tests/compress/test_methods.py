@@ -29,6 +29,7 @@ from lykeion.nets import Architecture, Convolution, FullyConnected, InvertedResi
 from lykeion.nets.training import Dataset, Recipe, predict
 from tests.nets.making import lively_weights
 from tests.nets.training.tiny import load_tiny
+from tests.recorder import Recorder
 
 keras = pytest.importorskip("keras")
 
@@ -288,6 +289,24 @@ def test_a_scan_of_another_model_is_not_overwritten(dense: CompressedModel, data
     with pytest.raises(CompressionError, match=r"scan\.json: "):
         scan_sensitivity(dense, data, layers=("logits",), photos=8, output=file, reporter=SILENT)
     assert file.read_text() == "my notes"
+
+
+def test_layers_that_a_structure_leaves_alone_are_named(dense: CompressedModel, data: Dataset) -> None:
+    """Groups of 32 inputs, which small layers do not have."""
+    heard = Recorder()
+    found, report = prune.apply(dense, data, prune.Prune(structure="1:32"), reporter=heard)
+    assert found.sparse
+    assert report["spared"] == [name for name in found.kernels if name in report["spared"]]
+    assert set(report["spared"]).isdisjoint(found.sparse)
+    assert heard.notices == [f"notice: prune: nothing becomes zero in {', '.join(report['spared'])}"]
+
+
+@pytest.mark.parametrize("moving", [True, False])
+def test_two_values_a_layer_are_two_after_training(moving: bool, dense: CompressedModel, data: Dataset) -> None:
+    settings = cluster.Cluster(clusters=2, layers=("*",), moving=moving, training=replace(SHORT, epochs=1))
+    found, report = cluster.apply(dense, data, settings, reporter=SILENT)
+    assert set(report["values"].values()) == {2}
+    assert set(report["values"]) == set(found.kernels)
 
 
 def test_what_was_saved_is_the_same_model(int8: tuple[CompressedModel, Any], tmp_path: Path) -> None:

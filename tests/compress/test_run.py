@@ -279,6 +279,33 @@ def test_a_keras_file_of_ours_is_known(tmp_path: Path) -> None:
     assert litert_file(found) == litert_file(CompressedModel(architecture, weights))
 
 
+@pytest.mark.parametrize(("scale", "offset"), [(1 / 255, 0.0), (2.0, 0.0), (1 / 127.5, 0.0), (1.0, 0.5)])
+def test_a_keras_file_that_scales_photos_otherwise_is_refused(scale: float, offset: float, tmp_path: Path) -> None:
+    network = keras.applications.MobileNet(input_shape=(32, 32, 3), weights=None, classes=7)
+    photo = keras.Input((32, 32, 3))
+    scaled = keras.Model(photo, network(keras.layers.Rescaling(scale, offset=offset)(photo)))
+    scaled.save(tmp_path / "it.keras")
+    with pytest.raises(CompressionError, match=r"it\.keras: makes .* of a photo; networks here are for"):
+        read_keras(tmp_path / "it.keras")
+
+
+@pytest.mark.parametrize("rescaled", [False, True])
+def test_what_scales_photos_out_of_sight_is_refused_by_its_answers(rescaled: bool, tmp_path: Path) -> None:
+    """By an operation, and not by a layer."""
+    from lykeion.nets import build_keras, load_keras_weights
+
+    architecture = find("mobilenet-v1-0.25@32", classes=5)
+    network = build_keras(architecture)
+    load_keras_weights(network, lively_weights(architecture))
+    photo = keras.Input((32, 32, 3))
+    keras.Model(photo, network(photo * 0.9 if rescaled else photo)).save(tmp_path / "it.keras")
+    if rescaled:
+        with pytest.raises(CompressionError, match="is no MobileNet"):
+            read_keras(tmp_path / "it.keras")
+    else:
+        assert read_keras(tmp_path / "it.keras").architecture.name == "mobilenet-v1-0.25"
+
+
 def test_a_keras_file_of_something_else_is_refused(tmp_path: Path) -> None:
     network = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     network.save(tmp_path / "it.keras")

@@ -9,13 +9,23 @@ from typing import Any
 import numpy as np
 
 from lykeion.core import first_line
-from lykeion.nets import NETWORKS, Architecture, WeightsError, weights_from_applications, write_litert
+from lykeion.nets import (
+    NETWORKS,
+    Architecture,
+    WeightsError,
+    photo_scaling,
+    weights_from_applications,
+    write_litert,
+)
 from lykeion.nets.quiet_keras import keras
 
 from .compressed_model import CompressedModel
 from .errors import CompressionError
 
-_PHOTOS = 4
+_PHOTOS = 8
+_AGREEMENT = 1e-2
+"""Of how much answers differ from photo to photo: rounding comes to far less, another scaling of photos to more."""
+_LEAST_ODDS = 1e-30
 
 
 def read_keras(path: Path) -> CompressedModel:
@@ -30,16 +40,17 @@ def read_keras(path: Path) -> CompressedModel:
     except Exception as error:  # Keras raises whatever its layers do
         raise CompressionError(f"{path}: Keras cannot load it as a classifier: {first_line(error)}") from None
     size = {"height": height, "width": width, "channels": channels, "classes": classes}
+    from_0_to_255 = _takes_0_to_255(network, path)
     for architecture in _candidates():
         try:
             architecture = replace(architecture, **size)
             model = CompressedModel(architecture, weights_from_applications(network, architecture))
         except (WeightsError, TypeError):
             continue
-        if _agree(network, model):
+        if _agree(network, model, from_0_to_255):
             return model
     raise CompressionError(
-        f"{path}: is no MobileNet V1, V2 or V3 of a published width whose photos are −1..1 or 0..255; "
+        f"{path}: is no MobileNet V1, V2 or V3 of a published width; "
         "train one by `lykeion train`, or write the network as an architecture"
     )
 
@@ -50,17 +61,39 @@ def _candidates() -> Iterator[Architecture]:
             yield network.make(width)
 
 
-def _agree(theirs: Any, ours: CompressedModel) -> bool:
-    """Whether both name photos alike, up to a softmax, and a network that scales 0..255 itself."""
+def _takes_0_to_255(network: Any, path: Path) -> bool:
+    """Or else −1..1, as networks here do. Raises CompressionError for a network that scales photos otherwise."""
+    scale, offset = photo_scaling(network)
+    for known, answer in (((1.0, 0.0), False), ((1 / 127.5, -1.0), True)):
+        if np.allclose(scale, known[0], rtol=1e-6) and np.allclose(offset, known[1], atol=1e-6):
+            return answer
+    raise CompressionError(
+        f"{path}: makes {_numbers(scale)} · photo + {_numbers(offset)} of a photo; networks here are for photos of "
+        "−1..1, or of 0..255 that they bring there themselves (Rescaling(1 / 127.5, offset=-1)); train it so"
+    )
+
+
+def _numbers(values: np.ndarray) -> str:
+    return ", ".join(f"{value:.4g}" for value in np.unique(values))
+
+
+def _agree(theirs: Any, ours: CompressedModel, from_0_to_255: bool) -> bool:
+    """Whether both answer alike, up to a softmax, as much as their answers differ from photo to photo."""
     from lykeion.engines import LiteRTEngine
 
-    shape = (_PHOTOS, ours.architecture.height, ours.architecture.width, ours.architecture.channels)
-    photos = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-    logits = LiteRTEngine(write_litert(ours.architecture, ours.weights, output="logits")).run(photos)["logits"]
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    for seen in (photos, (photos + 1) * 127.5):
-        found = np.asarray(keras.ops.convert_to_numpy(theirs(seen, training=False)))
-        for expected in (logits, odds / odds.sum(axis=1, keepdims=True)):
-            if np.abs(found - expected).max() <= 1e-3 * max(1e-3, float(np.abs(expected).max())):
-                return True
-    return False
+    architecture = ours.architecture
+    shape = (architecture.height, architecture.width, architecture.channels)
+    noise = np.random.default_rng(0).uniform(-1, 1, (_PHOTOS, *shape))
+    # Dark, bright and in between, as photos are; noise alone is grey on the whole, and answered alike.
+    light = np.linspace(-0.8, 0.8, _PHOTOS)[:, None, None, None]
+    photos = (light + (1 - np.abs(light)) * noise).astype(np.float32)
+    expected = LiteRTEngine(write_litert(architecture, ours.weights, output="logits")).run(photos)["logits"]
+    seen = (photos + 1) * 127.5 if from_0_to_255 else photos
+    found = np.asarray(keras.ops.convert_to_numpy(theirs(seen, training=False)))
+    if (found >= 0).all() and np.allclose(found.sum(axis=1), 1, atol=1e-3):  # a softmax, of which the logarithm tells
+        expected = expected - expected.max(axis=1, keepdims=True)
+        expected -= np.log(np.exp(expected).sum(axis=1, keepdims=True))
+        known = found > _LEAST_ODDS
+        found, expected = np.log(np.where(known, found, 1)), np.where(known, expected, 0)
+    spread = np.abs(expected - expected.mean(axis=0)).max()
+    return bool(np.abs(found - expected).max() <= _AGREEMENT * spread)

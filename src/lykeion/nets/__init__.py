@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .keras.keras_applications import weights_from_applications
     from .keras.keras_import import KerasImportError, import_keras
     from .keras.keras_model import build_keras, keras_weights, load_keras_weights
+    from .keras.photo_scaling import photo_scaling
     from .litert_int8 import TO_255, KernelCodes, quantized_tensors, write_int8
     from .litert_writer import write_block, write_litert
     from .named_networks import NETWORKS, KnownNetwork, find, known_networks, write_architecture
@@ -43,7 +44,8 @@ __all__ = [
     "WeightsError", "build_keras", "built_directory", "count", "default_model", "draw_architecture",
     "efficientnet_lite0", "find", "format_shape", "import_keras", "installed_models", "keras_weights",
     "known_networks", "layers", "load_keras_weights", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large",
-    "mobilenet_v3_small", "multiple_of_8", "parts_by_layer", "parts_by_row", "quantized_tensors", "random_weights",
-    "row_layers", "weights_from_applications", "write_architecture", "write_block", "write_int8", "write_litert",
+    "mobilenet_v3_small", "multiple_of_8", "parts_by_layer", "parts_by_row", "photo_scaling", "quantized_tensors",
+    "random_weights", "row_layers", "weights_from_applications", "write_architecture", "write_block", "write_int8",
+    "write_litert",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

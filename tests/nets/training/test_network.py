@@ -129,10 +129,13 @@ def test_a_teacher_that_cannot_teach_is_named(data: Dataset, tmp_path: Path) -> 
 
     build_keras(replace(ARCHITECTURE, classes=5)).save(tmp_path / "five.keras")
     (tmp_path / "broken.keras").write_bytes(b"x")
-    for name in ("five.keras", "broken.keras", "nothing"):
-        recipe = replace(RECIPE, teacher=str(tmp_path / name))
+    photo = keras.Input((8, 8, 1))
+    scaled = build_keras(replace(ARCHITECTURE, classes=4))(keras.layers.Rescaling(1 / 255)(photo))
+    keras.Model(photo, scaled).save(tmp_path / "rescales.keras")
+    for name in ("five.keras", "broken.keras", "nothing", "rescales.keras: rescales photos itself"):
+        recipe = replace(RECIPE, teacher=str(tmp_path / name.partition(":")[0]))
         with pytest.raises(TrainingError, match=name):
-            train_network(ARCHITECTURE, data, recipe, tmp_path / "run" / name, reporter=SILENT)
+            train_network(ARCHITECTURE, data, recipe, tmp_path / "run" / name[:6], reporter=SILENT)
 
 
 def test_data_of_another_size_is_refused(data: Dataset, tmp_path: Path) -> None:

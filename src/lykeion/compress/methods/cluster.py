@@ -45,7 +45,12 @@ def plan(model: CompressedModel, settings: Cluster) -> CompressedModel:
     model.check_trainable()
     if settings.training and settings.moving and model.ranges is not None:
         raise CompressionError("cluster: weights of an int8 network keep their values in training; set moving: false")
-    return replace(model, clustered=model.clustered | set(select(model.architecture, settings.layers)))
+    names = set(select(model.architecture, settings.layers))
+    if settings.clusters == 2 and settings.keep_zeros and (sparse := sorted(names & model.sparse)):
+        raise CompressionError(
+            f"cluster: with 2 clusters {sparse[0]}, which is pruned, has one value beside zero; give 3 or more"
+        )
+    return replace(model, clustered=model.clustered | names)
 
 
 def apply(
@@ -84,7 +89,8 @@ def _moving(
         if not len(kernel):  # all of it is pruned
             continue
         counts = np.unique(shared, return_counts=True)[1]
-        worth = settings.bit_price * bit_worth(kernel, settings.clusters - (name in model.sparse))
+        clusters = len(counts) if len(counts) <= 2 else settings.clusters - (name in model.sparse)
+        worth = settings.bit_price * bit_worth(kernel, clusters)
         prices = worth * np.log2(counts.sum() / counts)
         found[name] = Moving(before.kernels[name], prices.astype(np.float32))
     return found

@@ -16,7 +16,7 @@ from lykeion.compress.errors import CompressionError
 from lykeion.compress.network_files import litert_file
 from lykeion.compress.predictions import correct_litert
 from lykeion.compress.settings import Between, plain
-from lykeion.compress.weights.masks import Structure, masks
+from lykeion.compress.weights.masks import Structure, masks, reached
 from lykeion.core import CONSOLE, Reporter
 from lykeion.nets.training import Dataset, Recipe
 
@@ -39,7 +39,14 @@ def plan(model: CompressedModel, settings: Dsd) -> CompressedModel:
     model.check_trainable()
     if shared := sorted(model.clustered.intersection(select(model.architecture, settings.layers))):
         raise CompressionError(f"dsd: {shared[0]} is clustered already; dsd first, or take it out of layers")
+    _shares(model, settings)
     return model
+
+
+def _shares(model: CompressedModel, settings: Dsd) -> dict[str, float]:
+    """Of zeros in the sparse phase, by layer. Raises CompressionError."""
+    shares = dict.fromkeys(select(model.architecture, settings.layers), settings.sparsity)
+    return reached(model.kernels, shares, Structure(), "layer", f"dsd: sparsity {settings.sparsity:g}")
 
 
 def apply(
@@ -50,10 +57,10 @@ def apply(
     Raises CompressionError, TrainingError.
     """
     plan(model, settings)
-    shares = dict.fromkeys(select(model.architecture, settings.layers), settings.sparsity)
+    shares = _shares(model, settings)
     keep = masks({name: model.kernels[name] for name in shares}, shares, Structure(), "layer")
     zeroed = {f"{name}/kernel": model.kernels[name] * keep[name] for name in shares}
-    pruned = replace(model, weights={**model.weights, **zeroed}, sparse=model.sparse | shares.keys())
+    pruned = replace(model, weights={**model.weights, **zeroed}, sparse=model.sparse.union(shares))
     found = _two_phases(pruned, model.sparse, data, settings, run, "", reporter)
     report = {"validation_accuracy": _accuracy(found, data)}
     if settings.control:

@@ -15,7 +15,7 @@ from lykeion.compress.compressed_model import USUAL, CompressedModel, select
 from lykeion.compress.errors import CompressionError
 from lykeion.compress.sensitivity import Sensitivity
 from lykeion.compress.settings import Between, Needs, plain
-from lykeion.compress.weights.masks import Scope, Structure, masks
+from lykeion.compress.weights.masks import Scope, Structure, masks, reached
 from lykeion.core import CONSOLE, Reporter
 from lykeion.nets.training import Dataset, Recipe
 
@@ -49,23 +49,29 @@ class Prune:
 
 def plan(model: CompressedModel, settings: Prune) -> CompressedModel:
     """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
-    return replace(model, sparse=model.sparse | _shares(model, settings).keys())
+    return replace(model, sparse=model.sparse.union(_shares(model, settings)))
 
 
 def apply(
     model: CompressedModel, data: Dataset, settings: Prune, run: Path | None = None, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
-    """The pruned model, and the share of zeros by layer. Raises CompressionError, TrainingError."""
+    """The pruned model, the share of zeros by layer, and in which layers the structure makes nothing zero.
+
+    Raises CompressionError, TrainingError.
+    """
     structure, shares = Structure.parse(settings.structure), _shares(model, settings)
-    model = replace(model, sparse=model.sparse | shares.keys())
+    spared = [name for name in select(model.architecture, settings.layers) if name not in shares]
+    if spared:
+        reporter.notice(f"notice: prune: nothing becomes zero in {', '.join(spared)}")
+    model = replace(model, sparse=model.sparse.union(shares))
     if settings.training is None:
         keep = masks({name: model.kernels[name] for name in shares}, shares, structure, settings.scope)
-        zeroed = {f"{name}/kernel": model.kernels[name] * keep[name] for name in shares}
-        model = replace(model, weights={**model.weights, **zeroed})
+        changed = {f"{name}/kernel": model.kernels[name] * keep[name] for name in shares}
+        model = replace(model, weights={**model.weights, **changed})
     else:
         model = _train(model, data, shares, structure, settings, settings.training, run, reporter)
     zeros = {name: float((model.kernels[name] == 0).mean()) for name in shares}
-    return model, {"sparsity": zeros}
+    return model, {"sparsity": zeros, "spared": spared}
 
 
 def share_at(progress: float, final: float) -> float:
@@ -74,7 +80,7 @@ def share_at(progress: float, final: float) -> float:
 
 
 def _shares(model: CompressedModel, settings: Prune) -> dict[str, float]:
-    """Of zeros, by layer. Raises CompressionError where the model cannot be pruned so."""
+    """Of zeros, by layer; of those that get any. Raises CompressionError where the model cannot be pruned so."""
     model.check_trainable()
     names, structure = select(model.architecture, settings.layers), Structure.parse(settings.structure)
     if shared := sorted(model.clustered.intersection(names)):
@@ -84,10 +90,11 @@ def _shares(model: CompressedModel, settings: Prune) -> dict[str, float]:
         shares = {name: scan.most("sparsity", name, settings.loss) for name in names}
         if not any(shares.values()):
             raise CompressionError(f"prune: {settings.sensitivity} allows no zeros at a loss of {settings.loss:g}")
-        return {name: share for name, share in shares.items() if share}
-    if structure.of > 1:
-        return dict.fromkeys(names, 1 - structure.kept / structure.of)
-    return dict.fromkeys(names, float(settings.sparsity or 0))
+    elif structure.of > 1:
+        shares = dict.fromkeys(names, 1 - structure.kept / structure.of)
+    else:
+        shares = dict.fromkeys(names, float(settings.sparsity or 0))
+    return reached(model.kernels, shares, structure, settings.scope, f"prune: structure {settings.structure}")
 
 
 def _train(

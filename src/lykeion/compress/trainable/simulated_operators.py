@@ -310,6 +310,7 @@ def codebook(kernel: np.ndarray, *, keep_zero: bool) -> tuple[np.ndarray, np.nda
 def looked_up(values: Any, places: Any) -> Any:
     """``values[places]``; its gradient is summed over each value's places (Deep Compression, arXiv:1510.00149)."""
     flat = ops.reshape(places, (-1,))
+    values = ops.reshape(values, (-1,))  # of a variable, its numbers: a gradient of one's own takes no variables
 
     @ops.custom_gradient
     def look_up(values: Any) -> Any:

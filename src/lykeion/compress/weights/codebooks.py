@@ -38,7 +38,8 @@ def k_means(weights: np.ndarray, clusters: int, start: Start, *, bit_price: floa
 
     With ``bit_price`` it is entropy-constrained (Chou, Lookabaugh and Gray, 1989; for networks arXiv:1612.01543): a
     weight costs its squared error and the bits of its value, −log₂ of how often that comes. At 1 a bit is worth what
-    it is to a fine uniform quantizer with as many values, 2 ln 2 · step² / 12 (Gish and Pierce, 1968).
+    it is to a fine uniform quantizer with as many values, 2 ln 2 · step² / 12 (Gish and Pierce, 1968). The last bit,
+    which is all that two values tell, has no price, and no codebook fits worse than two values do.
 
     On a line each cluster is an interval, so that a round is a search and a few sums.
     """
@@ -65,12 +66,27 @@ def k_means(weights: np.ndarray, clusters: int, start: Start, *, bit_price: floa
         if np.array_equal(centroids, before):
             break
     values, first = np.unique(centroids.astype(np.float32), return_index=True)
-    return Codebook(values, bounds[first[1:] - 1])
+    book = Codebook(values, bounds[first[1:] - 1])
+    if price:  # where bits are dear, all weights may come to one value, or all but a few
+        two = k_means(weights, 2, "density")
+        return two if _error(numbers, two) < _error(numbers, book) else book
+    return book
+
+
+def _error(numbers: np.ndarray, book: Codebook) -> float:
+    return float(((numbers - book.shared(numbers)) ** 2).sum())
 
 
 def bit_worth(numbers: np.ndarray, clusters: int) -> float:
-    """Squared error that a fine uniform quantizer with as many values saves by a bit a number."""
-    return float(np.log(2) * (np.ptp(numbers) / max(1, clusters - 1)) ** 2 / 6)
+    """Squared error that a fine uniform quantizer with as many values saves by a bit a number; 0 for two values.
+
+    A coarse one, or one for a few numbers far out, saves less than that formula says: here at most what it would
+    where its error is a tenth of the numbers' variance.
+    """
+    if clusters <= 2:
+        return 0.0
+    step_squared = (np.ptp(numbers) / (clusters - 1)) ** 2
+    return float(2 * np.log(2) * min(step_squared / 12, np.var(numbers) / 10))
 
 
 def cheapest(values: Any, prices: Any, xp: Any = np) -> Any:

@@ -68,6 +68,36 @@ def masks(
     return {name: _spread(keep[name], structure, kernel) for name, kernel in kernels.items()}
 
 
+def reached(
+    kernels: Mapping[str, np.ndarray], shares: Mapping[str, float], structure: Structure, scope: Scope, what: str
+) -> dict[str, float]:
+    """The shares of those kernels that get zeros by them. Raises CompressionError, which begins with ``what``, where
+    none does, or where a kernel would have nothing else."""
+    parts = {name: _zeros_of(kernels[name], share, structure) for name, share in shares.items()}
+    if scope == "global":
+        zeros, blocks = (sum(counts) for counts in zip(*parts.values(), strict=True))
+        found = dict(shares) if zeros else {}
+        full = [] if zeros < blocks else list(parts)
+    else:
+        found = {name: shares[name] for name, (zeros, _) in parts.items() if zeros}
+        full = [name for name, (zeros, blocks) in parts.items() if zeros and zeros == blocks]
+    if full:
+        raise CompressionError(f"{what} makes all of {full[0]} zero; give a smaller share or smaller blocks")
+    if not found:
+        raise CompressionError(f"{what} makes nothing zero; give a larger share, smaller blocks, or N:M of fewer M")
+    return found
+
+
+def _zeros_of(kernel: np.ndarray, share: float, structure: Structure) -> tuple[int, int]:
+    """How many parts of a kernel become zero by its own share, and of how many: blocks, or rows of whole groups."""
+    rows, columns = _matrix(kernel).shape
+    if structure.of > 1:
+        groups = rows // structure.of
+        return groups * (structure.of - structure.kept), groups * structure.of
+    blocks = -(-rows // structure.rows) * -(-columns // structure.columns)
+    return round(share * blocks), blocks
+
+
 def _matrix(kernel: np.ndarray) -> np.ndarray:
     return np.abs(kernel.reshape(-1, kernel.shape[-1]))
 

@@ -12,6 +12,7 @@ import numpy as np
 from lykeion.core import CONSOLE, Reporter, first_line, read_json
 from lykeion.nets.architecture import Architecture
 from lykeion.nets.keras.keras_model import build_keras, keras_weights, load_keras_weights
+from lykeion.nets.keras.photo_scaling import photo_scaling
 from lykeion.nets.litert_writer import write_litert
 from lykeion.nets.quiet_keras import keras
 from lykeion.nets.unrolling import EMBEDDING, LOGITS
@@ -155,6 +156,9 @@ def _teacher(path: Path) -> keras.Model:
         raise TrainingError(f"teacher {path}: Keras cannot load it: {first_line(error)}") from None
     if getattr(teacher.layers[-1], "activation", None) is keras.activations.softmax:
         raise TrainingError(f"teacher {path}: ends in a softmax; it must give logits")
+    scale, offset = photo_scaling(teacher)
+    if (scale != 1).any() or offset.any():
+        raise TrainingError(f"teacher {path}: rescales photos itself; it must take them as −1..1")
     return teacher
 
 
