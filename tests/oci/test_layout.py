@@ -2,14 +2,16 @@
 
 import json
 import os
+import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.core import digest_bytes
+from lykeion.core import Unavailable, digest_bytes
 from lykeion.oci import (
     EMPTY,
     EMPTY_BLOB,
@@ -25,7 +27,9 @@ from lykeion.oci import (
     media_types,
     read_manifest,
 )
+from lykeion.oci.distribution import DiskStore
 from lykeion.oci.references import ref_of, with_ref, without_ref
+from tests import mounts
 
 
 @pytest.fixture
@@ -231,3 +235,39 @@ def test_a_reference_names_one_manifest_and_no_manifest_is_lost(steps: list[tupl
     assert len(refs) == len(set(refs))
     assert {entry.digest for entry in entries} == {manifests[number].digest for _, number in steps}
     assert {entry.digest for entry in without_ref(entries, "a")} == {entry.digest for entry in entries}
+
+
+# --- disks that refuse ---
+
+
+def test_a_full_disk_refuses_a_blob_in_one_line_and_keeps_no_part_of_it(tmp_path: Path) -> None:
+    content = os.urandom(2**22)
+    blob = Descriptor("application/octet-stream", digest_bytes(content), len(content))
+    with mounts.small_disk(tmp_path / "disk") as disk:
+        store = DiskStore(disk / "store")
+        for source in (content, tmp_path / "source"):
+            (tmp_path / "source").write_bytes(content)
+            with pytest.raises(Unavailable, match=r"store: cannot be written \(No space left on device\)") as error:
+                store.put("shoes", blob, source, lambda _count: None)
+            assert "\n" not in str(error.value)
+            assert not store.has("shoes", blob.digest)
+            assert list((disk / "store" / "ingest").glob("*.part")) == []
+        mounts.fill(disk)
+        with pytest.raises(Unavailable, match="No space left on device"):
+            Layout.open(disk / "store").set_ref("shoes:v1", Descriptor("text/plain", digest_bytes(b""), 0))
+
+
+def test_a_layout_on_a_read_only_mount_is_read_and_locked_by_whoever_only_reads(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path / "store")
+    with store.busy():
+        blob = store.layout.put(b"content", "text/plain")
+    for locks in (True, False):
+        if not locks:
+            shutil.rmtree(tmp_path / "store" / "ingest")
+        with mounts.read_only(tmp_path / "store"):
+            with store.busy():
+                assert store.read("shoes", blob) == b"content"
+            with pytest.raises(Unavailable, match="Read-only file system"):
+                store.put(
+                    "shoes", replace(blob, digest=digest_bytes(b"other"), size=5), b"other", lambda _count: None
+                )

@@ -35,6 +35,12 @@ class Unsupported(LykeionError):
     """This implementation of a protocol lacks the operation; it never behaves differently in silence."""
 
 
+def os_reason(error: OSError, path: object = "") -> str:
+    """The file, ``path`` where the system names none, and what it says of it: ``shop.index/LOCK: Read-only …``."""
+    where = error.filename2 or error.filename or path
+    return f"{where}: " * bool(where) + str(error.strerror or first_line(error))
+
+
 def first_line(error: BaseException) -> str:
     """What an error of a library says, in one line of at most 300 characters; its type where it says nothing."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from .errors import LykeionError, first_line
+from .errors import LykeionError, os_reason
 from .terminal import print_line
 
 DONE = 0
@@ -30,8 +30,7 @@ def errors_as_exit_codes() -> Generator[None]:
         print_line(f"error: {error.object[:60]!a} is not text in UTF-8", err=True)
         sys.exit(ERROR)
     except OSError as error:  # from where no module words it: a directory that cannot be made, a disk that is full
-        where = f"{error.filename}: " if error.filename else ""
-        print_line(f"error: {where}{error.strerror or first_line(error)}", err=True)
+        print_line(f"error: {os_reason(error)}", err=True)
         sys.exit(ERROR)
     except KeyboardInterrupt:
         sys.exit(STOPPED)

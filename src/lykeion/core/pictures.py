@@ -1,9 +1,11 @@
 """Pictures by matplotlib, which is imported when one is drawn."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 from .errors import LykeionError, first_line
+from .files import write_atomically
 
 
 class PictureError(LykeionError):
@@ -24,10 +26,12 @@ def save_figure(figure: Any, path: Path, *, folder: bool = False) -> None:
 
     Raises PictureError, which names the file.
     """
+    drawn = io.BytesIO()
     try:
-        if folder:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=130)
+        figure.savefig(drawn, format=path.suffix.removeprefix(".") or "png", dpi=130)
+        if not folder:
+            path.parent.stat()
+        write_atomically(path, drawn.getvalue(), durable=False)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise PictureError(f"{path}: cannot be written: {reason}") from None

@@ -4,20 +4,24 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from lykeion.core import FileLock, LockError, fsync_directory
+from lykeion.core import FileLock, LockError, Unavailable, fsync_directory, writing
 
 from .descriptor import Descriptor
 from .errors import ContentDamaged
 
+ADVICE = "make room, or name another place"
 _TRIES = 20
 
 
 class BlobWriter:
-    """A blob in the making. On leaving ``with`` it is there under its digest, or, after an exception, not at all."""
+    """A blob in the making. On leaving ``with`` it is there under its digest, or, after an exception, not at all.
+
+    Raises Unavailable where the layout cannot be written.
+    """
 
     def __init__(self, ingest: Path, path_of: Callable[[str], Path]) -> None:
         """``ingest`` is the directory to write in, ``path_of`` says where the blob of a digest belongs."""
@@ -35,7 +39,8 @@ class BlobWriter:
         self.size += len(data)
         if self._expected and self.size > self._expected.size:
             raise ContentDamaged(f"over {self._expected.size:,} bytes came for {self._expected.digest}")
-        return self._file.write(data)
+        with self._writing():
+            return self._file.write(data)
 
     @property
     def digest(self) -> str:
@@ -45,14 +50,16 @@ class BlobWriter:
         return Descriptor(media_type, self.digest, self.size)
 
     def __enter__(self) -> "BlobWriter":
-        self._ingest.mkdir(exist_ok=True)
+        with self._writing():
+            self._ingest.mkdir(exist_ok=True)
         for _ in range(_TRIES - 1):
             with suppress(LockError):  # sweep took it before it was locked
                 return self._begin()
         return self._begin()
 
     def _begin(self) -> "BlobWriter":
-        self._file = tempfile.NamedTemporaryFile(dir=self._ingest, suffix=".part", delete=False)  # noqa: SIM115
+        with self._writing():
+            self._file = tempfile.NamedTemporaryFile(dir=self._ingest, suffix=".part", delete=False)
         self._lock = FileLock(Path(self._file.name), create=False)
         try:
             self._lock.acquire(wait_s=0)  # for sweep, which takes what nobody writes
@@ -68,11 +75,16 @@ class BlobWriter:
         temporary = Path(self._file.name)
         try:
             if error is None:
-                self._keep(temporary)
+                with self._writing():
+                    self._keep(temporary)
         finally:
             temporary.unlink(missing_ok=True)
-            self._file.close()
+            with suppress(OSError):  # what did not fit is tried once more
+                self._file.close()
             self._lock.release()
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(self._ingest.parent, Unavailable, ADVICE)
 
     def _keep(self, temporary: Path) -> None:
         expected = self._expected

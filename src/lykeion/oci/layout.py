@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -25,7 +25,7 @@ from lykeion.core import (
     writing,
 )
 
-from .blob import BlobWriter
+from .blob import ADVICE, BlobWriter
 from .descriptor import Descriptor, check_digest
 from .errors import BlobMissing, ContentDamaged, ContentError
 from .manifest import ImageIndex, ImageManifest, read_index, read_json, read_manifest
@@ -189,7 +189,8 @@ class Layout:
             before = self.entries()
             after = change(before)
             if after != before:
-                write_atomically(self.root / "index.json", ImageIndex(after).to_bytes())
+                with writing(self.root, Unavailable, ADVICE):
+                    write_atomically(self.root / "index.json", ImageIndex(after).to_bytes())
         return after
 
     def set_ref(self, ref: str, descriptor: Descriptor, *, expect: str | None = ANY) -> str | None:
@@ -264,6 +265,12 @@ class Layout:
 
     @contextmanager
     def _locked(self, name: str, *, exclusive: bool) -> Generator[None]:
-        (self.root / "ingest").mkdir(exist_ok=True)
-        with locked(self.root / "ingest" / name, shared=not exclusive):
+        """Whoever only reads needs no lock where there is none and none can be made, as on a read-only mount."""
+        ingest = self.root / "ingest"
+        create = exclusive or os.access(ingest if ingest.exists() else self.root, os.W_OK)
+        if create:
+            with writing(self.root, Unavailable, ADVICE):
+                ingest.mkdir(exist_ok=True)
+        file = ingest / name
+        with locked(file, shared=not exclusive, create=create) if create or file.exists() else nullcontext():
             yield

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lykeion.core.pictures import new_figure, save_figure
+
 from . import measures
 from .index import Hit, Index
 from .opening import opened
@@ -59,9 +61,7 @@ class Evaluation:
 
     def plot(self, path: Path) -> None:
         """Write a picture: the measures by cut-off, and the distribution of latency."""
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        figure = new_figure((9, 3.6), extra="train")
         left, right = figure.subplots(1, 2)
         cuts = range(1, self.k + 1)
         for name, curve in self.curves.items():
@@ -76,7 +76,7 @@ class Evaluation:
         right.set(xlabel="latency of one query, ms", ylabel="share of queries", xscale="log")
         for axes in (left, right):
             axes.spines[["top", "right"]].set_visible(False)
-        figure.savefig(path, dpi=150)
+        save_figure(figure, path)
 
 
 def evaluate(

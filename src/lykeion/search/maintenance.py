@@ -1,11 +1,10 @@
 """Keeping an index well: figures, compaction, verification, snapshots, kernels."""
 
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lykeion.core import Invalid, fsync_directory
+from lykeion.core import Invalid, copy_tree, fsync_directory
 
 from .index import CorruptIndex, Index, Stats, restore_damaged
 from .opening import opened
@@ -92,7 +91,7 @@ def _restore_copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
         copy = Path(temporary) / target.name
-        shutil.copytree(source, copy, ignore=shutil.ignore_patterns(f"{FILE_NAME}*"))
+        copy_tree(source, copy, leave_out=lambda name: name.startswith(FILE_NAME))
         Thumbnails(copy / FILE_NAME).copy_from(source / FILE_NAME)
         if problems := verify(copy):
             raise CorruptIndex(f"{source} is damaged: {problems[0].replace(str(copy), str(source))}")

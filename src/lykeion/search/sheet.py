@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from lykeion.core import write_atomically
 from lykeion.vision import Box, decode
 
 from .index import Hit, Value
@@ -73,7 +74,7 @@ def draw_cards(path: Path, sections: Sequence[tuple[str, Sequence[Card]]]) -> No
             top += _row_height(row)
     file = io.BytesIO()
     sheet.save(file, "PNG")
-    path.write_bytes(file.getvalue())
+    write_atomically(path, file.getvalue(), durable=False)
 
 
 def shown(value: Value) -> str:

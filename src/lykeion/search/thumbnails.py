@@ -3,6 +3,8 @@
 A thumbnail can be made again from its photo, so writes are atomic but reach the disk when SQLite finds it fit.
 """
 
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lykeion.core import Unavailable
+from lykeion.core import Unavailable, os_reason
 
 FILE_NAME = "thumbnails.sqlite"
 """In the directory of a local index."""
@@ -18,6 +20,10 @@ SIDE = 192
 """Pixels of the longer side, or up to a third more."""
 VERSION = 1
 _APPLICATION = 0x4C794B54  # "LyKT", so that another program's database is not taken for ours
+
+
+_REFUSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+"""What SQLite says where a disk is read-only or full."""
 
 
 class ThumbnailError(Unavailable):
@@ -127,11 +133,20 @@ class Thumbnails:
         try:
             yield
         except OSError as error:
-            raise ThumbnailError(f"{self.path}: {error.strerror or error}") from None
+            raise ThumbnailError(os_reason(error, self.path)) from None
         except sqlite3.Error as error:
-            raise ThumbnailError(
-                f"{self.path}: {error}; if it is damaged, delete it and add the photos again"
-            ) from None
+            raise ThumbnailError(f"{self.path}: {self._reason(error)}") from None
+
+    def _reason(self, error: sqlite3.Error) -> str:
+        """SQLite has few words for a disk that refuses."""
+        if _code(error) in _REFUSED:
+            with suppress(OSError):
+                system = os.statvfs(self.path.parent)
+                if system.f_flag & os.ST_RDONLY:
+                    return os.strerror(errno.EROFS)
+                if not system.f_bavail or _code(error) == sqlite3.SQLITE_FULL:
+                    return f"{os.strerror(errno.ENOSPC)}; make room"
+        return f"{error}; if it is damaged, delete it and add the photos again"
 
     def _kept(self) -> sqlite3.Connection | None:
         """This thread's connection, if it has one."""
@@ -155,9 +170,9 @@ class Thumbnails:
         try:
             connection, version = self._connect("rw")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            if _code(error) not in _REFUSED:
                 raise
-            connection, version = self._connect("ro&immutable=1")  # a read-only disk, without SQLite's shared memory
+            connection, version = self._connect("ro&immutable=1")  # a disk that has no place for shared memory
         if version:
             return self._keep(connection)
         connection.close()
@@ -189,6 +204,11 @@ class Thumbnails:
         if version > VERSION:
             raise ThumbnailError(f"{self.path} was written by a newer lykeion (format {version}); upgrade to read it")
         return version
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's own, without what makes it more exact; 0 for an error of Python's module."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _make_table(database: sqlite3.Connection) -> None:

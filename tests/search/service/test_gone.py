@@ -1,7 +1,6 @@
-"""An index that is moved away, or that cannot be written, while it is served."""
+"""An index that is moved away, or that cannot be written, while it is served: a read-only mount, a full disk."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from starlette.testclient import TestClient
 
 from lykeion.search.index import Index
 from lykeion.search.thumbnails import ThumbnailError, Thumbnails
+from tests import mounts
 
 from .shop import DIMENSION, photo
 
@@ -53,13 +53,8 @@ def read_only(index: Index, shop_path: Path) -> Iterator[None]:
         for path in paths:
             path.chmod(path.stat().st_mode | 0o200)
         return
-    if subprocess.run(["mount", "--bind", shop_path, shop_path], capture_output=True).returncode:
-        pytest.skip("this root may not mount")
-    try:
-        subprocess.run(["mount", "-o", "remount,ro,bind", shop_path], check=True)
+    with mounts.read_only(shop_path):
         yield
-    finally:
-        subprocess.run(["umount", "--lazy", shop_path], check=True)
 
 
 @pytest.mark.parametrize(("method", "path", "given"), [*READS.values(), *WRITES.values()], ids=[*READS, *WRITES])
@@ -92,3 +87,27 @@ def test_thumbnails_that_cannot_be_kept_are_an_error_with_the_reason(tmp_path: P
     (tmp_path / "file").touch()
     with pytest.raises(ThumbnailError, match="file"):
         Thumbnails(tmp_path / "file" / "thumbnails.sqlite").put_many([("a", "", b"")])
+
+
+class TestFullDisk:
+    @pytest.fixture
+    def shop_path(self, tmp_path: Path) -> Iterator[Path]:
+        with mounts.small_disk(tmp_path / "disk") as disk:
+            yield disk / "shop.index"
+
+    def test_a_full_disk_is_a_503_with_the_reason_until_there_is_room(self, client: TestClient, shop_path: Path):
+        mounts.fill(shop_path.parent)
+        many = {"items": [{"id": f"n{n}", "vectors": [VECTOR]} for n in range(50)]}
+        answers = [client.put("/v1/items", json=many) for _ in range(3)]  # the first may find room in a begun block
+        answers += [client.request(method, path, **given) for method, path, given in WRITES.values()]
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert refused
+        for answer in refused:
+            assert answer.status_code == 503
+            assert "No space left on device" in answer.json()["error"]
+            assert str(shop_path) in answer.json()["error"]
+            assert answer.headers["Retry-After"]
+        for method, path, given in READS.values():
+            assert client.request(method, path, **given).status_code in (200, 404)
+        (shop_path.parent / "filling").unlink()
+        assert client.put("/v1/items", json=many).status_code == 200

@@ -8,7 +8,7 @@ import click
 from lykeion import registry
 from lykeion.cli.options import json_option, quiet_option, registry_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_result
-from lykeion.core import Reporter, print_line
+from lykeion.core import Reporter, print_line, write_atomically
 
 coordinator_option = click.option(
     "--coordinator",
@@ -276,7 +276,7 @@ def sign(model: str, key: Path, out: Path | None, store: Path | None, as_json: b
     place, reference = registry.Stores(store).find(model)
     signed, bundle = registry.sign(place, reference, key)
     if out:
-        out.write_bytes(bundle)
+        write_atomically(out, bundle)
     document = {"signed": signed.version, "name": signed.name}
     print_result(as_json, document, f"{reference} is signed as {signed.name} {signed.version}")
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from lykeion.core import Conflict, NotFound, digest_bytes
+from lykeion.core import Conflict, NotFound, digest_bytes, writing
 from lykeion.oci import BlobMissing, ContentDamaged, ContentError, Descriptor, Layout, read_manifest
 from lykeion.oci.descriptor import REF_NAME
 from lykeion.oci.references import Entries, ref_of
@@ -129,7 +129,11 @@ class DiskStore:
     def fetch(self, repository: str, descriptor: Descriptor, path: Path, advance: Advance) -> None:
         digest = hashlib.sha256()
         try:
-            with self._layout.open_blob(descriptor.digest) as source, path.open("wb") as file:
+            with (
+                self._layout.open_blob(descriptor.digest) as source,
+                writing(path, StoreError),
+                path.open("wb") as file,
+            ):
                 while piece := source.read(_PIECE):
                     digest.update(piece)
                     file.write(piece)

@@ -4,8 +4,6 @@ import json
 import os
 import resource
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +22,7 @@ from lykeion.search.index import (
     StorageError,
     checked_json,
 )
+from tests import mounts
 
 from .indexes import clustered, exact, open_local
 
@@ -313,16 +312,10 @@ def test_a_scan_is_of_the_moment_it_was_asked_for(path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    mount = tmp_path / "disk"
-    mount.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mount], capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("mounting needs root")
-    yield mount
-    subprocess.run(["umount", "-l", mount], check=True)
+    with mounts.small_disk(tmp_path / "disk") as disk:
+        yield disk
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
 @pytest.mark.parametrize("batch", [50, 4000], ids=["log", "bulk"])
 def test_a_full_disk_refuses_writes_whole_and_what_is_there_stays(small_disk: Path, batch: int) -> None:
     vectors = np.random.default_rng(0).normal(size=(batch, 64)).astype(np.float32)

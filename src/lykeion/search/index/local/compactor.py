@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from lykeion.core import LykeionError
+from lykeion.core import LykeionError, os_reason
 from lykeion.search.index.errors import StorageError
 
 from . import compaction
@@ -109,7 +109,7 @@ class Compactor:
                 job = builder.submit(compaction.build, replica.store, before, replica.identity, self._closing)
                 built = job.result()
         except OSError as error:
-            raise StorageError(f"{replica.path}: {error.strerror or error}") from error
+            raise StorageError(os_reason(error, replica.path)) from error
         if built is None:
             return False
         with replica.writing() as state:

@@ -6,13 +6,13 @@ becomes a segment, and compaction merges segments in the background. See docs/de
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 
-from lykeion.core import NotFound
+from lykeion.core import LykeionError, NotFound
 from lykeion.core.expression import WhereError
 from lykeion.search.index.batch import BatchError, check_count, check_ids, named_photos, prepared_vectors
 from lykeion.search.index.local.disk.log import Operation
@@ -265,6 +265,10 @@ class LocalIndex:
     def __exit__(self, error: object, /, *_: object) -> None:
         if error is None:
             self._compactor.finish()
+        else:
+            self._compactor.stop()
+            with suppress(LykeionError):
+                self._replica.discard_unused()
         self.close()
 
     # --- arguments ---

@@ -4,12 +4,14 @@ Two locks in one process: the gate, for one writing thread at a time, and the mu
 never held while another process is waited for. The writer lock between processes (a file) is taken between the two.
 """
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lykeion.core import LockError, os_reason
 from lykeion.search.index.errors import (
     CorruptIndex,
     EmbedderMismatch,
@@ -42,6 +44,7 @@ class Replica:
         self.mutex, self._gate = threading.RLock(), threading.RLock()
         self._closed = False
         self._lock = WriterLock(path / "LOCK")
+        self._made = self._directory_made = False
         if create is not None and mode != "r" and not self.store.exists():
             self._create(create)
         self.identity = self.store.identity()
@@ -72,7 +75,7 @@ class Replica:
                         self._catch_up()
                     yield self.state
             except OSError as error:
-                raise StorageError(f"{self.path}: {error.strerror or error}") from error
+                raise StorageError(os_reason(error, self.path)) from error
             finally:
                 if taken:
                     self._lock.release()
@@ -124,10 +127,7 @@ class Replica:
             try:
                 self._follow()
             except OSError as error:
-                where = error.filename or self.path
-                raise StorageError(
-                    f"{where}: {error.strerror or error}; was the index moved or unmounted?"
-                ) from error
+                raise StorageError(f"{os_reason(error, self.path)}; was the index moved or unmounted?") from error
         self._followed = time.monotonic()  # not after an error: that stays one until it is mended
         return self.state
 
@@ -160,14 +160,35 @@ class Replica:
             self.publish()
         self.state.log.drop_torn_end()
 
+    def discard_unused(self) -> None:
+        """Remove the index again, if this made it and nothing was ever written to it."""
+        if self._made:
+            with self.writing() as state:
+                if state.manifest.generation == 1 and state.log.empty:
+                    self._remove()
+
+    def _remove(self) -> None:
+        """With all else in the directory, such as thumbnails, if that was made for it."""
+        if self._directory_made:
+            shutil.rmtree(self.path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                self.store.remove()
+
     def _create(self, identity: Identity) -> None:
+        self._directory_made = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.take(wait_s=_TURN_WAIT_S)
             if not self.store.exists():
+                self._made = True
                 self.store = Store.create(self.path, identity)
-        except OSError as error:
-            raise StorageError(f"{self.path}: {error.strerror or error}") from error
+        except (OSError, LockError) as error:
+            if self._made or self._directory_made:
+                self._remove()
+            if isinstance(error, LockError):
+                raise
+            raise StorageError(os_reason(error, self.path)) from error
         finally:
             self._lock.release()
 

@@ -43,8 +43,12 @@ def export(store: Store, manifest: Manifest, path: Path) -> None:
     except FileExistsError:
         raise IndexFormatError(f"{path} exists; an export goes to a new directory") from None
     copy = Store(path)
-    copy.take(store, manifest.segments, shutil.copy2)
-    for name in ("manifests", "overlays", "snapshots", "segments"):
-        (path / name).mkdir(parents=True, exist_ok=True)
-    write_atomically(path / "index.json", (store.path / "index.json").read_bytes())
-    commit(copy, manifest)
+    try:
+        copy.take(store, manifest.segments, shutil.copy2)
+        for name in ("manifests", "overlays", "snapshots", "segments"):
+            (path / name).mkdir(parents=True, exist_ok=True)
+        write_atomically(path / "index.json", (store.path / "index.json").read_bytes())
+        commit(copy, manifest)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lykeion.core import digest_file, digest_json, fsync_directory
+from lykeion.core import copy_tree, digest_file, digest_json, fsync_directory
 from lykeion.search.index import checked_json
 from lykeion.search.index.errors import CorruptIndex, IndexFormatError
 from lykeion.search.index.protocol import Photo
@@ -116,7 +116,7 @@ def take_segment(source: Path, directory: Path, copy: Callable[[str, str], objec
     directory.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=directory, prefix=".writing-"))
     try:
-        shutil.copytree(source, temporary, copy_function=copy, dirs_exist_ok=True)
+        copy_tree(source, temporary, copy)
         _sync_tree(temporary)
         if not _appears(temporary, target):
             shutil.rmtree(temporary)
@@ -233,8 +233,8 @@ def _write_hashes(directory: Path, ids: pa.ChunkedArray) -> bool:
     hashes = np.concatenate([hash_ids(batch.to_pylist()) for batch in _batches(ids)] or [np.empty(0, np.uint64)])
     order = np.argsort(hashes, kind="stable")
     hashes = hashes[order]
-    hashes.astype("<u8").tofile(directory / "hashes.bin")
-    order.astype("<u4").tofile(directory / "hash_rows.bin")
+    (directory / "hashes.bin").write_bytes(hashes.astype("<u8").data)
+    (directory / "hash_rows.bin").write_bytes(order.astype("<u4").data)
     return bool((hashes[1:] == hashes[:-1]).any())
 
 
@@ -248,7 +248,7 @@ def _write_kernel(directory: Path, codes: SegmentCodes, kind: Kind, effort: Effo
     for name in _ARRAYS:
         array = getattr(codes, name)
         if array is not None:
-            array.tofile(directory / f"{name}.bin")
+            (directory / f"{name}.bin").write_bytes(np.ascontiguousarray(array).data)
     description = {
         "format": KERNEL_FORMAT,
         "kind": kind,

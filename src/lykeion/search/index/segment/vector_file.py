@@ -24,7 +24,7 @@ def write_vectors(path: Path, vectors: Vectors, order: np.ndarray) -> None:
     with path.open("wb") as file:
         if len(order) <= rows_per_bucket:
             for start in range(0, len(order), _CHUNK):
-                vectors[order[start : start + _CHUNK]].tofile(file)
+                file.write(vectors[order[start : start + _CHUNK]].data)  # and not tofile, which hides why it fails
             return
         with tempfile.TemporaryDirectory(dir=path.parent, prefix="buckets-") as directory:
             buckets = _distribute(Path(directory), vectors, order, rows_per_bucket)
@@ -32,7 +32,9 @@ def write_vectors(path: Path, vectors: Vectors, order: np.ndarray) -> None:
                 wanted = order[number * rows_per_bucket : (number + 1) * rows_per_bucket]
                 rows = np.fromfile(bucket, vectors.dtype).reshape(len(wanted), vectors.shape[1])
                 bucket.unlink()
-                rows[np.searchsorted(np.sort(wanted), wanted)].tofile(file)  # a bucket's rows came in ascending order
+                file.write(
+                    rows[np.searchsorted(np.sort(wanted), wanted)].data
+                )  # a bucket's rows came in ascending order
 
 
 def _distribute(directory: Path, vectors: Vectors, order: np.ndarray, rows_per_bucket: int) -> list[Path]:
@@ -45,7 +47,7 @@ def _distribute(directory: Path, vectors: Vectors, order: np.ndarray, rows_per_b
         for start in range(0, len(order), _CHUNK):
             chunk, buckets = vectors[start : start + _CHUNK], bucket_of[start : start + _CHUNK]
             for number in np.unique(buckets).tolist():
-                chunk[buckets == number].tofile(files[number])
+                files[number].write(chunk[buckets == number].data)
     finally:
         for file in files:
             file.close()

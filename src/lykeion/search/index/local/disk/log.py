@@ -89,6 +89,10 @@ class Log:
             os.fsync(file.fileno())
         fsync_directory(directory)
 
+    @property
+    def empty(self) -> bool:
+        return self.size() <= _HEADER.size
+
     def size(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 

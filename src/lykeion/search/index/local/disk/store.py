@@ -117,6 +117,16 @@ class Store:
         store.commit(Manifest(generation=1, log=1, created=time.time()))
         return store
 
+    def remove(self) -> None:
+        """Take away the index's own files, and the directory if it holds no others. Raises OSError."""
+        (self.path / "CURRENT").unlink(missing_ok=True)  # without it a directory is no index
+        for name in ("manifests", "segments", "overlays", "log", "snapshots"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in ("index.json", "COMPACTING", "LOCK"):
+            (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
+
     def exists(self) -> bool:
         return (self.path / "CURRENT").exists()
 
