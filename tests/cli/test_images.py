@@ -8,10 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from lykeion.cli import app
-from lykeion.core import LykeionError, Unsupported
+from lykeion.core import LykeionError, NotFound, Unsupported
+from lykeion.images.errors import ImageError
 from lykeion.oci.distribution import DiskStore
-from lykeion.registry import parse, sign
+from lykeion.registry import Untrusted, parse, sign
 from tests.images.conftest import make_project
+from tests.oci.distribution.fake import running
 from tests.registry.keys import key_pair
 from tests.registry.making import pushed
 
@@ -134,3 +136,25 @@ def test_nothing_of_an_image_reaches_the_terminal_raw(description: str, tmp_path
     assert not {"\x1b", "\u202e"} & set(printed)
     labels = json.loads(printed)["platforms"][0]["config"]["Labels"]
     assert labels["team"] == "shoes\x1b[2J\u202e"
+
+
+def test_a_trust_policy_says_which_images_are_pulled_and_run(tmp_path: Path) -> None:
+    """By name: nobody's signature is on an image that this program reads."""
+    policy = tmp_path / "trust.toml"
+    keys = f'[[rule]]\nnames = ["shop", "{{host}}/signed/*"]\nkeys = ["{key_pair(tmp_path / "shop")[1].name}"]\n'
+    with running() as place:
+        host = place.host
+        policy.write_text(keys.format(host=host) + f'[[rule]]\nnames = ["tools", "{host}/open/*"]\n')
+        for words in (
+            ("pull", f"{host}/signed/shop:v1"),
+            ("pull", f"{host}/other:v1"),
+            ("run", "shop:latest"),
+            ("run", "sha256:" + "0" * 64),
+        ):
+            with pytest.raises(Untrusted, match=r"trust.toml has no rule without keys for this image"):
+                run(*words[:1], "--trust", str(policy), *words[1:])
+        assert place.requests == []
+        with pytest.raises(NotFound, match="no such image"):
+            run("pull", "--trust", str(policy), f"{host}/open/shop:v1")
+    with pytest.raises(ImageError, match="has no image tools"):
+        run("run", "--trust", str(policy), "tools:latest")

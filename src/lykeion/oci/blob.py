@@ -59,7 +59,7 @@ class BlobWriter:
 
     def _begin(self) -> "BlobWriter":
         with self._writing():
-            self._file = tempfile.NamedTemporaryFile(dir=self._ingest, suffix=".part", delete=False)
+            self._file = tempfile.NamedTemporaryFile(dir=self._ingest, suffix=".part", delete=False)  # noqa: SIM115
         self._lock = FileLock(Path(self._file.name), create=False)
         try:
             self._lock.acquire(wait_s=0)  # for sweep, which takes what nobody writes

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lykeion import images, inputs, oci
+from lykeion import images, inputs, oci, registry
 from lykeion.cli.options import json_option, quiet_option, registry_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_result, print_table
 from lykeion.core import Reporter, print_line
@@ -154,6 +154,7 @@ def show(image: str, attached: str | None, layout: Path | None, as_json: bool) -
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("--env", "-e", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable; repeatable.")
 @click.option("--volume", "-v", "volumes", multiple=True, metavar="HOST:IMAGE[:ro]", help="Mount a path; repeatable.")
+@trust_option
 @layout_option
 @quiet_option
 def run(
@@ -161,14 +162,18 @@ def run(
     arguments: tuple[str, ...],
     variables: tuple[str, ...],
     volumes: tuple[str, ...],
+    trust: Path | None,
     layout: Path | None,
     reporter: Reporter,
 ) -> None:
     """Start an IMAGE on this machine, without a container engine. Options come before IMAGE.
 
     ARGUMENTS replace the image's own. The root file system is read-only, /tmp is empty, ports are this
-    machine's. It shows that an image starts; it is not a security boundary.
+    machine's. It shows that an image starts; it is not a security boundary. With a trust policy, only what it allows
+    by name: a rule without keys.
     """
+    if trust:
+        registry.check_image(registry.read_policy(trust), image)
     unset = [variable for variable in variables if "=" not in variable]
     if unset:
         raise click.BadParameter(f"{unset[0]!r} has no value; write NAME=VALUE", param_hint="--env")

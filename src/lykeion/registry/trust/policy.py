@@ -122,12 +122,25 @@ def check_file(policy: Policy, name: str) -> None:
     Nothing tells who signed a file, or a network that comes with the software: those are allowed that need no
     signature, by a rule for their name or by default.
     """
+    if not _allowed_unsigned(policy, name):
+        raise Untrusted(f"{name}: {policy.path} allows models by name and signature; name a version, not a file")
+
+
+def check_image(policy: Policy, name: str) -> None:
+    """Raises Untrusted where the policy does not allow a container image, whose signatures are not read here.
+
+    It needs a rule for its name without keys, or ``default = "allow"``.
+    """
+    if not _allowed_unsigned(policy, name):
+        raise Untrusted(f"{name}: {policy.path} has no rule without keys for this image; images bring no signatures")
+
+
+def _allowed_unsigned(policy: Policy, name: str) -> bool:
     try:
         rule = policy.rule_for(parse(name))
     except InvalidReference:
         rule = None
-    if rule.keys if rule else policy.default == "refuse":
-        raise Untrusted(f"{name}: {policy.path} allows models by name and signature; name a version, not a file")
+    return not rule.keys if rule else policy.default == "allow"
 
 
 def _rule(path: Path, value: dict[str, Any]) -> Rule:

@@ -1,6 +1,7 @@
 """An index that is made: with what was asked for, or not at all."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,9 +64,11 @@ def test_one_that_ends_well_stays_though_it_is_empty(tmp_path: Path) -> None:
 )
 def test_options_that_it_was_not_made_with_are_refused(tmp_path: Path, name: str, held: str, wanted: str) -> None:
     path = tmp_path / "index"
-    for options in ({name: held}, {name: held}, {}):
+    other: dict[str, Any] = {name: wanted}
+    made: list[dict[str, Any]] = [{name: held}, {name: held}, {}]
+    for options in made:
         open_index(path, "w", dimension=4, **options).close()
     with pytest.raises(Conflict, match=rf"index was made with {name} {held}, not {wanted}; .*leave it out") as error:
-        open_index(path, "w", dimension=4, **{name: wanted})
+        open_index(path, "w", dimension=4, **other)
     assert "\n" not in str(error.value)
     open_index(path, "w").close()  # and its lock is free
