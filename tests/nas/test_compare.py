@@ -21,6 +21,7 @@ from lykeion.nas import (
     SearchComparison,
     SearchCost,
     SearchError,
+    SpaceError,
     compare,
 )
 from lykeion.nas.runs import comparing, searching
@@ -209,7 +210,16 @@ def test_a_target_in_milliseconds_has_the_best_baseline_within_it_as_rival(
 ) -> None:
     assert run(target=2.5).rival == NARROW
     with pytest.raises(SearchError, match="holds a comparison with another target"):
-        run(target=0.7)
+        run(target=1.5)
+
+
+def test_a_target_out_of_reach_is_refused_before_anything_is_measured_or_written(
+    world: World, run: Callable[..., ComparisonReport], tmp_path: Path
+) -> None:
+    with pytest.raises(SpaceError, match=r"no network of space 'tiny' takes 0\.485 ms .*the least is 1\.06"):
+        run(target=0.5)
+    assert world.searches == []
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_search_that_finds_nothing_is_a_result(

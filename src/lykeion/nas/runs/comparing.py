@@ -68,17 +68,17 @@ def compare(
     ``data`` is what the comparison's path holds, where it is loaded already. Comparisons of one recipe may share a
     directory of ``trainings``: what is in it is not trained again. Raises SearchError and what its parts raise.
     """
-    claim_run(run / "comparison.json", "comparison", comparison.to_json(), SearchError)
-    with working_in(run, SearchError):
-        return _compare(comparison, run, data, trainings or run / "trainings", reporter)
-
-
-def _compare(
-    comparison: SearchComparison, run: Path, data: Dataset | None, shelf: Path, reporter: Reporter
-) -> ComparisonReport:
     space, data = open_space(comparison.space, comparison.data, reporter, data, skip_bad=comparison.skip_bad)
     if not isinstance(comparison.target, str):
         LatencyTable(space, comparison.profile).check_target(comparison.aim * comparison.target)
+    claim_run(run / "comparison.json", "comparison", comparison.to_json(), SearchError)
+    with working_in(run, SearchError):
+        return _compare(comparison, run, space, data, trainings or run / "trainings", reporter)
+
+
+def _compare(
+    comparison: SearchComparison, run: Path, space: Space, data: Dataset, shelf: Path, reporter: Reporter
+) -> ComparisonReport:
     if not len(data.test):
         raise SearchError(f"{data.name} has no test photos, on which a comparison ends; add some")
     fixed = [
