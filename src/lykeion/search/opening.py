@@ -23,8 +23,5 @@ def opened(index: Index | str | Path, mode: Mode = "r") -> Iterator[Index]:
 
 def check_embedder(index: Index, embedder: "Embedder") -> None:
     """Raises EmbedderMismatch unless the index holds vectors of this embedder."""
-    if index.embedder == embedder.digest:
-        return
-    if not index.embedder:
-        raise EmbedderMismatch("the index holds vectors that no embedder of ours made; query it by vector or by id")
-    raise EmbedderMismatch.of("the index", "embedder", index.embedder, embedder.digest)
+    if index.embedder != embedder.digest:
+        raise EmbedderMismatch.of("the index", "embedder", index.embedder, embedder.digest)

@@ -24,6 +24,12 @@ from lykeion.search.index import EmbedderMismatch
             "name that embedder with --embedder, or another index",
         ),
         (
+            "embedder",
+            None,
+            "sha256:" + "b" * 64,
+            "shop.index holds vectors of an unknown embedder; search by vector or by id, or name another index",
+        ),
+        (
             "dimension",
             1280,
             64,

@@ -21,6 +21,10 @@ class EmbedderMismatch(Conflict):
     @classmethod
     def of(cls, where: object, what: str, holds: object, wanted: object) -> "EmbedderMismatch":
         """The index at ``where`` holds vectors of one embedder, dimension …; another is wanted. None: not known."""
+        if not holds:
+            return cls(
+                f"{where} holds vectors of an unknown {what}; search it by vector or by id, or name another index"
+            )
         return cls(
             f"{where} holds vectors of the {what} {_short(holds)}, not of {_short(wanted)}; name that {what}"
             f"{' with --embedder' if what == 'embedder' else ''}, or another index"
