@@ -225,6 +225,13 @@ def test_what_is_no_manifest_is_an_error_in_one_line(data: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_manifest_with_a_field_given_twice_is_refused() -> None:
+    """Two readers could take different ones, and so different files, of one digest."""
+    manifest = ImageManifest(EMPTY, ()).to_bytes()
+    with pytest.raises(ContentError, match="'layers' is given twice"):
+        read_manifest(manifest.replace(b'"layers":[]', b'"layers":[],"layers":[]'))
+
+
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.integers(0, 2)), max_size=8))
 def test_a_reference_names_one_manifest_and_no_manifest_is_lost(steps: list[tuple[str | None, int]]) -> None:
     manifests = [Descriptor(media_types.MANIFEST, "sha256:" + f"{number:064x}", 1) for number in range(3)]

@@ -165,6 +165,7 @@ def test_annotations_that_tell_more_or_less_do_not_agree() -> None:
         b"[]",
         b'{"schema": 2}',
         b'{"schema": 1, "more": 1}',
+        b'{"schema": 1, "metrics": {"a": 1, "a": 2}}',
         b'{"schema": 1, "metrics": {"A": 1}}',
         b'{"schema": 1, "metrics": {"a": []}}',
         b'{"schema": 1, "metrics": {"a": NaN}}',

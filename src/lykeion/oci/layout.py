@@ -21,6 +21,7 @@ from lykeion.core import (
     digest_file,
     fsync_directory,
     locked,
+    read_json,
     write_atomically,
     writing,
 )
@@ -28,7 +29,7 @@ from lykeion.core import (
 from .blob import ADVICE, BlobWriter
 from .descriptor import Descriptor, check_digest
 from .errors import BlobMissing, ContentDamaged, ContentError
-from .manifest import ImageIndex, ImageManifest, read_index, read_json, read_manifest
+from .manifest import ImageIndex, ImageManifest, read_index, read_manifest
 from .references import ANY, Entries, ref_of, standing, with_ref, without_ref
 
 VERSION = "1.0.0"
@@ -51,7 +52,7 @@ class Layout:
                 layout._create()
         if not marker.exists():
             raise ContentError(f"{root} is not an OCI layout: it has no file oci-layout")
-        if read_json(marker.read_bytes()).get("imageLayoutVersion") != VERSION:
+        if read_json(marker, ContentError, "layout").get("imageLayoutVersion") != VERSION:
             raise ContentError(f"{root} is an OCI layout of another version than {VERSION}")
         return layout
 

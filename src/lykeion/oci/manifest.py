@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from lykeion.core import digest_bytes
+from lykeion.core import digest_bytes, parse_json
 
 from . import media_types
 from .descriptor import Descriptor
@@ -65,7 +65,7 @@ class ImageIndex:
 
 def read_manifest(data: bytes) -> ImageManifest | ImageIndex:
     """Raises ContentError for anything but an OCI or Docker manifest or index."""
-    value = read_json(data)
+    value = parse_json(data, ContentError, "manifest", limit=LIMIT_BYTES)
     if "manifests" in value:
         return _index(value)
     media_type, artifact_type, subject, annotations = _shared(value, media_types.MANIFESTS)
@@ -75,20 +75,7 @@ def read_manifest(data: bytes) -> ImageManifest | ImageIndex:
 
 def read_index(data: bytes, *, limit: int = LIMIT_BYTES) -> ImageIndex:
     """Raises ContentError for anything but an index."""
-    return _index(read_json(data, limit=limit))
-
-
-def read_json(data: bytes, *, limit: int = LIMIT_BYTES) -> dict[str, Any]:
-    """A JSON object of at most ``limit`` bytes. Raises ContentError."""
-    if len(data) > limit:
-        raise ContentError(f"a manifest of {len(data):,} bytes; at most {limit:,} are read")
-    try:
-        value: Any = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ContentError(f"not JSON: {str(error)[:100]}") from None
-    if not isinstance(value, dict):
-        raise ContentError("not a JSON object where a manifest was expected")
-    return value  # pyright: ignore[reportUnknownVariableType]
+    return _index(parse_json(data, ContentError, "index", limit=limit))
 
 
 def _index(value: dict[str, Any]) -> ImageIndex:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
+from lykeion.core import json_value
 from lykeion.oci.distribution import InvalidReference, is_digest
 from lykeion.registry.errors import InvalidModel
 from lykeion.registry.model_names import parse
@@ -108,10 +109,7 @@ def metrics_of(annotations: Mapping[str, str]) -> dict[str, Figure]:
     for key, text in annotations.items():
         if not key.startswith(METRIC):
             continue
-        try:
-            value: Any = json.loads(text)
-        except (ValueError, RecursionError):
-            raise InvalidModel(f"annotation {key}: not a JSON value") from None
+        value = json_value(text, InvalidModel, "metric", where=f"annotation {key}: ", limit=MAX_BYTES)
         if not isinstance(value, float | int | bool | str):
             raise InvalidModel(f"annotation {key}: neither a number, a text nor true or false")
         found[key.removeprefix(METRIC)] = value
@@ -120,12 +118,7 @@ def metrics_of(annotations: Mapping[str, str]) -> dict[str, Figure]:
 
 def read_facts(data: bytes) -> ModelFacts:
     """Raises InvalidModel, naming the field."""
-    if len(data) > MAX_BYTES:
-        raise InvalidModel(f"{FILE}: {len(data):,} bytes, more than {MAX_BYTES:,}")
-    try:
-        value: Any = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InvalidModel(f"{FILE}: not JSON ({error})") from None
+    value = json_value(data, InvalidModel, "model's facts", where=f"{FILE}: ", limit=MAX_BYTES)
     fields = _object(value, "", {"schema", "metrics", "lineage"})
     if fields.get("schema") != 1:
         raise InvalidModel(f"{FILE}: schema {str(fields.get('schema'))[:20]!r}; this release reads 1")

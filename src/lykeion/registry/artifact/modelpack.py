@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias, cast
 
+from lykeion.core import parse_json
 from lykeion.oci.distribution import is_digest
 from lykeion.registry.errors import InvalidModel
 
@@ -76,12 +77,7 @@ class ModelConfig:
 
 def read_config(data: bytes) -> Mapping[str, Any]:
     """The config as JSON, checked against the schema. Raises InvalidModel."""
-    if len(data) > MAX_CONFIG_BYTES:
-        raise InvalidModel(f"model config: {len(data):,} bytes, more than {MAX_CONFIG_BYTES:,}")
-    try:
-        value: Any = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InvalidModel(f"model config: not JSON ({error})") from None
+    value = parse_json(data, InvalidModel, "model config", limit=MAX_CONFIG_BYTES)
     check(value)
     return value
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lykeion.core import NotFound, digest_bytes
+from lykeion.core import NotFound, digest_bytes, parse_json
 from lykeion.oci import EMPTY, EMPTY_BLOB, ContentError, Descriptor, ImageManifest, read_manifest
 from lykeion.oci.distribution import ArtifactStore, Reference
 from lykeion.registry.artifact.facts import FILE
@@ -188,16 +188,16 @@ def _open(bundle: bytes, key: "EllipticCurvePublicKey") -> dict[str, Any]:
     from cryptography.exceptions import InvalidSignature
 
     try:
-        envelope: Any = json.loads(bundle)["dsseEnvelope"]
+        envelope = parse_json(bundle, InvalidModel, "bundle", limit=_MAX_BUNDLE)["dsseEnvelope"]
         payload = base64.b64decode(envelope["payload"], validate=True)
         signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
         if envelope["payloadType"] != _PAYLOAD:
             raise ValueError("another kind of payload")
         key.verify(signature, _authenticated(payload), _ecdsa(key.curve.key_size))
-        statement: Any = json.loads(payload)
+        statement = parse_json(payload, InvalidModel, "statement", limit=_MAX_BUNDLE)
         if statement["_type"] != _STATEMENT:
             raise ValueError("another kind of statement")
-    except (InvalidSignature, ValueError, KeyError, IndexError, TypeError, RecursionError):
+    except (InvalidSignature, ValueError, KeyError, IndexError, TypeError):
         raise InvalidModel("not a bundle that this key signed") from None
     return statement
 
