@@ -7,13 +7,13 @@ channels, and few values become many: where the model is known, the package has 
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as tfl
 
 from lykeion.core import first_line
 from lykeion.engines import read_model
+from lykeion.litert import PlacedGraph, placed_graphs
 from lykeion.litert.packed import (
     MAX_BYTES,
     MAX_SYMBOLS,
@@ -74,13 +74,11 @@ def pack_file(file: bytes, model: CompressedModel | None = None, *, name: str = 
     if len(file) > MAX_BYTES:
         raise CompressionError(f"{name}: the file has {len(file):,} bytes; a package holds {MAX_BYTES:,} at most")
     hints = _hints(model) if model and model.converted is None and model.ranges is None else {}
-    if file[4:8] != b"TFL3":
-        raise CompressionError(f"{name}: not a LiteRT file: it lacks the mark TFL3")
     try:
         spans = list(_apart(_spans(file, hints)))
         package = encode_spans(file, spans)
     except Exception as error:  # the generated reader trusts what it reads
-        raise CompressionError(f"{name}: not a sound LiteRT file ({first_line(error)})") from None
+        raise CompressionError(f"{name}: not a LiteRT file: {first_line(error)}") from None
     if unpack(package, limit_bytes=len(file)) != file:
         raise CompressionError("pack: the package does not unpack to the file; please report this")
     return package
@@ -97,55 +95,37 @@ def _apart(spans: Iterable[Span]) -> Iterator[Span]:
 
 def _spans(file: bytes, hints: Mapping[str, Scaled]) -> Iterator[Span]:
     """How the constants of a LiteRT file are coded."""
-    content = np.frombuffer(file, np.uint8)
-    root: Any = tfl.Model.GetRootAs(file, 0)
     integers: dict[int, np.ndarray] = {}
-    seen: set[int] = set()
-    for graph in map(root.Subgraphs, range(root.SubgraphsLength())):
-        products = dict(_bias_scales(graph, content))
-        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
-            scales = _scales(tensor)
-            if len(scales) > 1:
-                offset = _offset(content, scales)
-                yield products.get(offset, Span(offset, 4 * len(scales)))
-            buffer = root.Buffers(tensor.Buffer())
-            if tensor.Buffer() in seen or not (buffer.DataLength() or buffer.Size()):
+    for graph in placed_graphs(file):
+        products = {span.offset: span for span in _bias_scales(graph)}
+        for tensor in graph.tensors:
+            if tensor.scales and len(tensor.scales.values) > 1:
+                offset = tensor.scales.offset
+                yield products.get(offset, Span(offset, tensor.scales.values.nbytes))
+            if tensor.content is None:
                 continue
-            seen.add(tensor.Buffer())
-            # Large constants may lie behind the flatbuffer.
-            behind = content[buffer.Offset() : buffer.Offset() + buffer.Size()]
-            data = buffer.DataAsNumpy() if buffer.DataLength() else behind
-            offset = _offset(content, data)
-            if tensor.Type() == tfl.TensorType.INT8:
-                integers[offset] = data.view(np.uint8)
-            elif tensor.Type() == tfl.TensorType.FLOAT32:
-                coding = _floats(data, hints.get(tensor.Name().decode(errors="replace")))
+            offset, data = tensor.content.offset, tensor.content.values
+            if tensor.dtype == np.int8:
+                integers[offset] = data
+            elif tensor.dtype == np.float32:
+                coding = _floats(data, hints.get(tensor.name))
                 if coding is not None:
                     yield Span(offset, len(data), coding)
-            elif tensor.Type() == tfl.TensorType.INT32 and len(data) > 16:
+            elif tensor.dtype == np.int32 and len(data) > 16:
                 yield Span(offset, len(data))
     yield from _integers(integers)
 
 
-def _bias_scales(graph: Any, content: np.ndarray) -> Iterator[tuple[int, Span]]:
-    """Scales of biases, by offset, where they are those of the kernel times that of the input, as they should be."""
-    for operator in map(graph.Operators, range(graph.OperatorsLength())):
-        inputs = operator.InputsAsNumpy()
-        if operator.InputsLength() != 3 or min(inputs) < 0:
+def _bias_scales(graph: PlacedGraph) -> Iterator[Span]:
+    """Scales of biases, where they are those of the kernel times that of the input, as they should be."""
+    for inputs in graph.operators:
+        if len(inputs) != 3 or min(inputs) < 0:
             continue
-        source, kernel, bias = (_scales(graph.Tensors(int(place))) for place in inputs)
-        if len(source) == 1 and 1 < len(bias) == len(kernel):
-            factor = float(source[0])
-            if np.array_equal((kernel.astype(np.float64) * factor).astype(np.float32), bias):
-                offset = _offset(content, bias)
-                yield offset, Span(offset, bias.nbytes, ScaledCopy(_offset(content, kernel), factor))
-
-
-def _scales(tensor: Any) -> np.ndarray:
-    quantization = tensor.Quantization()
-    if quantization is None or not quantization.ScaleLength():
-        return np.empty(0, np.float32)
-    return quantization.ScaleAsNumpy()
+        source, kernel, bias = (graph.tensors[place].scales for place in inputs)
+        if source and kernel and bias and len(source.values) == 1 < len(bias.values) == len(kernel.values):
+            factor = float(source.values[0])
+            if np.array_equal((kernel.values.astype(np.float64) * factor).astype(np.float32), bias.values):
+                yield Span(bias.offset, bias.values.nbytes, ScaledCopy(kernel.offset, factor))
 
 
 def _integers(constants: Mapping[int, np.ndarray]) -> Iterator[Span]:
@@ -208,8 +188,3 @@ def _hints(model: CompressedModel) -> dict[str, Scaled]:
         if len(values) <= MAX_SYMBOLS:
             hints[f"{layer.name}{before}/0"] = Scaled(values, gains, repeat, divisor)
     return hints
-
-
-def _offset(content: np.ndarray, part: np.ndarray) -> int:
-    """Where in the file a view of it begins."""
-    return part.__array_interface__["data"][0] - content.__array_interface__["data"][0]

@@ -20,7 +20,7 @@ from .graph import Graph, Operator, Quantization, Tensor
 MARK = b"TFL3"
 _KINDS: dict[int, str] = {code: name for name, code in vars(tfl.BuiltinOperator).items() if not name.startswith("_")}
 _TYPES: dict[int, str] = {code: name for name, code in vars(tfl.TensorType).items() if not name.startswith("_")}
-_DTYPES = {
+DTYPES = {
     tfl.TensorType.FLOAT32: np.dtype("<f4"),
     tfl.TensorType.FLOAT16: np.dtype("<f2"),
     tfl.TensorType.INT32: np.dtype("<i4"),
@@ -80,10 +80,10 @@ def content_of(model: bytes, buffer: Any) -> np.ndarray | None:
 
 def _tensor(tensor: Any, buffers: Sequence[np.ndarray | None]) -> Tensor:
     sizes = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
-    if tensor.type not in _DTYPES:
+    if tensor.type not in DTYPES:
         kind = _TYPES.get(tensor.type, str(tensor.type))
         raise Unsupported(f"tensor {text_of(tensor.name)!r} is of type {kind}, which is not supported")
-    dtype, content = _DTYPES[tensor.type], buffers[tensor.buffer]
+    dtype, content = DTYPES[tensor.type], buffers[tensor.buffer]
     constant = None
     if tensor.sparsity is not None:
         raise Unsupported(f"tensor {text_of(tensor.name)!r} is kept sparse, which is not supported")
