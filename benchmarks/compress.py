@@ -9,14 +9,11 @@ benchmarks/peers/tfmot_job.py) prunes and clusters the same dense network there,
 Everything is kept under ``--work``: the same command resumes an interrupted run.
 """
 
-import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import click
 import numpy as np

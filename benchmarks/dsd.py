@@ -5,12 +5,9 @@ Fashion-MNIST, some seeds; each is trained densely, and then once by DSD's spars
 recipes without the mask. Resumable.
 """
 
-import os
 import statistics
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import click
 from measuring.compress_recipes import base, network

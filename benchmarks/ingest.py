@@ -23,7 +23,7 @@ from measuring.machine import describe
 from PIL import Image
 
 from lykeion.core import SILENT, core_count
-from lykeion.search.embedder import Embedder
+from lykeion.search import Embedder
 from lykeion.search.ingest import IngestOptions, add
 from lykeion.search.thumbnails import NO_THUMBNAILS
 from lykeion.vision import decode

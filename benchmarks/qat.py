@@ -6,13 +6,10 @@ ai-edge-quantizer's static int8; ours, with ranges alone; ours, trained; and, be
 trained as long with the same recipe. Resumable.
 """
 
-import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import click
 from measuring.compress_recipes import base, network

@@ -25,7 +25,7 @@ from measuring.service import compacting, photo_request, serving
 from measuring.subprocesses import keep_results, read_results, run_job
 
 from examples.fashion_mnist import CATEGORIES
-from lykeion.search.embedder import Embedder
+from lykeion.search import Embedder
 from lykeion.search.index import LocalIndex, open_index
 
 ROOT = Path(__file__).parents[1]

@@ -4,10 +4,7 @@
 network takes does not depend on what its weights are, but for how many there are. Networks take turns.
 """
 
-import os
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import click
 import numpy as np

@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from lykeion import search
-from lykeion.search.products import draw_answer
 
 folder, photo = map(Path, sys.argv[1:])
 work = Path(mkdtemp())
@@ -23,5 +22,5 @@ print(report.summary())
 for hit in answer.results:
     print(f"{hit.score:.3f}  {hit.id}")
 
-draw_answer(work / "answers.png", answer, index)
+search.draw_answer(work / "answers.png", answer, index)
 print(work / "answers.png")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from examples.fashion_mnist import load
 from lykeion.core import CONSOLE, core_count
-from lykeion.search.embedder import Embedder
+from lykeion.search import Embedder
 
 _PART = 1_000
 _CHUNK = 25_000

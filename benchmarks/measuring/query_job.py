@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from lykeion.search.embedder import Embedder
+from lykeion.search import Embedder
 from lykeion.search.index import LocalIndex, lower_priority, open_index
 from measuring.latency import timed
 from measuring.nearest import recall

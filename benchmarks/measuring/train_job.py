@@ -1,19 +1,15 @@
 """Photos a second of one way to train, in a process of its own: what one way does to memory must not help another."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
 
-from lykeion.core import SILENT
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-import keras
 import numpy as np
 
+from lykeion.core import SILENT
 from lykeion.nets import build_keras, find
+from lykeion.nets.quiet_keras import keras
 from lykeion.nets.training import Dataset, InMemory, Recipe, load_data, normalise, train
 
 

@@ -2,8 +2,10 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +13,9 @@ import numpy as np
 import pytest
 
 from lykeion.compress import CompressedModel, save
+from lykeion.engines.choosing import write_profile
+from lykeion.engines.running import processor
+from lykeion.nas import pixel1
 from lykeion.nets import Architecture, Convolution, random_weights, write_architecture, write_litert
 from lykeion.vision import ModelCard
 from tests.nets.training.tiny import ARCHITECTURE, write_npz, write_photos
@@ -18,6 +23,7 @@ from tests.nets.training.tiny import ARCHITECTURE, write_npz, write_photos
 NEEDED = ("tensorflow", "jax", "openvino", "onnxruntime", "ai_edge_quantizer")
 pytestmark = pytest.mark.skipif(not all(map(find_spec, NEEDED)), reason=f"needs {', '.join(NEEDED)}")
 
+PACKAGE = Path(__file__).parents[1] / "fixtures/package-v1.lyk"
 PROGRAM = "from lykeion.cli import main; main()"
 NETWORK = Architecture("tiny", 8, 8, (Convolution(8, 3, 2),), classes=3)
 CARD = ModelCard("tiny", 8, 8, "RGB", (0.0,) * 3, (1.0,) * 3, "centre", 1.0, "embedding", 8)
@@ -28,6 +34,33 @@ steps:
   - prune: {sparsity: 0.5, training: {epochs: 1, batch: 40}}
   - quantize: {mode: int8, calibration: 8}
 """
+UNTRAINED = """
+from dataclasses import replace
+from types import SimpleNamespace
+from lykeion.nets import random_weights, training, write_architecture
+
+def train_network(architecture, data, recipe, run, **_):
+    architecture = replace(architecture, classes=len(data.classes))
+    run.mkdir(parents=True)
+    write_architecture(architecture, run / "architecture.json")
+    training.write_arrays(run / "weights.npz", random_weights(architecture))
+    return SimpleNamespace(validation_accuracy=0.5, history=SimpleNamespace(steps=1, seconds=1.0))
+
+training.train_network = train_network
+"""
+"""Before a comparison, whose six trainings would take minutes."""
+TRACED = """
+import lykeion.nets.quiet_keras, tensorflow as tf
+
+def trace(number):
+    @tf.function
+    def constant():
+        return tf.constant(number)
+    constant()
+
+for number in range(8):
+    trace(number)
+"""
 COMMANDS = {
     "train": "train network.json --data quadrants.npz --run RUN --batch 40 --steps 1 -q",
     "train on jax": "train network.json --data quadrants.npz --run RUN --batch 40 --steps 1 -q",
@@ -36,18 +69,31 @@ COMMANDS = {
     "--png RUN.png -q",
     "nas search": "nas search --strategy random --target-uj 1e9 --data large.npz --run RUN --budget-steps 1 "
     "--child-steps 1 --batch 4 --json -q",
+    "nas compare": "nas compare --device here.json --space single-path-32 --strategies random --seeds 1 "
+    "--target-ms 1000 --baselines mobilenet-v2-0.35 --data large.npz --run RUN --budget-steps 1 --child-steps 1 "
+    "--batch 4 --json -q",
+    "nas profile": "nas profile --space single-path-32 --out RUN --png RUN.png --json -q",
+    "nas profile --show": "nas profile --show pixel1 --png RUN.png --json",
+    "nas space show": "nas space show single-path-32 --json",
+    "nets show": "nets show network.json --png RUN.png --json",
     "models import": "models import MobileNetV3Small --weights none --json",
+    "models push": "models push model shoes --json",
+    "engines list": "engines list --json",
     "engines bench": "engines bench tiny.tflite --out RUN --png RUN.png -q",
     "engines bench compiled": "engines bench tiny.tflite --engine litert-compiled --json -q",
     "engines compare": "engines compare tiny.tflite --engine litert --engine onnxruntime --engine openvino "
     "--engine tensorflow --json",
     "index add": "index add photos --index RUN --embedder tiny.tflite --kernel hnsw --json -q",
     "index query": "index query photos/bag/1.png --index photos.index --embedder tiny.tflite --json",
+    "index add on milvus": "index add photos --index milvus://./RUN.db/photos --embedder tiny.tflite --json -q",
+    "index eval": "index eval --index photos.index --truth exact --plot RUN.png --json",
+    "index rebuild": "index rebuild --index out-kept --json",
+    "index copy": "index copy photos.index milvus://./RUN.db/photos --json -q",
     "index duplicates": "index duplicates --index photos.index --json -q",
     "engines select": "engines select --model tiny.tflite --engine litert --goal 'minimise latency_ms' --json -q",
     "engines convert": "engines convert tiny.tflite RUN",
     "compress pack": "compress pack model --output RUN --json",
-    "nas profile": "nas profile --show pixel1 --png RUN.png --json",
+    "compress unpack": "compress unpack package.lyk --output RUN",
 }
 
 
@@ -58,32 +104,40 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_npz(place, 60)
     write_photos(place / "photos", count=6)
     rng = np.random.default_rng(0)
-    large = {f"x_{split}": rng.integers(0, 256, (8, 32, 32, 3)).astype(np.uint8) for split in ("train", "validation")}
-    np.savez(place / "large.npz", **large, y_train=np.arange(8) % 2, y_validation=np.arange(8) % 2)
+    splits = ("train", "validation", "test")
+    large = {f"x_{split}": rng.integers(0, 256, (8, 32, 32, 3)).astype(np.uint8) for split in splits}
+    np.savez(place / "large.npz", **large, **{f"y_{split}": np.arange(8) % 2 for split in splits})
+    write_profile(replace(pixel1(), soc=processor(), space="single-path-32"), place / "here.json")
     write_architecture(ARCHITECTURE, place / "network.json")
     save(CompressedModel(ARCHITECTURE, random_weights(ARCHITECTURE)), place / "model")
     (place / "recipe.yaml").write_text(RECIPE)
     (place / "tiny.tflite").write_bytes(write_litert(NETWORK, random_weights(NETWORK)))
     (place / "tiny.json").write_text(CARD.to_json())
-    added = start("index add photos --index photos.index --embedder tiny.tflite -q", place, "0")
+    shutil.copy(PACKAGE, place / "package.lyk")
+    added = start("index add photos --index photos.index --embedder tiny.tflite --kernel ivf -q", place, "0")
     assert added.communicate()[1] == ""
+    for onednn in "01":
+        shutil.copytree(place / "photos.index", place / f"out-{onednn}-kept")
     return place
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_quiet_command_prints_nothing_on_standard_error(command: str, place: Path) -> None:
     words = COMMANDS[command].replace("RUN", f"out-{command.replace(' ', '-')}")
-    processes = [start(words, place, onednn, jax="jax" in command) for onednn in "01"]
+    program = UNTRAINED + PROGRAM if command == "nas compare" else PROGRAM
+    processes = [start(words, place, onednn, program, jax="jax" in command) for onednn in "01"]
     for process in processes:
         said = process.communicate()[1]
         assert (process.returncode, said) == (0, "")
 
 
-def start(command: str, place: Path, onednn: str, *, jax: bool = False) -> subprocess.Popen[str]:
+def start(
+    command: str, place: Path, onednn: str, program: str = PROGRAM, *, jax: bool = False
+) -> subprocess.Popen[str]:
     backend = {"KERAS_BACKEND": "jax"} if jax else {}
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *shlex.split(command.replace("out-", f"out-{onednn}-"))],
+        [sys.executable, "-c", program, *shlex.split(command.replace("out-", f"out-{onednn}-"))],
         cwd=place,
         env={**environment, "TF_ENABLE_ONEDNN_OPTS": onednn, "LYKEION_HOME": str(place / f"home{onednn}"), **backend},
         stdout=subprocess.PIPE,
@@ -98,3 +152,8 @@ def test_a_person_who_asks_for_tensorflows_messages_gets_them() -> None:
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.stdout == "0\n"
     assert "TensorFlow binary is optimized" in done.stderr
+
+
+def test_many_networks_trained_in_one_process_bring_no_advice_on_tracing() -> None:
+    done = subprocess.run([sys.executable, "-c", TRACED], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
