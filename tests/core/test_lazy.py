@@ -1,7 +1,9 @@
 """The faces of rooms."""
 
 import ast
+import compileall
 import importlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,14 +16,20 @@ ROOT = Path(lykeion.__file__).parent
 FACES = sorted(path for path in ROOT.rglob("__init__.py") if "lazy(" in path.read_text())
 
 
-def test_a_name_is_imported_when_it_is_first_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    room = tmp_path / "room_with_a_face"
+def write_room(directory: Path, name: str) -> Path:
+    """A package with a face, in ``directory``."""
+    room = directory / name
     (room / "inner").mkdir(parents=True)
     face = "from typing import TYPE_CHECKING\nfrom lykeion.core.lazy import lazy\n\nif TYPE_CHECKING:\n"
     face += "    from .inner.first import ONE, TWO\n    from .second import THREE\n\n__getattr__ = lazy(__name__)\n"
     (room / "__init__.py").write_text(face)
     (room / "inner" / "first.py").write_text("ONE, TWO = 1, 2")
     (room / "second.py").write_text("THREE = 3")
+    return room
+
+
+def test_a_name_is_imported_when_it_is_first_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_room(tmp_path, "room_with_a_face")
     monkeypatch.syspath_prepend(tmp_path)
     loaded = importlib.import_module("room_with_a_face")
     assert "room_with_a_face.inner.first" not in sys.modules
@@ -29,6 +37,21 @@ def test_a_name_is_imported_when_it_is_first_used(tmp_path: Path, monkeypatch: p
     assert "room_with_a_face.second" not in sys.modules
     with pytest.raises(AttributeError, match="'room_with_a_face' has no attribute 'FOUR'"):
         _ = loaded.FOUR
+
+
+def test_a_face_works_in_a_zip_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_room(tmp_path / "plain", "zipped_room")
+    monkeypatch.syspath_prepend(shutil.make_archive(str(tmp_path / "rooms"), "zip", tmp_path / "plain"))
+    assert importlib.import_module("zipped_room").TWO == 2
+
+
+def test_a_face_works_where_only_its_bytecode_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = write_room(tmp_path, "room_without_source")
+    assert compileall.compile_dir(room, quiet=1, legacy=True)
+    for source in list(room.rglob("*.py")):
+        source.unlink()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert importlib.import_module("room_without_source").THREE == 3
 
 
 @pytest.mark.parametrize("face", FACES, ids=lambda path: path.parent.name)

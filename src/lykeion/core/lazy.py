@@ -1,11 +1,10 @@
 """Faces of rooms that load lazily: a name is imported from its module when it is first used."""
 
-import ast
+import dis
 import sys
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 
@@ -25,8 +24,12 @@ def lazy(face: str) -> Callable[[str], Any]:
 
 @cache
 def _modules(face: str) -> dict[str, str]:
-    """By name, the module inside ``face`` that has it."""
-    tree = ast.parse(Path(str(sys.modules[face].__file__)).read_text(encoding="utf-8"))
-    blocks = (node.body for node in tree.body if isinstance(node, ast.If))
-    imports = (node for block in blocks for node in block if isinstance(node, ast.ImportFrom))
-    return {alias.name: str(node.module) for node in imports for alias in node.names}
+    """By name, the module inside ``face`` that has it: the imports in its compiled code, whether they ran or not."""
+    loader: Any = sys.modules[face].__loader__
+    modules, module = dict[str, str](), ""
+    for step in dis.get_instructions(loader.get_code(face)):
+        if step.opname == "IMPORT_NAME":
+            module = step.argval
+        elif step.opname == "IMPORT_FROM":
+            modules[step.argval] = module
+    return modules
