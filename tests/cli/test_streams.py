@@ -42,7 +42,7 @@ def test_a_word_that_is_no_text_is_one_line(tmp_path: Path) -> None:
 
     open_index(tmp_path / "index", "w", dimension=2).close()
     done = run("index", "get", b"\xff".decode(errors="surrogateescape"), "--index", str(tmp_path / "index"))
-    assert (done.returncode, done.stderr) == (2, b"error: '\\udcff' is not text in UTF-8\n")
+    assert (done.returncode, done.stderr) == (2, b"error: '\\udcff' is not valid UTF-8\n")
 
 
 @BROKEN

@@ -264,7 +264,7 @@ def test_a_scan_says_which_layers_can_lose_what(
         plain | {"levels": {"sparsity": [1.5] * 6, "bits": [8, 6, 4, 3]}},
     ):
         (tmp_path / "broken.json").write_text(json.dumps(broken))
-        with pytest.raises(CompressionError, match=r"a share is not from 0 to 1|NaN is no number"):
+        with pytest.raises(CompressionError, match=r"a share is not from 0 to 1|NaN is not a JSON number"):
             Sensitivity.read(tmp_path / "broken.json", dense.architecture.name)
     draw_sensitivity(found, tmp_path / "scan.png")
     assert (tmp_path / "scan.png").stat().st_size > 10_000

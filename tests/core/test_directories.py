@@ -55,7 +55,7 @@ def test_what_lies_in_the_cache_is_used_until_the_printed_command_has_moved_it(h
     places, said = _ask()
     assert places == [old / "store", old / "images/store", old / "models"]
     notice, command = said.splitlines()
-    assert notice == "notice: models or images lie in a cache, which may be cleared; this moves them:"
+    assert notice == "notice: models or images are in a cache directory, which may be cleared; this moves them:"
     assert command.count(" mv ") == 3
     subprocess.run(command, shell=True, check=True)
     assert _ask() == ([new / "store", new / "images/store", new / "models"], "")
@@ -85,7 +85,8 @@ def test_where_both_places_have_one_the_notice_names_the_one_in_use(home: Path) 
     places, said = _ask()
     assert places[0] == old / "store"
     assert said.splitlines() == [
-        f"notice: of each pair the first is used; move one of them elsewhere: {old / 'store'} and {new / 'store'}"
+        "notice: both exist, and the first of each pair is used; move the other away: "
+        f"{old / 'store'} and {new / 'store'}"
     ]
 
 

@@ -145,7 +145,7 @@ def test_a_file_system_without_locks_is_an_error_that_says_what_to_do(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     lock = FileLock(tmp_path / "lock")
-    with pytest.raises(LockError, match=r"put it on a file system that has locks$"):
+    with pytest.raises(LockError, match=r"use a file system that supports locks$"):
         lock.acquire()
     assert not lock.held
 

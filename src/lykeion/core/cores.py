@@ -1,4 +1,4 @@
-"""The processor's cores that this process may use."""
+"""The CPU cores that this process may use."""
 
 import math
 import os
@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 
 def usable_cores() -> tuple[int, ...]:
-    """Their numbers; where the system does not say which, all."""
+    """Their numbers; all cores where the system does not say which are usable."""
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
@@ -23,7 +23,7 @@ def core_count(root: Path = Path("/")) -> int:
 
 @cache
 def _quota(root: Path) -> float:
-    """The least quota, in cores, of this process's control groups and those around them; infinite without one."""
+    """The lowest quota, in cores, of this process's control groups and their parents; infinite if there is none."""
     quotas = [math.inf]
     for line in _read(root / "proc/self/cgroup").splitlines():
         controllers, _, group = line.partition(":")[2].partition(":")
@@ -32,7 +32,7 @@ def _quota(root: Path) -> float:
         mounted = root / ("sys/fs/cgroup/cpu" if controllers else "sys/fs/cgroup")
         names = PurePosixPath(group.lstrip("/"))
         for directory in (mounted / names, *(mounted / parent for parent in names.parents)):
-            # Where a container sees only its own group, the path from the host is not there, and is passed over.
+            # Where a container sees only its own group, the path from the host does not exist and is skipped.
             quotas += [_cores(_read(directory / "cpu.max"))]
             quotas += [_cores(f"{_read(directory / 'cpu.cfs_quota_us')} {_read(directory / 'cpu.cfs_period_us')}")]
     return min(quotas)

@@ -11,7 +11,7 @@ def digest_bytes(data: bytes | memoryview) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """Digest of a file's content, read in pieces. Raises OSError."""
+    """Digest of a file's content, read in chunks. Raises OSError."""
     with path.open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,6 +1,6 @@
-"""Where files go: the data directory holds what must last, the cache directory what can be made or fetched again.
+"""Where files go: the data directory holds what must last, the cache directory what can be rebuilt.
 
-Earlier versions had everything in one directory: ``$LYKEION_HOME``, or else what is now the cache directory.
+Earlier versions kept everything in one directory: ``$LYKEION_HOME``, or else what is now the cache directory.
 """
 
 import logging
@@ -12,7 +12,7 @@ from pathlib import Path
 from .errors import Unavailable
 
 _KEPT = {"store": "", "images/store": "", "models": "efficientnet-lite0-*"}
-"""What the data directory holds; of the same place in the cache directory, which files are nothing but cache."""
+"""The parts of the data directory; for each, which files at the same path in the cache directory are only cache."""
 
 
 def data_directory() -> Path:
@@ -33,9 +33,9 @@ def cache_directory() -> Path:
 
 
 def kept_directory(name: str) -> Path:
-    """The place of one of ``_KEPT``: the data directory, or the cache directory while an earlier version's is there.
+    """Path of one of ``_KEPT``: in the data directory, or in the cache directory if an earlier version left it there.
 
-    In that case one notice a process, through the log of ``lykeion``, says how to move it.
+    In that case the logger ``lykeion`` says once per process how to move it.
     """
     if name in _left_behind():
         _notice()
@@ -49,7 +49,7 @@ def _home() -> Path | None:
 
 
 def _xdg(variable: str, otherwise: str) -> Path:
-    """A relative path in the variable is ignored, as the XDG Base Directory Specification asks."""
+    """A relative path in the variable is ignored, as the XDG Base Directory Specification requires."""
     directory = Path(os.environ.get(variable, ""))
     return (directory if directory.is_absolute() else _user() / otherwise) / "lykeion"
 
@@ -57,12 +57,12 @@ def _xdg(variable: str, otherwise: str) -> Path:
 def _user() -> Path:
     try:
         return Path.home()
-    except RuntimeError:  # a container under a number that no user has
+    except RuntimeError:  # a container run under a user ID without an account
         raise Unavailable("this user has no home directory; set LYKEION_HOME to a directory for files") from None
 
 
 def _left_behind() -> list[str]:
-    """Which of ``_KEPT`` still lie in the cache directory."""
+    """Which of ``_KEPT`` are still in the cache directory."""
     if _home():
         return []
     return [name for name, cached in _KEPT.items() if _holds(cache_directory() / name, cached) and not _same(name)]
@@ -71,7 +71,7 @@ def _left_behind() -> list[str]:
 def _holds(directory: Path, cached: str) -> bool:
     try:
         return any(path.is_file() and not (cached and path.match(cached)) for path in directory.iterdir())
-    except OSError:  # not there, or moved just now
+    except OSError:  # absent, or just moved
         return False
 
 
@@ -86,10 +86,10 @@ def _notice() -> None:
     double = [name for name in names if (new / name).exists()]
     if double:
         pairs = "; ".join(f"{old / name} and {new / name}" for name in double)
-        text = f"of each pair the first is used; move one of them elsewhere: {pairs}"
+        text = f"both exist, and the first of each pair is used; move the other away: {pairs}"
     else:
         moves = " && ".join(_move(old / name, (new / name).parent) for name in names)
-        text = f"models or images lie in a cache, which may be cleared; this moves them:\n{moves}"
+        text = f"models or images are in a cache directory, which may be cleared; this moves them:\n{moves}"
     logging.getLogger("lykeion").warning("notice: %s", text)
 
 

@@ -1,7 +1,7 @@
-"""JSON and YAML documents that people wrote or that come from elsewhere: bounded, strict, errors of one line.
+"""JSON and YAML documents from people and from untrusted sources: strict parsing, size limits, one-line errors.
 
 YAML is read as kubectl reads it (YAML 1.1 with the octal numbers of 1.2; a date or 12:30 is text), but what kubectl
-takes in silence and a person cannot have meant is refused: see docs/decisions/documents.md.
+accepts silently and a person cannot have meant is refused: see docs/decisions/documents.md.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -21,7 +21,7 @@ Value = TypeVar("Value")
 LIMIT_BYTES = 1 << 20
 LIMIT_DEPTH = 64
 LIMIT_LETTERS = 70
-"""Of a number: 64 bits in the binary system, its sign and prefix."""
+"""Of a number: 64 binary digits, sign and prefix."""
 
 
 def read_bounded(path: Path, error: type[LykeionError], what: str = "document", *, limit: int = LIMIT_BYTES) -> bytes:
@@ -83,8 +83,8 @@ def json_value(
 ) -> Any:
     """A value of RFC 8259 in UTF-8, with or without a byte order mark.
 
-    Raises ``error`` for anything else, names given twice, numbers beyond 64 bits, halves of surrogate pairs, and what
-    exceeds the limits.
+    Raises ``error`` for anything else, duplicate names, numbers beyond 64 bits, lone surrogates, and documents that
+    exceed the limits.
     """
     _check_size(data, where, error, what, limit)
     try:
@@ -92,7 +92,7 @@ def json_value(
         value = _decoder.decode(text)
         _check_depth(value)
         if _SURROGATE.search(text):
-            json.dumps(value, ensure_ascii=False).encode()  # half a pair can be neither printed nor written
+            json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate can be neither printed nor written
         return value
     except json.JSONDecodeError as wrong:
         problem = f"line {wrong.lineno}: {wrong.msg}"
@@ -116,7 +116,7 @@ def read_yaml(path: Path, error: type[LykeionError] = SpecError) -> Fields:
 
 
 def read_yaml_documents(path: Path, error: type[LykeionError] = SpecError) -> Iterator[Fields]:
-    """The mappings in a YAML file; empty documents are passed over. Raises ``error``, naming file and line."""
+    """The mappings in a YAML file; empty documents are skipped. Raises ``error``, naming file and line."""
     import yaml
 
     data = read_bounded(path, error)
@@ -135,7 +135,7 @@ def read_yaml_documents(path: Path, error: type[LykeionError] = SpecError) -> It
 
 @contextmanager
 def fitting(error: type[LykeionError], what: str, *, where: str = "") -> Generator[None]:
-    """What a document's values raise inside, as they are taken, is raised as ``error`` that names the field."""
+    """Errors raised inside while values are read from a document become ``error``, which names the field."""
     try:
         yield
         return
@@ -164,7 +164,7 @@ def plain_scalar(text: str) -> Any:
     if text[0] not in "+-.0123456789":
         return text
     if _NOT_FINITE.fullmatch(text):
-        raise ValueError(f"{text} is no number in JSON; quote it if it is text")
+        raise ValueError(f"{text} is not a JSON number; quote it if it is text")
     number = text.replace("_", "")
     if _INTEGER.fullmatch(number):
         digits = number.lower().lstrip("+-")
@@ -187,7 +187,7 @@ _BASES = {"0x": 16, "0o": 8, "0b": 2}
 
 
 def _yaml_values(data: bytes) -> Iterator[Any]:
-    """The documents' values, as the parser of libyaml (which kubectl's is a port of) sees them."""
+    """The documents' values, as the parser of libyaml (kubectl's is a port of it) reads them."""
     import yaml
 
     events: Iterator[Any] = yaml.parse(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -224,7 +224,7 @@ def _yaml_values(data: bytes) -> Iterator[Any]:
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             name = value_of(event, depth)
             if not isinstance(name, str):
-                refuse("the name of a field is no text; quote it", event)
+                refuse("the name of a field is not a string; quote it", event)
             if name == "<<" and event.implicit[0]:
                 refuse("merge keys (<<) are not read", event)
             if name in found:
@@ -245,12 +245,12 @@ def _whole(text: str, base: int = 10) -> int:
 
 def _fraction(text: str) -> float:
     if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text[:30]} is beyond what a number can be")
+        raise ValueError(f"{text[:30]} is out of the range of a number")
     return value
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number in JSON")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,30 +1,30 @@
-"""Errors a person can cause or mend: one line that says what is wrong, where, and what to do.
+"""Errors that a user can cause or fix: one line that says what is wrong, where, and what to do.
 
-Each belongs to a family below, or to none where nothing a caller does differently would help. Servers answer by
-family, so that an error that is added later needs no line of theirs.
+Each belongs to a family below, or to none where a caller could not do anything about it. Servers choose a status by
+family, so an error that is added later needs no change there.
 """
 
 
 class LykeionError(Exception):
-    """Base of every error meant for a person. ``str()`` is one line; the command exits with ``exit_code``."""
+    """Base of every error meant for users. ``str()`` is one line; the command exits with ``exit_code``."""
 
     exit_code = 2
 
 
 class Invalid(LykeionError):
-    """What was given cannot be used: malformed, out of bounds, or unfit for what it meets."""
+    """The input cannot be used: malformed, out of range, or incompatible."""
 
 
 class NotFound(LykeionError):
-    """There is nothing of that name."""
+    """Nothing of that name exists."""
 
 
 class Conflict(LykeionError):
-    """Something stands in another state than the caller expects; nothing was changed."""
+    """Something is in another state than the caller expects; nothing was changed."""
 
 
 class Refused(LykeionError):
-    """The caller may not do this: a credential, a permission or a policy is in the way."""
+    """The caller is not allowed to do this: a credential, a permission or a policy prevents it."""
 
 
 class Unavailable(LykeionError):
@@ -32,7 +32,7 @@ class Unavailable(LykeionError):
 
 
 class Unsupported(LykeionError):
-    """This implementation of a protocol lacks the operation; it never behaves differently in silence."""
+    """This implementation of a protocol lacks the operation; it never silently behaves differently."""
 
 
 def os_reason(error: OSError, path: object = "") -> str:
@@ -42,6 +42,6 @@ def os_reason(error: OSError, path: object = "") -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of a library says, in one line of at most 300 characters; its type where it says nothing."""
+    """A library's error message in one line of at most 300 characters; its type if the message is empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__

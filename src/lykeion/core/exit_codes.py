@@ -1,4 +1,4 @@
-"""What every command's exit code means (docs/exit-codes.md), and the one place where an error becomes one."""
+"""The meaning of every command's exit code (docs/exit-codes.md), and the one place where errors become exit codes."""
 
 import sys
 from collections.abc import Generator
@@ -13,21 +13,21 @@ ERROR = 2
 DONE_BUT = 3
 """The work is done, but something was skipped, not found or damaged."""
 READER_GONE = 141
-"""Whoever reads standard output, such as ``head``, has closed it: a shell's code for SIGPIPE."""
+"""The reader of standard output, such as ``head``, has closed it: a shell's code for SIGPIPE."""
 STOPPED = 130
 """A signal stopped the work; where it can be resumed, the line on standard error says how."""
 
 
 @contextmanager
 def errors_as_exit_codes() -> Generator[None]:
-    """A LykeionError or an OSError inside becomes one line on standard error and ends the program; no traceback."""
+    """A LykeionError or OSError inside is printed as one line on standard error, without a traceback, and exits."""
     try:
         yield
     except LykeionError as error:
         print_line(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except UnicodeEncodeError as error:  # half a character in a name that was given
-        print_line(f"error: {error.object[:60]!a} is not text in UTF-8", err=True)
+    except UnicodeEncodeError as error:  # an argument that is not UTF-8
+        print_line(f"error: {error.object[:60]!a} is not valid UTF-8", err=True)
         sys.exit(ERROR)
     except OSError as error:  # from where no module words it: a directory that cannot be made, a disk that is full
         print_line(f"error: {os_reason(error)}", err=True)

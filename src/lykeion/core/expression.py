@@ -1,7 +1,7 @@
 """A filter as a tree: what ``core.grammar`` builds, and what each user evaluates or translates.
 
-``at`` is where in the text the node's column stands, counted from 1, for errors. Literals are as written, until a
-user that knows its columns' types converts them.
+``at`` is the position of the node's column in the text, counted from 1, for error messages. Literals are kept as
+written until a user that knows the column types converts them.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ Constant: TypeAlias = "str | int | float | bool"
 
 
 class WhereError(Invalid):
-    """A filter expression that cannot be read or does not fit the columns; the message points at the place."""
+    """A filter that cannot be parsed or does not fit the columns; the message gives the position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class IsNull:
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """The column is a list and the value one of its items."""
+    """The column is a list, and the value is one of its items."""
 
     column: str
     value: Constant
@@ -77,7 +77,7 @@ Expression: TypeAlias = And | Or | Not | Leaf
 
 
 def truth(expression: Expression, of: Callable[[Leaf], bool | None]) -> bool | None:
-    """Whether it is true, by the truth ``of`` each leaf; None is neither, as null is in SQL (Kleene's logic)."""
+    """Its truth value, from the truth ``of`` each leaf; None is unknown, like null in SQL (Kleene's logic)."""
     match expression:
         case And(terms):
             truths = [truth(term, of) for term in terms]

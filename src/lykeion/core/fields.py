@@ -1,4 +1,4 @@
-"""Reading fields of a document that people wrote: strictly, each error with the field's name."""
+"""Strict reading of a document's fields; each error names the field."""
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, also after a crash."""
+"""Files that are written completely or not at all, even after a crash."""
 
 import os
 import secrets
@@ -53,7 +53,7 @@ def copy_tree(
 
 @contextmanager
 def writing(path: Path, error: type[LykeionError], advice: str = "") -> Generator[None]:
-    """What the system refuses inside is raised as ``error``: ``path``, the reason, and what to do."""
+    """An OSError inside is raised as ``error``: ``path``, the reason, and what to do."""
     try:
         yield
     except OSError as refused:

@@ -12,9 +12,9 @@ from .expression import And, Comparison, Constant, Contains, Expression, In, IsN
 
 MAX_TEXT_LENGTH = 65_536
 MAX_DEPTH = 64
-"""Of brackets and ``not`` within one another."""
+"""Of nested brackets and ``not``."""
 MAX_CONDITIONS = 256
-"""Each is a pass over a column; the values of an ``in`` are not counted."""
+"""Each takes one pass over a column; the values of an ``in`` are not counted."""
 
 GRAMMAR = r"""
 ?start: disjunction
@@ -78,9 +78,9 @@ _ESCAPES = {"\\": "\\", "'": "'", '"': '"', "`": "`", "n": "\n", "r": "\r", "t":
 
 
 def parse(text: str) -> Expression:
-    """The tree of a filter. Raises WhereError with the place where the text stops making sense."""
+    """The tree of a filter. Raises WhereError with the position of the first error."""
     if len(text) > MAX_TEXT_LENGTH:
-        raise WhereError(f"filter of {len(text):,} characters: at most {MAX_TEXT_LENGTH:,} are read")
+        raise WhereError(f"filter of {len(text):,} characters; at most {MAX_TEXT_LENGTH:,} are allowed")
     if not text.strip():
         raise WhereError("filter: it is empty; leave it out to match everything")
     try:
@@ -181,7 +181,7 @@ def _at(token: Token) -> int:
 
 
 def _unquote(token: Token) -> str:
-    """What stands between the quotes, with backslash escapes read."""
+    """The text between the quotes, with backslash escapes resolved."""
     if "\\" not in token:
         return token[1:-1]
     characters: list[str] = []
@@ -226,5 +226,5 @@ def _limit_size(expression: Expression) -> None:
         level = below
     if conditions > MAX_CONDITIONS:
         raise WhereError(
-            f"filter: {conditions:,} conditions, at most {MAX_CONDITIONS} are read; see whether 'in' would do"
+            f"filter: {conditions:,} conditions; at most {MAX_CONDITIONS} are allowed; 'in' may replace several"
         )

@@ -1,6 +1,6 @@
-"""An append-only journal: JSON values, a line each, on disk when ``append`` returns.
+"""An append-only journal: one JSON value per line, on disk when ``append`` returns.
 
-A crash cuts the last line short at most, and what has no end is left out; so lines need no checksum. Several
+A crash can only truncate the last line, and a line without an end is ignored; so lines need no checksum. Several
 processes may append to one journal.
 """
 
@@ -19,7 +19,7 @@ LIMIT_LINE_BYTES = 1 << 20
 
 
 class Journal:
-    """The journal at ``path``; ``what`` says in errors what it should be. Made by the first ``append``."""
+    """The journal at ``path``; ``what`` names it in error messages. Created by the first ``append``."""
 
     def __init__(self, path: Path, error: type[LykeionError], what: str = "journal") -> None:
         self.path, self._error, self._what = path, error, what
@@ -63,7 +63,7 @@ class Journal:
 
 
 def _whole_bytes(file: BinaryIO) -> int:
-    """Up to the end of the last whole line."""
+    """Up to the end of the last complete line."""
     size = file.seek(0, os.SEEK_END)
     if size:
         file.seek(size - 1)

@@ -1,4 +1,4 @@
-"""Faces of rooms that load lazily: a name is imported from its module when it is first used."""
+"""Packages whose ``__init__`` loads lazily: a name is imported from its module when it is first used."""
 
 import dis
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 def lazy(face: str) -> Callable[[str], Any]:
     """The ``__getattr__`` of the package ``face``, whose ``if TYPE_CHECKING:`` says which module has which name.
 
-    No name may be that of a module in the package too, which would be found first.
+    No name may also be the name of a module in the package, which would be found first.
     """
 
     def load(name: str) -> Any:

@@ -1,7 +1,7 @@
-"""One lock between processes: flock on a file or a directory, released when its holder ends, however it ends.
+"""A lock between processes: flock on a file or directory, released when its holder exits or is killed.
 
-The lock belongs to an open file. Two threads that lock the same path exclude each other; a process that is forked
-meanwhile holds nothing; whoever waited for a file that was removed or replaced waits for the one that is there now.
+The lock belongs to an open file. Two threads that lock the same path exclude each other; a forked child holds
+nothing; after the file was removed or replaced, waiters wait for the new one.
 """
 
 import errno
@@ -26,7 +26,7 @@ class LockError(Unavailable):
 
 
 class Locked(LockError):
-    """Another holds the lock; ``pid`` is what it wrote into the file, where it did."""
+    """Another process holds the lock; ``pid`` is its process ID if it wrote one into the file."""
 
     def __init__(self, path: Path, holder: bytes) -> None:
         first = holder.partition(b" ")[0]
@@ -35,7 +35,7 @@ class Locked(LockError):
 
 
 class FileLock:
-    """A lock on ``path``; with ``create``, a file that is made where there is none. Not for two threads at once."""
+    """A lock on ``path``; with ``create``, the file is created if it does not exist. Not thread-safe."""
 
     def __init__(self, path: Path, *, shared: bool = False, create: bool = True) -> None:
         self.path = path
@@ -48,10 +48,10 @@ class FileLock:
         return self._descriptor is not None
 
     def acquire(self, *, wait_s: float = math.inf, name: str = "") -> None:
-        """Take the lock, waiting up to ``wait_s`` seconds for each of those who hold it before.
+        """Acquire the lock, waiting up to ``wait_s`` seconds for each process that holds it first.
 
-        ``name`` writes process and name into the file, for whoever finds it locked: "turn", or "session" to be not
-        waited for. Raises Locked, LockError.
+        ``name`` is written into the file with the process ID, for others that find it locked: "turn", or "session",
+        which others do not wait for. Raises Locked, LockError.
         """
         try:
             while not self.held:
@@ -61,11 +61,11 @@ class FileLock:
                 os.pwrite(self._descriptor, holder.encode(), 0)
         except OSError as error:
             self.release()
-            advice = "; put it on a file system that has locks" if error.errno in _WITHOUT_LOCKS else ""
+            advice = "; use a file system that supports locks" if error.errno in _WITHOUT_LOCKS else ""
             raise LockError(f"{self.path}: cannot be locked ({error.strerror or error}){advice}") from None
 
     def release(self) -> None:
-        """Harmless where the lock is not held."""
+        """Does nothing if the lock is not held."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             _held.discard(self)
@@ -74,13 +74,13 @@ class FileLock:
             os.close(descriptor)
 
     def forget(self) -> None:
-        """In a process that was just forked: the lock is its parent's alone."""
+        """In a forked child: the lock belongs to the parent."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def _try(self, wait_s: float) -> None:
-        """Lock what is at the path; not held afterwards where that was removed or replaced meanwhile."""
+        """Lock what is at the path; not held afterwards if that was removed or replaced in the meantime."""
         descriptor = os.open(self.path, self._flags, 0o666)
         try:
             self._wait(descriptor, wait_s)
@@ -101,7 +101,7 @@ class FileLock:
                 return fcntl.flock(descriptor, self._operation | fcntl.LOCK_NB)
             except BlockingIOError:
                 before, holder = holder, self._holder(descriptor)
-                if holder != before:  # others' turns are waited for, each for the whole time
+                if holder != before:  # each other holder is waited for the full time
                     deadline = time.monotonic() + wait_s
                 elif b" session " in holder:
                     deadline = 0.0
@@ -115,7 +115,7 @@ class FileLock:
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False, create: bool = True, wait: bool = True) -> Generator[None]:
-    """Hold the lock on ``path`` meanwhile. Raises LockError, and without ``wait`` Locked."""
+    """Hold the lock on ``path`` inside the context. Raises LockError, and without ``wait`` Locked."""
     lock = FileLock(path, shared=shared, create=create)
     try:
         lock.acquire(wait_s=math.inf if wait else 0.0)

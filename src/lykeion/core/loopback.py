@@ -1,4 +1,4 @@
-"""Whether a host can only be this machine."""
+"""Whether a host name or address always means this machine."""
 
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address
 
@@ -7,7 +7,7 @@ _IPV6 = IPv6Address("::1")
 
 
 def is_loopback(host: str) -> bool:
-    """Of a host without a port; an IPv6 address may stand in brackets.
+    """``host`` has no port; an IPv6 address may be in brackets.
 
     A service without a token answers loopback alone, and credentials go over plain HTTP to loopback alone: "no" is
     the safe answer to both. So loopback is ``localhost`` and addresses in their usual notation, and nothing else. Not

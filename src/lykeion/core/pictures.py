@@ -1,4 +1,4 @@
-"""Pictures by matplotlib, which is imported when one is drawn."""
+"""Pictures drawn by matplotlib, which is imported on first use."""
 
 import io
 from pathlib import Path
@@ -22,7 +22,7 @@ def new_figure(size: tuple[float, float], *, extra: str) -> Any:
 
 
 def save_figure(figure: Any, path: Path, *, folder: bool = False) -> None:
-    """Write it, in the format that the name ends in; make its ``folder`` first where asked to.
+    """Write it in the format of the file's suffix; with ``folder``, create its directory first.
 
     Raises PictureError, which names the file.
     """

@@ -1,4 +1,4 @@
-"""What long work reports: progress, and notices of one line. Whoever starts the work hands in who hears of it."""
+"""Progress and one-line notices of long operations, reported to the Reporter that the caller passes in."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ from .terminal import print_line, visible
 
 
 class Progress(Protocol):
-    """How far one piece of work is. ``total`` may be unknown (None), and may be set later."""
+    """The progress of one operation. ``total`` may be unknown (None), and may be set later."""
 
     total: int | None
 
@@ -21,7 +21,7 @@ Entered: TypeAlias = AbstractContextManager[Progress]
 
 
 class Reporter(Protocol):
-    """Hears of work while it is done. One piece of work calls from one thread at a time."""
+    """Receives progress and notices. One operation calls it from one thread at a time."""
 
     def progress(self, title: str, total: int | None = None, *, unit: str = "items") -> Entered: ...
 

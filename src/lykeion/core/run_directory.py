@@ -25,10 +25,11 @@ def claim_run(
     *,
     about: Mapping[str, Any] | None = None,
 ) -> None:
-    """Make the directory that ``file`` lies in the request's: ``file`` keeps it as JSON, from the start of the run.
+    """Claim the directory of ``file`` for the request, which ``file`` keeps as JSON from the start of the run.
 
-    ``what`` is run, such as a search; ``about`` is kept beside the request and never compared. Raises ``error`` where
-    the directory is another request's, naming what differs, or cannot be written; LockError.
+    ``what`` is the kind of run, such as a search; ``about`` is stored with the request and never compared.
+    Raises ``error`` if the directory belongs to another request, naming what differs, or cannot be written;
+    LockError.
     """
     asked: dict[str, Any] = json.loads(json.dumps(request))
     with writing(file, error, "give another --run"):

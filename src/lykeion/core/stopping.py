@@ -1,4 +1,4 @@
-"""Stopping long work cleanly: after the first SIGINT or SIGTERM the step is finished, the second stops at once."""
+"""Stopping cleanly: after the first SIGINT or SIGTERM the current step is finished; the second stops at once."""
 
 import os
 import signal
@@ -11,16 +11,16 @@ from .errors import LykeionError
 
 
 class Interrupted(LykeionError):
-    """Work was stopped by a signal; what was finished is kept, and the message says how to resume."""
+    """Stopped by a signal; finished work is kept, and the message says how to resume."""
 
     exit_code = 130
 
 
 @contextmanager
 def stop_signals() -> Generator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets; after it, signals act as they did before.
+    """An event that SIGINT or SIGTERM sets; on exit the previous signal handlers are restored.
 
-    Work within work shares the event. Signals reach only a program's main thread, so elsewhere it is never set.
+    Nested contexts share the event. Signals reach only the main thread, so in other threads it is never set.
     """
     if threading.current_thread() is not threading.main_thread():
         yield threading.Event()
@@ -49,7 +49,7 @@ def stop_signals() -> Generator[threading.Event]:
 
 
 def stop_here(kept: str) -> None:
-    """After a step of which all is kept, and before more: raises Interrupted where a signal asked for it."""
+    """Call between steps whose results are saved: raises Interrupted if a signal has arrived."""
     if threading.current_thread() is threading.main_thread() and _asked and _asked[0].is_set():
         raise Interrupted(f"stopped: {kept}; run the same command again to resume")
 

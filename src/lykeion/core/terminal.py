@@ -1,4 +1,4 @@
-"""What is printed for people: characters that a terminal would obey, or that hide the order of a text, are shown.
+"""Printing untrusted text: terminal control characters and bidirectional overrides are shown escaped.
 
 Names, attributes, titles and messages may come from a registry, a file or a server. Commands print by ``print_line``
 and by the tables and JSON of ``lykeion.cli.output``, never by ``print``; the linter holds that (pyproject.toml).
@@ -9,16 +9,16 @@ import re
 import sys
 
 _UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Controls (ESC, new line, C1), separators of lines, bidirectional overrides (Trojan Source), lone surrogates."""
+"""Control characters, line separators, bidirectional overrides (Trojan Source) and lone surrogates."""
 
 
 def visible(text: str) -> str:
-    r"""The text in one line, with what is unsafe written as ``\x1b``, ``\n`` or ``\u202e``."""
+    r"""The text in one line, with unsafe characters written as ``\x1b``, ``\n`` or ``\u202e``."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def visible_json(document: str) -> str:
-    """A JSON document in one line that means the same, with what is unsafe in its strings escaped as JSON does."""
+    """An equivalent JSON document in one line, with unsafe characters in its strings escaped."""
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
 
 
