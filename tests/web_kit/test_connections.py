@@ -63,7 +63,7 @@ def test_who_does_not_finish_the_headers_is_told_so_and_ended(hurried: int, sent
         answer = until_end(connection)
     assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     assert b"\r\nconnection: close\r\n" in answer.lower()
-    assert answer.endswith(b'{"error":"no whole request within 0.1 s"}')
+    assert answer.endswith(b'{"error":"no complete request within 0.1 s"}')
 
 
 def test_bytes_that_trickle_do_not_put_the_end_off(hurried: int):

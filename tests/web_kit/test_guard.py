@@ -80,7 +80,7 @@ def test_a_request_and_a_websocket_that_are_not_answered_are_a_503():
     for path in ("/hang", "/hang-streaming"):
         response = client.get(path)
         assert response.status_code == 503
-        assert "no answer within 0.05 s" in response.json()["error"]
+        assert "no response within 0.05 s" in response.json()["error"]
     with pytest.raises(WebSocketDenialResponse) as denial, client.websocket_connect("ws://localhost/hang"):
         pass
     assert denial.value.status_code == 503

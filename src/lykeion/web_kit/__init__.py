@@ -1,4 +1,4 @@
-"""What each HTTP server of ours stands on: who may ask, how much, how long; errors, metrics, workers, listening.
+"""Shared by our HTTP servers: access checks, limits, timeouts, errors, metrics, workers, listening.
 
 ``admission`` and ``limits`` decide by plain functions, for servers of any kind; ``Guard`` applies them to ASGI apps.
 """

@@ -1,8 +1,8 @@
-"""Who may ask: decisions over the values of headers alone, for any server, ASGI or not.
+"""Access checks as functions of header values alone, for any server, ASGI or not.
 
-Without a token a server is for this machine alone. A web page elsewhere could still make its visitor's browser ask
-it, directly or through a name that it rebinds to 127.0.0.1; the Host and Origin headers tell these apart. With a
-token there is nothing that a browser would send by itself, and the token alone decides.
+Without a token a server answers this machine only. A web page could still make its visitor's browser send requests
+to it, directly or through a name rebound to 127.0.0.1; the Host and Origin headers reveal both. A browser never sends
+a token by itself, so with one the token alone decides.
 """
 
 import hmac
@@ -14,14 +14,14 @@ from typing import TypeAlias
 from lykeion.core import is_loopback
 
 HeaderValues: TypeAlias = Callable[[str], Sequence[str]]
-"""All values of the header of a name, which is given in lower case: Starlette's ``Headers.getlist``, for example."""
+"""All values of a header, whose name is in lower case: for example Starlette's ``Headers.getlist``."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z.-]+)(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request goes no further, and the answer to it."""
+    """Why a request is refused, and the response to it."""
 
     status: int
     message: str
@@ -29,16 +29,16 @@ class Refusal:
 
 
 def refuse_stranger(path: str, values: HeaderValues, *, token: str, open_paths: frozenset[str]) -> Refusal | None:
-    """Refuse whoever may not ask for this path. ``open_paths`` (exact) need no token."""
+    """Refuse a request that is not allowed. ``open_paths`` (exact) need no token."""
     if token:
         return None if path in open_paths else refuse_token(values("authorization"), token)
     return refuse_host(values("host")) or refuse_origin(values("origin"), values("host")[0])
 
 
 def refuse_token(authorizations: Sequence[str], token: str) -> Refusal | None:
-    """Refuse a request that does not bear the token.
+    """Refuse a request without the token.
 
-    Threat: a token found a character at a time, by how long the comparison takes. It takes the same time always.
+    Threat: a timing attack that finds the token character by character. The comparison takes constant time.
     """
     scheme, _, given = authorizations[0].partition(" ") if len(authorizations) == 1 else ("", "", "")
     right = hmac.compare_digest(given.strip().encode("utf-8", "replace"), token.encode())
@@ -51,22 +51,22 @@ def refuse_token(authorizations: Sequence[str], token: str) -> Refusal | None:
 def refuse_host(hosts: Sequence[str]) -> Refusal | None:
     """Refuse a request that does not name this machine in its one Host header.
 
-    Threat: DNS rebinding. A page elsewhere has its own name resolve to 127.0.0.1, and its scripts read our answers as
-    those of their own site; the browser still sends the page's name. What proxies add (``X-Forwarded-Host``) says
-    nothing, as anyone can send it.
+    Threat: DNS rebinding. A page makes its own name resolve to 127.0.0.1, so that its scripts may read our responses
+    as same-origin; the browser still sends the page's name. ``X-Forwarded-Host`` proves nothing, as anyone can send
+    it.
     """
     named = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
     if named and is_loopback(named[1]):
         return None
-    return Refusal(403, "the Host header names another machine; this service is for this machine alone")
+    return Refusal(403, "the Host header names another machine; without a token only this machine is answered")
 
 
 def refuse_origin(origins: Sequence[str], host: str) -> Refusal | None:
-    """Refuse what a page of another origin makes its visitor's browser send.
+    """Refuse requests that a page of another origin makes a browser send.
 
-    Threat: request forgery. A form, a script or a WebSocket of any page may be aimed at 127.0.0.1; the browser says
-    whose page it is, or ``null``. Only programs and plain links, which change nothing, send no Origin. The scheme may
-    differ, for a proxy before us may speak TLS.
+    Threat: cross-site request forgery. A form, script or WebSocket of any page may target 127.0.0.1; the browser
+    sends the page's origin, or ``null``. Only programs and plain links, which change nothing, send no Origin. The
+    scheme may differ, since a proxy may terminate TLS.
     """
     ours = {f"http://{host.lower()}", f"https://{host.lower()}"}
     if not origins or (len(origins) == 1 and origins[0].lower() in ours):

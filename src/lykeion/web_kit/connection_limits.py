@@ -1,7 +1,7 @@
-"""Connections that ask for nothing yet: how many there may be, and how long a request's headers may take.
+"""Limits on idle connections and on the time until a request's headers are complete.
 
-Threat: whoever opens connections and sends half a request, or nothing, until the process has no files left to open.
-uvicorn gives headers no time limit, and the guard sees a request only after them.
+Threat: a client that opens connections and sends half a request, or nothing, until the process has no file
+descriptors left. uvicorn has no timeout for headers, and the guard sees a request only after them.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ class ConnectionLimits:
 
     @classmethod
     def of(cls, settings: ServerSettings) -> "ConnectionLimits":
-        """Half of the files that this process may open are left to the index; each client may hold as many idle
-        connections as requests under way."""
+        """Half of the process's file descriptors are left to the index; each client may hold as many idle connections
+        as concurrent requests."""
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         in_all = CONNECTIONS if files == resource.RLIM_INFINITY else min(CONNECTIONS, files // 2)
         return cls(in_all, min(2 * settings.per_client, in_all), min(HEADERS_S, settings.timeout_s))
 
 
 def bounded(protocol: type[asyncio.Protocol], limits: ConnectionLimits) -> type[asyncio.Protocol]:
-    """One of uvicorn's protocols of HTTP, with limits."""
+    """One of uvicorn's HTTP protocols, with limits."""
     return type(f"Bounded{protocol.__name__}", (_Bounded, protocol), {"limits": limits})
 
 
 class _Bounded(asyncio.Protocol):
-    """Goes before a protocol of uvicorn's, and reads its ``connections`` (those of WebSockets, too) and ``cycle``."""
+    """Mixin for a uvicorn protocol; it reads its ``connections`` (including WebSockets) and ``cycle``."""
 
     limits: ConnectionLimits
     connections: Collection[Any]
@@ -56,7 +56,7 @@ class _Bounded(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if not self.waiting or self.transport.get_protocol() is not self:  # it is a WebSocket's now
+        if not self.waiting or self.transport.get_protocol() is not self:  # upgraded to a WebSocket
             self._deadline.cancel()
         elif self._deadline.cancelled():
             self._wait_for_headers()
@@ -67,17 +67,17 @@ class _Bounded(asyncio.Protocol):
 
     @property
     def waiting(self) -> bool:
-        """No request has come with all its headers since the last answer."""
+        """No request with complete headers has arrived since the last response."""
         return self.cycle is None or self.cycle.response_complete
 
     def _wait_for_headers(self) -> None:
         self.since = self.loop.time()
         limit = self.limits.headers_s
-        self._deadline = self.loop.call_later(limit, self._end, 408, f"no whole request within {limit:g} s")
+        self._deadline = self.loop.call_later(limit, self._end, 408, f"no complete request within {limit:g} s")
 
     def _make_room(self) -> None:
-        """Beyond a limit end the connection that has waited longest, so that whoever does ask is answered; it is this
-        one where all others are answered right now."""
+        """Beyond a limit, close the connection that has been idle longest, so that active clients are served; that is
+        this one if all others have a request in progress."""
         held = [other for other in self.connections if not other.transport.is_closing()]
         own = [other for other in held if other.client and self.client and other.client[0] == self.client[0]]
         crowd = own if len(own) > self.limits.per_client else held
@@ -86,7 +86,7 @@ class _Bounded(asyncio.Protocol):
             min(idle, key=lambda other: other.since)._end(503, "too many connections")
 
     def _end(self, status: int, message: str) -> None:
-        if self.cycle is None:  # or its client would take this for the answer to its next request
+        if self.cycle is None:  # or its client would take this as the response to its next request
             answer = error_response(status, message, CLOSE)
             head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
             head += [name + b": " + value for name, value in answer.raw_headers]

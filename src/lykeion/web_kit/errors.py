@@ -19,34 +19,34 @@ log = logging.getLogger("lykeion.web_kit")
 
 
 class ErrorAnswer(BaseModel):
-    """What every refused or failed request is answered with."""
+    """The body of every error response."""
 
     error: str = Field(description="One line: what was wrong, where, and what to do.")
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI description of these failures and of those that any request may meet."""
+    """The OpenAPI description of these errors and of those that any request may cause."""
     return {status: {"model": ErrorAnswer, "description": MEANING[status]} for status in sorted({*statuses, *ALWAYS})}
 
 
 ALWAYS = (400, 401, 403, 413, 422, 429, 500, 503)
 MEANING = {
-    400: "The request cannot be carried out as it is; the error says why.",
+    400: "The request cannot be processed; the error says why.",
     401: "The API token is missing or wrong.",
-    403: "The Host or Origin header names another site, or the caller may not do this.",
-    404: "There is nothing of that name.",
-    409: "Something stands in another state than the request expects; nothing was changed.",
-    413: "The body is larger than the service takes.",
+    403: "The Host or Origin header names another site, or the caller lacks permission.",
+    404: "Nothing of that name exists.",
+    409: "Something is in another state than the request expects; nothing was changed.",
+    413: "The body is larger than the service accepts.",
     422: "The request does not have the shape that is described here.",
-    429: "Too many requests of this client are under way.",
-    500: "A failure inside the service.",
-    501: "This service lacks the operation.",
-    503: "Busy, out of time, or not able to serve now; the error says why, Retry-After when to ask again.",
+    429: "Too many requests from this client are in progress.",
+    500: "Internal error.",
+    501: "This service does not support the operation.",
+    503: "Busy, timed out or temporarily unavailable; the error says why, Retry-After when to try again.",
 }
 
 
 def status_of(error: LykeionError) -> int:
-    """The status of the nearest family among the error's bases; 500 for an error of none."""
+    """The status of the error's closest family; 500 if it has none."""
     return next((STATUS_OF_FAMILY[base] for base in type(error).__mro__ if base in STATUS_OF_FAMILY), 500)
 
 
@@ -71,4 +71,4 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, HTTPException):
         return error_response(error.status_code, error.detail, error.headers)
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return error_response(500, "an error inside the service; its log says more")
+    return error_response(500, "internal error; see the service's log")

@@ -1,7 +1,7 @@
-"""The ASGI shell around ``admission`` and ``limits``: each request and WebSocket is checked before any route sees it.
+"""ASGI middleware for ``admission`` and ``limits``: each request and WebSocket is checked before routing.
 
-The time of a request is from its first byte to the end of its answer. Of a WebSocket, and of a route that calls
-``outlives_timeout``, it is to the start of the answer; after that the reader must take each piece in that time.
+The timeout of a request covers its first byte to the end of its response. For a WebSocket, and for a route that
+calls ``outlives_timeout``, it ends with the start of the response; after that it applies to each chunk sent.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from .limits import Clients, Uploads, refuse_length
 from .server_settings import ServerSettings
 
 NOTHING = "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-"""The Content-Security-Policy of answers that are no pages."""
+"""The Content-Security-Policy of responses that are not pages."""
 POLICY_VIOLATION = 1008
 _OUTLIVES = "lykeion.outlives_timeout"
 _STARTS = {"http.response.start", "websocket.http.response.start", "websocket.accept", "websocket.close"}
@@ -26,7 +26,7 @@ log = logging.getLogger("lykeion.web_kit")
 
 
 def outlives_timeout(connection: HTTPConnection) -> None:
-    """Let this request's answer go on for longer than the timeout once it has started: events, large downloads.
+    """Let this response take longer than the timeout once it has started: events, large downloads.
 
     For a route of FastAPI: ``dependencies=[Depends(outlives_timeout)]``.
     """
@@ -34,7 +34,7 @@ def outlives_timeout(connection: HTTPConnection) -> None:
 
 
 class Guard:
-    """ASGI middleware. ``open_paths`` (exact) need no token: a page, which then asks for it, and health.
+    """ASGI middleware. ``open_paths`` (exact) need no token: a page that then asks for it, and health checks.
     ``page_policy`` is the Content-Security-Policy that the app's pages need."""
 
     def __init__(
@@ -78,14 +78,14 @@ class Guard:
 
 
 class _Exchange:
-    """One request with its answer, or one WebSocket."""
+    """One request with its response, or one WebSocket."""
 
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
         self._guard, self._scope, self._receive, self._send = guard, scope, receive, send
         self._time = asyncio.timeout(guard.settings.timeout_s)
         self._started = self._stuck = False
         self.taken = 0
-        """Bytes of the body so far."""
+        """Bytes of the body received so far."""
 
     async def run(self) -> None:
         try:
@@ -94,10 +94,10 @@ class _Exchange:
         except Exception as error:
             late = self._stuck or self._time.expired()
             if late and self._started:
-                log.warning("%s: the answer was not finished in time", self._scope["path"])
+                log.warning("%s: the response was not finished in time", self._scope["path"])
             elif late:
                 limit = f"{self._guard.settings.timeout_s:g} s"
-                message = f"no answer within {limit}: try again, or with a smaller request"
+                message = f"no response within {limit}; try again, or send a smaller request"
                 await self.refuse(Refusal(503, message, {"Connection": "close"}))
             elif isinstance(error, HTTPException) and not self._started:
                 await self.refuse(Refusal(error.status_code, error.detail, error.headers or {}))
@@ -109,7 +109,7 @@ class _Exchange:
         size = len(message.get("body", b""))
         refusal = self._guard.uploads.take(size, self.taken)
         self.taken += size
-        if refusal:  # as an exception that FastAPI's reading of bodies lets through
+        if refusal:  # as an exception that passes through FastAPI's body parsing
             raise HTTPException(refusal.status, refusal.message, dict(refusal.headers))
         return message
 

@@ -1,4 +1,4 @@
-"""How much and how often: decisions over numbers alone, for any server, ASGI or not."""
+"""Limits on size and rate as functions of numbers alone, for any server, ASGI or not."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,31 +13,31 @@ CLOSE = {"Connection": "close"}
 def refuse_length(lengths: Sequence[str], encodings: Sequence[str], limit: int) -> Refusal | None:
     """Refuse a body by its Content-Length and Transfer-Encoding headers, before it is read.
 
-    Threats: a body that fills the memory; and smuggling, where a proxy before us and we see different ends of one
-    body, and so different requests after it. So the length is said once, in digits, or the body comes in chunks.
+    Threats: memory exhaustion; and request smuggling, where a proxy and this server disagree on where a body ends and
+    so see different requests after it. So there must be one length, in digits, or a chunked body.
     """
     if not lengths:
         return None
     if len(lengths) > 1 or encodings or not (lengths[0].isascii() and lengths[0].isdecimal()):
-        return Refusal(400, "the body's length is not one number of digits", CLOSE)
+        return Refusal(400, "the Content-Length is not one decimal number", CLOSE)
     if len(lengths[0]) > MAX_DIGITS or int(lengths[0]) > limit:
         return _too_large(limit)
     return None
 
 
 class Uploads:
-    """Bytes of the bodies under way.
+    """Bytes of the bodies in progress.
 
-    Threats: a body that never ends, of no announced length; many bodies at once, each small enough, that together
-    fill the memory.
+    Threats: an endless body without a Content-Length; many concurrent bodies, each within the limit, that together
+    exhaust the memory.
     """
 
     def __init__(self, limit: int) -> None:
-        """``limit``: bytes of one body; all together may hold BODIES_AT_ONCE times as much."""
+        """``limit``: bytes of one body; all together may use BODIES_AT_ONCE times as much."""
         self.limit, self.held = limit, 0
 
     def take(self, size: int, before: int) -> Refusal | None:
-        """Count a piece of a body of which ``before`` bytes came already."""
+        """Count a chunk of a body after ``before`` bytes of it."""
         self.held += size
         if before + size > self.limit:
             return _too_large(self.limit)
@@ -46,15 +46,15 @@ class Uploads:
         return None
 
     def free(self, size: int) -> None:
-        """A body of so many bytes is done with."""
+        """Release a body of so many bytes."""
         self.held -= size
 
 
 class Clients:
-    """Requests under way, by the address of who asks.
+    """Requests in progress by client address.
 
-    Threat: one client that takes every thread and connection. The address is that of the connection: what a header
-    (``X-Forwarded-For``) says of it, the client could have made up.
+    Threat: one client that occupies every thread and connection. The address is that of the connection, since a
+    client can forge a header (``X-Forwarded-For``).
     """
 
     def __init__(self, limit: int) -> None:
@@ -62,9 +62,9 @@ class Clients:
         self.under_way: Counter[str] = Counter()
 
     def enter(self, client: str) -> Refusal | None:
-        """Count a request, unless it is refused."""
+        """Count a request unless it is refused."""
         if self.under_way[client] >= self._limit:
-            return Refusal(429, f"{self._limit} requests from {client} are under way already")
+            return Refusal(429, f"{self._limit} requests from {client} are already in progress")
         self.under_way[client] += 1
         return None
 

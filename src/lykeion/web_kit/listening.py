@@ -1,4 +1,4 @@
-"""Listening: a socket bound as the settings allow, and uvicorn on it until told to stop."""
+"""Binding a socket as the settings allow, and running uvicorn on it until stopped."""
 
 import asyncio
 import logging
@@ -19,12 +19,12 @@ from .sparing_log import SparingLog
 ACCEPTED_AT_ONCE = 64
 """Connections that the event loop accepts before it counts them; fewer where only few files may be open."""
 MAX_MESSAGE_BYTES = 1 << 20
-"""Of one message of a WebSocket."""
+"""Of one WebSocket message."""
 SPARING_LOG = SparingLog()
 
 
 class CannotListen(Unavailable):
-    """The address is taken, or not this machine's."""
+    """The address is in use or does not belong to this machine."""
 
 
 def serve(
@@ -35,14 +35,14 @@ def serve(
     port: int,
     ready: Callable[[str], object] = lambda url: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM: then requests under way finish. In the main thread.
+    """Serve until SIGINT or SIGTERM, then finish requests in progress. Call it in the main thread.
 
-    Port 0 takes a free one; ``ready`` is told the URL once connections are accepted. Raises SettingsError where other
-    machines could ask without a token, and CannotListen.
+    Port 0 selects a free one; ``ready`` is called with the URL once connections are accepted. Raises SettingsError if
+    other machines could connect without a token, and CannotListen.
     """
     with listen(settings, host, port) as listener:
         server = make_server(app, settings)
-        # uvicorn raises the signal that stopped it once more, which would end the process before cleanup.
+        # uvicorn raises the signal that stopped it again, which would end the process before cleanup.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
         address, bound_port = listener.getsockname()[:2]
@@ -54,13 +54,13 @@ def listen(settings: ServerSettings, host: str, port: int) -> socket.socket:
     """A listening socket. Raises SettingsError, CannotListen."""
     if not settings.token and not is_loopback(host):
         raise SettingsError(
-            f"serving {host} lets other machines ask: give an API token (--token-file, or LYKEION_TOKEN)"
+            f"serving on {host} allows other machines to connect; set an API token (--token-file, or LYKEION_TOKEN)"
         )
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=CONNECTIONS)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each answer waits 40 ms for company
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: or who stops reading an answer holds its connection for ever
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each response is delayed by 40 ms
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: or a client that stops reading keeps its connection
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1_000 * (settings.timeout_s + 1)))
         return listener
     except OSError as error:
@@ -78,7 +78,7 @@ def make_server(
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # or a client would name the address that its requests are counted by
+        proxy_headers=False,  # or a client could choose the address that its requests are counted by
         ws_max_size=min(settings.max_body_bytes, MAX_MESSAGE_BYTES),
         timeout_graceful_shutdown=int(settings.timeout_s) + 1,
     )
@@ -90,5 +90,5 @@ def make_server(
 class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        for listener in sockets or ():  # asyncio has one number for what it accepts at once and what may wait for it
+        for listener in sockets or ():  # asyncio has one number for connections accepted at once and for the backlog
             listener.listen(CONNECTIONS)

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a server, one registry an app."""
+"""Prometheus metrics of a server, one registry per app."""
 
 import time
 
@@ -11,23 +11,23 @@ _STATUS_OF = {"websocket.accept": 101}
 
 
 class Metrics:
-    """Requests as they pass, and what the server's own collectors say when asked."""
+    """Counts and times of requests, and the server's own collectors."""
 
     def __init__(self, *collectors: Collector) -> None:
         self._registry = CollectorRegistry()
         self.requests = Histogram(
             "lykeion_request_seconds",
-            "Time from a request's first byte to the end of its answer.",
+            "Time from a request's first byte to the end of its response.",
             ("route", "method", "status"),
             registry=self._registry,
             buckets=BUCKETS,
         )
-        self.in_flight = Gauge("lykeion_requests_in_flight", "Requests under way.", registry=self._registry)
+        self.in_flight = Gauge("lykeion_requests_in_flight", "Requests in progress.", registry=self._registry)
         for collector in collectors:
             self._registry.register(collector)
 
     def text(self) -> bytes:
-        """The exposition format; asks the collectors for their figures."""
+        """The exposition format; collects from the collectors."""
         return generate_latest(self._registry)
 
 
@@ -53,7 +53,7 @@ class Meter:
             with self.metrics.in_flight.track_inprogress():
                 await self.app(scope, receive, send_metered)
         finally:
-            # A path that is no route's would make as many series as a stranger likes; so would an unknown method.
+            # Unknown paths or methods would let a client create any number of time series.
             route = getattr(scope.get("route"), "path", "other")
             method = scope.get("method", "GET") if route != "other" else "other"
             self.metrics.requests.labels(route, method, str(status)).observe(time.perf_counter() - started)

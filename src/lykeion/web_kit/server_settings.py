@@ -1,4 +1,4 @@
-"""What a person may set of any server."""
+"""Settings that all servers share."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,25 +9,25 @@ MIN_TOKEN_CHARACTERS = 16
 
 
 class SettingsError(Invalid):
-    """Settings that cannot be served with."""
+    """Invalid settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Limits of a server. Anything beyond them is refused at once: 413, 429 or 503, never an endless queue."""
+    """Limits of a server. What exceeds them is refused at once with 413, 429 or 503; nothing queues without bound."""
 
     token: str = field(default="", repr=False)
-    """API token that requests must bear. Without one only loopback may be served."""
+    """API token that requests must carry. Without one only loopback may be served."""
     max_body_bytes: int = 32 << 20
-    """Of one request; all uploads under way together may hold 16 times as much."""
+    """Of one request; all uploads in progress together may use 16 times as much."""
     threads: int = field(default_factory=core_count)
     """Searches, embeddings and writes that run at the same time."""
     waiting: int = 128
-    """Pieces of work that may wait for a thread."""
+    """Tasks that may wait for a thread."""
     per_client: int = 64
-    """Requests under way from one address."""
+    """Requests in progress from one address."""
     timeout_s: float = 30.0
-    """From a request's first byte to the end of its answer; of one that outlives it, to the answer's start."""
+    """From a request's first byte to the end of its response; to its start where it outlives the timeout."""
 
     def __post_init__(self) -> None:
         sendable = self.token.isascii() and self.token.isprintable() and self.token == self.token.strip()

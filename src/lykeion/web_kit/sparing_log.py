@@ -1,4 +1,4 @@
-"""A log that a stranger cannot fill."""
+"""A log filter that keeps clients from filling the log."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ REPEATS = 10
 
 
 class SparingLog(logging.Filter):
-    """Passes REPEATS records in PERIOD_S of each kind: of one line of code and one type of exception."""
+    """Passes REPEATS records per PERIOD_S of each kind: a line of code and a type of exception."""
 
     def __init__(self) -> None:
         super().__init__()

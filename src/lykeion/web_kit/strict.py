@@ -1,4 +1,4 @@
-"""Routes that refuse what they do not know, instead of answering another question than was asked."""
+"""Routes that refuse unknown parameters instead of silently ignoring them."""
 
 import difflib
 import re
@@ -18,17 +18,17 @@ EXTENDED_NAME = re.compile(rb";\s*filename\*=\s*\"?UTF-8'[^']*'([^;\"\s]+)\"?", 
 
 
 def is_unknown(name: str, known: Collection[str]) -> str:
-    """What to say of a name that is none of the known ones."""
+    """The message for a name that is not among the known ones."""
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}" if known else "none is known here"
     return f"{name[:64]!r} is unknown; {hint}"
 
 
 class StrictRoute(APIRoute):
-    """Refuses unknown query parameters and form fields, and a single one that comes twice, with a 422.
+    """Refuses unknown query parameters and form fields, and duplicates of single-valued ones, with status 422.
 
-    A form's parts may each be as large as the body, which the guard bounds. Names of files may come as ``filename*``,
-    too, which clients send against RFC 7578.
+    Each part of a form may be as large as the body, which the guard limits. File names may also come as
+    ``filename*``, which some clients send in violation of RFC 7578.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -47,7 +47,7 @@ class _FormRequest(Request):
     fields: list[Any]
 
     async def form(self, **_: Any) -> FormData:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """In the place of Starlette's; what it raises but HTTPException becomes FastAPI's 400."""
+        """Replaces Starlette's; any exception but HTTPException becomes FastAPI's 400."""
         try:
             if self.headers.get("content-type", "").lower().startswith("multipart/form-data"):
                 form = await _Parts(self.headers, self.stream(), max_part_size=sys.maxsize).parse()

@@ -1,4 +1,4 @@
-"""A bounded pool of threads with a bounded waiting room."""
+"""A thread pool with a bounded queue."""
 
 import asyncio
 import threading
@@ -13,23 +13,23 @@ T = TypeVar("T")
 
 
 class Busy(Unavailable):
-    """All threads work and the waiting room is full; the same request may succeed a little later."""
+    """All threads are busy and the queue is full; the same request may succeed a little later."""
 
 
 class Workers:
-    """Runs blocking work for the event loop: ``threads`` pieces at a time, ``waiting`` more in line, no more."""
+    """Runs blocking calls for the event loop: at most ``threads`` at a time and ``waiting`` more in the queue."""
 
     def __init__(self, threads: int, waiting: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lykeion-worker")
         self._places = threading.BoundedSemaphore(threads + waiting)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Result of the work, in one hop to a thread and one back. Raises Busy at once if there is no place.
+        """The call's result, with one switch to a thread and one back. Raises Busy at once if the queue is full.
 
-        When the caller is cancelled, work that has not begun never does; work that has keeps its place to its end.
+        If the caller is cancelled, a queued call never starts; a running one occupies its thread until it ends.
         """
         if not self._places.acquire(blocking=False):
-            raise Busy("the service is busy: too many requests wait already; try again in a moment")
+            raise Busy("the service is busy: too many requests are waiting; try again in a moment")
         try:
             future = self._pool.submit(work, *args, **kwargs)
         except RuntimeError:
@@ -39,5 +39,5 @@ class Workers:
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Wait for the work under way; drop what has not begun."""
+        """Wait for running calls; drop queued ones."""
         self._pool.shutdown(cancel_futures=True)
