@@ -1,10 +1,11 @@
-"""What libraries may print by themselves: warnings and errors, but no greetings.
+"""What libraries may print: warnings and errors, but no start-up messages.
 
-OpenVINO, JAX, Faiss and matplotlib print none. TensorFlow has a variable for it, which its first lines precede, and
-LiteRT has none: their lines are dropped by how they begin.
+OpenVINO, JAX, Faiss and matplotlib print none. TensorFlow has an environment variable for them, but prints some
+before it reads it, and LiteRT has none: their lines are dropped by prefix.
 """
 
 import atexit
+import logging
 import os
 import sys
 import tempfile
@@ -25,11 +26,13 @@ _ONE = threading.RLock()
 def quiet_import(**variables: str) -> Generator[None]:
     """Around the first import of TensorFlow, or of Keras, which imports it.
 
-    Meanwhile the environment has these ``variables`` and TensorFlow's level of warnings, where it lacks them: the
-    libraries read them once. Whoever sets ``TF_CPP_MIN_LOG_LEVEL`` to 0 sees all.
+    These ``variables`` and TensorFlow's log level are set during the import unless the environment has them already:
+    the libraries read them once. With ``TF_CPP_MIN_LOG_LEVEL=0`` everything is printed.
     """
     lines = () if os.environ.get(_TENSORFLOW_LEVEL) == "0" else _TENSORFLOW
     lacking = {name: value for name, value in {_TENSORFLOW_LEVEL: "2", **variables}.items() if name not in os.environ}
+    if lines:
+        logging.getLogger("tensorflow").addFilter(_is_not_advice)
     with without_lines(*lines):
         os.environ.update(lacking)
         try:
@@ -39,11 +42,16 @@ def quiet_import(**variables: str) -> Generator[None]:
                 os.environ.pop(name, None)
 
 
+def _is_not_advice(record: logging.LogRecord) -> bool:
+    """False for TensorFlow's advice against repeated tracing: each network in a process has to be traced."""
+    return "triggered tf.function retracing" not in str(record.msg)
+
+
 @contextmanager
 def without_lines(*starts: bytes) -> Generator[None]:
-    """Lines that begin so and are written to standard error meanwhile are dropped; all others appear at the end.
+    """Drops lines with these prefixes that are written to standard error inside; all others are printed at the end.
 
-    One thread at a time: there is one standard error.
+    One thread at a time, since a process has one standard error.
     """
     with _ONE, tempfile.TemporaryFile() as caught:
         sys.stderr.flush()
@@ -62,5 +70,5 @@ def without_lines(*starts: bytes) -> Generator[None]:
 
 @cache
 def without_last_words() -> None:
-    """Close standard error when Python ends: LiteRT's CompiledModel writes to it even later, as the process exits."""
+    """Discard standard error when Python exits: LiteRT's CompiledModel writes to it even later."""
     atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
