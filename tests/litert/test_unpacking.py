@@ -68,9 +68,9 @@ def test_a_newer_version_says_so() -> None:
 
 
 def test_a_file_above_the_limit_is_refused_before_memory_is_taken() -> None:
-    with pytest.raises(PackageError, match="1,099,511,627,776 bytes; 268,435,456 are allowed"):
+    with pytest.raises(PackageError, match="1,099,511,627,776 bytes; at most 268,435,456 are allowed"):
         unpack(package(GOOD, b"abcd", file=1 << 40))
-    with pytest.raises(PackageError, match="3 are allowed"):
+    with pytest.raises(PackageError, match="at most 3 are allowed"):
         unpack(package(GOOD, b"abcd"), limit_bytes=3)
 
 
@@ -90,7 +90,7 @@ def test_a_small_file_needs_no_large_plain_part() -> None:
 
 
 def test_an_error_calls_the_package_by_its_name() -> None:
-    with pytest.raises(PackageError, match=r"^shoes.lyk: not one: it lacks the mark LYKPACK$"):
+    with pytest.raises(PackageError, match=r"^shoes.lyk: not a package: it lacks the mark LYKPACK$"):
         unpack(b"abcd", name="shoes.lyk")
 
 

@@ -1,4 +1,4 @@
-"""The LiteRT file format: what a file computes as plain data, read and written once.
+"""The LiteRT file format: reading a file's graph as plain data, and writing it.
 
 The file is a flatbuffer of the TensorFlow Lite schema (identifier TFL3, schema version 3).
 """

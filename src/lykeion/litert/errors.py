@@ -1,4 +1,4 @@
-"""What can be wrong with a model file."""
+"""Errors about model files."""
 
 from lykeion.core import Invalid
 

@@ -10,7 +10,7 @@ import numpy as np
 class Quantization:
     """How integers stand for numbers: number = scale · (integer − zero point).
 
-    One scale for the whole tensor, or one for each place along ``axis``; one zero point, or as many.
+    One scale for the whole tensor, or one per index along ``axis``; one zero point, or as many.
     """
 
     scales: tuple[float, ...]
@@ -18,8 +18,8 @@ class Quantization:
     axis: int = 0
 
     def along(self, rank: int, axis: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Scales, float32, and zero points, int64, in shapes that broadcast over a tensor of so many axes; ``axis``
-        is where the quantized one is by now."""
+        """Scales, float32, and zero points, int64, in shapes that broadcast over a tensor of this rank; ``axis`` is
+        the current position of the quantized axis."""
         shape = [1] * rank
         if len(self.scales) > 1:
             shape[self.axis if axis is None else axis] = -1
@@ -29,7 +29,7 @@ class Quantization:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """``shape`` has -1 where the size is open. A constant has its values in that shape."""
+    """``shape`` has -1 for a variable size. A constant has its values in that shape."""
 
     name: str
     shape: tuple[int, ...]
@@ -40,7 +40,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operator:
-    """``kind`` is the schema's name, such as CONV_2D; an input that is left out is -1; ``options`` the schema's."""
+    """``kind`` is the schema's name, such as CONV_2D; an omitted input is -1; ``options`` the schema's."""
 
     kind: str
     inputs: tuple[int, ...]
@@ -50,7 +50,7 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """``inputs`` and ``outputs`` are places in ``tensors``; their names are the signature's where there is one."""
+    """``inputs`` and ``outputs`` are indices of ``tensors``; their names are the signature's if there is one."""
 
     name: str
     tensors: tuple[Tensor, ...]

@@ -1,4 +1,4 @@
-"""What one run of a graph costs, and in which numbers it computes."""
+"""The cost of one run of a graph, and its numeric precision."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class GraphCost:
 
 
 def precision(graph: Graph) -> str:
-    """float32; int8, where activations are 8-bit integers; int16 likewise; else what the weights are kept in:
+    """float32; int8, where activations are 8-bit integers; int16 likewise; else how the weights are stored:
     "int8 weights", "float16 weights"."""
     computed = {graph.tensors[place].dtype.name for operator in graph.operators for place in operator.outputs}
     for integers in ("int8", "uint8", "int16"):
@@ -38,7 +38,8 @@ def precision(graph: Graph) -> str:
 
 
 def cost(graph: Graph) -> GraphCost:
-    """What one run on one photo costs, counted from the graph. Raises ModelError where an operator lacks operands."""
+    """The cost of one run on one photo, counted from the graph. Raises ModelError where an operator lacks
+    operands."""
     multiply_adds = moved = 0
     for operator in graph.operators:
         places = [place for place in operator.inputs if place >= 0]
@@ -56,7 +57,7 @@ def cost(graph: Graph) -> GraphCost:
                 )
             except (IndexError, AttributeError):
                 raise ModelError(
-                    f"{graph.name}: not a sound LiteRT model: a {operator.kind} lacks operands"
+                    f"{graph.name}: not a valid LiteRT model: a {operator.kind} lacks operands"
                 ) from None
     constants = sum(tensor.constant.nbytes for tensor in graph.tensors if tensor.constant is not None)
     first = graph.tensors[graph.inputs[0]].shape if graph.inputs else ()

@@ -1,6 +1,6 @@
-"""Where in a LiteRT file its constants and scales lie, for whoever keeps every byte of it.
+"""The offsets of constants and scales in a LiteRT file.
 
-Like ``read_graph`` this trusts the lengths in the file: try files that nobody vouches for in a process of their own.
+Like ``read_graph`` this trusts the lengths in the file: try untrusted files in a separate process first.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacedTensor:
-    """``content``, uint8, is there in the first tensor that has a constant; ``scales`` is float32. ``dtype`` is None
+    """``content``, uint8, is None but for the first tensor of a constant; ``scales`` is float32. ``dtype`` is None
     for a type that is not read here."""
 
     name: str
@@ -34,15 +34,15 @@ class PlacedTensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacedGraph:
-    """``operators`` has the inputs of each as indices of ``tensors``, -1 for one that is left out."""
+    """``operators`` has the inputs of each as indices of ``tensors``, -1 for an omitted one."""
 
     tensors: tuple[PlacedTensor, ...]
     operators: tuple[tuple[int, ...], ...]
 
 
 def placed_graphs(file: bytes) -> Iterator[PlacedGraph]:
-    """The subgraphs of a LiteRT file. Raises ValueError, and what the schema's generated code raises for a file that
-    is damaged."""
+    """The subgraphs of a LiteRT file. Raises ValueError, and whatever the schema's generated code raises for a
+    damaged file."""
     if file[4:8] != MARK:
         raise ValueError(f"it lacks the mark {MARK.decode()}")
     root: Any = tfl.Model.GetRootAs(file, 0)

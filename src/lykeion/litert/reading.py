@@ -1,8 +1,8 @@
-"""LiteRT files read.
+"""Reading LiteRT files.
 
-Large constants may lie behind the flatbuffer, as ai-edge-quantizer puts them; here they are found either way. Files
-that nobody vouches for are to be tried in a process of their own first: this reader checks what it reads, but the
-schema's generated code trusts lengths.
+Large constants may follow the flatbuffer, where ai-edge-quantizer puts them; they are found in both places. Try
+untrusted files in a separate process first: this reader checks what it reads, but the schema's generated code trusts
+lengths.
 """
 
 import struct
@@ -33,8 +33,8 @@ DTYPES = {
 
 
 def read_graph(model: bytes, name: str = "model") -> Graph:
-    """The graph of a ``.tflite`` file with one subgraph. Raises ModelError; Unsupported of a sound file that has what
-    is not read here."""
+    """The graph of a ``.tflite`` file with one subgraph. Raises ModelError, and Unsupported for a valid file
+    with features that are not supported."""
     try:
         parsed = parse(model)
         if len(parsed.subgraphs) != 1:
@@ -60,7 +60,7 @@ def read_graph(model: bytes, name: str = "model") -> Graph:
     except Unsupported as error:
         raise Unsupported(f"{name}: {error}") from None
     except (struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, MemoryError) as error:
-        raise ModelError(f"{name}: not a sound LiteRT model: {first_line(error)}") from None
+        raise ModelError(f"{name}: not a valid LiteRT model: {first_line(error)}") from None
 
 
 def parse(model: bytes) -> Any:
@@ -70,10 +70,10 @@ def parse(model: bytes) -> Any:
 
 
 def content_of(model: bytes, buffer: Any) -> np.ndarray | None:
-    """uint8, None where a buffer is empty. An offset of 0 or 1 means that there is none, by the schema."""
+    """uint8, None where a buffer is empty. By the schema, an offset of 0 or 1 means none."""
     if buffer.offset > 1:
         if buffer.offset + buffer.size > len(model):
-            raise ValueError("a constant lies beyond the end of the file")
+            raise ValueError("a constant is beyond the end of the file")
         return np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
     return None if buffer.data is None else np.asarray(buffer.data, np.uint8)
 
@@ -86,7 +86,7 @@ def _tensor(tensor: Any, buffers: Sequence[np.ndarray | None]) -> Tensor:
     dtype, content = DTYPES[tensor.type], buffers[tensor.buffer]
     constant = None
     if tensor.sparsity is not None:
-        raise Unsupported(f"tensor {text_of(tensor.name)!r} is kept sparse, which is not supported")
+        raise Unsupported(f"tensor {text_of(tensor.name)!r} is stored sparse, which is not supported")
     if content is not None and content.size:
         constant = content.view(dtype).reshape(sizes)
     signature = tensor.shapeSignature
@@ -115,7 +115,7 @@ def _operator(operator: Any, codes: Sequence[Any], tensors: int) -> Operator:
 def _places(places: Any, tensors: int) -> tuple[int, ...]:
     found = tuple(int(place) for place in (places if places is not None else ()))
     if any(not -1 <= place < tensors for place in found):
-        raise ValueError("an operator names a tensor that is not there")
+        raise ValueError("an operator refers to a tensor that does not exist")
     return found
 
 

@@ -1,4 +1,4 @@
-"""LiteRT files written: tensors, constants and operators of one subgraph, and a signature; and metadata added."""
+"""Writing LiteRT files: tensors, constants and operators of one subgraph, and a signature; adding metadata."""
 
 import struct
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from .graph import Quantization
 from .reading import MARK, content_of, parse, text_of
 
 Constant: TypeAlias = "np.ndarray | tuple[np.ndarray, Quantization]"
-"""Float32, int32, or codes: int8 and int32 with their meaning."""
+"""Float32, int32, or quantized int8 and int32."""
 
 _TYPES = {"float32": tfl.TensorType.FLOAT32, "int32": tfl.TensorType.INT32, "int8": tfl.TensorType.INT8}
 
 
 class GraphWriter:
-    """Tensors, buffers and operators as they come, and the model made of them."""
+    """Collects tensors, buffers and operators, and builds the model."""
 
     def __init__(self) -> None:
         self._indices: dict[str, int] = {}
@@ -32,7 +32,7 @@ class GraphWriter:
         self._operators: list[tfl.OperatorT] = []
 
     def tensor(self, name: str, shape: Sequence[int], quantization: Quantization | None = None) -> None:
-        """A tensor that is computed, of ``shape`` for one photo; the batch is its first axis. Float32, or int8."""
+        """A computed tensor of ``shape`` for one photo; the batch is its first axis. Float32, or int8."""
         self._add(
             name,
             tfl.TensorT(
@@ -117,7 +117,7 @@ class GraphWriter:
         for place, code in enumerate(self._codes):
             if (code.builtinCode, code.version) == (builtin, version):
                 return place
-        # Readers older than the wide code field look at the deprecated one, which ends at 127.
+        # Readers that predate the wide code field use the deprecated one, whose maximum is 127.
         self._codes.append(
             tfl.OperatorCodeT(builtinCode=builtin, deprecatedBuiltinCode=min(builtin, 127), version=version)
         )
@@ -139,7 +139,7 @@ def with_metadata(model: bytes, entries: Sequence[tuple[str, bytes]] = ()) -> by
         parsed.metadata = kept
         return _finished(parsed, len(model))
     except (struct.error, ValueError, TypeError, IndexError, AttributeError, MemoryError) as error:
-        raise ModelError(f"model: not a sound LiteRT model: {first_line(error)}") from None
+        raise ModelError(f"model: not a valid LiteRT model: {first_line(error)}") from None
 
 
 def _parameters(quantization: Quantization | None) -> tfl.QuantizationParametersT | None:
@@ -154,7 +154,7 @@ def _parameters(quantization: Quantization | None) -> tfl.QuantizationParameters
 
 
 class AlignedBuilder(flatbuffers.Builder):
-    """Starts every vector on 16 bytes, as LiteRT's schema demands of buffers and its generated code forgets."""
+    """Aligns every vector to 16 bytes, as LiteRT's schema requires of buffers but its generated code does not do."""
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
         return super().StartVector(elemSize, numElems, max(alignment, 16))

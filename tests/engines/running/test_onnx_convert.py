@@ -192,5 +192,5 @@ def test_what_cannot_be_converted_is_named_in_one_line(model: bytes, says: str) 
 def test_nonsense_in_a_sound_file_is_an_error_of_one_line() -> None:
     from lykeion.engines.running import to_onnx
 
-    with pytest.raises(ModelError, match=r"odd\.tflite: not a sound LiteRT model"):
+    with pytest.raises(ModelError, match=r"odd\.tflite: not a valid LiteRT model"):
         to_onnx(one_operator(B.CONV_2D, None, MAP, MAP, [weights(4, 3, 3, 4)]), "odd.tflite")

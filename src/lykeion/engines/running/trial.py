@@ -1,6 +1,6 @@
 """A model's first run, in a process of its own: whether it works, how long it takes, how much memory.
 
-LiteRT verifies that a file is a sound flatbuffer, not that the network in it makes sense: a convolution without its
+LiteRT verifies that a file is a valid flatbuffer, not that the network in it makes sense: a convolution without its
 bias, or options of another operator, can crash the process that loads it. A file from elsewhere is therefore tried
 where a crash, endless work or a want of memory harms nobody. A new process is also what a cold start is.
 """

@@ -1,4 +1,4 @@
-"""LiteRT files packed for transport: the format, its decoder, which a device has, and its encoder."""
+"""LiteRT files packed for transport: the format, its decoder, which runs on devices, and its encoder."""
 
 from typing import TYPE_CHECKING
 

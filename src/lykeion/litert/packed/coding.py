@@ -1,4 +1,4 @@
-"""The encoder of packages: any bytes, and how each part of them is coded, as a package."""
+"""The encoder of packages: from bytes, and the coding of each part, to a package."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from .unpacking import DIGEST, FILTERS, HEADER, LANES, MAGIC, digest_of, scaled
 
 @dataclass(frozen=True, slots=True)
 class Planes:
-    """Items of ``width`` bytes, whose first bytes resemble one another, and so on."""
+    """Items of ``width`` bytes, stored by byte position, as the bytes at one position are similar."""
 
     width: int = 4
 
@@ -23,7 +23,7 @@ class Planes:
 @dataclass(frozen=True, slots=True, eq=False)
 class Symbols:
     """Items that are all in ``table``, uint8 (n, width), ascending as little-endian numbers. With ``shared``, parts
-    of equal tables share the model of how often an item comes."""
+    with equal tables share one frequency model."""
 
     table: np.ndarray
     shared: bool = False
@@ -31,7 +31,7 @@ class Symbols:
 
 @dataclass(frozen=True, slots=True)
 class Sparse:
-    """Float32, of which many are zero."""
+    """Float32 with many zeros."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,14 +47,14 @@ class Scaled:
     divisor: float
 
     def places(self, content: bytes) -> np.ndarray:
-        """The place of each item's value, or the nearest one's."""
+        """The index of each item's value, or of the nearest one."""
         factors = self.gains.astype(np.float64) / self.divisor
         numbers = np.frombuffer(content, "<f4").astype(np.float64).reshape(-1, len(factors), self.repeat)
         middles = (self.values[1:].astype(np.float64) + self.values[:-1]) / 2
         return np.asarray(np.searchsorted(middles, (numbers / factors[:, None]).reshape(-1)))
 
     def gives(self, content: bytes) -> bool:
-        """Whether values and gains give the bytes exactly."""
+        """Whether values and gains reproduce the bytes exactly."""
         if not self.gains.all():
             return False
         made = scaled(self.places(content), self.values, self.gains, self.repeat, self.divisor)
@@ -63,7 +63,7 @@ class Scaled:
 
 @dataclass(frozen=True, slots=True)
 class ScaledCopy:
-    """Float32: as many at the offset ``source``, in parts of other codings, times ``factor``."""
+    """Float32: the same number of items at offset ``source``, in parts of other codings, times ``factor``."""
 
     source: int
     factor: float
@@ -82,7 +82,7 @@ class Span:
 
 
 def encode_spans(file: bytes, spans: Sequence[Span]) -> bytes:
-    """The package of a file; what no span, and no two may, cover is compressed as it is."""
+    """The package of a file; spans must not overlap, and what none covers is compressed as it is."""
     work, done = _Work(), 0
     for span in sorted(spans, key=lambda span: span.offset):
         work.plain(file[done : span.offset])
@@ -93,14 +93,14 @@ def encode_spans(file: bytes, spans: Sequence[Span]) -> bytes:
 
 
 def as_numbers(items: np.ndarray) -> np.ndarray:
-    """Items uint8 (n, width) as whole numbers that sort."""
+    """Items uint8 (n, width) as integers that sort."""
     wide = np.zeros((len(items), 8), np.uint8)
     wide[:, : items.shape[1]] = items
     return wide.view("<u8").reshape(-1)
 
 
 class _Work:
-    """Pieces, plain part, symbols and models as they come."""
+    """Collects pieces, plain part, symbols and models."""
 
     def __init__(self) -> None:
         self._pieces: list[list[Any]] = []
@@ -159,7 +159,7 @@ class _Work:
         return bytes(package)
 
     def _model(self, symbols: np.ndarray, size: int, shared: bytes) -> int:
-        """The model's place; its counts grow by the symbols."""
+        """The model's index; the symbols are added to its counts."""
         place = self._shared.get(shared, len(self._counts)) if shared else len(self._counts)
         if shared:
             self._shared[shared] = place
@@ -175,5 +175,5 @@ class _Work:
 
 
 def compressed(content: bytes) -> bytes:
-    """As plan and plain part are."""
+    """Compressed the way plan and plain part are."""
     return lzma.compress(content, lzma.FORMAT_RAW, filters=FILTERS) if content else b""

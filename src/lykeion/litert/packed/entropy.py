@@ -1,4 +1,4 @@
-"""Entropy coding: the encoder of a package's coded part, and what Huffman's code would take."""
+"""Entropy coding: the encoder of a package's coded part, and the size that Huffman coding would give."""
 
 import heapq
 from collections.abc import Sequence
@@ -9,12 +9,13 @@ from .unpacking import BITS, LANES, LOWEST
 
 
 def frequencies(counts: np.ndarray) -> np.ndarray:
-    """Of symbols seen ``counts`` times, whole numbers that add up to 2^BITS, at least 1 where a symbol was seen."""
+    """Frequencies of symbols with these ``counts``: integers that add up to 2^BITS, at least 1 for a symbol that
+    occurs."""
     total = 1 << BITS
     shares = counts / counts.sum() * total
     found = np.where(counts > 0, np.maximum(np.floor(shares), 1), 0).astype(np.int64)
     while (over := int(found.sum()) - total) != 0:
-        # The symbols whose frequency is the furthest from their share, and can still be changed.
+        # The symbols whose frequency is furthest from their share and can still be changed.
         errors = np.where(counts > 0, found - shares, -np.inf if over > 0 else np.inf)
         if over > 0:
             errors = np.where(found > 1, errors, -np.inf)
@@ -27,7 +28,7 @@ def frequencies(counts: np.ndarray) -> np.ndarray:
 def encode(symbols: np.ndarray, models: Sequence[np.ndarray], model_of: np.ndarray) -> bytes:
     """States and words for ``unpacking.decode``: interleaved rANS, written from the last symbol to the first.
 
-    ``symbols`` and ``model_of`` are (n,): each symbol, and the place of its model among ``models``, which are
+    ``symbols`` and ``model_of`` are (n,): each symbol, and the index of its model in ``models``, which are
     ``frequencies``.
     """
     states = np.full(LANES, LOWEST, np.uint64)
@@ -52,15 +53,15 @@ def encode(symbols: np.ndarray, models: Sequence[np.ndarray], model_of: np.ndarr
 
 
 def cost_bits(counts: np.ndarray, model: np.ndarray | None = None) -> float:
-    """Shannon's bound for all symbols that were seen ``counts`` times, by a code for how often ``model`` saw each, or
-    for these counts."""
+    """Shannon's bound for symbols with these ``counts``, coded by the frequencies in ``model``, by default their
+    own."""
     seen = counts > 0
     weights = counts if model is None else model
     return float((counts[seen] * np.log2(weights.sum() / weights[seen])).sum())
 
 
 def huffman_bits(counts: np.ndarray) -> int:
-    """Bits of all symbols by Huffman's code for these counts, without the code itself."""
+    """Bits of all symbols in the Huffman code for these counts, without the code table."""
     heap = [int(count) for count in counts if count]
     if len(heap) == 1:
         return heap[0]

@@ -1,5 +1,5 @@
-"""Compressed networks in transport: from a package to the very bytes of the LiteRT file. NumPy and the standard
-library only, for a device imports it.
+"""Unpacking: from a package to the exact bytes of the LiteRT file. Imports only NumPy and the standard library, since
+it runs on devices.
 
 A package is a header of 88 bytes, little-endian::
 
@@ -17,20 +17,20 @@ plan is JSON: the digest of the file, the ``pieces`` of it in order, and the fre
 part is one stream of symbols by interleaved range asymmetric numeral systems (rANS, Duda, arXiv:1311.2540): LANES
 states, each word of 16 bits; symbol i belongs to lane i mod LANES and to the model of its piece.
 
-A piece is ``[kind, bytes, …]``; what it needs of the plain part it takes from where the piece before it ended:
+A piece is ``[kind, bytes, …]``; it reads the plain part from where the previous piece ended:
 
     plain               the bytes themselves
-    planes, width       items of so many bytes, in the plain part all first bytes first, then all second ones …
-    symbols, width, m   a symbol each item, by model m, into a table of items, which is in the plain part
-    sparse, m           float32: a symbol each, by model m, 0 or 1; the ones' items are in the plain part, as planes
+    planes, width       items of this width in bytes; the plain part has all first bytes, then all second ones …
+    symbols, width, m   one symbol per item, by model m, into a table of items, which is in the plain part
+    sparse, m           float32: one symbol each, by model m, 0 or 1; the ones' items are in the plain part, as planes
     scaled, m, repeat, channels, divisor
                         float32: table[symbol] · gain[channel] / divisor in float64, rounded once; channels change
                         every ``repeat`` items; table and gains, float32, are in the plain part
     product, offset, factor
-                        float32: as many at the offset in the file, of pieces of other kinds, times factor in float64,
-                        rounded once
+                        float32: as many items at the offset in the file, in pieces of other kinds, times factor in
+                        float64, rounded once
 
-A file above a limit is refused before memory is taken; unpacking takes a small multiple of the file's size.
+A file above a limit is refused before memory is allocated; unpacking needs a small multiple of the file's size.
 """
 
 import hashlib
@@ -50,9 +50,9 @@ DIGEST = slice(48, 80)
 FILTERS = [{"id": lzma.FILTER_LZMA2, "dict_size": 8 << 20, "lc": 0, "lp": 0, "pb": 0}]
 LANES = 128
 BITS = 12
-"""Frequencies of a model add up to 2 to this."""
+"""Frequencies of a model add up to 2 to this power."""
 LOWEST = 1 << 16
-"""A state is at least that, and below 2³²."""
+"""A state is at least this, and below 2³²."""
 MAX_BYTES = 256 << 20
 MAX_PLAN_BYTES = 4 << 20
 MAX_MODELS, MAX_SYMBOLS = 4096, 256
@@ -61,7 +61,7 @@ _CHUNK = LANES << 9
 
 
 class PackageError(Invalid):
-    """A package that is damaged, too large, or of another release; nothing of it is used."""
+    """A package that is damaged, too large, or of another version; nothing of it is used."""
 
 
 def unpack(package: bytes, *, limit_bytes: int = MAX_BYTES, name: str = "package") -> bytes:
@@ -71,7 +71,7 @@ def unpack(package: bytes, *, limit_bytes: int = MAX_BYTES, name: str = "package
     except PackageError as error:
         raise PackageError(f"{name}: {error}") from None
     except MemoryError:
-        raise PackageError(f"{name}: unpacking it takes more memory than there is") from None
+        raise PackageError(f"{name}: not enough memory to unpack it") from None
     except (ValueError, LookupError, TypeError, OverflowError, EOFError, RecursionError, lzma.LZMAError) as error:
         raise PackageError(f"{name}: damaged ({first_line(error)}); fetch it again") from None
 
@@ -89,16 +89,16 @@ class Header:
 
     @classmethod
     def read(cls, package: memoryview, limit_bytes: int = MAX_BYTES) -> "Header":
-        """Raises PackageError where it is none, another version's, or declares more than the limit; ValueError where
-        its sizes cannot be."""
+        """Raises PackageError if it is not a package, has another version, or declares more than the limit;
+        ValueError if its sizes are inconsistent."""
         if len(package) < HEADER.size or bytes(package[:7]) != MAGIC[:7]:
-            raise PackageError("not one: it lacks the mark LYKPACK")
+            raise PackageError("not a package: it lacks the mark LYKPACK")
         magic, *fields = HEADER.unpack(package[: HEADER.size])
         if magic != MAGIC:
             raise PackageError(f"version {magic[7]}; this release reads version {MAGIC[7]}")
         header = cls(*fields)  # pyright: ignore[reportCallIssue]
         if header.file > limit_bytes:
-            raise PackageError(f"of a file of {header.file:,} bytes; {limit_bytes:,} are allowed")
+            raise PackageError(f"the file has {header.file:,} bytes; at most {limit_bytes:,} are allowed")
         if (
             header.plan_unpacked > MAX_PLAN_BYTES
             or header.plain_unpacked > 2 * header.file + MAX_PLAN_BYTES
@@ -106,12 +106,12 @@ class Header:
         ):
             raise ValueError("its sizes contradict one another")
         if len(package) != HEADER.size + header.plan + header.plain + 4 * LANES + 2 * header.words:
-            raise ValueError(f"{len(package):,} bytes are not what its header says")
+            raise ValueError(f"{len(package):,} bytes, which differs from its header")
         return header
 
 
 def digest_of(package: bytes | memoryview) -> bytes:
-    """SHA-256 of a package, its own digest seen as zeros."""
+    """SHA-256 of a package, with the digest field taken as zeros."""
     digest = hashlib.sha256(package[: DIGEST.start])
     digest.update(bytes(32))
     digest.update(package[DIGEST.stop :])
@@ -142,7 +142,7 @@ class _Plain:
 def _unpack(package: memoryview, limit_bytes: int) -> bytes:
     header = Header.read(package, limit_bytes)
     if digest_of(package) != header.digest:
-        raise ValueError("its checksum is another")
+        raise ValueError("wrong checksum")
     at = HEADER.size
     plan = json.loads(_expand(package[at : at + header.plan], header.plan_unpacked))
     at += header.plan
@@ -170,7 +170,7 @@ def _unpack(package: memoryview, limit_bytes: int) -> bytes:
         raise ValueError("the plain part is too long")
     content = file.tobytes()
     if hashlib.sha256(content).hexdigest() != plan["sha256"]:
-        raise ValueError("the file's checksum is another")
+        raise ValueError("wrong checksum of the file")
     return content
 
 
@@ -178,14 +178,14 @@ _CODED = ("symbols", "sparse", "scaled")
 
 
 def _checked(plan: Any, header: Header) -> tuple[list[list[Any]], list[np.ndarray]]:
-    """Pieces and models of a plan whose numbers can be trusted. Raises ValueError."""
+    """Pieces and models of a plan, with all numbers checked. Raises ValueError."""
     models = [np.array(model, np.int64) for model in plan["models"]]
     if len(models) > MAX_MODELS:
         raise ValueError("too many models")
     for model in models:
         if model.ndim != 1 or not 1 <= len(model) <= MAX_SYMBOLS:
             raise ValueError("the frequencies of a model")
-        # One by one first: a sum of 64 bits may run over.
+        # Each by itself first: a 64-bit sum may overflow.
         if not 0 <= model.min() <= model.max() <= 1 << BITS or model.sum() != 1 << BITS:
             raise ValueError("the frequencies of a model")
     pieces: list[list[Any]] = plan["pieces"]
@@ -201,7 +201,7 @@ def _checked(plan: Any, header: Header) -> tuple[list[list[Any]], list[np.ndarra
         if piece[0] == "product" and (piece[2] + piece[1] > header.file or type(piece[3]) is not float):
             raise ValueError("a piece of kind 'product'")
     if sum(piece[1] for piece in pieces) != header.file:
-        raise ValueError("its pieces make another size")
+        raise ValueError("its pieces add up to another size")
     if sum(_count(piece) for piece in pieces if piece[0] in _CODED) != header.symbols:
         raise ValueError("its pieces have another number of symbols")
     return pieces, models
@@ -285,7 +285,7 @@ def decode(coded: bytes | memoryview, models: list[np.ndarray], counts: list[tup
 
 
 def _expand(stream: memoryview, size: int) -> bytes:
-    """Never more than ``size`` bytes, and no less. Raises ValueError, LZMAError."""
+    """Exactly ``size`` bytes. Raises ValueError, LZMAError."""
     decompressor = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=FILTERS)
     content = decompressor.decompress(stream, max_length=size) if size else b""
     if len(content) != size:

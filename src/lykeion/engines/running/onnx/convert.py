@@ -26,4 +26,4 @@ def graph_to_onnx(graph: Graph) -> bytes:
     try:
         return writer.write(OPERATORS)
     except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
-        raise ModelError(f"{graph.name}: not a sound LiteRT model: {first_line(error)}") from None
+        raise ModelError(f"{graph.name}: not a valid LiteRT model: {first_line(error)}") from None
