@@ -1,4 +1,4 @@
-"""Container images for training and serving, assembled reproducibly, no daemon."""
+"""Container images for training and serving, assembled reproducibly and without a daemon."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Images from a Dockerfile, whose RUN needs a builder: buildah is driven, and its image brought into the layout."""
+"""Images from a Dockerfile, whose RUN needs a builder: runs buildah and imports its image into the layout."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ def build_dockerfile(dockerfile: Path, output: Layout, ref: str) -> Descriptor:
     with tempfile.TemporaryDirectory() as work:
         for command in commands(dockerfile, Path(work, "storage"), Path(work, "layout"), ref):
             if subprocess.run(command, stdout=sys.stderr).returncode:
-                raise ImageError(f"buildah failed on {dockerfile}; what it said is above")
+                raise ImageError(f"buildah failed on {dockerfile}; see its output above")
         built = Layout.open(Path(work, "layout"))
         image = find_image(built, None)
         with writing(output.root, Unavailable, "make room"), output.lock_content():
@@ -38,7 +38,7 @@ def build_dockerfile(dockerfile: Path, output: Layout, ref: str) -> Descriptor:
 
 
 def commands(dockerfile: Path, storage: Path, layout: Path, ref: str) -> list[list[str]]:
-    """buildah without root's daemon or kernel file systems: plain copies, chroot, and times set to zero."""
+    """buildah without a daemon or kernel file systems: plain copies, chroot, and timestamps set to zero."""
     buildah = ["buildah", "--root", str(storage), "--runroot", f"{storage}-run", "--storage-driver", "vfs"]
     return [
         [

@@ -1,4 +1,4 @@
-"""What can go wrong with building and running images."""
+"""Errors of building and running images."""
 
 from lykeion.core import Invalid
 
@@ -8,16 +8,16 @@ class ImageError(Invalid):
 
 
 class BaseError(ImageError):
-    """A base that cannot be read, or does not offer what the image needs."""
+    """A base that cannot be read or lacks what the image needs."""
 
 
 class RequirementError(ImageError):
-    """A requirement that is not locked, or for which there is no fitting wheel."""
+    """A requirement that is not locked or has no compatible wheel."""
 
 
 class WheelError(ImageError):
-    """A wheel that is damaged, hostile, or not what its name says."""
+    """A wheel that is damaged, malicious, or does not match its name."""
 
 
 class LayerError(ImageError):
-    """A layer that cannot be read, or tries to leave its root."""
+    """A layer that cannot be read or tries to escape its root."""

@@ -1,4 +1,4 @@
-"""Images in a layout, as they are read: the manifest for a platform, and its configuration."""
+"""Reading images from a layout: the manifest for a platform, and its configuration."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ LIMIT_PLATFORMS = 256
 
 
 def open_image_layout(directory: Path | None = None, *, create: bool = False) -> Layout:
-    """The layout in ``directory``; without one, this user's. Raises ContentError."""
+    """The layout in ``directory``; by default, this user's. Raises ContentError."""
     if directory is None:
         return Layout.open(kept_directory("images/store"), create=True)
     return Layout.open(directory, create=create)
 
 
 def find_image(layout: Layout, ref: str | None) -> Descriptor:
-    """The image that ``ref`` or a digest names; without one, the only image that there is. Raises ImageError."""
+    """The image of reference or digest ``ref``; without it, the only image in the layout. Raises ImageError."""
     if ref:
         found = layout.resolve(ref)
         if found is None:
@@ -29,7 +29,7 @@ def find_image(layout: Layout, ref: str | None) -> Descriptor:
         return found
     named = {entry.digest: entry for entry in layout.entries() if ref_of(entry) and not entry.artifact_type}
     if len(named) != 1:
-        raise ImageError(f"{layout.root} holds {len(named)} images with a name; say which one is meant")
+        raise ImageError(f"{layout.root} has {len(named)} named images; name one of them")
     return next(iter(named.values()))
 
 
@@ -42,20 +42,20 @@ def manifests(layout: Layout, descriptor: Descriptor) -> list[tuple[Descriptor, 
     for entry in platform_entries(document):
         inner = layout.manifest(entry)
         if isinstance(inner, ImageIndex):
-            raise ImageError(f"{descriptor.digest} is an index of indexes; name one of those that it lists")
+            raise ImageError(f"{descriptor.digest} is an index of indexes; name one that it lists")
         found.append((entry, inner))
     return found
 
 
 def platform_entries(index: ImageIndex) -> tuple[Descriptor, ...]:
-    """What an index lists. Raises ImageError for more than an image has."""
+    """The entries of an index. Raises ImageError if there are too many."""
     if len(index.manifests) > LIMIT_PLATFORMS:
-        raise ImageError(f"an index of {len(index.manifests):,} images; at most {LIMIT_PLATFORMS} are read")
+        raise ImageError(f"an index of {len(index.manifests):,} images; at most {LIMIT_PLATFORMS} are allowed")
     return index.manifests
 
 
 def manifest_for(layout: Layout, descriptor: Descriptor, platform: Platform) -> tuple[Descriptor, ImageManifest]:
-    """The manifest that is for the platform, a variant of its own preferred. Raises ImageError, ContentError."""
+    """The manifest for the platform, preferably for its exact variant. Raises ImageError, ContentError."""
     found = [
         (entry.platform == platform, entry, manifest)
         for entry, manifest in manifests(layout, descriptor)
@@ -73,7 +73,7 @@ def config_platform(layout: Layout, manifest: ImageManifest) -> Platform:
 
 
 def image_layers(layout: Layout, manifest: ImageManifest) -> tuple[ImageLayer, ...]:
-    """The layers with the digests that their tars must have. Raises ImageError, ContentError."""
+    """The layers with the expected digests of their tars. Raises ImageError, ContentError."""
     diff_ids = read_config(layout, manifest)["rootfs"].get("diff_ids") or []
     if len(diff_ids) != len(manifest.layers):
         raise ImageError(f"the configuration names {len(diff_ids)} layers, the manifest {len(manifest.layers)}")
@@ -81,19 +81,19 @@ def image_layers(layout: Layout, manifest: ImageManifest) -> tuple[ImageLayer, .
 
 
 def read_config(layout: Layout, manifest: ImageManifest) -> dict[str, Any]:
-    """An image's configuration, in which ``config`` is there and has the types that image-spec says.
+    """An image's configuration, with ``config`` present and the types of image-spec checked.
 
-    Raises ImageError if the manifest is not an image's, or the configuration is none.
+    Raises ImageError if the manifest is not an image's or the configuration is invalid.
     """
     if manifest.config.media_type not in (media_types.CONFIG, media_types.DOCKER_CONFIG):
         kind = manifest.artifact_type or manifest.config.media_type
-        raise ImageError(f"an artifact of type {kind} is no image; name one that is")
+        raise ImageError(f"an artifact of type {kind} is not an image")
     where, data = f"{manifest.config.digest}: ", layout.read(manifest.config, limit=LIMIT_CONFIG_BYTES)
     value = parse_json(data, ImageError, "image's configuration", where=where, limit=LIMIT_CONFIG_BYTES)
     settings = value["config"] = value.get("config") or {}
     rootfs = value["rootfs"] = value.get("rootfs") or {}
     if not isinstance(settings, dict) or not isinstance(rootfs, dict):
-        raise ImageError(f"{manifest.config.digest} is not an image's configuration: config or rootfs is no object")
+        raise ImageError(f"{manifest.config.digest} is not an image's configuration: config or rootfs is not an object")
     for holder, name, fits in (
         *((settings, name, _is_texts) for name in ("Entrypoint", "Cmd", "Env")),
         *((settings, name, _is_text) for name in ("User", "WorkingDir")),
@@ -104,7 +104,7 @@ def read_config(layout: Layout, manifest: ImageManifest) -> dict[str, Any]:
         (rootfs, "diff_ids", _is_texts),
     ):
         if holder.get(name) is not None and not fits(holder[name]):
-            raise ImageError(f"{manifest.config.digest} is not an image's configuration: {name} has another type")
+            raise ImageError(f"{manifest.config.digest} is not an image's configuration: {name} has the wrong type")
     return value
 
 

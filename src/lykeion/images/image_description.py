@@ -1,4 +1,4 @@
-"""What is in a layout, as plain data for people and programs."""
+"""Contents of a layout as plain data."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ ATTACHED = {"bill": BILL, "provenance": PROVENANCE}
 
 
 def image_list(layout: Layout) -> list[dict[str, Any]]:
-    """Named images, by name. Artifacts that are no images are left out."""
+    """Named images, by name. Other artifacts are skipped."""
     found: list[dict[str, Any]] = []
     for entry in sorted(layout.entries(), key=lambda entry: ref_of(entry) or ""):
         if not ref_of(entry) or entry.artifact_type:
@@ -33,7 +33,7 @@ def image_list(layout: Layout) -> list[dict[str, Any]]:
 
 
 def describe_image(layout: Layout, image: Descriptor) -> dict[str, Any]:
-    """Digest, and for each platform: configuration, layers, and what is attached."""
+    """Digest, and for each platform configuration, layers and attached documents."""
     parts = [_part(layout, descriptor, manifest) for descriptor, manifest in manifests(layout, image)]
     return {"digest": image.digest, "platforms": parts}
 
@@ -67,7 +67,7 @@ def _part(layout: Layout, descriptor: Descriptor, manifest: ImageManifest) -> di
 
 
 def _titles(history: Any, count: int) -> list[str]:
-    """What the history says of each layer; nothing if it says so of another number of layers."""
+    """The history's text for each layer; empty if the number of layers differs."""
     items = [item for item in history if isinstance(item, dict)] if isinstance(history, list) else []
     titles = [
         str(item.get("comment") or item.get("created_by") or "") for item in items if not item.get("empty_layer")

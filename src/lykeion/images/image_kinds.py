@@ -1,6 +1,6 @@
-"""What images of a kind have in common, and what the platform expects of them.
+"""Settings shared by images of a kind, which the platform expects.
 
-How they are to be run (probes, root file system) is no field of an OCI image, so it is said by labels.
+OCI images have no fields for how they are run (probes, root file system), so labels say it.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ MODEL_PATH = "srv/model"
 INDEX_PATH = "/srv/index"
 PORT = 8080
 NOBODY = "65532:65532"
-"""The user that images of distroless and Chainguard call nonroot."""
+"""The user that distroless and Chainguard images call nonroot."""
 
 
 @dataclass(frozen=True)

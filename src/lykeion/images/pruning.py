@@ -1,4 +1,4 @@
-"""Room given back: images that lost their name, and what builds and runs keep to be faster."""
+"""Freeing disk space: unnamed images, and the caches of builds and runs."""
 
 import shutil
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ class Pruned:
 
 
 def prune(layout: Layout, names: Iterable[str] = (), *, caches: bool = False) -> Pruned:
-    """Remove ``names``, then all blobs that no named image needs, itself or through what is attached to it; with
-    ``caches`` also what builds and runs keep.
+    """Remove ``names``, then all blobs that no named image or its attached documents need; with ``caches`` also the
+    caches of builds and runs.
 
-    Whoever is writing to the layout is waited for, and waits. Raises ContentError, ImageError, Unavailable.
+    Waits for writers of the layout, and blocks them. Raises ContentError, ImageError, Unavailable.
     """
     for name in names:
         layout.remove_ref(name, expect=find_image(layout, name).digest)
@@ -49,7 +49,7 @@ def _needed(layout: Layout) -> set[str]:
             waiting.append(entry)
     subjects = {entry.digest: layout.manifest(entry).subject for entry in waiting}
     while attached := [it for it in waiting if (subject := subjects[it.digest]) and subject.digest in needed]:
-        for entry in attached:  # and then what is attached to that
+        for entry in attached:  # and then their referrers
             _add(layout, entry, needed)
         waiting = [entry for entry in waiting if entry not in attached]
     return needed
@@ -62,5 +62,5 @@ def _add(layout: Layout, descriptor: Descriptor, needed: set[str]) -> None:
         needed.update(blob.digest for blob in document.blobs)
         return
     for entry in document.manifests:
-        if layout.has(entry.digest):  # of an index, one platform may have been fetched
+        if layout.has(entry.digest):  # possibly only one platform of an index was fetched
             _add(layout, entry, needed)

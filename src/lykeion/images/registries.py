@@ -1,4 +1,4 @@
-"""Images to and from a registry, with what is attached to them."""
+"""Images to and from a registry, with attached documents."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ LIMIT_REFERRERS = 256
 
 @dataclass(frozen=True)
 class _Repository:
-    """One repository of ``store``, and the layout that images go to or come from."""
+    """One repository of ``store``, and the layout of the images."""
 
     layout: Layout
     store: ArtifactStore
@@ -55,7 +55,7 @@ class _Repository:
         transfer(f"pulling {self.name}", sum(blob.size for blob in blobs.values()), jobs, self.reporter)
 
     def _fetch(self, blob: Descriptor, advance: Advance) -> None:
-        """Whoever waited for another who pulls the same finds it fetched."""
+        """Concurrent pulls wait for each other and fetch each blob once."""
         part = self.layout.root / "ingest" / f"{blob.digest.removeprefix('sha256:')}.partial"
         lock = part.with_suffix(".lock")
         with locked(lock):
@@ -83,9 +83,9 @@ def push_image(
     store: ArtifactStore | None = None,
     reporter: Reporter = CONSOLE,
 ) -> None:
-    """An image, all its platforms, and what is attached to it; the tag moves last.
+    """Push an image, all its platforms, and attached documents; the tag moves last.
 
-    ``store`` is the registry, if it is not to be found by the target's host. Raises ImageError for a target without
+    ``store`` is the registry, by default the one at the target's host. Raises ImageError for a target without
     a tag, StoreError, Refused.
     """
     if not target.tag:
@@ -98,7 +98,7 @@ def push_image(
     documents = [layout.read(descriptor) for descriptor, _ in parts]
     if all(descriptor.digest != image.digest for descriptor, _ in parts):
         documents.append(layout.read(image))
-    for document in documents[:-1]:  # an index comes after what it lists
+    for document in documents[:-1]:  # an index follows its entries
         there.store.write(there.name, [document], {})
     there.store.write(there.name, documents[-1:], {target.tag: image.digest})
     for descriptor, _ in parts:
@@ -115,19 +115,19 @@ def pull_image(
     store: ArtifactStore | None = None,
     reporter: Reporter = CONSOLE,
 ) -> Descriptor:
-    """Bring an image into a layout, under ``ref`` or without a reference: all of its platforms, or those given.
+    """Pull an image into a layout, under ``ref`` or without a reference: all of its platforms, or those given.
 
-    Verified. With ``attached``, what refers to it comes along. Without tag or digest the source is ``latest``.
+    All content is verified. With ``attached``, referrers are pulled too. The default tag of the source is ``latest``.
     Raises NotFound, ImageError, ContentDamaged, StoreError, Refused, Unavailable.
     """
     here = _repository(layout, source, store, reporter)
-    with writing(layout.root, Unavailable, "make room, and pull again to resume"), layout.lock_content():
+    with writing(layout.root, Unavailable, "free disk space, and pull again to resume"), layout.lock_content():
         image, document = here.fetch_manifest(_digest(here, source))
         parts = {image.digest: document} if isinstance(document, ImageManifest) else {}
         for entry in platform_entries(document) if isinstance(document, ImageIndex) else ():
             _, inner = here.fetch_manifest(entry.digest)
             if not isinstance(inner, ImageManifest):
-                raise ImageError(f"{source} is an index of indexes; name one of those that it lists")
+                raise ImageError(f"{source} is an index of indexes; name one that it lists")
             if not platforms or (entry.platform and _is_one_of(entry.platform, platforms)):
                 parts[entry.digest] = inner
         here.fetch_blobs(parts.values())
@@ -161,10 +161,10 @@ def _push_referrers(there: _Repository, subject: Descriptor) -> None:
 
 
 def _pull_referrers(here: _Repository, subject: str) -> None:
-    """What is attached, but for what is damaged or missing: anybody may attach junk, which an image does not need."""
+    """Referrers, without damaged or missing ones: anyone may attach documents, which the image does not need."""
     referrers = here.store.referrers(here.name, subject, "")
     if len(referrers) > LIMIT_REFERRERS:
-        here.reporter.notice(f"{subject} has {len(referrers):,} attached documents; {LIMIT_REFERRERS} are pulled")
+        here.reporter.notice(f"{subject} has {len(referrers):,} attached documents; only {LIMIT_REFERRERS} are pulled")
     for referrer in referrers[:LIMIT_REFERRERS]:
         try:
             entry, manifest = here.fetch_manifest(referrer.digest)
@@ -172,7 +172,7 @@ def _pull_referrers(here: _Repository, subject: str) -> None:
                 continue
             here.fetch_blobs([manifest])
         except (NotFound, ContentError) as error:
-            here.reporter.notice(f"an attached document is left out: {error}")
+            here.reporter.notice(f"skipped an attached document: {error}")
             continue
         entry = replace(entry, artifact_type=manifest.artifact_type)
         here.layout.update(partial(with_ref, descriptor=entry, ref=None))

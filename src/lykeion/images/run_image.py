@@ -1,7 +1,7 @@
 """An image started on this machine without a container engine: unshare(1), a mount namespace, and chroot.
 
-The root file system is read-only, /tmp is new and empty, and the network is this machine's. That shows that an image
-starts; it is not a security boundary.
+The root file system is read-only, /tmp is new and empty, and the network is the host's. This is for testing that an
+image starts; it is not a security boundary.
 """
 
 import os
@@ -33,7 +33,7 @@ FROM_HOST = ("etc/hosts", "etc/resolv.conf")
 
 @dataclass(frozen=True)
 class Volume:
-    """``origin`` of this machine is seen at ``to`` in the image."""
+    """The host's ``origin`` is mounted at ``to`` in the image."""
 
     origin: Path
     to: str
@@ -47,13 +47,13 @@ class Volume:
         if not origin or not to.startswith("/") or mode not in ("", "ro", "rw") or ".." in Path(to).parts:
             raise ImageError(f"{text!r} is not a volume; write HOST_PATH:IMAGE_PATH, and :ro to forbid writing")
         if not Path(origin).exists():
-            raise ImageError(f"volume {text!r}: {origin} is not there")
+            raise ImageError(f"volume {text!r}: {origin} does not exist")
         return cls(Path(origin).absolute(), to, mode == "ro")
 
 
 @dataclass(frozen=True)
 class Mount:
-    """``place`` is relative to the root file system, with no links in it."""
+    """``place`` is relative to the root file system, with links resolved."""
 
     origin: Path
     place: str
@@ -62,7 +62,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Start:
-    """What is to be started: all that the sandbox needs to know, with no look at the image."""
+    """What to start: everything that the sandbox needs, without access to the image."""
 
     root: Path
     command: tuple[str, ...]
@@ -83,9 +83,9 @@ def run(
     volumes: Sequence[Volume] = (),
     reporter: Reporter = CONSOLE,
 ) -> NoReturn:
-    """Become the image's program. ``arguments`` take the place of the image's command.
+    """Replace this process by the image's program. ``arguments`` replace the image's command.
 
-    Layers are unpacked once, and kept. Raises ImageError, ContentError, and Unsupported where the host cannot do it.
+    Layers are unpacked once and cached. Raises ImageError, ContentError, and Unsupported if the host cannot do it.
     """
     if sys.platform != "linux" or not shutil.which("unshare"):
         raise Unsupported(
@@ -106,9 +106,9 @@ def unpacked(layout: Layout, image: Descriptor, *, reporter: Reporter = CONSOLE)
     config = read_config(layout, manifest)
     root = cache_directory() / ROOTS / descriptor.digest.removeprefix("sha256:")
     if not root.exists():
-        with writing(root, Unavailable, "LYKEION_HOME names another place"):
+        with writing(root, Unavailable, "set LYKEION_HOME to another directory"):
             root.parent.mkdir(parents=True, exist_ok=True)
-            root.parent.chmod(0o700)  # what is in an image is not for other users of this machine
+            root.parent.chmod(0o700)  # the contents of an image are private to this user
         unpack(layout, image_layers(layout, manifest), root, reporter=reporter)
     return root, config
 
@@ -120,10 +120,10 @@ def prepare(
     environment: Mapping[str, str],
     volumes: Sequence[Volume],
 ) -> Start:
-    """Read an image's settings, and make the places where things are mounted. Raises ImageError."""
+    """Read an image's settings, and create mount points. Raises ImageError."""
     command = [*(settings.get("Entrypoint") or ()), *(arguments or settings.get("Cmd") or ())]
     if not command:
-        raise ImageError("the image names no program; give one after the image's name")
+        raise ImageError("the image has no command; give one after the image's name")
     pairs = (it.partition("=") for it in settings.get("Env") or ())
     image_environment = {key: value for key, _, value in pairs if key}
     places = {name: _make(root, name, directory=True) for name in MOUNTED}
@@ -143,7 +143,7 @@ def prepare(
 
 
 def sandbox(start: Start, *, rootless: bool) -> list[str]:
-    """The command that starts it. Without root a user namespace gives the rights to mount, and nothing more."""
+    """The command that starts it. Without root a user namespace gives permission to mount, and nothing more."""
     outer = ["--user", "--map-root-user"] if rootless else []
     return [
         *(_tool("unshare"), *outer, "--mount", "--propagation", "private", "--"),
@@ -152,7 +152,7 @@ def sandbox(start: Start, *, rootless: bool) -> list[str]:
 
 
 def mount_script(start: Start, *, rootless: bool) -> str:
-    """What happens in the new mount namespace, up to the image's program."""
+    """Runs in the new mount namespace and ends with the image's program."""
     root = start.root
     proc, dev, tmp = (root / start.places[name] for name in MOUNTED)
     lines = [
@@ -190,14 +190,14 @@ def _numeric(user: str) -> str:
     """``UID:GID`` in digits; names are not looked up. Raises ImageError."""
     uid, _, gid = user.partition(":")
     if not re.fullmatch(r"[0-9]{1,10}(:[0-9]{0,10})?", user):
-        raise ImageError(f"the image's user is {user[:60]!r}; only users given in digits can be run here")
+        raise ImageError(f"the image's user is {user[:60]!r}; only numeric users are supported")
     return f"{uid}:{gid or uid}"
 
 
 def _make(root: Path, path: str, *, directory: bool) -> str:
-    """Make a place to mount on, if it is not there; where it is, relative to ``root``, its links followed.
+    """Create a mount point if it does not exist; returns its path relative to ``root``, with links resolved.
 
-    Raises ImageError where the image has something else there.
+    Raises ImageError if the image has something else there.
     """
     place = resolve(path, LinksOnDisk(root))
     full = root / place
@@ -208,5 +208,5 @@ def _make(root: Path, path: str, *, directory: bool) -> str:
             full.parent.mkdir(parents=True, exist_ok=True)
             full.touch()
     except OSError as error:
-        raise ImageError(f"/{path.lstrip('/')}: nothing can be mounted there: {error.strerror}") from None
+        raise ImageError(f"/{path.lstrip('/')}: cannot mount there: {error.strerror}") from None
     return place

@@ -1,4 +1,4 @@
-"""What an image is made of, as ``image.yaml`` says it; and what its kind adds.
+"""The description of an image, ``image.yaml``, with the defaults of its kind.
 
 Paths are relative to the file. docs/images.md lists the fields.
 """
@@ -29,7 +29,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class BaseSpec:
     """One of ``layout`` (with ``ref``), ``registry`` and ``rootfs`` is given.
 
-    ``{architecture}`` in ``rootfs`` stands for the platform's, such as amd64.
+    ``{architecture}`` in ``rootfs`` is replaced by the platform's, such as amd64.
     """
 
     layout: Path | None = None
@@ -40,7 +40,7 @@ class BaseSpec:
 
 @dataclass(frozen=True)
 class PythonSpec:
-    """``wheels`` are directories; ``index`` lets pip fetch what is not in them."""
+    """``wheels`` are directories; ``index`` lets pip download missing wheels."""
 
     requirements: Path
     wheels: tuple[Path, ...] = ()
@@ -58,7 +58,7 @@ class Source:
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """Fields that are None or empty are the kind's."""
+    """Fields that are None or empty have the kind's value."""
 
     name: str
     kind: Kind
@@ -80,7 +80,7 @@ class ImageSpec:
 
     @property
     def resolved(self) -> "ImageSpec":
-        """With what the kind says where the description says nothing."""
+        """With the kind's values for missing fields."""
         preset = KINDS[self.kind]
         own_program = bool(self.entrypoint)
         return replace(
@@ -96,7 +96,7 @@ class ImageSpec:
 
 
 def read_spec(path: Path) -> ImageSpec:
-    """Raises SpecError with the file, the field, and what it takes."""
+    """Raises SpecError with the file, the field, and the expected value."""
     fields = read_yaml(path)
     fields.only(
         *("schema", "name", "kind", "base", "platforms", "python", "sources", "model", "entrypoint", "command"),
@@ -104,7 +104,7 @@ def read_spec(path: Path) -> ImageSpec:
     )
     schema = fields.required("schema", lambda found: found.number(1, 1_000))
     if schema != SCHEMA:
-        raise SpecError(f"{path}: schema {schema} is not known here; this version reads schema {SCHEMA}")
+        raise SpecError(f"{path}: unknown schema {schema}; this version reads schema {SCHEMA}")
     here = path.parent
     return ImageSpec(
         name=fields.required("name", _name),
@@ -131,7 +131,7 @@ def read_spec(path: Path) -> ImageSpec:
 
 def _name(found: Field) -> str:
     if not _NAME.fullmatch(found.text()):
-        raise found.wrong("a name in small letters, digits and ._-/, such as shop-search")
+        raise found.wrong("a name of lower-case letters, digits and ._-/, such as shop-search")
     return found.text()
 
 
@@ -142,7 +142,7 @@ def _base(fields: Fields, here: Path) -> BaseSpec:
         raise SpecError(f"{fields.where} must have one of layout, registry, rootfs; it has {len(given)}")
     registry = fields.optional("registry", Field.text, None)
     if registry is not None and not re.fullmatch(r".+@sha256:[0-9a-f]{64}", registry):
-        raise SpecError(f"{fields.where}: registry must end in @sha256:…; a tag may name another base tomorrow")
+        raise SpecError(f"{fields.where}: registry must end in @sha256:…; a tag may move to another base")
     return BaseSpec(
         layout=fields.optional("layout", lambda found: here / found.text(), None),
         ref=fields.optional("ref", Field.text, None),
@@ -179,7 +179,7 @@ def _source(fields: Fields, here: Path) -> Source:
     fields.only("from", "to", "exclude")
     origin = fields.required("from", lambda found: here / found.text())
     if not origin.exists():
-        raise SpecError(f"{fields.where}: from: {origin} is not there")
+        raise SpecError(f"{fields.where}: from: {origin} does not exist")
     exclude = fields.optional("exclude", Field.texts, ())
     return Source(origin, fields.required("to", absolute), (*EXCLUDED, *exclude))
 
@@ -194,7 +194,7 @@ def absolute(found: Field) -> str:
 def _user(found: Field) -> str:
     text = str(found.value) if type(found.value) is int else found.text()
     if not _USER.fullmatch(text):
-        raise found.wrong("UID or UID:GID in digits, such as 65532:65532")
+        raise found.wrong("a numeric UID or UID:GID, such as 65532:65532")
     return text if ":" in text else f"{text}:{text}"
 
 
@@ -202,7 +202,7 @@ def _environment(found: Field) -> dict[str, str]:
     fields = found.fields()
     for name in fields.values:
         if not _VARIABLE.fullmatch(name):
-            raise SpecError(f"{found.where}: {name[:60]!r} is not a name of a variable")
+            raise SpecError(f"{found.where}: {name[:60]!r} is not a variable name")
     return {
         name: fields.required(name, lambda item: "" if item.value == "" else item.text()) for name in fields.values
     }

@@ -1,6 +1,6 @@
 """OCI content: descriptors, manifests, and the image layout directory that holds them.
 
-What the model repository and the image builder share. Specification: opencontainers/image-spec 1.1.
+Shared by the model registry and the image builder. Specification: opencontainers/image-spec 1.1.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""A blob that is written in pieces, and is there under its digest when all have come."""
+"""A blob that is written in chunks and stored under its digest when complete."""
 
 import hashlib
 import os
@@ -24,14 +24,14 @@ class BlobWriter:
     """
 
     def __init__(self, ingest: Path, path_of: Callable[[str], Path]) -> None:
-        """``ingest`` is the directory to write in, ``path_of`` says where the blob of a digest belongs."""
+        """``ingest`` is the directory to write in, ``path_of`` gives the path for a digest."""
         self.size = 0
         self._ingest, self._path_of = ingest, path_of
         self._hash = hashlib.sha256()
         self._expected: Descriptor | None = None
 
     def expect(self, descriptor: Descriptor) -> None:
-        """Take only content of this digest and size; else leaving ``with`` raises ContentDamaged."""
+        """Accept only content of this digest and size; else leaving ``with`` raises ContentDamaged."""
         self._expected = descriptor
 
     def write(self, data: bytes | memoryview) -> int:

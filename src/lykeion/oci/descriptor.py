@@ -1,4 +1,4 @@
-"""A descriptor: media type, digest and size of a blob, with what is said about it."""
+"""A descriptor: media type, digest and size of a blob, with annotations."""
 
 import re
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ class Descriptor:
 
     @classmethod
     def from_json(cls, value: Any) -> "Descriptor":
-        """Fields that are not kept here (urls, data) are dropped. Raises ContentError."""
+        """Other fields (urls, data) are dropped. Raises ContentError."""
         try:
             platform = value.get("platform")
             found = cls(

@@ -4,16 +4,16 @@ from lykeion.core import Conflict, Invalid, NotFound
 
 
 class ContentError(Invalid):
-    """A document or layout that is not what the specification says."""
+    """A document or layout that does not follow the specification."""
 
 
 class BlobMissing(NotFound, ContentError):
-    """A digest that the store does not hold."""
+    """A digest that the store does not have."""
 
 
 class ContentDamaged(ContentError):
-    """Bytes that do not have the digest or size by which they are named."""
+    """Content that does not match its digest or size."""
 
 
 class RefMoved(Conflict, ContentError):
-    """A reference that does not stand where the caller expected it; nothing was changed."""
+    """A reference does not point where the caller expected; nothing was changed."""

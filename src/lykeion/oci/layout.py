@@ -1,7 +1,7 @@
 """The OCI image layout directory: blobs by digest, and an index of named and unnamed manifests.
 
-Several processes may use one layout. A blob appears whole or not at all; ``index.json`` changes under a lock, so that
-a reference can be compared and swapped; kill -9 leaves at most files in ``ingest/``, which ``sweep`` takes.
+Several processes may use one layout. A blob is stored completely or not at all; ``index.json`` changes under a lock,
+so that a reference can be compared and swapped; kill -9 leaves at most files in ``ingest/``, which ``sweep`` removes.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ PIECE_BYTES = 1 << 20
 
 
 class Layout:
-    """A layout at ``root``. Nothing is read before it is asked for."""
+    """A layout at ``root``. Nothing is read until needed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -53,13 +53,13 @@ class Layout:
         if not marker.exists():
             raise ContentError(f"{root} is not an OCI layout: it has no file oci-layout")
         if read_json(marker, ContentError, "layout").get("imageLayoutVersion") != VERSION:
-            raise ContentError(f"{root} is an OCI layout of another version than {VERSION}")
+            raise ContentError(f"{root} is an OCI layout of a version other than {VERSION}")
         return layout
 
     # Blobs
 
     def path_of(self, digest: str) -> Path:
-        """Where the blob is, or would be. Raises ContentError for what is no digest."""
+        """Where the blob is, or would be. Raises ContentError for an invalid digest."""
         algorithm, _, encoded = check_digest(digest).partition(":")
         return self.root / "blobs" / algorithm / encoded
 
@@ -67,7 +67,7 @@ class Layout:
         return self.path_of(digest).is_file()
 
     def holds(self, descriptor: Descriptor) -> bool:
-        """Whether the blob is there. Raises ContentDamaged where it has another size than the descriptor says."""
+        """Whether the blob exists. Raises ContentDamaged if its size differs from the descriptor's."""
         try:
             size = self.path_of(descriptor.digest).stat().st_size
         except FileNotFoundError:
@@ -79,7 +79,7 @@ class Layout:
         return True
 
     def digests(self) -> Iterator[str]:
-        """Digests of all blobs, in no order."""
+        """Digests of all blobs, in no particular order."""
         for path in (self.root / "blobs" / "sha256").iterdir():
             yield f"sha256:{path.name}"
 
@@ -88,7 +88,7 @@ class Layout:
         try:
             return self.path_of(digest).open("rb")
         except FileNotFoundError:
-            raise BlobMissing(f"{self.root} does not hold {digest}") from None
+            raise BlobMissing(f"{self.root} does not have {digest}") from None
 
     def read(self, descriptor: Descriptor, *, limit: int = LIMIT_INDEX_BYTES) -> bytes:
         """The content, verified. Raises BlobMissing, ContentDamaged, ContentError over ``limit`` bytes."""
@@ -103,7 +103,7 @@ class Layout:
         return data
 
     def verify(self, descriptor: Descriptor) -> None:
-        """Read the blob in pieces. Raises BlobMissing, ContentDamaged."""
+        """Read the blob in chunks. Raises BlobMissing, ContentDamaged."""
         digest, size = hashlib.sha256(), 0
         with self.open_blob(descriptor.digest) as file:
             while piece := file.read(PIECE_BYTES):
@@ -115,7 +115,7 @@ class Layout:
             )
 
     def writer(self) -> "BlobWriter":
-        """A new blob, written in pieces: ``with layout.writer() as blob: blob.write(…)``."""
+        """A new blob, written in chunks: ``with layout.writer() as blob: blob.write(…)``."""
         return BlobWriter(self.root / "ingest", self.path_of)
 
     def put(self, data: bytes, media_type: str) -> Descriptor:
@@ -124,7 +124,7 @@ class Layout:
         return blob.descriptor(media_type)
 
     def adopt(self, path: Path, descriptor: Descriptor) -> None:
-        """Make a file on the layout's own file system a blob, and remove it there. Raises ContentDamaged."""
+        """Move a file on the layout's file system into the layout as a blob. Raises ContentDamaged."""
         if path.stat().st_size != descriptor.size or digest_file(path) != descriptor.digest:
             raise ContentDamaged(f"{path} is not {descriptor.digest}; fetch it again")
         target = self.path_of(descriptor.digest)
@@ -135,14 +135,14 @@ class Layout:
         fsync_directory(target.parent)
 
     def take(self, other: "Layout", descriptor: Descriptor) -> None:
-        """Have a blob of another layout here too: linked on one file system, else copied and verified."""
+        """Add a blob of another layout: hard-linked on the same file system, else copied and verified."""
         target = self.path_of(descriptor.digest)
         if target.exists():
             return
         try:
             target.hardlink_to(other.path_of(descriptor.digest))
         except FileNotFoundError:
-            raise BlobMissing(f"{other.root} does not hold {descriptor.digest}") from None
+            raise BlobMissing(f"{other.root} does not have {descriptor.digest}") from None
         except FileExistsError:
             return
         except OSError:  # another file system, or one without links
@@ -151,7 +151,7 @@ class Layout:
                 shutil.copyfileobj(file, blob, PIECE_BYTES)
 
     def remove_blob(self, digest: str) -> bool:
-        """Whether it was there. Hold ``lock_content(exclusive=True)`` meanwhile."""
+        """Returns whether it existed. Call it while holding ``lock_content(exclusive=True)``."""
         try:
             self.path_of(digest).unlink()
         except FileNotFoundError:
@@ -161,7 +161,7 @@ class Layout:
     # Manifests and references
 
     def put_manifest(self, manifest: ImageManifest | ImageIndex, ref: str | None = None) -> Descriptor:
-        """Store it and enter it in the index, under ``ref`` if given, moving that there without asking."""
+        """Store it and add it to the index, under ``ref`` if given, which is moved unconditionally."""
         descriptor = replace(self.put(manifest.to_bytes(), manifest.media_type), artifact_type=manifest.artifact_type)
         self.update(lambda entries: with_ref(entries, descriptor, ref))
         return descriptor
@@ -171,21 +171,21 @@ class Layout:
         return read_manifest(self.read(descriptor))
 
     def entries(self) -> Entries:
-        """What ``index.json`` lists: manifests with a reference (``ref_of``) and without."""
+        """The entries of ``index.json``: manifests with a reference (``ref_of``) and without."""
         path = self.root / "index.json"
         if path.stat().st_size > LIMIT_INDEX_BYTES:
             raise ContentError(f"{path} has over {LIMIT_INDEX_BYTES:,} bytes; is it an OCI layout's index?")
         return read_index(path.read_bytes(), limit=LIMIT_INDEX_BYTES).manifests
 
     def resolve(self, ref: str) -> Descriptor | None:
-        """The manifest under a reference, or with a digest for ``ref`` the entry of that digest."""
+        """The entry of a reference, or of a digest given as ``ref``."""
         for entry in self.entries():
             if ref in (ref_of(entry), entry.digest):
                 return entry
         return None
 
     def update(self, change: Callable[[Entries], Entries]) -> Entries:
-        """Replace the index's entries under its lock, and return them. What ``change`` raises leaves them alone."""
+        """Replace the index's entries under its lock, and return them; unchanged if ``change`` raises."""
         with self._locked("index.lock", exclusive=True):
             before = self.entries()
             after = change(before)
@@ -195,9 +195,9 @@ class Layout:
         return after
 
     def set_ref(self, ref: str, descriptor: Descriptor, *, expect: str | None = ANY) -> str | None:
-        """Move a reference, and return the digest where it stood before (None: nowhere).
+        """Move a reference, and return the digest that it pointed to before, or None.
 
-        ``expect`` is the digest where it must stand now, None if it must not exist. Raises RefMoved.
+        ``expect`` is the digest that it must point to now, None if it must not exist. Raises RefMoved.
         """
         moved_from: list[str | None] = []
 
@@ -209,7 +209,7 @@ class Layout:
         return moved_from[0]
 
     def remove_ref(self, ref: str, *, expect: str | None = ANY) -> str | None:
-        """Forget a reference, and return the digest where it stood; the manifest stays as an unnamed entry."""
+        """Remove a reference, and return its digest; the manifest stays as an unnamed entry."""
         moved_from: list[str | None] = []
 
         def change(entries: Entries) -> Entries:
@@ -233,12 +233,13 @@ class Layout:
 
     @contextmanager
     def lock_content(self, *, exclusive: bool = False) -> Generator[None]:
-        """Shared while writing blobs, until a manifest that names them is in the index; exclusive to remove any."""
+        """Shared while writing blobs, until a manifest that refers to them is in the index; exclusive to remove
+        any."""
         with self._locked("content.lock", exclusive=exclusive):
             yield
 
     def sweep(self) -> int:
-        """Remove what interrupted writers left, and say how many files. Writers at work keep theirs."""
+        """Remove files of interrupted writers, and return their number. Files of active writers stay."""
         removed = 0
         for path in (self.root / "ingest").glob("*.part"):
             with suppress(LockError, FileNotFoundError), locked(path, create=False, wait=False):

@@ -1,4 +1,4 @@
-"""Manifests and indexes, as data and as the bytes that are digested."""
+"""Manifests and indexes, as data and as the bytes whose digest names them."""
 
 import json
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from .descriptor import Descriptor
 from .errors import ContentError
 
 LIMIT_BYTES = 4 << 20
-"""The most that a manifest may take, which is also what registries accept."""
+"""Maximum size of a manifest, which is also the usual limit of registries."""
 
 EMPTY_BLOB = b"{}"
 EMPTY = Descriptor(media_types.EMPTY, digest_bytes(EMPTY_BLOB), len(EMPTY_BLOB))
-"""The config of an artifact that needs none."""
+"""The config of an artifact without one."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ImageManifest:
     media_type: str = media_types.MANIFEST
 
     def to_bytes(self) -> bytes:
-        """The same manifest always gives the same bytes; those of a manifest that was read may differ from them."""
+        """The same manifest always gives the same bytes; the bytes that a manifest was read from may differ."""
         value: dict[str, Any] = {"schemaVersion": 2, "mediaType": self.media_type}
         if self.artifact_type:
             value["artifactType"] = self.artifact_type
@@ -93,7 +93,7 @@ def _shared(value: dict[str, Any], media_types: frozenset[str]) -> tuple[str, st
     if value.get("schemaVersion") != 2 or media_type not in media_types:
         raise ContentError(f"{str(media_type)[:100]!r}, schemaVersion {value.get('schemaVersion')}: no OCI manifest")
     if not isinstance(artifact_type, str) or not isinstance(annotations, dict):
-        raise ContentError("not an OCI manifest: artifactType or annotations have another type")
+        raise ContentError("not an OCI manifest: artifactType or annotations have the wrong type")
     subject = Descriptor.from_json(value["subject"]) if value.get("subject") else None
     return media_type, artifact_type, subject, {str(name): str(text) for name, text in annotations.items()}  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
 

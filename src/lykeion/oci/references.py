@@ -8,7 +8,7 @@ from .errors import RefMoved
 Entries = tuple[Descriptor, ...]
 
 ANY = "any"
-"""For ``expect``: wherever the reference stands."""
+"""For ``expect``: any current target of the reference."""
 
 
 def ref_of(entry: Descriptor) -> str | None:
@@ -17,7 +17,7 @@ def ref_of(entry: Descriptor) -> str | None:
 
 
 def with_ref(entries: Entries, descriptor: Descriptor, ref: str | None) -> Entries:
-    """Entries in which ``ref`` stands at ``descriptor``; without a ref, in which the descriptor is listed."""
+    """Entries in which ``ref`` points to ``descriptor``; without a ref, in which the descriptor is listed."""
     if ref is None:
         listed = any(entry.digest == descriptor.digest for entry in entries)
         return entries if listed else (*entries, descriptor)
@@ -28,7 +28,7 @@ def with_ref(entries: Entries, descriptor: Descriptor, ref: str | None) -> Entri
 
 
 def without_ref(entries: Entries, ref: str) -> Entries:
-    """Entries in which nothing has ``ref``; a manifest that had no other reference stays, unnamed."""
+    """Entries without ``ref``; a manifest that had no other reference stays, unnamed."""
     kept = [entry for entry in entries if ref_of(entry) != ref]
     for entry in entries:
         if ref_of(entry) == ref and all(other.digest != entry.digest for other in kept):
@@ -38,10 +38,10 @@ def without_ref(entries: Entries, ref: str) -> Entries:
 
 
 def standing(entries: Entries, ref: str, expect: str | None) -> str | None:
-    """The digest where ``ref`` stands (None: nowhere). Raises RefMoved if that is not what ``expect`` says."""
+    """The digest that ``ref`` points to, or None. Raises RefMoved if it differs from ``expect``."""
     now = next((entry.digest for entry in entries if ref_of(entry) == ref), None)
     if expect not in (ANY, now):
         raise RefMoved(
-            f"{ref} stands at {now or 'nothing'}, not at {expect or 'nothing'}; look at it, then try again"
+            f"{ref} points to {now or 'nothing'}, not to {expect or 'nothing'}; check it and try again"
         )
     return now

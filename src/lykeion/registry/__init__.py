@@ -1,4 +1,4 @@
-"""The model repository: models as OCI artifacts, in a directory or in any OCI registry."""
+"""The model registry: models as OCI artifacts, in a directory or in any OCI registry."""
 
 from typing import TYPE_CHECKING
 

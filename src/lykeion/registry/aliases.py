@@ -1,8 +1,7 @@
-"""Versions, written once, and aliases, which move: ``v1``, ``v2`` … and ``champion``, ``canary``.
+"""Immutable versions ``v1``, ``v2`` … and movable aliases such as ``champion`` and ``canary``.
 
-On disk a move is one compare-and-swap. A registry has none: there a move is written and read back, and one that
-crossed another is reported as a Conflict, by at least one of the two; a coordinator, a directory that all who move
-share, rules that out.
+On disk a move is one compare-and-swap. A registry has none: there a move is written and read back, and at least one
+of two concurrent moves is reported as a Conflict; a coordinator, a directory that all clients share, prevents them.
 """
 
 import getpass
@@ -23,7 +22,7 @@ from .model_names import check_alias, is_public, version_number
 from .moves import Move, alias_of, problems, read_move, records_of
 
 ANYWHERE = "anywhere"
-"""For ``expect``: wherever the alias is."""
+"""For ``expect``: any current target of the alias."""
 
 _ROUNDS = 20
 
@@ -47,10 +46,10 @@ def history(store: ArtifactStore, repository: str, alias: str, *, since: int = 1
 
 
 def write_version(store: ArtifactStore, repository: str, manifest: bytes) -> str:
-    """Give a manifest the next version, for good, and return it.
+    """Assign the next version to a manifest permanently, and return it.
 
-    Where a store cannot compare, whoever writes claims the number first by its record, and writes only if nobody else
-    has claimed it; else the number is left out. Raises StoreError.
+    If the store has no compare-and-swap, a writer first claims the number by its record, and writes only if no other
+    client has claimed it; else the number is skipped. Raises StoreError.
     """
     store.put(repository, EMPTY, EMPTY_BLOB, _ignore)
     digest = digest_bytes(manifest)
@@ -74,7 +73,7 @@ def write_version(store: ArtifactStore, repository: str, manifest: bytes) -> str
             store.write(repository, [manifest], {version: digest})
             return version
         time.sleep(random.uniform(0.05, 0.5))  # noqa: S311
-    raise StoreError(f"{repository}: others keep writing versions; push again")
+    raise StoreError(f"{repository}: other clients keep writing versions; push again")
 
 
 def move(
@@ -86,10 +85,10 @@ def move(
     expect: str | None = ANYWHERE,
     coordinator: Path | None = None,
 ) -> Move | None:
-    """Point an alias to the manifest of digest ``to``, and return the record; None where it is there already.
+    """Point an alias to the manifest of digest ``to``, and return the record; None if it already does.
 
-    ``expect`` is the digest where it must be now, None for nowhere. Raises Conflict if it is not, or if the move
-    crossed another; Unsupported for ``expect`` on a registry without ``coordinator``; NotFound.
+    ``expect`` is the digest that it must point to now, None for nothing. Raises Conflict if it does not, or on a
+    concurrent move; Unsupported for ``expect`` on a registry without ``coordinator``; NotFound.
     """
     check_alias(alias)
     if expect != ANYWHERE and not store.compares and coordinator is None:
@@ -122,11 +121,11 @@ def move(
             except Conflict:
                 continue
             return record
-    raise StoreError(f"{repository}:{alias}: others keep moving it; try again")
+    raise StoreError(f"{repository}:{alias}: other clients keep moving it; try again")
 
 
 def remove(store: ArtifactStore, repository: str, alias: str) -> None:
-    """Take an alias away; what it pointed to stays. Raises NotFound, Unsupported."""
+    """Remove an alias; the version that it pointed to stays. Raises NotFound, Unsupported."""
     check_alias(alias)
     now = store.resolve(repository, alias)
     store.untag(repository, alias)
@@ -136,8 +135,7 @@ def remove(store: ArtifactStore, repository: str, alias: str) -> None:
 
 
 def _record(store: ArtifactStore, repository: str, alias: str, now: str | None, to: str) -> Move:
-    """The record of a move that follows the last one; that the alias was moved by other tools meanwhile shows in
-    ``before``."""
+    """The record of a move after the last one; ``before`` shows whether other tools moved the alias in between."""
     tags = records_of(alias, store.tags(repository))
     last = tags[-1] if tags else None
     predecessor = store.resolve(repository, last) if last else None
@@ -146,8 +144,8 @@ def _record(store: ArtifactStore, repository: str, alias: str, now: str | None, 
 
 
 def _read_back(store: ArtifactStore, repository: str, record: Move) -> None:
-    """Raises Conflict where another move of the alias crossed this one. Of two that crossed, at least the one that
-    reads back last sees both records."""
+    """Raises Conflict after a concurrent move of the alias. Of two concurrent moves, at least the one that reads back
+    last sees both records."""
     since = history(store, repository, record.alias, since=record.sequence)
     now = store.resolve(repository, record.alias)
     if crossed := problems([move for move in since if move.sequence == record.sequence], all_known=False):
@@ -158,14 +156,14 @@ def _read_back(store: ArtifactStore, repository: str, record: Move) -> None:
 
 
 def _highest(tags: Iterable[str]) -> int:
-    """The highest version that is written or claimed."""
+    """The highest version written or claimed."""
     names = [told[0] if (told := alias_of(tag)) else tag for tag in tags]
     return max((number for name in names if (number := version_number(name))), default=0)
 
 
 @contextmanager
 def _turn(directory: Path, name: str) -> Generator[None]:
-    """While one moves an alias, others that share the directory wait."""
+    """While one client moves an alias, others that share the directory wait."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,10 +1,10 @@
-"""What can go wrong with models."""
+"""Errors about models."""
 
 from lykeion.core import Invalid, Refused
 
 
 class InvalidModel(Invalid):
-    """A manifest, config or record that is not what its specification asks for, or a directory that is no model."""
+    """A manifest, config or record that does not follow its specification, or a directory that is not a model."""
 
 
 class Untrusted(Refused):

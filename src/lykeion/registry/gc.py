@@ -1,7 +1,7 @@
-"""Garbage of the store on this machine: manifests and blobs that nothing needs, found by mark and sweep.
+"""Garbage collection of the local store: manifests and blobs that nothing needs, found by mark and sweep.
 
-Needed is what a tag points to, what the caller pins, what one of these was made from (its lineage), what is attached
-to one of them, and all that these consist of. Records of moves are kept: they tell which versions there were.
+Needed are manifests that a tag points to or the caller pins, their lineage, their referrers, and all blobs of these.
+Records of moves are kept: they show which versions existed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from .model_names import parse, version_number
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """``manifests`` are "shoes:v3" or "shoes@sha256:…", as they were known."""
+    """``manifests`` are "shoes:v3" or "shoes@sha256:…", as they were named."""
 
     manifests: tuple[str, ...]
     blobs: int
@@ -28,11 +28,11 @@ class Collected:
 def collect(
     store: DiskStore, *, pins: Iterable[str] = (), keep_versions: int | None = None, dry_run: bool = False
 ) -> Collected:
-    """Remove what nothing needs. With ``keep_versions``, of each model only that many of the newest versions are
-    needed for their own sake; the default is all.
+    """Remove what nothing needs. With ``keep_versions``, only that many of the newest versions of each model count as
+    needed; the default is all.
 
-    ``pins`` are references or digests. Waits for pushes and pulls that are under way. Killed anywhere, it leaves a
-    whole store. Raises NotFound for a pin that is not there.
+    ``pins`` are references or digests. Waits for pushes and pulls in progress. If killed, it leaves a
+    consistent store. Raises NotFound for an unknown pin.
     """
     if not store.root.exists():
         return Collected((), 0, 0)
@@ -47,7 +47,7 @@ def collect(
         surplus = [digest for digest in store.layout.digests() if digest not in blobs]
         size = sum(store.layout.path_of(digest).stat().st_size for digest in surplus)
         if not dry_run:
-            store.forget(set(gone))  # first the names, then what they named
+            store.forget(set(gone))  # first the names, then their targets
             for digest in surplus:
                 store.layout.remove_blob(digest)
             store.layout.sweep()
@@ -73,12 +73,12 @@ def _pinned(store: DiskStore, pin: str) -> str:
     reference = parse(pin)
     digest = reference.digest or (store.resolve(reference.repository, reference.tag) if reference.tag else None)
     if reference.host or digest is None or not store.holds(reference.repository, digest):
-        raise NotFound(f"{pin}: cannot be pinned, for it is not in {store.root}")
+        raise NotFound(f"{pin}: cannot be pinned, since it is not in {store.root}")
     return digest
 
 
 def _needed(store: DiskStore, roots: set[str], manifests: Mapping[str, ImageManifest | ImageIndex]) -> set[str]:
-    """Closure: lineage, parts of indexes, and what is attached."""
+    """Closure: lineage, members of indexes, and referrers."""
     attached: dict[str, list[str]] = {}
     for digest, manifest in manifests.items():
         if manifest.subject:
@@ -116,7 +116,7 @@ def _blobs(manifest: ImageManifest | ImageIndex) -> list[str]:
 
 
 def _foreign(store: DiskStore) -> set[str]:
-    """What other tools put into the layout without a model's name: whole, and left alone."""
+    """Entries that other tools added without a model's name: never removed."""
     known = {entry.digest for _, _, entry in store.entries()}
     found: set[str] = set()
     waiting = [entry for entry in store.layout.entries() if entry.digest not in known]

@@ -1,4 +1,4 @@
-"""MLflow's model registry as it is kept in a directory: versions and aliases go in and out.
+"""Import from and export to MLflow's model registry in a directory: versions and aliases.
 
 The layout: ``models/NAME/meta.yaml``, ``models/NAME/version-N/meta.yaml`` whose ``source`` is the directory of the
 files, ``models/NAME/aliases/ALIAS`` with a version's number; ``EXPERIMENT/RUN/metrics/NAME``, lines of time, value
@@ -31,8 +31,8 @@ _RUN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def import_mlflow(directory: Path, store: DiskStore, name: str | None = None) -> list[Pushed]:
-    """The versions of all models below ``directory``, or of model ``name``, oldest first, each as our next version;
-    then the aliases. What was imported before is recognised. Raises NotFound, InvalidModel."""
+    """The versions of all models below ``directory``, or of model ``name``, oldest first, each as the next version;
+    then the aliases. Versions that were imported before are recognised. Raises NotFound, InvalidModel."""
     found = sorted(path.parent for path in (directory / "models").glob("*/meta.yaml"))
     models = [path for path in found if name in (None, path.name)]
     if not models:
@@ -94,11 +94,11 @@ def export_mlflow(
 
 
 def _reference(name: str) -> Reference:
-    """MLflow's names are free; those that are none here are said to be."""
+    """MLflow allows any name; raises InvalidModel for those that are invalid here."""
     try:
         return parse(name.lower().replace(" ", "-"))
     except InvalidReference:
-        raise InvalidModel(f"MLflow's model {name[:80]!r} has no name that works here; rename it first") from None
+        raise InvalidModel(f"MLflow's model {name[:80]!r} has a name that is invalid here; rename it first") from None
 
 
 def _numbered(model: Path) -> list[tuple[int, Path]]:
@@ -115,7 +115,7 @@ def _local(source: str, version: Path) -> Path:
     parts = urlsplit(source)
     path = Path(unquote(parts.path)) if parts.scheme in ("", "file") and parts.path else None
     if path is None or not path.is_dir():
-        raise NotFound(f"{version}: its files are said to be at {source[:200]!r}, which is no directory here")
+        raise NotFound(f"{version}: its source {source[:200]!r} is not a directory on this machine")
     return path
 
 
@@ -130,7 +130,7 @@ def _facts(directory: Path, run: str) -> ModelFacts:
 
 
 def _last(path: Path) -> float | None:
-    """The last value that a metric had; None where that is no finite number."""
+    """The last value of a metric; None if it is not a finite number."""
     try:
         with path.open("rb") as file:
             value = float(file.read(_MAX_METRIC).split(b"\n")[-2].split()[1])
@@ -141,7 +141,7 @@ def _last(path: Path) -> float | None:
 
 def _write_run(directory: Path, run: str, metrics: dict[str, Figure], now: int) -> None:
     home = directory / "0" / run
-    for part in ("artifacts", "metrics", "params", "tags"):  # MLflow takes no directory without them for a run
+    for part in ("artifacts", "metrics", "params", "tags"):  # without them MLflow does not recognise the directory as a run
         (home / part).mkdir(parents=True, exist_ok=True)
     for name, value in metrics.items():
         if isinstance(value, int | float):

@@ -1,7 +1,7 @@
 """Names of models, which are references: versions ``v1``, ``v2`` … and aliases such as ``canary`` are their tags.
 
 Tags that begin with ``lykeion.``, with an underscore (those of earlier releases, which some registries refuse), and
-``sha256-…`` are kept for the store's own records.
+``sha256-…`` are reserved for the store's own records.
 """
 
 import re
@@ -18,20 +18,20 @@ def parse(text: str) -> Reference:
 
 
 def version_number(tag: str) -> int | None:
-    """7 for ``v7``; None for what is no version."""
+    """7 for ``v7``; None if it is not a version."""
     match = _VERSION.fullmatch(tag)
     return int(match[1]) if match else None
 
 
 def is_public(tag: str) -> bool:
-    """Whether people use the tag: it is no record of the store's own."""
+    """Whether the tag is a user's, not one of the store's own records."""
     return not tag.startswith(("lykeion.", "_", "sha256-"))
 
 
 def check_alias(alias: str) -> str:
-    """The alias, if it may be moved. Raises InvalidReference for versions, which never move, and impossible names."""
+    """The alias, if it may be moved. Raises InvalidReference for versions, which never move, and invalid names."""
     if version_number(alias) is not None:
         raise InvalidReference(f"{alias} is a version; versions are written once, by push, and never move")
     if not _ALIAS.fullmatch(alias) or not is_public(alias):
-        raise InvalidReference(f"{alias[:80]!r} is no alias; up to 64 letters, digits and ._- make one")
+        raise InvalidReference(f"{alias[:80]!r} is not an alias; use up to 64 letters, digits and ._-")
     return alias

@@ -1,4 +1,4 @@
-"""What is in a store, for people and programs: lists, one version whole, two compared, and where one came from."""
+"""Contents of a store: lists, details of a version, differences of two, and lineage."""
 
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ MAX_ANCESTORS = 256
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """``version`` is None for a model that only aliases, or no tag at all, point to."""
+    """``version`` is None for a model with only aliases or without a tag."""
 
     name: str
     version: str | None
@@ -35,7 +35,7 @@ class Version:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """As queries see it; see ``query``."""
+        """The fields for ``query``."""
         own = {
             "name": self.name,
             "digest": self.digest,
@@ -62,7 +62,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``files`` and ``facts`` by name: what the first has and what the second, None where one has nothing."""
+    """``files`` and ``facts`` by name: the first's value and the second's, None if absent."""
 
     files: Mapping[str, tuple[int | None, int | None]]
     facts: Mapping[str, tuple[Any, Any]]
@@ -71,7 +71,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Ancestor:
-    """``found`` is false for a parent that is named but not in its store; ``problem`` says why it was not read."""
+    """``found`` is false for a parent that is not in its store; ``problem`` says why it was not read."""
 
     reference: str
     found: bool
@@ -84,8 +84,8 @@ class Ancestor:
 def find_versions(
     stores: Stores, name: str | None = None, where: str | None = None, by: str | None = None
 ) -> list[Version]:
-    """Of one model, or of all in the store on this machine: newest first, or sorted by a field; only those that a
-    filter is true for. Raises WhereError."""
+    """Versions of one model, or of all in the local store: newest first, or sorted by a field; only those that match
+    a filter. Raises WhereError."""
     if name:
         store, reference = stores.find(name)
         found = list_versions(store, reference.repository)
@@ -97,7 +97,7 @@ def find_versions(
 
 
 def list_versions(store: ArtifactStore, repository: str) -> list[Version]:
-    """Newest first. Tags of what is no model are left out."""
+    """Newest first. Tags of other artifacts are skipped."""
     tags = tags_at(store, repository)
 
     def read(digest: str) -> Version | None:
@@ -127,7 +127,7 @@ def show(store: ArtifactStore, reference: Reference) -> Shown:
 
 
 def compare(first: tuple[ArtifactStore, Reference], second: tuple[ArtifactStore, Reference]) -> Difference:
-    """What differs between two models. Raises NotFound, InvalidModel."""
+    """The differences between two models. Raises NotFound, InvalidModel."""
     models = [load(store, reference) for store, reference in (first, second)]
     files = [{file.path: file.blob for file in model.files} for model in models]
     told = [
@@ -150,9 +150,9 @@ def compare(first: tuple[ArtifactStore, Reference], second: tuple[ArtifactStore,
 def lineage(
     open_store: Callable[[str | None], ArtifactStore], reference: Reference, *, hosts: Collection[str] = ()
 ) -> Ancestor:
-    """A model with all that it was made from, back to where records end.
+    """A model with all its ancestors, as far back as records go.
 
-    Of registries, only the model's own and those at ``hosts`` are asked, for anybody may name one as a parent's.
+    Only the model's own registry and those at ``hosts`` are queried, since a model may name any host as a parent's.
     Raises NotFound for the model itself.
     """
     asked = {None, reference.host, *hosts}
@@ -171,7 +171,7 @@ def lineage(
                 parents.append(Ancestor(str(parent), found=True))
                 continue
             if parent.host not in asked:
-                parents.append(Ancestor(str(parent), found=False, problem=f"{parent.host} was not asked"))
+                parents.append(Ancestor(str(parent), found=False, problem=f"{parent.host} was not queried"))
                 continue
             try:
                 parents.append(trace(parent, load(open_store(parent.host), parent)))
@@ -186,7 +186,7 @@ def lineage(
 
 
 def _parent(child: Reference, parent: Reference) -> Reference:
-    """Where a parent is: models that moved to a registry together are beside one another there."""
+    """The location of a parent: models that were copied to a registry together are side by side there."""
     if parent.host or child.host is None:
         return parent
     beside = child.repository.removesuffix(child.name)
@@ -205,7 +205,7 @@ def _version(repository: str, model: Model, tags: list[str]) -> Version:
 
 
 def _flat(config: Mapping[str, Any], facts: ModelFacts) -> dict[str, Any]:
-    """What is known of a model, in one: config, lineage and metrics by name; without its own name."""
+    """Config, lineage and metrics of a model by name; without its own name."""
     technical = dict(config.get("config", {}))
     capabilities = technical.pop("capabilities", {})
     named = {name: value for name, value in config.get("descriptor", {}).items() if name != "name"}

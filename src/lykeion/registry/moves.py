@@ -1,8 +1,8 @@
-"""Who moved which alias, when, from where to where: a record of each move, in the store beside the model.
+"""Records of alias moves (who, when, from, to), in the store beside the model.
 
-A record is an artifact whose annotations tell the move; it has a tag of its own that is never written again, and
-names its predecessor by digest. So two moves that crossed, of which a registry kept the last alone, show as two
-records with one predecessor.
+A record is an artifact whose annotations describe the move; it has its own tag, written once, and the digest of its
+predecessor. So two concurrent moves, of which a registry kept only the last, show as two records with one
+predecessor.
 """
 
 import re
@@ -43,26 +43,26 @@ class Move:
         return digest_bytes(self.manifest)
 
     def tag(self, *, unique: bool) -> str:
-        """``unique``: whether two moves of one sequence can have tags at once, as where a store cannot compare."""
+        """``unique``: give concurrent moves of one sequence different tags, for stores without compare-and-swap."""
         end = f".{self.digest.removeprefix('sha256:')[:12]}" if unique else ""
         return f"lykeion.moved.{self.alias}.{self.sequence:06}{end}"
 
 
 def read_move(data: bytes) -> Move:
-    """Raises ContentError for what is no record."""
+    """Raises ContentError if it is not a record."""
     told = read_manifest(data).annotations
     try:
         fields = {name: told[f"{ANNOTATION}move.{name}"] for name in Move.__slots__}
         move = Move(**{**fields, "sequence": int(fields["sequence"])})  # type: ignore[arg-type]
     except (KeyError, ValueError):
-        raise ContentError(f"{digest_bytes(data)} is no record of a move") from None
+        raise ContentError(f"{digest_bytes(data)} is not a record of a move") from None
     if not all(text == "" or is_digest(text) for text in (move.before, move.after, move.predecessor)):
-        raise ContentError(f"{digest_bytes(data)}: a move between what are no digests")
+        raise ContentError(f"{digest_bytes(data)}: a move between invalid digests")
     return move
 
 
 def alias_of(tag: str) -> tuple[str, int] | None:
-    """The alias and sequence that a record's tag tells; None for other tags."""
+    """Alias and sequence from a record's tag; None for other tags."""
     match = _TAG.fullmatch(tag)
     return (match[1], int(match[2])) if match else None
 
@@ -74,7 +74,7 @@ def records_of(alias: str, tags: Iterable[str]) -> list[str]:
 
 
 def problems(moves: Sequence[Move], *, all_known: bool = True) -> list[str]:
-    """What moves show to have gone wrong, for people: lost updates, missing records, moves by other tools.
+    """Problems found in the moves: lost updates, missing records, moves by other tools.
 
     ``all_known``: whether ``moves`` are the whole history of their aliases.
     """
@@ -84,7 +84,7 @@ def problems(moves: Sequence[Move], *, all_known: bool = True) -> list[str]:
         if count > 1:
             crossed = [move for move in moves if (move.alias, move.predecessor) == after]
             words = " and ".join(f"{move.by} at {move.at} to {move.after[:19] or 'nowhere'}" for move in crossed)
-            found.append(f"{crossed[0].alias}: moves crossed, one was lost: {words}")
+            found.append(f"{crossed[0].alias}: concurrent moves, one was lost: {words}")
     for move in moves:
         before = known.get(move.predecessor)
         if before and before.after != move.before:

@@ -1,7 +1,7 @@
-"""Which versions: ``top1 > 0.9 and latency_ms < 5 and device = "host"``, read by ``core.grammar``.
+"""Filters over versions: ``top1 > 0.9 and latency_ms < 5 and device = "host"``, read by ``core.grammar``.
 
-Fields are the metrics, and ``name``, ``version``, ``digest``, ``size_bytes`` and the list ``aliases``. As in SQL a
-comparison with a metric that a version lacks is neither true nor false.
+Fields are the metrics, and ``name``, ``version``, ``digest``, ``size_bytes`` and the list ``aliases``. As in SQL, a
+comparison with a missing metric is neither true nor false.
 """
 
 import difflib
@@ -36,7 +36,8 @@ def select(rows: Sequence[Row], where: str, fields: Callable[[Row], Fields]) -> 
 
 
 def order(rows: Sequence[Row], by: str, fields: Callable[[Row], Fields]) -> list[Row]:
-    """Rows by a field, downwards with a minus before it; those that lack it last. Raises WhereError."""
+    """Rows sorted by a field, descending with a leading minus; rows without the field come last. Raises
+    WhereError."""
     name, downwards = by.removeprefix("-"), by.startswith("-")
     if rows and all(name not in fields(row) for row in rows):
         raise WhereError(_unknown(name, {key for row in rows for key in fields(row)}))
@@ -48,7 +49,7 @@ def order(rows: Sequence[Row], by: str, fields: Callable[[Row], Fields]) -> list
 
 
 def matches(expression: Expression, fields: Fields) -> bool:
-    """Whether the filter is true for these fields. Raises WhereError where a value does not compare."""
+    """Whether the filter is true for these fields. Raises WhereError if a value cannot be compared."""
     return truth(expression, lambda leaf: _leaf(leaf, fields)) is True
 
 
@@ -80,7 +81,7 @@ def _alike(leaf: Leaf, value: Any, constant: Any) -> None:
     }
     if len(kinds) > 1 or isinstance(value, list):
         raise WhereError(
-            f"filter, character {leaf.at}: {leaf.column!r} is {value!r} in a version, which does not compare with "
+            f"filter, character {leaf.at}: {leaf.column!r} is {value!r} in a version, which cannot be compared with "
             f"{constant!r}"
         )
 

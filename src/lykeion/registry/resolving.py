@@ -1,4 +1,4 @@
-"""From a reference to a digest, and to the model that has it."""
+"""From a reference to a digest, and to the model with that digest."""
 
 import difflib
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ def resolve(store: ArtifactStore, reference: Reference) -> str:
 
 
 def newest(store: ArtifactStore, reference: Reference) -> Reference:
-    """The reference, with the newest version where it names none, or ``latest`` where there is no version.
+    """The reference, with the newest version if it names none, or ``latest`` if there are no versions.
 
     Raises NotFound.
     """
@@ -51,7 +51,7 @@ def newest(store: ArtifactStore, reference: Reference) -> Reference:
         return reference.at("latest")
     if others:
         raise NotFound(f"{reference}: has no versions; there is {', '.join(others[:10])}")
-    raise NotFound(f"{reference}: no such model; lykeion models list shows what is there")
+    raise NotFound(f"{reference}: no such model; see lykeion models list")
 
 
 def load(store: ArtifactStore, reference: Reference) -> Model:
@@ -66,16 +66,16 @@ def load(store: ArtifactStore, reference: Reference) -> Model:
 
 
 def config_of(store: ArtifactStore, repository: str, model: Model) -> Mapping[str, Any]:
-    """The config that ModelPack specifies; empty where another tool made the model. Raises InvalidModel, NotFound."""
+    """The ModelPack config; empty if another tool made the model. Raises InvalidModel, NotFound."""
     data = store.read(repository, model.manifest.config)
     return read_config(data) if model.manifest.config.media_type == CONFIG else {}
 
 
 def facts_of(store: ArtifactStore, repository: str, model: Model) -> ModelFacts:
-    """Metrics and lineage, which the annotations must agree with. Raises InvalidModel, NotFound."""
+    """Metrics and lineage, which must match the annotations. Raises InvalidModel, NotFound."""
     facts = read_facts(store.read(repository, model.facts)) if model.facts else ModelFacts()
     if not facts.agree(model.manifest.annotations):
-        raise InvalidModel(f"{repository}@{model.digest}: its annotations tell other metrics than its record of them")
+        raise InvalidModel(f"{repository}@{model.digest}: the metrics in its annotations differ from those in its record")
     return facts
 
 
@@ -95,7 +95,7 @@ def tags_at(store: ArtifactStore, repository: str) -> dict[str, list[str]]:
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         digests = list(pool.map(at, tags))
-    if tags and len(problems) == len(tags):  # not of one odd tag
+    if tags and len(problems) == len(tags):  # not because of one odd tag
         raise problems[0]
     found: dict[str, list[str]] = {}
     for tag, digest in zip(tags, digests, strict=True):
@@ -111,7 +111,7 @@ def by_digest(stores: Stores, text: str) -> str:
 
 
 def expected(stores: Stores, reference: Reference, text: str | None) -> str | None:
-    """Where an alias is expected to be, for ``aliases.move``: ``text`` is None for anywhere, "nothing", a digest, or
+    """The expected target of an alias, for ``aliases.move``: ``text`` is None for any, "nothing", a digest, or
     a version or alias of the same model. Raises NotFound."""
     if text is None:
         return ANYWHERE

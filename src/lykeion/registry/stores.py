@@ -10,14 +10,14 @@ from .model_names import parse
 
 
 class Stores:
-    """The store on this machine, in ``root`` or the one of this user, and registries by host; each made once."""
+    """The local store, in ``root`` or the user's default, and registries by host; each created once."""
 
     def __init__(self, root: Path | None = None) -> None:
         self.disk = DiskStore(root or kept_directory("store"))
         self._registries: dict[str, ArtifactStore] = {}
 
     def find(self, name: str) -> tuple[ArtifactStore, Reference]:
-        """Where a model is that a person names. Raises InvalidReference."""
+        """The store and reference of a model name. Raises InvalidReference."""
         reference = parse(name)
         return self.of(reference.host), reference
 

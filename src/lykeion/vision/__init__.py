@@ -1,4 +1,5 @@
-"""Photos in, tensors out: decoding, preprocessing, and the card that says what a network expects."""
+"""Photos in, tensors out: decoding, preprocessing, and the model card, which describes a network's input and
+output."""
 
 from typing import TYPE_CHECKING
 

@@ -1,5 +1,4 @@
-"""AVIF through Pillow's decoder, without Pillow's reading of EXIF: its tables, all in one small file, can ask for
-gigabytes."""
+"""AVIF by Pillow's decoder, without Pillow's EXIF parser, which a small file can make allocate gigabytes."""
 
 from io import BytesIO
 from typing import Any
@@ -13,7 +12,7 @@ from .orientation import exif_of
 
 
 class AvifPhoto(ImageFile.ImageFile):
-    """The first frame. ``info`` has the colour profile and, as EXIF, how the container says to turn the photo."""
+    """The first frame. ``info`` has the colour profile and, as EXIF, the container's orientation."""
 
     format = "AVIF"
     _decoder: Any = None

@@ -1,4 +1,4 @@
-"""A rectangle in a photo as people see it."""
+"""A rectangle in an upright photo."""
 
 import re
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ _FOUR_NUMBERS = re.compile(r"\s*(-?\d{1,7})\s*,\s*(-?\d{1,7})\s*,\s*(-?\d{1,7})\
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Pixels from ``left`` up to but not including ``right``, and so down, in the photo after EXIF orientation.
+    """Pixels from ``left`` to ``right``, exclusive, and ``top`` to ``bottom``, in the photo after EXIF orientation.
 
-    It may reach outside the photo; what lies inside counts.
+    It may extend beyond the photo; the part inside is used.
     """
 
     left: int
@@ -32,7 +32,7 @@ class Box:
         return cls(left, top, right, bottom)
 
     def within(self, width: int, height: int) -> "Box | None":
-        """The part inside a photo of that size, or None where they do not meet."""
+        """The part inside a photo of this size, or None if they do not overlap."""
         left, top = max(self.left, 0), max(self.top, 0)
         right, bottom = min(self.right, width), min(self.bottom, height)
         return Box(left, top, right, bottom) if left < right and top < bottom else None

@@ -1,4 +1,4 @@
-"""What a network expects of a photo and returns, as a JSON file beside the model: shoes.tflite, shoes.json."""
+"""A network's input and output as a JSON file beside the model: shoes.tflite, shoes.json."""
 
 import json
 import math
@@ -22,14 +22,14 @@ MAX_TEXT = 4_096
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """Every field is checked when a card is made; an impossible one raises CardError.
+    """Every field is validated when a card is created; an invalid one raises CardError.
 
-    ``height`` and ``width`` are of the network's input, in pixels. ``mean`` and ``std``, one number a channel in
+    ``height`` and ``width`` are of the network's input, in pixels. ``mean`` and ``std``, one number per channel in
     the order of ``channels``, normalise the values 0 to 255 by (x − mean) / std. ``crop`` says which part of a
-    photo is seen: ``centre``, the largest part of the input's shape; ``stretch``, all of it, whatever becomes of
-    its shape; ``letterbox``, all of it in its shape, padded with ``mean``. ``crop_fraction`` narrows the first two
+    photo is used: ``centre``, the largest part with the input's aspect ratio; ``stretch``, all of it, distorted;
+    ``letterbox``, all of it, padded with ``mean``. ``crop_fraction`` narrows the first two
     to the middle: .875 is the usual "resize to 256, crop 224". ``output`` is the name of the output that is the
-    embedding, and ``dimension`` its length. ``source`` and ``licence`` say where the weights are from.
+    embedding, and ``dimension`` its length. ``source`` and ``licence`` are those of the weights.
     """
 
     name: str
@@ -66,21 +66,22 @@ class ModelCard:
 
     @property
     def at_least(self) -> int:
-        """The shorter side, in pixels, that a photo must have for the network to see all it can: for ``decode``."""
+        """The shorter side, in pixels, below which a photo loses detail that the network would see: for
+        ``decode``."""
         return math.ceil(max(self.height, self.width) / self.crop_fraction)
 
     def to_json(self) -> str:
-        """The card as the file that ``read`` reads."""
+        """The card as JSON for ``read``."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> "ModelCard":
-        """Raises CardError where the file is missing or is no card."""
+        """Raises CardError if the file is missing or is not a card."""
         return read_json_as(cls._of, path, CardError, "model card", limit=MAX_CARD_BYTES)
 
     @classmethod
     def for_model(cls, model: Path) -> "ModelCard":
-        """The card beside a model file, else what its LiteRT metadata says. Raises CardError where neither does."""
+        """The card beside a model file, else one from its LiteRT metadata. Raises CardError if there is neither."""
         beside = model.with_suffix(".json")
         if beside.exists():
             return cls.read(beside)
@@ -89,7 +90,7 @@ class ModelCard:
         try:
             return cls._of(read_metadata(model))
         except CardError as error:
-            raise CardError(f"{model}: {error}; a model card beside it, {beside.name}, would say") from None
+            raise CardError(f"{model}: {error}; add a model card beside it: {beside.name}") from None
 
     @classmethod
     def _of(cls, values: Mapping[str, Any]) -> "ModelCard":
@@ -108,7 +109,7 @@ def network_file(model: Path) -> Path:
         return model
     found = sorted(model.glob("*.tflite"))
     if len(found) != 1:
-        raise CardError(f"{model} holds {len(found)} .tflite files; name the one that is to be used")
+        raise CardError(f"{model} holds {len(found)} .tflite files; name one of them")
     return found[0]
 
 
@@ -116,6 +117,6 @@ def _between(value: Any, least: float, most: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 
 
-def _check(good: bool, card: ModelCard, field: str, expected: str = f"text of 1 to {MAX_TEXT:,} letters") -> None:
+def _check(good: bool, card: ModelCard, field: str, expected: str = f"text of 1 to {MAX_TEXT:,} characters") -> None:
     if not good:
         raise CardError(f"field {field!r} is {str(getattr(card, field))[:60]!r}; expected {expected}")

@@ -1,4 +1,4 @@
-"""Any picture Pillow decodes, made 8-bit sRGB on white."""
+"""Conversion of any image that Pillow decodes to 8-bit sRGB on white."""
 
 from functools import lru_cache
 from io import BytesIO
@@ -12,10 +12,10 @@ MAX_PROFILE_BYTES = 4 * 2**20
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """8-bit sRGB of the same size: alpha blended over white, 16 bits cut to 8, the ICC profile applied.
+    """8-bit sRGB of the same size: alpha blended over white, 16 bits reduced to 8, the ICC profile applied.
 
-    A profile that is damaged, oversized or meant for other channels is ignored, as browsers do: numbers are then
-    taken for sRGB, or converted from CMYK by subtraction. Raises UnusablePhoto for samples with no defined white.
+    A profile that is damaged, oversized or for other channels is ignored, as in browsers: samples are then taken as
+    sRGB, or converted from CMYK by subtraction. Raises UnusablePhoto for samples with no defined white.
     """
     profile = image.info.get("icc_profile") or b""
     image = _flattened(image)
@@ -41,15 +41,15 @@ def _flattened(image: Image.Image) -> Image.Image:
         return image.convert("L")
     if image.mode in ("P", "RGBX", "YCbCr"):
         return image.convert("RGB")
-    raise UnusablePhoto(f"its samples are of kind {image.mode!r}; save it with 8 or 16 bits a channel")
+    raise UnusablePhoto(f"its pixel mode is {image.mode!r}; save it with 8 or 16 bits per channel")
 
 
 @lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From the profile to sRGB (perceptual intent), or None where there is nothing to do or nothing to be done.
+    """From the profile to sRGB (perceptual intent), or None if no conversion is needed or possible.
 
-    Whether the profile *is* sRGB is found by trying it on a lattice of colours: there are many files of that one
-    space, and names do not tell them apart from its linear or wide cousins.
+    Whether the profile *is* sRGB is found by converting a grid of colours: there are many profiles of that space, and
+    their names do not distinguish them from linear or wide-gamut variants.
     """
     try:
         transform = ImageCms.buildTransform(

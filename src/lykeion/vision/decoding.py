@@ -1,4 +1,4 @@
-"""Photos in, pixels out: the one place where bytes nobody has vouched for are decoded."""
+"""Photos in, pixels out: the only place where untrusted bytes are decoded."""
 
 import math
 import stat
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from .card import ModelCard
 
 MARGIN = 3.35
-"""Scaled decoding keeps this many times the side that is asked for. Less, and vectors leave cosine .9995 of those of
-the full photo (tests/search/test_preprocessing_closeness.py); more, and a phone's 3,024 rows could no longer be
-quartered for a network of 224."""
+"""Scaled decoding keeps this many times the requested side. With less, the cosine to vectors of the full photo falls
+below .9995 (tests/search/test_preprocessing_closeness.py); with more, a phone's 3,024 rows could not be scaled by 1/4
+for a network of 224."""
 LARGE_PIXELS = 24 * 10**6
 _one_large = threading.Lock()
-"""Held while a large photo is decoded: however many threads decode, memory is bounded by one of the largest."""
+"""Held while a large photo is decoded: memory is bounded by one large photo, however many threads decode."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """A photo as people see it: upright, sRGB, on white. ``width`` and ``height`` are those of the whole photo at
-    full resolution; the pixels may be fewer, and are those of the box that was asked for."""
+    """A decoded photo: upright, sRGB, on white. ``width`` and ``height`` are those of the whole photo at
+    full resolution; the pixels may be fewer, and are those of the requested box."""
 
     width: int
     height: int
@@ -50,15 +50,15 @@ class Decoded:
         return np.asarray(preprocess.cut(self._image, (left, top, max(right, left + 1), max(bottom, top + 1))))
 
     def pixels(self, card: "ModelCard") -> np.ndarray:
-        """What the network sees before normalisation: uint8 (card.height, card.width, 3, or 1 for grey)."""
+        """The network's input before normalisation: uint8 (card.height, card.width, 3, or 1 for grey)."""
         return preprocess.pixels(self._image, self._region, card)
 
     def thumbnail(self, side: int = 192) -> bytes:
-        """A JPEG whose longer side is ``side`` pixels, or up to a third more; fewer where the photo is smaller."""
+        """A JPEG whose longer side is ``side`` pixels, or up to a third more; less if the photo is smaller."""
         from PIL.Image import Resampling
 
         image, region = self._image, self._region
-        if (blocks := _longer(region) // side) > 1:  # their averages cost half of a resize, so a little large will do
+        if (blocks := _longer(region) // side) > 1:  # averaging takes half as long as resizing
             left, top, right, bottom = region
             image = image.reduce(int(blocks), (int(left), int(top), math.ceil(right), math.ceil(bottom)))
             region = (0.0, 0.0, float(image.width), float(image.height))
@@ -86,9 +86,9 @@ def decode(
 ) -> Decoded:
     """Decode a photo: JPEG, PNG, WebP, GIF (first frame), AVIF, or HEIC where pillow-heif is installed.
 
-    ``at_least`` is the shorter side, in pixels, of what is needed of the box (or photo): decoding may then scale
-    down to no less than MARGIN times that. None decodes in full. ``box`` is in the upright photo at full resolution.
-    ``name`` is what an error calls the photo; by default its path. Raises PhotoError. Threads may call it at once.
+    ``at_least`` is the shorter side, in pixels, that the box (or photo) must have: decoding may then scale down to no
+    less than MARGIN times that. None decodes in full. ``box`` is in the upright photo at full resolution.
+    ``name`` is the photo's name in errors; by default its path. Raises PhotoError. Thread-safe.
     """
     name = name or (str(source) if isinstance(source, Path) else "photo")
     form = ""
@@ -98,7 +98,7 @@ def decode(
         return _decode(data, form, at_least, box, limits)
     except UnusablePhoto as refusal:
         raise PhotoError(name, str(refusal)) from None
-    except Exception as error:  # decoders meet hostile bytes and raise whatever they like
+    except Exception as error:  # decoders may raise anything for hostile bytes
         raise PhotoError(name, f"cannot be decoded as {form} ({str(error) or type(error).__name__})") from error
 
 
@@ -121,7 +121,7 @@ def _check_bytes(size: int, limits: Limits) -> None:
     if not size:
         raise UnusablePhoto("empty: zero bytes")
     if size > limits.file_bytes:
-        raise UnusablePhoto(f"it has {size:,} bytes; {limits.file_bytes:,} are allowed")
+        raise UnusablePhoto(f"it has {size:,} bytes; at most {limits.file_bytes:,} are allowed")
 
 
 def _decode(data: bytes, form: str, at_least: int | None, box: Box | None, limits: Limits) -> Decoded:
@@ -132,7 +132,7 @@ def _decode(data: bytes, form: str, at_least: int | None, box: Box | None, limit
     else:
         image, view, scale = _decode_whole(data, form, at_least, box, limits)
     image = upright(image, view.orientation)
-    image.info = {}  # comments and the like go no further
+    image.info = {}  # comments and other metadata are dropped
     return Decoded(view.width, view.height, image, view.region(image.size, scale))
 
 
@@ -178,19 +178,19 @@ def _decode_whole(
             image.load()
         view = _View.of(image.size, image.info.get("exif"), box)  # EXIF may follow the pixels
         image = to_srgb(image)
-        # Averaging pixels is less faithful than a JPEG's scaling, so there is half as much of it.
+        # Averaging pixels is less accurate than a JPEG's scaling, so it reduces half as much.
         scale = _scale(view.part, at_least and 2 * at_least) if held > LARGE_PIXELS else 1
         return image.reduce(scale) if scale > 1 else image, view, scale
 
 
 def _memory(held: int) -> AbstractContextManager[object]:
-    """The right to hold that many pixels."""
+    """Permission to hold this many pixels."""
     return _one_large if held > LARGE_PIXELS else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """How the photo is seen: its orientation, its size upright, and the part of that which is wanted."""
+    """Orientation, upright size, and the requested part of the photo."""
 
     orientation: int
     width: int
@@ -205,14 +205,14 @@ class _View:
         width, height = stored[::-1] if orientation in SWAPS_SIDES else stored
         part = (box or Box(0, 0, width, height)).within(width, height)
         if part is None:
-            raise UnusablePhoto(f"the box {box} lies outside the photo, which is {width}×{height}")
+            raise UnusablePhoto(f"the box {box} is outside the photo, which is {width}×{height}")
         return cls(orientation, width, height, part)
 
     def region(self, size: tuple[int, int], scale: int) -> Region:
-        """The part, in an upright image of ``size`` that was scaled down by ``scale``.
+        """The part in an upright image of ``size`` that was scaled down by ``scale``.
 
-        Scaled sides are rounded up, so the last column and row may reach past the photo; turning the photo may have
-        made them the first.
+        Scaled sides are rounded up, so the last column and row may extend beyond the photo; after rotation they may
+        be the first.
         """
         from .orientation import LEFT_WAS_FAR, TOP_WAS_FAR
 
@@ -227,7 +227,7 @@ class _View:
 
 
 def _scale(part: Box, at_least: int | None) -> int:
-    """The factor, of those that JPEG decoders have, by which the part may shrink."""
+    """The largest scaling factor of JPEG decoders that the part allows."""
     if at_least is None:
         return 1
     side = min(part.right - part.left, part.bottom - part.top)
@@ -238,7 +238,7 @@ def _check_size(size: tuple[int, int], held: int, scans: int, limits: Limits) ->
     width, height = size
     pixels, shape = width * height, f"it is {width}×{height}"
     if max(size) > limits.side:
-        raise UnusablePhoto(f"{shape}; a side may have {limits.side:,} pixels")
+        raise UnusablePhoto(f"{shape}; a side may have at most {limits.side:,} pixels")
     if pixels > limits.source_pixels:
         raise UnusablePhoto(
             f"{shape}, {pixels / 1e6:.0f} megapixels; a photo may have {limits.source_pixels / 1e6:g}"
@@ -249,4 +249,4 @@ def _check_size(size: tuple[int, int], held: int, scans: int, limits: Limits) ->
             f"{limits.decoded_pixels / 1e6:g} are allowed"
         )
     if scans > 1 and pixels * scans > limits.scan_pixels:
-        raise UnusablePhoto(f"{shape} in {scans:,} scans; that much work is refused")
+        raise UnusablePhoto(f"{shape} in {scans:,} scans; decoding would take too long")

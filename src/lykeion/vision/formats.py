@@ -1,5 +1,5 @@
-"""Which decoder reads these bytes. The content decides, never the file's name; decoders are called by name, so that
-nothing else in Pillow ever sees the bytes and its global settings do not matter."""
+"""Which decoder reads these bytes. The content decides, never the file's name; decoders are called directly, so that
+no other part of Pillow sees the bytes and its global settings do not matter."""
 
 import importlib.util
 from io import BytesIO
@@ -18,7 +18,7 @@ _OF_SYSTEMS = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "syst
 
 
 def photo_suffixes() -> frozenset[str]:
-    """How the names of files end, in lower case, that this installation reads as photos."""
+    """Suffixes, in lower case, of files that this installation reads as photos."""
     return _SUFFIXES | _HEIC_SUFFIXES if importlib.util.find_spec("pillow_heif") else _SUFFIXES
 
 
@@ -28,7 +28,8 @@ def of_the_system(name: str) -> bool:
 
 
 def looks_like_photo(head: bytes) -> bool:
-    """Whether a file's first 16 bytes are a photo's, also one that is not read here: its owner will want to know."""
+    """Whether a file's first 16 bytes are a photo's, even of an unsupported format: it is then reported, not
+    ignored."""
     try:
         return bool(sniff(head))
     except UnusablePhoto:
@@ -36,7 +37,7 @@ def looks_like_photo(head: bytes) -> bool:
 
 
 def sniff(data: bytes) -> str:
-    """The format of these bytes. Raises UnusablePhoto where it is none we read."""
+    """The format of these bytes. Raises UnusablePhoto if it is not supported."""
     if data[:3] == b"\xff\xd8\xff":
         return "JPEG"
     if data[:8] == b"\x89PNG\r\n\x1a\n":

@@ -1,7 +1,7 @@
-"""A JPEG's own structure, walked before a decoder sees it. (ITU-T T.81, annex B; Exif 2.32; ICC.1, annex B.4)
+"""A JPEG's structure, checked before a decoder sees it. (ITU-T T.81, annex B; Exif 2.32; ICC.1, annex B.4)
 
-Decoders spend time and memory on each segment and scan, and on what they read from EXIF tables, so a small file can
-keep one busy for hours. They are given only what they need to decode.
+Decoders spend time and memory on each segment and scan and on EXIF tables, so a small file can keep one busy for
+hours. They are given only the segments that decoding needs.
 """
 
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ _NEEDED = dict.fromkeys(_FRAMES | {0xC4, 0xCC, 0xDB, 0xDD}, b"") | {
     0xE2: b"ICC_PROFILE\0",
     0xEE: b"Adobe",
 }
-"""Markers of the segments a decoder needs, and how their content begins."""
+"""Markers of the segments that a decoder needs, and the start of their content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Jpeg:
-    """``data`` is the photo without what decoding does not need. ``scans`` is 1 where the pixels come in one scan,
-    which decoders read row by row; else at least 2, and no fewer than there are: decoders hold such a photo whole.
+    """``data`` is the photo reduced to what decoding needs. ``scans`` is 1 where the pixels come in one scan,
+    which decoders read row by row; else at least 2, an upper bound: decoders hold such a photo in memory as a whole.
 
     Where the end marker is missing, ``data`` has filler in its place, and ``twin`` has other filler there. Decoders
     take both, and give the same pixels only where none is missing. ``twin`` is empty for a photo that ends.
@@ -40,7 +40,7 @@ class Jpeg:
 
 
 def read_structure(data: bytes) -> Jpeg:
-    """Raises UnusablePhoto where there is no way to the pixels."""
+    """Raises UnusablePhoto if the pixels cannot be reached."""
     kept, exif = [data[:2]], b""
     at, junk, components, progressive = 2, 0, b"", False
     for _ in range(MAX_SEGMENTS):

@@ -1,8 +1,8 @@
-"""What a LiteRT model's own metadata says of its input and output.
+"""Input and output of a LiteRT model from its metadata.
 
 The metadata is a FlatBuffer (TensorFlow Lite's metadata_schema.fbs, identifier M001) kept in a buffer of the model,
-itself a FlatBuffer (schema.fbs, identifier TFL3). Both come from outside and are read field by field, every offset
-checked against the file, so that neither weights nor lies are loaded.
+itself a FlatBuffer (schema.fbs, identifier TFL3). Both are untrusted and read field by field, with every offset
+checked against the file and without loading the weights.
 """
 
 import mmap
@@ -19,8 +19,8 @@ _FLOAT32 = 0  # TensorType; integer inputs carry their normalisation in their qu
 def read_metadata(model: Path) -> dict[str, Any]:
     """The fields of a ModelCard for a model of one image input and one embedding output.
 
-    The whole photo is stretched to the input, as LiteRT's and MediaPipe's own runtimes do where only metadata guides
-    them. Raises CardError where the file is no LiteRT model or its metadata does not say enough.
+    The whole photo is stretched to the input, as LiteRT's and MediaPipe's runtimes do with metadata alone. Raises
+    CardError if the file is not a LiteRT model or its metadata is incomplete.
     """
     try:
         with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -38,7 +38,7 @@ def _card(model: "_Table", stem: str) -> dict[str, Any]:
     described = metadata.tables(3)[0]
     if len(inputs) != 1 or len(outputs) != 1:
         raise CardError(
-            f"{len(inputs)} inputs and {len(outputs)} outputs, which its metadata does not choose between"
+            f"{len(inputs)} inputs and {len(outputs)} outputs, and its metadata does not say which to use"
         )
     given, made = tensors[inputs[0]], tensors[outputs[0]]
     shape = given.numbers(0, "i")
@@ -83,12 +83,12 @@ def _normalisation(described: "_Table", kind: int, channels: int) -> tuple[list[
             mean, std = options.numbers(0, "f"), options.numbers(1, "f")
             return mean * (channels if len(mean) == 1 else 1), std * (channels if len(std) == 1 else 1)
     if kind == _FLOAT32:
-        raise CardError("its metadata says no normalisation")
+        raise CardError("its metadata has no normalisation")
     return [0.0] * channels, [1.0] * channels
 
 
 class _Table:
-    """A FlatBuffer table, read in place. Raises struct.error or IndexError where an offset leaves the buffer."""
+    """A FlatBuffer table, read in place. Raises struct.error or IndexError if an offset is outside the buffer."""
 
     def __init__(self, data: Any, at: int) -> None:
         self._data, self._at = data, at
@@ -130,7 +130,7 @@ class _Table:
         return [_Table(self._data, self._follow(at + 4 * place)) for place in range(length)]
 
     def _vector(self, field: int, most: int | None = None) -> tuple[int, int]:
-        """Where the elements of a vector begin, and how many there are."""
+        """The offset of a vector's first element, and their number."""
         at = self._place(field)
         if not at:
             return 0, 0
@@ -141,7 +141,7 @@ class _Table:
         return at + 4, length
 
     def _place(self, field: int) -> int:
-        """Where the field lies; 0 where it is absent."""
+        """The field's offset; 0 if it is absent."""
         slot = 4 + 2 * field
         if slot >= self._unpack("H", self._fields):
             return 0

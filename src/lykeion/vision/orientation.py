@@ -1,4 +1,4 @@
-"""EXIF orientation: how the stored rows and columns are turned to be seen (Exif 2.32, tag 0x0112)."""
+"""EXIF orientation: how stored rows and columns are transformed for display (Exif 2.32, tag 0x0112)."""
 
 import struct
 
@@ -20,7 +20,7 @@ TOP_WAS_FAR = frozenset({3, 4, 7, 8})
 
 
 def orientation_of(exif: bytes) -> int:
-    """1 to 8; 1 where the EXIF block does not say, or makes no sense: a photo is not refused for that."""
+    """1 to 8; 1 if the EXIF block has none or an invalid one: a photo is not refused for that."""
     tiff = exif.removeprefix(b"Exif\0\0")
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
@@ -38,7 +38,7 @@ def orientation_of(exif: bytes) -> int:
 
 
 def exif_of(orientation: int) -> bytes:
-    """An EXIF block that says only this."""
+    """An EXIF block with only this field."""
     return b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHHI", 0x0112, 3, 1, orientation, 0, 0)
 
 

@@ -1,8 +1,8 @@
-"""Pixels to a network's input. What happens here decides the vector, on servers and devices alike.
+"""Pixels to a network's input. It determines the vector, on servers and devices alike.
 
-The reference: the photo decoded in full, cut to the part the card asks for, and that resized by Pillow's antialiased
-bilinear filter, along rows first and then along columns. The filter is integer arithmetic, so a phone or a browser
-can give the same pixels to the bit; tests/vision/test_preprocess.py has all of it in a dozen lines.
+The reference: the photo decoded in full, cropped as the card says, and resized by Pillow's antialiased bilinear
+filter, along rows first and then along columns. The filter uses integer arithmetic, so a phone or a browser can give
+bit-identical pixels; tests/vision/test_preprocess.py implements it in a dozen lines.
 """
 
 import math
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from .card import ModelCard
 
 PREPROCESSING_VERSION = 1
-"""Raised whenever the same photo and card would give other pixels; part of an embedder's digest."""
+"""Incremented whenever the same photo and card would give other pixels; part of an embedder's digest."""
 
 Region: TypeAlias = tuple[float, float, float, float]
-"""Left, top, right, bottom, in pixels of an image; not necessarily whole ones."""
+"""Left, top, right, bottom, in pixels of an image; may be fractional."""
 
 
 def pixels(image: "Image", region: Region, card: "ModelCard") -> np.ndarray:
-    """The region of an RGB image as the card wants it: uint8 (card.height, card.width, 3, or 1 for grey)."""
+    """The region of an RGB image as the card specifies: uint8 (card.height, card.width, 3, or 1 for grey)."""
     left, top, right, bottom = region
     size = (card.width, card.height)
     if card.crop == "letterbox":
@@ -34,7 +34,7 @@ def pixels(image: "Image", region: Region, card: "ModelCard") -> np.ndarray:
     seen = _in_channels(_resized(image, size, region), card.channels)
     if size == (card.width, card.height):
         return seen
-    # The padding is the card's mean colour, which the network sees as zero.
+    # The padding is the card's mean colour, which normalises to zero.
     padded = np.empty((card.height, card.width, seen.shape[2]), np.uint8)
     padded[:] = np.clip(np.rint(card.mean), 0, 255)
     x, y = (card.width - size[0]) // 2, (card.height - size[1]) // 2
@@ -43,7 +43,7 @@ def pixels(image: "Image", region: Region, card: "ModelCard") -> np.ndarray:
 
 
 def cut(image: "Image", part: tuple[int, int, int, int]) -> "Image":
-    """``Image.crop``, which a large photo fails where the program around us has lowered Image.MAX_IMAGE_PIXELS."""
+    """``Image.crop``, which fails for a large photo if the calling program has lowered Image.MAX_IMAGE_PIXELS."""
     from PIL import Image
 
     left, top, right, bottom = part
@@ -69,7 +69,7 @@ def normalise(pixels: np.ndarray, card: "ModelCard") -> np.ndarray:
 
 
 def _centre(region: Region, card: "ModelCard") -> Region:
-    """The middle of the region: ``crop_fraction`` of it, of the card's aspect ratio where the crop is centred."""
+    """The middle of the region: ``crop_fraction`` of it, with the card's aspect ratio if the crop is centred."""
     left, top, right, bottom = region
     width, height = right - left, bottom - top
     if card.crop == "centre":
@@ -83,12 +83,12 @@ def _centre(region: Region, card: "ModelCard") -> Region:
 def _resized(image: "Image", size: tuple[int, int], region: Region) -> "Image":
     from PIL.Image import Resampling
 
-    # Outwards to 1/256 of a pixel: single precision, in which Pillow takes them, holds that without rounding.
+    # Rounded outwards to 1/256 of a pixel, which Pillow's single precision represents exactly.
     left, top = (math.floor(edge * 256) / 256 for edge in region[:2])
     right, bottom = (math.ceil(edge * 256) / 256 for edge in region[2:])
     x, y = int(left), int(top)
     image = cut(image, (x, y, math.ceil(right), math.ceil(bottom)))
-    # Each pass by itself: since version 13, Pillow chooses their order by shape, which decides the last bit.
+    # Two separate passes: since version 13, Pillow chooses their order by shape, which changes the last bit.
     image = image.resize((size[0], image.height), Resampling.BILINEAR, (left - x, 0, right - x, image.height))
     return image.resize(size, Resampling.BILINEAR, (0, top - y, size[0], bottom - y))
 

@@ -1,7 +1,7 @@
-"""A quick walk over a PNG's or GIF's own structure before a decoder sees it.
+"""A quick check of a PNG's or GIF's structure before a decoder sees it.
 
 Decoders spend time on each chunk or block, so a small file of a million empty ones can keep one busy for minutes.
-What is counted here is bounded by numbers no photo comes near.
+The limits here are far above what any photo has.
 """
 
 from .errors import UnusablePhoto
@@ -13,7 +13,7 @@ MAX_BLOCKS = 4_096
 
 
 def check_png(data: bytes) -> None:
-    """Raises UnusablePhoto for a PNG of too many chunks. (W3C PNG, section 5.)"""
+    """Raises UnusablePhoto for a PNG with too many chunks. (W3C PNG, section 5.)"""
     at = 8
     for _ in range(MAX_CHUNKS):
         if at >= len(data):
@@ -26,7 +26,7 @@ def check_gif(data: bytes) -> None:
     """Raises UnusablePhoto for a GIF whose first frame comes after too many blocks. (GIF89a, appendix B.)"""
     at = 13 + (3 << ((data[10] & 7) + 1) if len(data) > 10 and data[10] & 0x80 else 0)
     for _ in range(MAX_BLOCKS):
-        if data[at : at + 1] != b"!":  # a frame, the end, or damage: the decoder's to say
+        if data[at : at + 1] != b"!":  # a frame, the end, or damage, which the decoder reports
             return
         at += 2
         for _ in range(MAX_BLOCKS):

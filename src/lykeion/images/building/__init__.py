@@ -1,1 +1,1 @@
-"""From an image's description to its layers, manifest, bill of materials and provenance; begin with assembly."""
+"""From an image's description to its layers, manifest, bill of materials and provenance; start with ``assembly``."""

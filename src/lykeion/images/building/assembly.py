@@ -27,7 +27,7 @@ EPOCH = "1970-01-01T00:00:00Z"
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """``descriptor`` is of the one manifest, or of an index of several."""
+    """``descriptor`` is that of the manifest, or of an index of several."""
 
     ref: str
     descriptor: Descriptor
@@ -42,13 +42,13 @@ def build(
     cache: BuildCache | None = None,
     reporter: Reporter = CONSOLE,
 ) -> BuiltImage:
-    """Build an image into ``output`` under ``ref`` (else NAME:latest); bill of materials and provenance with it.
+    """Build an image into ``output`` under ``ref`` (default NAME:latest), with bill of materials and provenance.
 
-    The same inputs give the same digest. Nothing is entered in the output's index before all of it is there.
-    Raises ImageError, ContentError, Unsupported, Unavailable, and for a base in a registry StoreError, Refused.
+    The same inputs give the same digest. The output's index is updated last.
+    Raises ImageError, ContentError, Unsupported, Unavailable, and StoreError or Refused for a base in a registry.
     """
     spec, cache, ref = spec.resolved, cache or BuildCache(), ref or f"{spec.name}:latest"
-    room = writing(output.root, Unavailable, f"make room, also for the cache in {cache.directory}")
+    room = writing(output.root, Unavailable, f"free disk space, also for the cache in {cache.directory}")
     with room, output.lock_content(), cache.layout.lock_content():
         parts = tuple(_part(spec, platform, output, cache, reporter) for platform in spec.platforms)
         descriptor = parts[0].manifest
@@ -124,7 +124,7 @@ def _labels(spec: ImageSpec) -> dict[str, str]:
 
 def _annotations(spec: ImageSpec, base: Base) -> dict[str, str]:
     annotations = {"org.opencontainers.image.base.digest": base.digest}
-    if spec.base.registry:  # a layout's or directory's name is this machine's, not the image's
+    if spec.base.registry:  # the path of a layout or directory belongs to this machine, not to the image
         annotations["org.opencontainers.image.base.name"] = spec.base.registry
     return annotations
 
@@ -136,14 +136,14 @@ def _model(spec: ImageSpec, base: Base) -> list[TarEntry]:
 
 
 def _sources(spec: ImageSpec, base: Base) -> list[TarEntry]:
-    """Source files where they belong, through the base's links; and the working directory."""
+    """Source files at their paths, following the base's links, and the working directory."""
     links = base.facts.links
     found: dict[str, TarEntry] = {}
     for source in spec.sources:
         for entry in source_entries(source.origin, resolve(source.to, links), source.exclude):
             other = found.get(entry.path)
             if other and (entry.kind, other.kind) != ("directory", "directory"):
-                raise ImageError(f"two sources want to be /{entry.path}; change `to` or `exclude` of one")
+                raise ImageError(f"two sources have /{entry.path}; change `to` or `exclude` of one")
             if entry.kind != "directory" or entry.path not in base.facts.directories:
                 found[entry.path] = entry
     workdir = resolve(spec.workdir, links)

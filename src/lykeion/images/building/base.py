@@ -1,4 +1,4 @@
-"""What an image stands on: an OCI layout, a manifest in a registry, or a root file system."""
+"""The base of an image: in an OCI layout, in a registry, or a root file system."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -27,7 +27,7 @@ KEPT_SETTINGS = ("Healthcheck", "Shell", "StopSignal", "Volumes")
 
 @dataclass(frozen=True)
 class BaseFacts:
-    """What is known of a base's files: enough to build on it."""
+    """Facts about a base's files that builds need."""
 
     interpreter: Interpreter | None
     packages: tuple[Package, ...]
@@ -37,7 +37,7 @@ class BaseFacts:
 
 @dataclass(frozen=True)
 class Base:
-    """``layout`` holds the layers' blobs; ``name`` and ``digest`` say in the provenance what it was."""
+    """``layout`` has the layers' blobs; ``name`` and ``digest`` identify the base in the provenance."""
 
     layout: Layout
     layers: tuple[ImageLayer, ...]
@@ -47,7 +47,7 @@ class Base:
     environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": SEARCH_PATH})
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Further settings that the image keeps, as its configuration has them."""
+    """Other settings of its configuration that the image inherits."""
 
 
 def load_base(
@@ -67,7 +67,7 @@ def load_base(
 
 def _from_rootfs(root: Path, platform: Platform, compression: Compression, cache: BuildCache) -> Base:
     if not root.is_dir():
-        raise BaseError(f"{root} is not a directory; `rootfs` names one with a root file system in it")
+        raise BaseError(f"{root} is not a directory; `rootfs` must be a directory with a root file system")
     layer = pack(cache.layout, rootfs_entries(root), compression, "base")
     facts = _facts(cache, cache.layout, (layer,), SEARCH_PATH, platform)
     return Base(cache.layout, (layer,), facts, "rootfs", layer.diff_id)
@@ -95,7 +95,7 @@ def _with_oci_type(layer: ImageLayer) -> ImageLayer:
 def _facts(
     cache: BuildCache, layout: Layout, layers: tuple[ImageLayer, ...], search: str, platform: Platform
 ) -> BaseFacts:
-    """Read once from a base's tars, then remembered."""
+    """Read once from a base's tars, then cached."""
     inputs = ["facts", 3, [[layer.descriptor.digest, layer.diff_id] for layer in layers], search, str(platform)]
     if known := cache.recall(inputs):
         return _facts_from_json(known)

@@ -13,7 +13,7 @@ from .python_layers import Wheel
 
 
 def bill_of_materials(spec: ImageSpec, part: PlatformImage) -> dict[str, Any]:
-    """Wheels and the base's packages. It has no time in it: the same image gives the same bill."""
+    """Wheels and the base's packages. It has no timestamp, so the same image gives the same bill."""
     digest = part.manifest.digest
     return {
         "bomFormat": "CycloneDX",

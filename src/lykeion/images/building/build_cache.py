@@ -1,4 +1,4 @@
-"""What builds on this machine share: layers and facts, by the digest of what they were made of."""
+"""The cache shared by builds on this machine: layers and facts, by the digest of their inputs."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ CACHE = "images/cache"
 
 
 class BuildCache:
-    """``layout`` holds blobs, ``wheels`` is a directory of wheels by digest. All of it may be removed at any time."""
+    """``layout`` has blobs, ``wheels`` is a directory of wheels by digest. It may be deleted at any time."""
 
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = directory or cache_directory() / CACHE
@@ -21,7 +21,7 @@ class BuildCache:
         self.wheels = self.directory / "wheels"
 
     def recall(self, inputs: Any) -> Any:
-        """What ``remember`` was told of the same inputs; None if nothing, or if it is damaged."""
+        """What was cached by ``remember`` for the same inputs; None if there is nothing, or if it is damaged."""
         try:
             return json.loads(self._record(inputs).read_bytes())
         except (OSError, ValueError):
@@ -31,7 +31,7 @@ class BuildCache:
         write_atomically(self._record(inputs), json.dumps(value).encode())
 
     def layer(self, inputs: Any) -> ImageLayer | None:
-        """A layer that was kept, its blob verified."""
+        """A cached layer, with its blob verified."""
         try:
             value = self.recall(inputs)
             layer = ImageLayer(Descriptor.from_json(value["descriptor"]), value["diff_id"], value["title"])

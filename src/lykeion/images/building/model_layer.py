@@ -10,12 +10,12 @@ BESIDE = ("README.md", "LICENSE")
 
 
 def model_entries(model: Path, to: str) -> list[TarEntry]:
-    """The network, its card, and what is said of both, in the directory ``to``. Raises CardError."""
+    """The network, its card and their facts, in the directory ``to``. Raises CardError."""
     network = network_file(model)
     files = [network, network.with_suffix(".json"), *(network.parent / name for name in BESIDE)]
     return [entry for file in files if file.exists() for entry in source_entries(file, f"{to}/{file.name}", ())]
 
 
 def model_environment(model: Path) -> dict[str, str]:
-    """What tells the service which network is its embedder."""
+    """The settings that tell the service which network is its embedder."""
     return {"LYKEION_EMBEDDER": f"/{MODEL_PATH}/{network_file(model).name}"}

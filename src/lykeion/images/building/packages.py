@@ -1,4 +1,4 @@
-"""Packages that a base brought along, for the bill of materials."""
+"""Packages of a base, for the bill of materials."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""One platform's image as it was built: what bill of materials and provenance are written from."""
+"""One platform's image after the build: the source of bill of materials and provenance."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from .python_layers import PythonLayers
 
 @dataclass(frozen=True)
 class PlatformImage:
-    """The image for one platform: what it was made of, and its manifest."""
+    """The image for one platform: its parts and its manifest."""
 
     platform: Platform
     base: Base

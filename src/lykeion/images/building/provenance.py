@@ -20,7 +20,7 @@ BUILDER = "https://github.com/lykeion/lykeion"
 
 
 def provenance(spec: ImageSpec, part: PlatformImage) -> dict[str, Any]:
-    """What went in, and what came out. Paths and times of the building machine are not in it."""
+    """Inputs and outputs, without paths and times of the building machine."""
     return {
         "_type": STATEMENT,
         "subject": [{"name": spec.name, "digest": _digest(part.manifest.digest)}],

@@ -1,7 +1,7 @@
 """The Python part of an image: locked wheels, unpacked into layers that images share.
 
-A large wheel has a layer of its own, so that an image with other requirements beside it shares that layer; the small
-ones share one, since a container may not have many layers.
+Each large wheel has its own layer, which other images with the same wheel share; small ones share a layer, since the
+number of layers is limited.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from .base import Base
 from .build_cache import BuildCache
 
 FORMAT = 1
-"""Raised when the same wheels come to other layers."""
+"""Incremented when the same wheels would give other layers."""
 LARGE_BYTES = 16 << 20
 MOST_LARGE = 24
 
@@ -41,7 +41,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class PythonLayers:
-    """``overlaps`` has a line for each path that two wheels want to have differently."""
+    """``overlaps`` has a line for each path that two wheels have with different content."""
 
     layers: tuple[ImageLayer, ...]
     wheels: tuple[Wheel, ...]
@@ -100,7 +100,7 @@ def _described(interpreter: Interpreter) -> list[str]:
 
 
 def _overlaps(groups: Sequence[Sequence[Wheel]], environment: Environment) -> list[str]:
-    """Raises WheelError for a wheel that would take a place of the environment's own."""
+    """Raises WheelError for a wheel that would replace a file of the environment itself."""
     owners: dict[str, tuple[str, TarEntry]] = {
         entry.path: ("the environment", entry) for entry in environment.entries()
     }
@@ -109,9 +109,9 @@ def _overlaps(groups: Sequence[Sequence[Wheel]], environment: Environment) -> li
         for entry in wheel.unpacked.entries:
             owner, other = owners.get(entry.path, (wheel.file.name, entry))
             if owner == "the environment":
-                raise WheelError(f"{wheel.file.path.name} wants to replace the environment's own /{entry.path}")
+                raise WheelError(f"{wheel.file.path.name} would replace the environment's own /{entry.path}")
             if owner != wheel.file.name and _digest(other) != _digest(entry):
-                lines.append(f"/{entry.path} is in {owner} and in {wheel.file.name}, which is taken")
+                lines.append(f"/{entry.path} is in {owner} and in {wheel.file.name}, whose file is used")
             owners[entry.path] = wheel.file.name, entry
     return lines
 

@@ -1,6 +1,6 @@
-"""What is said of an image beside it: bill of materials and provenance, as manifests that refer to it.
+"""Bill of materials and provenance of an image, as manifests that refer to it.
 
-They are outside of the image's digest. An image that has one of a kind gets no second.
+They are not part of the image's digest. Each kind is attached at most once.
 """
 
 import json
@@ -19,7 +19,7 @@ PREDICATE_TYPE = "in-toto.io/predicate-type"
 
 
 def attach(output: Layout, spec: ImageSpec, part: PlatformImage) -> None:
-    """Attach what the image does not have yet."""
+    """Attach the documents that the image does not have yet."""
     if not output.referrers(part.manifest.digest, BILL):
         _attach(output, part.manifest, BILL, bill_of_materials(spec, part), {})
     if not output.referrers(part.manifest.digest, PROVENANCE):

@@ -1,6 +1,6 @@
-"""A directory as an image that holds nothing else: what Kubernetes mounts as an image volume.
+"""An image with the files of one directory, for Kubernetes' image volumes.
 
-Container runtimes mount ordinary tar layers, not a model repository's; so this is a second image beside the model.
+Container runtimes mount ordinary tar layers, not those of a model artifact, so this is a second image beside it.
 """
 
 import json
@@ -34,7 +34,7 @@ def build_volume(
     Raises ImageError, Unavailable.
     """
     if not directory.is_dir():
-        raise ImageError(f"{directory} is not a directory; a volume is made of one")
+        raise ImageError(f"{directory} is not a directory; give the directory of the volume's files")
     with writing(output.root, Unavailable, "make room"), output.lock_content():
         layer = pack(output, source_entries(directory, "", (*EXCLUDED, *exclude)), compression, "files")
         manifests: list[Descriptor] = []

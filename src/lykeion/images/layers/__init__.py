@@ -1,1 +1,1 @@
-"""Layers: files as entries, written to tars that are the same on any machine, and read again as untrusted input."""
+"""Layers: files as entries, written to reproducible tars, and read as untrusted input."""

@@ -1,4 +1,4 @@
-"""Layers as they are, or compressed by one version of one library, so that the same tar gives the same bytes."""
+"""Layers uncompressed, or compressed by one version of one library, so that the same tar gives the same bytes."""
 
 import gzip
 from collections.abc import Generator
@@ -17,7 +17,7 @@ LEVEL = 6
 
 
 def compressor(compression: Compression) -> str:
-    """What makes the bytes, for cache keys and the provenance. Raises Unsupported if it is not at hand."""
+    """Identifies the compressor for cache keys and provenance. Raises Unsupported if it is not available."""
     if compression == "none":
         return "none"
     _zstandard()
@@ -30,11 +30,11 @@ def media_type(compression: Compression) -> str:
 
 @contextmanager
 def compressed(out: BlobWriter, compression: Compression) -> Generator[Sink]:
-    """A sink whose bytes come to ``out`` compressed."""
+    """A writer that compresses to ``out``."""
     if compression == "none":
         yield out
         return
-    context = _zstandard().ZstdCompressor(level=LEVEL, threads=0)  # one thread: more give other bytes
+    context = _zstandard().ZstdCompressor(level=LEVEL, threads=0)  # one thread: the number changes the bytes
     writer = context.stream_writer(out, closefd=False)
     yield writer
     writer.flush(1)  # FLUSH_FRAME: the end
@@ -47,7 +47,7 @@ class Readable(Protocol):
 def decompressed(file: Readable, layer_type: str) -> Readable:
     """A layer's tar, read from its blob. Raises Unsupported for an unknown media type.
 
-    Damage is an OSError, EOFError or zlib.error when it is read.
+    Reading damaged data raises OSError, EOFError or zlib.error.
     """
     if layer_type.endswith(("+gzip", ".gzip")):
         return gzip.GzipFile(fileobj=file)  # pyright: ignore[reportArgumentType]
@@ -79,7 +79,7 @@ def _zstandard() -> Any:
     if zstandard.ZSTD_VERSION != LIBZSTD:
         wanted, found = (".".join(map(str, version)) for version in (LIBZSTD, zstandard.ZSTD_VERSION))
         raise Unsupported(
-            f"zstandard brings libzstd {found}, and {wanted} makes our layers; install zstandard 0.25, "
+            f"zstandard has libzstd {found}, but layers need {wanted}; install zstandard 0.25, "
             "or set `compression: none`"
         )
     return zstandard

@@ -1,4 +1,4 @@
-"""What a layer is made of: files, directories and links, with all that differs from machine to machine left out."""
+"""Entries of a layer: files, directories and links, without anything that differs between machines."""
 
 import fnmatch
 import io
@@ -14,7 +14,7 @@ from lykeion.images.errors import ImageError
 Kind = Literal["file", "directory", "symlink", "hardlink"]
 
 WHITEOUT = ".wh."
-"""Begins names that take a file of a lower layer away (image-spec, layer.md); no file of ours may have one."""
+"""Prefix of names that delete a file of a lower layer (image-spec, layer.md); not allowed for files of ours."""
 
 LIMIT_DEPTH = 256
 FILE_MODE, PROGRAM_MODE, DIRECTORY_MODE = 0o644, 0o755, 0o755
@@ -22,7 +22,7 @@ FILE_MODE, PROGRAM_MODE, DIRECTORY_MODE = 0o644, 0o755, 0o755
 
 @dataclass(frozen=True)
 class TarEntry:
-    """``path`` is relative to the image's root, without . or .. in it; ``target`` is a link's.
+    """``path`` is relative to the image's root, without . or ..; ``target`` is a link's.
 
     Names that are not UTF-8 are kept by surrogate escapes, whatever the locale.
     """
@@ -49,7 +49,7 @@ def symlink_entry(path: str, target: str) -> TarEntry:
 
 
 def with_directories(entries: Sequence[TarEntry], root: str, known: Container[str] = ()) -> list[TarEntry]:
-    """The entries, and the directories between ``root`` and them that neither they nor ``known`` have."""
+    """The entries, and their parent directories below ``root`` that are missing in them and in ``known``."""
     parents = {str(parent) for entry in entries for parent in PurePosixPath(entry.path).parents}
     below = {parent for parent in parents if not root or parent == root or parent.startswith(f"{root}/")}
     there = {entry.path for entry in entries if entry.kind == "directory"}
@@ -58,9 +58,9 @@ def with_directories(entries: Sequence[TarEntry], root: str, known: Container[st
 
 
 def source_entries(origin: Path, to: str, exclude: Sequence[str]) -> list[TarEntry]:
-    """A file, or a directory with all in it, at ``to``: modes 0644 and 0755, links only to what is inside.
+    """A file, or a directory with its contents, at ``to``: modes 0644 and 0755, links only to targets inside.
 
-    ``exclude`` has shell patterns that are held against names and against paths from ``origin``.
+    ``exclude`` has shell patterns that are matched against names and against paths from ``origin``.
     Raises ImageError for links that lead outside, and for anything but files, directories and links.
     """
     if not origin.is_dir():
@@ -75,9 +75,9 @@ def source_entries(origin: Path, to: str, exclude: Sequence[str]) -> list[TarEnt
 
 
 def rootfs_entries(root: Path) -> list[TarEntry]:
-    """All of a root file system but devices, sockets and pipes. Modes are kept, all belongs to root."""
+    """A root file system without devices, sockets and pipes. Modes are kept; everything is owned by root."""
     entries: list[TarEntry] = []
-    first: dict[tuple[int, int], str] = {}  # of the names that one file has
+    first: dict[tuple[int, int], str] = {}  # of the hard links of one file
     for path, full in _walk(root, "", ()):
         status = full.lstat()
         if stat.S_IFMT(status.st_mode) not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
@@ -91,7 +91,7 @@ def rootfs_entries(root: Path) -> list[TarEntry]:
 
 
 def _walk(root: Path, prefix: str, exclude: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """Paths from ``root``, sorted, and where they are; a directory before what is in it."""
+    """Paths from ``root``, sorted, and their locations; a directory before its contents."""
     try:
         names = sorted((_canonical(full.name), full) for full in root.iterdir())
     except OSError as error:
@@ -117,7 +117,7 @@ def _read(full: Path, path: str) -> TarEntry:
         return TarEntry(path, "directory", mode)
     if stat.S_ISREG(status.st_mode):
         return TarEntry(path, "file", mode, status.st_size, open=lambda: full.open("rb"))
-    raise ImageError(f"{full} is neither a file, a directory nor a link; leave it out by `exclude`")
+    raise ImageError(f"{full} is neither a file, a directory nor a link; exclude it by `exclude`")
 
 
 def _normal(entry: TarEntry) -> TarEntry:
@@ -133,7 +133,7 @@ def _check_inside(origin: Path, path: str, target: str) -> None:
     for part in PurePosixPath(target).parts:
         depth += -1 if part == ".." else 1
         if depth < 0 or part == "/":
-            raise ImageError(f"{origin}/{path} is a link to {target}, outside of {origin}; copy what it leads to")
+            raise ImageError(f"{origin}/{path} is a link to {target}, outside of {origin}; copy its target")
 
 
 def _canonical(name: str) -> str:

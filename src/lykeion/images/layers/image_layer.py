@@ -13,7 +13,7 @@ from .tar import Sink, write_tar
 
 @dataclass(frozen=True)
 class ImageLayer:
-    """``diff_id`` is the digest of the tar, before compression; ``title`` is what people read in the history."""
+    """``diff_id`` is the digest of the tar, before compression; ``title`` is its text in the history."""
 
     descriptor: Descriptor
     diff_id: str

@@ -1,6 +1,6 @@
-"""The files of an image, as its layers' tars say: what is where, without unpacking.
+"""The files of an image, from its layers' tars, without unpacking.
 
-Layers come from elsewhere, so what they may cost is limited. Whiteouts: image-spec, layer.md.
+Layers are untrusted, so the resources that they take are limited. Whiteouts: image-spec, layer.md.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,17 +29,17 @@ class Found:
 
 
 class Files:
-    """Names and links of all layers, the upper over the lower. Content is read by going through a layer again."""
+    """Names and links of all layers, upper layers first. Content is read in another pass over a layer."""
 
     def __init__(self, layout: Layout, layers: Iterable[ImageLayer]) -> None:
-        """Raises LayerError for a tar that cannot be read, or is not the one that its ``diff_id`` says."""
+        """Raises LayerError for a tar that cannot be read or does not match its ``diff_id``."""
         self._layout = layout
         self._found: dict[str, Found] = {}
         parents: set[str] = set()
         budget = TarBudget()
         for layer in layers:
             upper: dict[str, Found] = {}
-            hidden: set[str] = set()  # with all below
+            hidden: set[str] = set()  # with everything below it
             emptied: set[str] = set()
             with open_tar(layout, layer.descriptor, budget) as tar:
                 for member in tar:
@@ -94,7 +94,7 @@ class Links(Protocol):
 
 
 def resolve(path: str, links: Links) -> str:
-    """Where ``path`` is when its links are followed, none of which leads above the root. Raises LayerError."""
+    """``path`` with all links resolved, which cannot lead above the root. Raises LayerError."""
     waiting = list(reversed(PurePosixPath(path).parts))
     done: list[str] = []
     followed = 0
@@ -109,11 +109,11 @@ def resolve(path: str, links: Links) -> str:
         if target is None:
             done.append(part)
             if len(done) > LIMIT_DEPTH:
-                raise LayerError(f"/{path[:200]} leads over {LIMIT_DEPTH} directories down")
+                raise LayerError(f"/{path[:200]} is more than {LIMIT_DEPTH} directories deep")
             continue
         followed += 1
         if followed > LIMIT_LINKS:
-            raise LayerError(f"/{path[:200]}: more than {LIMIT_LINKS} links lead to one another")
+            raise LayerError(f"/{path[:200]}: more than {LIMIT_LINKS} links in a chain")
         if target.startswith("/"):
             done = []
         waiting.extend(reversed(PurePosixPath(target).parts))
@@ -127,16 +127,16 @@ def clean(name: str) -> str:
     """
     path = PurePosixPath(name.lstrip("/"))
     if ".." in path.parts or "\0" in name:
-        raise LayerError(f"a layer wants to write {name[:200]!r}, outside of its root")
+        raise LayerError(f"a layer tries to write {name[:200]!r}, outside of its root")
     if len(path.parts) > LIMIT_DEPTH:
-        raise LayerError(f"a layer has a file over {LIMIT_DEPTH} directories down: {name[:200]!r}")
+        raise LayerError(f"a layer has a file more than {LIMIT_DEPTH} directories deep: {name[:200]!r}")
     if any(part.startswith(WHITEOUT) for part in path.parts[:-1]):
         raise LayerError(f"a layer has a file in a whiteout: {name[:200]!r}")
     return "" if str(path) == "." else str(path)
 
 
 def taken_away(whiteout: str) -> str:
-    """The name that a whiteout takes away, which is one of its own directory. Raises LayerError for another."""
+    """The name that a whiteout deletes, which must be in its own directory. Raises LayerError for another."""
     name = whiteout.rpartition("/")[2].removeprefix(WHITEOUT)
     if name in ("", ".", ".."):
         raise LayerError(f"a layer has a whiteout that names no file: {whiteout[:200]!r}")
@@ -154,7 +154,7 @@ def _above(path: str) -> list[str]:
 
 @contextmanager
 def open_tar(layout: Layout, layer: Descriptor, budget: TarBudget) -> Iterator[TarReader]:
-    """A layer's tar, to be gone through once. Raises LayerError, BlobMissing, Unsupported."""
+    """A layer's tar, for a single pass. Raises LayerError, BlobMissing, Unsupported."""
     budget.spend("layers")
     with layout.open_blob(layer.digest) as blob:
         yield TarReader(decompressed(Timed(blob, budget), layer.media_type), budget)

@@ -1,7 +1,7 @@
-"""A tar writer whose bytes depend on the entries alone: no times, no owners, no library's version.
+"""A tar writer whose bytes depend only on the entries, not on times, owners or library versions.
 
-POSIX ustar headers, preceded by a pax header where a name, a link or a size does not fit (IEEE 1003.1-2017, pax).
-The standard library's writer gives other bytes in other Python versions, so it is used for reading only.
+POSIX ustar headers, preceded by a pax header if a name, a link or a size does not fit (IEEE 1003.1-2017, pax).
+The standard library's writer gives different bytes in different Python versions, so it is used for reading only.
 """
 
 from collections.abc import Generator, Iterable
@@ -14,7 +14,7 @@ from .entries import WHITEOUT, TarEntry
 
 BLOCK = 512
 PIECE_BYTES = 1 << 20
-LARGEST_SIZE = 0o77777777777  # what eleven octal digits hold
+LARGEST_SIZE = 0o77777777777  # the maximum of eleven octal digits
 
 _TYPES = {"file": b"0", "hardlink": b"1", "symlink": b"2", "directory": b"5"}
 
@@ -26,15 +26,15 @@ class Sink(Protocol):
 def write_tar(entries: Iterable[TarEntry], out: Sink) -> None:
     """Write the entries, sorted by name.
 
-    Raises ImageError for two entries of one path, names of whiteouts, and files that change or cannot be read.
+    Raises ImageError for duplicate paths, names of whiteouts, and files that change or cannot be read.
     """
     previous = None
     for entry in sorted(entries, key=_sort_key):
         if entry.path == previous:
-            raise ImageError(f"two files want to be /{entry.path} in one layer; leave one out")
+            raise ImageError(f"two files have the path /{entry.path} in one layer; exclude one")
         previous = entry.path
         if any(part.startswith(WHITEOUT) for part in entry.path.split("/")):
-            raise ImageError(f"/{entry.path} would take away a file of the layers below; rename it or leave it out")
+            raise ImageError(f"/{entry.path} would delete a file of the layers below; rename or exclude it")
         name = _encode(entry.path + "/" if entry.kind == "directory" else entry.path)
         target = _encode(entry.target)
         pax = _pax_records(name, target, entry.size)
@@ -48,7 +48,7 @@ def write_tar(entries: Iterable[TarEntry], out: Sink) -> None:
 
 
 def _sort_key(entry: TarEntry) -> tuple[bool, bytes]:
-    return entry.kind == "hardlink", _encode(entry.path)  # after the file that it is another name of
+    return entry.kind == "hardlink", _encode(entry.path)  # after the file that it links to
 
 
 def _pax_records(name: bytes, target: bytes, size: int) -> bytes:
@@ -79,7 +79,7 @@ def _header(name: bytes, kind: bytes, mode: int, size: int, target: bytes = b"")
             b"%07o\0" % 0,  # group
             b"%011o\0" % size,
             b"%011o\0" % 0,  # time
-            b" " * 8,  # the checksum, as it is counted
+            b" " * 8,  # the checksum field during the calculation
             kind,
             target.ljust(100, b"\0"),
             b"ustar\00000",

@@ -1,7 +1,7 @@
-"""A tar read as untrusted input: once, in order, with a limit on everything that it could cost.
+"""A tar reader for untrusted input: one pass, in order, with limits on all resources.
 
-Read are ustar, pax, and GNU's long names and large numbers, which is what image layers use. The standard library's
-reader has no limits: a long pax header takes it gigabytes and minutes.
+It reads ustar, pax, and GNU's long names and large numbers, which image layers use. The standard library's
+reader has no limits: a long pax header can take gigabytes and minutes.
 """
 
 import hashlib
@@ -39,20 +39,20 @@ _PAX_OF_ALL, _PAX, _LONG_NAME, _LONG_TARGET = b"g", (b"x", b"X"), b"L", b"K"
 
 
 class TarBudget:
-    """What the layers of one image may still cost."""
+    """What is left of the limits for the layers of one image."""
 
     def __init__(self) -> None:
         self._left = dict(LIMITS)
         self._deadline = time.monotonic() + LIMITS["seconds"]
 
     def spend(self, unit: str, count: int = 1) -> None:
-        """Raises LayerError where that, or the time, is too much."""
+        """Raises LayerError if that or the time exceeds the limit."""
         self._left[unit] -= count
         if time.monotonic() > self._deadline:
             unit = "seconds"
         elif self._left[unit] >= 0:
             return
-        raise LayerError(f"the layers need over {LIMITS[unit]:,} {unit}; no image is read beyond that")
+        raise LayerError(f"the layers need over {LIMITS[unit]:,} {unit}; an image may not have more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class TarReader:
     def __init__(self, stream: Readable, budget: TarBudget) -> None:
         self._stream, self._budget = stream, budget
         self._hash = hashlib.sha256()
-        self._left = 0  # of the content at hand
+        self._left = 0  # of the current content
         self._padding = 0
 
     def __iter__(self) -> Iterator[TarMember]:
@@ -120,7 +120,7 @@ class TarReader:
             return b""
         checksum = sum(block) - sum(block[148:156]) + 8 * ord(" ")
         if len(block) < BLOCK or _number(block[148:156]) != checksum:
-            raise LayerError("a layer is no tar, or is damaged")
+            raise LayerError("a layer is not a tar, or is damaged")
         return block
 
     def _extend(self, extended: dict[str, bytes], kind: bytes, size: int) -> None:
@@ -134,7 +134,7 @@ class TarReader:
             return
         records = dict(_records(content))
         if any(name.startswith("GNU.sparse.") for name in records):
-            raise LayerError("a layer has a sparse file, which is not read; pack the layer without --sparse")
+            raise LayerError("a layer has a sparse file, which is not supported; pack the layer without --sparse")
         if kind == _PAX_OF_ALL and records.keys() & {"path", "linkpath", "size"}:
             raise LayerError("a layer has one name or size for all its files")
         if kind != _PAX_OF_ALL:
@@ -186,10 +186,10 @@ def _member(block: bytes, kind: bytes, size: int, extended: Mapping[str, bytes])
     if b"\0" in name + target:
         raise LayerError("a layer has a name with a NUL in it")
     if kind not in _KINDS:
-        raise LayerError(f"a layer has an entry of type {kind!r}, which is not read")
+        raise LayerError(f"a layer has an entry of type {kind!r}, which is not supported")
     uid, gid = (_decimal(extended, name, _number(block[at : at + 8])) for name, at in (("uid", 108), ("gid", 116)))
     if max(uid, gid) >= LIMIT_OWNER:
-        raise LayerError("a layer has a file whose owner is no number of 32 bits")
+        raise LayerError("a layer has a file whose owner is not a 32-bit number")
     meant = "directory" if _KINDS[kind] == "file" and name.endswith(b"/") else _KINDS[kind]
     return TarMember(
         name=name.rstrip(b"/").decode("utf-8", "surrogateescape"),
@@ -203,7 +203,7 @@ def _member(block: bytes, kind: bytes, size: int, extended: Mapping[str, bytes])
 
 
 def _records(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """The records of a pax header: ``LENGTH NAME=VALUE\\n``, where the length is that of all of it."""
+    """The records of a pax header: ``LENGTH NAME=VALUE\\n``, where the length includes itself."""
     at = 0
     while at < len(content):
         digits = content[at : at + 8].partition(b" ")[0]
@@ -220,7 +220,7 @@ def _decimal(extended: Mapping[str, bytes], name: str, otherwise: int) -> int:
     if digits is None:
         return otherwise
     if not digits.isdigit() or len(digits) > 20:
-        raise LayerError(f"a layer has a damaged pax header: {name} is no number")
+        raise LayerError(f"a layer has a damaged pax header: {name} is not a number")
     return int(digits)
 
 
@@ -228,11 +228,11 @@ def _number(field: bytes) -> int:
     """Octal digits, or (GNU) a number of base 256 where the first bit is set."""
     if field[0] & 0x80:
         if field[0] != 0x80:
-            raise LayerError("a layer has a negative or immense number in a header")
+            raise LayerError("a layer has a negative or too large number in a header")
         return int.from_bytes(field[1:], "big")
     digits = field.partition(b"\0")[0].strip()
     if digits.strip(b"01234567"):
-        raise LayerError("a layer is no tar, or is damaged: a number is none")
+        raise LayerError("a layer is not a tar, or is damaged: invalid number")
     return int(digits or b"0", 8)
 
 

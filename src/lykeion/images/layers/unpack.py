@@ -1,8 +1,8 @@
 """An image's layers unpacked into a directory, as a container runtime would see them.
 
-The layers may be anybody's: nothing outside of the directory is written or changed, devices are left out, and
-programs that would run as their owner lose that. All is done at once, below descriptors of directories, and no link
-is followed on the way: what a path meant before says nothing of what it means now.
+Layers are untrusted: nothing outside of the directory is written or changed, devices are skipped, and set-user-ID
+bits are dropped. Everything is done relative to directory descriptors without following links, since a path may have
+changed its meaning since it was last used.
 """
 
 import os
@@ -29,7 +29,7 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def unpack(layout: Layout, layers: Sequence[ImageLayer], target: Path, *, reporter: Reporter = CONSOLE) -> None:
-    """Unpack into ``target``, which is made, and is not there if this fails. Raises LayerError, ContentError."""
+    """Unpack into ``target``, which is created, and removed on failure. Raises LayerError, ContentError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     work.chmod(0o755)
@@ -43,14 +43,14 @@ def unpack(layout: Layout, layers: Sequence[ImageLayer], target: Path, *, report
         _rename(work, target)
     except OSError as error:
         raise LayerError(
-            f"{target}: {error.strerror or error}; the layers do not fit one another, or the disk"
+            f"{target}: {error.strerror or error}; the layers are inconsistent, or the disk is full"
         ) from None
     finally:
         remove(work)
 
 
 def remove(directory: Path) -> None:
-    """Remove a directory that was unpacked, if it is there."""
+    """Remove an unpacked directory, if it exists."""
     if directory.exists():
         shutil.rmtree(directory)
 
@@ -59,7 +59,7 @@ def _rename(work: Path, target: Path) -> None:
     try:
         work.rename(target)
     except OSError:
-        if not target.is_dir():  # else somebody else was faster
+        if not target.is_dir():  # else another process was faster
             raise
 
 
@@ -75,12 +75,12 @@ class LinksOnDisk:
 
 
 class _Tree:
-    """``path`` is always relative to the root, and has no links in it but perhaps its last part."""
+    """``path`` is always relative to the root, and only its last part may be a link."""
 
     def __init__(self, root: Path) -> None:
         self._links = LinksOnDisk(root)
         self._root = os.open(root, _DIRECTORY)
-        self._written: set[str] = set()  # by the layer at hand
+        self._written: set[str] = set()  # by the current layer
 
     def __enter__(self) -> "_Tree":
         return self
@@ -138,11 +138,11 @@ class _Tree:
                 os.link(original, name, src_dir_fd=there, dst_dir_fd=at, follow_symlinks=False)
         except _NO_DIRECTORY:
             what = f"{member.name[:200]!r} to {member.target[:200]!r}"
-            raise LayerError(f"a layer links {what}, which is not there") from None
+            raise LayerError(f"a layer links {what}, which does not exist") from None
 
     @contextmanager
     def _opened(self, directory: str, *, create: bool = False) -> Generator[int]:
-        """A descriptor of a directory, reached through directories alone."""
+        """A descriptor of a directory, opened without following links."""
         descriptor = os.dup(self._root)
         try:
             for part in directory.split("/") if directory else ():
@@ -161,7 +161,7 @@ class _Tree:
             path = path.rpartition("/")[0]
 
     def _clear(self, directory: str) -> None:
-        """Take away all in a directory that lower layers put there."""
+        """Delete everything in a directory that lower layers put there."""
         names: list[str] = []
         with suppress(*_NO_DIRECTORY), self._opened(directory) as at, os.scandir(at) as entries:
             names = [entry.name for entry in entries]
@@ -169,7 +169,7 @@ class _Tree:
             self._take_away(directory, name)
 
     def _take_away(self, directory: str, name: str) -> None:
-        """Take away what lower layers put there."""
+        """Delete what lower layers put there."""
         path = _joined(directory, name)
         with suppress(*_NO_DIRECTORY), self._opened(directory) as at:
             if path not in self._written:
@@ -190,7 +190,7 @@ def _is_directory(name: str, at: int) -> bool:
 
 
 def _remove(name: str, at: int) -> None:
-    """Remove what is there, if anything is; a link itself."""
+    """Remove it if it exists; a link itself, not its target."""
     if _is_directory(name, at):
         shutil.rmtree(name, dir_fd=at)
         return

@@ -1,1 +1,1 @@
-"""The Python of an image: the base's interpreter, locked requirements, their wheels, the environment they go to."""
+"""The Python of an image: the base's interpreter, locked requirements, their wheels, and the virtual environment."""

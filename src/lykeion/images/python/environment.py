@@ -1,4 +1,4 @@
-"""The virtual environment in an image: where things are, and the files that make it one (PEP 405)."""
+"""The virtual environment in an image: its paths, and the files that define it (PEP 405)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class Environment:
-    """Paths are relative to the image's root, but for ``python``, which programs name in their first line."""
+    """Paths are relative to the image's root, except ``python``, which is in the first line of programs."""
 
     interpreter: Interpreter
 
@@ -40,7 +40,7 @@ class Environment:
 
     @property
     def schemes(self) -> Mapping[str, str]:
-        """Where the directories under a wheel's .data go; ``{name}`` stands for the project."""
+        """Destinations of the directories in a wheel's .data; ``{name}`` is the project's name."""
         return {
             "purelib": self.site_packages,
             "platlib": self.site_packages,
@@ -57,7 +57,7 @@ class Environment:
         return _PROGRAM.format(python=self.python, module=module, name=attribute.split(".")[0], attribute=attribute)
 
     def entries(self) -> list[TarEntry]:
-        """What makes the directory a virtual environment of the base's Python."""
+        """The files that make the directory a virtual environment of the base's Python."""
         home = self.interpreter.path.rpartition("/")[0]
         settings = f"home = {home}\ninclude-system-site-packages = false\nversion = {self.interpreter.short}\n"
         return [

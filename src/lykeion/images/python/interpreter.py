@@ -1,4 +1,4 @@
-"""The Python of a base, read from its files: version, machine, C library; and the wheels that fit it."""
+"""The Python of a base, from its files: version, machine, C library, and the tags of compatible wheels."""
 
 import re
 import struct
@@ -12,7 +12,7 @@ from lykeion.images.layers.layer_files import Files, resolve
 from lykeion.oci import Platform
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-"""Architectures that images are built for, by OCI's names, and what Python calls them."""
+"""Architectures of images by their OCI names, with Python's names."""
 
 _ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
 _LIBRARY_LIMIT_BYTES = 64 << 20
@@ -20,7 +20,7 @@ _LIBRARY_LIMIT_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Interpreter:
-    """``path`` is absolute; ``full_version`` is like 3.11.2, or empty if the base does not tell.
+    """``path`` is absolute; ``full_version`` is like 3.11.2, or empty if unknown.
 
     ``glibc`` and ``musl`` are a version or (0, 0).
     """
@@ -43,7 +43,7 @@ class Interpreter:
 
     @cached_property
     def tags(self) -> dict[str, int]:
-        """Tags of wheels that fit, and the rank of each: lower is more specific, so preferred."""
+        """Tags of compatible wheels, and the rank of each: lower is more specific, so preferred."""
         from packaging import tags
 
         abi, platforms = "cp{}{}".format(*self.version), self.platforms
@@ -71,7 +71,7 @@ class Interpreter:
         return [*found, f"linux_{self.machine}"]
 
     def environments(self) -> list[dict[str, str]]:
-        """What markers of requirements are held against (PEP 508): one for each full version that it may have."""
+        """Environments for evaluating markers of requirements (PEP 508): one for each possible full version."""
         versions = [self.full_version] if self.full_version else [f"{self.short}.{patch}" for patch in range(50)]
         return [self._environment(version) for version in versions]
 
@@ -96,7 +96,8 @@ _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
 def find_interpreter(files: Files, search: str, platform: Platform) -> Interpreter | None:
-    """The first ``python3`` on ``search`` (a PATH), None if there is none. Raises BaseError if it does not fit."""
+    """The first ``python3`` on ``search`` (a PATH), None if there is none. Raises BaseError if it is for another
+    machine."""
     links = files.links
     for directory in search.split(":"):
         path = resolve(f"{directory}/python3", links)
@@ -112,7 +113,7 @@ def find_interpreter(files: Files, search: str, platform: Platform) -> Interpret
 
 
 def _full_version(path: str, version: tuple[int, int], machine: str, files: Files) -> str:
-    """PY_VERSION, as the header, the program or its library has it; a linker may have merged it with another text."""
+    """PY_VERSION from the header, the program or its library; a linker may have merged it with another string."""
     short, prefix = "{}.{}".format(*version), str(PurePosixPath(path).parent.parent)
     libraries = [f"{prefix}/{it}/libpython{short}.so.1.0" for it in ("lib", "lib64", f"lib/{machine}-linux-gnu")]
     pattern = re.compile(rb"[\0\"](%s\.\d{1,3}(?:(?:a|b|rc)\d{1,2})?)\+?[\0\"]" % re.escape(short.encode()))
@@ -129,7 +130,7 @@ def _version(path: str, files: Files) -> tuple[int, int]:
     prefix = str(PurePosixPath(path).parent.parent)
     versions = {int(match[1]) for match in _libraries_of_python(prefix, files)}
     if len(versions) != 1:
-        raise BaseError(f"which version the base's /{path} has cannot be told; let it be a link to python3.N")
+        raise BaseError(f"the version of the base's /{path} is unknown; make it a link to python3.N")
     return 3, versions.pop()
 
 
@@ -152,4 +153,4 @@ def _libraries(files: Files, machine: str) -> tuple[tuple[int, int], tuple[int, 
             return (int(match[1]), int(match[2])), (0, 0)
     if files.is_file(f"lib/ld-musl-{machine}.so.1"):
         return (0, 0), (1, 2)
-    raise BaseError("the base has neither glibc nor musl, so which wheels fit it cannot be told")
+    raise BaseError("the base has neither glibc nor musl, so compatible wheels are unknown")

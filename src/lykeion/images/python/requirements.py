@@ -21,7 +21,7 @@ _HASH = re.compile(r"\s--hash[= ](\w+):([0-9a-fA-F]+)")
 
 @dataclass(frozen=True)
 class LockedRequirement:
-    """``name`` is normalised (PEP 503); ``hashes`` are SHA-256 in hexadecimal, one for each file that will do."""
+    """``name`` is normalised (PEP 503); ``hashes`` are SHA-256 in hexadecimal, one for each acceptable file."""
 
     name: str
     version: str
@@ -33,26 +33,26 @@ class LockedRequirement:
 
 
 def read_requirements(path: Path, interpreter: Interpreter) -> list[LockedRequirement]:
-    """What the file asks for on this interpreter, by name. Raises RequirementError, naming file and line."""
+    """The file's requirements for this interpreter, by name. Raises RequirementError, naming file and line."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise RequirementError(f"{path} cannot be read: {error.strerror}") from None
     if len(data) > LIMIT_BYTES:
-        raise RequirementError(f"{path} has {len(data):,} bytes; at most {LIMIT_BYTES:,} are read")
+        raise RequirementError(f"{path} has {len(data):,} bytes; at most {LIMIT_BYTES:,} are allowed")
     found: dict[str, LockedRequirement] = {}
     for number, text in _logical_lines(data.decode("utf-8", "replace")):
         locked = _parse(text, f"{path}, line {number}", number, interpreter)
         if locked is None:
             continue
         if (other := found.get(locked.name)) and other.version != locked.version:
-            raise RequirementError(f"{path}, line {number}: {locked} is asked for, and {other} on line {other.line}")
+            raise RequirementError(f"{path}, line {number}: {locked} conflicts with {other} on line {other.line}")
         found[locked.name] = locked
     return [found[name] for name in sorted(found)]
 
 
 def _logical_lines(text: str) -> list[tuple[int, str]]:
-    """Lines with continuations joined and comments taken out, each with the number of its first line."""
+    """Lines with continuations joined and comments removed, each with the number of its first line."""
     lines: list[tuple[int, str]] = []
     parts: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -72,7 +72,7 @@ def _parse(text: str, where: str, number: int, interpreter: Interpreter) -> Lock
     if text.startswith("-"):
         option = text.split()[0]
         raise RequirementError(
-            f"{where}: {option} is not read here; write all requirements as name==version --hash=…"
+            f"{where}: {option} is not supported; write all requirements as name==version --hash=…"
         )
     try:
         requirement = Requirement(re.split(r"\s--", text)[0])
@@ -87,9 +87,9 @@ def _parse(text: str, where: str, number: int, interpreter: Interpreter) -> Lock
 
 
 def _applies(marker: "Marker", interpreter: Interpreter, where: str) -> bool:
-    """Raises RequirementError for what the base does not tell."""
+    """Raises RequirementError for markers that the base's files cannot answer."""
     if re.search(r"\bplatform_(release|version)\b", str(marker)):
-        raise RequirementError(f"{where} depends on the kernel of whoever runs the image; leave the marker out")
+        raise RequirementError(f"{where} depends on the kernel of the host; remove the marker")
     try:
         answers = {marker.evaluate(environment) for environment in interpreter.environments()}
     except ValueError as error:

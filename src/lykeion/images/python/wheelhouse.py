@@ -18,9 +18,9 @@ from .wheels import is_same_version
 
 @dataclass(frozen=True)
 class WheelFile:
-    """A wheel of a locked requirement: ``version`` is the wheel's own, which is the one that is locked.
+    """A wheel of a locked requirement: ``version`` is the wheel's, which equals the locked one.
 
-    ``sha256`` is in hexadecimal, and was checked against the lock.
+    ``sha256`` is in hexadecimal and matches the lock.
     """
 
     path: Path
@@ -37,10 +37,10 @@ def collect(
     *,
     index: bool,
 ) -> list[WheelFile]:
-    """The best fitting wheel of each requirement, in their order.
+    """The best compatible wheel of each requirement, in their order.
 
-    ``index`` allows ``pip download`` for what neither ``directories`` nor ``cache`` has; indexes and credentials are
-    pip's own settings. Raises RequirementError.
+    ``index`` allows ``pip download`` for wheels that neither ``directories`` nor ``cache`` has; indexes and
+    credentials are configured in pip. Raises RequirementError.
     """
     found = _choose(wanted, interpreter, [*directories, cache])
     missing = [locked for locked in wanted if locked not in found]
@@ -65,7 +65,7 @@ def lock(directory: Path) -> str:
             raise RequirementError(first_line(error)) from None
         hashes.setdefault((name, str(version)), []).append(digest_file(path).removeprefix("sha256:"))
     if not hashes:
-        raise RequirementError(f"{directory} has no wheels; make some, for example by `pip wheel`")
+        raise RequirementError(f"{directory} has no wheels; build some, for example by `pip wheel`")
     return "".join(
         " \\\n    ".join([f"{name}=={version}", *(f"--hash=sha256:{value}" for value in sorted(values))]) + "\n"
         for (name, version), values in sorted(hashes.items())
@@ -104,7 +104,7 @@ def _fitting(directory: Path, interpreter: Interpreter) -> Iterator[tuple[Path, 
 
 
 def _download(wanted: Iterable[LockedRequirement], interpreter: Interpreter, cache: Path) -> None:
-    """Let pip fetch wheels into ``cache``, hashes checked. Raises RequirementError with pip's last word."""
+    """Download wheels into ``cache`` by pip, with hashes checked. Raises RequirementError with pip's last message."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as work:
         lock = Path(work, "requirements.txt")
@@ -160,6 +160,6 @@ def _why(
     where = f"{places}{' or the index' if index else ''}"
     others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
     return (
-        f"no wheel of {missing[0]}{others} with a locked hash fits Python {interpreter.short} on "
+        f"no wheel of {missing[0]}{others} with a locked hash is compatible with Python {interpreter.short} on "
         f"{interpreter.platforms[0]} in {where}; build one by `pip wheel`, or set `index: true`"
     )

@@ -1,6 +1,6 @@
 """Wheels unpacked into entries of an image's virtual environment (binary distribution format, PEP 427 and 491).
 
-What installers leave of the machine they run on (paths, times, byte code, where a file came from) is left out.
+What depends on the installing machine (paths, times, bytecode, origin of files) is omitted.
 """
 
 import base64
@@ -29,7 +29,7 @@ LIMIT_FILES = 200_000
 LIMIT_BYTES = 16 << 30
 LIMIT_METADATA_BYTES = 16 << 20
 LIMIT_READ_BYTES = 64 << 20
-"""Of an archive's directory, which zipfile reads at once."""
+"""Of an archive's directory, which zipfile reads as a whole."""
 INSTALLER = b"lykeion\n"
 
 _UNRECORDED = ("RECORD", "RECORD.jws", "RECORD.p7s")
@@ -39,14 +39,14 @@ _OBJECT = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*", re.ASCII)
 
 @dataclass(frozen=True)
 class Unpacked:
-    """``entries`` are relative to the image's root; ``metadata`` has the fields of METADATA that people read."""
+    """``entries`` are relative to the image's root; ``metadata`` has the descriptive fields of METADATA."""
 
     entries: tuple[TarEntry, ...]
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def unpack_wheel(path: Path, environment: Environment) -> Unpacked:
-    """Entries of a wheel. Content is held against RECORD as it is read. Raises WheelError, then and now."""
+    """Entries of a wheel. Content is compared with RECORD as it is read. Raises WheelError, also while reading."""
     try:
         archive = zipfile.ZipFile(_BoundedFile(path))  # pyright: ignore[reportArgumentType]
         return _Wheel(path, archive, environment).unpack()
@@ -68,7 +68,7 @@ class _Wheel:
     def unpack(self) -> Unpacked:
         wheel = HeaderParser().parsestr(self._metadata("WHEEL"))
         if (wheel.get("Wheel-Version") or "").split(".")[0] != "1":
-            raise WheelError(f"{self.name} has Wheel-Version {wheel.get('Wheel-Version')}; 1.x is understood")
+            raise WheelError(f"{self.name} has Wheel-Version {wheel.get('Wheel-Version')}; 1.x is supported")
         rows: list[tuple[str, str, int | str]] = []
         entries: list[TarEntry] = []
         for name, member in self.members.items():
@@ -92,14 +92,14 @@ class _Wheel:
     def _info_directory(self) -> str:
         found = {part for part in (member.split("/")[0] for member in self.members) if part.endswith(".dist-info")}
         if len(found) != 1:
-            raise WheelError(f"{self.name} has {len(found)} .dist-info directories; a wheel has one")
+            raise WheelError(f"{self.name} has {len(found)} .dist-info directories; a wheel must have one")
         info = found.pop()
         owner, _, its_version = info.removesuffix(".dist-info").rpartition("-")
         self._check_owner(owner, its_version.replace("_", "+", 1), info)
         return info
 
     def _check_owner(self, project: str, version: str, where: str) -> None:
-        """Raises WheelError where what is said in the wheel is not what its name says."""
+        """Raises WheelError if the wheel's metadata does not match its name."""
         from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
         try:
@@ -123,7 +123,7 @@ class _Wheel:
         return recorded
 
     def _entry(self, name: str, member: zipfile.ZipInfo) -> tuple[TarEntry, bytes | None]:
-        """A file where it belongs, and its content if that is not the wheel's."""
+        """A file's destination, and its content if it differs from the wheel's."""
         if not name.startswith(f"{self.data}/"):
             return self._file(f"{self.site}/{name}", name, member), None
         scheme, _, rest = name.removeprefix(f"{self.data}/").partition("/")
@@ -131,7 +131,7 @@ class _Wheel:
             return self._script(f"{self.environment.programs}/{rest}", name, member)
         root = self.environment.schemes.get(scheme)
         if root is None or not rest:
-            raise WheelError(f"{self.name} wants to install {name}, a place that wheels do not have")
+            raise WheelError(f"{self.name} tries to install {name}, which is not allowed for wheels")
         root = root.replace("{name}", self.info.removesuffix(".dist-info").rpartition("-")[0])
         return self._file(f"{root}/{rest}", name, member), None
 
@@ -148,7 +148,7 @@ class _Wheel:
         return io.BufferedReader(_Verified(file, self.recorded[name], member.file_size, f"{self.name}: {name}"))
 
     def _script(self, to: str, name: str, member: zipfile.ZipInfo) -> tuple[TarEntry, bytes | None]:
-        """A program; if it is for Python, its first line names the environment's."""
+        """A program; if it is a Python script, its first line has the environment's Python."""
         if member.file_size > LIMIT_METADATA_BYTES:
             return self._file(to, name, member, program=True), None
         with self._open(name, member) as file:
@@ -178,7 +178,7 @@ class _Wheel:
                 yield f"{self.environment.programs}/{name}", text.encode(), True
 
     def _record(self, rows: list[tuple[str, str, int | str]]) -> TarEntry:
-        """RECORD as it is after installation (recording installed projects, PEP 376 and 627)."""
+        """RECORD after installation (recording installed projects, PEP 376 and 627)."""
         path = f"{self.site}/{self.info}/RECORD"
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(sorted([*rows, (self.environment.relative(path), "", "")]))
@@ -196,12 +196,12 @@ class _Wheel:
 class _BoundedFile(io.FileIO):
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > LIMIT_READ_BYTES:
-            raise zipfile.BadZipFile(f"{size:,} bytes are wanted at once; at most {LIMIT_READ_BYTES:,} are read")
+            raise zipfile.BadZipFile(f"{size:,} bytes are read at once; at most {LIMIT_READ_BYTES:,} are read")
         return super().read(size)
 
 
 class _Verified(io.RawIOBase):
-    """A file that, at its end, raises WheelError if it was not what RECORD says."""
+    """A file that raises WheelError at its end if its content does not match RECORD."""
 
     def __init__(self, file: IO[bytes], expected: str, size: int, where: str) -> None:
         self._file, self._expected, self._left, self._where = file, expected, size, where
@@ -217,7 +217,7 @@ class _Verified(io.RawIOBase):
             raise WheelError(f"{self._where} cannot be read: {str(error)[:200]}") from None
         self._left -= len(piece)
         if not piece and (self._left or _encoded(self._hash) != self._expected):
-            raise WheelError(f"{self._where} is not what RECORD says; fetch the wheel again")
+            raise WheelError(f"{self._where} does not match RECORD; fetch the wheel again")
         self._hash.update(piece)
         buffer[: len(piece)] = piece
         return len(piece)
@@ -230,7 +230,7 @@ class _Verified(io.RawIOBase):
 def _checked_members(wheel: str, archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
     members = archive.infolist()
     if len(members) > LIMIT_FILES:
-        raise WheelError(f"{wheel} has {len(members):,} files; at most {LIMIT_FILES:,} are unpacked")
+        raise WheelError(f"{wheel} has {len(members):,} files; at most {LIMIT_FILES:,} are allowed")
     if sum(member.file_size for member in members) > LIMIT_BYTES:
         raise WheelError(f"{wheel} would unpack to over {LIMIT_BYTES >> 30} GiB")
     seen: set[str] = set()
@@ -238,15 +238,15 @@ def _checked_members(wheel: str, archive: zipfile.ZipFile) -> Iterator[tuple[str
         name = member.filename
         parts = PurePosixPath(name).parts
         if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
-            raise WheelError(f"{wheel} wants to write {name[:200]!r}, outside of its place")
+            raise WheelError(f"{wheel} tries to write {name[:200]!r}, outside of its directory")
         if len(parts) > LIMIT_DEPTH:
-            raise WheelError(f"{wheel} has a file over {LIMIT_DEPTH} directories down: {name[:200]!r}")
+            raise WheelError(f"{wheel} has a file more than {LIMIT_DEPTH} directories deep: {name[:200]!r}")
         if any(part.startswith(WHITEOUT) for part in parts):
-            raise WheelError(f"{wheel} has {name[:200]!r}, which would take away a file of the layers below")
+            raise WheelError(f"{wheel} has {name[:200]!r}, which would delete a file of the layers below")
         if member.is_dir():
             continue
         if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise WheelError(f"{wheel}: {name[:200]} is a link or device; wheels hold files")
+            raise WheelError(f"{wheel}: {name[:200]} is a link or device; wheels may have only files")
         if str(PurePosixPath(name)) in seen:
             raise WheelError(f"{wheel} has {name[:200]} twice")
         seen.add(str(PurePosixPath(name)))
@@ -263,7 +263,7 @@ def _encoded(digest: "hashlib._Hash") -> str:
 
 
 def is_same_version(written: str, expected: str) -> bool:
-    """1.0 is 1.0.0, and neither is 1.0+local."""
+    """1.0 equals 1.0.0, but not 1.0+local."""
     from packaging.version import InvalidVersion, Version
 
     try:

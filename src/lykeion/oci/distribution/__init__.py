@@ -3,7 +3,7 @@
     store = RemoteStore(Transport("registry.example.com"))
     digest = store.resolve("shop/search", "v1")
 
-Specification: opencontainers/distribution-spec 1.1. Tests hand a store, or a transport, of their own in.
+Specification: opencontainers/distribution-spec 1.1. Tests may pass in their own store or transport.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
-"""What a store of artifacts can do, whether a directory or a registry: content by digest, and tags that point to it.
+"""The interface of artifact stores, directories and registries: content by digest, and tags that point to it.
 
-Both kinds pass the same tests (tests/registry/behaviour.py). What one of them lacks raises Unsupported.
+Both kinds pass the same tests (tests/registry/behaviour.py). Operations that one of them lacks raise Unsupported.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from lykeion.oci import Descriptor
 MAX_READ = 16 * 2**20
 
 Advance: TypeAlias = Callable[[int], None]
-"""Hears how many more bytes were moved; of any thread."""
+"""Called with the number of bytes just transferred, from any thread."""
 
 
 class ArtifactStore(Protocol):
@@ -26,15 +26,15 @@ class ArtifactStore(Protocol):
 
     @property
     def compares(self) -> bool:
-        """Whether ``write`` can compare and swap; it then also happens all at once."""
+        """Whether ``write`` can compare and swap; it is then also atomic."""
         ...
 
     def repositories(self) -> list[str]:
-        """Raises Unsupported where a store cannot tell."""
+        """Raises Unsupported if the store cannot list them."""
         ...
 
     def tags(self, repository: str) -> list[str]:
-        """All that the specification allows, the store's own records too; none for a repository that is not there."""
+        """All that the specification allows, including the store's own records; none for an unknown repository."""
         ...
 
     def resolve(self, repository: str, tag: str) -> str | None:
@@ -42,7 +42,7 @@ class ArtifactStore(Protocol):
         ...
 
     def holds(self, repository: str, digest: str) -> bool:
-        """Whether a manifest of this digest is there."""
+        """Whether a manifest with this digest exists."""
         ...
 
     def manifest(self, repository: str, digest: str) -> bytes:
@@ -56,11 +56,11 @@ class ArtifactStore(Protocol):
         tags: Mapping[str, str],
         expect: Mapping[str, str | None] | None = None,
     ) -> None:
-        """Store manifests, as bytes, and point tags to digests, those of ``manifests`` or others that are there.
+        """Store manifests, as bytes, and point tags to digests of ``manifests`` or of manifests in the store.
 
-        ``expect`` says where tags must point beforehand, None for nowhere: raises Conflict otherwise, and Unsupported
-        where ``compares`` is false. Blobs and the manifests that tags point to come first, so that an interruption
-        leaves no tag that points to nothing.
+        ``expect`` says where tags must point before, None for nowhere: raises Conflict otherwise, and Unsupported if
+        ``compares`` is false. Blobs and manifests are written before the tags that need them, so that an interruption
+        leaves no dangling tag.
         """
         ...
 
@@ -73,23 +73,23 @@ class ArtifactStore(Protocol):
         ...
 
     def referrers(self, repository: str, digest: str, artifact_type: str) -> list[Descriptor]:
-        """Manifests whose subject is ``digest``; one that is listed need not be there."""
+        """Manifests whose subject is ``digest``; a listed one may be missing."""
         ...
 
     def attach(self, repository: str, manifest: bytes) -> None:
-        """Store a manifest that has a subject, so that ``referrers`` finds it. No concurrent one is lost."""
+        """Store a manifest that has a subject, so that ``referrers`` finds it. Concurrent calls do not lose any."""
         ...
 
     def has(self, repository: str, digest: str) -> bool:
-        """Whether a blob is there."""
+        """Whether a blob exists."""
         ...
 
     def put(self, repository: str, descriptor: Descriptor, source: bytes | Path, advance: Advance) -> None:
-        """Store a blob if it is not there. Raises ContentDamaged where ``source`` is not what the descriptor says."""
+        """Store a blob if it does not exist. Raises ContentDamaged if ``source`` does not match the descriptor."""
         ...
 
     def mount(self, repository: str, descriptor: Descriptor, source: str) -> bool:
-        """Take a blob over from another repository of this store; False if it must be put instead."""
+        """Mount a blob from another repository of this store; False if it must be put instead."""
         ...
 
     def read(self, repository: str, descriptor: Descriptor) -> bytes:
@@ -99,10 +99,10 @@ class ArtifactStore(Protocol):
     def fetch(self, repository: str, descriptor: Descriptor, path: Path, advance: Advance) -> None:
         """Write a blob to ``path``, resumed from what an interrupted fetch left there; verified.
 
-        Raises NotFound, ContentDamaged (the file is then gone).
+        Raises NotFound, ContentDamaged (the file is then removed).
         """
         ...
 
     def busy(self) -> AbstractContextManager[None]:
-        """While blobs are written or read that no tag holds yet: garbage is not collected meanwhile."""
+        """Hold it while writing or reading blobs that no tag refers to yet: it prevents garbage collection."""
         ...

@@ -1,4 +1,4 @@
-"""Several blobs at once, with one progress bar, and an end at Ctrl-C."""
+"""Concurrent transfers of blobs with one progress bar; Ctrl-C ends them."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -10,15 +10,15 @@ PARALLEL = 4
 
 
 class _Stopped(Exception):
-    """Another transfer failed, or the user wants an end."""
+    """Another transfer failed, or the user interrupted."""
 
 
 def transfer(
     title: str, size_bytes: int, jobs: Iterable[Callable[[Callable[[int], None]], None]], reporter: Reporter
 ) -> None:
-    """Run jobs, PARALLEL at a time; each is handed a function that hears of the bytes it moved.
+    """Run jobs, PARALLEL at a time; each is passed a function to call with the number of bytes transferred.
 
-    The first failure ends the others, and is raised.
+    The first failure ends the others and is raised.
     """
     lock, stop = threading.Lock(), threading.Event()
     with reporter.progress(title, size_bytes, unit="bytes") as progress:

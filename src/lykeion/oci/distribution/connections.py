@@ -1,12 +1,12 @@
-"""Connections kept open, by urllib3: plain or TLS, straight or through a proxy.
+"""Persistent connections by urllib3: plain or TLS, direct or through a proxy.
 
 ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and docker's ``/etc/docker/certs.d/HOST/ca.crt`` name certificate authorities;
 ``https_proxy`` and ``no_proxy`` say what goes through a proxy. Loopback and plain HTTP never do. Plain HTTP is for
 loopback, and for whatever a registry elsewhere leads to that is itself spoken to so.
 
-A registry sends its clients to other addresses: of blobs, uploads and tokens. None of them may be in a network that
-the registry itself is not in: this machine's loopback, link-local addresses, private ones. That is judged by the
-address of the connected peer, for a name may be anybody's. What goes through a proxy is the proxy's to judge.
+A registry directs its clients to other addresses: for blobs, uploads and tokens. None of them may be in a network
+(loopback, link-local, private) that the registry itself is not in. The address of the connected peer decides, since a
+name may resolve to anything. With a proxy, that is left to the proxy.
 """
 
 import socket
@@ -38,7 +38,7 @@ Origin: TypeAlias = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a file, as a body that can be sent again."""
+    """A part of a file, as a body that can be sent repeatedly."""
 
     path: Path
     offset: int
@@ -46,7 +46,7 @@ class Piece:
 
 
 def origin(url: SplitResult) -> Origin:
-    """What two URLs share if they are on one server: scheme, host, port."""
+    """What URLs on the same server have in common: scheme, host, port."""
     return url.scheme, (url.hostname or "").lower(), url.port or (443 if url.scheme == "https" else 80)
 
 
@@ -63,7 +63,7 @@ def read_url(text: str, base: str = "") -> SplitResult:
 
 
 def network_of(address: str) -> str:
-    """Which of the networks an address is in that the internet does not reach; "" for others, and for a name."""
+    """The non-public network that an address belongs to; "" for public addresses, and for a name."""
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:
@@ -78,7 +78,7 @@ def network_of(address: str) -> str:
 
 
 class Connections:
-    """Pools by server, for one registry at ``home``; any number of threads may send."""
+    """Connection pools by server, for one registry at ``home``. Thread-safe."""
 
     def __init__(self, home: Origin, timeout_s: float) -> None:
         self._home, self._timeout = home, timeout_s
@@ -89,7 +89,7 @@ class Connections:
     def send(
         self, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes | Piece, *, new: bool
     ) -> urllib3.BaseHTTPResponse:
-        """The answer to one request, its body unread; ``new`` has it go over no connection that was used before.
+        """The response to one request, with its body unread; ``new`` forces a new connection.
 
         Raises OSError, StoreError.
         """
@@ -109,7 +109,7 @@ class Connections:
                 decode_content=False,
             )
         if answer.length_remaining == 0:
-            answer.drain_conn()  # which gives the connection back
+            answer.drain_conn()  # which returns the connection to the pool
         return answer
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class Connections:
         return _connect(there, self._timeout, partial(self._judge, there))
 
     def _judge(self, there: Origin, peer: str) -> None:
-        """Raises StoreError where the registry is not in the peer's network."""
+        """Raises StoreError if the registry is not in the peer's network."""
         network = network_of(peer)
         if there == self._home:
             self._networks.add(network)
@@ -146,7 +146,7 @@ class Connections:
 
 @contextmanager
 def network_errors() -> Generator[None]:
-    """urllib3's errors as the OSError that is behind each."""
+    """Converts urllib3's errors to the OSError behind each."""
     try:
         yield
     except urllib3.exceptions.HTTPError as error:
@@ -155,7 +155,7 @@ def network_errors() -> Generator[None]:
 
 
 def _connect(there: Origin, timeout_s: float, judge: Callable[[str], None]) -> urllib3.HTTPConnectionPool:
-    """``judge`` is handed the peer's address before anything is sent; through a proxy, the host."""
+    """``judge`` is called with the peer's address before anything is sent; with a proxy, with the host."""
     scheme, host, port = there
     settings: dict[str, Any] = {"timeout": timeout_s, "maxsize": MAX_IDLE, "blocksize": BLOCK}
     manager = urllib3.PoolManager()
@@ -173,7 +173,7 @@ def _connect(there: Origin, timeout_s: float, judge: Callable[[str], None]) -> u
 
 
 def _judged(connection: Any, judge: Callable[[str], None]) -> Any:
-    """A class of connections whose peer is judged before TLS begins."""
+    """A connection class whose peer is checked before the TLS handshake."""
     kind: type[HTTPConnection] = connection
 
     class Judged(kind):
@@ -190,20 +190,20 @@ def _judged(connection: Any, judge: Callable[[str], None]) -> Any:
 
 
 def _blocks(piece: Piece) -> Iterator[memoryview]:
-    """A piece's bytes: each block in the one buffer, for it is sent before the next is read."""
+    """The bytes of a part of a file, in one reused buffer, since each block is sent before the next is read."""
     buffer, left = memoryview(bytearray(min(BLOCK, piece.length))), piece.length
     with piece.path.open("rb", buffering=0) as file:
         file.seek(piece.offset)
         while left:
             count = file.readinto(buffer[:left])
             if not count:
-                raise StoreError(f"{piece.path}: became shorter while it was sent")
+                raise StoreError(f"{piece.path}: was truncated while it was sent")
             yield buffer[:count]
             left -= count
 
 
 def _proxy_for(host: str, port: int) -> SplitResult | None:
-    """The proxy that the environment names for a server, spoken to over plain HTTP."""
+    """The proxy for a server according to the environment, used over plain HTTP."""
     if is_loopback(host) or proxy_bypass(f"{host}:{port}"):
         return None
     proxies = getproxies()
@@ -214,7 +214,7 @@ def _proxy_for(host: str, port: int) -> SplitResult | None:
         proxy = read_url(named if "://" in named else f"http://{named}")
         if proxy.scheme == "http":
             return proxy
-    raise StoreError("https_proxy: only proxies at http://host:port are spoken to")
+    raise StoreError("https_proxy: only proxies at http://host:port are supported")
 
 
 def _proxy_login(proxy: SplitResult) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """A store on this machine: one OCI image layout for all repositories, with a true compare-and-swap.
 
-A tag is the layout's reference ``shoes:v1``; what has no tag keeps its repository in an annotation.
+A tag is the layout's reference ``shoes:v1``; an untagged manifest has its repository in an annotation.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _PIECE = 2**20
 
 
 class DiskStore:
-    """Artifacts in a directory, made when something is first written. Several processes may use it at once."""
+    """Artifacts in a directory, created on the first write. Several processes may use it concurrently."""
 
     host: str | None = None
     compares = True
@@ -65,7 +65,7 @@ class DiskStore:
                 if now.get(tag) != digest:
                     raise Conflict(
                         f"{repository}:{tag} is at {now.get(tag) or 'nothing'}, not at {digest or 'nothing'} as "
-                        "expected; look at it, then try again"
+                        "expected; check it and try again"
                     )
             own = {entry.digest: entry for entry in entries if _home(entry) == repository} | written
             for descriptor in written.values():
@@ -151,7 +151,7 @@ class DiskStore:
         with self._layout.lock_content():
             yield
 
-    # For whoever collects garbage, which only this store has.
+    # For garbage collection, which only this store has.
 
     @property
     def layout(self) -> Layout:
@@ -164,11 +164,11 @@ class DiskStore:
         ]
 
     def forget(self, digests: set[str]) -> None:
-        """Take manifests off the index, in every repository."""
+        """Remove manifests from the index, in every repository."""
         self._update(lambda entries: tuple(entry for entry in entries if entry.digest not in digests))
 
     def _subject(self, entry: Descriptor) -> str | None:
-        """The digest that a manifest refers to; None where it is damaged, which is not its subject's fault."""
+        """The digest of a manifest's subject; None if the manifest is damaged, which must not affect its subject."""
         with suppress(ContentError):
             if subject := self._layout.manifest(entry).subject:
                 return subject.digest
@@ -228,14 +228,14 @@ def _plain(entry: Descriptor) -> Descriptor:
 
 
 def _listed(entries: Entries, repository: str, descriptor: Descriptor) -> Entries:
-    """Entries of which one is the descriptor's in the repository, tagged or not."""
+    """Entries with the descriptor in the repository, tagged or not."""
     if any(entry.digest == descriptor.digest and _home(entry) == repository for entry in entries):
         return entries
     return (*entries, replace(descriptor, annotations={REPOSITORY: repository}))
 
 
 def _tagged(entries: Entries, repository: str, tag: str, descriptor: Descriptor) -> Entries:
-    """Entries in which the tag is at the descriptor, and nowhere else."""
+    """Entries in which the tag points to the descriptor only."""
     kept = tuple(
         entry
         for entry in _untagged(entries, repository, tag)
@@ -245,7 +245,7 @@ def _tagged(entries: Entries, repository: str, tag: str, descriptor: Descriptor)
 
 
 def _untagged(entries: Entries, repository: str, tag: str) -> Entries:
-    """Entries without the tag; what had no other stays, under its repository's name."""
+    """Entries without the tag; a manifest without another tag stays, under its repository's name."""
     kept = tuple(entry for entry in entries if _tag(entry, repository) != tag)
     for entry in entries:
         if _tag(entry, repository) == tag:

@@ -15,8 +15,8 @@ from .transport import ATTEMPTS, Response, Transport, problem
 
 BUFFER = 2**20
 WRITE = 2**16
-"""Written at once. For more, Linux caches the file in large folios; a virtual machine's host has usually taken memory
-of that size back, and the write waits for it."""
+"""Bytes per write. For larger writes, Linux caches the file in large folios; the host of a virtual machine has
+usually reclaimed memory of that size, and the write waits for it."""
 
 
 class _Digest(Protocol):
@@ -24,9 +24,9 @@ class _Digest(Protocol):
 
 
 def fetch(transport: Transport, repository: str, descriptor: Descriptor, path: Path, advance: Advance) -> None:
-    """Write a blob to ``path``; what is there already counts, if it proves right.
+    """Write a blob to ``path``, resuming what is there if it is intact.
 
-    Raises NotFound, Refused, StoreError, and ContentDamaged where other content came, whose file is then gone.
+    Raises NotFound, Refused, StoreError, and ContentDamaged for wrong content, whose file is then removed.
     """
     digest = hashlib.sha256()
     with path.open("a+b", buffering=0) as file, ThreadPoolExecutor(1) as hasher:
@@ -40,7 +40,7 @@ def fetch(transport: Transport, repository: str, descriptor: Descriptor, path: P
             digest, done, furthest = hashlib.sha256(), 0, 0
         advance(done)
         while done < descriptor.size:
-            reason = "less came than the manifest says"
+            reason = "received less than the manifest says"
             try:
                 response, start = _open(transport, repository, descriptor, done)
                 if start != done:
@@ -60,11 +60,11 @@ def fetch(transport: Transport, repository: str, descriptor: Descriptor, path: P
                     transport.pause(failures)
     if f"sha256:{digest.hexdigest()}" != descriptor.digest:
         path.unlink()
-        raise ContentDamaged(f"{transport.host}/{repository}: other content came for {descriptor.digest}; pull again")
+        raise ContentDamaged(f"{transport.host}/{repository}: received wrong content for {descriptor.digest}; pull again")
 
 
 def _open(transport: Transport, repository: str, descriptor: Descriptor, offset: int) -> tuple[Response, int]:
-    """The blob from ``offset`` on, and where it really starts: not every registry knows ranges."""
+    """The blob from ``offset`` on, and where it really starts: not every registry supports ranges."""
     response = transport.send(
         "GET",
         f"/v2/{repository}/blobs/{descriptor.digest}",
@@ -72,7 +72,7 @@ def _open(transport: Transport, repository: str, descriptor: Descriptor, offset:
         headers={"Range": f"bytes={offset}-"} if offset else {},
     )
     if response.status == 404:
-        raise NotFound(f"{transport.host}/{repository}: holds no blob {descriptor.digest}")
+        raise NotFound(f"{transport.host}/{repository}: has no blob {descriptor.digest}")
     if response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
         return response, offset
     if response.status != 200:
@@ -83,19 +83,19 @@ def _open(transport: Transport, repository: str, descriptor: Descriptor, offset:
 def _copy(
     response: Response, file: BinaryIO, digest: _Digest, hasher: ThreadPoolExecutor, limit: int
 ) -> Iterator[int]:
-    """Yields how many bytes were written, each time. One piece is read while the one before is hashed."""
+    """Yields the number of bytes of each write. One chunk is read while the previous one is hashed."""
     hashing: Future[None] | None = None
     try:
         while piece := response.read_piece(BUFFER):
             limit -= len(piece)
             if limit < 0:
-                raise ContentDamaged(f"{response.url.hostname}: more bytes came than the manifest says; pull again")
+                raise ContentDamaged(f"{response.url.hostname}: received more than the manifest says; pull again")
             if hashing:
                 hashing.result()
             hashing = hasher.submit(digest.update, piece)
             view = memoryview(piece)
             with writing(Path(file.name), StoreError):
-                while view:  # a disk that fills up takes a part first
+                while view:  # a full disk may accept a part
                     view = view[file.write(view[:WRITE]) :]
             yield len(piece)
     finally:

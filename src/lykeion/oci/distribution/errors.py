@@ -1,11 +1,11 @@
-"""What can go wrong with a store of artifacts."""
+"""Errors of artifact stores."""
 
 from lykeion.core import Invalid, Unavailable
 
 
 class InvalidReference(Invalid):
-    """The text names no artifact; the message says what a name looks like."""
+    """The text is not a valid artifact name; the message shows the syntax."""
 
 
 class StoreError(Unavailable):
-    """The store cannot be read or written: the disk's or the registry's own words are in the message."""
+    """The store cannot be read or written; the message has the disk's or the registry's reason."""

@@ -54,31 +54,31 @@ class Reference:
 
 
 def parse_reference(text: str, kind: str = "artifact") -> Reference:
-    """``kind`` is what the error calls the thing that is named. Raises InvalidReference."""
+    """``kind`` is what is named, for the error message. Raises InvalidReference."""
     if len(text) > MAX_LENGTH:
-        raise InvalidReference(f"a name of {len(text):,} characters; at most {MAX_LENGTH} are read")
+        raise InvalidReference(f"a name of {len(text):,} characters; at most {MAX_LENGTH} are allowed")
     rest, at, digest = text.partition("@")
     if at and not is_digest(digest):
-        raise InvalidReference(f"{text!r}: after @ comes a digest, sha256: and 64 hexadecimal digits")
+        raise InvalidReference(f"{text!r}: @ must be followed by a digest, sha256: and 64 hexadecimal digits")
     head, slash, tail = rest.partition("/")
     host = head if slash and _is_host(head) else None
     repository, colon, tag = (tail if host else rest).partition(":")
     if colon and not is_tag(tag):
-        raise InvalidReference(f"{text!r}: {tag[:60]!r} is no tag; letters, digits and ._- make one")
+        raise InvalidReference(f"{text!r}: {tag[:60]!r} is not a tag; use letters, digits and ._-")
     if colon and at:
         raise InvalidReference(f"{text!r}: give a tag or a digest, not both")
     if host and not _HOST.fullmatch(host):
-        raise InvalidReference(f"{text!r}: {host[:60]!r} is no host, as in registry.example.com:5000")
+        raise InvalidReference(f"{text!r}: {host[:60]!r} is not a host; write it like registry.example.com:5000")
     if not is_repository(repository):
         raise InvalidReference(
-            f"{text!r} is no {kind}'s name: name:tag, name@sha256:…, or registry.host/path:tag, in small letters"
+            f"{text!r} is no {kind}'s name: name:tag, name@sha256:…, or registry.host/path:tag, in lower case"
         )
     return Reference(host, repository, tag or None, digest or None)
 
 
 def canonical_place(text: str) -> str:
-    """``host/path`` such that one place has one text, whatever its host is called: small letters, no usual port, one
-    name for loopback and for Docker Hub. Of a pattern too; what has no host stays as it is."""
+    """Canonical ``host/path``, whatever the spelling of the host: lower case, no default port, one name for loopback
+    and for Docker Hub. Also for patterns; a text without a host stays as it is."""
     head, slash, path = text.partition("/")
     match = _HOST_AND_PORT.fullmatch(head)
     if not slash or not _is_host(head) or not match:
@@ -90,7 +90,7 @@ def canonical_place(text: str) -> str:
         host = "docker.io"
     elif host.startswith("["):
         with suppress(ValueError):
-            host = str(ip_address(host[1:-1])).replace(":", "-")  # no brackets, which mean something in a pattern
+            host = str(ip_address(host[1:-1])).replace(":", "-")  # no brackets, which are special in a pattern
     port = port.lstrip("0") if port.isdecimal() else port
     return f"{host}:{port}/{path}" if port not in ("", "80", "443") else f"{host}/{path}"
 
@@ -105,7 +105,7 @@ def is_repository(text: str) -> bool:
 
 
 def is_tag(text: str) -> bool:
-    """Whether the specification allows the tag; one that it does not may be a path out of a directory."""
+    """Whether the specification allows the tag; others could be paths out of a directory."""
     return _TAG.fullmatch(text) is not None
 
 

@@ -1,7 +1,7 @@
-"""Referrers on registries that have no API for them: the tag ``sha256-…`` holds an index that lists them.
+"""Referrers on registries without an API for them: the tag ``sha256-…`` points to an index that lists them.
 
-Two clients that extend the index at once would lose an entry, and a registry cannot stop them. So each referrer has a
-tag of its own besides, and whoever extends or reads the index puts back what it lacks.
+Two clients that extend the index concurrently would lose an entry, and a registry cannot prevent it. So each referrer
+also has its own tag, and every client that extends or reads the index adds missing entries.
 https://github.com/opencontainers/distribution-spec, "Referrers Tag Schema"
 """
 
@@ -17,7 +17,7 @@ from .errors import StoreError
 _ROUNDS = 5
 _PREFIX = "lykeion.refers."
 _EARLIER = "_refers."
-"""Of earlier releases: some registries refuse tags that begin with an underscore, which the specification allows."""
+"""From earlier releases: some registries refuse tags that begin with an underscore, although they are valid."""
 
 
 class _Registry(Protocol):
@@ -38,7 +38,7 @@ def referrers(registry: _Registry, repository: str, subject: str) -> list[Descri
 
 
 def _mend(registry: _Registry, repository: str, subject: str) -> None:
-    """Until the index lists every referrer that has a tag of its own."""
+    """Repeats until the index lists every referrer that has its own tag."""
     own = tuple(_own_tag(subject, "", prefix) for prefix in (_PREFIX, _EARLIER))
     for _ in range(_ROUNDS):
         index = _listed(registry, repository, subject)
@@ -50,7 +50,7 @@ def _mend(registry: _Registry, repository: str, subject: str) -> None:
         missing = tuple(_describe(registry, repository, digest) for digest in sorted(digests - known))
         data = ImageIndex((*index, *missing)).to_bytes()
         registry.write(repository, [data], {_index_tag(subject): digest_bytes(data)})
-    raise StoreError(f"{repository}: others keep changing what is attached to {subject}; try again")
+    raise StoreError(f"{repository}: other clients keep changing the referrers of {subject}; try again")
 
 
 def _listed(registry: _Registry, repository: str, subject: str) -> tuple[Descriptor, ...]:

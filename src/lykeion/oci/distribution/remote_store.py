@@ -1,4 +1,4 @@
-"""A registry over HTTP(S): the OCI distribution specification 1.1, and what registries make of it.
+"""A registry over HTTP(S): the OCI distribution specification 1.1, and the deviations of registries.
 
 Plain registries have no compare-and-swap (``If-Match`` is ignored, docs/decisions/registry.md), many do not remove
 tags, and older ones have no referrers API: the tag ``sha256-…`` then lists them.
@@ -30,7 +30,7 @@ _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next"?')
 
 
 class RemoteStore:
-    """Any number of threads may use it."""
+    """Thread-safe."""
 
     compares = False
 
@@ -71,7 +71,7 @@ class RemoteStore:
     def manifest(self, repository: str, digest: str) -> bytes:
         data = self._manifest(repository, digest)
         if digest_bytes(data) != digest:
-            raise ContentDamaged(f"{self.host}/{repository}@{digest}: the registry sent another manifest")
+            raise ContentDamaged(f"{self.host}/{repository}@{digest}: the registry sent a different manifest")
         return data
 
     def write(
@@ -92,10 +92,10 @@ class RemoteStore:
     def untag(self, repository: str, tag: str) -> None:
         if self.resolve(repository, tag) is None:
             raise NotFound(f"{self.host}/{repository}:{tag}: not there")
-        self._delete(repository, tag, "remove a tag; tags here go with their manifest only, see delete")
+        self._delete(repository, tag, "remove a tag without its manifest; use delete")
 
     def delete(self, repository: str, digest: str) -> None:
-        self._delete(repository, digest, "delete a manifest; whoever runs it can allow it")
+        self._delete(repository, digest, "delete a manifest; its administrator can enable it")
 
     def referrers(self, repository: str, digest: str, artifact_type: str) -> list[Descriptor]:
         found = self._referrers(repository, digest)
@@ -106,7 +106,7 @@ class RemoteStore:
     def attach(self, repository: str, manifest: bytes) -> None:
         subject = read_manifest(manifest).subject
         if subject is None:
-            raise ContentError("a manifest without a subject is attached to nothing")
+            raise ContentError("a manifest without a subject cannot be attached")
         response = self._put(repository, digest_bytes(manifest), manifest)
         if response.headers.get("OCI-Subject") != subject.digest:
             referrers_tag.attach(self, repository, manifest, subject.digest)
@@ -126,23 +126,23 @@ class RemoteStore:
         response = self._transport.send("POST", f"/v2/{repository}/blobs/uploads/?{query}", scope=scope)
         response.close()
         if response.status == 202 and (location := response.headers.get("Location")):
-            with suppress(StoreError):  # it goes away by itself
+            with suppress(StoreError):  # it expires by itself
                 self._transport.send("DELETE", location, scope=scope).close()
         return response.status == 201
 
     def read(self, repository: str, descriptor: Descriptor) -> bytes:
         if descriptor.size > MAX_READ:
-            raise StoreError(f"{descriptor.digest}: {descriptor.size:,} bytes where at most {MAX_READ:,} are read")
+            raise StoreError(f"{descriptor.digest}: {descriptor.size:,} bytes; at most {MAX_READ:,} are read")
         url = f"/v2/{repository}/blobs/{descriptor.digest}"
         response = self._get(repository, url, limit=descriptor.size)
         if response.status == 404:
-            raise NotFound(f"{self.host}/{repository}: holds no blob {descriptor.digest}")
+            raise NotFound(f"{self.host}/{repository}: has no blob {descriptor.digest}")
         if response.status != 200:
             raise problem(response, f"blob {descriptor.digest}")
         data = response.read(descriptor.size)
         if (digest_bytes(data), len(data)) != (descriptor.digest, descriptor.size):
             raise ContentDamaged(
-                f"{self.host}/{repository}: the registry sent something else for {descriptor.digest}"
+                f"{self.host}/{repository}: the registry sent wrong content for {descriptor.digest}"
             )
         return data
 
@@ -154,7 +154,7 @@ class RemoteStore:
         yield
 
     def _referrers(self, repository: str, digest: str) -> list[Descriptor] | None:
-        """None where the registry has no such API."""
+        """None if the registry has no such API."""
         found: list[Descriptor] = []
         for response in self._pages(repository, f"/v2/{repository}/referrers/{digest}"):
             if response.status != 200:
@@ -164,7 +164,7 @@ class RemoteStore:
         return found
 
     def _pages(self, repository: str, url: str) -> Iterator[Response]:
-        """The answer at ``url``, and those that each says to be next. Raises StoreError where there is no end."""
+        """The pages from ``url`` on, by their ``Link`` headers. Raises StoreError if they do not end."""
         asked: set[str] = set()
         while url not in asked and len(asked) < MAX_PAGES:
             asked.add(url)
@@ -174,7 +174,7 @@ class RemoteStore:
             if not further:
                 return
             url = response.link(further[1])
-        raise StoreError(f"{self.host}/{repository}: its pages never end, or are over {MAX_PAGES:,}")
+        raise StoreError(f"{self.host}/{repository}: more than {MAX_PAGES:,} pages")
 
     def _manifest(self, repository: str, reference: str) -> bytes:
         response = self._get(repository, f"/v2/{repository}/manifests/{reference}", _ACCEPT)
@@ -185,8 +185,8 @@ class RemoteStore:
         return response.read()
 
     def _put(self, repository: str, reference: str, data: bytes) -> Response:
-        """A registry with its files in a directory writes in place, and reads what another push has half written:
-        it then calls a digest invalid that is not, so it is asked again (docs/decisions/registry.md)."""
+        """A registry on a file system writes in place, and may read what a concurrent push has half written: it then
+        reports an invalid digest, so the request is repeated (docs/decisions/registry.md)."""
         for attempt in range(1, ATTEMPTS + 1):
             response = self._transport.send(
                 "PUT",
@@ -225,7 +225,7 @@ class RemoteStore:
         response = self._transport.send("HEAD", url, scope=_scope(repository, "pull"), headers={"Accept": accept})
         if response.status not in (405, 501):
             return response
-        response.close()  # a registry, or a proxy before it, that does not know HEAD
+        response.close()  # a registry, or a proxy in front of it, that does not support HEAD
         response = self._transport.send("GET", url, scope=_scope(repository, "pull"), headers={"Accept": accept})
         response.close()
         return response
@@ -247,5 +247,5 @@ def _tags(body: bytes, repository: str) -> list[str]:
     except (ValueError, AttributeError):
         tags = None
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in cast(list[Any], tags)):
-        raise StoreError(f"tags of {repository}: the registry's answer is no list of tags")
+        raise StoreError(f"tags of {repository}: the registry's response is not a list of tags")
     return [tag for tag in cast(list[str], tags) if is_tag(tag)]

@@ -1,7 +1,7 @@
 """Authentication: a registry's challenge, and the token that answers it.
 
-https://distribution.github.io/distribution/spec/auth/token/ and RFC 6750. A token is for one scope, is kept until it
-ends, and is requested again when the registry refuses it, be it in the middle of an upload.
+https://distribution.github.io/distribution/spec/auth/token/ and RFC 6750. A token is for one scope, is cached
+until it expires, and is requested again when the registry refuses it, even in the middle of an upload.
 """
 
 import json
@@ -23,7 +23,7 @@ _PARAMETER = re.compile(r'([a-zA-Z_-]+)(?:\s*=\s*(?:"([^"]*)"|([^\s,"]+))|(?=[\s
 """A parameter, or a scheme, which has no value."""
 _MARGIN_S = 10
 _DEFAULT_S = 60
-"""How long a token holds if the server does not say."""
+"""Lifetime of a token if the server does not say."""
 
 Exchange: TypeAlias = Callable[[str, str, Mapping[str, str], bytes], tuple[int, bytes]]
 """(method, url, headers, body) to (status, body): one request without any authorization of its own."""
@@ -36,7 +36,7 @@ class Challenge:
 
 
 def read_challenge(header: str) -> Challenge:
-    """Of the challenges in ``WWW-Authenticate`` headers, the first that is Bearer or Basic; else the first."""
+    """The first Bearer or Basic challenge in ``WWW-Authenticate`` headers; else the first challenge."""
     found: list[tuple[str, dict[str, str]]] = []
     for match in _PARAMETER.finditer(header):
         name, quoted, plain = match[1].lower(), match[2], match[3]
@@ -50,7 +50,7 @@ def read_challenge(header: str) -> Challenge:
 
 
 class Authorizer:
-    """Authorizations for one registry, by scope. Any number of threads may ask."""
+    """Authorizations for one registry, by scope. Thread-safe."""
 
     def __init__(
         self, host: str, credentials: Callable[[str], Credentials | None], exchange: Exchange, *, allow_plain: bool
@@ -63,12 +63,12 @@ class Authorizer:
         self._lock = threading.Lock()
 
     def header(self, scope: str) -> str | None:
-        """The authorization that is known for a scope, without a request."""
+        """The cached authorization for a scope; makes no request."""
         authorization, ends = self._known.get(scope, ("", 0.0))
         return authorization if time.monotonic() < ends else None
 
     def answer(self, challenge: Challenge, scope: str, refused: str | None) -> str:
-        """The authorization that answers a challenge; ``refused`` is the one that was just rejected.
+        """The authorization for a challenge; ``refused`` is the one that was just rejected.
 
         Raises Refused where there are no credentials for it, or they are not accepted.
         """
@@ -83,7 +83,7 @@ class Authorizer:
                 authorization, ends = f"Bearer {token}", time.monotonic() + max(seconds - _MARGIN_S, 1)
             else:
                 raise Refused(
-                    f"{self._host}: asks for {challenge.scheme[:40]!r} authorization, which is not spoken here"
+                    f"{self._host}: asks for {challenge.scheme[:40]!r} authorization, which is not supported"
                 )
             self._known[scope] = authorization, ends
             return authorization
@@ -140,5 +140,5 @@ def _read_token(body: bytes, host: str) -> tuple[str, float]:
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         token, seconds = None, 0.0
     if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
-        raise Refused(f"{host}: its token server's answer holds no token")
+        raise Refused(f"{host}: its token server's response has no token")
     return token, seconds

@@ -1,9 +1,9 @@
 """Requests to one registry: authentication, redirects, retries.
 
-urllib3 underneath: docs/decisions/registry.md says why. Authorization goes to the registry's own server and
-to no other, whatever a redirect says. What changes something goes to the registry, or to the server where it began an
-upload, and nothing goes from TLS to plain HTTP. What a registry may answer for a while (429, 502, 503, 504) is asked
-again, no sooner than its Retry-After.
+urllib3 underneath: docs/decisions/registry.md says why. Authorization is sent only to the registry's own server,
+whatever a redirect says. Requests that change something go only to the registry or to a server where it began an
+upload, and no redirect leads from TLS to plain HTTP. Temporary errors (429, 502, 503, 504) are retried, no sooner
+than their Retry-After.
 """
 
 import email.utils
@@ -51,12 +51,12 @@ class Response:
         self._body: bytes | None = None
 
     def keep(self, limit: int) -> None:
-        """Have the body for ``read`` already. Raises what that raises."""
+        """Read the body now, for ``read``. Raises what that raises."""
         self._body = self.read(limit)
 
     def read(self, limit: int = MAX_MANIFEST) -> bytes:
-        """The whole body. Raises StoreError for more than ``limit`` bytes and for one that takes MAX_WAIT_S, OSError
-        for less than was announced."""
+        """The whole body. Raises StoreError if it exceeds ``limit`` bytes or MAX_WAIT_S, and OSError if it is shorter
+        than announced."""
         if self._body is not None:
             return self._body
         data, deadline = bytearray(), time.monotonic() + MAX_WAIT_S
@@ -64,7 +64,7 @@ class Response:
             while piece := self._read_some(limit + 1 - len(data)):
                 data += piece
                 if len(data) > limit:
-                    raise StoreError(f"{self.url.hostname}: an answer of more than {limit:,} bytes")
+                    raise StoreError(f"{self.url.hostname}: a response of more than {limit:,} bytes")
                 if time.monotonic() > deadline:
                     raise StoreError(f"{self.url.hostname}: an answer that takes more than {MAX_WAIT_S:.0f} s")
         finally:
@@ -72,17 +72,17 @@ class Response:
         return bytes(data)
 
     def read_piece(self, size: int) -> bytes:
-        """The next bytes, at most ``size``; none at the end. Raises OSError where the connection ends early."""
+        """The next bytes, at most ``size``; none at the end. Raises OSError if the connection ends early."""
         with network_errors():
             return self._raw.read(size)
 
     def _read_some(self, size: int) -> bytes:
-        """As ``read_piece``, but does not wait until there is so much."""
+        """Like ``read_piece``, but returns as soon as any bytes arrive."""
         with network_errors():
             return self._raw.read1(size)
 
     def link(self, header: str) -> str:
-        """An address that a header holds, which may be relative. Raises StoreError."""
+        """An address from a header, which may be relative. Raises StoreError."""
         return read_url(header, self.url.geturl()).geturl()
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class Response:
 
 
 class Transport:
-    """Requests to the registry at ``host``, a name with or without a port. Any number of threads may send."""
+    """Requests to the registry at ``host``, a name with or without a port. Thread-safe."""
 
     def __init__(
         self,
@@ -120,10 +120,10 @@ class Transport:
         again: bool = True,
         limit: int | None = None,
     ) -> Response:
-        """The answer, whatever its status, once authenticated. ``url`` may be a path of the registry's. With
-        ``limit``, one of status 200 has come whole, and has at most so many bytes.
+        """The response, whatever its status, once authenticated. ``url`` may be a path of the registry's. With
+        ``limit``, a response of status 200 is read completely, and has at most so many bytes.
 
-        With ``again`` a request that failed or met a busy server is sent again, so it must be harmless to repeat.
+        With ``again`` a request is retried if it failed or the server was busy, so it must be idempotent.
         Raises Refused, StoreError.
         """
         attempts = ATTEMPTS if again else 1
@@ -148,11 +148,11 @@ class Transport:
         raise AssertionError("unreachable")
 
     def pause(self, attempt: int) -> None:
-        """Wait before a request goes out once more, the longer the more often it failed."""
+        """Wait before a retry, longer after each failure."""
         self._sleep(_pause(attempt))
 
     def upload_to(self, url: str) -> None:
-        """Let requests that change something go to the server where the registry began an upload."""
+        """Allow requests that change something to the server where the registry began an upload."""
         self._changeable.add(origin(self._absolute(url)))
 
     def close(self) -> None:
@@ -187,7 +187,7 @@ class Transport:
                 break
             refused = authorization
             authorization = self._authorizer.answer(read_challenge(challenge), scope, refused)
-        raise Refused(f"{self.host}: this login may not {method} {url.path}; log in as a user who may")
+        raise Refused(f"{self.host}: this login may not {method} {url.path}; log in as a user with permission")
 
     def _follow(
         self,
@@ -213,16 +213,16 @@ class Transport:
         raise StoreError(f"{self.host}: redirects more than {MAX_REDIRECTS} times")
 
     def _check(self, method: str, url: SplitResult) -> None:
-        """Raises StoreError for requests that no registry may cause."""
+        """Raises StoreError for requests that a registry must not cause."""
         if url.scheme == "http" and self._origin[0] == "https":
-            raise StoreError(f"{self.host}: leads from TLS to plain HTTP at {url.hostname}")
+            raise StoreError(f"{self.host}: redirects from TLS to plain HTTP at {url.hostname}")
         if method not in ("GET", "HEAD") and origin(url) not in self._changeable:
-            raise StoreError(f"{self.host}: leads a {method} to {url.hostname}, where it began no upload")
+            raise StoreError(f"{self.host}: redirects a {method} to {url.hostname}, where it began no upload")
 
     def _once(
         self, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes | Piece, *, again: bool = True
     ) -> Response:
-        """One request. One that may not be repeated gets a new connection, for a kept one may prove dead."""
+        """One request. If it must not be repeated it gets a new connection, since a pooled one may be dead."""
         return Response(self._connections.send(method, url, headers, body, new=not again), url)
 
     def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
@@ -236,13 +236,13 @@ class Transport:
             ) from None
 
     def _absolute(self, url: str, base: str = "") -> SplitResult:
-        """On the registry's own host its own scheme: registries behind a TLS proxy may tell http of themselves."""
+        """Uses the registry's scheme for its own host: registries behind a TLS proxy may announce http."""
         whole, own = read_url(url, base or self.base + "/"), read_url(self.base)
         return whole._replace(scheme=own.scheme) if whole.netloc == own.netloc else whole
 
 
 def problem(response: Response, what: str) -> StoreError | Refused:
-    """The registry's own words for an answer that was not expected."""
+    """The error for an unexpected response, with the registry's message."""
     try:
         said: Any = json.loads(response.read())
         first = cast(dict[str, Any], said["errors"][0])

@@ -1,6 +1,6 @@
 """Blobs to a registry: small ones at once, large ones in chunks, resumed after an interruption.
 
-Where an upload stands is remembered in the cache directory, so that a push that was killed is resumed as well.
+The state of an upload is kept in the cache directory, so that even a killed push is resumed.
 """
 
 import json
@@ -26,10 +26,10 @@ _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 def put(
     transport: Transport, repository: str, descriptor: Descriptor, source: bytes | Path, advance: Advance
 ) -> None:
-    """Raises ContentDamaged where ``source`` is not what the descriptor says, Refused, StoreError."""
+    """Raises ContentDamaged if ``source`` does not match the descriptor, Refused, StoreError."""
     if isinstance(source, bytes):
         if digest_bytes(source) != descriptor.digest:
-            raise ContentDamaged(f"{descriptor.digest}: the content is another")
+            raise ContentDamaged(f"{descriptor.digest}: the content differs")
         _put_small(transport, repository, descriptor, source, advance)
     elif descriptor.size <= AT_ONCE:
         put(transport, repository, descriptor, source.read_bytes(), advance)
@@ -57,7 +57,7 @@ class _Upload:
     def run(self) -> None:
         location, offset = self._resumed() or self._begun()
         failures, furthest = 0, offset
-        problem = StoreError(f"{self._transport.host}: does not keep what is uploaded")
+        problem = StoreError(f"{self._transport.host}: does not keep uploads")
         while offset < self._descriptor.size:
             self._tell(offset)
             self._remember(location)
@@ -73,7 +73,7 @@ class _Upload:
         self._tell(offset)
         try:
             _finish(self._transport, self._repository, self._descriptor, location, b"", changed=self._changed)
-        except Exception:  # whatever is there is not the blob: the next push starts again
+        except Exception:  # the upload is not the blob: the next push starts over
             self._note.unlink(missing_ok=True)
             raise
         self._note.unlink(missing_ok=True)
@@ -101,7 +101,7 @@ class _Upload:
         return location, 0
 
     def _stands(self, location: str) -> tuple[str, int] | None:
-        """Where the registry says that an upload is; None if it knows none."""
+        """The registry's state of an upload; None if it does not know it."""
         response = self._transport.send("GET", location, scope=self._scope)
         response.close()
         if response.status not in (200, 202, 204):
@@ -121,7 +121,7 @@ class _Upload:
         return None
 
     def _remember(self, location: str) -> None:
-        with suppress(OSError):  # an upload that cannot be resumed later is still an upload
+        with suppress(OSError):  # an upload works even if it cannot be resumed later
             write_atomically(self._note, json.dumps({"location": location}).encode(), durable=False)
 
     def _tell(self, offset: int) -> None:
@@ -133,7 +133,7 @@ class _Upload:
 
 
 def _start(transport: Transport, repository: str) -> tuple[str, int]:
-    """Where an upload goes, and the least that each piece but the last must have."""
+    """The location of an upload, and the minimum size of each chunk but the last."""
     response = transport.send("POST", f"/v2/{repository}/blobs/uploads/", scope=_scope(repository))
     location = _location(response)
     if response.status != 202 or not location:
@@ -176,7 +176,7 @@ def _location(response: Response) -> str | None:
 
 
 def _offset(response: Response, otherwise: int) -> int:
-    """Bytes that the registry has, from its Range header; "0-0" is none, as registries write it."""
+    """Bytes that the registry has, from its Range header; "0-0" means none."""
     match = _RANGE.fullmatch(response.headers.get("Range", "").strip())
     if not match:
         return otherwise

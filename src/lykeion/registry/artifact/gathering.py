@@ -1,4 +1,4 @@
-"""The facts of a model that is about to be pushed: from its directory, and from the caller."""
+"""The facts of a model to push: from its directory and from the caller."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +23,11 @@ def gather(
     parents: Sequence[str] = (),
     name_by_digest: Callable[[str], str] = str,
 ) -> ModelFacts:
-    """From ``lykeion.json`` in the directory, or what ``lykeion train`` left there; with more on top.
+    """From ``lykeion.json`` in the directory, or from the files of ``lykeion train``; arguments override them.
 
-    ``metrics`` are written as ``top1=0.91``; a value that is no JSON is a text. ``lineage`` has the fields of Lineage
-    but for ``parents``, which ``name_by_digest`` turns to names with a digest. Raises InvalidModel, OSError.
+    ``metrics`` are written as ``top1=0.91``; a value that is not JSON is a string. ``lineage`` has the fields of
+    Lineage except ``parents``, which ``name_by_digest`` converts to names with a digest. Raises InvalidModel,
+    OSError.
     """
     path = directory / FILE
     known = read_facts(path.read_bytes()) if path.is_file() else run_facts(directory)
@@ -38,7 +39,7 @@ def gather(
 
 
 def run_facts(directory: Path) -> ModelFacts:
-    """What a run directory of ``lykeion train`` tells: accuracies, the data's digest, the run's name."""
+    """From a run directory of ``lykeion train``: accuracies, the data's digest, the run's name."""
     report, run = _read(directory / "report.json"), _read(directory / "run.json")
     metrics: dict[str, Figure] = {}
     for field, name in (("validation_accuracy", "validation_top1"), ("test_accuracy", "test_top1")):
@@ -67,7 +68,7 @@ def _metric(text: str) -> tuple[str, Figure]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A JSON object; an empty one where there is none."""
+    """A JSON object; empty if there is none."""
     try:
         return read_json(path, InvalidModel, limit=_MAX_BYTES)
     except InvalidModel:

@@ -1,7 +1,7 @@
 """A model as an OCI manifest: read from one, or packed from a directory.
 
-Every file is a layer of its own, unpacked and uncompressed, so that equal files are stored once and any OCI client
-can fetch them. The same directory always gives the same digest, on any machine and day.
+Every file is a separate layer, neither archived nor compressed, so that equal files are stored once and any OCI
+client can fetch them. The same directory always gives the same digest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,12 @@ from .modelpack import ARTIFACT, CONFIG, FILE_PATH, ModelConfig
 
 TITLE = "org.opencontainers.image.title"
 SIGNATURE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-"""The artifact type of what signs a model, and the media type of its bundles."""
+"""The artifact type of signatures, and the media type of their bundles."""
 MAX_FILES = 4_096
 MAX_PATH = 255
 LEFT_OUT = ("checkpoint*", "last.npz", "__pycache__", "*.part", "*.tmp", "*.log")
-"""Files and folders that ``pack`` leaves out, besides hidden ones: training checkpoints, and what others leave."""
+"""Files and directories that ``pack`` excludes besides hidden ones: training checkpoints, and files of other
+tools."""
 
 _WEIGHTS = {".tflite", ".keras", ".h5", ".npz", ".safetensors", ".onnx", ".pt", ".pth", ".bin", ".gguf"}
 _CODE = {".py", ".sh"}
@@ -38,7 +39,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """``data`` is the manifest as it is digested."""
+    """``data`` is the manifest's bytes, whose digest names it."""
 
     data: bytes
     manifest: ImageManifest
@@ -56,7 +57,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A model with where each of its blobs comes from, by digest."""
+    """A model with the source of each of its blobs, by digest."""
 
     model: Model
     sources: Mapping[str, bytes | Path]
@@ -72,7 +73,7 @@ def read_model(data: bytes) -> Model:
         raise InvalidModel(f"{digest_bytes(data)} is an index of manifests, not a model")
     if manifest.artifact_type != ARTIFACT and manifest.config.media_type != CONFIG and not _is_of_files(manifest):
         kind = manifest.artifact_type or manifest.config.media_type
-        raise InvalidModel(f"{digest_bytes(data)} is no model but {kind[:100]!r}")
+        raise InvalidModel(f"{digest_bytes(data)} is not a model but {kind[:100]!r}")
     files: list[File] = []
     facts: Descriptor | None = None
     for layer in manifest.layers:
@@ -95,7 +96,7 @@ def pack(directory: Path, name: str, facts: ModelFacts, *, leave_out: Sequence[s
     ``lykeion.json``. Raises InvalidModel, OSError."""
     found = _files(directory, leave_out)
     if not any(path.suffix.lower() in _WEIGHTS for path in found.values()):
-        raise InvalidModel(f"{directory} holds no model: no file ends in {' '.join(sorted(_WEIGHTS))}")
+        raise InvalidModel(f"{directory} has no model: no file ends in {' '.join(sorted(_WEIGHTS))}")
     sources: dict[str, bytes | Path] = {}
     layers: list[Descriptor] = []
     for relative, path in found.items():
@@ -123,14 +124,14 @@ def pack(directory: Path, name: str, facts: ModelFacts, *, leave_out: Sequence[s
 
 
 def _is_of_files(manifest: ImageManifest) -> bool:
-    """Neither an image nor attached to something, and every layer has a name."""
+    """Neither an image nor a referrer, and every layer has a name."""
     image = manifest.config.media_type in (media_types.CONFIG, media_types.DOCKER_CONFIG)
     named = bool(manifest.layers) and all(layer.annotations.get(TITLE) for layer in manifest.layers)
     return named and not image and manifest.subject is None
 
 
 def _is_archive(layer: Descriptor) -> bool:
-    """oras calls every file a tar unless told otherwise, and notes which really are directories."""
+    """oras gives every file the media type of a tar by default, and annotates those that really are directories."""
     if TITLE in layer.annotations and not layer.media_type.startswith("application/vnd.cncf.model."):
         return layer.annotations.get("io.deis.oras.content.unpack") == "true"
     return ".tar" in layer.media_type or "+gzip" in layer.media_type
@@ -139,18 +140,18 @@ def _is_archive(layer: Descriptor) -> bool:
 def _files(directory: Path, leave_out: Sequence[str]) -> dict[str, Path]:
     """Paths by their names relative to the directory, sorted."""
     if not directory.is_dir():
-        raise InvalidModel(f"{directory} is no directory; a model is one with a .tflite or other file of weights")
+        raise InvalidModel(f"{directory} is not a directory; a model is a directory with a .tflite or other file of weights")
     found: dict[str, Path] = {}
     for path in directory.rglob("*"):
         relative = path.relative_to(directory)
         if any(_left_out(part, leave_out) for part in relative.parts) or relative.as_posix() == FILE:
             continue
         if path.is_symlink():
-            raise InvalidModel(f"{path} is a symbolic link; a model holds files")
+            raise InvalidModel(f"{path} is a symbolic link; a model may have only regular files")
         if path.is_file():
             found[_checked(relative.as_posix())] = path
     if len(found) > MAX_FILES:
-        raise InvalidModel(f"{directory} holds {len(found):,} files; a model has at most {MAX_FILES:,}")
+        raise InvalidModel(f"{directory} has {len(found):,} files; a model may have at most {MAX_FILES:,}")
     return dict(sorted(found.items()))
 
 
@@ -159,11 +160,11 @@ def _left_out(part: str, patterns: Sequence[str]) -> bool:
 
 
 def _checked(path: str) -> str:
-    """A relative path that leads nowhere else. Raises InvalidModel."""
+    """A relative path without ``..``. Raises InvalidModel."""
     parts = PurePosixPath(path).parts
     strange = not path.isprintable() or "\\" in path or len(path) > MAX_PATH
     if not parts or strange or path.startswith("/") or ".." in parts or "/".join(parts) != path:
-        raise InvalidModel(f"file {path[:100]!r}: not a plain relative path of at most {MAX_PATH} letters")
+        raise InvalidModel(f"file {path[:100]!r}: not a plain relative path of at most {MAX_PATH} characters")
     return path
 
 
@@ -182,7 +183,7 @@ def _media_type(path: Path) -> str:
 
 
 def _config(directory: Path, name: str, found: Mapping[str, Path], layers: Sequence[Descriptor]) -> ModelConfig:
-    """What the files tell of the model: its card, and the architecture that training leaves."""
+    """The model's card, and the architecture file that training writes."""
     weights = [path for path in found.values() if path.suffix.lower() in _WEIGHTS]
     main = next((path for path in weights if path.suffix == ".tflite"), weights[0])
     card = _card(main) if main.suffix == ".tflite" else None

@@ -1,7 +1,7 @@
 """The config of a model artifact: CNCF ModelPack, ``application/vnd.cncf.model.config.v1+json``.
 
-https://github.com/modelpack/model-spec, schema/config-schema.json. No keys beyond the schema's are allowed, which is
-why metrics and lineage have a layer of their own (``facts``).
+https://github.com/modelpack/model-spec, schema/config-schema.json. It allows no other keys, so metrics and
+lineage are in a separate layer (``facts``).
 """
 
 import json
@@ -18,14 +18,14 @@ from lykeion.registry.errors import InvalidModel
 ARTIFACT = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG = "application/vnd.cncf.model.config.v1+json"
 FILE_PATH = "org.cncf.model.filepath"
-"""The annotation of a layer that says where its file belongs."""
+"""The annotation of a layer with the path of its file."""
 
 MAX_CONFIG_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """What the specification lets a model say of itself; empty fields are left out. ``parameters`` is their number.
+    """The fields that the specification defines; empty ones are omitted. ``parameters`` is their number.
 
     ``files`` are the digests of the uncompressed layers, in order.
     """
@@ -47,7 +47,7 @@ class ModelConfig:
     output_types: tuple[str, ...] = ()
 
     def to_json(self) -> bytes:
-        """Canonical: equal configs have equal bytes. Raises InvalidModel where the schema is not met."""
+        """Canonical: equal configs have equal bytes. Raises InvalidModel if it does not match the schema."""
         descriptor = {
             "name": self.name,
             "family": self.family,
@@ -168,11 +168,11 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d
 
 
 def check(value: Any) -> None:
-    """Raises InvalidModel, naming the first field that is not as the schema says."""
+    """Raises InvalidModel, naming the first field that does not match the schema."""
     _check(value, SCHEMA, "")
     for digest in value["modelfs"]["diffIds"]:
         if not is_digest(digest):
-            raise InvalidModel(f"model config: modelfs.diffIds holds {digest[:80]!r}, which is no sha256 digest")
+            raise InvalidModel(f"model config: modelfs.diffIds holds {digest[:80]!r}, which is not a sha256 digest")
 
 
 def _check(value: Any, rule: Rule, where: str) -> None:

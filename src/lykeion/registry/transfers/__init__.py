@@ -1,1 +1,1 @@
-"""Models into a store, out of it, and from one to another; and the cache of blobs on this machine."""
+"""Models into a store, out of it, and between stores; and the local blob cache."""

@@ -1,7 +1,7 @@
-"""Blobs that were pulled, by digest, shared by all processes of a machine: fetched once, however many ask.
+"""Pulled blobs by digest, shared by all processes of a machine: each is fetched once.
 
-A file of the cache is read-only, for pulled directories link to it; it is hashed each time that it is used, and one
-that was written to all the same is fetched again.
+Files of the cache are read-only, since pulled directories link to them; they are hashed on each use, and one that
+was modified nevertheless is fetched again.
 """
 
 import shutil
@@ -18,19 +18,19 @@ _TRIES = 20
 
 
 class BlobCache:
-    """A directory, made when it is first needed."""
+    """A directory, created on first use."""
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or cache_directory() / "blobs"
 
     def obtain(self, descriptor: Descriptor, fetch: Callable[[Path], None]) -> Path:
-        """The blob's file. ``fetch`` writes it, from where a part of it ends, and verifies it. Raises StoreError."""
+        """The blob's file. ``fetch`` writes it, resuming a partial file, and verifies it. Raises StoreError."""
         path = self.find(descriptor)
         if path:
             return path
         name = descriptor.digest.removeprefix("sha256:")
         try:
-            with self._locked(name):  # whoever waited here finds it fetched
+            with self._locked(name):  # another process may have fetched it meanwhile
                 if path := self.find(descriptor):
                     return path
                 part, path = self.root / "partial" / name, self._path(descriptor.digest)
@@ -38,7 +38,7 @@ class BlobCache:
                 part.chmod(0o444)
                 part.replace(path)
         except OSError as error:
-            raise StoreError(f"{self.root}: {error.strerror or error}; LYKEION_HOME names another place") from None
+            raise StoreError(f"{self.root}: {error.strerror or error}; set LYKEION_HOME to another directory") from None
         return path
 
     def link(self, descriptor: Descriptor, fetch: Callable[[Path], None], target: Path) -> None:
@@ -56,7 +56,7 @@ class BlobCache:
         raise StoreError(f"{self.root}: is cleared again and again while {descriptor.digest} is taken from it")
 
     def find(self, descriptor: Descriptor) -> Path | None:
-        """The blob's file, if it is there and still what its name says: it may have been written to through a link.
+        """The blob's file, if it exists and is intact: it may have been modified through a link.
 
         Raises ContentDamaged for a descriptor of another size.
         """
@@ -73,7 +73,7 @@ class BlobCache:
         return path
 
     def directory(self, digest: str) -> Path:
-        """Where the files of the model with this manifest are kept, once it is pulled there."""
+        """The directory for the files of the model with this manifest, after it is pulled."""
         return self.root / "models" / digest.removeprefix("sha256:")
 
     def clear(self) -> tuple[int, int]:
@@ -102,7 +102,8 @@ class BlobCache:
 
 
 def place(source: Path, target: Path) -> None:
-    """Have a file of the cache at ``target``: linked where the file system can, else copied. Raises OSError."""
+    """Put a file of the cache at ``target``: hard-linked if the file system allows it, else copied. Raises
+    OSError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         target.hardlink_to(source)

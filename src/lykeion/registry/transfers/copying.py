@@ -1,4 +1,4 @@
-"""From one store to another, byte for byte: the digest stays, and signatures come along."""
+"""Copying between stores, byte for byte: the digest stays, and signatures are copied too."""
 
 from contextlib import suppress
 from functools import partial
@@ -24,13 +24,13 @@ def copy(
     coordinator: Path | None = None,
     reporter: Reporter = CONSOLE,
 ) -> Pushed:
-    """Store a model as the next version of another reference, and point that one's alias, if it has one, there.
+    """Store a model as the next version of another reference, and point the reference's alias, if any, to it.
 
     Raises what ``push`` and ``pull`` raise.
     """
     (here, reference), (there, wanted) = source, target
     if wanted.digest:
-        raise InvalidReference(f"{wanted}: the digest stays what it is; name an alias, or nothing")
+        raise InvalidReference(f"{wanted}: copying keeps the digest; name an alias, or nothing")
     alias = check_alias(wanted.tag) if wanted.tag else None
     with here.busy(), there.busy():
         model, version = load_trusted(policy, here, reference), None
@@ -42,7 +42,7 @@ def copy(
         known = {entry.digest for entry in there.referrers(wanted.repository, digest, "")}
         for referrer in here.referrers(reference.repository, digest, ""):
             if referrer.digest not in known:
-                with suppress(NotFound, ContentError):  # a list may name what is not there
+                with suppress(NotFound, ContentError):  # a list may contain missing manifests
                     _referrer(source, target, referrer, cache or BlobCache())
     if alias:
         move(there, wanted.repository, alias, digest, expect=ANYWHERE, coordinator=coordinator)

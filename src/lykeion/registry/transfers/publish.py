@@ -1,4 +1,4 @@
-"""From a directory to a signed version: its facts are gathered, it is packed, pushed and signed."""
+"""From a directory to a signed version: gather facts, pack, push and sign."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +17,12 @@ from .push import Pushed, push
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is said of a model beyond what its directory says, and how its version is written.
+    """Facts about a model beyond those in its directory, and options of its version.
 
     ``metrics`` are written as ``top1=0.91``, ``parents`` are names of models, ``lineage`` has the other fields of
-    Lineage. ``leave_out`` are patterns of files besides LEFT_OUT. ``key`` is a private key in PEM to sign with. The
-    alias moves only if it is at ``expect``; ``coordinator`` is a directory that all who move aliases share.
+    Lineage. ``leave_out`` has patterns of files to exclude besides LEFT_OUT. ``key`` is a private key in PEM to sign
+    with. The alias moves only if it is at ``expect``; ``coordinator`` is a directory shared by all clients that move
+    aliases.
     """
 
     metrics: Sequence[str] = ()
@@ -36,7 +37,7 @@ class Publication:
 def publish(
     directory: Path, name: str, stores: Stores, publication: Publication, *, reporter: Reporter = CONSOLE
 ) -> Pushed:
-    """Store a directory as the next version of the model ``name``, and point its alias, if it has one, there.
+    """Store a directory as the next version of the model ``name``, and point its alias, if any, to it.
 
     Raises InvalidModel, InvalidReference, NotFound for an unknown parent, and what ``push`` and ``sign`` raise.
     """

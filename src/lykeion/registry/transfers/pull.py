@@ -1,6 +1,6 @@
-"""From a store to a directory: a new one is there whole or not at all, one that exists is filled.
+"""From a store to a directory: a new one is created completely or not at all, an existing one is filled.
 
-Whatever is killed, the same pull completes it; two at once take turns, and the second finds the files there.
+After an interruption the same pull completes it; concurrent pulls take turns, and the second finds the files.
 """
 
 import os
@@ -26,7 +26,7 @@ _TURNS = 100
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """``new`` is false where the directory held just this model already."""
+    """``new`` is false if the directory already held exactly this model."""
 
     reference: str
     digest: str
@@ -47,7 +47,7 @@ def pull(
     """Write a model's files to a directory that is new, or holds nothing but files of the same model; it may be the
     working directory, a mount, or a link to a directory.
 
-    Files from a registry come through the cache and are links to it, read-only. Raises NotFound, Untrusted before
+    Files from a registry are read-only links to the cache. Raises NotFound, Untrusted before
     anything is fetched, ContentDamaged, InvalidModel, StoreError.
     """
     with store.busy():
@@ -65,7 +65,7 @@ def keep(
     policy: Policy | None = None,
     reporter: Reporter = CONSOLE,
 ) -> Path:
-    """The directory with a model's files on this machine: pulled once, verified each time.
+    """The local directory with a model's files: pulled once, verified each time.
 
     Raises what ``pull`` raises.
     """
@@ -79,7 +79,7 @@ def keep(
                     shutil.rmtree(directory, ignore_errors=True)
                     _write(store, reference, model, directory, cache, reporter)
         except OSError as error:
-            raise StoreError(f"{directory}: {error.strerror or error}; LYKEION_HOME names another place") from None
+            raise StoreError(f"{directory}: {error.strerror or error}; set LYKEION_HOME to another directory") from None
     return directory
 
 
@@ -91,14 +91,14 @@ def _write(
     cache: BlobCache,
     reporter: Reporter,
 ) -> bool:
-    """Whether there was something to write, which another pull to the directory may have done meanwhile."""
-    facts_of(store, reference.repository, model)  # which also sees that the annotations are true
+    """Whether anything was written, as another pull to the directory may have done it meanwhile."""
+    facts_of(store, reference.repository, model)  # which also checks the annotations
     try:
         with _in_the_making(directory) as making:
             if _holds(directory, model):
                 return False
             if strange := _strange(directory, model):
-                raise StoreError(f"{directory} holds something else ({strange}); give a new or empty directory")
+                raise StoreError(f"{directory} has other files ({strange}); give a new or empty directory")
             jobs = [
                 partial(_fetch, store, reference.repository, file, making / file.path, cache) for file in model.files
             ]
@@ -135,19 +135,19 @@ def _fetch(
 
 
 def _digests(model: Model) -> dict[str, str]:
-    """Of the files that a directory with the model holds, by name."""
+    """By name, for the files that a directory of the model has."""
     facts = {FILE: model.facts.digest} if model.facts else {}
     return {file.path: file.blob.digest for file in model.files} | facts
 
 
 def _holds(directory: Path, model: Model) -> bool:
-    """Whether the directory holds the model's files, unchanged, and nothing else."""
+    """Whether the directory has exactly the model's files, unchanged."""
     there = directory.is_dir() and all((directory / name).is_file() for name in _digests(model))
     return there and not _strange(directory, model)
 
 
 def _strange(directory: Path, model: Model) -> str | None:
-    """The name of something in the directory that is not the model's; None where there is nothing else."""
+    """The name of an entry in the directory that is not the model's; None if there is none."""
     digests = _digests(model)
     for home, folders, names in os.walk(directory):
         if Path(home) == directory and _MAKING in folders:
@@ -162,10 +162,10 @@ def _strange(directory: Path, model: Model) -> str | None:
 
 @contextmanager
 def _in_the_making(directory: Path) -> Generator[Path]:
-    """A directory to write in, inside of the one to be, or beside it where that is new; gone afterwards unless it was
-    moved. For one pull at a time; what killed ones left goes."""
+    """A temporary directory inside the target, or beside it if the target is new; removed afterwards unless it was
+    moved. For one pull at a time; removes what interrupted ones left."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    for left in directory.parent.glob(f".{directory.name}.pulling-*"):  # of earlier releases
+    for left in directory.parent.glob(f".{directory.name}.pulling-*"):  # from earlier releases
         with suppress(OSError, LockError), locked(left, create=False, wait=False):
             shutil.rmtree(left)
     lock = _turn(directory)
@@ -176,23 +176,23 @@ def _in_the_making(directory: Path) -> Generator[Path]:
         yield making
     finally:
         with suppress(OSError):
-            if making.stat().st_ino == inode:  # or it was moved, and this is the next one's
+            if making.stat().st_ino == inode:  # or it was moved, and this is the next pull's
                 shutil.rmtree(making)
         lock.release()
 
 
 def _turn(directory: Path) -> FileLock:
-    """The lock on the directory to write in, when it is this pull's turn. Raises LockError, OSError."""
+    """The lock on the temporary directory. Raises LockError, OSError."""
     problem: LockError | None = None
     for _ in range(_TURNS):
         inside = directory.is_dir()
         making = directory / _MAKING if inside else directory.with_name(f".{directory.name}{_MAKING}")
-        with suppress(FileExistsError):  # exist_ok looks again, and raises where it has gone meanwhile
+        with suppress(FileExistsError):  # exist_ok checks again, and raises if it was removed meanwhile
             making.mkdir()
         lock = FileLock(making, create=False)
         try:
             lock.acquire()
-        except LockError as error:  # whoever was waited for has moved or removed it
+        except LockError as error:  # its previous holder has moved or removed it
             problem = error
             continue
         if directory.is_dir() == inside:
@@ -200,4 +200,4 @@ def _turn(directory: Path) -> FileLock:
         with suppress(OSError):
             making.rmdir()
         lock.release()
-    raise problem or StoreError(f"{directory}: others keep pulling to it")
+    raise problem or StoreError(f"{directory}: other processes keep pulling to it")

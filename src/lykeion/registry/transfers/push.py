@@ -1,4 +1,4 @@
-"""From a directory to a store: what is not there yet goes, then the version is written, then the alias moves."""
+"""From a directory to a store: first missing blobs, then the version, then the alias."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ from lykeion.registry.model_names import check_alias, version_number
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """``version`` is None where the model was there already and nothing asked which it was."""
+    """``version`` is None if the model already existed and its version was not looked up."""
 
     reference: str
     digest: str
@@ -32,13 +32,13 @@ def push(
     coordinator: Path | None = None,
     reporter: Reporter = CONSOLE,
 ) -> Pushed:
-    """Store a packed model as the next version of ``reference``, and point its alias, if it has one, there.
+    """Store a packed model as the next version of ``reference``, and point its alias, if any, to it.
 
-    What is there already costs one request. An interrupted push is resumed. Raises InvalidReference,
+    A blob that already exists costs one request. An interrupted push is resumed. Raises InvalidReference,
     Conflict, Refused, StoreError, and what ``aliases.move`` raises.
     """
     if reference.digest:
-        raise InvalidReference(f"{reference}: a digest is what push gives; name an alias, or nothing")
+        raise InvalidReference(f"{reference}: push determines the digest; name an alias, or nothing")
     model, repository, alias = packed.model, reference.repository, reference.tag
     if alias:
         check_alias(alias)

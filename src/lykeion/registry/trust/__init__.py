@@ -1,1 +1,1 @@
-"""Which models may be used: signatures, the policy that asks for them, and whether contents are intact."""
+"""Which models may be used: signatures, the policy that requires them, and integrity checks."""

@@ -1,4 +1,4 @@
-"""Whether a model is what its digest, its schema and its annotations say, read from the store byte by byte."""
+"""Verification of a model against its digests, its schema and its annotations, reading every byte."""
 
 import tempfile
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from .policy import Policy, check_trust
 def verify(
     store: ArtifactStore, reference: Reference, *, policy: Policy | None = None, reporter: Reporter = CONSOLE
 ) -> list[str]:
-    """What is wrong, one line each; nothing if all is well. Raises NotFound, StoreError."""
+    """The problems, one line each; empty if there are none. Raises NotFound, StoreError."""
     reference = newest(store, reference)
     model, repository = load(store, reference), reference.repository
     problems = [

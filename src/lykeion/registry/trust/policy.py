@@ -1,15 +1,15 @@
-"""Which models may be pulled and served: a policy file says whose signatures are asked for, by name.
+"""Trust policies: a file that says which signatures a model needs, by name.
 
 
-    default = "refuse"                       # or "allow", for names that no rule is for
+    default = "refuse"                       # or "allow", for names without a rule
 
     [[rule]]
     names = ["shoes", "registry.example.com/shop/*"]
-    keys = ["shop.pub"]                      # one of them must have signed; beside this file
-    minimum = "v7"                           # an alias rolled back below it is refused
+    keys = ["shop.pub"]                      # one of them must have signed; relative to this file
+    minimum = "v7"                           # refuses an alias that is rolled back further
 
-The first rule that a name fits counts; hosts are compared as places, not as texts. ``minimum`` is held against the
-version that was signed, not the tag, and a tag that is a version must be the one that was signed.
+The first matching rule applies; hosts are compared in canonical form. ``minimum`` is compared with the signed
+version, not the tag, and a tag that is a version must be the signed one.
 """
 
 import tomllib
@@ -33,7 +33,7 @@ class Rule:
     keys: tuple[Path, ...]
     minimum: int = 0
     short_names: bool = False
-    """Whether signatures of earlier releases do, which name the last part of a repository alone."""
+    """Whether to accept signatures of earlier releases, which name only the last part of a repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ class Policy:
 
 
 def read_policy(path: Path) -> Policy:
-    """Raises Untrusted for a file that cannot be read whole: a policy that is half understood protects nobody."""
+    """Raises Untrusted for a file that is not fully understood: such a policy would not protect."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise Untrusted(f"{path}: more than {MAX_BYTES:,} bytes, which no trust policy has")
+            raise Untrusted(f"{path}: larger than {MAX_BYTES:,} bytes, more than any trust policy")
         value = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Untrusted(f"{path}: {error.strerror or error}") from None
@@ -86,12 +86,12 @@ def load_trusted(policy: Policy | None, store: ArtifactStore, reference: Referen
 
 
 def check_trust(policy: Policy, store: ArtifactStore, reference: Reference, model: Model) -> None:
-    """Raises Untrusted where the policy does not allow a model. ``reference`` names it as it was asked for."""
+    """Raises Untrusted if the policy does not allow a model. ``reference`` is the requested one."""
     rule = policy.rule_for(reference)
     if rule is None:
         if policy.default == "allow":
             return
-        raise Untrusted(f"{reference}: no rule of {policy.path} is for it")
+        raise Untrusted(f"{reference}: no rule of {policy.path} matches it")
     if not rule.keys:
         return
     from .signing import verify
@@ -108,19 +108,19 @@ def check_trust(policy: Policy, store: ArtifactStore, reference: Reference, mode
     if not numbers:
         keys = ", ".join(str(key) for key in rule.keys)
         old = (
-            "; one of an earlier release names its last part alone: sign again, or allow short_names" if short else ""
+            "; a signature of an earlier release has only its last part: sign again, or allow short_names" if short else ""
         )
-        raise Untrusted(f"{reference}: not signed as {reference.repository!r} by {keys}, as {policy.path} asks{old}")
+        raise Untrusted(f"{reference}: not signed as {reference.repository!r} by {keys}, as {policy.path} requires{old}")
     if max(numbers) < rule.minimum:
         raise Untrusted(f"{reference}: signed as v{max(numbers)}; {policy.path} allows v{rule.minimum} and later")
     raise Untrusted(f"{reference}: signed as v{max(numbers)}, not as {reference.tag}; name an alias or the digest")
 
 
 def check_file(policy: Policy, name: str) -> None:
-    """Raises Untrusted where the policy does not allow a model that is no version of a repository.
+    """Raises Untrusted if the policy does not allow a model that is not a version of a repository.
 
-    Nothing tells who signed a file, or a network that comes with the software: those are allowed that need no
-    signature, by a rule for their name or by default.
+    A file, or a network that comes with the software, has no signature: it is allowed only if the rule for its name,
+    or the default, needs none.
     """
     if not _allowed_unsigned(policy, name):
         raise Untrusted(f"{name}: {policy.path} allows models by name and signature; name a version, not a file")
@@ -147,15 +147,15 @@ def _rule(path: Path, value: dict[str, Any]) -> Rule:
     _known(path, value, {"names", "keys", "minimum", "short_names"})
     names, keys, minimum = value.get("names"), value.get("keys", []), value.get("minimum", "v1")
     if not isinstance(short := value.get("short_names", False), bool):
-        raise Untrusted(f"{path}: short_names of a rule is true or false")
+        raise Untrusted(f"{path}: short_names of a rule must be true or false")
     for field, texts in (("names", names), ("keys", keys)):
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in cast(list[Any], texts)):
-            raise Untrusted(f"{path}: {field} of a rule is a list of texts")
+            raise Untrusted(f"{path}: {field} of a rule must be a list of strings")
     number = version_number(minimum) if isinstance(minimum, str) else None
     if not names or number is None:
-        raise Untrusted(f'{path}: a rule has names, and a minimum, if it has one, such as "v7"')
+        raise Untrusted(f'{path}: a rule needs names, and its optional minimum is written like "v7"')
     if number > 1 and not keys:
-        raise Untrusted(f"{path}: a rule with a minimum needs keys: only a signature tells a version for sure")
+        raise Untrusted(f"{path}: a rule with a minimum needs keys: only a signature proves the version")
     return Rule(tuple(names), tuple(path.parent / key for key in keys), number, short)
 
 

@@ -1,10 +1,10 @@
-"""Signatures with an elliptic-curve key, made and checked offline.
+"""Signatures with an elliptic-curve key, created and verified offline.
 
 Two sigstore bundles are attached to a version, in one referrer. ``model.sig`` is OpenSSF model-signing's, over the
 files: ``model_signing verify key DIR --signature model.sig`` checks a pulled directory. ``manifest.sig`` is over the
-manifest's digest with the model's repository and version, for else annotations could be forged, and an old version or
-another model be passed off as this one. Formats: DSSE 1.0, in-toto Statement 1, sigstore bundle 0.3, model-signing
-1.0.
+manifest's digest with the model's repository and version, since otherwise annotations could be forged, and an old
+version or another model could be passed off as this one. Formats: DSSE 1.0, in-toto Statement 1, sigstore bundle 0.3,
+model-signing 1.0.
 """
 
 import base64
@@ -24,7 +24,7 @@ from lykeion.registry.errors import InvalidModel, Untrusted
 from lykeion.registry.model_names import version_number
 from lykeion.registry.resolving import load, tags_at
 
-if TYPE_CHECKING:  # cryptography is imported where a key is: most commands need none
+if TYPE_CHECKING:  # cryptography is imported where a key is used: most commands need none
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey, EllipticCurvePublicKey
 
 _PAYLOAD = "application/vnd.in-toto+json"
@@ -39,9 +39,9 @@ _CURVES = (256, 384, 521)
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a valid signature says: the model's repository and version, and which key it was.
+    """The content of a valid signature: the model's repository and version, and the key.
 
-    Earlier releases signed the repository's last part alone: ``whole`` is false then.
+    ``whole`` is false for signatures of earlier releases, which have only the repository's last part.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Signed:
 
 
 def sign(store: ArtifactStore, reference: Reference, key: Path) -> tuple[Signed, bytes]:
-    """Sign a version's files and manifest, attach both bundles to it, and return what was signed and the bundle of
-    the files.
+    """Sign a version's files and manifest, attach both bundles to it, and return the signed statement and the bundle
+    of the files.
 
-    Raises NotFound, and Untrusted where ``key`` is no private key of NIST P-256, P-384 or P-521 in PEM, without a
+    Raises NotFound, and Untrusted unless ``key`` is a NIST P-256, P-384 or P-521 private key in PEM without a
     password.
     """
     private, repository = _private(key), reference.repository
@@ -79,16 +79,15 @@ def sign(store: ArtifactStore, reference: Reference, key: Path) -> tuple[Signed,
 
 
 def verify(store: ArtifactStore, repository: str, model: Model, keys: Sequence[Path]) -> Iterator[Signed]:
-    """What those of a model's signatures say that are by one of ``keys`` and fit both manifest and files.
+    """The statements of the model's signatures that are by one of ``keys`` and match both manifest and files.
 
-    What else is attached is passed over, whatever it is. Raises Untrusted where a key is none, or beyond
-    _MAX_SIGNATURES.
+    Other referrers are ignored. Raises Untrusted for an invalid key, or beyond _MAX_SIGNATURES.
     """
     known = {path: _public(path) for path in keys}
     for place, referrer in enumerate(store.referrers(repository, model.digest, SIGNATURE)):
         if place == _MAX_SIGNATURES:
             raise Untrusted(
-                f"{repository}@{model.digest}: over {_MAX_SIGNATURES:,} signatures; remove those of others"
+                f"{repository}@{model.digest}: over {_MAX_SIGNATURES:,} signatures; remove those that are not needed"
             )
         try:
             bundles = _bundles(store, repository, referrer.digest)
@@ -114,7 +113,7 @@ def _bundles(store: ArtifactStore, repository: str, digest: str) -> dict[str | N
 def _both(
     manifest: bytes | None, files: bytes | None, model: Model, key: "EllipticCurvePublicKey", path: Path
 ) -> Signed | None:
-    """What the bundles say together; None if they are not by the key or not for this model."""
+    """The statement of both bundles; None if they are not by the key or not for this model."""
     if manifest is None or files is None:
         return None
     try:
@@ -133,7 +132,7 @@ def _both(
 
 
 def _files_statement(name: str, model: Model) -> dict[str, Any]:
-    """Digests of the files as a pulled directory holds them."""
+    """Digests of the files in a pulled directory."""
     digests = {file.path: file.blob.digest for file in model.files}
     if model.facts:
         digests[FILE] = model.facts.digest
@@ -203,7 +202,7 @@ def _open(bundle: bytes, key: "EllipticCurvePublicKey") -> dict[str, Any]:
 
 
 def _ecdsa(bits: int) -> "ECDSA":
-    """With the hash that sigstore has for a curve of so many bits."""
+    """With sigstore's hash for a curve of this many bits."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 
@@ -223,7 +222,7 @@ def _private(path: Path) -> "EllipticCurvePrivateKey":
     try:
         key = load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise Untrusted(f"{path}: no private key in PEM without a password ({error})") from None
+        raise Untrusted(f"{path}: not a private key in PEM without a password ({error})") from None
     if not isinstance(key, EllipticCurvePrivateKey) or key.curve.key_size not in _CURVES:
         raise Untrusted(f"{path}: not a key of NIST P-256, P-384 or P-521")
     return key
@@ -237,7 +236,7 @@ def _public(path: Path) -> "EllipticCurvePublicKey":
     try:
         key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise Untrusted(f"{path}: no public key in PEM ({error})") from None
+        raise Untrusted(f"{path}: not a public key in PEM ({error})") from None
     if not isinstance(key, EllipticCurvePublicKey) or key.curve.key_size not in _CURVES:
         raise Untrusted(f"{path}: not a key of NIST P-256, P-384 or P-521")
     return key
