@@ -73,6 +73,14 @@ def products(url: str) -> int:
     return json.loads(urlopen(f"{url}/v1/stats").read())["products"]
 
 
+def test_no_library_prints_anything_while_photos_are_searched(index: Path, network: Path) -> None:
+    with serving(index, "--embedder", str(network)) as (process, url):
+        assert search(connect(url), jpeg(1))[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
 def test_photos_added_and_compacted_beside_the_service_are_found_and_no_request_fails(
     index: Path, photos: Path, network: Path
 ):

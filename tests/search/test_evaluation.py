@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lykeion.core.pictures import PictureError
 from lykeion.search.evaluation import evaluate
 from lykeion.search.index import Hit, Index, Photo, open_index
 from lykeion.search.truth import TruthError
@@ -127,3 +128,5 @@ def test_a_result_is_json_a_table_and_a_plot(shop: Index, tmp_path: Path) -> Non
     assert ("queries", "5") in result.table()
     result.plot(tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(PictureError, match=r"^/dev/null/plot\.png: cannot be written: "):
+        result.plot(Path("/dev/null/plot.png"))

@@ -1,7 +1,7 @@
 """What libraries may print: warnings and errors, but no start-up messages.
 
-OpenVINO, JAX, Faiss and matplotlib print none. TensorFlow has an environment variable for them, but prints some
-before it reads it, and LiteRT has none: their lines are dropped by prefix.
+OpenVINO, JAX and Faiss print none; matplotlib logs warnings about its font cache. TensorFlow has an environment
+variable for them, but prints some before it reads it, and LiteRT has none: their lines are dropped by prefix.
 """
 
 import atexit
@@ -45,6 +45,12 @@ def quiet_import(**variables: str) -> Generator[None]:
 def _is_not_advice(record: logging.LogRecord) -> bool:
     """False for TensorFlow's advice against repeated tracing: each network in a process has to be traced."""
     return "triggered tf.function retracing" not in str(record.msg)
+
+
+def quiet_matplotlib() -> None:
+    """Before matplotlib is imported: no warnings that its font cache is slow or temporary, as on a read-only root."""
+    if not (logger := logging.getLogger("matplotlib")).level:
+        logger.setLevel(logging.ERROR)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ class PictureError(LykeionError):
 
 def new_figure(size: tuple[float, float], *, extra: str) -> Any:
     """A matplotlib figure of a size in inches. Raises PictureError, naming the ``extra`` that has matplotlib."""
+    quiet_matplotlib()
     try:
         from matplotlib.figure import Figure
     except ImportError:
