@@ -176,14 +176,14 @@ def test_pages_that_have_no_end_are_not_read_for_ever(
         digest = pushed(remote(registry), tmp_path / "a", "shoes")
         registry.tags["shoes"].update({f"t{n}": digest for n in range(9)})
         registry.troubles.headers = {"Link": f'<{further}>; rel="next"'}
-        with pytest.raises(StoreError, match="never end"):
+        with pytest.raises(StoreError, match="more than 20 pages"):
             remote(registry).tags("shoes")
         registry.troubles.headers = {}
         registry.tags["shoes"].update({f"t{n:03}": digest for n in range(99)})
-        with pytest.raises(StoreError, match="over 20"):
+        with pytest.raises(StoreError, match="more than 20"):
             remote(registry).tags("shoes")
         registry.troubles.junk = [{"mediaType": "x", "digest": digest, "size": 1}] * 99
-        with pytest.raises(StoreError, match="over 20"):
+        with pytest.raises(StoreError, match="more than 20"):
             remote(registry).referrers("shoes", digest, "")
 
 

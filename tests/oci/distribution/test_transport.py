@@ -213,7 +213,7 @@ def test_an_answer_that_is_too_long_is_not_read_to_its_end() -> None:
     with running() as registry:
         digest = f"sha256:{'0' * 64}"
         registry.manifests["shoes"][digest] = ("application/json", bytes(5 * 2**20))
-        with pytest.raises(StoreError, match="an answer of more than 4,194,304 bytes"):
+        with pytest.raises(StoreError, match="a response of more than 4,194,304 bytes"):
             RemoteStore(Transport(registry.host)).manifest("shoes", digest)
 
 
@@ -270,7 +270,7 @@ def test_a_blob_that_is_shorter_than_the_manifest_says_is_not_asked_for_without_
         for held in (b"", content[:500]):
             registry.blobs["shoes"][blob.digest] = held
             registry.clear()
-            with pytest.raises(StoreError, match="less came"):
+            with pytest.raises(StoreError, match="received less"):
                 remote(registry).fetch("shoes", blob, tmp_path / f"{len(held)}", lambda _count: None)
             assert len(registry.requests) <= 12
         registry.blobs["shoes"][blob.digest] = content
