@@ -55,7 +55,7 @@ def test_a_move_can_be_conditional(tmp_path: Path) -> None:
     for n in range(2):
         run("push", model_directory(tmp_path / "m", str(n).encode()), "shoes")
     assert run("tag", "shoes:v1", "champion", "--expect", "nothing")["move"]["before"] == ""
-    with pytest.raises(LykeionError, match="not at"):
+    with pytest.raises(LykeionError, match="not to"):
         run("tag", "shoes:v2", "champion", "--expect", "v2")
     run("tag", "shoes:v2", "champion", "--expect", "v1")
     assert run("tag", "shoes:v2", "champion")["move"] is None

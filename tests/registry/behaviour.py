@@ -150,7 +150,7 @@ def test_a_move_with_an_expectation_is_compare_and_swap_or_unsupported(
             move(store, name, "champion", first, expect=None)
         return
     move(store, name, "champion", first, expect=None)
-    with pytest.raises(Conflict, match="not at nothing"):
+    with pytest.raises(Conflict, match="not to nothing"):
         move(store, name, "champion", second, expect=None)
     with pytest.raises(Conflict):
         move(store, name, "champion", second, expect=second)
@@ -326,7 +326,7 @@ def test_lineage_asks_only_registries_that_were_named_and_goes_on_where_one_is_d
 
     found = lineage(open_store, Reference(store.host, name, "champion"), hosts=["down.example"])
     assert [(each.found, each.problem) for each in found.parents] == [
-        (False, "other.example was not asked"),
+        (False, "other.example was not queried"),
         (False, "down.example: no route"),
         (True, ""),
     ]

@@ -98,10 +98,10 @@ def test_the_config_tells_what_the_card_and_the_architecture_tell(tmp_path: Path
 
 
 def test_what_is_no_model_is_not_packed(tmp_path: Path) -> None:
-    with pytest.raises(InvalidModel, match="no directory"):
+    with pytest.raises(InvalidModel, match="is not a directory"):
         pack(tmp_path / "nothing", "shoes", ModelFacts())
     (tmp_path / "README.md").touch()
-    with pytest.raises(InvalidModel, match="holds no model"):
+    with pytest.raises(InvalidModel, match="has no model"):
         pack(tmp_path, "shoes", ModelFacts())
     (tmp_path / "model.tflite").symlink_to("/etc/passwd")
     with pytest.raises(InvalidModel, match="symbolic link"):
@@ -126,7 +126,7 @@ def test_two_files_of_one_name_are_refused() -> None:
 def test_archives_are_said_to_be_unsupported_and_images_to_be_no_model() -> None:
     with pytest.raises(Unsupported, match="archive"):
         read_model(manifest(layer("a", "application/vnd.cncf.model.weight.v1.tar+gzip")))
-    with pytest.raises(InvalidModel, match="no model"):
+    with pytest.raises(InvalidModel, match="not a model"):
         read_model(manifest(artifact_type="", config="application/vnd.oci.image.config.v1+json"))
 
 

@@ -66,7 +66,7 @@ def test_images_and_what_is_attached_are_still_no_models(tmp_path: Path) -> None
     attached = json.loads(as_oras()) | {"subject": EMPTY.to_json()}
     for data in (as_oras("", image), json.dumps(attached).encode()):
         put(store, data, "odd")
-        with pytest.raises(InvalidModel, match="no model"):
+        with pytest.raises(InvalidModel, match="not a model"):
             show(store, parse("shoes:odd"))
 
 

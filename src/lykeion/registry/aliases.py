@@ -103,8 +103,8 @@ def move(
             now = store.resolve(repository, alias)
             if expect not in (ANYWHERE, now):
                 raise Conflict(
-                    f"{repository}:{alias} is at {now or 'nothing'}, not at {expect or 'nothing'}; "
-                    "look at it, then try again"
+                    f"{repository}:{alias} points to {now or 'nothing'}, not to {expect or 'nothing'}; "
+                    "check it and try again"
                 )
             if now == to:
                 return None
