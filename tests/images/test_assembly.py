@@ -245,7 +245,7 @@ def test_wheels_that_differ_about_a_file_are_reported(project: Path, output: Lay
     (project / "requirements.txt").write_text(requirement(*wheels))
     image = built(project, output)
     assert [line.split("site-packages/")[1] for line in image.parts[0].python.overlaps] == [
-        "shared.py is in one and in two, which is taken"
+        "shared.py is in one and in two, whose file is used"
     ]
 
 
@@ -267,7 +267,7 @@ def test_source_goes_through_the_bases_links_and_leaves_its_directories_alone(pr
 
 def test_two_sources_cannot_want_one_path(project: Path, output: Layout) -> None:
     describe(project, sources=[{"from": "app", "to": "/srv/app"}, {"from": "app/start", "to": "/srv/app/main.py"}])
-    with pytest.raises(ImageError, match=r"two sources want to be /srv/app/main\.py"):
+    with pytest.raises(ImageError, match=r"two sources have /srv/app/main\.py"):
         built(project, output)
 
 
@@ -315,9 +315,7 @@ def test_another_version_of_the_compressor_is_refused(
 ) -> None:
     monkeypatch.setattr(compression, "LIBZSTD", (1, 4, 0))
     describe(project, compression="zstd")
-    with pytest.raises(
-        Unsupported, match=r"1\.4\.0 makes our layers; install zstandard .* or set `compression: none`"
-    ):
+    with pytest.raises(Unsupported, match=r"layers need 1\.4\.0; install zstandard .* or set `compression: none`"):
         built(project, output)
 
 
@@ -350,7 +348,7 @@ def test_a_base_with_an_odd_configuration_is_refused(project: Path, output: Layo
     config = output.put(json.dumps(settings).encode(), media_types.CONFIG)
     output.put_manifest(ImageManifest(config, ()), "odd:latest")
     describe(project, base={"layout": str(output.root), "ref": "odd:latest"})
-    with pytest.raises(ImageError, match=f"{name} has another type"):
+    with pytest.raises(ImageError, match=f"{name} has the wrong type"):
         built(project, output)
 
 
@@ -440,7 +438,7 @@ def test_a_base_keeps_its_signal_volumes_health_check_and_shell(project: Path, o
 )
 def test_settings_of_another_type_are_refused(project: Path, output: Layout, settings: dict[str, object]) -> None:
     below(project, output, settings)
-    with pytest.raises(ImageError, match=f"{next(iter(settings))} has another type"):
+    with pytest.raises(ImageError, match=f"{next(iter(settings))} has the wrong type"):
         built(project, output)
 
 
@@ -473,7 +471,9 @@ def test_a_full_disk_is_one_line_and_leaves_no_image(
         lambda: build_volume(project / "app", output, "app:v1", compression="none"),
         lambda: build_volume(project / "app", output, "app:v1"),
     ):
-        with pytest.raises(Unavailable, match=r"cannot be written \(No space left on device\); make room") as caught:
+        with pytest.raises(
+            Unavailable, match=r"cannot be written \(No space left on device\); free disk space"
+        ) as caught:
             work()
         assert "\n" not in str(caught.value)
     assert output.entries() == ()

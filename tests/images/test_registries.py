@@ -178,7 +178,9 @@ def test_a_full_disk_is_one_line_and_the_pull_resumes(
 
     with monkeypatch.context() as patch:
         patch.setattr(Layout, "adopt", full)
-        with pytest.raises(Unavailable, match=r"No space left on device\); make room, and pull again") as caught:
+        with pytest.raises(
+            Unavailable, match=r"No space left on device\); free disk space, and pull again"
+        ) as caught:
             pull_image(at(store, "shop/search:v1"), other, ref="search:v1", store=store, reporter=SILENT)
     assert "\n" not in str(caught.value)
     assert other.entries() == ()
@@ -210,11 +212,11 @@ def test_junk_that_is_attached_blocks_no_pull_and_is_named(
     other, heard = Layout.open(tmp_path / "other", create=True), Listener()
     pull_image(at(store, "shop/search:v1"), other, ref="search:v1", store=store, reporter=heard)
     assert len(heard.notices) == 3
-    assert all(notice.startswith("an attached document is left out: ") for notice in heard.notices)
+    assert all(notice.startswith("skipped an attached document: ") for notice in heard.notices)
     assert {it.artifact_type for it in other.referrers(image.descriptor.digest)} == {BILL, PROVENANCE}
     monkeypatch.setattr("lykeion.images.registries.LIMIT_REFERRERS", 1)
     pull_image(at(store, "shop/search:v1"), other, ref="search:v1", store=store, reporter=heard)
-    assert "5 attached documents; 1 are pulled" in heard.notices[3]
+    assert "5 referrers; only 1 are pulled" in heard.notices[3]
 
 
 class Listener:

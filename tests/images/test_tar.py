@@ -65,7 +65,7 @@ def test_the_standard_library_reads_what_was_written(files: dict[str, bytes]) ->
         assert all((member.uid, member.gid, member.mtime, member.uname) == (0, 0, 0, "") for member in tar)
 
 
-@pytest.mark.skipif(not shutil.which("tar"), reason="no tar")
+@pytest.mark.skipif(not shutil.which("tar"), reason="not a tar")
 def test_tar_itself_reads_what_was_written(tmp_path: Path) -> None:
     data = packed(file_entry("a/" + "b" * 200, b"deep"), symlink_entry("link", "a"), directory_entry("a"))
     subprocess.run(["tar", "-x", "-C", str(tmp_path)], input=data, check=True)
@@ -79,7 +79,7 @@ def test_a_file_that_changes_meanwhile_is_an_error() -> None:
 
 
 def test_two_files_cannot_have_one_path() -> None:
-    with pytest.raises(ImageError, match="two files want to be /shoes"):
+    with pytest.raises(ImageError, match="two files have the path /shoes"):
         packed(file_entry("shoes", b"1"), file_entry("shoes", b"2"))
 
 
@@ -138,7 +138,7 @@ def test_directories_are_added_below_a_root_only_and_not_twice() -> None:
 
 @pytest.mark.parametrize("name", [".wh.shoes", "srv/.wh..wh..opq", "srv/.wh.dir/x", ".wh..."])
 def test_no_file_of_ours_becomes_a_whiteout(name: str) -> None:
-    with pytest.raises(ImageError, match="would take away a file of the layers below"):
+    with pytest.raises(ImageError, match="would delete a file of the layers below"):
         packed(file_entry(name, b""))
     assert packed(file_entry("srv/x.wh.y", b""))
 

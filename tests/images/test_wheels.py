@@ -74,7 +74,7 @@ def test_files_beside_the_package_go_where_they_belong(tmp_path: Path) -> None:
 
 def test_content_that_is_not_what_record_says_is_refused_when_it_is_read(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, recorded={"shoes/__init__.py": b"size = 41\n"})
-    with pytest.raises(WheelError, match="not what RECORD says"):
+    with pytest.raises(WheelError, match="not match RECORD"):
         unpacked(wheel)
 
 
@@ -84,8 +84,8 @@ def test_content_that_is_not_what_record_says_is_refused_when_it_is_read(tmp_pat
         ("../../etc/cron.d/job", "outside"),
         ("/etc/passwd", "outside"),
         ("shoes\\..\\..\\x", "outside"),
-        ("shoes-1.0.data/etc/passwd", "a place that wheels do not have"),
-        ("shoes-1.0.data/scripts", "a place that wheels do not have"),
+        ("shoes-1.0.data/etc/passwd", "not allowed for wheels"),
+        ("shoes-1.0.data/scripts", "not allowed for wheels"),
         ("boots-1.0.dist-info/METADATA", "2 .dist-info directories"),
     ],
 )
@@ -155,7 +155,7 @@ def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path)
     with zipfile.ZipFile(wheel, "a") as archive:
         archive.writestr(zipfile.ZipInfo("\0"), b"")
-    with pytest.raises(WheelError, match="outside of its place"):
+    with pytest.raises(WheelError, match="outside of its directory"):
         unpacked(wheel)
 
 
@@ -199,10 +199,10 @@ def test_an_archive_whose_directory_is_giant_is_refused_before_it_is_read(tmp_pa
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a/" * 256 + "a.py", "over 256 directories"),
-        ("shoes/.wh.boots.py", "take away a file"),
-        ("shoes/.wh..wh..opq", "take away a file"),
-        ("shoes/.wh.x/y.py", "take away a file"),
+        ("a/" * 256 + "a.py", "more than 256 directories"),
+        ("shoes/.wh.boots.py", "delete a file"),
+        ("shoes/.wh..wh..opq", "delete a file"),
+        ("shoes/.wh.x/y.py", "delete a file"),
     ],
 )
 def test_no_wheel_is_deep_or_takes_files_away(tmp_path: Path, name: str, message: str) -> None:

@@ -29,7 +29,7 @@ def build_dockerfile(dockerfile: Path, output: Layout, ref: str) -> Descriptor:
                 raise ImageError(f"buildah failed on {dockerfile}; see its output above")
         built = Layout.open(Path(work, "layout"))
         image = find_image(built, None)
-        with writing(output.root, Unavailable, "make room"), output.lock_content():
+        with writing(output.root, Unavailable, "free disk space"), output.lock_content():
             for descriptor, manifest in manifests(built, image):
                 for blob in (*manifest.blobs, descriptor):
                     output.take(built, blob)
