@@ -169,7 +169,7 @@ def test_only_models_that_take_photos_are_judged(tmp_path: Path) -> None:
     flat = tmp_path / "flat.tflite"
     flat.write_bytes(one_operator(tfl.BuiltinOperator.SQRT, None, (1, 8), (1, 8)))
     write_npz(tmp_path)
-    with pytest.raises(ModelError, match="flat: takes no photos of one size"):
+    with pytest.raises(ModelError, match="flat: has no fixed photo size"):
         run("bench", flat, "--data", tmp_path / "quadrants.npz", "-q")
 
 

@@ -50,5 +50,5 @@ def test_a_directory_that_cannot_be_written_is_an_error_that_says_what_to_set(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LYKEION_HOME", str(tmp_path / "file"))
-    with pytest.raises(LykeionError, match="LYKEION_HOME names another directory"):
+    with pytest.raises(LykeionError, match="set LYKEION_HOME to another directory"):
         run("import", "efficientnet-lite0")

@@ -71,7 +71,7 @@ def test_the_card_says_what_preprocess_input_does(keras, family, channels, mean,
 
 def test_an_unknown_name_is_an_error_that_lists_the_known(keras) -> None:
     with pytest.raises(
-        KerasImportError, match=r"'NoNet' is no \.keras file and not in keras\.applications: .*MobileNet"
+        KerasImportError, match=r"'NoNet' is neither a \.keras file nor in keras\.applications: .*MobileNet"
     ):
         import_keras("NoNet")
 

@@ -1,4 +1,5 @@
-"""What a person names, a file, a run, a version or a registry's reference, made into what may be used."""
+"""Resolving what users name (a file, a run, a version, a registry reference) to models and photos that may be
+used."""
 
 from typing import TYPE_CHECKING
 

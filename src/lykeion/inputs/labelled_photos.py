@@ -1,4 +1,4 @@
-"""Labelled photos for a network: in its size, normalised as it expects, of the classes it was trained on."""
+"""Labelled photos for a network: in its input size, with its normalisation and its classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ def open_with_photos(
 ) -> tuple[CompressedModel, Dataset]:
     """A network that can be trained further, and the photos for that.
 
-    Raises CompressionError where it was trained on other classes, and what ``open_model`` and ``load_data`` raise.
+    Raises CompressionError if it was trained on other classes, and what ``open_model`` and ``load_data`` raise.
     """
     network = open_model(model)
     ours = network.architecture
@@ -38,10 +38,10 @@ def judging_photos(
     skip_bad: bool = False,
     reporter: Reporter,
 ) -> tuple[Labelled, tuple[str, ...]]:
-    """The test photos, or else those of validation, to judge models by: in the size of the first model that takes
-    photos, normalised as the models' cards say, or as networks trained here are. And which photos were left out.
+    """The test photos, or else those of validation, for measuring accuracy: in the input size of the first model that
+    takes photos, normalised as the models' cards say, or like networks trained here. And which photos were left out.
 
-    Raises ModelError where no model takes photos of one size, or models normalise them in different ways.
+    Raises ModelError if no model takes photos of one size, or if the models' normalisations differ.
     """
     height, width, channels = _photo_size(models)
     mean, std = _normalisation(models)
@@ -56,7 +56,7 @@ def judging_photos(
 
 
 def _photo_size(models: Sequence[ModelFile]) -> tuple[int, int, int]:
-    """Height, width and channels of the first that takes photos. Raises ModelError where none does."""
+    """Height, width and channels of the first that takes photos. Raises ModelError if none does."""
     reasons: list[str] = []
     for model in models:
         try:
@@ -67,12 +67,12 @@ def _photo_size(models: Sequence[ModelFile]) -> tuple[int, int, int]:
             continue
         if len(shape) == 4 and shape[3] in (1, 3) and min(shape[1:]) > 0:
             return shape[1], shape[2], shape[3]
-        reasons.append(f"{model.name}: takes no photos of one size, so --data cannot judge it")
+        reasons.append(f"{model.name}: has no fixed photo size, so its accuracy cannot be measured with --data")
     raise ModelError(reasons[0])
 
 
 def _normalisation(models: Sequence[ModelFile]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and std, by the cards of files that have one. Raises ModelError where they differ."""
+    """Mean and std from the cards of files that have one. Raises ModelError if they differ."""
     found: dict[tuple[tuple[float, ...], tuple[float, ...]], str] = {}
     for model in models:
         pair = ((PHOTO_MEAN,), (PHOTO_STD,))

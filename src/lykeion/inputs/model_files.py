@@ -15,14 +15,14 @@ from .named_models import find_model
 
 
 def open_models(names: Sequence[str], trust: Path | None = None, store: Path | None = None) -> list[ModelFile]:
-    """Each by its name, once: a ``.tflite`` file, a run of ``lykeion train``, a step of a compression, a version, or
+    """Each once, by its name: a ``.tflite`` file, a run of ``lykeion train``, a step of a compression, a version, or
     a network of ``lykeion nets list`` with random weights.
 
     Raises ModelError, ArchitectureError, TrainingError, CardError, and what ``find_model`` raises.
     """
     found = [_open(name, trust, store) for name in names]
     count = Counter(model.name for model in found)
-    if max(count.values(), default=1) > 1:  # files of one name: by their paths
+    if max(count.values(), default=1) > 1:  # files with the same name: by their paths
         found = [replace(model, name=name) for name, model in zip(names, found, strict=True)]
     return list({model.name: model for model in found}.values())
 
@@ -44,6 +44,6 @@ def _open(name: str, trust: Path | None, store: Path | None) -> ModelFile:
 
 
 def _trained(run: Path) -> bytes:
-    """The logits of a network that ``lykeion train`` trained, or its embedding where it was trained for distances."""
+    """The logits of a network that ``lykeion train`` trained, or its embedding if it was trained for distances."""
     architecture, weights = load_network(run)
     return write_litert(architecture, weights, output=LOGITS if f"{LOGITS}/kernel" in weights else EMBEDDING)

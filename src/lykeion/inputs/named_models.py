@@ -1,4 +1,4 @@
-"""A model by its name: a path, or a version in the model repository, held to a trust policy."""
+"""A model by its name: a path, or a version in the model registry, checked against a trust policy."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from lykeion.vision import network_file
 
 
 def find_model(name: str, trust: Path | None = None, store: Path | None = None) -> Path:
-    """Where it is on this machine. A version is pulled once, to a directory; anything else is a path as it was given.
+    """Its local path. A version is pulled once, to a directory; anything else is returned as a path.
 
-    ``trust`` is the file of a policy, which must allow the model; ``store`` is the store on this machine, if not the
-    default one. Raises Untrusted, and what ``registry.keep`` raises.
+    ``trust`` is the file of a policy, which must allow the model; ``store`` is the local store, if not the default.
+    Raises Untrusted, and what ``registry.keep`` raises.
     """
     version = not _is_path(name) and name != DEFAULT_MODEL
     if not version and not trust:
@@ -25,9 +25,9 @@ def find_model(name: str, trust: Path | None = None, store: Path | None = None) 
 
 
 def find_embedder(name: str | None, trust: Path | None = None, store: Path | None = None) -> str | None:
-    """The file of a network that makes vectors; None is the default one.
+    """The file of an embedder; None is the default one.
 
-    Raises CardError where a directory holds no network or several, and what ``find_model`` raises.
+    Raises CardError if a directory has no network or several, and what ``find_model`` raises.
     """
     if name is None and trust is None:
         return None

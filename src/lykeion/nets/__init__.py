@@ -1,4 +1,4 @@
-"""Networks as plain data: architectures, their counts, and LiteRT files written straight from them.
+"""Networks as plain data: architectures, their counts, and LiteRT files written directly from them.
 
 What needs Keras is imported when it is first used.
 """

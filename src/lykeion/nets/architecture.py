@@ -1,7 +1,7 @@
 """An architecture as plain data: rows of channels, kernels and strides, to and from JSON.
 
-A row says how many channels it has inside and gives out, so that a structurally pruned network, or one that a search
-found, is written down in the same way as a published one.
+A row has its inner and output channels, so that a structurally pruned network, or one that a search found, is
+described in the same way as a published one.
 """
 
 from dataclasses import MISSING, asdict, dataclass, fields, replace
@@ -24,7 +24,7 @@ RowPadding: TypeAlias = Literal["same", "after"]
 
 
 class ArchitectureError(Invalid):
-    """An architecture that cannot be read or makes no network; the message names the row."""
+    """An architecture that cannot be read or is invalid; the message names the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class InvertedResidual:
     With ``squeeze`` channels, MobileNetV3's squeeze-and-excitation follows the depthwise convolution: its mean over
     the photo goes through ``squeeze`` channels (ReLU) to a hard-sigmoid gate on each channel (arXiv:1905.02244).
 
-    There is an expansion convolution where ``expanded`` differs from the incoming channels, and the input is added to
-    the output where the stride is 1 and ``output`` equals the incoming channels. ``expand`` and ``residual`` say it
-    outright, for a pruned network in which such numbers agree by chance.
+    By default there is an expansion convolution if ``expanded`` differs from the incoming channels, and the input is
+    added to the output if the stride is 1 and ``output`` equals the incoming channels. ``expand`` and ``residual``
+    override this, for pruned networks in which the numbers are equal by chance.
     """
 
     kind: ClassVar[str] = "inverted-residual"
@@ -105,7 +105,7 @@ class Architecture:
     """A classifier: ``rows`` on photos of (height, width, channels), global average pooling, the ``head``'s dense
     layers, and a dense layer of ``classes``.
 
-    What that last layer sees is the embedding: the head's output, or the pooled features where there is no head.
+    The input of that last layer is the embedding: the head's output, or the pooled features without a head.
     ``epsilon`` is batch norm's. Raises ArchitectureError.
     """
 
@@ -120,7 +120,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if type(self.name) is not str or len(self.name) > 200:
-            raise ArchitectureError("an architecture's name must be a text of at most 200 characters")
+            raise ArchitectureError("an architecture's name must be a string of at most 200 characters")
         if not 1 <= len(self.rows) <= MAX_ROWS or len(self.head) > MAX_ROWS:
             raise ArchitectureError(f"architecture {self.name!r} has {len(self.rows)} rows; give 1 to {MAX_ROWS}")
         if not isinstance(self.epsilon, float) or not 0 < self.epsilon < 1:

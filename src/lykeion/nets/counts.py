@@ -9,7 +9,7 @@ from .unrolling import layers
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of one photo. ``statistics`` are batch norm's means and variances: kept, not trained."""
+    """Of one photo. ``statistics`` are batch norm's means and variances: not trained."""
 
     trainable: int
     statistics: int
@@ -17,7 +17,7 @@ class Counts:
 
     @property
     def parameters(self) -> int:
-        """All numbers a file of weights holds, as Keras' ``count_params`` says."""
+        """The number of weights in a file, like Keras' ``count_params``."""
         return self.trainable + self.statistics
 
 

@@ -1,4 +1,4 @@
-"""Networks as files: the default one, built on first use, and those imported."""
+"""Networks as files: the default one, built on first use, and imported ones."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +25,10 @@ class ModelStoreError(Unavailable):
 
 
 def default_model() -> Path:
-    """The ``.tflite`` file of the network DEFAULT, with its card beside it; built where it is not there yet.
+    """The ``.tflite`` file of the network DEFAULT, with its card beside it; built if it does not exist.
 
-    The file's name holds the digest of all that it is made of, so a newer release builds its own. Several processes
-    may build at once: they write the same bytes, each atomically. Raises WeightsError, ModelStoreError.
+    The file's name has the digest of its inputs, so another release builds its own. Several processes may build
+    concurrently: they write the same bytes atomically. Raises WeightsError, ModelStoreError.
     """
     from .litert_writer import WRITER_VERSION, write_litert
 
@@ -49,14 +49,15 @@ def default_model() -> Path:
 
 
 def install(path: Path, model: bytes, card: ModelCard) -> None:
-    """Write a model and its card; the card first, so that a model that is there has one. Raises ModelStoreError."""
-    with writing(path, ModelStoreError, "LYKEION_HOME names another directory for models"):
+    """Write a model and its card; the card first, so that an existing model always has one. Raises
+    ModelStoreError."""
+    with writing(path, ModelStoreError, "set LYKEION_HOME to another directory"):
         write_atomically(path.with_suffix(".json"), card.to_json().encode())
         write_atomically(path, model)
 
 
 def built_directory() -> Path:
-    """For what can be built again."""
+    """For files that can be rebuilt."""
     return cache_directory() / "models"
 
 

@@ -1,7 +1,7 @@
-"""An int8 LiteRT file straight from an architecture, its weights, and how integers stand for its numbers.
+"""An int8 LiteRT file directly from an architecture, its weights and its quantization parameters.
 
-Photos and output stay float32: the first operator quantizes, the last dequantizes, all between compute in integers,
-as the specification of quantized operators in TensorFlow Lite says: int8 kernels with zero point 0 and a scale for
+Photos and output stay float32: the first operator quantizes, the last dequantizes, and all others compute in integers
+according to TensorFlow Lite's 8-bit quantization specification: int8 kernels with zero point 0 and a scale for
 each output channel, int32 biases in units of input scale · kernel scale. Equal inputs give equal bytes.
 """
 
@@ -18,10 +18,10 @@ from .architecture import Architecture
 from .unrolling import INPUT, LOGITS, Layer, layers
 
 TO_255 = np.float32(1 / 255)
-"""A factor, for training on TensorFlow makes one of a division by a constant, which rounds otherwise."""
+"""A factor, since TensorFlow replaces a division by a constant by one when training, which rounds differently."""
 RELU6 = Quantization((float(6 * TO_255),), (-128,))
 GATE = Quantization((1 / 255,), (-128,))
-"""Of hard-sigmoid before and after the division by 6: the codes are the same ones."""
+"""Of hard-sigmoid before and after the division by 6: the codes are the same."""
 _SIXTH = (np.array(127, np.int8), Quantization((1 / 6 / 127,)))
 _FUSED = {
     "linear": tfl.ActivationFunctionType.NONE,
@@ -32,7 +32,7 @@ _FUSED = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KernelCodes:
-    """A kernel as int8 ``codes``, shaped as ``Layer.weights`` says, ``scales`` float32 (channels), and the folded
+    """A kernel as int8 ``codes``, shaped like ``Layer.weights``, ``scales`` float32 (channels), and the folded
     ``bias``, float64 (channels)."""
 
     codes: np.ndarray
@@ -41,7 +41,7 @@ class KernelCodes:
 
 
 def quantized_tensors(layer: Layer) -> tuple[str, ...]:
-    """Names of the tensors that a layer computes and whose numbers must have a range, in order."""
+    """Names of the tensors that a layer computes and that need a range, in order."""
     match layer.activation:
         case "hard-swish":
             return f"{layer.name}/linear", layer.name
@@ -60,7 +60,7 @@ def write_int8(
 ) -> bytes:
     """The LiteRT file from photos, float32 (n, height, width, channels), to float32 (n, dimension or classes).
 
-    ``kernels`` has one for each layer with weights, by its name; ``tensors`` one for INPUT and for each of
+    ``kernels`` has an entry for each layer with weights, by name; ``tensors`` has one for INPUT and for each of
     ``quantized_tensors``.
     """
     graph = GraphWriter()
@@ -84,7 +84,7 @@ def _write_layer(
     known: Mapping[str, Quantization],
     names: Mapping[str, str],
 ) -> None:
-    """As one operator, or two where the activation is one that LiteRT cannot fuse."""
+    """As one operator, or two if LiteRT cannot fuse the activation."""
     builtin, shape = tfl.BuiltinOperator, layer.shape
     inputs, name = [names.get(source, source) for source in layer.inputs], names.get(layer.name, layer.name)
     # Before a hard-sigmoid, relu6(x + 3) / 6, the bias adds the 3.
@@ -134,18 +134,18 @@ def _operator(layer: Layer, activation: int) -> tuple[int, int, Any]:
 
 
 def _constants(layer: Layer, kernel: KernelCodes, scale: float, shift: float) -> list[Constant]:
-    """Kernel and bias, as LiteRT lays them out; ``scale`` is that of the input."""
+    """Kernel and bias in LiteRT's layout; ``scale`` is that of the input."""
     axis = 0
     match layer.kind:
         case "depthwise":
             codes, axis = kernel.codes[np.newaxis], 3
         case "dense":
-            # On maps of one pixel, as squeeze-and-excitation has them, it is a convolution.
+            # On 1×1 maps, as in squeeze-and-excitation, it is a convolution.
             codes = kernel.codes.T if layer.vector else kernel.codes.T[:, np.newaxis, np.newaxis]
         case _:
             codes = kernel.codes.transpose(3, 0, 1, 2)
     units = kernel.scales.astype(np.float64) * scale
-    # Ten significant bits: finer ones would not reach an output of 8, and they would have to be delivered.
+    # Ten significant bits: more would not affect an 8-bit output, but increase the file.
     mantissas, exponents = np.frexp((kernel.bias + shift) / units)
     bias = np.clip(np.rint(np.ldexp(np.rint(mantissas * 1024) / 1024, exponents)), -(2**31), 2**31 - 1)
     return [

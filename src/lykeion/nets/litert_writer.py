@@ -1,4 +1,4 @@
-"""A LiteRT file straight from an architecture and its weights: no TensorFlow, milliseconds.
+"""A LiteRT file directly from an architecture and its weights, in milliseconds and without TensorFlow.
 
 The file is a flatbuffer of the TensorFlow Lite schema (identifier TFL3, schema version 3), built with the schema
 classes that come with ai-edge-litert. Batch norm is folded into the convolutions. The batch is 1 and may be resized.
@@ -19,7 +19,7 @@ from .unrolling import INPUT, LOGITS, Layer, layers, row_layers
 from .weights import Weights, random_layer_weights
 
 WRITER_VERSION = 1
-"""Raised when the bytes written for the same architecture and weights change."""
+"""Incremented when the bytes written for the same architecture and weights change."""
 
 _FUSED = {
     "linear": tfl.ActivationFunctionType.NONE,
@@ -38,8 +38,8 @@ def write_litert(
     """The LiteRT file of a network from photos, float32 (n, height, width, channels), to one output, float32
     (n, dimension or classes).
 
-    The output is the embedding or the logits; what the other alone needs is left out. ``weights`` are named and
-    shaped as ``Layer.weights`` says. Raises WeightsError.
+    The output is the embedding or the logits; layers that only the other needs are omitted. ``weights`` have the
+    names and shapes of ``Layer.weights``. Raises WeightsError.
     """
     graph = GraphWriter()
     graph.tensor(INPUT, (architecture.height, architecture.width, architecture.channels))
@@ -52,9 +52,9 @@ def write_litert(
 def write_block(
     row: Row, height: int, width: int, channels: int, *, weights: Weights | None = None, epsilon: float = 1e-3
 ) -> bytes:
-    """The LiteRT file of one row alone, from features (n, height, width, channels) to what the row makes of them.
+    """The LiteRT file of a single row, from features (n, height, width, channels) to the row's output.
 
-    ``weights`` are named as those of row 0; random ones, which take as long, where none are given. Raises
+    ``weights`` are named as those of row 0; by default random ones, which take the same time. Raises
     WeightsError.
     """
     block = row_layers(row, height, width, channels)
@@ -107,7 +107,7 @@ def _operator(
             options = tfl.FullyConnectedOptionsT(fusedActivationFunction=activation)
             return builtin.FULLY_CONNECTED, options, [own["kernel"].T, own["bias"]]
         case "dense":
-            # On maps of one pixel, as squeeze-and-excitation has them: a convolution keeps their shape.
+            # On 1×1 maps, as in squeeze-and-excitation: a convolution keeps their shape.
             options = tfl.Conv2DOptionsT(padding=padding, fusedActivationFunction=activation, **stride)
             return builtin.CONV_2D, options, [own["kernel"].T[:, np.newaxis, np.newaxis], own["bias"]]
         case "add":
@@ -120,7 +120,7 @@ def _operator(
 
 
 def _fold(own: Mapping[str, np.ndarray], epsilon: float) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias of the convolution that does the batch norm too; in float64, then rounded once."""
+    """Kernel and bias of the convolution with the batch norm folded in; in float64, then rounded once."""
     wide = {name: weight.astype(np.float64) for name, weight in own.items()}
     scale = wide["gamma"] / np.sqrt(wide["variance"] + epsilon)
     kernel, bias = wide["kernel"] * scale, wide["beta"] - wide["mean"] * scale

@@ -1,4 +1,4 @@
-"""The networks that have a name, and how a person names one: ``mobilenet-v2-0.5@160``, or a file."""
+"""Named networks, and the syntax of names: ``mobilenet-v2-0.5@160``, or a file."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from .families.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A published network. ``widths`` are those with published weights; none: it has no width multiplier."""
+    """A published network. ``widths`` are those with published weights; empty if it has no width multiplier."""
 
     make: Callable[[float], Architecture]
     paper: str
@@ -63,7 +63,7 @@ def find(
 ) -> Architecture:
     """The network that ``spec`` names: NAME, NAME-WIDTH, either with @RESOLUTION, or a .json file of an architecture.
 
-    ``resolution`` (pixels a side), ``classes`` and ``channels`` of the photos replace what it has. Raises
+    ``resolution`` (pixels), ``classes`` and ``channels`` of the photos replace its own. Raises
     ArchitectureError.
     """
     if spec.endswith(".json"):
@@ -105,13 +105,13 @@ def _named(name: str) -> Architecture:
     except ValueError:
         width = 0.0
     if not NETWORKS[base].widths:
-        raise ArchitectureError(f"{name!r}: {base} comes in one width; leave out {text!r}")
+        raise ArchitectureError(f"{name!r}: {base} has only one width; leave out {text!r}")
     if not 0.05 <= width <= 10:
-        raise ArchitectureError(f"{name!r}: {text!r} is no width; give a number from 0.05 to 10, as in {base}-0.5")
+        raise ArchitectureError(f"{name!r}: {text!r} is not a width; give a number from 0.05 to 10, as in {base}-0.5")
     return NETWORKS[base].make(width)
 
 
 def _number(spec: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 6):
-        raise ArchitectureError(f"{spec!r}: {text!r} is no resolution; give pixels a side, as in mobilenet-v2@160")
+        raise ArchitectureError(f"{spec!r}: {text!r} is not a resolution; give pixels, as in mobilenet-v2@160")
     return int(text)

@@ -1,4 +1,4 @@
-"""Keras, for all modules that need it: imported without what TensorFlow prints at that."""
+"""Keras for all modules that need it, imported without TensorFlow's start-up messages."""
 
 from contextlib import suppress
 

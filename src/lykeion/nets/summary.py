@@ -1,4 +1,4 @@
-"""What a person wants to see of an architecture: rows or layers with shapes and costs, as data and as a picture."""
+"""Summary of an architecture: rows or layers with shapes and costs, as data and as a picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class ArchitecturePart:
 
 
 def parts_by_layer(architecture: Architecture) -> tuple[ArchitecturePart, ...]:
-    """One part a layer."""
+    """One part per layer."""
     every = layers(architecture)
     return tuple(_part(layer.name, _describe_layer(layer), [layer], every) for layer in every)
 
 
 def parts_by_row(architecture: Architecture) -> tuple[ArchitecturePart, ...]:
-    """One part a row, then one a layer behind the rows: pooling, head, logits."""
+    """One part per row, then one per layer after the rows: pooling, head, logits."""
     every = layers(architecture)
     groups = groupby((layer for layer in every if not layer.vector), key=lambda layer: layer.row)
     rows = zip(architecture.rows, groups, strict=True)
@@ -42,7 +42,8 @@ def parts_by_row(architecture: Architecture) -> tuple[ArchitecturePart, ...]:
 
 
 def draw_architecture(architecture: Architecture, path: Path) -> None:
-    """Write a picture: multiply-adds and parameters of each row, as bars from the photo down. Raises PictureError."""
+    """Write a picture: multiply-adds and parameters of each row, as bars from input to output. Raises
+    PictureError."""
     parts, counts = parts_by_row(architecture), count(architecture)
     places = range(len(parts))
     figure = new_figure((10, 1.4 + 0.24 * len(parts)), extra="train")
@@ -61,7 +62,7 @@ def draw_architecture(architecture: Architecture, path: Path) -> None:
 
 
 def format_shape(shape: Sequence[int]) -> str:
-    """A shape for a person: ``112×112×16``."""
+    """A shape as text: ``112×112×16``."""
     return "×".join(map(str, shape))
 
 

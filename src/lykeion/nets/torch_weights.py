@@ -1,9 +1,9 @@
-"""Weights out of a PyTorch file, without PyTorch and without running what the file's pickle says.
+"""Reading weights from a PyTorch file, without PyTorch and without executing its pickle.
 
 ``torch.save`` writes a state dict as a pickle whose tensors point into raw storages, either one after the other
-(before PyTorch 1.6) or in a zip file. A pickle is a program, so an untrusted one must not be run. Here its opcodes
-are read one by one, and only what a state dict consists of is known: dictionaries, tuples, strings, numbers, and the
-callables and storage types below, which stay names and are never imported. Anything else is refused.
+(before PyTorch 1.6) or in a zip file. A pickle is a program, so an untrusted one must not be executed. Here
+its opcodes are interpreted, and only what a state dict needs is supported: dictionaries, tuples, strings, numbers,
+and the callables and storage types below, which stay names and are never imported. Anything else is refused.
 """
 
 import io
@@ -41,7 +41,7 @@ _CALLABLES = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "tor
 
 
 class WeightsError(Invalid):
-    """A file of weights that cannot be read, or does not fit the network; the message names file and cause."""
+    """A file of weights that cannot be read or does not match the network; the message names file and cause."""
 
 
 def read_torch_weights(path: Path) -> dict[str, np.ndarray]:
@@ -63,7 +63,7 @@ def read_torch_weights(path: Path) -> dict[str, np.ndarray]:
 
 
 class _Refused(Exception):
-    """The pickle does what no state dict does."""
+    """The pickle does something that no state dict does."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class _Tensor:
 def _read_legacy(file: BinaryIO) -> dict[str, np.ndarray]:
     magic, protocol, system = (_interpret(file) for _ in range(3))
     if magic != _LEGACY_MAGIC or protocol != _LEGACY_PROTOCOL:
-        raise _Refused("it does not begin as torch.save writes it")
+        raise _Refused("it does not start like a file of torch.save")
     if not system["little_endian"]:
         raise _Refused("it is big-endian")
     state, keys = _interpret(file), _interpret(file)
@@ -119,7 +119,7 @@ def _read_zip(content: bytes) -> dict[str, np.ndarray]:
 
 def _tensors(state: Any) -> dict[str, _Tensor]:
     if not isinstance(state, dict) or len(state) > MAX_TENSORS:
-        raise _Refused("it holds no dictionary of tensors")
+        raise _Refused("it has no dictionary of tensors")
     for name, tensor in state.items():
         if not isinstance(tensor, _Tensor) or not isinstance(name, str):
             raise _Refused(f"its entry {name!r} is no tensor")
@@ -134,19 +134,19 @@ def _arrays(state: Any, read: Callable[[str], bytes]) -> dict[str, np.ndarray]:
         storage = tensor.storage
         total_bytes += prod(tensor.shape) * np.dtype(storage.dtype).itemsize
         if total_bytes > MAX_FILE_BYTES:  # many tensors may share one storage
-            raise _Refused("its tensors would take more memory than any such file may hold")
+            raise _Refused("its tensors would take more memory than is allowed")
         if storage not in storages:
             data = read(storage.key)
             if len(data) != storage.count * np.dtype(storage.dtype).itemsize:
-                raise _Refused(f"storage {storage.key!r} is cut short")
+                raise _Refused(f"storage {storage.key!r} is truncated")
             storages[storage] = np.frombuffer(data, storage.dtype)
     return {name: _array(tensor, storages[tensor.storage]) for name, tensor in tensors.items()}
 
 
 def _array(tensor: _Tensor, storage: np.ndarray) -> np.ndarray:
-    """A copy, in C order. Every element is checked to lie in the storage, and no element to be used twice."""
+    """A copy in C order. Checks that every element is inside the storage and that none is used twice."""
     if len(tensor.shape) != len(tensor.strides) or len(tensor.shape) > 8:
-        raise _Refused("a tensor's shape and strides do not fit")
+        raise _Refused("a tensor's shape and strides are inconsistent")
     if min((tensor.offset, *tensor.shape, *tensor.strides)) < 0 or prod(tensor.shape) > storage.size:
         raise _Refused("a tensor reaches outside its storage")
     last = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.strides, strict=True))
@@ -166,7 +166,7 @@ _EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, 
 
 
 def _interpret(file: BinaryIO) -> Any:
-    """The value of the next pickle in ``file``. Raises _Refused at the first opcode or name that is not known."""
+    """The value of the next pickle in ``file``. Raises _Refused at the first unknown opcode or name."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     argument: Any
@@ -211,7 +211,7 @@ def _interpret(file: BinaryIO) -> Any:
             arguments, function = stack.pop(), stack.pop()
             stack.append(_call(function, arguments))
         elif name == "BUILD":
-            # A state dict's own attributes: its _metadata, which says nothing about the weights.
+            # A state dict's attributes: its _metadata, which is not about the weights.
             stack.pop()
         else:
             raise _Refused(f"its pickle uses {name}, which no state dict needs")
@@ -229,10 +229,10 @@ def _pop_to_mark(stack: list[Any]) -> list[Any]:
 
 def _set(target: Any, items: list[Any]) -> None:
     if not isinstance(target, dict) or len(items) % 2:
-        raise _Refused("its pickle sets items of what is no dictionary")
+        raise _Refused("its pickle sets items of something that is not a dictionary")
     for key, value in zip(items[::2], items[1::2], strict=True):
         if not isinstance(key, str | int):
-            raise _Refused("a dictionary's key is no string")
+            raise _Refused("a dictionary's key is not a string")
         target[key] = value
 
 
@@ -245,14 +245,14 @@ class _Name:
 
 def _name(text: str) -> _Name:
     if text not in _CALLABLES and text not in _STORAGES:
-        raise _Refused(f"its pickle asks for {text.replace(' ', '.')!r}, which no state dict needs")
+        raise _Refused(f"its pickle refers to {text.replace(' ', '.')!r}, which no state dict needs")
     return _Name(text)
 
 
 def _storage(identity: Any) -> _Storage:
     kind, storage, key, _, count = identity[:5]
     if kind != "storage" or not isinstance(key, str) or type(count) is not int or count < 0:
-        raise _Refused("a storage is not described as torch.save does")
+        raise _Refused("a storage is not described like those of torch.save")
     return _Storage(key, _STORAGES[storage.text], count)
 
 

@@ -1,6 +1,6 @@
-"""An architecture unrolled into the layers it is made of, in the order in which they run.
+"""An architecture unrolled into its layers, in execution order.
 
-Counting, building and writing a network all walk this one list.
+Counting, building and writing a network all use this list.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Kind: TypeAlias = Literal["convolution", "depthwise", "add", "multiply", "pool",
 LayerPadding: TypeAlias = Literal["same", "valid"]
 
 INPUT, EMBEDDING, LOGITS = "image", "embedding", "logits"
-"""Names of the tensors that a person sees: what goes in, and the two things that can come out."""
+"""Public names of tensors: the input, and the two possible outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Layer:
 
     @property
     def row(self) -> str:
-        """Which row it is of, by position; for the layers behind the rows, its own name."""
+        """The index of its row; for the layers after the rows, its own name."""
         return self.name.partition("/")[0]
 
     @property
@@ -53,12 +53,12 @@ class Layer:
 
     @property
     def parameters(self) -> int:
-        """All numbers among its weights, batch norm's statistics included."""
+        """The number of its weights, including batch norm statistics."""
         return sum(map(prod, self.weights().values()))
 
     @property
     def multiply_adds(self) -> int:
-        """For one photo, as papers count: convolutions and dense layers alone, without bias and batch norm."""
+        """For one photo, counted as in papers: only convolutions and dense layers, without bias and batch norm."""
         positions = self.height * self.width
         match self.kind:
             case "convolution" | "dense":
@@ -69,7 +69,7 @@ class Layer:
                 return 0
 
     def weights(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each of its weights, by full name."""
+        """The shape of each of its weights, by full name."""
         shapes: dict[str, tuple[int, ...]] = {}
         if self.kind in ("convolution", "depthwise"):
             depth = (self.channels_in,) if self.kind == "convolution" else ()
@@ -95,7 +95,7 @@ def layers(architecture: Architecture) -> tuple[Layer, ...]:
 
 
 def row_layers(row: Row, height: int, width: int, channels: int) -> tuple[Layer, ...]:
-    """The layers of one row alone, on an input of (height, width, channels); named as those of row 0."""
+    """The layers of a single row, on an input of (height, width, channels); named as those of row 0."""
     chain = _Chain(height, width, channels)
     chain.row("0", row)
     return tuple(chain.layers)
@@ -110,7 +110,7 @@ class _Form(NamedTuple):
 
 
 class _Chain:
-    """Layers so far, and the name and size of the last one's output."""
+    """The layers so far, and the name and size of the last output."""
 
     def __init__(self, height: int, width: int, channels: int) -> None:
         self.layers: list[Layer] = []

@@ -1,4 +1,4 @@
-"""Weights of a network, by name, and those that training starts from."""
+"""Weights of a network by name, and initial weights for training."""
 
 from collections.abc import Iterable, Mapping
 from math import prod
@@ -10,12 +10,12 @@ from .architecture import Architecture
 from .unrolling import Layer, layers
 
 Weights: TypeAlias = Mapping[str, np.ndarray]
-"""Arrays of float32, named and shaped as ``Layer.weights`` says."""
+"""Float32 arrays with the names and shapes of ``Layer.weights``."""
 
 
 def random_weights(architecture: Architecture, seed: int = 0) -> dict[str, np.ndarray]:
-    """What training starts from: kernels that keep the variance of what they see (He et al., arXiv:1502.01852),
-    batch norms that change nothing, biases of 0. Equal seeds give equal weights."""
+    """Initial weights: kernels that preserve the variance of their input (He et al., arXiv:1502.01852), identity
+    batch norms, zero biases. Equal seeds give equal weights."""
     return random_layer_weights(layers(architecture), seed)
 
 
@@ -27,7 +27,7 @@ def random_layer_weights(of: Iterable[Layer], seed: int = 0) -> dict[str, np.nda
         for name, shape in layer.weights().items():
             match name.rpartition("/")[2]:
                 case "kernel":
-                    # Each output sees kernel² · channels_in numbers, or kernel² under a depthwise convolution.
+                    # The fan-in is kernel² · channels_in, or kernel² for a depthwise convolution.
                     inputs = prod(shape[:-1])
                     gain = 1.0 if layer.activation in ("linear", "hard-sigmoid") else 2.0
                     weights[name] = rng.standard_normal(shape, np.float32) * np.float32((gain / inputs) ** 0.5)

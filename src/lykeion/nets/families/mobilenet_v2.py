@@ -18,13 +18,13 @@ _STAGES = (
 def mobilenet_v2(width: float = 1.0) -> Architecture:
     """On photos of 224², 1000 classes. Width 1: 3.54 M parameters, 300 M multiply-adds, as in the paper.
 
-    ``width`` multiplies all channels, but those of the last convolution only where it is above 1.
+    ``width`` multiplies all channels, but those of the last convolution only if it is above 1.
     """
     rows: list[Row] = [Convolution(multiple_of_8(32 * width), kernel=3, stride=2)]
     for expansion, channels, repeats, first_stride in _STAGES:
         for repeat in range(repeats):
             stride = first_stride if repeat == 0 else 1
-            # Rounded down before it is rounded to a multiple of 8, as the published weights have it.
+            # Rounded down before it is rounded to a multiple of 8, as in the published weights.
             output = multiple_of_8(int(channels * width))
             rows.append(InvertedResidual(rows[-1].output * expansion, output, kernel=3, stride=stride))
     rows.append(Convolution(multiple_of_8(1280 * max(width, 1.0)), kernel=1))

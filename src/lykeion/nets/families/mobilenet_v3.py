@@ -50,8 +50,8 @@ def mobilenet_v3_small(width: float = 1.0, *, minimalistic: bool = False) -> Arc
 def mobilenet_v3_large(width: float = 1.0, *, minimalistic: bool = False) -> Architecture:
     """On photos of 224², 1000 classes. Width 1: 5.51 M parameters, 216.6 M multiply-adds.
 
-    The paper says 219 M and not what it counts. Its table has 216.6 M in convolutions and dense layers, which is what
-    all counts here are; hard-swish, means and gates multiply another 2.1 M times.
+    The paper says 219 M but not what it counts. Its table has 216.6 M in convolutions and dense layers, which are
+    what is counted here; hard-swish, means and gates take another 2.1 M multiplications.
     """
     return _mobilenet_v3("mobilenet-v3-large", _LARGE, 1280, width, minimalistic)
 

@@ -12,9 +12,9 @@ from lykeion.nets.unrolling import layers
 def weights_from_applications(model: Any, architecture: Architecture) -> dict[str, np.ndarray]:
     """The weights of ``model``, a network of keras.applications, for the architecture of the same network.
 
-    Both have their layers in the order in which they run, so the arrays correspond one to one; a dense layer of ours
-    may be a 1×1 convolution there. A model without its top has none for what follows the pooling, and none are
-    returned. Raises WeightsError where the number of arrays or the shape of one does not fit.
+    Both have their layers in execution order, so the arrays correspond one to one; a dense layer here may be a 1×1
+    convolution there. A model without its top has no weights after the pooling, and none are returned. Raises
+    WeightsError if the number or the shapes of the arrays do not match.
     """
     theirs: list[np.ndarray] = model.get_weights()
     rows = [layer for layer in layers(architecture) if not layer.vector]

@@ -22,13 +22,13 @@ def import_keras(spec: str, *, weights: str | None = "imagenet") -> Path:
     """Write a network's ``.tflite`` file and card into the data directory; returns the file's path.
 
     ``spec`` is a name in keras.applications, such as "MobileNetV3Small", with ``weights`` as Keras takes them: the
-    embedding is its average-pooled features, the card says what its ``preprocess_input`` does. Or it is a ``.keras``
-    file, whose output must be a vector: that is the embedding. How its photos were normalised the file does not say,
-    so its card says not at all; a network without a Rescaling layer needs its card's ``mean`` and ``std`` set.
+    embedding is its average-pooled features, and the card has the normalisation of its ``preprocess_input``. Or it is
+    a ``.keras`` file, whose output must be a vector: the embedding. The file does not have its normalisation, so its
+    card has none; for a network without a Rescaling layer, set the card's ``mean`` and ``std``.
     Raises KerasImportError, ModelStoreError.
     """
     keras = _keras()
-    # Keras prints; a command's standard output is for its result.
+    # Keras prints to standard output, which is reserved for the result.
     with redirect_stdout(sys.stderr):
         if spec.endswith(".keras"):
             model, name = _load(keras, Path(spec)), Path(spec).stem
@@ -74,9 +74,9 @@ def _load(keras: Any, path: Path) -> Any:
     if not path.is_file():
         raise KerasImportError(f"{path}: no such file; give a .keras file or a name in keras.applications")
     try:
-        # Safe mode: a saved lambda is a program, and is refused.
+        # Safe mode: a saved lambda is code, and is refused.
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever its layers do
+    except Exception as error:  # Keras passes on any exception of its layers
         raise KerasImportError(f"{path}: Keras cannot load it: {first_line(error)}") from None
 
 
@@ -84,23 +84,23 @@ def _network(keras: Any, name: str) -> Any:
     network = getattr(keras.applications, name, None)
     if not name[:1].isupper() or not callable(network):
         names = sorted(known for known in dir(keras.applications) if known[0].isupper())
-        raise KerasImportError(f"{name!r} is no .keras file and not in keras.applications: {', '.join(names)}")
+        raise KerasImportError(f"{name!r} is neither a .keras file nor in keras.applications: {', '.join(names)}")
     return network
 
 
 def _build(network: Any, name: str, weights: str | None) -> Any:
     try:
         _, height, width, _ = network(weights=None).input_shape
-        size = (height or 224, width or 224)  # a few take any size; their weights are for 224²
+        size = (height or 224, width or 224)  # a few accept any size; their weights are for 224²
         return network(include_top=False, pooling="avg", weights=weights, input_shape=(*size, 3))
-    except Exception as error:  # a download, most often
+    except Exception as error:  # usually a failed download
         raise KerasImportError(
             f"{name}: Keras cannot build it with weights {weights!r}: {first_line(error)}"
         ) from None
 
 
 def _normalisation(preprocess: Any) -> tuple[Any, tuple[float, ...], tuple[float, ...]]:
-    """Channel order, mean and std of a ``preprocess_input``, read off what it does to four pixels."""
+    """Channel order, mean and std of a ``preprocess_input``, determined from its effect on four pixels."""
     black_and_primaries = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)]).astype(np.float32)
     black, *primaries = np.asarray(preprocess(black_and_primaries.reshape(1, 4, 1, 3).copy())).reshape(4, 3)
     gains = np.stack(primaries) - black  # row: channel in, column: channel out
@@ -129,7 +129,7 @@ def _export(model: Any, spec: str) -> bytes:
         path = Path(directory) / "model.tflite"
         try:
             model.export(path, format="litert", verbose=False)
-        except Exception as error:  # the converter raises whatever it likes
+        except Exception as error:  # the converter may raise anything
             raise KerasImportError(f"{spec}: cannot be exported to LiteRT: {first_line(error)}") from None
         return path.read_bytes()
 

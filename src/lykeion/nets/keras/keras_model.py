@@ -1,7 +1,7 @@
 """An architecture as a Keras model, on any Keras backend, and its weights in and out. Imports Keras.
 
-Each layer with weights keeps its name, with ``_`` for ``/``: ``3/expand`` is the Keras layer ``3_expand``, its batch
-norm ``3_expand_norm``.
+Each layer with weights has the same name with ``_`` for ``/``: ``3/expand`` is the Keras layer ``3_expand``, its
+batch norm ``3_expand_norm``.
 """
 
 from collections.abc import Iterator
@@ -35,9 +35,9 @@ def build_keras(
 ) -> keras.Model:
     """From photos, float32 (n, height, width, channels), to the embedding or the logits (no softmax).
 
-    Its first weights are those of ``random_weights(architecture, seed)``, the same on every backend. ``dropout`` is
-    the share of the embedding that is dropped before the logits. A batch norm's statistics are averages over about
-    1 / (1 − ``batch_norm_momentum``) steps: those must be fewer than the steps of a training.
+    Its initial weights are those of ``random_weights(architecture, seed)``, the same on every backend. ``dropout`` is
+    the rate of dropout between embedding and logits. Batch norm statistics are averages over about
+    1 / (1 − ``batch_norm_momentum``) steps, which must be fewer than the training has.
     """
     image = keras.Input((architecture.height, architecture.width, architecture.channels), name=INPUT)
     tensors: dict[str, Any] = {INPUT: image}
@@ -55,12 +55,12 @@ def build_keras(
 
 
 def keras_weights(model: keras.Model) -> dict[str, np.ndarray]:
-    """The weights of a model that ``build`` made, float32, named and shaped as ``Layer.weights`` says."""
+    """The weights of a model from ``build``, float32, with the names and shapes of ``Layer.weights``."""
     return {name: _flattened(layer, variable) for name, layer, variable in _variables(model)}
 
 
 def load_keras_weights(model: keras.Model, weights: Weights) -> None:
-    """Set all weights of a model that ``build`` made; what it has no place for is left out. Raises WeightsError."""
+    """Set all weights of a model from ``build``; others are ignored. Raises WeightsError."""
     for name, layer, variable in _variables(model):
         shape = _flattened(layer, variable).shape
         if name not in weights:

@@ -1,4 +1,4 @@
-"""The training loop: data in, a trained network out, in an order that can be repeated, resumable.
+"""The training loop: reproducible and resumable.
 
     from lykeion.nets import training
 

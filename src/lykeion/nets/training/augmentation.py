@@ -1,4 +1,4 @@
-"""Photos changed at random, so that a network learns what does not matter. On uint8 (n, height, width, channels)."""
+"""Random changes of photos (data augmentation), of uint8 (n, height, width, channels)."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from .recipe import Recipe
 
 
 def augment(images: np.ndarray, recipe: Recipe, random: np.random.Generator) -> np.ndarray:
-    """The photos, changed as the recipe says; the same for the same ``random``. Leaves its input as it is."""
+    """The photos, changed as the recipe says; deterministic for a given ``random``. The input is not modified."""
     if recipe.flip:
         mirrored = random.random(len(images)) < 0.5
         images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
@@ -20,7 +20,7 @@ def augment(images: np.ndarray, recipe: Recipe, random: np.random.Generator) -> 
 
 
 def _shift(images: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:
-    """By up to ``most`` pixels each way; the edge is repeated into what becomes free."""
+    """Shift by up to ``most`` pixels in each direction; edge pixels are repeated."""
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (most, most), (most, most), (0, 0)), "edge")
     moved = np.empty_like(images)

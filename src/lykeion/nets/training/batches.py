@@ -1,4 +1,4 @@
-"""Batches for Keras: made ahead by threads, in an order that the seed and the step decide. Imports Keras."""
+"""Batches for Keras, prepared ahead by threads, in an order that depends on seed and step. Imports Keras."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from .photos import Photos
 from .recipe import Recipe
 
 Batch: TypeAlias = tuple[np.ndarray, np.ndarray]
-"""Photos float32 (n, height, width, channels), −1..1; targets float32 (n, classes), a distribution each."""
+"""Photos float32 (n, height, width, channels), −1..1; targets float32 (n, classes), a distribution per photo."""
 
 
 def training_batch(photos: Photos, classes: int, recipe: Recipe, step: int) -> Batch:
-    """The photos of a step, augmented: a function of the recipe and the step alone."""
+    """The augmented photos of a step, which depend only on recipe and step."""
     places = batch_indices(recipe.seed, step, recipe.batch, len(photos))
     random = generator(recipe.seed, step, AUGMENTATION)
     images = normalise(augment(photos.read(places), recipe, random))
@@ -35,9 +35,9 @@ def training_batch(photos: Photos, classes: int, recipe: Recipe, step: int) -> B
 
 
 class Failed:
-    """Keeps the first error of ours that its owner met while Keras asked it for batches.
+    """Keeps the first LykeionError that was raised while Keras read batches.
 
-    TensorFlow wraps what comes out of a source of batches in an error of its own, of many lines.
+    TensorFlow wraps exceptions of a data source in its own, of many lines.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Failed:
 
     @contextmanager
     def instead(self) -> Iterator[None]:
-        """Raise it in the place of whatever was made of it."""
+        """Raise it instead of the wrapped exception."""
         try:
             yield
         except Exception:
@@ -66,7 +66,7 @@ class Failed:
 def training_batches(
     photos: Photos, classes: int, recipe: Recipe, start: int, stop: int, failed: Failed
 ) -> Iterator[Iterator[Batch]]:
-    """The batches of the steps from ``start`` to before ``stop``, made by as many threads as the photos keep busy."""
+    """The batches of steps ``start`` to ``stop`` (exclusive), made by as many threads as the photos can use."""
     pool = ThreadPoolExecutor(photos.workers, thread_name_prefix="batches")
 
     def batches() -> Iterator[Batch]:
@@ -86,7 +86,7 @@ def training_batches(
 
 
 class InOrder(keras.utils.PyDataset):
-    """All photos once, as they are: for validation."""
+    """All photos once, unchanged: for validation."""
 
     def __init__(self, photos: Photos, classes: int, batch: int, failed: Failed) -> None:
         super().__init__(workers=photos.workers)
@@ -108,5 +108,5 @@ def _one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _blend(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Each with its neighbour: the order is random already (mixup, arXiv:1710.09412)."""
+    """Each with its neighbour, as the order is already random (mixup, arXiv:1710.09412)."""
     return shares * values + (1 - shares) * np.roll(values, 1, axis=0)

@@ -26,7 +26,7 @@ _STATE = "state"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """``values`` are those of all variables in their order; ``history`` has one row an epoch."""
+    """``values`` are those of all variables in their order; ``history`` has one row per epoch."""
 
     step: int
     history: tuple[Mapping[str, Any], ...]
@@ -77,5 +77,5 @@ def load_network(run: Path) -> tuple[Architecture, dict[str, np.ndarray]]:
     """Architecture and weights of a run directory. Raises TrainingError, ArchitectureError."""
     file = run / ARCHITECTURE
     if not file.is_file():
-        raise TrainingError(f"{file}: there is no such file; is {run} a finished training?")
+        raise TrainingError(f"{file}: no such file; is {run} a finished training?")
     return find(str(file)), read_arrays(run / WEIGHTS)

@@ -1,4 +1,4 @@
-"""A data set ready for a network: three splits of photos in one frame."""
+"""A data set for a network: three splits of photos of one size."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ _NAMED = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """``test`` is for the last report only, and empty where the source has none.
+    """``test`` is only for the final report, and empty if the source has none.
 
     ``digest`` is that of all labels and pixels; of files, of all names, sizes and labels. ``ignored`` counts the
     files of a folder that were passed over, by reason; ``skipped`` says of each photo that was left out why.
@@ -61,10 +61,10 @@ def load_data(
     skip_bad: bool = False,
     reporter: Reporter = CONSOLE,
 ) -> Dataset:
-    """Read an image folder (a class a sub-folder), idx directory, npz file or manifest (CSV, JSON lines).
+    """Read an image folder (a sub-folder per class), idx directory, npz file or manifest (CSV, JSON lines).
 
-    The sizes are the network's; left out, they are the arrays' own, or 224 × 224 × 3 of files. ``fit`` says how
-    photos get there; by default small arrays are padded, and all else is cut to the centre. Without a validation
+    The sizes are the network's; by default those of the arrays, or 224 × 224 × 3 for files. ``fit`` says how photos
+    are fitted; by default small arrays are padded, and all others are centre-cropped. Without a validation
     split, a sixth of the training photos of each class is set aside, the same ones each time.
 
     Photos that cannot be decoded, and those that are the same to the byte under two labels or in two splits, are
@@ -77,7 +77,7 @@ def load_data(
     size = (height or own[0], width or own[1], channels or own[2])
     frame = Frame(*size, fit or _usual_fit(images, size))
     if frame.fit == "pad" and not isinstance(images, np.ndarray):
-        raise DataError(f"{path}: files have many sizes, so pad is not for them: choose centre, letterbox or stretch")
+        raise DataError(f"{path}: files differ in size, so pad cannot be used: choose centre, letterbox or stretch")
     contents = contents_of({split: images for split, (images, _) in source.splits.items()})
     opened, bad = _open(source, frame, skip_bad, reporter)
     for split, found in doubtful(source, contents).items():
@@ -136,7 +136,7 @@ def _check_classes(data: Dataset, path: Path) -> None:
         more = f" ({len(lacking) - 1:,} more classes)" if lacking[1:] else ""
         raise DataError(f"{path}: class {lacking[0]!r} has no photo to train on{more}; add some or remove the class")
     if not len(data.validation):
-        raise DataError(f"{path}: {len(data.train)} photos are too few to set some aside for validation")
+        raise DataError(f"{path}: {len(data.train)} photos are too few for a validation split")
 
 
 def _report(data: Dataset, path: Path, reporter: Reporter) -> None:

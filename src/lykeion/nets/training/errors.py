@@ -1,4 +1,4 @@
-"""What can go wrong between data and a trained network."""
+"""Errors of training."""
 
 from lykeion.core import Invalid, LykeionError
 
@@ -8,4 +8,4 @@ class DataError(Invalid):
 
 
 class TrainingError(LykeionError):
-    """A training cannot start or go on; the message says why."""
+    """A training cannot start or continue; the message says why."""

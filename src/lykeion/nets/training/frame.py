@@ -1,4 +1,4 @@
-"""How photos are brought to the size of a network: when they are loaded here, and by its model card afterwards."""
+"""How photos are fitted to the input of a network: when loaded here, and later by its model card."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -18,9 +18,9 @@ PHOTO_MEAN = PHOTO_STD = 127.5
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The size that photos get. ``channels`` is 3, or 1 for grey.
+    """The size of photos. ``channels`` is 3, or 1 for grey.
 
-    ``fit`` is the model card's ``crop``, or "pad": photos as they are, black around them, as small sets are used.
+    ``fit`` is the model card's ``crop``, or "pad": unscaled with a black border, as is usual for small images.
     """
 
     height: int
@@ -29,7 +29,7 @@ class Frame:
     fit: Fit
 
     def card(self, name: str, output: str, dimension: int, source: str = "") -> ModelCard:
-        """The card of a network trained on such photos. Of "pad" a card knows nothing; letterbox is nearest."""
+        """The card of a network trained on such photos. Cards do not have "pad"; letterbox is the closest."""
         return ModelCard(
             name=name,
             height=self.height,
@@ -78,7 +78,7 @@ class Frame:
 
 
 def normalise(images: np.ndarray) -> np.ndarray:
-    """uint8 to float32 in −1..1, as the model card says it to others."""
+    """uint8 to float32 in −1..1, the normalisation of the model card."""
     return (images.astype(np.float32) - np.float32(PHOTO_MEAN)) / np.float32(PHOTO_STD)
 
 

@@ -1,7 +1,7 @@
-"""Heads that train an embedding for distances: one proxy a class, and losses of the cosines to them. Imports Keras.
+"""Heads that train an embedding for distances: one proxy per class, and losses of the cosines to them. Imports Keras.
 
-Both losses want an embedding to point where its class's proxy points, and away from the others. ArcFace demands a
-margin of angle for each photo; proxy-anchor pulls each proxy's photos by how hard they are within the batch.
+Both losses pull an embedding towards the direction of its class's proxy and away from the others. ArcFace adds an
+angular margin to each photo; proxy-anchor weights each proxy's photos by their hardness within the batch.
 """
 
 import math
@@ -20,10 +20,10 @@ ANCHOR_SCALE, ANCHOR_MARGIN = 32.0, 0.1
 
 @keras.saving.register_keras_serializable("lykeion")
 class Cosines(keras.layers.Layer):
-    """From embeddings (n, dimension) to cosines to one proxy a class, (n, prefixes + 1, classes).
+    """From embeddings (n, dimension) to cosines to one proxy per class, (n, prefixes + 1, classes).
 
-    The last are of the whole embedding, those before it of its first numbers alone, which so learn to serve by
-    themselves (Matryoshka, arXiv:2205.13147, with shared weights).
+    The last are of the whole embedding, the others of its prefixes, which so learn to work alone (Matryoshka,
+    arXiv:2205.13147, with shared weights).
     """
 
     def __init__(self, classes: int, prefixes: tuple[int, ...] = (), seed: int = 0, **settings: Any) -> None:

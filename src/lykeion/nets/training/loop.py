@@ -1,4 +1,4 @@
-"""The training loop: Keras' ``fit``, in an order that can be repeated, with checkpoints. Imports Keras."""
+"""The training loop: Keras' ``fit`` with a reproducible order and checkpoints. Imports Keras."""
 
 import math
 import time
@@ -27,9 +27,9 @@ from .variables import assign, values_of
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """``epochs`` has a row an epoch: epoch, step, loss, accuracy, val_loss, val_accuracy, learning_rate, seconds.
+    """``epochs`` has a row per epoch: epoch, step, loss, accuracy, val_loss, val_accuracy, learning_rate, seconds.
 
-    ``seconds`` are spent in training and validation, of earlier processes too.
+    ``seconds`` are those of training and validation, including earlier processes.
     """
 
     epochs: tuple[Mapping[str, Any], ...]
@@ -49,13 +49,13 @@ class NetworkEvaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOptions:
-    """What a training of one's own needs beside the recipe.
+    """Options of a custom training beside the recipe.
 
-    ``loss`` and ``accuracy`` are functions of (targets, output), by default cross-entropy and the share of right
+    ``loss`` and ``accuracy`` are functions of (targets, output), by default cross-entropy and the share of correct
     answers; targets are distributions over classes. ``multiplier`` gives a variable's learning rate as a factor of
-    the recipe's; 0 leaves the variable as it is. ``callbacks`` run before the state is saved: what they remember from
-    step to step belongs into a variable of the model, which is saved; what they add to an epoch's logs gets into the
-    history. ``settings`` is what must be the same, beside recipe and data, when a training resumes.
+    the recipe's; 0 freezes the variable. ``callbacks`` run before the state is saved: state that they keep between
+    steps must be in a variable of the model, which is saved; what they add to an epoch's logs is added to the
+    history. ``settings`` must be equal, besides recipe and data, for a training to resume.
     """
 
     loss: Any = None
@@ -74,11 +74,11 @@ def train(
     *,
     reporter: Reporter = CONSOLE,
 ) -> History:
-    """Train a model from photos to logits in place; it ends with its last weights, averaged where the recipe says.
+    """Train a model from photos to logits in place; it ends with its last weights, averaged if the recipe says so.
 
-    It may be any Keras model: losses that its layers add count, and its variables' constraints hold. With ``run``,
-    that directory keeps recipe, checkpoints, metrics and curves, and a training that was killed resumes from its last
-    epoch. Raises TrainingError, PhotoError.
+    Any Keras model works, with losses added by layers and constraints of variables. With ``run``, that directory has
+    recipe, checkpoints, metrics and curves, and a killed training resumes from its last epoch. Raises TrainingError,
+    PhotoError.
     """
     with working_in(run, TrainingError) if run else nullcontext():
         return _train(model, data, recipe, run, options, reporter)
@@ -169,7 +169,7 @@ def evaluate(model: keras.Model, photos: Photos, *, batch: int = 256) -> Network
 
 
 class _State:
-    """All that changes while a model trains. A teacher does not, and is left out."""
+    """Everything that changes during training; a teacher does not, and is excluded."""
 
     def __init__(self, model: Any, optimizer: Any) -> None:
         self.trained, self.optimizer = model, optimizer
@@ -222,7 +222,7 @@ class _Keeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         measured = {name: float(value) for name, value in (logs or {}).items()}
         if bad := [name for name, value in measured.items() if not math.isfinite(value)]:
-            raise TrainingError(f"epoch {epoch + 1}: {bad[0]} is no longer a number; lower the learning rate")
+            raise TrainingError(f"epoch {epoch + 1}: {bad[0]} is no longer finite; lower the learning rate")
         now = time.perf_counter()
         row = {
             "epoch": epoch + 1,
@@ -244,7 +244,7 @@ class _Keeper(keras.callbacks.Callback):
 
 
 def _be_deterministic() -> None:
-    """JAX is so by itself."""
+    """JAX always is."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

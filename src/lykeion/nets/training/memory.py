@@ -1,19 +1,19 @@
-"""What the C library does with memory between two steps."""
+"""Memory handling of the C library between training steps."""
 
 import ctypes
 import sys
 
-# mallopt(3): names of options, and the most that the second may be.
+# mallopt(3): options, and the maximum of the second.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _NEVER, _LARGEST = 2**31 - 1, 32 * 2**20
 
 
 def retain_memory() -> None:
-    """Have glibc keep what one step frees for the next; elsewhere nothing is done.
+    """Make glibc keep freed memory for the next step; does nothing with other C libraries.
 
-    TensorFlow (2.21, for one) asks glibc to give memory back at once whenever it makes a dataset of a Python
+    TensorFlow (for example 2.21) makes glibc return memory at once whenever it creates a dataset from a Python
     generator, as Keras' ``fit`` does: every tensor of 128 KiB or more is then mapped, faulted in page by page and
-    unmapped again, each step. To be called once such a dataset is there, that is, after the first step.
+    unmapped in each step. Call this after such a dataset was created, that is, after the first step.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -31,9 +31,9 @@ _MAX_REPORT_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """What came of a training. Accuracies of validation and test are of the last weights; of heads for distances,
-    by the nearest proxy. ``retrieval`` is of heads for distances, on validation photos: of the prefixes first and the
-    whole embedding last; empty where no two photos share a class."""
+    """Results of a training. Validation and test accuracy are those of the last weights; for distance heads, by the
+    nearest proxy. ``retrieval`` is for distance heads, on validation photos: of the prefixes first and the whole
+    embedding last; empty if no two photos share a class."""
 
     name: str
     history: History
@@ -58,14 +58,14 @@ def train_network(
 ) -> TrainingReport:
     """Train an architecture from scratch, to the classes of the data, and write it to the run directory.
 
-    Beside what ``train`` keeps there: ``architecture.json``, ``weights.npz`` (named as the layers name them),
+    Besides the files of ``train``: ``architecture.json``, ``weights.npz`` (named as the layers name them),
     ``model.tflite`` from photo to embedding with its model card ``model.json``, ``report.json``. ``test`` reads the
     test photos, once, at the end. Raises TrainingError, ArchitectureError, PhotoError.
     """
     if (architecture.height, architecture.width, architecture.channels) != _size(data):
         raise TrainingError(
-            f"{architecture.name} sees {architecture.height}×{architecture.width}×{architecture.channels}, "
-            f"the data is {'×'.join(map(str, _size(data)))}: load it in the network's size"
+            f"{architecture.name} takes {architecture.height}×{architecture.width}×{architecture.channels}, "
+            f"the data is {'×'.join(map(str, _size(data)))}: load it in that size"
         )
     if test and not len(data.test):
         raise TrainingError(f"{data.name} has no test photos; leave out --test")
@@ -127,8 +127,8 @@ def distiller(student: keras.Model, path: Path, recipe: Recipe) -> keras.Model:
     """Hinton, Vinyals, Dean (arXiv:1503.02531): α · cross-entropy + (1 − α) · T² · KL divergence at temperature T."""
     from keras.distillation import Distiller, LogitsDistillation
 
-    # Named "kl_divergence", Keras 3.15 takes the divergence of logits, as if they were probabilities.
-    divergence: Any = keras.losses.KLDivergence()  # which it takes, though its annotation says str
+    # With "kl_divergence", Keras 3.15 treats the logits as probabilities.
+    divergence: Any = keras.losses.KLDivergence()  # accepted although its annotation says str
     try:
         return Distiller(
             teacher=_teacher(path),
@@ -150,9 +150,9 @@ def _teacher(path: Path) -> keras.Model:
         load_keras_weights(network, weights)
         return network
     try:
-        # Safe mode: a saved lambda is a program, and is refused.
+        # Safe mode: a saved lambda is code, and is refused.
         teacher: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever its layers do
+    except Exception as error:  # Keras passes on any exception of its layers
         raise TrainingError(f"teacher {path}: Keras cannot load it: {first_line(error)}") from None
     if getattr(teacher.layers[-1], "activation", None) is keras.activations.softmax:
         raise TrainingError(f"teacher {path}: ends in a softmax; it must give logits")

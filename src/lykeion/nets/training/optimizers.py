@@ -1,4 +1,4 @@
-"""The optimizer that a recipe asks for, made of Keras' own. Imports Keras."""
+"""The optimizer of a recipe, built from Keras' optimizers. Imports Keras."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ Multiplier = Callable[[Any], float]
 
 
 def make_optimizer(recipe: Recipe, total_steps: int, variables: Iterable[Any], multiplier: Multiplier) -> Any:
-    """Built for the variables; those with fewer than two axes (norms, biases, gates) or at rest do not decay."""
+    """Built for the variables; those with fewer than two axes (norms, biases, gates) or frozen ones do not decay."""
     kind, own = _KINDS[recipe.optimizer]
     variables = list(variables)
     factors = [multiplier(variable) for variable in variables]
@@ -47,7 +47,7 @@ def learning_rate(recipe: Recipe, total_steps: int) -> Any:
 
 @contextmanager
 def averaged_weights(optimizer: Any) -> Iterator[None]:
-    """Within, the model has the moving averages of its weights, where the recipe asks for them; exact, both ways."""
+    """Inside, the model has the moving averages of its weights, if the recipe uses them; restored exactly on exit."""
     if not getattr(optimizer, "use_ema", False):
         yield
         return

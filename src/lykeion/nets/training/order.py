@@ -1,11 +1,11 @@
-"""Which photos a step sees: a function of seed and step, so that a resumed training sees what it would have seen."""
+"""The photos of a step as a function of seed and step, so that a resumed training continues in the same order."""
 
 from functools import lru_cache
 
 import numpy as np
 
 ORDER, AUGMENTATION = 0, 1
-"""What random numbers are for; streams of different purposes are independent."""
+"""Purposes of random numbers; their streams are independent."""
 
 
 def generator(seed: int, number: int, purpose: int) -> np.random.Generator:
@@ -14,10 +14,10 @@ def generator(seed: int, number: int, purpose: int) -> np.random.Generator:
 
 
 def batch_indices(seed: int, step: int, batch: int, count: int) -> np.ndarray:
-    """Places of the photos of a step, int64 (batch,), in a set of ``count``.
+    """Indices of the photos of a step, int64 (batch,), in a set of ``count``.
 
-    Epochs are permutations laid end to end, so that a batch may have the end of one and the beginning of the next,
-    and every photo is seen once an epoch.
+    Epochs are concatenated permutations, so that a batch may have the end of one and the beginning of the next, and
+    every photo is used once per epoch.
     """
     epochs, places = np.divmod(np.arange(step * batch, (step + 1) * batch), count)
     parts = [_permutation(seed, int(epoch), count)[places[epochs == epoch]] for epoch in np.unique(epochs)]

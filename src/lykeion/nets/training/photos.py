@@ -1,4 +1,4 @@
-"""Labelled photos, in memory or decoded as they are needed."""
+"""Labelled photos, in memory or decoded on demand."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,20 +18,20 @@ ADVICE = "mend or remove what is wrong, or leave it out by --skip-bad"
 
 
 class Photos(Protocol):
-    """``labels`` is int (n,), places in the data set's classes."""
+    """``labels`` is int (n,), indices of the data set's classes."""
 
     @property
     def labels(self) -> np.ndarray: ...
 
     @property
     def workers(self) -> int:
-        """Threads that reading keeps busy."""
+        """Number of threads that reading can use."""
         ...
 
     def __len__(self) -> int: ...
 
     def read(self, places: np.ndarray) -> np.ndarray:
-        """uint8 (len(places), height, width, channels). Threads may call it at once. Raises PhotoError."""
+        """uint8 (len(places), height, width, channels). Thread-safe. Raises PhotoError."""
         ...
 
 
@@ -103,7 +103,7 @@ class _Some:
 
 
 def some(photos: Photos, count: int) -> Photos:
-    """``count`` of them, or all, from front to back: they may be in the order of their classes."""
+    """``count`` of them, or all, evenly spaced, since they may be sorted by class."""
     return _Some(photos, np.linspace(0, len(photos) - 1, min(count, len(photos))).astype(int))
 
 

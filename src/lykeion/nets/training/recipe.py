@@ -1,4 +1,4 @@
-"""How a network is trained, as plain data: what ``lykeion train`` takes as options and a run directory keeps."""
+"""Training settings as plain data: the options of ``lykeion train``, kept in the run directory."""
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, fields
@@ -18,39 +18,39 @@ Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
 class RecipeError(Invalid):
-    """A recipe that cannot be read or followed; the message names the setting."""
+    """An invalid recipe; the message names the setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Every setting, with what it means; each is checked, and an impossible one raises RecipeError."""
+    """All settings; each is validated, and an invalid one raises RecipeError."""
 
     epochs: Annotated[int, "Passes over the training photos."] = 10
-    steps: Annotated[int | None, "Train so many steps instead."] = None
-    batch: Annotated[int, "Photos a step."] = 128
-    optimizer: Annotated[Optimizer, "What follows the gradient."] = "adamw"
+    steps: Annotated[int | None, "Train this many steps instead."] = None
+    batch: Annotated[int, "Photos per step."] = 128
+    optimizer: Annotated[Optimizer, "The optimizer."] = "adamw"
     learning_rate: Annotated[float, "At its highest."] = 0.003
     schedule: Annotated[Schedule, "How the learning rate falls after the warm-up."] = "cosine"
-    warmup_steps: Annotated[int | None, "Steps in which the learning rate rises; default: a twentieth."] = None
+    warmup_steps: Annotated[int | None, "Steps in which the learning rate rises; default: a twentieth of all."] = None
     momentum: Annotated[float, "Of SGD and RMSprop."] = 0.9
-    weight_decay: Annotated[float, "Times the learning rate, a step; kernels only, not norms or biases."] = 0.02
-    label_smoothing: Annotated[float, "Share of the target that all classes divide."] = 0.0
-    dropout: Annotated[float, "Of the embedding, before the classes."] = 0.0
+    weight_decay: Annotated[float, "Times the learning rate, per step; kernels only, not norms or biases."] = 0.02
+    label_smoothing: Annotated[float, "Label smoothing: share of the target that is spread over all classes."] = 0.0
+    dropout: Annotated[float, "Dropout rate between embedding and classes."] = 0.0
     batch_norm_momentum: Annotated[float | None, "Default: by the number of steps."] = None
     ema: Annotated[float, "Momentum of the weights' moving average, which is then what is evaluated; 0: none."] = 0.0
     flip: Annotated[bool, "Mirror half of the photos."] = False
-    shift: Annotated[int, "Move photos by up to so many pixels."] = 0
+    shift: Annotated[int, "Shift photos by up to this many pixels."] = 0
     colour: Annotated[float, "Change brightness and contrast by up to this share."] = 0.0
     erase: Annotated[float, "Share of photos in which a rectangle is erased."] = 0.0
-    mixup: Annotated[float, "Blend pairs of photos by a share drawn from Beta(x, x); 0: do not."] = 0.0
+    mixup: Annotated[float, "Blend pairs of photos by a share drawn from Beta(x, x); 0: off."] = 0.0
     head: Annotated[Head, "What the embedding is trained for: classes, or distances (the other two)."] = "softmax"
-    prefixes: Annotated[tuple[int, ...], "Make the first N numbers of the embedding serve alone; repeatable."] = ()
+    prefixes: Annotated[tuple[int, ...], "Make the first N numbers of the embedding usable alone; repeatable."] = ()
     teacher: Annotated[str | None, "A run directory or .keras file of logits, to learn from (distillation)."] = None
     temperature: Annotated[float, "Of the teacher's and the network's softmax in distillation."] = 3.0
     alpha: Annotated[float, "Share of the labels in the loss of distillation; the teacher has the rest."] = 0.5
-    precision: Annotated[Precision, "bfloat16: faster on GPUs that have it, slower elsewhere."] = "float32"
-    seed: Annotated[int, "Of first weights, order of photos, augmentation and dropout."] = 0
-    deterministic: Annotated[bool, "The same to the bit each time, also when resumed; may be slower."] = False
+    precision: Annotated[Precision, "bfloat16: faster on GPUs that support it, slower elsewhere."] = "float32"
+    seed: Annotated[int, "Of initial weights, order of photos, augmentation and dropout."] = 0
+    deterministic: Annotated[bool, "Bit-identical results, also when resumed; may be slower."] = False
 
     def __post_init__(self) -> None:
         for name, (expected, is_good) in _RULES.items():
@@ -61,9 +61,9 @@ class Recipe:
         if self.prefixes and self.head == "softmax":
             raise RecipeError("recipe: prefixes need head arcface or proxy-anchor; the softmax head has none")
         if self.mixup and self.head != "softmax":
-            raise RecipeError(f"recipe: mixup blends classes, which head {self.head} cannot; leave one out")
+            raise RecipeError(f"recipe: mixup does not work with head {self.head}; remove one of them")
         if self.teacher and self.head != "softmax":
-            raise RecipeError(f"recipe: a teacher gives logits, which head {self.head} has none of; leave one out")
+            raise RecipeError(f"recipe: a teacher needs logits, but head {self.head} has none; remove one of them")
 
     def check_given(self, names: Collection[str]) -> None:
         """Raises RecipeError where one of these settings, which somebody gave, has no effect beside the others."""
@@ -78,11 +78,11 @@ class Recipe:
         return max(1, round(photos / self.batch))
 
     def total_steps(self, photos: int) -> int:
-        """Steps of the whole training on so many photos."""
+        """Steps of the whole training on this many photos."""
         return self.steps or self.epochs * self.steps_per_epoch(photos)
 
     def norm_momentum(self, total_steps: int) -> float:
-        """Batch norm's momentum: as set, else such that its statistics forget the beginning of a short training.
+        """Batch norm's momentum: as set, else chosen so that the statistics forget the beginning of a short training.
 
         Statistics reach back 1 / (1 − momentum) steps: here a fortieth of all, within 10 to 100.
         """
@@ -96,7 +96,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, value: str | bytes | dict[str, Any]) -> "Recipe":
-        """Read JSON text or a JSON value; settings left out have their defaults. Raises RecipeError."""
+        """Read JSON text or a JSON value; missing settings have their defaults. Raises RecipeError."""
         plain = dict(value) if isinstance(value, dict) else parse_json(value, RecipeError, "recipe", limit=MAX_BYTES)
         schema, version = plain.pop("schema", None), plain.pop("version", None)
         if (schema, version) != (RECIPE_SCHEMA, RECIPE_VERSION):
@@ -109,7 +109,7 @@ class Recipe:
 
     @classmethod
     def read(cls, path: Path) -> "Recipe":
-        """Raises RecipeError where the file is missing or no recipe."""
+        """Raises RecipeError if the file is missing or not a recipe."""
         return read_json_as(cls.from_json, path, RecipeError, "recipe", limit=MAX_BYTES)
 
 

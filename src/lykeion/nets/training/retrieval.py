@@ -1,4 +1,4 @@
-"""How well an embedding finds photos of the same class: each photo asks for the others."""
+"""Retrieval quality of an embedding: each photo is a query for the others of its class."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ _BLOCK = 512
 @dataclass(frozen=True, slots=True)
 class Retrieval:
     """``recall_at_1`` is the share of photos whose nearest other is of their class; ``map_at_r`` is MAP@R (Musgrave,
-    Belongie, Lim, "A Metric Learning Reality Check", 2020, section 3.2), which looks at as many answers as a class
-    has others. Photos alone in their class do not ask."""
+    Belongie, Lim, "A Metric Learning Reality Check", 2020, section 3.2), which looks at as many answers as there are
+    others in the class. Photos alone in their class are not queries."""
 
     dimension: int
     recall_at_1: float
@@ -19,7 +19,7 @@ class Retrieval:
 
 
 def retrieval(embeddings: np.ndarray, labels: np.ndarray) -> Retrieval:
-    """Of embeddings float (n, dimension), by cosine, and labels int (n,); at least two photos share a class."""
+    """For embeddings float (n, dimension), by cosine, and labels int (n,); at least two photos share a class."""
     units = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
     others = np.bincount(labels)[labels] - 1
     askers = np.flatnonzero(others > 0)

@@ -1,6 +1,6 @@
-"""A run directory: what a training was asked for, how far it is, and what came of it.
+"""A run directory: settings, progress and results of a training.
 
-``run.json`` (settings, command, versions), ``last.npz`` (the checkpoint), ``metrics.jsonl`` (a row an
+``run.json`` (settings, command, versions), ``last.npz`` (the checkpoint), ``metrics.jsonl`` (a row per
 epoch), ``curves.png``. A directory belongs to one set of settings.
 """
 
@@ -24,7 +24,7 @@ _PACKAGES = ("lykeion", "keras", "tensorflow-cpu", "tensorflow", "jax", "numpy")
 
 
 class Run:
-    """The run directory at ``path``. Raises TrainingError where it is another's or cannot be written."""
+    """The run directory at ``path``. Raises TrainingError if it belongs to other settings or cannot be written."""
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
@@ -41,7 +41,7 @@ class Run:
         return self.path / "last.npz"
 
     def checkpoint(self) -> Checkpoint | None:
-        """Where an earlier process stopped. Raises TrainingError."""
+        """The checkpoint of an earlier process. Raises TrainingError."""
         return Checkpoint.read(self.last) if self.last.exists() else None
 
     def keep(self, checkpoint: Checkpoint) -> None:

@@ -1,4 +1,4 @@
-"""Values of Keras variables, in and out. Imports Keras."""
+"""Getting and setting values of Keras variables. Imports Keras."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,12 +9,12 @@ from lykeion.nets.quiet_keras import keras
 
 
 def values_of(variables: Iterable[Any]) -> list[np.ndarray]:
-    """Copies: a backend may hand out views, or give away what lies under them (JAX donates its arrays)."""
+    """Copies, since a backend may return views, or reuse their memory (JAX donates its arrays)."""
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
 def assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
-    """Raises ValueError where number or shapes differ; then nothing is assigned."""
+    """Raises ValueError if number or shapes differ; then nothing is assigned."""
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         raise ValueError("these are the values of other variables")
     for variable, value in zip(variables, values, strict=True):

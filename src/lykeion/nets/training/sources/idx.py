@@ -16,7 +16,7 @@ _UNSIGNED_BYTES = 8
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """uint8 of that many dimensions, from a plain file or a gzipped one. Raises DataError."""
+    """uint8 with this many dimensions, from a plain or gzipped file. Raises DataError."""
     try:
         with _open(path) as file:
             header = file.read(4 + 4 * dimensions)
@@ -25,7 +25,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
             shape = tuple(int(size) for size in np.frombuffer(header[4:], ">u4"))
             size = prod(shape)
             if size > MAX_BYTES:
-                raise DataError(f"{path}: claims {size:,} bytes; {MAX_BYTES:,} are allowed")
+                raise DataError(f"{path}: declares {size:,} bytes; at most {MAX_BYTES:,} are allowed")
             content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({first_line(error)})") from None

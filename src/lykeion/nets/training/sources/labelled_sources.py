@@ -1,6 +1,6 @@
-"""Where training data comes from: a folder of photos, idx files, an npz file, or a manifest.
+"""Sources of training data: a folder of photos, idx files, an npz file, or a manifest.
 
-A source gives what it has, by split, before anything is done to it; nothing in it is trusted.
+A source returns its unprocessed contents by split; nothing in it is trusted.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Reading npz files from anywhere: no pickle, no more bytes than allowed, one kind of error."""
+"""Reading untrusted npz files: no pickle, a size limit, one kind of error."""
 
 import zipfile
 import zlib
@@ -14,11 +14,11 @@ _DAMAGED = (
     *(OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, SyntaxError),
     *(zipfile.BadZipFile, zlib.error),
 )
-"""What zipfile and NumPy raise over a file that is damaged, encrypted, or lies about its sizes."""
+"""Exceptions of zipfile and NumPy for a file that is damaged, encrypted, or has wrong sizes."""
 
 
 class NpzError(ValueError):
-    """Why a file cannot be read, in one line that does not name it."""
+    """Why a file cannot be read, in one line without its name."""
 
 
 def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
@@ -26,7 +26,7 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.n
     try:
         with zipfile.ZipFile(path) as archive:
             if (size := sum(member.file_size for member in archive.infolist())) > MAX_BYTES:
-                raise NpzError(f"unpacks to {size:,} bytes; {MAX_BYTES:,} are allowed")
+                raise NpzError(f"unpacks to {size:,} bytes; at most {MAX_BYTES:,} are allowed")
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if names is None or name in names}
     except NpzError:
