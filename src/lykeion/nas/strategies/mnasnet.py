@@ -71,10 +71,6 @@ class Controller:
             picks.append(int(rng.choice(size, p=chances)))
         return picks
 
-    def probabilities(self, picks: list[int]) -> list[np.ndarray]:
-        """Of every choice of each slot, given the picks before it."""
-        return [chances for _, _, chances in self._forward(picks)]
-
     def reinforce(self, picks: list[int], advantage: float) -> None:
         """One step up advantage · log p(picks) + ENTROPY · entropy, back through time."""
         trace = self._forward(picks)

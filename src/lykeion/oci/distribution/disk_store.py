@@ -174,9 +174,6 @@ class DiskStore:
                 return subject.digest
         return None
 
-    def _there(self) -> bool:
-        return (self.root / "oci-layout").exists()
-
     def _open(self, *, create: bool = False) -> None:
         try:
             Layout.open(self.root, create=create)
@@ -184,7 +181,7 @@ class DiskStore:
             raise StoreError(f"{self.root}: {error.strerror or error}; --store names another directory") from None
 
     def _entries(self) -> Entries:
-        if not self._there():
+        if not (self.root / "oci-layout").exists():
             return ()
         self._open()
         return self._layout.entries()

@@ -52,7 +52,8 @@ def push(
         if alias:
             move(store, repository, alias, digest, expect=expect, coordinator=coordinator)
     if version is None and store.compares:
-        version = next((tag for tag in store.tags(repository) if _is(store, repository, tag, digest)), None)
+        tags = (tag for tag in store.tags(repository) if version_number(tag) is not None)
+        version = next((tag for tag in tags if store.resolve(repository, tag) == digest), None)
     return Pushed(str(reference.at(digest)), digest, version, alias, new, model.size_bytes)
 
 
@@ -60,7 +61,3 @@ def _send(packed: Packed, store: ArtifactStore, repository: str, reporter: Repor
     blobs = {blob.digest: blob for blob in packed.model.manifest.blobs}
     jobs = [partial(store.put, repository, blob, packed.sources[digest]) for digest, blob in blobs.items()]
     transfer(f"pushing {repository}", sum(blob.size for blob in blobs.values()), jobs, reporter)
-
-
-def _is(store: ArtifactStore, repository: str, tag: str, digest: str) -> bool:
-    return version_number(tag) is not None and store.resolve(repository, tag) == digest

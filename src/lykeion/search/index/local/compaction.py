@@ -28,6 +28,7 @@ MAX_ROWS = 40_000_000
 """Segments are not merged beyond this many rows."""
 _FORCED_ROWS = 8
 """A kernel that was asked for by name is built from this many rows on."""
+_HOUR, _DAY, _MONTH = "%Y-%m-%dT%H", "%Y-%m-%d", "%Y-%m"
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,15 @@ def plan(
         if 4 * size.deleted > size.rows or 2 * size.patched > size.rows or (lacks_kernel and size.kind == "exact"):
             return Merge((size.digest,))
     if policy == "time":
-        for bucket in (_month, _day, _hour):
+        for period in (_MONTH, _DAY, _HOUR):
             by_bucket: dict[str, list[SegmentSize]] = defaultdict(list)
             for size in sizes:
-                if bucket(size.written[1]) != bucket(now):
-                    by_bucket[bucket(size.written[1])].append(size)
+                if (then := _within(period, size.written[1])) != _within(period, now):
+                    by_bucket[then].append(size)
             for group in by_bucket.values():
                 if len(group) > 1 and sum(size.live for size in group) <= MAX_ROWS:
                     return Merge(tuple(size.digest for size in group))
-        sizes = [size for size in sizes if _hour(size.written[1]) == _hour(now)]
+        sizes = [size for size in sizes if _within(_HOUR, size.written[1]) == _within(_HOUR, now)]
     return _plan_by_size(sizes)
 
 
@@ -109,16 +110,8 @@ def _plan_by_size(sizes: Sequence[SegmentSize]) -> Merge | None:
     return None
 
 
-def _hour(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H")
-
-
-def _day(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
-
-
-def _month(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m")
+def _within(period: str, at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime(period)
 
 
 # --- carrying a merge out ---
