@@ -93,7 +93,9 @@ def read_config(layout: Layout, manifest: ImageManifest) -> dict[str, Any]:
     settings = value["config"] = value.get("config") or {}
     rootfs = value["rootfs"] = value.get("rootfs") or {}
     if not isinstance(settings, dict) or not isinstance(rootfs, dict):
-        raise ImageError(f"{manifest.config.digest} is not an image's configuration: config or rootfs is not an object")
+        raise ImageError(
+            f"{manifest.config.digest} is not an image's configuration: config or rootfs has the wrong type"
+        )
     for holder, name, fits in (
         *((settings, name, _is_texts) for name in ("Entrypoint", "Cmd", "Env")),
         *((settings, name, _is_text) for name in ("User", "WorkingDir")),

@@ -164,7 +164,7 @@ def _pull_referrers(here: _Repository, subject: str) -> None:
     """Referrers, without damaged or missing ones: anyone may attach documents, which the image does not need."""
     referrers = here.store.referrers(here.name, subject, "")
     if len(referrers) > LIMIT_REFERRERS:
-        here.reporter.notice(f"{subject} has {len(referrers):,} attached documents; only {LIMIT_REFERRERS} are pulled")
+        here.reporter.notice(f"{subject} has {len(referrers):,} referrers; only {LIMIT_REFERRERS} are pulled")
     for referrer in referrers[:LIMIT_REFERRERS]:
         try:
             entry, manifest = here.fetch_manifest(referrer.digest)

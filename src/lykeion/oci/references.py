@@ -41,7 +41,5 @@ def standing(entries: Entries, ref: str, expect: str | None) -> str | None:
     """The digest that ``ref`` points to, or None. Raises RefMoved if it differs from ``expect``."""
     now = next((entry.digest for entry in entries if ref_of(entry) == ref), None)
     if expect not in (ANY, now):
-        raise RefMoved(
-            f"{ref} points to {now or 'nothing'}, not to {expect or 'nothing'}; check it and try again"
-        )
+        raise RefMoved(f"{ref} points to {now or 'nothing'}, not to {expect or 'nothing'}; check it and try again")
     return now

@@ -141,7 +141,7 @@ def _last(path: Path) -> float | None:
 
 def _write_run(directory: Path, run: str, metrics: dict[str, Figure], now: int) -> None:
     home = directory / "0" / run
-    for part in ("artifacts", "metrics", "params", "tags"):  # without them MLflow does not recognise the directory as a run
+    for part in ("artifacts", "metrics", "params", "tags"):  # MLflow requires them of a run
         (home / part).mkdir(parents=True, exist_ok=True)
     for name, value in metrics.items():
         if isinstance(value, int | float):

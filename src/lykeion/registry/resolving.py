@@ -75,7 +75,7 @@ def facts_of(store: ArtifactStore, repository: str, model: Model) -> ModelFacts:
     """Metrics and lineage, which must match the annotations. Raises InvalidModel, NotFound."""
     facts = read_facts(store.read(repository, model.facts)) if model.facts else ModelFacts()
     if not facts.agree(model.manifest.annotations):
-        raise InvalidModel(f"{repository}@{model.digest}: the metrics in its annotations differ from those in its record")
+        raise InvalidModel(f"{repository}@{model.digest}: the metrics in its annotations differ from its facts")
     return facts
 
 

@@ -1,4 +1,4 @@
-"""Photo search: an index of product photos, and what is done with it.
+"""Photo search: an index of product photos, and the operations on it.
 
 The functions have the names of the commands of ``lykeion index``, and take an index's address or an open index::
 

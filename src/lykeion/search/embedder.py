@@ -1,4 +1,4 @@
-"""Photos to vectors: decoding, preprocessing and a network, as one thing with one digest."""
+"""Photos to vectors: decoding, preprocessing and a network, identified by one digest."""
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -17,24 +17,24 @@ from .engine_pool import EnginePool
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A photo's vector, float32 (dimension,) of length 1, and its thumbnail (JPEG) where one was asked for."""
+    """A photo's vector, float32 (dimension,) of length 1, and its thumbnail (JPEG) if requested."""
 
     vector: np.ndarray
     thumbnail: bytes | None
 
 
 class Embedder:
-    """A network with its card. Any number of threads may call it, and one a core keeps every core busy: while one
-    decodes, another infers.
+    """A network with its card. Thread-safe; one calling thread per core keeps every core busy, as one decodes while
+    another infers.
 
-    ``digest`` names what decides a vector: the model's bytes, the card and the version of the preprocessing. Vectors
-    of different digests must not be compared.
+    ``digest`` covers everything that determines a vector: the model's bytes, the card and the preprocessing version.
+    Vectors of different digests must not be compared.
     """
 
     def __init__(self, path: Path, card: ModelCard) -> None:
-        """Raises ModelError where the file is no model, or not one that the card describes."""
+        """Raises ModelError if the file is not a model or does not match the card."""
         self.path, self.card, self.name, self.dimension = path, card, card.name, card.dimension
-        # Read once: engines made later have the bytes that the digest is of, whatever happens to the file.
+        # Read once, so that later engines have the bytes of the digest even if the file changes.
         model = read_model(path)
         _try_once(model, path, card)
         self.digest = embedder_digest(model, card)
@@ -45,7 +45,7 @@ class Embedder:
     def load(cls, spec: str | Path | None = None) -> "Embedder":
         """The default network (None, or its name), built on first use; or a ``.tflite`` file with a card.
 
-        Raises ModelError, CardError, and WeightsError where the default's weights are not installed.
+        Raises ModelError, CardError, and WeightsError if the default's weights are not installed.
         """
         path = default_model() if spec is None or str(spec) == DEFAULT_MODEL else Path(spec)
         if not path.is_file():
@@ -59,7 +59,7 @@ class Embedder:
     ) -> Embedded:
         """Embed a photo, or the part of it in ``box``; ``thumbnail`` is the longer side in pixels.
 
-        ``name`` is what an error calls the photo. Raises PhotoError.
+        ``name`` is the photo's name in errors. Raises PhotoError.
         """
         with self._pool.at_work():
             decoded = decode(source, name=name, at_least=self.card.at_least, box=box)
@@ -78,14 +78,14 @@ class Embedder:
             batch = normalise(pixels[place : place + 1], self.card)
             vectors[place] = self._pool.run(batch)[self.card.output].reshape(-1)
         if not np.isfinite(vectors).all():
-            raise ModelError(f"{self.path}: the network gave numbers that are not finite; it cannot embed")
-        # A network may give zeros (an all-black photo through ReLU); they stay zeros.
+            raise ModelError(f"{self.path}: the network's output is not finite, so it cannot embed photos")
+        # A network may output zeros (an all-black photo through ReLU); they stay zeros.
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
 
 
 def describe_embedder(path: Path) -> dict[str, Any]:
-    """What a network's file and card say, and the digest of its vectors. Raises ModelError, CardError."""
+    """Facts from a network's file and card, and the digest of its vectors. Raises ModelError, CardError."""
     card, model = ModelCard.for_model(path), read_model(path)
     return {
         "name": card.name,
@@ -99,16 +99,16 @@ def describe_embedder(path: Path) -> dict[str, Any]:
 
 
 def embedder_digest(model: bytes, card: ModelCard) -> str:
-    """Of all that decides a vector; the words of a card (name, source, licence) do not."""
+    """Covers everything that determines a vector, so not the card's name, source and licence."""
     deciding = {field: value for field, value in asdict(card).items() if field not in ("name", "source", "licence")}
-    # A card may say 127 or 127.0, which JSON would tell apart.
+    # A card may have 127 or 127.0, which differ in JSON.
     deciding |= {"mean": [float(x) for x in card.mean], "std": [float(x) for x in card.std]}
     deciding["crop_fraction"] = float(card.crop_fraction)
     return digest_json({"model": digest_bytes(model), "card": deciding, "preprocessing": PREPROCESSING_VERSION})
 
 
 def _try_once(model: bytes, path: Path, card: ModelCard) -> None:
-    """Run a file from elsewhere in a process of its own first; a mark remembers those that passed."""
+    """Run an untrusted file in a separate process first; a marker file records those that passed."""
     mark = built_directory() / "tried" / digest_bytes(model).removeprefix("sha256:")
     if path.parent == built_directory() or mark.exists():
         return
@@ -122,7 +122,7 @@ def _photo_shape(card: ModelCard) -> tuple[int, int, int]:
 
 
 def _check(pool: EnginePool, path: Path, card: ModelCard) -> None:
-    """That the model takes and gives what the card says; one photo is run, for sizes that only a run tells."""
+    """Check the model's input and output against the card; runs one photo, as some sizes are known only then."""
     pixels = np.zeros((1, *_photo_shape(card)), np.uint8)
     outputs = pool.run(normalise(pixels, card))
     if card.output not in outputs:

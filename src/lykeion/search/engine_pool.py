@@ -1,9 +1,9 @@
-"""Engines of one model, shared by any number of threads.
+"""A pool of engines of one model for any number of threads.
 
-Measured with EfficientNet-Lite0 on two cores: under load, an engine of one thread for each core at batch 1 gives the
-most photos a second (CPU time a photo 9.3 ms, in batches of eight 10.7); a photo that comes alone takes 8.9 ms on one
-thread and 4.6 ms on two. So a caller who is alone gets an engine with many threads, and callers in company get
-engines of one thread, as many as there are cores.
+Measured with EfficientNet-Lite0 on two cores: under load, one single-threaded engine per core at batch 1 has the
+highest throughput (9.3 ms of CPU time per photo, in batches of eight 10.7); a single photo takes 8.9 ms on one thread
+and 4.6 ms on two. So a single caller gets an engine with many threads, and concurrent callers get single-threaded
+engines, as many as there are cores.
 """
 
 import queue
@@ -20,14 +20,14 @@ MAX_THREADS = 4
 
 
 class EnginePool:
-    """Engines of the model in these bytes, which errors call ``name``. Raises ModelError."""
+    """Engines of the model in these bytes; ``name`` is its name in errors. Raises ModelError."""
 
     def __init__(self, model: bytes, name: str) -> None:
         self._model, self._name = model, name
         cores = core_count()
         self._wide = LiteRTEngine(model, threads=min(cores, MAX_THREADS), name=name)
         self._wide_in_use = threading.Lock()
-        # Last in, first out, so that a warm engine is taken before a place (None) for a new one.
+        # Last in, first out, so that a warm engine is preferred to a slot (None) for a new one.
         self._narrow: queue.LifoQueue[LiteRTEngine | None] = queue.LifoQueue()
         for _ in range(cores):
             self._narrow.put(None)
@@ -35,7 +35,7 @@ class EnginePool:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Counts the caller in, so that others know that they are not alone; from decoding on, before ``run`` too."""
+        """Registers a caller, so that others know about it; from decoding on, before ``run``."""
         with self._counting:
             self._count += 1
         try:
@@ -45,7 +45,7 @@ class EnginePool:
                 self._count -= 1
 
     def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        """As ``Engine.run``; waits while every core is at work."""
+        """Like ``Engine.run``; waits while all cores are busy."""
         if self._count <= 1 and self._wide_in_use.acquire(blocking=False):
             try:
                 return self._wide.run(batch)

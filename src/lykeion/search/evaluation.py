@@ -1,4 +1,4 @@
-"""How good are an index's answers, and how quick: against labels, against pairs, or against exact search."""
+"""Quality and latency of an index's answers, compared with labels, pairs or exact search."""
 
 import time
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from .opening import opened
 from .truth import Query, TruthError, queries_of
 
 MAX_R = 1000
-"""MAP@R looks at no more answers than this, whatever a label's size."""
+"""The maximum of R for MAP@R, whatever a label's size."""
 PERCENTILES = (50, 90, 99)
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Measures averaged over ``queries``; ``curves`` has each at the cut-offs 1 ... k; latency is in ms, one query a
-    call."""
+    """Measures averaged over ``queries``; ``curves`` has each at the cut-offs 1 ... k; latency is in ms, one query
+    per call."""
 
     truth: str
     queries: int
@@ -51,7 +51,7 @@ class Evaluation:
         }
 
     def table(self) -> list[tuple[str, str]]:
-        """Rows of a table: what, how much."""
+        """Rows of a table: name and value."""
         return [
             ("truth", self.truth),
             ("queries", f"{self.queries:,}"),
@@ -86,7 +86,7 @@ def evaluate(
 
     - ``"exact"``: the k nearest by brute force over the stored vectors; recall@k then is that of the ANN index.
     - ``"label:COLUMN"``: relevant are the products with the same value in that attribute.
-    - the path of a CSV with the columns query_id, relevant_id and, if wanted, grade (larger is better, 1 without).
+    - the path of a CSV with the columns query_id, relevant_id and optionally grade (larger is better, default 1).
 
     A query's own product is not among its answers. The sample is the same for the same ids. Raises TruthError, and
     what opening the index raises.

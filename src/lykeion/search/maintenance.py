@@ -1,4 +1,4 @@
-"""Keeping an index well: figures, compaction, verification, snapshots, kernels."""
+"""Maintenance of an index: statistics, compaction, verification, snapshots, kernels."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +12,11 @@ from .thumbnails import FILE_NAME, Thumbnails
 
 
 class RestoreError(Invalid):
-    """An exported snapshot cannot be put there."""
+    """An exported snapshot cannot be restored there."""
 
 
 def stats(index: Index | str | Path) -> Stats:
-    """How much an index holds, and of what."""
+    """Statistics of an index."""
     with opened(index) as store:
         return store.stats()
 
@@ -29,16 +29,16 @@ def compact(index: Index | str | Path) -> Stats:
 
 
 def verify(index: str | Path) -> list[str]:
-    """Read every byte of a local index and compare checksums; what is wrong, in one line each.
+    """Read every byte of a local index and compare checksums; returns one line per problem.
 
-    Raises Unsupported for an index elsewhere.
+    Raises Unsupported for an index on Milvus.
     """
     with opened(index) as store:
         return store.verify()
 
 
 def snapshot(index: str | Path, name: str | None = None, *, export: str | Path | None = None) -> str | None:
-    """Keep the present state of an index under a name, by default the time; returns the name.
+    """Keep the current state of an index under a name, by default the time; returns the name.
 
     With ``export``, write an independent copy to that directory, thumbnails included. Without a name, nothing but the
     copy is then kept, and None is returned.
@@ -55,13 +55,13 @@ def snapshot(index: str | Path, name: str | None = None, *, export: str | Path |
 
 
 def drop_snapshot(index: str | Path, name: str) -> None:
-    """Forget a snapshot of a local index; its space comes back with the next compaction. Raises NotFound."""
+    """Delete a snapshot of a local index; the next compaction reclaims its space. Raises NotFound."""
     with opened(index, "shared") as store:
         store.drop_snapshot(name)
 
 
 def restore(index: str | Path, name: str | None = None, *, source: str | Path | None = None) -> None:
-    """Return an index to a snapshot, even one too damaged to open; or make it from a copy, where no index is yet.
+    """Return an index to a snapshot, even if it is too damaged to open; or create it from a copy if none exists.
 
     ``source`` is an exported copy, verified before it becomes the index. Raises NotFound, RestoreError, CorruptIndex.
     """
@@ -69,12 +69,12 @@ def restore(index: str | Path, name: str | None = None, *, source: str | Path | 
         try:
             with opened(index, "shared") as store:
                 store.restore(name)
-        except CorruptIndex:  # what is there now cannot be opened; what was kept may well be whole
+        except CorruptIndex:  # the current state cannot be opened; the snapshot may be intact
             restore_damaged(Path(index), name)
     elif source is not None and name is None:
         _restore_copy(Path(source), Path(index))
     else:
-        raise RestoreError("restore a snapshot by its name, or an exported copy; one of the two")
+        raise RestoreError("give either a snapshot's name or an exported copy")
 
 
 def rebuild(index: str | Path) -> None:

@@ -1,8 +1,8 @@
 """Measures of a ranking, averaged over queries.
 
-``grades`` is float (queries, depth): how relevant each answer is, best answer first, 0 where it is not relevant or
-missing. ``relevant`` is int (queries,): how many relevant products each query has, at least one. What is returned
-for "every cut-off" is float (depth,), the measure at k = 1, 2, ... depth.
+``grades`` is float (queries, depth): the relevance of each answer, best answer first, 0 if it is not relevant or
+missing. ``relevant`` is int (queries,): how many relevant products each query has, at least one. Results
+"at every cut-off" are float (depth,), the measure at k = 1, 2, ... depth.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Near-duplicates: groups of the same photo, resized, recompressed or cropped, under several products.
+"""Near-duplicates: groups of copies of a photo, resized, recompressed or cropped, in several products.
 
 Photos of the same bytes are copies; one of them is compared with the other photos for all. Pairs whose vectors are
 near are candidates; where both have thumbnails, their pixels decide, since different products can look alike to a
@@ -22,11 +22,11 @@ from .sheet import MAX_CARDS, Card, Thumbnail, draw_cards
 from .thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
 
 COSINE = 0.8
-"""Of candidates to be decided by their pixels."""
+"""Of candidates that are compared by their pixels."""
 COSINE_ALONE = 0.95
 """Of candidates without thumbnails."""
 LIKENESS = 0.99
-"""docs/duplicates.md has what other values find."""
+"""docs/duplicates.md has the results of other values."""
 NEIGHBOURS = 8
 _MANY_HITS = 1_024
 """Where copies fill the answer of a search, it is repeated for more hits, until it has this many."""
@@ -45,10 +45,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Photos taken for the same, sorted by id.
+    """Photos considered the same, sorted by id.
 
-    ``cosine`` and ``likeness`` are the lowest among the pairs that made it one group; ``likeness`` is None where a
-    pair was judged by its vectors alone.
+    ``cosine`` and ``likeness`` are the lowest among the pairs that connect the group; ``likeness`` is None if a pair
+    was compared only by its vectors.
     """
 
     members: list[Member]
@@ -78,7 +78,7 @@ def duplicates(
 ) -> list[Group]:
     """Groups of photos that are the same under different ids, largest first.
 
-    For each photo its NEIGHBOURS nearest products are looked at. With ``NO_THUMBNAILS``, digests and vectors alone
+    The NEIGHBOURS nearest products of each photo are considered. With ``NO_THUMBNAILS``, digests and vectors alone
     are compared. Raises Unsupported for an index of the l2 metric, and what opening the index raises.
     """
     file = thumbnails.of(index)
@@ -89,7 +89,7 @@ def duplicates(
             closing(Thumbnails(file)) if file else nullcontext() as kept,
             reporter.progress("comparing photos", store.stats().photos, unit="photos") as progress,
         ):
-            look = kept.get if kept else _nothing
+            look = kept.get if kept else lambda *_: None
             return groups_of(pairs_of(store, look, progress, cosine=cosine, cosine_alone=cosine_alone, alike=alike))
 
 
@@ -138,7 +138,7 @@ def groups_of(pairs: Iterable[Pair]) -> list[Group]:
 
 
 def draw_groups(path: Path, groups: list[Group], thumbnail: Thumbnail) -> None:
-    """Write a PNG of the groups, one under the other, as many as MAX_CARDS photos allow."""
+    """Write a PNG of the groups, one below the other, up to MAX_CARDS photos."""
     sections: list[tuple[str, list[Card]]] = []
     room = MAX_CARDS
     for group in groups:
@@ -209,7 +209,3 @@ def _group(links: list[Pair]) -> Group:
     scores = [pair.likeness for pair in links]
     lowest = None if None in scores else min(score for score in scores if score is not None)
     return Group(members, min(pair.cosine for pair in links), lowest)
-
-
-def _nothing(id: str, photo: str) -> bytes | None:
-    return None

@@ -1,4 +1,4 @@
-"""Opening an index for one call, and seeing to it that its vectors and the embedder's can be compared."""
+"""Opening an index for one call, and checking that its vectors are the embedder's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(index: Index | str | Path, mode: Mode = "r") -> Iterator[Index]:
-    """The index itself if it is open already; else open for as long as the context lasts."""
+    """The index itself if it is already open; else it is open inside the context."""
     if not isinstance(index, str | Path):
         yield index
         return

@@ -1,4 +1,4 @@
-"""Products of an index: nearest to a photo, by id, and away with them."""
+"""Products of an index: search, lookup by id, deletion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class QueryAnswer:
-    """What was asked, a photo's name or a product's id, and the products nearest to it, best first."""
+    """The query, a photo's name or a product's id, and the products nearest to it, best first."""
 
     query: str
     results: list[Hit]
@@ -41,7 +41,7 @@ def query(
     """The ``k`` products nearest to each photo (a file, or its bytes), then to each stored product of ``ids``.
 
     ``where`` filters the answers, ``box`` ("left,top,right,bottom") is the part of the photos to search by, and
-    ``embedder`` the one that made the index, where it is not the default. Raises PhotoError, WhereError, NotFound,
+    ``embedder`` the one of the index, if it is not the default. Raises PhotoError, WhereError, NotFound,
     EmbedderMismatch, and what opening the index raises.
     """
     pictures = [photos] if isinstance(photos, str | Path | bytes) else list(photos)
@@ -70,13 +70,13 @@ def query(
 
 
 def get(index: Index | str | Path, ids: Sequence[str]) -> list[Product | None]:
-    """The stored products, None where there is none of that id."""
+    """The stored products, None for an unknown id."""
     with opened(index) as store:
         return store.get(ids)
 
 
 def delete(index: str | Path, ids: Sequence[str], *, thumbnails: ThumbnailPlace = IN_INDEX) -> int:
-    """Delete products with all their photos and thumbnails. Returns how many were there."""
+    """Delete products with all their photos and thumbnails. Returns the number deleted."""
     with opened(index, "shared") as store:
         count = store.delete(ids)
     if file := thumbnails.of(index):

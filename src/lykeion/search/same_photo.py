@@ -1,4 +1,4 @@
-"""Do two thumbnails show the same photo? Compared by pixels, at the best place of one inside the other."""
+"""Whether two thumbnails show the same photo, compared by pixels at the best position of one inside the other."""
 
 import io
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 COARSE, FINE = 32, 64
-"""Pixels of the longer side at which places and scales are looked for, and at which photos are then compared."""
+"""Pixels of the longer side for finding position and scale, and for the final comparison."""
 SHARES = (1.0, 0.925, 0.85, 0.775, 0.7)
 """How much of the whole's width or height a cropped copy shows; others in between are tried around the best."""
 STEPS = (-0.0375, -0.025, -0.0125, 0.0, 0.0125, 0.025, 0.0375)
 HOPELESS = 0.8
-"""Copies are more alike than this at the coarse size already."""
+"""Copies are more similar than this even at the coarse size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Pixels:
 
 
 def read_pixels(jpeg: bytes) -> Pixels:
-    """Raises OSError for what is no JPEG."""
+    """Raises OSError if it is not a JPEG."""
     photo = Image.open(io.BytesIO(jpeg), formats=["JPEG"]).convert("RGB")
     fine = _blurred(photo, FINE)
     return Pixels(_blurred(fine, COARSE), fine)
@@ -34,8 +34,8 @@ def likeness(a: Pixels, b: Pixels) -> float:
     """How well one photo matches a part of the other: 1 for the same pixels, about 0 for unrelated ones.
 
     It is the normalised cross-correlation over all three colours (Lewis 1995, "Fast Normalized Cross-Correlation"),
-    at the best place and scale, whichever photo is the part. A change of brightness or contrast leaves it; another
-    colour does not, nor does a mirror image. Of a plain photo only the same pixels are a match.
+    at the best position and scale, with either photo as the part. It is invariant to brightness and contrast, but not
+    to colour or mirroring. Of a plain photo only the same pixels are a match.
     """
     if a.fine.size == b.fine.size and a.fine.tobytes() == b.fine.tobytes():
         return 1.0
@@ -60,7 +60,7 @@ def _match(whole: Image.Image, part: Image.Image, share: float) -> float:
     (height, width), size = template.shape[:2], field.shape[:2]
     spectra = np.fft.rfft2(field, axes=(0, 1)) * np.fft.rfft2(template, s=size, axes=(0, 1)).conj()
     matches = np.fft.irfft2(spectra.sum(2), s=size)
-    matches = matches[: size[0] - height + 1, : size[1] - width + 1]  # in the rest the part wraps around
+    matches = matches[: size[0] - height + 1, : size[1] - width + 1]  # elsewhere the part wraps around
     sums, squares = _windows(field.sum(2), height, width), _windows((field**2).sum(2), height, width)
     spread = squares - sums**2 / template.size
     floor = 1e-4 * template.size  # of variance: a plain wall is no part of anything

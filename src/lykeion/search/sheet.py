@@ -1,4 +1,4 @@
-"""Contact sheets: a query with its answers, or groups of duplicates, as one picture a person can look at."""
+"""Contact sheets: a query with its answers, or groups of duplicates, as one picture."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ PAPER, CARD, INK, FAINT, ACCENT = "#ffffff", "#f2f3f5", "#1b1f24", "#6b7480", "#
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A photo, perhaps as a JPEG, and the lines under it; the first is set in ink, the others fainter."""
+    """A photo, optionally as a JPEG, and the lines below it; the first is dark, the others are lighter."""
 
     picture: Image.Image | bytes | None
     lines: list[str]
@@ -43,9 +43,9 @@ def draw_sheet(
     box: Box | None = None,
     attributes: Sequence[str] | None = None,
 ) -> None:
-    """Write a PNG: the query photo (where there is one, with the box searched in), then up to MAX_CARDS answers.
+    """Write a PNG: the query photo (if there is one, with its box), then up to MAX_CARDS answers.
 
-    Under each answer stand score, id and the named ``attributes`` (all of them where None, as far as they fit).
+    Below each answer are score, id and the named ``attributes`` (by default all that fit).
     Raises PhotoError for the query, OSError for the sheet.
     """
     cards = [Card(_query_picture(query, box), [title], accent=True)] if query is not None else []
@@ -78,7 +78,7 @@ def draw_cards(path: Path, sections: Sequence[tuple[str, Sequence[Card]]]) -> No
 
 
 def shown(value: Value) -> str:
-    """An attribute's value as a person reads it."""
+    """An attribute's value as text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -131,7 +131,7 @@ def _wrapped(values: list[str], lines: int = 2) -> list[str]:
 
 
 def _fitted(text: str, width: int, size: int) -> str:
-    """The text on one line, cut in its middle where it is too wide: ids differ at their ends."""
+    """The text on one line, shortened in the middle if it is too wide, since ids differ at their ends."""
     text = "".join(letter if letter.isprintable() else "�" for letter in text[:200])
     keep = len(text)
     fitted = text
@@ -163,7 +163,7 @@ def _decoded(jpeg: bytes) -> Image.Image | None:
 
 
 def _inside(picture: Image.Image) -> Image.Image:
-    """Scaled to fit the square of a card, a little smaller than its frame; small photos grow."""
+    """Scaled to fit the square of a card, slightly smaller than its frame; small photos are enlarged."""
     room = PHOTO - 12
     scale = room / max(picture.size)
     size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))

@@ -1,6 +1,6 @@
 """Thumbnails of an index's photos, in one SQLite file that processes and threads may share.
 
-A thumbnail can be made again from its photo, so writes are atomic but reach the disk when SQLite finds it fit.
+A thumbnail can be recreated from its photo, so writes are atomic but not synchronised to disk at once.
 """
 
 import errno
@@ -19,7 +19,7 @@ FILE_NAME = "thumbnails.sqlite"
 SIDE = 192
 """Pixels of the longer side, or up to a third more."""
 VERSION = 1
-_APPLICATION = 0x4C794B54  # "LyKT", so that another program's database is not taken for ours
+_APPLICATION = 0x4C794B54  # "LyKT", to recognise databases of other programs
 
 
 _REFUSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
@@ -32,19 +32,19 @@ class ThumbnailError(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class ThumbnailPlace:
-    """Where an index's thumbnails are: in ``file``, else in the directory of a local index, if they are ``kept``."""
+    """The location of an index's thumbnails: ``file``, else the directory of a local index, if they are ``kept``."""
 
     file: Path | None = None
     kept: bool = True
 
     def of(self, index: str | Path) -> Path | None:
-        """The file of this index's thumbnails; None for none."""
+        """The file of this index's thumbnails, or None."""
         if self.file is None and self.kept and "://" not in str(index):
             return Path(index) / FILE_NAME
         return self.file
 
     def reader(self, index: str | Path) -> Callable[[str, str], bytes | None]:
-        """A function from id and photo name to the thumbnail, if there is one."""
+        """A function from id and photo name to the thumbnail or None."""
         file = self.of(index)
         return Thumbnails(file).get if file else lambda id, photo: None
 
@@ -54,7 +54,7 @@ NO_THUMBNAILS = ThumbnailPlace(kept=False)
 
 
 class Thumbnails:
-    """JPEG thumbnails by product id and photo name. A file that is not there reads as empty; writing makes it."""
+    """JPEG thumbnails by product id and photo name. A missing file reads as empty; writing creates it."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -91,7 +91,7 @@ class Thumbnails:
                 database.executemany("DELETE FROM thumbnail WHERE id = ? AND photo = ?", pairs)
 
     def copy_from(self, other: Path) -> None:
-        """Take over all thumbnails of another file, replacing those of the same photos."""
+        """Copy all thumbnails of another file, replacing those of the same photos."""
         if not other.exists():
             return
         Thumbnails(other).check()
@@ -105,7 +105,7 @@ class Thumbnails:
             database.execute("DETACH other")
 
     def check(self) -> None:
-        """Raises ThumbnailError if the file is there and not one of ours."""
+        """Raises ThumbnailError if the file exists and is not a thumbnail file."""
         with self._reading():
             pass
 
@@ -161,12 +161,12 @@ class Thumbnails:
     def _open_to_write(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         connection, _ = self._connect("rwc")
-        with suppress(sqlite3.OperationalError):  # another connection is in the way: the next one to open sets it
+        with suppress(sqlite3.OperationalError):  # blocked by another connection: the next one to open sets it
             connection.execute("PRAGMA journal_mode = WAL")
         return self._keep(connection)
 
     def _open_to_read(self) -> sqlite3.Connection | None:
-        """None where nothing was written yet."""
+        """None if nothing was written yet."""
         try:
             connection, version = self._connect("rw")
         except sqlite3.OperationalError as error:

@@ -35,7 +35,7 @@ def build_volume(
     """
     if not directory.is_dir():
         raise ImageError(f"{directory} is not a directory; give the directory of the volume's files")
-    with writing(output.root, Unavailable, "make room"), output.lock_content():
+    with writing(output.root, Unavailable, "free disk space"), output.lock_content():
         layer = pack(output, source_entries(directory, "", (*EXCLUDED, *exclude)), compression, "files")
         manifests: list[Descriptor] = []
         for architecture in sorted(MACHINES):

@@ -60,7 +60,7 @@ def fetch(transport: Transport, repository: str, descriptor: Descriptor, path: P
                     transport.pause(failures)
     if f"sha256:{digest.hexdigest()}" != descriptor.digest:
         path.unlink()
-        raise ContentDamaged(f"{transport.host}/{repository}: received wrong content for {descriptor.digest}; pull again")
+        raise ContentDamaged(f"{transport.host}/{repository}: wrong content for {descriptor.digest}; pull again")
 
 
 def _open(transport: Transport, repository: str, descriptor: Descriptor, offset: int) -> tuple[Response, int]:

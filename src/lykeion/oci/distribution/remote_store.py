@@ -141,9 +141,7 @@ class RemoteStore:
             raise problem(response, f"blob {descriptor.digest}")
         data = response.read(descriptor.size)
         if (digest_bytes(data), len(data)) != (descriptor.digest, descriptor.size):
-            raise ContentDamaged(
-                f"{self.host}/{repository}: the registry sent wrong content for {descriptor.digest}"
-            )
+            raise ContentDamaged(f"{self.host}/{repository}: the registry sent wrong content for {descriptor.digest}")
         return data
 
     def fetch(self, repository: str, descriptor: Descriptor, path: Path, advance: Advance) -> None:

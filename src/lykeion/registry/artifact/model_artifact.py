@@ -140,7 +140,7 @@ def _is_archive(layer: Descriptor) -> bool:
 def _files(directory: Path, leave_out: Sequence[str]) -> dict[str, Path]:
     """Paths by their names relative to the directory, sorted."""
     if not directory.is_dir():
-        raise InvalidModel(f"{directory} is not a directory; a model is a directory with a .tflite or other file of weights")
+        raise InvalidModel(f"{directory} is not a directory with a .tflite or other file of weights")
     found: dict[str, Path] = {}
     for path in directory.rglob("*"):
         relative = path.relative_to(directory)

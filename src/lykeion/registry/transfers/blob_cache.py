@@ -38,7 +38,7 @@ class BlobCache:
                 part.chmod(0o444)
                 part.replace(path)
         except OSError as error:
-            raise StoreError(f"{self.root}: {error.strerror or error}; set LYKEION_HOME to another directory") from None
+            raise StoreError(f"{self.root}: {error.strerror or error}; set LYKEION_HOME to another place") from None
         return path
 
     def link(self, descriptor: Descriptor, fetch: Callable[[Path], None], target: Path) -> None:

@@ -79,7 +79,7 @@ def keep(
                     shutil.rmtree(directory, ignore_errors=True)
                     _write(store, reference, model, directory, cache, reporter)
         except OSError as error:
-            raise StoreError(f"{directory}: {error.strerror or error}; set LYKEION_HOME to another directory") from None
+            raise StoreError(f"{directory}: {error.strerror or error}; set LYKEION_HOME to another place") from None
     return directory
 
 

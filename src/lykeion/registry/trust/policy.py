@@ -107,10 +107,8 @@ def check_trust(policy: Policy, store: ArtifactStore, reference: Reference, mode
         numbers.add(number)
     if not numbers:
         keys = ", ".join(str(key) for key in rule.keys)
-        old = (
-            "; a signature of an earlier release has only its last part: sign again, or allow short_names" if short else ""
-        )
-        raise Untrusted(f"{reference}: not signed as {reference.repository!r} by {keys}, as {policy.path} requires{old}")
+        old = "; one of an earlier release has only its last part: sign again, or allow short_names" if short else ""
+        raise Untrusted(f"{reference}: not signed as {reference.repository!r} by {keys} ({policy.path}){old}")
     if max(numbers) < rule.minimum:
         raise Untrusted(f"{reference}: signed as v{max(numbers)}; {policy.path} allows v{rule.minimum} and later")
     raise Untrusted(f"{reference}: signed as v{max(numbers)}, not as {reference.tag}; name an alias or the digest")

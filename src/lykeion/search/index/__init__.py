@@ -1,4 +1,4 @@
-"""The vector index: one protocol, kept in a directory or on Milvus. docs/index-internals.md is its map."""
+"""The vector index: one protocol, implemented in a directory and on Milvus; see docs/index-internals.md."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What an address names, opened: a directory, or a collection of Milvus."""
+"""Opening an index by its address: a directory, or a Milvus collection."""
 
 from collections.abc import Mapping
 from pathlib import Path

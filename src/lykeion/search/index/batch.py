@@ -1,4 +1,4 @@
-"""What is checked of a batch before any backend takes it, so that a bad one changes nothing."""
+"""Checks of a batch before it is passed to a backend, so that an invalid one changes nothing."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ MAX_PHOTO_NAME_BYTES = 1_024
 
 
 class BatchError(Invalid):
-    """Ids, vectors and photos that cannot be stored or asked for; the message names the row."""
+    """Invalid ids, vectors or photos; the message names the row."""
 
 
 def check_ids(ids: Sequence[str]) -> None:
@@ -22,7 +22,7 @@ def check_ids(ids: Sequence[str]) -> None:
         raise BatchError(f"ids: a list of ids is wanted, not the single string {ids[:40]!r}")
     for row, name in enumerate(ids):
         if not isinstance(name, str) or not name:
-            raise BatchError(f"row {row}: an id is a string that is not empty, not {name!r:.40}")
+            raise BatchError(f"row {row}: an id must be a non-empty string, not {name!r:.40}")
         _check_size(row, "id", name, MAX_ID_BYTES)
 
 
@@ -36,7 +36,7 @@ def named_photos(ids: Sequence[str], photos: Sequence[Photo] | None) -> list[Pho
             named.append(Photo(str(count) if count else ""))
         return named
     if len(photos) != len(ids):
-        raise BatchError(f"{len(ids)} ids but {len(photos)} photos; give one photo a row")
+        raise BatchError(f"{len(ids)} ids but {len(photos)} photos; give one photo per row")
     for row, photo in enumerate(photos):
         _check_size(row, "photo name", photo.name, MAX_PHOTO_NAME_BYTES)
         _check_size(row, "photo digest", photo.digest, MAX_PHOTO_NAME_BYTES)
@@ -44,13 +44,13 @@ def named_photos(ids: Sequence[str], photos: Sequence[Photo] | None) -> list[Pho
 
 
 def check_count(ids: Sequence[str], rows: Sequence[object] | None) -> None:
-    """One row of attributes an id. Raises BatchError."""
+    """One row of attributes per id. Raises BatchError."""
     if rows is not None and len(rows) != len(ids):
-        raise BatchError(f"{len(ids)} ids but {len(rows)} rows of attributes; give one row an id")
+        raise BatchError(f"{len(ids)} ids but {len(rows)} rows of attributes; give one row per id")
 
 
 def prepared_vectors(vectors: np.ndarray, dimension: int, metric: Metric, *, rows: int | None = None) -> np.ndarray:
-    """The vectors as they are compared: float32 of shape (rows, dimension), of length 1 under the cosine metric.
+    """The vectors prepared for comparison: float32 of shape (rows, dimension), of length 1 for the cosine metric.
 
     Raises BatchError for another shape, for NaN and infinity, and for a vector of zeros under cosine.
     """
@@ -58,11 +58,11 @@ def prepared_vectors(vectors: np.ndarray, dimension: int, metric: Metric, *, row
     if array.ndim != 2 or array.shape[1] != dimension:
         raise BatchError(f"vectors of shape {array.shape}; the index takes (rows, {dimension})")
     if rows is not None and len(array) != rows:
-        raise BatchError(f"{rows} ids but {len(array)} vectors; give one vector a row")
+        raise BatchError(f"{rows} ids but {len(array)} vectors; give one vector per row")
     if array.dtype.kind not in "fiu":
         raise BatchError(f"vectors of type {array.dtype}; the index takes numbers")
     if array.dtype != np.float32:
-        with np.errstate(over="ignore"):  # what overflows is refused just below
+        with np.errstate(over="ignore"):  # overflow is refused below
             array = array.astype(np.float32)
     if len(array) == 1 and metric == "l2" and math.isfinite(float(np.vdot(array, array))):
         return np.ascontiguousarray(array)  # a query: what is checked below, in a quarter of the time

@@ -1,4 +1,4 @@
-"""What can go wrong with an index."""
+"""Errors of an index."""
 
 from lykeion.core import Conflict, Invalid, Unavailable
 
@@ -32,7 +32,7 @@ class EmbedderMismatch(Conflict):
 
 
 class IndexReplaced(Unavailable, EmbedderMismatch):
-    """Another index, of other vectors, stands where the open one stood; whoever serves it must open it again."""
+    """The open index was replaced by another one with other vectors; open it again."""
 
 
 class SchemaError(Invalid):
@@ -44,6 +44,6 @@ class StorageError(Unavailable):
 
 
 def _short(value: object) -> str:
-    """A digest by its beginning."""
+    """A digest, shortened."""
     text = str(value or "unknown")
     return f"{text[:19]}…" if text.startswith("sha256:") and len(text) > 19 else text

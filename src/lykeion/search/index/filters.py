@@ -1,7 +1,7 @@
 """Filters: ``price < 5000 and category in ("shoes", "bags")``, read, checked against columns, evaluated on Arrow.
 
-Nulls compare as in SQL: a comparison with a null is neither true nor false, ``not`` leaves it so, and a product
-matches only where the whole is true. docs/filters.md is the reference for people.
+Nulls compare as in SQL: a comparison with a null is neither true nor false, ``not`` keeps it so, and a product
+matches only if the whole filter is true. docs/filters.md is the reference.
 """
 
 import difflib
@@ -39,7 +39,7 @@ def check(expression: Expression, schema: Schema) -> Expression:
     """The same filter with its literals in their columns' types, timestamps as microseconds.
 
     Raises WhereError for an unknown column, naming near ones, and for an operator or literal that does not fit.
-    Checking a checked expression is not meant.
+    An expression must not be checked twice.
     """
     match expression:
         case And(terms):
@@ -53,7 +53,7 @@ def check(expression: Expression, schema: Schema) -> Expression:
 
 
 def evaluate(expression: Expression, table: pa.Table, schema: Schema) -> np.ndarray:
-    """Which rows match, bool of shape (rows,): true only where the filter is true, not where it is null.
+    """Which rows match, bool of shape (rows,): true only if the filter is true, not if it is null.
 
     ``table`` was written under this schema or an earlier one. Raises WhereError as ``check`` does.
     """
@@ -91,7 +91,7 @@ def _check_leaf(leaf: Leaf, kind: ColumnType) -> Expression:
             fitting = tuple(v for v in literals if not _out_of_reach(v, kind))
             return In(column, fitting, at) if fitting else Never(column, at)
         case Contains(column, value, at):
-            if kind == "list":  # only empty lists so far
+            if kind == "list":  # so far only empty lists
                 return Never(column, at)
             if kind not in ("strings", "numbers"):
                 raise error_at(at, f"{column!r} is of type {kind}; contains is for lists")
@@ -101,7 +101,7 @@ def _check_leaf(leaf: Leaf, kind: ColumnType) -> Expression:
 
 
 def _literal(leaf: Leaf, value: Constant, kind: ColumnType) -> Constant:
-    """The literal in the column's type. Whether an integer column's literal is whole is seen to by the caller."""
+    """The literal in the column's type. The caller checks that an integer column's literal is whole."""
     if kind == "timestamp" and isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
@@ -116,7 +116,7 @@ def _literal(leaf: Leaf, value: Constant, kind: ColumnType) -> Constant:
         fits = kind in ("integer", "number")
     if not fits:
         written = json.dumps(value, ensure_ascii=False)[:40]
-        raise error_at(leaf.at, f"{leaf.column!r} is of type {kind} and does not compare with {written}")
+        raise error_at(leaf.at, f"{leaf.column!r} is of type {kind} and cannot be compared with {written}")
     return float(value) if kind == "number" else value
 
 
@@ -124,7 +124,7 @@ def _is_text(leaf: Leaf, value: str) -> bool:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise error_at(leaf.at, "the text holds half a character (a lone surrogate)") from None
+        raise error_at(leaf.at, "the text has a lone surrogate") from None
     return True
 
 
@@ -197,14 +197,14 @@ def _null_where_null(truth: Any, column: pa.ChunkedArray) -> Any:
 
 
 def _true_or_null(chunk: pa.Array) -> pa.Array:
-    """True where the chunk holds a value and null elsewhere, sharing its bitmap: if_else takes 12 ms a million."""
+    """True where the chunk has a value and null elsewhere, sharing its bitmap: if_else takes 12 ms per million."""
     ones = pa.py_buffer(np.full((chunk.offset + len(chunk) + 7) // 8, 0xFF, dtype=np.uint8))
     valid = chunk.buffers()[0]
     return pa.Array.from_buffers(pa.bool_(), len(chunk), [valid, ones], offset=chunk.offset)
 
 
 def _where_true(chunk: pa.Array) -> np.ndarray:
-    """Bits to bytes: values and validity at once, which fill_null does 200 times slower."""
+    """Bits to bytes for values and validity at once; fill_null is 200 times slower."""
     valid, values = chunk.buffers()
     size = (chunk.offset + len(chunk) + 7) // 8
     bits = np.frombuffer(values, dtype=np.uint8, count=size)

@@ -1,8 +1,8 @@
-"""What every index offers, and the plain data that goes in and comes out.
+"""The interface of every index, and its data types.
 
-Words used throughout: a *product* is what a person searches for and is named by its id; a *photo* is one picture
-of it, and one vector; *attributes* belong to the product, whichever photo brought them. An answer is a product,
-with its best photo.
+Words used throughout: a *product* is what is searched for, identified by its id; a *photo* is one picture of it,
+with one vector; *attributes* belong to the product, whichever photo they came with. An answer is a product with its
+best photo.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A stored product. ``vectors`` is float32 of shape (photos, dimension), or None where not asked for."""
+    """A stored product. ``vectors`` is float32 of shape (photos, dimension), or None if not requested."""
 
     id: str
     photos: list[Photo]
@@ -42,7 +42,7 @@ class Product:
 class Hit(NamedTuple):
     """An answer. ``score`` is the cosine (larger is nearer) or the squared Euclidean distance (smaller is nearer).
 
-    ``photo`` and ``attributes`` are left empty where the search was asked for neither.
+    ``photo`` and ``attributes`` are empty unless requested.
     """
 
     id: str
@@ -63,7 +63,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """``details`` are the backend's own figures: segments, bytes on disk, log length; JSON values."""
+    """``details`` are statistics of the backend: segments, bytes on disk, log length; JSON values."""
 
     products: int
     photos: int
@@ -75,20 +75,20 @@ class Stats:
 
 
 class Index(Protocol):
-    """A durable vector index of products. All methods may be called from several threads.
+    """A durable vector index of products. Thread-safe.
 
     Ids are UTF-8 strings of 1 to 512 bytes. Vectors are float32 of shape (n, dimension); with the cosine metric
-    they are normalised on the way in. Attributes are strings, numbers, booleans, timestamps (aware datetimes) or
-    lists of strings or numbers; new columns are welcome, and a value whose type conflicts with its column raises
-    SchemaError naming the row. ``where`` is an expression of lykeion.search.index.filters.
+    they are normalised when stored. Attributes are strings, numbers, booleans, timestamps (aware datetimes) or
+    lists of strings or numbers; new columns may be added at any time, and a value whose type conflicts with its
+    column raises SchemaError naming the row. ``where`` is an expression of lykeion.search.index.filters.
     """
 
     dimension: int
     metric: Metric
     embedder: str
-    """Digest of the embedder whose vectors these are; "" where vectors come from elsewhere."""
+    """Digest of the embedder of the vectors; "" if vectors come from elsewhere."""
     dtype: str
-    """How vectors are kept: float16 or float32."""
+    """How vectors are stored: float16 or float32."""
 
     @property
     def path(self) -> Path | None:
@@ -105,7 +105,7 @@ class Index(Protocol):
     ) -> None:
         """Insert or replace; durable and visible when it returns.
 
-        Without ``photos`` each product named is replaced whole, and an id repeated in the batch is one product
+        Without ``photos`` each product is replaced completely, and an id repeated in the batch is one product
         with several photos, named "", "1", "2" … With ``photos``, a row replaces only the photo of that name, and
         the product's other photos stay. The attributes given replace the product's (the last row's win); with
         None, a product that exists keeps its own.
@@ -113,11 +113,11 @@ class Index(Protocol):
         ...
 
     def update(self, ids: Sequence[str], attributes: Sequence[Attributes]) -> int:
-        """Set these attributes, keep the others (a None value makes one null). Returns how many ids exist."""
+        """Set these attributes and keep the others (None sets null). Returns the number of existing ids."""
         ...
 
     def delete(self, ids: Sequence[str], *, photos: Sequence[str] | None = None) -> int:
-        """Delete products, or with ``photos`` (one name an id) single photos. Returns how many were there."""
+        """Delete products, or with ``photos`` (one name per id) single photos. Returns the number deleted."""
         ...
 
     def get(self, ids: Sequence[str], *, vectors: bool = False) -> list[Product | None]: ...
@@ -132,58 +132,58 @@ class Index(Protocol):
     ) -> list[list[Hit]]:
         """The k nearest products of each query, best first: vectors (n, dimension), or ids of stored products.
 
-        A product asked by id is not among its own answers. Never fewer than k where k products match. Raises
+        A product searched by id is not among its own answers. Never fewer than k if k products match. Raises
         WhereError, and NotFound for an unknown id.
         """
         ...
 
     def count(self, where: str | None = None) -> int:
-        """How many products (that match)."""
+        """The number of products (that match)."""
         ...
 
     def scan(self, *, vectors: bool = False, batch: int = 1024) -> Iterator[Rows]:
-        """All photos in batches, in no promised order; a consistent view as of the call."""
+        """All photos in batches, in unspecified order; a consistent view as of the call."""
         ...
 
     def sample(self, count: int, where: str | None = None) -> Rows:
-        """At most ``count`` products (that match), one photo of each, from all over the index, without vectors.
+        """At most ``count`` products (that match), one photo of each, spread over the index, without vectors.
 
-        In no promised order, but the same until the index changes. Its cost does not grow with the index, unless
-        there is a filter. Raises WhereError.
+        In unspecified order, but the same until the index changes. Without a filter, the cost does not depend on the
+        size of the index. Raises WhereError.
         """
         ...
 
     def stats(self) -> Stats: ...
 
     def compact(self, *, full: bool = False) -> None:
-        """Merge what is small, drop what is deleted, give the space back; ``full``: as far as it goes.
+        """Merge small segments, drop deleted rows and free their space; ``full``: merge everything.
 
-        Searches go on meanwhile.
+        Searches continue meanwhile.
         """
         ...
 
-    # What only some can do; the others raise Unsupported, and then nothing has changed.
+    # Optional operations: backends without them raise Unsupported and change nothing.
 
     def snapshot(self, name: str) -> None:
-        """Keep the present state under a name. Instant."""
+        """Keep the current state under a name. Instant."""
         ...
 
     def restore(self, name: str) -> None:
-        """Return to a kept state. What was written since is no longer visible. Raises NotFound."""
+        """Return to a snapshot. Later writes are no longer visible. Raises NotFound."""
         ...
 
     def drop_snapshot(self, name: str) -> None:
-        """Forget a snapshot; its space comes back with the next compaction. Raises NotFound."""
+        """Delete a snapshot; the next compaction reclaims its space. Raises NotFound."""
         ...
 
     def export(self, path: Path) -> None:
-        """Write an independent copy of the present state: an index of its own. ``path`` must not exist."""
+        """Write an independent copy of the current state, a complete index. ``path`` must not exist."""
         ...
 
     def merge_from(self, path: Path) -> None:
-        """Take over the products of the index in the directory ``path`` by links; they replace those of equal ids.
+        """Add the products of the index in directory ``path`` by hard links; they replace those with equal ids.
 
-        What it holds must be in segments: ``compact`` it before. Raises EmbedderMismatch, IndexFormatError.
+        Its contents must be in segments: ``compact`` it before. Raises EmbedderMismatch, IndexFormatError.
         """
         ...
 
@@ -192,11 +192,11 @@ class Index(Protocol):
         ...
 
     def rebuild(self) -> None:
-        """Make again all that can be made from the stored vectors, such as search kernels."""
+        """Rebuild everything that is derived from the stored vectors, such as search kernels."""
         ...
 
     def close(self) -> None:
-        """At once; the end of a ``with`` lets compaction in the background do what is due before."""
+        """At once; leaving ``with`` first waits for pending background compaction."""
         ...
 
     def __enter__(self) -> Self: ...

@@ -1,7 +1,7 @@
-"""The columns of an index: which attributes products have, of which types, and how they become Arrow and JSON.
+"""The columns of an index: attributes, their types, and their conversion to Arrow and JSON.
 
-Columns are declared or inferred from the values that arrive, and new ones are welcome at any time. Two types widen
-when other values come: integer to number (rounding integers beyond 2**53 that are there already), and list (only
+Columns are declared or inferred from values, and new ones may be added at any time. Two types are widened by other
+values: integer to number (rounding existing integers beyond 2**53), and list (only
 empty ones seen) to a list of strings or of numbers.
 """
 
@@ -49,9 +49,9 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Schema:
-    """Column names and their types, in the order in which they came. ``Schema({"price": "number"})`` declares.
+    """Column names and their types, in order of appearance. ``Schema({"price": "number"})`` declares.
 
-    Raises SchemaError for a name or type that cannot be.
+    Raises SchemaError for an invalid name or type.
     """
 
     columns: Mapping[str, ColumnType] = field(default_factory=dict)
@@ -65,9 +65,9 @@ class Schema:
                 raise SchemaError(f"column {name!r}: unknown type {kind!r}; known: {', '.join(get_args(ColumnType))}")
 
     def extended(self, rows: Iterable[Attributes], ids: Sequence[str]) -> "Schema":
-        """This schema with the columns that the rows need, itself when they need none.
+        """This schema with the additional columns of the rows; itself if there are none.
 
-        ``ids[n]`` names row n in errors. Raises SchemaError where a value conflicts with its column.
+        ``ids[n]`` names row n in errors. Raises SchemaError if a value conflicts with its column.
         """
         columns = dict(self.columns)
         for number, row in enumerate(rows):
@@ -77,7 +77,7 @@ class Schema:
                 known = columns.get(name)
                 found = _type_of(value)
                 if found is None:
-                    raise SchemaError(f"{_place(ids, number, name)} cannot hold {_describe(value)}")
+                    raise SchemaError(f"{_place(ids, number, name)} cannot have the value {_describe(value)}")
                 if known is None or (known, found) in _WIDENS:
                     columns[name] = found
                 elif not (known == found or _fits(value, found, known)):
@@ -95,13 +95,13 @@ class Schema:
             if (known, kind) in _WIDENS:
                 columns[name] = kind
             elif known != kind and (kind, known) not in _WIDENS:
-                raise SchemaError(f"{where}: attribute {name!r} is of type {kind}, here it is of type {known}")
+                raise SchemaError(f"{where}: attribute {name!r} is of type {kind}, but of type {known} here")
         return Schema(columns)
 
     def coerce(self, rows: Iterable[Attributes], ids: Sequence[str]) -> list[dict[str, Value]]:
-        """The rows as they will be stored and read again: nulls left out, values in their columns' types.
+        """The rows as they are stored: without nulls, with values in their columns' types.
 
-        Expects an extended schema. Timestamps are in UTC; a timestamp column takes ISO 8601 strings with an offset.
+        Expects an extended schema. Timestamps are in UTC; a timestamp column accepts ISO 8601 strings with an offset.
         Raises SchemaError for values beyond the limits: NaN and infinity, long strings and lists, naive times.
         """
         coerced: list[dict[str, Value]] = []
@@ -125,7 +125,7 @@ class Schema:
         return pa.Table.from_arrays(arrays, names=list(self.columns))
 
     def column(self, table: pa.Table, name: str) -> pa.ChunkedArray:
-        """A column of a table written under this schema or an earlier one, in its present type; null if absent."""
+        """A column of a table written under this schema or an earlier one, in its current type; null if absent."""
         arrow = ARROW[self.columns[name]]
         if name not in table.column_names:
             return pa.chunked_array([pa.nulls(len(table), arrow)])
@@ -142,7 +142,9 @@ class Schema:
 
 def _column_values(rows: Sequence[Attributes], name: str, kind: ColumnType) -> list[Any]:
     values = [row.get(name) for row in rows]
-    if kind == "number":  # rows from before the column widened hold integers, which Arrow takes only up to 2**53
+    if (
+        kind == "number"
+    ):  # rows from before the column was widened have integers, which Arrow converts only up to 2**53
         return [None if value is None else float(value) for value in values]  # pyright: ignore
     return values
 
@@ -200,7 +202,7 @@ def _type_of(value: Any) -> ColumnType | None:
 
 
 def _fits(value: Any, found: ColumnType, known: ColumnType) -> bool:
-    """Whether a value of one type may stand in a column of another."""
+    """Whether a value of one type may be in a column of another."""
     return (found, known) in _WIDENS or (found == "string" and known == "timestamp" and _is_moment(value))
 
 
@@ -223,7 +225,7 @@ def _text_bytes(strings: Sequence[str]) -> None:
     except UnicodeEncodeError:
         raise ValueError("the text holds half a character (a lone surrogate)") from None
     if size > MAX_TEXT_BYTES:
-        raise ValueError(f"{size:,} bytes of text; at most {MAX_TEXT_BYTES:,} are kept")
+        raise ValueError(f"{size:,} bytes of text; at most {MAX_TEXT_BYTES:,} are allowed")
 
 
 def _integer(value: int) -> int:
@@ -235,7 +237,7 @@ def _integer(value: int) -> int:
 def _number(value: float) -> float:
     number = float(value)
     if not math.isfinite(number):
-        raise ValueError("NaN and infinity are not kept; leave the value out")
+        raise ValueError("NaN and infinity are not supported; omit the value")
     if isinstance(value, int | np.integer) and int(number) != value:
         raise ValueError(f"the integer {value} is not exact as a 64-bit float")
     return number
@@ -245,13 +247,13 @@ def _timestamp(value: datetime | str) -> datetime:
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     if moment.utcoffset() is None:
         raise ValueError("a time without an offset from UTC; add one, such as Z or +01:00")
-    # Through microseconds: a plain UTC datetime whatever the zone, and whatever subclass (pandas) came.
+    # Through microseconds: a plain UTC datetime for any zone and any subclass (pandas).
     return from_microseconds(to_microseconds(moment.astimezone(UTC)))
 
 
 def _list_length(value: Sequence[Any]) -> None:
     if len(value) > MAX_LIST_LENGTH:
-        raise ValueError(f"a list of {len(value):,} items; at most {MAX_LIST_LENGTH:,} are kept")
+        raise ValueError(f"a list of {len(value):,} items; at most {MAX_LIST_LENGTH:,} are allowed")
 
 
 def _strings(value: Sequence[str]) -> list[str]:
@@ -282,7 +284,7 @@ _COERCE: dict[ColumnType, Callable[[Any], Value]] = {
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name:
-        raise SchemaError(f"an attribute's name must be a string that is not empty, not {name!r}")
+        raise SchemaError(f"an attribute's name must be a non-empty string, not {name!r}")
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
@@ -294,7 +296,7 @@ def _check_name(name: object) -> None:
     if name.startswith("_"):
         raise SchemaError(f"attribute {name!r}: names that begin with an underscore are reserved")
     if not name.isprintable():
-        raise SchemaError(f"attribute {name!r}: the name holds a character that cannot be printed")
+        raise SchemaError(f"attribute {name!r}: the name has a character that cannot be printed")
 
 
 def _place(ids: Sequence[str], number: int, name: str) -> str:

@@ -165,7 +165,7 @@ class Segment:
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-            raise CorruptIndex(f"{path / 'rows.arrow'}: not what was written: {_one_line(error)}") from None
+            raise CorruptIndex(f"{path / 'rows.arrow'}: differs from what was written: {_one_line(error)}") from None
         self.kernel, codes = _read_kernel(path / "kernel", self.rows, self.dimension)
         self.searchable = Searchable(self.vectors, self.rows, codes)
 
@@ -333,11 +333,11 @@ def _read_description(segment: Path) -> dict[str, Any]:
         value = json.loads(path.read_bytes())
         newer = value["format"] > FORMAT
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise CorruptIndex(f"{path}: not what was written") from None
+        raise CorruptIndex(f"{path}: differs from what was written") from None
     if newer:
         raise IndexFormatError(f"{path}: segment format {value['format']} is newer than this lykeion; update it")
     if digest_json(value).removeprefix("sha256:") != segment.name:
-        raise CorruptIndex(f"{path}: not what was written")
+        raise CorruptIndex(f"{path}: differs from what was written")
     return value
 
 

@@ -273,7 +273,7 @@ class Store:
         match path.read_bytes().decode(errors="replace").split():
             case [name, digest] if Path(name).name == name:
                 return name, digest
-        raise CorruptIndex(f"{path}: not what was written")
+        raise CorruptIndex(f"{path}: differs from what was written")
 
     def manifests(self) -> dict[Path, Manifest]:
         """The manifest in force, past ones that are still kept, and those that a crash left, by generation."""
