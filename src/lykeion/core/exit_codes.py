@@ -29,7 +29,7 @@ def errors_as_exit_codes() -> Generator[None]:
     except UnicodeEncodeError as error:  # an argument that is not UTF-8
         print_line(f"error: {error.object[:60]!a} is not valid UTF-8", err=True)
         sys.exit(ERROR)
-    except OSError as error:  # from where no module words it: a directory that cannot be made, a disk that is full
+    except OSError as error:  # raised where no module handles it: a directory that cannot be created, a full disk
         print_line(f"error: {os_reason(error)}", err=True)
         sys.exit(ERROR)
     except KeyboardInterrupt:

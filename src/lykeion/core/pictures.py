@@ -6,6 +6,7 @@ from typing import Any
 
 from .errors import LykeionError, first_line
 from .files import write_atomically
+from .library_output import quiet_matplotlib
 
 
 class PictureError(LykeionError):

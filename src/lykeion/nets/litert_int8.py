@@ -111,7 +111,7 @@ def _write_layer(
 
 
 def _operator(layer: Layer, activation: int) -> tuple[int, int, Any]:
-    """Builtin operator, the version of it that computes in int8, and its options."""
+    """Builtin operator, its version for int8, and its options."""
     builtin, padding = tfl.BuiltinOperator, getattr(tfl.Padding, layer.padding.upper())
     stride = {"strideH": layer.stride, "strideW": layer.stride}
     match layer.kind:

@@ -18,7 +18,7 @@ _TRIES = 20
 
 
 class BlobWriter:
-    """A blob in the making. On leaving ``with`` it is there under its digest, or, after an exception, not at all.
+    """A blob being written. On leaving ``with`` it is stored under its digest, or, after an exception, discarded.
 
     Raises Unavailable where the layout cannot be written.
     """
@@ -38,7 +38,7 @@ class BlobWriter:
         self._hash.update(data)
         self.size += len(data)
         if self._expected and self.size > self._expected.size:
-            raise ContentDamaged(f"over {self._expected.size:,} bytes came for {self._expected.digest}")
+            raise ContentDamaged(f"received more than {self._expected.size:,} bytes for {self._expected.digest}")
         with self._writing():
             return self._file.write(data)
 
@@ -62,7 +62,7 @@ class BlobWriter:
             self._file = tempfile.NamedTemporaryFile(dir=self._ingest, suffix=".part", delete=False)  # noqa: SIM115
         self._lock = FileLock(Path(self._file.name), create=False)
         try:
-            self._lock.acquire(wait_s=0)  # for sweep, which takes what nobody writes
+            self._lock.acquire(wait_s=0)  # for sweep, which removes unlocked files
         except LockError:
             self._file.close()
             Path(self._file.name).unlink(missing_ok=True)

@@ -84,7 +84,7 @@ def rebuild(index: str | Path) -> None:
 
 
 def _restore_copy(source: Path, target: Path) -> None:
-    there = RestoreError(f"{target} exists; an exported copy is restored where nothing is, so name another place")
+    there = RestoreError(f"{target} exists; an exported copy needs a new directory; name another one")
     if "://" in str(target) or target.exists():
         raise there
     stats(source)  # an index at all?

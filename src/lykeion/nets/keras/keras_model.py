@@ -72,7 +72,7 @@ def load_keras_weights(model: keras.Model, weights: Weights) -> None:
 
 def _apply(layer: Layer, inputs: list[Any], epsilon: float, momentum: float) -> Any:
     name = layer.name.replace("/", "_")
-    # ``random_weights`` fill these in.
+    # ``random_weights`` set these.
     convolution = {"padding": layer.padding, "use_bias": False, "name": name}
     match layer.kind:
         case "convolution":

@@ -77,7 +77,7 @@ class BlobCache:
         return self.root / "models" / digest.removeprefix("sha256:")
 
     def clear(self) -> tuple[int, int]:
-        """Remove everything but what is being fetched; how many files, and of how many bytes."""
+        """Remove everything that is not being fetched; returns the number of files and bytes."""
         models = self.root / "models"
         with suppress(LockError), locked(models, create=False, wait=False):  # which ``keep`` holds while it writes
             for directory in models.iterdir():

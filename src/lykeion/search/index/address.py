@@ -27,8 +27,8 @@ def open_index(
     That of a server may end in ``?consistency=strong``, ``session`` (the default) or ``bounded``.
 
     Mode "r" reads and follows other processes' writes within 1 s; "w" holds the writer lock until ``close``;
-    "shared" takes it for each write. An index that is missing is made where the mode writes and ``dimension`` is
-    given. Options of a directory: when it is made ``dtype`` (float16, float32), ``kernel`` (auto, exact, hnsw, ivf)
+    "shared" takes it for each write. A missing index is created if the mode writes and ``dimension`` is given.
+    Options of a directory: on creation ``dtype`` (float16, float32), ``kernel`` (auto, exact, hnsw, ivf)
     and ``compaction`` (size, time), which an index that is there must have; and those of LocalIndex. Raises
     IndexFormatError, EmbedderMismatch, Conflict, IndexLocked, NotFound.
 
