@@ -17,7 +17,7 @@ import click
 from measuring.machine import describe
 
 ROOT = Path(__file__).parents[1]
-WRITERS = ("one thread", "several threads", "compaction", "snapshots")
+WRITERS = ("one thread", "several threads", "compaction", "snapshots", "columns")
 HEAD = """# Kill -9
 
 Writers are begun, and killed at a random moment; then what they acknowledged must be there, and what they did not

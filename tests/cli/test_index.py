@@ -398,3 +398,50 @@ def test_one_process_writes_and_the_second_is_told_who(run: Run, shop: Path) -> 
     assert process.returncode == 2
     assert str(os.getpid()) in process.stderr
     assert process.stderr.count("\n") == 1
+
+
+def test_a_column_is_given_another_type_or_name_or_dropped(run: Run, shop: Path) -> None:
+    outcome = run("column", "price", "--retype", "string", "--json")
+    assert (outcome.code, outcome.json["columns"]["price"], outcome.json["cleared"]) == (0, "string", 0)
+    assert run("column", "price", "--rename", "net price").out == "price is called net price\n"
+    assert run("query", "--id", "p0", "--where", "`net price` = '3.5'", "--json").json["results"][0]["id"] == "p3"
+    outcome = run("column", "colour", "--retype", "number")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "'blue' is not a number, and so have 5 other products" in outcome.err
+    outcome = run("column", "colour", "--retype", "number", "--clear")
+    assert (outcome.code, outcome.out) == (
+        3,
+        "colour is of type number; 6 products lost a value that does not fit\n",
+    )
+    assert run("column", "colour", "--drop").code == 0
+    assert run("stats", "--json").json["columns"] == {"net price": "string"}
+    assert (
+        run("column", "colour", "--drop").err == "error: shop.index has no column 'colour'; its columns: net price\n"
+    )
+
+
+@pytest.mark.parametrize("words", [[], ["--drop", "--rename", "x"], ["--drop", "--clear"], ["--retype", "list"]])
+def test_one_thing_about_a_column_is_changed_at_a_time(run: Run, words: list[str]) -> None:
+    assert run("column", "price", *words).code == 2
+
+
+def test_what_is_skipped_is_named_and_a_run_without_a_photo_ends_with_3(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "notes.txt").write_text("text")
+    outcome = run("add", "photos", "--skipped", "skipped.jsonl")
+    assert outcome.code == 3
+    assert "skipped: notes.txt: not a photo by its name or its first bytes\n" in outcome.err
+    assert "nothing was added: the source lists no photo at all\n" in outcome.err
+    assert json.loads(Path("skipped.jsonl").read_text())["file"] == "notes.txt"
+    (tmp_path / "photos" / "a.jpg").write_bytes(jpeg(1))
+    assert [run("add", "photos").code for _ in range(2)] == [0, 0]
+
+
+def test_empty_cells_keep_what_another_row_gives_unless_they_are_to_clear_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    (tmp_path / "b.jpg").write_bytes(jpeg(2))
+    (tmp_path / "list.csv").write_text("id,path,price\nshoe,a.jpg,3\nshoe,b.jpg,\n")
+    run("add", "list.csv")
+    assert run("get", "shoe", "--json").json["products"][0]["attributes"] == {"price": 3}
+    run("add", "list.csv", "--empty", "clear")
+    assert run("get", "shoe", "--json").json["products"][0]["attributes"] == {}

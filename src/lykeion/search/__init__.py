@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .evaluation import evaluate
     from .index import open_index
     from .ingest import IngestOptions, add
-    from .maintenance import compact, drop_snapshot, rebuild, restore, snapshot, stats, verify
+    from .maintenance import column, compact, drop_snapshot, rebuild, restore, snapshot, stats, verify
     from .near_duplicates import draw_groups, duplicates
     from .products import delete, draw_answer, get, query
     from .service import serve
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from .transfer import copy, merge
 
 __all__ = [
-    "Embedder", "IngestOptions", "ThumbnailPlace", "add", "compact", "copy", "delete", "describe_embedder",
-    "draw_answer", "draw_groups", "drop_snapshot", "duplicates", "evaluate", "get", "merge", "open_index", "query",
-    "rebuild", "restore", "serve", "snapshot", "stats", "verify",
+    "Embedder", "IngestOptions", "ThumbnailPlace", "add", "column", "compact", "copy", "delete",
+    "describe_embedder", "draw_answer", "draw_groups", "drop_snapshot", "duplicates", "evaluate", "get", "merge",
+    "open_index", "query", "rebuild", "restore", "serve", "snapshot", "stats", "verify",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

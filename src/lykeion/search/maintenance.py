@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from lykeion.core import Invalid, copy_tree, fsync_directory
 
-from .index import CorruptIndex, Index, Stats, restore_damaged
+from .index import ColumnType, CorruptIndex, Index, SchemaError, Stats, restore_damaged
 from .opening import opened
 from .thumbnails import FILE_NAME, Thumbnails
 
@@ -26,6 +26,33 @@ def compact(index: Index | str | Path) -> Stats:
     with opened(index, "shared") as store:
         store.compact(full=True)
         return store.stats()
+
+
+def column(
+    index: Index | str | Path,
+    name: str,
+    *,
+    retype: ColumnType | None = None,
+    rename: str | None = None,
+    drop: bool = False,
+    clear: bool = False,
+) -> int:
+    """Change the type or the name of a column of a local index, or drop it. Snapshots keep the columns they have.
+
+    With another type each value becomes the one that has the same text. With ``clear``, one that the type has none
+    for becomes null; without, SchemaError names it and nothing changes. Returns how many products lost a value so.
+    Raises NotFound, SchemaError, and Unsupported for an index elsewhere.
+    """
+    if (retype is not None) + (rename is not None) + drop != 1 or (clear and retype is None):
+        raise SchemaError(f"column {name!r}: retype, rename or drop it, one at a time; clear goes with retype")
+    with opened(index, "shared") as store:
+        if retype is not None:
+            return store.retype_column(name, retype, clear=clear)
+        if rename is not None:
+            store.rename_column(name, rename)
+        else:
+            store.drop_column(name)
+        return 0
 
 
 def verify(index: str | Path) -> list[str]:

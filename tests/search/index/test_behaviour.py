@@ -677,6 +677,27 @@ def test_a_snapshot_is_returned_to_or_said_to_be_unsupported(place: Place) -> No
     index.close()
 
 
+CHANGES_OF_COLUMNS: dict[str, Callable[[Index], object]] = {
+    "drop": lambda index: index.drop_column("price"),
+    "rename": lambda index: index.rename_column("price", "cost"),
+    "retype": lambda index: index.retype_column("price", "string"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES_OF_COLUMNS)
+def test_a_column_is_changed_or_that_is_said_to_be_unsupported(place: Place, change: str) -> None:
+    with place.open() as index:
+        index.upsert(["a", "b"], array(X, Y), [{"price": 1}, {"n": 2}])
+        if place.keeps_snapshots:
+            CHANGES_OF_COLUMNS[change](index)
+            wanted = {"drop": {}, "rename": {"cost": 1}, "retype": {"price": "1"}}[change]
+        else:
+            with pytest.raises(Unsupported):
+                CHANGES_OF_COLUMNS[change](index)
+            wanted = {"price": 1}
+        assert [product.attributes for product in index.get(["a", "b"]) if product] == [wanted, {"n": 2}]
+
+
 ONLY_IN_A_DIRECTORY: dict[str, Callable[[Index, Path], object]] = {
     "snapshot": lambda index, _: index.snapshot("tuesday"),
     "restore": lambda index, _: index.restore("monday"),

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lykeion.search.index import parse_value
 from lykeion.search.ingest import SourceError
-from lykeion.search.ingest.column_types import Inference, convert, parse, parse_declaration
+from lykeion.search.ingest.column_types import Inference, convert, parse_declaration
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_whatever_type_is_inferred_every_cell_can_be_read_as_it(cells: list[str]
     for cell in cells:
         inference.see(cell)
     for cell in cells:
-        parse(cell, inference.kind)
+        parse_value(cell, inference.kind)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +53,14 @@ def test_whatever_type_is_inferred_every_cell_can_be_read_as_it(cells: list[str]
 )
 def test_a_cell_that_is_not_of_its_type_is_an_error(text: str, kind: str) -> None:
     with pytest.raises(ValueError, match=text):
-        parse(text, kind)  # type: ignore[arg-type]
+        parse_value(text, kind)  # type: ignore[arg-type]
 
 
 def test_lists_are_separated_by_bars_and_times_without_a_zone_are_utc() -> None:
-    assert parse("red | blue", "strings") == ["red", "blue"]
-    assert parse("1|2.5", "numbers") == [1.0, 2.5]
-    assert parse("2026-01-02T03:04", "timestamp") == datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-    assert parse("", "strings") is None
+    assert parse_value("red | blue", "strings") == ["red", "blue"]
+    assert parse_value("1|2.5", "numbers") == [1.0, 2.5]
+    assert parse_value("2026-01-02T03:04", "timestamp") == datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    assert parse_value("", "strings") is None
 
 
 def test_json_values_take_the_declared_type() -> None:

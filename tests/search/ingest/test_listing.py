@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.search.ingest import SourceError
-from lykeion.search.ingest.listing import Listed, Shard
+from lykeion.search.ingest.listing import Pairs, Shard
 
 
 @given(st.lists(st.text()), st.integers(1, 20))
@@ -28,10 +28,24 @@ def test_a_shard_that_cannot_be_is_refused(text: str) -> None:
 
 @given(st.sets(st.tuples(st.text(), st.text())), st.sets(st.tuples(st.text(), st.text())))
 def test_what_is_listed_is_never_missing_and_what_is_not_is(listed: set, asked: set) -> None:
-    listing = Listed()
+    listing = Pairs()
     for id, photo in listed:
         listing.add(id, photo)
     pairs = sorted(listed | asked)
     missing = listing.missing([id for id, _ in pairs], [photo for _, photo in pairs])
     assert missing.dtype == np.bool_
     assert [pair for pair, gone in zip(pairs, missing, strict=True) if gone] == sorted(asked - listed)
+
+
+@given(st.lists(st.tuples(st.text(), st.text())), st.lists(st.tuples(st.text(), st.text())))
+def test_pairs_that_are_removed_are_missing_and_each_counts_once(added: list, removed: list) -> None:
+    pairs, others = Pairs(), Pairs()
+    for pair in added:
+        pairs.add(*pair)
+    for pair in removed:
+        others.add(*pair)
+    pairs.remove(others)
+    assert len(pairs) == len(set(added) - set(removed))
+    assert [not pairs.missing([first], [second])[0] for first, second in added] == [
+        pair not in removed for pair in added
+    ]

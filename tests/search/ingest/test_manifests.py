@@ -215,6 +215,50 @@ def test_an_attribute_name_that_no_index_takes_is_refused_before_any_photo(tmp_p
         list(open_source(write(tmp_path / "a.csv", "id,path\n"), types={"weight": "number"}))
 
 
+def warnings(path: Path, columns: dict[str, Any] | None = None, **options: Any) -> list[str]:
+    return open_source(path, **options).fit(columns or {})
+
+
+def test_a_column_of_numbers_that_one_cell_makes_text_is_warned_of(tmp_path: Path) -> None:
+    text = 'id,path,price,size,name\n1,a.jpg,9.50,38,"x"\n2,b.jpg,"12,50",M,1\n3,c.jpg,,39,"y"\n4,d.jpg,1,L,z\n'
+    path = write(tmp_path / "a.csv", text)
+    assert warnings(path) == [
+        f"{path}: price is read as text, for 1 of its 3 cells are no numbers: first '12,50' in line 3; correct them, "
+        "or declare --type price=string"
+    ]
+    assert warnings(path, types={"price": "string"}) == []
+
+
+def test_a_column_that_the_index_has_is_read_as_of_its_type(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.csv", "id,path,price,code,since,stock\n1,a.jpg,9.50,7,2026-01-02,1.5\n2,b.jpg,x,8,,2\n"
+    )
+    source = open_source(path)
+    source.fit({"price": "number", "code": "string", "since": "timestamp", "stock": "integer", "other": "boolean"})
+    good, bad = source
+    assert isinstance(good, ListedPhoto)
+    since = datetime(2026, 1, 2, tzinfo=UTC)
+    assert good.attributes == {"price": 9.5, "code": "7", "since": since, "stock": 1.5}
+    assert bad == Failure("2", "b.jpg", "b.jpg", "price: 'x' is not a number")
+
+
+def test_numbers_for_a_column_of_strings_are_warned_of(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "id,path,net price\n1,a.jpg,9.50\n")
+    (warning,) = warnings(path, {"net price": "string"})
+    assert "lykeion index column 'net price' --retype number changes it" in warning
+    assert warnings(path, {"net price": "string"}, types={"net price": "string"}) == []
+
+
+def test_a_declared_type_that_the_index_cannot_take_is_refused_before_any_row(tmp_path: Path) -> None:
+    for name, text in (("a.csv", "id,path,price\n1,a.jpg,9\n"), ("a.jsonl", '{"id": "1", "path": "a.jpg"}')):
+        path = write(tmp_path / name, text)
+        with pytest.raises(
+            SourceError, match=r"the index has it as string; .* lykeion index column price --retype number"
+        ):
+            warnings(path, {"price": "string"}, types={"price": "number"})
+        assert warnings(path, {"price": "integer"}, types={"price": "number"}) == []
+
+
 def test_a_ragged_row_fails_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "id,path,price\n1,a.jpg\n2,b.jpg,3\n")
     bad, good = open_source(path)

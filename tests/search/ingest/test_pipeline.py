@@ -26,6 +26,7 @@ from lykeion.search.ingest import (
     open_source,
 )
 from lykeion.search.ingest import pipeline as pipeline_module
+from lykeion.search.maintenance import column
 from lykeion.search.thumbnails import NO_THUMBNAILS, ThumbnailPlace, Thumbnails
 from tests.recorder import Recorder
 
@@ -166,6 +167,70 @@ def test_an_empty_cell_clears_an_attribute(shop: Shop) -> None:
     assert shop.stored() == {"a": (["a.jpg"], {"colour": "red"})}
 
 
+@pytest.mark.parametrize("batch", [1, 2, 3, 256])
+def test_an_empty_cell_beside_a_filled_one_of_the_same_run_keeps_it(
+    shop: Shop, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_module, "BATCH", batch)
+    for n in range(6):
+        shop.photo(f"{n}.jpg", n)
+    shop.write_manifest(
+        {"id": "a", "path": "0.jpg", "price": 3, "brand": "Acme", "colour": "red"},
+        {"id": "a", "path": "1.jpg"},
+        {"id": "b", "path": "2.jpg", "price": 8},
+        {"id": "c", "path": "3.jpg"},
+        {"id": "a", "path": "4.jpg", "colour": "blue"},
+        {"id": "c", "path": "5.jpg", "price": 5, "brand": "Brand"},
+    )
+    wanted = {
+        "a": {"price": 3, "brand": "Acme", "colour": "blue"},
+        "b": {"price": 8},
+        "c": {"price": 5, "brand": "Brand"},
+    }
+    for _ in range(2):
+        shop.add()
+        assert {id: attributes for id, (_, attributes) in shop.stored().items()} == wanted
+
+
+@pytest.mark.parametrize("batch", [1, 2, 256])
+def test_an_attribute_that_no_row_of_its_product_gives_any_more_is_cleared(
+    shop: Shop, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_module, "BATCH", batch)
+    for n in range(4):
+        shop.photo(f"{n}.jpg", n)
+    rows = [{"id": "ab"[n % 2], "path": f"{n}.jpg", "price": 3 + n, "brand": "Acme"} for n in range(4)]
+    shop.write_manifest(*rows)
+    shop.add()
+    shop.write_manifest(*({**row, "price": "", "brand": "" if n < 2 else "New"} for n, row in enumerate(rows)))
+    types: Any = {"price": "integer"}
+    assert shop.counts(shop.add(open_source(shop.manifest, types=types))) == {"unchanged": 4, "updated": 2}
+    assert {id: attributes for id, (_, attributes) in shop.stored().items()} == {
+        "a": {"brand": "New"},
+        "b": {"brand": "New"},
+    }
+
+
+def test_with_empty_clear_the_last_row_wins_also_with_nothing_in_it(shop: Shop) -> None:
+    for n in range(2):
+        shop.photo(f"{n}.jpg", n)
+    shop.write_manifest({"id": "a", "path": "0.jpg", "price": 3}, {"id": "a", "path": "1.jpg"})
+    shop.add(empty="clear")
+    assert shop.stored() == {"a": (["0.jpg", "1.jpg"], {})}
+
+
+def test_an_empty_cell_clears_only_in_its_shard(shop: Shop) -> None:
+    for n in range(8):
+        shop.photo(f"{n}.jpg", n)
+    shop.write_manifest(*({"id": n, "path": f"{n}.jpg", "price": 3} for n in range(8)))
+    shop.add()
+    shop.write_manifest(*({"id": n, "path": f"{n}.jpg", "price": ""} for n in range(8)))
+    shop.add(open_source(shop.manifest, types={"price": "integer"}), shard=Shard(1, 2))
+    kept = {id for id, (_, attributes) in shop.stored().items() if attributes}
+    assert kept == {str(n) for n in range(8) if Shard(2, 2).holds(str(n))}
+    assert 0 < len(kept) < 8
+
+
 def test_the_state_is_the_same_whether_a_photo_changed_or_not(shop: Shop) -> None:
     shop.photo("a.jpg", 1)
     shop.write_manifest({"id": "a", "path": "a.jpg", "colour": "red"})
@@ -215,6 +280,63 @@ def test_a_bad_photo_stops_nothing_and_is_reported_with_its_cause(shop: Shop) ->
     assert next(line["cause"] for line in lines if line["id"] == "nothing") == "No such file or directory"
 
 
+def test_every_listed_photo_counts_once_whatever_befalls_it(shop: Shop) -> None:
+    for n in range(4):
+        shop.photo(f"{n}.jpg", n)
+    manifest = shop.folder / "a.jsonl"
+    rows = [{"id": n, "path": f"{n}.jpg", "price": n} for n in range(4)]
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    shop.add(manifest)
+    (shop.folder / "1.jpg").write_bytes(b"")
+    shop.photo("2.jpg", 20)
+    rows += [{"id": 4}, {"id": 5, "path": "none.jpg"}]
+    for row in rows[:3]:
+        row["price"] = "dear"
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    heard = Recorder()
+    report = add(manifest, shop.index, embedder=shop.embedder, reporter=heard)
+    assert shop.counts(report) == {"unchanged": 1, "failed": 5}
+    assert len(Path(report.failures).read_text().splitlines()) == 5
+    assert [(progress.done, progress.total) for progress in heard.pieces] == [(6, 6)]
+
+
+def test_what_is_skipped_is_named_the_first_ten_in_the_report_and_all_in_a_file(shop: Shop) -> None:
+    shop.photo("a.jpg", 1)
+    for n in range(12):
+        (shop.folder / f"{n}.txt").write_text("text")
+    listing = shop.index.with_name("skipped.jsonl")
+    report = shop.add(skipped=listing)
+    assert (report.added, report.skipped) == (1, 12)
+    lines = [json.loads(line) for line in listing.read_text().splitlines()]
+    assert sorted(line["file"] for line in lines) == sorted(f"{n}.txt" for n in range(12))
+    assert {line["cause"] for line in lines} == {"not a photo by its name or its first bytes"}
+    assert [entry.file for entry in report.first_skipped] == [line["file"] for line in lines[:10]]
+    assert report.complaints()[-1] == f"all 12 that were skipped are listed in {listing}"
+    assert shop.add().complaints()[-1] == "2 more were skipped; --skipped FILE lists all"
+
+
+def test_a_run_that_finds_no_photo_says_so(shop: Shop) -> None:
+    (shop.folder / "notes.txt").write_text("text")
+    report = shop.add()
+    assert report.complaints()[-1] == "nothing was added: the source lists no photo at all"
+    assert not report.complete
+    shop.photo("a.jpg", 1)
+    parts = [shop.add(index=shop.index.with_name(f"part-{n}"), shard=Shard(n, 2)) for n in (1, 2)]
+    assert sorted(part.added for part in parts) == [0, 1]
+    assert all(part.complete for part in parts)
+    assert shop.add().complete
+    assert shop.add().complete
+
+
+def test_photos_by_odd_names_do_not_make_progress_pass_its_total(shop: Shop) -> None:
+    for n in range(3):
+        shop.photo(f"photo-{n}", n)
+    shop.photo("a.jpg", 4)
+    heard = Recorder()
+    add(shop.folder, shop.index, embedder=shop.embedder, reporter=heard)
+    assert [(progress.done, progress.total) for progress in heard.pieces] == [(4, 4)]
+
+
 def test_a_report_of_earlier_failures_does_not_stay_when_all_is_well(shop: Shop) -> None:
     (shop.folder / "a.jpg").touch()
     report = shop.add()
@@ -247,7 +369,7 @@ def test_a_value_that_conflicts_with_its_column_fails_alone(shop: Shop) -> None:
     prices[0] = "dear"
     manifest.write_text("\n".join(json.dumps({"id": n, "path": f"{n}.jpg", "price": prices[n]}) for n in range(3)))
     report = shop.add(manifest)
-    assert shop.counts(report) == {"unchanged": 2, "failed": 2}
+    assert shop.counts(report) == {"unchanged": 1, "failed": 2}
     assert shop.stored()["0"] == (["0.jpg"], {"price": 1})
 
 
@@ -273,6 +395,23 @@ def test_a_report_of_failures_can_quote_what_utf8_cannot_write(shop: Shop) -> No
     report = shop.add(manifest, sync=True)
     lines = [json.loads(line) for line in Path(report.failures).read_text().splitlines()]
     assert [line["cause"][:6] for line in lines] == ["\ud800: an ", "the id"]
+
+
+def test_a_column_that_became_text_is_mended_and_then_takes_the_corrected_file(shop: Shop) -> None:
+    for n in range(3):
+        shop.photo(f"{n}.jpg", n)
+    shop.write_manifest(*({"id": n, "path": f"{n}.jpg", "price": ["9", "12,50", "3.5"][n]} for n in range(3)))
+    heard = Recorder()
+    report = add(shop.manifest, shop.index, embedder=shop.embedder, reporter=heard)
+    assert heard.notices == report.warnings
+    assert "price is read as text" in heard.notices[0]
+    shop.write_manifest(*({"id": n, "path": f"{n}.jpg", "price": [9, 12.5, 3.5][n]} for n in range(3)))
+    declared = open_source(shop.manifest, types={"price": "number"})
+    with pytest.raises(SourceError, match="lykeion index column price --retype number"):
+        shop.add(declared, sync=True)
+    assert column(shop.index, "price", retype="number", clear=True) == 1
+    assert shop.counts(shop.add(declared, sync=True)) == {"unchanged": 3, "updated": 1}
+    assert [attributes["price"] for _, (_, attributes) in sorted(shop.stored().items())] == [9.0, 12.5, 3.5]
 
 
 def test_a_fault_of_a_library_stops_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,8 +479,6 @@ def test_shards_together_hold_the_catalogue_and_sync_keeps_to_its_shard(shop: Sh
 class Endless:
     """A source without end that asks for a stop on its way."""
 
-    skipped = 0
-
     def __init__(self, path: Path, at: int) -> None:
         self.path, self.at, self.given = path, at, 0
 
@@ -351,6 +488,9 @@ class Endless:
                 os.kill(os.getpid(), signal.SIGINT)
             self.given += 1
             yield ListedPhoto(str(self.given), "", self.path)
+
+    def fit(self, columns: object) -> list[str]:
+        return []
 
     def count(self) -> int:
         return 0

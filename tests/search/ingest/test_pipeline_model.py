@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from lykeion.core import SILENT, digest_bytes
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import open_index
-from lykeion.search.ingest import IngestOptions, add
+from lykeion.search.ingest import IngestOptions, add, pipeline
 
 from .tiny import jpeg, write_network
 
@@ -60,21 +60,27 @@ class Catalogue(RuleBasedStateMachine):
         self.files[name] = n
         (self.path / name).write_bytes(content(n))
 
-    @rule(sync=st.booleans())
-    def add(self, sync: bool) -> None:
+    @rule(sync=st.booleans(), empty=st.sampled_from(["keep", "clear"]), batch=st.sampled_from([1, 2, 256]))
+    def add(self, sync: bool, empty: Any, batch: int) -> None:
         rows = [{"id": id, "path": name, **attributes} for (id, name), attributes in self.rows.items()]
         (self.path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        options = IngestOptions(sync=sync)
-        report = add(self.path / "list.jsonl", self.path / "index", options, embedder=embedder(), reporter=SILENT)
+        options = IngestOptions(sync=sync, empty=empty)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pipeline, "BATCH", batch)
+            report = add(self.path / "list.jsonl", self.path / "index", options, embedder=embedder(), reporter=SILENT)
         good = {pair for pair in self.rows if self.files.get(pair[1])}
         assert report.failed == len(self.rows) - len(good)
         assert report.added + report.unchanged == len(good)
         for id, name in good:
             self.photos[id, name] = digest_bytes(content(self.files[name]))
         stored = {id for id, _ in self.photos}
-        for (id, _), attributes in self.rows.items():
-            if id in stored:
-                self.attributes.setdefault(id, {}).update(attributes)
+        given = {
+            (id, name) for (id, _), cells in self.rows.items() for name, cell in cells.items() if cell is not None
+        }
+        for (id, _), cells in self.rows.items():
+            for name, cell in cells.items():
+                if id in stored and (cell is not None or empty == "clear" or (id, name) not in given):
+                    self.attributes.setdefault(id, {})[name] = cell
         if sync and self.rows:
             self.photos = {pair: digest for pair, digest in self.photos.items() if pair in self.rows}
         stored = {id for id, _ in self.photos}

@@ -3,33 +3,42 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.search.ingest import Failure, Folder, ListedPhoto, SourceError, open_source
+from lykeion.search.ingest import Failure, Folder, ListedPhoto, Skipped, SourceError, open_source
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(32)
 
 
 def ids(folder: Path) -> list[str]:
-    return sorted(entry.id for entry in Folder(folder))
+    return sorted(entry.id for entry in Folder(folder) if not isinstance(entry, Skipped))
+
+
+def skipped(folder: Path) -> dict[str, str]:
+    return {entry.file: entry.cause for entry in Folder(folder) if isinstance(entry, Skipped)}
 
 
 def test_a_photos_id_is_its_path_in_the_folder(tmp_path: Path) -> None:
     (tmp_path / "shoes" / "red").mkdir(parents=True)
     (tmp_path / "shoes" / "red" / "1.JPG").write_bytes(JPEG)
     (tmp_path / "zürich.png").write_bytes(JPEG)
-    entries = sorted(Folder(tmp_path), key=lambda entry: entry.id)
-    assert entries == [
+    assert sorted(Folder(tmp_path), key=str) == [
         ListedPhoto("shoes/red/1.JPG", "", tmp_path / "shoes" / "red" / "1.JPG"),
         ListedPhoto("zürich.png", "", tmp_path / "zürich.png"),
     ]
 
 
-def test_hidden_files_and_what_is_no_photo_are_passed_over(tmp_path: Path) -> None:
+def test_hidden_files_and_what_is_no_photo_are_passed_over_and_named(tmp_path: Path) -> None:
     for name in (".hidden.jpg", ".git/a.jpg", "notes.txt", "no_extension", "sheet.csv", "a.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"text")
-    folder = Folder(tmp_path)
-    assert [entry.id for entry in folder] == ["a.jpg"]
-    assert folder.skipped == 3
+    assert ids(tmp_path) == ["a.jpg"]
+    no_photo = "not a photo by its name or its first bytes"
+    assert skipped(tmp_path) == {
+        ".hidden.jpg": "hidden, or of the system",
+        ".git": "hidden, or of the system",
+        "notes.txt": no_photo,
+        "no_extension": no_photo,
+        "sheet.csv": no_photo,
+    }
 
 
 @pytest.mark.parametrize(
@@ -60,12 +69,23 @@ def test_links_are_taken_only_if_they_stay_in_the_folder(tmp_path: Path) -> None
     (folder / "loop.jpg").symlink_to("loop.jpg")
     (folder / "sub").symlink_to(outside, target_is_directory=True)
     (folder / "circle").symlink_to(folder, target_is_directory=True)
+    (folder / "deep").mkdir()
+    (folder / "deep" / "up").symlink_to("..", target_is_directory=True)
     assert ids(folder) == ["a.jpg", "inside.jpg"]
+    assert skipped(folder) == {
+        "escape.jpg": "a link that leaves the folder",
+        "broken.jpg": "a broken link",
+        "loop.jpg": "a broken link",
+        "sub": "a link that leaves the folder",
+        "circle": "a link to a folder",
+        "deep/up": "a link to a folder",
+    }
 
 
 def test_a_pipe_named_like_a_photo_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     assert ids(tmp_path) == []
+    assert skipped(tmp_path) == {"pipe.jpg": "not a file"}
 
 
 def test_a_name_that_cannot_be_an_id_is_a_failure(tmp_path: Path) -> None:
@@ -83,7 +103,7 @@ def test_a_folder_that_cannot_be_read_is_a_failure_that_names_no_product(tmp_pat
     (tmp_path / "gone").mkdir()
     (tmp_path / "a.jpg").write_bytes(JPEG)
     entries = iter(Folder(tmp_path))
-    assert next(entries).id == "a.jpg"
+    assert next(entries) == ListedPhoto("a.jpg", "", tmp_path / "a.jpg")
     (tmp_path / "gone").rmdir()
     (failure,) = entries
     assert isinstance(failure, Failure)

@@ -3,7 +3,7 @@
 import click
 
 from .index_commands import add, delete, duplicates, evaluate, get, query
-from .upkeep_commands import compact, copy, merge, rebuild, restore, snapshot, stats, verify
+from .upkeep_commands import column, compact, copy, merge, rebuild, restore, snapshot, stats, verify
 
 
 class _InOrder(click.Group):
@@ -37,6 +37,7 @@ for _command in (
     duplicates,
     evaluate,
     stats,
+    column,
     compact,
     verify,
     snapshot,

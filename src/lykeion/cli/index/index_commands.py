@@ -25,7 +25,15 @@ from lykeion.search import ingest
 @click.option("--shard-count", type=int, metavar="N", help="How many parts, with --shard-index.")
 @click.option("--type", "types", multiple=True, metavar="NAME=TYPE", help="Declare a manifest's column; repeatable.")
 @click.option("--root", type=click.Path(), metavar="DIR", help="The folder of a manifest's photos, if not its own.")
+@click.option(
+    "--empty",
+    type=click.Choice(["keep", "clear"]),
+    default="keep",
+    show_default=True,
+    help="What an empty cell does beside another row of the product that fills it.",
+)
 @click.option("--failures", type=click.Path(), metavar="FILE", help="Where to list what failed, as JSON lines.")
+@click.option("--skipped", type=click.Path(), metavar="FILE", help="Where to list what was skipped, as JSON lines.")
 @thumbnails_option
 @click.option("--no-thumbnails", is_flag=True, help="Keep no thumbnails.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Threads that embed; default: one per core.")
@@ -46,7 +54,9 @@ def add(
     shard_count: int | None,
     types: tuple[str, ...],
     root: str | None,
+    empty: "ingest.Empty",
     failures: str | None,
+    skipped: str | None,
     thumbnails: "search.ThumbnailPlace",
     no_thumbnails: bool,
     workers: int | None,
@@ -64,8 +74,8 @@ def add(
     with the same id are several photos of one product.
 
     Run it again at any time: unchanged photos are not embedded again, changed attributes are written, and an
-    interrupted run resumes. A bad photo never aborts indexing; it is reported, and the exit code is then 3. The index
-    may be searched and served meanwhile.
+    interrupted run resumes. A bad photo never aborts indexing; it is reported, and the exit code is then 3, as it is
+    where the source lists no photo at all. The index may be searched and served meanwhile.
     """
     report = ingest.add(
         ingest.open_source(source, types=dict(map(ingest.parse_declaration, types)), root=root),
@@ -76,7 +86,9 @@ def add(
             shard=ingest.Shard.chosen(shard, shard_index, shard_count),
             thumbnails=replace(thumbnails, kept=not no_thumbnails),
             workers=workers,
+            empty=empty,
             failures=failures,
+            skipped=skipped,
         ),
         embedder=embedder,
         reporter=reporter,
@@ -85,7 +97,7 @@ def add(
     for line in report.complaints():
         print_line(line, err=True)
     print_result(as_json, report.to_json(), report.summary())
-    if report.failed or report.not_synced or report.not_reembedded:
+    if not report.complete:
         sys.exit(DONE_BUT)
 
 

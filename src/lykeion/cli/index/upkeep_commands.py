@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,11 @@ from lykeion import search
 from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
 from lykeion.cli.output import describe, print_json, print_result, print_table
 from lykeion.core import DONE_BUT, Reporter
+
+if TYPE_CHECKING:
+    from lykeion.search.index import ColumnType
+
+_TYPES = ["string", "integer", "number", "boolean", "timestamp", "strings", "numbers"]
 
 
 @click.command()
@@ -52,6 +58,41 @@ def verify(uri: str, as_json: bool) -> None:
     problems = search.verify(uri)
     print_result(as_json, {"problems": problems}, *(problems or ["no damage found"]))
     if problems:
+        sys.exit(DONE_BUT)
+
+
+@click.command()
+@click.argument("name")
+@index_option
+@click.option("--retype", type=click.Choice(_TYPES), help="Give it another type.")
+@click.option("--rename", metavar="NEW", help="Give it another name.")
+@click.option("--drop", is_flag=True, help="Take it from all products.")
+@click.option("--clear", is_flag=True, help="With --retype: values that do not fit become null.")
+@json_option
+def column(
+    name: str, uri: str, retype: "ColumnType | None", rename: str | None, drop: bool, clear: bool, as_json: bool
+) -> None:
+    """Change the type or the name of a column, or drop it.
+
+    \b
+      lykeion index column price --retype number --index shop.index
+      lykeion index column price --rename "price (EUR)" --index shop.index
+      lykeion index column price --drop --index shop.index
+
+    With --retype each value becomes the one that has the same text: "12.50" becomes 12.5. If a value does not fit,
+    nothing changes and it is named; with --clear such values become null, and the exit code is 3. Snapshots keep the
+    columns that they have.
+    """
+    if (retype is not None) + (rename is not None) + drop != 1:
+        raise click.UsageError("give one of --retype, --rename and --drop")
+    if clear and retype is None:
+        raise click.UsageError("--clear goes with --retype")
+    cleared = search.column(uri, name, retype=retype, rename=rename, drop=drop, clear=clear)
+    columns = search.stats(uri).columns
+    what = f"is of type {retype}" if retype else f"is called {rename}" if rename is not None else "was dropped"
+    lost = f"; {cleared:,} {'product' if cleared == 1 else 'products'} lost a value that does not fit" * bool(cleared)
+    print_result(as_json, {"columns": columns, "cleared": cleared}, f"{name} {what}{lost}")
+    if cleared:
         sys.exit(DONE_BUT)
 
 

@@ -17,6 +17,9 @@ Metric: TypeAlias = Literal["cosine", "l2"]
 Mode: TypeAlias = Literal["r", "w", "shared"]
 Value: TypeAlias = "str | int | float | bool | datetime | list[str] | list[float] | None"
 Attributes: TypeAlias = Mapping[str, Value]
+ColumnType: TypeAlias = Literal["string", "integer", "number", "boolean", "timestamp", "list", "strings", "numbers"]
+"""integer is int64, number float64, timestamp microseconds UTC; strings and numbers are lists of those, and list
+is one of which only empty lists were seen."""
 
 MAX_ID_BYTES = 512
 
@@ -70,7 +73,7 @@ class Stats:
     dimension: int
     metric: Metric
     embedder: str
-    columns: dict[str, str]
+    columns: dict[str, ColumnType]
     details: dict[str, object]
 
 
@@ -163,6 +166,22 @@ class Index(Protocol):
         ...
 
     # Optional operations: backends without them raise Unsupported and change nothing.
+
+    def drop_column(self, name: str) -> None:
+        """Take an attribute from all products. Raises NotFound."""
+        ...
+
+    def rename_column(self, name: str, to: str) -> None:
+        """Raises NotFound, and SchemaError for a name that cannot be or is taken."""
+        ...
+
+    def retype_column(self, name: str, kind: ColumnType, *, clear: bool = False) -> int:
+        """Give a column another type; each value becomes the one that has the same text.
+
+        Returns how many products had a value without one, which is null now. Raises NotFound, and without ``clear``
+        SchemaError where there are such products.
+        """
+        ...
 
     def snapshot(self, name: str) -> None:
         """Keep the current state under a name. Instant."""

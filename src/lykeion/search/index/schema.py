@@ -10,16 +10,13 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from .errors import SchemaError
-from .protocol import Attributes, Value
-
-ColumnType: TypeAlias = Literal["string", "integer", "number", "boolean", "timestamp", "list", "strings", "numbers"]
-"""integer is int64, number float64, timestamp microseconds UTC; strings and numbers are lists of those."""
+from .protocol import Attributes, ColumnType, Value
 
 MAX_COLUMNS = 256
 MAX_NAME_BYTES = 128
@@ -111,7 +108,7 @@ class Schema:
                 if value is None:
                     continue
                 try:
-                    stored[name] = _COERCE[self.columns[name]](value)
+                    stored[name] = STORED[self.columns[name]](value)
                 except (ValueError, OverflowError) as error:
                     raise SchemaError(f"{_place(ids, number, name)}: {error}") from None
             coerced.append(stored)
@@ -267,7 +264,7 @@ def _numbers(value: Sequence[float]) -> list[float]:
     return [_number(item) for item in value]
 
 
-_COERCE: dict[ColumnType, Callable[[Any], Value]] = {
+STORED: dict[ColumnType, Callable[[Any], Value]] = {
     "string": _string,
     "integer": _integer,
     "number": _number,
@@ -277,6 +274,7 @@ _COERCE: dict[ColumnType, Callable[[Any], Value]] = {
     "strings": _strings,
     "numbers": _numbers,
 }
+"""A value as a column of a type keeps it. Raises ValueError, OverflowError."""
 
 
 # --- names and places, for errors ---

@@ -6,15 +6,16 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .column_types import parse_declaration
+    from .empty_cells import Empty
     from .folder import Folder
     from .listing import Shard
-    from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError
+    from .photo_source import Failure, ListedPhoto, PhotoSource, Skipped, SourceError
     from .pipeline import IngestOptions, add
     from .report import IngestReport
     from .sources import open_source
 
 __all__ = [
-    "Failure", "Folder", "IngestOptions", "IngestReport", "ListedPhoto", "PhotoSource", "Shard", "SourceError",
-    "add", "open_source", "parse_declaration",
+    "Empty", "Failure", "Folder", "IngestOptions", "IngestReport", "ListedPhoto", "PhotoSource", "Shard", "Skipped",
+    "SourceError", "add", "open_source", "parse_declaration",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -6,13 +6,13 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, get_args
 
-from lykeion.search.index import ColumnType, Value
+from lykeion.search.index import ColumnType, Value, parse_value
 
 from .photo_source import SourceError
 
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,14})")
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.[0-9]+([eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)")
-_BOOLEANS = {"true": True, "false": False}
+_BOOLEANS = ("true", "false")
 
 
 def parse_declaration(text: str) -> tuple[str, ColumnType]:
@@ -32,10 +32,26 @@ class Inference:
 
     def __init__(self) -> None:
         self._possible: list[ColumnType] = ["integer", "number", "boolean", "string"]
+        self.cells = self.numbers = 0
+        """How many are not empty, and how many of these are numbers."""
+        self.first_other = ""
+        """The first cell that is not empty and no number, and where it is."""
 
-    def see(self, text: str) -> None:
-        if text and len(self._possible) > 1:
+    def see(self, text: str, line: int = 0) -> None:
+        if not text:
+            return
+        self.cells += 1
+        if _fits(text, "number"):
+            self.numbers += 1
+        elif not self.first_other:
+            self.first_other = f"{text[:40]!r} in line {line}"
+        if len(self._possible) > 1:
             self._possible = [kind for kind in self._possible if _fits(text, kind)]
+
+    @property
+    def is_mostly_numbers(self) -> bool:
+        """Whether it became a column of strings though most of its cells are numbers."""
+        return self.kind == "string" and 2 * self.numbers > self.cells
 
     @property
     def kind(self) -> ColumnType:
@@ -43,36 +59,12 @@ class Inference:
         return "string" if len(self._possible) == 4 else self._possible[0]
 
 
-def parse(text: str, kind: ColumnType) -> Value:
-    """A cell's value; empty is null. Lists are separated by ``|``. Raises ValueError."""
-    if kind in ("list", "strings"):
-        return [part.strip() for part in text.split("|")] if text else None
-    if kind == "numbers":
-        return [_number(part.strip()) for part in text.split("|")] if text else None
-    if kind == "string":
-        return text or None
-    text = text.strip()
-    if not text:
-        return None
-    if kind == "integer":
-        if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
-            raise ValueError(f"{text[:40]!r} is not an integer")
-        return int(text)
-    if kind == "number":
-        return _number(text)
-    if kind == "boolean":
-        if text.lower() not in _BOOLEANS:
-            raise ValueError(f"{text[:40]!r} is neither true nor false")
-        return _BOOLEANS[text.lower()]
-    return _moment(text)
-
-
 def convert(value: Any, kind: ColumnType | None) -> Value:
     """A value from JSON or Arrow as an attribute, of the declared type if there is one. Raises ValueError."""
     if value is None:
         return None
     if isinstance(value, str):
-        return value if kind in (None, "string") else parse(value, kind)
+        return value if kind in (None, "string") else parse_value(value, kind)
     if kind != "string" and (isinstance(value, Decimal) or (kind == "number" and _is_integer(value))):
         value = _as_float(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -86,6 +78,14 @@ def convert(value: Any, kind: ColumnType | None) -> Value:
     if not isinstance(value, bool | int | float | list):
         raise ValueError("an attribute is a string, number, boolean, timestamp or list")
     return value
+
+
+def go_together(given: ColumnType, stored: ColumnType) -> bool:
+    """Whether values of the one type may come to a column of the other, which may widen for them."""
+    lists = ("list", "strings", "numbers")
+    return given == stored or {given, stored} == {"integer", "number"} or (
+        given in lists and stored in lists and "list" in (given, stored)
+    )  # fmt: skip
 
 
 def _is_integer(value: Any) -> bool:
@@ -108,21 +108,3 @@ def _fits(text: str, kind: ColumnType) -> bool:
     if _INTEGER.fullmatch(text):
         return True
     return kind == "number" and bool(_NUMBER.fullmatch(text)) and math.isfinite(float(text))
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:40]!r} is not a number")
-    return number
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text[:40]!r} is not a time as in ISO 8601") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

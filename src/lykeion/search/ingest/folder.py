@@ -1,12 +1,13 @@
 """A folder of photos as a source."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from lykeion.search.index import ColumnType
 from lykeion.vision import looks_like_photo, of_the_system, photo_suffixes
 
-from .photo_source import Failure, ListedPhoto, id_problem, printable
+from .photo_source import Entry, Failure, ListedPhoto, Skipped, id_problem, printable
 
 
 class Folder:
@@ -19,61 +20,72 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        self.skipped = 0
         self._suffixes = photo_suffixes()
 
-    def __iter__(self) -> Iterator[ListedPhoto | Failure]:
-        self.skipped = 0
-        prefix = len(str(self.path).rstrip(os.sep)) + 1
-        for entry in _files(self.path):
-            if isinstance(entry, Failure):
-                yield entry
-            elif not self._is_photo(entry):
-                self.skipped += 1
-            else:
-                id = entry.path[prefix:].replace(os.sep, "/")
-                problem = id_problem(id) if printable(id) == id else "the name is not valid UTF-8; rename the file"
-                yield (
-                    Failure(printable(id), "", printable(id), problem)
-                    if problem
-                    else ListedPhoto(id, "", Path(entry.path))
-                )
+    def __iter__(self) -> Iterator[Entry]:
+        for entry in self._files():
+            yield self._entry(entry) if isinstance(entry, os.DirEntry) else entry
+
+    def _entry(self, file: "os.DirEntry[str]") -> Entry:
+        id = self._relative(file)
+        if cause := self._why_skipped(file):
+            return Skipped(printable(id), cause)
+        problem = id_problem(id) if printable(id) == id else "the name is not valid UTF-8; rename the file"
+        return Failure(printable(id), "", printable(id), problem) if problem else ListedPhoto(id, "", Path(file.path))
+
+    def fit(self, columns: Mapping[str, ColumnType]) -> list[str]:
+        return []  # a folder has no attributes
 
     def count(self) -> int:
-        return sum(not isinstance(entry, Failure) and self._is_named_as_photo(entry) for entry in _files(self.path))
+        return sum(isinstance(entry, os.DirEntry) and self._is_named_as_photo(entry) for entry in self._files())
 
-    def _is_photo(self, entry: os.DirEntry[str]) -> bool:
+    def _why_skipped(self, file: "os.DirEntry[str]") -> str:
+        """Empty for what is to be taken."""
         try:
-            if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(self.path):
-                return False
-            if not entry.is_file():
-                return False
-            if self._is_named_as_photo(entry):
-                return True
-            with Path(entry.path).open("rb") as file:
-                return looks_like_photo(file.read(16))
-        except (OSError, RuntimeError):  # a loop of links
-            return False
+            if file.is_symlink():
+                if cause := self._why_not_followed(Path(file.path)):
+                    return cause
+            elif not file.is_file():
+                return "not a file"
+            if self._is_named_as_photo(file):
+                return ""
+            with Path(file.path).open("rb") as opened:
+                return "" if looks_like_photo(opened.read(16)) else "not a photo by its name or its first bytes"
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+
+    def _why_not_followed(self, link: Path) -> str:
+        try:
+            target = link.resolve(strict=True)
+        except (OSError, RuntimeError):  # RuntimeError: a loop, before Python 3.13
+            return "a broken link"
+        if not target.is_relative_to(self.path):
+            return "a link that leaves the folder"
+        if target.is_dir():
+            return "a link to a folder"
+        return "" if target.is_file() else "not a file"
 
     def _is_named_as_photo(self, entry: os.DirEntry[str]) -> bool:
         return Path(entry.name).suffix.lower() in self._suffixes
 
+    def _relative(self, entry: "os.DirEntry[str]") -> str:
+        return entry.path[len(str(self.path).rstrip(os.sep)) + 1 :].replace(os.sep, "/")
 
-def _files(root: Path) -> Iterator["os.DirEntry[str] | Failure"]:
-    """Directory entries below a folder that are no folders and not hidden; a Failure for an unreadable folder."""
-    folders = [str(root)]
-    while folders:
-        folder = folders.pop()
-        below: list[str] = []
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if of_the_system(entry.name):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        below.append(entry.path)
-                    else:
-                        yield entry
-        except OSError as error:
-            yield Failure("", "", printable(folder), f"cannot read the folder: {error.strerror}")
-        folders += sorted(below, reverse=True)
+    def _files(self) -> Iterator["os.DirEntry[str] | Failure | Skipped"]:
+        """What is no folder; Skipped for what is hidden or of the system, a Failure for an unreadable folder."""
+        folders = [str(self.path)]
+        while folders:
+            folder = folders.pop()
+            below: list[str] = []
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        if of_the_system(entry.name):
+                            yield Skipped(printable(self._relative(entry)), "hidden, or of the system")
+                        elif entry.is_dir(follow_symlinks=False):
+                            below.append(entry.path)
+                        else:
+                            yield entry
+            except OSError as error:
+                yield Failure("", "", printable(folder), f"cannot read the folder: {error.strerror}")
+            folders += sorted(below, reverse=True)

@@ -67,29 +67,41 @@ class NamePatterns:
         return bool(matched)
 
 
-class Listed:
-    """The photos that a source lists, as 64-bit hashes: 8 bytes a photo, and 16 while they are sorted.
+class Pairs:
+    """Pairs of texts as 64-bit hashes: 8 bytes a pair, and 16 while they are sorted.
 
-    Two photos of one hash (for 10 million against 10 million: one chance in 180,000) only mean that one which is
-    no longer listed stays; none that is listed is ever taken for missing.
+    Two pairs of one hash (for 10 million against 10 million: one chance in 180,000) only mean that one which was not
+    added counts as added: a photo that is no longer listed stays; none that is listed is ever taken for missing.
     """
 
     def __init__(self) -> None:
         self._hashes = array("Q")
         self._sorted = np.empty(0, np.uint64)
 
-    def add(self, id: str, photo: str) -> None:
-        self._hashes.append(_hash(id, photo))
+    def add(self, first: str, second: str) -> None:
+        self._hashes.append(_hash(first, second))
 
-    def missing(self, ids: Sequence[str], photos: Sequence[str]) -> np.ndarray:
-        """For each photo, whether it is not listed: bool of shape (n,)."""
+    def remove(self, others: "Pairs") -> None:
+        self._sorted = np.setdiff1d(self._in_order(), others._in_order())
+        self._hashes = array("Q", self._sorted.tobytes())
+
+    def __len__(self) -> int:
+        """How many different pairs."""
+        return len(np.unique(self._in_order()))
+
+    def missing(self, firsts: Sequence[str], seconds: Sequence[str]) -> np.ndarray:
+        """For each pair, whether it was not added: bool of shape (n,)."""
+        known = self._in_order()
+        asked = np.fromiter(map(_hash, firsts, seconds), np.uint64, len(firsts))
+        if not len(known):
+            return np.ones(len(asked), bool)
+        at = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+        return known[at] != asked
+
+    def _in_order(self) -> np.ndarray:
         if len(self._sorted) != len(self._hashes):
             self._sorted = np.sort(np.frombuffer(self._hashes, np.uint64))
-        asked = np.fromiter(map(_hash, ids, photos), np.uint64, len(ids))
-        if not len(self._sorted):
-            return np.ones(len(asked), bool)
-        at = np.minimum(np.searchsorted(self._sorted, asked), len(self._sorted) - 1)
-        return self._sorted[at] != asked
+        return self._sorted
 
 
 def _hash(id: str, photo: str) -> int:

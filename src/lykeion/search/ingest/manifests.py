@@ -9,14 +9,15 @@ import codecs
 import csv
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from lykeion.core import first_line
-from lykeion.search.index import ColumnType, Schema, Value
+from lykeion.search.index import ColumnType, Schema, Value, parse_value
 
-from .column_types import Inference, convert, parse
+from .column_types import Inference, convert, go_together
 from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError, id_problem, photo_problem, printable
 
 PHOTO_COLUMNS = ("photo", "path", "url")
@@ -47,7 +48,15 @@ class _Manifest:
     def __init__(self, path: Path, types: Mapping[str, ColumnType], root: Path) -> None:
         self.path, self.root = path, root.resolve()
         self.types: dict[str, ColumnType] = dict(types)
-        self.skipped = 0
+
+    def fit(self, columns: Mapping[str, ColumnType]) -> list[str]:
+        for name, kind in self.types.items():
+            if not go_together(kind, columns.get(name, kind)):
+                raise SourceError(
+                    f"{name} is declared as {kind}, but the index has it as {columns[name]}; declare that, or change "
+                    f"the index: lykeion index column {shlex.quote(name)} --retype {kind}"
+                )
+        return []
 
     def _columns(self, names: Sequence[str]) -> str:
         """Check the columns; return the photo's. Raises SourceError, SchemaError."""
@@ -115,6 +124,7 @@ class CsvManifest(_Manifest):
     def __init__(self, path: Path, types: Mapping[str, ColumnType], root: Path) -> None:
         super().__init__(path, types, root)
         self._inferred: dict[str, ColumnType] = {}
+        self._warnings: list[str] = []
         self._rows = -1
 
     def __iter__(self) -> Iterator[ListedPhoto | Failure]:
@@ -133,6 +143,23 @@ class CsvManifest(_Manifest):
                 else:
                     yield self._item(row[id_at], row[photo_at], _parsed(row, kinds), self._place(number))
 
+    def fit(self, columns: Mapping[str, ColumnType]) -> list[str]:
+        """A column that the index has is read as of its type, so that only the cells that do not fit fail."""
+        super().fit(columns)
+        self._infer()
+        warnings = list(self._warnings)
+        for name, kind in self._inferred.items():
+            stored = columns.get(name, kind)
+            if stored == "string" and kind in ("integer", "number") and name not in self.types:
+                quoted = shlex.quote(name)
+                warnings.append(
+                    f"{name} is a column of strings in the index, and all its cells in {self.path} are numbers; "
+                    f"lykeion index column {quoted} --retype {kind} changes it, --type {quoted}=string keeps it"
+                )
+            if (kind, stored) != ("number", "integer"):  # which becomes one of numbers
+                self._inferred[name] = stored
+        return warnings
+
     def count(self) -> int:
         self._infer()
         return self._rows
@@ -143,16 +170,22 @@ class CsvManifest(_Manifest):
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             rows = self._read(file)
             _, names = next(rows, (0, []))
-            self._columns(names)
+            photo = self._columns(names)
             columns = [(at, Inference()) for at, name in enumerate(names) if name not in self.types]
             count = 0
-            for count, (_, row) in enumerate(rows, 1):  # noqa: B007 - read after the loop
+            for count, (line, row) in enumerate(rows, 1):  # noqa: B007 - read after the loop
                 if len(row) == len(names):
                     for at, inference in columns:
-                        inference.see(row[at])
+                        inference.see(row[at], line)
         self._inferred = dict(self.types)
         for at, inference in columns:
             self._inferred[names[at]] = inference.kind
+            if inference.is_mostly_numbers and names[at] not in ("id", photo):
+                self._warnings.append(
+                    f"{self.path}: {names[at]} is read as text, for {inference.cells - inference.numbers:,} of its "
+                    f"{inference.cells:,} cells are no numbers: first {inference.first_other}; correct them, or "
+                    f"declare --type {shlex.quote(names[at])}=string"
+                )
         self._rows = count
 
     def _read(self, file: Any) -> Iterator[tuple[int, list[str]]]:
@@ -246,7 +279,7 @@ def _parsed(row: list[str], kinds: Mapping[int, tuple[str, ColumnType]]) -> dict
     values: dict[str, Value] = {}
     for at, (name, kind) in kinds.items():
         try:
-            values[name] = parse(row[at], kind)
+            values[name] = parse_value(row[at], kind)
         except ValueError as error:
             return ValueError(f"{name}: {error}")
     return values

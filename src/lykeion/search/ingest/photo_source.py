@@ -1,12 +1,12 @@
 """What a source of photos gives: photos to take in, and failures. Sources are read as streams, never held whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from lykeion.core import Invalid
-from lykeion.search.index import MAX_ID_BYTES, MAX_PHOTO_NAME_BYTES, Attributes
+from lykeion.search.index import MAX_ID_BYTES, MAX_PHOTO_NAME_BYTES, Attributes, ColumnType
 
 
 class SourceError(Invalid):
@@ -36,13 +36,31 @@ class Failure:
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file or folder that is passed over: nobody said that it is a photo."""
+
+    file: str
+    cause: str
+
+
+Entry: TypeAlias = ListedPhoto | Failure | Skipped
+
+
 class PhotoSource(Protocol):
-    """Photos to take in, and failures for what is listed but cannot be meant. Iterating again starts again."""
+    """Photos to take in, failures for what is listed but cannot be meant, and what is passed over.
 
-    skipped: int
-    """Files passed over in the last iteration because they are no photos."""
+    Iterating again starts again.
+    """
 
-    def __iter__(self) -> Iterator[ListedPhoto | Failure]: ...
+    def __iter__(self) -> Iterator[Entry]: ...
+
+    def fit(self, columns: Mapping[str, ColumnType]) -> list[str]:
+        """Learn of the columns that the index has. Returns what a person should know of the source's, a line each.
+
+        Raises SourceError for a declared type that cannot come to such a column.
+        """
+        ...
 
     def count(self) -> int:
         """About how many photos there are, for the time left. Reads the source once, fast."""

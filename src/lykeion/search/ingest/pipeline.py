@@ -8,32 +8,35 @@ are in flight, so memory does not grow with the catalogue.
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from lykeion.core import CONSOLE, LykeionError, Progress, Reporter, stop_here, stop_signals
+from lykeion.core import CONSOLE, Progress, Reporter, stop_here, stop_signals
 from lykeion.search.embedder import Embedder
-from lykeion.search.index import BatchError, Index, Photo, SchemaError, open_index
+from lykeion.search.index import Index, open_index
 from lykeion.search.opening import check_embedder
 from lykeion.search.thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
-from lykeion.vision import PhotoError
 
-from .listing import Listed, NamePatterns, Shard
-from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError
+from .batch_writer import BatchWriter
+from .empty_cells import Empty
+from .listing import NamePatterns, Pairs, Shard
+from .photo_source import Failure, ListedPhoto, PhotoSource, Skipped, SourceError
 from .photo_workers import PhotoWorkers, Taken
-from .report import FailureLog, IngestReport
+from .report import EntryLog, IngestReport
 from .sources import open_source
 
 BATCH = 256
 """Photos a write. What is lost by a crash, and done again by the next run, is at most three such batches."""
 IN_FLIGHT = 3
+
+_NO_PHOTO = "the source lists no photo at all"
 
 _Batch: TypeAlias = "list[tuple[ListedPhoto, Future[Taken]]]"
 
@@ -52,6 +55,10 @@ class IngestOptions:
     """Threads that embed; by default one a core."""
     failures: str | Path | None = None
     """The file that lists what failed; by default ``<index>.failures.jsonl`` beside a local index."""
+    skipped: str | Path | None = None
+    """The file that lists what was skipped; by default none."""
+    empty: Empty = "keep"
+    """What an empty cell does where another row of the product gives the attribute."""
 
 
 def add(
@@ -66,9 +73,9 @@ def add(
     """Take the photos of a folder or manifest into an index, which is made if it is not there.
 
     A photo whose bytes are those stored is not embedded again, unless ``options.reembed`` names it, so an interrupted
-    run resumes. Attributes given are set (a null clears), others stay. A photo that cannot be used stops nothing: it
-    is counted, and listed in the file of failures. ``open_source`` opens a manifest whose types or root must be
-    declared; ``opening`` are options of ``open_index``. Raises SourceError, EmbedderMismatch, IndexLocked, and
+    run resumes. Attributes given are set (for nulls see ``Empty``), others stay. A photo that cannot be used stops
+    nothing: it is counted, and listed in the file of failures. ``open_source`` opens a manifest whose types or root
+    must be declared; ``opening`` are options of ``open_index``. Raises SourceError, EmbedderMismatch, IndexLocked, and
     Interrupted after SIGINT or SIGTERM, when what was finished has been written.
     """
     started = time.monotonic()
@@ -81,22 +88,37 @@ def add(
         check_embedder(store, model)
         file = options.thumbnails.of(index)
         small = stack.enter_context(closing(Thumbnails(file))) if file else None
-        log = stack.enter_context(FailureLog(_failures_path(index, options.failures)))
+        failures = stack.enter_context(EntryLog[Failure](_failures_path(index, options.failures)))
+        skipped = stack.enter_context(EntryLog[Skipped](Path(options.skipped) if options.skipped else None))
         crew = stack.enter_context(PhotoWorkers(model, threads=options.workers, thumbnails=small is not None))
-        again = NamePatterns(options.reembed)
-        run = _Run(store, small, crew, log, options.shard, Listed() if options.sync else None, again)
+        run = _Run(store, small, crew, failures, skipped, options)
+        warnings = photos.fit(store.stats().columns)
+        for warning in warnings:
+            reporter.notice(warning)
         total = photos.count() // (options.shard.count if options.shard else 1)
         with stop_signals() as stop, reporter.progress("adding", total or None, unit="photos") as progress:
             run.take_all(photos, progress, stop)
-            stop_here(f"{run.report.added:,} photos were added to {index} and are safe")
+            stop_here(f"{run.writer.added:,} photos were added to {index} and are safe")
+            run.writer.clear_empty(lambda: run.listed_again(photos))
         if options.sync:
             run.delete_missing()
-    report = run.report
-    report.failed, report.first_failures = log.count, log.first
-    report.not_reembedded = again.unmatched
-    report.failures = str(log.path) if log.count and log.path else ""
-    report.skipped, report.seconds = photos.skipped, time.monotonic() - started
-    return report
+    return IngestReport(
+        added=run.writer.added,
+        unchanged=run.writer.unchanged,
+        updated=run.writer.updated,
+        failed=failures.count,
+        deleted=run.deleted,
+        skipped=skipped.count,
+        seconds=time.monotonic() - started,
+        failures=failures.written,
+        skipped_list=skipped.written,
+        first_failures=failures.first,
+        first_skipped=skipped.first,
+        not_added="" if run.any_listed else _NO_PHOTO,
+        not_synced=run.not_synced,
+        not_reembedded=run.again.unmatched,
+        warnings=warnings,
+    )
 
 
 class _Run:
@@ -107,19 +129,21 @@ class _Run:
         index: Index,
         thumbnails: Thumbnails | None,
         workers: PhotoWorkers,
-        log: FailureLog,
-        shard: Shard | None,
-        listed: Listed | None,
-        again: NamePatterns,
+        failures: EntryLog[Failure],
+        skipped: EntryLog[Skipped],
+        options: IngestOptions,
     ) -> None:
-        self.report = IngestReport()
-        self._index, self._thumbnails, self._workers, self._log = index, thumbnails, workers, log
-        self._shard, self._listed, self._again = shard, listed, again
-        self._any_listed, self._unknown = False, 0
+        self.writer = BatchWriter(index, thumbnails, failures, options.empty)
+        self.deleted, self.any_listed, self.not_synced = 0, False, ""
+        self._index, self._thumbnails, self._workers = index, thumbnails, workers
+        self._failures, self._skipped = failures, skipped
+        self._shard, self._listed = options.shard, Pairs() if options.sync else None
+        self.again = NamePatterns(options.reembed)
+        self._unknown, self._taken = 0, 0
 
     def take_all(self, photos: PhotoSource, progress: Progress, stop: threading.Event) -> None:
         pending: deque[_Batch] = deque()
-        items = self._items(photos)
+        items = self._items(photos, progress)
         problem: SourceError | None = None
         try:
             while (batch := list(islice(items, BATCH))) and not stop.is_set():
@@ -136,12 +160,12 @@ class _Run:
     def delete_missing(self) -> None:
         """Delete what is stored but not listed; nothing if the listing may lack something."""
         assert self._listed is not None
-        if not self._any_listed:
-            self.report.not_synced = "the source lists no photo at all"
+        if not self.any_listed:
+            self.not_synced = _NO_PHOTO
         elif self._unknown:
             entries = "1 entry" if self._unknown == 1 else f"{self._unknown:,} entries"
-            self.report.not_synced = f"{entries} of the source could not be read"
-        if self.report.not_synced:
+            self.not_synced = f"{entries} of the source could not be read"
+        if self.not_synced:
             return
         for rows in self._index.scan(batch=4096):
             names = [photo.name for photo in rows.photos]
@@ -149,23 +173,36 @@ class _Run:
             ours = [n for n in np.flatnonzero(missing) if self._shard is None or self._shard.holds(rows.ids[n])]
             if ours:
                 ids, gone = [rows.ids[n] for n in ours], [names[n] for n in ours]
-                self.report.deleted += self._index.delete(ids, photos=gone)
+                self.deleted += self._index.delete(ids, photos=gone)
                 if self._thumbnails:
                     self._thumbnails.delete(ids, photos=gone)
 
-    def _items(self, photos: PhotoSource) -> Iterator[ListedPhoto]:
-        """The source's items of this shard. Failures go to the log; the listing is noted for ``delete_missing``."""
+    def _items(self, photos: PhotoSource, progress: Progress) -> Iterator[ListedPhoto]:
+        """The source's items of this shard. The rest goes to logs; the listing is noted for ``delete_missing``."""
         for entry in photos:
-            self._any_listed = True
+            if isinstance(entry, Skipped):
+                self._skipped.add(entry)
+                continue
+            self.any_listed = True
             if not entry.id:
                 self._unknown += 1
             elif self._listed is not None:
                 self._listed.add(entry.id, entry.photo)
             if self._shard is not None and not self._shard.holds(entry.id):
                 continue
+            self._taken += 1
+            if progress.total is not None:  # which was counted without opening files
+                progress.total = max(progress.total, self._taken)
             if isinstance(entry, Failure):
-                self._log.add(entry)
+                self._failures.add(entry)
+                progress.advance()
             else:
+                yield entry
+        progress.total = self._taken
+
+    def listed_again(self, photos: PhotoSource) -> Iterator[ListedPhoto]:
+        for entry in photos:
+            if isinstance(entry, ListedPhoto) and (self._shard is None or self._shard.holds(entry.id)):
                 yield entry
 
     def _begin(self, batch: list[ListedPhoto]) -> _Batch:
@@ -176,96 +213,24 @@ class _Run:
             for photo in product.photos
         }
         for item in batch:
-            if self._again.match(item.photo or item.id):
+            if self.again.match(item.photo or item.id):
                 known.pop((item.id, item.photo), None)
         return [(item, self._workers.take(item, known.get((item.id, item.photo), ""))) for item in batch]
 
     def _finish(self, batch: _Batch, progress: Progress, stop: threading.Event) -> None:
         """Wait for a batch and write it; once a stop is asked, only what is done of it."""
-        items: list[ListedPhoto] = []
-        new: list[tuple[ListedPhoto, Taken]] = []
+        taken: list[tuple[ListedPhoto, Taken | Exception]] = []
         for item, future in batch:
             if stop.is_set():
                 future.cancel()
             try:
-                taken = future.result()
+                taken.append((item, future.result()))
             except CancelledError:
                 continue
             except Exception as error:  # a fault of a library may not stop the other photos either
-                self._fail(item, error)
-            else:
-                if taken.vector is None:
-                    self.report.unchanged += 1
-                else:
-                    new.append((item, taken))
-            items.append(item)
+                taken.append((item, error))
             progress.advance()
-        self._write(items, new)
-
-    def _write(self, items: list[ListedPhoto], new: list[tuple[ListedPhoto, Taken]]) -> None:
-        """Write new photos, and the attributes of all items; those that failed may still have a new price."""
-        added = {item.id for item, _ in new}
-        concerned = list(dict.fromkeys(item.id for item in items if item.attributes or item.id in added))
-        if not concerned:
-            return
-        stored = {product.id: product.attributes for product in self._index.get(concerned) if product}
-        attributes = {id: dict(stored.get(id, {})) for id in concerned}
-        for item in items:
-            if item.id in attributes:
-                attributes[item.id].update(item.attributes or {})
-        self._upsert(sorted(new, key=lambda row: row[0].id), attributes)
-        changed = {
-            id: {name: value for name, value in attributes[id].items() if value != before.get(name)}
-            for id, before in stored.items()
-            if id not in added
-        }
-        self._update([item for item in items if changed.get(item.id)], changed)
-
-    def _upsert(self, new: list[tuple[ListedPhoto, Taken]], attributes: Mapping[str, Mapping[str, Any]]) -> None:
-        if not new:
-            return
-        if self._thumbnails:  # before the photo, which would else count as done without one
-            self._thumbnails.put_many(
-                (item.id, item.photo, taken.thumbnail) for item, taken in new if taken.thumbnail is not None
-            )
-        try:
-            self._index.upsert(
-                [item.id for item, _ in new],
-                np.stack([taken.vector for _, taken in new if taken.vector is not None]),
-                [attributes[item.id] for item, _ in new],
-                photos=[Photo(item.photo, taken.digest) for item, taken in new],
-            )
-            self.report.added += len(new)
-        except (SchemaError, BatchError) as error:
-            products = [list(rows) for _, rows in groupby(new, key=lambda row: row[0].id)]
-            if len(products) == 1:
-                for item, _ in new:
-                    self._fail(item, error)
-            else:  # one of them is at fault
-                for rows in products:
-                    self._upsert(rows, attributes)
-
-    def _update(self, items: list[ListedPhoto], changed: Mapping[str, Mapping[str, Any]]) -> None:
-        products = {item.id: item for item in items}
-        if not products:
-            return
-        try:
-            self.report.updated += self._index.update(list(products), [changed[id] for id in products])
-        except SchemaError as error:
-            if len(products) == 1:
-                self._fail(items[0], error)
-            else:
-                for item in products.values():
-                    self._update([item], changed)
-
-    def _fail(self, item: ListedPhoto, error: Exception) -> None:
-        if isinstance(error, PhotoError):
-            cause = error.cause
-        elif isinstance(error, OSError):
-            cause = error.strerror or str(error)
-        else:
-            cause = str(error) if isinstance(error, LykeionError) else f"{type(error).__name__}: {error}"
-        self._log.add(Failure(item.id, item.photo, item.photo or item.id, " ".join(cause.split())[:500]))
+        self.writer.write(taken)
 
 
 def _failures_path(index: str | Path, failures: str | Path | None) -> Path | None:

@@ -1,38 +1,56 @@
-"""What came of an ingest, and the file that lists what failed."""
+"""What came of an ingest, and the files that list what failed and what was skipped."""
 
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Generic, TextIO, TypeVar
 
 from lykeion.core import visible_json
 
-from .photo_source import Failure
+from .photo_source import Failure, Skipped
+
+SHOWN = 10
+"""Of each kind, in the report; files list all."""
+
+T = TypeVar("T", Failure, Skipped)
 
 
 @dataclass(slots=True)
 class IngestReport:
-    """Counts of photos, save ``updated``: products whose attributes alone were written."""
+    """Counts. Each photo that the source lists is counted once: added, unchanged or failed."""
 
     added: int = 0
-    """Embedded and written: new, with other bytes than before, or named to be embedded again."""
+    """Photos embedded and written: new, with other bytes than before, or named to be embedded again."""
     unchanged: int = 0
-    """Already in the index with the same bytes."""
+    """Photos already in the index with the same bytes."""
     updated: int = 0
+    """Products whose attributes alone were written."""
     failed: int = 0
     deleted: int = 0
-    """No longer listed by the source (with ``sync``)."""
+    """Photos no longer listed by the source (with ``sync``)."""
     skipped: int = 0
-    """Files of the folder that are no photos."""
+    """Files and hidden folders of the folder that are no photos."""
     seconds: float = 0.0
     failures: str = ""
     """The file that lists all failures, one JSON object a line: id, photo, file, cause."""
+    skipped_list: str = ""
+    """The file that lists all that was skipped, one JSON object a line: file, cause."""
     first_failures: list[Failure] = field(default_factory=list)
+    first_skipped: list[Skipped] = field(default_factory=list)
+    not_added: str = ""
+    """Why the run had nothing to do; empty where the source lists a photo."""
     not_synced: str = ""
     """Why nothing was deleted although ``sync`` was asked."""
     not_reembedded: list[str] = field(default_factory=list)
     """The patterns of ``reembed`` that no photo's name matched."""
+    warnings: list[str] = field(default_factory=list)
+    """Of the source, such as of a column of numbers that is read as text; the reporter has heard them."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all was done that was asked."""
+        return not (self.failed or self.not_added or self.not_synced or self.not_reembedded)
 
     def summary(self) -> str:
         """One line."""
@@ -50,6 +68,14 @@ class IngestReport:
         lines = [f"failed: {failure.file}: {failure.cause}" for failure in self.first_failures]
         if self.failures:
             lines.append(f"all {self.failed:,} failures are listed in {self.failures}")
+        lines += [f"skipped: {skipped.file}: {skipped.cause}" for skipped in self.first_skipped]
+        if self.skipped_list:
+            lines.append(f"all {self.skipped:,} that were skipped are listed in {self.skipped_list}")
+        elif self.skipped > len(self.first_skipped):
+            more = self.skipped - len(self.first_skipped)
+            lines.append(f"{more:,} more were skipped; --skipped FILE lists all")
+        if self.not_added:
+            lines.append(f"nothing was added: {self.not_added}")
         if self.not_synced:
             lines.append(f"nothing was deleted: {self.not_synced}")
         lines += [f"no photo's name matches {pattern!r}" for pattern in self.not_reembedded]
@@ -59,27 +85,32 @@ class IngestReport:
         return asdict(self)
 
 
-class FailureLog:
-    """Writes failures as JSON lines. The file is made with the first one; one of an earlier run is removed."""
+class EntryLog(Generic[T]):
+    """Writes entries as JSON lines. The file is made with the first one; one of an earlier run is removed."""
 
     def __init__(self, path: Path | None) -> None:
         self.path, self.count = path, 0
-        self.first: list[Failure] = []
+        self.first: list[T] = []
         """The first few, to show."""
         self._file: TextIO | None = None
         if path is not None:
             path.unlink(missing_ok=True)
 
-    def add(self, failure: Failure) -> None:
+    @property
+    def written(self) -> str:
+        """The file, if there is one."""
+        return str(self.path) if self.count and self.path else ""
+
+    def add(self, entry: T) -> None:
         self.count += 1
-        if len(self.first) < 5:
-            self.first.append(failure)
+        if len(self.first) < SHOWN:
+            self.first.append(entry)
         if self.path is not None:
             if self._file is None:
                 self._file = self.path.open("w", encoding="utf-8")
-            self._file.write(visible_json(json.dumps(asdict(failure), ensure_ascii=False)) + "\n")
+            self._file.write(visible_json(json.dumps(asdict(entry), ensure_ascii=False)) + "\n")
 
-    def __enter__(self) -> "FailureLog":
+    def __enter__(self) -> "EntryLog[T]":
         return self
 
     def __exit__(

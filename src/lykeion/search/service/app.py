@@ -11,6 +11,7 @@ from lykeion import __version__, web_kit
 from lykeion.web_kit import Guard, Meter, Metrics, ServerSettings, Workers, answer_errors
 
 from .catalogue import Catalogue
+from .column_routes import column_routes
 from .index_metrics import IndexCollector, photo_counter
 from .item_routes import item_routes
 from .operation_routes import operation_routes
@@ -57,6 +58,7 @@ def create_app(catalogue: Catalogue, settings: ServerSettings) -> FastAPI:
     )
     app.include_router(search_routes(catalogue, workers, photos_embedded))
     app.include_router(item_routes(catalogue, workers, photos_embedded))
+    app.include_router(column_routes(catalogue, workers))
     app.include_router(operation_routes(catalogue, workers, metrics))
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     answer_errors(app)

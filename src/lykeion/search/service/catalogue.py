@@ -14,12 +14,13 @@ import numpy as np
 from lykeion.core import Invalid, Unsupported
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import EmbedderMismatch, Index, Value, open_index
+from lykeion.search.maintenance import column
 from lykeion.search.thumbnails import IN_INDEX, SIDE, ThumbnailPlace, Thumbnails
 from lykeion.vision import Box
 
 from .bounds import MAX_OFFSET
 from .sample import SAMPLED_ROWS, by_category
-from .shapes import ChangedItem, Item, PhotographedItem
+from .shapes import ChangeColumn, ChangedItem, Item, PhotographedItem
 
 
 class CannotEmbed(Unsupported):
@@ -131,6 +132,14 @@ class Catalogue:
             self.thumbnails.delete(ids)
         return deleted
 
+    def change_column(self, change: ChangeColumn) -> dict[str, Any]:
+        return self._columns(
+            column(self.index, change.name, retype=change.retype, rename=change.rename, clear=change.clear)
+        )
+
+    def drop_column(self, name: str) -> dict[str, Any]:
+        return self._columns(column(self.index, name, drop=True))
+
     def get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Any]:
         products = self.index.get(ids, vectors=vectors)
         items = [
@@ -165,6 +174,9 @@ class Catalogue:
         self.index.close()
         if self.thumbnails is not None:
             self.thumbnails.close()
+
+    def _columns(self, cleared: int) -> dict[str, Any]:
+        return {"columns": self.index.stats().columns, "cleared": cleared}
 
     def _search(self, queries: np.ndarray | Sequence[str], page: Page) -> dict[str, Any]:
         end = page.offset + page.k

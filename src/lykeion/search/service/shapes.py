@@ -1,6 +1,6 @@
 """JSON shapes of requests and answers."""
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import (
@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from lykeion.search.index import MAX_ID_BYTES
+from lykeion.search.index import MAX_ID_BYTES, MAX_NAME_BYTES
 from lykeion.web_kit import is_unknown
 
 from .bounds import MAX_ITEMS, MAX_K, MAX_OFFSET, MAX_PHOTOS, MAX_WHERE_CHARACTERS
@@ -47,6 +47,9 @@ Attributes: TypeAlias = Annotated[
     dict[str, AttributeValue],
     Field(description="String, number, boolean, null or a list; timestamps as ISO 8601 strings with an offset."),
 ]
+
+
+ColumnName: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_NAME_BYTES)]
 
 
 class Request(BaseModel):
@@ -113,6 +116,18 @@ class ChangedItem(Request):
 
 class PatchItems(Request):
     items: Annotated[list[ChangedItem], Field(min_length=1, max_length=MAX_ITEMS), AfterValidator(_each_once)]
+
+
+class ChangeColumn(Request):
+    name: ColumnName
+    rename: ColumnName | None = None
+    retype: Literal["string", "integer", "number", "boolean", "timestamp", "strings", "numbers"] | None = None
+    clear: bool = Field(default=False, description="With retype: values that do not fit become null.")
+
+
+class ColumnsAnswer(BaseModel):
+    columns: dict[str, str] = Field(description="All columns and their types, afterwards.")
+    cleared: int = Field(description="How many products lost a value that does not fit.")
 
 
 class ShownItem(BaseModel):

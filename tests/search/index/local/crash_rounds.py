@@ -19,7 +19,7 @@ import numpy as np
 from lykeion.search.index import LocalIndex, Product
 
 from . import crash_writer
-from .crash_writer import Act, Role, attributes_of, open_writer, vector_of, write_until_killed
+from .crash_writer import Act, Role, attributes_of, even_of, open_writer, vector_of, write_until_killed
 from .indexes import open_local
 
 Contents = dict[str, tuple[int, int | None]]
@@ -31,6 +31,8 @@ class Expected:
     """What the index must hold, by what was acknowledged."""
 
     products: Contents = field(default_factory=dict)
+    even: str = ""
+    """The type of the column of that name."""
     kept: dict[str, Contents] = field(default_factory=dict)
 
     def after(self, act: Act) -> "Expected":
@@ -38,6 +40,9 @@ class Expected:
         match act.kind:
             case "upsert":
                 result.products.update(dict.fromkeys(act.ids, (act.version, None)))
+                result.even = self.even or "boolean"
+            case "retype" if self.even:
+                result.even = act.name
             case "update":
                 for id in act.ids:
                     if id in result.products:
@@ -118,9 +123,12 @@ def _checked(path: Path, expected: Expected, unsure: list[Act], dice: random.Ran
             if act.kind == "snapshot":
                 if act.name in index.stats().details["snapshots"]:  # pyright: ignore[reportOperatorIssue]
                     expected = _whichever_is_kept(index, act.name, expected, done)
+            elif act.kind == "retype":
+                expected = done if even_of(index) == done.even else expected
             elif _of_thread(contents, act.thread) == _of_thread(done.products, act.thread):
                 expected = done
         assert contents == expected.products
+        assert expected.kept or even_of(index) == expected.even
         _search(index, contents, dice)
         if expected.kept and dice.random() < 0.2:
             name = dice.choice(sorted(expected.kept))
@@ -148,10 +156,12 @@ def _whichever_is_kept(index: LocalIndex, name: str, before: Expected, after: Ex
 def _contents(index: LocalIndex) -> Contents:
     """Versions of all products, having compared every vector and attribute with what follows from them."""
     contents: Contents = {}
+    even = {"": None, "boolean": bool, "string": str}[even_of(index)]
     for rows in index.scan(vectors=True):
         assert rows.vectors is not None
         for id, vector, attributes in zip(rows.ids, rows.vectors, rows.attributes, strict=True):
             assert id not in contents
+            assert type(attributes["even"]) is even
             contents[id] = _version(id, vector, attributes)
     assert (index.count(), index.stats().products, index.stats().photos) == (len(contents),) * 3
     found = index.get(sorted(contents), vectors=True)
@@ -167,7 +177,8 @@ def _of(product: Product) -> tuple[int, int | None]:
 def _version(id: str, vector: np.ndarray, attributes: dict[str, Any]) -> tuple[int, int | None]:
     version, sold = attributes["version"], attributes.get("sold")
     np.testing.assert_allclose(vector, vector_of(id, version), atol=1e-3)
-    assert attributes == attributes_of(version) | ({} if sold is None else {"sold": sold})
+    even = attributes["even"] in (True, "true")
+    assert attributes | {"even": even} == attributes_of(version) | ({} if sold is None else {"sold": sold})
     return version, sold
 
 

@@ -4,11 +4,12 @@ Writes go to a log and to memory, and are on disk and visible when a call return
 becomes a segment, and compaction merges segments in the background. See docs/decisions/ for the design.
 """
 
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 
@@ -21,9 +22,10 @@ from lykeion.search.index.local.memory.layers import Layer, Located, bit, popcou
 from lykeion.search.index.local.memory.state import State
 from lykeion.search.index.local.memory.view import View
 from lykeion.search.index.protocol import Attributes, Hit, Metric, Mode, Photo, Product, Rows, Stats, Value
+from lykeion.search.index.schema import ColumnType
 from lykeion.search.index.segment.kernel import Effort
 
-from . import merging, snapshots, verifying
+from . import column_changes, merging, snapshots, verifying
 from .commits import GroupCommit
 from .compactor import Compactor
 from .replica import Replica
@@ -31,6 +33,8 @@ from .replica import Replica
 Durability = Literal["fsync", "os"]
 
 _SEAL_ROWS = 8_192
+
+T = TypeVar("T")
 
 
 class LocalIndex:
@@ -208,8 +212,30 @@ class LocalIndex:
                 "snapshots": list(self._replica.store.snapshots()),
                 "vectors": self.dtype,
             }
-            columns = {name: str(kind) for name, kind in state.schema.columns.items()}
+            columns = dict(state.schema.columns)
         return Stats(view.count(), view.photos, self.dimension, self.metric, self.embedder, columns, details)
+
+    # --- columns ---
+
+    def drop_column(self, name: str) -> None:
+        self._change_columns(lambda state: column_changes.drop(self._replica.store, state, name))
+
+    def rename_column(self, name: str, to: str) -> None:
+        self._change_columns(lambda state: column_changes.rename(self._replica.store, state, name, to))
+
+    def retype_column(self, name: str, kind: ColumnType, *, clear: bool = False) -> int:
+        return self._change_columns(
+            lambda state: column_changes.retype(self._replica.store, state, name, kind, clear=clear)
+        )
+
+    def _change_columns(self, change: Callable[[State], T]) -> T:
+        replica = self._replica
+        with replica.compacting(wait_s=math.inf), replica.writing() as state:
+            try:
+                return change(replica.seal(state))
+            finally:
+                replica.reopen()
+                replica.store.collect(keep_manifests=replica.keep_manifests, segments=True)
 
     # --- upkeep ---
 

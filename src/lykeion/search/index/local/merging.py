@@ -1,7 +1,5 @@
 """Taking over the segments of another index."""
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ from lykeion.search.index.errors import EmbedderMismatch
 from lykeion.search.index.local.disk.store import Store
 from lykeion.search.index.local.memory.layers import SegmentLayer, bit, bits_of, mask_of
 from lykeion.search.index.local.memory.state import State
+from lykeion.search.index.segment.rewriting import link_or_copy
 from lykeion.search.index.segment.segment import Segment, hash_ids
 
 from .seal import commit, entry_of
@@ -33,7 +32,7 @@ def merge_from(store: Store, state: State, path: Path) -> None:
     ours_now = {digest: layer.entry for digest, layer in have.items()}
     incoming = [entry for entry in manifest.segments if entry != ours_now.get(entry.digest)]
     added = [entry for entry in incoming if entry.digest not in have]
-    store.take(other, added, _link)
+    store.take(other, added, link_or_copy)
     repeats = state.repeats or manifest.repeats
     for entry in incoming:
         segment = Segment(store.segments / entry.digest)
@@ -51,13 +50,6 @@ def merge_from(store: Store, state: State, path: Path) -> None:
         store,
         state.manifest.next(segments=(*entries, *added), columns=dict(schema.columns), repeats=repeats),
     )
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copy2(source, target)
 
 
 def _become(layer: SegmentLayer, incoming: SegmentLayer) -> None:

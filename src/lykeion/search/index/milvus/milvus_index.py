@@ -16,7 +16,18 @@ import numpy as np
 from lykeion.core import NotFound, Unsupported
 from lykeion.search.index.batch import BatchError, check_count, check_ids, named_photos, prepared_vectors
 from lykeion.search.index.errors import EmbedderMismatch
-from lykeion.search.index.protocol import Attributes, Hit, Metric, Mode, Photo, Product, Rows, Stats, Value
+from lykeion.search.index.protocol import (
+    Attributes,
+    ColumnType,
+    Hit,
+    Metric,
+    Mode,
+    Photo,
+    Product,
+    Rows,
+    Stats,
+    Value,
+)
 
 from .client import MAX_ROWS, Client, MilvusError
 from .collection import Settings
@@ -40,6 +51,10 @@ from .search import nearest_products
 
 _MILVUS_DOES = "{} is for a local index; Milvus has tools of its own for this"
 _PRODUCTS_A_CALL = 2_048
+_NO_COLUMN_CHANGES = (
+    "columns of a collection on Milvus stay as they are; copy it to a local index with lykeion index copy FROM TO, "
+    "change them there, and copy that to a new collection"
+)
 _NO_SNAPSHOTS = (
     "Milvus keeps no snapshots of a collection; use milvus-backup, or copy it with: lykeion index copy FROM TO"
 )
@@ -167,6 +182,15 @@ class MilvusIndex:
 
             self._rewrite(list(dict.fromkeys(ids)), change)
             return found
+
+    def drop_column(self, name: str) -> None:
+        raise Unsupported(_NO_COLUMN_CHANGES)
+
+    def rename_column(self, name: str, to: str) -> None:
+        raise Unsupported(_NO_COLUMN_CHANGES)
+
+    def retype_column(self, name: str, kind: ColumnType, *, clear: bool = False) -> int:
+        raise Unsupported(_NO_COLUMN_CHANGES)
 
     def compact(self, *, full: bool = False) -> None:
         self._client.compact()

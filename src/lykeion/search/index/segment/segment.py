@@ -86,16 +86,16 @@ def write_segment(
             "dtype": np.dtype(vectors.dtype).name,
             "repeats": repeats,
             "written": list(written),
-            "files": _describe(temporary),
+            "files": describe_files(temporary),
         }
         (temporary / "segment.json").write_text(json.dumps(description, indent=1))
         if codes is not None:
             effort = calibrate(_map(temporary / "vectors.bin", vectors.dtype.str, vectors.shape), codes)
             _write_kernel(temporary / "kernel", codes, kind, effort, seconds=time.perf_counter() - started)
-        _sync_tree(temporary)
+        sync_tree(temporary)
         digest = digest_json(description).removeprefix("sha256:")
         target = directory / digest
-        if not _appears(temporary, target):
+        if not appears(temporary, target):
             if codes is not None:  # of the rows that were written before, the kernel may be missing or damaged
                 shutil.rmtree(target / "kernel", ignore_errors=True)
                 (temporary / "kernel").rename(target / "kernel")
@@ -117,8 +117,8 @@ def take_segment(source: Path, directory: Path, copy: Callable[[str, str], objec
     temporary = Path(tempfile.mkdtemp(dir=directory, prefix=".writing-"))
     try:
         copy_tree(source, temporary, copy)
-        _sync_tree(temporary)
-        if not _appears(temporary, target):
+        sync_tree(temporary)
+        if not appears(temporary, target):
             shutil.rmtree(temporary)
         fsync_directory(directory)
     except BaseException:
@@ -126,7 +126,7 @@ def take_segment(source: Path, directory: Path, copy: Callable[[str, str], objec
         raise
 
 
-def _appears(temporary: Path, target: Path) -> bool:
+def appears(temporary: Path, target: Path) -> bool:
     """Give a segment its name; False where the same rows have it already, and are whole. Raises OSError."""
     try:
         temporary.rename(target)
@@ -263,7 +263,7 @@ def _write_kernel(directory: Path, codes: SegmentCodes, kind: Kind, effort: Effo
         "whole_cells": codes.centroids.dtype == np.float16,
         "degree": codes.links.shape[1] if codes.links is not None else 0,
         "copies": codes.copies,
-        "files": _describe(directory),
+        "files": describe_files(directory),
     }
     (directory / "kernel.json").write_bytes(checked_json.to_json(description))
 
@@ -307,7 +307,7 @@ def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] 
     return (description, codes) if in_range else (None, None)
 
 
-def _describe(directory: Path) -> dict[str, dict[str, Any]]:
+def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
     return {
         path.name: {"size": path.stat().st_size, "sha256": digest_file(path)}
         for path in sorted(directory.iterdir())
@@ -345,7 +345,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _sync_tree(directory: Path) -> None:
+def sync_tree(directory: Path) -> None:
     for path in directory.rglob("*"):
         descriptor = os.open(path, os.O_RDONLY)
         try:
