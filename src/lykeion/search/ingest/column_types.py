@@ -12,7 +12,6 @@ from .photo_source import SourceError
 
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,14})")
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.[0-9]+([eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)")
-_BOOLEANS = ("true", "false")
 
 
 def parse_declaration(text: str) -> tuple[str, ColumnType]:
@@ -31,32 +30,44 @@ class Inference:
     """
 
     def __init__(self) -> None:
-        self._possible: list[ColumnType] = ["integer", "number", "boolean", "string"]
         self.cells = self.numbers = 0
-        """How many are not empty, and how many of these are numbers."""
+        """How many are not empty, and how many of these are numbers, integers among them."""
         self.first_other = ""
         """The first cell that is not empty and no number, and where it is."""
+        self._integers = self._booleans = 0
 
     def see(self, text: str, line: int = 0) -> None:
+        text = text.strip()
         if not text:
             return
         self.cells += 1
-        if _fits(text, "number"):
-            self.numbers += 1
-        elif not self.first_other:
+        if text[0] in "+-0123456789":
+            if _INTEGER.fullmatch(text):
+                self._integers += 1
+                self.numbers += 1
+                return
+            if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+                self.numbers += 1
+                return
+        elif text.lower() in ("true", "false"):
+            self._booleans += 1
+        if not self.first_other:
             self.first_other = f"{text[:40]!r} in line {line}"
-        if len(self._possible) > 1:
-            self._possible = [kind for kind in self._possible if _fits(text, kind)]
+
+    @property
+    def kind(self) -> ColumnType:
+        """The type; string for a column without values."""
+        counts: dict[ColumnType, int] = {
+            "integer": self._integers,
+            "number": self.numbers,
+            "boolean": self._booleans,
+        }
+        return next((kind for kind, count in counts.items() if count == self.cells > 0), "string")
 
     @property
     def is_mostly_numbers(self) -> bool:
         """Whether it became a column of strings though most of its cells are numbers."""
         return self.kind == "string" and 2 * self.numbers > self.cells
-
-    @property
-    def kind(self) -> ColumnType:
-        """The type; string for a column without values."""
-        return "string" if len(self._possible) == 4 else self._possible[0]
 
 
 def convert(value: Any, kind: ColumnType | None) -> Value:
@@ -97,14 +108,3 @@ def _as_float(value: int | Decimal) -> float:
         return float(value)
     except OverflowError:
         return math.inf
-
-
-def _fits(text: str, kind: ColumnType) -> bool:
-    text = text.strip()
-    if kind == "string" or not text:
-        return True
-    if kind == "boolean":
-        return text.lower() in _BOOLEANS
-    if _INTEGER.fullmatch(text):
-        return True
-    return kind == "number" and bool(_NUMBER.fullmatch(text)) and math.isfinite(float(text))
