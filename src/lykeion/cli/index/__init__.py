@@ -24,8 +24,8 @@ def index() -> None:
     An index is a directory, or a Milvus collection: milvus://host:port/collection. Pass it as --index or in
     LYKEION_INDEX. With --json a command prints one JSON document; all else goes to standard error.
 
-    Exit codes: 0 done; 2 an error, in one line; 3 done, but photos failed, ids were unknown or damage was found;
-    130 stopped by a signal: run the command again to resume.
+    Exit codes: 0 done; 2 an error, in one line; 3 done, but photos failed or none was found, values were lost, ids
+    were unknown or damage was found; 130 stopped by a signal: run the command again to resume.
     """
 
 

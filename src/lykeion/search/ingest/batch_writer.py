@@ -110,7 +110,7 @@ class BatchWriter:
             self._index.update(list(products), [changed[id] for id in products])
             for id in products:
                 self._changed.add(id, "")
-        except SchemaError as error:
+        except (SchemaError, BatchError) as error:
             if len(products) == 1:
                 self._fail(items[0], error)
             else:
