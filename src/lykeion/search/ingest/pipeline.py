@@ -75,8 +75,8 @@ def add(
     A photo whose bytes are those stored is not embedded again, unless ``options.reembed`` names it, so an interrupted
     run resumes. Attributes given are set (for nulls see ``Empty``), others stay. A photo that cannot be used stops
     nothing: it is counted, and listed in the file of failures. ``open_source`` opens a manifest whose types or root
-    must be declared; ``opening`` are options of ``open_index``. Raises SourceError, EmbedderMismatch, IndexLocked, and
-    Interrupted after SIGINT or SIGTERM, when what was finished has been written.
+    must be declared; ``opening`` are options of ``open_index``. Raises SourceError, EmbedderMismatch, IndexLocked,
+    and Interrupted after SIGINT or SIGTERM, when what was finished has been written.
     """
     started = time.monotonic()
     photos = open_source(source) if isinstance(source, str | Path) else source
