@@ -62,7 +62,10 @@ class Inference:
             "number": self.numbers,
             "boolean": self._booleans,
         }
-        return next((kind for kind, count in counts.items() if count == self.cells > 0), "string")
+        for kind, count in counts.items():
+            if count == self.cells > 0:
+                return kind
+        return "string"
 
     @property
     def is_mostly_numbers(self) -> bool:
