@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +30,8 @@ class Troubles:
     removes_tags: bool = False
     login: tuple[str, str] | None = None
     token_seconds: float = 300.0
+    token_requests: int = 1_000_000
+    """How many requests a token is good for."""
     busy: int = 0
     """So many further requests get 429."""
     retry_after: str = "0"
@@ -74,6 +76,7 @@ class Registry:
     blobs: dict[str, dict[str, bytes]] = field(default_factory=lambda: defaultdict(dict))
     uploads: dict[str, bytearray] = field(default_factory=dict)
     tokens: dict[str, float] = field(default_factory=dict)
+    uses: Counter[str] = field(default_factory=Counter)
     requests: list[str] = field(default_factory=list)
     seen_authorization: list[str | None] = field(default_factory=list)
     clients: set[int] = field(default_factory=set)
@@ -155,7 +158,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.state.troubles.login is None:
             return True
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-        return self.state.tokens.get(token, 0) > time.monotonic()
+        self.state.uses[token] += 1
+        used_up = self.state.uses[token] > self.state.troubles.token_requests
+        return not used_up and self.state.tokens.get(token, 0) > time.monotonic()
 
     def _token(self, query: dict[str, list[str]]) -> None:
         login = self.state.troubles.login

@@ -190,7 +190,7 @@ def _member(block: bytes, kind: bytes, size: int, extended: Mapping[str, bytes])
     uid, gid = (_decimal(extended, name, _number(block[at : at + 8])) for name, at in (("uid", 108), ("gid", 116)))
     if max(uid, gid) >= LIMIT_OWNER:
         raise LayerError("a layer has a file whose owner is not a 32-bit number")
-    meant = "directory" if _KINDS[kind] == "file" and name.endswith(b"/") else _KINDS[kind]
+    meant = "directory" if kind == b"\0" and name.endswith(b"/") else _KINDS[kind]  # before POSIX had directories
     return TarMember(
         name=name.rstrip(b"/").decode("utf-8", "surrogateescape"),
         kind=meant,

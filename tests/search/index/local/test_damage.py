@@ -10,6 +10,7 @@ import pytest
 
 from lykeion.core import LykeionError, digest_file, digest_json
 from lykeion.search.index import CorruptIndex, IndexFormatError, restore_damaged
+from lykeion.search.index.segment.segment import KERNEL_FORMAT
 
 from .indexes import clustered, open_local
 
@@ -119,7 +120,7 @@ def test_without_a_kernel_the_answers_are_the_same(path: Path) -> None:
 def test_a_kernel_of_another_version_is_not_used(path: Path) -> None:
     before = _answers(path)
     (file,) = _files(path, "segments/*/kernel/kernel.json")
-    description = json.loads(file.read_bytes()) | {"format": 2}
+    description = json.loads(file.read_bytes()) | {"format": KERNEL_FORMAT + 1}
     del description["sha256"]
     file.write_text(json.dumps(description | {"sha256": digest_json(description)}))
     assert _ids(_answers(path)) == _ids(before)
