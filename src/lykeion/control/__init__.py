@@ -1,4 +1,4 @@
-"""What every resource needs: kinds, conditions, schemas, reconcilers, the loop that runs them, and stores."""
+"""Resources in general: kinds, conditions, schemas, reconcilers, the loop that runs them, and stores."""
 
 from typing import TYPE_CHECKING
 

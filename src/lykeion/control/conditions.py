@@ -1,4 +1,4 @@
-"""Conditions by Kubernetes' API conventions: one a type, found by type and never by position."""
+"""Conditions that follow Kubernetes' API conventions: one per type, looked up by type and never by position."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -36,9 +36,9 @@ def is_true(conditions: Iterable[Condition], type_: str) -> bool:
 
 
 def merged(before: tuple[Condition, ...], now: datetime, *changes: Condition) -> tuple[Condition, ...]:
-    """The conditions with ``changes`` in the place of those of the same type.
+    """The conditions, with those of the same type replaced by ``changes``.
 
-    The time of a transition is kept while the status stays, as ``kubectl wait`` and others expect.
+    The transition time is kept while the status does not change, as ``kubectl wait`` and others expect.
     """
     by_type = {each.type: each for each in before}
     for change in changes:

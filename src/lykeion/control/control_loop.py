@@ -1,4 +1,4 @@
-"""The loop that carries resources towards their specs: watch, queue, reconcile, write. The only file with a clock."""
+"""The loop that moves resources towards their specs: watch, queue, reconcile, write. The only file with a clock."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ _log = logging.getLogger("lykeion.control")
 
 
 class ControlLoop:
-    """Runs ``controllers`` on ``store`` until it is cancelled; ``now`` is the clock that reconcilers are given."""
+    """Runs ``controllers`` on ``store`` until cancelled; ``now`` is the clock that is passed to reconcilers."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class ControlLoop:
             self._queue.add(Key(owner.kind, resource.metadata.namespace, owner.name))
 
     def _remember(self, resource: AnyResource) -> None:
-        """An answer to a write may be newer than what the watch brings."""
+        """The response to a write may be newer than the watch's last event."""
         kept = self._seen.get(resource.key)
         if kept is None or int(kept.metadata.resource_version) < int(resource.metadata.resource_version):
             self._seen[resource.key] = resource
@@ -76,7 +76,7 @@ class ControlLoop:
             key = await self._queue.get()
             try:
                 again_s = await self._reconcile(key)
-            except (Conflict, NotFound) as error:  # another has written meanwhile; the watch will say what
+            except (Conflict, NotFound) as error:  # changed by another writer; the watch will report the change
                 _log.debug("%s: %s", key, error)
                 self._queue.failed(key)
             except Unavailable as error:
@@ -91,7 +91,7 @@ class ControlLoop:
                 self._queue.done(key)
 
     async def _reconcile(self, key: Key) -> float | None:
-        """One step; seconds until the next is due, or None. Raises what the store raises."""
+        """One step. Returns the seconds until the next is due, or None. Raises what the store raises."""
         resource, controller = self._seen.get(key), self._controllers.get(key.kind)
         if resource is None or controller is None:
             return None
@@ -137,7 +137,7 @@ class ControlLoop:
                 self._remember(await self._adopted(each))
 
     async def _adopted(self, child: AnyResource) -> AnyResource:
-        """A child that was made before this process started is ours; one of another owner is waited out."""
+        """The existing child if the owner is the same: an earlier process created it. Else raises Exists."""
         there = await self._store.get(child.key)
         if there.owner is None or child.owner is None or there.owner.uid != child.owner.uid:
             raise Exists(f"{child.key} belongs to another; waiting until it is deleted")

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions: msgspec's JSON Schema of a kind, made structural, with its rules in CEL.
+"""CustomResourceDefinitions: msgspec's JSON Schema of a kind as a structural schema, with its rules in CEL.
 
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
 """
@@ -12,7 +12,7 @@ from .resource import GROUP, VERSION, AnyKind, ChangeRule, SpecRule, Wire
 
 
 def custom_resource_definition(kind: AnyKind) -> dict[str, Any]:
-    """What a cluster is given for ``kind``, as JSON's types."""
+    """The CustomResourceDefinition of ``kind``, as JSON types."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -43,7 +43,7 @@ def custom_resource_definition(kind: AnyKind) -> dict[str, Any]:
 
 
 def structural_schema(type_: type[Wire]) -> dict[str, Any]:
-    """The schema of a spec or status, without references, and without what a structural schema may not have."""
+    """The schema of a spec or status, without references and without what a structural schema must not contain."""
     (root,), components = msgspec.json.schema_components([type_], ref_template="{name}")
     return _inlined(root, components, {each.__name__: each for each in _structs(type_)})
 
@@ -101,7 +101,7 @@ def _inlined(schema: Any, components: dict[str, Any], structs: dict[str, type[Wi
 def _without_null(
     schema: dict[str, Any], choices: list[Any], components: dict[str, Any], structs: dict[str, type[Wire]]
 ) -> dict[str, Any]:
-    """A field that may be left out (the server drops a null before it looks), or int-or-string."""
+    """The schema of an optional field (the server drops a null before validation), or int-or-string."""
     kept = [each for each in choices if each.get("type") != "null"]
     if len(kept) == 1:
         return _inlined(kept[0], components, structs)
@@ -111,7 +111,7 @@ def _without_null(
 
 
 def _structs(type_: Any) -> set[type[Wire]]:
-    """The structures that a type is made of, itself among them."""
+    """The structures that a type consists of, including itself."""
     found: set[type[Wire]] = set()
     waiting: list[Any] = [type_]
     while waiting:

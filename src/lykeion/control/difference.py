@@ -1,4 +1,4 @@
-"""Children that should be against children that are."""
+"""The difference between wanted and present children."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class ChildChanges:
 
 
 def difference(wanted: Sequence[AnyResource], present: Sequence[AnyResource]) -> ChildChanges:
-    """What to do so that ``present`` becomes ``wanted``: nothing for children whose spec and labels are the same.
+    """The changes that turn ``present`` into ``wanted``; none for children whose spec and labels are the same.
 
-    An object to apply names the version that was compared, so that a change made meanwhile is not overwritten.
+    An object to apply names the version that was compared, so that a concurrent change is not overwritten.
     """
     by_key = {each.key: each for each in present}
     keys = {each.key for each in wanted}

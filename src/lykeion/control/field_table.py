@@ -1,4 +1,4 @@
-"""The fields of a spec as rows for people: what the documentation's tables are written from."""
+"""The fields of a spec as rows, from which the documentation's tables are generated."""
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from .resource_documents import must_be, structure
 
 
 class FieldRow(NamedTuple):
-    """``name`` is a path, such as ``program.env[].name``; ``default`` is empty where there is none."""
+    """``name`` is a path, such as ``program.env[].name``; ``default`` is empty if there is none."""
 
     name: str
     values: str
@@ -21,7 +21,7 @@ class FieldRow(NamedTuple):
 
 
 def field_rows(type_: type[Wire], prefix: str = "") -> Iterator[FieldRow]:
-    """Every field that people may set, those inside after the one that holds them."""
+    """Every field that users may set; nested fields follow the field that contains them."""
     for field in msgspec.structs.fields(type_):
         name, info = prefix + field.encode_name, inspect.type_info(field.type)
         required = "required" if field.required else ""
@@ -50,6 +50,6 @@ def _description(info: inspect.Type) -> str:
 
 
 def _item(type_: Any) -> type[Wire] | None:
-    """The structure that a list holds."""
+    """The structure of a list's items."""
     plain = get_args(type_)[0] if get_origin(type_) is Annotated else type_
     return structure(get_args(plain)[0]) if get_origin(plain) is tuple else None

@@ -1,4 +1,4 @@
-"""List and watch: all that happens to the objects of a kind, through lost connections and dropped histories."""
+"""List and watch: all changes of a kind's objects, across lost connections and dropped histories."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from .resource import AnyKind
 from .resource_store import Change, Gone, Listing, ResourceStore
 
 AGAIN_AFTER_S = 1.0
-"""How long to wait before a store that cannot be reached is asked again."""
+"""How long to wait before retrying a store that cannot be reached."""
 
 _log = logging.getLogger("lykeion.control")
 
@@ -19,9 +19,9 @@ _log = logging.getLogger("lykeion.control")
 async def follow(
     store: ResourceStore, kind: AnyKind, listed: Callable[[Listing], None], changed: Callable[[Change], None]
 ) -> NoReturn:
-    """Call ``listed`` with all objects, then ``changed`` with each change; ``listed`` again where changes were lost.
+    """Call ``listed`` with all objects, then ``changed`` with each change; ``listed`` again if changes were lost.
 
-    What is known and not in a listing was deleted meanwhile.
+    A known object that is not in a listing has been deleted.
     """
     while True:
         try:

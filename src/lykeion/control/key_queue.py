@@ -1,4 +1,4 @@
-"""Keys that wait for work: each waits once, is worked on by one at a time, and waits longer after each failure."""
+"""A queue of keys: each is queued once, is processed by one worker at a time, and waits longer after each failure."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ LAST_BACK_OFF_S = 30.0
 
 
 class KeyQueue(Generic[K]):
-    """For one event loop. ``get`` a key, work, then call ``done`` or ``failed`` with it."""
+    """For one event loop. ``get`` a key, process it, then call ``done`` or ``failed`` with it."""
 
     def __init__(self) -> None:
         self._waiting: deque[K] = deque()
@@ -23,7 +23,7 @@ class KeyQueue(Generic[K]):
         self._ready = asyncio.Event()
 
     def add(self, key: K) -> None:
-        """Work on the key soon; once more after the work that is under way."""
+        """Queue the key now; if it is being processed, it is processed again afterwards."""
         self._cancel(key)
         if key in self._working:
             self._again.add(key)
@@ -32,7 +32,7 @@ class KeyQueue(Generic[K]):
             self._ready.set()
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Work on the key when the time has passed; of several times the earliest counts."""
+        """Queue the key after this time; of several times the earliest counts."""
         loop = asyncio.get_running_loop()
         earlier = self._later.get(key)
         if earlier is None or loop.time() + seconds < earlier.when():
@@ -52,7 +52,7 @@ class KeyQueue(Generic[K]):
         self._finish(key)
 
     def failed(self, key: K) -> None:
-        """The key waits, twice as long after each failure in a row."""
+        """Queue the key again after a delay, which doubles with each consecutive failure."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self.add_after(key, min(FIRST_BACK_OFF_S * 2 ** (failures - 1), LAST_BACK_OFF_S))
         self._finish(key)

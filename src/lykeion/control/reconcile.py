@@ -1,4 +1,4 @@
-"""What a controller decides: a pure function from a resource and what is observed to what should be."""
+"""The decision of a controller: a pure function from a resource and the observed state to the desired state."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Observed:
-    """``children`` are those that the resource owns; ``read`` is what the last decision asked for."""
+    """``children`` are those that the resource owns; ``read`` holds what the last decision asked for."""
 
     children: tuple[AnyResource, ...] = ()
     read: Mapping[Key, AnyResource | None] = field(default_factory=dict[Key, AnyResource | None])
@@ -30,9 +30,9 @@ class Observed:
 
 @dataclass(frozen=True)
 class Decision:
-    """What should be. ``children`` are all of them, or None to leave what there is; ``delete`` is for the resource.
+    """The desired state. ``children`` are all children, None to keep them; ``delete`` deletes the resource itself.
 
-    ``reads`` names resources of others that the next call needs: they are read, and it follows at once.
+    ``reads`` names other resources that the reconciler needs: they are read, and it is called again immediately.
     """
 
     status: Any
@@ -48,7 +48,7 @@ Reconcile = Callable[[AnyResource, Observed, datetime], Decision]
 
 @dataclass(frozen=True)
 class ResourceController:
-    """Carries resources of ``kind`` towards their spec; ``children`` are the kinds that it makes."""
+    """Moves resources of ``kind`` towards their spec; ``children`` are the kinds that it creates."""
 
     kind: AnyKind
     children: tuple[AnyKind, ...]

@@ -1,7 +1,7 @@
-"""What every resource has: a kind, metadata, a spec that people write and a status that the platform reports.
+"""Resources: a kind, metadata, a spec that users write and a status that the platform reports.
 
-The layout is that of Kubernetes' custom resources, so that one file is read by ``lykeion apply`` and by ``kubectl
-apply``: https://github.com/kubernetes/community/blob/main/contributors/devel/sig-architecture/api-conventions.md
+The layout is that of Kubernetes' custom resources, so that ``lykeion apply`` and ``kubectl apply`` read the same
+file: https://github.com/kubernetes/community/blob/main/contributors/devel/sig-architecture/api-conventions.md
 """
 
 import hashlib
@@ -21,7 +21,7 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 
 class ResourceError(Invalid):
-    """A resource that cannot be what its kind asks for; the message names the field."""
+    """A resource that is not valid for its kind; the message names the field."""
 
 
 Name = Annotated[
@@ -40,7 +40,7 @@ Time = Annotated[datetime, Meta(tz=True)]
 
 @dataclass(frozen=True)
 class SpecRule:
-    """What holds between the fields of one object: ``cel`` for Kubernetes, ``holds`` for us; a test compares both."""
+    """A rule between the fields of one object: ``cel`` for Kubernetes, ``holds`` for Python; a test compares both."""
 
     message: str
     cel: str
@@ -49,7 +49,7 @@ class SpecRule:
 
 @dataclass(frozen=True)
 class ChangeRule:
-    """What may not change: ``holds`` takes the old and the new spec, ``cel`` names them oldSelf and self."""
+    """What must not change: ``holds`` takes the old and the new spec, ``cel`` names them oldSelf and self."""
 
     message: str
     cel: str
@@ -57,7 +57,7 @@ class ChangeRule:
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """Base of whatever is part of a resource; names are in camelCase outside."""
+    """Base of all parts of a resource; names are in camelCase when encoded."""
 
     rules: ClassVar[tuple[SpecRule, ...]] = ()
     change_rules: ClassVar[tuple[ChangeRule, ...]] = ()
@@ -97,7 +97,7 @@ Status = TypeVar("Status", bound=Wire)
 
 @dataclass(frozen=True)
 class Column:
-    """Of the table that ``get`` prints; ``path`` is a JSONPath from the resource, such as ``.status.succeeded``."""
+    """A column of ``get``'s table; ``path`` is a JSONPath from the resource, such as ``.status.succeeded``."""
 
     title: str
     path: str
@@ -107,7 +107,7 @@ class Column:
 
 @dataclass(frozen=True)
 class ResourceKind(Generic[Spec, Status]):
-    """A kind of resource. ``short_names`` are what people type; ``about`` is one sentence."""
+    """A kind of resource. ``short_names`` are abbreviations for the command line; ``about`` is one sentence."""
 
     name: str
     plural: str
@@ -144,7 +144,7 @@ class Resource(Generic[Spec, Status]):
 
     @property
     def owner(self) -> Owner | None:
-        """Who made it and whose deletion deletes it."""
+        """The resource that created this one; deleting it deletes this one too."""
         return next((owner for owner in self.metadata.owner_references if owner.controller), None)
 
     def reference(self) -> Owner:
@@ -154,7 +154,7 @@ class Resource(Generic[Spec, Status]):
         return replace(self, status=status)
 
     def document(self) -> dict[str, Any]:
-        """As JSON's types, with the fields that are set."""
+        """As JSON types, with only the fields that are set."""
         whole = {
             "apiVersion": API_VERSION,
             "kind": self.kind.name,
@@ -171,7 +171,7 @@ AnyResource: TypeAlias = Resource[Any, Any]
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """Names one object; ``str()`` is what people type: ``batchexecution/embed``."""
+    """Names one object; ``str()`` gives the form used on the command line: ``batchexecution/embed``."""
 
     kind: str
     namespace: str
@@ -182,17 +182,17 @@ class Key:
 
 
 def child_name(owner: AnyResource, part: str) -> str:
-    """The name of an owner's child: the same whenever it is asked for, so that none is made twice.
+    """The name of an owner's child. It is deterministic, so that no child is created twice.
 
-    ``part`` says which child it is, such as an attempt or the digest of a template; never a generation, which
-    suspending changes.
+    ``part`` identifies the child, such as an attempt or the digest of a template; never a generation, since
+    suspending changes it.
     """
     digest = hashlib.sha256(f"{owner.metadata.uid}\0{part}".encode()).hexdigest()
     return f"{owner.metadata.name[:24].rstrip('-')}-{digest[:10]}"
 
 
 def without_nulls(value: Any) -> Any:
-    """Fields that are null are left out, as Kubernetes does for fields that may not be null."""
+    """Null fields are omitted, as Kubernetes does for fields that must not be null."""
     if isinstance(value, dict):
         values = cast(dict[str, Any], value)
         return {name: without_nulls(inner) for name, inner in values.items() if inner is not None}

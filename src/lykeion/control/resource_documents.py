@@ -1,4 +1,4 @@
-"""Reading resources that people wrote: msgspec decodes, and what it refuses is worded with the field's name."""
+"""Reads resources that users wrote: msgspec decodes them, and its errors are reworded to name the field."""
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,11 @@ from .resource import API_VERSION, AnyKind, AnyResource, Metadata, Resource, Res
 Value = TypeVar("Value")
 
 _SERVERS_OWN = ("deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "managedFields", "selfLink")
-"""Of metadata: what ``kubectl get -o yaml`` prints and no file needs."""
+"""Metadata fields that ``kubectl get -o yaml`` prints and no file needs."""
 
 
 def read_resource(fields: Fields, kinds: Mapping[str, AnyKind]) -> AnyResource:
-    """A resource of one of ``kinds``, by name. Raises ResourceError, naming the place and the field."""
+    """A resource of one of ``kinds``, by name. Raises ResourceError, which names the place and the field."""
     fields = Fields(fields.where, without_nulls(fields.values), ResourceError)
     name = fields.required("kind", Field.text)
     version = fields.required("apiVersion", Field.text)
@@ -39,7 +39,7 @@ def read_resource(fields: Fields, kinds: Mapping[str, AnyKind]) -> AnyResource:
 
 
 def read_as(type_: type[Value], field: Field) -> Value:
-    """The field's value as ``type_``, strictly: no text is taken for a number. Raises the field's error."""
+    """The field's value as ``type_``, strictly: text is not accepted as a number. Raises the field's error."""
     try:
         return msgspec.convert(field.value, type_)
     except msgspec.ValidationError as wrong:
@@ -47,7 +47,7 @@ def read_as(type_: type[Value], field: Field) -> Value:
 
 
 def check_change(old: AnyResource, new: AnyResource) -> None:
-    """Raises ResourceError where the new spec changes what may not change."""
+    """Raises ResourceError if the new spec changes what must not change."""
     spec: Wire = new.spec
     for rule in spec.change_rules:
         if not rule.holds(old.spec, new.spec):
@@ -55,7 +55,7 @@ def check_change(old: AnyResource, new: AnyResource) -> None:
 
 
 def must_be(info: inspect.Type) -> str:
-    """What a value may be, in words."""
+    """A description of the allowed values."""
     match info:
         case inspect.Metadata(type=inner, extra=extra):
             return str((extra or {}).get("must be") or must_be(inner))
@@ -88,19 +88,19 @@ def _bounds(low: Any, high: Any) -> str:
 
 
 def _explained(type_: Any, field: Field, message: str) -> LykeionError:
-    """The error of the first place that does not fit, found by trying each part of the value by itself."""
+    """The error of the first invalid part, found by converting each part of the value separately."""
     for part, inner in _parts(type_, field):
         try:
             msgspec.convert(inner.value, part)
         except msgspec.ValidationError as wrong:
             return _explained(part, inner, str(wrong))
-    if structure(type_):  # each field fits: a rule between them does not
+    if structure(type_):  # each field is valid, so a rule between them is violated
         return field.error(f"{field.where}: {message.partition(' - at `')[0]}")
     return field.wrong(must_be(inspect.type_info(type_)))
 
 
 def _parts(type_: Any, field: Field) -> Iterator[tuple[Any, Field]]:
-    """The types and values inside. Raises the field's error for a mapping where something is lacking or unknown."""
+    """The types and values inside. Raises the field's error for a mapping with missing or unknown fields."""
     plain = _plain(type_)
     if struct := structure(plain):
         fields, known = field.fields(), msgspec.structs.fields(struct)
@@ -116,7 +116,7 @@ def _parts(type_: Any, field: Field) -> Iterator[tuple[Any, Field]]:
 
 
 def structure(type_: Any) -> type[Wire] | None:
-    """The structure that a type is, or is if it is not None."""
+    """The structure that a type is, or of which it is an optional."""
     plain = _plain(type_)
     choices = map(_plain, get_args(plain)) if get_origin(plain) in (Union, UnionType) else (plain,)
     return next((each for each in choices if isinstance(each, type) and issubclass(each, Wire)), None)

@@ -1,4 +1,4 @@
-"""Where resources are kept: one protocol for this machine and for a cluster's API, with one suite of tests."""
+"""Stores of resources: one protocol for this machine and for a cluster's API, with one test suite."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from .resource import AnyKind, AnyResource, Key
 
 
 class NoSuchResource(NotFound):
-    """Nothing has this kind and name, or what had it was deleted and made again."""
+    """No object has this kind and name, or the object was deleted and created again."""
 
 
 class Exists(Conflict):
-    """The name is taken."""
+    """The name is already in use."""
 
 
 class Outdated(Conflict):
-    """The object was written by another since it was read; read it again."""
+    """The object has been changed since it was read; read it again."""
 
 
 class Gone(Conflict):
-    """The changes asked for are no longer kept; list again."""
+    """The requested changes are no longer kept; list again."""
 
 
 @dataclass(frozen=True)
@@ -43,25 +43,25 @@ class Change:
 
 @dataclass(frozen=True)
 class Happened:
-    """An event and when it was recorded."""
+    """An event and the time at which it was recorded."""
 
     at: datetime
     event: Event
 
 
 class ResourceStore(Protocol):
-    """All calls raise Unavailable where the store cannot be reached, read or written."""
+    """All methods raise Unavailable if the store cannot be reached, read or written."""
 
     async def get(self, key: Key) -> AnyResource:
         """Raises NoSuchResource."""
         ...
 
     async def listing(self, kind: AnyKind, namespace: str | None = None) -> Listing:
-        """The objects of a kind, in one namespace or in all, by namespace and name."""
+        """The objects of a kind, in one namespace or in all, ordered by namespace and name."""
         ...
 
     def watch(self, kind: AnyKind, since: str) -> AsyncIterator[Change]:
-        """Every change after a version, as it happens, without an end. Raises Gone."""
+        """Every change after a version, as it happens; never ends. Raises Gone."""
         ...
 
     async def create(self, resource: AnyResource) -> AnyResource:
@@ -69,25 +69,25 @@ class ResourceStore(Protocol):
         ...
 
     async def apply(self, resource: AnyResource) -> AnyResource:
-        """Make the object, or give it this spec, these labels and annotations; its status stays.
+        """Create the object, or replace its spec, labels and annotations; its status is kept.
 
-        ``generation`` counts changes of the spec. What changes nothing writes nothing. Raises ResourceError for a
-        change that the kind does not allow; Outdated where ``metadata`` names a version or an object that has gone.
+        ``generation`` counts changes of the spec. Without changes nothing is written. Raises ResourceError for a
+        change that the kind does not allow; Outdated if ``metadata`` names an old version or a deleted object.
         """
         ...
 
     async def write_status(self, resource: AnyResource) -> AnyResource:
-        """Raises NoSuchResource, and Outdated where the object was written since it was read."""
+        """Raises NoSuchResource, and Outdated if the object has been changed since it was read."""
         ...
 
     async def delete(self, key: Key, uid: str = "") -> None:
-        """Delete an object with all that it owns. Raises NoSuchResource."""
+        """Delete an object and everything that it owns. Raises NoSuchResource."""
         ...
 
     async def record(self, resource: AnyResource, event: Event) -> None:
-        """Keep an event of a resource, among the last of it."""
+        """Record an event of a resource; only its latest events are kept."""
         ...
 
     async def events(self, key: Key) -> tuple[Happened, ...]:
-        """The last events of a resource, oldest first; they go with it. Raises NoSuchResource."""
+        """The latest events of a resource, oldest first; they are deleted with it. Raises NoSuchResource."""
         ...

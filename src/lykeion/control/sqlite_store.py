@@ -1,4 +1,4 @@
-"""Resources in one SQLite file: every write is on disk when the call returns, a watch sees it once and in order."""
+"""Resources in one SQLite file: every write is on disk when the call returns; watches see it once and in order."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 KEPT_CHANGES = 4096
 KEPT_EVENTS = 50
-"""Of each object."""
+"""Per object."""
 LIMIT_DOCUMENT_BYTES = 512 << 10
 _FORMAT = 1
 _APPLICATION_ID = 0x4C594B43
@@ -48,13 +48,13 @@ CREATE INDEX events_of ON events (uid, number);
 
 
 class ResourceStoreError(Unavailable):
-    """The file of the store cannot be read or written, or is no such file."""
+    """The store's file cannot be read or written, or is not such a file."""
 
 
 class SqliteStore:
-    """The objects of ``kinds`` in the file ``path``, made where there is none; one process at a time.
+    """The objects of ``kinds`` in the file ``path``, which is created if missing; one process at a time.
 
-    ``now`` is the clock of creation times; ``kept_changes``, how many a watch may lie behind.
+    ``now`` is the clock for creation times; ``kept_changes`` is how many changes a watch may lag behind.
     Raises ResourceStoreError.
     """
 
@@ -121,7 +121,7 @@ class SqliteStore:
     def _open(self) -> sqlite3.Connection:
         with self._errors():
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # secrets are in it
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # it contains secrets
             database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=True)
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
@@ -267,7 +267,7 @@ class SqliteStore:
         self._database.execute("DELETE FROM changes WHERE version <= ?", (self._version() - self._kept_changes,))
 
     def _version(self) -> int:
-        """Of the last change; it never falls, also where changes were dropped."""
+        """The version of the last change; it never decreases, even if changes were dropped."""
         row = self._database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
         return row[0] if row else 0
 
