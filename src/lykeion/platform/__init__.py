@@ -1,4 +1,4 @@
-"""Training, serving and batch work as resources: what carries each to its spec, and the places where it runs."""
+"""Training, serving and batch work as resources: the controllers of each, and the places where it runs."""
 
 from typing import TYPE_CHECKING
 

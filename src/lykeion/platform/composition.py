@@ -1,4 +1,4 @@
-"""The kinds of this room and their controllers, for whoever puts a platform together."""
+"""The kinds of this package and their controllers, from which a platform is assembled."""
 
 from lykeion.control import AnyKind, ResourceController
 
@@ -8,5 +8,5 @@ from .resources.work import WORK
 
 CONTROLLERS: tuple[ResourceController, ...] = (BATCH_EXECUTIONS,)
 WRITTEN: dict[str, AnyKind] = {kind.name: kind for kind in (BATCH_EXECUTION,)}
-"""What people write, and a cluster is given definitions of."""
+"""The kinds that users write and that a cluster is given definitions of."""
 KINDS: dict[str, AnyKind] = {**WRITTEN, WORK.name: WORK}

@@ -1,4 +1,4 @@
-"""Files of resources, one or several documents each."""
+"""Files of resources, with one or more documents each."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,9 +10,9 @@ from lykeion.core.fields import Fields
 
 
 def read_resources(files: Iterable[Path], kinds: Mapping[str, AnyKind], namespace: str) -> list[AnyResource]:
-    """All resources in YAML or JSON files; ``namespace`` is for those that name none.
+    """All resources in YAML or JSON files; ``namespace`` is the default for those that name none.
 
-    Raises ResourceError, naming file and field, also where one is there twice.
+    Raises ResourceError, which names file and field, also for a resource that occurs twice.
     """
     found: dict[Any, str] = {}
     resources: list[AnyResource] = []

@@ -1,4 +1,4 @@
-"""What people type for resources: ``batch/embed``, ``batchexecutions``, ``batch,training``."""
+"""Names of resources on the command line: ``batch/embed``, ``batchexecutions``, ``batch,training``."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from lykeion.control import AnyKind, Key, ResourceError
 
 
 def find_kind(typed: str, kinds: Mapping[str, AnyKind]) -> AnyKind:
-    """By name, plural or short name, in any case. Raises ResourceError."""
+    """The kind with this name, plural or short name, in any case. Raises ResourceError."""
     for kind in kinds.values():
         if typed.lower() in (kind.name.lower(), kind.plural, *kind.short_names):
             return kind
@@ -15,14 +15,14 @@ def find_kind(typed: str, kinds: Mapping[str, AnyKind]) -> AnyKind:
 
 
 def find_kinds(typed: str, kinds: Mapping[str, AnyKind]) -> list[AnyKind]:
-    """Several, with commas between; ``all`` is every one. Raises ResourceError."""
+    """Several kinds, separated by commas; ``all`` is every kind. Raises ResourceError."""
     if typed.lower() == "all":
         return list(kinds.values())
     return [find_kind(each, kinds) for each in typed.split(",")]
 
 
 def parse_key(typed: str, kinds: Mapping[str, AnyKind], namespace: str) -> Key:
-    """``KIND/NAME``. Raises ResourceError."""
+    """The key of ``KIND/NAME``. Raises ResourceError."""
     kind, slash, name = typed.partition("/")
     if not slash or not name:
         raise ResourceError(f"{typed[:60]!r} does not name a resource; write KIND/NAME, such as batch/embed")

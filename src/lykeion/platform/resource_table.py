@@ -1,4 +1,4 @@
-"""The columns that ``get`` prints, by the JSONPaths of kubectl that kinds name."""
+"""The columns that ``get`` prints, given by each kind as kubectl's JSONPaths."""
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import re
@@ -29,7 +29,7 @@ def row(resource: AnyResource, now: datetime, *, wide: bool = False) -> Sequence
 def look_up(document: Any, path: str) -> Any:
     """The value at a JSONPath of names and filters, such as ``.status.conditions[?(@.type=='Ready')].status``.
 
-    None where there is none; of several the first.
+    None if there is none; of several the first.
     """
     value = document
     for name, field, wanted in _STEP.findall(path):
@@ -42,13 +42,13 @@ def look_up(document: Any, path: str) -> Any:
 
 
 def as_list(resources: Sequence[AnyResource], *, one: bool = False) -> dict[str, Any]:
-    """Resources as kubectl prints them: one by itself, or a List."""
+    """Resources as kubectl prints them: a single one, or a List."""
     documents = [each.document() for each in resources]
     return documents[0] if one else {"apiVersion": "v1", "kind": "List", "items": documents}
 
 
 def as_yaml(document: dict[str, Any]) -> str:
-    """With what a terminal would obey escaped."""
+    """The text with control characters for terminals escaped."""
     import yaml
 
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=False)
@@ -60,7 +60,7 @@ def event_document(happened: Happened) -> dict[str, str]:
 
 
 def age(since: str, now: datetime) -> str:
-    """``3h``: in the largest unit of which there are two, as kubectl shows it."""
+    """Such as ``3h``: in the largest unit of which there are at least two, as kubectl shows it."""
     seconds = max(0, int((now - datetime.fromisoformat(since)).total_seconds()))
     name, unit = next(((name, unit) for name, unit in _UNITS if seconds >= 2 * unit), _UNITS[-1])
     return f"{seconds // unit}{name}"

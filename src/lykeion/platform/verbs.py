@@ -1,4 +1,4 @@
-"""What people do with resources, on any store. Each is a change of the resource that a file could make as well."""
+"""Operations of users on resources, in any store. Each is a change that a resource's file could make as well."""
 
 import asyncio
 from dataclasses import replace
@@ -25,11 +25,11 @@ from .resources.batch_execution import BATCH_EXECUTION
 
 
 class NotSo(Unavailable):
-    """What was waited for has not come, or cannot come any more."""
+    """The awaited condition was not met, or can no longer be met."""
 
 
 async def apply_resource(store: ResourceStore, resource: AnyResource, *, dry_run: bool = False) -> str:
-    """Make or change a resource; what became of it: created, configured or unchanged. Raises ResourceError."""
+    """Create or change a resource, and return the outcome: created, configured or unchanged. Raises ResourceError."""
     try:
         before = await store.get(resource.key)
     except NoSuchResource:
@@ -45,7 +45,7 @@ async def apply_resource(store: ResourceStore, resource: AnyResource, *, dry_run
 
 
 async def find(store: ResourceStore, what: str, namespace: str | None) -> list[AnyResource]:
-    """Resources of kinds, or one of them, as ``get`` takes them. Raises ResourceError, NoSuchResource."""
+    """Resources of kinds, or a single one, named as for ``get``. Raises ResourceError, NoSuchResource."""
     if "/" in what:
         return [await store.get(parse_key(what, KINDS, namespace or "default"))]
     kinds = find_kinds(what, KINDS)
@@ -53,7 +53,7 @@ async def find(store: ResourceStore, what: str, namespace: str | None) -> list[A
 
 
 async def suspend(store: ResourceStore, key: Key, value: bool) -> AnyResource:
-    """Set ``spec.suspend``. Raises Unsupported where the kind has none, Conflict where it has finished."""
+    """Set ``spec.suspend``. Raises Unsupported if the kind has none, Conflict if the resource has finished."""
     resource = await store.get(key)
     if not hasattr(resource.spec, "suspend"):
         raise Unsupported(f"{key}: a {key.kind} cannot be suspended")
@@ -64,9 +64,9 @@ async def suspend(store: ResourceStore, key: Key, value: bool) -> AnyResource:
 
 
 async def retry(store: ResourceStore, key: Key, name: str = "") -> AnyResource:
-    """Make a new BatchExecution that runs what this one has not done; by default ``NAME-retry-N``, the first free.
+    """Create a BatchExecution for the shards that have not succeeded; by default the first free ``NAME-retry-N``.
 
-    Raises Unsupported for other kinds, Conflict where the old one has not finished or the name is taken.
+    Raises Unsupported for other kinds, Conflict if the old one has not finished or the name is in use.
     """
     old = await store.get(key)
     if old.kind is not BATCH_EXECUTION:
@@ -86,7 +86,7 @@ async def retry(store: ResourceStore, key: Key, name: str = "") -> AnyResource:
 async def wait_for(store: ResourceStore, key: Key, wanted: str, timeout_s: float | None = None) -> AnyResource | None:
     """Return when ``wanted`` holds: ``condition=TYPE``, ``condition=TYPE=STATUS`` or ``delete``.
 
-    None when it was deleted. Raises NotSo after ``timeout_s``, and as soon as the resource has finished otherwise.
+    None if it was deleted. Raises NotSo after ``timeout_s``, and as soon as the resource has finished otherwise.
     """
     name, _, rest = wanted.partition("=")
     type_, _, status = rest.partition("=")
@@ -100,7 +100,7 @@ async def wait_for(store: ResourceStore, key: Key, wanted: str, timeout_s: float
 
 
 async def _follow(store: ResourceStore, key: Key, type_: str, status: str) -> AnyResource | None:
-    """Until a condition has the status, or without a type until the resource is deleted."""
+    """Wait until a condition has the status, or without a type until the resource is deleted."""
     kind = KINDS[key.kind]
     listing = await store.listing(kind, key.namespace)
     present = next((each for each in listing.items if each.key == key), None)

@@ -1,1 +1,1 @@
-"""One kind a file: from a resource and its children to what should be, without any effect."""
+"""One kind per file: from a resource and its children to the desired state, without side effects."""

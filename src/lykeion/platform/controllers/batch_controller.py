@@ -1,4 +1,4 @@
-"""BatchExecution: its shards run as one Work; it ends with that, at its deadline, or when too many have failed."""
+"""BatchExecution: its shards run as one Work; it ends with the Work, at its deadline, or if too many have failed."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -59,7 +59,7 @@ def _earlier(batch: BatchExecution) -> Key | None:
 
 
 def _wrong_earlier(batch: BatchExecution, earlier: BatchExecution | None) -> str:
-    """Why its shards cannot be taken, or nothing."""
+    """Why the shards of the earlier batch cannot be used, or an empty string."""
     name = batch.spec.retry_of
     if earlier is None:
         return f"retryOf names {name}, which is not there"
@@ -93,7 +93,7 @@ def _work(batch: BatchExecution, name: str, done: str) -> Work:
 def _followed(
     batch: BatchExecution, status: BatchExecutionStatus, work: Work | None, now: datetime
 ) -> BatchExecutionStatus:
-    """The status with what the work reports."""
+    """The status, updated from what the work reports."""
     total = batch.spec.shards.total
     status = structs.replace(status, start_time=status.start_time or now, total=total)
     if work is not None:
@@ -119,7 +119,7 @@ def _followed(
 
 
 def _end(batch: BatchExecution, status: BatchExecutionStatus, now: datetime) -> Condition | None:
-    """The condition with which it ends now, if it does."""
+    """The condition with which it ends now, or None."""
     total, spec = status.total, batch.spec
     needed = spec.min_succeeded or total
     succeeded, failed = len(from_ranges(status.succeeded, total)), len(from_ranges(status.failed, total))
@@ -142,7 +142,7 @@ def _failed_message(status: BatchExecutionStatus) -> str:
 def _finished(
     batch: BatchExecution, work: Work | None, status: BatchExecutionStatus, now: datetime, end: Condition
 ) -> Decision:
-    """What still runs is ended; then nothing is made any more."""
+    """The final decision: running shards are stopped, and nothing more is created."""
     status = structs.replace(status, start_time=status.start_time or now, completion_time=now)
     status = _with(batch, status, now, Condition(type="Running", status="False", reason="Finished"), end)
     kind = "Normal" if end.type == "Complete" else "Warning"

@@ -1,1 +1,1 @@
-"""This machine as the platform: a supervisor of processes, and the API through which it is asked."""
+"""This machine as the platform: a supervisor of processes, and the API for clients."""

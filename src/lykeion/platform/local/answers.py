@@ -1,4 +1,4 @@
-"""How the API says what went wrong, and what its client makes of that."""
+"""How the API reports errors, and how its client turns them back into exceptions."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ REASONS: dict[str, tuple[type[LykeionError], int]] = {
     "Expired": (Gone, 410),
     "Invalid": (ResourceError, 422),
 }
-"""Why a request failed, as Kubernetes names it: the error and the status."""
+"""Kubernetes' name for why a request failed: the error and the status code."""
 
 _FAMILIES: tuple[tuple[type[LykeionError], int], ...] = (
     (NotFound, 404), (Conflict, 409), (Invalid, 422), (Unavailable, 503),
@@ -22,7 +22,7 @@ _FAMILIES: tuple[tuple[type[LykeionError], int], ...] = (
 
 
 def status_document(error: Exception) -> dict[str, Any]:
-    """Kubernetes' Status for an error; what is no error of ours says no more than that."""
+    """Kubernetes' Status for an error; errors that are not a LykeionError give no details."""
     for reason, (type_, code) in REASONS.items():
         if isinstance(error, type_):
             return _status(reason, code, str(error))

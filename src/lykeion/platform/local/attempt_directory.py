@@ -1,7 +1,7 @@
 """One attempt at one index on disk: enough to find its process again, and how it ended, after any crash.
 
 ``attempt.json`` is written before the process starts, ``started`` and ``exit`` by the shim, ``stop.json`` before a
-signal is sent, ``end.json`` when the end was seen. ``log`` is what the program printed.
+signal is sent, ``end.json`` when the end was noticed. ``log`` is the program's output.
 """
 
 import json
@@ -45,7 +45,7 @@ class AttemptDirectory:
     def start(
         self, argv: Sequence[str], environment: Mapping[str, str], working_directory: str
     ) -> subprocess.Popen[bytes]:
-        """Start the program in a session of its own. Raises AttemptError, with what is wrong."""
+        """Start the program in its own session. Raises AttemptError, which says what is wrong."""
         try:
             with self.log.open("ab") as log:
                 return subprocess.Popen(
@@ -66,7 +66,7 @@ class AttemptDirectory:
         return self.path / "log"
 
     def attempt(self) -> Attempt | None:
-        """What is known of it; None where the record of it was not finished."""
+        """The recorded attempt; None if its record was not finished."""
         begun, end = self._read("attempt"), self._read("end") or {}
         if not begun:
             return None
@@ -84,7 +84,7 @@ class AttemptDirectory:
         return ProcessIdentity.parse(self._text("started"))
 
     def abandon(self) -> bool:
-        """Take an attempt that no process has: True where none has begun it and none can any more."""
+        """Claim an attempt that no process has claimed: True if none has started it; none can start it afterwards."""
         try:
             with (self.path / "started").open("x"):
                 return True
@@ -92,9 +92,9 @@ class AttemptDirectory:
             return False
 
     def stop(self, reason: str, now: datetime, grace_s: float, child: int | None = None) -> datetime:
-        """SIGTERM to the group at the first call, SIGKILL at one after the grace period, whose end is returned.
+        """Send SIGTERM to the group at the first call, SIGKILL at one after the grace period. Returns when that ends.
 
-        ``reason`` is kept before. ``child`` is the leader's number where it is a child of this process.
+        ``reason`` is recorded first. ``child`` is the leader's process ID if it is a child of this process.
         """
         stop = self._read("stop")
         until = datetime.fromisoformat(stop["until"]) if stop else now + timedelta(seconds=grace_s)
@@ -112,7 +112,7 @@ class AttemptDirectory:
         return until
 
     def record_end(self, now: datetime, returned: int | None = None, message: str = "") -> None:
-        """Keep how it ended. ``returned`` is what its parent knows; ``message``, why it could not start."""
+        """Record how it ended. ``returned`` is its exit code, if known; ``message``, why it could not start."""
         text = self._text("exit").strip()
         code = int(text) if text.isdigit() else returned
         reason = str((self._read("stop") or {}).get("reason", ""))
@@ -127,11 +127,11 @@ class AttemptDirectory:
             self._write("end", end)
 
     def kill_rest(self) -> None:
-        """End what the program has left running."""
+        """Kill the processes that the program has left running."""
         kill_marked(MARK, str(self.path))
 
     def last_line(self) -> str:
-        """Of the log, at most 400 characters."""
+        """The last line of the log, at most 400 characters."""
         with suppress(OSError), self.log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
             lines = file.read().decode(errors="replace").splitlines()

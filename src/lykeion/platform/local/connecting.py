@@ -1,4 +1,4 @@
-"""Where the platform of this user is, and how it is reached: light, since most commands need no more."""
+"""Where this user's platform is, and how to reach it: cheap to import, since most commands need no more."""
 
 import asyncio
 import hashlib
@@ -12,16 +12,16 @@ from lykeion.core import FileLock, Locked, data_directory
 from .socket_store import PlatformError, SocketStore
 
 MAX_SOCKET_BYTES = 100
-"""Of a socket's path: Linux takes 107, macOS 103."""
+"""Limit of a socket's path: Linux allows 107, macOS 103."""
 
 
 def platform_directory() -> Path:
-    """Where the platform of this user keeps its state."""
+    """The directory in which this user's platform keeps its state."""
     return data_directory() / "platform"
 
 
 def socket_of(directory: Path) -> Path:
-    """Where the platform of a directory listens. Raises PlatformError where no place is short enough."""
+    """The socket on which the platform of a directory listens. Raises PlatformError if no path is short enough."""
     name = hashlib.sha256(os.fsencode(directory.absolute())).hexdigest()[:16]
     places = [directory.absolute() / "api.sock"]
     places += [Path(runtime) / f"lykeion-{name}.sock" for runtime in [os.environ.get("XDG_RUNTIME_DIR")] if runtime]
@@ -39,7 +39,7 @@ def connect(kinds: dict[str, AnyKind], directory: Path | None = None) -> SocketS
 
 
 async def is_up(directory: Path, kinds: dict[str, AnyKind]) -> bool:
-    """Whether the platform of a directory answers."""
+    """Whether the platform of a directory responds."""
     async with connect(kinds, directory) as store:
         try:
             await store.listing(next(iter(kinds.values())))
@@ -49,7 +49,7 @@ async def is_up(directory: Path, kinds: dict[str, AnyKind]) -> bool:
 
 
 async def end_platform(directory: Path, kinds: dict[str, AnyKind]) -> bool:
-    """Ask the platform of a directory to end and wait until it has; False where none runs."""
+    """Ask the platform of a directory to stop and wait until it has; False if none runs."""
     async with connect(kinds, directory) as store:
         try:
             await store.shut_down()

@@ -1,4 +1,4 @@
-"""``$(NAME)`` in commands and variables, as Kubernetes replaces it."""
+"""``$(NAME)`` in commands and variables, replaced as in Kubernetes."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """References to variables replaced; those to unknown ones stay, and ``$$(NAME)`` becomes ``$(NAME)``.
+    """Replace references to variables; those to unknown ones stay, and ``$$(NAME)`` becomes ``$(NAME)``.
 
     https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
     """

@@ -1,4 +1,4 @@
-"""The platform on this machine as one process: store, controllers, supervisor and API, until it is told to end."""
+"""The platform on this machine as one process: store, controllers, supervisor and API, until asked to stop."""
 
 import asyncio
 import os
@@ -22,11 +22,11 @@ from .supervisor import LocalMachine, Supervisor
 
 
 class AlreadyRuns(Refused):
-    """Another platform runs in the directory."""
+    """Another platform is already running in the directory."""
 
 
 def this_machine() -> LocalMachine:
-    """What there is, and the environment and directory that programs run in unless they say otherwise."""
+    """Cores and memory, and the default environment and working directory of programs."""
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return LocalMachine(core_count(), memory_bytes, dict(os.environ), str(Path.cwd()))
 
@@ -50,9 +50,9 @@ class LocalPlatform:
         self._api = resource_api(self.store, kinds, self._log_of, self._stop.set)
 
     async def run(self, ready: Callable[[Path], object] = lambda path: None) -> None:
-        """Until SIGINT, SIGTERM or a request to end: then programs are ended too, to start again with the next run.
+        """Run until SIGINT, SIGTERM or a request to stop; then stop the programs, which start again at the next run.
 
-        ``ready`` is told the path of the socket once requests are answered. In the main thread.
+        ``ready`` is called with the path of the socket once requests are answered. Call it in the main thread.
         """
         path = socket_of(self._directory)
         try:
@@ -66,7 +66,7 @@ class LocalPlatform:
             self._lock.release()
 
     async def _until_stopped(self) -> None:
-        """Raises what ends the controllers or the supervisor."""
+        """Raises the error that ended the controllers or the supervisor."""
         controllers, supervisor = asyncio.create_task(self._loop.run()), asyncio.create_task(self._supervisor.run())
         stopped = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait([controllers, supervisor, stopped], return_when="FIRST_COMPLETED")
@@ -80,7 +80,7 @@ class LocalPlatform:
                 raise result
 
     def _asked_to_stop(self) -> None:
-        """The first time; a second signal ends the process at once, and its programs are found by the next."""
+        """At the first signal. A second one ends the process immediately; the next platform finds its programs."""
         self._stop.set()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().remove_signal_handler(number)
@@ -93,7 +93,7 @@ class LocalPlatform:
 
 @asynccontextmanager
 async def serving(api: Starlette, path: Path) -> AsyncGenerator[None]:
-    """Answer requests at a socket that only this user may use. Raises PlatformError."""
+    """Answer requests on a socket that only this user may use. Raises PlatformError."""
     config = uvicorn.Config(api, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
     server = _Server(config)
     with _listening(path) as listener:
@@ -110,7 +110,7 @@ async def serving(api: Starlette, path: Path) -> AsyncGenerator[None]:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """The platform has its own."""
+        """The platform has its own signal handlers."""
         yield
 
 
@@ -130,7 +130,7 @@ def _locked(directory: Path) -> FileLock:
 def _listening(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     try:
-        path.unlink(missing_ok=True)  # of a platform that was killed: the lock is ours
+        path.unlink(missing_ok=True)  # left by a platform that was killed: we hold the lock
         before = os.umask(0o177)
         try:
             listener.bind(str(path))

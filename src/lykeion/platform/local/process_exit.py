@@ -1,4 +1,4 @@
-"""Waiting until a process ends that may be no child of ours."""
+"""Waits for the end of a process that may not be a child of this one."""
 
 import asyncio
 import os
@@ -6,11 +6,11 @@ import os
 from .attempt_directory import AttemptDirectory
 
 POLL_S = 0.5
-"""Where the system has no file descriptors for processes, and while an attempt has no process yet."""
+"""For systems without file descriptors for processes, and while an attempt has no process yet."""
 
 
 async def wait_for_exit(child: int | None, directory: AttemptDirectory) -> None:
-    """Return when the process of an attempt has ended; ``child`` is its number where it is a child of ours."""
+    """Return when the process of an attempt has ended; ``child`` is its ID if it is a child of this process."""
     while child is None:
         identity = directory.identity()
         if identity is None or not identity.is_alive():
@@ -19,7 +19,7 @@ async def wait_for_exit(child: int | None, directory: AttemptDirectory) -> None:
             await asyncio.sleep(POLL_S)
             continue
         descriptor = _descriptor(identity.pid)
-        if descriptor is not None and identity.is_alive():  # so the descriptor is of this process
+        if descriptor is not None and identity.is_alive():  # so the descriptor refers to this process
             return await _readable(descriptor)
         if descriptor is not None:
             os.close(descriptor)
@@ -37,7 +37,7 @@ def _descriptor(pid: int) -> int | None:
 
 
 async def _readable(descriptor: int) -> None:
-    """A descriptor of a process is readable when it has ended. Closes it."""
+    """Wait until the descriptor is readable, which means that its process has ended, and close it."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_reader(descriptor, ended.set)

@@ -1,6 +1,6 @@
-"""Which process is which: its number, its start in clock ticks since boot, and the boot. Never a time of day.
+"""The identity of a process: its ID, its start in clock ticks since boot, and the boot. Never a time of day.
 
-A number alone names a stranger once the system has given it to another process.
+An ID alone is not enough, since the system may reuse it for another process.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """As the shim wrote it; the process leads its process group."""
+    """As the shim wrote it; the process is the leader of its process group."""
 
     pid: int
     start: str
@@ -26,11 +26,11 @@ class ProcessIdentity:
         return cls(int(parts[0]), parts[1], parts[2]) if len(parts) == 3 and parts[0].isdigit() else None
 
     def is_alive(self) -> bool:
-        """Whether this very process runs, or has ended and was not waited for yet."""
+        """Whether exactly this process runs, or has ended and was not waited for yet."""
         return self.boot == boot_id() and process_start(self.pid) == self.start
 
     def signal_group(self, number: signal.Signals) -> bool:
-        """Signal the group while its leader is alive; False where it is not, since the number may be another's."""
+        """Signal the group if its leader is alive; otherwise return False, since the ID may have been reused."""
         if not self.is_alive():
             return False
         with suppress(ProcessLookupError):
@@ -39,7 +39,7 @@ class ProcessIdentity:
 
 
 def process_start(pid: int) -> str:
-    """Empty where there is no such process."""
+    """Empty if there is no such process."""
     if sys.platform == "linux":
         try:
             return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
@@ -57,9 +57,9 @@ def boot_id() -> str:
 
 
 def kill_marked(variable: str, value: str) -> int:
-    """End every process of this user whose environment has the variable; how many there were. Linux alone.
+    """Kill every process of this user whose environment has the variable, and return their number. Linux only.
 
-    For what is left of a group without its leader, and for programs that have left the group.
+    For the rest of a group without its leader, and for programs that have left the group.
     """
     marked = f"{variable}={value}".encode()
     killed = 0

@@ -1,4 +1,4 @@
-"""The API of the platform on this machine, with the paths and answers of Kubernetes' API for custom resources.
+"""The API of the platform on this machine, with the paths and responses of Kubernetes' API for custom resources.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/
 """
@@ -45,7 +45,7 @@ LogOf = Callable[[AnyResource, int], Path | None]
 def resource_api(
     store: ResourceStore, kinds: Mapping[str, AnyKind], log_of: LogOf, shut_down: Callable[[], None]
 ) -> Starlette:
-    """``log_of`` finds the log of a resource's index, where it has one. The socket says who may ask."""
+    """``log_of`` finds the log of a resource's index, if it has one. The socket's permissions control access."""
     api = _Api(store, kinds, log_of)
     one = f"/apis/{API_VERSION}/namespaces/{{namespace}}/{{plural}}"
     routes = [
@@ -145,7 +145,7 @@ class _Api:
         )
 
     async def _log_lines(self, key: Key, index: int, path: Path, follow: bool) -> AsyncIterator[bytes]:
-        """To its end; with ``follow`` to the end of the resource, through later attempts."""
+        """The log to its end; with ``follow`` until the resource has finished, through later attempts."""
         offset = 0
         while True:
             finished = not follow or await self._has_finished(key)

@@ -1,4 +1,4 @@
-"""The resources of a running platform, through its socket."""
+"""The resources of a running platform, accessed through its socket."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,11 +28,11 @@ LIMIT_ANSWER_BYTES = 1 << 30
 
 
 class PlatformError(Unavailable):
-    """The platform does not run, or does not answer as it should."""
+    """The platform does not run, or does not respond as it should."""
 
 
 class SocketStore:
-    """``kinds`` by name. Used as an asynchronous context manager."""
+    """``kinds`` are by name. Used as an asynchronous context manager."""
 
     def __init__(self, socket: Path, kinds: dict[str, AnyKind]) -> None:
         self._socket, self._kinds = socket, kinds
@@ -82,7 +82,7 @@ class SocketStore:
         await self._ask("POST", self._path_of(resource) + "/events", body)
 
     async def shut_down(self) -> None:
-        """Ask the platform to end; it answers before it does."""
+        """Ask the platform to stop; it responds before it does."""
         await self._ask("POST", SHUTDOWN_PATH)
 
     async def events(self, key: Key) -> tuple[Happened, ...]:
@@ -93,7 +93,7 @@ class SocketStore:
         )
 
     async def log(self, key: Key, index: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
-        """What the last attempt at an index has printed; with ``follow``, until the resource has finished."""
+        """The output of the last attempt at an index; with ``follow``, until the resource has finished."""
         path = self._path(self._kinds[key.kind], key.namespace, key.name) + "/log"
         async with self._stream(path, {"index": str(index), "follow": str(int(follow))}) as answer:
             async for chunk in answer.aiter_bytes():
@@ -110,7 +110,7 @@ class SocketStore:
 
     @asynccontextmanager
     async def _stream(self, path: str, query: dict[str, str]) -> AsyncGenerator[httpx.Response]:
-        timeout = httpx.Timeout(60, read=None)  # nothing may happen for days
+        timeout = httpx.Timeout(60, read=None)  # there may be no change for days
         try:
             async with self._client.stream("GET", path, params=query, timeout=timeout) as answer:
                 if answer.is_error:

@@ -1,7 +1,7 @@
-"""Carries out Work on this machine: starts processes, sees them end, and finds them again after a crash of its own.
+"""Runs Work on this machine: starts processes, notices when they end, and finds them again after its own crash.
 
-What a process does is read from its attempt's directory and from the system, never from memory alone: see
-``attempt_directory``. One Work is worked on at a time.
+The state of a process is read from its attempt's directory and from the system, never from memory alone: see
+``attempt_directory``. One Work is processed at a time.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _log = logging.getLogger("lykeion.platform")
 
 @dataclass(frozen=True)
 class LocalMachine:
-    """What this machine has for programs, and where they run unless they say otherwise."""
+    """The resources that this machine has for programs, and their default environment and working directory."""
 
     cores: float
     memory_bytes: float
@@ -40,7 +40,7 @@ class LocalMachine:
 
 
 class Supervisor:
-    """The processes of all Work in ``store``, recorded below ``directory``; one supervisor a directory."""
+    """The processes of all Work in ``store``, recorded below ``directory``; one supervisor per directory."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Supervisor:
             tasks.create_task(self._work())
 
     async def shut_down(self) -> None:
-        """End every process, first asking it to; its index is started again by the next supervisor, uncounted."""
+        """Stop every process, with a grace period; the next supervisor starts it again. This counts as no failure."""
         self._stopping = True
         while any(self._running.values()):
             for key in self._works:
@@ -81,7 +81,7 @@ class Supervisor:
         return AttemptDirectory(numbers[max(numbers)]).log if numbers else None
 
     def log_of_owned(self, owner: str, index: int) -> Path | None:
-        """The same, of the Work that a resource owns."""
+        """The same for the Work that a resource owns."""
         works = (work for work in self._works.values() if work.owner and work.owner.uid == owner)
         return next((log for work in works if (log := self.log_of(work.metadata.uid, index))), None)
 
@@ -120,7 +120,7 @@ class Supervisor:
             try:
                 again_s = await (self._remove(key) if isinstance(key, str) else self._step(key))
             except (Conflict, NotFound):
-                self._queue.done(key)  # it was changed or deleted meanwhile, which the watch will say
+                self._queue.done(key)  # it was changed or deleted, which the watch will report
             except Unavailable as error:
                 _log.warning("%s: %s; trying again", key, error)
                 self._queue.failed(key)
@@ -130,7 +130,7 @@ class Supervisor:
                 self._queue.done(key)
 
     async def _step(self, key: Key) -> float | None:
-        """Seconds until the next is due, or None."""
+        """One step. Returns the seconds until the next is due, or None."""
         work = self._works.get(key)
         if work is None:
             return None
@@ -154,7 +154,7 @@ class Supervisor:
         return min((each for each in (plan.again_s, *kills) if each is not None), default=None)
 
     async def _remove(self, uid: str) -> float | None:
-        """End what runs for a Work that was deleted, then forget it."""
+        """Stop the processes of a deleted Work, then forget it."""
         await asyncio.to_thread(self._see_ends, uid)
         running = list(self._running.get(uid, {}).values())
         if not running:
@@ -167,7 +167,7 @@ class Supervisor:
         return min(kills)
 
     def _see_ends(self, uid: str) -> None:
-        """Record the end of each attempt whose process is no longer there."""
+        """Record the end of each attempt whose process no longer exists."""
         for path, attempt in list(self._running.get(uid, {}).items()):
             directory = AttemptDirectory(path)
             child = self._children.get(path)
@@ -189,7 +189,7 @@ class Supervisor:
         self._ended[uid][path] = AttemptDirectory(path).attempt() or attempt
 
     def _stop(self, uid: str, attempt: Attempt, reason: str, grace_s: float) -> float:
-        """Seconds until it has to be killed."""
+        """Stop the attempt. Returns the seconds until it has to be killed."""
         path = next(path for path, each in self._running[uid].items() if each is attempt)
         now, child = self._now(), self._children.get(path)
         until = AttemptDirectory(path).stop(reason, now, grace_s, child.pid if child else None)
@@ -209,7 +209,7 @@ class Supervisor:
             self._forget(uid, directory.path, attempt)
 
     def _watch(self, key: Key | str, uid: str) -> None:
-        """Come back to the key when one of its processes ends, or has failed to start."""
+        """Queue the key again when one of its processes ends, or has failed to start."""
         for path in self._running.get(uid, {}):
             if path not in self._watched:
                 self._watched[path] = asyncio.create_task(self._wait(key, path))
@@ -221,11 +221,11 @@ class Supervisor:
         finally:
             self._watched.pop(path, None)
             self._queue.add(key)
-            for other in self._works:  # which may have waited for the room
+            for other in self._works:  # it may have waited for the room
                 self._queue.add(other)
 
     def _room(self, work: Work) -> int:
-        """How many more processes of a Work fit beside all that run."""
+        """How many more processes of a Work fit in addition to all running ones."""
         machine, needs = self._machine, work.spec.program.resources
         cores, memory_bytes = machine.cores, machine.memory_bytes
         by_uid = {each.metadata.uid: each for each in self._works.values()}
@@ -239,7 +239,7 @@ class Supervisor:
         return max(0, min(room))
 
     def _with_room(self, work: Work, plan: WorkPlan) -> WorkStatus:
-        """The status, with a condition where a process can never fit into the machine."""
+        """The status, with a condition that tells whether a process is too large for the machine."""
         machine, needs = self._machine, work.spec.program.resources
         lacking = [
             f"{wanted:g} {unit} of {there:g}"
@@ -256,7 +256,7 @@ class Supervisor:
 
 
 def launch(work: Work, index: int, machine: LocalMachine) -> tuple[list[str], dict[str, str], str]:
-    """Of one index: the arguments, the environment and the working directory."""
+    """The arguments, the environment and the working directory for one index."""
     program, values = work.spec.program, work.spec.values
     variables = {
         **machine.environment,

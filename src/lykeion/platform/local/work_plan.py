@@ -1,4 +1,4 @@
-"""What to start and to stop of one Work, and what its status is: a pure function of the attempts there were."""
+"""What to start and stop of one Work, and its status: a pure function of the attempts so far."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ FINISHED = "Finished"
 SHUTDOWN = "Shutdown"
 NEVER_STARTED = "NeverStarted"
 UNCOUNTED = frozenset({SUSPENDED, FINISHED, SHUTDOWN, NEVER_STARTED})
-"""Reasons for which an attempt is no failure of its index."""
+"""Reasons for which an ended attempt does not count as a failure of its index."""
 LIMIT_FAILURES = 10
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """``reason`` says why it was ended or how, where it did not end by itself; ``number`` counts from 0."""
+    """``reason`` says why or how it was ended, if it did not end by itself; ``number`` counts from 0."""
 
     index: int
     number: int
@@ -44,7 +44,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class WorkPlan:
-    """``start`` are indexes with the number of the attempt; ``stop``, attempts with a reason."""
+    """``start`` holds indexes with the number of the attempt; ``stop``, attempts with a reason."""
 
     start: tuple[tuple[int, int], ...]
     stop: tuple[tuple[Attempt, str], ...]
@@ -53,7 +53,7 @@ class WorkPlan:
 
 
 def plan_work(work: Work, attempts: Sequence[Attempt], now: datetime, room: int) -> WorkPlan:
-    """``room`` is how many more processes fit into the machine."""
+    """``room`` is how many more processes fit on the machine."""
     spec, by_index = work.spec, _by_index(attempts)
     active = [each for each in attempts if each.ended is None]
     busy = {each.index for each in active}

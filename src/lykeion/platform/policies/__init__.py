@@ -1,1 +1,1 @@
-"""Decisions that several controllers share: one a file, pure."""
+"""Decisions that several controllers share: pure functions, one per file."""

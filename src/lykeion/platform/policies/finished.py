@@ -1,4 +1,4 @@
-"""What has finished stays so; after its time to live it is deleted."""
+"""A finished resource stays finished, and is deleted after its time to live."""
 
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ def has_finished(conditions: Conditions) -> bool:
 
 
 def seconds_to_live(completed: datetime | None, ttl_s: int | None, now: datetime) -> float | None:
-    """Of something that finished at ``completed``; None for ever."""
+    """Seconds until a resource that finished at ``completed`` is deleted; None for never."""
     if completed is None or ttl_s is None:
         return None
     return max(0.0, (completed + timedelta(seconds=ttl_s) - now).total_seconds())

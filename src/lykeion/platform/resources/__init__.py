@@ -1,1 +1,1 @@
-"""What people write: one kind a file. ``work`` is not written by people: it is what the others run as."""
+"""The kinds, one per file. Users write all but ``work``, which the others run as."""

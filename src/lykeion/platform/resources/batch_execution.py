@@ -90,7 +90,7 @@ class BatchExecutionStatus(Wire, frozen=True):
     succeeded: IndexRanges = ""
     failed: IndexRanges = ""
     progress: Annotated[str, Meta(max_length=63)] = ""
-    """For people: shards that succeeded, of all."""
+    """For display: how many of all shards succeeded."""
     failures: Annotated[tuple[FailedAttempt, ...], Meta(max_length=10)] = ()
     conditions: Conditions = ()
 

@@ -1,4 +1,4 @@
-"""Sets of indexes written as ranges, such as ``0-4,7``: what the status of thousands of shards is kept as."""
+"""Sets of indexes written as ranges, such as ``0-4,7``, in which the status of thousands of shards is kept."""
 
 import re
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def to_ranges(indexes: Iterable[int]) -> str:
 
 
 def from_ranges(text: str, below: int) -> frozenset[int]:
-    """The indexes that ``to_ranges`` wrote; those from ``below`` on are left out, so that no range is too long."""
+    """The indexes that ``to_ranges`` wrote; those from ``below`` on are omitted, so that no range is too long."""
     found = (_RANGE.fullmatch(part) for part in text.split(",") if part)
     bounds = ((int(match[1]), int(match[2] or match[1])) for match in found if match)
     return frozenset(index for low, high in bounds for index in range(low, min(high + 1, below)))

@@ -1,4 +1,4 @@
-"""A program to run, and what it needs: the part that all kinds which run something have."""
+"""A program to run, and what it needs: the part that all kinds that run something share."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from .quantities import Quantity, quantity
 Argument = Annotated[
     str, Meta(max_length=4096, pattern=r"^[^\0]*$", extra={"must be": "text of at most 4096 characters"})
 ]
-"""May name variables: ``$(NAME)`` is replaced by the variable's value, ``$$(NAME)`` stands for ``$(NAME)``."""
+"""May refer to variables: ``$(NAME)`` is replaced by the variable's value, ``$$(NAME)`` by ``$(NAME)``."""
 
 
 class EnvironmentVariable(Wire, frozen=True):

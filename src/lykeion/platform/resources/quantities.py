@@ -19,7 +19,7 @@ _FACTORS = {
 
 
 def quantity(value: str | int) -> float:
-    """Of a Quantity: cores, or bytes."""
+    """The value of a Quantity: cores, or bytes."""
     found = _QUANTITY.fullmatch(str(value))
     assert found
     return float(found[1]) * _FACTORS.get(found[2] or "", 1)

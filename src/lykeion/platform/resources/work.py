@@ -1,4 +1,4 @@
-"""Work: one program, run to completion once for each of a number of indexes, as Kubernetes' Indexed Job does."""
+"""Work: one program, run to completion once for each of a number of indexes, like Kubernetes' Indexed Job."""
 
 from typing import Annotated
 
@@ -16,19 +16,19 @@ class WorkSpec(Wire, frozen=True):
     program: Program
     completions: Annotated[int, Meta(ge=1, le=MAX_INDEXES)]
     values: Annotated[tuple[Argument, ...], Meta(max_length=1000)] = ()
-    """What ``$LYKEION_VALUE`` is, by index; empty where there are fewer."""
+    """The value of ``$LYKEION_VALUE``, by index; empty for indexes beyond the end."""
     parallelism: Annotated[int, Meta(ge=1, le=1000)] = 1
     done: IndexRanges = ""
-    """Indexes that need not run: earlier work did them."""
+    """Indexes that need not run, since earlier work completed them."""
     retries: Annotated[int, Meta(ge=0, le=100)] = 0
-    """Of each index, after its first attempt."""
+    """For each index, after its first attempt."""
     time_limit_seconds: Annotated[int, Meta(ge=1)] | None = None
-    """Of an attempt."""
+    """For one attempt."""
     grace_period_seconds: Annotated[int, Meta(ge=0, le=3600)] = 30
     """Between SIGTERM and SIGKILL."""
     suspend: bool = False
     stop: bool = False
-    """Start nothing more and end what runs: the owner has finished."""
+    """Start nothing more and stop what runs: the owner has finished."""
 
 
 class FailedAttempt(Wire, frozen=True):
@@ -50,9 +50,9 @@ class WorkStatus(Wire, frozen=True):
     active: IndexRanges = ""
     succeeded: IndexRanges = ""
     failed: IndexRanges = ""
-    """Without any retries left."""
+    """Indexes without any retries left."""
     failures: Annotated[tuple[FailedAttempt, ...], Meta(max_length=10)] = ()
-    """The last ones."""
+    """The latest failures."""
     conditions: Conditions = ()
 
 
