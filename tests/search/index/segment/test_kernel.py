@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lykeion.search.index.segment import kernel
+
 ROOT = Path(__file__).parents[4]
 TARGETS = runpy.run_path(str(ROOT / "build_kernel.py"))["TARGETS"]
 MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
@@ -28,3 +30,12 @@ def test_the_kernel_agrees_with_plain_loops(machine: str, name: str, tmp_path: P
     ran = subprocess.run([*emulator, str(program)], capture_output=True, text=True)
     assert ran.stdout == "480 cases, 0 wrong\n"
     assert ran.returncode == 0
+
+
+def test_a_library_of_another_version_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kernel._load("baseline").lk_interface() == kernel.INTERFACE
+    monkeypatch.setattr(kernel, "INTERFACE", kernel.INTERFACE + 1)
+    with pytest.raises(
+        kernel.KernelUnavailable, match="was built from another version of lykeion; install lykeion again"
+    ):
+        kernel._load("baseline")

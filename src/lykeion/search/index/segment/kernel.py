@@ -21,6 +21,8 @@ from lykeion.core import Unavailable
 NO_LINK = 0xFFFFFFFF
 COPY = 0xFFFFFFFE
 """The first link of a row that holds the vector of the row before: it is no node of the graph."""
+INTERFACE = 2
+"""LK_INTERFACE of native/kernel.h."""
 
 
 class KernelUnavailable(Unavailable):
@@ -189,6 +191,8 @@ def _load(name: str) -> ctypes.CDLL:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         raise KernelUnavailable(f"{path.name} was not built; reinstall lykeion with a C++ compiler") from error
+    if not hasattr(library, "lk_interface") or library.lk_interface() != INTERFACE:
+        raise KernelUnavailable(f"{path.name} was built from another version of lykeion; install lykeion again")
     library.lk_search.restype = ctypes.c_int64
     library.lk_search.argtypes = (ctypes.c_void_p, ctypes.c_int32, *(ctypes.c_void_p,) * 4)
     library.lk_level.restype = ctypes.c_int32

@@ -498,6 +498,9 @@ void search_codes(const LkSegment &segment, int32_t number, const LkQuery &query
 
 extern "C" {
 
+// What kernel.h says; a library that was built from an older one must not be called.
+LK_EXPORT int32_t lk_interface() { return LK_INTERFACE; }
+
 // 2: AVX-512 with VNNI; 1: what this library's baseline needs; 0: less. Only the baseline library is asked.
 LK_EXPORT int32_t lk_level() {
 #if defined(__x86_64__)

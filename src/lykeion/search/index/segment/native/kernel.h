@@ -9,6 +9,8 @@
 // No row is so high.
 #define LK_NO_LINK 0xFFFFFFFFu
 #define LK_COPY 0xFFFFFFFEu
+// Raise it with every change of this file; kernel.py has it as INTERFACE.
+#define LK_INTERFACE 2
 
 struct LkSegment {
     const void *vectors;         // rows x dimension, float16 or float32
