@@ -35,7 +35,5 @@ def test_the_kernel_agrees_with_plain_loops(machine: str, name: str, tmp_path: P
 def test_a_library_of_another_version_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernel._load("baseline").lk_interface() == kernel.INTERFACE
     monkeypatch.setattr(kernel, "INTERFACE", kernel.INTERFACE + 1)
-    with pytest.raises(
-        kernel.KernelUnavailable, match="was built from another version of lykeion; install lykeion again"
-    ):
+    with pytest.raises(kernel.KernelUnavailable, match="was built from another version of lykeion"):
         kernel._load("baseline")
