@@ -27,7 +27,7 @@ from lykeion.search.index import EmbedderMismatch
             "embedder",
             None,
             "sha256:" + "b" * 64,
-            "shop.index holds vectors of an unknown embedder; search by vector or by id, or name another index",
+            "shop.index holds vectors of an unknown embedder; search it by vector or by id, or name another index",
         ),
         (
             "dimension",

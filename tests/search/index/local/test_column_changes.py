@@ -165,7 +165,10 @@ def test_who_only_reads_changes_no_column(index: LocalIndex) -> None:
         reader.drop_column("price")
 
 
-def test_another_process_that_has_the_index_open_sees_the_change(index: LocalIndex) -> None:
+def test_another_process_that_has_the_index_open_sees_the_change(
+    index: LocalIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lykeion.search.index.local.replica._FOLLOW_S", 0.0)
     index.close()
     with open_index(index.path, "shared") as one, open_index(index.path, "shared") as other:
         assert other.count("price = '7'") == 1
