@@ -1,4 +1,4 @@
-"""Architecture search: a space of networks, what they cost on a device, and strategies that search it."""
+"""Architecture search: spaces of networks, the networks' cost on a device, and search strategies."""
 
 from typing import TYPE_CHECKING
 

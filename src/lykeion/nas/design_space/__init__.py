@@ -1,1 +1,1 @@
-"""Search spaces, and what their networks take slot by slot."""
+"""Search spaces, and the cost of their networks slot by slot."""

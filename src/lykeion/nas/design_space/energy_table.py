@@ -1,4 +1,4 @@
-"""Energy of a network, modelled from its multiply-adds and the bytes that it moves. Nothing here is measured.
+"""Energy of a network, modelled from its multiply-adds and the bytes that it moves. Nothing is measured.
 
 The model is that of ``engines.choosing``; batch norm is folded into the convolutions.
 """
@@ -16,7 +16,7 @@ _BYTES = {"float32": 4, "int8": 1}
 
 
 def modelled_energy(architecture: Architecture, precision: Precision = "float32") -> Energy:
-    """Of a whole network, on one photo."""
+    """Energy of a whole network for one photo."""
     image = architecture.height * architecture.width * architecture.channels
     return _energy(layers(architecture), image, precision)
 
@@ -42,7 +42,7 @@ def _block_uj(slot: Slot, choice: Choice | None, precision: Precision) -> float:
 
 
 def _energy(of: Iterable[Layer], first_input: int, precision: Precision) -> Energy:
-    """``first_input``: how many numbers go in."""
+    """``first_input`` is the number of values in the input."""
     multiply_adds = weights = activations = 0
     sizes = {INPUT: first_input}
     for layer in of:

@@ -1,4 +1,4 @@
-"""The search spaces that have a name."""
+"""The named search spaces."""
 
 from dataclasses import dataclass
 
@@ -39,23 +39,23 @@ def single_path() -> Space:
 
 
 def single_path_32() -> Space:
-    """Its small twin: the same slots at 32² for 10 classes, a third as wide, maps that end at 4×4.
+    """A small version of it: the same slots at 32² for 10 classes, a third as wide, with maps that end at 4×4.
 
-    A network is trained here and costed there, position by position.
+    A network is trained in this space and its cost is that of the large one, position by position.
     """
     body = _Body("single-path-32", 32, SMALL_STRIDES, 8, (8, 16, 24, 32, 64), 320, 10)
     return _single_path(body, first=8, last=104, table_of="single-path")
 
 
 SMALL_STRIDES = Strides(1, 2, (1, 2, 2, 1))
-"""For 32²: ImageNet's strides would end at 1×1, where a kernel of 3 sees nothing but padding."""
+"""For 32²: ImageNet's strides would end at 1×1, where a kernel of 3 sees only padding."""
 
 _SINGLE_PATH_OUTPUTS = (24, 40, 80, 96, 192)
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """``size``: pixels a side. Channels: of the ``stem``, of each stage (``outputs``), of the last ``features``."""
+    """``size``: pixels per side. Channels: of the ``stem``, of each stage (``outputs``), of the last ``features``."""
 
     name: str
     size: int

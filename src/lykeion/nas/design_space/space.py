@@ -1,6 +1,6 @@
-"""A search space as plain data: slots in a row, and the blocks each of them may hold.
+"""A search space as plain data: a sequence of slots, and the blocks that each may hold.
 
-A network of the space is a genotype, one choice a slot. The rest is the same for all: the rows before the slots
+A network of the space is a genotype, one choice per slot. The rest is the same for all: the rows before the slots
 (``front``), those after them (``back``), and the head.
 """
 
@@ -19,12 +19,12 @@ SKIP = "skip"
 
 
 class SpaceError(Invalid):
-    """A space that is unknown, or a genotype that is not of the space; the message names the slot."""
+    """An unknown space, or a genotype that does not belong to the space; the message names the slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An inverted residual: depthwise kernel, expansion of the incoming channels, squeeze-and-excitation or not."""
+    """An inverted residual: depthwise kernel, expansion of the incoming channels, optional squeeze-and-excitation."""
 
     kernel: int
     expansion: int
@@ -35,7 +35,7 @@ class Choice:
 
 
 Genotype: TypeAlias = tuple[Choice | None, ...]
-"""One choice a slot; None skips the slot."""
+"""One choice per slot; None skips the slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Strides:
-    """Where a space halves its maps: the stem, the block before the slots, the four stages that halve on ImageNet."""
+    """Where maps are halved: the stem, the block before the slots, and the four stages that do so on ImageNet."""
 
     stem: int
     first: int
@@ -79,10 +79,10 @@ class Strides:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """All networks of one search. ``classes`` and ``channels`` (of the photo) may be others: ``dataclasses.replace``.
+    """All networks of one search. ``dataclasses.replace`` may change ``classes`` and ``channels`` (of the photo).
 
-    ``table_of`` names the space whose latency tables serve this one slot by slot: its own, or that of which it is
-    the small twin.
+    ``table_of`` names the space whose latency tables apply to this one slot by slot: itself, or the space of which it
+    is a small version.
     """
 
     name: str
@@ -99,12 +99,12 @@ class Space:
 
     @property
     def size(self) -> int:
-        """How many networks it holds."""
+        """The number of networks in the space."""
         return prod(len(slot.choices) for slot in self.slots)
 
     @property
     def offered(self) -> list[str]:
-        """All that some slot offers, by kernel and expansion."""
+        """All choices that some slot offers, by kernel and expansion."""
         return sorted({str(choice) for slot in self.slots for choice in slot.choices if choice})
 
     def architecture(self, genotype: Genotype, name: str = "") -> Architecture:
@@ -122,7 +122,7 @@ class Space:
         )
 
     def check(self, genotype: Genotype) -> None:
-        """Raises SpaceError where a slot cannot hold what the genotype says."""
+        """Raises SpaceError if a slot does not offer the genotype's choice."""
         if len(genotype) != len(self.slots):
             raise SpaceError(
                 f"a genotype of {len(genotype)} choices for space {self.name!r}, which has {len(self.slots)} slots; "
@@ -136,11 +136,11 @@ class Space:
                 )
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """A network of the space, each as likely as any other."""
+        """A network of the space, drawn uniformly."""
         return tuple(slot.choices[rng.integers(len(slot.choices))] for slot in self.slots)
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """The genotype with another choice in one slot, drawn among those that have several. Raises SpaceError."""
+        """The genotype with another choice in one random slot that has several. Raises SpaceError."""
         self.check(genotype)
         open_slots = [slot for slot in self.slots if len(slot.choices) > 1]
         slot = open_slots[rng.integers(len(open_slots))]
@@ -161,12 +161,12 @@ def format_choice(choice: Choice | None) -> str:
 
 
 def format_genotype(genotype: Genotype) -> str:
-    """``k3e6s-skip-k5e3-…``: kernel, expansion, "s" for squeeze-and-excitation; undone by ``parse_genotype``."""
+    """``k3e6s-skip-k5e3-…``: kernel, expansion, "s" for squeeze-and-excitation; ``parse_genotype`` is the inverse."""
     return "-".join(map(format_choice, genotype))
 
 
 def parse_genotype(text: str) -> Genotype:
-    """Raises SpaceError. Whether a space holds the genotype, ``Space.check`` says."""
+    """Raises SpaceError. ``Space.check`` tells whether a space contains the genotype."""
     return tuple(map(parse_choice, text.strip().split("-")))
 
 
@@ -181,13 +181,13 @@ def parse_choice(text: str) -> Choice | None:
 
 
 def squeezed(expanded: int) -> int:
-    """Channels inside squeeze-and-excitation: a quarter, in whole eights, as in MobileNetV3 (arXiv:1905.02244)."""
+    """Channels inside squeeze-and-excitation: a quarter, in multiples of 8, as in MobileNetV3 (arXiv:1905.02244)."""
     return multiple_of_8(expanded / 4)
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Slots of equal output: what a named space is written down as."""
+    """Slots of equal output, from which the named spaces are defined."""
 
     output: int
     depth: int
@@ -197,7 +197,7 @@ class Stage:
 
 
 def slots_of(stages: tuple[Stage, ...], height: int, width: int, channels: int) -> tuple[Slot, ...]:
-    """The stages' slots, for a first input of (height, width, channels). All but a stage's first may be skipped."""
+    """The stages' slots, for an input of (height, width, channels). All but the first of a stage may be skipped."""
     slots: list[Slot] = []
     for number, stage in enumerate(stages, 1):
         for place in range(stage.depth):

@@ -1,4 +1,4 @@
-"""What a network takes of something scarce, slot by slot: what its choices take adds up."""
+"""The cost of a network, such as latency or energy, slot by slot: the costs of its choices add up."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,9 @@ from .space import Choice, Genotype, Slot, Space, SpaceError
 
 
 class SlotTable:
-    """What each choice of each slot takes, and ``rest``, what every network takes besides; all in ``unit``.
+    """The cost of each choice of each slot, and ``rest``, the further cost of every network; all in ``unit``.
 
-    ``name`` says of what: a device, or a model.
+    ``name`` is the source of the costs: a device, or a model.
     """
 
     quantity: ClassVar[str]
@@ -20,26 +20,26 @@ class SlotTable:
         self.space, self.name, self.rest, self._blocks = space, name, rest, tuple(blocks)
 
     def of(self, slot: Slot, choice: Choice | None) -> float:
-        """What a choice adds to the network. Raises KeyError where the slot does not offer it."""
+        """What a choice adds to the network's cost. Raises KeyError if the slot does not offer it."""
         return self._blocks[slot.position][choice]
 
     def total(self, genotype: Genotype) -> float:
-        """Of a whole network. Raises SpaceError."""
+        """The cost of a whole network. Raises SpaceError."""
         self.space.check(genotype)
         return self.rest + sum(block[choice] for block, choice in zip(self._blocks, genotype, strict=True))
 
     def check_target(self, target: float) -> None:
-        """Raises SpaceError where every network of the space takes more."""
+        """Raises SpaceError if every network of the space costs more."""
         least, _ = self.extremes()
         if target < least:
-            digit = 10 ** (math.floor(math.log10(least)) - 3)  # the fourth, rounded up, so that it can be the target
+            digit = 10 ** (math.floor(math.log10(least)) - 3)  # the fourth, rounded up to a possible target
             raise SpaceError(
                 f"no network of space {self.space.name!r} takes {target:g} {self.unit} by {self.name}; "
                 f"the least is {math.ceil(least / digit) * digit:.4g} {self.unit}"
             )
 
     def extremes(self) -> tuple[float, float]:
-        """Of the network that takes least, and of the one that takes most."""
+        """The costs of the cheapest and of the most expensive network."""
         return (
             self.rest + sum(min(block.values()) for block in self._blocks),
             self.rest + sum(max(block.values()) for block in self._blocks),

@@ -1,1 +1,1 @@
-"""What the blocks of a space take on a device: measured, kept as a profile, looked up."""
+"""The latency of a space's blocks on a device: measured, kept as a profile, looked up."""

@@ -1,4 +1,4 @@
-"""How long a network of a space takes on a device, looked up block by block in the device's profile."""
+"""The latency of a network of a space on a device, looked up block by block in the device's profile."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ Numbers: TypeAlias = Sequence[float] | np.ndarray
 
 
 class LatencyError(Invalid):
-    """A profile that does not fit the space, or measurements too few to fit or to judge by."""
+    """A profile that does not fit the space, or too few measurements to fit or evaluate a predictor."""
 
 
 class LatencyTable(SlotTable):
-    """The profile's figures for one space, the fitted coefficients already in them. Skipping costs nothing.
+    """The profile's latencies for one space, with the fitted coefficients applied. Skipping a block costs nothing.
 
-    Raises LatencyError where the profile is of another space, lacks a block, or gives a network without blocks less
-    than no time.
+    Raises LatencyError if the profile is of another space, lacks a block, or gives a network without blocks a
+    negative latency.
     """
 
     quantity, unit = "latency", "ms"
@@ -65,7 +65,7 @@ def _block_ms(space: Space, profile: DeviceProfile, slot: Slot) -> dict[Choice |
 
 
 def find_profile(device: str) -> DeviceProfile:
-    """A profile's file, or "pixel1". Raises ProfileError."""
+    """The profile in a file, or of "pixel1". Raises ProfileError."""
     return pixel1() if device == PIXEL1 else read_profile(Path(device))
 
 
@@ -85,11 +85,11 @@ class Coefficients:
 
 
 def fit(predicted_ms: Numbers, measured_ms: Numbers) -> Coefficients:
-    """The two coefficients that make the sum of squared relative errors least. Raises LatencyError."""
+    """The two coefficients that minimise the sum of squared relative errors. Raises LatencyError."""
     predicted, measured = np.asarray(predicted_ms, float), np.asarray(measured_ms, float)
     if len(predicted) < 3 or len(predicted) != len(measured) or np.ptp(predicted) == 0:
         raise LatencyError("two coefficients need three measured networks of different predicted latency at least")
-    # Rows divided by the measured latency: a network of .05 ms counts as much as one of .3 ms.
+    # Rows are divided by the measured latency, so that a network of .05 ms counts as much as one of .3 ms.
     design = np.stack([predicted, np.ones_like(predicted)], 1) / measured[:, np.newaxis]
     (scale, offset_ms), *_ = np.linalg.lstsq(design, np.ones_like(measured), rcond=None)
     if scale <= 0:
@@ -102,7 +102,7 @@ def fit(predicted_ms: Numbers, measured_ms: Numbers) -> Coefficients:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How well predicted latencies meet measured ones, over networks that the fit has not seen."""
+    """How well predicted latencies match measured ones, for networks that were not used in the fit."""
 
     networks: int
     mape: float
@@ -131,7 +131,7 @@ def judge(predicted_ms: Numbers, measured_ms: Numbers) -> Judgement:
 
 
 def spearman_rho(first: Numbers, second: Numbers) -> float:
-    """Correlation of ranks, of two arrays (n); equal values share their mean rank. NaN where all are equal."""
+    """Rank correlation of two arrays (n); equal values share their mean rank. NaN if all values are equal."""
     ranks, others = _ranks(np.asarray(first, float)), _ranks(np.asarray(second, float))
     if np.ptp(ranks) == 0 or np.ptp(others) == 0:
         return float("nan")
@@ -139,7 +139,7 @@ def spearman_rho(first: Numbers, second: Numbers) -> float:
 
 
 def kendall_tau(first: Numbers, second: Numbers) -> float:
-    """Kendall's τ-b of two arrays (n), by all pairs. NaN where all values of one are equal."""
+    """Kendall's τ-b of two arrays (n), over all pairs. NaN if all values of one are equal."""
     signs = [np.sign(np.subtract.outer(values, values)) for values in (np.asarray(first), np.asarray(second))]
     scale = np.sqrt((signs[0] ** 2).sum() * (signs[1] ** 2).sum())
     return float((signs[0] * signs[1]).sum() / scale) if scale else float("nan")

@@ -1,6 +1,6 @@
-"""Profiles of phones: block files and a script to run them with TensorFlow's benchmark_model, and its results read.
+"""Profiles of phones: exports block files and a script for TensorFlow's benchmark_model, and reads its results.
 
-``export`` writes a directory that goes to whoever has the phone; ``import_results`` reads it when it comes back.
+``export_to_phone`` writes a directory for the owner of the phone; ``import_phone_results`` reads it with the results.
 """
 
 import json
@@ -25,7 +25,7 @@ MAX_RESULT_BYTES = 16 << 20
 MAX_RESULT_FILES = 20_000
 
 WHOLE_MICROSECONDS_SERVE = 100
-"""Below this many µs, benchmark_model's minimum, a whole number, is off by up to 1 % and more."""
+"""Below this many µs, benchmark_model's minimum, a whole number, has an error of 1 % or more."""
 
 
 class PhoneError(Invalid):
@@ -34,7 +34,7 @@ class PhoneError(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRun:
-    """One run of benchmark_model, in µs. ``minimum_us`` is whole; None where its output does not say."""
+    """One run of benchmark_model, in µs. ``minimum_us`` is whole; None if the output does not contain it."""
 
     graph: str
     average_us: float
@@ -42,7 +42,7 @@ class BenchmarkRun:
 
 
 def export_to_phone(space: Space, directory: Path, *, threads: int = 1, reporter: Reporter = CONSOLE) -> int:
-    """Write every piece of the space, a manifest and run.sh; how many pieces. Raises PhoneError."""
+    """Write every piece of the space, a manifest and run.sh. Returns the number of pieces. Raises PhoneError."""
     made = pieces(space)
     names = {f"{number:04d}": name for number, name in enumerate(made)}
     manifest = {"schema": SCHEMA, "version": VERSION, "space": space.name, "threads": threads, "pieces": names}
@@ -61,9 +61,9 @@ def export_to_phone(space: Space, directory: Path, *, threads: int = 1, reporter
 
 
 def import_phone_results(directory: Path, *, name: str = "") -> DeviceProfile:
-    """The profile that the results in an exported directory make. Raises PhoneError, SpaceError, LatencyError.
+    """The profile made from the results in an exported directory. Raises PhoneError, SpaceError, LatencyError.
 
-    A piece's time is the least over its runs.
+    A piece's time is the minimum over its runs.
     """
     space, threads, names = _manifest(directory / "manifest.json")
     runs: dict[str, list[BenchmarkRun]] = defaultdict(list)
@@ -74,7 +74,7 @@ def import_phone_results(directory: Path, *, name: str = "") -> DeviceProfile:
             described = dict(_fields(text))
             continue
         for result in parse(text):
-            # A file holds the runs of the piece it is named after, unless benchmark_model says which it ran.
+            # A file contains the runs of the piece in its name, unless benchmark_model's output names another.
             runs[names.get(result.graph or file.name.partition("-")[0], "")].append(result)
     missing = [number for number, piece in names.items() if piece not in runs]
     if missing:
@@ -98,12 +98,12 @@ def import_phone_results(directory: Path, *, name: str = "") -> DeviceProfile:
 
 
 def parse(text: str) -> Iterator[BenchmarkRun]:
-    """Every finished run in benchmark_model's output, of any release; lines of others are passed over."""
+    """Every finished run in benchmark_model's output, of any release; other lines are ignored."""
     graph, minimum = "", None
     for line in text.splitlines():
         if match := _GRAPH.search(line):
             graph, minimum = match[1], None
-        elif match := _COUNT.search(line):  # the warm-up's comes first, the runs' replaces it
+        elif match := _COUNT.search(line):  # the warm-up's comes first and is replaced by the runs'
             minimum = float(match[1] or match[2])
         elif match := _AVERAGE.search(line):
             yield BenchmarkRun(graph, float(match[1]), minimum)
@@ -117,7 +117,7 @@ _AVERAGE = re.compile(rf"nference timings in us: .*(?:Inference \(avg\)|no stats
 
 
 def least_us(results: Iterable[BenchmarkRun]) -> float:
-    """The least of the minima, or of the averages where a minimum in whole µs would be too coarse or is not said."""
+    """The least of the minima, or of the averages if the minimum in whole µs is too coarse or missing."""
     results = list(results)
     minima = [each.minimum_us for each in results if each.minimum_us is not None]
     if minima and min(minima) >= WHOLE_MICROSECONDS_SERVE:

@@ -1,4 +1,4 @@
-"""What is measured for a profile: every block of a space alone, what all its networks share, a few whole networks.
+"""What is measured for a profile: each block of a space alone, the parts shared by all networks, a few networks.
 
 Slots that hold the same block share one piece.
 """
@@ -12,16 +12,16 @@ from lykeion.nas.design_space.space import Choice, Genotype, Slot, Space, format
 from lykeion.nets import Architecture, Convolution, random_weights, row_layers, write_block, write_litert
 
 Piece: TypeAlias = Callable[[], bytes]
-"""Writes the LiteRT file that is timed."""
+"""Writes the LiteRT file whose latency is measured."""
 
 NOTHING = "nothing"
-"""A block that does next to nothing: what it takes is the price of entering the engine."""
+"""A block that does almost nothing: its latency is the overhead of calling the engine."""
 
 FITTED_ON = 12
 
 
 def pieces(space: Space, networks: int = FITTED_ON) -> dict[str, Piece]:
-    """All pieces of a space by name, ``networks`` whole networks among them."""
+    """All pieces of a space by name, including ``networks`` whole networks."""
     found: dict[str, Piece] = {NOTHING: lambda: write_block(Convolution(1, 1, activation="linear"), 1, 1, 1)}
     found |= shared(space)
     for slot in space.slots:
@@ -34,7 +34,7 @@ def pieces(space: Space, networks: int = FITTED_ON) -> dict[str, Piece]:
 
 
 def shared(space: Space) -> dict[str, Piece]:
-    """What every network of the space has: each row before the slots, and all behind them as one piece."""
+    """The parts of every network of the space: each row before the slots, and all rows after them as one piece."""
     found: dict[str, Piece] = {}
     height, width, channels = space.height, space.width, space.channels
     for place, row in enumerate(space.front):
@@ -47,7 +47,7 @@ def shared(space: Space) -> dict[str, Piece]:
 
 
 def block_name(slot: Slot, choice: Choice) -> str:
-    """Names a block by all that its latency depends on."""
+    """The name of a block: everything that its latency depends on."""
     shape = f"{slot.height}x{slot.width}x{slot.channels_in}-{slot.output}-s{slot.stride}"
     return f"{shape}-{slot.activation}-{format_choice(choice)}"
 
@@ -57,7 +57,7 @@ def network_name(genotype: Genotype) -> str:
 
 
 def diverse(space: Space, networks: int, seed: int = 0) -> tuple[Genotype, ...]:
-    """Different networks from small to large: drawn evenly, most would cost about the same."""
+    """Different networks from small to large; if drawn uniformly, most would cost about the same."""
     rng = np.random.default_rng(seed)
     ranked = [
         sorted(slot.choices, key=lambda choice, slot=slot: _multiply_adds(slot, choice)) for slot in space.slots

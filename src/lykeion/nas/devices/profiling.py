@@ -1,4 +1,4 @@
-"""From the times of a space's pieces to a device's profile, and the times of this machine."""
+"""Makes a device's profile from the times of a space's pieces, and measures this machine."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +31,7 @@ REFERENCE_NETWORK = "mobilenet-v2-0.35@96"
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a profile says of where it was measured."""
+    """A profile's description of the device on which it was measured."""
 
     name: str
     soc: str
@@ -45,7 +45,7 @@ class Device:
 def profile_host(
     space: Space, *, threads: int = 1, name: str = "", journal: Path, plan: Plan = USUAL, reporter: Reporter = CONSOLE
 ) -> DeviceProfile:
-    """Measure this machine through LiteRT. Goes on from ``journal`` where it is there, and leaves it.
+    """Measure this machine with LiteRT. Resumes from ``journal`` if it exists, and keeps it.
 
     Raises TimingError, LatencyError.
     """
@@ -63,8 +63,8 @@ def profile_host(
 
 
 def write_host_profile(space: Space, path: Path, *, threads: int = 1, reporter: Reporter = CONSOLE) -> DeviceProfile:
-    """Measure this machine and write its profile; until then the passes are kept beside it, so that a second call
-    resumes. Passes that make no profile are not kept. Raises TimingError, LatencyError, ProfileError."""
+    """Measure this machine and write its profile; until then the passes are kept next to it, so that a second call
+    resumes. Passes that give no valid profile are deleted. Raises TimingError, LatencyError, ProfileError."""
     journal = path.with_name(f"{path.name}.passes.jsonl")
     try:
         profile = profile_host(space, threads=threads, journal=journal, reporter=reporter)
@@ -77,7 +77,7 @@ def write_host_profile(space: Space, path: Path, *, threads: int = 1, reporter: 
 
 
 def host(threads: int, name: str = "") -> Device:
-    """This machine, under a name of its processor's or another."""
+    """This machine, named after its processor or as given."""
     soc = processor()
     return Device(
         name or soc, soc, "LiteRT", version("ai-edge-litert"), threads, "float32", "measured by lykeion nas profile"
@@ -85,20 +85,20 @@ def host(threads: int, name: str = "") -> Device:
 
 
 def reference(threads: int) -> Candidate:
-    """What takes turns with the candidates of any measurement, to tell how quiet the machine is."""
+    """A fixed network that is measured in turns with the candidates, to tell how quiet the machine is."""
     architecture = find(REFERENCE_NETWORK)
     return litert_candidate(write_litert(architecture, random_weights(architecture)), threads)
 
 
 def profile_of(space: Space, times_ms: Mapping[str, float], device: Device) -> DeviceProfile:
-    """The profile that the times of ``pieces(space)`` make, fitted on the whole networks among them.
+    """The profile made from the times of ``pieces(space)``, fitted on the whole networks among them.
 
-    Raises LatencyError where a piece is missing, or the machine was so busy that the fit says nonsense.
+    Raises LatencyError if a piece is missing, or if the machine was so busy that the fit is invalid.
     """
     missing = [name for name in pieces(space) if name not in times_ms]
     if missing:
         raise LatencyError(f"{len(missing)} of the pieces were not measured, {missing[0]!r} first; measure them too")
-    # Alone, a block pays for entering the engine; inside a network only the network does.
+    # A block measured alone includes the overhead of calling the engine; in a network it occurs only once.
     entering = times_ms[NOTHING]
     table = {
         entry_key(slot.position, format_choice(choice)): max(0.0, times_ms[block_name(slot, choice)] - entering)
@@ -119,7 +119,7 @@ def profile_of(space: Space, times_ms: Mapping[str, float], device: Device) -> D
         [predict(genotype) for genotype in networks], [times_ms[network_name(genotype)] for genotype in networks]
     )
     profile = replace(bare, **asdict(coefficients), fitted_on=len(networks))
-    LatencyTable(space, profile)  # which refuses a fit that says nonsense
+    LatencyTable(space, profile)  # raises LatencyError if the fit is invalid
     return profile
 
 

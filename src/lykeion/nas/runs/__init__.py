@@ -1,1 +1,1 @@
-"""Searches and comparisons of searches as they are asked for, in directories of their own."""
+"""Searches and comparisons of searches, each run in its own directory."""

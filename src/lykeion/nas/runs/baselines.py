@@ -1,4 +1,4 @@
-"""Published networks made comparable with those of a space: its strides, its stem, its last convolution and head."""
+"""Published networks made comparable with those of a space: with its strides, stem, last convolution and head."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def baselines(space: Space, names: tuple[str, ...] = BASELINES) -> tuple[Archite
 
 
 def adapt(published: Architecture, space: Space) -> Architecture:
-    """``published``, a MobileNetV2 or V3, with everything but its blocks taken from the space.
+    """``published``, a MobileNetV2 or V3, with everything except its blocks taken from the space.
 
     Blocks keep their channels and kernels. Where the published network halves its maps for the first, second, third
     and fourth time after the stem, this one has the space's stride.
@@ -31,7 +31,7 @@ def adapt(published: Architecture, space: Space) -> Architecture:
         stride = next(stages, 2) if block.stride == 2 else 1
         block = replace(block, stride=stride if place else stride * space.strides.first)
         if place == 0 and isinstance(block, InvertedResidual) and block.expanded == stem.output:
-            block = replace(block, expanded=ours.output)  # it does not expand, on whatever stem
+            block = replace(block, expanded=ours.output)  # it has no expansion, whatever the stem
         rows.append(block)
     return Architecture(
         f"{published.name} for {space.name}",

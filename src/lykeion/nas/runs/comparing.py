@@ -1,9 +1,9 @@
-"""Strategies compared: equal budgets, equal final training, measured latency, a test set that is read once.
+"""Compares strategies: equal budgets, equal final training, measured latency, a test set that is read once.
 
-Every strategy searches with every seed, in a process of its own. What it finds and the baselines are trained from
-scratch by one recipe with an equal sweep of learning rates, judged on the validation set. The test set is read when
-all that is done; what was right on it is kept and never computed again. A network is better than the rival when it is
-at or below the target and a paired bootstrap over photos and trainings says so.
+Every strategy searches with every seed, in a separate process. The networks found and the baselines are trained from
+scratch by one recipe with an equal sweep of learning rates, evaluated on the validation set. The test set is read
+after that; the correct predictions on it are kept and never computed again. A network is better than the rival if it
+is at or below the target and a paired bootstrap over photos and trainings shows that it is more accurate.
 """
 
 import io
@@ -47,7 +47,7 @@ _LOOK_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Networks that are trained and judged together, one a seed; a baseline has the same one each time."""
+    """Networks that are trained and evaluated together, one per seed; a baseline has the same one for every seed."""
 
     name: str
     kind: str
@@ -63,10 +63,10 @@ def compare(
     trainings: Path | None = None,
     reporter: Reporter = CONSOLE,
 ) -> ComparisonReport:
-    """Run a comparison in a directory, or go on with it there.
+    """Run a comparison in a directory, or resume it there.
 
-    ``data`` is what the comparison's path holds, where it is loaded already. Comparisons of one recipe may share a
-    directory of ``trainings``: what is in it is not trained again. Raises SearchError and what its parts raise.
+    ``data`` is the content of the comparison's path, if it is loaded already. Comparisons with one recipe may share a
+    directory of ``trainings``: networks in it are not trained again. Raises SearchError and what its parts raise.
     """
     space, data = open_space(comparison.space, comparison.data, reporter, data, skip_bad=comparison.skip_bad)
     if not isinstance(comparison.target, str):
@@ -91,7 +91,7 @@ def _compare(
     contenders = [*searched, *fixed]
     latencies_ms, noise = _latencies_ms(comparison, space, contenders, known_ms, run, reporter)
     if isinstance(comparison.target, str):
-        target_ms = latencies_ms[comparison.target][0]  # measured beside what is compared with it
+        target_ms = latencies_ms[comparison.target][0]  # measured together with the networks compared to it
     trained = {each.name: _train(each, comparison, data, shelf, reporter) for each in contenders}
     rival = _rival(comparison, fixed, trained, known_ms, target_ms)
     correct = {each.name: _correct(test_answers(run, each.name), trained[each.name], data) for each in contenders}
@@ -105,7 +105,7 @@ def _compare(
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Of a contender: the learning rate that the sweep chose, and the training of each seed with its directory."""
+    """A contender's training: the learning rate chosen by the sweep, and the result and directory for each seed."""
 
     learning_rate: float
     trained: tuple[Trained, ...]
@@ -113,17 +113,17 @@ class Training:
 
 
 def test_answers(run: Path, name: str) -> Path:
-    """Where a comparison keeps which test photos a contender gets right: bool (seeds, photos), as .npy."""
+    """The file of a comparison that tells which test photos a contender gets right: bool (seeds, photos), as .npy."""
     return run / "test" / f"{name}.npy"
 
 
 def search_run(run: Path, strategy: str, seed: int) -> Path:
-    """Where a comparison keeps a search."""
+    """The directory in which a comparison keeps a search."""
     return run / "searches" / f"{strategy}-{seed}"
 
 
 def run_search(request: NasRequest, run: Path, *, reporter: Reporter = CONSOLE) -> FoundNetwork:
-    """A search in a process of its own, so that its peak memory is its own. Raises SearchError."""
+    """Run a search in a separate process, so that its peak memory is measured alone. Raises SearchError."""
     begin(request, run)
     if not (run / RESULT).exists():
         command = [sys.executable, "-m", "lykeion.nas.runs.searching", str(run)]
@@ -136,8 +136,8 @@ def run_search(request: NasRequest, run: Path, *, reporter: Reporter = CONSOLE) 
 
 
 def _finish(command: Sequence[str], reporter: Reporter) -> tuple[int, str]:
-    """The exit code of a program, which is asked to stop when this one is, and the last line that it reported."""
-    # In a session of its own: Ctrl-C would reach it twice, and the second signal stops at once.
+    """The exit code of a program, which is terminated when this one is, and the last line that it reported."""
+    # In a separate session: Ctrl-C would reach it twice, and the second signal stops it immediately.
     with (
         stop_signals() as stop,
         subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process,
@@ -169,7 +169,7 @@ def _baseline_ms(
         return dict(comparison.cited_ms)
     networks = {each.name: each.networks[0] for each in fixed}
     timings = time_networks(networks, comparison.profile.threads, run / "baseline-latency.jsonl", reporter=reporter)
-    # A search knows the table's milliseconds: those of a machine as fast as it was when the profile was measured.
+    # A search uses the table's milliseconds, those of a machine as fast as it was when the profile was measured.
     noise = comparison.profile.noise
     slower = timings[REFERENCE].minimum_ms / noise.reference_ms if noise else 1.0
     return {name: timings[name].minimum_ms / slower for name in networks}
@@ -211,7 +211,7 @@ def _latencies_ms(
     run: Path,
     reporter: Reporter,
 ) -> tuple[dict[str, list[float]], float | None]:
-    """Of each contender's networks: measured, all in turns, with the noise; or by the table and as cited."""
+    """Latencies of each contender's networks: measured, all in turns, with the noise; or from the table and cited."""
     if comparison.cited_ms is not None:
         table = LatencyTable(space, comparison.profile)
         by_table = {
@@ -230,7 +230,7 @@ def _latencies_ms(
 def _train(
     contender: Contender, comparison: SearchComparison, data: Dataset, shelf: Path, reporter: Reporter
 ) -> Training:
-    """Sweep the learning rate with the first seed, then train the others with the best."""
+    """Sweep the learning rate with the first seed, then train the other seeds with the best."""
 
     def train(seed: int, rate: float) -> tuple[Trained, Path]:
         recipe = replace(comparison.recipe, seed=seed, learning_rate=comparison.recipe.learning_rate * rate)
@@ -264,7 +264,7 @@ def _rival(
 
 
 def _correct(path: Path, training: Training, data: Dataset) -> np.ndarray:
-    """bool (seeds, photos), read from the test set once and kept."""
+    """bool (seeds, photos), computed from the test set once and kept."""
     if not path.exists():
         file = io.BytesIO()
         np.save(file, np.stack([correct_on_test(data, directory) for directory in training.runs]))

@@ -1,4 +1,4 @@
-"""What a comparison of strategies is, and what it says, as plain data."""
+"""The settings and the report of a comparison of strategies, as plain data."""
 
 import math
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ from .baselines import BASELINES
 from .significance import PairedDifference
 
 RATES = (0.5, 1.0, 2.0)
-"""Learning rates of the sweep, as factors of the recipe's."""
+"""Learning rates of the sweep, as multiples of the recipe's."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchComparison:
-    """What is compared, as plain data.
+    """The settings of a comparison, as plain data.
 
     ``target`` is the name of a baseline, whose latency is the target and which is the rival; or milliseconds: then
-    the rival is the baseline within the target that is best on the validation set. Searches aim at the share ``aim``
-    of it: predicted latency is off by some per cent, and the bar is measured. ``cited_ms`` are latencies of baselines
-    on a device that is not this machine, from publications; what is found has the table's there.
+    the rival is the baseline within the target that is best on the validation set. Searches aim at ``aim`` times the
+    target, since predicted latency has an error of some per cent and the final latency is measured. ``cited_ms`` are
+    published latencies of baselines on another device; those of networks found are then taken from the table.
     """
 
     strategies: tuple[str, ...]
@@ -69,9 +69,9 @@ class SearchComparison:
 
 @dataclass(frozen=True, slots=True)
 class ComparedNetwork:
-    """A row of the report: a strategy, or a baseline, with one network a seed. Latencies and costs are means.
+    """A row of the report: a strategy or a baseline, with one network per seed. Latencies and costs are means.
 
-    ``difference`` is to the rival, None for the rival itself and where nothing was found.
+    ``difference`` is to the rival; None for the rival itself and if nothing was found.
     """
 
     name: str

@@ -18,7 +18,7 @@ from lykeion.nets.training import Dataset, Recipe
 
 _DONE = "trained.json"
 _PLAN = Plan(passes=12, most=40)
-"""Whole networks are few, and what is measured here is reported: more passes than usual."""
+"""More passes than usual, since there are few whole networks and their latency is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Trained:
 def train_final(
     architecture: Architecture, data: Dataset, recipe: Recipe, run: Path, *, reporter: Reporter = CONSOLE
 ) -> Trained:
-    """Train from scratch in a directory, or go on there; returns at once where that is done.
+    """Train from scratch in a directory, or resume there; returns immediately if the training is complete.
 
-    Raises SearchError where the directory holds a training of something else, TrainingError.
+    Raises SearchError if the directory holds the training of something else, TrainingError.
     """
     path = run / _DONE
     asked = digest_json({"architecture": architecture.to_json(), "recipe": recipe.to_json(), "data": data.digest})
@@ -51,7 +51,7 @@ def train_final(
 
 
 def correct_on_test(data: Dataset, run: Path) -> np.ndarray:
-    """Which photos of the test set the network trained in a directory gets right, bool (photos,)."""
+    """Which photos of the test set the network trained in a directory classifies correctly, bool (photos,)."""
     architecture, weights = training.load_network(run)
     model = nets.build_keras(architecture)
     nets.load_keras_weights(model, weights)
@@ -61,7 +61,7 @@ def correct_on_test(data: Dataset, run: Path) -> np.ndarray:
 def time_networks(
     networks: Mapping[str, Architecture], threads: int, journal: Path, *, reporter: Reporter = CONSOLE
 ) -> dict[str, Timing]:
-    """Latency of whole networks on this machine through LiteRT, all in turns. Raises TimingError."""
+    """Latency of whole networks on this machine with LiteRT, measured in turns. Raises TimingError."""
     return measure(
         {
             name: litert_candidate(write_litert(network, random_weights(network), output="logits"), threads)

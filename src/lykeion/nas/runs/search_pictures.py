@@ -1,4 +1,4 @@
-"""Pictures of searches: how decisions moved, which children were trained, and networks by latency and accuracy."""
+"""Plots of searches: decisions over time, the children that were trained, and networks by latency and accuracy."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +13,9 @@ _INK, _OURS, _OTHERS = "#334155", "#c2410c", "#64748b"
 
 
 def draw_search(history: Sequence[Event], title: str, target: float, usage: str, path: Path) -> None:
-    """Of a gradient search: accuracy, usage and every decision over steps. Of one that samples: its children.
+    """Plot a gradient search as accuracy, usage and all decisions over steps, a sampling search as its children.
 
-    ``usage`` says what ``target`` limits, with its unit, such as "latency, ms". Draws nothing without events.
+    ``usage`` is what ``target`` limits, with its unit, such as "latency, ms". Draws nothing without events.
     Raises PictureError.
     """
     if not history:

@@ -1,6 +1,6 @@
-"""A search as it is asked for and run: its request as plain data, its run directory, its result.
+"""A search: its request as plain data, its run directory, its result.
 
-``python -m lykeion.nas.runs.searching RUN`` runs the request in the directory RUN, in a process of its own.
+``python -m lykeion.nas.runs.searching RUN`` runs the request in the directory RUN, as a separate process.
 """
 
 import json
@@ -48,11 +48,11 @@ _MAX_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class NasRequest:
-    """Everything that a search's result depends on. ``data`` is a path; ``children`` that of a shared table.
+    """Everything that a search's result depends on. ``data`` is a path; ``children`` is the path of a shared table.
 
-    The network is to take ``target_ms`` at most by ``profile``, or else ``target_uj`` at most of modelled energy.
-    Raises SearchError where not just one of both targets is given, or it is no number above 0, or where there is no
-    profile for the first.
+    The network may take at most ``target_ms`` by ``profile``, or else at most ``target_uj`` of modelled energy.
+    Raises SearchError unless exactly one of the targets is given, if it is not a number above 0, or if
+    ``target_ms`` is given without a profile.
     """
 
     strategy: str
@@ -77,31 +77,30 @@ class NasRequest:
 
     @property
     def target(self) -> float:
-        """In the unit of the table."""
+        """The target in the unit of the table."""
         target = self.target_uj if self.target_ms is None else self.target_ms
         assert target is not None
         return target
 
     def table(self, space: Space) -> SlotTable:
-        """What the target limits. Raises LatencyError."""
+        """The table of the cost that the target limits. Raises LatencyError."""
         if self.target_uj is not None:
             return EnergyTable(space)
         assert self.profile is not None
         return LatencyTable(space, self.profile)
 
     def check(self) -> None:
-        """Raises SpaceError where no network of the space is within the target, for however few classes;
-        LatencyError."""
+        """Raises SpaceError if no network of the space is within the target, even for one class; LatencyError."""
         self.table(replace(find_space(self.space), classes=1)).check_target(self.target)
 
     def problem(self, space: Space, data: Dataset) -> Problem:
-        """What a strategy is given. Raises LatencyError; SpaceError where no network is within the target."""
+        """The problem for a strategy. Raises LatencyError; SpaceError if no network is within the target."""
         children, table = None if self.children is None else Path(self.children), self.table(space)
         table.check_target(self.target)
         return Problem(space, table, self.target, data, self.recipe, self.seed, children)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON value, read again by ``from_json``."""
+        """A JSON value, which ``from_json`` reads."""
         names = ("strategy", "space", "target_ms", "target_uj", "data", "seed", "children")
         return {
             "schema": _SCHEMA,
@@ -132,10 +131,10 @@ class NasRequest:
 def search(
     request: NasRequest, run: Path, *, data: Dataset | None = None, reporter: Reporter = CONSOLE
 ) -> FoundNetwork:
-    """Run a request in a directory, or go on with it there. Its result is kept; a second call returns it.
+    """Run a request in a directory, or resume it there. Its result is kept; a second call returns it.
 
-    ``data`` is what the request's path holds, where it is loaded already. Raises SearchError, SpaceError, and
-    Interrupted after SIGINT or SIGTERM, when a step of the search is done.
+    ``data`` is the content of the request's path, if it is loaded already. Raises SearchError, SpaceError, and
+    Interrupted after SIGINT or SIGTERM, once the current step of the search is complete.
     """
     begin(request, run)
     with working_in(run, SearchError):
@@ -151,8 +150,8 @@ def search(
 
 @dataclass(frozen=True, slots=True)
 class SearchOutcome:
-    """What was found, what it takes by each table that there is, and its accuracy on the validation set when it was
-    trained. All that it did not find, or was not asked for, is None. ``skipped`` are photos that were left out."""
+    """The network found, its cost by each available table, and its accuracy on the validation set after training.
+    What was not found or not asked for is None. ``skipped`` are photos that were left out."""
 
     found: FoundNetwork
     skipped: tuple[str, ...] = ()
@@ -165,11 +164,11 @@ class SearchOutcome:
 def search_and_train(
     request: NasRequest, run: Path, final: Recipe | None = None, *, reporter: Reporter = CONSOLE
 ) -> SearchOutcome:
-    """Search in a directory, and train what was found by the recipe ``final``, if any, in its directory ``trained``.
+    """Search in a directory, and train the network found by the recipe ``final``, if given, in ``trained`` below it.
 
     Raises what ``search`` and ``train_final`` raise.
     """
-    request.check()  # before photos are read
+    request.check()  # before the photos are read
     space, data = open_space(request.space, request.data, reporter, skip_bad=request.skip_bad)
     found = search(request, run, reporter=reporter, data=data)
     if found.genotype is None:
@@ -189,14 +188,14 @@ def search_and_train(
 
 
 def begin(request: NasRequest, run: Path) -> None:
-    """Make the directory the request's. Raises SearchError where it is another's, and what ``NasRequest.check``
-    raises."""
+    """Claim the directory for the request. Raises SearchError if it is another request's, and what
+    ``NasRequest.check`` raises."""
     request.check()
     claim_run(run / REQUEST, "search", request.to_json(), SearchError)
 
 
 def read_result(run: Path) -> FoundNetwork:
-    """What a search that ended in a directory has found. Raises SearchError."""
+    """The result of a completed search in a directory. Raises SearchError."""
     path = run / RESULT
     plain = read_json(path, SearchError, "search's result", limit=_MAX_BYTES)
     with fitting(SearchError, "search's result", where=f"{path}: "):
@@ -209,7 +208,7 @@ def read_result(run: Path) -> FoundNetwork:
 def open_space(
     name: str, path: str, reporter: Reporter, data: Dataset | None = None, *, skip_bad: bool = False
 ) -> tuple[Space, Dataset]:
-    """A named space for a data set's classes, and the data set in its size. Raises SpaceError, DataError."""
+    """A named space for a data set's classes, and the data set at the space's size. Raises SpaceError, DataError."""
     space = find_space(name)
     if data is None:
         data = load_data(
@@ -249,7 +248,7 @@ def _keep(request: NasRequest, problem: Problem, found: FoundNetwork, run: Path)
         "unit": problem.table.unit,
         "cost": asdict(found.cost),
     }
-    write_atomically(run / RESULT, json.dumps(result, indent=1).encode())  # last: where it is, all is
+    write_atomically(run / RESULT, json.dumps(result, indent=1).encode())  # last: if it exists, everything does
 
 
 if __name__ == "__main__":

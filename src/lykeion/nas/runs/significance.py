@@ -1,4 +1,4 @@
-"""Whether one network is more accurate than another, from which photos each gets right: a paired bootstrap."""
+"""Tests whether one network is more accurate than another, from the photos each gets right: a paired bootstrap."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """Of two accuracies, first less second, with a confidence interval."""
+    """The difference of two accuracies, first minus second, with a confidence interval."""
 
     mean: float
     low: float
@@ -24,10 +24,10 @@ class PairedDifference:
 
 
 def compare_paired(first: np.ndarray, second: np.ndarray, *, seed: int = 0) -> PairedDifference:
-    """From bool arrays (trainings, photos): is a photo right under a training; row i of both had seed i.
+    """Compare bool arrays (trainings, photos): whether a photo is correct in a training; row i of both has seed i.
 
     Trainings and photos are drawn with replacement, both pairwise, so that the interval holds for other seeds and for
-    other photos of the kind (Owen, Eckles 2012, arXiv:1106.2125). Raises ValueError on different shapes.
+    other photos of this kind (Owen, Eckles 2012, arXiv:1106.2125). Raises ValueError on different shapes.
     """
     if first.shape != second.shape or first.ndim != 2:
         raise ValueError(f"paired trainings have equal shapes (trainings, photos), not {first.shape}, {second.shape}")
@@ -38,7 +38,7 @@ def compare_paired(first: np.ndarray, second: np.ndarray, *, seed: int = 0) -> P
     means = np.empty(RESAMPLES)
     for number in range(RESAMPLES):
         a_photo = gain[rng.integers(trainings, size=trainings)].sum(axis=0, dtype=np.int64)
-        # Photos of equal gain are alike: how many of each gain are drawn is all that matters.
+        # Photos of equal gain are interchangeable: only the number drawn of each gain matters.
         shares = np.bincount(a_photo + trainings, minlength=len(values)) / photos
         means[number] = rng.multinomial(photos, shares) @ values / (trainings * photos)
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])

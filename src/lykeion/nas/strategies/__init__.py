@@ -1,4 +1,4 @@
-"""Strategies of architecture search, one file each under one protocol. What needs Keras is imported late."""
+"""Strategies of architecture search, one file each, with one protocol. Those that need Keras are imported lazily."""
 
 from importlib import import_module
 

@@ -1,7 +1,7 @@
 """Children: networks trained from scratch for a proxy budget, kept in a table that searches share.
 
-The table is a file of JSON lines. A child's key is its genotype, the recipe, the data and the seed; whoever asks for
-one that is there gets it at once and is charged what it cost.
+The table is a JSON Lines file. A child's key is its genotype, the recipe, the data and the seed; a search that asks
+for an existing child gets it immediately and is charged its cost.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from .strategy import Problem, SearchCost, SearchError
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A trained network: its accuracy on the validation set, and what training and evaluating it took."""
+    """A trained network: its accuracy on the validation set, and the cost of training and evaluating it."""
 
     genotype: Genotype
     accuracy: float
@@ -31,7 +31,7 @@ class Evaluate(Protocol):
 
 
 class Children:
-    """Trains children of a problem, each once. An interruption loses at most the one in training."""
+    """Trains children of a problem, each once. An interruption loses at most the one being trained."""
 
     def __init__(self, path: Path, problem: Problem) -> None:
         self._path, self._problem = path, problem
@@ -59,7 +59,7 @@ def train_child(problem: Problem, genotype: Genotype, seed: int) -> Child:
 
 
 def setting(problem: Problem) -> str:
-    """Digest of what a child's accuracy depends on beside its genotype and seed."""
+    """Digest of everything that a child's accuracy depends on except its genotype and seed."""
     recipe = asdict(problem.recipe)
     recipe.pop("seed")
     return digest_json({"space": problem.space.name, "recipe": recipe, "data": problem.data.digest})
@@ -70,7 +70,7 @@ def child_key(row: dict[str, Any]) -> tuple[str, str, int]:
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a table; a last line that an interruption cut is left out. Raises SearchError."""
+    """Rows of a table, without a last line that was cut off by an interruption. Raises SearchError."""
     for number, row in enumerate(_table(path), 1):
         try:
             child_of(row)

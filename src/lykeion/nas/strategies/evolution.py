@@ -1,6 +1,6 @@
-"""Regularised evolution (Real et al. 2019, arXiv:1802.01548): mutate the best of a sample, let the oldest die.
+"""Regularised evolution (Real et al. 2019, arXiv:1802.01548): mutate the best of a sample, remove the oldest.
 
-Children outside the latency window are not trained: a mutation that leaves it is drawn again.
+Children outside the latency window are not trained: a mutation outside it is drawn again.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ from .sampling import distance, draw_near, search_by_sampling
 from .strategy import Budget, FoundNetwork, Problem
 
 POPULATION, SAMPLE = 16, 4
-"""Smaller than the paper's 100 and 25: a budget here is tens of children, not tens of thousands."""
+"""Smaller than the paper's 100 and 25, since budgets are tens of children, not tens of thousands."""
 
 _ATTEMPTS = 100
 
@@ -44,7 +44,7 @@ class EvolutionSampler:
         for _ in range(_ATTEMPTS):
             if not self._away(child):
                 break
-            # From the child, not from the parent: a change for the faster makes room for one for the slower.
+            # Also from the child, not only from the parent: a faster choice makes room for a slower one.
             child = min((self._space.mutate(each, self._rng) for each in (child, parent.genotype)), key=self._away)
         return child
 
@@ -52,7 +52,7 @@ class EvolutionSampler:
         self._population.append(child)
 
     def _fitness(self, child: Child) -> float:
-        """Accuracy; of a child outside the window, which only a replayed table gives, less than any inside."""
+        """Accuracy; a child outside the window, which only a replayed table contains, ranks below all inside."""
         return child.accuracy - (1 if self._away(child.genotype) else 0)
 
     def _away(self, genotype: Genotype) -> float:

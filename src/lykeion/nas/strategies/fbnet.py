@@ -1,9 +1,9 @@
-"""FBNet's differentiable search (arXiv:1812.03443): all candidates of a slot side by side, mixed by Gumbel-softmax.
+"""FBNet's differentiable search (arXiv:1812.03443): all candidates of a slot in parallel, mixed by Gumbel-softmax.
 
 A slot's output is the sum of its candidates', weighted by a softmax of trainable logits with Gumbel noise, whose
-temperature falls from 5 towards 0.1 as in the paper. Latency is that sum's too. Logits and weights learn on the same
-batches, at learning rates of their own; the paper alternates between two parts of the training set. Its loss,
-CE · α · log(LAT)^β, is replaced by the one that Single-Path's search has here, so that both meet a target in ms.
+temperature falls from 5 towards 0.1 as in the paper. Latency is the same weighted sum. Logits and weights learn on
+the same batches, at separate learning rates; the paper alternates between two parts of the training set. Its loss,
+CE · α · log(LAT)^β, is replaced by that of the Single-Path search here, so that both meet a target in ms.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from .slots import Arrays, SearchableSlot, Tensor, ops
 from .strategy import Budget, FoundNetwork, Problem
 
 HOTTEST, COOLING = 5.0, 4.0
-"""Temperature at first, and by how many powers of e it falls."""
+"""Initial temperature, and the number of powers of e by which it falls."""
 
 
 class FBNet:
@@ -33,7 +33,7 @@ class FBNet:
 
 
 class Candidates(SearchableSlot):
-    """A slot as all its choices. ``usage`` are theirs, in their order."""
+    """A slot that holds all its choices. ``usage`` are their costs, in the same order."""
 
     approaches = False
 

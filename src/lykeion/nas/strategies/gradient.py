@@ -16,10 +16,10 @@ from .strategy import Budget, Event, FoundNetwork, Problem, SearchCost, SearchEr
 from .supernet import MakeSlot, Price, Supernet
 
 CROSSINGS = 8.0
-"""In a short training decisions learn faster: by so many units at the full rate, where a gate is 1 from its edge."""
+"""The least total movement of decisions at the full rate, for short trainings; a gate starts 1 from its edge."""
 
 RECORDS = 200
-"""Lines of history, at most."""
+"""Maximum number of lines of history."""
 
 NOTICE_EVERY_S = 10.0
 
@@ -86,7 +86,7 @@ def train_supernet(
 
 
 class Recorder(keras.callbacks.Callback):
-    """Writes down accuracy, latency and decisions now and then; after an interruption, from the checkpoint on."""
+    """Records accuracy, latency and decisions at intervals; after an interruption, from the checkpoint on."""
 
     def __init__(self, supernet: Supernet, path: Path, reporter: Reporter) -> None:
         super().__init__()

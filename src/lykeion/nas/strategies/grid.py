@@ -26,7 +26,7 @@ class Grid:
 
     @classmethod
     def of(cls, slot: Slot) -> "Grid":
-        """Raises SearchError where the choices are no grid."""
+        """Raises SearchError if the choices do not form a grid."""
         blocks = [choice for choice in slot.choices if choice is not None]
         axes = [sorted({getattr(each, axis) for each in blocks}) for axis in ("kernel", "expansion", "squeeze")]
         grid = cls(slot, *map(tuple, axes), skippable=None in slot.choices)
@@ -44,7 +44,7 @@ class Grid:
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """Their names."""
+        """The names of the gates."""
         return (
             *(f"kernel {kernel}" for kernel in self.kernels[1:]),
             *(f"expansion {expansion}" for expansion in self.expansions[1:]),
@@ -54,16 +54,16 @@ class Grid:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Expanded channels, an expansion."""
+        """Expanded channels, for each expansion."""
         return tuple(self.slot.channels_in * expansion for expansion in self.expansions)
 
     @property
     def hidden(self) -> tuple[int, ...]:
-        """Channels inside squeeze-and-excitation, an expansion."""
+        """Channels inside squeeze-and-excitation, for each expansion."""
         return tuple(map(squeezed, self.channels))
 
     def axes(self, gates: Any) -> tuple[list[Any], list[Any], list[Any], Any]:
-        """Levels, as ``levels`` has them, of kernels, expansions and squeeze, and the block's gate, from a vector."""
+        """``levels`` of kernels, expansions and squeeze, and the block's gate, from a vector of gates."""
         values = [gates[place] for place in range(len(self.gates))]
         kernels, values = values[: len(self.kernels) - 1], values[len(self.kernels) - 1 :]
         expansions, values = values[: len(self.expansions) - 1], values[len(self.expansions) - 1 :]
@@ -78,7 +78,7 @@ class Grid:
         return Choice(self.kernels[taken[0]], self.expansions[taken[1]], self.squeezes[taken[2]])
 
     def gates_of(self, choice: Choice | None) -> np.ndarray:
-        """Open as far as the choice goes; all closed for skip."""
+        """The gates of a choice, open up to its kernel and expansion; all closed for skip."""
         if choice is None:
             return np.zeros(len(self.gates), np.float32)
         opened = [
@@ -104,7 +104,7 @@ class Grid:
         )
 
     def rings(self) -> np.ndarray:
-        """(kernels, k, k), k the largest: 1 where a kernel is and the next smaller one is not."""
+        """(kernels, k, k), k the largest: 1 inside a kernel and outside the next smaller one."""
         largest = self.kernels[-1]
         reach = np.maximum(*np.abs(np.mgrid[:largest, :largest] - largest // 2))
         inner = (-1, *(kernel // 2 for kernel in self.kernels[:-1]))
@@ -112,10 +112,10 @@ class Grid:
         return np.stack([(reach > least) & (reach <= kernel // 2) for least, kernel in pairs]).astype(np.float32)
 
     def groups(self) -> np.ndarray:
-        """(gates, k, k, channels): 1 for the depthwise weights whose size speaks for a gate.
+        """(gates, k, k, channels): 1 for the depthwise weights whose magnitude opens a gate.
 
-        The ring; the channels above the smaller expansion; for the block, those of the smallest expansion;
-        squeeze-and-excitation has weights of its own, so its statistic is that of the whole kernel, 1.
+        They are the ring; the channels above the smaller expansion; for the block, those of the smallest expansion;
+        squeeze-and-excitation has separate weights, so its statistic is that of the whole kernel, 1.
         """
         rings, steps = self.rings(), bands(self.channels)
         whole = np.ones((*rings.shape[1:], steps.shape[1]), np.float32)
@@ -129,7 +129,7 @@ class Grid:
 
 
 def levels(gates: Sequence[Any]) -> list[Any]:
-    """1, then each gate times those before it: how far along an axis one goes."""
+    """1, then each gate multiplied by those before it: which steps along an axis are taken."""
     reached: list[Any] = [1.0]
     for gate in gates:
         reached.append(reached[-1] * gate)
@@ -137,12 +137,12 @@ def levels(gates: Sequence[Any]) -> list[Any]:
 
 
 def shares(reached: Sequence[Any]) -> list[Any]:
-    """From ``levels``, how much of each step is the last: one of them 1 where the gates are 0 or 1."""
+    """From ``levels``, how much each step is the last one taken; exactly one is 1 if the gates are 0 or 1."""
     return [here - beyond for here, beyond in zip(reached, [*reached[1:], 0.0], strict=True)]
 
 
 def bands(ends: Sequence[int]) -> np.ndarray:
-    """(len(ends), ends[-1]): 1 from one end to the next."""
+    """(len(ends), ends[-1]): row i is 1 from the previous end to its own."""
     places, starts = np.arange(ends[-1]), (0, *ends[:-1])
     return np.stack([(places >= start) & (places < end) for start, end in zip(starts, ends, strict=True)]).astype(
         np.float32

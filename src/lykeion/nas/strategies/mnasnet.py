@@ -3,7 +3,7 @@
 The reward of a child is ACC · (LAT / T)^w with w = −0.07: a network twice as fast may lose about 5 % of its accuracy.
 The controller is an Elman network that chooses slot after slot; it learns by REINFORCE with a moving average of
 rewards as its baseline and a bonus for entropy (Williams 1992; the paper uses PPO, of which one step on fresh samples
-is the same gradient). It is small enough to be written in NumPy, so that a hundred searches replay in a minute.
+is the same gradient). It is small and written in NumPy, so that a hundred searches can be replayed in a minute.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from .strategy import Budget, FoundNetwork, Problem
 
 EXPONENT = -0.07
 UNITS, RATE, ENTROPY, MEMORY = 32, 0.02, 1e-3, 0.8
-"""The controller's size, its learning rate (Adam), the entropy's weight, the baseline's memory."""
+"""The controller's size, its learning rate (Adam), the entropy's weight, the decay of the baseline."""
 
 
 class MnasNet:
@@ -72,7 +72,7 @@ class Controller:
         return picks
 
     def reinforce(self, picks: list[int], advantage: float) -> None:
-        """One step up advantage · log p(picks) + ENTROPY · entropy, back through time."""
+        """One ascent step on advantage · log p(picks) + ENTROPY · entropy, by backpropagation through time."""
         trace = self._forward(picks)
         gradients = {name: np.zeros_like(value) for name, value in self._weights.items()}
         from_later = np.zeros(UNITS)
@@ -91,7 +91,7 @@ class Controller:
         self._climb(gradients)
 
     def _forward(self, picks: list[int]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """State before, state, probabilities, for each slot."""
+        """For each slot, the state before, the state, and the probabilities."""
         trace, state = [], np.zeros(UNITS)
         for place in range(len(picks)):
             before = state
@@ -106,7 +106,7 @@ class Controller:
         return state, chances / chances.sum()
 
     def _climb(self, gradients: dict[str, np.ndarray]) -> None:
-        """Adam (arXiv:1412.6980), upwards."""
+        """Gradient ascent by Adam (arXiv:1412.6980)."""
         self._steps += 1
         for name, gradient in gradients.items():
             self._mean[name] += 0.1 * (gradient - self._mean[name])

@@ -14,18 +14,18 @@ from .children import Child, Children, Evaluate
 from .strategy import Budget, Event, FoundNetwork, Problem, SearchCost, describe_event
 
 WINDOW = (0.9, 1.0)
-"""Latencies, as shares of the target, from which networks are drawn."""
+"""The range of latencies, as fractions of the target, from which networks are drawn."""
 
 _DRAWS, _CHANGES = 500, 1000
 
 
 class Sampler(Protocol):
-    """The part of a strategy that decides: no clock, no disk, random only by its seed."""
+    """The part of a strategy that decides: no clock, no disk, and no randomness except from its seed."""
 
     def propose(self) -> Genotype: ...
 
     def learn(self, child: Child) -> None:
-        """Hear of a trained child; it may be another than the proposed, where a table of children is replayed."""
+        """Learn from a trained child, which may differ from the proposed one if a table of children is replayed."""
         ...
 
 
@@ -53,7 +53,7 @@ def sample(
 ) -> FoundNetwork:
     """Propose, evaluate and learn until the next child would exceed the budget.
 
-    A child costs what the last one did, as far as one can tell beforehand; each is charged, also one seen before.
+    The next child is assumed to cost as much as the last. Each child is charged, even one seen before.
     """
     best: tuple[float, Genotype, float] | None = None
     spent, last, history = SearchCost(), SearchCost(), list[Event]()
@@ -82,15 +82,15 @@ def sample(
 
 
 def distance(usage: float, target: float) -> float:
-    """How far a usage lies outside the window, as a ratio's logarithm; 0 inside."""
+    """How far a usage is outside the window, as the logarithm of a ratio; 0 inside."""
     share = usage / target
     return max(math.log(WINDOW[0] / share), math.log(share / WINDOW[1]), 0.0)
 
 
 def draw_near(space: Space, table: SlotTable, target: float, rng: np.random.Generator) -> Genotype:
-    """A random network within the window: drawn uniformly, or, where such are rare, reached by random changes.
+    """A random network within the window: drawn uniformly, or, if these are rare, reached by random changes.
 
-    If neither arrives, the nearest that was seen.
+    If neither succeeds, the nearest that was seen.
     """
 
     def away(genotype: Genotype) -> float:

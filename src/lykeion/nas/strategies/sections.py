@@ -1,4 +1,4 @@
-"""Rows of an architecture as a Keras model of their own. Imports Keras."""
+"""Rows of an architecture as a separate Keras model. Imports Keras."""
 
 from lykeion.nets import EMBEDDING, Architecture, Row, build_keras
 from lykeion.nets.quiet_keras import keras
@@ -7,7 +7,7 @@ from lykeion.nets.quiet_keras import keras
 def section(
     name: str, rows: tuple[Row, ...], height: int, width: int, channels: int, *, momentum: float, seed: int
 ) -> keras.Model:
-    """From an input (n, height, width, channels) to what the rows make of it; its weights are those of row 0 on."""
+    """A model from (n, height, width, channels) to the output of the rows; its weights are numbered from row 0."""
     whole = build_keras(
         Architecture(name, height, width, rows, classes=1, channels=channels),
         output="embedding",

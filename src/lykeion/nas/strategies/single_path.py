@@ -1,4 +1,4 @@
-"""Single-Path NAS (arXiv:1904.02877): one superkernel a slot, whose gates are trained with its weights."""
+"""Single-Path NAS (arXiv:1904.02877): one superkernel per slot, whose gates are trained with its weights."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from .strategy import Budget, FoundNetwork, Problem
 from .superkernel import Superkernel
 
 THRESHOLDS = Decider(Superkernel, "thresholds", rate=1e-2)
-"""A gate starts about 1 from its edge."""
+"""A gate starts at a distance of about 1 from its edge."""
 
 
 class SinglePath:

@@ -1,4 +1,4 @@
-"""What a supernet needs of a slot: a layer that can be any of the slot's choices, and decides which it is."""
+"""A slot of a supernet: a layer that can be any of the slot's choices, and decides between them."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, TypeAlias
@@ -9,20 +9,20 @@ from lykeion.nas.design_space.space import Choice, Slot
 from lykeion.nets.quiet_keras import keras
 
 Tensor: TypeAlias = Any
-"""Of whichever backend Keras runs on."""
+"""A tensor of the backend on which Keras runs."""
 
 ops: Any = keras.ops
-"""Untyped: by Keras' annotations every operation may give None, as one backend's stubs do."""
+"""Untyped: by Keras' annotations every operation may return None, because one backend's stubs do."""
 
 Arrays: TypeAlias = dict[str, np.ndarray]
-"""Weights by name, named and shaped as ``lykeion.nets.Layer.weights`` says."""
+"""Weights by name, with names and shapes as in ``lykeion.nets.Layer.weights``."""
 
 
 class SearchableSlot(keras.layers.Layer, ABC):
-    """A slot of which every choice can be computed. Its state is a vector, the ``mix``, of ``size`` numbers.
+    """A slot that can compute each of its choices. Its state is a vector, the ``mix``, of ``size`` numbers.
 
-    ``held`` is the mix that counts once the search has settled. A slot that ``approaches`` begins with its slowest
-    choice and gets faster, so that the first decision within a target is a good one.
+    ``held`` is the mix that is used once the search has settled. A slot that ``approaches`` starts with its slowest
+    choice and becomes faster, so that the first decision within a target is a good one.
     """
 
     approaches: ClassVar[bool]
@@ -35,23 +35,23 @@ class SearchableSlot(keras.layers.Layer, ABC):
 
     @abstractmethod
     def explored(self, progress: Tensor) -> Tensor:
-        """A random mix for the warm-up, of which ``progress`` in [0, 1] has passed; without gradient."""
+        """A random mix for the warm-up, whose ``progress`` is in [0, 1]; without gradient."""
 
     @abstractmethod
     def relaxed(self, progress: Tensor) -> Tensor:
-        """A mix for the search, of which ``progress`` in [0, 1] has passed; it carries decisions' gradients."""
+        """A mix for the search, whose ``progress`` is in [0, 1]; it carries the gradients of decisions."""
 
     @abstractmethod
     def decided(self) -> Tensor:
-        """The mix of the one choice that the decision is for now."""
+        """The mix of the choice that is currently decided for."""
 
     @abstractmethod
     def usage(self, mix: Tensor) -> Tensor:
-        """Differentiable in the mix, and the table's entry where the mix is of one choice."""
+        """The cost of a mix: differentiable, and equal to the table's entry if the mix is a single choice."""
 
     @abstractmethod
     def choice(self, mix: np.ndarray) -> Choice | None:
-        """Which choice a decided mix is."""
+        """The choice of a decided mix."""
 
     @abstractmethod
     def mix_of(self, choice: Choice | None) -> np.ndarray:
@@ -59,8 +59,8 @@ class SearchableSlot(keras.layers.Layer, ABC):
 
     @abstractmethod
     def arrays(self, choice: Choice) -> Arrays:
-        """A choice's weights, as those of row 0."""
+        """A choice's weights, named as those of row 0."""
 
     @abstractmethod
     def watched(self) -> dict[str, float]:
-        """The decision in numbers, by name, for the history; above 0 is open, or most likely."""
+        """The decision as numbers by name, for the history; above 0 is open, or most likely."""

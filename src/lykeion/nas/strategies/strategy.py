@@ -1,4 +1,4 @@
-"""What every strategy takes and returns, and how its budget is counted."""
+"""The inputs and results of every strategy, and how its budget is counted."""
 
 import math
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class SearchError(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class SearchCost:
-    """What was spent: training steps, seconds of training and evaluating, and the process's greatest memory."""
+    """What was spent: training steps, seconds of training and evaluating, and the process's peak memory."""
 
     steps: int = 0
     seconds: float = 0.0
@@ -35,7 +35,7 @@ class SearchCost:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What may be spent: training steps of the problem's batch, and seconds. None sets no limit.
+    """What may be spent: training steps of the problem's batch size, and seconds. None means no limit.
 
     Raises SearchError.
     """
@@ -56,10 +56,10 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Find the most accurate network of ``space`` that ``table`` says takes at most ``target``, in the table's unit.
+    """Find the most accurate network of ``space`` that by ``table`` takes at most ``target``, in the table's unit.
 
-    ``recipe`` is how a network is trained while searching: a child of a strategy that samples, or, with the steps
-    of the budget, a supernet. Of ``data``, the test set is never looked at. ``children`` is a table of trained
+    ``recipe`` is how a network is trained during the search: a child of a strategy that samples, or, with the steps
+    of the budget, a supernet. The test set of ``data`` is never used. ``children`` is a table of trained
     children that several searches may share; by default each has its own.
     """
 
@@ -76,7 +76,7 @@ class Problem:
 class FoundNetwork:
     """The network that a search chose, or None if it saw none within the target.
 
-    ``usage`` is what it takes by the problem's table. ``accuracy`` is the search's own estimate on the validation
+    ``usage`` is its cost by the problem's table. ``accuracy`` is the search's own estimate on the validation
     set: of the child trained for the proxy budget, or of the supernet with the chosen gates.
     """
 
@@ -88,7 +88,7 @@ class FoundNetwork:
 
 
 class Strategy(Protocol):
-    """A way to search. ``search`` keeps what it needs to go on after an interruption in the directory ``run``."""
+    """A way to search. ``search`` keeps in the directory ``run`` what it needs to resume after an interruption."""
 
     name: str
 
@@ -96,6 +96,6 @@ class Strategy(Protocol):
 
 
 def describe_event(event: Event, unit: str) -> str:
-    """In one line: a child, or a step of a supernet."""
+    """A child, or a step of a supernet, in one line."""
     done = f"step {event['step']:,}" if "step" in event else f"child {event['child'] + 1}"
     return f"{done}: accuracy {event['accuracy']:.4f}, {event['usage']:.4g} {unit}, {event['genotype']}"

@@ -1,13 +1,14 @@
 """Single-Path NAS's superkernel (arXiv:1904.02877): every choice of a slot is a part of one largest block.
 
 The largest block has the largest depthwise kernel at the largest expansion, with squeeze-and-excitation where the
-slot offers it. Gates decide what of it is used: the outer ring of the kernel, the channels above each smaller
+slot offers it. Gates decide which parts are used: the outer ring of the kernel, the channels above each smaller
 expansion, squeeze-and-excitation, and the whole block. A gate is open where the mean square of its group of depthwise
-weights, over that of the whole kernel, exceeds a trainable threshold. Both are about 1 whatever the kernel's size, so
-that some tens of steps bring a threshold across. (The published form compares norms as they are; why not here, says
-docs/decisions/architecture-search.md.) Gates are 0 or 1 forwards and sigmoids backwards.
+weights, divided by that of the whole kernel, exceeds a trainable threshold. Both are about 1 for any kernel size, so
+that a threshold can cross within some tens of steps. (The published form compares the norms themselves;
+docs/decisions/architecture-search.md explains the change.) Gates are 0 or 1 in the forward pass and sigmoids in the
+backward pass.
 
-The ring's gate multiplies the kernel. Channels' gates multiply what follows batch norm, which would undo a factor
+The ring's gate multiplies the kernel. Channels' gates multiply the output of batch norm, which would undo a factor
 before it and let closed channels leak their offset; for the same reason the block's gate multiplies its output. With
 gates of 0 and 1 the block is then exactly the chosen one, given batch norm's statistics.
 """
@@ -29,7 +30,7 @@ LIMIT = 2.0
 
 
 class Superkernel(SearchableSlot):
-    """A slot as one superkernel. ``usage`` are those of the slot's choices, in their order."""
+    """A slot as one superkernel. ``usage`` are the costs of the slot's choices, in the same order."""
 
     approaches = True
 
@@ -73,7 +74,7 @@ class Superkernel(SearchableSlot):
         return output + inputs if self._adds else output
 
     def explored(self, progress: Tensor) -> Tensor:
-        """All open but for dropout, of one half at first and vanishing: every choice's weights learn to serve."""
+        """All open except for dropout, which falls from one half to 0, so that the weights of every choice learn."""
         drawn = keras.random.uniform((len(self._grid.gates),), seed=self.seeds)
         return ops.cast(drawn >= 0.5 * (1 - progress), "float32")
 
@@ -86,7 +87,7 @@ class Superkernel(SearchableSlot):
         return ops.cast(self.margins() >= 0, "float32")
 
     def margins(self) -> Tensor:
-        """Statistic less threshold, a gate; it is open from 0."""
+        """Statistic minus threshold, for each gate; a gate is open from 0."""
         square = ops.square(self._kernel[..., 0])
         means = ops.sum(self._groups * square, axis=(1, 2, 3)) / self._groups.sum(axis=(1, 2, 3))
         return means / ops.mean(square) - self._thresholds
@@ -162,7 +163,7 @@ class Norm(keras.layers.Layer):
 
 
 class Excite(keras.layers.Layer):
-    """Squeeze-and-excitation's factors (n, 1, 1, channels), of hidden channels as far as they are open."""
+    """Squeeze-and-excitation's factors (n, 1, 1, channels), from the hidden channels as far as they are open."""
 
     def __init__(self, channels: int, squeeze: int, seed: int) -> None:
         super().__init__()
@@ -181,7 +182,7 @@ class Excite(keras.layers.Layer):
 
 
 def _start(gain: int, seed: int) -> Any:
-    """First weights that keep the variance, times ``gain``: 2 before a ReLU (He et al., arXiv:1502.01852)."""
+    """Initial weights that keep the variance, times ``gain``: 2 before a ReLU (He et al., arXiv:1502.01852)."""
     return keras.initializers.VarianceScaling(gain, "fan_in", seed=seed)
 
 
@@ -190,7 +191,7 @@ def named(part: str, arrays: Arrays) -> Arrays:
 
 
 def _opened(reached: Sequence[Tensor], steps: np.ndarray) -> Tensor:
-    """A factor a channel."""
+    """A factor for each channel."""
     return sum(level * step for level, step in zip(reached, steps, strict=True))
 
 

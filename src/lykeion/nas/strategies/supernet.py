@@ -1,14 +1,14 @@
-"""A network whose slots are searched while it trains: the loss, the price of latency, and what is decided when.
+"""A network whose slots are searched while it trains: the loss, the price of latency, and when decisions are made.
 
-Both gradient strategies share it; they differ in their slots. A training has three phases:
+Both gradient strategies use it; they differ in their slots. A training has three phases:
 
 1. warm-up: slots are explored at random, latency costs nothing, decisions do not move;
-2. search: the loss is cross-entropy + price · log latency. Where a target is asked for, the price follows from it by
-   dual ascent: with g = log(latency / what is due now), log λ grows in proportion to g, and the price is
-   λ · (1 + sinh(κ·g)): far below what is due, latency is rewarded. What is due falls from the largest network's
-   latency to the target, so that the price rises slowly, and the choices that are worth least go first;
-3. settling: as soon as the decided network is within the target and close to it, its choices are held, and their
-   weights train on. Until that happens, what is due falls below the target, and "close" gets wider.
+2. search: the loss is cross-entropy + price · log latency. With a target, the price follows by dual ascent: with
+   g = log(latency / current limit), log λ grows in proportion to g, and the price is λ · (1 + sinh(κ·g)): far below
+   the limit, latency is rewarded. The limit falls from the largest network's latency to the target, so that the
+   price rises slowly, and the choices that are worth least are dropped first;
+3. settling: as soon as the decided network is within the target and close to it, its choices are fixed, and their
+   weights continue to train. Until then the limit falls below the target, and "close" becomes wider.
 
 Everything is state of the model, so that an interrupted training resumes as if it had not been interrupted.
 """
@@ -28,19 +28,19 @@ from .sections import section
 from .slots import Arrays, SearchableSlot, Tensor, ops
 
 WARM_UP, SETTLE = 0.25, 0.7
-"""Where the phases end, as shares of all steps."""
+"""The ends of the phases, as fractions of all steps."""
 
 CLOSE, BELOW = 0.95, 0.6
-"""The share of the target that a network takes at least in order to settle; the share that is due at the end."""
+"""The least usage at which a network settles, and the limit at the end, as fractions of the target."""
 
 KAPPA, ETA = 10.0, 20.0
-"""The price's answer to g at once; λ's over time, in learning rates of the decisions: as fast as they."""
+"""The immediate response of the price to g; that of λ over time, as a multiple of the decisions' learning rate."""
 
 CHEAP = -2.0
-"""log λ at first. A price that begins too high brings all gates to their edges before it tells them apart."""
+"""Initial log λ. A price that starts too high moves all gates to their edges before it distinguishes them."""
 
 FAR, BOUND = 0.5, 7.0
-"""What g and log λ are bounded by, either way."""
+"""The bounds of |g| and |log λ|."""
 
 
 class MakeSlot(Protocol):
@@ -56,10 +56,10 @@ class Price:
 
 
 class Supernet(keras.Model):
-    """From photos, float32 (n, height, width, channels), to logits; in training also decides.
+    """From photos, float32 (n, height, width, channels), to logits; in training it also decides.
 
     ``steps`` are those of the whole training, ``decision_rate`` is the learning rate of decisions. Raises SpaceError
-    where no network of the space meets the target.
+    if no network of the space meets the target.
     """
 
     def __init__(
@@ -109,16 +109,16 @@ class Supernet(keras.Model):
         return self._back(hidden, training=training)
 
     def genotype(self) -> Genotype:
-        """What is decided now."""
+        """The current decision."""
         decisions = [ops.convert_to_numpy(mix) for mix in self._decisions()]
         return tuple(slot.choice(mix) for slot, mix in zip(self._slots, decisions, strict=True))
 
     def usage(self) -> float:
-        """Of the decided network, through the slots, as the search sees it."""
+        """The cost of the decided network, computed from the slots as in the search."""
         return float(ops.convert_to_numpy(self._total(self._decisions())))
 
     def hold(self, genotype: Genotype) -> None:
-        """Decide for a genotype, whatever was decided; it is what is computed from now on. Raises SpaceError."""
+        """Fix the decision to a genotype, which is computed from now on. Raises SpaceError."""
         self.space.check(genotype)
         for slot, choice in zip(self._slots, genotype, strict=True):
             slot.held.assign(slot.mix_of(choice))
@@ -130,11 +130,11 @@ class Supernet(keras.Model):
         return {name: float(ops.convert_to_numpy(value)) for name, value in parts.items()}
 
     def watched(self) -> dict[str, dict[str, float]]:
-        """The decisions in numbers, a slot."""
+        """The decisions as numbers, for each slot."""
         return {str(slot.slot.position): slot.watched() for slot in self._slots}
 
     def weights_of(self, genotype: Genotype) -> Arrays:
-        """The weights that a network of the space inherits, by its architecture's names. Raises SpaceError."""
+        """The weights that a network of the space inherits, named as in its architecture. Raises SpaceError."""
         self.space.check(genotype)
         taken = [(slot, choice) for slot, choice in zip(self._slots, genotype, strict=True) if choice is not None]
         ahead = len(self.space.front)
@@ -147,7 +147,7 @@ class Supernet(keras.Model):
         return weights
 
     def _decide(self) -> list[Tensor]:
-        """The mixes of a training step; adds latency's part of the loss, and moves the state on."""
+        """The mixes of a training step; adds the latency term of the loss, and advances the state."""
         step, warm, end = self._step, self.total_steps * WARM_UP, self.total_steps
         settled, searching = self._settled > 0, (self._step >= warm) & (self._settled == 0)
         warmed, searched = _passed(step, 0, warm), _passed(step, warm, end)
@@ -166,7 +166,7 @@ class Supernet(keras.Model):
         return mixes
 
     def _follow(self, usage: Tensor, target: float, searching: Tensor) -> Tensor:
-        """The price of log latency at this step; moves λ on, and settles where it is time."""
+        """The price of log latency at this step; updates λ, and settles if the conditions are met."""
         warm, settling, end = (self.total_steps * share for share in (WARM_UP, SETTLE, 1.0))
         falling, fallen = _passed(self._step, warm, settling), _passed(self._step, settling, end)
         start = np.log(max(self._most, target))
@@ -193,10 +193,10 @@ class Supernet(keras.Model):
 
 
 def _passed(step: Tensor, start: float, end: float) -> Tensor:
-    """How much of the steps from ``start`` to ``end`` has passed, in [0, 1]."""
+    """The fraction of the steps from ``start`` to ``end`` that has passed, in [0, 1]."""
     return ops.clip((step - start) / max(end - start, 1.0), 0.0, 1.0)
 
 
 def _at(position: int, arrays: Arrays) -> Arrays:
-    """Those of row 0, as those of another row."""
+    """Weights of row 0, renamed to those of another row."""
     return {f"{position}/{name.partition('/')[2]}": value for name, value in arrays.items()}
