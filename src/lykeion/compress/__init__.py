@@ -1,7 +1,7 @@
-"""Networks made smaller: pruning, dense-sparse-dense, clustering, quantization, distillation; one file a method.
+"""Model compression: pruning, dense-sparse-dense, clustering, quantization, distillation; one file per method.
 
-Each method is ``apply(model, data, settings, run)``, which gives the model afterwards and a report. A recipe is a
-list of them; ``compress`` carries it out. What needs Keras is imported when a network is trained.
+Each method is ``apply(model, data, settings, run)``, which returns the resulting model and a report. A recipe is a
+list of methods; ``compress`` runs it. Modules that need Keras are imported when a network is trained.
 """
 
 from typing import TYPE_CHECKING

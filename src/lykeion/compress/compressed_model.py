@@ -1,4 +1,4 @@
-"""The network that is compressed, as plain data: what each method takes and returns."""
+"""The network under compression, as plain data: the input and output of each method."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,16 +11,16 @@ from lykeion.nets import Architecture, Layer, Weights, count, layers
 from .errors import CompressionError
 
 USUAL = ("convolution", "dense", "-0/*")
-"""Layers that most methods begin with: those that hold nearly all weights, and not the first."""
+"""The default layers of most methods: those that hold nearly all weights, without the first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompressedModel:
-    """A network, and what of it must stay as it is when it is trained further. Layers go by name, as ``3/expand``.
+    """A network, and which of its properties further training must preserve. Layers are named like ``3/expand``.
 
-    In the kernels of ``sparse`` layers zeros stay zero; in those of ``clustered`` ones weights that are equal stay
-    equal. With ``ranges`` (lowest and highest number of each activation) the network computes in int8. ``converted``
-    is the LiteRT file that post-training quantization made of it: such a network is not trained any more.
+    In the kernels of ``sparse`` layers, zeros stay zero; in those of ``clustered`` layers, equal weights stay equal.
+    With ``ranges`` (lowest and highest value of each activation) the network computes in int8. ``converted`` is the
+    LiteRT file that post-training quantization made of it: such a network cannot be trained further.
     """
 
     architecture: Architecture
@@ -32,12 +32,12 @@ class CompressedModel:
 
     @property
     def kernels(self) -> dict[str, np.ndarray]:
-        """Kernel by layer, in the order of the layers."""
+        """Kernel by layer name, in the order of the layers."""
         return {layer.name: self.weights[f"{layer.name}/kernel"] for layer in kernel_layers(self.architecture)}
 
     @property
     def sparsity(self) -> float:
-        """Share of zeros among all weights of kernels."""
+        """Share of zeros among all kernel weights."""
         kernels = self.kernels.values()
         return 1 - sum(map(np.count_nonzero, kernels)) / sum(kernel.size for kernel in kernels)
 
@@ -55,13 +55,13 @@ class CompressedModel:
 
 
 def kernel_layers(architecture: Architecture) -> tuple[Layer, ...]:
-    """Those of its layers that have a kernel."""
+    """The layers that have a kernel."""
     return tuple(layer for layer in layers(architecture) if layer.kind in ("convolution", "depthwise", "dense"))
 
 
 def settle(model: CompressedModel) -> CompressedModel:
-    """The same network, its batch norms' variance behind clustered kernels 1 − ε everywhere: then a gain of float32
-    and a value of the codebook give each weight of the file, and it is delivered as these."""
+    """The same network, with a batch norm variance of 1 − ε after every clustered kernel: each weight of the file is
+    then given by a float32 gain and a codebook value, and is delivered as these."""
     weights, epsilon = dict(model.weights), model.architecture.epsilon
     for layer in kernel_layers(model.architecture):
         if layer.name not in model.clustered or layer.kind == "dense":
@@ -76,8 +76,8 @@ def settle(model: CompressedModel) -> CompressedModel:
 
 
 def select(architecture: Architecture, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Names of layers with kernels that a pattern names, by name (``3/*``) or kind; a pattern with a leading ``-``
-    takes away what it names. Raises CompressionError where none is left."""
+    """Names of the layers with kernels that match a pattern, by name (``3/*``) or kind; a pattern with a leading
+    ``-`` excludes its matches. Raises CompressionError if no layer is left."""
     chosen: dict[str, bool] = {}
     for pattern in patterns:
         wanted = pattern.removeprefix("-")

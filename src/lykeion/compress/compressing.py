@@ -1,7 +1,7 @@
-"""Carrying out a recipe: a directory for each step, from which a second run resumes, and a report.
+"""Running a recipe: a directory for each step, from which a second run resumes, and a report.
 
-The directory has ``run.json`` (what was asked for), ``0-original``, ``1-prune`` …: the model after each step with its
-``row.json``; ``latency-….jsonl`` (timings, as they are measured), ``report.json`` and ``report.html``.
+The directory contains ``run.json`` (the request), ``0-original``, ``1-prune`` …: the model after each step with its
+``row.json``; ``latency-….jsonl`` (timings, written as they are measured), ``report.json`` and ``report.html``.
 """
 
 import json
@@ -50,7 +50,7 @@ _REPORT = "report of this release"
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """A network after a step. ``latency_ms`` is the median, on one thread; None until it is measured."""
+    """The network after a step. ``latency_ms`` is the median, on one thread; None until it is measured."""
 
     step: str
     accuracy: float
@@ -60,7 +60,7 @@ class StepRow:
     multiply_adds: int
     sparsity: float
     values: int | None
-    """Most distinct values in a clustered kernel; None where none is."""
+    """The largest number of distinct values in a clustered kernel; None if no kernel is clustered."""
     notes: Mapping[str, Any]
     latency_ms: float | None = None
 
@@ -92,10 +92,10 @@ def compress(
     latency: bool = True,
     reporter: Reporter = CONSOLE,
 ) -> tuple[StepRow, ...]:
-    """Carry out the steps that are not done yet; the first row is the model as it came.
+    """Run the steps that are not done yet; the first row is the original model.
 
-    ``test`` judges by the test photos too, also the steps that are done. Raises CompressionError, TrainingError,
-    ModelError, TimingError.
+    ``test`` evaluates every step on the test photos too, including those already done. Raises CompressionError,
+    TrainingError, ModelError, TimingError.
     """
     from .trainable.keras_network import check_backend, check_data, digest_of
 
@@ -118,7 +118,7 @@ def compress(
 
 
 def _check_continued(run: Path, steps: Sequence[Step]) -> None:
-    """Raises CompressionError where a step is done that is not asked for: the report would lose its row."""
+    """Raises CompressionError if a completed step is not in the recipe: the report would lose its row."""
     asked = {name for name, _ in _named(steps)}
     for file in sorted(run.glob("[0-9]*-*/row.json")):
         if file.parent.name not in asked:
@@ -128,14 +128,14 @@ def _check_continued(run: Path, steps: Sequence[Step]) -> None:
 
 
 def _named(steps: Sequence[Step]) -> list[tuple[str, Step | None]]:
-    """The steps by the names of their directories; first the network as it came."""
+    """The steps by the names of their directories; the first is the original network."""
     return [("0-original", None), *((f"{place}-{step.method}", step) for place, step in enumerate(steps, 1))]
 
 
 def _carry_out(
     model: CompressedModel, data: Dataset, steps: Sequence[Step], run: Path, test: bool, reporter: Reporter
 ) -> list[StepRow]:
-    """The rows of all steps; those that are done are read."""
+    """The rows of all steps; those of completed steps are read."""
     from .trainable.keras_network import digest_of
 
     rows: list[StepRow] = []
@@ -160,7 +160,7 @@ def _carry_out(
 
 
 def row_of(name: str, model: CompressedModel, data: Dataset, notes: Mapping[str, Any], test: bool) -> StepRow:
-    """The row of a network, but for its latency. Raises CompressionError, ModelError."""
+    """The row of a network, without its latency. Raises CompressionError, ModelError."""
     from lykeion.nets import count
 
     file = litert_file(model)
@@ -183,7 +183,7 @@ def _accuracy(file: bytes, photos: Photos) -> float:
 
 
 def read_rows(run: Path) -> tuple[StepRow, ...]:
-    """What ``report.json`` says. Raises CompressionError."""
+    """The rows in ``report.json``. Raises CompressionError."""
     found = read_json(run / "report.json", CompressionError, _REPORT, limit=MAX_BYTES)
     with fitting(CompressionError, _REPORT, where=f"{run / 'report.json'}: "):
         if (found["schema"], found["version"]) != (SCHEMA, VERSION):
@@ -195,14 +195,14 @@ def read_rows(run: Path) -> tuple[StepRow, ...]:
 
 
 def _timed(run: Path, rows: Sequence[StepRow], reporter: Reporter) -> list[StepRow]:
-    """All networks take turns, so that they are comparable."""
+    """The rows with latencies; the networks are timed in turns, so that they are comparable."""
     files = {row.step: litert_file(open_model(run / row.step)) for row in rows}
     setup = {
         "files": {name: digest_bytes(file) for name, file in files.items()},
         "machine": this_machine().processor,
         "engine": version("ai-edge-litert"),
     }
-    # Another list of steps, or another machine, is another measurement.
+    # A different list of steps, or a different machine, is a different measurement.
     journal = TimingJournal(run / f"latency-{digest_json(setup)[7:15]}.jsonl", setup)
     candidates = {name: litert_candidate(file) for name, file in files.items()}
     reference = Architecture("reference", 32, 32, (Convolution(32, 3), Convolution(32, 3)), classes=10)
@@ -216,7 +216,7 @@ def _timed(run: Path, rows: Sequence[StepRow], reporter: Reporter) -> list[StepR
 
 
 def _as_timed_before(run: Path, rows: Sequence[StepRow]) -> list[StepRow]:
-    """With the times that an earlier report has of the same networks."""
+    """The rows with the latencies that an earlier report has for the same networks."""
     if not (run / "report.json").exists():
         return list(rows)
     times = {(row.step, row.accuracy, row.sizes): row.latency_ms for row in read_rows(run)}
@@ -224,7 +224,7 @@ def _as_timed_before(run: Path, rows: Sequence[StepRow]) -> list[StepRow]:
 
 
 def _asked(step: Step) -> dict[str, Any]:
-    """Its settings; of what it reads, the content and not the place."""
+    """The step's settings; its input files are represented by their digests, not by their paths."""
     trainings = {
         name: {**recipe.to_json(), "teacher": digest_of_input(Path(recipe.teacher)) if recipe.teacher else None}
         for name, recipe in step.trainings.items()
@@ -234,7 +234,7 @@ def _asked(step: Step) -> dict[str, Any]:
 
 
 def _done(directory: Path, asked: list[Any]) -> StepRow | None:
-    """The row of a step that was carried out as it is asked for now, all before it included."""
+    """The row of a step that was done with the same settings, as were all steps before it; None if it is not done."""
     if not (directory / "row.json").exists():
         return None
     file = directory / "row.json"
@@ -249,7 +249,7 @@ def _done(directory: Path, asked: list[Any]) -> StepRow | None:
 
 
 def _keep(directory: Path, model: CompressedModel, row: StepRow, asked: list[Any]) -> None:
-    """The row last: with it, the step is done."""
+    """Save a step. The row is written last, and marks the step as done."""
     with writing(directory, CompressionError):
         save(model, directory)
     _write(directory / "row.json", {"asked": asked, "row": row.to_json()})

@@ -1,7 +1,7 @@
-"""What can go wrong when a network is compressed."""
+"""Errors of compression."""
 
 from lykeion.core import Invalid
 
 
 class CompressionError(Invalid):
-    """A network cannot be compressed as asked; the message names the step or the file, and says why."""
+    """A network cannot be compressed as requested; the message names the step or the file, and the reason."""

@@ -1,5 +1,5 @@
-"""A MobileNet in a ``.keras`` file as an architecture and weights: which one it is follows from its shapes, and is
-checked by running both. Imports Keras."""
+"""A MobileNet in a ``.keras`` file as an architecture and weights: the architecture is recognised by its shapes, and
+verified by running both. Imports Keras."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,20 +24,20 @@ from .errors import CompressionError
 
 _PHOTOS = 8
 _AGREEMENT = 1e-2
-"""Of how much answers differ from photo to photo: rounding comes to far less, another scaling of photos to more."""
+"""As a share of the outputs' variation between photos: rounding causes far less, another scaling of photos more."""
 _LEAST_ODDS = 1e-30
 
 
 def read_keras(path: Path) -> CompressedModel:
-    """Raises CompressionError where it is not a MobileNet classifier that ``nets`` knows."""
+    """Raises CompressionError if it is not a MobileNet classifier that ``nets`` supports."""
     if not path.is_file():
         raise CompressionError(f"{path}: no such file")
     try:
-        # Safe mode: a saved lambda is a program, and is refused.
+        # Safe mode: a saved lambda is executable code, and is refused.
         network: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
         _, height, width, channels = network.input_shape
         _, classes = network.output_shape
-    except Exception as error:  # Keras raises whatever its layers do
+    except Exception as error:  # Keras passes on any exception of its layers
         raise CompressionError(f"{path}: Keras cannot load it as a classifier: {first_line(error)}") from None
     size = {"height": height, "width": width, "channels": channels, "classes": classes}
     from_0_to_255 = _takes_0_to_255(network, path)
@@ -62,7 +62,7 @@ def _candidates() -> Iterator[Architecture]:
 
 
 def _takes_0_to_255(network: Any, path: Path) -> bool:
-    """Or else −1..1, as networks here do. Raises CompressionError for a network that scales photos otherwise."""
+    """Whether it takes photos of 0..255, not −1..1 as networks here do. Raises CompressionError for other scales."""
     scale, offset = photo_scaling(network)
     for known, answer in (((1.0, 0.0), False), ((1 / 127.5, -1.0), True)):
         if np.allclose(scale, known[0], rtol=1e-6) and np.allclose(offset, known[1], atol=1e-6):
@@ -78,19 +78,19 @@ def _numbers(values: np.ndarray) -> str:
 
 
 def _agree(theirs: Any, ours: CompressedModel, from_0_to_255: bool) -> bool:
-    """Whether both answer alike, up to a softmax, as much as their answers differ from photo to photo."""
+    """Whether both give the same outputs, up to a softmax, relative to how much outputs vary between photos."""
     from lykeion.engines import LiteRTEngine
 
     architecture = ours.architecture
     shape = (architecture.height, architecture.width, architecture.channels)
     noise = np.random.default_rng(0).uniform(-1, 1, (_PHOTOS, *shape))
-    # Dark, bright and in between, as photos are; noise alone is grey on the whole, and answered alike.
+    # Dark, bright and in between, like photos; noise alone is grey on average, and all outputs would be similar.
     light = np.linspace(-0.8, 0.8, _PHOTOS)[:, None, None, None]
     photos = (light + (1 - np.abs(light)) * noise).astype(np.float32)
     expected = LiteRTEngine(write_litert(architecture, ours.weights, output="logits")).run(photos)["logits"]
     seen = (photos + 1) * 127.5 if from_0_to_255 else photos
     found = np.asarray(keras.ops.convert_to_numpy(theirs(seen, training=False)))
-    if (found >= 0).all() and np.allclose(found.sum(axis=1), 1, atol=1e-3):  # a softmax, of which the logarithm tells
+    if (found >= 0).all() and np.allclose(found.sum(axis=1), 1, atol=1e-3):  # a softmax; its logarithm is compared
         expected = expected - expected.max(axis=1, keepdims=True)
         expected -= np.log(np.exp(expected).sum(axis=1, keepdims=True))
         known = found > _LEAST_ODDS

@@ -1,4 +1,4 @@
-"""Networks that are compressed, in files: directories of runs and of steps, ``.keras`` files, and LiteRT files."""
+"""Files of networks under compression: directories of runs and steps, ``.keras`` files, and LiteRT files."""
 
 import json
 import math
@@ -30,7 +30,7 @@ _ARCHITECTURE, _WEIGHTS, _STATE, MODEL = "architecture.json", "weights.npz", "co
 
 
 def litert_file(model: CompressedModel, output: Literal["embedding", "logits"] = "logits") -> bytes:
-    """The file that runs: float32, or int8 inside. Raises CompressionError."""
+    """The LiteRT file to run: float32, or int8 inside. Raises CompressionError."""
     if model.converted is not None:
         if output != LOGITS:
             raise CompressionError(f"{model.architecture.name} is converted, to logits: it cannot give embeddings")
@@ -41,8 +41,8 @@ def litert_file(model: CompressedModel, output: Literal["embedding", "logits"] =
 
 
 def save(model: CompressedModel, directory: Path) -> None:
-    """Write a directory that ``open_model`` reads, and ``load_network`` of ``nets.training`` too; ``model.tflite`` in
-    it gives logits. Raises TrainingError, ArchitectureError, OSError."""
+    """Write a directory that ``open_model`` and ``load_network`` of ``nets.training`` can read; its ``model.tflite``
+    outputs logits. Raises TrainingError, ArchitectureError, OSError."""
     write_arrays(directory / _WEIGHTS, model.weights)
     write_architecture(model.architecture, directory / _ARCHITECTURE)
     state = {
@@ -83,7 +83,7 @@ def open_model(path: Path) -> CompressedModel:
 
 
 def check_classes(run: Path, data: Dataset) -> None:
-    """Raises CompressionError where a run directory names other classes than the data. Others name none."""
+    """Raises CompressionError if a run directory names other classes than the data. Other inputs name no classes."""
     file = run / "classes.json"
     if not file.is_file():
         return

@@ -1,8 +1,8 @@
-"""Networks packed for transport, in the format of ``litert.packed``: what a device unpacks to the very same file.
+"""Networks packed for delivery, in the format of ``litert.packed``: a device unpacks them to an identical file.
 
-Constants of a LiteRT file that take few values, as clustered and int8 kernels do, are coded near their entropy; zeros
-cost what zeros cost; all else is compressed by LZMA. In a float32 file batch norm multiplies a clustered kernel's
-channels, and few values become many: where the model is known, the package has the codebook and the channels' gains.
+Constants of a LiteRT file that take few values, such as clustered and int8 kernels, are coded near their entropy,
+zeros included; everything else is compressed by LZMA. In a float32 file batch norm multiplies a clustered kernel's
+channels, so few values become many: if the model is known, the package has the codebook and the channels' gains.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,15 +37,15 @@ from .errors import CompressionError
 from .network_files import litert_file, open_model
 
 SMALL = 4096
-"""Kernels of int8 with fewer weights may share a model, where one of their own costs more than it saves."""
+"""int8 kernels with fewer weights may share a model if a separate one would cost more than it saves."""
 _LZMA = 1.02
-"""What bytes that LZMA makes of a part alone become among others."""
+"""Ratio of a part's LZMA size among other parts to its size alone."""
 _SAMPLE = 1 << 16
-"""Floats that are enough to tell how all of a kernel are coded best."""
+"""Number of floats that suffices to choose the best coding for a kernel."""
 
 
 def pack(model: CompressedModel, output: Literal["embedding", "logits"] = "logits") -> tuple[bytes, bytes]:
-    """The package of a network, and the LiteRT file that it unpacks to: what ``model.litert`` gives.
+    """The package of a network, and the LiteRT file that it unpacks to: that of ``model.litert``.
 
     Raises CompressionError.
     """
@@ -67,9 +67,9 @@ def pack_path(path: Path, output: Literal["embedding", "logits"] = "logits") -> 
 
 
 def pack_file(file: bytes, model: CompressedModel | None = None, *, name: str = "pack") -> bytes:
-    """The package of any LiteRT file; ``model`` is what it was written from, if known; errors call it ``name``.
+    """The package of any LiteRT file; ``model`` is its source, if known; ``name`` is used in error messages.
 
-    Raises CompressionError where the file cannot be read, or is larger than ``unpack`` allows.
+    Raises CompressionError if the file cannot be read, or is larger than ``unpack`` allows.
     """
     if len(file) > MAX_BYTES:
         raise CompressionError(f"{name}: the file has {len(file):,} bytes; a package holds {MAX_BYTES:,} at most")
@@ -77,7 +77,7 @@ def pack_file(file: bytes, model: CompressedModel | None = None, *, name: str = 
     try:
         spans = list(_apart(_spans(file, hints)))
         package = encode_spans(file, spans)
-    except Exception as error:  # the generated reader trusts what it reads
+    except Exception as error:  # the generated reader does not validate its input
         raise CompressionError(f"{name}: not a LiteRT file: {first_line(error)}") from None
     if unpack(package, limit_bytes=len(file)) != file:
         raise CompressionError("pack: the package does not unpack to the file; please report this")
@@ -85,7 +85,7 @@ def pack_file(file: bytes, model: CompressedModel | None = None, *, name: str = 
 
 
 def _apart(spans: Iterable[Span]) -> Iterator[Span]:
-    """Those that begin behind the one before: of parts that overlap in the file, the first."""
+    """The spans that begin after the end of the previous one: of parts that overlap in the file, the first."""
     end = 0
     for span in sorted(spans, key=lambda span: span.offset):
         if span.offset >= end:
@@ -117,7 +117,7 @@ def _spans(file: bytes, hints: Mapping[str, Scaled]) -> Iterator[Span]:
 
 
 def _bias_scales(graph: PlacedGraph) -> Iterator[Span]:
-    """Scales of biases, where they are those of the kernel times that of the input, as they should be."""
+    """Scales of biases, where they are the kernel's scales times the input's scale, as they should be."""
     for inputs in graph.operators:
         if len(inputs) != 3 or min(inputs) < 0:
             continue
@@ -129,13 +129,13 @@ def _bias_scales(graph: PlacedGraph) -> Iterator[Span]:
 
 
 def _integers(constants: Mapping[int, np.ndarray]) -> Iterator[Span]:
-    """Constants of 8 bits, uint8 by offset: each by a model of its own, or by one that small ones share, or left to
-    LZMA with what is around it, whichever takes the fewest bytes."""
+    """8-bit constants, uint8 by offset: each coded by a separate model, or by one that small constants share, or left
+    to LZMA with the surrounding bytes, whichever takes the fewest bytes."""
     counts = {offset: np.bincount(data, minlength=MAX_SYMBOLS) for offset, data in constants.items()}
     alone = {offset: _bytes_alone(each) for offset, each in counts.items()}
     left = {offset: _LZMA * len(compressed(data.tobytes())) for offset, data in constants.items()}
     sharing = {offset: counts[offset] for offset, data in constants.items() if len(data) < SMALL}
-    for _ in range(2):  # without those that are better off alone, it suits the others better
+    for _ in range(2):  # without those that are smaller alone, it fits the others better
         together = sum(sharing.values(), np.zeros(MAX_SYMBOLS, np.int64))
         sharing = {
             offset: each
@@ -151,12 +151,12 @@ def _integers(constants: Mapping[int, np.ndarray]) -> Iterator[Span]:
 
 
 def _bytes_alone(counts: np.ndarray) -> float:
-    """With a model of its own, which has a value and its frequency in the plan."""
+    """Bytes with a separate model, which adds each value and its frequency to the plan."""
     return cost_bits(counts) / 8 + 2.5 * np.count_nonzero(counts)
 
 
 def _floats(data: np.ndarray, hint: Scaled | None) -> Coding | None:
-    """How float32 take the fewest bytes; None: LZMA finds more in them as they are."""
+    """The coding in which float32 values take the fewest bytes; None if LZMA compresses them better as they are."""
     items = data.reshape(-1, 4)
     numbers, first = np.unique(as_numbers(items), return_index=True)
     if hint is not None and hint.gives(data.tobytes()):

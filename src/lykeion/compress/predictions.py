@@ -1,4 +1,4 @@
-"""A LiteRT file on photos: what every accuracy in a report comes from."""
+"""Predictions of a LiteRT file on photos: the source of every accuracy in a report."""
 
 import numpy as np
 
@@ -20,5 +20,5 @@ def predict_litert(file: bytes, photos: Photos, *, threads: int = 1) -> np.ndarr
 
 
 def correct_litert(file: bytes, photos: Photos) -> np.ndarray:
-    """Which photos the file names rightly, bool (photos,). Raises ModelError."""
+    """Which photos the file classifies correctly, bool (photos,). Raises ModelError."""
     return predict_litert(file, photos).argmax(axis=1) == photos.labels

@@ -1,4 +1,4 @@
-"""A compression's whole way on one page: HTML with its pictures inside, for a browser without a network."""
+"""A report of all steps of a compression: one HTML page with embedded pictures, which works offline."""
 
 import base64
 import io
@@ -35,17 +35,17 @@ REPORT_COLUMNS = (
 
 
 SHOWN_COLUMNS = ("step", "top-1", "change", "file", "packed", "smaller", "zeros", "ms")
-"""Columns that fit a terminal."""
+"""Columns that fit in a terminal."""
 
 
 def accuracies(rows: Sequence[StepRow]) -> tuple[list[float], str]:
-    """Of all rows on the same photos, "test" where all were judged by these, else "validation"."""
+    """Accuracies of all rows on the same photos: "test" if all were evaluated on these, else "validation"."""
     test = [row.test_accuracy for row in rows if row.test_accuracy is not None]
     return (test, "test") if len(test) == len(rows) else ([row.accuracy for row in rows], "validation")
 
 
 def report_table(rows: Sequence[StepRow]) -> list[tuple[str, ...]]:
-    """Cells under COLUMNS, bytes in kB."""
+    """The cells of COLUMNS, bytes in kB."""
     found, _ = accuracies(rows)
     return [_cells(row, rows[0], accuracy, found[0]) for row, accuracy in zip(rows, found, strict=True)]
 
@@ -75,7 +75,7 @@ def write_page(run: Path, path: Path) -> None:
 
 
 def draw_ways(rows: Sequence[StepRow], axes: Any) -> None:
-    """Accuracy by delivered bytes, a point a step; those that no other beats in both are joined."""
+    """Accuracy against delivered bytes, one point per step; a line joins those that no other beats in both."""
     sizes = [row.sizes.packed / 1000 for row in rows]
     found, photos = accuracies(rows)
     points = np.column_stack([sizes, 100 * np.array(found)])
@@ -117,7 +117,7 @@ on {photos} photos, ms is the median of one photo on one thread of the machine t
 
 
 def _draw_layers(model: CompressedModel, figure: Any) -> None:
-    """For each kernel: its weights, its share of zeros, and its distinct values with how often each is used."""
+    """For each kernel: its weights, its share of zeros, and its distinct values with the frequency of each."""
     kernels = model.kernels
     names, places = list(kernels), np.arange(len(kernels))
     weights, zeros, books = figure.subplots(1, 3, sharey=True, width_ratios=(1, 1, 2))

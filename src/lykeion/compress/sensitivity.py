@@ -1,4 +1,4 @@
-"""How much accuracy one layer's pruning or rounding costs, the others left alone and nothing trained again."""
+"""The loss of accuracy when a single layer is pruned or rounded, without changing other layers or retraining."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -34,13 +34,14 @@ SCHEMA = "lykeion.sensitivity"
 VERSION = 1
 MAX_BYTES = 1 << 22
 LEVELS: dict[Harm, tuple[float, ...]] = {"sparsity": (0.3, 0.5, 0.6, 0.7, 0.8, 0.9), "bits": (8, 6, 4, 3)}
-"""Shares of zeros, and bits of weights rounded a channel."""
+"""Shares of zeros, and bits of weights rounded per channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """``accuracy`` is by what was done, layer and level, on ``photos`` validation photos; ``baseline`` of the network
-    as it is. ``asked`` is the digest of weights, photos and layers; scans of earlier releases have none."""
+    """``accuracy`` is by kind of change, layer and level, on ``photos`` validation photos; ``baseline`` is that of
+    the unchanged network. ``asked`` is the digest of weights, photos and layers; scans of earlier releases have
+    none."""
 
     network: str
     photos: int
@@ -50,7 +51,7 @@ class Sensitivity:
     asked: str = ""
 
     def loss(self, harm: Harm, layer: str, level: float) -> float:
-        """Of accuracy. Raises CompressionError where that was not measured."""
+        """The loss of accuracy. Raises CompressionError if it was not measured."""
         if layer not in self.accuracy[harm] or level not in self.levels[harm]:
             raise CompressionError(
                 f"sensitivity: the scan of {self.network} has no {harm} {level:g} of layer {layer!r}"
@@ -58,7 +59,7 @@ class Sensitivity:
         return self.baseline - self.accuracy[harm][layer][self.levels[harm].index(level)]
 
     def most(self, harm: Harm, layer: str, loss: float) -> float:
-        """The strongest level up to which none costs more than ``loss``; 0 where there is none."""
+        """The strongest level such that no level up to it costs more than ``loss``; 0 if there is none."""
         found = 0.0
         for level in self.levels[harm]:
             if self.loss(harm, layer, level) > loss:
@@ -103,7 +104,7 @@ class Sensitivity:
 
 
 class _Measured:
-    """Accuracies by the digest of what was measured; a scan that was stopped is resumed from its journal."""
+    """Accuracies by the digest of the measurement; an interrupted scan is resumed from its journal."""
 
     def __init__(self, path: Path | None) -> None:
         """Raises CompressionError."""
@@ -112,7 +113,7 @@ class _Measured:
             self._known = {str(key): float(value) for key, value in self._journal or ()}
 
     def of(self, key: str, measure: Callable[[], float]) -> float:
-        """What was measured, or is now. Raises CompressionError."""
+        """The accuracy from the journal, or else measured now. Raises CompressionError."""
         if key not in self._known:
             self._known[key] = measure()
             if self._journal:
@@ -129,10 +130,11 @@ def scan_sensitivity(
     output: Path | None = None,
     reporter: Reporter = CONSOLE,
 ) -> Sensitivity:
-    """Measure every level on every layer named, through LiteRT.
+    """Measure every level on every named layer, with LiteRT.
 
-    With ``output`` the scan is written there. Stopped, it is resumed from a journal beside that; a file that holds
-    the same scan is read, and one that holds anything else is left as it is. Raises CompressionError, ModelError.
+    With ``output`` the scan is written there. An interrupted scan is resumed from a journal in the same directory; a
+    file that contains the same scan is read, and any other file is left unchanged. Raises CompressionError,
+    ModelError.
     """
     model.check_trainable()
     model = replace(model, ranges=None)
@@ -183,7 +185,7 @@ def _scan(
 
 
 def harmed(model: CompressedModel, harm: Harm, layer: str, level: float) -> CompressedModel:
-    """The model with one kernel pruned to a share of zeros, or rounded to so many bits a channel."""
+    """The model with one kernel pruned to a share of zeros, or rounded to a number of bits per channel."""
     kernel = model.kernels[layer]
     if harm == "sparsity":
         changed = kernel * masks({layer: kernel}, {layer: level}, Structure(), "layer")[layer]

@@ -1,7 +1,7 @@
-"""Settings of a method as a frozen dataclass, read strictly from what a person wrote.
+"""Settings of a method as a frozen dataclass, read strictly from a user's document.
 
 A setting is ``Annotated[type, "What it means.", rule]``; the type is float, int, bool, str, Path, a Literal, a tuple
-of str, or the Recipe of a training. Each may also be None where that is its default.
+of str, or the Recipe of a training. Each may also be None if that is its default.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ Settings = TypeVar("Settings")
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A rule: a number from ``least`` to ``most``; without the ends themselves where it is ``inside``."""
+    """A rule: a number from ``least`` to ``most``, or strictly between them if ``inside``."""
 
     least: float
     most: float
@@ -38,7 +38,7 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """A rule: the setting has an effect only where another is given, and is one of ``among`` where that names any."""
+    """A rule: the setting has an effect only if another is given and, if ``among`` is not empty, is one of those."""
 
     setting: str
     among: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ def read_settings(kind: type[Settings], given: Fields, directory: Path) -> Setti
 
 
 def check_training(recipe: Recipe, name: str = "training") -> None:
-    """Raises CompressionError where a network under compression cannot be trained so."""
+    """Raises CompressionError if a network under compression cannot be trained by this recipe."""
     if recipe.head != "softmax":
         raise CompressionError(f"{name}: head {recipe.head} is not for compression, which trains logits")
     if recipe.precision != "float32":
@@ -86,7 +86,7 @@ def check_training(recipe: Recipe, name: str = "training") -> None:
 
 
 def digest_of_input(path: Path) -> str:
-    """Of a file, or of the network in a run directory. Raises CompressionError."""
+    """Digest of a file, or of the network in a run directory. Raises CompressionError."""
     files = [path / "architecture.json", path / "weights.npz"] if path.is_dir() else [path]
     try:
         return digest_json([digest_file(file) for file in files])
@@ -95,7 +95,7 @@ def digest_of_input(path: Path) -> str:
 
 
 def plain(settings: Any) -> dict[str, Any]:
-    """A JSON value of settings, but for the training's, which its run keeps itself."""
+    """The settings as a JSON value, without the training, which is recorded by its own run."""
     values = {setting.name: getattr(settings, setting.name) for setting in fields(settings)}
     return {
         name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value

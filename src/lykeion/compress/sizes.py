@@ -1,4 +1,4 @@
-"""What a network weighs: as a file, under zstd, by Huffman's account, and packed for delivery."""
+"""Sizes of a network: as a file, compressed by zstd, as counted for Huffman coding, and packed for delivery."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from .weights.integers import kernel_codes
 
 ZSTD_LEVEL = 19
 _GAP_BITS = {"dense": 5}
-"""Of the distance to the next weight that is not zero: 5 bits in dense layers, 8 elsewhere (arXiv:1510.00149)."""
+"""Bits of the distance to the next nonzero weight: 5 in dense layers, 8 elsewhere (arXiv:1510.00149)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Bytes. ``file`` is the LiteRT file with logits, ``zstd`` that under zstd at level 19, ``huffman`` an account
-    without a file (None of a file that post-training quantization made), ``packed`` the package that is delivered."""
+    """Bytes. ``file`` is the LiteRT file with logits, ``zstd`` that file compressed by zstd at level 19, ``huffman``
+    a count without a file (None after post-training quantization), ``packed`` the package for delivery."""
 
     file: int
     zstd: int
@@ -43,11 +43,11 @@ def sizes_of(model: CompressedModel) -> Sizes:
 
 
 def huffman_bytes(model: CompressedModel) -> int:
-    """Kernels as Deep Compression counts them, and 4 bytes for every other number of the folded network.
+    """Kernels as counted in Deep Compression, and 4 bytes for every other number of the folded network.
 
-    Of a sparse kernel the gaps between weights and the weights are coded, of another one the weights alone; each by a
-    code of its own, whose table of values is counted with it. A kernel whose values are too many for a code has 4
-    bytes a weight, and gaps.
+    For a sparse kernel the gaps between weights and the weights are coded, for others the weights alone; each with
+    its own code, whose table of values is included. A kernel with too many values for a code takes 4 bytes per
+    weight, and gaps.
     """
     bits = 0
     for layer in kernel_layers(model.architecture):
@@ -68,7 +68,7 @@ def huffman_bytes(model: CompressedModel) -> int:
 
 
 def relative_gaps(weights: np.ndarray, bits: int) -> np.ndarray:
-    """Zeros before each weight that is not zero; a gap too long for ``bits`` is broken by a weight of zero."""
+    """Zeros before each nonzero weight; a gap too long for ``bits`` is split by a weight of zero."""
     places = np.flatnonzero(weights)
     gaps = np.diff(places, prepend=-1) - 1
     longest = 1 << bits

@@ -42,23 +42,23 @@ METHODS: dict[str, tuple[type[Any], Plan, Apply]] = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``settings`` is the method's own dataclass."""
+    """A method and its settings: ``settings`` is the method's dataclass."""
 
     method: str
     settings: Any
 
     @property
     def values(self) -> dict[str, Any]:
-        """Its settings by name."""
+        """The settings by name."""
         return {name: getattr(self.settings, name) for name in type(self.settings).__dataclass_fields__}
 
     @property
     def trainings(self) -> dict[str, Recipe]:
-        """Those of its settings that are recipes of a training."""
+        """The settings that are recipes of a training."""
         return {name: value for name, value in self.values.items() if isinstance(value, Recipe)}
 
     def plan(self, model: CompressedModel) -> CompressedModel:
-        """What is known of the model after the step. Raises CompressionError where the step cannot be carried out."""
+        """The model after the step as far as it is known in advance. Raises CompressionError if it cannot be done."""
         for name, recipe in self.trainings.items():
             check_training(recipe, name)
         return METHODS[self.method][1](model, self.settings)
@@ -66,7 +66,7 @@ class Step:
     def apply(
         self, model: CompressedModel, data: Dataset, run: Path, *, reporter: Reporter
     ) -> tuple[CompressedModel, Mapping[str, Any]]:
-        """The model after the step, and what the method reports. Raises what the method raises."""
+        """The model after the step, and the method's report. Raises what the method raises."""
         return METHODS[self.method][2](model, data, self.settings, run, reporter=reporter)
 
 
@@ -86,8 +86,8 @@ def read_recipe(path: Path) -> tuple[Step, ...]:
 
 
 def check_steps(steps: Sequence[Step], model: CompressedModel) -> None:
-    """Raises CompressionError, which names the step, where one cannot follow those before it, or reads what is not
-    there."""
+    """Raises CompressionError, which names the step, if one cannot follow those before it, or reads a missing
+    file."""
     for place, step in enumerate(steps):
         try:
             model = step.plan(model)

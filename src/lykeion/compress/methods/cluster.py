@@ -1,8 +1,8 @@
 """Weight sharing: all weights of a kernel take few values, which are then trained (Deep Compression,
-arXiv:1510.00149, section 3); so are the weights, each of which has the value that costs it least at every step.
+arXiv:1510.00149, section 3). The weights are trained too: at every step each takes the value of the least cost.
 
-Kernels before a batch norm are first scaled so that each output channel has the same deviation, which batch norm
-takes back: one codebook then serves all channels, and in int8 it is the same small set of integers in each.
+Kernels before a batch norm are first scaled so that each output channel has the same deviation, and batch norm
+compensates: one codebook then serves all channels, and in int8 it is the same small set of integers in each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ class Cluster:
 
 
 def plan(model: CompressedModel, settings: Cluster) -> CompressedModel:
-    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
+    """The model as far as it is known in advance. Raises CompressionError if it cannot be clustered."""
     model.check_trainable()
     if settings.training and settings.moving and model.ranges is not None:
         raise CompressionError("cluster: weights of an int8 network keep their values in training; set moving: false")
@@ -80,13 +80,13 @@ def apply(
 def _moving(
     before: CompressedModel, model: CompressedModel, names: Sequence[str], settings: Cluster
 ) -> dict[str, Moving]:
-    """The weights as they were before, and what the bits of each value cost."""
+    """The weights before clustering, and the price of each value's bits."""
     found = {}
     for name in names:
         kernel, shared = before.kernels[name], model.kernels[name]
         if name in model.sparse:
             kernel, shared = kernel[kernel != 0], shared[shared != 0]
-        if not len(kernel):  # all of it is pruned
+        if not len(kernel):  # entirely pruned
             continue
         counts = np.unique(shared, return_counts=True)[1]
         clusters = len(counts) if len(counts) <= 2 else settings.clusters - (name in model.sparse)
@@ -97,7 +97,8 @@ def _moving(
 
 
 def normalised(model: CompressedModel, names: frozenset[str]) -> CompressedModel:
-    """The same network, whose named kernels give each channel a variance of 1 − ε and a gain above 0."""
+    """The same network, with the named kernels scaled so that each channel has a variance of 1 − ε and a gain
+    above 0."""
     weights, epsilon = dict(model.weights), model.architecture.epsilon
     for layer in kernel_layers(model.architecture):
         if layer.name not in names - model.clustered or layer.kind == "dense":

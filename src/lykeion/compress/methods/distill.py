@@ -1,6 +1,6 @@
 """Distillation: a network learns from a teacher's logits (Hinton, Vinyals, Dean, arXiv:1503.02531).
 
-Every other training can have a teacher too, by its recipe; this step is for training that does nothing else.
+A recipe can name a teacher for any other training too; this step only distills.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Distill:
 
 
 def plan(model: CompressedModel, settings: Distill) -> CompressedModel:
-    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
+    """The model as far as it is known in advance. Raises CompressionError if it cannot be distilled."""
     model.check_trainable()
     return model
 

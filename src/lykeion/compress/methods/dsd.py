@@ -1,9 +1,9 @@
-"""Dense-sparse-dense training (Han et al., arXiv:1607.04381): prune, train, let the zeros go, train on.
+"""Dense-sparse-dense training (Han et al., arXiv:1607.04381): prune, train, remove the mask, train again.
 
-The network that comes in is the first dense phase. The sparse phase prunes at once, each layer by the same share, and
-trains under the mask; the last phase starts the pruned weights from zero and trains all with a tenth of the rate. The
-result is as large as before: what can be gained is accuracy. With ``control`` the same network is trained just as
-long, by the same two recipes, without the mask; the gain over that is what DSD itself brings.
+The input network is the result of the first dense phase. The sparse phase prunes at once, each layer by the same
+share, and trains with the mask; the last phase starts the pruned weights from zero and trains all weights at a tenth
+of the rate. The result is as large as before: the possible gain is in accuracy. With ``control`` the same network is
+trained for as long, by the same two recipes, without the mask; the gain over that is due to DSD itself.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Dsd:
 
 
 def plan(model: CompressedModel, settings: Dsd) -> CompressedModel:
-    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
+    """The model as far as it is known in advance. Raises CompressionError if it cannot be trained."""
     model.check_trainable()
     if shared := sorted(model.clustered.intersection(select(model.architecture, settings.layers))):
         raise CompressionError(f"dsd: {shared[0]} is clustered already; dsd first, or take it out of layers")
@@ -44,7 +44,7 @@ def plan(model: CompressedModel, settings: Dsd) -> CompressedModel:
 
 
 def _shares(model: CompressedModel, settings: Dsd) -> dict[str, float]:
-    """Of zeros in the sparse phase, by layer. Raises CompressionError."""
+    """Shares of zeros in the sparse phase, by layer. Raises CompressionError."""
     shares = dict.fromkeys(select(model.architecture, settings.layers), settings.sparsity)
     return reached(model.kernels, shares, Structure(), "layer", f"dsd: sparsity {settings.sparsity:g}")
 
@@ -52,7 +52,7 @@ def _shares(model: CompressedModel, settings: Dsd) -> dict[str, float]:
 def apply(
     model: CompressedModel, data: Dataset, settings: Dsd, run: Path | None = None, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
-    """The densely trained model; validation accuracy of it, and, with ``control``, of the other and the gain.
+    """The densely trained model; its validation accuracy and, with ``control``, that of the control and the gain.
 
     Raises CompressionError, TrainingError.
     """

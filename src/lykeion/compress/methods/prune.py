@@ -1,7 +1,7 @@
-"""Pruning by magnitude: small weights become zero, gradually, while the network trains on.
+"""Magnitude pruning: small weights become zero, gradually, while training continues.
 
 The share of zeros follows the cubic schedule of Zhu and Gupta (arXiv:1710.01878). Zeros are kept by a constraint in
-the compiled step. Zeros save bytes, and no time on dense engines; for that, see ``prune_channels``.
+the compiled step. Zeros save bytes, but no time on dense engines; to save time, see ``prune_channels``.
 """
 
 from collections.abc import Mapping
@@ -48,14 +48,14 @@ class Prune:
 
 
 def plan(model: CompressedModel, settings: Prune) -> CompressedModel:
-    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
+    """The model as far as it is known in advance. Raises CompressionError if it cannot be pruned."""
     return replace(model, sparse=model.sparse.union(_shares(model, settings)))
 
 
 def apply(
     model: CompressedModel, data: Dataset, settings: Prune, run: Path | None = None, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
-    """The pruned model, the share of zeros by layer, and in which layers the structure makes nothing zero.
+    """The pruned model, the share of zeros by layer, and the layers in which the structure makes nothing zero.
 
     Raises CompressionError, TrainingError.
     """
@@ -75,12 +75,13 @@ def apply(
 
 
 def share_at(progress: float, final: float) -> float:
-    """Share of zeros when so much of the ramp, 0 to 1, is done."""
+    """Share of zeros at this point of the ramp, 0 to 1."""
     return final * (1 - (1 - min(progress, 1.0)) ** 3)
 
 
 def _shares(model: CompressedModel, settings: Prune) -> dict[str, float]:
-    """Of zeros, by layer; of those that get any. Raises CompressionError where the model cannot be pruned so."""
+    """Shares of zeros by layer, without layers that get none. Raises CompressionError if the model cannot be pruned
+    so."""
     model.check_trainable()
     names, structure = select(model.architecture, settings.layers), Structure.parse(settings.structure)
     if shared := sorted(model.clustered.intersection(names)):
@@ -127,7 +128,7 @@ def _train(
             kernels = {name: np.asarray(keras.ops.convert_to_numpy(each.kernel)) for name, each in operators.items()}
             now = {name: share_at(progress, share) for name, share in shares.items()}
             for name, keep in masks(kernels, now, structure, settings.scope).items():
-                keep = keep & begun[name]  # what came as zero stays zero, also where fewer zeros are asked for now
+                keep = keep & begun[name]  # initial zeros stay zero, even if fewer zeros are due now
                 operators[name].mask.assign(keep.astype(np.float32))
                 operators[name].kernel.assign(kernels[name] * keep)
 

@@ -1,8 +1,8 @@
-"""Structured pruning: whole channels are taken away, and what is left is a smaller architecture, dense and faster.
+"""Structured pruning: whole channels are removed, which leaves a smaller architecture that is dense and faster.
 
-Channels go by units of 8, as kernels of engines work, and of each group that belongs together the least important
-ones first. A channel's importance is what its kernels, with batch norm folded in, contribute: the sum of their
-squares, where it is made and where it is used.
+Channels are removed in units of 8, which suits the kernels of engines, starting with the least important of each
+group of channels that belong together. A channel's importance is the contribution of its kernels, with batch norm
+folded in: the sum of their squares, where it is produced and where it is used.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class PruneChannels:
 
 
 def plan(model: CompressedModel, settings: PruneChannels) -> CompressedModel:
-    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
+    """The model as far as it is known in advance. Raises CompressionError if it cannot be pruned."""
     model.check_trainable()
     if model.clustered or model.ranges is not None:
         raise CompressionError("prune-channels: the network is clustered or int8 already; take channels away first")
@@ -46,7 +46,7 @@ def apply(
     run: Path | None = None,
     reporter: Reporter = CONSOLE,
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
-    """The smaller network, trained on, and its channels by group. Raises CompressionError, TrainingError."""
+    """The smaller network, after training, and its channels by group. Raises CompressionError, TrainingError."""
     plan(model, settings)
     kept = choose(model, settings.multiply_adds, settings.least)
     smaller = replace(
@@ -63,10 +63,10 @@ def apply(
 
 
 def choose(model: CompressedModel, share: float, least: float) -> dict[str, np.ndarray]:
-    """The channels of each group that stay, until no more than ``share`` of the multiply-adds is left.
+    """The channels of each group to keep, so that at most ``share`` of the multiply-adds is left.
 
-    Units go in the order of their importance, as a share of their group's, for each multiply-add that they save.
-    Raises CompressionError where ``least`` forbids so much.
+    Units are removed in ascending order of their importance, as a share of their group's, per multiply-add saved.
+    Raises CompressionError if ``least`` does not allow it.
     """
     architecture = model.architecture
     whole, scores = count(architecture).multiply_adds, importance(model)
@@ -74,7 +74,7 @@ def choose(model: CompressedModel, share: float, least: float) -> dict[str, np.n
     units: list[tuple[float, str, int]] = []
     for group, score in scores.items():
         fewest = max(UNIT, round(least * len(score)))
-        # All sizes that stay are multiples of 8: the first unit is what is over.
+        # All remaining sizes are multiples of 8: the first unit is the remainder.
         sizes = range((len(score) - 1) // UNIT * UNIT, fewest - 1, -UNIT)
         saved = whole - count(without(architecture, {group: np.arange(max(1, len(score) - UNIT))})).multiply_adds
         ascending = np.sort(score)
@@ -83,7 +83,7 @@ def choose(model: CompressedModel, share: float, least: float) -> dict[str, np.n
             lost = ascending[len(score) - before : len(score) - size].sum() / max(score.sum(), 1e-30)
             units.append((float(lost) / max(1, saved), group, size))
             before = size
-    # Within a group the sizes fall, for its units' importance only grows.
+    # Within a group the sizes decrease, because the importance of its units only increases.
     for _, group, size in sorted(units, key=lambda unit: (unit[0], -unit[2])):
         kept[group] = np.sort(np.argsort(-scores[group], kind="stable")[:size])
         if count(without(architecture, kept)).multiply_adds <= share * whole:
@@ -95,7 +95,7 @@ def choose(model: CompressedModel, share: float, least: float) -> dict[str, np.n
 
 
 def importance(model: CompressedModel) -> dict[str, np.ndarray]:
-    """By group, float64 (channels)."""
+    """Importance of each channel by group, float64 (channels)."""
     groups = channel_groups(model.architecture)
     scores: dict[str, np.ndarray] = {}
     for layer in kernel_layers(model.architecture):

@@ -1,9 +1,9 @@
-"""Quantization-aware training: the network is trained as the integers will compute it (arXiv:1712.05877).
+"""Quantization-aware training: training simulates the integer arithmetic of the result (arXiv:1712.05877).
 
-Kernels are folded with their batch norm and rounded a channel, activations are rounded to ranges that follow the
-batches. Zeros stay, and clustered kernels have their codebook among the integers. The file is written by us
-(``nets.litert_int8``) from the same arithmetic. Without training it is post-training quantization of clustered
-networks: ranges from ``calibration`` photos, and the codebook rounded.
+Kernels are folded with their batch norm and rounded per channel, activations are rounded to ranges that follow the
+batches. Zeros stay, and the codebook of clustered kernels consists of integers. ``nets.litert_int8`` writes the file
+from the same arithmetic. Without training it is post-training quantization of clustered networks: ranges from
+``calibration`` photos, and the codebook rounded.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Qat:
 
 
 def plan(model: CompressedModel, settings: Qat) -> CompressedModel:
-    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
+    """The model as far as it is known in advance. Raises CompressionError if it cannot be quantized."""
     model.check_trainable()
     return replace(model, ranges=model.ranges or {})
 
@@ -38,7 +38,7 @@ def plan(model: CompressedModel, settings: Qat) -> CompressedModel:
 def apply(
     model: CompressedModel, data: Dataset, settings: Qat, run: Path | None = None, reporter: Reporter = CONSOLE
 ) -> tuple[CompressedModel, Mapping[str, Any]]:
-    """The model in int8; how often the simulated network and the file name the same class; the largest difference
+    """The model in int8; how often the simulated network and the file predict the same class; the largest difference
     of their logits. Raises CompressionError, TrainingError."""
     from lykeion.compress.trainable.keras_network import build, check_data, fit, observe
     from lykeion.nets.training import predict

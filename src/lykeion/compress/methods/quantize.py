@@ -1,6 +1,6 @@
-"""Post-training quantization by ai-edge-quantizer: the last step of a compression, for nothing trains on from it.
+"""Post-training quantization by ai-edge-quantizer: the last step of a compression, as its result cannot be trained.
 
-For int8 that keeps codebooks, and for training in int8, there is ``qat``.
+For int8 that keeps codebooks, and for training in int8, use ``qat``.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ class Quantize:
 
 
 def plan(model: CompressedModel, settings: Quantize) -> CompressedModel:
-    """What is known of the model afterwards before anything is done. Raises CompressionError where it cannot be."""
+    """The model as far as it is known in advance. Raises CompressionError if it cannot be quantized."""
     _skipped(model, settings)
     if find_spec("ai_edge_quantizer") is None:
         raise CompressionError(_LACKS)
@@ -54,7 +54,7 @@ def plan(model: CompressedModel, settings: Quantize) -> CompressedModel:
 
 
 def _skipped(model: CompressedModel, settings: Quantize) -> set[str]:
-    """Layers that stay float32. Raises CompressionError where the model cannot be quantized."""
+    """Layers that stay float32. Raises CompressionError if the model cannot be quantized."""
     model.check_trainable()
     if model.ranges is not None:
         raise CompressionError("quantize: the network is int8 already, by qat")
@@ -77,7 +77,7 @@ def apply(
 
 
 def convert(file: bytes, mode: Mode, skipped: list[str], photos: np.ndarray) -> bytes:
-    """A LiteRT file of ``nets`` with integers in it; ``photos`` are float32 (n, height, width, channels).
+    """A quantized LiteRT file from one of ``nets``; ``photos`` are float32 (n, height, width, channels).
 
     Raises CompressionError.
     """

@@ -1,4 +1,4 @@
-"""A compressed network as a Keras model that can be trained on, and back. Imports Keras."""
+"""Conversion of a compressed network to a Keras model for further training, and back. Imports Keras."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +20,8 @@ from lykeion.nets.training import Dataset, History, Photos, Recipe, TrainingOpti
 from .simulated_operators import AtLeast, HardSwish, Range, SimulatedOperator, Sum, Unit, keras_name
 
 PHOTO_RANGE = (-1.01, 1.01)
-"""Photos are in −1..1; a little more, for with just that every pixel would lie half way between two integers."""
+"""Photos are in −1..1; the range is a little wider, since otherwise every pixel would be halfway between two
+integers."""
 RELU6_RANGE = (0.0, 6.0)
 _NORM = {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
 
@@ -33,9 +34,9 @@ def build(
     seed: int = 0,
     moving: Mapping[str, Moving] | None = None,
 ) -> keras.Model:
-    """From photos float32 (n, height, width, channels), −1..1, to logits, with the model's weights.
+    """A Keras model from photos, float32 (n, height, width, channels), −1..1, to logits, with the model's weights.
 
-    What the model keeps (zeros, shared weights, int8) is kept in training; ``moving`` is of the layers whose weights
+    Training preserves what the model must keep (zeros, shared weights, int8); ``moving`` has the layers whose weights
     may change their value. Raises CompressionError.
     """
     model.check_trainable()
@@ -43,7 +44,7 @@ def build(
 
 
 def read_back(network: keras.Model, model: CompressedModel) -> CompressedModel:
-    """The model with what ``build`` made of it and training changed."""
+    """The model with the weights and ranges of a trained network from ``build``."""
     weights, ranges = dict(model.weights), {}
     for layer in network.layers:
         if isinstance(layer, SimulatedOperator):
@@ -69,9 +70,9 @@ def fit(
     moving: Mapping[str, Moving] | None = None,
     reporter: Reporter = CONSOLE,
 ) -> tuple[CompressedModel, History]:
-    """Train on from the model's weights; what it keeps is kept. The recipe may name a teacher.
+    """Train from the model's weights, preserving what the model must keep. The recipe may name a teacher.
 
-    ``callbacks`` makes them for the network. Resumes from ``run``. Raises TrainingError, CompressionError.
+    ``callbacks`` returns the callbacks for the network. Resumes from ``run``. Raises TrainingError, CompressionError.
     """
     check_data(model, data)
     check_backend()
@@ -94,7 +95,7 @@ def fit(
 
 
 def check_backend() -> None:
-    """Raises CompressionError where Keras computes by anything else than TensorFlow."""
+    """Raises CompressionError if Keras uses another backend than TensorFlow."""
     if keras.backend.backend() != "tensorflow":
         raise CompressionError(
             f"compression trains on TensorFlow, not on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow"
@@ -102,7 +103,7 @@ def check_backend() -> None:
 
 
 def check_data(model: CompressedModel, data: Dataset) -> None:
-    """Raises CompressionError where the network is for other photos or classes."""
+    """Raises CompressionError if the network is for other photos or classes."""
     ours = model.architecture
     wanted = (ours.height, ours.width, ours.channels)
     theirs = (data.frame.height, data.frame.width, data.frame.channels)
@@ -114,7 +115,7 @@ def check_data(model: CompressedModel, data: Dataset) -> None:
 
 
 def observe(model: CompressedModel, photos: Photos) -> dict[str, tuple[float, float]]:
-    """Ranges of the activations on photos, computed in float32: the extremes of batches, averaged."""
+    """Ranges of the activations on photos, computed in float32: the extremes of the batches, averaged."""
     builder = _NetworkBuilder(replace(model, ranges=None), 0.99, 0.0, 0)
     source = builder.network().input
     names = list(builder.activations)
@@ -131,7 +132,7 @@ def observe(model: CompressedModel, photos: Photos) -> dict[str, tuple[float, fl
 
 
 def digest_of(model: CompressedModel) -> str:
-    """Of all that training begins with."""
+    """Digest of everything that training starts from."""
     import hashlib
 
     weights = hashlib.sha256()
@@ -149,7 +150,7 @@ def digest_of(model: CompressedModel) -> str:
 
 
 class _NetworkBuilder:
-    """Layers of a network as they come. ``activations`` are the tensors that int8 needs a range for."""
+    """Builds a network layer by layer. ``activations`` are the tensors that need a range for int8."""
 
     def __init__(
         self,
@@ -178,7 +179,7 @@ class _NetworkBuilder:
         return keras.Model(image, tensors[LOGITS], name=name or "network")
 
     def _linear(self, layer: Layer, inputs: list[Any]) -> tuple[Any, Unit | None]:
-        """Before the activation; and, in int8, what the integers' sums count in."""
+        """The output before the activation; and, in int8, the unit of the integer sums."""
         name, source = keras_name(layer), self._ranges.get(layer.inputs[0])
         match layer.kind:
             case "add" if self.model.ranges is not None:

@@ -1,9 +1,9 @@
-"""Keras layers whose weights are held as a compressed network holds them. Imports Keras.
+"""Keras layers whose weights have the form that they have in a compressed network. Imports Keras.
 
-One layer serves convolutions, depthwise convolutions and dense layers. Its kernel is free; or has zeros that a
-constraint keeps; or is looked up in a trained codebook, by places that stay or by what weights beside it are nearest
-to. In a network that computes in int8 it folds its batch norm and rounds as the integers will; ranges, sums and
-hard-swish are layers that round as LiteRT does, to the last bit.
+One layer class serves convolutions, depthwise convolutions and dense layers. Its kernel is unconstrained; or has
+zeros that a constraint keeps; or is looked up in a trained codebook, by fixed indices or by the value of the least
+cost to separately trained weights. In an int8 network it folds its batch norm and rounds as the integers will;
+ranges, sums and hard-swish are layers that round as LiteRT does, to the last bit.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ from lykeion.compress.weights.integers import LEAST_GAIN, SMALLEST_STEP, TO_127,
 from lykeion.nets import TO_255, Layer
 from lykeion.nets.quiet_keras import keras
 
-ops: Any = keras.ops  # its types allow for None wherever a backend might
+ops: Any = keras.ops  # its types allow None wherever a backend might return it
 Unit: TypeAlias = Callable[[], Any]
 MOST_RATIO = 256.0
-"""Of the steps of what is added and those of the sum; above, one step saturates."""
+"""Largest ratio of the step of a summand to that of the sum; above it, one step saturates."""
 
 
 class Masked(keras.constraints.Constraint):
-    """Weights stay zero where the mask, a variable of the kernel's shape, is zero. Part of the compiled step."""
+    """Keeps weights zero where the mask, a variable of the kernel's shape, is zero. Part of the compiled step."""
 
     def __init__(self, mask: Any) -> None:
         self.mask = mask
@@ -42,19 +42,19 @@ class AtLeast(keras.constraints.Constraint):
 
 
 class SimulatedOperator(keras.layers.Layer):
-    """The operator of one layer of an architecture, with the weights that ``model`` has for it.
+    """The operator of one layer of an architecture, with the layer's weights from ``model``.
 
-    With ``model.ranges``, batch norm is folded in, with its statistics as they are: those of a trained network are
-    settled, and what is trained is what will run (Krishnamoorthi, arXiv:1806.08342, section 3.2).
+    With ``model.ranges``, batch norm is folded in with fixed statistics: those of a trained network have converged,
+    and training then matches inference (Krishnamoorthi, arXiv:1806.08342, section 3.2).
     """
 
     def __init__(
         self, layer: Layer, model: CompressedModel, source: "Range | None" = None, moving: Moving | None = None
     ) -> None:
-        """``source`` is what rounds the input of a network in int8; ``moving`` is not for one."""
+        """``source`` rounds the input in an int8 network; ``moving`` is not for int8 networks."""
         super().__init__(name=keras_name(layer))
         self._source, self._moving = source, moving
-        # relu6(x + 3) / 6: in int8 the bias adds the 3.
+        # relu6(x + 3) / 6: in int8 the bias includes the 3.
         self._shift = 3.0 if layer.activation == "hard-sigmoid" else 0.0
         self.layer, self._quantized = layer, model.ranges is not None
         self._start = {name.rpartition("/")[2]: model.weights[name] for name in layer.weights()}
@@ -84,7 +84,7 @@ class SimulatedOperator(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         unit = None
         if self._quantized:
-            # In whole numbers, whose sums float32 has exactly: the integers' sums, to the last bit.
+            # In whole numbers, whose sums are exact in float32: equal to the integer sums, to the last bit.
             kernel, bias, unit = self._codes()
             inputs = _whole(inputs / ops.stop_gradient(self._source_scale()))
         else:
@@ -100,11 +100,11 @@ class SimulatedOperator(keras.layers.Layer):
         return outputs if unit is None else outputs * unit
 
     def unit(self) -> Any:
-        """What its outputs are whole multiples of in int8, (channels,)."""
+        """The unit of which its outputs are whole multiples in int8, (channels,)."""
         return self._codes()[2]
 
     def trained(self) -> dict[str, np.ndarray]:
-        """The weights it holds now, by their last name; what it does not train is left out."""
+        """The current weights by the last part of their names, without those that are not trained."""
         if self._moving:
             kernel = _array(self.codebook)[ops.convert_to_numpy(self._cheapest())]
             kernel = kernel * (_array(self.mask) if self.is_sparse else np.float32(1))
@@ -126,13 +126,13 @@ class SimulatedOperator(keras.layers.Layer):
         return looked_up(self._values(self.codebook), self._places) if self._clustered else self.kernel
 
     def _moved(self) -> Any:
-        """The values that weights have now. Gradients go to both, to the weights unchanged (straight-through)."""
+        """The values that weights take now. Gradients go to both, to the weights unchanged (straight-through)."""
         kernel = ops.convert_to_tensor(self.kernel)
         shared = looked_up(self.codebook, self._cheapest()) + kernel - ops.stop_gradient(kernel)
         return shared * self.mask if self.is_sparse else shared
 
     def _cheapest(self) -> Any:
-        """The place of each weight's value."""
+        """The index of the value of the least cost for each weight."""
         assert self._moving is not None, "only where weights may change their value"
         kernel, values = map(ops.stop_gradient, map(ops.convert_to_tensor, (self.kernel, self.codebook)))
         order = ops.argsort(values)
@@ -144,8 +144,8 @@ class SimulatedOperator(keras.layers.Layer):
         return ops.concatenate([ops.zeros((1,), values.dtype), values]) if self.is_sparse else values
 
     def _codes(self) -> tuple[Any, Any, Any]:
-        """Kernel and bias, folded, as the integers of the file, and the unit of their sums; gradients pass the
-        rounding unchanged (straight-through, arXiv:1308.3432)."""
+        """Kernel and bias, folded, as the integers of the file, and the unit of their sums; gradients pass through
+        the rounding unchanged (straight-through, arXiv:1308.3432)."""
         if self.layer.kind == "dense":
             scale, bias = ops.ones((self.layer.channels,)), self.bias
         else:
@@ -175,12 +175,12 @@ class SimulatedOperator(keras.layers.Layer):
 
 
 class Range(keras.layers.Layer):
-    """Rounds an activation to the 256 numbers that int8 has for its range; the range follows the extremes of the
-    batches in training, as moving averages (arXiv:1712.05877, section 3.1).
+    """Rounds an activation to the 256 int8 levels of its range; in training the range follows the extremes of the
+    batches as moving averages (arXiv:1712.05877, section 3.1).
 
-    ``unit`` tells what the numbers are whole multiples of. They are counted in it and multiplied once, in float32,
-    as XNNPACK does: another order of the same products falls on the other side of a half now and then, and a network
-    makes more of such a difference from layer to layer.
+    ``unit`` returns the unit of which the numbers are whole multiples. They are divided by it and multiplied once, in
+    float32, as in XNNPACK: another order of the same products sometimes rounds a half the other way, and the
+    difference grows from layer to layer.
     """
 
     momentum = 0.99
@@ -190,7 +190,7 @@ class Range(keras.layers.Layer):
     ) -> None:
         super().__init__(name=f"{tensor.replace('/', '_')}_range")
         self.tensor, self._fixed, self._unit = tensor, fixed, unit
-        # Here and not when built: what is computed before it, such as a sum, asks for its scale.
+        # Here and not in build: layers before it, such as a sum, need its scale.
         self._low, self._high = (
             self.add_weight(name=name, shape=(), initializer="zeros", trainable=False) for name in ("low", "high")
         )
@@ -201,7 +201,7 @@ class Range(keras.layers.Layer):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if training and not self._fixed:
             for variable, seen in ((self._low, ops.min(inputs)), (self._high, ops.max(inputs))):
-                # A range has zero in it: padding is zero, and so is what ReLU cuts off.
+                # A range contains zero: padding is zero, and so are values that ReLU cuts off.
                 seen = ops.minimum(seen, 0.0) if variable is self._low else ops.maximum(seen, 0.0)
                 variable.assign(self.momentum * variable + (1 - self.momentum) * seen)
         scale = self.scale()
@@ -216,7 +216,7 @@ class Range(keras.layers.Layer):
         return _straight_through(within, codes * scale)
 
     def scale(self) -> Any:
-        """Of the integers, as its range is now."""
+        """Scale of the integers for the current range."""
         return ops.maximum((self._high - self._low) * TO_255, SMALLEST_STEP)
 
     def trained(self) -> tuple[float, float]:
@@ -226,7 +226,7 @@ class Range(keras.layers.Layer):
 class Sum(keras.layers.Layer):
     """Adds two rounded activations as XNNPACK adds their integers: by whole multipliers of 21 bits, halves up.
 
-    ``sources`` are what rounded them, ``target`` is what will round the sum.
+    ``sources`` rounded the summands, ``target`` will round the sum.
     """
 
     def __init__(self, layer: Layer, sources: Sequence[Range], target: Range) -> None:
@@ -246,10 +246,10 @@ class Sum(keras.layers.Layer):
 
 
 class HardSwish(keras.layers.Layer):
-    """Hard-swish of a rounded activation as LiteRT's own kernel has it, in fixed point of 16 bits: looked up among
-    what the whole numbers from -255 to 255 become.
+    """Hard-swish of a rounded activation as in LiteRT's own kernel, in 16-bit fixed point: looked up in a table of
+    the results for the whole numbers from -255 to 255.
 
-    ``source`` is what rounded the activation, ``target`` is what will round the outcome.
+    ``source`` rounded the activation, ``target`` will round the result.
     """
 
     def __init__(self, source: Range, target: Range, *, name: str) -> None:
@@ -265,7 +265,7 @@ class HardSwish(keras.layers.Layer):
 def _hard_swish(source: Any, target: Any) -> Any:
     """In steps of ``target``, int32 (511,)."""
     fine, most = 128 * ops.arange(-255, 256, dtype="int32"), 2**15
-    # relu6(x + 3) / 6 as a rise from 0 to 1. In float64, for a factor then rounds as the division by 3 does.
+    # relu6(x + 3) / 6 as a ramp from 0 to 1. In float64, since a factor then rounds as the division by 3 does.
     slope, power = _fixed(ops.cast(ops.cast(source, "float64") * (most / 3 / 128), "float32"))
     rise = ops.clip(ops.left_shift(fine, ops.maximum(power - 1, 0)), -most, most - 1)
     rise = ops.right_shift(rise * slope + most // 2, 15)
@@ -295,8 +295,8 @@ def keras_name(layer: Layer) -> str:
 
 
 def codebook(kernel: np.ndarray, *, keep_zero: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct values, float32 (values), and each weight's place among them, int32. With ``keep_zero``, zero is not
-    among the values, and place 0 means it."""
+    """Distinct values, float32 (values), and each weight's index among them, int32. With ``keep_zero``, zero is not
+    among the values, and index 0 stands for it."""
     values, places = np.unique(kernel, return_inverse=True)
     places = places.reshape(kernel.shape).astype(np.int32)
     if not keep_zero:
@@ -310,7 +310,7 @@ def codebook(kernel: np.ndarray, *, keep_zero: bool) -> tuple[np.ndarray, np.nda
 def looked_up(values: Any, places: Any) -> Any:
     """``values[places]``; its gradient is summed over each value's places (Deep Compression, arXiv:1510.00149)."""
     flat = ops.reshape(places, (-1,))
-    values = ops.reshape(values, (-1,))  # of a variable, its numbers: a gradient of one's own takes no variables
+    values = ops.reshape(values, (-1,))  # a variable's tensor: a custom gradient takes no variables
 
     @ops.custom_gradient
     def look_up(values: Any) -> Any:
@@ -324,12 +324,12 @@ def looked_up(values: Any, places: Any) -> Any:
 
 
 def _straight_through(numbers: Any, rounded: Any) -> Any:
-    """What they were rounded to; for the gradient, as if nothing happened (arXiv:1308.3432)."""
+    """The rounded numbers; the gradient is that of the identity (arXiv:1308.3432)."""
     return numbers + ops.stop_gradient(rounded - numbers)
 
 
 def _on_grid(numbers: Any, step: Any) -> Any:
-    """To the nearest multiple of ``step``, straight-through."""
+    """Round to the nearest multiple of ``step``, straight-through."""
     return _straight_through(numbers, ops.round(numbers / step) * step)
 
 
@@ -338,13 +338,13 @@ def _whole(numbers: Any) -> Any:
 
 
 def _short(steps: Any) -> Any:
-    """As ``integers.short``, straight-through."""
+    """Like ``integers.short``, straight-through."""
     unit = ops.power(2.0, ops.floor(ops.log2(steps)) - 7)
     return _straight_through(steps, ops.ceil(steps / unit) * unit)
 
 
 def _short_bias(codes: Any) -> Any:
-    """As ``nets.litert_int8`` writes it, whole, of 10 significant bits; straight-through."""
+    """As ``nets.litert_int8`` writes it: a whole number of 10 significant bits; straight-through."""
     grid = ops.power(2.0, ops.floor(ops.log2(ops.maximum(ops.abs(codes), 1.0))) - 9)
     return _straight_through(codes, ops.round(ops.round(codes / grid) * grid))
 

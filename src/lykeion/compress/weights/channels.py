@@ -1,7 +1,7 @@
-"""Channels of an architecture as groups that live and die together, and networks without some of them.
+"""Groups of an architecture's channels that are kept or removed together, and networks without some of them.
 
-A group goes by the name of the first layer that makes its channels. Layers share a group where their outputs are
-added, or multiplied, and where one passes on the channels it gets, as depthwise convolutions do. Plain functions.
+A group has the name of the first layer that produces its channels. Layers share a group if their outputs are added
+or multiplied, or if one preserves the channels of its input, as depthwise convolutions do. Plain functions.
 """
 
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ import numpy as np
 from lykeion.nets import INPUT, LOGITS, Architecture, InvertedResidual, Weights, layers
 
 Kept: TypeAlias = Mapping[str, np.ndarray]
-"""Places of the channels that stay, ascending, by group."""
+"""Indices of the channels to keep, ascending, by group."""
 
 FIXED = ""
-"""The group of the photo's channels and of the logits, which stay."""
+"""The group of the photo's channels and of the logits, which are always kept."""
 
 
 def channel_groups(architecture: Architecture) -> dict[str, str]:
-    """The group of what each layer gives out, by the layer's name."""
+    """The group of each layer's output, by the layer's name."""
     made = {INPUT: FIXED}
-    first: dict[str, str] = {FIXED: FIXED}  # a group, and the earlier one that it was joined to
+    first: dict[str, str] = {FIXED: FIXED}  # a group, and the earlier one that it was merged into
     for layer in layers(architecture):
         incoming = [_root(first, made[name]) for name in layer.inputs]
         if layer.kind in ("convolution", "dense"):
@@ -36,7 +36,7 @@ def channel_groups(architecture: Architecture) -> dict[str, str]:
 
 
 def without(architecture: Architecture, kept: Kept) -> Architecture:
-    """The architecture with the channels that are kept; groups that ``kept`` does not name stay whole."""
+    """The architecture with the kept channels only; groups that are not in ``kept`` stay complete."""
     groups = channel_groups(architecture)
     sizes = {layer.name: layer.channels for layer in layers(architecture)}
 
@@ -62,7 +62,7 @@ def without(architecture: Architecture, kept: Kept) -> Architecture:
 
 
 def carried_over(architecture: Architecture, weights: Weights, kept: Kept) -> dict[str, np.ndarray]:
-    """The weights of the channels that are kept, for the architecture that ``without`` makes."""
+    """The weights of the kept channels, for the architecture from ``without``."""
     groups = channel_groups(architecture)
     found: dict[str, np.ndarray] = {}
     for layer in layers(architecture):

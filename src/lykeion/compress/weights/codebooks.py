@@ -1,4 +1,4 @@
-"""k-means in one dimension: the few values that stand for all weights of a kernel. Plain functions."""
+"""k-means in one dimension: the few values that represent all weights of a kernel. Plain functions."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -13,21 +13,21 @@ MAX_ROUNDS = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Codebook:
-    """Values, float32, ascending, and the bounds between those of which one is next to the other, float64."""
+    """Values, float32, ascending, and the bounds between adjacent values, float64."""
 
     values: np.ndarray
     bounds: np.ndarray
 
     def shared(self, weights: np.ndarray) -> np.ndarray:
-        """The value that stands for each weight, in the shape of the weights."""
+        """The value that represents each weight, in the shape of the weights."""
         return self.values[np.searchsorted(self.bounds, weights)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moving:
-    """How the weights of a clustered kernel may change their value in training: ``kernel``, the weights before they
-    were clustered, are trained too, and have the value that costs least by squared distance and ``prices``, float32,
-    one for each value but the zero of a sparse kernel, ascending."""
+    """How the weights of a clustered kernel may change their value in training: ``kernel``, the weights before
+    clustering, are trained too, and take the value of the least cost by squared distance and ``prices``, float32, one
+    for each value except the zero of a sparse kernel, in ascending order of the values."""
 
     kernel: np.ndarray
     prices: np.ndarray
@@ -37,11 +37,11 @@ def k_means(weights: np.ndarray, clusters: int, start: Start, *, bit_price: floa
     """At most ``clusters`` values for weights float (n,): Lloyd's algorithm.
 
     With ``bit_price`` it is entropy-constrained (Chou, Lookabaugh and Gray, 1989; for networks arXiv:1612.01543): a
-    weight costs its squared error and the bits of its value, −log₂ of how often that comes. At 1 a bit is worth what
-    it is to a fine uniform quantizer with as many values, 2 ln 2 · step² / 12 (Gish and Pierce, 1968). The last bit,
-    which is all that two values tell, has no price, and no codebook fits worse than two values do.
+    weight costs its squared error and the bits of its value, −log₂ of that value's frequency. At 1 a bit is worth
+    what it is to a fine uniform quantizer with as many values, 2 ln 2 · step² / 12 (Gish and Pierce, 1968). The last
+    bit, which is all that two values encode, has no price, and no codebook fits worse than two values do.
 
-    On a line each cluster is an interval, so that a round is a search and a few sums.
+    In one dimension each cluster is an interval, so an iteration is a search and a few sums.
     """
     numbers = np.sort(weights.astype(np.float64))
     distinct = np.unique(numbers)
@@ -60,14 +60,14 @@ def k_means(weights: np.ndarray, clusters: int, start: Start, *, bit_price: floa
             used = sizes > 0
             centroids = means[used]
             bounds = cheapest(centroids, price * np.log2(len(numbers) / sizes[used]))
-        else:  # A cluster that is empty stays where it is.
+        else:  # An empty cluster stays where it is.
             centroids = np.where(sizes > 0, means, centroids)
             bounds = (centroids[1:] + centroids[:-1]) / 2
         if np.array_equal(centroids, before):
             break
     values, first = np.unique(centroids.astype(np.float32), return_index=True)
     book = Codebook(values, bounds[first[1:] - 1])
-    if price:  # where bits are dear, all weights may come to one value, or all but a few
+    if price:  # with a high price, all or almost all weights may get the same value
         two = k_means(weights, 2, "density")
         return two if _error(numbers, two) < _error(numbers, book) else book
     return book
@@ -78,10 +78,11 @@ def _error(numbers: np.ndarray, book: Codebook) -> float:
 
 
 def bit_worth(numbers: np.ndarray, clusters: int) -> float:
-    """Squared error that a fine uniform quantizer with as many values saves by a bit a number; 0 for two values.
+    """Squared error that one more bit per number saves in a fine uniform quantizer with as many values; 0 for two
+    values.
 
-    A coarse one, or one for a few numbers far out, saves less than that formula says: here at most what it would
-    where its error is a tenth of the numbers' variance.
+    A coarse quantizer, or one for a few outliers, saves less than that formula gives: the result is limited to that
+    for an error of a tenth of the numbers' variance.
     """
     if clusters <= 2:
         return 0.0
@@ -92,8 +93,8 @@ def bit_worth(numbers: np.ndarray, clusters: int) -> float:
 def cheapest(values: Any, prices: Any, xp: Any = np) -> Any:
     """The bounds (n - 1,) between which each of ascending ``values`` (n,) costs least, by squared distance and price.
 
-    One that costs least nowhere has no room between its bounds. ``xp`` is what computes: NumPy, or keras.ops.
-    But for x², which they have in common, the costs at x are lines: theirs is the lower envelope.
+    A value that costs least nowhere has an empty interval. ``xp`` is the array module: NumPy, or keras.ops. Without
+    their common term x², the costs at x are lines: the result is their lower envelope.
     """
     places = xp.arange(values.shape[0])
     later = places[:, None] < places
@@ -108,14 +109,14 @@ def cheapest(values: Any, prices: Any, xp: Any = np) -> Any:
 def share(
     kernel: np.ndarray, clusters: int, start: Start, *, keep_zeros: bool, bit_price: float = 0, seed: int = 0
 ) -> np.ndarray:
-    """The kernel with ``clusters`` distinct values; with ``keep_zeros``, one of them is the zero that zeros keep."""
+    """The kernel with ``clusters`` distinct values; with ``keep_zeros``, zeros stay zero, which is one of them."""
     if not keep_zeros:
         return k_means(kernel.reshape(-1), clusters, start, bit_price=bit_price, seed=seed).shared(kernel)
     others = kernel[kernel != 0]
     shared = np.zeros_like(kernel)
     if len(others):
         book = k_means(others, max(1, clusters - 1), start, bit_price=bit_price, seed=seed)
-        # Zero means pruned; a cluster that falls on it exactly is moved by the least there is.
+        # Zero means pruned; a cluster at exactly zero is moved by the smallest normal float32.
         book.values[book.values == 0] = np.finfo(np.float32).tiny
         shared[kernel != 0] = book.shared(others)
     return shared

@@ -1,9 +1,9 @@
-"""How numbers of a network become int8: the arithmetic that training simulates and the file contains.
+"""Quantization of a network to int8: the arithmetic that training simulates and the file contains.
 
-Activations: a scale and a zero point a tensor, from the lowest and highest number (Jacob et al., arXiv:1712.05877).
-Kernels: batch norm folded in, symmetric, a scale an output channel (Krishnamoorthi, arXiv:1806.08342), of 8
-significant bits: scales are a tenth of what is delivered. A clustered kernel has its codebook on the grid of
-integers, the same in all channels: what batch norm multiplies a channel by is in the channel's scale.
+Activations: one scale and zero point per tensor, from the lowest and highest number (Jacob et al., arXiv:1712.05877).
+Kernels: batch norm folded in, symmetric, one scale per output channel (Krishnamoorthi, arXiv:1806.08342), of 8
+significant bits: scales are a tenth of the delivered bytes. A clustered kernel has its codebook on the grid of
+integers, the same in all channels: batch norm's factor for a channel is part of the channel's scale.
 """
 
 from collections.abc import Mapping
@@ -16,24 +16,24 @@ from lykeion.litert import Quantization
 from lykeion.nets import TO_255, KernelCodes, Layer, write_int8
 
 SMALLEST_STEP = 1e-6
-"""Of kernels and activations: below, biases in such units would not fit int32."""
+"""Smallest scale of kernels and activations: with smaller ones, biases would not fit int32."""
 
 TO_127 = np.float32(1 / 127)
-"""As TO_255."""
+"""Like TO_255."""
 
 LEAST_GAIN = 1e-3
-"""Of batch norm behind a clustered kernel: it becomes the scale of the codes, which must be above 0."""
+"""Smallest gain of batch norm after a clustered kernel: it becomes the scale of the codes, which must be above 0."""
 
 
 def activation_codes(low: float, high: float) -> Quantization:
-    """Of numbers from ``low`` ≤ 0 to ``high`` ≥ 0; zero is exact."""
-    least, most = np.float32(low), np.float32(high)  # as training computes: the scale is the same to the last bit
+    """Quantization of numbers from ``low`` ≤ 0 to ``high`` ≥ 0; zero is exact."""
+    least, most = np.float32(low), np.float32(high)  # as in training: the scale is the same to the last bit
     scale = np.maximum((most - least) * TO_255, np.float32(SMALLEST_STEP))
     return Quantization((float(scale),), (int(np.clip(np.rint(np.float32(-128) - least / scale), -128, 127)),))
 
 
 def kernel_codes(layer: Layer, model: CompressedModel) -> KernelCodes:
-    """Kernel, scales and bias of a layer, folded; in float32, for training rounds the same numbers."""
+    """Kernel, scales and bias of a layer, folded; in float32, because training rounds the same numbers."""
     kernel = model.weights[f"{layer.name}/kernel"]
     scale, bias = fold(layer, model)
     if layer.name in model.clustered:
@@ -54,7 +54,7 @@ def short(steps: np.ndarray) -> np.ndarray:
 
 
 def fold(layer: Layer, model: CompressedModel) -> tuple[np.ndarray, np.ndarray]:
-    """What batch norm multiplies each output channel by, and adds; float32 (channels). A dense layer has none."""
+    """The factor and the offset of batch norm for each output channel; float32 (channels). A dense layer has none."""
     own = {name.rpartition("/")[2]: model.weights[name] for name in layer.weights()}
     if layer.kind == "dense":
         return np.ones(layer.channels, np.float32), own["bias"]
@@ -63,7 +63,7 @@ def fold(layer: Layer, model: CompressedModel) -> tuple[np.ndarray, np.ndarray]:
 
 
 def per_deviation(variance: np.ndarray, epsilon: float) -> np.ndarray:
-    """What batch norm multiplies by before its gain, float32 (channels)."""
+    """The factor of batch norm without its gain, float32 (channels)."""
     return np.float32(1) / np.sqrt(variance + np.float32(epsilon))
 
 

@@ -1,4 +1,4 @@
-"""Which weights of kernels to make zero: by magnitude, in the structure that is asked for. Plain functions."""
+"""Which kernel weights to make zero: by magnitude, in the requested structure. Plain functions."""
 
 import re
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ Scope: TypeAlias = Literal["layer", "global"]
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """Weights become zero by blocks of ``rows`` × ``columns``, and where ``of`` is above 1, the same number in each
-    group of so many along the rows.
+    """Weights become zero in blocks of ``rows`` × ``columns``; if ``of`` is above 1, the same number in each group of
+    ``of`` weights along the rows.
 
-    A kernel is seen as a matrix of a row an input and a column an output channel.
+    A kernel is treated as a matrix with one row per input and one column per output channel.
     """
 
     rows: int = 1
@@ -47,11 +47,11 @@ class Structure:
 def masks(
     kernels: Mapping[str, np.ndarray], shares: Mapping[str, float], structure: Structure, scope: Scope
 ) -> dict[str, np.ndarray]:
-    """For each kernel, bool of its shape, False where it becomes zero.
+    """For each kernel, a bool array of its shape, False where it becomes zero.
 
-    ``shares`` are of zeros, by kernel. In ``scope`` "global" only their mean over all weights counts: what a layer
-    gets follows from its LAMP scores (Lee et al., arXiv:2010.07611), a weight's square over the sum of its layer's
-    squares that are no smaller, which keep a layer of small numbers alive.
+    ``shares`` are those of zeros, by kernel. In ``scope`` "global" only their mean over all weights counts: a layer's
+    share follows from its LAMP scores (Lee et al., arXiv:2010.07611), a weight's square over the sum of its layer's
+    squares that are no smaller, so that a layer of small numbers is not removed entirely.
     """
     if structure.of > 1:
         return {name: _n_of_m(kernel, shares[name], structure.of) for name, kernel in kernels.items()}
@@ -71,8 +71,8 @@ def masks(
 def reached(
     kernels: Mapping[str, np.ndarray], shares: Mapping[str, float], structure: Structure, scope: Scope, what: str
 ) -> dict[str, float]:
-    """The shares of those kernels that get zeros by them. Raises CompressionError, which begins with ``what``, where
-    none does, or where a kernel would have nothing else."""
+    """The shares of the kernels that get any zeros. Raises CompressionError, which begins with ``what``, if none
+    does, or if a kernel would become all zeros."""
     parts = {name: _zeros_of(kernels[name], share, structure) for name, share in shares.items()}
     if scope == "global":
         zeros, blocks = (sum(counts) for counts in zip(*parts.values(), strict=True))
@@ -89,7 +89,7 @@ def reached(
 
 
 def _zeros_of(kernel: np.ndarray, share: float, structure: Structure) -> tuple[int, int]:
-    """How many parts of a kernel become zero by its own share, and of how many: blocks, or rows of whole groups."""
+    """How many parts of a kernel become zero by its share, and out of how many: blocks, or rows of whole groups."""
     rows, columns = _matrix(kernel).shape
     if structure.of > 1:
         groups = rows // structure.of
@@ -103,7 +103,7 @@ def _matrix(kernel: np.ndarray) -> np.ndarray:
 
 
 def _block_scores(matrix: np.ndarray, structure: Structure) -> np.ndarray:
-    """Mean magnitude of each block; those at the edges may be smaller."""
+    """Mean magnitude of each block; blocks at the edges may be smaller."""
     rows, columns = (
         np.arange(0, size, step) for size, step in zip(matrix.shape, (structure.rows, structure.columns), strict=True)
     )
@@ -119,7 +119,7 @@ def _spread(keep: np.ndarray, structure: Structure, kernel: np.ndarray) -> np.nd
 
 
 def _highest(scores: np.ndarray, share: float) -> np.ndarray:
-    """False for the lowest ``share`` of scores; among equals the first go first."""
+    """False for the lowest ``share`` of scores; of equal scores, the first ones are False."""
     keep = np.ones(scores.size, bool)
     keep[np.argsort(scores.reshape(-1), kind="stable")[: round(share * scores.size)]] = False
     return keep.reshape(scores.shape)
@@ -135,7 +135,7 @@ def _lamp(scores: np.ndarray) -> np.ndarray:
 
 
 def _n_of_m(kernel: np.ndarray, share: float, of: int) -> np.ndarray:
-    """Rows that are left over after the last whole group stay."""
+    """Rows after the last whole group are kept."""
     matrix = _matrix(kernel)
     groups = matrix[: len(matrix) // of * of].reshape(-1, of, matrix.shape[1])
     ranks = groups.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
