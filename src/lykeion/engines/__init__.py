@@ -1,6 +1,6 @@
-"""Execution engines behind one protocol: what runs a model file, how fast, and which suits a device best.
+"""Execution engines behind one protocol: running model files, measuring them, and choosing the best for a device.
 
-``running`` runs files: it is what a device has. ``choosing`` measures, compares and chooses.
+``running`` runs files: it is the part that a device needs. ``choosing`` measures, compares and chooses.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Model files and engines measured side by side on this machine, and the best of them for a goal."""
+"""Measuring model files and engines side by side on this machine, and choosing the best of them for a goal."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""How often a model file is right about labelled photos on an engine, and how closely two engines agree."""
+"""Accuracy of a model file on labelled photos on an engine, and how closely two engines agree."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -19,8 +19,8 @@ COMPARED_PHOTOS = 32
 class Labelled:
     """Photos, uint8 (n, height, width, channels) in the size of the network, and labels, int (n,).
 
-    ``mean`` and ``std`` are what the network was trained with, for all channels or each: (pixel − mean) / std;
-    ``classes`` how many there are, where that is known.
+    ``mean`` and ``std`` are those of the network's training, for all channels or for each: (pixel − mean) / std;
+    ``classes`` is the number of classes, if known.
     """
 
     photos: np.ndarray
@@ -31,13 +31,13 @@ class Labelled:
 
     @property
     def at_once(self) -> int:
-        """How many are judged at once, where an engine takes as many."""
+        """How many photos are evaluated at once, if an engine accepts that many."""
         return min(BATCH, len(self.labels))
 
 
 def check_fits(inputs: Sequence[TensorSpec], made: TensorSpec, data: Labelled, name: str = "model") -> None:
-    """Raises ModelError where a model is for photos of another shape, takes more than photos, or does not give a
-    number for each class."""
+    """Raises ModelError if a model is for photos of another shape, has inputs other than photos, or does not output
+    one number per class."""
     if len(inputs) != 1:
         raise ModelError(f"{name}: takes {len(inputs)} inputs, and --data has photos alone")
     photo, outputs = inputs[0].shape[1:], made.shape[-1]
@@ -57,7 +57,8 @@ def check_fits(inputs: Sequence[TensorSpec], made: TensorSpec, data: Labelled, n
 
 
 def top1(engine: Engine, data: Labelled, name: str = "model", at_once: int = 1) -> float:
-    """The share of photos whose largest output has the label's number, run so many at once. Raises ModelError."""
+    """The share of photos whose largest output is at the label's index, run ``at_once`` at a time. Raises
+    ModelError."""
     check_fits(engine.inputs, engine.outputs[0], data, name)
     spec = engine.inputs[0]
     right, mean, std = 0, np.asarray(data.mean, np.float32), np.asarray(data.std, np.float32)
@@ -69,8 +70,8 @@ def top1(engine: Engine, data: Labelled, name: str = "model", at_once: int = 1) 
 
 
 def first_output(engine: Engine, values: Sequence[np.ndarray], at_once: int = 1) -> np.ndarray:
-    """For a batch (n, …) of each input, run so many at once, and what is left over one by one: an engine may crash on
-    a batch of a size that no trial has shown to run. Raises ModelError."""
+    """The first output for a batch (n, …) of each input, run ``at_once`` at a time and the remainder one by one: an
+    engine may crash on a batch size that was not tried. Raises ModelError."""
     name, count = engine.outputs[0].name, len(values[0])
     whole = count - count % at_once
     cuts = [*range(0, whole, at_once), *range(whole, count + 1)]
@@ -86,8 +87,8 @@ def first_output(engine: Engine, values: Sequence[np.ndarray], at_once: int = 1)
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Over a batch: the largest difference of two outputs, as a share of the largest output; the least cosine of two
-    vectors; the share of photos with the same largest output."""
+    """Over a batch: the largest difference of two outputs, as a share of the largest output; the smallest cosine of
+    two vectors; the share of photos with the same largest output."""
 
     max_error: float
     cosine: float
@@ -95,8 +96,8 @@ class Agreement:
 
 
 def agreement(found: np.ndarray, expected: np.ndarray) -> Agreement:
-    """Of what an engine and the reference give for the same photos, (n, …), real numbers. Raises ModelError where
-    either are not finite."""
+    """Agreement of the outputs of an engine and the reference for the same photos, (n, …), real numbers. Raises
+    ModelError if either contains numbers that are not finite."""
     found, expected = (each.reshape(len(each), -1).astype(np.float64) for each in (found, expected))
     for who, vectors in (("it gives", found), ("the reference gives", expected)):
         if not np.isfinite(vectors).all():
@@ -115,7 +116,7 @@ def compare_engines(
     content: bytes, kinds: Iterable[Kind], reference: Kind, *, name: str = "model"
 ) -> dict[str, Agreement | str]:
     """By engine, how closely it agrees with the reference on ``COMPARED_PHOTOS`` photos of noise, or why it cannot
-    run the model. Raises ModelError, Unsupported where the reference cannot."""
+    run the model. Raises ModelError, Unsupported if the reference cannot run it."""
     expected = _answers(content, reference, name)
     found: dict[str, Agreement | str] = {}
     for kind in kinds:
@@ -129,20 +130,20 @@ def compare_engines(
 
 
 def checked_onnx(content: bytes, name: str = "model") -> tuple[bytes, Agreement]:
-    """The ONNX file of a ``.tflite`` file, which ONNX Runtime has run, and how closely it agrees with LiteRT's plain
-    kernels. Raises ModelError, Unsupported, also where ONNX Runtime does not run it."""
+    """The ONNX file of a ``.tflite`` file, after a run on ONNX Runtime, and how closely it agrees with LiteRT's
+    built-in kernels. Raises ModelError, Unsupported, also if ONNX Runtime does not run it."""
     runtime, reference = find_kind("onnxruntime"), find_kind("litert-builtin")
     found = agreement(_answers(content, runtime, name), _answers(content, reference, name))
     return to_onnx(content, name), found
 
 
 def _answers(content: bytes, kind: Kind, name: str) -> np.ndarray:
-    """To ``COMPARED_PHOTOS`` photos of noise, tried in a process of its own first; real numbers."""
+    """Outputs for ``COMPARED_PHOTOS`` photos of noise, as real numbers; tried in a separate process first."""
     first = try_model(content, name, kind=kind.name, at_once=COMPARED_PHOTOS)
     with closing(kind.load(content, name=name)) as engine:
         return answers(engine, noise(engine.inputs, COMPARED_PHOTOS), first.at_once)
 
 
 def answers(engine: Engine, real: Sequence[np.ndarray], at_once: int = 1) -> np.ndarray:
-    """The first output for real numbers for each input, as real numbers. Raises ModelError."""
+    """The first output, as real numbers, for real numbers for each input. Raises ModelError."""
     return engine.outputs[0].decode(first_output(engine, encoded(engine.inputs, real), at_once))

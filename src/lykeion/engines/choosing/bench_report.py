@@ -1,4 +1,4 @@
-"""What was measured on a device, as data: a JSON file that another machine can choose from."""
+"""Measurements on a device, as data: a JSON file from which another machine can choose."""
 
 import json
 import sys
@@ -22,8 +22,8 @@ class ReportError(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """One model on one engine. ``latency_ms`` is the least over all runs; ``spread`` how far the second best pass lay
-    above it, as a share. What is None was not measured."""
+    """One model on one engine. ``latency_ms`` is the minimum over all runs; ``spread`` is how far the second best
+    pass was above it, as a share. Fields that are None were not measured."""
 
     model: str
     digest: str
@@ -59,7 +59,7 @@ class BenchResult:
 
 @dataclass(frozen=True, slots=True)
 class RefusedCase:
-    """A model that an engine cannot run, and why, in one line."""
+    """A model that an engine cannot run, and the reason in one line."""
 
     model: str
     engine: str
@@ -69,7 +69,7 @@ class RefusedCase:
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
-    """``busy`` says how quiet the machine was: how far the reference's median pass lay above its best, as a share."""
+    """``busy`` says how busy the machine was: how far the reference's median pass was above its best, as a share."""
 
     machine: Machine
     results: tuple[BenchResult, ...]
@@ -77,7 +77,7 @@ class BenchReport:
     busy: float
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON value, read again by ``from_json``."""
+        """A JSON value for ``from_json``."""
         return {"schema": SCHEMA, "version": VERSION, **asdict(self)}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Model files on engines, measured side by side: cold start and memory in new processes, latency in turns."""
+"""Measuring model files on engines side by side: cold start and memory in new processes, latency in turns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,8 +28,8 @@ def bench(
     journal: Path | None = None,
     reporter: Reporter = CONSOLE,
 ) -> BenchReport:
-    """Measure all cases; those that cannot run are in the report with the reason. ``photo`` is what preprocessing is
-    measured on, else a made one of 640 × 480. Goes on from ``journal`` where it is there. Raises TimingError,
+    """Measure all cases; those that cannot run are in the report with the reason. Preprocessing is measured on
+    ``photo``, or else on a generated photo of 640 × 480. Resumes from ``journal`` if it exists. Raises TimingError,
     PhotoError.
     """
     first, refused = first_runs(cases, at_once=data.at_once if data else 1, reporter=reporter)
@@ -70,7 +70,7 @@ def bench(
 def first_runs(
     cases: Sequence[Case], *, at_once: int = 1, reporter: Reporter = CONSOLE
 ) -> tuple[dict[Case, FirstRun], list[RefusedCase]]:
-    """Each in a process of its own, also on so many photos at once; and those that failed there."""
+    """The first run of each case in a separate process, also on ``at_once`` photos; and the cases that failed."""
     done: dict[Case, FirstRun] = {}
     refused: list[RefusedCase] = []
     with reporter.progress("Trying", len(cases), unit="models") as progress:
@@ -92,8 +92,8 @@ def time_cases(
     *,
     reporter: Reporter = CONSOLE,
 ) -> dict[str, Timing]:
-    """Timing of each by name, in turns, each kept to as many cores as it has threads; and of the reference, by the
-    name REFERENCE. A journal may have timings of other cases too. Raises TimingError."""
+    """Timing of each case by name, and of the reference by the name REFERENCE; measured in turns, each case pinned to
+    as many cores as it has threads. A journal may have timings of other cases too. Raises TimingError."""
     names = {_identity(case): case.name for case in cases}
     setup = {"machine": this_machine().processor, "reference": _identity(reference)}
     timings = measure(
@@ -110,7 +110,7 @@ def time_cases(
 def accuracies_of(
     cases: Mapping[Case, FirstRun], loaded: LoadedEngines, data: Labelled, *, reporter: Reporter = CONSOLE
 ) -> tuple[dict[tuple[ModelFile, Kind], float], dict[tuple[ModelFile, Kind], ModelError]]:
-    """Top-1 by model and engine, or why there is none: the number of threads changes no answer."""
+    """Top-1 by model and engine, and errors of those that failed: the number of threads does not change outputs."""
     most = {_judged(case): case for case in sorted(cases, key=lambda case: case.threads)}
     found: dict[tuple[ModelFile, Kind], float] = {}
     failed: dict[tuple[ModelFile, Kind], ModelError] = {}
@@ -133,7 +133,7 @@ def result(
     photo: PhotoWork | None,
     energy_uj: float | None,
 ) -> BenchResult:
-    """``energy_uj`` is the measured one; without it the modelled one is told."""
+    """``energy_uj`` is the measured energy; without it the modelled energy is reported."""
     return BenchResult(
         model=case.model.name,
         digest=digest_bytes(case.model.content),

@@ -1,4 +1,4 @@
-"""What is measured: models, each on an engine with a number of threads; and engines that stay loaded meanwhile."""
+"""The candidates to measure: models, each on an engine with a number of threads; and engines that stay loaded."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .energy import modelled
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A ``.tflite`` file. ``source`` is its path, beside which its card is; ``run`` is the directory of the training
+    """A ``.tflite`` file. ``source`` is its path, with its card beside it; ``run`` is the directory of the training
     that made it, which names its classes."""
 
     name: str
@@ -24,13 +24,13 @@ class ModelFile:
 
     @property
     def graph(self) -> Graph:
-        """Raises ModelError. Only of models that passed ``try_model``."""
+        """Only for models that passed ``try_model``. Raises ModelError."""
         return read_graph(self.content, self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One model on one engine with so many threads."""
+    """One model on one engine with a number of threads."""
 
     model: ModelFile
     kind: Kind
@@ -45,12 +45,12 @@ class Case:
         return self.kind.load(self.model.content, threads=self.threads, name=self.model.name)
 
     def first_run(self, at_once: int = 1) -> FirstRun:
-        """In a process of its own, also on so many photos at once. Raises ModelError."""
+        """Run in a separate process, also on ``at_once`` photos. Raises ModelError."""
         model, name = self.model.content, self.model.name
         return try_model(model, name, kind=self.kind.name, threads=self.threads, at_once=at_once)
 
     def operator_times(self, runs: int = 50) -> tuple[OperatorTime, ...]:
-        """Of the model, tried first, on one photo of noise. Raises ModelError, Unsupported."""
+        """Operator times on one photo of noise, after a trial of the model. Raises ModelError, Unsupported."""
         self.first_run()
         inputs = specs(self.model.graph)[0]
         values = encoded(inputs, noise(inputs))
@@ -69,7 +69,7 @@ class FileFacts:
 
 
 def cases(models: Sequence[ModelFile], kinds: Iterable[Kind], threads: Iterable[int]) -> list[Case]:
-    """All combinations; engines that cannot be told a number of threads once only."""
+    """All combinations; engines without a setting for threads appear only once."""
     counts = sorted(set(threads))
     return [
         Case(model, kind, count) for model in models for kind in kinds for count in (counts if kind.threads else [1])
@@ -77,7 +77,7 @@ def cases(models: Sequence[ModelFile], kinds: Iterable[Kind], threads: Iterable[
 
 
 def facts(model: ModelFile, data: Labelled | None = None) -> FileFacts:
-    """Raises ModelError, also where the model cannot be judged by ``data``."""
+    """Raises ModelError, also if the model cannot be evaluated on ``data``."""
     graph = model.graph
     if data is not None:
         inputs, (made, *_) = specs(graph)
@@ -93,7 +93,7 @@ def facts(model: ModelFile, data: Labelled | None = None) -> FileFacts:
 
 
 class LoadedEngines:
-    """Engines of cases, each loaded once, for some compile for a second and more; all closed together."""
+    """Engines of cases, each loaded once, because some compile for a second or more; all closed together."""
 
     def __init__(self) -> None:
         self._free = usable_cores()
@@ -109,7 +109,8 @@ class LoadedEngines:
         self._engines.clear()
 
     def pinned_engine(self, case: Case) -> Engine:
-        """From now on this thread keeps to as many cores as the case has threads. Raises ModelError, Unsupported."""
+        """The engine; from now on this thread is pinned to as many cores as the case has threads. Raises ModelError,
+        Unsupported."""
         keep_to(self._free[-case.threads :])
         if case not in self._engines:
             self._engines[case] = case.load()

@@ -1,4 +1,4 @@
-"""Pictures of what was measured and chosen."""
+"""Plots of measurements and the choice."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ _SCALES = {"size_bytes": 1e-6}
 
 
 def draw_choice(results: Sequence[BenchResult], chosen: BenchResult | None, title: str, path: Path) -> None:
-    """Latency against accuracy (where measured), size and energy; lines join what nothing else beats in both.
+    """Latency against accuracy (if measured), size and energy; lines join the points that no other beats in both.
 
     Raises PictureError.
     """
@@ -36,8 +36,8 @@ def draw_choice(results: Sequence[BenchResult], chosen: BenchResult | None, titl
 
 
 def front(points: np.ndarray) -> np.ndarray:
-    """Places, by the first column, of the points (n, 2) that no other is as good as or better in both, less being
-    better."""
+    """Indices, ordered by the first column, of the points (n, 2) such that no other is as good or better in both
+    columns; lower is better."""
     order = np.lexsort((points[:, 1], points[:, 0]))
     kept, least = [], np.inf
     for place in order:

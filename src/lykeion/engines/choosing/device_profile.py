@@ -1,8 +1,9 @@
 """A device profile: how long each block of a search space takes on one device, as data.
 
-It is a JSON file. A figure in ``table`` is the latency of one block alone, in ms, by a key that the space gives it;
-``rest_ms`` is what every network of the space pays besides. Their sum, times ``scale``, plus ``offset_ms``, is the
-latency of a network: the two coefficients are fitted on whole networks measured on the device, or are 1 and 0.
+It is a JSON file. A value in ``table`` is the latency of one block alone, in ms, by the block's key in the space;
+``rest_ms`` is the latency of the rest, the same for every network of the space. Their sum, times ``scale``, plus
+``offset_ms``, is the latency of a network: the two coefficients are fitted on whole networks measured on the device,
+or are 1 and 0.
 """
 
 import json
@@ -21,15 +22,15 @@ MAX_ENTRIES = 100_000
 
 
 class ProfileError(Invalid):
-    """A device profile that cannot be read or written, or lacks a figure; the message names the file or the field."""
+    """A device profile that cannot be read or written, or lacks a value; the message names the file or the field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """How quiet the device was.
+    """How busy the device was.
 
-    ``reference_busy`` is how far the reference network's median pass lay above its best, as a share of that;
-    ``worst_spread`` how far the two best passes of a candidate lay apart at most.
+    ``reference_busy`` is how far the reference network's median pass was above its best, as a share of the best;
+    ``worst_spread`` is the largest difference between the two best passes of a candidate.
     """
 
     reference_ms: float
@@ -58,7 +59,7 @@ class DeviceProfile:
     fitted_on: int = 0
     """How many whole networks ``scale`` and ``offset_ms`` were fitted on."""
     fit_error: float | None = None
-    """How far off the fit is on these, in the mean, as a share; None where an older release fitted."""
+    """Mean error of the fit on these, as a share; None if an older release made the fit."""
     noise: Noise | None = None
 
     def __post_init__(self) -> None:
@@ -84,12 +85,12 @@ class DeviceProfile:
             raise ProfileError("device profile: scale must be above 0, and rest_ms not below")
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON value, read again by ``from_json``."""
+        """A JSON value for ``from_json``."""
         return {"schema": SCHEMA, "version": VERSION, **asdict(self), "table": dict(self.table)}
 
     @classmethod
     def from_json(cls, value: str | bytes | dict[str, Any]) -> "DeviceProfile":
-        """Read JSON text or a JSON value, of our form or of the published one. Raises ProfileError."""
+        """Read JSON text or a JSON value, in this format or the published one. Raises ProfileError."""
         with fitting(ProfileError, "device profile"):
             plain = (
                 dict(value)
@@ -122,15 +123,15 @@ def write_profile(profile: DeviceProfile, path: Path) -> None:
 
 
 def entry_key(position: int, choice: str) -> str:
-    """Key of a block in ``table``: the slot's position from 0, and the choice as text: ``7/k5e6``."""
+    """Key of a block in ``table``: the slot's position, from 0, and the choice as text: ``7/k5e6``."""
     return f"{position}/{choice}"
 
 
 def _from_published(plain: dict[str, Any]) -> DeviceProfile:
-    """The form in which Single-Path NAS published its Pixel 1 (arXiv:1904.02877).
+    """The format in which Single-Path NAS published its Pixel 1 profile (arXiv:1904.02877).
 
     ``blocks`` lists all blocks of the network with the latency of each operation; the first and the last of them are
-    the same in every network, and ``rest`` has them in it already.
+    the same in every network, and are already included in ``rest``.
     """
     operations: list[str] = list(plain["operations"])
     searched: list[dict[str, float]] = list(plain["blocks"])[1:-1]

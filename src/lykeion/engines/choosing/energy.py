@@ -1,9 +1,9 @@
-"""Energy of a run: measured by the processor's own counters where they can be read, else modelled, and so labelled.
+"""Energy of a run: measured by the processor's counters if they can be read, else modelled, and labelled as such.
 
-The model's figures are those of M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014,
-for 45 nm at .9 V: every constant comes once from DRAM; every operator reads its inputs from, and writes its output
-to, an SRAM of 1 MB. It serves to compare networks, not to foretell a battery. The counters are RAPL's, of the whole
-processor, whatever else it does.
+The model uses the figures of M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014,
+for 45 nm at .9 V: every constant is read once from DRAM; every operator reads its inputs from, and writes its output
+to, an SRAM of 1 MB. It is meant to compare networks, not to predict battery life. The counters are those of RAPL, for
+the whole processor, including any other work.
 """
 
 import time
@@ -21,14 +21,14 @@ SRAM_PJ_PER_BYTE = 100 / 8
 """64 bits from 1 MB of SRAM take 100 pJ."""
 
 DRAM_PJ_PER_BYTE = 1300 / 8
-"""64 bits from DRAM take 1.3 to 2.6 nJ; the lower end is taken."""
+"""64 bits from DRAM take 1.3 to 2.6 nJ; the lower end is used."""
 
 _POWERCAP = Path("/sys/class/powercap")
 
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """Modelled, in microjoules a photo: for multiply-adds, for weights from DRAM, for activations in SRAM."""
+    """Modelled energy in microjoules per photo: for multiply-adds, weights from DRAM, and activations in SRAM."""
 
     compute_uj: float
     weights_uj: float
@@ -52,7 +52,7 @@ class Rapl:
     """The energy counters of all processor packages (Linux; by default only root may read them)."""
 
     def __init__(self, root: Path = _POWERCAP) -> None:
-        # intel-rapl:0 is a package, AMD's too; intel-rapl:0:0 a part of it.
+        # intel-rapl:0 is a package, also on AMD; intel-rapl:0:0 is a part of it.
         self._packages = sorted(path for path in root.glob("intel-rapl:*") if path.name.count(":") == 1)
 
     @property
@@ -63,7 +63,7 @@ class Rapl:
             return False
 
     def measure_uj(self, run: Callable[[], object], seconds: float) -> float:
-        """Microjoules a run, over runs of so long in total. Raises OSError, ValueError."""
+        """Microjoules per run, over runs that last this long in total. Raises OSError, ValueError."""
         before, runs, end = self._read(), 0, time.perf_counter() + seconds
         while not runs or time.perf_counter() < end:
             run()
@@ -74,7 +74,7 @@ class Rapl:
         )
 
     def _read(self) -> list[tuple[int, int]]:
-        """Of each package, the counter in µJ and the value at which it wraps."""
+        """For each package, the counter in µJ and the value at which it wraps."""
         return [
             (int((package / "energy_uj").read_text()), int((package / "max_energy_range_uj").read_text()))
             for package in self._packages

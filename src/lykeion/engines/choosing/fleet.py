@@ -1,4 +1,4 @@
-"""The fewest artifacts that serve a fleet: each device runs the one of them that suits it best."""
+"""The fewest artifacts that serve a fleet: each device runs the one that suits it best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from .goal import Goal, exact
 from .selection import choose
 
 MAX_SETS = 500_000
-"""So many sets are tried; beyond, artifacts are taken greedily."""
+"""At most this many sets are tried; beyond that, artifacts are chosen greedily."""
 
 
 class FleetError(Invalid):
-    """Nothing to choose from, or too little known of it."""
+    """There is nothing to choose from, or too little was measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """``artifacts`` are digests, ``served`` what each device runs; ``exact`` says that no smaller set would do."""
+    """``artifacts`` are digests, ``served`` is what each device runs; ``exact`` says that no smaller set suffices."""
 
     artifacts: tuple[str, ...]
     served: Mapping[str, BenchResult]
@@ -35,8 +35,8 @@ class Cover:
 
 
 def cover(reports: Mapping[str, BenchReport], goal: Goal) -> Cover:
-    """The smallest set of models with which every device that can meet the goal does; of equally small sets the one
-    of the least total cost. ``reports`` are by device. Raises FleetError."""
+    """The smallest set of models with which every device that can meet the goal does; among sets of equal size, the
+    one of the least total cost. ``reports`` are by device. Raises FleetError."""
     options: dict[str, dict[str, BenchResult]] = {}
     for device, report in reports.items():
         for name in sorted(goal.names):
@@ -64,8 +64,8 @@ def cover(reports: Mapping[str, BenchReport], goal: Goal) -> Cover:
 
 
 def smallest_cover(costs: Mapping[str, Mapping[str, float]]) -> tuple[tuple[str, ...], bool]:
-    """The fewest of what is offered so that each device finds one, at the least total cost, and whether that is
-    proven. ``costs``: by device, of each artifact that suits it; at least one for each."""
+    """The fewest artifacts such that each device has one, at the least total cost, and whether this is proven.
+    ``costs``: by device, of each artifact that suits it; at least one per device."""
     if not costs:
         return (), True
     artifacts = sorted({artifact for offered in costs.values() for artifact in offered})

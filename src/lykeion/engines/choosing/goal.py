@@ -1,8 +1,8 @@
-"""What is wanted of a model on a device: ``latency_ms <= 5 and top1 >= 0.90, minimise size_bytes``.
+"""Requirements on a model on a device: ``latency_ms <= 5 and top1 >= 0.90, minimise size_bytes``.
 
-Before the comma a condition in the language of ``core.grammar``, which may be left out; after it, what decides
-between those that meet it. While it is measured, a number is known as an interval, and a condition may be neither
-true nor false yet.
+Before the comma there is an optional condition in the language of ``core.grammar``; after it, the objective that
+decides among those that meet the condition. While measuring continues, a number is known as an interval, and a
+condition may be neither true nor false yet.
 """
 
 import re
@@ -27,7 +27,7 @@ from lykeion.core.expression import (
 )
 
 Interval: TypeAlias = tuple[float, float]
-"""The least and the most that a number can be; twice the same where it is known."""
+"""The lowest and the highest possible value of a number; equal if the number is known exactly."""
 Known: TypeAlias = Mapping[str, Interval | str]
 
 NUMBERS = (
@@ -54,7 +54,7 @@ UNITS: Mapping[str, Mapping[str, float]] = {
     "multiply_adds": {"k": 1e3, "M": 1e6, "G": 1e9},
     "top1": {"%": 0.01},
 }
-"""What may stand behind a number, by what is compared, and how much it is."""
+"""The units allowed after a number, by the name that it is compared with, and their factors."""
 
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _UNIT = "|".join(sorted({unit for units in UNITS.values() for unit in units}, key=len, reverse=True))
@@ -67,12 +67,12 @@ _ORDER = re.compile(r"^(?:(?P<where>.*),)?\s*(?P<verb>minimi[sz]e|maximi[sz]e)\s
 
 
 class GoalError(Invalid):
-    """A goal that cannot be read, or asks for what is not measured."""
+    """A goal that cannot be parsed, or uses a name that is not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """``where`` is None where every model is good enough."""
+    """``where`` is None if every model is good enough."""
 
     text: str
     where: Expression | None
@@ -81,26 +81,26 @@ class Goal:
 
     @property
     def names(self) -> frozenset[str]:
-        """All that has to be known."""
+        """All names that have to be measured."""
         return frozenset({self.objective, *(leaf.column for leaf in self.conditions)})
 
     @property
     def conditions(self) -> tuple[Leaf, ...]:
-        """The condition's parts that are compared."""
+        """The comparisons in the condition."""
         return tuple(leaves(self.where)) if self.where else ()
 
     def truth(self, known: Known) -> bool | None:
-        """None where too little is known."""
+        """Whether the condition is met; None if too little is known."""
         return True if self.where is None else truth(self.where, lambda leaf: _truth(leaf, known))
 
     def cost(self, known: Known) -> Interval:
-        """What is to be as small as possible; anything where it is not known."""
+        """The value to be minimised; from −∞ to ∞ if it is not known."""
         value = known.get(self.objective, (float("-inf"), float("inf")))
         low, high = value if isinstance(value, tuple) else (float("-inf"), float("inf"))
         return (-high, -low) if self.maximise else (low, high)
 
     def failing(self, known: Known) -> str:
-        """What of these makes the condition false: "latency_ms is 7.2"."""
+        """The values that make the condition false: "latency_ms is 7.2"."""
         return ", ".join(
             f"{leaf.column} is {_shown(known[leaf.column])}"
             for leaf in self.conditions
@@ -125,14 +125,14 @@ def parse_goal(text: str) -> Goal:
 
 
 def exact(value: float | str) -> Interval | str:
-    """A measured value as ``Known`` has it."""
+    """A measured value as in ``Known``."""
     return value if isinstance(value, str) else (float(value), float(value))
 
 
 def _condition(text: str) -> Expression:
     from lykeion.core.grammar import parse
 
-    # The language of filters has no units: with one, a number is a text there.
+    # The filter language has no units: a number with a unit is a string there.
     quoted: list[int] = []
 
     def quote(match: re.Match[str]) -> str:
@@ -148,7 +148,7 @@ def _condition(text: str) -> Expression:
 
 
 def _of_goal(message: str, quoted: list[int]) -> str:
-    """What is said of a filter, said of the goal: without the quotes before the place that it points to."""
+    """A filter's error message as one about the goal: its position does not count the added quotes."""
 
     def placed(match: re.Match[str]) -> str:
         place = int(match[1])
@@ -159,7 +159,7 @@ def _of_goal(message: str, quoted: list[int]) -> str:
 
 
 def _in_units(node: Expression) -> Expression:
-    """Quantities as the numbers that they are of what they are compared with. Raises GoalError."""
+    """Quantities converted to numbers in the unit of what they are compared with. Raises GoalError."""
     match node:
         case And(terms):
             return And(tuple(map(_in_units, terms)))

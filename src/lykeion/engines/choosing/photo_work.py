@@ -1,4 +1,4 @@
-"""What a photo costs before and after the network: decoding, cutting and scaling, and reading the answer."""
+"""Time per photo before and after the network: decoding, cropping and scaling, and reading the output."""
 
 import io
 from collections.abc import Callable
@@ -18,15 +18,15 @@ TOP = 5
 
 @dataclass(frozen=True, slots=True)
 class PhotoWork:
-    """The least over some runs, on one thread."""
+    """The minimum over several runs, on one thread."""
 
     before_ms: float
     after_ms: float
 
 
 def photo_work(source: Path | None, graph: Graph, photo: Path | None = None) -> PhotoWork | None:
-    """By the model's card where there is one, else by what its input implies; a made photo of 640 × 480 where none is
-    given. None for models that do not take photos. Raises PhotoError."""
+    """Measured by the model's card if there is one, else by the shape of its input; on a generated photo of 640 × 480
+    if none is given. None for models that do not take photos. Raises PhotoError."""
     given, made = specs(graph)
     first, output = given[0], made[0]
     if len(first.shape) != 4 or first.shape[3] not in (1, 3) or min(first.shape[1:3]) < 1:
@@ -41,7 +41,7 @@ def photo_work(source: Path | None, graph: Graph, photo: Path | None = None) -> 
         first.encode(normalise(pixels[np.newaxis], card))
 
     def after() -> None:
-        """The probabilities of the likeliest classes."""
+        """The most likely classes by probability."""
         logits = output.decode(values)
         chances = np.exp(logits - logits.max())
         chances /= chances.sum()
@@ -55,7 +55,7 @@ def _card(source: Path | None, shape: tuple[int, ...]) -> ModelCard:
         try:
             return ModelCard.for_model(source)
         except CardError:
-            pass  # then by its shape
+            pass  # use the input's shape instead
     channels = shape[3]
     return ModelCard(
         name="model",
@@ -72,7 +72,7 @@ def _card(source: Path | None, shape: tuple[int, ...]) -> ModelCard:
 
 
 def _made_photo() -> bytes:
-    """A JPEG as large, and about as busy, as a photo of a shop."""
+    """A JPEG with the size, and about as much detail, as a shop's photo."""
     from PIL import Image
 
     coarse = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)

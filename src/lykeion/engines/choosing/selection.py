@@ -1,8 +1,8 @@
-"""The best of many models, engines and numbers of threads for this machine, under a goal.
+"""Choosing the best of many models, engines and numbers of threads for this machine, under a goal.
 
-Everything is known a little at first and of some ever better: sizes cost nothing; then each model is tried on each
-engine, which gives rough times; then come accuracy and longer rounds. After each step those that miss the goal for
-certain, or that another beats for certain, are measured no further.
+Measurements start rough and become more precise for fewer candidates: sizes cost nothing; then each model is tried on
+each engine, which gives rough times; then accuracy and longer rounds follow. After each step, candidates that
+certainly miss the goal, or that another certainly beats, are dropped.
 """
 
 import tempfile
@@ -28,20 +28,20 @@ ROUNDS: tuple[tuple[Plan, float], ...] = (
     (Plan(passes=3, most=4, sample_s=0.01, apart_s=0.1), 0.25),
     (BENCH, 0.0),
 )
-"""Plans, and after each how much too slow a time may have come out, as a share: others may have kept the machine
-busy. The last is that of ``bench``. ROUGH is that share after the first runs."""
+"""Plans, each with the share by which its times may be too slow, because other processes may have kept the machine
+busy. The last plan is that of ``bench``. ROUGH is that share after the first runs."""
 
 
 _OF_NEW_PROCESS = {"cold_start_ms", "memory_bytes"}
-"""Where the goal asks for these, each candidate is tried in a process of its own."""
+"""If the goal uses any of these, each candidate is tried in a separate process."""
 
 _OTHER_PROCESS = 0.1
-"""What the same model may take longer in another process, which places it elsewhere in memory."""
+"""The share by which a model may be slower in another process, where its memory layout differs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What came of a candidate. ``outcome`` is chosen, meets (but another was chosen), misses, cut (not measured to
+    """The result for a candidate. ``outcome`` is chosen, meets (but another was chosen), misses, cut (not measured to
     the end, since it could not be chosen) or refused (by the engine); ``reason`` says why."""
 
     name: str
@@ -52,8 +52,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """``results`` are those measured to the end; ``chosen`` is None where nothing meets the goal. ``seconds`` is
-    what each step of measuring took."""
+    """``results`` are those measured to the end; ``chosen`` is None if nothing meets the goal. ``seconds`` is the
+    time that each step of measuring took."""
 
     goal: Goal
     chosen: BenchResult | None
@@ -72,7 +72,7 @@ def select(
     rounds: Sequence[tuple[Plan, float]] = ROUNDS,
     reporter: Reporter = CONSOLE,
 ) -> Selection:
-    """Measure what is needed to choose, and choose. Timings go on from ``journal`` where it is there.
+    """Measure what is needed to choose, and choose. Timings resume from ``journal`` if it exists.
 
     Raises GoalError, TimingError, ModelError.
     """
@@ -83,7 +83,7 @@ def select(
 
 
 def cuts(known: Mapping[str, Known], goal: Goal) -> dict[str, str]:
-    """Names of those that cannot be chosen any more, with the reason."""
+    """Names of the candidates that can no longer be chosen, with the reason."""
     cut: dict[str, str] = {}
     sure: list[str] = []
     for name, fields in known.items():
@@ -102,13 +102,13 @@ def cuts(known: Mapping[str, Known], goal: Goal) -> dict[str, str]:
 
 
 def choose(results: Iterable[BenchResult], goal: Goal) -> BenchResult | None:
-    """The best of those that meet the goal, as far as all it asks for was measured; of equals the fastest."""
+    """The best of those known to meet the goal, with its objective measured; of equals the fastest."""
     meeting = [each for each in results if goal.objective in each.known and goal.truth(_known(each)) is True]
     return min(meeting, key=lambda each: (goal.cost(_known(each)), each.latency_ms, each.name), default=None)
 
 
 def _beats(best: Known, other: Known, goal: Goal) -> bool:
-    """Whether one is better for certain; or certainly as good, and certainly faster."""
+    """Whether one is certainly better; or certainly as good, and certainly faster."""
     (_, worst), (least, most) = goal.cost(best), goal.cost(other)
     if worst < least:
         return True
@@ -146,7 +146,7 @@ class _Selecting:
                 for name in self.left:
                     self.known[name].update(_times(timings[name], margin))
                 self.seconds[f"round {number + 1}"] = time.perf_counter() - began
-            if self.data is not None:  # for who looks at what was measured to the end
+            if self.data is not None:  # for readers of the results measured to the end
                 self._judge(self.data, loaded, cutting=False)
         results = tuple(self._result(name, timings[name]) for name in self.left)
         chosen = choose(results, self.goal)
@@ -160,7 +160,7 @@ class _Selecting:
         return result(case, known, timing, first, self.accuracies.get(name), None, None)
 
     def _try(self) -> None:
-        """Each model on each engine, in other processes, with all numbers of threads that are left."""
+        """Try each model on each engine, in other processes, with all remaining numbers of threads."""
         began = time.perf_counter()
         together: dict[str, dict[str, list[Case]]] = {}
         for case in map(self.cases.__getitem__, self.left):
@@ -176,7 +176,7 @@ class _Selecting:
         self.seconds["trying"] = time.perf_counter() - began
 
     def _outcomes(self, groups: Sequence[Sequence[Case]], kind: str) -> Iterator[tuple[FirstRun, ...] | ModelError]:
-        """Of each group, the cases of one model. A process each where it matters what a new one takes."""
+        """The outcome of each group, the cases of one model. Each has a new process if the goal is about new ones."""
         at_once = self.data.at_once if self.data else 1
         trials = [
             Trial(cases[0].model.name, cases[0].model.content, tuple(case.threads for case in cases), at_once)
@@ -191,7 +191,7 @@ class _Selecting:
             yield failed or tuple(run for each in alone if not isinstance(each, ModelError) for run in each)
 
     def _note(self, cases: Sequence[Case], outcome: tuple[FirstRun, ...] | ModelError) -> None:
-        """What came of a model's trial with several numbers of threads."""
+        """Record the outcome of a model's trial with several numbers of threads."""
         model = cases[0].model
         try:
             if isinstance(outcome, ModelError):
@@ -208,12 +208,12 @@ class _Selecting:
                 self.known[case.name].update(_new_process(run))
 
     def _judge(self, data: Labelled, loaded: LoadedEngines, *, cutting: bool) -> None:
-        """Accuracy, the most promising first, for one that is good enough may cut others before their turn."""
+        """Measure accuracy, the most promising first, because one that is good enough may rule out others."""
         began = time.perf_counter()
         with self.reporter.progress("Accuracy", unit="models") as progress:
             while waiting := [name for name in self.left if name not in self.accuracies]:
                 first = self.cases[min(waiting, key=self._promise)]
-                # The number of threads changes no answer.
+                # The number of threads does not change outputs.
                 same = [name for name in waiting if self._is_like(self.cases[name], first)]
                 try:
                     engine, at_once = loaded.pinned_engine(self.cases[same[-1]]), self.first[same[-1]].at_once
@@ -255,7 +255,7 @@ class _Selecting:
 
 
 def _given(case: Case) -> dict[str, Interval | str]:
-    """What a file's name and size say."""
+    """What is known from a file's name and size."""
     return {
         "model": case.model.name,
         "engine": case.kind.name,
@@ -265,7 +265,7 @@ def _given(case: Case) -> dict[str, Interval | str]:
 
 
 def _found(known: FileFacts, run: FirstRun) -> dict[str, Interval | str]:
-    """What the file's content and its first run say."""
+    """What is known from the file's content and its first run."""
     return {
         "precision": known.precision,
         "multiply_adds": exact(known.multiply_adds),
@@ -279,7 +279,8 @@ def _new_process(run: FirstRun) -> dict[str, Interval | str]:
 
 
 def _times(timing: Timing, margin: float) -> dict[str, Interval]:
-    """Others can only make a run slower: the truth lies below what was measured; of percentiles on either side."""
+    """Other work can only make a run slower: the true minimum is at most the measured one; a true percentile may be
+    on either side."""
     percentiles = {"p50_ms": timing.median_ms, "p90_ms": timing.p90_ms, "p99_ms": timing.p99_ms}
     return {"latency_ms": (timing.minimum_ms / (1 + margin), timing.minimum_ms)} | {
         name: (ms / (1 + margin), ms * (1 + margin)) for name, ms in percentiles.items()

@@ -1,8 +1,8 @@
-"""How long networks take, compared fairly on a machine that is never quite quiet.
+"""Fair comparison of the latency of networks on a machine that is never completely idle.
 
-All candidates take turns, pass by pass, so that a busy moment harms no one of them alone; the least time over passes
-that lie apart is the one that other work disturbed least. A reference takes its turn among them: how much it varies
-says how quiet the machine was. Measurements are kept in a journal, from which a second call resumes.
+All candidates take turns, pass by pass, so that a busy moment does not affect only one of them; the minimum over
+passes that are spread in time is the one least disturbed by other work. A reference is timed among them: its
+variation shows how busy the machine was. Measurements are kept in a journal, from which a second call resumes.
 """
 
 import math
@@ -24,14 +24,14 @@ _REFERENCE_EVERY = 16
 
 
 class TimingError(LykeionError):
-    """A journal of measurements that cannot be read, or is of another measurement."""
+    """A journal of measurements that cannot be read, or belongs to another measurement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Over all passes: the least time; the median pass' median, 90th and 99th percentile.
+    """Over all passes: the minimum time; the median over passes of the median, 90th and 99th percentile.
 
-    ``spread`` is how far the second best pass' minimum lies above the best, ``busy`` how far the median pass' does:
+    ``spread`` is how far the second best pass's minimum is above the best, ``busy`` how far the median pass's is, as
     shares of the best.
     """
 
@@ -46,7 +46,7 @@ class Timing:
 
 
 def summarise(passes: Sequence[Pass]) -> Timing:
-    """Of one pass or more."""
+    """Timing over one or more passes."""
     minima = sorted(each.minimum_ms for each in passes)
     best = minima[0]
     return Timing(
@@ -81,7 +81,7 @@ def measure(
 ) -> dict[str, Timing]:
     """Timing of every candidate by name, and of the reference by the name REFERENCE.
 
-    The process keeps to as many cores as there are ``threads``. ``clock`` gives nanoseconds. Raises TimingError.
+    The process is pinned to as many cores as ``threads``. ``clock`` returns nanoseconds. Raises TimingError.
     """
     done: dict[str, list[Pass]] = defaultdict(list)
     taken = 0
@@ -120,9 +120,9 @@ def measure(
 
 
 class TimingJournal:
-    """Passes, each written as soon as it is measured.
+    """A journal of passes, each written as soon as it is measured.
 
-    The first line holds ``setup``: what must be the same for the figures to belong together. Raises TimingError.
+    The first line holds ``setup``: what must be the same for measurements to be comparable. Raises TimingError.
     """
 
     def __init__(self, path: Path, setup: Mapping[str, Any]) -> None:
@@ -134,7 +134,7 @@ class TimingJournal:
         lines = list(self._journal)
         if not lines:
             self._journal.append({"setup": self._setup}, first=True)
-            lines = list(self._journal)  # another process may have begun it
+            lines = list(self._journal)  # another process may have started it
         with fitting(TimingError, "journal of measurements", where=f"{self.path}: "):
             setup: dict[str, Any] = dict(lines[0]["setup"])
             passes = [(str(line.pop("candidate")), _read_pass(line)) for line in lines[1:]]

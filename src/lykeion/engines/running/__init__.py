@@ -1,6 +1,6 @@
-"""Model files run by engines behind one protocol, and tried in processes of their own.
+"""Running model files on engines behind one protocol, and trying them in separate processes.
 
-``engine_kinds`` lists the engines; each is imported when it is first used. A device imports this, and no more.
+``engine_kinds`` lists the engines; each is imported when it is first used. A device imports only this package.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What every execution engine offers: a network that takes batches and gives named outputs."""
+"""The interface of every execution engine: a network that takes batches and returns named outputs."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,7 +9,7 @@ from .tensor_specs import TensorSpec
 
 
 class Engine(Protocol):
-    """A loaded network. It is used by one thread at a time; for several threads, load several."""
+    """A loaded network. Use it from one thread at a time; for several threads, load several."""
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]: ...
@@ -18,19 +18,19 @@ class Engine(Protocol):
     def outputs(self) -> tuple[TensorSpec, ...]: ...
 
     def run(self, *values: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs by name, as arrays of the caller's own, for a batch (n, …) of each input's shape and dtype.
+        """Outputs by name, as arrays that the caller owns, for a batch (n, …) of each input's shape and dtype.
 
         Raises ModelError.
         """
         ...
 
     def ready(self, *values: np.ndarray) -> Callable[[], object]:
-        """Set the inputs and run once; each call of what this gives runs again and copies nothing: for timing.
+        """Set the inputs and run once; each call of the result runs again without copying: for timing.
 
         Raises ModelError.
         """
         ...
 
     def close(self) -> None:
-        """Give the memory back. The engine is of no use afterwards."""
+        """Release the memory. The engine cannot be used afterwards."""
         ...

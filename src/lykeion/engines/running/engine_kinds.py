@@ -1,4 +1,4 @@
-"""The engines there are, by name; each is imported when it is first used, and says in one line what it lacks."""
+"""The available engines, by name; each is imported when it is first used, and reports in one line what is missing."""
 
 import importlib
 import importlib.util
@@ -22,7 +22,7 @@ class UnknownEngine(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """``needs`` are the packages it imports, the one whose version is told first; ``extra`` installs them."""
+    """``needs`` are the packages it imports, first the one whose version is reported; ``extra`` installs them."""
 
     name: str
     about: str
@@ -32,9 +32,9 @@ class Kind:
     extra: str
     settings: tuple[tuple[str, Any], ...] = ()
     threads: bool = True
-    """Whether it can be told how many to use."""
+    """Whether the number of threads can be set."""
     usual: bool = True
-    """Whether it is measured unless others are named."""
+    """Whether it is measured by default, if no engines are named."""
 
     @property
     def installed(self) -> bool:
@@ -47,25 +47,25 @@ class Kind:
         return _version_of(self.needs[0])
 
     def load(self, model: bytes, *, threads: int = 1, name: str = "model") -> Engine:
-        """Raises ModelError; Unsupported where the engine is not installed, or cannot do it."""
+        """Raises ModelError; Unsupported if the engine is not installed, or does not support the model."""
         return getattr(self.imported(), self.engine)(model, threads=threads, name=name, **dict(self.settings))
 
     def operator_times(
         self, model: bytes, values: Sequence[np.ndarray], runs: int, *, threads: int = 1, name: str = "model"
     ) -> tuple[OperatorTime, ...]:
-        """On these inputs. Raises ModelError; Unsupported, also where the engine does not tell."""
+        """Operator times on these inputs. Raises ModelError; Unsupported, also if the engine does not report them."""
         told: Callable[..., tuple[OperatorTime, ...]] | None = getattr(self.imported(), "operator_times", None)
         if told is None:
             raise Unsupported(f"{self.name} does not tell the times of single operators; onnxruntime and openvino do")
         return told(model, values, runs, threads=threads, name=name)
 
     def imported(self) -> Any:
-        """Its module. Raises Unsupported."""
+        """The engine's module. Raises Unsupported."""
         if missing := self._missing():
             raise Unsupported(f"{self.name} needs {missing[0]}: pip install 'lykeion[{self.extra}]'")
         try:
             return importlib.import_module(f".adapters.{self.module}", __package__)
-        except (ImportError, OSError) as error:  # a library of the system that a package wants
+        except (ImportError, OSError) as error:  # a system library that a package needs
             raise Unsupported(f"{self.name} does not load here: {first_line(error)}") from None
 
     def _missing(self) -> Sequence[str]:
@@ -74,7 +74,7 @@ class Kind:
 
 @cache
 def _version_of(package: str) -> str:
-    """Its distribution may have another name: tensorflow comes from tensorflow-cpu, too."""
+    """Version of a package, whose distribution may have another name: tensorflow is also in tensorflow-cpu."""
     return version(_distributions()[package][0])
 
 
@@ -143,10 +143,10 @@ def find_kind(name: str) -> Kind:
 
 
 def usual_kinds() -> tuple[Kind, ...]:
-    """Those that are installed and measured unless others are named."""
+    """The installed engines that are measured by default."""
     return tuple(kind for kind in KINDS.values() if kind.usual and kind.installed)
 
 
 def find_kinds(names: Sequence[str]) -> tuple[Kind, ...]:
-    """Those named, each once; without names the usual ones. Raises UnknownEngine."""
+    """The named engines, each once; without names the usual ones. Raises UnknownEngine."""
     return tuple(map(find_kind, dict.fromkeys(names))) if names else usual_kinds()

@@ -1,4 +1,4 @@
-"""The machine that an engine runs on: what it is, and keeping to some of its cores."""
+"""The machine that an engine runs on: its description, and pinning threads to some of its cores."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ _CPUINFO, _STATUS = Path("/proc/cpuinfo"), Path("/proc/self/status")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """``cores`` is how many this process may keep busy; ``memory_bytes`` is 0 where the system does not say."""
+    """``cores`` is how many this process may keep busy; ``memory_bytes`` is 0 if the system does not report it."""
 
     processor: str
     cores: int
@@ -31,20 +31,20 @@ def this_machine() -> Machine:
 
 
 def keep_to(cores: tuple[int, ...]) -> None:
-    """Keep this thread, and those that it starts from now on, to these cores, where the system can (Linux)."""
+    """Pin this thread, and those that it starts from now on, to these cores, if the system supports it (Linux)."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
 
 
 def processor() -> str:
-    """The processor, or the system on chip, as the operating system calls it."""
+    """The name of the processor, or the system on chip, as the operating system reports it."""
     if _CPUINFO.exists():
         return named_in(_CPUINFO.read_text(errors="replace")) or platform.machine()
     return platform.processor() or platform.machine()
 
 
 def named_in(cpuinfo: str) -> str:
-    """The name in the text of /proc/cpuinfo: ``Hardware`` on ARM, else ``model name``; "" where there is none."""
+    """The name in the text of /proc/cpuinfo: ``Hardware`` on ARM, else ``model name``; "" if there is none."""
     fields: dict[str, str] = {}
     for line in cpuinfo.splitlines():
         name, colon, value = line.partition(":")
@@ -54,9 +54,9 @@ def named_in(cpuinfo: str) -> str:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had; 0 where the system does not say.
+    """The peak memory of this process; 0 if the system does not report it.
 
-    On Linux not getrusage's, which a process inherits from the one that started it.
+    On Linux this is not getrusage's value, which a process inherits from its parent.
     """
     try:
         match = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
@@ -72,7 +72,8 @@ def peak_bytes() -> int:
 
 @contextmanager
 def pinned(cores: int) -> Iterator[None]:
-    """Keep this thread, and those that it starts, to so many cores, the last ones; where the system can (Linux)."""
+    """Pin this thread, and those that it starts, to this many cores, the last ones, if the system supports it
+    (Linux)."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return

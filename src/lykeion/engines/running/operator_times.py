@@ -1,4 +1,4 @@
-"""Times of a network's single operators, where an engine tells them."""
+"""Times of a network's single operators, from engines that report them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class OperatorTime:
-    """Mean over the runs. Engines fuse operators: names and kinds are the engine's own."""
+    """Mean over the runs. Engines fuse operators: names and kinds are those of the engine."""
 
     name: str
     kind: str
@@ -15,7 +15,7 @@ class OperatorTime:
 
 
 def gathered(events: Iterable[tuple[str, str, float]]) -> tuple[OperatorTime, ...]:
-    """From single events (name, kind, ms), in the order of their first."""
+    """Times from single events (name, kind, ms), in the order of first occurrence."""
     found: dict[tuple[str, str], list[float]] = {}
     for name, kind, ms in events:
         found.setdefault((name, kind), []).append(ms)
@@ -23,7 +23,7 @@ def gathered(events: Iterable[tuple[str, str, float]]) -> tuple[OperatorTime, ..
 
 
 def by_kind(times: Iterable[OperatorTime]) -> dict[str, float]:
-    """Milliseconds a run by kind of operator, the largest first."""
+    """Milliseconds per run by kind of operator, the largest first."""
     sums: dict[str, float] = {}
     for each in times:
         sums[each.kind] = sums.get(each.kind, 0.0) + each.mean_ms

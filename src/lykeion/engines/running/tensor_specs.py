@@ -1,4 +1,4 @@
-"""What goes into a network and comes out of it: shapes, types, and the real numbers that integers stand for."""
+"""Inputs and outputs of a network: shapes, types, and the real numbers that integers represent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,10 +10,10 @@ from lykeion.litert import Graph, ModelError, Tensor
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """A tensor that goes in or comes out. ``shape`` has -1 where any size is welcome, and always for the batch.
-    Another input than the first has a batch where its first size is that of the first input.
+    """An input or output. ``shape`` has -1 where any size is accepted, and always for the batch. Inputs after the
+    first have a batch if their first size is that of the first input.
 
-    Where its values stand for real numbers, ``quantization`` is (scale, zero point): real = scale · (value − zero).
+    If its values represent real numbers, ``quantization`` is (scale, zero point): real = scale · (value − zero).
     """
 
     name: str
@@ -22,7 +22,7 @@ class TensorSpec:
     quantization: tuple[float, float] | None = None
 
     def encode(self, real: np.ndarray) -> np.ndarray:
-        """Real numbers as the tensor has them: rounded to the nearest and kept within the type where quantized."""
+        """Real numbers as values of the tensor: if quantized, rounded to the nearest and clipped to the type."""
         if self.quantization is None:
             return real.astype(self.dtype)
         scale, zero = self.quantization
@@ -30,7 +30,7 @@ class TensorSpec:
         return np.clip(np.rint(real / scale + zero), limits.min, limits.max).astype(self.dtype)
 
     def decode(self, values: np.ndarray) -> np.ndarray:
-        """The real numbers, float32, that values of the tensor stand for."""
+        """The real numbers, float32, that values of the tensor represent."""
         if self.quantization is None:
             return values.astype(np.float32)
         scale, zero = self.quantization
@@ -38,7 +38,7 @@ class TensorSpec:
 
 
 def specs(graph: Graph) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """What goes in and what comes out."""
+    """The inputs and the outputs."""
 
     def of(places: Sequence[int], names: Sequence[str]) -> list[TensorSpec]:
         return [_spec(graph.tensors[place], name) for place, name in zip(places, names, strict=True)]
@@ -47,21 +47,21 @@ def specs(graph: Graph) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
 
 
 def open_inputs(found: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """Inputs in the sizes that a file has, with the batch open."""
+    """Inputs in the sizes of a file, with an open batch size."""
     return tuple(_open(spec) if spec.shape[:1] == found[0].shape[:1] else spec for spec in found)
 
 
 def open_outputs(found: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """The same of outputs, all of which are of batches."""
+    """The same for outputs, all of which have a batch."""
     return tuple(map(_open, found))
 
 
 def noise(inputs: Sequence[TensorSpec], photos: int = 1, photo: tuple[int, ...] = ()) -> list[np.ndarray]:
-    """Real numbers for each input, the same ones each time: -1 to 1, as normalised photos have them; 0 to 255 where
-    plain bytes go in; 0 for other integers, which may be places in a table. ``photo`` is the shape of one, where the
+    """Real numbers for each input, the same on each call: -1 to 1, as in normalised photos; 0 to 255 for inputs of
+    plain bytes; 0 for other integers, which may be indices into a table. ``photo`` is the shape of a photo, if the
     model is for photos of any size.
 
-    Raises ModelError where a size is open that nothing tells.
+    Raises ModelError if a size is open and not given.
     """
     found: list[np.ndarray] = []
     for place, spec in enumerate(inputs):
@@ -82,12 +82,12 @@ def noise(inputs: Sequence[TensorSpec], photos: int = 1, photo: tuple[int, ...] 
 
 
 def encoded(inputs: Sequence[TensorSpec], real: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Real numbers as each input has them."""
+    """Real numbers as values of each input."""
     return [spec.encode(values) for spec, values in zip(inputs, real, strict=True)]
 
 
 def check_values(values: Sequence[np.ndarray], inputs: Sequence[TensorSpec], name: str) -> None:
-    """Raises ModelError, which calls the model ``name``, where values are not of the inputs' shapes and dtypes."""
+    """Raises ModelError, which names the model ``name``, if values do not have the inputs' shapes and dtypes."""
     fit = len(values) == len(inputs) and all(map(_fits, values, inputs))
     if not fit:
         wanted = " and ".join(f"{spec.dtype} of shape {spec.shape}" for spec in inputs)
@@ -95,7 +95,7 @@ def check_values(values: Sequence[np.ndarray], inputs: Sequence[TensorSpec], nam
 
 
 def described(values: Sequence[np.ndarray]) -> str:
-    """In an error: "float32 of shape (1, 16, 16, 3)"."""
+    """Text for errors: "float32 of shape (1, 16, 16, 3)"."""
     return " and ".join(f"{each.dtype} of shape {each.shape}" for each in values)
 
 

@@ -1,4 +1,4 @@
-"""One network's turn at being timed: warm up, then run after run."""
+"""A timed pass of one network: warm up, then repeated runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 Candidate: TypeAlias = Callable[[], Callable[[], object]]
-"""Makes a network ready; each call of what it gives runs the network once."""
+"""Prepares a network; each call of the result runs the network once."""
 
 _SAMPLE_S = 2e-5
 """Shorter runs are timed several at a time: reading the clock takes some 50 ns."""
@@ -15,9 +15,9 @@ _SAMPLE_S = 2e-5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``passes`` at least, and more, up to ``most``, until the two best agree within ``tolerance``.
+    """At least ``passes``, and more, up to ``most``, until the two best agree within ``tolerance``.
 
-    A pass runs a candidate for ``warm_up_s``, then for ``sample_s`` and ``least`` times at least; two passes begin
+    A pass runs a candidate for ``warm_up_s``, then for at least ``sample_s`` and ``least`` times; two passes start
     ``apart_s`` apart.
     """
 
@@ -35,7 +35,7 @@ USUAL = Plan()
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One candidate's turn: milliseconds a run, over ``runs`` runs."""
+    """One candidate's pass: milliseconds per run, over ``runs`` runs."""
 
     minimum_ms: float
     median_ms: float
@@ -45,7 +45,7 @@ class Pass:
 
 
 def run_pass(run: Callable[[], object], plan: Plan, clock: Callable[[], int]) -> Pass:
-    """One turn: warm up, then time runs one by one, or some at a time where they are short."""
+    """One pass: warm up, then time runs one by one, or several at a time if they are short."""
     fastest = min(_once(run, 1, clock) for _ in range(2))
     warm = clock() + plan.warm_up_s * 1e9
     while clock() < warm:
@@ -60,7 +60,7 @@ def run_pass(run: Callable[[], object], plan: Plan, clock: Callable[[], int]) ->
 
 
 def _once(run: Callable[[], object], together: int, clock: Callable[[], int]) -> int:
-    """Nanoseconds of some runs."""
+    """Total nanoseconds of ``together`` runs."""
     began = clock()
     for _ in range(together):
         run()

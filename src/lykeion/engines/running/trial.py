@@ -1,8 +1,8 @@
-"""A model's first run, in a process of its own: whether it works, how long it takes, how much memory.
+"""A model's first run, in a separate process: whether it works, how long it takes, and how much memory it needs.
 
-LiteRT verifies that a file is a valid flatbuffer, not that the network in it makes sense: a convolution without its
-bias, or options of another operator, can crash the process that loads it. A file from elsewhere is therefore tried
-where a crash, endless work or a want of memory harms nobody. A new process is also what a cold start is.
+LiteRT verifies that a file is a valid flatbuffer, not that its network is valid: a convolution without its bias, or
+options of another operator, can crash the process that loads it. An untrusted file is therefore tried where a crash,
+an endless run or excessive use of memory does no harm. A new process also serves to measure a cold start.
 """
 
 import contextlib
@@ -35,11 +35,11 @@ _ROUGH = Plan(warm_up_s=0.002, sample_s=0.02, least=1)
 
 @dataclass(frozen=True, slots=True)
 class FirstRun:
-    """Of one engine in a new process, its package imported: loading the model, and the first run on a photo of noise.
+    """One engine in a new process, its package imported: loading the model, and the first run on a photo of noise.
 
-    ``rough_ms`` is the least of the few runs after it. ``memory_bytes`` is what all took at their peak, beyond what
-    the process had before; 0 where the system does not say. ``at_once`` is how many photos it takes at once: as many
-    as were tried, or 1.
+    ``rough_ms`` is the minimum of the few runs after it. ``memory_bytes`` is the peak memory beyond what the process
+    had before; 0 if the system does not report it. ``at_once`` is how many photos it takes at once: as many as were
+    tried, or 1.
     """
 
     load_ms: float
@@ -51,10 +51,10 @@ class FirstRun:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A model to be tried with these numbers of threads, one after the other; errors call it ``name``.
+    """A model to try with these numbers of threads, one after the other; ``name`` is its name in errors.
 
-    It runs on one photo, then on as many as it will get at once. ``photo`` is the shape of one, where the model is
-    for photos of any size.
+    It runs on one photo, then on ``at_once`` photos. ``photo`` is the shape of a photo, if the model is for photos of
+    any size.
     """
 
     name: str
@@ -73,8 +73,8 @@ def try_model(
     at_once: int = 1,
     photo: tuple[int, ...] = (),
 ) -> FirstRun:
-    """Load a ``.tflite`` file's bytes into an engine and run it on noise. Raises ModelError, which calls it ``name``,
-    also where the engine does not support it."""
+    """Load a ``.tflite`` file's bytes into an engine and run it on noise. Raises ModelError, which names it ``name``,
+    also if the engine does not support it."""
     (outcome,) = try_models([Trial(name, model, (threads,), at_once, photo)], kind)
     if isinstance(outcome, ModelError):
         raise outcome
@@ -82,8 +82,8 @@ def try_model(
 
 
 def try_models(trials: Sequence[Trial], kind: str) -> Iterator[tuple[FirstRun, ...] | ModelError]:
-    """First runs for each trial's numbers of threads, or why there are none, in order. One process serves until a
-    model ends it; only the very first run there starts cold. What ends it on many photos is tried again on one."""
+    """First runs for each trial's numbers of threads, or the error, in order. One process is used until a model ends
+    it; only its very first run is a cold start. A model that ends it on many photos is tried again on one."""
     waiting = list(trials)
     while waiting:
         lines, ending = _in_child(waiting, kind)
@@ -99,13 +99,13 @@ def try_models(trials: Sequence[Trial], kind: str) -> Iterator[tuple[FirstRun, .
 
 
 def _in_child(trials: Sequence[Trial], kind: str) -> tuple[list[bytes], str]:
-    """A line for each that came to an end; and what befell the next one."""
+    """The output line of each completed trial; and how the next one failed."""
     heads = json.dumps([(each.name, len(each.model), each.threads, each.at_once, each.photo) for each in trials])
     lines: list[bytes] = []
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
         given.writelines([heads.encode(), b"\n", *(trial.model for trial in trials)])
         given.seek(0)
-        command = [sys.executable, "-P", "-m", __name__, kind]  # -P: nothing from the current directory
+        command = [sys.executable, "-P", "-m", __name__, kind]  # -P: import nothing from the current directory
         with subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=said) as child:
             late = threading.Event()
             while len(lines) < len(trials) and (line := _next_line(child, late)):
@@ -123,8 +123,8 @@ def _in_child(trials: Sequence[Trial], kind: str) -> tuple[list[bytes], str]:
 
 
 def _next_line(child: subprocess.Popen[bytes], late: threading.Event) -> bytes:
-    """The child's next line of ours, for a library may write to standard output too; empty at its end, which comes
-    when TIME_S have gone by."""
+    """The child's next line in our format, since a library may write to standard output too; empty at the end of the
+    output. The child is killed after TIME_S."""
 
     def kill() -> None:
         late.set()
@@ -177,7 +177,7 @@ def _first_run(kind: Kind, trial: Trial, threads: int) -> FirstRun:
 
 
 def _takes_many(engine: Engine, trial: Trial) -> bool:
-    """Not where a shape inside is constant, as that of a reshaping to one row."""
+    """False if an inner shape is constant, such as that of a reshape to one row."""
     try:
         engine.run(*_noise(engine, trial, trial.at_once))
     except ModelError:
@@ -196,7 +196,7 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 def _begin_peak() -> int:
-    """Memory now, from which the peak is counted (Linux)."""
+    """Resets the peak where possible (Linux), and returns the memory from which it is counted."""
     with contextlib.suppress(OSError):
         _CLEAR.write_text("5")
     return peak_bytes()

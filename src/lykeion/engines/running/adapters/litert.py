@@ -1,4 +1,4 @@
-"""LiteRT (once TensorFlow Lite) on the CPU, with the XNNPACK kernels that it uses by default, or without."""
+"""LiteRT (formerly TensorFlow Lite) on the CPU, with the XNNPACK kernels that it uses by default, or without."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from lykeion.litert import ModelError
 
 MAX_MODEL_BYTES = 2 << 30
 MAX_TENSOR_BYTES = 1 << 30
-"""A single tensor beyond this is taken for an attack on memory."""
+"""A larger tensor is treated as an attempt to exhaust memory."""
 
 
 def read_model(path: Path) -> bytes:
@@ -30,11 +30,11 @@ def read_model(path: Path) -> bytes:
 
 
 class LiteRTEngine:
-    """A ``.tflite`` file, or its bytes. LiteRT verifies the flatbuffer; sizes are checked before memory is taken.
+    """A ``.tflite`` file, or its bytes. LiteRT verifies the flatbuffer; sizes are checked before memory is allocated.
 
-    ``name`` is what an error calls the model, by default its path. Tensors go by the names of the model's signature
-    where it has exactly one, else by their own. Loading packs the weights again: keep an engine rather than load it
-    often. Without ``xnnpack``, LiteRT's own kernels run. Raises ModelError.
+    ``name`` is the model's name in errors, by default its path. Tensors have the names of the model's signature if it
+    has exactly one, else their own. Every load packs the weights again: keep an engine rather than load it often.
+    Without ``xnnpack``, LiteRT's own kernels are used. Raises ModelError.
     """
 
     def __init__(self, source: str | Path | bytes, *, threads: int = 1, name: str = "", xnnpack: bool = True) -> None:
@@ -75,7 +75,7 @@ class LiteRTEngine:
         return {spec.name: each for spec, each in zip(self.outputs, found, strict=True)}
 
     def ready(self, *values: np.ndarray) -> Callable[[], None]:
-        """As ``Engine.ready``."""
+        """Like ``Engine.ready``."""
         self.run(*values)
         return self._interpreter.invoke
 
@@ -90,7 +90,7 @@ class LiteRTEngine:
         )
         if not fits or any(0 in shape for shape in shapes):
             raise ValueError(f"it takes shape {' and '.join(map(str, wanted))}")
-        self._shapes = []  # hold nothing until the new sizes are allocated
+        self._shapes = []  # empty until the new sizes are allocated
         for index, shape in zip(self._input_indices, shapes, strict=True):
             self._interpreter.resize_tensor_input(index, shape)
         self._interpreter.allocate_tensors()
@@ -104,7 +104,7 @@ class LiteRTEngine:
                 raise ValueError(f"tensor {detail['name']!r} would take {size_bytes / 2**30:.1f} GiB")
 
     def _signature_names(self) -> tuple[dict[int, str], dict[int, str]]:
-        """Names by tensor index, of inputs and of outputs."""
+        """Names of inputs and of outputs by tensor index."""
         signatures: list[str] = list(self._interpreter.get_signature_list())
         if len(signatures) != 1:
             return {}, {}
@@ -123,7 +123,7 @@ _made = itertools.count()
 
 
 def _without_greeting() -> AbstractContextManager[None]:
-    """LiteRT writes a line to standard error when it first makes an engine."""
+    """Suppresses the line that LiteRT writes to standard error when it first creates an engine."""
     return without_lines(LITERT_GREETING) if next(_made) == 0 else nullcontext()
 
 

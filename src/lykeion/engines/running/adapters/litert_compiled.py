@@ -22,7 +22,7 @@ from .litert import LiteRTEngine
 class CompiledModelEngine:
     """The bytes of a ``.tflite`` file with one signature. Raises ModelError.
 
-    CompiledModel does not verify a file and crashes on a damaged one, so LiteRT's interpreter looks at it first.
+    CompiledModel does not verify a file and crashes on a damaged one, so LiteRT's interpreter loads it first.
     """
 
     def __init__(self, model: bytes, *, threads: int = 1, name: str = "model") -> None:
@@ -34,7 +34,7 @@ class CompiledModelEngine:
         try:
             with without_lines(*LITERT_COMPILED):
                 home = Path(ai_edge_litert.__file__).parent
-                none = str(home / "none")  # without a path, it looks for vendors' plugins and loads them
+                none = str(home / "none")  # without a path, it searches for vendors' plugins and loads them
                 self._environment: Any = Environment.create(options=EnvironmentOptions(str(home), none, none))
                 self._model: Any = CompiledModel.from_buffer(
                     model,
@@ -57,7 +57,7 @@ class CompiledModelEngine:
         check_values(values, self.inputs, self._name)
         shapes = [each.shape for each in values]
         try:
-            # It looks for accelerators, and tells of them, when it first allocates.
+            # It searches for accelerators, and reports them, when it first allocates.
             with nullcontext() if shapes == self._shapes else without_lines(*LITERT_COMPILED):
                 if shapes != self._shapes:
                     self._allocate(shapes)

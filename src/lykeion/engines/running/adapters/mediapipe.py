@@ -1,10 +1,10 @@
-"""MediaPipe Tasks: the ImageEmbedder, on photos as they are.
+"""MediaPipe Tasks: the ImageEmbedder, on unprocessed photos.
 
-MediaPipe's wheel reports its use to Google and offers no switch for it (docs/decisions/engines.md): nothing here is
-imported unless somebody names this engine.
+MediaPipe's wheel reports its use to Google and has no setting to disable that (docs/decisions/engines.md): nothing
+here is imported unless a user names this engine.
 """
 # pyright: reportMissingImports=false
-# It is not among what developers install.
+# It is not in the development dependencies.
 
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from lykeion.litert import ModelError, read_graph, with_metadata
 if "tensorflow" in sys.modules:
     import mediapipe
 else:
-    # MediaPipe imports TensorFlow where it is installed, for marks in its documentation: seconds, and 500 MB.
+    # MediaPipe imports TensorFlow if installed, for annotations in its documentation: this takes seconds and 500 MB.
     sys.modules["tensorflow"] = None  # pyright: ignore[reportArgumentType]
     try:
         import mediapipe
@@ -34,10 +34,10 @@ METADATA = "TFLITE_METADATA"
 
 
 class MediaPipeEngine:
-    """The bytes of a ``.tflite`` file from RGB photos to one vector. Raises ModelError, Unsupported.
+    """The bytes of a ``.tflite`` file that maps RGB photos to one vector. Raises ModelError, Unsupported.
 
     MediaPipe takes pixels and normalises them by (x − mean) / std itself: the input is uint8, and its quantization
-    says what the pixels stand for. Photos go in one by one. The number of threads is MediaPipe's own affair.
+    gives the real numbers of the pixels. Photos are run one by one. MediaPipe decides the number of threads.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class MediaPipeEngine:
 
 
 def metadata(name: str, given: TensorSpec, made: TensorSpec, mean: float, std: float) -> bytes:
-    """The metadata that MediaPipe and LiteRT's own libraries read from a file: a photo in RGB, how it is normalised,
-    and the names of what goes in and comes out."""
+    """The metadata that MediaPipe and LiteRT's own libraries read from a file: a photo in RGB, its normalisation, and
+    the names of inputs and outputs."""
     normalisation = schema.NormalizationOptionsT()
     normalisation.mean, normalisation.std = [mean], [std]
     step = schema.ProcessUnitT()

@@ -24,7 +24,7 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 4
-        # Without VNNI, x86 adds 8-bit products in 16 bits, and large ones are cut off: another network's answers.
+        # Without VNNI, x86 adds 8-bit products in 16 bits, and large sums saturate: the outputs would be wrong.
         options.add_session_config_entry("session.x64quantprecision", "1")
         if profile:
             options.enable_profiling, options.profile_file_prefix = True, profile
@@ -62,7 +62,7 @@ class OnnxRuntimeEngine:
 def operator_times(
     model: bytes, values: Sequence[np.ndarray], runs: int, *, threads: int = 1, name: str = "model"
 ) -> tuple[OperatorTime, ...]:
-    """Mean time of each node of the optimised graph, as they run. Raises ModelError, Unsupported."""
+    """Mean time of each node of the optimised graph, in execution order. Raises ModelError, Unsupported."""
     with tempfile.TemporaryDirectory() as directory:
         engine = OnnxRuntimeEngine(model, threads=threads, name=name, profile=str(Path(directory, "profile")))
         run = engine.ready(*values)

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, which reads LiteRT files itself. Computes in float32 where the model does."""
+"""OpenVINO on the CPU, which reads LiteRT files directly. Computes in float32 where the model does."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from lykeion.litert import ModelError, read_graph, with_metadata
 
 
 class OpenVinoEngine:
-    """The bytes of a ``.tflite`` file. Compiled for the batch size it is run on: another one is compiled again.
+    """The bytes of a ``.tflite`` file. Compiled for the batch size of a run, and again for another size.
 
     Raises ModelError.
     """
@@ -26,7 +26,7 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",  # else it may take bfloat16 on its own
+            "INFERENCE_PRECISION_HINT": "f32",  # otherwise it may choose bfloat16
             "PERF_COUNT": profile,
         }
         self.inputs, self.outputs = specs(read_graph(model, name))
@@ -38,7 +38,7 @@ class OpenVinoEngine:
                 self._model: Any = self._core.read_model(path)
         except RuntimeError as error:
             raise ModelError(f"{name}: OpenVINO cannot load it: {_reason(error)}") from None
-        # Its names are of tensors, not of the signature; the order is the same.
+        # Its names are those of tensors, not of the signature; the order is the same.
         self._shapes: list[tuple[int, ...]] = []
         self.request: Any = None
 
@@ -93,7 +93,7 @@ def operator_times(
 
 
 def _reason(error: RuntimeError) -> str:
-    """The line of OpenVINO's that says something: before it come the places in its sources."""
+    """The informative line of OpenVINO's message: before it are positions in its source code."""
     lines = [
         line for line in str(error).splitlines() if not line.startswith(("Exception from", "Check '", "FrontEnd"))
     ]

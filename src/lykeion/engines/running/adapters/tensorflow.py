@@ -1,8 +1,8 @@
-"""TensorFlow as the reference: a LiteRT file's operators, one by one, as TensorFlow's own.
+"""TensorFlow as the reference: each operator of a LiteRT file is run as one of TensorFlow.
 
 An independent implementation of what the fast engines compute, on real numbers; an integer tensor is rounded to its
-grid after each operator. Far too slow to serve with. Serving code must not import TensorFlow, which takes 1.3 GB, so
-it is loaded by name, here only, and only when somebody names this engine.
+grid after each operator. Far too slow for serving. Serving code must not import TensorFlow, which takes 1.3 GB, so
+it is loaded by name, only here, and only if a user names this engine.
 """
 
 import importlib
@@ -22,7 +22,7 @@ with quiet_import():
 
 
 class TensorFlowEngine:
-    """The bytes of a ``.tflite`` file. Raises ModelError; Unsupported, which names the operators that are lacking."""
+    """The bytes of a ``.tflite`` file. Raises ModelError; Unsupported, which names the missing operators."""
 
     def __init__(self, model: bytes, *, threads: int = 1, name: str = "model") -> None:
         if threads != 1:
@@ -59,7 +59,7 @@ class TensorFlowEngine:
 
 
 def _real(tensor: Tensor) -> np.ndarray:
-    """A constant's real numbers; integers that have no grid, such as axes and shapes, as they are."""
+    """A constant's real numbers; integers without a grid, such as axes and shapes, are unchanged."""
     values, grid = tensor.constant, tensor.quantization
     assert values is not None
     if grid is None:
@@ -69,7 +69,7 @@ def _real(tensor: Tensor) -> np.ndarray:
 
 
 def _rounded(values: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """To the tensor's grid, where it has one."""
+    """Values rounded to the tensor's grid, if it has one."""
     if tensor.quantization is None:
         return values
     scale, zero = tensor.quantization.scales[0], tensor.quantization.zero_points[0]

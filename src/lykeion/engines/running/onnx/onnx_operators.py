@@ -1,4 +1,4 @@
-"""LiteRT's operators as ONNX nodes: what each writes, and gives the name of, for its first output."""
+"""LiteRT's operators as ONNX nodes: each function writes the nodes of one and returns its first output's name."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,11 +17,11 @@ def _convolution(writer: OnnxWriter, operator: Operator) -> str:
     options, (source, kernel) = operator.options, operator.inputs[:2]
     weights = writer.tensor(kernel)
     depthwise = operator.kind == "DEPTHWISE_CONV_2D"
-    # (out, height, width, in of a group) and (1, height, width, out) to (out, in of a group, height, width)
+    # (out, height, width, in per group) and (1, height, width, out) to (out, in per group, height, width)
     order, of_a_group = ((3, 0, 1, 2), 1) if depthwise else (TO_NCHW, weights.shape[3])
     if weights.constant is not None:
         value = writer.constant(weights, order)
-    else:  # dequantized in the graph, and turned as a map
+    else:  # dequantized in the graph, and transposed like a feature map
         value = writer.value(kernel)
         value = writer.node("Transpose", [value], perm=(1, 0, 2, 3)) if depthwise else value
     inputs = [writer.value(source), value]
@@ -48,7 +48,7 @@ def _pads(
     dilations: Sequence[int],
     padding: int,
 ) -> list[int]:
-    """Tops and lefts, bottoms and rights; of an odd number the larger part comes last, as TensorFlow has it."""
+    """Top and left, then bottom and right; of an odd number the larger part comes last, as in TensorFlow."""
     before, after = [], []
     for axis in (0, 1):
         size, reach = writer.tensor(source).shape[1 + axis], (window[axis] - 1) * dilations[axis] + 1

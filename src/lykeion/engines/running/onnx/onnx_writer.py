@@ -1,4 +1,4 @@
-"""An ONNX graph as it grows: tensors turned to ONNX' order, constants, nodes, and the pairs that integers become."""
+"""Building an ONNX graph: tensors transposed to ONNX's order, constants, nodes, and the pairs for integer tensors."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ TO_NCHW, TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
 class OnnxWriter:
-    """``values`` holds the ONNX name of each tensor's real numbers, by the tensor's place."""
+    """``values`` holds the ONNX name of each tensor's real numbers, by the tensor's index."""
 
     def __init__(self, graph: Graph) -> None:
         try:
@@ -28,7 +28,7 @@ class OnnxWriter:
         self.values: dict[int, str] = {}
 
     def write(self, operators: "Mapping[str, Callable[[OnnxWriter, Operator], str]]") -> bytes:
-        """``operators``: by kind, what adds an operator's nodes and gives the name of their output."""
+        """``operators``: by kind, the function that adds an operator's nodes and returns the name of their output."""
         graph = self.graph
         inputs = [self._input(*each) for each in zip(graph.inputs, graph.input_names, strict=True)]
         for operator in graph.operators:
@@ -49,7 +49,7 @@ class OnnxWriter:
         return self.graph.tensors[place]
 
     def value(self, place: int) -> str:
-        """The real numbers of a tensor, those of a constant turned as all tensors of four axes are."""
+        """The real numbers of a tensor; a constant is transposed like all tensors of four axes."""
         if place not in self.values:
             tensor = self.tensor(place)
             if tensor.constant is None:
@@ -59,12 +59,12 @@ class OnnxWriter:
         return self.values[place]
 
     def constant(self, tensor: Tensor, order: Sequence[int], shape: Sequence[int] | None = None) -> str:
-        """A constant's real numbers, its axes in another order, perhaps in a shape that keeps the quantized axis."""
+        """A constant's real numbers, its axes in this order, optionally in a shape that keeps the quantized axis."""
         if tensor.constant is None:
             raise ValueError(f"tensor {tensor.name!r} is not constant")
         values = tensor.constant.transpose(order)
         axis = list(order).index(tensor.quantization.axis) if tensor.quantization and order else 0
-        # Networks of 16-bit activations have 64-bit biases, which ONNX does not dequantize.
+        # Networks with 16-bit activations have 64-bit biases, which ONNX cannot dequantize.
         if tensor.quantization and not (self.integer and values.dtype != np.int64):
             values = _real(values, tensor.quantization, axis)
         values = values if shape is None else values.reshape(shape)
@@ -78,7 +78,7 @@ class OnnxWriter:
         return name
 
     def node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """Adds a node of one output, whose name it gives."""
+        """Adds a node with one output and returns the output's name."""
         output = f"{kind}{len(self.nodes)}"
         self.nodes.append(self.onnx.helper.make_node(kind, list(inputs), [output], name=output, **attributes))
         return output
@@ -87,8 +87,8 @@ class OnnxWriter:
         return len(self.tensor(place).shape)
 
     def activated(self, value: str, function: int, output: int) -> str:
-        """After the activation that LiteRT fuses into the operator of this output; left out where the output's
-        integers end there anyway, since runtimes fuse what is left better."""
+        """The value after the activation that LiteRT fuses into the operator of this output; omitted if the output's
+        integers clip there anyway, since runtimes then fuse the rest better."""
         kind, tensor = tfl.ActivationFunctionType, self.tensor(output)
         match function:
             case kind.NONE:
@@ -140,7 +140,7 @@ class OnnxWriter:
         return self.onnx.helper.make_tensor_value_info(name, kind, shape)
 
     def _requantized(self, value: str, tensor: Tensor) -> str:
-        """What is left of real numbers in an integer tensor."""
+        """The real numbers after rounding to an integer tensor."""
         if tensor.quantization is None:
             return value
         return self._dequantized(self._quantized(value, tensor), tensor.quantization, tensor.dtype)
@@ -159,13 +159,13 @@ class OnnxWriter:
 
 
 def _real(values: np.ndarray, quantization: Quantization, axis: int) -> np.ndarray:
-    """Where no integers are computed with, weights kept as such are real from the start."""
+    """Dequantized constants, where the graph does not compute with integers."""
     scales, zeros = quantization.along(values.ndim, axis)
     return ((values.astype(np.float64) - zeros) * scales).astype(np.float32)
 
 
 def _clamps(tensor: Tensor, low: float, high: float) -> bool:
-    """Whether an integer tensor cannot hold what lies a step outside these bounds, so that it clips by itself."""
+    """Whether an integer tensor cannot hold values a step outside these bounds, so that it clips by itself."""
     if tensor.quantization is None:
         return False
     scale, zero = tensor.quantization.scales[0], tensor.quantization.zero_points[0]
