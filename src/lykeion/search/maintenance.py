@@ -37,11 +37,11 @@ def column(
     drop: bool = False,
     clear: bool = False,
 ) -> int:
-    """Change the type or the name of a column of a local index, or drop it. Snapshots keep the columns they have.
+    """Change the type or the name of a column of a local index, or drop it. Snapshots keep their columns.
 
-    With another type each value becomes the one that has the same text. With ``clear``, one that the type has none
-    for becomes null; without, SchemaError names it and nothing changes. Returns how many products lost a value so.
-    Raises NotFound, SchemaError, and Unsupported for an index elsewhere.
+    For a new type, each value is converted through its text. With ``clear``, a value that cannot be converted becomes
+    null; without it, SchemaError names the value and nothing changes. Returns how many products lost a value. Raises
+    NotFound, SchemaError, and Unsupported for an index that is not local.
     """
     if (retype is not None) + (rename is not None) + drop != 1 or (clear and retype is None):
         raise SchemaError(f"column {name!r}: retype, rename or drop it, one at a time; clear goes with retype")
@@ -67,8 +67,8 @@ def verify(index: str | Path) -> list[str]:
 def snapshot(index: str | Path, name: str | None = None, *, export: str | Path | None = None) -> str | None:
     """Keep the current state of an index under a name, by default the time; returns the name.
 
-    With ``export``, write an independent copy to that directory, thumbnails included. Without a name, nothing but the
-    copy is then kept, and None is returned.
+    With ``export``, write an independent copy to that directory, thumbnails included. Without a name, only that copy
+    is then made, and None is returned.
     """
     if name is None and export is None:
         name = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
@@ -114,7 +114,7 @@ def _restore_copy(source: Path, target: Path) -> None:
     there = RestoreError(f"{target} exists; an exported copy needs a new directory; name another one")
     if "://" in str(target) or target.exists():
         raise there
-    stats(source)  # an index at all?
+    stats(source)  # raises if it is not an index
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
         copy = Path(temporary) / target.name

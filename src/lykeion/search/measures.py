@@ -39,7 +39,7 @@ def map_at_r(grades: np.ndarray, relevant: np.ndarray) -> float:
     """MAP@R (Musgrave, Belongie, Lim, "A Metric Learning Reality Check", 2020, section 3.2).
 
     For a query with R relevant products: the mean over ranks i = 1 ... R of precision@i where answer i is relevant,
-    else 0. R counts to ``depth`` at most.
+    else 0. R is limited to ``depth``.
     """
     depth = np.minimum(relevant, grades.shape[1])
     counted = (grades > 0) & (np.arange(grades.shape[1]) < depth[:, None])

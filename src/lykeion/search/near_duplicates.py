@@ -1,8 +1,8 @@
 """Near-duplicates: groups of copies of a photo, resized, recompressed or cropped, in several products.
 
-Photos of the same bytes are copies; one of them is compared with the other photos for all. Pairs whose vectors are
-near are candidates; where both have thumbnails, their pixels decide, since different products can look alike to a
-network. docs/duplicates.md says how well that was measured to work.
+Photos with the same bytes are copies; only the first of them is compared with other photos. Pairs whose vectors are
+near are candidates; if both have thumbnails, their pixels decide, since different products can look alike to a
+network. docs/duplicates.md gives the measured accuracy.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,14 +22,14 @@ from .sheet import MAX_CARDS, Card, Thumbnail, draw_cards
 from .thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
 
 COSINE = 0.8
-"""Of candidates that are compared by their pixels."""
+"""Minimum for candidates that are compared by their pixels."""
 COSINE_ALONE = 0.95
-"""Of candidates without thumbnails."""
+"""Minimum for candidates without thumbnails."""
 LIKENESS = 0.99
 """docs/duplicates.md has the results of other values."""
 NEIGHBOURS = 8
 _MANY_HITS = 1_024
-"""Where copies fill the answer of a search, it is repeated for more hits, until it has this many."""
+"""If copies fill the answer of a search, it is repeated for more hits, until it has this many."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,7 +78,7 @@ def duplicates(
 ) -> list[Group]:
     """Groups of photos that are the same under different ids, largest first.
 
-    The NEIGHBOURS nearest products of each photo are considered. With ``NO_THUMBNAILS``, digests and vectors alone
+    The NEIGHBOURS nearest products of each photo are considered. With ``NO_THUMBNAILS``, only digests and vectors
     are compared. Raises Unsupported for an index of the l2 metric, and what opening the index raises.
     """
     file = thumbnails.of(index)
@@ -96,7 +96,7 @@ def duplicates(
 def pairs_of(
     index: Index, look: Thumbnail, progress: Progress, *, cosine: float, cosine_alone: float, alike: float
 ) -> Iterator[Pair]:
-    """Pairs of photos that are taken for the same; photos of the same bytes are each paired with the first only."""
+    """Pairs of photos considered the same; photos with the same bytes are each paired only with the first of them."""
     firsts = _first_of_same_bytes(index)
     yield from (Pair(first, copy, 1.0, 1.0) for copy, first in firsts.items() if copy != first)
 
@@ -154,10 +154,10 @@ def draw_groups(path: Path, groups: list[Group], thumbnail: Thumbnail) -> None:
 
 
 def _first_of_same_bytes(index: Index) -> dict[Member, Member]:
-    """Each photo whose bytes are in the index several times, and the first of those that are the same."""
+    """Maps each photo whose bytes are in the index several times to the first photo with the same bytes."""
     hashes = [hash(photo.digest) for rows in index.scan() for photo in rows.photos if photo.digest]
     values, counts = np.unique(np.array(hashes, np.int64), return_counts=True)
-    repeated = set(values[counts > 1].tolist())  # names are kept of these only
+    repeated = set(values[counts > 1].tolist())  # only their names are kept
     first: dict[str, Member] = {}
     return {
         (member := Member(id, photo.name)): first.setdefault(photo.digest, member)
@@ -170,14 +170,14 @@ def _first_of_same_bytes(index: Index) -> dict[Member, Member]:
 def _candidates(
     index: Index, firsts: dict[Member, Member], cosine: float, progress: Progress
 ) -> Iterator[tuple[Member, Member, float]]:
-    """Each pair of photos of different products at least that near; the first of the same bytes stands for all."""
-    seen: set[int] = set()  # hashes of pairs, which are mostly found from both sides
+    """Pairs of photos of different products with at least this cosine; copies are represented by the first."""
+    seen: set[int] = set()  # hashes of pairs, since most are found from both sides
     for rows in index.scan(vectors=True, batch=256):
         assert rows.vectors is not None
         members = [Member(id, photo.name) for id, photo in zip(rows.ids, rows.photos, strict=True)]
         asked = [n for n, member in enumerate(members) if firsts.get(member, member) == member]
         progress.advance(len(members) - len(asked))
-        found = index.search(rows.vectors[asked], NEIGHBOURS + 1)  # with attributes, as photos' names come with them
+        found = index.search(rows.vectors[asked], NEIGHBOURS + 1)  # with attributes, which include photos' names
         for n, hits in zip(asked, found, strict=True):
             near = _near(members[n], hits, firsts, cosine)
             while len(near) < NEIGHBOURS < len(hits) < _MANY_HITS and hits[-1].score >= cosine:
@@ -194,7 +194,7 @@ def _candidates(
 
 
 def _near(member: Member, hits: list[Hit], firsts: dict[Member, Member], cosine: float) -> dict[Member, float]:
-    """At most NEIGHBOURS photos among the hits, and how near each is."""
+    """At most NEIGHBOURS photos among the hits, with their scores."""
     near: dict[Member, float] = {}
     for hit in hits:
         found = Member(hit.id, hit.photo)

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 COARSE, FINE = 32, 64
 """Pixels of the longer side for finding position and scale, and for the final comparison."""
 SHARES = (1.0, 0.925, 0.85, 0.775, 0.7)
-"""How much of the whole's width or height a cropped copy shows; others in between are tried around the best."""
+"""Shares of the whole's width or height that a cropped copy shows; values between are tried around the best."""
 STEPS = (-0.0375, -0.025, -0.0125, 0.0, 0.0125, 0.025, 0.0375)
 HOPELESS = 0.8
 """Copies are more similar than this even at the coarse size."""
@@ -35,7 +35,7 @@ def likeness(a: Pixels, b: Pixels) -> float:
 
     It is the normalised cross-correlation over all three colours (Lewis 1995, "Fast Normalized Cross-Correlation"),
     at the best position and scale, with either photo as the part. It is invariant to brightness and contrast, but not
-    to colour or mirroring. Of a plain photo only the same pixels are a match.
+    to colour or mirroring. A photo of a single colour matches only the same pixels.
     """
     if a.fine.size == b.fine.size and a.fine.tobytes() == b.fine.tobytes():
         return 1.0
@@ -52,7 +52,7 @@ def _orders(a: Image.Image, b: Image.Image) -> list[tuple[int, tuple[Image.Image
 
 
 def _match(whole: Image.Image, part: Image.Image, share: float) -> float:
-    """Of ``part``, scaled to ``share`` of the largest size that fits, at its best place in ``whole``."""
+    """The likeness of ``part``, scaled to ``share`` of the largest size that fits, at its best place in ``whole``."""
     field = np.asarray(whole, np.float32) / 255
     template = _scaled(part, share * min(whole.width / part.width, whole.height / part.height))
     template = np.asarray(template, np.float32) / 255
@@ -63,7 +63,7 @@ def _match(whole: Image.Image, part: Image.Image, share: float) -> float:
     matches = matches[: size[0] - height + 1, : size[1] - width + 1]  # elsewhere the part wraps around
     sums, squares = _windows(field.sum(2), height, width), _windows((field**2).sum(2), height, width)
     spread = squares - sums**2 / template.size
-    floor = 1e-4 * template.size  # of variance: a plain wall is no part of anything
+    floor = 1e-4 * template.size  # of variance: a plain wall matches nothing
     energy = float((template**2).sum())
     return float((matches / np.sqrt(np.maximum(spread, floor) * max(energy, floor))).max())
 

@@ -23,7 +23,7 @@ _APPLICATION = 0x4C794B54  # "LyKT", to recognise databases of other programs
 
 
 _REFUSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-"""What SQLite says where a disk is read-only or full."""
+"""SQLite's errors for a disk that is read-only or full."""
 
 
 class ThumbnailError(Unavailable):
@@ -80,7 +80,7 @@ class Thumbnails:
             database.executemany("INSERT OR REPLACE INTO thumbnail VALUES (?, ?, ?)", thumbnails)
 
     def delete(self, ids: Sequence[str], *, photos: Sequence[str] | None = None) -> None:
-        """Delete those of products, or with ``photos`` (one name an id) of single photos."""
+        """Delete the thumbnails of products, or with ``photos`` (one name per id) those of single photos."""
         if not self.path.exists():
             return
         with self._writing() as database:
@@ -138,7 +138,7 @@ class Thumbnails:
             raise ThumbnailError(f"{self.path}: {self._reason(error)}") from None
 
     def _reason(self, error: sqlite3.Error) -> str:
-        """SQLite has few words for a disk that refuses."""
+        """The cause of an error. SQLite does not distinguish well between a read-only and a full disk."""
         if _code(error) in _REFUSED:
             with suppress(OSError):
                 system = os.statvfs(self.path.parent)
@@ -166,24 +166,24 @@ class Thumbnails:
         return self._keep(connection)
 
     def _open_to_read(self) -> sqlite3.Connection | None:
-        """None if nothing was written yet."""
+        """None if nothing has been written yet."""
         try:
             connection, version = self._connect("rw")
         except sqlite3.OperationalError as error:
             if _code(error) not in _REFUSED:
                 raise
-            connection, version = self._connect("ro&immutable=1")  # a disk that has no place for shared memory
+            connection, version = self._connect("ro&immutable=1")  # a disk that cannot hold a shared-memory file
         if version:
             return self._keep(connection)
         connection.close()
         return None
 
     def _connect(self, mode: str) -> tuple[sqlite3.Connection, int]:
-        """A connection, and the file's version: 0 where there is no table yet, which mode "rwc" makes."""
+        """A connection, and the file's version: 0 if there is no table yet, which mode "rwc" creates."""
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
         connection = sqlite3.connect(uri, uri=True, timeout=60.0, check_same_thread=False, isolation_level=None)
         try:
-            with connection:  # one transaction, since another process may be making the same file
+            with connection:  # one transaction, since another process may be creating the file
                 connection.execute("BEGIN IMMEDIATE" if mode == "rwc" else "BEGIN")
                 version = self._version(connection)
                 if version == 0 and mode == "rwc":
@@ -195,7 +195,7 @@ class Thumbnails:
         return connection, version
 
     def _version(self, connection: sqlite3.Connection) -> int:
-        """Of the file; 0 if it is new. Raises ThumbnailError if it is not ours or newer than this program."""
+        """The file's version; 0 if it is new. Raises ThumbnailError if it is not a thumbnail file, or too new."""
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -207,7 +207,7 @@ class Thumbnails:
 
 
 def _code(error: sqlite3.Error) -> int:
-    """SQLite's own, without what makes it more exact; 0 for an error of Python's module."""
+    """SQLite's primary result code; 0 for an error of Python's module."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

@@ -1,4 +1,4 @@
-"""From index to index: shards into one, or a whole index to another place."""
+"""Transfer between indexes: merging shards into one, or copying a whole index."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,7 +15,7 @@ BATCH = 4096
 
 
 class TransferError(Invalid):
-    """These indexes cannot be put together."""
+    """These indexes cannot be merged."""
 
 
 def merge(
@@ -26,12 +26,12 @@ def merge(
     reporter: Reporter = CONSOLE,
     **options: Any,
 ) -> int:
-    """Put all products of ``sources`` into ``out``, which is made if it is not there; returns how many it then has.
+    """Add all products of ``sources`` to ``out``, which is created if missing; returns how many it then has.
 
-    A product that several have comes from the last, whole, with the attributes it has there. Local indexes are merged
-    by linking their files, after sealing what is still in a log; others photo by photo, and running it again does no
-    harm. ``options`` are those of ``open_index``. Raises TransferError, and EmbedderMismatch unless all hold vectors
-    of one embedder, dimension and metric.
+    A product that is in several sources is taken from the last one, with the attributes it has there. Local indexes
+    are merged by linking their files, after sealing their logs; others photo by photo, which can safely be repeated.
+    ``options`` are those of ``open_index``. Raises TransferError, and EmbedderMismatch unless all hold vectors of one
+    embedder, dimension and metric.
     """
     if not sources or any(_same(out, source) for source in sources):
         raise TransferError("name one index to write and at least one other to read")
@@ -56,7 +56,7 @@ def merge(
 
 
 def copy(source: str | Path, to: str | Path, **options: Any) -> int:
-    """Put all products of one index into another, say from a directory to Milvus; as ``merge`` of one."""
+    """Add all products of one index to another, such as from a directory to Milvus; like ``merge`` of one source."""
     return merge(to, [source], **options)
 
 
@@ -87,7 +87,7 @@ def _copy_photos(store: Index, target: Index, name: str, reporter: Reporter) -> 
 def _others(store: Index, target: Index, rows: Rows) -> list[tuple[str, str]]:
     """The target's photos of these products, by id and name, that the store does not have.
 
-    Asked before they are written: Milvus answers at once about what was not written just now.
+    Called before they are written, since Milvus answers without waiting only about products not just written.
     """
     ids = list(dict.fromkeys(rows.ids))
     ours = [(product.id, photo.name) for product in target.get(ids) if product for photo in product.photos]

@@ -1,4 +1,4 @@
-"""What an evaluation compares with: exact search, an attribute of the products, or pairs in a CSV."""
+"""The ground truth of an evaluation: exact search, an attribute of the products, or pairs in a CSV."""
 
 import csv
 import hashlib
@@ -16,14 +16,14 @@ from .index import Attributes, Hit, Index, Value
 
 
 class TruthError(Invalid):
-    """What an index is to be compared with cannot be read, or says nothing about this index."""
+    """The ground truth cannot be read, or has no information about this index."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A product's first photo, and what is relevant to it.
+    """A product's first photo, and the products relevant to it.
 
-    ``ideal`` holds the grades of the relevant products, best first (as many as a ranking is judged on);
+    ``ideal`` holds the grades of the relevant products, best first, up to the number of answers that are evaluated;
     ``relevant`` counts them all.
     """
 
@@ -35,7 +35,7 @@ class Query:
 
 
 def queries_of(index: Index, truth: str, k: int, limit: int) -> Iterator[Query]:
-    """Up to ``limit`` queries of the index, to be judged on ``k`` answers; see ``evaluate``. Raises TruthError."""
+    """Up to ``limit`` queries of the index, to be evaluated on ``k`` answers; see ``evaluate``. Raises TruthError."""
     if truth == "exact":
         return _exact(index, k, limit)
     if truth.startswith("label:"):
@@ -50,7 +50,7 @@ def _exact(index: Index, k: int, limit: int) -> Iterator[Query]:
     for id, vector, nearest in zip(ids, vectors, _nearest(index, ids, vectors, k), strict=True):
         if nearest:
             floor = min(nearest.values())
-            floor -= 1e-5 * max(1.0, abs(floor))  # a product as near as the k-th is as good an answer
+            floor -= 1e-5 * max(1.0, abs(floor))  # a product as near as the k-th is an equally good answer
             grade = _is_near(nearest, floor, index.metric == "cosine")
             yield Query(id, vector, len(nearest), [1.0] * len(nearest), grade)
 
@@ -136,7 +136,7 @@ def _has_grade(grades: dict[str, float]) -> Callable[[Hit], float]:
 
 
 def read_pairs(path: Path) -> dict[str, dict[str, float]]:
-    """Grades by relevant id by query id, of a CSV; pairs of grade 0 are left out. Raises TruthError by line."""
+    """Grades by query id and relevant id from a CSV, without pairs of grade 0. Raises TruthError with the line."""
     pairs: dict[str, dict[str, float]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
