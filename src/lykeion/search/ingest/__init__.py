@@ -1,4 +1,4 @@
-"""Photos and attributes into an index: from folders, manifests and URLs; resumable, in shards, kept in step."""
+"""Adding photos and attributes to an index from folders, manifests and URLs; resumable, sharded, synchronised."""
 
 from typing import TYPE_CHECKING
 

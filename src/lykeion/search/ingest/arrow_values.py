@@ -1,4 +1,4 @@
-"""Columns of Arrow as Python values, where one value that Python cannot hold spoils no other."""
+"""Arrow columns as Python values; a value that Python cannot hold does not affect the others."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ _MOMENT = pa.timestamp("us", tz="UTC")
 
 
 def python_values(column: pa.Array) -> list[Any]:
-    """The column's values; a ValueError that says why stands in the place of one that Python cannot hold.
+    """The column's values; a value that Python cannot hold is replaced by a ValueError with the reason.
 
-    Times are kept to the microsecond, and without a zone are UTC. Arrow keeps all in UTC, so no zone is looked up.
+    Times are kept to the microsecond; without a time zone they are UTC. Arrow stores UTC, so no zone is looked up.
     """
     if isinstance(column, pa.DictionaryArray):
         column = column.dictionary_decode()
@@ -20,7 +20,7 @@ def python_values(column: pa.Array) -> list[Any]:
         column = column.cast(_MOMENT, safe=False)
     try:
         return (column.cast(_MOMENT) if pa.types.is_timestamp(column.type) else column).to_pylist()
-    except (ValueError, OverflowError, pa.ArrowException):  # of one value, which does not say where it is
+    except (ValueError, OverflowError, pa.ArrowException):  # caused by one value, whose position is unknown
         return [_python_value(value) for value in column]
 
 

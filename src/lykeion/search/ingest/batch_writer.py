@@ -1,4 +1,4 @@
-"""Finished photos and their attributes into the index, where a product at fault fails alone."""
+"""Writing finished photos and their attributes to the index; an invalid product fails alone."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
@@ -19,7 +19,7 @@ from .report import EntryLog
 
 
 class BatchWriter:
-    """Writes batches of one run, and counts: each photo once as added, unchanged or failed."""
+    """Writes the batches of one run, and counts each photo once, as added, unchanged or failed."""
 
     def __init__(
         self, index: Index, thumbnails: Thumbnails | None, failures: EntryLog[Failure], empty: Empty
@@ -32,7 +32,7 @@ class BatchWriter:
 
     @property
     def updated(self) -> int:
-        """Products whose attributes alone were written."""
+        """Products of which only the attributes were written."""
         self._changed.remove(self._photographed)
         return len(self._changed)
 
@@ -53,7 +53,7 @@ class BatchWriter:
         )
 
     def clear_empty(self, listed: Callable[[], Iterable[ListedPhoto]]) -> None:
-        """Clear the attributes that no row of a product gives, where that needs another look at what is listed."""
+        """Clear the attributes that no row of a product gives, if that needs a second pass over the listing."""
         if self._cells.any_open():
             self._cells.given_elsewhere(listed())
             for cleared in self._cells.cleared(listed()):
@@ -79,7 +79,7 @@ class BatchWriter:
     def _upsert(self, new: list[tuple[ListedPhoto, Taken]], attributes: Mapping[str, Mapping[str, Any]]) -> None:
         if not new:
             return
-        if self._thumbnails:  # before the photo, which would else count as done without one
+        if self._thumbnails:  # before the photo, which would otherwise count as done without one
             self._thumbnails.put_many(
                 (item.id, item.photo, taken.thumbnail) for item, taken in new if taken.thumbnail is not None
             )
@@ -98,7 +98,7 @@ class BatchWriter:
             if len(products) == 1:
                 for item, _ in new:
                     self._fail(item, error)
-            else:  # one of them is at fault
+            else:  # one of them is invalid
                 for rows in products:
                     self._upsert(rows, attributes)
 
@@ -118,7 +118,7 @@ class BatchWriter:
                     self._update([item], changed)
 
     def _fail(self, item: ListedPhoto, error: Exception) -> None:
-        """Report a photo, once: the first cause counts."""
+        """Report a photo as failed, once, with the first cause."""
         if (item.id, item.photo) in self._failed:
             return
         self._failed.add((item.id, item.photo))

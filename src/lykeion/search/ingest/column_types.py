@@ -1,4 +1,4 @@
-"""The types of a manifest's columns: told from text in CSV, declared by hand, and taken from Arrow."""
+"""The types of a manifest's columns: inferred from text in CSV, declared by the user, or taken from Arrow."""
 
 import math
 import re
@@ -26,14 +26,14 @@ def parse_declaration(text: str) -> tuple[str, ColumnType]:
 class Inference:
     """Finds the narrowest type that all cells of a column fit: integer, number, boolean, else string.
 
-    Digits that would lose something as a number make the column strings: leading zeros, more than 15 digits.
+    Digits that a number would not preserve make it a column of strings: leading zeros, more than 15 digits.
     """
 
     def __init__(self) -> None:
         self.cells = self.numbers = 0
-        """How many are not empty, and how many of these are numbers, integers among them."""
+        """Counts of the cells that are not empty, and of those of them that are numbers, integers included."""
         self.first_other = ""
-        """The first cell that is not empty and no number, and where it is."""
+        """The first cell that is neither empty nor a number, and its location."""
         self._integers = self._booleans = 0
 
     def see(self, text: str, line: int = 0) -> None:
@@ -69,7 +69,7 @@ class Inference:
 
     @property
     def is_mostly_numbers(self) -> bool:
-        """Whether it became a column of strings though most of its cells are numbers."""
+        """Whether it became a column of strings although most of its cells are numbers."""
         return self.kind == "string" and 2 * self.numbers > self.cells
 
 
@@ -95,7 +95,7 @@ def convert(value: Any, kind: ColumnType | None) -> Value:
 
 
 def go_together(given: ColumnType, stored: ColumnType) -> bool:
-    """Whether values of the one type may come to a column of the other, which may widen for them."""
+    """Whether values of type ``given`` can be added to a column of type ``stored``, which may be widened for them."""
     lists = ("list", "strings", "numbers")
     return given == stored or {given, stored} == {"integer", "number"} or (
         given in lists and stored in lists and "list" in (given, stored)

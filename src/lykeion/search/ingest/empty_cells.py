@@ -1,4 +1,4 @@
-"""What an empty cell of a manifest does to an attribute that is stored, or that another row of the product gives."""
+"""The effect of a manifest's empty cell on an attribute that is stored or given by another row of the product."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -10,8 +10,8 @@ from .listing import Pairs
 from .photo_source import ListedPhoto
 
 Empty: TypeAlias = Literal["keep", "clear"]
-"""``keep``: an attribute is cleared where no row of the product gives it. ``clear``: the last row wins, also with
-nothing in it."""
+"""``keep``: an attribute is cleared only if no row of the product gives it. ``clear``: the last row wins, even if its
+cell is empty."""
 
 _CHUNK = 4_096
 
@@ -19,9 +19,9 @@ _CHUNK = 4_096
 class EmptyCells:
     """Joins the rows of a product, batch by batch, in one run.
 
-    Rows may stand anywhere in a manifest, and not all of it is held: an empty cell that meets a stored value stays
-    open, as a hash of 8 bytes, until the manifest is read again at the end. What the batch before gave is remembered,
-    so that products whose rows follow one another need no second reading.
+    A product's rows may be anywhere in a manifest, which is not kept in memory: an empty cell for a stored value
+    stays open, as a hash of 8 bytes, until the manifest is read again at the end. Values from the previous batch are
+    remembered, so that products with consecutive rows need no second pass.
     """
 
     def __init__(self, empty: Empty) -> None:
@@ -30,7 +30,7 @@ class EmptyCells:
         self._given: dict[str, set[str]] = {}
 
     def joined(self, items: Sequence[ListedPhoto], stored: Mapping[str, Attributes]) -> dict[str, dict[str, Value]]:
-        """The attributes of each product after these rows of it."""
+        """The attributes of each product after these rows."""
         joined = {item.id: dict(stored.get(item.id, {})) for item in items}
         self._given = {item.id: self._given.get(item.id, set()) for item in items}
         for item, name, value in _cells(items):
@@ -47,7 +47,7 @@ class EmptyCells:
         return bool(self._open)
 
     def given_elsewhere(self, items: Iterable[ListedPhoto]) -> None:
-        """Close the open cells that some row gives; ``items`` are all rows."""
+        """Close the open cells for which another row gives a value; ``items`` are all rows."""
         given = Pairs()
         for chunk in _chunks((item.id, name) for item, name, value in _cells(items) if value is not None):
             for (id, name), missing in zip(chunk, self._open.missing(*zip(*chunk, strict=True)), strict=True):
@@ -56,7 +56,7 @@ class EmptyCells:
         self._open.remove(given)
 
     def cleared(self, items: Iterable[ListedPhoto]) -> Iterator[dict[str, dict[str, None]]]:
-        """Some products at a time, with the attributes that no row gives; ``items`` are all rows."""
+        """Groups of products, with the attributes that no row gives; ``items`` are all rows."""
         for chunk in _chunks((item.id, name) for item, name, value in _cells(items) if value is None):
             found: dict[str, dict[str, None]] = {}
             for (id, name), missing in zip(chunk, self._open.missing(*zip(*chunk, strict=True)), strict=True):

@@ -11,11 +11,11 @@ from .photo_source import Entry, Failure, ListedPhoto, Skipped, id_problem, prin
 
 
 class Folder:
-    """All photos below a folder; a photo's id is its path there, in POSIX form.
+    """All photos below a folder; a photo's id is its relative path in POSIX form.
 
-    Hidden files and folders, and those of the system such as ``__MACOSX``, are passed over, and so is what neither an
-    extension nor its first bytes call a photo.
-    A link to a file is taken if it stays inside the folder; links to folders are not followed.
+    Hidden files and folders are skipped, those of the system such as ``__MACOSX``, and files that neither their
+    extension nor their first bytes identify as photos.
+    A link to a file is followed if it stays inside the folder; links to folders are not.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,7 +40,7 @@ class Folder:
         return sum(isinstance(entry, os.DirEntry) and self._is_named_as_photo(entry) for entry in self._files())
 
     def _why_skipped(self, file: "os.DirEntry[str]") -> str:
-        """Empty for what is to be taken."""
+        """The reason; empty if the file is not skipped."""
         try:
             if file.is_symlink():
                 if cause := self._why_not_followed(Path(file.path)):
@@ -72,7 +72,7 @@ class Folder:
         return entry.path[len(str(self.path).rstrip(os.sep)) + 1 :].replace(os.sep, "/")
 
     def _files(self) -> Iterator["os.DirEntry[str] | Failure | Skipped"]:
-        """What is no folder; Skipped for what is hidden or of the system, a Failure for an unreadable folder."""
+        """All entries but folders; Skipped for hidden and system entries, a Failure for an unreadable folder."""
         folders = [str(self.path)]
         while folders:
             folder = folders.pop()

@@ -1,4 +1,4 @@
-"""Which products a run concerns: its shard of a catalogue, and what the source lists."""
+"""The products of a run: its shard of a catalogue, and the photos that the source lists."""
 
 from array import array
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from .photo_source import SourceError
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The ``number``-th of ``count`` parts of a catalogue, from 1; a product is always in the same one."""
+    """The ``number``-th of ``count`` parts of a catalogue, from 1; a product is always in the same shard."""
 
     number: int
     count: int
@@ -34,9 +34,9 @@ class Shard:
 
     @classmethod
     def chosen(cls, text: str | None, index: int | None, count: int | None) -> "Shard | None":
-        """The one named by ``text``, such as ``3/16``, or by an index from 0 and a count; None where nothing is.
+        """The shard named by ``text``, such as ``3/16``, or by an index from 0 and a count; None if none is given.
 
-        Raises SourceError where both are given, or half.
+        Raises SourceError if both are given, or only one of index and count.
         """
         if text and (index is not None or count is not None):
             raise SourceError(f"give the shard {text} or its index and count, not both")
@@ -53,12 +53,12 @@ class Shard:
 
 
 class NamePatterns:
-    """Shell patterns for names of photos, such as ``*.png``: case does not matter, and ``*`` matches ``/``, too."""
+    """Shell patterns for names of photos, such as ``*.png``: case-insensitive, and ``*`` also matches ``/``."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._patterns = tuple(patterns)
         self.unmatched = list(dict.fromkeys(self._patterns))
-        """Those that have matched no name yet."""
+        """The patterns that have not matched any name yet."""
 
     def match(self, name: str) -> bool:
         matched = [pattern for pattern in self._patterns if fnmatchcase(name.lower(), pattern.lower())]
@@ -68,10 +68,10 @@ class NamePatterns:
 
 
 class Pairs:
-    """Pairs of texts as 64-bit hashes: 8 bytes a pair, and 16 while they are sorted.
+    """Pairs of strings as 64-bit hashes: 8 bytes per pair, and 16 while they are sorted.
 
-    Two pairs of one hash (for 10 million against 10 million: one chance in 180,000) only mean that one which was not
-    added counts as added: a photo that is no longer listed stays; none that is listed is ever taken for missing.
+    A hash collision (for 10 million against 10 million: one chance in 180,000) only makes a pair count as added that
+    was not: a photo that is no longer listed stays; a listed photo never counts as missing.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Pairs:
         self._hashes = array("Q", self._sorted.tobytes())
 
     def __len__(self) -> int:
-        """How many different pairs."""
+        """The number of distinct pairs."""
         return len(np.unique(self._in_order()))
 
     def missing(self, firsts: Sequence[str], seconds: Sequence[str]) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Manifests: a table with one photo a row. Columns: ``id``, the photo, and attributes.
+"""Manifests: a table with one photo per row. Columns: ``id``, the photo, and attributes.
 
 The photo is in the first of the columns ``photo``, ``path``, ``url`` that the manifest has: a path, or an http(s)
-URL. Rows of one id are several photos of one product. Paths are relative to the root folder and may not leave it,
-also not through links; a manifest is not trusted with the rest of the disk.
+URL. Rows with the same id are several photos of one product. Paths are relative to the root folder and may not leave
+it, even through links, since a manifest is not trusted with access to the rest of the disk.
 """
 
 import codecs
@@ -22,7 +22,7 @@ from .photo_source import Failure, ListedPhoto, PhotoSource, SourceError, id_pro
 
 PHOTO_COLUMNS = ("photo", "path", "url")
 MAX_LINE_BYTES = 1 << 20
-"""Of one JSON line; a CSV cell has 131,072 characters at most."""
+"""The limit for a JSON line; for a CSV cell it is 131,072 characters."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -43,7 +43,7 @@ def open_manifest(path: Path, types: Mapping[str, ColumnType], root: Path) -> Ph
 
 
 class _Manifest:
-    """What the formats share: a row's cells become an item."""
+    """Shared by the formats: converts a row's cells to an item."""
 
     def __init__(self, path: Path, types: Mapping[str, ColumnType], root: Path) -> None:
         self.path, self.root = path, root.resolve()
@@ -59,7 +59,7 @@ class _Manifest:
         return []
 
     def _columns(self, names: Sequence[str]) -> str:
-        """Check the columns; return the photo's. Raises SourceError, SchemaError."""
+        """Check the columns; return the name of the photo's. Raises SourceError, SchemaError."""
         if "" in names:
             place = f"after {names[names.index('') - 1]!r}"
             raise SourceError(f"{self.path}: the column {place} has no name; name or remove it")
@@ -117,8 +117,8 @@ class _Manifest:
 class CsvManifest(_Manifest):
     """CSV in UTF-8 with a header, separated by comma, semicolon or tab.
 
-    Cells are trimmed. Types are told from all cells of a column, in a first pass; an empty cell is null. Columns
-    without a name on the left are passed over: pandas writes its index there.
+    Cells are trimmed. Types are inferred from all cells of a column, in a first pass; an empty cell is null. Columns
+    without a name on the left are skipped, since pandas writes its index there.
     """
 
     def __init__(self, path: Path, types: Mapping[str, ColumnType], root: Path) -> None:
@@ -144,7 +144,7 @@ class CsvManifest(_Manifest):
                     yield self._item(row[id_at], row[photo_at], _parsed(row, kinds), self._place(number))
 
     def fit(self, columns: Mapping[str, ColumnType]) -> list[str]:
-        """A column that the index has is read as of its type, so that only the cells that do not fit fail."""
+        """A column that the index has is read with its type there, so that only the cells that do not fit fail."""
         super().fit(columns)
         self._infer()
         warnings = list(self._warnings)
@@ -156,7 +156,7 @@ class CsvManifest(_Manifest):
                     f"{name} is a column of strings in the index, and all its cells in {self.path} are numbers; "
                     f"lykeion index column {quoted} --retype {kind} changes it, --type {quoted}=string keeps it"
                 )
-            if (kind, stored) != ("number", "integer"):  # which becomes one of numbers
+            if (kind, stored) != ("number", "integer"):  # here the index's column becomes one of numbers
                 self._inferred[name] = stored
         return warnings
 
@@ -208,7 +208,7 @@ class CsvManifest(_Manifest):
 
 
 class JsonLinesManifest(_Manifest):
-    """One JSON object a line, in UTF-8."""
+    """One JSON object per line, in UTF-8."""
 
     def __iter__(self) -> Iterator[ListedPhoto | Failure]:
         with self.path.open("rb") as file:
@@ -238,7 +238,7 @@ class JsonLinesManifest(_Manifest):
 
 
 class ParquetManifest(_Manifest):
-    """Parquet; timestamps without a zone are taken as UTC, and dates as their midnight."""
+    """Parquet; timestamps without a time zone are read as UTC, and dates as midnight."""
 
     def __iter__(self) -> Iterator[ListedPhoto | Failure]:
         import pyarrow as pa
@@ -266,12 +266,12 @@ class ParquetManifest(_Manifest):
 
         try:
             return pq.read_metadata(self.path).num_rows
-        except (pa.ArrowException, OSError):  # which reading the rows will say
+        except (pa.ArrowException, OSError):  # reading the rows will report it
             return 0
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Of a file; a line that is too long comes in pieces."""
+    """The lines of a file; a line that is too long is split."""
     return iter(lambda: file.readline(MAX_LINE_BYTES + 1), b"")
 
 

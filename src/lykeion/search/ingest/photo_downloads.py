@@ -1,7 +1,7 @@
 """Photos by URL, within limits of size, time and redirects.
 
-The author of a manifest is trusted with its URLs, so they may name hosts of a private network. The hosts themselves
-are not: a redirect is followed only over http(s), and from a public host only to public addresses.
+The URLs of a manifest are trusted, so they may name hosts in a private network. The hosts themselves are not: a
+redirect is followed only over http(s), and from a public host only to public addresses.
 """
 
 import ipaddress
@@ -14,18 +14,18 @@ from lykeion.core import Unavailable
 
 MAX_REDIRECTS = 5
 TRIES = 3
-"""For what may pass: broken connections, time-outs, 429 and 5xx answers."""
+"""For temporary failures: broken connections, time-outs, 429 and 5xx responses."""
 
 
 class DownloadError(Unavailable):
-    """A photo that its URL does not give."""
+    """A photo cannot be downloaded from its URL."""
 
 
 class Downloads:
-    """Fetches photos over kept connections; for several threads."""
+    """Fetches photos over persistent connections. Thread-safe."""
 
     def __init__(self, *, max_bytes: int, seconds: float = 60.0, pause: float = 0.5) -> None:
-        """``max_bytes`` a photo, ``seconds`` a try, ``pause`` seconds before the second try, then doubled."""
+        """``max_bytes`` per photo, ``seconds`` per try, ``pause`` seconds before the second try, then doubled."""
         self._max_bytes, self._seconds, self._pause = max_bytes, seconds, pause
         self._client = httpx.Client(
             timeout=httpx.Timeout(min(seconds, 20.0), connect=min(seconds, 10.0)),
@@ -80,11 +80,11 @@ class Downloads:
 
 
 class _Passing(Exception):
-    """Worth another try."""
+    """A temporary failure, worth another try."""
 
 
 def _is_public(host: str) -> bool:
-    """Whether all addresses of a host are of the public internet."""
+    """Whether all addresses of a host are public."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:

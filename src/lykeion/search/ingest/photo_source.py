@@ -1,4 +1,4 @@
-"""What a source of photos gives: photos to take in, and failures. Sources are read as streams, never held whole."""
+"""Sources of photos, and what they yield: photos to add, and failures. Sources are streamed, never kept in memory."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from lykeion.search.index import MAX_ID_BYTES, MAX_PHOTO_NAME_BYTES, Attributes,
 
 
 class SourceError(Invalid):
-    """The folder or manifest cannot be read as such."""
+    """The folder or manifest cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedPhoto:
-    """One photo to take in. ``location`` is a file or an http(s) URL; ``photo`` its name within the product.
+    """One photo to add. ``location`` is a file or an http(s) URL; ``photo`` its name within the product.
 
     ``attributes`` replace the product's; None leaves them as they are.
     """
@@ -28,7 +28,7 @@ class ListedPhoto:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A photo that was not taken in. An empty ``id`` means that it is not known which product was meant."""
+    """A photo that was not added. An empty ``id`` means that its product is not known."""
 
     id: str
     photo: str
@@ -38,7 +38,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file or folder that is passed over: nobody said that it is a photo."""
+    """A file or folder that is skipped; unlike a failure, it was not declared to be a photo."""
 
     file: str
     cause: str
@@ -48,22 +48,22 @@ Entry: TypeAlias = ListedPhoto | Failure | Skipped
 
 
 class PhotoSource(Protocol):
-    """Photos to take in, failures for what is listed but cannot be meant, and what is passed over.
+    """Yields photos to add, failures for invalid entries, and skipped files and folders.
 
-    Iterating again starts again.
+    Each iteration starts from the beginning.
     """
 
     def __iter__(self) -> Iterator[Entry]: ...
 
     def fit(self, columns: Mapping[str, ColumnType]) -> list[str]:
-        """Learn of the columns that the index has. Returns what a person should know of the source's, a line each.
+        """Take account of the index's columns. Returns warnings about the source's columns, one line each.
 
-        Raises SourceError for a declared type that cannot come to such a column.
+        Raises SourceError for a declared type that does not fit the index's column.
         """
         ...
 
     def count(self) -> int:
-        """About how many photos there are, for the time left. Reads the source once, fast."""
+        """The approximate number of photos, to estimate the time left. Reads the source once, fast."""
         ...
 
 
@@ -88,5 +88,5 @@ def _problem(what: str, text: str, limit: int) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with what UTF-8 cannot write replaced, for reports."""
+    """The text for reports, with characters replaced that UTF-8 cannot encode."""
     return text.encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""The threads that turn a photo into a vector: one a core to decode and embed, and more that wait for downloads."""
+"""The threads that turn a photo into a vector: one per core to decode and embed, and more that wait for downloads."""
 
 import stat
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 128 * 2**20
 MAX_DOWNLOAD_BYTES = 64 * 2**20
 DOWNLOADS = 16
-"""Photos fetched at once: with the limit on their size, what bounds their memory."""
+"""Photos fetched at once; together with the limit on their size, this bounds their memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of a photo; ``vector`` is float32 (dimension,), or None if its bytes are those known already."""
+    """The result for a photo; ``vector`` is float32 (dimension,), or None if its bytes are already known."""
 
     digest: str
     vector: np.ndarray | None = None
@@ -35,7 +35,7 @@ class Taken:
 
 
 class PhotoWorkers:
-    """Takes photos in the background. Used as a context; leaving it drops what has not begun."""
+    """Processes photos in the background. Leaving its context cancels the photos that have not begun."""
 
     def __init__(self, embedder: Embedder, *, threads: int | None = None, thumbnails: bool = False) -> None:
         self._embedder = embedder
@@ -79,7 +79,7 @@ class PhotoWorkers:
     def _take_url(self, url: str, known_digest: str) -> Taken:
         assert self._downloads is not None
         data = self._downloads.fetch(url)
-        # Waiting here holds this thread, and so bounds the photos that are fetched but not yet embedded.
+        # Waiting here occupies this thread, which bounds the photos that are fetched but not yet embedded.
         return self._cores.submit(self._embed, data, url, known_digest).result()
 
     def _embed(self, data: bytes, name: str, known_digest: str) -> Taken:

@@ -1,8 +1,8 @@
-"""Photos in, a durable index out: list, compare, read, decode, embed, write.
+"""From photos to a durable index: list, compare, read, decode, embed, write.
 
-One thread a core takes photo after photo through reading, decoding and embedding, which all happen outside the
-interpreter's lock. The calling thread meanwhile lists the source and writes finished batches, in order. A few batches
-are in flight, so memory does not grow with the catalogue.
+One thread per core reads, decodes and embeds photos one by one, all outside the interpreter's lock. At the same time,
+the calling thread lists the source and writes finished batches, in order. Only a few batches are in flight, so memory
+does not grow with the catalogue.
 """
 
 import threading
@@ -33,7 +33,7 @@ from .report import EntryLog, IngestReport
 from .sources import open_source
 
 BATCH = 256
-"""Photos a write. What is lost by a crash, and done again by the next run, is at most three such batches."""
+"""Photos per write. A crash loses at most three such batches, which the next run repeats."""
 IN_FLIGHT = 3
 
 _NO_PHOTO = "the source lists no photo at all"
@@ -43,22 +43,22 @@ _Batch: TypeAlias = "list[tuple[ListedPhoto, Future[Taken]]]"
 
 @dataclass(frozen=True, kw_only=True)
 class IngestOptions:
-    """What ``add`` may be told. With ``sync``, what is stored but no longer listed is deleted."""
+    """Options of ``add``. With ``sync``, photos that are stored but no longer listed are deleted."""
 
     sync: bool = False
     shard: Shard | None = None
-    """Only this part of the source, and of what ``sync`` deletes."""
+    """Limits the run, and what ``sync`` deletes, to this part of the catalogue."""
     reembed: Sequence[str] = ()
-    """Shell patterns: photos of these names are embedded again, also where their bytes are those stored."""
+    """Shell patterns: photos with these names are embedded again, even if their bytes are unchanged."""
     thumbnails: ThumbnailPlace = IN_INDEX
     workers: int | None = None
-    """Threads that embed; by default one a core."""
+    """Threads that embed; by default one per core."""
     failures: str | Path | None = None
-    """The file that lists what failed; by default ``<index>.failures.jsonl`` beside a local index."""
+    """The file that lists failures; by default ``<index>.failures.jsonl`` next to a local index."""
     skipped: str | Path | None = None
-    """The file that lists what was skipped; by default none."""
+    """The file that lists skipped files; by default none."""
     empty: Empty = "keep"
-    """What an empty cell does where another row of the product gives the attribute."""
+    """The effect of an empty cell if another row of the product gives the attribute."""
 
 
 def add(
@@ -70,13 +70,13 @@ def add(
     reporter: Reporter = CONSOLE,
     **opening: Any,
 ) -> IngestReport:
-    """Take the photos of a folder or manifest into an index, which is made if it is not there.
+    """Add the photos of a folder or manifest to an index, which is created if missing.
 
-    A photo whose bytes are those stored is not embedded again, unless ``options.reembed`` names it, so an interrupted
-    run resumes. Attributes given are set (for nulls see ``Empty``), others stay. A photo that cannot be used stops
-    nothing: it is counted, and listed in the file of failures. ``open_source`` opens a manifest whose types or root
-    must be declared; ``opening`` are options of ``open_index``. Raises SourceError, EmbedderMismatch, IndexLocked,
-    and Interrupted after SIGINT or SIGTERM, when what was finished has been written.
+    A photo whose bytes are unchanged is not embedded again, unless ``options.reembed`` matches its name, so an
+    interrupted run resumes. Attributes given are set (for nulls see ``Empty``), others stay. A photo that cannot be
+    used does not stop the run: it is counted, and listed in the file of failures. ``open_source`` opens a manifest
+    whose types or root must be declared; ``opening`` are options of ``open_index``. Raises SourceError,
+    EmbedderMismatch, IndexLocked, and Interrupted after SIGINT or SIGTERM, once finished photos have been written.
     """
     started = time.monotonic()
     photos = open_source(source) if isinstance(source, str | Path) else source
@@ -150,7 +150,7 @@ class _Run:
                 pending.append(self._begin(batch))
                 if len(pending) == IN_FLIGHT:
                     self._finish(pending.popleft(), progress, stop)
-        except SourceError as error:  # what was listed before the fault is taken nevertheless
+        except SourceError as error:  # photos listed before the error are still added
             problem = error
         while pending:
             self._finish(pending.popleft(), progress, stop)
@@ -158,7 +158,7 @@ class _Run:
             raise problem
 
     def delete_missing(self) -> None:
-        """Delete what is stored but not listed; nothing if the listing may lack something."""
+        """Delete photos that are stored but not listed; none if the listing may be incomplete."""
         assert self._listed is not None
         if not self.any_listed:
             self.not_synced = _NO_PHOTO
@@ -178,7 +178,8 @@ class _Run:
                     self._thumbnails.delete(ids, photos=gone)
 
     def _items(self, photos: PhotoSource, progress: Progress) -> Iterator[ListedPhoto]:
-        """The source's items of this shard. The rest goes to logs; the listing is noted for ``delete_missing``."""
+        """The source's photos of this shard. Other entries go to the logs; listed photos are recorded for
+        ``delete_missing``."""
         for entry in photos:
             if isinstance(entry, Skipped):
                 self._skipped.add(entry)
@@ -191,7 +192,7 @@ class _Run:
             if self._shard is not None and not self._shard.holds(entry.id):
                 continue
             self._taken += 1
-            if progress.total is not None:  # which was counted without opening files
+            if progress.total is not None:  # an estimate, made without opening files
                 progress.total = max(progress.total, self._taken)
             if isinstance(entry, Failure):
                 self._failures.add(entry)
@@ -218,7 +219,7 @@ class _Run:
         return [(item, self._workers.take(item, known.get((item.id, item.photo), ""))) for item in batch]
 
     def _finish(self, batch: _Batch, progress: Progress, stop: threading.Event) -> None:
-        """Wait for a batch and write it; once a stop is asked, only what is done of it."""
+        """Wait for a batch and write it; after ``stop`` is set, only its finished photos."""
         taken: list[tuple[ListedPhoto, Taken | Exception]] = []
         for item, future in batch:
             if stop.is_set():
@@ -227,7 +228,7 @@ class _Run:
                 taken.append((item, future.result()))
             except CancelledError:
                 continue
-            except Exception as error:  # a fault of a library may not stop the other photos either
+            except Exception as error:  # an error in a library must not stop the other photos either
                 taken.append((item, error))
             progress.advance()
         self.writer.write(taken)

@@ -1,4 +1,4 @@
-"""What came of an ingest, and the files that list what failed and what was skipped."""
+"""The result of an ingest, and the files that list failures and skipped files."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from lykeion.core import visible_json
 from .photo_source import Failure, Skipped
 
 SHOWN = 10
-"""Of each kind, in the report; files list all."""
+"""Entries of each kind in the report; the files list all."""
 
 T = TypeVar("T", Failure, Skipped)
 
@@ -21,35 +21,35 @@ class IngestReport:
     """Counts. Each photo that the source lists is counted once: added, unchanged or failed."""
 
     added: int = 0
-    """Photos embedded and written: new, with other bytes than before, or named to be embedded again."""
+    """Photos embedded and written: new, with changed bytes, or selected by ``reembed``."""
     unchanged: int = 0
     """Photos already in the index with the same bytes."""
     updated: int = 0
-    """Products whose attributes alone were written."""
+    """Products of which only the attributes were written."""
     failed: int = 0
     deleted: int = 0
     """Photos no longer listed by the source (with ``sync``)."""
     skipped: int = 0
-    """Files and hidden folders of the folder that are no photos."""
+    """Files and hidden folders of the folder that are not photos."""
     seconds: float = 0.0
     failures: str = ""
-    """The file that lists all failures, one JSON object a line: id, photo, file, cause."""
+    """The file that lists all failures, one JSON object per line: id, photo, file, cause."""
     skipped_list: str = ""
-    """The file that lists all that was skipped, one JSON object a line: file, cause."""
+    """The file that lists all skipped files and folders, one JSON object per line: file, cause."""
     first_failures: list[Failure] = field(default_factory=list)
     first_skipped: list[Skipped] = field(default_factory=list)
     not_added: str = ""
-    """Why the run had nothing to do; empty where the source lists a photo."""
+    """Why the run had nothing to do; empty if the source lists a photo."""
     not_synced: str = ""
-    """Why nothing was deleted although ``sync`` was asked."""
+    """Why nothing was deleted although ``sync`` was set."""
     not_reembedded: list[str] = field(default_factory=list)
     """The patterns of ``reembed`` that no photo's name matched."""
     warnings: list[str] = field(default_factory=list)
-    """Of the source, such as of a column of numbers that is read as text; the reporter has heard them."""
+    """Warnings about the source, such as a column of numbers that is read as text; already given to the reporter."""
 
     @property
     def complete(self) -> bool:
-        """Whether all was done that was asked."""
+        """Whether everything requested was done."""
         return not (self.failed or self.not_added or self.not_synced or self.not_reembedded)
 
     def summary(self) -> str:
@@ -64,7 +64,7 @@ class IngestReport:
         )
 
     def complaints(self) -> list[str]:
-        """What a person should know went wrong, a line each."""
+        """Problems that the user should know about, one line each."""
         lines = [f"failed: {failure.file}: {failure.cause}" for failure in self.first_failures]
         if self.failures:
             lines.append(f"all {self.failed:,} failures are listed in {self.failures}")
@@ -86,19 +86,19 @@ class IngestReport:
 
 
 class EntryLog(Generic[T]):
-    """Writes entries as JSON lines. The file is made with the first one; one of an earlier run is removed."""
+    """Writes entries as JSON lines. The file is created with the first one; that of an earlier run is removed."""
 
     def __init__(self, path: Path | None) -> None:
         self.path, self.count = path, 0
         self.first: list[T] = []
-        """The first few, to show."""
+        """The first few, to display."""
         self._file: TextIO | None = None
         if path is not None:
             path.unlink(missing_ok=True)
 
     @property
     def written(self) -> str:
-        """The file, if there is one."""
+        """The file's path; empty if nothing was written."""
         return str(self.path) if self.count and self.path else ""
 
     def add(self, entry: T) -> None:

@@ -1,4 +1,4 @@
-"""Where photos come from: a folder, or a manifest that lists them."""
+"""Opening a source of photos: a folder, or a manifest that lists them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ def open_source(
 ) -> PhotoSource:
     """A folder, or a CSV (.csv, .tsv), JSON Lines (.jsonl, .ndjson) or Parquet (.parquet) manifest.
 
-    ``types`` declares columns of a manifest, ``root`` is the folder that its photos must lie in (default: its own).
+    ``types`` declares columns of a manifest, ``root`` is the folder that its photos must be in (default: its own).
     Raises SourceError.
     """
     path = Path(path)
