@@ -1,4 +1,4 @@
-"""Photo search over HTTP: an app over an index and an embedder, with a page to search on."""
+"""Photo search over HTTP: an app for an index and its embedder, with a search page."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The app: routes over a catalogue, behind a guard, beside a page."""
+"""The app: the routes of a catalogue, protected by a guard, and a search page."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -38,7 +38,7 @@ def serve(
 
 
 def create_app(catalogue: Catalogue, settings: ServerSettings) -> FastAPI:
-    """An ASGI app over a catalogue, which may be closed once the app has shut down."""
+    """An ASGI app for a catalogue, which may be closed once the app has shut down."""
     workers = Workers(settings.threads, settings.waiting)
     photos_embedded = photo_counter()
     metrics = Metrics(photos_embedded, IndexCollector(catalogue))
@@ -52,7 +52,7 @@ def create_app(catalogue: Catalogue, settings: ServerSettings) -> FastAPI:
         title="Lykeion photo search",
         version=__version__,
         description="Search a catalogue of products by photo.",
-        docs_url=None,  # its scripts would come from elsewhere
+        docs_url=None,  # it would load scripts from another host
         redoc_url=None,
         lifespan=life,
     )

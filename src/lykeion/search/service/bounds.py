@@ -1,4 +1,4 @@
-"""The bounds of a request that nobody may set."""
+"""The limits on requests that cannot be configured."""
 
 MAX_K = 1_000
 MAX_OFFSET = 1_000

@@ -1,6 +1,6 @@
-"""What the service does, without HTTP: an index, the embedder of its vectors, and small pictures of its photos.
+"""The service without HTTP: an index, the embedder of its vectors, and thumbnails of its photos.
 
-Every method blocks and is called in a worker's thread: a photo becomes answers in one call.
+Every method blocks and is called in a worker thread; a search by photo is a single call.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from .shapes import ChangeColumn, ChangedItem, Item, PhotographedItem
 
 
 class CannotEmbed(Unsupported):
-    """The index holds vectors from elsewhere, so no photo can be turned into one here."""
+    """The index holds vectors of an external embedder, so photos cannot be embedded here."""
 
 
 class WrongVector(Invalid):
@@ -33,7 +33,7 @@ class WrongVector(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which answers are asked for."""
+    """Which answers are requested."""
 
     where: str | None = None
     k: int = 20
@@ -41,10 +41,10 @@ class Page:
 
 
 def open_catalogue(uri: str, *, embedder: str | None = None, thumbnails: ThumbnailPlace = IN_INDEX) -> "Catalogue":
-    """Open what ``serve`` serves: the index at ``uri``, locked only while it is written, its embedder, and
-    its thumbnails, or those of the file that ``thumbnails`` names.
+    """Open a catalogue for ``serve``: the index at ``uri``, locked only during writes, its embedder, and its
+    thumbnails, or those of the file that ``thumbnails`` names.
 
-    Raises EmbedderMismatch where the embedder, the default one if none is named, is not the index's, and what
+    Raises EmbedderMismatch if the embedder, the default one if none is named, is not the index's, and what
     open_index and Embedder.load raise.
     """
     index = open_index(uri, "shared")
@@ -63,13 +63,13 @@ def open_catalogue(uri: str, *, embedder: str | None = None, thumbnails: Thumbna
 
 
 class Catalogue:
-    """Products to search and change. Safe to use from several threads."""
+    """Products to search and change. Thread-safe."""
 
     def __init__(self, index: Index, embedder: Embedder | None, thumbnails: Thumbnails | None) -> None:
         self.index, self.embedder, self.thumbnails = index, embedder, thumbnails
 
     def check(self) -> None:
-        """Raise where searches would fail: the index is damaged, out of reach, or another in the place of ours."""
+        """Raise if searches would fail: the index is damaged, unreachable, or replaced by another one."""
         self.index.count()
 
     def search_photo(self, photo: bytes, name: str, box: str | None, page: Page, *, vector: bool) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Catalogue:
         return self._search([id], page)
 
     def sample(self, count: int, where: str | None) -> dict[str, Any]:
-        """A few products (that match), by category; the same until the index changes."""
+        """A few products (that match ``where``), by category; the same until the index changes."""
         rows = self.index.sample(SAMPLED_ROWS, where)
         by, chosen = by_category(rows.attributes, count)
         return {
@@ -94,7 +94,7 @@ class Catalogue:
         }
 
     def put(self, items: Sequence[Item]) -> int:
-        """Replace products whole, by vectors. Returns how many."""
+        """Replace whole products, given their vectors. Returns how many."""
         ids = [item.id for item in items for _ in item.vectors]
         vectors = self._vectors([vector for item in items for vector in item.vectors])
         self.index.upsert(ids, vectors, [item.attributes for item in items for _ in item.vectors])
@@ -103,7 +103,7 @@ class Catalogue:
         return len(items)
 
     def embed(self, photo: bytes, name: str) -> tuple[np.ndarray, bytes | None]:
-        """Vector and small picture of a photo that will be put."""
+        """Vector and thumbnail of a photo, for ``put_embedded``."""
         side = None if self.thumbnails is None else SIDE
         embedded = self._embedder().embed_photo(photo, name=name, thumbnail=side)
         return embedded.vector, embedded.thumbnail
@@ -111,7 +111,7 @@ class Catalogue:
     def put_embedded(
         self, items: Sequence[PhotographedItem], embedded: Mapping[str, tuple[np.ndarray, bytes | None]]
     ) -> int:
-        """Replace products whole, by photos embedded before; ``embedded`` by file name. Returns how many."""
+        """Replace whole products, given photos already embedded, by file name. Returns how many."""
         rows = [(item, number, name) for item in items for number, name in enumerate(item.photos)]
         vectors = np.stack([embedded[name][0] for _, _, name in rows])
         self.index.upsert([item.id for item, _, _ in rows], vectors, [item.attributes for item, _, _ in rows])
@@ -122,11 +122,11 @@ class Catalogue:
         return len(items)
 
     def update(self, items: Sequence[ChangedItem]) -> int:
-        """Set attributes, keep the others. Returns how many products were there."""
+        """Set attributes, keep the others. Returns how many of the products exist."""
         return self.index.update([item.id for item in items], [item.attributes for item in items])
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete products and their small pictures. Returns how many were there."""
+        """Delete products and their thumbnails. Returns how many of the products existed."""
         deleted = self.index.delete(ids)
         if self.thumbnails is not None:
             self.thumbnails.delete(ids)

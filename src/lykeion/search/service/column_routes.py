@@ -1,4 +1,4 @@
-"""Columns of the index: their types and names. A name travels as a query parameter or in a body, as ids do."""
+"""Columns of the index: their types and names. A name is sent as a query parameter or in a body, as ids are."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from .shapes import ChangeColumn, ColumnName, ColumnsAnswer
 
 
 def column_routes(catalogue: Catalogue, workers: Workers) -> APIRouter:
-    """Other writes wait while a column is changed; searches go on."""
+    """Other writes wait while a column is changed; searches continue."""
     routes = APIRouter(prefix="/v1", tags=["columns"], route_class=StrictRoute)
 
     @routes.patch(

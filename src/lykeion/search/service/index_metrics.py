@@ -1,4 +1,4 @@
-"""What the metrics say of a catalogue."""
+"""The metrics of a catalogue."""
 
 from collections.abc import Iterator
 
@@ -14,13 +14,13 @@ def photo_counter() -> Counter:
 
 
 class IndexCollector(Collector):
-    """The index's figures, as they are when asked."""
+    """The index's statistics at the time of each scrape."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        return iter(())  # without this, registering asks the index
+        return iter(())  # without this, registering queries the index
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         stats = self._catalogue.index.stats()

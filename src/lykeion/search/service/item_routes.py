@@ -1,4 +1,4 @@
-"""Products in and out, in bulk. Ids travel as query parameters or in bodies, where any character may stand."""
+"""Reading and writing products in bulk. Ids are sent as query parameters or in bodies, which allow any character."""
 
 from typing import Annotated
 from urllib.parse import unquote
@@ -24,7 +24,7 @@ Ids = Annotated[list[Id], Query(alias="id", min_length=1, max_length=MAX_ITEMS)]
 
 
 def item_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter) -> APIRouter:
-    """Every change is on disk, and seen by every search, before it is answered."""
+    """Every change is on disk, and visible to every search, before the response is sent."""
     routes = APIRouter(prefix="/v1", tags=["items"], route_class=StrictRoute)
 
     @routes.get("/items", summary="Products by id", response_model=ItemsAnswer, responses=documented())
@@ -58,7 +58,7 @@ def item_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter
         if absent := sorted(names - uploads.keys()):
             raise BadItems(f"no photo with the file name {absent[0]!r} came with the request")
         embedded = {}
-        for name in names:  # one at a time, so that searches get their turns between
+        for name in names:  # one at a time, so that searches can run in between
             embedded[name] = await workers.run(catalogue.embed, await uploads[name].read(), name)
             photos_embedded.inc()
         return JSONResponse({"changed": await workers.run(catalogue.put_embedded, wanted, embedded)})
@@ -101,7 +101,7 @@ def item_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter
 
 
 def _by_name(photos: list[UploadFile]) -> dict[str, UploadFile]:
-    """By the names as they were sent, and as they were before a client put them in percents: browsers write %22."""
+    """By the names as sent, and as they were before a client percent-encoded them: browsers send %22."""
     sent: dict[str, UploadFile] = {}
     for photo in photos:
         name = photo.filename or ""

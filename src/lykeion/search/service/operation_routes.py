@@ -1,4 +1,4 @@
-"""For those who run the service: stats, health, readiness, metrics."""
+"""Routes for operators of the service: stats, health, readiness, metrics."""
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -22,7 +22,7 @@ def operation_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -
         summary="Figures of the index",
         response_model=StatsAnswer,
         responses=documented(),
-        route_class_override=StrictRoute,  # the others are asked by probes, which may add what they like
+        route_class_override=StrictRoute,  # the others are for probes, which may add any parameters
     )
 
     @routes.get("/healthz", summary="Whether the process answers", response_model=Health, responses=documented())

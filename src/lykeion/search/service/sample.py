@@ -1,4 +1,4 @@
-"""A few products that show what a catalogue holds: of each category in turn, where an attribute tells categories."""
+"""A few products that represent a catalogue: of each category in turn, if an attribute gives categories."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from itertools import islice, zip_longest
 from lykeion.search.index import Attributes
 
 SAMPLED_ROWS = 512
-"""Products looked at to find what the categories are."""
+"""Products examined to find the categories."""
 _MAX_CATEGORIES = 20
 
 
 def by_category(rows: Sequence[Attributes], count: int) -> tuple[str | None, list[int]]:
-    """The attribute that tells categories, if any, and which ``count`` rows to show, those of a category together."""
+    """The attribute that gives categories, if any, and which ``count`` rows to show, grouped by category."""
     column = _category_column(rows)
     groups: defaultdict[str, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):

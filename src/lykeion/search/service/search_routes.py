@@ -14,7 +14,7 @@ from .shapes import CountAnswer, IdSearch, K, Offset, SampleAnswer, SearchAnswer
 
 
 def search_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter) -> APIRouter:
-    """Each search is one piece of work: decode, embed, search, and shape the answers."""
+    """Each search is one task of a worker: decode, embed, search, and shape the answers."""
     routes = APIRouter(prefix="/v1", tags=["search"], route_class=StrictRoute)
 
     @routes.post(
