@@ -1,4 +1,4 @@
-"""The ``lykeion`` command: one file a command group, loaded when its name is typed."""
+"""The ``lykeion`` command: one file per command group, imported when the group is used."""
 
 import importlib
 import io
@@ -56,7 +56,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is asked for, not to list it."""
+    """A group that imports a command's module when the command is used, not when it is listed."""
 
     def __init__(self, commands: Mapping[str, tuple[str, str]]) -> None:
         super().__init__(
@@ -84,7 +84,7 @@ app = click.version_option(__version__, prog_name="lykeion")(LazyGroup(COMMANDS)
 
 
 def main() -> None:
-    """Run the command. An error that a person can cause becomes one line on standard error; no traceback."""
+    """Run the command. An error that a user can cause becomes one line on standard error, without a traceback."""
     assert logging.lastResort
     logging.lastResort.setFormatter(VisibleFormatter())
     _open_standard_streams()
@@ -101,13 +101,13 @@ def main() -> None:
             print_line(line, err=True)
         sys.exit(ERROR)
     except SystemExit:
-        if sys.stdout is not stdout:  # click has put another in its place, because the reader of the pipe has gone
+        if sys.stdout is not stdout:  # click has replaced it, because the reader of the pipe has gone
             sys.exit(READER_GONE)
         raise
 
 
 def _open_standard_streams() -> None:
-    """Each is open, or a file of ours would get its number and be written to by libraries; none refuses a letter."""
+    """Open missing streams, so that no other file gets their descriptors; escape what cannot be encoded."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)

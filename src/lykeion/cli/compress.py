@@ -1,4 +1,4 @@
-"""``lykeion compress``: from a trained network to the file that is delivered to devices."""
+"""``lykeion compress``: turns a trained network into the file that is delivered to devices."""
 
 import sys
 from pathlib import Path

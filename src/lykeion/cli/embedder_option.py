@@ -1,4 +1,4 @@
-"""The option that names the network of an index."""
+"""The option for the network of an index."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,7 +13,7 @@ from .options import registry_option, store_option, trust_option
 
 
 def embedder_option(command: Callable[..., None]) -> Callable[..., None]:
-    """``--embedder``, with the store and trust policy that it needs; the command gets a file's path, or None."""
+    """``--embedder``, with the store and trust policy that it needs; the command is passed a file's path, or None."""
 
     @click.option(
         "--embedder",

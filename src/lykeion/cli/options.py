@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 import logging
 import math
@@ -13,7 +13,7 @@ from lykeion.oci import distribution
 
 
 class _Picture(click.Path):
-    """A file to draw into: whether its name tells the format is known before the work, not after it."""
+    """A picture to write; whether its suffix gives a known format is checked before the work, not after it."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         path: Any = super().convert(value, param, ctx)
@@ -23,7 +23,7 @@ class _Picture(click.Path):
 
 
 class FiniteRange(click.FloatRange):
-    """Without inf and nan, which a bound may not stop."""
+    """A range without inf and nan, which bounds do not always exclude."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         number: Any = super().convert(value, param, ctx)
@@ -61,7 +61,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def _reporter(context: click.Context, option: click.Parameter, quiet: bool) -> Reporter:
     if quiet:
-        logging.getLogger("lykeion").setLevel(logging.ERROR)  # where a directory's notice goes
+        logging.getLogger("lykeion").setLevel(logging.ERROR)  # notices about directories are logged there
     return SILENT if quiet else CONSOLE
 
 
@@ -71,7 +71,7 @@ quiet_option = click.option(
 
 
 def refuse_options(why: str, *parameters: str) -> None:
-    """Raises UsageError where the command was given any of these, which would be ignored."""
+    """Raises UsageError if the command was given any of these options, which would be ignored."""
     context = click.get_current_context()
     given = [
         option.opts[0]
@@ -115,4 +115,4 @@ registry_option = click.option(
     help="How registries are spoken to; default: over TLS, and over plain HTTP on loopback. LYKEION_REGISTRIES tells "
     "them apart: http://HOST:PORT https://HOST.",
 )
-"""Of every command that may reach a registry."""
+"""An option of every command that may access a registry."""

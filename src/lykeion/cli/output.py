@@ -1,4 +1,4 @@
-"""What commands print: one JSON document on standard output, or a table; everything else goes to standard error."""
+"""Output of commands: one JSON document or a table on standard output; everything else goes to standard error."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from datetime import datetime
 from lykeion.core import print_line, visible, visible_json
 
 _MIN_COLUMNS = 40
-"""A narrower table would lose its content; some programs say 0 for a terminal that they do not know."""
+"""A narrower table would lose content; some programs report 0 for an unknown terminal."""
 
 
 def print_json(value: object, *, indent: int | None = None) -> None:
@@ -19,7 +19,7 @@ def print_json(value: object, *, indent: int | None = None) -> None:
 
 
 def print_result(as_json: bool, document: object, *lines: str) -> None:
-    """The document as JSON, or else the lines."""
+    """Print the document as JSON, or else the lines."""
     if as_json:
         print_json(document)
         return
@@ -35,7 +35,7 @@ def print_table(
     right: Sequence[str] = (),
     err: bool = False,
 ) -> None:
-    """A table for a person; ``right`` names the columns that are set to the right; a tuple is a cell of lines.
+    """Print a table for people; ``right`` names the right-aligned columns; a tuple is a cell with several lines.
 
     With ``err`` it goes to standard error.
     """
@@ -57,13 +57,13 @@ def print_table(
         table.add_row(*(Text(_shown(value)) for value in row))  # Text: ids are data, not markup
     console = Console(stderr=err)
     console.width = max(console.width, _MIN_COLUMNS)
-    with console.capture() as captured:  # or it would exit by itself where the reader of a pipe has gone
+    with console.capture() as captured:  # else it would exit by itself if the reader of a pipe has gone
         console.print(table)
     print(captured.get(), end="", file=sys.stderr if err else sys.stdout)
 
 
 def describe(attributes: Mapping[str, object]) -> str:
-    """Attributes in one line: ``price 12.5 · colour red``."""
+    """Attributes on one line: ``price 12.5 · colour red``."""
     return " · ".join(f"{name} {_shown(value)}" for name, value in attributes.items())
 
 

@@ -1,4 +1,4 @@
-"""``lykeion train``: an architecture and photos to a network on disk."""
+"""``lykeion train``: trains an architecture on photos and writes the network to disk."""
 
 import sys
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _SHOWN_CLASSES = 20
 
 
 def _recipe_options(command: Callable[..., None]) -> Callable[..., None]:
-    """An option for each setting of a recipe."""
+    """Add an option for each setting of a recipe."""
     hints = get_type_hints(Recipe, include_extras=True)
     for setting in reversed(fields(Recipe)):
         annotated, help = get_args(hints[setting.name])
@@ -86,7 +86,7 @@ def train(
     }
     before = _read(recipe_file)
     if "epochs" in settings:
-        before.pop("steps")  # which would come before the epochs
+        before.pop("steps")  # it would take precedence over the epochs
     recipe = Recipe.from_json({**before, **settings})
     recipe.check_given(settings)
     architecture = find(network, channels=1 if grey else None)
@@ -111,7 +111,7 @@ def train(
 
 
 def _show_classes(photos: "Dataset") -> None:
-    """Before training, and on standard error: it is no result."""
+    """Printed before training, and on standard error, since it is not a result."""
     rows = [(name, *counts) for name, counts in photos.counts().items()]
     more = [(f"{len(rows) - _SHOWN_CLASSES:,} more classes", "", "", "")] if rows[_SHOWN_CLASSES:] else []
     total = ("total", len(photos.train), len(photos.validation), len(photos.test))

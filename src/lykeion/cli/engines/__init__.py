@@ -1,4 +1,4 @@
-"""``lykeion engines``: measure engines, and choose the best for a goal."""
+"""``lykeion engines``: measures engines, and chooses the best for a goal."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""``lykeion engines``: which engines there are, how fast they run a model, and which suits a goal best."""
+"""``lykeion engines``: lists engines, compares their outputs, and exports models."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Options of commands that run models on engines, and what they name."""
+"""Options of commands that run models on engines, and the objects that they name."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -58,7 +58,7 @@ _MEASURING_OPTIONS = (
 
 
 def measuring_options(command: Callable[..., None]) -> Callable[..., None]:
-    """What commands that measure models on engines ask: on what, judged by which photos, and where results go."""
+    """Options of commands that measure models: engines, threads, evaluation photos, and where results are written."""
     for option in reversed(_MEASURING_OPTIONS):
         command = option(command)
     return command
@@ -83,7 +83,7 @@ def judging(
     skip_bad: bool,
     reporter: Reporter,
 ) -> "tuple[choosing.Labelled | None, tuple[str, ...]]":
-    """The photos to judge the models of the cases by, where ``--data`` names any; and which were left out."""
+    """The photos on which the models of the cases are evaluated, if ``--data`` is given; and those left out."""
     if data is None:
         refuse_options("without --data no photos are read", "fit", "photos", "skip_bad")
         return None, ()

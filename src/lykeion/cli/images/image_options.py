@@ -15,5 +15,5 @@ tag_option = click.option("--tag", "-t", metavar="NAME:TAG", help="Name of the i
 
 
 def short(digest: str) -> str:
-    """Enough of a digest to tell two apart; --json has all of it."""
+    """The first part of a digest, enough to tell two apart; --json prints it completely."""
     return digest.removeprefix("sha256:")[:12]

@@ -7,7 +7,7 @@ from .upkeep_commands import column, compact, copy, merge, rebuild, restore, sna
 
 
 class _InOrder(click.Group):
-    """Lists commands as they are written: what is done first, first."""
+    """Lists commands in the order of their definition, in which they are usually used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)

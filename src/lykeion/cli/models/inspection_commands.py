@@ -1,4 +1,4 @@
-"""``lykeion models``: the networks that turn photos into vectors, and the repository of models."""
+"""``lykeion models``: import networks; list, show, compare and verify versions."""
 
 import json
 import sys

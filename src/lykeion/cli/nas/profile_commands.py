@@ -83,7 +83,7 @@ def _export(directory: Path, space_name: str, threads: int, as_json: bool, repor
 
 
 def _print_profile(made: "choosing.DeviceProfile") -> None:
-    """A line a slot, and another with squeeze-and-excitation; a column for each kernel and expansion."""
+    """One line per slot, and another with squeeze-and-excitation; one column for each kernel and expansion."""
     unit, factor = ("ms", 1.0) if made.rest_ms >= 1 else ("µs", 1e3)
     keys = [key.partition("/") for key in made.table]
     columns = sorted({choice.removesuffix("s") for _, _, choice in keys})

@@ -19,7 +19,7 @@ STRATEGIES = ("single-path", "fbnet", "mnasnet", "evolution", "random")
 
 
 def _shared(command: Callable[..., None]) -> Callable[..., None]:
-    """What both commands ask: the space, the data, the budget, and how networks are trained."""
+    """Options of both commands: the space, the data, the budget, and how networks are trained."""
     for option in reversed(
         [
             click.option("--space", default="mobilenetv3-32", show_default=True, help="The search space, by name."),
@@ -183,7 +183,7 @@ def compare(
 
 
 def _settings(asked: dict[str, Any]) -> tuple["training.Recipe", "training.Recipe", Any]:
-    """Recipes of a child and of the final training, and the budget."""
+    """The recipes for a child and for the final training, and the budget."""
     common = {name: asked[name] for name in ("batch", "learning_rate", "flip", "shift")}
     child = training.Recipe(steps=asked["child_steps"], **common)
     return (

@@ -1,1 +1,1 @@
-"""Commands for resources and the platform that carries them out; each is at the top level of ``lykeion``."""
+"""Commands for resources and the platform that runs them; each is at the top level of ``lykeion``."""

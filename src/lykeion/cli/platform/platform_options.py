@@ -1,4 +1,4 @@
-"""What the commands for resources share: their options, and a connection to the platform."""
+"""Options and the platform connection that the commands for resources share."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
