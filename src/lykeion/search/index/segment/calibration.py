@@ -1,7 +1,7 @@
-"""How hard to search a segment: found out when it is written, for it depends on the data.
+"""Calibration of a segment's search effort, when it is written, since the effort depends on the data.
 
-The effort is the least with which searches find what a search many times as thorough finds. Queries are rows of the
-segment moved aside, for a photo that is asked is none of those stored.
+The effort is the least with which searches find what a many times more thorough search finds. Queries are displaced
+rows of the segment, since a query photo is not one of those stored.
 """
 
 import math
@@ -13,21 +13,21 @@ import numpy as np
 from .kernel import Effort, Scope, Searchable, SegmentCodes, nearest
 
 DEFAULT = Effort(ef=64, rerank=40, scan=16)
-"""For k of 10: the least, which filters that disagree with the query need even where data are easy."""
+"""The minimum for k = 10, which filters that disagree with the query need even on easy data."""
 _TARGET = 0.99
 _K = 10
 _QUERIES = 64
 _MOVED = 0.5
-"""How far a query is from a row: of the difference of two other rows."""
+"""Distance of a query from its row, as a share of the difference of two other rows."""
 _MARGIN = 2
-"""Re-ranking costs little beside scanning, and queries of quite another kind than the rows need more of it."""
+"""Re-ranking costs little compared with scanning, and queries very different from the rows need more of it."""
 _SCANS = tuple(DEFAULT.scan * 2 ** (step / 2) for step in range(11))
 _RERANKS = tuple(20 * 2 ** (step / 2) for step in range(15))
 _THOROUGH = Effort(ef=1_024, rerank=400, scan=512)
 
 
 def calibrate(vectors: np.ndarray, codes: SegmentCodes) -> Effort:
-    """The effort for ten answers of which _TARGET are right. ``vectors``: (rows, dimension), in the codes' order."""
+    """The effort for a recall of _TARGET among ten answers. ``vectors``: (rows, dimension), in the codes' order."""
     generator = np.random.default_rng(0)
     rows, first, second = (
         vectors[np.sort(generator.integers(0, len(vectors), _QUERIES))].astype(np.float32) for _ in range(3)
@@ -35,7 +35,7 @@ def calibrate(vectors: np.ndarray, codes: SegmentCodes) -> Effort:
     queries = rows + np.float32(_MOVED) * (generator.permutation(first) - generator.permutation(second))
     cells = Scope([Searchable(vectors, len(vectors), replace(codes, links=None))], [None])
     truth = np.array([scores[-1] for scores in _answers(cells, queries, _THOROUGH)])
-    # Each setting is found with the others generous, and must leave room for what those after it lose.
+    # Each setting is found with generous values of the others, and must leave room for the losses of later ones.
     scan = _least(_SCANS, lambda scan: _recall(cells, queries, _THOROUGH._replace(scan=scan), truth), 0.4)
     found = _THOROUGH._replace(scan=scan)
     rerank = _least(_RERANKS, lambda rerank: _recall(cells, queries, _rerank(found, rerank), truth), 1.0)
@@ -48,13 +48,13 @@ def calibrate(vectors: np.ndarray, codes: SegmentCodes) -> Effort:
 
 
 def hardest(efforts: Iterable[Effort]) -> Effort:
-    """What is enough for all."""
+    """An effort that is enough for all of these."""
     efforts = list(efforts) or [DEFAULT]
     return Effort(*(max(values) for values in zip(*efforts, strict=True)))
 
 
 def effort_for(k: int, base: Effort) -> Effort:
-    """The effort for k answers, where ``base`` is that for ten."""
+    """The effort for k answers, given ``base`` for ten."""
     more = max(1.0, math.sqrt(k / _K))
     rerank = max(math.ceil(base.rerank * more), 2 * k)
     return Effort(max(math.ceil(base.ef * more), rerank), rerank, base.scan * more)
@@ -65,12 +65,12 @@ def _rerank(effort: Effort, rerank: float) -> Effort:
 
 
 def _least(settings: Sequence[float], recall: Callable[[float], float], share: float) -> float:
-    """The first setting that loses at most ``share`` of what the target lets all of them lose; or the last."""
+    """The first setting that loses at most ``share`` of the total loss that the target allows; else the last."""
     return next((setting for setting in settings if recall(setting) >= 1 - share * (1 - _TARGET)), settings[-1])
 
 
 def _recall(scope: Scope, queries: np.ndarray, effort: Effort, truth: np.ndarray) -> float:
-    """The share of answers that are as near as the last true one: of copies of one vector any will do."""
+    """The share of answers that are as near as the last true one, so that any copy of a vector counts."""
     found = _answers(scope, queries, effort)
     right = sum(sum(score <= last for score in scores) for scores, last in zip(found, truth, strict=True))
     return right / sum(map(len, found))

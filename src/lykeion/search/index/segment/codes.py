@@ -2,10 +2,10 @@
 
 The projection is PCA followed by a random rotation, which spreads the variance over all projected dimensions so that
 one scale serves them all (as in RaBitQ, Gao & Long 2024). Cells are k-means over projected vectors; or over whole
-ones, where the projection keeps too little of their variance to tell which are near. The graph is the lowest level of
-an HNSW (Malkov & Yashunin 2016) that Faiss builds; the cells' medoids take the place of its upper levels. Rows of one
-vector, such as those of a placeholder photo, stand next to each other and are one node: as nodes of their own they
-would link only each other, and a search that met them would not get away.
+ones, if the projection keeps too little of their variance to tell which are near. The graph is the lowest level of an
+HNSW (Malkov & Yashunin 2016) that Faiss builds; the cells' medoids replace its upper levels. Rows with the same
+vector, such as those of a placeholder photo, are adjacent and form one node: as separate nodes they would link only
+each other, and trap a search that reaches them.
 """
 
 from collections.abc import Callable
@@ -20,22 +20,22 @@ from .kernel import COPY, NO_LINK, SegmentCodes
 Kind: TypeAlias = Literal["exact", "hnsw", "ivf"]
 
 EXACT_ROWS = 2_000
-"""Up to this many rows, comparing every stored vector is quick enough."""
+"""Up to this many rows, comparing every stored vector is fast enough."""
 NIBBLE_ROWS = 4_000_000
-"""From here on, codes of 64 bytes (4 bits a dimension), so that tens of millions of rows fit in memory."""
+"""From this many rows on, codes of 64 bytes (4 bits per dimension), so that tens of millions fit in memory."""
 
 _KEPT = 0.9
-"""Of the variance; where the projection keeps less, cells are those of whole vectors."""
+"""Share of the variance; if the projection keeps less, cells are those of whole vectors."""
 _SAMPLE = 32_768
 _POINTS = 64
-"""Rows a centroid is learned from."""
+"""Rows per centroid to learn from."""
 _CHUNK = 16_384
 _LINKS = 16
 _NORM_BYTES = 4
 
 
 class Vectors(Protocol):
-    """Vectors of shape (rows, dimension) that are read by slices and index arrays: an array, or several in a row."""
+    """Vectors of shape (rows, dimension) that are read by slices and index arrays: an array or several."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -49,7 +49,7 @@ class Vectors(Protocol):
 
 
 def kind_for(rows: int) -> Kind:
-    """The kernel a segment gets by its size."""
+    """The kind of kernel for a segment of this size."""
     return "exact" if rows <= EXACT_ROWS else "ivf"
 
 
@@ -149,12 +149,12 @@ def _whole(vectors: np.ndarray) -> np.ndarray:
 
 
 def _stride(dimension: int) -> int:
-    """Bytes a code of 8-bit integers takes: whole cache lines, at most three (188 projected dimensions)."""
+    """Bytes per code of 8-bit integers: whole cache lines, at most three (188 projected dimensions)."""
     return next((lines * 64 for lines in (1, 2) if lines * 64 - _NORM_BYTES >= dimension), 192)
 
 
 def _learn_projection(sample: np.ndarray, room: int, generator: np.random.Generator) -> tuple[Projection, float]:
-    """To at most ``room`` dimensions, with the share of the variance that it keeps."""
+    """A projection to at most ``room`` dimensions, and the share of the variance that it keeps."""
     reduced = min(room, sample.shape[1])
     mean = sample.mean(axis=0)
     centred = sample - mean
@@ -178,9 +178,9 @@ def _learn_cells(
     about: float,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Centroids of ``placed`` vectors, float32 (cells, …): ``about`` so many, a power of two.
+    """Centroids of ``placed`` vectors, float32 (cells, …): ``about`` this many, a power of two.
 
-    More rows than ``sample`` are taken where that is too small.
+    If ``sample`` is too small, more rows are read.
     """
     import faiss
 
@@ -203,7 +203,7 @@ def _learn_cells(
 
 
 def _first_of_same(vectors: Vectors) -> np.ndarray:
-    """For each row the first one that holds the same vector, int64 (rows,)."""
+    """For each row the first one with the same vector, int64 (rows,)."""
     hashes = np.empty(len(vectors), np.uint64)
     for start in range(0, len(vectors), _CHUNK):
         chunk = vectors[start : start + _CHUNK]
@@ -214,7 +214,7 @@ def _first_of_same(vectors: Vectors) -> np.ndarray:
     copies = np.flatnonzero(first != np.arange(len(first)))
     for start in range(0, len(copies), _CHUNK):
         rows = copies[start : start + _CHUNK]
-        other = rows[(vectors[rows] != vectors[first[rows]]).any(axis=1)]  # of the same hash only
+        other = rows[(vectors[rows] != vectors[first[rows]]).any(axis=1)]  # only the hash is the same
         first[other] = other
     return first
 
@@ -252,7 +252,7 @@ class _Medoids:
         self._rows[nearer] = start + nearest[nearer]
 
     def entries(self, order: np.ndarray, cell_rows: np.ndarray) -> np.ndarray:
-        """Where the medoids are once rows are in this order, uint32 (cells,); an empty cell has a row of the next."""
+        """Positions of the medoids in this order of rows, uint32 (cells,); an empty cell has a row of the next."""
         position = np.empty(len(order), np.int64)
         position[order] = np.arange(len(order))
         empty = np.minimum(cell_rows[:-1], len(order) - 1)
@@ -260,7 +260,7 @@ class _Medoids:
 
 
 class _Graph:
-    """Collects projected rows, then builds the neighbour graph of the different ones: uint32 (rows, 2 * _LINKS)."""
+    """Collects projected rows, then builds the neighbour graph of the distinct ones: uint32 (rows, 2 * _LINKS)."""
 
     def __init__(self, rows: int, reduced: int) -> None:
         self._projected = np.empty((rows, reduced), np.float32)
@@ -269,7 +269,7 @@ class _Graph:
         self._projected[start : start + len(projected)] = projected
 
     def build(self, order: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-        """The graph of the rows in this order, of which ``nodes`` are the first of their vectors."""
+        """The graph of the rows in this order; ``nodes`` are the first rows of each distinct vector."""
         import faiss
 
         index = faiss.IndexHNSWFlat(self._projected.shape[1], _LINKS)

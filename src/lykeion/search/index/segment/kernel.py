@@ -1,7 +1,7 @@
 """The native search kernel: its arrays, and the one call that answers a query over all segments.
 
 The kernel (native/kernel.cpp) is compiled when the package is built, once for each instruction set; the widest one
-that the processor has is loaded here. It borrows every array it is given.
+that the processor supports is loaded here. It borrows every array that it receives.
 """
 
 import ctypes
@@ -20,24 +20,24 @@ from lykeion.core import Unavailable
 
 NO_LINK = 0xFFFFFFFF
 COPY = 0xFFFFFFFE
-"""The first link of a row that holds the vector of the row before: it is no node of the graph."""
+"""The first link of a row with the same vector as the row before, which is not a node of the graph."""
 INTERFACE = 2
 """LK_INTERFACE of native/kernel.h."""
 
 
 class KernelUnavailable(Unavailable):
-    """The native kernel was not built, or the processor lacks what it needs."""
+    """The native kernel was not built, or the processor lacks instructions that it needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentCodes:
-    """What a segment with a kernel has besides its vectors; rows are ordered by cell.
+    """The arrays of a segment with a kernel, except its vectors; rows are ordered by cell.
 
     codes: uint8 (rows, stride), the projected vector as 8- or 4-bit integers, then its squared norm as float32.
-    centroids: uint8 (cells, stride), coded alike, or whole vectors, float16 (cells, dimension). projection: float16
+    centroids: uint8 (cells, stride), also coded, or whole vectors, float16 (cells, dimension). projection: float16
     (reduced, dimension). bias: float32 (reduced). cell_rows: int64 (cells + 1). entries: uint32 (cells), the row
     nearest to the centroid. links: uint32 (rows, degree), the neighbour graph, or None: cells are scanned. copies:
-    how many rows are no nodes of the graph, for they hold the vector of the row before and have the link COPY.
+    how many rows are not nodes of the graph, because they have the same vector as the row before; their link is COPY.
     """
 
     codes: np.ndarray
@@ -54,10 +54,10 @@ class SegmentCodes:
 
 
 class Effort(NamedTuple):
-    """How hard a search tries in each segment.
+    """The effort of a search in each segment.
 
-    ef: nodes held while a graph is walked. rerank: rows compared by their stored vectors. scan: where cells are
-    scanned, this many times the square root of the segment's rows (at least 256), of those that match.
+    ef: nodes kept during a walk of the graph. rerank: rows compared by their stored vectors. scan: if cells are
+    scanned, the number of matching rows, as a multiple of the square root (at least 256) of the segment's rows.
     """
 
     ef: int
@@ -87,7 +87,7 @@ class _Query(ctypes.Structure):
 
 
 class Searchable:
-    """One segment as the kernel sees it: vectors of shape (rows, dimension), and its codes where it has them."""
+    """One segment as the kernel sees it: vectors of shape (rows, dimension), and its codes if it has any."""
 
     def __init__(self, vectors: np.ndarray, rows: int, codes: SegmentCodes | None = None) -> None:
         self._kept = (vectors, codes)
@@ -108,9 +108,9 @@ class Searchable:
 
 
 class Scope:
-    """The segments of one search, each with the rows that it may answer with.
+    """The segments of one search, each with the rows that are allowed as answers.
 
-    ``allowed`` has, for each segment, a bitmap (uint64, a bit a row, little-endian) or None for every row. With
+    ``allowed`` has, for each segment, a bitmap (uint64, one bit per row, little-endian) or None for every row. With
     ``filtered`` it comes from a filter, and no bit beyond the last row is set.
     """
 
@@ -138,7 +138,7 @@ class Nearest(NamedTuple):
 
 
 class _Buffers(threading.local):
-    """One thread's query structure and output arrays, made once."""
+    """One thread's query structure and output arrays, created once."""
 
     def __init__(self) -> None:
         self.query = _Query()
@@ -148,7 +148,7 @@ class _Buffers(threading.local):
     def make_room(self, k: int) -> None:
         self.room = k
         arrays = np.empty(k, np.int32), np.empty(k, np.uint32), np.empty(k, np.float32)
-        views: list[Any] = [array.data for array in arrays]  # quicker to read by Python than arrays
+        views: list[Any] = [array.data for array in arrays]  # faster to read from Python than arrays
         self.segments, self.rows, self.scores = views
         self.out = tuple(array.ctypes.data for array in arrays)
 
@@ -159,7 +159,7 @@ _buffers = _Buffers()
 def nearest(scope: Scope, query: np.ndarray, k: int, effort: Effort, *, squared: bool) -> Nearest:
     """The k nearest rows of ``scope`` to ``query`` (float32, contiguous, one vector).
 
-    Scores are squared Euclidean distances, or dot products. Fewer than k only where fewer rows are allowed.
+    Scores are squared Euclidean distances, or dot products. Fewer than k only if fewer rows are allowed.
     """
     buffers = _buffers
     if buffers.room < k:
@@ -174,7 +174,7 @@ def nearest(scope: Scope, query: np.ndarray, k: int, effort: Effort, *, squared:
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """The widest kernel that this processor runs; LYKEION_KERNEL=baseline chooses the narrowest."""
+    """The widest kernel that this processor supports; LYKEION_KERNEL=baseline selects the narrowest."""
     baseline = _load("baseline")
     level = baseline.lk_level()
     if level == 0:

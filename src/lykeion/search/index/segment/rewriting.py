@@ -1,4 +1,4 @@
-"""A segment with other attributes: its vectors, ids and kernel stay the same files, shared by links."""
+"""Rewriting a segment with other attributes; its vectors, ids and kernel remain the same files, shared by links."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _NEW = ("rows.arrow", "segment.json")
 
 
 def with_attributes(directory: Path, segment: Segment, attributes: pa.Table) -> str:
-    """Write the segment again, durably, with this table of attributes, one row a row. Returns its digest."""
+    """Write the segment again, durably, with this table of attributes, one per row. Returns its digest."""
     rows = segment.table.select(["_id", "_photo", "_digest"])
     for name in attributes.column_names:
         rows = rows.append_column(name, attributes.column(name))
@@ -32,7 +32,7 @@ def with_attributes(directory: Path, segment: Segment, attributes: pa.Table) -> 
         (temporary / "segment.json").write_text(json.dumps(description, indent=1))
         sync_tree(temporary)
         target = directory / digest_json(description).removeprefix("sha256:")
-        if not appears(temporary, target):  # such as after a column was renamed, and back
+        if not appears(temporary, target):  # such as after a column was renamed and renamed back
             shutil.rmtree(temporary)
         fsync_directory(directory)
     except BaseException:

@@ -7,7 +7,7 @@ A directory ``segments/<digest>`` holds ``segment.json`` (format, counts, and si
     hashes.bin     uint64 (rows), 64-bit hashes of the ids, ascending; hash_rows.bin: uint32 (rows), their rows
     kernel/        codes for fast search (kernel.json and arrays). A cache: without it, every vector is compared.
 
-Numbers are little-endian. Everything is mapped, not read.
+Numbers are little-endian. All files are memory-mapped.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from .vector_file import write_vectors
 
 FORMAT = 1
 KERNEL_FORMAT = 2
-"""In format 1 every row was a node of the graph; it is read, and has no copies."""
+"""In format 1, which can still be read, every row is a node of the graph, and there are no copies."""
 _ARRAYS = ("codes", "centroids", "projection", "bias", "cell_rows", "entries", "links")
 _CHUNK = 16_384
 _MAX_EFFORT = 65_536
@@ -51,7 +51,7 @@ def hash_ids(ids: Iterable[str]) -> np.ndarray:
 
 
 def to_columns(ids: Sequence[str], photos: Sequence[Photo], attributes: pa.Table) -> pa.Table:
-    """A table of rows: _id, _photo and _digest beside the attribute columns."""
+    """A table of rows: _id, _photo and _digest, and the attribute columns."""
     own = {
         "_id": pa.array(ids, pa.large_string()),
         "_photo": pa.array([photo.name for photo in photos], pa.large_string()),
@@ -63,10 +63,10 @@ def to_columns(ids: Sequence[str], photos: Sequence[Photo], attributes: pa.Table
 def write_segment(
     directory: Path, rows: pa.Table, vectors: Vectors, kind: Kind, *, written: tuple[float, float]
 ) -> tuple[str, np.ndarray]:
-    """Write a segment durably. Returns its digest, and the order: the given row that each stored row was.
+    """Write a segment durably. Returns its digest, and the order: for each stored row, its number among those given.
 
-    ``rows`` is as ``to_columns`` makes it; ``vectors`` are float16 or float32.
-    ``written``: when the oldest and the newest of its rows were written, seconds since 1970; time tiers go by it.
+    ``rows`` is a table as from ``to_columns``; ``vectors`` are float16 or float32.
+    ``written``: when the oldest and the newest of its rows were written, seconds since 1970, for time tiers.
     """
     started = time.perf_counter()
     order, codes = (np.arange(len(rows)), None) if kind == "exact" else learn(vectors, kind)
@@ -74,7 +74,7 @@ def write_segment(
     temporary = Path(tempfile.mkdtemp(dir=directory, prefix=".writing-"))
     try:
         write_vectors(temporary / "vectors.bin", vectors, order)
-        rows = rows.combine_chunks()  # before they are taken, which is slow from many chunks
+        rows = rows.combine_chunks()  # first, since taking rows from many chunks is slow
         rows = rows if kind == "exact" else rows.take(order)
         with pa.OSFile(str(temporary / "rows.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
             writer.write_table(rows)
@@ -96,7 +96,7 @@ def write_segment(
         digest = digest_json(description).removeprefix("sha256:")
         target = directory / digest
         if not appears(temporary, target):
-            if codes is not None:  # of the rows that were written before, the kernel may be missing or damaged
+            if codes is not None:  # the existing segment's kernel may be missing or damaged
                 shutil.rmtree(target / "kernel", ignore_errors=True)
                 (temporary / "kernel").rename(target / "kernel")
                 fsync_directory(target)
@@ -127,7 +127,7 @@ def take_segment(source: Path, directory: Path, copy: Callable[[str, str], objec
 
 
 def appears(temporary: Path, target: Path) -> bool:
-    """Give a segment its name; False where the same rows have it already, and are whole. Raises OSError."""
+    """Give a segment its name; False if it exists already, complete, with the same rows. Raises OSError."""
     try:
         temporary.rename(target)
     except OSError:
@@ -173,8 +173,8 @@ class Segment:
         return Photo(str(self._photo(row)), str(self._digest(row)))
 
     def find(self, hashes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """(position, rows) for each hash that rows have; compare the ids to be sure."""
-        ascending = np.argsort(hashes)  # looked up in this order, many hashes read the file from end to end
+        """(position, rows) for each hash that rows have; compare the ids, since different ids can have one hash."""
+        ascending = np.argsort(hashes)  # in this order, looking up many hashes reads the file sequentially
         wanted = hashes[ascending]
         first = np.searchsorted(self.hashes, wanted, side="left")
         known = first < self.rows
@@ -185,11 +185,11 @@ class Segment:
             yield position, self.hash_rows[start:end]
 
     def problems(self) -> list[str]:
-        """What differs from what was written, one line a file; all bytes are read."""
+        """Differences from what was written, one line per file; all bytes are read."""
         return _differences(self.path, self._files) + self.kernel_problems()
 
     def kernel_problems(self) -> list[str]:
-        """``problems`` of the kernel, which can be done without."""
+        """``problems`` of the kernel, which is optional."""
         kernel = self.path / "kernel"
         if not kernel.exists():
             return []
@@ -204,7 +204,7 @@ class Segment:
 
     @property
     def effort(self) -> Effort:
-        """What it takes to find ten answers; next to nothing where all rows are compared."""
+        """The effort to find ten answers; minimal if all rows are compared."""
         if self.kernel is None:
             return Effort(1, 1, 1)
         return Effort(**self.kernel["effort"]) if "effort" in self.kernel else DEFAULT
@@ -229,7 +229,7 @@ def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _write_hashes(directory: Path, ids: pa.ChunkedArray) -> bool:
-    """Write the look-up by id; whether an id stands in several rows."""
+    """Write the look-up by id; returns whether an id has several rows."""
     hashes = np.concatenate([hash_ids(batch.to_pylist()) for batch in _batches(ids)] or [np.empty(0, np.uint64)])
     order = np.argsort(hashes, kind="stable")
     hashes = hashes[order]
@@ -269,7 +269,7 @@ def _write_kernel(directory: Path, codes: SegmentCodes, kind: Kind, effort: Effo
 
 
 def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] | None, SegmentCodes | None]:
-    """The kernel's description and arrays; (None, None) where there is none that can be used."""
+    """The kernel's description and arrays; (None, None) if there is none or it cannot be used."""
     try:
         where = path / "kernel.json"
         description = checked_json.from_json(where.read_bytes(), where, newest=KERNEL_FORMAT)
@@ -327,7 +327,7 @@ def _differences(directory: Path, files: dict[str, dict[str, Any]]) -> list[str]
 
 
 def _read_description(segment: Path) -> dict[str, Any]:
-    """What segment.json says; the segment's name is its digest."""
+    """The contents of segment.json, whose digest is the segment's name."""
     path = segment / "segment.json"
     try:
         value = json.loads(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Single rows out of Arrow columns, as quickly as Python allows."""
+"""Fast reading of single rows from Arrow columns."""
 
 from collections.abc import Callable
 from typing import Any, Literal, cast
@@ -10,10 +10,10 @@ from lykeion.search.index.schema import from_microseconds
 
 
 class TableRows:
-    """Reads single rows of a table as dictionaries, nulls left out, in about 0.3 µs a value.
+    """Reads single rows of a table as dictionaries without nulls, in about 0.3 µs per value.
 
     Arrow's own conversion builds a scalar object for each value; this reads the buffers. ``table`` comes from
-    ``Schema.to_table``; columns of several chunks are joined, which copies them.
+    ``Schema.to_table``; columns with several chunks are combined, which copies them.
     """
 
     def __init__(self, table: pa.Table) -> None:
@@ -49,7 +49,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _value_reader(array: pa.Array) -> Callable[[int], Any]:
-    """A function from row number to value, right where the row is not null."""
+    """A function from row number to value, valid only for rows that are not null."""
     kind, count = array.type, len(array)
     if pa.types.is_null(kind):
         return lambda row: None

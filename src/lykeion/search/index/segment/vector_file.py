@@ -1,6 +1,6 @@
-"""Writing the vectors of a segment in another order than they are read in, whatever their number.
+"""Writing the vectors of a segment in another order than they are read in, for any number of vectors.
 
-Reading tens of gigabytes at random is slow once they do not fit in memory. So larger files are written as an external
+Reading tens of gigabytes at random is slow once they do not fit in memory. So larger files are written by an external
 bucket sort: one pass over the source appends each row to the bucket of its part of the target, and each bucket, small
 enough for memory, is then put in order. Everything is read and written in sequence, twice.
 """
@@ -19,12 +19,12 @@ _CHUNK = 16_384
 
 
 def write_vectors(path: Path, vectors: Vectors, order: np.ndarray) -> None:
-    """Write ``vectors[order]``; ``order`` is a permutation of the rows. Buckets are put beside the file meanwhile."""
+    """Write ``vectors[order]``; ``order`` is a permutation of the rows. Buckets are temporary files next to it."""
     rows_per_bucket = max(BUCKET_BYTES // (vectors.dtype.itemsize * vectors.shape[1]), 1)
     with path.open("wb") as file:
         if len(order) <= rows_per_bucket:
             for start in range(0, len(order), _CHUNK):
-                file.write(vectors[order[start : start + _CHUNK]].data)  # and not tofile, which hides why it fails
+                file.write(vectors[order[start : start + _CHUNK]].data)  # not tofile, which hides the cause of errors
             return
         with tempfile.TemporaryDirectory(dir=path.parent, prefix="buckets-") as directory:
             buckets = _distribute(Path(directory), vectors, order, rows_per_bucket)
@@ -34,7 +34,7 @@ def write_vectors(path: Path, vectors: Vectors, order: np.ndarray) -> None:
                 bucket.unlink()
                 file.write(
                     rows[np.searchsorted(np.sort(wanted), wanted)].data
-                )  # a bucket's rows came in ascending order
+                )  # a bucket's rows are in ascending order
 
 
 def _distribute(directory: Path, vectors: Vectors, order: np.ndarray, rows_per_bucket: int) -> list[Path]:

@@ -1,13 +1,13 @@
 // The search kernel: one call answers one query over all segments of an index.
 //
 // A segment is a set of borrowed arrays, mapped from files or held by the caller; the kernel allocates nothing that
-// outlives a call but scratch space that belongs to the thread. The same file is compiled into one library for each
-// instruction set (AVX2, AVX-512 with VNNI, NEON); ../kernel.py loads the widest that the processor has.
+// outlives a call except per-thread scratch space. The same file is compiled into one library for each instruction
+// set (AVX2, AVX-512 with VNNI, NEON); ../kernel.py loads the widest that the processor supports.
 //
-// Rows are ordered by cell (k-means over the vectors, projected or whole). A row's code is `stride` bytes, a multiple of 64: the
-// projected vector in 8- or 4-bit integers under one scale, then its squared norm as a float. With query t in signed
-// 8-bit integers the squared distance is, up to a constant of the query, norm - 2 * scale * (code . t - zero * sum t):
-// one integer dot product, which VNNI and NEON have an instruction for.
+// Rows are ordered by cell (k-means over the vectors, projected or whole). A row's code is `stride` bytes, a multiple
+// of 64: the projected vector in 8- or 4-bit integers under one scale, then its squared norm as a float. With query t
+// in signed 8-bit integers the squared distance is, up to a constant of the query,
+// norm - 2 * scale * (code . t - zero * sum t): one integer dot product, for which VNNI and NEON have an instruction.
 //
 // Three plans: `exact` compares stored vectors; `graph` walks the neighbour graph from the medoids of the nearest
 // cells (best-first, Malkov & Yashunin 2016, the level-0 search); `cells` scans the nearest cells until enough allowed
@@ -338,7 +338,7 @@ void scan_cells(const LkSegment &segment, const QueryCode &query, size_t target,
         const uint32_t cell = (end - 1)->row;
         const size_t from = segment.cell_rows[cell], to = segment.cell_rows[cell + 1];
         const size_t matching = segment.allowed ? count_bits(segment.allowed, from, to) : to - from;
-        if (2 * matching >= to - from) {  // in order: whether a row is allowed is asked of the few that are near enough
+        if (2 * matching >= to - from) {  // in order: only the few rows near enough are checked for `allowed`
             float worst = best.worst();
             for (size_t row = from; row < to; ++row) {
                 const float key = code_key<Nibbles>(segment.codes, segment.stride, row, query);
@@ -352,7 +352,7 @@ void scan_cells(const LkSegment &segment, const QueryCode &query, size_t target,
     }
 }
 
-// Whether a row holds the vector of the row before.
+// Whether a row has the same vector as the row before.
 inline bool is_copy(const LkSegment &segment, size_t row) {
     return segment.copies && row < static_cast<size_t>(segment.rows) && segment.links[row * segment.degree] == LK_COPY;
 }
@@ -432,7 +432,7 @@ class Merger {
    public:
     Merger(const LkQuery &query) : query_(query) { heap_.reserve(query.k + 1); }
     void offer(const LkSegment &segment, int32_t number, uint32_t row) { add({key_of(segment, row), number, row}); }
-    // The allowed rows of a node, whose vectors are one.
+    // The allowed rows of a node, which have the same vector.
     void offer_node(const LkSegment &segment, int32_t number, uint32_t row) {
         const float key = key_of(segment, row);
         do
@@ -484,7 +484,7 @@ void search_codes(const LkSegment &segment, int32_t number, const LkQuery &query
     const size_t bytes = static_cast<size_t>(query.dimension) * (segment.half ? 2 : 4);
     const auto *vectors = static_cast<const uint8_t *>(segment.vectors);
     const auto &candidates = best.items();
-    for (size_t i = 0; i < candidates.size() + 2; ++i) {  // each vector is asked for two turns before it is compared
+    for (size_t i = 0; i < candidates.size() + 2; ++i) {  // each is prefetched two iterations before its comparison
         if (i < candidates.size()) prefetch_code(vectors + candidates[i].row * bytes, bytes);
         if (i < 2) continue;
         if (const uint32_t row = candidates[i - 2].row; walked)
