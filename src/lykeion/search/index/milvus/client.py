@@ -1,4 +1,4 @@
-"""The calls made to Milvus, with its errors as ours."""
+"""The calls to Milvus, whose errors are raised as MilvusError."""
 
 import contextlib
 import json
@@ -20,16 +20,16 @@ from .rows import Row, owner_of
 from .server_version import check_version
 
 LITE_OPTIONS = {"grpc.keepalive_time_ms": 600_000, "grpc.keepalive_permit_without_calls": False}
-"""Milvus Lite hangs up on clients that ask every ten seconds whether it is there, as pymilvus does."""
+"""Milvus Lite disconnects clients that send keepalive pings every ten seconds, as pymilvus does."""
 MAX_ROWS = 16_384
-"""The most rows Milvus gives for one query."""
+"""The maximum number of rows that Milvus returns for one query."""
 
 _BYTES_A_WRITE = 16 * 2**20
-"""Of 64 MiB that a server takes; the larger a write, the fewer it has to put in order."""
+"""A server accepts up to 64 MiB; the larger the writes, the fewer it has to order."""
 _KEYS_A_DELETE = 2_048
 _FLUSH_S = 60
 _ROWS_TO_FLUSH = 4_096
-"""After so many, a flush is worth its time: the server then builds HNSW over them, instead of in ten minutes."""
+"""After this many, a flush is worth its time: the server then builds HNSW over them, instead of in ten minutes."""
 
 
 class MilvusError(Unavailable):
@@ -40,16 +40,16 @@ class Client:
     """One collection of a Milvus server. Every call may raise MilvusError."""
 
     def __init__(self, address: Address, *, create: bool) -> None:
-        """Without ``create``, a missing file of Milvus Lite raises NotFound, where Milvus would make it.
+        """Without ``create``, a missing file of Milvus Lite raises NotFound; Milvus itself would create it.
 
-        Raises Unsupported for a server of another version.
+        Raises Unsupported for a server of an unsupported version.
         """
         try:
             from pymilvus import MilvusClient
             from pymilvus.exceptions import MilvusException
         except ImportError:
             raise Unsupported("Milvus needs the package pymilvus: pip install 'lykeion[milvus]'") from None
-        # Its errors come back to us as exceptions; it would print each with a traceback as well.
+        # Its errors are raised as exceptions; it would also print each with a traceback.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
         if address.lite and not create and not Path(address.uri).exists():
             raise NotFound(f"no Milvus Lite database at {address.uri}")
@@ -75,18 +75,18 @@ class Client:
         return self._call("has_collection")
 
     def create(self, settings: Settings) -> None:
-        """Make the collection whole, or leave none."""
+        """Create the collection completely, or not at all."""
         self._call(
             "create_collection",
             schema=fields(settings.dimension),
-            consistency_level="Strong",  # for scans, which ask for no other
+            consistency_level="Strong",  # for scans, which do not set their own
             properties={SETTINGS: settings.to_json()},
         )
         try:
             self.load(settings)
         except BaseException:
             with contextlib.suppress(MilvusError):
-                if not self.loaded():  # another process may have made it meanwhile
+                if not self.loaded():  # another process may have created it in the meantime
                     self._call("drop_collection")
             raise
 
@@ -96,7 +96,7 @@ class Client:
         return self._call("get_load_state")["state"] == LoadState.Loaded
 
     def load(self, settings: Settings) -> None:
-        """Make what indexes are missing, and have the server load the collection."""
+        """Create missing indexes, and have the server load the collection."""
         lite = self._address.lite
         wanted = INDEXED[:1] if lite else INDEXED
         if missing := [name for name in wanted if not self._call("list_indexes", field_name=name)]:
@@ -104,7 +104,7 @@ class Client:
         self._call("load_collection")
 
     def settings(self) -> Settings:
-        """Raises IndexFormatError where the collection is not one of ours, or of a newer format."""
+        """Raises IndexFormatError if the collection is not a Lykeion index, or has a newer format."""
         kept = self._call("describe_collection").get("properties", {}).get(SETTINGS)
         if kept is None:
             raise IndexFormatError(f"{self.uri} exists and is not an index of ours; name another collection")
@@ -125,7 +125,7 @@ class Client:
         return str(self._guarded(self._milvus.get_server_version))
 
     def close(self) -> None:
-        """Flush, once, what was written; without that it is as safe, and searched more slowly for a while."""
+        """Flush the writes, once; without a flush they are equally safe, but searched more slowly for a while."""
         if self._unflushed >= _ROWS_TO_FLUSH and not self._address.lite:
             with contextlib.suppress(MilvusError):
                 self._call("flush", timeout=_FLUSH_S)
@@ -149,7 +149,7 @@ class Client:
     # --- reading ---
 
     def rows_of(self, owners: Sequence[str], fields: list[str]) -> list[Row]:
-        """All rows of these products, also those just written; halves the question where the answer is cut off."""
+        """All rows of these products, also those just written; splits the query in two if its result is cut off."""
         if not owners:
             return []
         condition = f"owner in {json.dumps(list(owners))}"
@@ -165,7 +165,7 @@ class Client:
         return int(self._read("query", filter=condition, output_fields=["count(*)"])[0]["count(*)"])
 
     def search(self, queries: np.ndarray, limit: int, condition: str, fields: list[str]) -> list[list[Any]]:
-        """For each query the nearest rows, as pymilvus gives them: ``distance`` and ``entity``."""
+        """For each query the nearest rows, as pymilvus returns them: ``distance`` and ``entity``."""
         params = {} if self._address.lite else {"params": {"ef": max(128, 2 * limit)}}
         found = self._read(
             "search",
@@ -188,7 +188,7 @@ class Client:
             rows.close()
 
     def _read(self, operation: str, owners: Sequence[str] | None = None, **arguments: Any) -> Any:
-        """What Milvus finds, as fresh as the address asks; of ``owners``, with all that this process wrote."""
+        """Milvus's result at the consistency of the address; for ``owners``, with all writes of this process."""
         if self._address.lite:
             return self._call(operation, **arguments)
         before, level = self._own.number(), self._level(owners)
@@ -199,10 +199,9 @@ class Client:
         return found
 
     def _level(self, owners: Sequence[str] | None) -> str:
-        """Milvus's name for how long a read waits.
+        """Milvus's consistency level for a read.
 
-        The first read of a handle waits for all that was written before, so that what one command wrote is seen by
-        the next.
+        The first read of a handle waits for all earlier writes, so that a command sees what the previous one wrote.
         """
         asked = self._address.consistency
         if asked == "strong" or not self._has_read:
@@ -223,7 +222,7 @@ class Client:
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """The rows in writes of about _BYTES_A_WRITE."""
+    """The rows, split into writes of about _BYTES_A_WRITE."""
     part: list[Row] = []
     size = 0
     for row in rows:

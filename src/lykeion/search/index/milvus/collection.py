@@ -1,4 +1,4 @@
-"""The collection of an index: its fields, what of them is indexed, and the settings kept in its properties."""
+"""The collection of an index: its fields, their indexes, and the settings stored in its properties."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,12 +11,12 @@ from lykeion.search.index.schema import MAX_COLUMNS, MAX_NAME_BYTES, ColumnType
 FORMAT = 1
 INDEXED = ("vector", "owner", "ordinal")
 SETTINGS = "lykeion"
-"""The property that holds them, as JSON."""
+"""The property that holds the settings, as JSON."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What an index remembers."""
+    """The stored settings of an index."""
 
     dimension: int
     metric: Metric
@@ -53,7 +53,7 @@ def fields(dimension: int) -> Any:
 def indexes(names: Iterable[str], metric: Metric, *, lite: bool) -> Any:
     """pymilvus's parameters for the indexes of these fields.
 
-    The server chooses the kind of a scalar's: what 2.4 and later call INVERTED, 2.3 refuses, and the other way round.
+    The server chooses the type for a scalar field: 2.3 refuses INVERTED, the name in 2.4 and later, and vice versa.
     """
     from pymilvus import MilvusClient
 

@@ -1,4 +1,4 @@
-"""The columns of a collection, followed as other processes extend them, and what depends on them."""
+"""The columns of a collection, which other processes may extend, and what depends on them."""
 
 import time
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _FOLLOW_SECONDS = 1.0
 
 
 class Columns:
-    """Reads the schema from the collection's properties again when it is older than a second, or seems too old."""
+    """Reads the schema from the collection's properties again when it is older than a second, or seems outdated."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -30,12 +30,12 @@ class Columns:
         return self._schema
 
     def extend(self, rows: Sequence[Attributes], ids: Sequence[str]) -> list[dict[str, Value]]:
-        """The rows coerced, after the columns they need are kept. Raises SchemaError and then changes nothing."""
+        """The coerced rows, after adding the columns that they need. Raises SchemaError and then changes nothing."""
         schema = self.schema(seconds=0.0)
         extended = schema.extended(rows, ids)
         coerced = extended.coerce(rows, ids)
         for product, row in zip(ids, coerced, strict=True):
-            attached(product, row)  # refuses what is too long
+            attached(product, row)  # raises if they are too long
         if extended is not schema:
             self.settings = replace(self.settings, columns=extended.to_json())
             self._client.keep(self.settings)
@@ -43,7 +43,7 @@ class Columns:
         return coerced
 
     def condition(self, where: str | None) -> str:
-        """A filter as Milvus reads it, "" for none. Raises WhereError."""
+        """A filter in Milvus's language, "" for none. Raises WhereError."""
         if where is None:
             return ""
         expression = filters.parse(where)

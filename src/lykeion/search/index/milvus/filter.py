@@ -1,8 +1,8 @@
-"""A checked filter in Milvus's own language, with SQL's nulls.
+"""Translation of a checked filter to Milvus's language, with SQL's semantics of null.
 
-Milvus editions differ in what a comparison with a missing JSON key gives, and in ``not`` of it. So nothing here is
-left to them: ``not`` is pushed down to the leaves, and each leaf asks first whether the column is present in the
-row, in an array field that lists the columns that are.
+Milvus editions differ in the result of a comparison with a missing JSON key, and of its ``not``. So filters do not
+rely on either: ``not`` is pushed down to the leaves, and each leaf first checks whether the column is present in the
+row, by an array field that lists the columns that are.
 """
 
 import json
@@ -43,7 +43,7 @@ def to_milvus(expression: Expression, *, negated: bool = False) -> str:
         case In(column, values):
             operator, word = ("!=", "and") if negated else ("=", "or")
             leaf = _joined(word, (_compare(column, operator, value) for value in values))
-        case Contains(column, value):  # in a list: json_contains alone takes no negative number on Milvus Lite
+        case Contains(column, value):  # in a list, since json_contains accepts no negative numbers on Milvus Lite
             leaf = f"{'not ' if negated else ''}json_contains_any({_field(column)}, [{_literal(value)}])"
         case Never(column):
             return _present(column) if negated else "ordinal < 0"
@@ -51,7 +51,7 @@ def to_milvus(expression: Expression, *, negated: bool = False) -> str:
 
 
 def key_of(column: str) -> str:
-    """The column's JSON key: its name, or for a name that Milvus's parser might trip over, its bytes in hex."""
+    """The column's JSON key: its name, or for a name that Milvus's parser might reject, its bytes in hex."""
     plain = column.isascii() and column.isidentifier()
     return column if plain else "_" + column.encode().hex()  # attributes never begin with an underscore
 

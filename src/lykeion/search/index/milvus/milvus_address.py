@@ -1,4 +1,4 @@
-"""How an address becomes a collection, and how fresh what is read from it must be."""
+"""The address of a collection, and the consistency of reads from it."""
 
 import re
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from lykeion.search.index.errors import IndexFormatError
 TOKEN_VARIABLE = "LYKEION_MILVUS_TOKEN"  # noqa: S105 - the variable's name, not a token
 
 Consistency: TypeAlias = Literal["strong", "session", "bounded"]
-"""What a read sees: all that was written before it; all of this process, and what has arrived of others; or what was
-written some seconds ago, by anybody."""
+"""What a read sees: all earlier writes; all writes of this process, and those of others that have arrived; or writes
+of any process that are some seconds old."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a collection is: ``uri`` as pymilvus takes it, and whether that is a file of Milvus Lite."""
+    """The location of a collection: ``uri`` for pymilvus, and whether that is a file of Milvus Lite."""
 
     uri: str
     collection: str
@@ -27,7 +27,7 @@ class Address:
     def parse(cls, text: str) -> "Address":
         """From milvus://host:port/collection, milvus+tls://… or milvus:///path/file.db/collection.
 
-        That of a server may end in ``?consistency=strong``, ``session`` or ``bounded``. Raises IndexFormatError.
+        A server's address may end in ``?consistency=strong``, ``session`` or ``bounded``. Raises IndexFormatError.
         """
         parts = urlsplit(text)
         place, _, collection = unquote(parts.path).rpartition("/")

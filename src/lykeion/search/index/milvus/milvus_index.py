@@ -1,8 +1,8 @@
 """The index on Milvus: a server or cluster, or Milvus Lite in a file, behind the same protocol.
 
-A row of the collection is a photo. Its product's attributes stand in each of its rows, as JSON, beside the list of
+A row of the collection is a photo. A product's attributes are stored in each of its rows, as JSON, with the list of
 columns that are not null; the product's first photo has ``ordinal`` 0, so that products can be counted. Dimension,
-metric, embedder and columns are kept in the collection's properties. docs/milvus.md says what differs.
+metric, embedder and columns are stored in the collection's properties. docs/milvus.md lists the differences.
 """
 
 import contextlib
@@ -70,9 +70,9 @@ def open_milvus(
 ) -> "MilvusIndex":
     """The index at milvus://host:port/collection, milvus+tls://… or milvus:///path/file.db/collection.
 
-    Made if missing where the mode writes and a dimension is given. Milvus takes several writers, so "w" and
+    Created if missing, if the mode allows writing and a dimension is given. Milvus allows several writers, so "w" and
     "shared" are the same. Raises NotFound, EmbedderMismatch, IndexFormatError, MilvusError, and Unsupported for a
-    server of another version.
+    server of an unsupported version.
     """
     address = Address.parse(uri)
     client = Client(address, create=mode != "r" and dimension is not None)
@@ -99,9 +99,9 @@ def open_milvus(
 class MilvusIndex:
     """An index in a Milvus collection; opened by ``open_milvus``.
 
-    When a write returns, this process sees it; others a little later, or at once where their address asks for strong
-    consistency. A write is many rows to Milvus and not one transaction: if it is cut off, repeat it. Errors of the
-    server raise MilvusError.
+    When a write returns, this process sees it; others a little later, or at once if their address requests strong
+    consistency. A write consists of many rows and is not a transaction in Milvus: repeat it if it is interrupted.
+    Errors of the server raise MilvusError.
     """
 
     def __init__(self, client: Client, *, writable: bool) -> None:
@@ -265,7 +265,7 @@ class MilvusIndex:
             yield self._rows(rows, vectors=vectors)
 
     def sample(self, count: int, where: str | None = None) -> Rows:
-        # Keys are digests, so those that come first are as good as drawn by chance.
+        # Keys are digests, so the first ones are as good as a random sample.
         condition = _both("ordinal == 0", self._columns.condition(where))
         return self._rows(next(self._client.scan(FIELDS[:-1], count, condition), []))
 
@@ -280,7 +280,7 @@ class MilvusIndex:
             details={"uri": self._client.uri, "server": self._client.version()},
         )
 
-    # --- how a write is done ---
+    # --- write operations ---
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[None]:
@@ -307,10 +307,10 @@ class MilvusIndex:
             self._client.delete(gone)
         return existed
 
-    # --- how things are found ---
+    # --- look-ups ---
 
     def _products(self, products: Sequence[str], fields: list[str]) -> dict[str, list[Row]]:
-        """The rows of each product in the order of its photos, none for a product that is not there."""
+        """The rows of each product in the order of its photos; none for a missing product."""
         found: dict[str, list[Row]] = {product: [] for product in products}
         for start in range(0, len(products), _PRODUCTS_A_CALL):
             owners = [owner(product) for product in products[start : start + _PRODUCTS_A_CALL]]
@@ -331,7 +331,7 @@ class MilvusIndex:
         ]
 
     def _nearest_to(self, product: str, rows: list[Row], k: int, condition: str, attributes: bool) -> list[Hit]:
-        """The products nearest to any of a product's photos, itself left out."""
+        """The products nearest to any of a product's photos, without itself."""
         others = _both(f'owner != "{owner(product)}"', condition)
         hits = [hit for found in self._nearest(vectors_of(rows), k, others, attributes) for hit in found]
         hits.sort(key=lambda hit: hit.score, reverse=self.metric == "cosine")

@@ -1,18 +1,18 @@
-"""Which products this process has written and Milvus may not show yet to a read that does not wait."""
+"""Products that this process has written, and that a read without waiting may not see yet."""
 
 import threading
 from collections.abc import Iterable
 from functools import cache
 
 MAX_PRODUCTS = 100_000
-"""Remembered; beyond them a read of any product waits, and they are forgotten."""
+"""Products to remember; beyond this number a read of any product waits, and they are forgotten."""
 
 
 class OwnWrites:
-    """Kept so that a copy, which reads products it has not written, never waits for those it has.
+    """Recorded so that a copy, which reads products it has not written, never waits for those it has.
 
-    Writes are numbered. Milvus says when it took an upsert, and a read can wait for that moment; of a delete it does
-    not, and only a read that waits for everybody's writes will do.
+    Writes are numbered. Milvus returns the time of an upsert, and a read can wait for that time; for a delete it does
+    not, so the read must wait for the writes of all clients.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class OwnWrites:
         self._last: dict[str, int] = {}
 
     def written(self, products: Iterable[str], *, delete: bool = False) -> None:
-        """Milvus has taken a write to them."""
+        """Milvus has accepted a write to these products."""
         with self._lock:
             self._writes += 1
             self._last.update(dict.fromkeys(products, self._writes))
@@ -34,12 +34,12 @@ class OwnWrites:
             return len(self._last) > MAX_PRODUCTS or any(product in self._last for product in products)
 
     def delete_unseen(self) -> bool:
-        """Whether a read must wait for everybody's writes to see a delete."""
+        """Whether a read must wait for the writes of all clients to see a delete."""
         with self._lock:
             return self._last_delete > 0
 
     def number(self) -> int:
-        """That of the last write, for ``seen``: taken before a read begins."""
+        """The number of the last write, for ``seen``; read it before a read begins."""
         with self._lock:
             return self._writes
 
@@ -53,5 +53,5 @@ class OwnWrites:
 
 @cache
 def own_writes(uri: str, collection: str) -> OwnWrites:
-    """Those to one collection, through whichever handle of this process."""
+    """The writes to one collection, through any handle of this process."""
     return OwnWrites()

@@ -1,4 +1,4 @@
-"""The fields of a row in Milvus, and products as rows and back."""
+"""The fields of a row in Milvus, and conversion of products to rows and back."""
 
 import hashlib
 import json
@@ -15,16 +15,16 @@ from lykeion.search.index.schema import from_microseconds, to_microseconds
 from .filter import ATTRIBUTES, PRESENT, column_of, key_of
 
 Row: TypeAlias = dict[str, Any]
-"""A photo by field name: its key, its product's id and that as hex (owner), and so on."""
+"""A photo's fields by name: its key, its product's id and the id in hex (owner), and so on."""
 
 FIELDS = ["key", "product", "owner", "photo", "photo_digest", "ordinal", PRESENT, ATTRIBUTES, "vector"]
 
 MAX_ATTRIBUTE_BYTES = 65_536
-"""Of one product's attributes as JSON; Milvus's limit."""
+"""Milvus's limit for one product's attributes as JSON."""
 
 
 def owner(product: str) -> str:
-    """A product's id as 32 hex digits, to be named in Milvus's filters whatever characters the id has."""
+    """A hash of a product's id as 32 hex digits, for Milvus's filters, whatever characters the id has."""
     return hashlib.sha256(product.encode()).hexdigest()[:32]
 
 
@@ -44,7 +44,7 @@ def new_row(product: str, photo: Photo, vector: np.ndarray, attached: Row) -> Ro
 
 
 def attached(product: str, attributes: Attributes) -> Row:
-    """The fields that hold a product's coerced attributes. Raises SchemaError where they are too long."""
+    """The fields that hold a product's coerced attributes. Raises SchemaError if they are too long."""
     values = {
         key_of(name): to_microseconds(value) if isinstance(value, datetime) else value
         for name, value in attributes.items()
@@ -62,7 +62,7 @@ def attached_of(row: Row) -> Row:
 
 
 def with_attributes(row: Row, attached: Row) -> Row:
-    """The row itself where it has these attributes already, so that it need not be written."""
+    """The row with these attributes; the row itself if it has them already, so that it need not be written."""
     return row if attached_of(row) == attached else {**row, **attached}
 
 
@@ -76,7 +76,7 @@ def names(row: Row) -> Set[str]:
 
 
 def attributes_of(row: Row, columns: Mapping[str, str]) -> dict[str, Value]:
-    """The attributes in their columns' types; JSON does not tell timestamps from integers."""
+    """The attributes in their columns' types; JSON does not distinguish timestamps from integers."""
     values: dict[str, Value] = {}
     for encoded, value in row[ATTRIBUTES].items():
         name = column_of(encoded)

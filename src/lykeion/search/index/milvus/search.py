@@ -1,4 +1,4 @@
-"""One answer a product out of a search that gives photos."""
+"""One answer per product from a search that returns photos."""
 
 import numpy as np
 
@@ -15,8 +15,8 @@ def nearest_products(
 ) -> list[list[tuple[Row, float]]]:
     """For each query up to k rows of distinct products, best first, with their scores.
 
-    Asks for more photos until k products are among them or there are no more: Milvus's own grouping gives fewer
-    than k where some products have many photos. Raises Unsupported beyond Milvus's limit.
+    Requests more photos until k products are among them or there are no more: Milvus's own grouping returns fewer
+    than k if some products have many photos. Raises Unsupported beyond Milvus's limit.
     """
     answers: list[list[tuple[Row, float]]] = [[] for _ in queries]
     waiting, limit = list(range(len(queries))), min(2 * k, MAX_ROWS)

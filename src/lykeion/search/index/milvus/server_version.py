@@ -1,4 +1,4 @@
-"""Which servers of Milvus are supported. The same is in docs/milvus.md."""
+"""The supported versions of Milvus's server, as in docs/milvus.md."""
 
 import re
 
@@ -8,7 +8,7 @@ OLDEST, NEWEST = (2, 3, 5), (2, 6)
 
 
 def check_version(version: str, uri: str) -> None:
-    """Raises Unsupported for another version, as a server gives it: ``v2.3.5-lite``, ``2.6.1``."""
+    """Raises Unsupported for other versions, given as a server reports them: ``v2.3.5-lite``, ``2.6.1``."""
     found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
     numbers = tuple(int(number or 0) for number in found.groups()) if found else ()
     if numbers < OLDEST or numbers[:2] > NEWEST:
