@@ -1,1 +1,1 @@
-"""An index in a directory: LocalIndex, the files it keeps (``disk``) and what they are in memory (``memory``)."""
+"""An index in a directory: LocalIndex, its files (``disk``) and its state in memory (``memory``)."""

@@ -1,9 +1,9 @@
-"""Changing columns: every segment that has the column is written again beside itself, and one manifest names them.
+"""Changing columns: every segment that has the column is written again as a new one, and one manifest names them.
 
-Vectors, ids and kernels of a segment stay the files that they are, shared by links; only its attributes are new. What
-a crash leaves before the manifest is in force is removed as after any other crash, and snapshots keep what they had.
+Vectors, ids and kernels of a segment remain the same files, shared by links; only its attributes are new. Files that
+a crash leaves before the manifest is current are removed as after any other crash, and snapshots keep their columns.
 
-All of it under the writer lock, as the only compaction, and on a sealed state.
+Requires the writer lock, that no other compaction runs, and a sealed state.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,8 +28,8 @@ from .seal import commit
 _CHUNK = 16_384
 
 _Change: TypeAlias = Callable[[pa.Table, np.ndarray, Callable[[int], str]], pa.Table]
-"""What becomes of a table that has the column. A bool a row says whether its values count: those of rows that were
-deleted or changed since do not. The function gives the product of a row."""
+"""Returns the changed form of a table that has the column. The array has one bool per row, whether its values count:
+those of rows that were deleted or changed since do not. The function returns the product of a row."""
 
 
 def drop(store: Store, state: State, name: str) -> None:
@@ -40,7 +40,7 @@ def drop(store: Store, state: State, name: str) -> None:
 
 
 def rename(store: Store, state: State, name: str, to: str) -> None:
-    """Raises NotFound, and SchemaError for a name that cannot be or is taken."""
+    """Raises NotFound, and SchemaError for a name that is invalid or taken."""
     _check(store, state, name)
     if to in state.schema.columns:
         raise SchemaError(f"{store.path} has a column {to!r} already; drop it before, or choose another name")
@@ -52,9 +52,9 @@ def rename(store: Store, state: State, name: str, to: str) -> None:
 
 
 def retype(store: Store, state: State, name: str, kind: ColumnType, *, clear: bool) -> int:
-    """Returns how many products had a value that the type has none for, and that became null.
+    """Returns how many products had a value that could not be converted and became null.
 
-    Raises NotFound, and SchemaError where there are such products and ``clear`` is not set.
+    Raises NotFound, and SchemaError if there are such products and ``clear`` is not set.
     """
     _check(store, state, name)
     if kind not in ARROW or kind == "list":

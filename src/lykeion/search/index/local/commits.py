@@ -17,7 +17,7 @@ _SEAL_PATCHES = 20_000
 
 @dataclass
 class _Write:
-    """A write on its way into the log, and what came of it."""
+    """A pending write, and its result."""
 
     prepare: Callable[[State], Operation]
     done: bool = False
@@ -26,7 +26,7 @@ class _Write:
 
 
 class GroupCommit:
-    """Commits the writes of all threads. ``sealed`` is called when a new segment came of it."""
+    """Commits the writes of all threads. ``sealed`` is called when this produced a new segment."""
 
     def __init__(self, replica: Replica, *, durable: bool, seal_rows: int, sealed: Callable[[], None]) -> None:
         self._replica, self._durable, self._seal_rows, self._sealed = replica, durable, seal_rows, sealed
@@ -34,9 +34,9 @@ class GroupCommit:
         self._queue_lock, self._committing = threading.Lock(), threading.Lock()
 
     def write(self, prepare: Callable[[State], Operation]) -> int:
-        """Log and apply what ``prepare`` makes of the state. Returns what State.apply does.
+        """Log and apply what ``prepare`` returns for the state. Returns what State.apply does.
 
-        Whoever comes first writes for all that came meanwhile. Raises what ``prepare`` raises, StorageError and
+        The first thread writes for all that arrive in the meantime. Raises what ``prepare`` raises, StorageError and
         IndexLocked; then nothing of the write is kept.
         """
         write = _Write(prepare)
@@ -96,7 +96,7 @@ class GroupCommit:
             if bulk:
                 raise  # otherwise the write is in the log, and a segment can wait until the disk has room
         except BaseException:
-            self._replica.reopen()  # what is in memory may be half of the write; the disk has all or nothing
+            self._replica.reopen()  # memory may hold half of the write; the disk has all or nothing
             raise
 
 

@@ -1,7 +1,7 @@
-"""Compaction: which segments to merge (a pure decision), and merging them while searches and writes go on.
+"""Compaction: choosing segments to merge (a pure function), and merging them while searches and writes continue.
 
-A merge reads immutable segments without any lock, writes a new one, and then, under the writer lock, swaps it in with
-whatever was deleted or changed meanwhile carried over.
+A merge reads immutable segments without any lock, writes a new one, and then, under the writer lock, swaps it in and
+applies the deletions and changes made in the meantime.
 """
 
 import os
@@ -27,13 +27,13 @@ from .seal import commit
 MAX_ROWS = 40_000_000
 """Segments are not merged beyond this many rows."""
 _FORCED_ROWS = 8
-"""A kernel that was asked for by name is built from this many rows on."""
+"""A kernel that was requested by name is built from this many rows on."""
 _HOUR, _DAY, _MONTH = "%Y-%m-%dT%H", "%Y-%m-%d", "%Y-%m"
 
 
 @dataclass(frozen=True)
 class SegmentSize:
-    """What a decision needs to know of a segment. ``written``: oldest and newest row, seconds since 1970.
+    """What ``plan`` needs to know about a segment. ``written``: oldest and newest row, seconds since 1970.
 
     ``outdated``: its graph is of an older format (Segment.outdated).
     """
@@ -53,7 +53,7 @@ class SegmentSize:
 
 @dataclass(frozen=True)
 class Merge:
-    """Write these segments as one."""
+    """The segments to merge into one."""
 
     segments: tuple[str, ...]
 
@@ -65,7 +65,7 @@ def size_of(layer: SegmentLayer) -> SegmentSize:
 
 
 def chosen_kind(rows: int, kernel: str) -> Kind:
-    """The kernel of a segment of so many rows; ``kernel`` is "auto" or the name of one."""
+    """The kernel of a segment of this many rows; ``kernel`` is "auto" or the name of one."""
     if kernel == "auto":
         return kind_for(rows)
     return kernel if rows >= _FORCED_ROWS and kernel in ("hnsw", "ivf") else "exact"  # pyright: ignore
@@ -76,11 +76,11 @@ def plan(
 ) -> Merge | None:
     """The next merge that is due, if any.
 
-    Policy "size": a segment is merged with all smaller ones once these together have half its rows, so that their
-    number stays logarithmic. Policy "time": the segments of a past hour become one, then those of a past day, then of
-    a past month (UTC); within the present hour sizes decide. Under both, a segment of which a quarter is deleted or
-    half is changed is rewritten, and so is one that should have a kernel and has none. ``full`` makes one of all that
-    is not one already, up to date and without waste.
+    Policy "size": a segment is merged with all smaller ones once these together have half its rows, so that the
+    number of segments stays logarithmic. Policy "time": the segments of a past hour become one, then those of a past
+    day, then of a past month (UTC); within the current hour, policy "size" applies. With both, a segment of which a
+    quarter is deleted or half is changed is rewritten, and so is one that should have a kernel and has none. ``full``
+    merges all into one, unless there is only one, up to date and without waste.
     """
     if full and (len(sizes) > 1 or any(size.deleted or size.patched or size.outdated for size in sizes)):
         return Merge(tuple(size.digest for size in sizes))
@@ -114,11 +114,11 @@ def _within(period: str, at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime(period)
 
 
-# --- carrying a merge out ---
+# --- performing a merge ---
 
 
 class MergeSource:
-    """A segment as it is when a merge begins. ``rows`` are the live ones, in the order in which they are taken."""
+    """A segment as it is when a merge begins. ``rows`` are the live ones, in the order in which they are merged."""
 
     def __init__(self, layer: SegmentLayer, schema: Schema) -> None:
         self.segment, self.deleted, self.schema = layer.segment, layer.deleted, schema
@@ -141,7 +141,7 @@ class MergeSource:
         return table
 
     def continues_in(self, layer: SegmentLayer | None) -> bool:
-        """Whether ``layer`` is this segment and has since only lost rows and got other attributes."""
+        """Whether ``layer`` is this segment, and since then only rows were deleted and attributes changed."""
         if layer is None:
             return False
         deleted = np.zeros(layer.rows, bool) if self.deleted is None else mask_of(self.deleted, layer.rows)
@@ -154,7 +154,7 @@ class MergeSource:
 
 
 class _Abandoned(Exception):
-    """A merge was told to stop."""
+    """A merge was stopped."""
 
 
 class _Stacked:
@@ -186,7 +186,7 @@ class _Stacked:
 class MergedSegment:
     """A merged segment on disk, not yet in a manifest; ``digest`` None if no row was left.
 
-    ``positions[s][i]`` is where row ``sources[s].rows[i]`` is now.
+    ``positions[s][i]`` is the new position of row ``sources[s].rows[i]``.
     """
 
     digest: str | None
@@ -197,7 +197,7 @@ class MergedSegment:
 def build(
     store: Store, sources: Sequence[MergeSource], identity: Identity, stop: threading.Event
 ) -> MergedSegment | None:
-    """Write the merged segment. None if ``stop`` is set meanwhile."""
+    """Write the merged segment. None if ``stop`` is set before it is complete."""
     if not sources or stop.is_set():
         return None
     vectors = _Stacked(sources, stop)
@@ -221,10 +221,10 @@ def build(
 
 
 def swap(store: Store, state: State, sources: Sequence[MergeSource], built: MergedSegment) -> bool:
-    """Put the merged segment in the place of its sources; False if one of them is no longer there.
+    """Replace the sources by the merged segment; False if one of them no longer exists.
 
-    Under the writer lock and on a sealed state; also False if the index returned to an earlier state. Rows deleted
-    since the merge began are deleted in the new segment, and attributes that changed since are changed.
+    Requires the writer lock and a sealed state; also False if the index was restored to an earlier state. Rows
+    deleted since the merge began are deleted in the new segment, and attributes that changed since are changed.
     """
     layers = {layer.segment.digest: layer for layer in state.segments}
     if not all(source.continues_in(layers.get(source.segment.digest)) for source in sources):
@@ -252,6 +252,6 @@ def swap(store: Store, state: State, sources: Sequence[MergeSource], built: Merg
 
 
 def lower_priority() -> None:
-    """Give way to searches: on Linux, priority is a thread's own."""
+    """Yield to searches: on Linux, priority is per thread."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -1,4 +1,4 @@
-"""When compaction runs: in the background after a segment was written, or when it is asked for."""
+"""Scheduling of compaction: in the background after a segment was written, or on request."""
 
 import math
 import threading
@@ -14,7 +14,7 @@ from .replica import Replica
 from .verifying import drop_damaged_kernels
 
 _WAIT_S = 1.0
-"""How long the background waits for another process's compaction; one that is asked for waits until it ends."""
+"""How long the background waits for another process's compaction; a requested compaction waits until it ends."""
 
 
 class Compactor:
@@ -27,7 +27,7 @@ class Compactor:
         self._closing = threading.Event()
 
     def start(self) -> None:
-        """Compact in a thread, if that is wanted; one that is at it looks again before it ends."""
+        """Compact in a thread, if enabled; a running thread checks again before it ends."""
         with self._starting:
             self._due = self._background
             at_it = self._running and self._thread is not None and self._thread.is_alive()
@@ -42,12 +42,12 @@ class Compactor:
             self._thread.join()
 
     def stop(self) -> None:
-        """Abandon a merge that is under way in the background, and begin no other."""
+        """Cancel a merge in progress in the background, and start no other."""
         self._closing.set()
         self.finish()
 
     def compact(self, *, full: bool) -> None:
-        """All that is due; ``full`` merges everything into as few segments as there can be."""
+        """Perform all merges that are due; ``full`` merges everything into as few segments as possible."""
         replica = self._replica
         with replica.writing() as state:
             replica.seal(state)
@@ -57,7 +57,7 @@ class Compactor:
             replica.collect(keep_manifests=1)
 
     def rebuild(self) -> None:
-        """Rewrite every segment and its kernel; snapshots go without a kernel that is damaged."""
+        """Rewrite every segment and its kernel; damaged kernels of snapshots are removed."""
         replica = self._replica
         with replica.writing() as state:
             digests = [layer.segment.digest for layer in replica.seal(state).segments]
@@ -74,13 +74,14 @@ class Compactor:
                     pass
 
     def _goes_on(self) -> bool:
-        """Whether ``start`` was called since the last time; if not, the thread is to end."""
+        """Whether ``start`` was called since the last time; if not, the thread ends."""
         with self._starting:
             self._running, self._due = self._due, False
             return self._running
 
     def _once(self, *, full: bool = False, wait_s: float, low: bool) -> bool:
-        """One merge that is due; whether there was one. Waits so long for another compaction to end."""
+        """Perform one merge that is due; returns whether there was one. Waits up to ``wait_s`` seconds for another
+        compaction to end."""
         replica = self._replica
         with replica.compacting(wait_s=wait_s) as alone:
             if not alone:
@@ -97,13 +98,13 @@ class Compactor:
             return merge is not None and self._merge(merge, low=low)
 
     def _merge(self, merge: compaction.Merge, *, low: bool) -> bool:
-        """Carry out a merge, as the only compaction; False if the index returned to an earlier state meanwhile."""
+        """Perform a merge, as the only compaction; False if the index was restored to an earlier state since."""
         replica = self._replica
         with replica.mutex:
             layers = [layer for layer in replica.state.segments if layer.segment.digest in merge.segments]
             before = [compaction.MergeSource(layer, replica.state.schema) for layer in layers]
         try:
-            # Only this gives way: what holds the lock must not be kept from the processor by what waits for it.
+            # Only this part yields: the holder of the lock must not be denied the processor by those waiting for it.
             initializer = compaction.lower_priority if low else None
             with ThreadPoolExecutor(1, initializer=initializer) as builder:
                 job = builder.submit(compaction.build, replica.store, before, replica.identity, self._closing)

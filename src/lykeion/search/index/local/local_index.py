@@ -1,7 +1,7 @@
-"""The embedded index: a directory that one process writes and any number read.
+"""The embedded index: a directory with one writing process and any number of readers.
 
-Writes go to a log and to memory, and are on disk and visible when a call returns; from time to time what is in memory
-becomes a segment, and compaction merges segments in the background. See docs/decisions/ for the design.
+Writes go to a log and to memory, and are on disk and visible when a call returns; from time to time the rows in
+memory become a segment, and compaction merges segments in the background. See docs/decisions/ for the design.
 """
 
 import math
@@ -40,8 +40,8 @@ T = TypeVar("T")
 class LocalIndex:
     """An Index (lykeion.search.index.protocol) in a directory. Open one with ``open_index``.
 
-    ``durability`` "os" leaves the time of writing to the operating system: a killed process still loses nothing, a
-    power cut may lose the last seconds. ``effort`` fixes how hard searches try. ``background`` compacts in a thread
+    With ``durability`` "os" the operating system decides when to write to disk: a killed process still loses nothing,
+    a power cut may lose the last seconds. ``effort`` sets a fixed search effort. ``background`` compacts in a thread
     while the index is open for writing. ``keep_manifests`` past states can be restored by generation.
     """
 
@@ -237,7 +237,7 @@ class LocalIndex:
                 replica.reopen()
                 replica.store.collect(keep_manifests=replica.keep_manifests, segments=True)
 
-    # --- upkeep ---
+    # --- maintenance ---
 
     def snapshot(self, name: str) -> None:
         with self._replica.writing() as state:
@@ -249,7 +249,7 @@ class LocalIndex:
             self._replica.store.drop(name)
 
     def restore(self, name: str) -> None:
-        """Return to a snapshot, or to a past generation that is still kept. Raises NotFound."""
+        """Return to a snapshot, or to a past generation that still exists. Raises NotFound."""
         with self._replica.writing():
             snapshots.restore(self._replica.store, name)
             self._replica.reopen()
@@ -262,13 +262,13 @@ class LocalIndex:
         self._compactor.compact(full=full)
 
     def rebuild(self) -> None:
-        """Rewrite every segment and its kernel; snapshots go without a kernel that is damaged."""
+        """Rewrite every segment and its kernel; damaged kernels of snapshots are removed."""
         self._compactor.rebuild()
 
     def merge_from(self, path: Path) -> None:
         other = Replica(path, "shared", create=None, keep_manifests=self._replica.keep_manifests)
         with closing(other), other.writing() as theirs, self._replica.writing() as state:
-            other.seal(theirs)  # only segments can be linked; while the lock is held, nobody writes or removes any
+            other.seal(theirs)  # only segments can be linked; while the lock is held, none is written or removed
             state = self._replica.seal(state)
             try:
                 merging.merge_from(self._replica.store, state, path)
@@ -278,10 +278,10 @@ class LocalIndex:
     def verify(self) -> list[str]:
         with self._replica.mutex:
             self._replica.current()
-        return verifying.problems(self._replica.store)  # reads, writes and searches go on meanwhile
+        return verifying.problems(self._replica.store)  # reads, writes and searches continue
 
     def close(self) -> None:
-        """Close at once: a merge in the background is abandoned. The end of a ``with`` waits for it."""
+        """Close at once: a merge in the background is cancelled. The end of a ``with`` block waits for it."""
         self._compactor.stop()
         self._replica.close()
 
@@ -300,7 +300,7 @@ class LocalIndex:
     # --- arguments ---
 
     def _stored(self, vectors: np.ndarray, rows: int) -> np.ndarray:
-        """The vectors as they are stored, an array of our own."""
+        """The vectors as they are stored, in a separate array."""
         prepared = prepared_vectors(vectors, self.dimension, self.metric, rows=rows)
         with np.errstate(over="ignore"):
             stored = prepared.astype(self.dtype, copy=np.may_share_memory(prepared, vectors))
@@ -328,7 +328,7 @@ def _fitted(
 
 
 def _without_repeats(ids: Sequence[str], photos: Sequence[Photo] | None) -> list[int] | None:
-    """Positions of the last row of each (id, photo); None if none stands twice."""
+    """Positions of the last row of each (id, photo); None if there are no repeats."""
     if photos is None:
         return None
     last = {(id, photo.name): n for n, (id, photo) in enumerate(zip(ids, photos, strict=True))}
@@ -353,7 +353,7 @@ def _rows_at(places: Sequence[tuple[Layer, int]], *, vectors: bool = False) -> R
 
 
 def _best_of_photos(answers: list[list[Hit]], k: int, *, nearest_first: bool) -> list[Hit]:
-    """One list from those of a product's photos: each product once, with its best score."""
+    """The answers for a product's photos merged into one list: each product once, with its best score."""
     best: dict[str, Hit] = {}
     for hit in (hit for hits in answers for hit in hits):
         known = best.get(hit.id)

@@ -1,4 +1,4 @@
-"""Taking over the segments of another index."""
+"""Merging the segments of another index."""
 
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from .seal import commit, entry_of
 
 
 def merge_from(store: Store, state: State, path: Path) -> None:
-    """Link another index's segments into this one; rows of ours whose id comes again are deleted.
+    """Link another index's segments into this one; existing rows whose ids occur there are deleted.
 
-    Under the locks of both; what is still in the other's log is left out.
+    Requires the locks of both; rows that are still in the other's log are not included.
     """
     other = Store(path)
     ours, theirs = store.identity(), other.identity()
@@ -53,7 +53,7 @@ def merge_from(store: Store, state: State, path: Path) -> None:
 
 
 def _become(layer: SegmentLayer, incoming: SegmentLayer) -> None:
-    """Let the live rows of ``incoming``, the same segment, be live in ``layer`` too, with their attributes."""
+    """Make the live rows of ``incoming``, the same segment, live in ``layer`` too, with their attributes."""
     live = np.ones(layer.rows, bool) if incoming.deleted is None else ~mask_of(incoming.deleted, layer.rows)
     if layer.deleted is not None:
         layer.deleted, layer.bits_changed = layer.deleted & ~bits_of(live), True

@@ -1,7 +1,7 @@
-"""One process's copy of an index: its state in memory, kept in step with the directory.
+"""One process's copy of an index: its state in memory, kept up to date with the directory.
 
 Two locks in one process: the gate, for one writing thread at a time, and the mutex, which guards the state and is
-never held while another process is waited for. The writer lock between processes (a file) is taken between the two.
+never held while waiting for another process. The writer lock between processes (a file) is taken between the two.
 """
 
 import shutil
@@ -29,9 +29,9 @@ from lykeion.search.index.protocol import Mode
 from .seal import seal
 
 _FOLLOW_S = 0.1
-"""A reader looks for other processes' writes at most this often; they are promised within 1 s."""
+"""A reader checks for other processes' writes at most this often; they are guaranteed to be seen within 1 s."""
 _TURN_WAIT_S = 10.0
-"""How long one write of another process is waited for; one that holds the lock until it closes is not."""
+"""How long to wait for one write of another process; a process that holds the lock until it closes is not awaited."""
 _OPEN_TRIES = 20
 
 
@@ -60,7 +60,7 @@ class Replica:
 
     @contextmanager
     def writing(self) -> Iterator[State]:
-        """Hold the writer lock, with all that other processes wrote applied."""
+        """Hold the writer lock, with all writes of other processes applied."""
         if self.mode == "r":
             raise IndexFormatError(f"{self.path} is open for reading only")
         with self._gate:
@@ -81,24 +81,25 @@ class Replica:
                     self._lock.release()
 
     def publish(self) -> None:
-        """Let searches see what was written."""
+        """Make the writes visible to searches."""
         self.view = self.state.view()
 
     def seal(self, state: State) -> State:
-        """Put what is in memory into a segment and overlays, and start a new log. While writing; the state then."""
+        """Write what is in memory to a segment and overlays, and start a new log. Only inside ``writing``. Returns
+        the state after that."""
         if seal(self.store, state):
             self.reopen()
             self.collect(keep_manifests=self.keep_manifests)
         return self.state
 
     def collect(self, *, keep_manifests: int) -> None:
-        """Remove what nothing needs any more; no segments while a compaction is under way. While writing."""
+        """Remove unused files, but no segments during a compaction. Only inside ``writing``."""
         with self.compacting() as alone:
             self.store.collect(keep_manifests=keep_manifests, segments=alone)
 
     @contextmanager
     def compacting(self, *, wait_s: float = 0.0) -> Iterator[bool]:
-        """Whether, within ``wait_s`` seconds, this is the only compaction of the index, and stays so meanwhile."""
+        """Whether, within ``wait_s`` seconds, this is the only compaction of the index; stays so in the context."""
         lock = WriterLock(self.path / "COMPACTING")
         try:
             lock.take(wait_s=wait_s)
@@ -111,36 +112,36 @@ class Replica:
             lock.release()
 
     def follow(self) -> None:
-        """See what other processes wrote, if it is time to look."""
+        """Apply writes of other processes, if it is time to check for them."""
         now = time.monotonic()
         if now - self._followed < _FOLLOW_S or self.mode == "w":
             return
-        if self.mutex.acquire(blocking=False):  # who holds it is writing, and publishes the new view itself
+        if self.mutex.acquire(blocking=False):  # the holder is writing, and publishes the new view itself
             try:
                 self.current()
             finally:
                 self.mutex.release()
 
     def current(self) -> State:
-        """The state with what other processes wrote. Under the mutex."""
+        """The state with all writes of other processes. Requires the mutex."""
         if not self._lock.held:
             try:
                 self._follow()
             except OSError as error:
                 raise StorageError(f"{os_reason(error, self.path)}; was the index moved or unmounted?") from error
-        self._followed = time.monotonic()  # not after an error: that stays one until it is mended
+        self._followed = time.monotonic()  # not after an error, which persists until it is fixed
         return self.state
 
     def _follow(self) -> None:
         if self.store.stamp() != self.state.stamp:
             self.reopen()
         elif self.state.log.size() < self.state.log.position:
-            self.reopen()  # a write that we had seen failed to reach the disk and was taken back
+            self.reopen()  # a write that was seen here failed to reach the disk and was undone
         elif self.state.log.size() > self.state.log.position and self.state.follow():
             self.publish()
 
     def reopen(self, *, afresh: bool = False) -> None:
-        """Read the manifest in force and its log; ``afresh``: open also those segments again that are open."""
+        """Read the current manifest and its log; ``afresh``: also reopen the segments that are open."""
         if self.store.identity() != self.identity:
             raise IndexReplaced(f"{self.path} was replaced by another index, of other vectors: open it again")
         old, self.state = self.state, self._open(None if afresh else self.state)
@@ -161,14 +162,14 @@ class Replica:
         self.state.log.drop_torn_end()
 
     def discard_unused(self) -> None:
-        """Remove the index again, if this made it and nothing was ever written to it."""
+        """Remove the index if this replica created it and nothing was ever written to it."""
         if self._made:
             with self.writing() as state:
                 if state.manifest.generation == 1 and state.log.empty:
                     self._remove()
 
     def _remove(self) -> None:
-        """With all else in the directory, such as thumbnails, if that was made for it."""
+        """With everything else in the directory, such as thumbnails, if that was created for the index."""
         if self._directory_made:
             shutil.rmtree(self.path, ignore_errors=True)
         else:
@@ -196,7 +197,7 @@ class Replica:
         for attempt in range(_OPEN_TRIES):
             try:
                 return State(self.store, self.identity, self._masks, reuse)
-            except FileNotFoundError as error:  # compacted away between reading the manifest and opening
+            except FileNotFoundError as error:  # removed by compaction between reading the manifest and opening
                 if attempt == _OPEN_TRIES - 1:
                     raise CorruptIndex(f"{error.filename} is missing; `lykeion index restore` goes back") from error
                 time.sleep(0.01 * attempt)

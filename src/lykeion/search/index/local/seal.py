@@ -10,7 +10,7 @@ from lykeion.search.index.segment.segment import to_columns, write_segment
 
 
 def seal(store: Store, state: State) -> bool:
-    """Write the tail as a segment, and deletions and changes as overlays; whether there was anything to write."""
+    """Write the tail as a segment, and deletions and changes as overlays. Returns whether anything was written."""
     tail = state.tail
     rows = tail.live()
     dirty = any(layer.bits_changed or layer.patches.recent for layer in state.segments)
@@ -36,7 +36,7 @@ def seal(store: Store, state: State) -> bool:
 
 
 def commit(store: Store, manifest: Manifest) -> None:
-    """Bring a manifest into force, with a new log."""
+    """Make a manifest the current one, with a new log."""
     Log.create(store.logs, manifest.log + 1)
     store.commit(replace(manifest, log=manifest.log + 1))
 

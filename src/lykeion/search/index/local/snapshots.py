@@ -1,4 +1,4 @@
-"""Returning to a state that was kept, and writing one out as an index of its own."""
+"""Restoring a state that was kept, and exporting one as a separate index."""
 
 import shutil
 from dataclasses import replace
@@ -13,9 +13,9 @@ from .seal import commit
 
 
 def restore(store: Store, name: str) -> None:
-    """Return to a snapshot or a past generation; the present state may be damaged. Raises NotFound.
+    """Return to a snapshot or a past generation; the current state may be damaged. Raises NotFound.
 
-    Only under the writer lock. The state comes into force under the next generation and log that were never used.
+    Requires the writer lock. The state becomes current under the next generation and log that were never used.
     """
     kept = store.kept(name)
     generation = max((int(path.stem) for path in (store.path / "manifests").glob("[0-9]*.json")), default=0)
@@ -36,10 +36,10 @@ def restore_damaged(path: Path, name: str) -> None:
 
 
 def export(store: Store, manifest: Manifest, path: Path) -> None:
-    """Copy one state into a new directory, which is an index when the last file is there."""
+    """Copy one state into a new directory, which is an index once the last file is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.mkdir()  # which of two exports at once only one does
+        path.mkdir()  # of two concurrent exports, only one succeeds
     except FileExistsError:
         raise IndexFormatError(f"{path} exists; an export goes to a new directory") from None
     copy = Store(path)

@@ -1,4 +1,4 @@
-"""Comparing what is on disk with what was written."""
+"""Verifying that the files on disk are as they were written."""
 
 import shutil
 from contextlib import closing
@@ -10,11 +10,11 @@ from lykeion.search.index.segment.segment import Segment
 
 
 def problems(store: Store) -> list[str]:
-    """What differs on disk from what was written, one line each."""
+    """Differences between the files on disk and what was written, one line each."""
     found = store.damaged()
     for digest in sorted(store.named()):
         problems = _problems_of(store.segments / digest)
-        if problems and digest in store.named():  # else it was compacted away meanwhile
+        if problems and digest in store.named():  # otherwise compaction has removed it in the meantime
             found += problems
     try:
         with closing(store.log(store.current(), store.identity())) as log:
@@ -23,12 +23,12 @@ def problems(store: Store) -> list[str]:
     except CorruptIndex as error:
         found.append(str(error))
     except FileNotFoundError:
-        pass  # a segment took its place meanwhile
+        pass  # a segment has replaced it in the meantime
     return found
 
 
 def drop_damaged_kernels(store: Store, current: set[str]) -> None:
-    """Remove them from segments that only snapshots and past states need."""
+    """Remove damaged kernels from segments that only snapshots and past states need."""
     for digest in store.named() - current:
         segment = Segment(store.segments / digest)
         if segment.kernel_problems():

@@ -1,10 +1,10 @@
-"""The write-ahead log: what was acknowledged since the last segment was written.
+"""The write-ahead log: writes acknowledged since the last segment was written.
 
 A log file ``log/<number>.log`` is a header (magic, format, number), then frames, one for each group of writes
 committed together: magic, length, CRC-32, payload. A payload is a list of operations, each a length-prefixed
 JSON header and its vectors. A frame that ends beyond the file, or is damaged with no whole frame after it, was
-cut short by a crash before it was acknowledged and is dropped by the next writer; a damaged frame with whole frames
-behind it is an error.
+cut short by a crash before it was acknowledged and is dropped by the next writer; a damaged frame followed by whole
+frames is an error.
 """
 
 import json
@@ -40,9 +40,9 @@ class Operation:
     attributes: list[dict[str, Value]] | None = None
     vectors: np.ndarray | None = None
     columns: dict[str, str] | None = None
-    """The schema as of this write, where it grew."""
+    """The schema after this write, if it grew."""
     at: float = 0.0
-    """When it was written, seconds since 1970."""
+    """The time of the write, seconds since 1970."""
 
     def encode(self) -> list[bytes]:
         attributes = self.attributes and [encode_attributes(row) for row in self.attributes]
@@ -60,7 +60,7 @@ class Operation:
 
 
 class Log:
-    """One log file, read from where the last read ended, and appended to by whoever holds the writer lock."""
+    """One log file, read from where the last read ended, and appended to by the holder of the writer lock."""
 
     def __init__(self, directory: Path, number: int, dimension: int, dtype: np.dtype) -> None:
         self.path = directory / f"{number:08d}.log"
@@ -97,18 +97,18 @@ class Log:
         return os.fstat(self._file.fileno()).st_size
 
     def read_new(self) -> Iterator[Operation]:
-        """Operations of the whole frames beyond the last position. Raises CorruptIndex."""
+        """Operations of the whole frames after the last position. Raises CorruptIndex."""
         while (payload := self._read_frame(self.position)) is not None:
             self.position += _FRAME.size + len(payload)
             yield from self._decode(payload)
 
     def drop_torn_end(self) -> None:
-        """Cut what a crash left half-written. Only under the writer lock, after everything was read."""
+        """Cut off an incomplete write left by a crash. Requires the writer lock, and that everything was read."""
         if self.size() > self.position:
             os.truncate(self.path, self.position)
 
     def append(self, operations: list[Operation], *, durable: bool) -> None:
-        """Write one frame; on disk when it returns if ``durable``. Nothing of it stays if that fails."""
+        """Write one frame; if ``durable``, it is on disk on return. On failure nothing of it remains."""
         payload = b"".join(part for operation in operations for part in operation.encode())
         frame = _FRAME.pack(_FRAME_MAGIC, len(payload), zlib.crc32(payload)) + payload
         if self._writer is None:
@@ -132,7 +132,7 @@ class Log:
             self._writer = None
 
     def _read_frame(self, position: int) -> bytes | None:
-        """The payload of the frame at ``position``; None at the end, or where the rest was never acknowledged."""
+        """The payload of the frame at ``position``; None at the end, or if the rest was never acknowledged."""
         for _ in range(2):
             head = os.pread(self._file.fileno(), _FRAME.size, position)
             if len(head) < _FRAME.size:
@@ -144,7 +144,7 @@ class Log:
                     return payload
             if not self._whole_frame_after(position + 1):
                 return None
-            # It may have been written while it was read: what is behind it is written after it, so look once more.
+            # It may have been written during the read: later frames are written after it, so check once more.
         raise CorruptIndex(f"{self.path}: damaged at byte {position}; `lykeion index restore` returns to a snapshot")
 
     def _whole_frame_after(self, position: int) -> bool:

@@ -1,7 +1,7 @@
-"""The index directory: what it is, the manifest that says what is in it now, and what may be removed.
+"""The index directory: its identity, the manifest with its current contents, and removal of unused files.
 
 index.json             dimension, metric, embedder, dtype: written once
-CURRENT                the name and digest of the manifest in force, replaced atomically
+CURRENT                the name and digest of the current manifest, replaced atomically
 manifests/<generation>.json
 segments/<digest>/     lykeion.search.index.segment.segment
 overlays/<digest>      a segment's deleted rows (.bits) and changed attributes (.arrow), named by their SHA-256
@@ -43,7 +43,7 @@ _SNAPSHOT_NAME_LENGTH = 128
 
 @dataclass(frozen=True)
 class Identity:
-    """What an index is, for good. ``kernel`` and ``compaction`` are chosen when it is created."""
+    """The permanent properties of an index. ``kernel`` and ``compaction`` are chosen when it is created."""
 
     dimension: int
     metric: Metric = "cosine"
@@ -75,7 +75,7 @@ class SegmentEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The state of an index: its segments, and the log that holds what came since."""
+    """The state of an index: its segments, and the log of later writes."""
 
     generation: int
     log: int
@@ -100,7 +100,7 @@ class Manifest:
 
 
 class Store:
-    """Reads and writes the files of one index directory. Whoever commits holds the writer lock."""
+    """Reads and writes the files of one index directory. Commits require the writer lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -108,7 +108,7 @@ class Store:
 
     @classmethod
     def create(cls, path: Path, identity: Identity) -> "Store":
-        """A new, empty index. ``CURRENT`` comes last: without it, a directory is not an index yet."""
+        """A new, empty index. ``CURRENT`` is written last: without it, a directory is not an index yet."""
         store = cls(path)
         for directory in (store.segments, path / "manifests", path / "overlays", path / "snapshots"):
             directory.mkdir(parents=True, exist_ok=True)
@@ -118,8 +118,8 @@ class Store:
         return store
 
     def remove(self) -> None:
-        """Take away the index's own files, and the directory if it holds no others. Raises OSError."""
-        (self.path / "CURRENT").unlink(missing_ok=True)  # without it a directory is no index
+        """Remove the index's own files, and the directory if it holds no others. Raises OSError."""
+        (self.path / "CURRENT").unlink(missing_ok=True)  # without it a directory is not an index
         for name in ("manifests", "segments", "overlays", "log", "snapshots"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in ("index.json", "COMPACTING", "LOCK"):
@@ -131,7 +131,7 @@ class Store:
         return (self.path / "CURRENT").exists()
 
     def identity(self) -> Identity:
-        """Raises IndexFormatError for what is not an index, or is of a newer format."""
+        """Raises IndexFormatError if this is not an index, or has a newer format."""
         if not self.exists():
             raise IndexFormatError(
                 f"{self.path} is not an index; `lykeion index add PHOTOS --index {self.path}` makes one"
@@ -140,7 +140,7 @@ class Store:
         return Identity(**checked_json.from_json(path.read_bytes(), path, newest=FORMAT))
 
     def current(self) -> Manifest:
-        """Raises CorruptIndex; FileNotFoundError if it was replaced and removed meanwhile."""
+        """Raises CorruptIndex; FileNotFoundError if it was replaced and removed in the meantime."""
         name, digest = self._in_force()
         path = self.path / "manifests" / name
         data = path.read_bytes()
@@ -149,7 +149,7 @@ class Store:
         return Manifest.from_json(data, path)
 
     def stamp(self) -> bytes:
-        """Differs for every manifest that comes into force."""
+        """A value that differs for every manifest that becomes current."""
         return (self.path / "CURRENT").read_bytes()
 
     def log(self, manifest: Manifest, identity: Identity) -> Log:
@@ -165,7 +165,7 @@ class Store:
     def size_bytes(self) -> int:
         """Size of all files of the directory."""
         total = 0
-        for directory, _, names in os.walk(self.path):  # which passes over what is compacted away meanwhile
+        for directory, _, names in os.walk(self.path):  # skips files that compaction removes at the same time
             for name in names:
                 with suppress(FileNotFoundError):
                     total += Path(directory, name).stat().st_size
@@ -220,7 +220,7 @@ class Store:
         write_atomically(self._snapshot(name), manifest.to_json())
 
     def kept(self, name: str) -> Manifest:
-        """A snapshot by name, or a past manifest that is still there by its generation. Raises NotFound."""
+        """A snapshot by name, or a past manifest that still exists by its generation. Raises NotFound."""
         paths = [self._snapshot(name)]
         if name.isdecimal():
             paths.append(self.path / "manifests" / f"{int(name):012d}.json")
@@ -231,7 +231,7 @@ class Store:
         raise NotFound(f"{self.path} has no snapshot {name!r}; it has {known}")
 
     def drop(self, name: str) -> None:
-        """Forget a snapshot. Raises NotFound."""
+        """Delete a snapshot. Raises NotFound."""
         if not self._snapshot(name).exists():
             raise NotFound(f"{self.path} has no snapshot {name!r}")
         self._snapshot(name).unlink()
@@ -245,14 +245,14 @@ class Store:
             raise NotFound(f"{name!r} cannot name a snapshot: 1 to 128 characters, no slash, no leading dot")
         return self.path / "snapshots" / f"{name}.json"
 
-    # --- garbage ---
+    # --- garbage collection ---
 
     def collect(self, *, keep_manifests: int, segments: bool) -> None:
-        """Remove what neither the last ``keep_manifests`` manifests nor a snapshot needs.
+        """Remove files that neither the last ``keep_manifests`` manifests nor a snapshot needs.
 
-        Only under the writer lock, and with ``segments`` only while no compaction is writing one that no manifest
-        names yet. Readers that have a removed file mapped keep it; one that comes too late to open it finds a newer
-        manifest. A manifest beyond the one in force was left by a crash.
+        Requires the writer lock; with ``segments``, also that no compaction is writing one that no manifest names
+        yet. Readers that have mapped a removed file keep it; a reader that is too late to open it finds a newer
+        manifest. A manifest newer than the current one was left by a crash.
         """
         in_force = self._in_force()[0]
         past = [(path, manifest) for path, manifest in self.manifests().items() if path.name <= in_force]
@@ -276,11 +276,11 @@ class Store:
         raise CorruptIndex(f"{path}: differs from what was written")
 
     def manifests(self) -> dict[Path, Manifest]:
-        """The manifest in force, past ones that are still kept, and those that a crash left, by generation."""
+        """The current manifest, past ones that still exist, and those that a crash left, by generation."""
         return self._readable("manifests")
 
     def damaged(self) -> list[str]:
-        """What differs from what was written in manifests, snapshots and overlays, one line each."""
+        """Differences from what was written in manifests, snapshots and overlays, one line each."""
         found: list[str] = []
         for path in (*self._listed("manifests"), *self._listed("snapshots")):
             try:
@@ -288,7 +288,7 @@ class Store:
             except (CorruptIndex, IndexFormatError) as error:
                 found.append(str(error))
             except FileNotFoundError:
-                pass  # replaced or dropped meanwhile
+                pass  # replaced or dropped in the meantime
         for path in sorted((self.path / "overlays").glob("[0-9a-f]*.*")):
             with suppress(FileNotFoundError):
                 if digest_file(path).removeprefix("sha256:") != path.stem:
@@ -296,7 +296,7 @@ class Store:
         return found
 
     def named(self) -> set[str]:
-        """The digests of all segments that the manifest in force, a past one or a snapshot needs."""
+        """The digests of all segments that the current manifest, a past one or a snapshot needs."""
         kept = (self.current(), *self.manifests().values(), *self.snapshots().values())
         return {entry.digest for manifest in kept for entry in manifest.segments}
 
@@ -304,7 +304,7 @@ class Store:
         return sorted(path for path in (self.path / directory).glob("*.json") if not path.name.startswith("."))
 
     def _readable(self, directory: str) -> dict[Path, Manifest]:
-        """What cannot be read is of no use; ``damaged`` names it."""
+        """The manifests that can be read; ``damaged`` reports the others."""
         manifests: dict[Path, Manifest] = {}
         for path in self._listed(directory):
             with suppress(CorruptIndex, FileNotFoundError):

@@ -5,12 +5,12 @@ from lykeion.search.index.errors import IndexLocked
 
 
 class WriterLock(FileLock):
-    """An exclusive lock, given back by ``release`` or when the process ends. Not for use by two threads at once."""
+    """An exclusive lock, released by ``release`` or when the process ends. Not for use by two threads at once."""
 
     def take(self, *, wait_s: float = 0.0, session: bool = False) -> None:
-        """Take the lock, for a ``session`` or for a short turn.
+        """Take the lock, for a ``session`` or for a short operation.
 
-        Raises IndexLocked, naming the holder's pid, if it is held for a session, or for one turn of more than
+        Raises IndexLocked, with the holder's pid, if it is held for a session, or by one operation for more than
         ``wait_s`` seconds; LockError.
         """
         try:

@@ -1,7 +1,7 @@
-"""What an index consists of while it is open: layers of rows, each with its deleted rows and changed attributes.
+"""The layers of rows of an open index, each with its deleted rows and changed attributes.
 
 A layer is a segment with its overlays, or the tail: the rows that are in the log and not yet in a segment. Changes
-replace what a frozen copy shares with its layer, so that a search that began before sees none of them.
+replace the data that a frozen copy shares with its layer, so that a search that began before does not see them.
 """
 
 import copy
@@ -19,7 +19,7 @@ from lykeion.search.index.segment.segment import Segment, hash_ids
 from lykeion.search.index.segment.table_rows import TableRows
 
 Bits = np.ndarray
-"""A bit a row, uint64, the row 64 * i + j being bit j of word i."""
+"""One bit per row, uint64; row 64 * i + j is bit j of word i."""
 
 
 def bits_of(mask: np.ndarray) -> Bits:
@@ -44,7 +44,7 @@ def with_bits(bits: Bits | None, rows: Sequence[int] | np.ndarray, count: int) -
 
 
 def bit(bits: Bits | None, row: int) -> bool:
-    """Rows beyond the bitmap have no bit."""
+    """Whether a row's bit is set; it is not for rows beyond the bitmap."""
     return bits is not None and row >> 6 < len(bits) and bool(int(bits[row >> 6]) >> (row & 63) & 1)
 
 
@@ -59,7 +59,7 @@ def popcount(bits: Bits | None) -> int:
 
 @dataclass
 class Patches:
-    """Attributes that replace a segment's own, by row: those on disk and those that came since."""
+    """Attributes that replace a segment's own, by row: those on disk and newer ones."""
 
     table: pa.Table | None = None
     """Column _row (uint32, ascending) and attribute columns."""
@@ -95,7 +95,7 @@ class Patches:
 
 
 class SegmentLayer:
-    """A segment with what was deleted and changed since it was written."""
+    """A segment with the deletions and changes since it was written."""
 
     def __init__(self, segment: Segment, entry: SegmentEntry, deleted: Bits | None, patches: pa.Table | None) -> None:
         self.segment, self.entry, self.deleted, self.patches = segment, entry, deleted, Patches(patches)
@@ -106,7 +106,7 @@ class SegmentLayer:
         self._shared = False
 
     def frozen(self) -> "SegmentLayer":
-        """The layer as it is now, whatever is written later."""
+        """The layer as it is now, unaffected by later writes."""
         self._shared = True
         return copy.copy(self)
 
@@ -125,7 +125,7 @@ class SegmentLayer:
                     yield position, row
 
     def row_hashes(self, mask: np.ndarray) -> np.ndarray:
-        """The id hashes of the rows in a bool mask, in no promised order."""
+        """The id hashes of the rows in a bool mask, in no particular order."""
         return self.segment.hashes[mask[self.segment.hash_rows]]
 
     def delete(self, rows: Sequence[int]) -> None:
@@ -151,13 +151,13 @@ class TailLayer:
         self.photos: list[Photo] = []
         self.written: list[float] = []
         self.patched = 0
-        """How often attributes were changed in place: what was evaluated before may not hold."""
+        """How often attributes were changed in place, after which earlier evaluations may not hold."""
         self._attributes: list[dict[str, Value]] = []
         self._by_id: dict[str, list[int]] = {}
         self._shared = False
 
     def frozen(self) -> "TailLayer":
-        """The rows there are now, as they are, whatever is written later; to be read by row."""
+        """The current rows, unaffected by later writes; to be read by row."""
         self._shared = True
         return copy.copy(self)
 
@@ -185,7 +185,7 @@ class TailLayer:
         attributes: Sequence[dict[str, Value]],
         at: float,
     ) -> None:
-        """Add rows. ``vectors`` may be kept, not copied."""
+        """Add rows. ``vectors`` may be kept without a copy."""
         first, rows = self.rows, self.rows + len(ids)
         if not first and rows > len(self.vectors):
             self.vectors = vectors
@@ -238,7 +238,7 @@ Layer = SegmentLayer | TailLayer
 
 
 class Located:
-    """Where the live rows of some products are: for each id, a list of (layer, row)."""
+    """The locations of the live rows of some products: for each id, a list of (layer, row)."""
 
     def __init__(self, layers: Sequence[Layer], ids: Sequence[str]) -> None:
         self.places: list[list[tuple[Layer, int]]] = [[] for _ in ids]

@@ -20,9 +20,9 @@ from .view import MaskCache, View
 
 
 class State:
-    """Everything of one manifest and its log. ``reuse`` lends segments that are already open.
+    """The contents of one manifest and its log. ``reuse`` provides segments that are already open.
 
-    Raises FileNotFoundError if the manifest was replaced and its files removed meanwhile: read the new one.
+    Raises FileNotFoundError if the manifest was replaced and its files removed in the meantime: read the new one.
     """
 
     def __init__(self, store: Store, identity: Identity, masks: MaskCache, reuse: "State | None" = None) -> None:
@@ -48,7 +48,7 @@ class State:
         return [*self.segments, self.tail]
 
     def follow(self) -> bool:
-        """Apply what was logged since the last time; whether there was anything. Raises CorruptIndex."""
+        """Apply what was logged since the last time; returns whether there was anything. Raises CorruptIndex."""
         changed = False
         for operation in self.log.read_new():
             self.apply(operation)
@@ -60,7 +60,7 @@ class State:
         return View(layers, self.schema, self._identity.metric, repeats=self.repeats, masks=self._masks)
 
     def apply(self, operation: Operation) -> int:
-        """Change the layers. Returns how many of the products (or photos) named were there."""
+        """Change the layers. Returns how many of the named products (or photos) existed."""
         if operation.columns is not None:
             self.schema = Schema.from_json(operation.columns)  # pyright: ignore[reportArgumentType]
         match operation.kind:
@@ -133,7 +133,7 @@ class State:
 
 
 def _distinct(ids: Sequence[str], places: Sequence[list[tuple[Layer, int]]]) -> int:
-    """How many products were found, each once."""
+    """The number of distinct products found."""
     return len({id for id, found in zip(ids, places, strict=True) if found})
 
 

@@ -1,4 +1,4 @@
-"""What a search sees: the rows of an index at one moment, unmoved by later writes."""
+"""What a search sees: the rows of an index at one moment, unaffected by later writes."""
 
 import threading
 from collections import OrderedDict
@@ -55,7 +55,7 @@ class View:
         exclude: str | None = None,
     ) -> list[Hit]:
         """The k nearest products (Index.search, for one vector). ``exclude`` is an id that is not an answer."""
-        k = min(k, self._most)  # room is made for k answers, whoever asks
+        k = min(k, self._most)  # memory is allocated for k answers, so k is limited
         scope = self._all if where is None else self._scope(where)
         if not self.repeats and exclude is None:
             found = nearest(scope, query, k, effort or effort_for(k, self._effort), squared=self._squared)
@@ -143,7 +143,7 @@ def _trimmed(bits: Bits, rows: int) -> Bits:
 
 
 class MaskCache:
-    """Which rows match a filter, kept for what does not change: a segment with its overlay on disk."""
+    """Which rows match a filter, cached for what does not change: a segment with its overlay on disk."""
 
     def __init__(self, limit_bytes: int = 256 << 20) -> None:
         self._masks: OrderedDict[tuple[str, str | None, Expression], np.ndarray] = OrderedDict()
@@ -167,7 +167,7 @@ class MaskCache:
         return bits_of(mask)
 
     def _tail_mask(self, tail: TailLayer, rows: int, where: Expression, schema: Schema) -> np.ndarray:
-        """Rows of the tail are only added until one is patched: what was evaluated before is kept."""
+        """Until a row is patched, rows of the tail are only added, and earlier evaluations are kept."""
         ids, patched, mask = self._tail.get(where, (None, 0, np.zeros(0, bool)))
         now = tail.patched
         if ids is not tail.ids or patched != now:
@@ -182,7 +182,7 @@ class MaskCache:
 
     def _remember(self, key: tuple[str, str | None, Expression], mask: np.ndarray) -> None:
         with self._lock:
-            before = self._masks.get(key)  # of another thread that evaluated the same meanwhile
+            before = self._masks.get(key)  # by another thread that evaluated the same in the meantime
             self._masks[key] = mask
             self._bytes += mask.nbytes - (0 if before is None else before.nbytes)
             while self._bytes > self._limit and len(self._masks) > 1:
