@@ -158,7 +158,7 @@ def _separable(**fields: object) -> dict[str, object]:
         ({"rows": [_separable(padding="after", stride=1)]}, "row 0 .* padding 'after' is of kernel 3 and stride 2"),
         ({"head": [{"output": 0}]}, "head row 0: output is 0"),
         ({"head": 3}, "head is '3'; it must be a list"),
-        ({"name": 3}, "name must be a text"),
+        ({"name": 3}, "name must be a string"),
         ({"channels": 0}, "channels is 0"),
         ({"rows": 3}, "rows is '3'; it must be a list"),
         ({"rows": [3]}, r"rows\[0\] is '3'; it must be a mapping"),

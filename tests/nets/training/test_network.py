@@ -139,5 +139,5 @@ def test_a_teacher_that_cannot_teach_is_named(data: Dataset, tmp_path: Path) -> 
 
 
 def test_data_of_another_size_is_refused(data: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="sees 16×8×1, the data is 8×8×1"):
+    with pytest.raises(TrainingError, match="takes 16×8×1, the data is 8×8×1"):
         train_network(replace(ARCHITECTURE, height=16), data, RECIPE, tmp_path / "run")
