@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class TroubledStore(SqliteStore):
     changes, refused, error = 1_000_000, 1_000_000, Gone("gone")
     writes = refusals = 0
 
-    async def watch(self, kind: AnyKind, since: str) -> AsyncIterator[Change]:
+    async def watch(self, kind: AnyKind, since: str) -> AsyncGenerator[Change, None]:
         left = self.changes
         async for change in super().watch(kind, since):
             if not left:

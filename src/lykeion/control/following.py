@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import NoReturn
 
 from lykeion.core import Unavailable
@@ -27,8 +28,9 @@ async def follow(
         try:
             listing = await store.listing(kind)
             listed(listing)
-            async for change in store.watch(kind, listing.version):
-                changed(change)
+            async with aclosing(store.watch(kind, listing.version)) as changes:
+                async for change in changes:
+                    changed(change)
         except Gone:
             continue
         except Unavailable as error:

@@ -1,6 +1,6 @@
 """Stores of resources: one protocol for this machine and for a cluster's API, with one test suite."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -60,7 +60,7 @@ class ResourceStore(Protocol):
         """The objects of a kind, in one namespace or in all, ordered by namespace and name."""
         ...
 
-    def watch(self, kind: AnyKind, since: str) -> AsyncIterator[Change]:
+    def watch(self, kind: AnyKind, since: str) -> AsyncGenerator[Change, None]:
         """Every change after a version, as it happens; never ends. Raises Gone."""
         ...
 

@@ -5,7 +5,7 @@ import json
 import os
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -81,7 +81,7 @@ class SqliteStore:
     async def listing(self, kind: AnyKind, namespace: str | None = None) -> Listing:
         return await self._run(self._list, kind, namespace)
 
-    async def watch(self, kind: AnyKind, since: str) -> AsyncIterator[Change]:
+    async def watch(self, kind: AnyKind, since: str) -> AsyncGenerator[Change, None]:
         version = int(since)
         while True:
             changed = self._changed

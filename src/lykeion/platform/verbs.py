@@ -1,6 +1,7 @@
 """Operations of users on resources, in any store. Each is a change that a resource's file could make as well."""
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -108,12 +109,12 @@ async def _follow(store: ResourceStore, key: Key, type_: str, status: str) -> An
         if type_:
             raise NoSuchResource(f"there is no {key} in the namespace {key.namespace}")
         return None
-    changes = store.watch(kind, listing.version)
     change = Change("MODIFIED", present)
-    while True:
-        if change.resource.key == key and (change.type == "DELETED" or _holds(change.resource, type_, status)):
-            return None if change.type == "DELETED" else change.resource
-        change = await anext(changes)
+    async with aclosing(store.watch(kind, listing.version)) as changes:
+        while True:
+            if change.resource.key == key and (change.type == "DELETED" or _holds(change.resource, type_, status)):
+                return None if change.type == "DELETED" else change.resource
+            change = await anext(changes)
 
 
 def _holds(resource: AnyResource, type_: str, status: str) -> bool:

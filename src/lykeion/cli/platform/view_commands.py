@@ -1,6 +1,7 @@
 """Commands that show resources: get, describe, events, logs, wait."""
 
 import sys
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -86,9 +87,10 @@ def logs(target: str, index: int, follow: bool, namespace: str) -> None:
     key = platform.parse_key(target, platform.KINDS, namespace)
 
     async def work(store: "platform.SocketStore") -> None:
-        async for chunk in store.log(key, index, follow=follow):
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
+        async with aclosing(store.log(key, index, follow=follow)) as chunks:
+            async for chunk in chunks:
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
 
     with_platform(work)
 

@@ -1,6 +1,6 @@
 """The resources of a running platform, accessed through its socket."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -52,7 +52,7 @@ class SocketStore:
         answer = await self._ask("GET", self._path(kind, namespace))
         return Listing(tuple(map(self._read, answer["items"])), answer["metadata"]["resourceVersion"])
 
-    async def watch(self, kind: AnyKind, since: str) -> AsyncIterator[Change]:
+    async def watch(self, kind: AnyKind, since: str) -> AsyncGenerator[Change, None]:
         query = {"watch": "1", "resourceVersion": since}
         async with self._stream(self._path(kind, None), query) as answer:
             async for line in answer.aiter_lines():
@@ -92,7 +92,7 @@ class SocketStore:
             for each in answer["items"]
         )
 
-    async def log(self, key: Key, index: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
+    async def log(self, key: Key, index: int = 0, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
         """The output of the last attempt at an index; with ``follow``, until the resource has finished."""
         path = self._path(self._kinds[key.kind], key.namespace, key.name) + "/log"
         async with self._stream(path, {"index": str(index), "follow": str(int(follow))}) as answer:
