@@ -86,7 +86,14 @@ def test_two_make_one_index(tmp_path: Path) -> None:
     assert meet_at_every_act(prepare) > 10
 
 
-def test_of_two_exports_to_one_directory_one_is_whole_and_one_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "copy",
+    [lambda source, to: search.snapshot(source, export=to), lambda source, to: search.restore(to, source=source)],
+    ids=["export", "restore"],
+)
+def test_of_two_copies_to_one_place_one_is_whole_and_one_is_refused(
+    tmp_path: Path, copy: Callable[[Path, Path], object]
+) -> None:
     template = made(tmp_path / "made.index")
     other = tmp_path / "other.index"
     write(other, "x")
@@ -95,10 +102,10 @@ def test_of_two_exports_to_one_directory_one_is_whole_and_one_is_refused(tmp_pat
         to = tmp_path / f"{number}.index"
         refused: list[str] = []
 
-        def export(path: Path) -> Callable[[], None]:
+        def copying(source: Path) -> Callable[[], None]:
             def call() -> None:
                 try:
-                    search.snapshot(path, export=to)
+                    copy(source, to)
                 except LykeionError as error:
                     refused.append(str(error))
 
@@ -108,34 +115,7 @@ def test_of_two_exports_to_one_directory_one_is_whole_and_one_is_refused(tmp_pat
             assert [f"{to} exists" in reason for reason in refused] == [True]
             assert ids(to) in ({"b", "c", "d", "e"}, {"x"})
 
-        return Meeting(export(template), export(other), check)
-
-    assert meet_at_every_act(prepare, step=STEP) > 10
-
-
-def test_of_two_restorations_to_one_place_one_is_whole_and_one_is_refused(tmp_path: Path) -> None:
-    template = made(tmp_path / "made.index")
-    other = tmp_path / "other.index"
-    write(other, "x")
-
-    def prepare(number: int) -> Meeting:
-        to = tmp_path / f"{number}.index"
-        refused: list[str] = []
-
-        def restore(path: Path) -> Callable[[], None]:
-            def call() -> None:
-                try:
-                    search.restore(to, source=path)
-                except LykeionError as error:
-                    refused.append(str(error))
-
-            return call
-
-        def check() -> None:
-            assert [f"{to} exists" in reason for reason in refused] == [True]
-            assert ids(to) in ({"b", "c", "d", "e"}, {"x"})
-
-        return Meeting(restore(template), restore(other), check)
+        return Meeting(copying(template), copying(other), check)
 
     assert meet_at_every_act(prepare, step=STEP) > 10
 
