@@ -95,7 +95,7 @@ class ControlLoop:
         resource, controller = self._seen.get(key), self._controllers.get(key.kind)
         if resource is None or controller is None:
             return None
-        children = tuple(each for each in self._seen.values() if _owned(each, resource))
+        children = tuple(each for each in self._seen.values() if _owned(each, resource.metadata.uid))
         decision = await self._decide(controller, resource, children)
         if decision.delete:
             await self._store.delete(key, resource.metadata.uid)
@@ -139,10 +139,10 @@ class ControlLoop:
     async def _adopted(self, child: AnyResource) -> AnyResource:
         """The existing child if the owner is the same: an earlier process created it. Else raises Exists."""
         there = await self._store.get(child.key)
-        if there.owner is None or child.owner is None or there.owner.uid != child.owner.uid:
+        if child.owner is None or not _owned(there, child.owner.uid):
             raise Exists(f"{child.key} belongs to another; waiting until it is deleted")
         return there
 
 
-def _owned(child: AnyResource, owner: AnyResource) -> bool:
-    return child.owner is not None and child.owner.uid == owner.metadata.uid
+def _owned(child: AnyResource, owner_uid: str) -> bool:
+    return child.owner is not None and child.owner.uid == owner_uid

@@ -20,7 +20,7 @@ from lykeion.control import (
 from lykeion.core import Conflict, Unavailable, Unsupported
 
 from .composition import KINDS
-from .policies.finished import has_finished
+from .policies.finished import end_of, has_finished
 from .resource_names import find_kinds, parse_key
 from .resources.batch_execution import BATCH_EXECUTION
 
@@ -37,11 +37,12 @@ async def apply_resource(store: ResourceStore, resource: AnyResource, *, dry_run
         before = None
     if dry_run and before:
         check_change(before, resource)
-    if dry_run:
-        same = before and (before.spec, before.metadata.labels) == (resource.spec, resource.metadata.labels)
-        return "unchanged" if same else "configured" if before else "created"
-    after = await store.apply(resource)
-    same = before and before.metadata.resource_version == after.metadata.resource_version
+        same = (before.spec, before.metadata.labels) == (resource.spec, resource.metadata.labels)
+    elif dry_run:
+        same = False
+    else:
+        after = await store.apply(resource)
+        same = before and before.metadata.resource_version == after.metadata.resource_version
     return "unchanged" if same else "configured" if before else "created"
 
 
@@ -124,7 +125,6 @@ def _holds(resource: AnyResource, type_: str, status: str) -> bool:
     found = condition_of(conditions, type_)
     if found is not None and found.status.lower() == status.lower():
         return True
-    if has_finished(conditions):
-        end = next(each for each in conditions if each.type in ("Complete", "Failed") and each.status == "True")
+    if end := end_of(conditions):
         raise NotSo(f"{resource.key} has ended: {end.type}, {end.reason}: {end.message}")
     return False

@@ -30,6 +30,7 @@ from lykeion.control import (
 )
 from lykeion.core import LykeionError, parse_json
 from lykeion.core.fields import Fields
+from lykeion.platform.policies.finished import has_finished
 
 from .answers import SHUTDOWN_PATH, status_document
 
@@ -148,7 +149,7 @@ class _Api:
         """The log to its end; with ``follow`` until the resource has finished, through later attempts."""
         offset = 0
         while True:
-            finished = not follow or await self._has_finished(key)
+            finished = not follow or has_finished((await self._store.get(key)).status.conditions)
             while chunk := await asyncio.to_thread(_read_from, path, offset):
                 offset += len(chunk)
                 yield chunk
@@ -159,10 +160,6 @@ class _Api:
                 return
             else:
                 await asyncio.sleep(LOG_PAUSE_S)
-
-    async def _has_finished(self, key: Key) -> bool:
-        conditions = (await self._store.get(key)).status.conditions
-        return any(each.type in ("Complete", "Failed") and each.status == "True" for each in conditions)
 
     async def _changes(self, kind: AnyKind, since: str, namespace: str | None) -> AsyncIterator[bytes]:
         try:

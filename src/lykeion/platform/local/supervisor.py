@@ -17,6 +17,7 @@ from msgspec import structs
 
 from lykeion.control import Change, Condition, Key, KeyQueue, Listing, ResourceStore, follow, merged
 from lykeion.core import Conflict, NotFound, Unavailable
+from lykeion.platform.policies.finished import has_finished
 from lykeion.platform.resources.work import WORK, Work, WorkStatus
 
 from .attempt_directory import AttemptDirectory, AttemptError
@@ -220,9 +221,10 @@ class Supervisor:
             await wait_for_exit(child.pid if child else None, AttemptDirectory(path))
         finally:
             self._watched.pop(path, None)
-            self._queue.add(key)
-            for other in self._works:  # it may have waited for the room
-                self._queue.add(other)
+            self._queue.add(key if key in self._works else path.parent.name)  # the uid, if it was deleted meanwhile
+            for other, work in self._works.items():  # it may have waited for the room
+                if _is_limited(work) and not has_finished(work.status.conditions):
+                    self._queue.add(other)
 
     def _room(self, work: Work) -> int:
         """How many more processes of a Work fit in addition to all running ones."""
@@ -253,6 +255,12 @@ class Supervisor:
         truth = "True" if lacking else "False"
         condition = Condition(type="Unschedulable", status=truth, reason="MachineTooSmall", message=message)
         return structs.replace(plan.status, conditions=merged(plan.status.conditions, self._now(), condition))
+
+
+def _is_limited(work: Work) -> bool:
+    """Whether other processes can leave no room for those of a Work."""
+    needs = work.spec.program.resources
+    return bool(needs.cores() or needs.memory_bytes())
 
 
 def launch(work: Work, index: int, machine: LocalMachine) -> tuple[list[str], dict[str, str], str]:

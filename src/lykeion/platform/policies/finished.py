@@ -2,11 +2,16 @@
 
 from datetime import datetime, timedelta
 
-from lykeion.control import Conditions, is_true
+from lykeion.control import Condition, Conditions
+
+
+def end_of(conditions: Conditions) -> Condition | None:
+    """The condition with which a resource has finished, Complete or Failed; None if it has not."""
+    return next((each for each in conditions if each.type in ("Complete", "Failed") and each.status == "True"), None)
 
 
 def has_finished(conditions: Conditions) -> bool:
-    return is_true(conditions, "Complete") or is_true(conditions, "Failed")
+    return end_of(conditions) is not None
 
 
 def seconds_to_live(completed: datetime | None, ttl_s: int | None, now: datetime) -> float | None:
