@@ -2,11 +2,13 @@
 
     python -m tests.e2e.kill_points DIRECTORY
 
-Prints a line a point: its number, what it was, and how often each shard ran. Each run is a fork of this process, so
-that a run takes as long as its programs and not as its imports.
+Prints a line a point: its number, what it was, and how often each shard ran. A point is the n-th time of one thing,
+since threads and processes change in which order different things come. Each run is a fork of this process, so that
+a run takes as long as its programs and not as its imports.
 """
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -27,10 +29,11 @@ KEY = BATCH_EXECUTION.new("b", BatchExecutionSpec(program=Program(command=("a",)
 
 
 class Points:
-    """Counts what is done to disk and to processes; ends this process with SIGKILL at number ``kill_at``."""
+    """Counts what is done to disk and to processes; kills this process at ``kill_at``: what, and which time."""
 
-    def __init__(self, kill_at: int, log: Path) -> None:
-        self.number, self._kill_at, self._log = 0, kill_at, log
+    def __init__(self, kill_at: tuple[str, int] | None = None) -> None:
+        self.times: Counter[str] = Counter()
+        self._kill_at = kill_at
 
     def around(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*args: Any, **options: Any) -> Any:
@@ -56,9 +59,8 @@ class Points:
         subprocess.Popen = self.around("start", subprocess.Popen)  # type: ignore[misc, assignment]
 
     def _pass(self, name: str) -> None:
-        self.number += 1
-        if self.number == self._kill_at:
-            self._log.write_text(name)
+        self.times[name] += 1
+        if (name, self.times[name]) == self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -96,30 +98,43 @@ def _fork(work: Callable[[], None]) -> int:
 
 
 def main(root: Path) -> int:
-    for number in range(1, 1000):
-        home = root / str(number)
-        home.mkdir()
-
-        def first(home: Path = home, number: int = number) -> None:
-            Points(number, home / "point").around_writes()
-            asyncio.run(_carry_out(home))
-
-        def rest(home: Path = home) -> None:
-            asyncio.run(_carry_out(home))
-
-        if _fork(lambda home=home: asyncio.run(_prepare(home))):
+    counted = _made(root, "counted")
+    if _fork(lambda: _count(counted)):
+        return 1
+    times = json.loads((counted / "times").read_text())
+    killed = 0
+    for name, time in ((name, time) for name, most in sorted(times.items()) for time in range(1, most + 1)):
+        home = _made(root, f"{name} {time}".replace(" ", "-"))
+        ended = _fork(lambda home=home, at=(name, time): _carry_out_until(home, at))
+        if ended == 0:  # it was done less often this time
+            continue
+        if ended != -signal.SIGKILL or _fork(lambda home=home: asyncio.run(_carry_out(home))):
             return 1
-        ended = _fork(first)
-        if ended == 0:
-            print(f"{number - 1} points", flush=True)
-            return 0
-        if ended != -signal.SIGKILL or _fork(rest):
-            return 1
+        killed += 1
         ran = Counter((home / "ran").read_text().split())
-        print(
-            number, (home / "point").read_text(), *(ran[str(index)] for index in range(SHARDS)), sep="\t", flush=True
-        )
-    return 1
+        print(killed, name, *(ran[str(index)] for index in range(SHARDS)), sep="\t", flush=True)
+    print(f"{killed} points", flush=True)
+    return 0
+
+
+def _made(root: Path, name: str) -> Path:
+    """A home with a batch that nobody has begun."""
+    home = root / name
+    home.mkdir()
+    assert _fork(lambda: asyncio.run(_prepare(home))) == 0
+    return home
+
+
+def _count(home: Path) -> None:
+    points = Points()
+    points.around_writes()
+    asyncio.run(_carry_out(home))
+    (home / "times").write_text(json.dumps(points.times))
+
+
+def _carry_out_until(home: Path, kill_at: tuple[str, int]) -> None:
+    Points(kill_at).around_writes()
+    asyncio.run(_carry_out(home))
 
 
 if __name__ == "__main__":
