@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lykeion.control import (
     Exists,
     Gone,
     Key,
+    Lookup,
     Observed,
     Outdated,
     ResourceController,
@@ -26,6 +28,7 @@ from lykeion.control import (
     child_name,
     is_true,
 )
+from lykeion.core import Unavailable
 
 from .lamps import BULB, KINDS, LAMP, LAMPS, BulbSpec, BulbStatus, LampStatus, lamp, reconcile_lamp
 
@@ -33,7 +36,8 @@ from .lamps import BULB, KINDS, LAMP, LAMPS, BulbSpec, BulbStatus, LampStatus, l
 class TroubledStore(SqliteStore):
     """Loses each watch after ``changes`` changes, with an error; every ``refused``-th write is refused."""
 
-    changes, refused, error = 1_000_000, 1_000_000, Gone("gone")
+    changes, refused = 1_000_000, 1_000_000
+    error: Exception = Gone("gone")
     writes = refusals = 0
 
     async def watch(self, kind: AnyKind, since: str) -> AsyncGenerator[Change, None]:
@@ -215,3 +219,42 @@ def test_a_resource_may_ask_to_be_deleted_and_to_be_looked_at_later(tmp_path: Pa
 
     _run(tmp_path, use, ResourceController(LAMP, (BULB,), reconcile))
     assert len(calls) == 4
+
+
+@dataclass(frozen=True)
+class Dawn(Lookup):
+    day: int
+
+
+async def _dawn(asked: Dawn) -> int:
+    if asked.day > 1:
+        raise Unavailable("the almanac ends")
+    return 6
+
+
+def test_lookups_are_answered_in_rounds_and_an_error_is_an_answer(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    def reconcile(lamp: Any, observed: Observed, now: datetime) -> Decision:
+        if Dawn(1) not in observed.read:
+            return Decision(lamp.status, reads=(Dawn(1),))
+        if Dawn(2) not in observed.read:
+            return Decision(lamp.status, reads=(Dawn(1), Dawn(2)))
+        seen[:] = [observed.read[Dawn(1)], observed.read[Dawn(2)]]
+        return Decision(LampStatus(lit=seen[0]))
+
+    async def main() -> None:
+        store = SqliteStore(tmp_path / "state.db", KINDS)
+        await store.apply(lamp(bulbs=1))
+        loop = ControlLoop(store, [ResourceController(LAMP, (), reconcile)], {Dawn: _dawn})
+        running = asyncio.create_task(loop.run())
+        try:
+            await asyncio.wait_for(_until(store, LAMP, lambda lamps: lamps[0].status.lit == 6), 60)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await store.close()
+
+    asyncio.run(main())
+    assert seen[0] == 6
+    assert isinstance(seen[1], Unavailable)

@@ -6,12 +6,12 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .conditions import Condition, Conditions, condition_of, is_true, merged
-    from .control_loop import ControlLoop
+    from .control_loop import Answers, ControlLoop
     from .definitions import custom_resource_definition, structural_schema
     from .field_table import FieldRow, field_rows
     from .following import follow
     from .key_queue import KeyQueue
-    from .reconcile import Decision, Event, Observed, Reconcile, ResourceController
+    from .reconcile import Decision, Event, Lookup, Observed, Reconcile, ResourceController
     from .resource import (
         API_VERSION,
         GROUP,
@@ -38,12 +38,13 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "API_VERSION", "GROUP", "VERSION", "AnyKind", "AnyResource", "Change", "ChangeRule", "Column", "Condition",
-    "Conditions", "ControlLoop", "Decision", "Event", "Exists", "FieldRow", "Gone", "Happened", "Key", "KeyQueue",
-    "Listing", "Metadata", "Name", "NoSuchResource", "Observed", "Outdated", "Owner", "Reconcile", "Resource",
-    "ResourceController", "ResourceError", "ResourceKind", "ResourceStore", "ResourceStoreError", "SpecRule",
-    "SqliteStore", "Time", "Wire", "check_change", "child_name", "condition_of", "custom_resource_definition",
-    "field_rows", "follow", "is_true", "merged", "read_as", "read_resource", "structural_schema",
+    "API_VERSION", "GROUP", "VERSION", "Answers", "AnyKind", "AnyResource", "Change", "ChangeRule", "Column",
+    "Condition", "Conditions", "ControlLoop", "Decision", "Event", "Exists", "FieldRow", "Gone", "Happened", "Key",
+    "KeyQueue", "Listing", "Lookup", "Metadata", "Name", "NoSuchResource", "Observed", "Outdated", "Owner",
+    "Reconcile", "Resource", "ResourceController", "ResourceError", "ResourceKind", "ResourceStore",
+    "ResourceStoreError", "SpecRule", "SqliteStore", "Time", "Wire", "check_change", "child_name", "condition_of",
+    "custom_resource_definition", "field_rows", "follow", "is_true", "merged", "read_as", "read_resource",
+    "structural_schema",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

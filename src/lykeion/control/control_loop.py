@@ -2,34 +2,42 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any, TypeAlias
 
-from lykeion.core import Conflict, NotFound, Unavailable
+from lykeion.core import Conflict, LykeionError, NotFound, Unavailable
 
 from .difference import difference
 from .following import follow
 from .key_queue import KeyQueue
-from .reconcile import Decision, Observed, ResourceController
+from .reconcile import Decision, Lookup, Observed, ResourceController
 from .resource import AnyKind, AnyResource, Key
 from .resource_store import Change, Exists, Listing, ResourceStore
 
 WORKERS = 4
 
+Answers: TypeAlias = Mapping[type[Lookup], Callable[[Any], Awaitable[Any]]]
+"""The function that answers each type of lookup; it raises a LykeionError if it cannot."""
+
 _log = logging.getLogger("lykeion.control")
 
 
 class ControlLoop:
-    """Runs ``controllers`` on ``store`` until cancelled; ``now`` is the clock that is passed to reconcilers."""
+    """Runs ``controllers`` on ``store`` until cancelled.
+
+    ``answers`` serves their lookups; ``now`` is the clock that is passed to reconcilers.
+    """
 
     def __init__(
         self,
         store: ResourceStore,
         controllers: Sequence[ResourceController],
+        answers: Answers | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC).replace(microsecond=0),
     ) -> None:
-        self._store, self._now = store, now
+        self._store, self._answers, self._now = store, answers or {}, now
         self._controllers = {each.kind.name: each for each in controllers}
         self._kinds = {kind.name: kind for each in controllers for kind in (each.kind, *each.children)}
         self._seen: dict[Key, AnyResource] = {}
@@ -110,17 +118,24 @@ class ControlLoop:
     async def _decide(
         self, controller: ResourceController, resource: AnyResource, children: tuple[AnyResource, ...]
     ) -> Decision:
-        decision = controller.reconcile(resource, Observed(children), self._now())
-        if decision.reads:
-            read = {key: await self._read(key) for key in decision.reads}
+        read: dict[Key | Lookup, Any] = {}
+        while True:
             decision = controller.reconcile(resource, Observed(children, read), self._now())
-        return decision
+            missing = [each for each in decision.reads if each not in read]
+            if not missing:
+                return decision
+            read |= {each: await self._read(each) for each in missing}
 
-    async def _read(self, key: Key) -> AnyResource | None:
+    async def _read(self, what: Key | Lookup) -> Any:
+        if isinstance(what, Key):
+            try:
+                return await self._store.get(what)
+            except NotFound:
+                return None
         try:
-            return await self._store.get(key)
-        except NotFound:
-            return None
+            return await self._answers[type(what)](what)
+        except LykeionError as error:
+            return error
 
     async def _write_children(self, decision: Decision, children: tuple[AnyResource, ...]) -> None:
         if decision.children is None:

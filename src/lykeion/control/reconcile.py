@@ -18,11 +18,20 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Lookup:
+    """Base of questions to something other than the store, such as a registry; subclasses say what the answer is."""
+
+
+@dataclass(frozen=True)
 class Observed:
-    """``children`` are those that the resource owns; ``read`` holds what the last decision asked for."""
+    """``children`` are those that the resource owns; ``read`` holds what the last decision asked for.
+
+    The value of a key is the resource, or None if there is none; that of a lookup, its answer, or the LykeionError
+    for which there is no answer.
+    """
 
     children: tuple[AnyResource, ...] = ()
-    read: Mapping[Key, AnyResource | None] = field(default_factory=dict[Key, AnyResource | None])
+    read: Mapping[Key | Lookup, Any] = field(default_factory=dict[Key | Lookup, Any])
 
     def child(self, name: str) -> AnyResource | None:
         return next((each for each in self.children if each.metadata.name == name), None)
@@ -32,14 +41,14 @@ class Observed:
 class Decision:
     """The desired state. ``children`` are all children, None to keep them; ``delete`` deletes the resource itself.
 
-    ``reads`` names other resources that the reconciler needs: they are read, and it is called again immediately.
+    ``reads`` names what else the reconciler needs: what was not read yet is read, and the reconciler called again.
     """
 
     status: Any
     children: tuple[AnyResource, ...] | None = None
     events: tuple[Event, ...] = ()
     requeue_after_s: float | None = None
-    reads: tuple[Key, ...] = ()
+    reads: tuple[Key | Lookup, ...] = ()
     delete: bool = False
 
 

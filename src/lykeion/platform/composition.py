@@ -4,9 +4,14 @@ from lykeion.control import AnyKind, ResourceController
 
 from .controllers.batch_controller import BATCH_EXECUTIONS
 from .resources.batch_execution import BATCH_EXECUTION
+from .resources.program_volume import VOLUME
+from .resources.replica_group import REPLICA_GROUP
+from .resources.route import ROUTE
 from .resources.work import WORK
 
 CONTROLLERS: tuple[ResourceController, ...] = (BATCH_EXECUTIONS,)
 WRITTEN: dict[str, AnyKind] = {kind.name: kind for kind in (BATCH_EXECUTION,)}
 """The kinds that users write and that a cluster is given definitions of."""
-KINDS: dict[str, AnyKind] = {**WRITTEN, WORK.name: WORK}
+PLAIN: dict[str, AnyKind] = {kind.name: kind for kind in (WORK, REPLICA_GROUP, ROUTE, VOLUME)}
+"""The kinds that controllers create, which a machine or a cluster runs."""
+KINDS: dict[str, AnyKind] = {**WRITTEN, **PLAIN}

@@ -1,0 +1,45 @@
+"""What controllers look up outside the store; each place where the platform runs answers them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lykeion.control import Lookup
+
+
+@dataclass(frozen=True)
+class ModelVersion(Lookup):
+    """A version in the registry, such as ``shoes:champion``. The answer is a ``FoundModel``, or None."""
+
+    reference: str
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """``reference`` pins the version by its number; ``metrics`` are those of its card."""
+
+    reference: str
+    digest: str
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True)
+class RouteCounts(Lookup):
+    """What the proxy has counted for a route. The answer maps the names of groups to ``GroupCounts``."""
+
+    namespace: str
+    route: str
+
+
+@dataclass(frozen=True)
+class GroupCounts:
+    """Requests of a group since the proxy started, a time that ``since`` tells apart.
+
+    ``failures`` are responses with a status of 500 or above, and requests that got no response. ``buckets`` holds
+    the number of requests at most so many seconds long, as in a Prometheus histogram: cumulative, by upper edge.
+    """
+
+    since: str
+    requests: int
+    failures: int
+    in_flight: int
+    buckets: Mapping[float, int]

@@ -1,0 +1,70 @@
+"""ReplicaGroup: replicas of one program that serve requests until they are deleted, like Kubernetes' Deployment."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from lykeion.control import Column, Conditions, Resource, ResourceKind, Time, Wire
+
+from .program import Program
+from .program_volume import VolumeMount
+
+
+class Readiness(Wire, frozen=True):
+    """When a replica receives requests: it accepts connections, and answers ``path`` with a status below 400."""
+
+    path: (
+        Annotated[
+            str,
+            Meta(
+                max_length=256,
+                pattern="^/[!-~]*$",
+                description="Requested with GET; by default the port has only to accept connections.",
+                extra={"must be": "a path such as /healthz"},
+            ),
+        ]
+        | None
+    ) = None
+    period_seconds: Annotated[int, Meta(ge=1, le=300, description="Between two checks.")] = 2
+    timeout_seconds: Annotated[int, Meta(ge=1, le=60, description="Of one check.")] = 2
+    failure_threshold: Annotated[
+        int, Meta(ge=1, le=100, description="Failed checks in a row after which it is not ready.")
+    ] = 3
+    startup_seconds: Annotated[
+        int, Meta(ge=1, le=3600, description="A replica that is not ready by then is restarted.")
+    ] = 300
+
+
+class ReplicaGroupSpec(Wire, frozen=True):
+    program: Program
+    """Listens on 127.0.0.1 or all addresses, on the port in ``$PORT``."""
+    replicas: Annotated[int, Meta(ge=0, le=1000)] = 1
+    readiness: Readiness = Readiness()
+    drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = 30
+    """A replica gets no new requests when it is to end; it gets SIGTERM once it has no more, or after this time."""
+    grace_period_seconds: Annotated[int, Meta(ge=0, le=3600)] = 30
+    """Between SIGTERM and SIGKILL."""
+    mounts: Annotated[tuple[VolumeMount, ...], Meta(max_length=16)] = ()
+
+
+class ReplicaGroupStatus(Wire, frozen=True):
+    replicas: int = 0
+    """Those that run."""
+    ready: int = 0
+    restarts: int = 0
+    """Of all replicas, since the group was created; shutdowns and scaling do not count."""
+    last_exit: Annotated[str, Meta(max_length=512)] = ""
+    """How the last replica that ended by itself ended, such as ``exit code 1: cannot read model``."""
+    last_exit_time: Time | None = None
+    conditions: Conditions = ()
+
+
+REPLICA_GROUP = ResourceKind(
+    "ReplicaGroup",
+    "replicagroups",
+    ReplicaGroupSpec,
+    ReplicaGroupStatus,
+    "Replicas of one program that serve requests.",
+    columns=(Column("Ready", ".status.ready", "integer"), Column("Restarts", ".status.restarts", "integer")),
+)
+ReplicaGroup = Resource[ReplicaGroupSpec, ReplicaGroupStatus]
