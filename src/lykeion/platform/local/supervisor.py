@@ -22,6 +22,7 @@ from lykeion.platform.resources.work import WORK, Work, WorkStatus
 
 from .attempt_directory import AttemptDirectory, AttemptError
 from .expansion import expand
+from .gang_plan import plan_gang
 from .process_exit import wait_for_exit
 from .work_plan import SHUTDOWN, Attempt, WorkPlan, plan_work
 
@@ -138,7 +139,8 @@ class Supervisor:
         uid = work.metadata.uid
         await asyncio.to_thread(self._see_ends, uid)
         attempts = [*self._ended.setdefault(uid, {}).values(), *self._running.setdefault(uid, {}).values()]
-        plan = plan_work(work, attempts, self._now(), 0 if self._stopping else self._room(work))
+        plan_for = plan_gang if work.spec.roles else plan_work
+        plan = plan_for(work, attempts, self._now(), 0 if self._stopping else self._room(work))
         stops = [(each, SHUTDOWN) for each in self._running[uid].values()] if self._stopping else plan.stop
         grace_s = (
             min(SHUTDOWN_GRACE_S, work.spec.grace_period_seconds)

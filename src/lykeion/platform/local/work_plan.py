@@ -1,22 +1,25 @@
 """What to start and stop of one Work, and its status: a pure function of the attempts so far."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from msgspec import structs
 
 from lykeion.control import Condition, merged
+from lykeion.platform.policies.failure_rules import action_for
 from lykeion.platform.policies.retry import delay_s
 from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
-from lykeion.platform.resources.work import FailedAttempt, Work, WorkStatus
+from lykeion.platform.resources.work import FailedAttempt, Work, WorkSpec, WorkStatus
 
 TIME_LIMIT = "TimeLimit"
 SUSPENDED = "Suspended"
 FINISHED = "Finished"
 SHUTDOWN = "Shutdown"
 NEVER_STARTED = "NeverStarted"
-UNCOUNTED = frozenset({SUSPENDED, FINISHED, SHUTDOWN, NEVER_STARTED})
+PEER_FAILED = "PeerFailed"
+NO_ROOM = "NoRoom"
+UNCOUNTED = frozenset({SUSPENDED, FINISHED, SHUTDOWN, NEVER_STARTED, PEER_FAILED, NO_ROOM})
 """Reasons for which an ended attempt does not count as a failure of its index."""
 LIMIT_FAILURES = 10
 
@@ -59,19 +62,74 @@ def plan_work(work: Work, attempts: Sequence[Attempt], now: datetime, room: int)
     busy = {each.index for each in active}
     done = from_ranges(spec.done, spec.completions) | {each.index for each in attempts if each.succeeded}
     failures = {index: [each for each in tried if each.failed] for index, tried in by_index.items()}
-    failed = {index for index, tried in failures.items() if len(tried) > spec.retries and index not in done | busy}
+    failed = {index for index, tried in failures.items() if index not in done | busy and used_up(spec, tried)}
     waiting = [index for index in range(spec.completions) if index not in done | failed | busy]
-    due = {index: _due(failures.get(index, ())) for index in waiting}
+    due = {index: due_time(failures.get(index, ())) for index in waiting}
     ready = [index for index in waiting if (due[index] or now) <= now]
     idle = spec.suspend or spec.stop
     places = 0 if idle else max(0, min(spec.parallelism - len(active), room))
-    start = tuple((index, len(by_index.get(index, ()))) for index in ready[:places])
-    times = [*(due[index] for index in waiting if not idle), *(_limit(each, work) for each in active)]
+    times = [*(due[index] for index in waiting if not idle), *(limit(each, work) for each in active)]
+    status = structs.replace(work.status, attempts=len(attempts), active=to_ranges(busy))
     return WorkPlan(
-        start,
-        tuple((each, reason) for each in active if (reason := _reason_to_stop(each, work, now))),
-        _status(work, busy, done, failed, failures, now),
-        min((max(0.0, (time - now).total_seconds()) for time in times if time and time > now), default=None),
+        tuple((index, len(by_index.get(index, ()))) for index in ready[:places]),
+        tuple((each, reason) for each in active if (reason := reason_to_stop(each, work, now))),
+        ended(status, spec, done, failed, [each for tried in failures.values() for each in tried], now),
+        seconds_until(times, now),
+    )
+
+
+def used_up(spec: WorkSpec, failures: Sequence[Attempt]) -> bool:
+    """Whether no attempt may follow these failures."""
+    actions = [action_for(spec.on_failure, each.exit_code, each.reason) for each in failures]
+    return "Fail" in actions or actions.count("Retry") > spec.retries
+
+
+def due_time(failures: Sequence[Attempt]) -> datetime | None:
+    """When the attempt that follows these failures may start."""
+    last = failures[-1].ended if failures else None
+    return last and last + timedelta(seconds=delay_s(len(failures)))
+
+
+def limit(attempt: Attempt, work: Work) -> datetime | None:
+    seconds = work.spec.time_limit_seconds
+    return None if seconds is None else attempt.started + timedelta(seconds=seconds)
+
+
+def reason_to_stop(attempt: Attempt, work: Work, now: datetime) -> str:
+    latest = limit(attempt, work)
+    if work.spec.stop:
+        return FINISHED
+    if work.spec.suspend:
+        return SUSPENDED
+    return TIME_LIMIT if latest is not None and latest <= now else ""
+
+
+def seconds_until(times: Iterable[datetime | None], now: datetime) -> float | None:
+    """Seconds until the first of the times to come."""
+    return min((max(0.0, (time - now).total_seconds()) for time in times if time and time > now), default=None)
+
+
+def ended(
+    status: WorkStatus,
+    spec: WorkSpec,
+    done: Collection[int],
+    failed: Collection[int],
+    failures: Iterable[Attempt],
+    now: datetime,
+) -> WorkStatus:
+    """The status with the indexes that have ended, the latest failures, and the end of all, once it has come."""
+    latest = sorted(failures, key=lambda each: (each.ended, each.index))[-LIMIT_FAILURES:]
+    conditions = status.conditions
+    if len(done) + len(failed) == spec.completions:
+        end = "Failed" if failed else "Complete"
+        message = f"{len(done)} of {spec.completions}"
+        conditions = merged(conditions, now, Condition(type=end, status="True", reason="Ended", message=message))
+    return structs.replace(
+        status,
+        succeeded=to_ranges(done),
+        failed=to_ranges(failed),
+        failures=tuple(map(_failure, latest)),
+        conditions=conditions,
     )
 
 
@@ -80,50 +138,6 @@ def _by_index(attempts: Iterable[Attempt]) -> dict[int, list[Attempt]]:
     for attempt in sorted(attempts, key=lambda each: each.number):
         found.setdefault(attempt.index, []).append(attempt)
     return found
-
-
-def _due(failures: Sequence[Attempt]) -> datetime | None:
-    ended = failures[-1].ended if failures else None
-    return ended and ended + timedelta(seconds=delay_s(len(failures)))
-
-
-def _limit(attempt: Attempt, work: Work) -> datetime | None:
-    seconds = work.spec.time_limit_seconds
-    return None if seconds is None else attempt.started + timedelta(seconds=seconds)
-
-
-def _reason_to_stop(attempt: Attempt, work: Work, now: datetime) -> str:
-    limit = _limit(attempt, work)
-    if work.spec.stop:
-        return FINISHED
-    if work.spec.suspend:
-        return SUSPENDED
-    return TIME_LIMIT if limit is not None and limit <= now else ""
-
-
-def _status(
-    work: Work,
-    busy: Iterable[int],
-    done: Iterable[int],
-    failed: Iterable[int],
-    failures: dict[int, list[Attempt]],
-    now: datetime,
-) -> WorkStatus:
-    done, failed = set(done), set(failed)
-    every = sorted((each for tried in failures.values() for each in tried), key=lambda each: (each.ended, each.index))
-    conditions = work.status.conditions
-    if len(done | failed) == work.spec.completions:
-        end = "Failed" if failed else "Complete"
-        message = f"{len(done)} of {work.spec.completions}"
-        conditions = merged(conditions, now, Condition(type=end, status="True", reason="Ended", message=message))
-    return structs.replace(
-        work.status,
-        active=to_ranges(busy),
-        succeeded=to_ranges(done),
-        failed=to_ranges(failed),
-        failures=tuple(map(_failure, every[-LIMIT_FAILURES:])),
-        conditions=conditions,
-    )
 
 
 def _failure(attempt: Attempt) -> FailedAttempt:

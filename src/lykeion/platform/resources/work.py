@@ -4,12 +4,21 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from lykeion.control import Column, Conditions, Resource, ResourceKind, Time, Wire
+from lykeion.control import Column, Conditions, Name, Resource, ResourceKind, Time, Wire
+from lykeion.platform.policies.failure_rules import FailureRules
 
 from .index_ranges import IndexRanges
 from .program import Argument, Program
+from .program_volume import VolumeMount
 
 MAX_INDEXES = 10_000
+
+
+class Role(Wire, frozen=True):
+    """The part of some processes of a distributed program, such as ``chief`` or ``worker``."""
+
+    name: Annotated[Name, Meta(description="Such as `chief`, `worker`, `ps` or `evaluator`.")]
+    replicas: Annotated[int, Meta(ge=1, le=1000, description="How many processes have it.")] = 1
 
 
 class WorkSpec(Wire, frozen=True):
@@ -18,10 +27,17 @@ class WorkSpec(Wire, frozen=True):
     values: Annotated[tuple[Argument, ...], Meta(max_length=1000)] = ()
     """The value of ``$LYKEION_VALUE``, by index; empty for indexes beyond the end."""
     parallelism: Annotated[int, Meta(ge=1, le=1000)] = 1
+    roles: Annotated[tuple[Role, ...], Meta(max_length=16)] = ()
+    """For a distributed program: all indexes run at the same time or none does, and know one another's addresses.
+
+    Indexes are assigned in order. If one fails, all are stopped, and all start again as the next attempt.
+    """
     done: IndexRanges = ""
     """Indexes that need not run, since earlier work completed them."""
     retries: Annotated[int, Meta(ge=0, le=100)] = 0
-    """For each index, after its first attempt."""
+    """For each index, after its first attempt; with roles, of all together."""
+    on_failure: FailureRules = ()
+    mounts: Annotated[tuple[VolumeMount, ...], Meta(max_length=16)] = ()
     time_limit_seconds: Annotated[int, Meta(ge=1)] | None = None
     """For one attempt."""
     grace_period_seconds: Annotated[int, Meta(ge=0, le=3600)] = 30
@@ -47,6 +63,8 @@ class FailedAttempt(Wire, frozen=True):
 
 
 class WorkStatus(Wire, frozen=True):
+    attempts: int = 0
+    """Those begun so far, of all indexes; with roles, of all together."""
     active: IndexRanges = ""
     succeeded: IndexRanges = ""
     failed: IndexRanges = ""

@@ -1,0 +1,66 @@
+"""What to start and stop of a Work with roles, whose processes run all at once: a pure function of its attempts.
+
+All processes of one attempt have its number. It has succeeded when all have, and failed with the first that fails.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import structs
+
+from lykeion.platform.resources.index_ranges import to_ranges
+from lykeion.platform.resources.work import Work
+
+from .work_plan import (
+    NO_ROOM,
+    PEER_FAILED,
+    Attempt,
+    WorkPlan,
+    due_time,
+    ended,
+    limit,
+    reason_to_stop,
+    seconds_until,
+    used_up,
+)
+
+
+def plan_gang(work: Work, attempts: Sequence[Attempt], now: datetime, room: int) -> WorkPlan:
+    """``room`` is how many more processes fit on the machine."""
+    spec = work.spec
+    every, failures = range(spec.completions), _failures(attempts)
+    number = max((each.number for each in attempts), default=-1)
+    members = [each for each in attempts if each.number == number]
+    active = [each for each in members if each.ended is None]
+    succeeded = len(members) == len(every) and all(each.succeeded for each in members)
+    broken = any(each.ended and not each.succeeded for each in members)
+    failed = not active and not succeeded and used_up(spec, failures)
+    due = due_time(failures) if failures and failures[-1].number == number else None
+    missing = [index for index in every if index not in {each.index for each in members}]
+    start: list[tuple[int, int]] = []
+    stop = [(each, reason) for each in active if (reason := reason_to_stop(each, work, now))]
+    if spec.suspend or spec.stop or stop or succeeded or failed:
+        pass
+    elif broken and active:
+        stop = [(each, PEER_FAILED) for each in active]
+    elif active and len(missing) > room:
+        stop = [(each, NO_ROOM) for each in active]
+    elif active:
+        start = [(index, number) for index in missing]
+    elif len(every) <= room and (due or now) <= now:
+        start = [(index, number + 1) for index in every]
+    status = structs.replace(work.status, attempts=number + 1, active=to_ranges(each.index for each in active))
+    return WorkPlan(
+        tuple(start),
+        tuple(stop),
+        ended(status, spec, every if succeeded else (), every if failed else (), failures, now),
+        seconds_until([due if not active else None, *(limit(each, work) for each in active)], now),
+    )
+
+
+def _failures(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The first failure of each attempt that failed."""
+    first: dict[int, Attempt] = {}
+    for each in sorted((each for each in attempts if each.failed), key=lambda each: (each.number, each.ended)):
+        first.setdefault(each.number, each)
+    return list(first.values())
