@@ -8,7 +8,7 @@ import asyncio
 import logging
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +17,14 @@ from msgspec import structs
 
 from lykeion.control import Change, Condition, Key, KeyQueue, Listing, ResourceStore, follow, merged
 from lykeion.core import Conflict, NotFound, Unavailable
+from lykeion.platform.policies.distributed import distributed_environment
 from lykeion.platform.policies.finished import has_finished
 from lykeion.platform.resources.work import WORK, Work, WorkStatus
 
 from .attempt_directory import AttemptDirectory, AttemptError
 from .expansion import expand
 from .gang_plan import plan_gang
+from .peer_addresses import peer_addresses
 from .process_exit import wait_for_exit
 from .work_plan import SHUTDOWN, Attempt, WorkPlan, plan_work
 
@@ -201,7 +203,8 @@ class Supervisor:
     def _start(self, work: Work, index: int, number: int) -> None:
         uid = work.metadata.uid
         directory = AttemptDirectory.create(self._directory / uid, index, number, self._now())
-        argv, environment, place = launch(work, index, self._machine)
+        addresses = peer_addresses(self._directory / uid, number, work.spec.completions) if work.spec.roles else ()
+        argv, environment, place = launch(work, index, self._machine, addresses)
         attempt = directory.attempt()
         assert attempt
         self._running[uid][directory.path] = attempt
@@ -265,13 +268,19 @@ def _is_limited(work: Work) -> bool:
     return bool(needs.cores() or needs.memory_bytes())
 
 
-def launch(work: Work, index: int, machine: LocalMachine) -> tuple[list[str], dict[str, str], str]:
-    """The arguments, the environment and the working directory for one index."""
+def launch(
+    work: Work, index: int, machine: LocalMachine, addresses: Sequence[str] = ()
+) -> tuple[list[str], dict[str, str], str]:
+    """The arguments, the environment and the working directory for one index.
+
+    ``addresses`` are those of all processes, if the program is distributed.
+    """
     program, values = work.spec.program, work.spec.values
     variables = {
         **machine.environment,
         "JOB_COMPLETION_INDEX": str(index),
         "LYKEION_VALUE": values[index] if index < len(values) else "",
+        **(distributed_environment(work.spec.roles, addresses, index) if addresses else {}),
     }
     for each in program.env:
         variables[each.name] = expand(each.value, variables)
