@@ -23,17 +23,16 @@ def test_tf_config_names_the_cluster_without_the_evaluator_and_the_task() -> Non
 
 def test_the_first_process_coordinates() -> None:
     second = distributed_environment(ROLES, ADDRESSES, 2)
-    assert (second["JAX_COORDINATOR_ADDRESS"], second["JAX_NUM_PROCESSES"], second["JAX_PROCESS_ID"]) == (
-        "a:1",
-        "4",
-        "2",
-    )
-    assert (second["MASTER_ADDR"], second["MASTER_PORT"], second["WORLD_SIZE"], second["RANK"]) == (
-        "a",
-        "1",
-        "4",
-        "2",
-    )
+    expected = {
+        "JAX_COORDINATOR_ADDRESS": "a:1",
+        "JAX_NUM_PROCESSES": "4",
+        "JAX_PROCESS_ID": "2",
+        "MASTER_ADDR": "a",
+        "MASTER_PORT": "1",
+        "WORLD_SIZE": "4",
+        "RANK": "2",
+    }
+    assert {name: second[name] for name in expected} == expected
 
 
 def test_an_attempt_keeps_its_addresses(tmp_path: Path) -> None:

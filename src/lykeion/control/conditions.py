@@ -35,8 +35,10 @@ def is_true(conditions: Iterable[Condition], type_: str) -> bool:
     return found is not None and found.status == "True"
 
 
-def merged(before: tuple[Condition, ...], now: datetime, *changes: Condition) -> tuple[Condition, ...]:
-    """The conditions, with those of the same type replaced by ``changes``.
+def merged(
+    before: tuple[Condition, ...], now: datetime, *changes: Condition, generation: int = 0
+) -> tuple[Condition, ...]:
+    """The conditions, with those of the same type replaced by ``changes``, as observed at ``generation``.
 
     The transition time is kept while the status does not change, as ``kubectl wait`` and others expect.
     """
@@ -45,6 +47,7 @@ def merged(before: tuple[Condition, ...], now: datetime, *changes: Condition) ->
         old = by_type.get(change.type)
         same = old is not None and old.status == change.status
         since = old.last_transition_time if old is not None and same else now
-        message = change.message[:1024]
-        by_type[change.type] = structs.replace(change, last_transition_time=since, message=message)
+        by_type[change.type] = structs.replace(
+            change, last_transition_time=since, message=change.message[:1024], observed_generation=generation
+        )
     return tuple(by_type.values())

@@ -114,7 +114,7 @@ def _followed(
         now,
         Condition(type="Suspended", status="True" if suspended else "False", reason="SpecSuspend"),
         Condition(type="Running", status="True" if status.active else "False", reason="Shards"),
-        *((structs.replace(short, observed_generation=0),) if short else ()),
+        *((short,) if short else ()),
     )
 
 
@@ -154,9 +154,8 @@ def _finished(
 def _with(
     batch: BatchExecution, status: BatchExecutionStatus, now: datetime, *conditions: Condition
 ) -> BatchExecutionStatus:
-    generation = batch.metadata.generation
-    changes = (structs.replace(each, observed_generation=generation) for each in conditions)
-    return structs.replace(status, conditions=merged(status.conditions, now, *changes))
+    changed = merged(status.conditions, now, *conditions, generation=batch.metadata.generation)
+    return structs.replace(status, conditions=changed)
 
 
 def _left_s(status: BatchExecutionStatus, deadline_s: int, now: datetime) -> float:

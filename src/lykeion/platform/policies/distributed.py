@@ -12,8 +12,9 @@ EVALUATOR = "evaluator"
 def distributed_environment(roles: Sequence[Role], addresses: Sequence[str], index: int) -> dict[str, str]:
     """For the process with this index; ``addresses`` are HOST:PORT of each process, by index.
 
-    TF_CONFIG as tf.distribute reads it (https://www.tensorflow.org/guide/distributed_training#TF_CONFIG), the address of
-    JAX's coordinator as jax.distributed.initialize reads it, and what torch.distributed's ``env://`` reads.
+    TF_CONFIG as tf.distribute reads it, the address of JAX's coordinator as jax.distributed.initialize reads it, and
+    what torch.distributed's ``env://`` reads: https://www.tensorflow.org/guide/distributed_training#TF_CONFIG,
+    https://docs.pytorch.org/docs/stable/distributed.html#environment-variable-initialization
     """
     places = [(role.name, place) for role in roles for place in range(role.replicas)]
     role, place = places[index]
