@@ -5,8 +5,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from lykeion.control import Column, Conditions, Name, Resource, ResourceKind, Time, Wire
-from lykeion.platform.policies.failure_rules import FailureRules
 
+from .failure_rule import FailureRules
 from .index_ranges import IndexRanges
 from .program import Argument, Program
 from .program_volume import VolumeMount
