@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.core import LykeionError, Unsupported, digest_bytes
+from lykeion.core import SILENT, LykeionError, Unsupported, digest_bytes
 from lykeion.oci import Descriptor, ImageManifest
-from lykeion.registry import InvalidModel, Lineage, ModelFacts, gather, pack
+from lykeion.registry import InvalidModel, Lineage, ModelFacts, Publication, Stores, gather, pack, publish, pull
+from lykeion.registry.artifact.directory_artifact import pack_directory
 from lykeion.registry.artifact.facts import metrics_of, read_facts
 from lykeion.registry.artifact.model_artifact import TITLE, read_model
 from lykeion.registry.artifact.modelpack import ARTIFACT, CONFIG, FILE_PATH, ModelConfig, check, read_config
@@ -249,3 +250,27 @@ def test_a_full_config_is_allowed_and_a_size_has_its_letter() -> None:
             "modelfs": {"type": "layers", "diffIds": [digest]},
         }
     )
+
+
+def test_every_file_of_any_directory_comes_back(tmp_path: Path) -> None:
+    stores = Stores(tmp_path / "store")
+    files = {"wal.log": b"log", ".hidden": b"", "segments/a/rows.bin": b"rows", "checkpoint.npz": b"weights"}
+    for name, data in files.items():
+        path = tmp_path / "shop.index" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    whole = Publication(whole=True, aliases=("run-1", "nightly"))
+    pushed = publish(tmp_path / "shop.index", "shop:latest", stores, whole, reporter=SILENT)
+    for alias in ("latest", "run-1", "nightly"):
+        place, reference = stores.find(f"shop:{alias}")
+        assert pull(place, reference, tmp_path / alias, reporter=SILENT).digest == pushed.digest
+        found = {path.relative_to(tmp_path / alias).as_posix(): path for path in (tmp_path / alias).rglob("*")}
+        assert {name: path.read_bytes() for name, path in found.items() if path.is_file()} == files
+
+
+def test_a_directory_without_files_or_with_a_link_is_not_stored(tmp_path: Path) -> None:
+    with pytest.raises(InvalidModel, match="has 0 files"):
+        pack_directory(tmp_path, "shop")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    with pytest.raises(InvalidModel, match="symbolic link"):
+        pack_directory(tmp_path, "shop")

@@ -38,6 +38,8 @@ expect_option = click.option(
 @click.option(
     "--leave-out", multiple=True, metavar="PATTERN", help="Files or folders to leave out besides checkpoints."
 )
+@click.option("--all-files", is_flag=True, help="Store every file of any directory, such as an index; no metrics.")
+@click.option("--alias", "aliases", multiple=True, metavar="ALIAS", help="A further alias to move to the version.")
 @click.option(
     "--sign", "key", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key (PEM)."
 )
@@ -57,6 +59,8 @@ def push(
     code: str,
     image: str,
     leave_out: tuple[str, ...],
+    all_files: bool,
+    aliases: tuple[str, ...],
     key: Path | None,
     expect: str | None,
     coordinator: Path | None,
@@ -73,6 +77,8 @@ def push(
     Accuracy, the data's digest and the name are read from a run directory of lykeion train. Content that exists
     already is not sent again, and an interrupted push resumes.
     """
+    if all_files and (metrics or parents or run or data or code or image or leave_out):
+        raise click.UsageError("--all-files stores the files alone: leave out metrics, lineage and --leave-out")
     publication = registry.Publication(
         metrics=metrics,
         parents=parents,
@@ -81,6 +87,8 @@ def push(
         key=key,
         expect=expect,
         coordinator=coordinator,
+        aliases=aliases,
+        whole=all_files,
     )
     pushed = registry.publish(directory, model, registry.Stores(store), publication, reporter=reporter)
     _print_pushed(pushed, as_json)

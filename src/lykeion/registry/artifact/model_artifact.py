@@ -4,7 +4,7 @@ Every file is a separate layer, neither archived nor compressed, so that equal f
 client can fetch them. The same directory always gives the same digest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -94,7 +94,8 @@ def read_model(data: bytes) -> Model:
 def pack(directory: Path, name: str, facts: ModelFacts, *, leave_out: Sequence[str] = LEFT_OUT) -> Packed:
     """The files below ``directory`` as a model called ``name``, with ``facts`` (see ``gathering``) as the file
     ``lykeion.json``. Raises InvalidModel, OSError."""
-    found = _files(directory, leave_out)
+    found = files_below(directory, lambda part: _left_out(part, leave_out))
+    found.pop(FILE, None)
     if not any(path.suffix.lower() in _WEIGHTS for path in found.values()):
         raise InvalidModel(f"{directory} has no model: no file ends in {' '.join(sorted(_WEIGHTS))}")
     sources: dict[str, bytes | Path] = {}
@@ -123,6 +124,27 @@ def pack(directory: Path, name: str, facts: ModelFacts, *, leave_out: Sequence[s
     return Packed(read_model(manifest.to_bytes()), sources)
 
 
+def files_below(directory: Path, left_out: Callable[[str], bool] = lambda part: False) -> dict[str, Path]:
+    """The files below a directory by their relative paths, sorted; ``left_out`` judges each part of a path.
+
+    Raises InvalidModel, OSError.
+    """
+    if not directory.is_dir():
+        raise InvalidModel(f"{directory} is not a directory")
+    found: dict[str, Path] = {}
+    for path in directory.rglob("*"):
+        relative = path.relative_to(directory)
+        if any(map(left_out, relative.parts)):
+            continue
+        if path.is_symlink():
+            raise InvalidModel(f"{path} is a symbolic link; only regular files can be stored")
+        if path.is_file():
+            found[_checked(relative.as_posix())] = path
+    if not 0 < len(found) <= MAX_FILES:
+        raise InvalidModel(f"{directory} has {len(found):,} files; 1 to {MAX_FILES:,} can be stored")
+    return dict(sorted(found.items()))
+
+
 def _is_of_files(manifest: ImageManifest) -> bool:
     """Neither an image nor a referrer, and every layer has a name."""
     image = manifest.config.media_type in (media_types.CONFIG, media_types.DOCKER_CONFIG)
@@ -135,24 +157,6 @@ def _is_archive(layer: Descriptor) -> bool:
     if TITLE in layer.annotations and not layer.media_type.startswith("application/vnd.cncf.model."):
         return layer.annotations.get("io.deis.oras.content.unpack") == "true"
     return ".tar" in layer.media_type or "+gzip" in layer.media_type
-
-
-def _files(directory: Path, leave_out: Sequence[str]) -> dict[str, Path]:
-    """Paths by their names relative to the directory, sorted."""
-    if not directory.is_dir():
-        raise InvalidModel(f"{directory} is not a directory with a .tflite or other file of weights")
-    found: dict[str, Path] = {}
-    for path in directory.rglob("*"):
-        relative = path.relative_to(directory)
-        if any(_left_out(part, leave_out) for part in relative.parts) or relative.as_posix() == FILE:
-            continue
-        if path.is_symlink():
-            raise InvalidModel(f"{path} is a symbolic link; a model may have only regular files")
-        if path.is_file():
-            found[_checked(relative.as_posix())] = path
-    if len(found) > MAX_FILES:
-        raise InvalidModel(f"{directory} has {len(found):,} files; a model may have at most {MAX_FILES:,}")
-    return dict(sorted(found.items()))
 
 
 def _left_out(part: str, patterns: Sequence[str]) -> bool:
