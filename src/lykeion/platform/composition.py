@@ -3,14 +3,16 @@
 from lykeion.control import AnyKind, ResourceController
 
 from .controllers.batch_controller import BATCH_EXECUTIONS
+from .controllers.training_controller import TRAININGS
 from .resources.batch_execution import BATCH_EXECUTION
 from .resources.program_volume import VOLUME
 from .resources.replica_group import REPLICA_GROUP
 from .resources.route import ROUTE
+from .resources.training import TRAINING
 from .resources.work import WORK
 
-CONTROLLERS: tuple[ResourceController, ...] = (BATCH_EXECUTIONS,)
-WRITTEN: dict[str, AnyKind] = {kind.name: kind for kind in (BATCH_EXECUTION,)}
+CONTROLLERS: tuple[ResourceController, ...] = (BATCH_EXECUTIONS, TRAININGS)
+WRITTEN: dict[str, AnyKind] = {kind.name: kind for kind in (BATCH_EXECUTION, TRAINING)}
 """The kinds that users write and that a cluster is given definitions of."""
 PLAIN: dict[str, AnyKind] = {kind.name: kind for kind in (WORK, REPLICA_GROUP, ROUTE, VOLUME)}
 """The kinds that controllers create, which a machine or a cluster runs."""

@@ -20,7 +20,7 @@ from lykeion.control import (
 from lykeion.core import Conflict, Unavailable, Unsupported
 
 from .composition import KINDS
-from .policies.finished import end_of, has_finished
+from .policies.completion import end_of, has_finished
 from .resource_names import find_kinds, parse_key
 from .resources.batch_execution import BATCH_EXECUTION
 

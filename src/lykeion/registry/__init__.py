@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from .moves import Move, problems
     from .query import order, select
-    from .resolving import by_digest, expected, load, resolve, tags_at
+    from .resolving import by_digest, expected, facts_of, load, resolve, tags_at
     from .stores import Stores
     from .transfers.blob_cache import BlobCache
     from .transfers.copying import copy
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 __all__ = [
     "LEFT_OUT", "Ancestor", "BlobCache", "Difference", "InvalidModel", "Lineage", "Model", "ModelFacts", "Move",
     "Packed", "Policy", "Publication", "Pulled", "Pushed", "Shown", "Stores", "Untrusted", "Version", "by_digest",
-    "check_file", "check_image", "collect", "compare", "copy", "expected", "export_mlflow", "find_versions",
-    "gather", "history", "import_mlflow", "keep", "lineage", "list_versions", "load", "move", "order", "pack",
-    "parse", "problems", "publish", "pull", "push", "read_policy", "remove", "resolve", "select", "show", "sign",
-    "tags_at", "verify",
+    "check_file", "check_image", "collect", "compare", "copy", "expected", "export_mlflow", "facts_of",
+    "find_versions", "gather", "history", "import_mlflow", "keep", "lineage", "list_versions", "load", "move",
+    "order", "pack", "parse", "problems", "publish", "pull", "push", "read_policy", "remove", "resolve", "select",
+    "show", "sign", "tags_at", "verify",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

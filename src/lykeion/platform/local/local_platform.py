@@ -13,9 +13,11 @@ from starlette.applications import Starlette
 
 from lykeion.control import AnyKind, AnyResource, ControlLoop, ResourceController, SqliteStore
 from lykeion.core import FileLock, Locked, Refused, core_count
+from lykeion.platform.lookups import ModelVersion
 from lykeion.platform.resources.work import WORK
 
 from .connecting import socket_of
+from .model_lookup import find_model
 from .resource_api import resource_api
 from .socket_store import PlatformError
 from .supervisor import LocalMachine, Supervisor
@@ -45,7 +47,7 @@ class LocalPlatform:
         self._lock = _locked(directory)
         self.store = SqliteStore(directory / "state.db", kinds)
         self._supervisor = Supervisor(self.store, directory / "work", machine)
-        self._loop = ControlLoop(self.store, controllers)
+        self._loop = ControlLoop(self.store, controllers, {ModelVersion: find_model})
         self._stop = asyncio.Event()
         self._api = resource_api(self.store, kinds, self._log_of, self._stop.set)
 

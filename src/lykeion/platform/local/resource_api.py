@@ -30,7 +30,7 @@ from lykeion.control import (
 )
 from lykeion.core import LykeionError, parse_json
 from lykeion.core.fields import Fields
-from lykeion.platform.policies.finished import has_finished
+from lykeion.platform.policies.completion import has_finished
 
 from .answers import SHUTDOWN_PATH, status_document
 

@@ -17,8 +17,8 @@ from msgspec import structs
 
 from lykeion.control import Change, Condition, Key, KeyQueue, Listing, ResourceStore, follow, merged
 from lykeion.core import Conflict, NotFound, Unavailable
+from lykeion.platform.policies.completion import has_finished
 from lykeion.platform.policies.distributed import distributed_environment
-from lykeion.platform.policies.finished import has_finished
 from lykeion.platform.resources.work import WORK, Work, WorkStatus
 
 from .attempt_directory import AttemptDirectory, AttemptError

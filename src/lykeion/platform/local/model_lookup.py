@@ -1,0 +1,26 @@
+"""Finds model versions in the registry for controllers."""
+
+import asyncio
+import math
+
+from lykeion import registry
+from lykeion.platform.lookups import FoundModel, ModelVersion
+
+MAX_METRICS = 64
+
+
+async def find_model(asked: ModelVersion) -> FoundModel:
+    """The version, pinned by its digest. Raises NotFound, InvalidModel, and what its registry raises."""
+    return await asyncio.to_thread(_find, asked.reference)
+
+
+def _find(name: str) -> FoundModel:
+    store, reference = registry.Stores().find(name)
+    model = registry.load(store, reference)
+    facts = registry.facts_of(store, reference.repository, model)
+    metrics = {name: float(value) for name, value in facts.metrics.items() if _is_number(value)}
+    return FoundModel(str(reference.at(model.digest)), model.digest, dict(list(metrics.items())[:MAX_METRICS]))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

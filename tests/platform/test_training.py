@@ -1,0 +1,158 @@
+"""What a Training does next: fetch, run, publish; and how it ends."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from lykeion.control import condition_of, is_true
+from lykeion.core import NotFound, Unavailable
+from lykeion.platform.controllers.training_controller import reconcile_training
+from lykeion.platform.lookups import FoundModel, ModelVersion
+from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.training import TRAINING, PublishedModel, TrainingData, TrainingSpec, untagged
+from lykeion.platform.resources.work import FailedAttempt, Role
+
+from .acting import NOON, Acting
+
+PHOTOS = FoundModel("photos@sha256:aa", "sha256:aa")
+SHOES = FoundModel("shoes@sha256:bb", "sha256:bb", {"top1": 0.9})
+
+
+def _acting(answers: Any = None, **spec: Any) -> Acting:
+    training = TRAINING.new("shoes", TrainingSpec(program=Program(command=("fit",)), **spec))
+    training = replace(training, metadata=structs.replace(training.metadata, uid="u1"))
+    return Acting(reconcile_training, training, answers or {})
+
+
+def _failed(acting: Acting) -> tuple[str, str]:
+    found = condition_of(acting.resource.status.conditions, "Failed")
+    return (found.reason, found.message) if found else ("", "")
+
+
+def test_data_are_fetched_by_digest_then_the_program_runs_then_the_model_is_published() -> None:
+    data = (TrainingData(name="photos", artifact="photos:latest"),)
+    published = ModelVersion("shoes:run-u1")
+    answers = {ModelVersion("photos:latest"): PHOTOS, published: SHOES}
+    acting = _acting(answers, data=data, publish=PublishedModel(model="shoes:candidate", directory="model"))
+    acting.decide()
+    acting.decide()
+    (fetch,) = acting.works()
+    assert fetch.spec.program.args == ("pull", "photos@sha256:aa", "$(LYKEION_DATA)/photos", "--quiet")
+    acting.fares(fetch, "Complete")
+    acting.decide()
+    (program,) = acting.works("fit")
+    assert [(each.variable, each.read_only) for each in program.spec.mounts] == [
+        ("LYKEION_RUN", False),
+        ("LYKEION_DATA", True),
+    ]
+    acting.fares(program, "Complete", attempts=2)
+    acting.decide()
+    (push,) = acting.works("push")
+    assert push.spec.program.args[1:3] == ("$(LYKEION_RUN)/model", "shoes:run-u1")
+    assert "candidate" in push.spec.program.args
+    acting.fares(push, "Complete")
+    acting.decide()
+    status = acting.resource.status
+    assert is_true(status.conditions, "Complete")
+    assert (status.attempts, status.model, status.digest) == (2, "shoes@sha256:bb", "sha256:bb")
+    assert status.metrics == {"top1": 0.9}
+    assert [event.reason for event in acting.events] == ["Started", "Published"]
+
+
+def test_an_alias_that_moves_meanwhile_changes_nothing() -> None:
+    answers = {ModelVersion("photos:latest"): PHOTOS}
+    acting = _acting(answers, data=(TrainingData(name="photos", artifact="photos:latest"),))
+    acting.decide()
+    answers[ModelVersion("photos:latest")] = FoundModel("photos@sha256:cc", "sha256:cc")
+    acting.decide()
+    assert "photos@sha256:aa" in acting.works("pull")[0].spec.program.args
+
+
+def test_a_registry_that_is_down_is_asked_again_and_data_that_are_not_there_fail_it() -> None:
+    data = (TrainingData(name="photos", artifact="photos:latest"),)
+    acting = _acting({ModelVersion("photos:latest"): Unavailable("connection refused")}, data=data)
+    assert acting.decide().requeue_after_s
+    running = condition_of(acting.resource.status.conditions, "Running")
+    assert running is not None
+    assert (running.reason, running.message) == ("RegistryUnavailable", "connection refused")
+    acting.answers = {ModelVersion("photos:latest"): NotFound("photos:latest: no such model")}
+    acting.decide()
+    assert _failed(acting) == ("DataNotFound", "photos:latest: no such model")
+    assert acting.works() == []
+
+
+def test_workers_run_as_one_work_all_at_once() -> None:
+    acting = _acting(workers=3)
+    acting.decide()
+    (program,) = acting.works()
+    assert program.spec.roles == (Role(name="worker", replicas=3),)
+    assert (program.spec.completions, program.spec.parallelism) == (3, 3)
+
+
+def test_without_publication_it_ends_with_its_program() -> None:
+    acting = _acting()
+    acting.decide()
+    acting.fares(acting.works()[0], "Complete")
+    acting.decide()
+    assert is_true(acting.resource.status.conditions, "Complete")
+
+
+def test_what_the_program_printed_last_is_the_message_of_the_failure() -> None:
+    acting = _acting()
+    acting.decide()
+    failure = FailedAttempt(index=0, attempt=3, reason="ExitCode", message="no space left", exit_code=1)
+    acting.fares(acting.works()[0], "Failed", failures=(failure,))
+    acting.decide()
+    assert _failed(acting) == ("ProgramFailed", "attempt 4: exit code 1: no space left")
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"), [("deadline_seconds", "DeadlineExceeded"), ("start_deadline_seconds", "NotStarted")]
+)
+def test_it_fails_at_its_deadlines_and_stops_what_runs(limit: str, reason: str) -> None:
+    acting = _acting(**{limit: 60})
+    assert acting.decide().requeue_after_s == 60
+    acting.decide(NOON + timedelta(seconds=60))
+    assert _failed(acting) == (reason, "after 60 s")
+    assert [work.spec.stop for work in acting.works()] == [True]
+
+
+def test_a_program_that_has_started_is_beyond_its_start_deadline() -> None:
+    acting = _acting(start_deadline_seconds=60)
+    acting.decide()
+    acting.fares(acting.works()[0], attempts=1, active="0")
+    acting.decide(NOON + timedelta(hours=1))
+    assert _failed(acting) == ("", "")
+
+
+def test_finished_is_final_until_its_time_to_live_is_over() -> None:
+    acting = _acting(ttl_seconds_after_finished=60)
+    acting.decide()
+    acting.fares(acting.works()[0], "Complete")
+    acting.decide()
+    decision = acting.decide(NOON + timedelta(seconds=59))
+    assert (decision.children, decision.delete, decision.requeue_after_s) == (None, False, 1)
+    assert acting.decide(NOON + timedelta(seconds=60)).delete
+
+
+def test_suspending_ends_what_runs_and_says_so() -> None:
+    acting = _acting(suspend=True)
+    acting.decide()
+    assert acting.works()[0].spec.suspend
+    assert is_true(acting.resource.status.conditions, "Suspended")
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "alias"),
+    [
+        ("shoes", "shoes", ""),
+        ("shoes:champion", "shoes", "champion"),
+        ("localhost:5000/shop/shoes", "localhost:5000/shop/shoes", ""),
+        ("localhost:5000/shop/shoes:v1", "localhost:5000/shop/shoes", "v1"),
+    ],
+)
+def test_an_alias_is_what_follows_the_last_part_of_a_name(model: str, name: str, alias: str) -> None:
+    assert untagged(model) == (name, alias)
