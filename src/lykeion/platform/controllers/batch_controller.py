@@ -11,10 +11,10 @@ from lykeion.platform.policies.completion import (
     finish,
     has_finished,
     left_s,
-    progress,
     progress_events,
     started,
     with_conditions,
+    with_progress,
 )
 from lykeion.platform.resources.batch_execution import BATCH_EXECUTION, BatchExecution, BatchExecutionStatus
 from lykeion.platform.resources.index_ranges import from_ranges
@@ -101,7 +101,7 @@ def _followed(
             failures=work.status.failures,
             progress=f"{done}/{status.total}",
         )
-    status = progress(batch, status, bool(status.active), now)
+    status = with_progress(batch, status, bool(status.active), now)
     short = condition_of(work.status.conditions, "Unschedulable") if work else None
     return with_conditions(batch, status, now, short) if short else status
 

@@ -1,7 +1,6 @@
 """Training: fetches its data, runs the program, publishes the model: one step after the other, on shared volumes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec import structs
@@ -14,7 +13,6 @@ from lykeion.control import (
     ResourceController,
     child_name,
     condition_of,
-    is_true,
 )
 from lykeion.core import LykeionError, NotFound
 from lykeion.platform.lookups import FoundModel, ModelVersion
@@ -23,28 +21,18 @@ from lykeion.platform.policies.completion import (
     finish,
     has_finished,
     left_s,
-    progress,
     progress_events,
     started,
     with_conditions,
+    with_progress,
 )
-from lykeion.platform.resources.program import Program
+from lykeion.platform.policies.stages import Stage, StageProgress, advance, models_command
 from lykeion.platform.resources.program_volume import VOLUME, Volume, VolumeMount, VolumeSpec
 from lykeion.platform.resources.training import TRAINING, Training, TrainingStatus, untagged
 from lykeion.platform.resources.work import WORK, Work, WorkSpec
 
-RETRIES = 3
-"""Of fetching and publishing."""
 AGAIN_S = 5.0
 """Between two attempts to read a version from a registry that does not answer."""
-
-
-@dataclass(frozen=True)
-class _Step:
-    """``works`` are its children, by the part of their names; ``failure`` is the reason if one of them fails."""
-
-    failure: str
-    works: Mapping[str, WorkSpec]
 
 
 def reconcile_training(training: Training, observed: Observed, now: datetime) -> Decision:
@@ -54,17 +42,13 @@ def reconcile_training(training: Training, observed: Observed, now: datetime) ->
     asked = {each.name: ModelVersion(each.artifact) for each in training.spec.data if each.name not in status.data}
     if asked:
         return _with_data(training, status, asked, observed, now)
-    children: list[AnyResource] = [*_volumes(training)]
-    for step in _steps(training):
-        works = {part: _child(training, part, work) for part, work in step.works.items()}
-        children += works.values()
-        present = {part: found for part, work in works.items() if (found := observed.child(work.metadata.name))}
-        status = _followed(status, present.get("program"))
-        if failed := [work for work in present.values() if is_true(work.status.conditions, "Failed")]:
-            return finish(training, status, children, now, "Failed", step.failure, _cause(failed[0]))
-        done = [work for work in present.values() if is_true(work.status.conditions, "Complete")]
-        if len(done) < len(works):
-            return _running(training, status, children, tuple(present.values()), now)
+    progress = advance(training, _stages(training), observed)
+    children = (*_volumes(training), *progress.children)
+    status = _followed(status, progress.present.get("program"))
+    if progress.state == "Failed":
+        return finish(training, status, children, now, "Failed", progress.reason, progress.message)
+    if progress.state == "Running":
+        return _running(training, status, children, progress, now)
     return _published(training, status, children, observed, now)
 
 
@@ -103,20 +87,16 @@ def _volumes(training: Training) -> tuple[Volume, ...]:
     )
 
 
-def _child(training: Training, part: str, work: WorkSpec) -> Work:
-    return WORK.new(child_name(training, part), work, namespace=training.metadata.namespace, owner=training)
-
-
-def _steps(training: Training) -> Iterable[_Step]:
+def _stages(training: Training) -> Iterable[Stage]:
     spec, roles = training.spec, training.spec.every_role()
     run = VolumeMount(volume=child_name(training, "run"), variable="LYKEION_RUN")
     data = VolumeMount(volume=child_name(training, "data"), variable="LYKEION_DATA")
     if spec.data:
-        pull = {
-            f"fetch-{name}": _ours(training, data, "pull", reference, f"$(LYKEION_DATA)/{name}")
-            for name, reference in training.status.data.items()
+        pulls = {
+            f"fetch-{name}": models_command(data, "pull", pinned, f"$(LYKEION_DATA)/{name}", suspend=spec.suspend)
+            for name, pinned in training.status.data.items()
         }
-        yield _Step("DataNotFetched", pull)
+        yield Stage("DataNotFetched", pulls)
     processes = sum(role.replicas for role in roles) or 1
     program = WorkSpec(
         program=spec.program,
@@ -128,18 +108,12 @@ def _steps(training: Training) -> Iterable[_Step]:
         mounts=(run, *((structs.replace(data, read_only=True),) if spec.data else ())),
         suspend=spec.suspend,
     )
-    yield _Step("ProgramFailed", {"program": program})
+    yield Stage("ProgramFailed", {"program": program})
     if spec.publish:
         base, alias = untagged(spec.publish.model)
         push = ("push", f"$(LYKEION_RUN)/{spec.publish.directory}", f"{base}:{_run_alias(training)}")
         more = ("--run", f"training/{training.metadata.name}", *(("--alias", alias) if alias else ()))
-        yield _Step("NotPublished", {"publish": _ours(training, run, *push, *more)})
-
-
-def _ours(training: Training, mount: VolumeMount, *arguments: str) -> WorkSpec:
-    """A command of Lykeion: only these have the credentials of registries."""
-    program = Program(command=("lykeion", "models"), args=(*arguments, "--quiet"))
-    return WorkSpec(program=program, completions=1, retries=RETRIES, mounts=(mount,), suspend=training.spec.suspend)
+        yield Stage("NotPublished", {"publish": models_command(run, *push, *more, suspend=spec.suspend)})
 
 
 def _run_alias(training: Training) -> str:
@@ -153,25 +127,25 @@ def _followed(status: TrainingStatus, program: Work | None) -> TrainingStatus:
     return structs.replace(status, attempts=program.status.attempts, failures=program.status.failures)
 
 
-def _cause(work: Work) -> str:
-    last = work.status.failures[-1:]
-    return f"attempt {last[0].attempt + 1}: {last[0].words()}" if last else ""
-
-
 def _running(
-    training: Training, status: TrainingStatus, children: Sequence[AnyResource], works: Sequence[Work], now: datetime
+    training: Training,
+    status: TrainingStatus,
+    children: Sequence[AnyResource],
+    progress: StageProgress,
+    now: datetime,
 ) -> Decision:
     spec, start = training.spec, status.start_time or now
-    begun = any(work.status.attempts for work in works)
-    short = [found for work in works if (found := condition_of(work.status.conditions, "Unschedulable"))]
-    limits = {"DeadlineExceeded": spec.deadline_seconds, "NotStarted": None if begun else spec.start_deadline_seconds}
+    short = [condition_of(work.status.conditions, "Unschedulable") for work in progress.present.values()]
+    lacking = [each for each in short if each and each.status == "True"]
+    start_deadline_s = None if progress.begun else spec.start_deadline_seconds
+    limits = {"DeadlineExceeded": spec.deadline_seconds, "NotStarted": start_deadline_s}
     left = {reason: left_s(start, limit, now) for reason, limit in limits.items() if limit is not None}
     for reason, seconds in left.items():
         if not seconds:
-            lacking = "; ".join(each.message for each in short if each.status == "True")
-            return finish(training, status, children, now, "Failed", reason, lacking or f"after {limits[reason]} s")
-    status = progress(training, status, any(work.status.active for work in works), now)
-    status = with_conditions(training, status, now, *short[:1])
+            message = "; ".join(each.message for each in lacking) or f"after {limits[reason]} s"
+            return finish(training, status, children, now, "Failed", reason, message)
+    status = with_progress(training, status, progress.active, now)
+    status = with_conditions(training, status, now, *(lacking or filter(None, short)))
     again_s = min(left.values(), default=None)
     return Decision(status, tuple(children), progress_events(training, status), requeue_after_s=again_s)
 

@@ -40,7 +40,7 @@ def with_conditions(resource: AnyResource, status: Any, now: datetime, *conditio
     return structs.replace(status, conditions=changed)
 
 
-def progress(resource: AnyResource, status: Any, active: bool, now: datetime) -> Any:
+def with_progress(resource: AnyResource, status: Any, active: bool, now: datetime) -> Any:
     """The status with the conditions Suspended and Running."""
     suspended = "True" if resource.spec.suspend and not active else "False"
     return with_conditions(

@@ -1,0 +1,74 @@
+"""Programs that run one after the other on the same volumes: fetch from the registry, run, publish.
+
+Each stage is a number of Works that run at the same time; the next begins when all of them have succeeded.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lykeion.control import AnyResource, Observed, child_name, is_true
+from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.program_volume import VolumeMount
+from lykeion.platform.resources.work import WORK, Work, WorkSpec
+
+RETRIES = 3
+"""Of fetching and publishing."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """``works`` are its children, by the part of their names; ``failure`` is the reason if one of them fails."""
+
+    failure: str
+    works: Mapping[str, WorkSpec]
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """``children`` are all Works that have been reached, ``present`` those of them that exist, by part."""
+
+    state: Literal["Running", "Complete", "Failed"]
+    children: tuple[AnyResource, ...]
+    present: Mapping[str, Work] = field(default_factory=dict[str, Work])
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def active(self) -> bool:
+        return any(work.status.active for work in self.present.values())
+
+    @property
+    def begun(self) -> bool:
+        """Whether any program was started."""
+        return any(work.status.attempts for work in self.present.values())
+
+
+def advance(owner: AnyResource, stages: Iterable[Stage], observed: Observed) -> StageProgress:
+    """How far the stages are; the children include those of the stage that is next."""
+    children: list[AnyResource] = []
+    present: dict[str, Work] = {}
+    for stage in stages:
+        for part, spec in stage.works.items():
+            work = WORK.new(child_name(owner, part), spec, namespace=owner.metadata.namespace, owner=owner)
+            children.append(work)
+            if found := observed.child(work.metadata.name):
+                present[part] = found
+        works = [present[part] for part in stage.works if part in present]
+        for work in works:
+            if is_true(work.status.conditions, "Failed"):
+                return StageProgress("Failed", tuple(children), present, stage.failure, _cause(work))
+        if sum(is_true(work.status.conditions, "Complete") for work in works) < len(stage.works):
+            return StageProgress("Running", tuple(children), present)
+    return StageProgress("Complete", tuple(children), present)
+
+
+def models_command(mount: VolumeMount, *arguments: str, suspend: bool = False) -> WorkSpec:
+    """``lykeion models`` with arguments, as a Work: only such have the credentials of registries."""
+    program = Program(command=("lykeion", "models"), args=(*arguments, "--quiet"))
+    return WorkSpec(program=program, completions=1, retries=RETRIES, mounts=(mount,), suspend=suspend)
+
+
+def _cause(work: Work) -> str:
+    last = work.status.failures[-1:]
+    return f"attempt {last[0].attempt + 1}: {last[0].words()}" if last else ""
