@@ -5,23 +5,13 @@ comparison with a missing metric is neither true nor false.
 """
 
 import difflib
-import operator
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from lykeion.core.expression import Comparison, Contains, Expression, In, IsNull, Leaf, WhereError, leaves, truth
+from lykeion.core.expression import Expression, WhereError, leaves
+from lykeion.core.matching import Fields, matches
 
-Fields: TypeAlias = Mapping[str, Any]
 Row = TypeVar("Row")
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 
 
 def select(rows: Sequence[Row], where: str, fields: Callable[[Row], Fields]) -> list[Row]:
@@ -46,44 +36,6 @@ def order(rows: Sequence[Row], by: str, fields: Callable[[Row], Fields]) -> list
     numbers = all(isinstance(fields(row)[name], int | float) for row in having)
     key: Callable[[Row], Any] = (lambda row: fields(row)[name]) if numbers else (lambda row: str(fields(row)[name]))
     return [*sorted(having, key=key, reverse=downwards), *lacking]
-
-
-def matches(expression: Expression, fields: Fields) -> bool:
-    """Whether the filter is true for these fields. Raises WhereError if a value cannot be compared."""
-    return truth(expression, lambda leaf: _leaf(leaf, fields)) is True
-
-
-def _leaf(leaf: Leaf, fields: Fields) -> bool | None:
-    if isinstance(leaf, IsNull):
-        return leaf.column not in fields
-    if leaf.column not in fields:
-        return None
-    value = fields[leaf.column]
-    match leaf:
-        case Comparison(_, symbol, constant):
-            _alike(leaf, value, constant)
-            return _COMPARE[symbol](value, constant)
-        case In(_, constants):
-            for constant in constants:
-                _alike(leaf, value, constant)
-            return value in constants
-        case Contains(_, constant):
-            if not isinstance(value, list):
-                raise WhereError(f"filter, character {leaf.at}: {leaf.column!r} is no list")
-            return constant in value
-        case _:
-            raise AssertionError(leaf)
-
-
-def _alike(leaf: Leaf, value: Any, constant: Any) -> None:
-    kinds = {
-        "truth" if isinstance(v, bool) else "text" if isinstance(v, str) else "number" for v in (value, constant)
-    }
-    if len(kinds) > 1 or isinstance(value, list):
-        raise WhereError(
-            f"filter, character {leaf.at}: {leaf.column!r} is {value!r} in a version, which cannot be compared with "
-            f"{constant!r}"
-        )
 
 
 def _check(expression: Expression, known: set[str]) -> None:
