@@ -26,7 +26,7 @@ from lykeion.platform.policies.completion import (
     with_conditions,
     with_progress,
 )
-from lykeion.platform.policies.stages import Stage, StageProgress, advance, models_command
+from lykeion.platform.policies.stages import ProgramStage, StageProgress, advance, models_command
 from lykeion.platform.resources.program_volume import VOLUME, Volume, VolumeMount, VolumeSpec
 from lykeion.platform.resources.training import TRAINING, Training, TrainingStatus, untagged
 from lykeion.platform.resources.work import WORK, Work, WorkSpec
@@ -87,7 +87,7 @@ def _volumes(training: Training) -> tuple[Volume, ...]:
     )
 
 
-def _stages(training: Training) -> Iterable[Stage]:
+def _stages(training: Training) -> Iterable[ProgramStage]:
     spec, roles = training.spec, training.spec.every_role()
     run = VolumeMount(volume=child_name(training, "run"), variable="LYKEION_RUN")
     data = VolumeMount(volume=child_name(training, "data"), variable="LYKEION_DATA")
@@ -96,7 +96,7 @@ def _stages(training: Training) -> Iterable[Stage]:
             f"fetch-{name}": models_command(data, "pull", pinned, f"$(LYKEION_DATA)/{name}", suspend=spec.suspend)
             for name, pinned in training.status.data.items()
         }
-        yield Stage("DataNotFetched", pulls)
+        yield ProgramStage("DataNotFetched", pulls)
     processes = sum(role.replicas for role in roles) or 1
     program = WorkSpec(
         program=spec.program,
@@ -108,12 +108,12 @@ def _stages(training: Training) -> Iterable[Stage]:
         mounts=(run, *((structs.replace(data, read_only=True),) if spec.data else ())),
         suspend=spec.suspend,
     )
-    yield Stage("ProgramFailed", {"program": program})
+    yield ProgramStage("ProgramFailed", {"program": program})
     if spec.publish:
         base, alias = untagged(spec.publish.model)
         push = ("push", f"$(LYKEION_RUN)/{spec.publish.directory}", f"{base}:{_run_alias(training)}")
         more = ("--run", f"training/{training.metadata.name}", *(("--alias", alias) if alias else ()))
-        yield Stage("NotPublished", {"publish": models_command(run, *push, *more, suspend=spec.suspend)})
+        yield ProgramStage("NotPublished", {"publish": models_command(run, *push, *more, suspend=spec.suspend)})
 
 
 def _run_alias(training: Training) -> str:

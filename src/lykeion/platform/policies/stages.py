@@ -17,7 +17,7 @@ RETRIES = 3
 
 
 @dataclass(frozen=True)
-class Stage:
+class ProgramStage:
     """``works`` are its children, by the part of their names; ``failure`` is the reason if one of them fails."""
 
     failure: str
@@ -44,7 +44,7 @@ class StageProgress:
         return any(work.status.attempts for work in self.present.values())
 
 
-def advance(owner: AnyResource, stages: Iterable[Stage], observed: Observed) -> StageProgress:
+def advance(owner: AnyResource, stages: Iterable[ProgramStage], observed: Observed) -> StageProgress:
     """How far the stages are; the children include those of the stage that is next."""
     children: list[AnyResource] = []
     present: dict[str, Work] = {}
