@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 GUIDES = {
     "index": ("index", "duplicates", "evaluation"),
-    "serve": ("service",),
+    "serve": ("service", "model-server"),
     "nets": ("nets",),
     "train": ("training",),
     "compress": ("compress",),

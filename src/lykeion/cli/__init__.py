@@ -32,7 +32,7 @@ Each command has its own --help. Results come as a table, or with --json as one 
 
 COMMANDS = {
     "index": ("lykeion.cli.index:index", "Build and search an index of photos."),
-    "serve": ("lykeion.cli.serve:serve", "Serve an index over HTTP, with a search page."),
+    "serve": ("lykeion.cli.serve:serve", "Serve an index over HTTP, with a search page; or a model."),
     "nets": ("lykeion.cli.nets:commands", "List networks and show what they are made of."),
     "train": ("lykeion.cli.train:train", "Train a network on photos."),
     "compress": ("lykeion.cli.compress:commands", "Make a network smaller, step by step; pack it for delivery."),

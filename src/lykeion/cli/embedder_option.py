@@ -11,17 +11,19 @@ from lykeion import inputs
 
 from .options import registry_option, store_option, trust_option
 
+named_embedder_option = click.option(
+    "--embedder",
+    envvar="LYKEION_EMBEDDER",
+    metavar="MODEL",
+    help="If not the default: a .tflite file with its model card, or a version, as in shoes:champion.  "
+    "[env: LYKEION_EMBEDDER]",
+)
+
 
 def embedder_option(command: Callable[..., None]) -> Callable[..., None]:
     """``--embedder``, with the store and trust policy that it needs; the command is passed a file's path, or None."""
 
-    @click.option(
-        "--embedder",
-        envvar="LYKEION_EMBEDDER",
-        metavar="MODEL",
-        help="If not the default: a .tflite file with its model card, or a version, as in shoes:champion.  "
-        "[env: LYKEION_EMBEDDER]",
-    )
+    @named_embedder_option
     @trust_option
     @store_option
     @registry_option

@@ -35,14 +35,8 @@ class FiniteRange(click.FloatRange):
 PICTURE = _Picture(path_type=Path, dir_okay=False)
 FIT = click.Choice(("pad", "centre", "letterbox", "stretch"))
 
-index_option = click.option(
-    "--index",
-    "uri",
-    envvar="LYKEION_INDEX",
-    required=True,
-    metavar="INDEX",
-    help="A directory, or milvus://host:port/collection.  [env: LYKEION_INDEX]",
-)
+INDEX_HELP = "A directory, or milvus://host:port/collection.  [env: LYKEION_INDEX]"
+index_option = click.option("--index", "uri", envvar="LYKEION_INDEX", required=True, metavar="INDEX", help=INDEX_HELP)
 
 
 def _as_place(context: click.Context, option: click.Parameter, file: Path | None) -> Any:

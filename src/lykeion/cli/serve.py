@@ -1,93 +1,88 @@
-"""``lykeion serve``: the service on a port."""
+"""``lykeion serve``: an index or a model on a port."""
 
-import os
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from lykeion import search, web_kit
-from lykeion.core import core_count, print_line
+from lykeion import inputs, model_server, search, web_kit
+from lykeion.core import print_line
 from lykeion.search import service
 
-from .embedder_option import embedder_option
-from .options import FiniteRange, index_option, thumbnails_option
+from .embedder_option import named_embedder_option
+from .options import INDEX_HELP, refuse_options, registry_option, store_option, thumbnails_option, trust_option
+from .server_options import server_options
+
+_OF_INDEX = ("uri", "embedder", "thumbnails", "no_thumbnails")
+_OF_MODEL = ("model", "name", "labels", "engine", "max_batch")
 
 
 @click.command()
-@index_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address; any but loopback needs a token.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@embedder_option
+@click.option("--index", "uri", envvar="LYKEION_INDEX", metavar="INDEX", help=INDEX_HELP)
 @click.option(
-    "--token-file",
-    type=click.Path(path_type=Path),
-    help="File with the API token that requests must bear; or set LYKEION_TOKEN.",
+    "--model",
+    metavar="MODEL",
+    help="Instead of an index: a .tflite file, a run's directory, or a version, as in shoes:champion.",
 )
-@click.option(
-    "--threads",
-    default=core_count,
-    show_default="cores",
-    type=click.IntRange(1, 256),
-    help="Requests processed at the same time.",
-)
-@click.option(
-    "--waiting", default=128, show_default=True, type=click.IntRange(0), help="Requests that may wait for a thread."
-)
-@click.option(
-    "--per-client",
-    default=64,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Requests in progress from one address.",
-)
-@click.option(
-    "--max-body-mib", default=32, show_default=True, type=click.IntRange(1, 1024), help="Maximum size of a request."
-)
-@click.option(
-    "--timeout",
-    default=30.0,
-    show_default=True,
-    type=FiniteRange(0.1, 3600),
-    help="Seconds until a request must be answered.",
-)
+@server_options
+@named_embedder_option
+@trust_option
+@store_option
+@registry_option
 @thumbnails_option
 @click.option("--no-thumbnails", is_flag=True, help="Show and keep no thumbnails.")
+@click.option("--name", metavar="NAME", help="The model's name in URLs, if not its own.")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The model's classes, if its directory does not name them: one a line, or a JSON list.",
+)
+@click.option("--engine", metavar="NAME", help="The model's engine; by default the fastest, by measurement.")
+@click.option(
+    "--max-batch",
+    default=8,
+    show_default=True,
+    type=click.IntRange(1, 32),
+    help="Rows that the model runs at once, if that is faster.",
+)
 def serve(
-    uri: str,
+    uri: str | None,
+    model: str | None,
     host: str,
     port: int,
+    settings: "web_kit.ServerSettings",
     embedder: str | None,
-    token_file: Path | None,
-    threads: int,
-    waiting: int,
-    per_client: int,
-    max_body_mib: int,
-    timeout: float,
+    trust: Path | None,
+    store: Path | None,
     thumbnails: "search.ThumbnailPlace",
     no_thumbnails: bool,
+    name: str | None,
+    labels: Path | None,
+    engine: str | None,
+    max_batch: int,
 ) -> None:
-    """Serve an index over HTTP, with a search page at /.
+    """Serve an index over HTTP, with a search page at /; or a model, by the Open Inference Protocol v2.
 
     For this machine alone unless an API token is given; then open the page as http://HOST:PORT/#token=TOKEN.
     The index may be added to while it is served.
     """
-    settings = web_kit.ServerSettings(
-        token=web_kit.read_token(token_file) if token_file else os.environ.get("LYKEION_TOKEN", "").strip(),
-        max_body_bytes=max_body_mib << 20,
-        threads=threads,
-        waiting=waiting,
-        per_client=per_client,
-        timeout_s=timeout,
-    )
-    with closing(
-        service.open_catalogue(uri, embedder=embedder, thumbnails=replace(thumbnails, kept=not no_thumbnails))
-    ) as catalogue:
-        service.serve(
-            catalogue,
-            settings,
-            host=host,
-            port=port,
-            ready=lambda url: print_line(f"Serving {uri} on {url}", err=True),
-        )
+    if model is not None:
+        refuse_options("--model serves a model", *_OF_INDEX)
+        source = inputs.open_servable(model, trust, store, served_as=name, labels=labels)
+        with closing(model_server.open_served(source, settings, engine=engine, max_batch=max_batch)) as served:
+            model_server.serve_model(served, settings, host=host, port=port, ready=_told(served.name))
+        return
+    if uri is None:
+        raise click.UsageError("give --index INDEX, or --model MODEL")
+    refuse_options("--index serves an index", *_OF_MODEL)
+    place = replace(thumbnails, kept=not no_thumbnails)
+    network = inputs.find_embedder(embedder, trust, store)
+    with closing(service.open_catalogue(uri, embedder=network, thumbnails=place)) as catalogue:
+        service.serve(catalogue, settings, host=host, port=port, ready=_told(uri))
+
+
+def _told(what: str) -> Callable[[str], None]:
+    return lambda url: print_line(f"Serving {what} on {url}", err=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from lykeion.core import fitting, json_value, read_bounded, read_json, write_atomically
+from lykeion.core import fitting, read_bounded, read_json, write_atomically
 from lykeion.nets import (
     INPUT,
     LOGITS,
@@ -16,7 +16,7 @@ from lykeion.nets import (
     write_architecture,
     write_litert,
 )
-from lykeion.nets.training import Dataset, load_network, write_arrays
+from lykeion.nets.training import Dataset, load_network, read_classes, write_arrays
 
 from .compressed_model import CompressedModel, kernel_layers, settle
 from .errors import CompressionError
@@ -83,14 +83,9 @@ def open_model(path: Path) -> CompressedModel:
 
 
 def check_classes(run: Path, data: Dataset) -> None:
-    """Raises CompressionError if a run directory names other classes than the data. Other inputs name no classes."""
-    file = run / "classes.json"
-    if not file.is_file():
-        return
-    written = read_bounded(file, CompressionError, "list of classes", limit=MAX_BYTES)
-    with fitting(CompressionError, "list of classes", where=f"{file}: "):
-        ours = tuple(map(str, json_value(written, CompressionError, "list of classes", where=f"{file}: ")))
-    for place, (one, other) in enumerate(zip(ours, data.classes, strict=False)):
+    """Raises CompressionError if a run directory names other classes than the data, TrainingError if its list cannot
+    be read. Other inputs name no classes."""
+    for place, (one, other) in enumerate(zip(read_classes(run), data.classes, strict=False)):
         if one != other:
             raise CompressionError(f"{data.name}: class {place} is {other!r}; {run} was trained with {one!r}")
 

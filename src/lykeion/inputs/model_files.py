@@ -31,7 +31,12 @@ def _open(name: str, trust: Path | None, store: Path | None) -> ModelFile:
     if not (name.endswith(".tflite") or ":" in name or Path(name).is_dir()):
         architecture = find(name)
         return ModelFile(name, write_litert(architecture, random_weights(architecture), output=LOGITS))
-    path = find_model(name, trust, store)
+    return open_path(find_model(name, trust, store), name)
+
+
+def open_path(path: Path, name: str) -> ModelFile:
+    """A file, or the directory of a run, a step or a version, as found by ``find_model``. Raises as
+    ``open_models``."""
     if not path.is_dir():
         return ModelFile(path.stem, read_model(path), path)
     name = name.rstrip("/")

@@ -13,7 +13,7 @@ def find_model(name: str, trust: Path | None = None, store: Path | None = None) 
     ``trust`` is the file of a policy, which must allow the model; ``store`` is the local store, if not the default.
     Raises Untrusted, and what ``registry.keep`` raises.
     """
-    version = not _is_path(name) and name != DEFAULT_MODEL
+    version = is_version(name)
     if not version and not trust:
         return Path(name)
     policy = registry.read_policy(trust) if trust else None
@@ -35,5 +35,7 @@ def find_embedder(name: str | None, trust: Path | None = None, store: Path | Non
     return str(network_file(model) if model.is_dir() else model)
 
 
-def _is_path(name: str) -> bool:
-    return name.startswith((".", "/")) or name.endswith((".tflite", ".keras")) or Path(name).exists()
+def is_version(name: str) -> bool:
+    """Whether it names a model in a registry, not a path or the default network."""
+    path = name.startswith((".", "/")) or name.endswith((".tflite", ".keras")) or Path(name).exists()
+    return not path and name != DEFAULT_MODEL

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from .metrics import Meter, Metrics
     from .server_settings import ServerSettings, read_token
     from .strict import StrictRoute, is_unknown
-    from .workers import Workers
+    from .workers import Busy, Workers
 
 __all__ = [
-    "Clients", "Guard", "Meter", "Metrics", "Refusal", "ServerSettings", "StrictRoute", "Uploads", "Workers",
+    "Busy", "Clients", "Guard", "Meter", "Metrics", "Refusal", "ServerSettings", "StrictRoute", "Uploads", "Workers",
     "answer_errors", "documented", "is_unknown", "outlives_timeout", "read_token", "refuse_length",
     "refuse_stranger", "serve",
 ]  # fmt: skip

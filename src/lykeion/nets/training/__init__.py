@@ -17,7 +17,7 @@ from lykeion.core.lazy import lazy
 from .errors import DataError, TrainingError
 
 if TYPE_CHECKING:
-    from .checkpoints import load_network, read_arrays, write_arrays
+    from .checkpoints import load_network, read_arrays, read_classes, write_arrays
     from .dataset import SPLIT_NAMES, Dataset, load_data
     from .frame import FITS, PHOTO_MEAN, PHOTO_STD, Fit, Frame, normalise
     from .loop import History, NetworkEvaluation, TrainingOptions, evaluate, predict, train
@@ -29,7 +29,7 @@ __all__ = [
     "FITS", "PHOTO_MEAN", "PHOTO_STD", "RECIPE_SCHEMA", "RECIPE_VERSION", "SPLIT_NAMES", "DataError", "Dataset",
     "Fit", "Frame", "History", "InMemory", "NetworkEvaluation", "OnDisk", "Photos", "Recipe", "RecipeError",
     "TrainingError", "TrainingOptions", "TrainingReport", "distiller", "evaluate", "load_data", "load_network",
-    "normalise", "predict", "read_arrays", "some", "train", "train_network", "write_arrays",
+    "normalise", "predict", "read_arrays", "read_classes", "some", "train", "train_network", "write_arrays",
 ]  # fmt: skip
 
 _load = lazy(__name__)

@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import write_atomically, writing
+from lykeion.core import fitting, json_value, read_bounded, write_atomically, writing
 from lykeion.nets.architecture import Architecture
 from lykeion.nets.named_networks import find
 
 from .errors import TrainingError
 from .sources.npz import NpzError, read_npz
 
-ARCHITECTURE, WEIGHTS = "architecture.json", "weights.npz"
+ARCHITECTURE, WEIGHTS, CLASSES = "architecture.json", "weights.npz", "classes.json"
 """Files of a run directory."""
 _STATE = "state"
+_MAX_CLASSES_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,3 +80,13 @@ def load_network(run: Path) -> tuple[Architecture, dict[str, np.ndarray]]:
     if not file.is_file():
         raise TrainingError(f"{file}: no such file; is {run} a finished training?")
     return find(str(file)), read_arrays(run / WEIGHTS)
+
+
+def read_classes(run: Path) -> tuple[str, ...]:
+    """The names of a run's classes; empty if the directory names none. Raises TrainingError."""
+    file = run / CLASSES
+    if not file.is_file():
+        return ()
+    written = read_bounded(file, TrainingError, "list of classes", limit=_MAX_CLASSES_BYTES)
+    with fitting(TrainingError, "list of classes", where=f"{file}: "):
+        return tuple(map(str, json_value(written, TrainingError, "list of classes", where=f"{file}: ")))

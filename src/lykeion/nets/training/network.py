@@ -17,7 +17,7 @@ from lykeion.nets.litert_writer import write_litert
 from lykeion.nets.quiet_keras import keras
 from lykeion.nets.unrolling import EMBEDDING, LOGITS
 
-from .checkpoints import ARCHITECTURE, WEIGHTS, load_network, write_arrays, write_file
+from .checkpoints import ARCHITECTURE, CLASSES, WEIGHTS, load_network, write_arrays, write_file
 from .dataset import Dataset
 from .errors import TrainingError
 from .heads import LOSSES, Cosines, nearest_proxy_accuracy
@@ -171,7 +171,7 @@ def _write(
     for name, content in (
         (ARCHITECTURE, json.dumps(architecture.to_json(), indent=1).encode()),
         ("recipe.json", json.dumps(recipe.to_json(), indent=1).encode()),
-        ("classes.json", json.dumps(data.classes, ensure_ascii=False).encode()),
+        (CLASSES, json.dumps(data.classes, ensure_ascii=False).encode()),
         ("model.json", card.to_json().encode()),
         (_MODEL, write_litert(architecture, weights)),
     ):

@@ -1,0 +1,133 @@
+"""Inference: tensors or photos in, tensors or classes out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import Counter
+from starlette.exceptions import HTTPException
+
+from lykeion.web_kit import StrictRoute, Uploads, Workers, documented
+
+from .classification import top_classes
+from .content_encoding import decompressed
+from .errors import BadInferRequest, LacksPart, OutOfTime
+from .infer_request import MAX_CLASSES, InferRequest, read_request
+from .infer_response import write_response
+from .metadata_routes import is_served
+from .row_queue import Outputs
+from .served_model import ServedModel
+
+JSON_LENGTH = "Inference-Header-Content-Length"
+DIGEST = "Model-Digest"
+SMALL_BYTES = 16 << 10
+"""JSON up to this size is read and written by the event loop: a switch of threads would take longer."""
+
+
+def infer_routes(model: ServedModel, workers: Workers, uploads: Uploads, photos_prepared: Counter) -> APIRouter:
+    """``uploads`` counts the memory that decompressed bodies take."""
+    routes = APIRouter(prefix="/v2/models/{name}", tags=["inference"], dependencies=[Depends(is_served(model))])
+    about = {"model_name": model.name, "model_version": model.version}
+
+    @routes.post("/infer", **_DOCUMENTED)
+    @routes.post("/versions/{version}/infer", **_DOCUMENTED)
+    async def infer(request: Request) -> Response:
+        async with _body(request, workers, uploads) as body:
+            json_bytes = _json_bytes(request)
+            read = partial(read_request, body, json_bytes, model.signature)
+            small = (len(body) if json_bytes is None else json_bytes) <= SMALL_BYTES
+            query = read() if small else await workers.run(read)
+            found = await _in_time(query)
+        write = partial(write_response, query, found, model.signature, model.labels, about)
+        large = sum(found[each.name].nbytes for each in query.outputs if not each.binary) > SMALL_BYTES
+        answer = await workers.run(write) if large else write()
+        headers = {DIGEST: model.version}
+        if answer.json_bytes is None:
+            return Response(answer.body, headers=headers, media_type="application/json")
+        headers[JSON_LENGTH] = str(answer.json_bytes)
+        return Response(answer.body, headers=headers, media_type="application/octet-stream")
+
+    async def classify(
+        request: Request, k: Annotated[int, Query(ge=1, le=MAX_CLASSES, description="How many classes.")] = 5
+    ) -> JSONResponse:
+        if not model.signature.labelled:
+            raise LacksPart(f"{model.name} has no labels to classify by; use /infer")
+        photo = await request.body()
+        found = await model.run(await _prepared(photo, "the photo"))
+        scores = model.signature.output(model.signature.labelled).spec.decode(found[model.signature.labelled])
+        classes = [
+            {"label": each.label, "index": each.index, "score": float(each.score)}
+            for each in top_classes(scores, k, model.labels)[0]
+        ]
+        return JSONResponse({**about, "classes": classes}, headers={DIGEST: model.version})
+
+    routes.add_api_route(
+        "/classify",
+        classify,
+        methods=["POST"],
+        summary="The most likely classes of a photo",
+        description="The body is the photo as it is in its file. The score is the output's own number.",
+        response_class=JSONResponse,
+        responses=documented(404, 501),
+        openapi_extra={"requestBody": {"required": True, "content": {"image/*": {"schema": {"format": "binary"}}}}},
+        route_class_override=StrictRoute,
+    )
+
+    async def _in_time(query: InferRequest) -> Outputs:
+        try:
+            async with asyncio.timeout(query.timeout_s):
+                values = query.values
+                if query.photos:  # one at a time, so that other requests can run in between
+                    rows = [await _prepared(each, f"photo {n}") for n, each in enumerate(query.photos)]
+                    values = (np.concatenate(rows),)
+                return await model.run(*values)
+        except TimeoutError:
+            raise OutOfTime(f"the request's timeout of {query.timeout_s:g} s is over") from None
+
+    async def _prepared(photo: bytes, name: str) -> np.ndarray:
+        row = await workers.run(model.prepare, photo, name)
+        photos_prepared.inc()
+        return row
+
+    return routes
+
+
+_DOCUMENTED: dict[str, Any] = {
+    "summary": "Run the model",
+    "description": "A request of the Open Inference Protocol v2: JSON, and after it tensors as binary data, where "
+    f"{JSON_LENGTH} gives the size of the JSON. An input of datatype BYTES holds photos.",
+    "response_class": Response,
+    "responses": {**documented(404, 501), 415: {"description": "An unknown Content-Encoding."}},
+}
+
+
+@asynccontextmanager
+async def _body(request: Request, workers: Workers, uploads: Uploads) -> AsyncIterator[bytes]:
+    """The body, decompressed if it is compressed. Raises HTTPException."""
+    body, encoding = await request.body(), request.headers.get("content-encoding", "")
+    if not encoding:
+        yield body
+        return
+    plain = await workers.run(decompressed, body, encoding, uploads.limit)
+    refusal = uploads.take(len(plain), 0)
+    try:
+        if refusal:
+            raise HTTPException(refusal.status, refusal.message, dict(refusal.headers))
+        yield plain
+    finally:
+        uploads.free(len(plain))
+
+
+def _json_bytes(request: Request) -> int | None:
+    """Raises BadInferRequest."""
+    given = request.headers.getlist(JSON_LENGTH)
+    if not given:
+        return None
+    if len(given) > 1 or not (given[0].isascii() and given[0].isdecimal()) or len(given[0]) > 18:
+        raise BadInferRequest(f"{JSON_LENGTH} is {', '.join(given)[:64]!r}; give the size of the JSON in bytes")
+    return int(given[0])
