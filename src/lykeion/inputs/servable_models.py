@@ -58,7 +58,7 @@ def open_servable(
         raise NotFound(f"{name}: no such model; give a .tflite file, a run's directory, or a version as in shoes:v3")
     file = open_path(path, name)
     return ServableModel(
-        _served_as(served_as or _base_name(name)),
+        _served_as(_base_name(name) if served_as is None else served_as),
         digest or digest_bytes(file.content),
         file,
         _card(path, file),

@@ -21,7 +21,18 @@ from lykeion.core import (
 )
 from lykeion.engines import ModelError
 from lykeion.engines.choosing import ModelFile, measure
-from lykeion.engines.running import Candidate, Kind, Plan, Trial, encoded, find_kind, noise, this_machine, try_models
+from lykeion.engines.running import (
+    Candidate,
+    Kind,
+    Plan,
+    Trial,
+    UnknownEngine,
+    encoded,
+    find_kind,
+    noise,
+    this_machine,
+    try_models,
+)
 
 from .row_queue import RowPlan
 
@@ -49,11 +60,11 @@ class EngineChoice:
 
     @classmethod
     def read(cls, path: Path) -> "EngineChoice":
-        """Raises NoChoice."""
+        """Raises NoChoice, UnknownEngine."""
         plain = read_json(path, NoChoice, "choice of an engine")
         with fitting(NoChoice, "choice of an engine", where=f"{path}: "):
-            kind, threads = find_kind(plain.pop("kind")).name, int(plain.pop("threads"))
-            return cls(kind, threads, RowPlan(**plain))
+            plan = RowPlan(int(plain["together"]), int(plain["least"]))
+            return cls(find_kind(plain["kind"]).name, int(plain["threads"]), plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,7 @@ class EngineSearch:
         it.
         """
         path = self._place(model)
-        with suppress(NoChoice):
+        with suppress(NoChoice, UnknownEngine):
             return EngineChoice.read(path)
         choice = self._measure(model)
         with suppress(OSError):

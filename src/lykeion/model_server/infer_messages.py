@@ -18,13 +18,19 @@ Shape: TypeAlias = Annotated[list[Annotated[int, Meta(ge=0, le=1 << 40)]], Meta(
 
 
 class TensorMessage(Struct, frozen=True):
-    """An input of a request; ``data`` is the JSON of its elements, empty if they come as binary data."""
+    """An input of a request."""
 
     name: Name
     shape: Shape
     datatype: str
     parameters: Parameters | None = None
     data: Raw = Raw()
+
+    @property
+    def elements(self) -> bytes:
+        """The JSON of the elements, empty if there is none."""
+        text = bytes(self.data)
+        return b"" if text == b"null" else text
 
 
 class OutputMessage(Struct, frozen=True):

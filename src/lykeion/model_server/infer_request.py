@@ -114,10 +114,10 @@ def _binary_data(given: TensorMessage, binary: _BinaryPart) -> memoryview | None
     """The input's binary data; None if its data are in the JSON."""
     size = (given.parameters or {}).get("binary_data_size")
     if size is None:
-        if not bytes(given.data):
+        if not given.elements:
             raise BadInferRequest("neither data nor the parameter binary_data_size is given")
         return None
-    if bytes(given.data):
+    if given.elements:
         raise BadInferRequest("data and the parameter binary_data_size are both given")
     return binary.take(size)
 
@@ -125,7 +125,7 @@ def _binary_data(given: TensorMessage, binary: _BinaryPart) -> memoryview | None
 def _read_tensor(given: TensorMessage, data: memoryview | None, model: ModelSignature) -> np.ndarray:
     model.input(given.name).check(given.datatype, given.shape)
     if data is None:
-        return from_json(bytes(given.data), given.datatype, given.shape)
+        return from_json(given.elements, given.datatype, given.shape)
     return from_binary(data, given.datatype, given.shape)
 
 
@@ -140,7 +140,7 @@ def _read_photos(given: TensorMessage, data: memoryview | None, model: ModelSign
         return tuple(strings_from_binary(data, count))
     if (given.parameters or {}).get("content_type") != "base64":
         raise BadInferRequest("photos in JSON are in base64, with the parameter content_type: base64")
-    return tuple(strings_from_base64(bytes(given.data), given.shape))
+    return tuple(strings_from_base64(given.elements, given.shape))
 
 
 def _wanted(message: InferMessage, model: ModelSignature) -> tuple[WantedOutput, ...]:

@@ -89,6 +89,8 @@ def _counted(strings: list[bytes], count: int) -> list[bytes]:
 
 def _items(data: bytes | memoryview, datatype: str, shape: Sequence[int]) -> list[Any]:
     depth = _depth(bytes(data[:64]))
+    if not depth:
+        raise BadInferRequest("data: not a list")
     if depth not in (1, len(shape)):
         raise BadInferRequest(f"data is nested {depth} deep; give it flat, or {len(shape)} deep as its shape")
     try:

@@ -65,9 +65,8 @@ def noise(inputs: Sequence[TensorSpec], photos: int = 1, photo: tuple[int, ...] 
     """
     found: list[np.ndarray] = []
     for place, spec in enumerate(inputs):
-        shape = tuple(photos if size < 0 else size for size in spec.shape[:1]) + (
-            photo if photo and place == 0 else spec.shape[1:]
-        )
+        inner = photo if photo and place == 0 and min(spec.shape[1:], default=1) < 1 else spec.shape[1:]
+        shape = tuple(photos if size < 0 else size for size in spec.shape[:1]) + inner
         if min(shape, default=1) < 1:
             raise ModelError(
                 f"input {spec.name!r} takes any size ({'×'.join(map(str, spec.shape[1:]))}), so there is none to run "
