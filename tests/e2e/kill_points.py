@@ -20,7 +20,7 @@ from typing import Any
 
 from lykeion.control import SqliteStore
 from lykeion.platform import CONTROLLERS, KINDS, LocalPlatform, this_machine
-from lykeion.platform.local import attempt_directory
+from lykeion.platform.local.processes import attempt_directory
 from lykeion.platform.resources.batch_execution import BATCH_EXECUTION, BatchExecutionSpec, Shards
 from lykeion.platform.resources.program import Program
 

@@ -1,4 +1,4 @@
-"""Work and BatchExecutions to test with."""
+"""Work, BatchExecutions and ReplicaGroups to test with."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from lykeion.platform.resources.batch_execution import (
     Shards,
 )
 from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroupSpec, ReplicaGroupStatus
 from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
 
 
@@ -21,3 +22,8 @@ def work(completions: int = 3, **spec: Any) -> Resource[WorkSpec, WorkStatus]:
 def batch(shards: int = 3, **spec: Any) -> Resource[BatchExecutionSpec, BatchExecutionStatus]:
     program = spec.pop("program", Program(command=("true",)))
     return BATCH_EXECUTION.new("embed", BatchExecutionSpec(program=program, shards=Shards(count=shards), **spec))
+
+
+def replica_group(replicas: int = 1, **spec: Any) -> Resource[ReplicaGroupSpec, ReplicaGroupStatus]:
+    program = spec.pop("program", Program(command=("true",)))
+    return REPLICA_GROUP.new("group", ReplicaGroupSpec(program=program, replicas=replicas, **spec))

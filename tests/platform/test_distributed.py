@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from lykeion.platform.local.peer_addresses import peer_addresses
+from lykeion.platform.local.processes.peer_addresses import peer_addresses
 from lykeion.platform.policies.distributed import distributed_environment
 from lykeion.platform.resources.work import Role
 

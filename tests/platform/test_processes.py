@@ -11,17 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from lykeion.platform.local.attempt_directory import AttemptDirectory, AttemptError
-from lykeion.platform.local.process_identity import ProcessIdentity, boot_id, process_start
-from lykeion.platform.local.work_plan import NEVER_STARTED, SUSPENDED
+from lykeion.platform.local.processes.attempt import NEVER_STARTED, SUSPENDED, Attempt
+from lykeion.platform.local.processes.attempt_directory import AttemptDirectory, AttemptError
+from lykeion.platform.local.processes.launch import Launch
+from lykeion.platform.local.processes.process_identity import ProcessIdentity, boot_id, process_start
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def _start(path: Path, script: str) -> tuple[AttemptDirectory, subprocess.Popen[bytes]]:
-    attempt = AttemptDirectory.create(path, 0, 0, NOON)
-    return attempt, attempt.start(["sh", "-c", script], os.environ, str(path))
+    attempt = AttemptDirectory.create(path, Attempt(0, 0, NOON))
+    return attempt, attempt.start(Launch(("sh", "-c", script), os.environ, str(path)))
 
 
 def _until(happens: object) -> None:
@@ -44,8 +45,8 @@ def test_how_a_program_ended_is_recorded_without_a_supervisor(tmp_path: Path, co
 
 
 def test_a_program_that_is_not_there_has_the_shells_code_and_message(tmp_path: Path) -> None:
-    attempt = AttemptDirectory.create(tmp_path, 0, 0, NOON)
-    attempt.start(["no-such-program"], os.environ, str(tmp_path)).wait()
+    attempt = AttemptDirectory.create(tmp_path, Attempt(0, 0, NOON))
+    attempt.start(Launch(("no-such-program",), os.environ, str(tmp_path))).wait()
     attempt.record_end(NOON)
     ended = attempt.attempt()
     assert ended is not None
@@ -55,16 +56,16 @@ def test_a_program_that_is_not_there_has_the_shells_code_and_message(tmp_path: P
 
 @pytest.mark.parametrize(("argv", "place"), [(["true"], "/no/such/directory"), (["a\0b"], "/")])
 def test_what_cannot_be_started_says_why(tmp_path: Path, argv: list[str], place: str) -> None:
-    attempt = AttemptDirectory.create(tmp_path, 0, 0, NOON)
+    attempt = AttemptDirectory.create(tmp_path, Attempt(0, 0, NOON))
     with pytest.raises(AttemptError, match=r"cannot start: .*(/no/such/directory: No such file|null byte)"):
-        attempt.start(argv, os.environ, place)
+        attempt.start(Launch(tuple(argv), os.environ, place))
 
 
 def test_an_attempt_runs_once_at_most(tmp_path: Path) -> None:
-    attempt = AttemptDirectory.create(tmp_path, 0, 0, NOON)
+    attempt = AttemptDirectory.create(tmp_path, Attempt(0, 0, NOON))
     assert attempt.abandon()
     assert not attempt.abandon()
-    assert attempt.start(["sh", "-c", "echo ran"], os.environ, str(tmp_path)).wait() == 125
+    assert attempt.start(Launch(("sh", "-c", "echo ran"), os.environ, str(tmp_path))).wait() == 125
     assert "ran" not in attempt.log.read_text().splitlines()
     attempt.record_end(NOON)
     ended = attempt.attempt()

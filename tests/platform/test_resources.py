@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lykeion.control import ResourceError, custom_resource_definition
 from lykeion.platform import KINDS, WRITTEN, find_kinds, parse_key, read_resources
-from lykeion.platform.local.expansion import expand
+from lykeion.platform.local.processes.launch import expand
 from lykeion.platform.resource_table import age, look_up
 from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
 from lykeion.platform.resources.quantities import quantity

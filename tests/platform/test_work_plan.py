@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from lykeion.control import is_true
-from lykeion.platform.local.work_plan import SHUTDOWN, SUSPENDED, TIME_LIMIT, Attempt, plan_work
+from lykeion.platform.local.processes.attempt import SHUTDOWN, SUSPENDED, TIME_LIMIT, Attempt
+from lykeion.platform.local.supervision.work_plan import plan_work
 from lykeion.platform.policies.retry import LAST_DELAY_S, delay_s
 from lykeion.platform.resources.index_ranges import from_ranges
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
-from lykeion.control import AnyKind, AnyResource, ControlLoop, ResourceController, SqliteStore
+from lykeion.control import AnyKind, ControlLoop, ResourceController, SqliteStore
 from lykeion.core import FileLock, Locked, Refused, core_count
 from lykeion.platform.lookups import ModelVersion
-from lykeion.platform.resources.work import WORK
 
 from .connecting import socket_of
 from .model_lookup import find_model
 from .resource_api import resource_api
 from .socket_store import PlatformError
-from .supervisor import LocalMachine, Supervisor
+from .supervision.machine_room import LocalMachine
+from .supervision.supervisor import Supervisor
 
 
 class AlreadyRuns(Refused):
@@ -49,7 +49,7 @@ class LocalPlatform:
         self._supervisor = Supervisor(self.store, directory / "work", machine)
         self._loop = ControlLoop(self.store, controllers, {ModelVersion: find_model})
         self._stop = asyncio.Event()
-        self._api = resource_api(self.store, kinds, self._log_of, self._stop.set)
+        self._api = resource_api(self.store, kinds, self._supervisor.log_of, self._stop.set)
 
     async def run(self, ready: Callable[[Path], object] = lambda path: None) -> None:
         """Run until SIGINT, SIGTERM or a request to stop; then stop the programs, which start again at the next run.
@@ -86,11 +86,6 @@ class LocalPlatform:
         self._stop.set()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().remove_signal_handler(number)
-
-    def _log_of(self, resource: AnyResource, index: int) -> Path | None:
-        if resource.kind is WORK:
-            return self._supervisor.log_of(resource.metadata.uid, index)
-        return self._supervisor.log_of_owned(resource.metadata.uid, index)
 
 
 @asynccontextmanager

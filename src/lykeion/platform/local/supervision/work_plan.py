@@ -7,52 +7,27 @@ from datetime import datetime, timedelta
 from msgspec import structs
 
 from lykeion.control import Condition, merged
+from lykeion.platform.local.processes.attempt import FINISHED, SUSPENDED, TIME_LIMIT, Attempt
 from lykeion.platform.policies.failure_rules import action_for
 from lykeion.platform.policies.retry import delay_s
 from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
-from lykeion.platform.resources.work import FailedAttempt, Work, WorkSpec, WorkStatus
+from lykeion.platform.resources.work import Work, WorkSpec, WorkStatus
 
-TIME_LIMIT = "TimeLimit"
-SUSPENDED = "Suspended"
-FINISHED = "Finished"
-SHUTDOWN = "Shutdown"
-NEVER_STARTED = "NeverStarted"
-PEER_FAILED = "PeerFailed"
-NO_ROOM = "NoRoom"
-UNCOUNTED = frozenset({SUSPENDED, FINISHED, SHUTDOWN, NEVER_STARTED, PEER_FAILED, NO_ROOM})
-"""Reasons for which an ended attempt does not count as a failure of its index."""
 LIMIT_FAILURES = 10
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """``reason`` says why or how it was ended, if it did not end by itself; ``number`` counts from 0."""
-
-    index: int
-    number: int
-    started: datetime
-    ended: datetime | None = None
-    exit_code: int | None = None
-    reason: str = ""
-    message: str = ""
-
-    @property
-    def succeeded(self) -> bool:
-        return self.ended is not None and self.exit_code == 0 and not self.reason
-
-    @property
-    def failed(self) -> bool:
-        return self.ended is not None and not self.succeeded and self.reason not in UNCOUNTED
-
-
-@dataclass(frozen=True)
 class WorkPlan:
-    """``start`` holds indexes with the number of the attempt; ``stop``, attempts with a reason."""
+    """``start`` holds indexes with the number of the attempt; ``stop``, attempts with a reason.
+
+    ``waiting`` processes would be started if there were room for them.
+    """
 
     start: tuple[tuple[int, int], ...]
     stop: tuple[tuple[Attempt, str], ...]
     status: WorkStatus
     again_s: float | None = None
+    waiting: int = 0
 
 
 def plan_work(work: Work, attempts: Sequence[Attempt], now: datetime, room: int) -> WorkPlan:
@@ -67,14 +42,16 @@ def plan_work(work: Work, attempts: Sequence[Attempt], now: datetime, room: int)
     due = {index: due_time(failures.get(index, ())) for index in waiting}
     ready = [index for index in waiting if (due[index] or now) <= now]
     idle = spec.suspend or spec.stop
-    places = 0 if idle else max(0, min(spec.parallelism - len(active), room))
+    wanted = [] if idle else ready[: max(0, spec.parallelism - len(active))]
+    start = wanted[:room]
     times = [*(due[index] for index in waiting if not idle), *(limit(each, work) for each in active)]
     status = structs.replace(work.status, attempts=len(attempts), active=to_ranges(busy))
     return WorkPlan(
-        tuple((index, len(by_index.get(index, ()))) for index in ready[:places]),
+        tuple((index, len(by_index.get(index, ()))) for index in start),
         tuple((each, reason) for each in active if (reason := reason_to_stop(each, work, now))),
         ended(status, spec, done, failed, [each for tried in failures.values() for each in tried], now),
         seconds_until(times, now),
+        len(wanted) - len(start),
     )
 
 
@@ -97,6 +74,8 @@ def limit(attempt: Attempt, work: Work) -> datetime | None:
 
 def reason_to_stop(attempt: Attempt, work: Work, now: datetime) -> str:
     latest = limit(attempt, work)
+    if attempt.stopping:
+        return attempt.stopping
     if work.spec.stop:
         return FINISHED
     if work.spec.suspend:
@@ -128,7 +107,7 @@ def ended(
         status,
         succeeded=to_ranges(done),
         failed=to_ranges(failed),
-        failures=tuple(map(_failure, latest)),
+        failures=tuple(each.failure() for each in latest),
         conditions=conditions,
     )
 
@@ -138,14 +117,3 @@ def _by_index(attempts: Iterable[Attempt]) -> dict[int, list[Attempt]]:
     for attempt in sorted(attempts, key=lambda each: each.number):
         found.setdefault(attempt.index, []).append(attempt)
     return found
-
-
-def _failure(attempt: Attempt) -> FailedAttempt:
-    return FailedAttempt(
-        index=attempt.index,
-        attempt=attempt.number,
-        reason=attempt.reason or "ExitCode",
-        message=attempt.message[:512],
-        exit_code=attempt.exit_code,
-        at=attempt.ended,
-    )

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,12 +16,15 @@ from typing import Any
 
 from lykeion.core import Unavailable, json_value, write_atomically, writing
 
+from .attempt import NEVER_STARTED, Attempt
+from .launch import Launch
 from .process_identity import ProcessIdentity, kill_marked
-from .work_plan import NEVER_STARTED, Attempt
 
 SHIM = Path(__file__).with_name("shim.sh")
 MARK = "LYKEION_ATTEMPT"
 LOG_TAIL_BYTES = 4096
+RECORDED = ("index", "number", "port", "restarts", "failures")
+"""What ``attempt.json`` holds of an attempt, beside the time of its start."""
 
 
 class AttemptError(Unavailable):
@@ -34,31 +36,30 @@ class AttemptDirectory:
     path: Path
 
     @classmethod
-    def create(cls, parent: Path, index: int, number: int, now: datetime) -> "AttemptDirectory":
+    def create(cls, parent: Path, attempt: Attempt) -> "AttemptDirectory":
         """Record that an attempt is about to start. Raises AttemptError."""
-        made = cls(parent / f"{index}-{number}")
+        made = cls(parent / attempt.name)
+        record = {name: getattr(attempt, name) for name in RECORDED} | {"started": attempt.started.isoformat()}
         with writing(made.path, AttemptError):
             made.path.mkdir(parents=True, mode=0o700, exist_ok=True)
-            made._write("attempt", {"index": index, "number": number, "started": now.isoformat()})
+            made._write("attempt", record)
         return made
 
-    def start(
-        self, argv: Sequence[str], environment: Mapping[str, str], working_directory: str
-    ) -> subprocess.Popen[bytes]:
+    def start(self, launch: Launch) -> subprocess.Popen[bytes]:
         """Start the program in its own session. Raises AttemptError, which says what is wrong."""
         try:
             with self.log.open("ab") as log:
                 return subprocess.Popen(
-                    ["/bin/sh", SHIM, self.path, *argv],
-                    env={**environment, MARK: str(self.path)},
-                    cwd=working_directory,
+                    ["/bin/sh", SHIM, self.path, *launch.argv],
+                    env={**launch.environment, MARK: str(self.path)},
+                    cwd=launch.working_directory,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
                 )
         except (OSError, ValueError) as refused:
-            place = getattr(refused, "filename", None) or argv[0]
+            place = getattr(refused, "filename", None) or launch.argv[0]
             raise AttemptError(f"cannot start: {place}: {getattr(refused, 'strerror', None) or refused}") from None
 
     @property
@@ -67,17 +68,17 @@ class AttemptDirectory:
 
     def attempt(self) -> Attempt | None:
         """The recorded attempt; None if its record was not finished."""
-        begun, end = self._read("attempt"), self._read("end") or {}
+        begun, stop, end = self._read("attempt"), self._read("stop") or {}, self._read("end") or {}
         if not begun:
             return None
         return Attempt(
-            int(begun["index"]),
-            int(begun["number"]),
-            datetime.fromisoformat(begun["started"]),
-            datetime.fromisoformat(end["at"]) if end else None,
-            end.get("exit_code"),
-            end.get("reason", ""),
-            end.get("message", ""),
+            started=datetime.fromisoformat(begun["started"]),
+            ended=datetime.fromisoformat(end["at"]) if end else None,
+            exit_code=end.get("exit_code"),
+            reason=end.get("reason", ""),
+            message=end.get("message", ""),
+            stopping=stop.get("reason", ""),
+            **{name: int(begun.get(name, 0)) for name in RECORDED},
         )
 
     def identity(self) -> ProcessIdentity | None:

@@ -1,4 +1,4 @@
-"""The addresses of the processes of a distributed program on this machine: chosen once for each attempt."""
+"""Where programs on this machine listen: addresses of a distributed program's processes, and ports of replicas."""
 
 import json
 import socket

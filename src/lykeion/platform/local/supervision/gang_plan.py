@@ -8,21 +8,11 @@ from datetime import datetime
 
 from msgspec import structs
 
+from lykeion.platform.local.processes.attempt import NO_ROOM, PEER_FAILED, Attempt
 from lykeion.platform.resources.index_ranges import to_ranges
 from lykeion.platform.resources.work import Work
 
-from .work_plan import (
-    NO_ROOM,
-    PEER_FAILED,
-    Attempt,
-    WorkPlan,
-    due_time,
-    ended,
-    limit,
-    reason_to_stop,
-    seconds_until,
-    used_up,
-)
+from .work_plan import WorkPlan, due_time, ended, limit, reason_to_stop, seconds_until, used_up
 
 
 def plan_gang(work: Work, attempts: Sequence[Attempt], now: datetime, room: int) -> WorkPlan:
@@ -47,14 +37,16 @@ def plan_gang(work: Work, attempts: Sequence[Attempt], now: datetime, room: int)
         stop = [(each, NO_ROOM) for each in active]
     elif active:
         start = [(index, number) for index in missing]
-    elif len(every) <= room and (due or now) <= now:
+    elif (due or now) <= now:
         start = [(index, number + 1) for index in every]
+    waiting = 0 if len(start) <= room else len(start)
     status = structs.replace(work.status, attempts=number + 1, active=to_ranges(each.index for each in active))
     return WorkPlan(
-        tuple(start),
+        () if waiting else tuple(start),
         tuple(stop),
         ended(status, spec, every if succeeded else (), every if failed else (), failures, now),
         seconds_until([due if not active else None, *(limit(each, work) for each in active)], now),
+        waiting,
     )
 
 

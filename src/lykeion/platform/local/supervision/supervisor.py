@@ -1,0 +1,180 @@
+"""Runs what the store asks for on this machine: one step at a time, each of one resource.
+
+A resource is looked at when it changes, when one of its processes ends, and when its last step said so.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from lykeion.control import AnyKind, AnyResource, Change, KeyQueue, Listing, ResourceStore, follow, merged
+from lykeion.core import Conflict, NotFound, Unavailable
+from lykeion.platform.local.processes.attempt import SHUTDOWN, Attempt
+from lykeion.platform.local.processes.owned_processes import OwnedProcesses
+from lykeion.platform.resources.program import Requests
+from lykeion.platform.resources.replica_group import REPLICA_GROUP
+from lykeion.platform.resources.work import WORK
+
+from .group_runner import GroupRunner
+from .machine_room import LocalMachine, Room
+from .readiness_probes import ReadinessProbes
+from .runner import Runner, RunnerStep
+from .work_runner import WorkRunner
+
+SHUTDOWN_GRACE_S = 10.0
+
+_log = logging.getLogger("lykeion.platform")
+
+
+class Supervisor:
+    """The processes of all resources in ``store``, recorded below ``directory``; one supervisor per directory."""
+
+    def __init__(
+        self,
+        store: ResourceStore,
+        directory: Path,
+        machine: LocalMachine,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store, self._machine, self._now = store, machine, now
+        self._queue: KeyQueue[str] = KeyQueue()
+        self._processes = OwnedProcesses(directory, now, self._ended)
+        given, place = self._given, machine.working_directory
+        probes = ReadinessProbes(now, self._queue.add)
+        self._groups = GroupRunner(self._processes, probes, self._is_idle, given, place, now)
+        self._runners: dict[str, tuple[AnyKind, Runner]] = {
+            WORK.name: (WORK, WorkRunner(self._processes, given, place, now)),
+            REPLICA_GROUP.name: (REPLICA_GROUP, self._groups),
+        }
+        self._resources: dict[str, AnyResource] = {}
+        self._deleted: dict[str, AnyResource] = {}
+        self._short_of_room: set[str] = set()
+        self._listed = {name: asyncio.Event() for name in self._runners}
+        self._stopping = False
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for kind, _ in self._runners.values():
+                tasks.create_task(follow(self._store, kind, partial(self._replace, kind), self._notice))
+            tasks.create_task(self._work())
+
+    async def shut_down(self) -> None:
+        """Stop every process, with a grace period; the next supervisor starts it again. This counts as no failure."""
+        self._stopping = True
+        while self._processes.any_run():
+            for uid in self._processes.owners():
+                self._queue.add(uid)
+            await self._processes.any_end(timeout_s=1)
+
+    def log_of(self, resource: AnyResource, index: int) -> Path | None:
+        """The log of the last attempt at an index of a resource, or of the newest that it owns."""
+        uid = resource.metadata.uid
+        owned = [each for each in self._resources.values() if each.owner and each.owner.uid == uid]
+        owned.sort(key=lambda each: str(each.metadata.creation_timestamp), reverse=True)
+        logs = (self._processes.log(each.metadata.uid, index) for each in (resource, *owned))
+        return next((log for log in logs if log), None)
+
+    def _replace(self, kind: AnyKind, listing: Listing) -> None:
+        known = {each.metadata.uid: each for each in self._resources.values() if each.kind is kind}
+        listed = {each.metadata.uid for each in listing.items}
+        for resource in (each for uid, each in known.items() if uid not in listed):
+            self._notice(Change("DELETED", resource))
+        for resource in listing.items:
+            self._notice(Change("MODIFIED", resource))
+        self._listed[kind.name].set()
+
+    def _notice(self, change: Change) -> None:
+        resource, uid = change.resource, change.resource.metadata.uid
+        if change.type == "DELETED":
+            self._resources.pop(uid, None)
+            self._deleted[uid] = resource
+        elif uid not in self._deleted:  # or the answer to a write came after the deletion
+            if uid not in self._resources:
+                self._runners[resource.kind.name][1].adopt(resource)
+            self._resources[uid] = resource
+        self._queue.add(uid)
+
+    async def _work(self) -> None:
+        await asyncio.gather(*(listed.wait() for listed in self._listed.values()))
+        for uid in self._processes.owners() - self._resources.keys():
+            self._processes.adopt(uid)
+            self._queue.add(uid)
+        while True:
+            uid = await self._queue.get()
+            name = self._resources[uid].key if uid in self._resources else uid
+            try:
+                again_s = await self._step(uid)
+            except (Conflict, NotFound):
+                self._queue.done(uid)  # it was changed or deleted, which the watch will report
+            except Unavailable as error:
+                _log.warning("%s: %s; trying again", name, error)
+                self._queue.failed(uid)
+            except Exception:
+                _log.exception("%s: the supervisor failed; trying again", name)
+                self._queue.failed(uid)
+            else:
+                if again_s is not None:
+                    self._queue.add_after(uid, again_s)
+                self._queue.done(uid)
+
+    async def _step(self, uid: str) -> float | None:
+        """One step. Returns the seconds until the next is due, or None."""
+        try:
+            resource = self._resources.get(uid)
+            return await (self._run(resource) if resource else self._retire(uid))
+        finally:
+            self._processes.watch(uid)
+
+    async def _run(self, resource: AnyResource) -> float | None:
+        uid, needs = resource.metadata.uid, resource.spec.program.resources
+        if self._stopping:
+            grace_s = min(SHUTDOWN_GRACE_S, resource.spec.grace_period_seconds)
+            await asyncio.to_thread(self._processes.stop_all, uid, SHUTDOWN, grace_s)
+        room = self._room()
+        step = await self._runners[resource.kind.name][1].step(resource, 0 if self._stopping else room.places(needs))
+        (self._short_of_room.add if step.waiting else self._short_of_room.discard)(uid)
+        status = self._status(step, room.unschedulable(needs, 0 if self._processes.running(uid) else step.waiting))
+        if status != resource.status:
+            self._notice(Change("MODIFIED", await self._store.write_status(resource.with_status(status))))
+        return step.again_s
+
+    async def _retire(self, uid: str) -> float | None:
+        """End the processes of a deleted resource, then forget it."""
+        if resource := self._deleted.get(uid):
+            left_s = await self._runners[resource.kind.name][1].retire(resource)
+        else:
+            await asyncio.to_thread(self._processes.see_ends, uid)
+            left_s = await asyncio.to_thread(self._processes.stop_all, uid, SHUTDOWN, SHUTDOWN_GRACE_S)
+        if left_s is None:
+            await asyncio.to_thread(self._processes.remove, uid)
+            self._deleted.pop(uid, None)
+            self._short_of_room.discard(uid)
+        return left_s
+
+    def _ended(self, uid: str) -> None:
+        """A process has ended: its owner is looked at, and those that wait for room."""
+        for each in (uid, *self._short_of_room):
+            self._queue.add(each)
+
+    def _room(self) -> Room:
+        return Room.beside(self._machine, self._taken())
+
+    def _taken(self) -> Iterable[tuple[Requests, int]]:
+        for uid, resource in (*self._resources.items(), *self._deleted.items()):
+            yield resource.spec.program.resources, len(self._processes.running(uid))
+
+    def _status(self, step: RunnerStep, unschedulable: Any) -> Any:
+        return structs.replace(step.status, conditions=merged(step.status.conditions, self._now(), unschedulable))
+
+    def _given(self, resource: AnyResource) -> Mapping[str, str]:
+        """The variables of a resource's programs, beside those of its own."""
+        return self._machine.environment
+
+    async def _is_idle(self, uid: str, attempt: Attempt) -> bool:
+        return True

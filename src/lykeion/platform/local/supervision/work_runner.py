@@ -1,0 +1,75 @@
+"""Runs Work: carries out what ``plan_work`` and ``plan_gang`` decide."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from lykeion.platform.local.processes.attempt import SHUTDOWN, Attempt
+from lykeion.platform.local.processes.launch import Launch, launch
+from lykeion.platform.local.processes.owned_processes import OwnedProcesses
+from lykeion.platform.local.processes.peer_addresses import peer_addresses
+from lykeion.platform.policies.distributed import distributed_environment
+from lykeion.platform.resources.work import Work
+
+from .gang_plan import plan_gang
+from .runner import RunnerStep
+from .work_plan import plan_work
+
+REMOVAL_GRACE_S = 10.0
+
+
+class WorkRunner:
+    """``given`` returns the variables for a resource's programs, ``directory`` is the default working directory."""
+
+    def __init__(
+        self,
+        processes: OwnedProcesses,
+        given: Callable[[Any], Mapping[str, str]],
+        directory: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._processes, self._given, self._directory, self._now = processes, given, directory, now
+        self._ended: dict[str, list[Attempt]] = {}
+
+    def adopt(self, resource: Work) -> None:
+        self._ended[resource.metadata.uid] = self._processes.adopt(resource.metadata.uid)
+
+    async def step(self, resource: Work, room: int) -> RunnerStep:
+        uid, spec = resource.metadata.uid, resource.spec
+        ended = self._ended[uid]
+        ended += await asyncio.to_thread(self._processes.see_ends, uid)
+        attempts = [*ended, *self._processes.running(uid)]
+        plan = (plan_gang if spec.roles else plan_work)(resource, attempts, self._now(), room)
+        times = [plan.again_s]
+        for each, reason in plan.stop:
+            times.append(await asyncio.to_thread(self._processes.stop, uid, each, reason, spec.grace_period_seconds))
+        for index, number in plan.start:
+            refused = await asyncio.to_thread(self._start, resource, Attempt(index, number, self._now()))
+            ended += [refused] if refused else []
+            times += [0.0] if refused else []
+        return RunnerStep(plan.status, min((each for each in times if each is not None), default=None), plan.waiting)
+
+    async def retire(self, resource: Work) -> float | None:
+        uid = resource.metadata.uid
+        await asyncio.to_thread(self._processes.see_ends, uid)
+        left_s = await asyncio.to_thread(self._processes.stop_all, uid, SHUTDOWN, REMOVAL_GRACE_S)
+        if left_s is None:
+            self._ended.pop(uid, None)
+        return left_s
+
+    def _start(self, work: Work, attempt: Attempt) -> Attempt | None:
+        return self._processes.start(work.metadata.uid, attempt, self._launch(work, attempt))
+
+    def _launch(self, work: Work, attempt: Attempt) -> Launch:
+        spec, index = work.spec, attempt.index
+        variables = {
+            **self._given(work),
+            "JOB_COMPLETION_INDEX": str(index),
+            "LYKEION_VALUE": spec.values[index] if index < len(spec.values) else "",
+        }
+        if spec.roles:
+            place = self._processes.place(work.metadata.uid)
+            addresses = peer_addresses(place, attempt.number, spec.completions)
+            variables |= distributed_environment(spec.roles, addresses, index)
+        return launch(spec.program, variables, self._directory)
