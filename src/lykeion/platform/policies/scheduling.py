@@ -4,20 +4,24 @@ Cron fields are those of Debian's cron (``cronsim``), daylight saving included: 
 when it would have been, one that it repeats is run once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
+from msgspec import structs
 
-from lykeion.control import AnyResource
+from lykeion.control import AnyResource, Condition, Event
 from lykeion.core import Invalid
 from lykeion.platform.resources.schedule import Schedule
 
-from .completion import end_of, has_finished
+from .completion import end_of, has_finished, with_conditions
 
 MINUTE = timedelta(minutes=1)
+MAX_ACTIVE = 100
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class InvalidSchedule(Invalid):
@@ -53,20 +57,56 @@ def run_name(owner: AnyResource, at: datetime) -> str:
     return f"{owner.metadata.name[:52]}-{int(at.timestamp() // 60)}"
 
 
-def kept_runs(schedule: Schedule, runs: Iterable[AnyResource]) -> tuple[AnyResource, ...]:
+@dataclass(frozen=True)
+class ScheduledRuns:
+    """``children`` are the runs that are kept and the new one, if any."""
+
+    status: Any
+    children: tuple[AnyResource, ...]
+    events: tuple[Event, ...]
+    again_s: float | None
+
+
+def decide_runs(
+    owner: AnyResource,
+    schedule: Schedule,
+    new_run: Callable[[datetime], AnyResource],
+    runs: Sequence[AnyResource],
+    now: datetime,
+) -> ScheduledRuns:
+    """For an owner whose spec has ``suspend`` and whose status has the times of the schedule and ``active``."""
+    status, kept = owner.status, _kept(schedule, runs)
+    events: tuple[Event, ...] = ()
+    again_s = following = None
+    ready = Condition(type="Ready", status="True", reason="Scheduled")
+    try:
+        times = scheduled_times(schedule, status.last_schedule_time or owner.metadata.creation_timestamp or now, now)
+        following, again_s = now + timedelta(seconds=times.again_s), times.again_s
+    except InvalidSchedule as error:
+        times, ready = None, Condition(type="Ready", status="False", reason="InvalidSchedule", message=str(error))
+    if owner.spec.suspend:
+        ready, following, again_s = Condition(type="Ready", status="False", reason="Suspended"), None, None
+    elif times and times.due:
+        active = [run for run in kept if not has_finished(run.status.conditions)]
+        if not active or schedule.concurrency_policy != "Forbid":
+            if schedule.concurrency_policy == "Replace":
+                kept = tuple(run for run in kept if run not in active)
+            run = new_run(times.due)
+            if all(each.metadata.name != run.metadata.name for each in kept):
+                kept = (*kept, run)
+            status = structs.replace(status, last_schedule_time=times.due)
+            events = (Event("Normal", "RunCreated", run.metadata.name),)
+    going = tuple(run.metadata.name for run in kept if not has_finished(run.status.conditions))
+    status = structs.replace(status, active=going[:MAX_ACTIVE], next_schedule_time=following)
+    return ScheduledRuns(with_conditions(owner, status, now, ready), kept, events, again_s)
+
+
+def _kept(schedule: Schedule, runs: Iterable[AnyResource]) -> tuple[AnyResource, ...]:
     """All unfinished runs, and the latest finished ones up to the limits."""
-    every = sorted(runs, key=lambda run: run.metadata.name)
+    every = sorted(runs, key=lambda run: (run.status.completion_time or _LAST, run.metadata.name))
     limits = {"Complete": schedule.succeeded_history, "Failed": schedule.failed_history}
     kept = [run for run in every if not has_finished(run.status.conditions)]
     for type_, limit in limits.items():
         ended = [run for run in every if (end := end_of(run.status.conditions)) and end.type == type_]
-        kept += sorted(ended, key=_completion)[len(ended) - min(limit, len(ended)) :]
+        kept += ended[max(0, len(ended) - limit) :]
     return tuple(kept)
-
-
-def active_runs(runs: Sequence[AnyResource]) -> tuple[AnyResource, ...]:
-    return tuple(run for run in runs if not has_finished(run.status.conditions))
-
-
-def _completion(run: AnyResource) -> tuple[datetime, str]:
-    return run.status.completion_time or datetime.min.replace(tzinfo=UTC), run.metadata.name

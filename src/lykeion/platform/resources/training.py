@@ -16,7 +16,7 @@ ModelName = Annotated[
     str,
     Meta(
         max_length=512,
-        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$",
+        pattern=r"^([a-zA-Z0-9]|\$\([a-zA-Z0-9._-]+\))([a-zA-Z0-9._:/@-]|\$\([a-zA-Z0-9._-]+\))*$",
         extra={"must be": "the name of a model, such as shoes, shoes:v3 or registry.example.com/shop/shoes:champion"},
     ),
 ]

@@ -71,6 +71,8 @@ class WorkStatus(Wire, frozen=True):
     """Indexes without any retries left."""
     failures: Annotated[tuple[FailedAttempt, ...], Meta(max_length=10)] = ()
     """The latest failures."""
+    result: Annotated[str, Meta(max_length=4096)] = ""
+    """What the program of index 0 wrote to the file ``$LYKEION_RESULT`` when it succeeded; not trusted."""
     conditions: Conditions = ()
 
 

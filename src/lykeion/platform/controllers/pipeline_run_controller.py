@@ -1,0 +1,275 @@
+"""PipelineRun: each step begins when those that it depends on have ended well; a failure cancels the others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from msgspec import structs
+
+from lykeion.control import AnyResource, Decision, Event, Key, Lookup, Observed, ResourceController
+from lykeion.core import LykeionError, NotFound
+from lykeion.core.expression import WhereError
+from lykeion.core.grammar import parse
+from lykeion.core.matching import matches
+from lykeion.platform.lookups import FoundModel, ModelVersion
+from lykeion.platform.policies.completion import (
+    after_end,
+    end_of,
+    finish,
+    has_finished,
+    left_s,
+    progress_events,
+    started,
+    with_progress,
+)
+from lykeion.platform.policies.rerun import reused_steps, wrong_earlier
+from lykeion.platform.policies.stages import advance
+from lykeion.platform.policies.step_values import InvalidResult, as_text, items_of, parsed_results, values_of
+from lykeion.platform.policies.step_work import STEP_LABEL, StepWork
+from lykeion.platform.resources.batch_execution import BATCH_EXECUTION
+from lykeion.platform.resources.pipeline import PIPELINE_RUN, PipelineRun, PipelineRunStatus, Step, StepStatus
+from lykeion.platform.resources.program_volume import VOLUME
+from lykeion.platform.resources.step_graph import dependencies, in_order
+from lykeion.platform.resources.step_references import resolved
+from lykeion.platform.resources.training import TRAINING
+from lykeion.platform.resources.work import WORK
+
+AGAIN_S = 5.0
+"""Between two attempts to read from a registry that does not answer."""
+MAX_RESULTS_BYTES = 16_384
+"""Of all steps together: a status is small."""
+ENDED = frozenset({"Succeeded", "Failed", "Skipped", "Cached", "Reused", "Cancelled"})
+
+
+@dataclass
+class _Round:
+    """One decision in the making: the status of each step, the children, and what is to be read first."""
+
+    run: PipelineRun
+    observed: Observed
+    now: datetime
+    steps: dict[str, StepStatus]
+    children: dict[str, AnyResource]
+    reads: list[Key | Lookup] = field(default_factory=list[Key | Lookup])
+    events: list[Event] = field(default_factory=list[Event])
+    again_s: float | None = None
+
+
+def reconcile_pipeline_run(run: PipelineRun, observed: Observed, now: datetime) -> Decision:
+    if has_finished(run.status.conditions):
+        return after_end(run, now)
+    spec, status = run.spec, started(run.status, now)
+    if run.status.start_time is None and spec.rerun_of:
+        earlier = Key(PIPELINE_RUN.name, run.metadata.namespace, spec.rerun_of)
+        if earlier not in observed.read:
+            return Decision(run.status, reads=(earlier,))
+        found: PipelineRun | None = observed.read[earlier]
+        if wrong := wrong_earlier(run, found):
+            return finish(run, status, (), now, "Failed", "RerunOf", wrong)
+        assert found
+        status = structs.replace(status, steps=reused_steps(run, found))
+    by_name = {each.name: each for each in status.steps}
+    every = (*spec.steps, *spec.exit_steps)
+    statuses = {step.name: by_name.get(step.name) or StepStatus(name=step.name) for step in every}
+    round_ = _Round(run, observed, now, statuses, {each.metadata.name: each for each in observed.children})
+    late = spec.deadline_seconds is not None and not left_s(status.start_time or now, spec.deadline_seconds, now)
+    _advance_all(round_, spec.steps, cancel=late)
+    outcome = _outcome(round_, spec.steps)
+    if outcome:
+        _advance_all(round_, spec.exit_steps, outcome=outcome)
+    if round_.reads:
+        return Decision(run.status, reads=tuple(round_.reads))
+    status = _with_steps(round_, status)
+    if outcome and all(round_.steps[step.name].phase in ENDED for step in spec.exit_steps):
+        return _finished(round_, status, outcome, late)
+    active = any(each.phase == "Running" for each in status.steps)
+    status = with_progress(run, status, active, now)
+    times = [round_.again_s]
+    if spec.deadline_seconds is not None and not late:
+        times.append(left_s(status.start_time or now, spec.deadline_seconds, now))
+    return Decision(
+        status,
+        tuple(round_.children.values()),
+        (*progress_events(run, status), *round_.events),
+        requeue_after_s=min((each for each in times if each is not None), default=None),
+    )
+
+
+PIPELINE_RUNS = ResourceController(PIPELINE_RUN, (WORK, VOLUME, TRAINING, BATCH_EXECUTION), reconcile_pipeline_run)
+
+
+def _advance_all(round_: _Round, steps: Sequence[Step], *, outcome: str = "", cancel: bool = False) -> None:
+    by_name = {step.name: step for step in steps}
+    for name in in_order(steps):
+        if name in by_name and round_.steps[name].phase not in ENDED:
+            failed = cancel or any(round_.steps[each].phase == "Failed" for each in by_name)
+            round_.steps[name] = _cancelled(round_, name) if failed else _advanced(round_, by_name[name], outcome)
+    if any(round_.steps[name].phase == "Failed" for name in by_name):  # also those that were advanced before it
+        for name in by_name:
+            if round_.steps[name].phase not in ENDED:
+                round_.steps[name] = _cancelled(round_, name)
+
+
+def _advanced(round_: _Round, step: Step, outcome: str) -> StepStatus:
+    """The status of a step that has not ended."""
+    status = round_.steps[step.name]
+    before = [round_.steps[name] for name in sorted(dependencies(step))]
+    if any(each.phase not in ENDED for each in before):
+        return status
+    if any(each.phase == "Skipped" for each in before):
+        return _ended(round_, status, "Skipped", "a step before it was skipped")
+    try:
+        values = values_of(round_.run.metadata, round_.run.spec.parameters, list(round_.steps.values()), outcome)
+        if status.phase == "Waiting" and step.when and not matches(parse(step.when), values):
+            return _ended(round_, status, "Skipped", f"not {step.when}")
+        known = as_text(values)
+        resolved_step = resolved(structs.replace(step, when=None), known)
+        return _begun(round_, resolved_step, status)
+    except KeyError as error:
+        return _failed(round_, status, f"$({error.args[0]}) has no value")
+    except (WhereError, InvalidResult, msgspec.ValidationError, LykeionError) as error:
+        return _failed(round_, status, str(error))
+
+
+def _begun(round_: _Round, step: Step, status: StepStatus) -> StepStatus:
+    if step.for_each is not None and not items_of(step.for_each):
+        return _ended(round_, status, "Skipped", "forEach has no items")
+    if status.phase == "Waiting":
+        inputs = _pinned(round_, step)
+        if inputs is None:
+            return status
+        if step.cache:
+            cached = _answers(round_, StepWork(round_.run, step, inputs).cached())
+            if cached is None:
+                return status
+            if all(isinstance(each, FoundModel) for each in cached.values()):
+                outputs = {name: each.reference for name, each in cached.items()}
+                found = structs.replace(status, inputs=inputs, outputs=outputs)
+                return _ended(round_, found, "Cached", "")
+        status = structs.replace(status, phase="Running", start_time=round_.now, inputs=inputs)
+        round_.events.append(Event("Normal", "StepStarted", step.name))
+    if step.program:
+        return _program(round_, StepWork(round_.run, step, status.inputs), status)
+    return _resource(round_, StepWork(round_.run, step, {}), status)
+
+
+def _pinned(round_: _Round, step: Step) -> dict[str, str] | None:
+    """The inputs by digest, or None if the registry has to be asked first. Raises NotFound."""
+    asked = {each.name: ModelVersion(each.artifact) for each in step.inputs if "@" not in each.artifact}
+    answers = _answers(round_, asked)
+    if answers is None:
+        return None
+    for answer in answers.values():
+        if isinstance(answer, NotFound):
+            raise answer
+        if isinstance(answer, LykeionError):
+            round_.again_s = AGAIN_S
+            return None
+    return {
+        each.name: answers[each.name].reference if each.name in answers else each.artifact for each in step.inputs
+    }
+
+
+def _answers(round_: _Round, asked: Mapping[str, ModelVersion]) -> dict[str, Any] | None:
+    """The answers to lookups; None, and they are asked for, if one is lacking."""
+    lacking = [each for each in asked.values() if each not in round_.observed.read]
+    round_.reads += lacking
+    return None if lacking else {name: round_.observed.read[each] for name, each in asked.items()}
+
+
+def _program(round_: _Round, work: StepWork, status: StepStatus) -> StepStatus:
+    name = work.step.name
+    progress = advance(round_.run, work.stages(), round_.observed)
+    for each in (*work.volumes(), *progress.children):
+        labels = {**each.metadata.labels, STEP_LABEL: name}
+        round_.children[each.metadata.name] = replace(each, metadata=structs.replace(each.metadata, labels=labels))
+    if progress.state == "Failed":
+        return _failed(round_, status, f"{progress.reason}: {progress.message}")
+    if progress.state == "Running":
+        return status
+    program = progress.present[f"{name}/program"]
+    results = program.status.result
+    parsed_results(results)
+    if len(results) + sum(len(each.results) for each in round_.steps.values()) > MAX_RESULTS_BYTES:
+        return _failed(round_, status, f"the results of all steps are more than {MAX_RESULTS_BYTES} bytes")
+    kept = _answers(round_, work.kept())
+    if kept is None:
+        return status
+    for answer in kept.values():
+        if isinstance(answer, NotFound):
+            return _failed(round_, status, f"OutputsNotKept: {answer}")
+        if isinstance(answer, LykeionError):
+            round_.again_s = AGAIN_S
+            return status
+    for each in work.volumes():
+        round_.children.pop(each.metadata.name, None)
+    outputs = {output: answer.reference for output, answer in kept.items()}
+    return _ended(round_, structs.replace(status, outputs=outputs, results=results), "Succeeded", "")
+
+
+def _resource(round_: _Round, work: StepWork, status: StepStatus) -> StepStatus:
+    wanted = work.resource()
+    round_.children[wanted.metadata.name] = wanted
+    present = round_.observed.child(wanted.metadata.name)
+    end = end_of(present.status.conditions) if present else None
+    if end is None or present is None:
+        return status
+    if end.type == "Failed":
+        return _failed(round_, status, f"{end.reason}: {end.message}")
+    if present.kind is TRAINING and present.status.model:
+        metrics = msgspec.json.encode(present.status.metrics).decode()
+        status = structs.replace(status, outputs={"model": present.status.model}, results=metrics)
+    return _ended(round_, status, "Succeeded", "")
+
+
+def _cancelled(round_: _Round, name: str) -> StepStatus:
+    """What the step still runs is stopped; a resource that it created is deleted."""
+    for key, child in list(round_.children.items()):
+        if child.metadata.labels.get(STEP_LABEL) == name:
+            if child.kind is WORK:
+                round_.children[key] = replace(child, spec=structs.replace(child.spec, stop=True))
+            elif child.kind in (TRAINING, BATCH_EXECUTION):
+                del round_.children[key]
+    return _ended(round_, round_.steps[name], "Cancelled", "")
+
+
+def _ended(round_: _Round, status: StepStatus, phase: Any, message: str) -> StepStatus:
+    if phase == "Succeeded":
+        round_.events.append(Event("Normal", "StepSucceeded", status.name))
+    return structs.replace(status, phase=phase, completion_time=round_.now, message=message[:512])
+
+
+def _failed(round_: _Round, status: StepStatus, message: str) -> StepStatus:
+    round_.events.append(Event("Warning", "StepFailed", f"{status.name}: {message}"))
+    return _ended(round_, status, "Failed", message)
+
+
+def _outcome(round_: _Round, steps: Sequence[Step]) -> Literal["", "Complete", "Failed"]:
+    """How the steps have ended, or an empty string if they have not."""
+    phases = {round_.steps[step.name].phase for step in steps}
+    if not phases <= ENDED:
+        return ""
+    return "Failed" if phases & {"Failed", "Cancelled"} else "Complete"
+
+
+def _with_steps(round_: _Round, status: PipelineRunStatus) -> PipelineRunStatus:
+    steps = tuple(round_.steps.values())
+    done = sum(each.phase in ENDED and each.phase not in ("Failed", "Cancelled") for each in steps)
+    return structs.replace(status, steps=steps, progress=f"{done}/{len(steps)}")
+
+
+def _finished(
+    round_: _Round, status: PipelineRunStatus, outcome: Literal["Complete", "Failed"], late: bool
+) -> Decision:
+    failed = [each for each in status.steps if each.phase == "Failed"]
+    if failed:
+        reason, message = "StepFailed", "; ".join(f"{each.name}: {each.message}" for each in failed)
+        outcome = "Failed"
+    elif late:
+        reason, message = "DeadlineExceeded", f"{status.progress} in {round_.run.spec.deadline_seconds} s"
+    else:
+        reason, message = "StepsSucceeded", status.progress
+    decision = finish(round_.run, status, round_.children.values(), round_.now, outcome, reason, message)
+    return replace(decision, events=(*round_.events, *decision.events))

@@ -1,0 +1,112 @@
+"""A Pipeline creates its scheduled runs, one each minute at most, and keeps the latest."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from lykeion.control import Condition, ResourceError, condition_of
+from lykeion.platform.controllers.pipeline_controller import reconcile_pipeline, run_of
+from lykeion.platform.resources.pipeline import PIPELINE, Parameter, PipelineSpec, Step
+from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.schedule import Schedule
+
+from .acting import NOON, Acting
+
+STEPS = (Step(name="embed", program=Program(command=("embed", "$(parameters.day)"))),)
+
+
+def _pipeline(**spec: Any) -> Any:
+    parameters = (Parameter(name="day", default="today"),)
+    spec.setdefault("parameters", parameters)
+    pipeline = PIPELINE.new("nightly", PipelineSpec(steps=STEPS, **spec))
+    return replace(pipeline, metadata=structs.replace(pipeline.metadata, uid="u1", creation_timestamp=NOON))
+
+
+def _hourly(**schedule: Any) -> Acting:
+    return Acting(reconcile_pipeline, _pipeline(schedule=Schedule(cron="0 * * * *", **schedule)))
+
+
+def _end(acting: Acting, name: str, type_: str, at: Any) -> None:
+    run = acting.children[name]
+    conditions = (Condition(type=type_, status="True"),)
+    acting.children[name] = run.with_status(structs.replace(run.status, conditions=conditions, completion_time=at))
+
+
+def test_a_run_is_created_once_at_its_minute_and_named_by_it() -> None:
+    acting = _hourly()
+    assert acting.decide(NOON + timedelta(minutes=59)).requeue_after_s == 60
+    assert acting.children == {}
+    for seconds in (0, 1, 50):
+        acting.decide(NOON + timedelta(hours=1, seconds=seconds))
+    (run,) = acting.children.values()
+    assert run.metadata.name == f"nightly-{int((NOON + timedelta(hours=1)).timestamp() // 60)}"
+    assert run.spec.parameters == {"day": "today"}
+    assert run.owner.name == "nightly"
+    assert acting.resource.status.active == (run.metadata.name,)
+    assert [event.reason for event in acting.events] == ["RunCreated"]
+
+
+def test_a_run_whose_write_to_the_status_was_lost_is_not_created_again() -> None:
+    acting = _hourly()
+    before = acting.resource
+    acting.decide(NOON + timedelta(hours=1))
+    acting.resource = before
+    acting.decide(NOON + timedelta(hours=1, seconds=5))
+    assert len(acting.children) == 1
+
+
+@pytest.mark.parametrize(("policy", "runs"), [("Forbid", 1), ("Allow", 2), ("Replace", 1)])
+def test_a_run_that_still_goes_on_is_waited_for_joined_or_replaced(policy: Any, runs: int) -> None:
+    acting = _hourly(concurrency_policy=policy)
+    acting.decide(NOON + timedelta(hours=1))
+    first = set(acting.children)
+    acting.decide(NOON + timedelta(hours=2))
+    assert len(acting.children) == runs
+    assert (first <= set(acting.children)) == (policy != "Replace")
+    if policy == "Forbid":
+        _end(acting, *first, "Complete", NOON + timedelta(hours=2, minutes=5))
+        acting.decide(NOON + timedelta(hours=2, minutes=5))
+        assert len(acting.children) == 2
+
+
+def test_the_oldest_finished_runs_are_deleted() -> None:
+    acting = _hourly(succeeded_history=2, failed_history=1)
+    for hour in range(1, 8):
+        at = NOON + timedelta(hours=hour)
+        acting.decide(at)
+        (name,) = acting.resource.status.active
+        _end(acting, name, "Failed" if hour in (2, 5) else "Complete", at + timedelta(minutes=5))
+    acting.decide(NOON + timedelta(hours=7, minutes=6))
+    hours = sorted((int(name.rpartition("-")[2]) * 60 - NOON.timestamp()) // 3600 for name in acting.children)
+    assert hours == [5, 6, 7]
+
+
+def test_a_suspended_pipeline_creates_no_runs() -> None:
+    acting = Acting(reconcile_pipeline, _pipeline(schedule=Schedule(cron="0 * * * *"), suspend=True))
+    assert acting.decide(NOON + timedelta(hours=5)).requeue_after_s is None
+    assert acting.children == {}
+    assert acting.resource.status.next_schedule_time is None
+
+
+def test_a_schedule_that_cannot_be_is_said_and_nothing_runs() -> None:
+    acting = Acting(reconcile_pipeline, _pipeline(schedule=Schedule(cron="0 0 30 2 *")))
+    acting.decide(NOON)
+    ready = condition_of(acting.resource.status.conditions, "Ready")
+    assert ready is not None
+    assert (ready.status, ready.reason) == ("False", "InvalidSchedule")
+
+
+def test_a_run_is_given_values_that_are_declared_and_all_of_them() -> None:
+    assert run_of(_pipeline(), "x", {"day": "mon"}).spec.parameters == {"day": "mon"}
+    with pytest.raises(ResourceError, match="has no parameter 'dya'; there is day"):
+        run_of(_pipeline(), "x", {"dya": "mon"})
+    with pytest.raises(ResourceError, match="give a value for day"):
+        run_of(_pipeline(parameters=(Parameter(name="day"),)), "x")
+
+
+def test_a_schedule_without_defaults_is_refused() -> None:
+    with pytest.raises(ValueError, match="a schedule needs a default of each parameter"):
+        _pipeline(parameters=(Parameter(name="day"),), schedule=Schedule(cron="0 * * * *"))
