@@ -9,13 +9,13 @@ from msgspec import structs
 
 from lykeion.control import Condition, ResourceError, condition_of
 from lykeion.platform.controllers.pipeline_controller import reconcile_pipeline, run_of
-from lykeion.platform.resources.pipeline import PIPELINE, Parameter, PipelineSpec, Step
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.schedule import Schedule
+from lykeion.platform.resources.step_pipeline import PIPELINE, Parameter, PipelineSpec, PipelineStep
 
 from .acting import NOON, Acting
 
-STEPS = (Step(name="embed", program=Program(command=("embed", "$(parameters.day)"))),)
+STEPS = (PipelineStep(name="embed", program=Program(command=("embed", "$(parameters.day)"))),)
 
 
 def _pipeline(**spec: Any) -> Any:

@@ -17,8 +17,14 @@ from lykeion.core import NotFound, Unavailable
 from lykeion.platform.controllers.pipeline_run_controller import ENDED, reconcile_pipeline_run
 from lykeion.platform.lookups import FoundModel
 from lykeion.platform.resources.batch_execution import BatchExecutionSpec, Shards
-from lykeion.platform.resources.pipeline import PIPELINE_RUN, PipelineRunSpec, Step, StepInput, StepOutput
 from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.step_pipeline import (
+    PIPELINE_RUN,
+    PipelineRunSpec,
+    PipelineStep,
+    StepInput,
+    StepOutput,
+)
 from lykeion.platform.resources.training import TrainingSpec
 
 from .acting import NOON, Acting
@@ -38,11 +44,11 @@ class Registry(dict[Any, Any]):
         return FoundModel(f"{repository}@sha256:{abs(hash(key.reference))}", "sha256:1")
 
 
-def _step(name: str, *arguments: str, **more: Any) -> Step:
-    return Step(name=name, program=Program(command=(name, *arguments)), **more)
+def _step(name: str, *arguments: str, **more: Any) -> PipelineStep:
+    return PipelineStep(name=name, program=Program(command=(name, *arguments)), **more)
 
 
-def _acting(*steps: Step, answers: Any = None, uid: str = "u1", name: str = "night-1", **spec: Any) -> Acting:
+def _acting(*steps: PipelineStep, answers: Any = None, uid: str = "u1", name: str = "night-1", **spec: Any) -> Acting:
     run = PIPELINE_RUN.new(name, PipelineRunSpec(steps=steps, pipeline="nightly", **spec))
     run = replace(run, metadata=structs.replace(run.metadata, uid=uid))
     return Acting(reconcile_pipeline_run, run, Registry() if answers is None else answers)
@@ -129,7 +135,9 @@ def test_an_input_that_is_not_there_fails_its_step_and_a_registry_that_is_down_i
 
 def test_a_failure_cancels_the_other_steps_and_then_the_exit_steps_run() -> None:
     report = _step("report", "$(run.outcome)")
-    batch = Step(name="batch", batch=BatchExecutionSpec(program=Program(command=("shard",)), shards=Shards(count=2)))
+    batch = PipelineStep(
+        name="batch", batch=BatchExecutionSpec(program=Program(command=("shard",)), shards=Shards(count=2))
+    )
     acting = _acting(_step("a"), _step("b"), batch, _step("c", needs=("a",)), exit_steps=(report,))
     acting.decide()
     assert sorted(child.kind.name for child in acting.children.values()) == ["BatchExecution", "Work", "Work"]
@@ -150,7 +158,7 @@ def test_a_failure_cancels_the_other_steps_and_then_the_exit_steps_run() -> None
 def test_a_step_whose_condition_is_false_is_skipped_with_those_after_it() -> None:
     better = _step("publish", when="steps.train.results.top1 > 0.8 and parameters.day != ''", needs=("train",))
     for top1, phase in ((0.9, "Running"), (0.7, "Skipped")):
-        training = Step(name="train", training=TrainingSpec(program=Program(command=("fit",))))
+        training = PipelineStep(name="train", training=TrainingSpec(program=Program(command=("fit",))))
         acting = _acting(training, better, _step("after", needs=("publish",)), parameters={"day": "x"})
         acting.decide()
         (child,) = acting.children.values()
@@ -269,7 +277,7 @@ def test_at_its_deadline_it_fails_and_cancels_what_runs() -> None:
         ((_step("a", when="1 +"),), "when: "),
     ],
 )
-def test_a_graph_that_cannot_run_is_refused(steps: tuple[Step, ...], message: str) -> None:
+def test_a_graph_that_cannot_run_is_refused(steps: tuple[PipelineStep, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PipelineRunSpec(steps=steps)
     document = msgspec.to_builtins({"steps": steps})

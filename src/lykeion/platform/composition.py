@@ -7,10 +7,10 @@ from .controllers.pipeline_controller import PIPELINES
 from .controllers.pipeline_run_controller import PIPELINE_RUNS
 from .controllers.training_controller import TRAININGS
 from .resources.batch_execution import BATCH_EXECUTION
-from .resources.pipeline import PIPELINE, PIPELINE_RUN
 from .resources.program_volume import VOLUME
 from .resources.replica_group import REPLICA_GROUP
 from .resources.route import ROUTE
+from .resources.step_pipeline import PIPELINE, PIPELINE_RUN
 from .resources.training import TRAINING
 from .resources.work import WORK
 

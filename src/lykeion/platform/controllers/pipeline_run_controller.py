@@ -29,9 +29,15 @@ from lykeion.platform.policies.stages import advance
 from lykeion.platform.policies.step_values import InvalidResult, as_text, items_of, parsed_results, values_of
 from lykeion.platform.policies.step_work import STEP_LABEL, StepWork
 from lykeion.platform.resources.batch_execution import BATCH_EXECUTION
-from lykeion.platform.resources.pipeline import PIPELINE_RUN, PipelineRun, PipelineRunStatus, Step, StepStatus
 from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.step_graph import dependencies, in_order
+from lykeion.platform.resources.step_pipeline import (
+    PIPELINE_RUN,
+    PipelineRun,
+    PipelineRunStatus,
+    PipelineStep,
+    StepStatus,
+)
 from lykeion.platform.resources.step_references import resolved
 from lykeion.platform.resources.training import TRAINING
 from lykeion.platform.resources.work import WORK
@@ -100,7 +106,7 @@ def reconcile_pipeline_run(run: PipelineRun, observed: Observed, now: datetime) 
 PIPELINE_RUNS = ResourceController(PIPELINE_RUN, (WORK, VOLUME, TRAINING, BATCH_EXECUTION), reconcile_pipeline_run)
 
 
-def _advance_all(round_: _Round, steps: Sequence[Step], *, outcome: str = "", cancel: bool = False) -> None:
+def _advance_all(round_: _Round, steps: Sequence[PipelineStep], *, outcome: str = "", cancel: bool = False) -> None:
     by_name = {step.name: step for step in steps}
     for name in in_order(steps):
         if name in by_name and round_.steps[name].phase not in ENDED:
@@ -112,7 +118,7 @@ def _advance_all(round_: _Round, steps: Sequence[Step], *, outcome: str = "", ca
                 round_.steps[name] = _cancelled(round_, name)
 
 
-def _advanced(round_: _Round, step: Step, outcome: str) -> StepStatus:
+def _advanced(round_: _Round, step: PipelineStep, outcome: str) -> StepStatus:
     """The status of a step that has not ended."""
     status = round_.steps[step.name]
     before = [round_.steps[name] for name in sorted(dependencies(step))]
@@ -133,7 +139,7 @@ def _advanced(round_: _Round, step: Step, outcome: str) -> StepStatus:
         return _failed(round_, status, str(error))
 
 
-def _begun(round_: _Round, step: Step, status: StepStatus) -> StepStatus:
+def _begun(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatus:
     if step.for_each is not None and not items_of(step.for_each):
         return _ended(round_, status, "Skipped", "forEach has no items")
     if status.phase == "Waiting":
@@ -155,7 +161,7 @@ def _begun(round_: _Round, step: Step, status: StepStatus) -> StepStatus:
     return _resource(round_, StepWork(round_.run, step, {}), status)
 
 
-def _pinned(round_: _Round, step: Step) -> dict[str, str] | None:
+def _pinned(round_: _Round, step: PipelineStep) -> dict[str, str] | None:
     """The inputs by digest, or None if the registry has to be asked first. Raises NotFound."""
     asked = {each.name: ModelVersion(each.artifact) for each in step.inputs if "@" not in each.artifact}
     answers = _answers(round_, asked)
@@ -246,7 +252,7 @@ def _failed(round_: _Round, status: StepStatus, message: str) -> StepStatus:
     return _ended(round_, status, "Failed", message)
 
 
-def _outcome(round_: _Round, steps: Sequence[Step]) -> Literal["", "Complete", "Failed"]:
+def _outcome(round_: _Round, steps: Sequence[PipelineStep]) -> Literal["", "Complete", "Failed"]:
     """How the steps have ended, or an empty string if they have not."""
     phases = {round_.steps[step.name].phase for step in steps}
     if not phases <= ENDED:

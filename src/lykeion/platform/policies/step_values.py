@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from lykeion.control import Metadata
-from lykeion.platform.resources.pipeline import Phase, Step, StepStatus
+from lykeion.platform.resources.step_pipeline import Phase, PipelineStep, StepStatus
 
 GOOD: frozenset[Phase] = frozenset({"Succeeded", "Cached", "Reused"})
 """Phases of steps whose outputs can be used."""
@@ -68,7 +68,7 @@ def items_of(text: str) -> tuple[str, ...]:
     return tuple(each if isinstance(each, str) else json.dumps(each) for each in items)
 
 
-def cache_key(step: Step, inputs: Mapping[str, str]) -> str:
+def cache_key(step: PipelineStep, inputs: Mapping[str, str]) -> str:
     """Equal for steps that run the same program on the same inputs; ``step`` has its references replaced."""
     what = [
         msgspec.to_builtins(step.program),

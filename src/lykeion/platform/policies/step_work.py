@@ -9,9 +9,9 @@ from msgspec import structs
 from lykeion.control import AnyKind, AnyResource, child_name
 from lykeion.platform.lookups import ModelVersion
 from lykeion.platform.resources.batch_execution import BATCH_EXECUTION
-from lykeion.platform.resources.pipeline import PipelineRun, Step, StepOutput
 from lykeion.platform.resources.program import EnvironmentVariable
 from lykeion.platform.resources.program_volume import VOLUME, VolumeMount, VolumeSpec
+from lykeion.platform.resources.step_pipeline import PipelineRun, PipelineStep, StepOutput
 from lykeion.platform.resources.training import TRAINING
 from lykeion.platform.resources.work import WorkSpec
 
@@ -26,7 +26,7 @@ class StepWork:
     """A step whose references are replaced; ``inputs`` are pinned to digests."""
 
     run: PipelineRun
-    step: Step
+    step: PipelineStep
     inputs: Mapping[str, str]
 
     def volumes(self) -> tuple[AnyResource, ...]:

@@ -7,9 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+_PASSES = 5
+_PAUSE_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,31 @@ def boot_id() -> str:
 def kill_marked(variable: str, value: str) -> int:
     """Kill every process of this user whose environment has the variable, and return their number. Linux only.
 
-    For the rest of a group without its leader, and for programs that have left the group.
+    For the rest of a group without its leader, and for programs that have left the group. Processes that fork, or
+    have no environment yet since they execute a program just now, are found by looking again.
     """
-    marked = f"{variable}={value}".encode()
-    killed = 0
+    killed: set[int] = set()
+    for _ in range(_PASSES):
+        marked, starting = _marked(f"{variable}={value}".encode())
+        for pid in marked:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not (marked - killed) and not starting:
+            break
+        killed |= marked
+        time.sleep(_PAUSE_S)
+    return len(killed)
+
+
+def _marked(mark: bytes) -> tuple[set[int], bool]:
+    """The processes with the mark, and whether there are some whose environment cannot be read yet."""
+    marked: set[int] = set()
+    starting = False
     for directory in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if marked in (directory / "environ").read_bytes().split(b"\0"):
-                os.kill(int(directory.name), signal.SIGKILL)
-                killed += 1
-    return killed
+            environment = (directory / "environ").read_bytes()
+            if mark in environment.split(b"\0"):
+                marked.add(int(directory.name))
+            elif not environment and (directory / "exe").readlink():  # threads of the kernel and zombies have none
+                starting = True
+    return marked, starting

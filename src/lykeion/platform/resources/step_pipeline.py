@@ -57,7 +57,7 @@ class StepOutput(Wire, frozen=True):
     ) = None
 
 
-class Step(Wire, frozen=True):
+class PipelineStep(Wire, frozen=True):
     """One of ``program``, ``training`` and ``batch``, and on what it depends."""
 
     name: Annotated[Name, Meta(description="Of the step.")]
@@ -129,11 +129,11 @@ class StepGraph(Wire, frozen=True):
     """Steps, and what they are given."""
 
     steps: Annotated[
-        tuple[Step, ...],
+        tuple[PipelineStep, ...],
         Meta(min_length=1, max_length=MAX_STEPS, description="In any order; each runs as soon as it can."),
     ]
     exit_steps: Annotated[
-        tuple[Step, ...],
+        tuple[PipelineStep, ...],
         Meta(
             max_length=8,
             description="Run at the end, also after a failure; `$(run.outcome)` is `Complete` or `Failed`.",
