@@ -61,6 +61,29 @@ def test_what_cannot_be_started_says_why(tmp_path: Path, argv: list[str], place:
         attempt.start(Launch(tuple(argv), os.environ, place))
 
 
+@pytest.mark.parametrize(
+    ("script", "reason", "result"),
+    [
+        ("printf '{}' > result", "", "{}"),
+        ("printf '{}' > result; exit 1", "", ""),
+        ("head -c 5000 /dev/zero | tr '\\0' x > result", "ResultTooLarge", ""),
+        ("mkfifo result", "", ""),
+        ("ln -s /etc/passwd result", "", ""),
+        ("mkdir result", "", ""),
+        ("true", "", ""),
+    ],
+)
+def test_what_a_program_wrote_as_its_result_is_recorded_within_limits(
+    tmp_path: Path, script: str, reason: str, result: str
+) -> None:
+    attempt, process = _start(tmp_path, f"cd {tmp_path}/0-0; {script}")
+    process.wait()
+    attempt.record_end(NOON)
+    ended = attempt.attempt()
+    assert ended is not None
+    assert (ended.reason, ended.result) == (reason, result)
+
+
 def test_an_attempt_runs_once_at_most(tmp_path: Path) -> None:
     attempt = AttemptDirectory.create(tmp_path, Attempt(0, 0, NOON))
     assert attempt.abandon()

@@ -83,6 +83,13 @@ def test_suspended_work_stops_what_runs_and_starts_nothing() -> None:
     assert plan.stop == ((running, SUSPENDED),)
 
 
+def test_the_result_is_that_of_the_first_index_when_it_has_succeeded() -> None:
+    wrong, right = (replace(_ended(0, number, code=code), result=str(number)) for number, code in ((0, 1), (1, 0)))
+    other = replace(_ended(1, code=0), result="other")
+    assert _plan([wrong, other], completions=2).status.result == ""
+    assert _plan([wrong, right, other], completions=2).status.result == "1"
+
+
 @given(st.integers(0, 1 << 32), st.integers(1, 8), st.integers(1, 4), st.integers(0, 2), st.integers(0, 3))
 def test_any_course_of_events_ends_with_each_index_tried_as_often_as_it_may_be(
     seed: int, completions: int, parallelism: int, retries: int, room: int

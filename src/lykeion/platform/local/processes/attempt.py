@@ -14,6 +14,7 @@ NEVER_STARTED = "NeverStarted"
 PEER_FAILED = "PeerFailed"
 NO_ROOM = "NoRoom"
 NOT_READY = "NotReady"
+RESULT_TOO_LARGE = "ResultTooLarge"
 UNCOUNTED = frozenset({SUSPENDED, FINISHED, SCALED, SHUTDOWN, NEVER_STARTED, PEER_FAILED, NO_ROOM})
 """Reasons for which an ended attempt does not count as a failure of its index."""
 
@@ -22,9 +23,10 @@ UNCOUNTED = frozenset({SUSPENDED, FINISHED, SCALED, SHUTDOWN, NEVER_STARTED, PEE
 class Attempt:
     """``number`` counts from 0 at each index. ``reason`` says why or how it was ended, if not by itself.
 
-    ``stopping`` is that reason from the moment at which the process is told to end. ``port`` is where the program is
-    to listen, 0 if nowhere. ``restarts`` and ``failures`` count earlier attempts at the index of a group: all that
-    ended by themselves, and those in a row that ended early.
+    ``result`` is what the program wrote to ``$LYKEION_RESULT``. ``stopping`` is the reason from the moment at which
+    the process is told to end. ``port`` is where the program is to listen, 0 if nowhere. ``restarts`` and
+    ``failures`` count earlier attempts at the index of a group: all that ended by themselves, and those in a row that
+    ended early.
     """
 
     index: int
@@ -34,6 +36,7 @@ class Attempt:
     exit_code: int | None = None
     reason: str = ""
     message: str = ""
+    result: str = ""
     stopping: str = ""
     port: int = 0
     restarts: int = 0

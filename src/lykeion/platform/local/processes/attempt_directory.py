@@ -16,13 +16,14 @@ from typing import Any
 
 from lykeion.core import Unavailable, json_value, write_atomically, writing
 
-from .attempt import NEVER_STARTED, Attempt
+from .attempt import NEVER_STARTED, RESULT_TOO_LARGE, Attempt
 from .launch import Launch
 from .process_identity import ProcessIdentity, kill_marked
 
 SHIM = Path(__file__).with_name("shim.sh")
 MARK = "LYKEION_ATTEMPT"
 LOG_TAIL_BYTES = 4096
+MAX_RESULT = 4096
 RECORDED = ("index", "number", "port", "restarts", "failures")
 """What ``attempt.json`` holds of an attempt, beside the time of its start."""
 
@@ -77,6 +78,7 @@ class AttemptDirectory:
             exit_code=end.get("exit_code"),
             reason=end.get("reason", ""),
             message=end.get("message", ""),
+            result=end.get("result", ""),
             stopping=stop.get("reason", ""),
             **{name: int(begun.get(name, 0)) for name in RECORDED},
         )
@@ -123,9 +125,23 @@ class AttemptDirectory:
             reason = NEVER_STARTED
         elif code is None:
             reason = reason or "Lost"
-        end = {"at": now.isoformat(), "exit_code": code, "reason": reason, "message": message or self.last_line()}
+        message, result = message or self.last_line(), self._result() if code == 0 else ""
+        if len(result) > MAX_RESULT:
+            reason, message, result = RESULT_TOO_LARGE, f"the result has more than {MAX_RESULT} characters", ""
+        end = {"at": now.isoformat(), "exit_code": code, "reason": reason, "message": message, "result": result}
         with writing(self.path, AttemptError):
             self._write("end", end)
+
+    @property
+    def result(self) -> Path:
+        """Where the program may write a result."""
+        return self.path / "result"
+
+    def _result(self) -> str:
+        """Read without following a link or waiting for the writer of a pipe: the program is not trusted."""
+        with suppress(OSError), open(self.result, "rb", opener=_open_plain) as file:
+            return file.read(4 * MAX_RESULT + 1).decode(errors="replace")
+        return ""
 
     def kill_rest(self) -> None:
         """Kill the processes that the program has left running."""
@@ -151,3 +167,7 @@ class AttemptDirectory:
             return (self.path / name).read_text()
         except OSError:
             return ""
+
+
+def _open_plain(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -56,6 +56,10 @@ class OwnedProcesses:
         number = self._last.get(uid, {}).get(index)
         return None if number is None else self._at(uid, f"{index}-{number}").log
 
+    def result(self, uid: str, attempt: Attempt) -> Path:
+        """The file to which the program of an attempt may write a result."""
+        return self._at(uid, attempt.name).result
+
     def adopt(self, uid: str) -> list[Attempt]:
         """Find what an earlier process of ours recorded for an owner. Returns the attempts that have ended."""
         recorded = (AttemptDirectory(path).attempt() for path in sorted(self.place(uid).glob("*-*")))

@@ -40,7 +40,9 @@ def plan_gang(work: Work, attempts: Sequence[Attempt], now: datetime, room: int)
     elif (due or now) <= now:
         start = [(index, number + 1) for index in every]
     waiting = 0 if len(start) <= room else len(start)
-    status = structs.replace(work.status, attempts=number + 1, active=to_ranges(each.index for each in active))
+    result = next((each.result for each in members if each.index == 0 and succeeded), "")
+    busy = to_ranges(each.index for each in active)
+    status = structs.replace(work.status, attempts=number + 1, active=busy, result=result)
     return WorkPlan(
         () if waiting else tuple(start),
         tuple(stop),

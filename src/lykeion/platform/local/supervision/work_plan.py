@@ -45,7 +45,8 @@ def plan_work(work: Work, attempts: Sequence[Attempt], now: datetime, room: int)
     wanted = [] if idle else ready[: max(0, spec.parallelism - len(active))]
     start = wanted[:room]
     times = [*(due[index] for index in waiting if not idle), *(limit(each, work) for each in active)]
-    status = structs.replace(work.status, attempts=len(attempts), active=to_ranges(busy))
+    result = next((each.result for each in by_index.get(0, ()) if each.succeeded), "")
+    status = structs.replace(work.status, attempts=len(attempts), active=to_ranges(busy), result=result)
     return WorkPlan(
         tuple((index, len(by_index.get(index, ()))) for index in start),
         tuple((each, reason) for each in active if (reason := reason_to_stop(each, work, now))),

@@ -66,6 +66,7 @@ class WorkRunner:
         variables = {
             **self._given(work),
             "JOB_COMPLETION_INDEX": str(index),
+            "LYKEION_RESULT": str(self._processes.result(work.metadata.uid, attempt)),
             "LYKEION_VALUE": spec.values[index] if index < len(spec.values) else "",
         }
         if spec.roles:
