@@ -9,10 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.platform.policies.canary_test import DECISIVE, Evidence, Table, harm, log_likelihood, no_harm
+from lykeion.platform.policies import canary_test
+from lykeion.platform.policies.canary_test import DECISIVE, Table, log_average, log_likelihood, log_likelihood_ratio
+from lykeion.platform.resources.canary import Evidence
 
-RATIO = 3.0
-Update = Callable[[Evidence, Table, float], Evidence]
+RATIO, TOLERATED = 3.0, 0.005
+Update = Callable[[Evidence, Table], Evidence]
+
+
+def harm(before: Evidence, table: Table) -> Evidence:
+    return canary_test.harm(before, table, RATIO)
+
+
+def no_harm(before: Evidence, table: Table) -> Evidence:
+    return canary_test.no_harm(before, table, RATIO, TOLERATED)
 
 
 @st.composite
@@ -47,35 +57,64 @@ def test_the_likelihoods_of_a_large_outage_are_still_a_distribution() -> None:
     assert sum(map(math.exp, likely)) == pytest.approx(1, abs=1e-7)
 
 
-def _expected_gain(update: Update, table: Table, odds: float) -> float:
-    """The evidence that is expected after one interval."""
+def _expected(table: Table, odds: float, alternative: float, null: float) -> float:
+    """The likelihood ratio that one interval is expected to have, where ``odds`` is the truth."""
     return sum(
-        math.exp(log_likelihood(each, odds)) * math.exp(update(Evidence(), each, RATIO).log)
+        math.exp(log_likelihood(each, odds) + log_likelihood_ratio(each, alternative, null))
         for each in _outcomes(table)
     )
 
 
-@given(tables(), st.floats(0.1, 1))
-def test_without_harm_evidence_of_harm_is_not_expected_to_grow(table: Table, odds: float) -> None:
-    assert _expected_gain(harm, table, odds) <= 0.5 + 1e-9  # the first interval has half of the prior weight
+@given(tables(), st.floats(0.1, 1), st.floats(1.1, 100))
+def test_without_harm_no_interval_is_expected_to_be_evidence_of_harm(
+    table: Table, odds: float, alternative: float
+) -> None:
+    assert _expected(table, odds, alternative, 1.0) <= 1 + 1e-9
 
 
 @given(tables(), st.floats(RATIO, 30))
-def test_with_harm_evidence_of_none_is_not_expected_to_grow(table: Table, odds: float) -> None:
-    assert _expected_gain(no_harm, table, odds) <= 0.5 + 1e-9
+def test_with_harm_no_interval_is_expected_to_be_evidence_of_none(table: Table, odds: float) -> None:
+    assert _expected(table, odds, 1.0, RATIO) <= 1 + 1e-9
+
+
+@given(st.integers(1, 60), st.floats(TOLERATED, 0.9))
+def test_more_failures_than_are_tolerated_are_not_expected_to_be_evidence_of_no_harm(
+    requests: int, share: float
+) -> None:
+    expected = sum(
+        math.comb(requests, own)
+        * share**own
+        * (1 - share) ** (requests - own)
+        * math.exp(log_average([no_harm(Evidence(), Table(requests, own, 0, 0))]))
+        for own in range(requests + 1)
+    )
+    assert expected <= 0.5 + 1e-9  # the first interval has half of the prior weight
 
 
 @given(tables())
 def test_one_interval_decides_nothing(table: Table) -> None:
     for update in (harm, no_harm):
-        once = update(Evidence(), table, RATIO)
-        assert update(once, table, RATIO).log < DECISIVE
+        once = update(Evidence(), table)
+        assert log_average([update(once, table)]) < DECISIVE
 
 
 @pytest.mark.parametrize("table", [Table(50, 0, 450, 0), Table(50, 50, 450, 450), Table(0, 0, 500, 9)])
-def test_intervals_without_failures_or_with_nothing_else_tell_nothing(table: Table) -> None:
-    assert harm(Evidence(), table, RATIO) == Evidence()
-    assert no_harm(Evidence(), table, RATIO) == Evidence()
+def test_intervals_without_failures_or_with_nothing_else_tell_nothing_of_harm(table: Table) -> None:
+    assert harm(Evidence(), table) == Evidence()
+
+
+def test_where_nothing_fails_enough_requests_are_evidence_of_no_harm() -> None:
+    evidence = Evidence()
+    for _ in range(4):
+        evidence = no_harm(evidence, Table(400, 0, 3600, 0))
+    assert log_average([evidence]) >= DECISIVE
+
+
+def test_an_outage_of_both_versions_is_no_evidence_of_no_harm() -> None:
+    evidence = Evidence()
+    for _ in range(100):
+        evidence = no_harm(evidence, Table(50, 50, 450, 450))
+    assert log_average([evidence]) < DECISIVE
 
 
 def _draw(rng: random.Random, requests: int, share: float, rate: float, odds_of_canary: float) -> Table:
@@ -93,10 +132,10 @@ def _followed(rng: random.Random, factor: float, share: float = 0.1, looks: int 
     bad = good = Evidence()
     for _ in range(looks):
         table = _draw(rng, 500, share, 0.01, factor)
-        bad, good = harm(bad, table, RATIO), no_harm(good, table, RATIO)
-        if bad.log >= DECISIVE:
+        bad, good = harm(bad, table), no_harm(good, table)
+        if log_average([bad]) >= DECISIVE:
             return "harm"
-        if good.log >= DECISIVE:
+        if log_average([good]) >= DECISIVE:
             return "no harm"
     return "nothing"
 
@@ -111,21 +150,21 @@ def test_weights_that_move_with_the_rate_of_failure_do_not_look_like_harm() -> N
     """Pooled, the canary fails 2.4 times as often, though both are alike at any time."""
     evidence = Evidence()
     for _ in range(30):
-        evidence = harm(evidence, Table(10, 0, 990, 1), RATIO)
+        evidence = harm(evidence, Table(10, 0, 990, 1))
     for _ in range(30):
-        evidence = harm(evidence, Table(500, 5, 500, 5), RATIO)
-    assert evidence.log < 0
+        evidence = harm(evidence, Table(500, 5, 500, 5))
+    assert log_average([evidence]) < 0
 
 
 def test_a_version_that_fails_after_hours_of_health_is_found_within_minutes() -> None:
     evidence = Evidence()
     for _ in range(1000):
-        evidence = harm(evidence, Table(250, 2, 250, 2), RATIO)
+        evidence = harm(evidence, Table(250, 2, 250, 2))
     for _ in range(24):
-        evidence = harm(evidence, Table(250, 6, 250, 2), RATIO)
-    assert evidence.log >= DECISIVE
+        evidence = harm(evidence, Table(250, 6, 250, 2))
+    assert log_average([evidence]) >= DECISIVE
 
 
 def test_evidence_is_kept_as_json() -> None:
-    evidence = harm(Evidence(), Table(10, 2, 90, 1), RATIO)
+    evidence = harm(Evidence(), Table(10, 2, 90, 1))
     assert msgspec.json.decode(msgspec.json.encode(evidence), type=Evidence) == evidence

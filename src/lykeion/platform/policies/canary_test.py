@@ -21,11 +21,9 @@ failures that hits a single replica, or an outage of both versions, decides noth
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-from msgspec import Meta
-
-from lykeion.control import Wire
+from lykeion.platform.resources.canary import Evidence
 
 DECISIVE = math.log(20)
 """Natural logarithm of the evidence at which a hypothesis is rejected, falsely once in 20 times at most."""
@@ -33,18 +31,6 @@ MAX_GAIN = math.log(4)
 HARM_POWERS = (0.5, 1.0, 2.0, 4.0)
 """The alternatives of ``harm``, as powers of the ratio that a user declares harmful."""
 _NEGLIGIBLE = 1e-17
-
-
-class Evidence(Wire, frozen=True):
-    """An e-process: for each alternative the logarithm, and how many intervals have told anything."""
-
-    logs: Annotated[tuple[float, ...], Meta(max_length=len(HARM_POWERS))] = ()
-    intervals: int = 0
-
-    @property
-    def log(self) -> float:
-        """The natural logarithm of the average over the alternatives; -inf before the first interval."""
-        return _log_sum(self.logs) - math.log(len(self.logs)) if self.logs else -math.inf
 
 
 class Table(NamedTuple):
@@ -68,37 +54,61 @@ class Table(NamedTuple):
     def most(self) -> int:
         return min(self.failures, self.canary)
 
+    @property
+    def compares(self) -> bool:
+        """Whether the canary could have had another number of the failures."""
+        return self.fewest < self.most
+
 
 def harm(before: Evidence, table: Table, ratio: float) -> Evidence:
     """Evidence that the canary fails more often than the stable version."""
-    return _updated(before, table, 1.0, [ratio**power for power in HARM_POWERS])
+    alternatives = [ratio**power for power in HARM_POWERS]
+    if not table.compares:
+        return before
+    return _updated(before, [log_likelihood_ratio(table, each, 1.0) for each in alternatives])
 
 
-def no_harm(before: Evidence, table: Table, ratio: float) -> Evidence:
-    """Evidence that the odds of failing are less than ``ratio`` times those of the stable version.
+def no_harm(before: Evidence, table: Table, ratio: float, tolerated: float) -> Evidence:
+    """Evidence against a harmful version: the odds of failing are ``ratio`` times those of the stable version or more,
+    and more than the share ``tolerated`` of its requests fail.
 
-    A version that fails ``ratio`` times as often has at least that odds ratio.
+    A version that fails ``ratio`` times as often has at least that odds ratio. The second clause is what can be told
+    where nothing fails: it is tested by the canary's requests alone, against the alternative tolerated / ratio.
     """
-    return _updated(before, table, ratio, [1.0])
+    if not table.canary:
+        return before
+    relative = log_likelihood_ratio(table, 1.0, ratio) if table.compares else 0.0
+    return _updated(before, [relative, _binomial_log_ratio(table, tolerated / ratio, tolerated)])
+
+
+def log_average(evidence: Sequence[Evidence]) -> float:
+    """The logarithm of the average of e-processes, which is one; -inf before the first interval."""
+    logs = [log - math.log(len(each.logs)) for each in evidence for log in each.logs]
+    return _log_sum(logs) - math.log(len(evidence)) if logs else -math.inf
+
+
+def log_likelihood_ratio(table: Table, odds_ratio: float, null: float) -> float:
+    return log_likelihood(table, odds_ratio) - log_likelihood(table, null)
 
 
 def log_likelihood(table: Table, odds_ratio: float) -> float:
     """Logarithm of the probability that so many of the failures are the canary's."""
-    log_weight = _log_weight(table, table.canary_failures, odds_ratio)
-    return log_weight - _log_total(table, odds_ratio)
+    return _log_weight(table, table.canary_failures, odds_ratio) - _log_total(table, odds_ratio)
 
 
-def _updated(before: Evidence, table: Table, null: float, alternatives: Sequence[float]) -> Evidence:
-    if table.fewest == table.most:
-        return before
+def _updated(before: Evidence, log_ratios: Sequence[float]) -> Evidence:
     interval = before.intervals + 1
     begins = -math.log(interval * (interval + 1))
-    under_null = log_likelihood(table, null)
-    gains = (min(log_likelihood(table, each) - under_null, MAX_GAIN) for each in alternatives)
-    logs = before.logs or (-math.inf,) * len(alternatives)
+    logs = before.logs or (-math.inf,) * len(log_ratios)
     return Evidence(
-        logs=tuple(_log_sum((log, begins)) + gain for log, gain in zip(logs, gains, strict=True)), intervals=interval
+        logs=tuple(_log_sum((log, begins)) + min(gain, MAX_GAIN) for log, gain in zip(logs, log_ratios, strict=True)),
+        intervals=interval,
     )
+
+
+def _binomial_log_ratio(table: Table, share: float, null: float) -> float:
+    served = table.canary - table.canary_failures
+    return table.canary_failures * math.log(share / null) + served * math.log((1 - share) / (1 - null))
 
 
 def _log_weight(table: Table, failures: int, odds_ratio: float) -> float:
