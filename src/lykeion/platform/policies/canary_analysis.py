@@ -1,5 +1,6 @@
 """What the counts of requests say of a new version: from two readings of the counters to a verdict."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -37,18 +38,17 @@ def look(
     if read.since != before.since or own is None or other is None:
         return read
     tables = _tables(own, other, spec)
-    fresh = (Evidence(),) * len(tables)
     return structs.replace(
         read,
         canary_seen=_sum(before.canary_seen, own),
         stable_seen=_sum(before.stable_seen, other),
         harm=tuple(
             harm(evidence, table, spec.harm_ratio)
-            for evidence, table in zip(before.harm or fresh, tables, strict=True)
+            for evidence, table in zip(_continued(before.harm, tables), tables, strict=True)
         ),
         no_harm=tuple(
             no_harm(evidence, table, spec.harm_ratio, spec.tolerated_share)
-            for evidence, table in zip(before.no_harm or fresh, tables, strict=True)
+            for evidence, table in zip(_continued(before.no_harm, tables), tables, strict=True)
         ),
     )
 
@@ -63,12 +63,12 @@ def verdict(analysis: AnalysisStatus) -> Verdict:
 
 
 def described(analysis: AnalysisStatus, spec: CanaryAnalysis) -> str:
-    """Such as ``9 of 580 requests failed, of the stable version 26 of 5220``."""
+    """Such as ``9 of 580 requests failed, stable: 26 of 5220``."""
     own, other = analysis.canary_seen, analysis.stable_seen
-    failed = f"{own.failures} of {own.requests} requests failed, of the stable version {other.failures} of {other.requests}"
+    failed = f"{own.failures} of {own.requests} requests failed, stable: {other.failures} of {other.requests}"
     if spec.slow_seconds is None:
         return failed
-    return f"{failed}; {own.slow} and {other.slow} took more than {spec.slow_seconds:g} s"
+    return f"{failed}; {own.slow} took more than {spec.slow_seconds:g} s, stable: {other.slow}"
 
 
 def _totals(counts: GroupCounts, spec: CanaryAnalysis) -> RequestTotals:
@@ -87,6 +87,11 @@ def _tables(own: RequestTotals, other: RequestTotals, spec: CanaryAnalysis) -> l
     return (
         [failed] if spec.slow_seconds is None else [failed, Table(own.requests, own.slow, other.requests, other.slow)]
     )
+
+
+def _continued(evidence: Sequence[Evidence], tables: Sequence[Table]) -> Sequence[Evidence]:
+    """Begun again where the spec now compares something else."""
+    return evidence if len(evidence) == len(tables) else (Evidence(),) * len(tables)
 
 
 def _difference(now: RequestTotals, before: RequestTotals) -> RequestTotals | None:

@@ -69,11 +69,10 @@ def harm(before: Evidence, table: Table, ratio: float) -> Evidence:
 
 
 def no_harm(before: Evidence, table: Table, ratio: float, tolerated: float) -> Evidence:
-    """Evidence against a harmful version: the odds of failing are ``ratio`` times those of the stable version or more,
-    and more than the share ``tolerated`` of its requests fail.
+    """Evidence against harm: an odds ratio of at least ``ratio``, and failures in at least the share ``tolerated``.
 
-    A version that fails ``ratio`` times as often has at least that odds ratio. The second clause is what can be told
-    where nothing fails: it is tested by the canary's requests alone, against the alternative tolerated / ratio.
+    A version that fails ``ratio`` times as often has at least that odds ratio. The share is tested by the canary's
+    requests alone, against tolerated / ratio: it is what can be told where nothing fails.
     """
     if not table.canary:
         return before
