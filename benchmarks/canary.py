@@ -24,7 +24,7 @@ from msgspec import structs
 from lykeion.platform.policies.canary_analysis import look
 from lykeion.platform.policies.rollout_steps import RolloutEnd, Signals, advance
 from lykeion.platform.resources.canary import Canary, CanaryAnalysis, CanaryStep
-from lykeion.platform.resources.rollout import RolloutStatus, Version
+from lykeion.platform.resources.rollout import RolloutStatus, ServingVersion
 
 ROOT = Path(__file__).parents[1]
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -92,7 +92,7 @@ def judged(scenario: Scenario, traces: int) -> Row:
 
 def rollout(traffic: Traffic) -> Outcome:
     """As the controller drives it, at every interval."""
-    state, now = RolloutStatus(number=1, version=Version(hash="new"), since=START), START
+    state, now = RolloutStatus(number=1, version=ServingVersion(hash="new"), since=START), START
     while True:
         traffic.go_on(state.weight)
         if state.weight:

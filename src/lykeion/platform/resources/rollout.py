@@ -11,7 +11,7 @@ from .canary import AnalysisStatus
 Text = Annotated[str, Meta(max_length=512)]
 
 
-class Version(Wire, frozen=True):
+class ServingVersion(Wire, frozen=True):
     """One template of replicas, which ``hash`` identifies."""
 
     hash: Annotated[str, Meta(max_length=16)]
@@ -21,7 +21,7 @@ class Version(Wire, frozen=True):
 
 class RolloutStatus(Wire, frozen=True):
     number: int
-    version: Version
+    version: ServingVersion
     since: Time
     """The beginning of the phase."""
     phase: Annotated[
@@ -41,7 +41,7 @@ class RolloutStatus(Wire, frozen=True):
 
 class PastRollout(Wire, frozen=True):
     number: int
-    version: Version
+    version: ServingVersion
     outcome: Literal["Promoted", "RolledBack"]
     reason: Annotated[str, Meta(max_length=63)]
     at: Time
