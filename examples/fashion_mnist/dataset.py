@@ -62,8 +62,13 @@ def read_whole_or_sample(
         return read_whole(sources, files, say)
     except DataSetError as error:
         say(str(error))
-        train, test, origin = _read(SAMPLE, [SAMPLE_SOURCE], say)
-        return DataSet({"train": train}, test[0][0], origin)
+        return read_sample()
+
+
+def read_sample() -> DataSet:
+    """The photos in this folder. Raises DataSetError where they are damaged."""
+    train, test, origin = _read(SAMPLE, [SAMPLE_SOURCE], say_on_stderr)
+    return DataSet({"train": train}, test[0][0], origin)
 
 
 def _read(files: Sequence[IdxFile], sources: Sequence[Source], say: Say) -> tuple[Split, Split, str]:

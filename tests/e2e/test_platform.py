@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -194,6 +195,16 @@ def test_logs_are_followed_to_the_end_through_a_second_attempt(running: Platform
     running.apply(program=shell(script), shards={"count": 1}, retries=1)
     until(lambda: running.get()["status"].get("active") == "0" or running.get()["status"].get("succeeded"))
     assert running.run("logs", "batch/embed", "--follow").splitlines()[-2:] == ["first", "last"]
+
+
+def test_programs_find_the_lykeion_of_the_platform_wherever_it_was_started(
+    machine: PlatformMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    machine.start()
+    machine.apply(program=shell("command -v lykeion"), shards={"count": 1})
+    machine.run("wait", "batch/embed", "--timeout", "60")
+    assert machine.run("logs", "batch/embed") == f"{sysconfig.get_path('scripts')}/lykeion\n"
 
 
 def test_a_second_platform_in_one_place_is_refused(running: PlatformMachine) -> None:

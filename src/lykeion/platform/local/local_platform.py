@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sysconfig
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -28,9 +29,13 @@ class AlreadyRuns(Refused):
 
 
 def this_machine() -> LocalMachine:
-    """Cores and memory, and the default environment and working directory of programs."""
+    """Cores and memory, and the default environment and working directory of programs.
+
+    Programs of this Python installation, such as ``lykeion``, come first in ``PATH``.
+    """
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return LocalMachine(core_count(), memory_bytes, dict(os.environ), str(Path.cwd()))
+    path = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)))
+    return LocalMachine(core_count(), memory_bytes, {**os.environ, "PATH": path}, str(Path.cwd()))
 
 
 class LocalPlatform:
