@@ -1,6 +1,7 @@
 """No test fails for being slow on a busy machine; which tests are quick; nobody closes pytest's standard error."""
 
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("lykeion", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("lykeion")
 
 # The job of a shell in the background begins with SIGINT ignored, and so would every process that a test starts.
@@ -40,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.quick:
+        settings.load_profile("quick")
         sys.meta_path.insert(0, Quick())
 
 
@@ -50,6 +53,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.option.quick:
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+def pytest_collection_finish() -> None:
+    """What was imported by now lives to the end: it need not be looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -6,6 +6,7 @@ failed, crashed, or had no tests.
 """
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LONGEST = ("compress", "e2e", "cli", "nets", "search", "nas")
 """Begun first, so that none of them runs alone at the end."""
+COMPILED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Without that variable, which images of containers set, no process compiles again what another one has compiled."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,7 +54,7 @@ def run(room: str, options: Sequence[str]) -> tuple[int, str]:
     """The exit code, negative if a signal ended it, and what it printed."""
     print(f"== {room} begins\n", end="", flush=True)  # one write: other threads print too
     command = [sys.executable, "-m", "pytest", *options, room]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(command, cwd=ROOT, env=COMPILED, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return done.returncode, done.stdout.decode(errors="replace")
 
 

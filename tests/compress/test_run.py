@@ -261,7 +261,10 @@ def test_a_scan_is_a_table_and_a_picture(place: Path) -> None:
 
 def test_a_keras_file_of_a_mobilenet_is_known(tmp_path: Path) -> None:
     """With a softmax, and with the scaling of 0..255 inside."""
+    keras.utils.set_random_seed(0)
     network = keras.applications.MobileNetV3Small(input_shape=(32, 32, 3), weights=None, classes=7)
+    # Of Keras' first weights so little of a photo arrives at the softmax that the answers differ by rounding alone.
+    network.set_weights([3 * value if value.ndim > 1 else value for value in network.get_weights()])
     network.save(tmp_path / "it.keras")
     found = read_keras(tmp_path / "it.keras").architecture
     assert (found.name, found.height, found.classes) == ("mobilenet-v3-small", 32, 7)

@@ -20,7 +20,7 @@ from lykeion.nas import (
     SearchCost,
     parse_genotype,
 )
-from lykeion.nas.runs import searching
+from lykeion.nas.runs import searching, significance
 from lykeion.nas.strategies.children import Child
 
 from .strategies import tiny
@@ -111,7 +111,8 @@ def test_whether_a_network_a_device_pays_is_said_for_each(monkeypatch: pytest.Mo
     monkeypatch.syspath_prepend(BENCHMARKS)
     import nas_devices
 
-    right = np.random.default_rng(0).random((3, 3000))
+    monkeypatch.setattr(significance, "RESAMPLES", 500)
+    right = np.random.default_rng(0).random((3, 1000))
 
     def device(name: str, accuracy: float) -> Any:
         entries = (

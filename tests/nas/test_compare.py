@@ -24,7 +24,7 @@ from lykeion.nas import (
     SpaceError,
     compare,
 )
-from lykeion.nas.runs import comparing, searching
+from lykeion.nas.runs import comparing, searching, significance
 from lykeion.nas.runs.final import Trained
 from lykeion.nets import Architecture
 from lykeion.nets.training import Dataset, Recipe
@@ -74,7 +74,7 @@ class World:
     def correct(self, data: Dataset, run: Path) -> np.ndarray:
         self.tests += 1
         seed = int(run.name.split("-")[-2])
-        return np.random.default_rng(seed).random(4000) < self._accuracy(run.name)
+        return np.random.default_rng(seed).random(1000) < self._accuracy(run.name)
 
     def time(
         self, networks: Mapping[str, Architecture], threads: int, journal: Path, *, reporter: Reporter = CONSOLE
@@ -97,6 +97,7 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(searching, "find_space", lambda name: SPACE)
+    monkeypatch.setattr(significance, "RESAMPLES", 500)
     for name, replacement in (
         ("run_search", world.search),
         ("train_final", world.train),

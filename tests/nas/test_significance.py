@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from lykeion.nas.runs import significance
 from lykeion.nas.runs.significance import compare_paired
 
 RNG = np.random.default_rng(0)
@@ -29,8 +30,8 @@ def test_a_difference_that_one_seed_of_three_reverses_is_not_shown() -> None:
     assert compare_paired(first, second).verdict == "no difference shown"
 
 
-@pytest.mark.slow
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_truth_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(significance, "RESAMPLES", 500)
     covered = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)

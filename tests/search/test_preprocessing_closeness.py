@@ -13,6 +13,8 @@ from lykeion.vision.decoding import MARGIN
 from lykeion.vision.orientation import exif_of
 from tests.vision.making import PHOTOS, REAL, encoded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:

@@ -18,6 +18,7 @@ def matching(text: str, products: list[dict[str, Any]], schema: Schema = SCHEMA)
     return evaluate(parse(text), schema.to_table(schema.coerce(products, [""] * len(products))), schema).tolist()
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(st.lists(rows, max_size=12), filters())
 def test_a_filter_matches_exactly_the_rows_that_sql_would(products: list[dict[str, Any]], asked: Filter) -> None:

@@ -12,7 +12,6 @@ from .backends import BACKENDS, Place
 from .model import DIMENSION, index_machine
 
 MODERATE = settings(
-    max_examples=20,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking a long run takes minutes
     stateful_step_count=30,
     deadline=None,
@@ -44,4 +43,5 @@ def test_an_index_does_what_a_dictionary_with_exact_search_does(
 
     snapshots = BACKENDS[backend](directory).keeps_snapshots
     machine = index_machine(make, reopen, metric=metric, snapshots=snapshots)
-    run_state_machine_as_test(machine, settings=MODERATE)
+    examples = 6 if backend == "milvus" else 20  # whose steps take ten times as long
+    run_state_machine_as_test(machine, settings=settings(MODERATE, max_examples=examples))

@@ -225,12 +225,21 @@ def test_small_segments_have_every_kernel(tmp_path: Path, kernel: str, rows: int
         *((1, metric, dtype) for metric in ("cosine", "l2") for dtype in ("float16", "float32")),
         *((3, metric, dtype) for metric in ("cosine", "l2") for dtype in ("float16", "float32")),
         (784, "l2", "float16"),
-        pytest.param(2048, "cosine", "float32", marks=pytest.mark.slow),
     ],
 )
 def test_vectors_of_any_dimension_are_found(
     tmp_path: Path, dimension: int, kernel: str, metric: str, dtype: str
 ) -> None:
+    _assert_found(tmp_path, dimension, kernel, metric, dtype)
+
+
+@pytest.mark.slow
+def test_vectors_of_the_largest_network_are_found(tmp_path: Path) -> None:
+    """By a graph, which needs all that is learnt of vectors."""
+    _assert_found(tmp_path, 2048, "hnsw", "cosine", "float32")
+
+
+def _assert_found(tmp_path: Path, dimension: int, kernel: str, metric: str, dtype: str) -> None:
     vectors = np.random.default_rng(0).normal(size=(60, dimension)).astype(np.float32)
     options: dict[str, Any] = {"kernel": kernel, "metric": metric, "dtype": dtype, "background": False}
     with open_local(tmp_path / "index", dimension=dimension, **options) as index:
@@ -316,7 +325,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield disk
 
 
-@pytest.mark.parametrize("batch", [50, 4000], ids=["log", "bulk"])
+@pytest.mark.parametrize("batch", [50, 2000], ids=["log", "bulk"])
 def test_a_full_disk_refuses_writes_whole_and_what_is_there_stays(small_disk: Path, batch: int) -> None:
     vectors = np.random.default_rng(0).normal(size=(batch, 64)).astype(np.float32)
     kept: list[int] = []

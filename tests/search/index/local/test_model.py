@@ -1,6 +1,7 @@
 """The local index with every kernel in turn: against a plain dictionary, and recall on clustered vectors."""
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -106,13 +107,11 @@ def test_all_that_match_are_found_when_asked_for(shop: LocalIndex, where: str | 
     assert sorted(int(hit.id) for hit in hits) == np.flatnonzero(among).tolist()
 
 
-@pytest.mark.parametrize("kernel", ["hnsw", "ivf"])
+@pytest.mark.parametrize("shop", [("hnsw", "cosine"), ("ivf", "cosine")], ids="-".join, indirect=True)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_recall_holds_while_many_are_deleted(tmp_path: Path, kernel: str, share: float) -> None:
+def test_recall_holds_while_many_are_deleted(tmp_path: Path, shop: LocalIndex, share: float) -> None:
     """Deleted in overlays, before any compaction; under the graph, all around the query."""
-    with open_local(tmp_path / "index", dimension=WIDTH, kernel=kernel, background=False) as index:
-        index.upsert([str(n) for n in range(ROWS)], VECTORS)
-        index.compact(full=True)
+    with open_local(shutil.copytree(shop.path, tmp_path / "index"), background=False) as index:
         near = exact(VECTORS, QUERIES[0], int(share * ROWS))
         index.delete([str(n) for n in near])
         among = EVERY.copy()

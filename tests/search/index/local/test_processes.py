@@ -242,6 +242,7 @@ def test_readers_never_fail_while_another_process_writes_and_compacts(
     assert failures == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["exact", "ivf"])
 def test_threads_write_search_and_compact_at_once_and_nothing_is_lost(tmp_path: Path, kernel: str) -> None:
     held: list[dict[str, int]] = [{} for _ in range(3)]
@@ -330,6 +331,7 @@ def test_closing_waits_for_compaction_and_a_closed_index_takes_no_writes(tmp_pat
         assert again.verify() == []
 
 
+@pytest.mark.slow
 def test_the_baseline_kernel_gives_the_same_answers_as_the_widest(tmp_path: Path) -> None:
     for kernel in ("exact", "hnsw", "ivf"):
         with open_local(tmp_path / kernel, dimension=DIMENSION, kernel=kernel, background=False) as index:

@@ -30,6 +30,7 @@ def recall(vectors: np.ndarray, codes: SegmentCodes, effort: Effort) -> float:
     return found / 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ivf", "hnsw"])
 def test_data_that_codes_tell_apart_badly_get_the_effort_that_they_need(kind: Kind) -> None:
     vectors, codes = spread(kind, 300)

@@ -1,5 +1,7 @@
 """Many rows of one vector, as of placeholder photos, are one node of the graph and hide nothing."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -12,12 +14,13 @@ MANY = [(0.25, 1), (0.5, 5)]
 SHARES = pytest.mark.parametrize(("share", "groups"), MANY, ids=["a quarter, one vector", "half, five vectors"])
 
 
-def rows_with_copies(share: float, groups: int) -> np.ndarray:
+@cache
+def with_copies(share: float, groups: int, kind: Kind = "hnsw") -> tuple[np.ndarray, SegmentCodes]:
     random = np.random.default_rng(3)
     vectors = random.standard_normal((ROWS, DIMENSION)).astype(np.float16)
     copies = random.permutation(ROWS)[: round(share * ROWS)]
     vectors[copies] = vectors[copies[:groups]][np.arange(len(copies)) % groups]
-    return vectors
+    return learnt(vectors, kind)
 
 
 def queries_near(vectors: np.ndarray) -> np.ndarray:
@@ -67,19 +70,17 @@ def assert_finds_what_is_nearest(
 @SHARES
 @pytest.mark.parametrize("k", [10, 100])
 def test_copies_hide_no_other_row(share: float, groups: int, k: int) -> None:
-    assert_finds_what_is_nearest(*learnt(rows_with_copies(share, groups)), k)
+    assert_finds_what_is_nearest(*with_copies(share, groups), k)
 
 
 @SHARES
 def test_copies_make_no_search_harder(share: float, groups: int) -> None:
-    vectors, codes = learnt(rows_with_copies(share, groups))
-    without = learnt(np.random.default_rng(3).standard_normal((ROWS, DIMENSION)).astype(np.float16))
-    assert calibrate(vectors, codes).ef <= 2 * calibrate(*without).ef
+    assert calibrate(*with_copies(share, groups)).ef <= 2 * calibrate(*with_copies(0, 1)).ef
 
 
 @SHARES
 def test_of_copies_those_that_are_not_deleted_are_found(share: float, groups: int) -> None:
-    vectors, codes = learnt(rows_with_copies(share, groups))
+    vectors, codes = with_copies(share, groups)
     links = codes.links
     assert links is not None
     copy = links[:, 0] == COPY
@@ -92,7 +93,7 @@ def test_of_copies_those_that_are_not_deleted_are_found(share: float, groups: in
 
 @SHARES
 def test_filters_meet_copies_and_others_alike(share: float, groups: int) -> None:
-    vectors, codes = learnt(rows_with_copies(share, groups))
+    vectors, codes = with_copies(share, groups)
     assert_finds_what_is_nearest(vectors, codes, 10, np.random.default_rng(1).random(ROWS) < 0.1, filtered=True)
 
 
@@ -110,7 +111,7 @@ def test_more_answers_than_different_vectors_are_found(k: int) -> None:
 
 @SHARES
 def test_copies_follow_the_first_of_them(share: float, groups: int) -> None:
-    vectors, codes = learnt(rows_with_copies(share, groups))
+    vectors, codes = with_copies(share, groups)
     assert codes.links is not None
     copies = np.flatnonzero(codes.links[:, 0] == COPY)
     assert len(copies) == codes.copies == round(share * ROWS) - groups
@@ -120,6 +121,6 @@ def test_copies_follow_the_first_of_them(share: float, groups: int) -> None:
 
 
 def test_cells_are_scanned_row_by_row() -> None:
-    vectors, codes = learnt(rows_with_copies(0.25, 1), "ivf")
+    vectors, codes = with_copies(0.25, 1, "ivf")
     assert codes.copies == 0
     assert_finds_what_is_nearest(vectors, codes, 10)

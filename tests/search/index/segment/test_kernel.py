@@ -15,6 +15,7 @@ TARGETS = runpy.run_path(str(ROOT / "build_kernel.py"))["TARGETS"]
 MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("machine", "name"), [(machine, name) for machine in TARGETS for name in TARGETS[machine]])
 def test_the_kernel_agrees_with_plain_loops(machine: str, name: str, tmp_path: Path) -> None:
     native = machine == MACHINE
