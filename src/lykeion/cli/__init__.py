@@ -43,6 +43,7 @@ COMMANDS = {
     "up": ("lykeion.cli.platform.machine_commands:up", "Run this machine as the platform for resources."),
     "down": ("lykeion.cli.platform.machine_commands:down", "End the platform and the programs that it runs."),
     "apply": ("lykeion.cli.platform.change_commands:apply", "Make or change the resources in files."),
+    "diff": ("lykeion.cli.platform.change_commands:diff", "Show what apply would change."),
     "get": ("lykeion.cli.platform.view_commands:get", "Show resources."),
     "describe": ("lykeion.cli.platform.view_commands:describe", "Show a resource with its events."),
     "events": ("lykeion.cli.platform.view_commands:show_events", "Show what has happened to a resource."),
@@ -50,7 +51,8 @@ COMMANDS = {
     "wait": ("lykeion.cli.platform.view_commands:wait", "Wait for a condition of a resource."),
     "suspend": ("lykeion.cli.platform.change_commands:suspend", "End what runs for a resource, until it is resumed."),
     "resume": ("lykeion.cli.platform.change_commands:resume", "Run what was suspended."),
-    "retry": ("lykeion.cli.platform.change_commands:retry", "Run the shards that failed again."),
+    "run": ("lykeion.cli.platform.run_commands:run", "Run a pipeline now."),
+    "retry": ("lykeion.cli.platform.run_commands:retry", "Do again what failed, as a new resource."),
     "delete": ("lykeion.cli.platform.change_commands:delete", "Delete resources."),
 }
 

@@ -54,6 +54,13 @@ def as_yaml(document: dict[str, Any]) -> str:
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=False)
 
 
+def as_applied(resource: AnyResource) -> str:
+    """What a user can change of a resource, as YAML: labels, annotations and spec."""
+    document = resource.document()
+    metadata = {name: document["metadata"].get(name, {}) for name in ("labels", "annotations")}
+    return as_yaml({"metadata": metadata, "spec": document["spec"]})
+
+
 def event_document(happened: Happened) -> dict[str, str]:
     event = happened.event
     return {"at": happened.at.isoformat(), "type": event.type, "reason": event.reason, "message": event.message}

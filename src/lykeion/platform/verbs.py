@@ -22,7 +22,7 @@ from lykeion.core import Conflict, Unavailable, Unsupported
 from .composition import KINDS
 from .policies.completion import end_of, has_finished
 from .resource_names import find_kinds, parse_key
-from .resources.batch_execution import BATCH_EXECUTION
+from .resource_table import as_applied
 
 
 class NotSo(Unavailable):
@@ -46,6 +46,15 @@ async def apply_resource(store: ResourceStore, resource: AnyResource, *, dry_run
     return "unchanged" if same else "configured" if before else "created"
 
 
+async def changes_of(store: ResourceStore, resource: AnyResource) -> tuple[str, str]:
+    """Labels, annotations and spec as YAML: as they are, empty if there are none, and as they would be applied."""
+    try:
+        before = as_applied(await store.get(resource.key))
+    except NoSuchResource:
+        before = ""
+    return before, as_applied(resource)
+
+
 async def find(store: ResourceStore, what: str, namespace: str | None) -> list[AnyResource]:
     """Resources of kinds, or a single one, named as for ``get``. Raises ResourceError, NoSuchResource."""
     if "/" in what:
@@ -63,26 +72,6 @@ async def suspend(store: ResourceStore, key: Key, value: bool) -> AnyResource:
         raise Conflict(f"{key} has finished")
     spec: Any = resource.spec
     return await store.apply(replace(resource, spec=structs.replace(spec, suspend=value)))
-
-
-async def retry(store: ResourceStore, key: Key, name: str = "") -> AnyResource:
-    """Create a BatchExecution for the shards that have not succeeded; by default the first free ``NAME-retry-N``.
-
-    Raises Unsupported for other kinds, Conflict if the old one has not finished or the name is in use.
-    """
-    old = await store.get(key)
-    if old.kind is not BATCH_EXECUTION:
-        raise Unsupported(f"{key}: only a batchexecution can be retried")
-    if not has_finished(old.status.conditions):
-        raise Conflict(f"{key} has not finished; wait for it, or suspend it")
-    listing = await store.listing(old.kind, key.namespace)
-    taken = {each.metadata.name for each in listing.items}
-    root = key.name.rpartition("-retry-")[0] or key.name
-    names = (f"{root[:50]}-retry-{number}" for number in range(1, len(taken) + 2))
-    chosen = name or next(each for each in names if each not in taken)
-    spec = structs.replace(old.spec, retry_of=key.name, suspend=False)
-    made = old.kind.new(chosen, spec, namespace=key.namespace, labels=old.metadata.labels)
-    return await store.create(made)
 
 
 async def wait_for(store: ResourceStore, key: Key, wanted: str, timeout_s: float | None = None) -> AnyResource | None:

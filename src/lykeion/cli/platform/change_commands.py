@@ -1,11 +1,13 @@
-"""Commands that change resources: apply, delete, suspend, resume, retry."""
+"""Commands that change resources: apply, diff, delete, suspend, resume."""
 
+import sys
+from difflib import unified_diff
 from pathlib import Path
 
 import click
 
 from lykeion import platform
-from lykeion.core import print_line
+from lykeion.core import DONE_BUT, print_line
 
 from .platform_options import files_of, files_option, namespace_option, target_argument, with_platform
 
@@ -27,6 +29,29 @@ def apply(files: tuple[Path, ...], namespace: str, dry_run: bool) -> None:
             print_line(f"{resource.key} {outcome}{' (dry run)' if dry_run else ''}")
 
     with_platform(work)
+
+
+@click.command()
+@files_option
+@namespace_option
+def diff(files: tuple[Path, ...], namespace: str) -> None:
+    """Show what apply would change, as a unified diff. Exit code 3 if it would change something."""
+    resources = platform.read_resources(files_of(files), platform.WRITTEN, namespace)
+
+    async def work(store: "platform.SocketStore") -> list[str]:
+        changes = [(each.key, await platform.changes_of(store, each)) for each in resources]
+        return [
+            line
+            for key, (before, after) in changes
+            for line in unified_diff(
+                before.splitlines(), after.splitlines(), f"{key} now", f"{key} in the file", lineterm=""
+            )
+        ]
+
+    if lines := with_platform(work):
+        for line in lines:
+            print_line(line)
+        sys.exit(DONE_BUT)
 
 
 @click.command()
@@ -63,17 +88,6 @@ def suspend(target: str, namespace: str) -> None:
 def resume(target: str, namespace: str) -> None:
     """Run what was suspended; what was ended then is started again, and is no failed attempt."""
     _suspend(target, namespace, False)
-
-
-@click.command()
-@target_argument
-@click.option("--name", default="", help="Of the new resource.  [default: NAME-retry-1, or the next that is free]")
-@namespace_option
-def retry(target: str, name: str, namespace: str) -> None:
-    """Run the shards that failed again, as a new resource; the old one stays as it ended."""
-    key = platform.parse_key(target, platform.KINDS, namespace)
-    made = with_platform(lambda store: platform.retry(store, key, name))
-    print_line(f"{made.key} created")
 
 
 def _suspend(target: str, namespace: str, value: bool) -> None:

@@ -1,0 +1,92 @@
+"""New runs, made by users: of a pipeline, and of what has finished."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from msgspec import structs
+
+from lykeion.control import AnyResource, Key, ResourceError, ResourceStore
+from lykeion.core import Conflict, Unsupported
+
+from .controllers.pipeline_controller import run_of
+from .policies.completion import has_finished
+from .resources.batch_execution import BATCH_EXECUTION
+from .resources.step_pipeline import PIPELINE, PIPELINE_RUN, Pipeline, PipelineRun
+from .resources.training import TRAINING
+
+MAX_ROOT = 50
+
+
+async def run_pipeline(
+    store: ResourceStore, key: Key, parameters: Mapping[str, str], *, first: str = "", name: str = ""
+) -> AnyResource:
+    """Create a run of a pipeline, by default named ``NAME-run-N``.
+
+    With ``first``, only that step and those after it run; the others are taken from the last run with the same
+    parameters. Raises ResourceError for unknown or lacking parameters, an unknown step, and if there is no such run;
+    Unsupported if it is no pipeline.
+    """
+    pipeline: Pipeline = await store.get(key)
+    if pipeline.kind is not PIPELINE:
+        raise Unsupported(f"{key}: only a pipeline can be run; to run again what has finished, use retry")
+    chosen = name or await _free_name(store, Key(PIPELINE_RUN.name, key.namespace, key.name), "run")
+    run = run_of(pipeline, chosen, parameters)
+    if first:
+        earlier = await _last_run(store, pipeline, run)
+        spec = structs.replace(run.spec, rerun_of=earlier.metadata.name, from_step=_step_of(run, first))
+        run = replace(run, spec=spec)
+    return await store.create(run)
+
+
+async def retry(store: ResourceStore, key: Key, *, first: str = "", name: str = "") -> AnyResource:
+    """Create a resource that does again what a finished one has not done, by default named ``NAME-retry-N``.
+
+    A BatchExecution runs the shards that have not succeeded, a PipelineRun the steps, or with ``first`` that step and
+    those after it; a Training runs from the beginning. Raises Unsupported for other kinds, Conflict if the old one
+    has not finished or the name is in use.
+    """
+    old = await store.get(key)
+    if old.kind not in (BATCH_EXECUTION, PIPELINE_RUN, TRAINING):
+        raise Unsupported(f"{key}: a {key.kind} cannot be retried")
+    if first and old.kind is not PIPELINE_RUN:
+        raise Unsupported(f"{key}: only a pipelinerun has steps to begin from")
+    if not has_finished(old.status.conditions):
+        raise Conflict(f"{key} has not finished; wait for it, or suspend it")
+    spec = structs.replace(old.spec, suspend=False)
+    if old.kind is BATCH_EXECUTION:
+        spec = structs.replace(spec, retry_of=key.name)
+    elif old.kind is PIPELINE_RUN:
+        spec = structs.replace(spec, rerun_of=key.name, from_step=_step_of(old, first) if first else None)
+    chosen = name or await _free_name(store, key, "retry")
+    return await store.create(old.kind.new(chosen, spec, namespace=key.namespace, labels=old.metadata.labels))
+
+
+async def _free_name(store: ResourceStore, key: Key, word: str) -> str:
+    """The first of ``NAME-WORD-1``, ``NAME-WORD-2`` … that is not in use."""
+    kind = next(each for each in (BATCH_EXECUTION, PIPELINE_RUN, TRAINING) if each.name == key.kind)
+    taken = {each.metadata.name for each in (await store.listing(kind, key.namespace)).items}
+    root = key.name.rpartition(f"-{word}-")[0] or key.name
+    names = (f"{root[:MAX_ROOT]}-{word}-{number}" for number in range(1, len(taken) + 2))
+    return next(each for each in names if each not in taken)
+
+
+def _step_of(run: PipelineRun, name: str) -> str:
+    names = [step.name for step in run.spec.steps]
+    if name not in names:
+        raise ResourceError(f"{run.key} has no step {name[:60]!r}; there is {', '.join(names)}")
+    return name
+
+
+async def _last_run(store: ResourceStore, pipeline: Pipeline, like: PipelineRun) -> PipelineRun:
+    runs = (await store.listing(PIPELINE_RUN, pipeline.metadata.namespace)).items
+    same = [
+        run
+        for run in runs
+        if run.spec.pipeline == pipeline.metadata.name
+        and run.spec.parameters == like.spec.parameters
+        and has_finished(run.status.conditions)
+    ]
+    if not same:
+        raise ResourceError(f"{pipeline.key} has no finished run with these parameters to begin from")
+    return max(same, key=lambda run: run.status.completion_time or datetime.min.replace(tzinfo=UTC))
