@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lykeion.control import API_VERSION, ResourceStore, SqliteStore
+from lykeion.control import API_VERSION, AnyResource, Key, NoSuchResource, ResourceStore, SqliteStore
 from lykeion.platform.local.connecting import socket_of
 from lykeion.platform.local.local_platform import serving
 from lykeion.platform.local.resource_api import LIMIT_BODY_BYTES, resource_api
@@ -21,9 +21,12 @@ LAMPS = f"/apis/{API_VERSION}/namespaces/default/lamps"
 
 
 def _with_api(path: Path, use: Callable[[SocketStore], Awaitable[None]]) -> None:
+    async def metrics_of(resource: AnyResource) -> Path:
+        return path / "metrics.jsonl"
+
     async def main() -> None:
         store = SqliteStore(path / "state.db", KINDS)
-        api = resource_api(store, KINDS, lambda resource, index: None, lambda: None)
+        api = resource_api(store, KINDS, lambda resource, index: None, metrics_of, lambda: None)
         async with serving(api, path / "api.sock"), SocketStore(path / "api.sock", KINDS) as client:
             await asyncio.wait_for(use(client), 60)
         await store.close()
@@ -98,3 +101,16 @@ def test_a_path_too_long_for_a_socket_is_replaced_or_refused(tmp_path: Path, mon
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     with pytest.raises(PlatformError, match="too long for a socket: set LYKEION_HOME"):
         socket_of(deep)
+
+
+def test_metrics_are_rows_of_numbers_and_no_answer_where_there_is_no_file(tmp_path: Path) -> None:
+    async def use(client: SocketStore) -> None:
+        await client.create(lamp())
+        key = lamp().key
+        assert [row async for row in client.metrics(key)] == []
+        (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 0.5}\nEpoch 1\n{"step": 2, "loss": NaN}\n')
+        assert [row async for row in client.metrics(key)] == [{"step": 1, "loss": 0.5}, {"step": 2}]
+        with pytest.raises(NoSuchResource, match="there is no lamp/"):
+            [row async for row in client.metrics(Key("Lamp", "default", "other"))]
+
+    _with_api(tmp_path, use)

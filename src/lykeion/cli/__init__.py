@@ -48,6 +48,7 @@ COMMANDS = {
     "describe": ("lykeion.cli.platform.view_commands:describe", "Show a resource with its events."),
     "events": ("lykeion.cli.platform.view_commands:show_events", "Show what has happened to a resource."),
     "logs": ("lykeion.cli.platform.view_commands:logs", "Print what a program has printed."),
+    "metrics": ("lykeion.cli.platform.metrics_command:metrics", "Show what a program reports while it trains."),
     "wait": ("lykeion.cli.platform.view_commands:wait", "Wait for a condition of a resource."),
     "suspend": ("lykeion.cli.platform.change_commands:suspend", "End what runs for a resource, until it is resumed."),
     "resume": ("lykeion.cli.platform.change_commands:resume", "Run what was suspended."),

@@ -28,7 +28,7 @@ from lykeion.platform.policies.completion import (
 )
 from lykeion.platform.policies.stages import ProgramStage, StageProgress, advance, models_command
 from lykeion.platform.resources.program_volume import VOLUME, Volume, VolumeMount, VolumeSpec
-from lykeion.platform.resources.training import TRAINING, Training, TrainingStatus, untagged
+from lykeion.platform.resources.training import TRAINING, Training, TrainingStatus, run_volume, untagged
 from lykeion.platform.resources.work import WORK, Work, WorkSpec
 
 AGAIN_S = 5.0
@@ -89,7 +89,7 @@ def _volumes(training: Training) -> tuple[Volume, ...]:
 
 def _stages(training: Training) -> Iterable[ProgramStage]:
     spec, roles = training.spec, training.spec.every_role()
-    run = VolumeMount(volume=child_name(training, "run"), variable="LYKEION_RUN")
+    run = VolumeMount(volume=run_volume(training), variable="LYKEION_RUN")
     data = VolumeMount(volume=child_name(training, "data"), variable="LYKEION_DATA")
     if spec.data:
         pulls = {

@@ -12,11 +12,14 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
-from lykeion.control import AnyKind, ControlLoop, ResourceController, SqliteStore
+from lykeion.control import AnyKind, AnyResource, ControlLoop, Key, ResourceController, SqliteStore
 from lykeion.core import FileLock, Locked, Refused, core_count
 from lykeion.platform.lookups import ModelVersion
+from lykeion.platform.resources.program_volume import VOLUME
+from lykeion.platform.resources.training import TRAINING, run_volume
 
 from .connecting import socket_of
+from .metrics_file import METRICS_FILE
 from .model_lookup import find_model
 from .resource_api import resource_api
 from .socket_store import PlatformError
@@ -54,7 +57,7 @@ class LocalPlatform:
         self._supervisor = Supervisor(self.store, directory / "work", machine)
         self._loop = ControlLoop(self.store, controllers, {ModelVersion: find_model})
         self._stop = asyncio.Event()
-        self._api = resource_api(self.store, kinds, self._supervisor.log_of, self._stop.set)
+        self._api = resource_api(self.store, kinds, self._supervisor.log_of, self._metrics_of, self._stop.set)
 
     async def run(self, ready: Callable[[Path], object] = lambda path: None) -> None:
         """Run until SIGINT, SIGTERM or a request to stop; then stop the programs, which start again at the next run.
@@ -91,6 +94,12 @@ class LocalPlatform:
         self._stop.set()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().remove_signal_handler(number)
+
+    async def _metrics_of(self, resource: AnyResource) -> Path | None:
+        if resource.kind is not TRAINING:
+            return None
+        volume = await self.store.get(Key(VOLUME.name, resource.metadata.namespace, run_volume(resource)))
+        return self._directory / "volumes" / volume.metadata.uid / METRICS_FILE
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from lykeion.core.fields import Fields
 from lykeion.platform.policies.completion import has_finished
 
 from .answers import SHUTDOWN_PATH, status_document
+from .metrics_file import follow_rows
 
 LIMIT_BODY_BYTES = 1 << 20
 LOG_CHUNK_BYTES = 1 << 16
@@ -41,13 +42,21 @@ LOG_PAUSE_S = 0.2
 _log = logging.getLogger("lykeion.platform")
 
 LogOf = Callable[[AnyResource, int], Path | None]
+MetricsOf = Callable[[AnyResource], Awaitable[Path | None]]
 
 
 def resource_api(
-    store: ResourceStore, kinds: Mapping[str, AnyKind], log_of: LogOf, shut_down: Callable[[], None]
+    store: ResourceStore,
+    kinds: Mapping[str, AnyKind],
+    log_of: LogOf,
+    metrics_of: MetricsOf,
+    shut_down: Callable[[], None],
 ) -> Starlette:
-    """``log_of`` finds the log of a resource's index, if it has one. The socket's permissions control access."""
-    api = _Api(store, kinds, log_of)
+    """``log_of`` finds the log of a resource's index, ``metrics_of`` the file of its metrics, if it has one.
+
+    The socket's permissions control access.
+    """
+    api = _Api(store, kinds, log_of, metrics_of)
     one = f"/apis/{API_VERSION}/namespaces/{{namespace}}/{{plural}}"
     routes = [
         Route(f"/apis/{API_VERSION}/{{plural}}", api.list),
@@ -60,14 +69,17 @@ def resource_api(
         Route(one + "/{name}/events", api.events),
         Route(one + "/{name}/events", api.record, methods=["POST"]),
         Route(one + "/{name}/log", api.log),
+        Route(one + "/{name}/metrics", api.metrics),
     ]
     routes.append(Route(SHUTDOWN_PATH, partial(_shut_down, shut_down), methods=["POST"]))
     return Starlette(routes=routes, exception_handlers={LykeionError: _answer, Exception: _answer})
 
 
 class _Api:
-    def __init__(self, store: ResourceStore, kinds: Mapping[str, AnyKind], log_of: LogOf) -> None:
-        self._store, self._kinds, self._log_of = store, kinds, log_of
+    def __init__(
+        self, store: ResourceStore, kinds: Mapping[str, AnyKind], log_of: LogOf, metrics_of: MetricsOf
+    ) -> None:
+        self._store, self._kinds, self._log_of, self._metrics_of = store, kinds, log_of, metrics_of
         self._by_plural = {kind.plural: kind for kind in kinds.values()}
 
     async def list(self, request: Request) -> Response:
@@ -140,10 +152,24 @@ class _Api:
         path = self._log_of(resource, int(index))
         if path is None:
             raise NoSuchResource(f"{key} has run nothing at the index {index}")
-        follow = request.query_params.get("follow") in ("1", "true")
         return StreamingResponse(
-            self._log_lines(key, int(index), path, follow), media_type="text/plain; charset=utf-8"
+            self._log_lines(key, int(index), path, _follows(request)), media_type="text/plain; charset=utf-8"
         )
+
+    async def metrics(self, request: Request) -> Response:
+        key = self._key(request)
+        path = await self._metrics_of(await self._store.get(key))
+        if path is None:
+            raise NoSuchResource(f"{key} has no metrics: only a program with a run directory can write them")
+        rows = self._metric_rows(key, path, _follows(request))
+        return StreamingResponse(rows, media_type="application/x-ndjson")
+
+    async def _metric_rows(self, key: Key, path: Path, follow: bool) -> AsyncIterator[str]:
+        async def has_ended() -> bool:
+            return not follow or has_finished((await self._store.get(key)).status.conditions)
+
+        async for rows in follow_rows(path, has_ended):
+            yield "".join(json.dumps(row) + "\n" for row in rows)
 
     async def _log_lines(self, key: Key, index: int, path: Path, follow: bool) -> AsyncIterator[bytes]:
         """The log to its end; with ``follow`` until the resource has finished, through later attempts."""
@@ -202,6 +228,10 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 async def _shut_down(shut_down: Callable[[], None], request: Request) -> Response:
     return JSONResponse({}, 202, background=BackgroundTask(shut_down))
+
+
+def _follows(request: Request) -> bool:
+    return request.query_params.get("follow") in ("1", "true")
 
 
 def _read_from(path: Path, offset: int) -> bytes:

@@ -99,6 +99,13 @@ class SocketStore:
             async for chunk in answer.aiter_bytes():
                 yield chunk
 
+    async def metrics(self, key: Key, *, follow: bool = False) -> AsyncGenerator[dict[str, float], None]:
+        """The last rows of a run's metrics; with ``follow``, until the resource has finished."""
+        path = self._path(self._kinds[key.kind], key.namespace, key.name) + "/metrics"
+        async with self._stream(path, {"follow": str(int(follow))}) as answer:
+            async for line in answer.aiter_lines():
+                yield json_value(line, PlatformError, "row of metrics")
+
     async def _ask(
         self, method: str, path: str, body: dict[str, Any] | None = None, query: dict[str, str] | None = None
     ) -> dict[str, Any]:

@@ -4,7 +4,18 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from lykeion.control import ChangeRule, Column, Conditions, Name, Resource, ResourceKind, SpecRule, Time, Wire
+from lykeion.control import (
+    ChangeRule,
+    Column,
+    Conditions,
+    Name,
+    Resource,
+    ResourceKind,
+    SpecRule,
+    Time,
+    Wire,
+    child_name,
+)
 
 from .failure_rule import FailureRules
 from .lifetime import DeadlineSeconds, Retries, StartDeadlineSeconds, Suspend, TtlSeconds, fixed
@@ -139,6 +150,11 @@ TRAINING = ResourceKind(
     ),
 )
 Training = Resource[TrainingSpec, TrainingStatus]
+
+
+def run_volume(training: Training) -> str:
+    """The name of the volume with its run directory."""
+    return child_name(training, "run")
 
 
 def untagged(model: str) -> tuple[str, str]:
