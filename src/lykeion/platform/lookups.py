@@ -43,3 +43,11 @@ class GroupCounts:
     failures: int
     in_flight: int
     buckets: Mapping[float, int]
+
+
+@dataclass(frozen=True)
+class GroupCores(Lookup):
+    """How many cores the replicas of a group have used together since the last look, a number."""
+
+    namespace: str
+    group: str

@@ -1,0 +1,78 @@
+"""Serving: one version serves; where the spec asks for another, it is rolled out, and rolled back if it does harm."""
+
+from datetime import datetime, timedelta
+
+from msgspec import structs
+
+from lykeion.control import Decision, Lookup, Observed, ResourceController
+from lykeion.core import LykeionError
+from lykeion.platform.lookups import FoundModel, ModelVersion
+from lykeion.platform.policies.rollout_steps import seconds_until_due
+from lykeion.platform.resources.replica_group import REPLICA_GROUP
+from lykeion.platform.resources.route import ROUTE
+from lykeion.platform.resources.serving import SERVING, FoundVersion, Serving, ServingStatus
+from lykeion.platform.resources.work import WORK
+
+from .serving_children import serving_children
+from .serving_load import load_lookups, seconds_until_scaling, with_evidence, with_replicas
+from .serving_report import reported, serving_events
+from .serving_rollouts import with_progress, with_stable, with_target, with_verbs
+from .serving_view import ServingView
+
+
+def reconcile_serving(serving: Serving, observed: Observed, now: datetime) -> Decision:
+    lookups = _lookups(serving, observed, now)
+    if any(each not in observed.read for each in lookups):
+        return Decision(serving.status, reads=lookups)
+    status = structs.replace(serving.status, found=_found(serving, observed, now))
+    view = ServingView(serving, observed, status.found)
+    status = with_evidence(view, status, now)
+    status = with_stable(view, status)
+    status = with_replicas(view, status, now)
+    status = with_verbs(view, status, now)
+    status = with_target(view, status, now)
+    status = with_progress(view, status, now)
+    status = reported(view, status, now)
+    events = serving_events(serving.status, status)
+    return Decision(status, serving_children(view, status), events, _due_s(serving, status, now))
+
+
+SERVINGS = ResourceController(SERVING, (REPLICA_GROUP, ROUTE, WORK), reconcile_serving)
+
+
+def _lookups(serving: Serving, observed: Observed, now: datetime) -> tuple[Lookup, ...]:
+    view = ServingView(serving, observed, serving.status.found)
+    model = [ModelVersion(serving.spec.model.reference)] if serving.spec.model and _model_due(serving, now) else []
+    return (*model, *load_lookups(view, now))
+
+
+def _model_due(serving: Serving, now: datetime) -> bool:
+    found, model = serving.status.found, serving.spec.model
+    if model is None or found is None or found.reference != model.reference:
+        return True
+    return found.looked + timedelta(seconds=model.check_seconds) <= now
+
+
+def _found(serving: Serving, observed: Observed, now: datetime) -> FoundVersion | None:
+    """What the registry said last; if it does not answer, the version stays that was found before."""
+    model, before = serving.spec.model, serving.status.found
+    if model is None:
+        return None
+    if not _model_due(serving, now):
+        return before
+    answer = observed.read[ModelVersion(model.reference)]
+    if isinstance(answer, FoundModel):
+        return FoundVersion(reference=model.reference, model=answer.reference, looked=now)
+    error = str(answer) if isinstance(answer, LykeionError) else f"the registry has no {model.reference}"
+    kept = before.model if before and before.reference == model.reference else ""
+    return FoundVersion(reference=model.reference, model=kept, looked=now, error=error[:512])
+
+
+def _due_s(serving: Serving, status: ServingStatus, now: datetime) -> float | None:
+    spec = serving.spec
+    due = [seconds_until_scaling(status, now)]
+    if spec.model and status.found:
+        due.append((status.found.looked + timedelta(seconds=spec.model.check_seconds) - now).total_seconds())
+    if status.rollout:
+        due.append(seconds_until_due(status.rollout, spec.canary, spec.progress_deadline_seconds, now))
+    return min((each for each in due if each is not None), default=None)

@@ -1,0 +1,120 @@
+"""What a Serving's controller learns from the proxy's counts: evidence on a new version, and how many replicas."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import structs
+
+from lykeion.control import Lookup
+from lykeion.core import LykeionError
+from lykeion.platform.lookups import GroupCores, GroupCounts, RouteCounts
+from lykeion.platform.policies.autoscaling_formula import PERIOD_S, kept, recommended, stabilized
+from lykeion.platform.policies.canary_analysis import look, next_look
+from lykeion.platform.resources.autoscaling import Autoscaling, Recommendation
+from lykeion.platform.resources.canary import CanaryAnalysis
+from lykeion.platform.resources.quantities import quantity
+from lykeion.platform.resources.serving import Serving, ServingStatus
+
+from .serving_view import ServingView
+
+
+def load_lookups(view: ServingView, now: datetime) -> list[Lookup]:
+    """What has to be known now."""
+    serving, scaling = view.serving, view.serving.spec.autoscaling
+    due = scaling if _scaling_due(serving.status, now) else None
+    lookups: list[Lookup] = []
+    if _look_due(serving, now) or (due and due.target_in_flight is not None):
+        lookups.append(_counts_of(view))
+    if due and due.target_cpu is not None:
+        lookups += _cores_of(view)
+    return lookups
+
+
+def with_evidence(view: ServingView, status: ServingStatus, now: datetime) -> ServingStatus:
+    """The status after a look at the counts, if one is due."""
+    rollout, analysis = status.rollout, _analysis(view.serving)
+    if rollout is None or analysis is None or status.stable is None or not _look_due(view.serving, now):
+        return status
+    counts = _group_counts(view)
+    if counts is None or not view.has_weight(rollout):
+        seen = structs.replace(rollout.analysis, looked=now, since="")
+    else:
+        canary, stable = (_counted(counts, view.group_name(each)) for each in (rollout.version, status.stable))
+        seen = look(rollout.analysis, analysis, canary, stable, now)
+    return structs.replace(status, rollout=structs.replace(rollout, analysis=seen))
+
+
+def with_replicas(view: ServingView, status: ServingStatus, now: datetime) -> ServingStatus:
+    """The status with the number of replicas of the stable version."""
+    spec = view.serving.spec
+    if spec.autoscaling is None:
+        return structs.replace(status, replicas=spec.replicas, recommendations=())
+    scaling = spec.autoscaling
+    if not status.recommendations:
+        first = min(max(spec.replicas, scaling.min_replicas), scaling.max_replicas)
+        return structs.replace(status, replicas=first, recommendations=(Recommendation(at=now, replicas=first),))
+    if not _scaling_due(status, now):
+        return status
+    latest = recommended(scaling, status.replicas, view.ready(status.stable), _loads(view, scaling), now)
+    recommendations = kept(scaling, (*status.recommendations, latest))
+    return structs.replace(
+        status,
+        replicas=stabilized(scaling, status.replicas, recommendations),
+        recommendations=recommendations,
+    )
+
+
+def seconds_until_scaling(status: ServingStatus, now: datetime) -> float | None:
+    if not status.recommendations:
+        return None
+    return max(0.0, (status.recommendations[-1].at + timedelta(seconds=PERIOD_S) - now).total_seconds())
+
+
+def _look_due(serving: Serving, now: datetime) -> bool:
+    rollout, analysis = serving.status.rollout, _analysis(serving)
+    if rollout is None or not rollout.weight or analysis is None:
+        return False
+    due = next_look(rollout.analysis, analysis)
+    return due is not None and due <= now
+
+
+def _analysis(serving: Serving) -> CanaryAnalysis | None:
+    return serving.spec.canary and serving.spec.canary.analysis
+
+
+def _scaling_due(status: ServingStatus, now: datetime) -> bool:
+    return seconds_until_scaling(status, now) == 0
+
+
+def _loads(view: ServingView, scaling: Autoscaling) -> list[tuple[float, float]]:
+    """Pairs of load and target; what could not be looked up is left out."""
+    found: list[tuple[float, float]] = []
+    counts = _group_counts(view)
+    if scaling.target_in_flight is not None and counts is not None:
+        found.append((sum(each.in_flight for each in counts.values()), scaling.target_in_flight))
+    cores: list[Any] = [view.observed.read.get(each) for each in _cores_of(view)]
+    if scaling.target_cpu is not None and not any(each is None or isinstance(each, LykeionError) for each in cores):
+        found.append((sum(cores), quantity(scaling.target_cpu)))
+    return found
+
+
+def _counts_of(view: ServingView) -> RouteCounts:
+    return RouteCounts(view.serving.metadata.namespace, view.route_name)
+
+
+def _cores_of(view: ServingView) -> list[GroupCores]:
+    status = view.serving.status
+    versions = [status.stable, status.rollout and status.rollout.version]
+    return [GroupCores(view.serving.metadata.namespace, view.group_name(each)) for each in versions if each]
+
+
+def _group_counts(view: ServingView) -> Mapping[str, GroupCounts] | None:
+    answer = view.observed.read.get(_counts_of(view))
+    return None if answer is None or isinstance(answer, LykeionError) else answer
+
+
+def _counted(counts: Mapping[str, GroupCounts], group: str) -> GroupCounts:
+    """A group that got no request since the proxy started has no counts, and 0 of each."""
+    since = next((each.since for each in counts.values()), "")
+    return counts.get(group) or GroupCounts(since, 0, 0, 0, {})

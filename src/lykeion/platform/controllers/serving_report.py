@@ -1,0 +1,125 @@
+"""What a Serving tells its users: conditions, the columns of ``get``, and events."""
+
+from datetime import datetime
+
+from msgspec import structs
+
+from lykeion.control import Condition, Event, condition_of, is_true, merged
+from lykeion.platform.policies.rollout_steps import is_inconclusive
+from lykeion.platform.resources.replica_group import ReplicaGroup
+from lykeion.platform.resources.rollout import RolloutStatus
+from lykeion.platform.resources.serving import ServingStatus
+
+from .serving_view import ServingView
+
+
+def reported(view: ServingView, status: ServingStatus, now: datetime) -> ServingStatus:
+    generation = view.serving.metadata.generation
+    conditions = (_ready(view, status), _available(view, status), *_rollout_conditions(view, status, now))
+    return structs.replace(
+        status,
+        observed_generation=generation,
+        url=view.url(view.route_name),
+        ready=_all_ready(view, status),
+        state=_state(status),
+        conditions=merged(status.conditions, now, *conditions, generation=generation),
+    )
+
+
+def serving_events(before: ServingStatus, after: ServingStatus) -> tuple[Event, ...]:
+    """What has changed from one status to the next."""
+    known = {each.number for each in before.history}
+    ended = [each for each in after.history if each.number not in known]
+    events = [
+        Event("Normal" if each.outcome == "Promoted" else "Warning", each.outcome, _past(each.reason, each.message))
+        for each in ended
+    ]
+    rollout, weight = after.rollout, before.rollout.weight if before.rollout else 0
+    if rollout and after.rollouts > before.rollouts:
+        what = f"{rollout.version.hash} {rollout.version.model}".strip()
+        events.append(Event("Normal", "RolloutStarted", f"rollout {rollout.number}, to version {what}"))
+        weight = 0
+    if rollout and rollout.weight != weight:
+        events.append(Event("Normal", "Weight", f"the new version gets {rollout.weight} % of the requests"))
+    if before.recommendations and after.replicas != before.replicas:
+        events.append(Event("Normal", "Scaled", f"from {before.replicas} to {after.replicas} replicas"))
+    now = condition_of(after.conditions, "Inconclusive")
+    if now and now.status == "True" and not is_true(before.conditions, "Inconclusive"):
+        events.append(Event("Warning", "Inconclusive", now.message))
+    return tuple(events)
+
+
+def _ready(view: ServingView, status: ServingStatus) -> Condition:
+    """Whether the version that the spec asks for serves, with all replicas."""
+    if view.found and view.found.error and not view.found.model:
+        return _condition("Ready", False, "ModelNotFound", view.found.error)
+    if status.rollout:
+        return _condition("Ready", False, "RollingOut", status.state)
+    if view.wanted and status.rejected == view.wanted.hash:
+        last = status.history[-1]
+        return _condition("Ready", False, "RolledBack", _past(last.reason, last.message))
+    ready = view.ready(status.stable)
+    if ready < status.replicas:
+        return _lacking(view.group(status.stable), f"{ready} of {status.replicas} replicas are ready")
+    return _condition("Ready", True, "ReplicasReady", f"{ready} of {status.replicas} replicas are ready")
+
+
+def _available(view: ServingView, status: ServingStatus) -> Condition:
+    ready = _all_ready(view, status)
+    return _condition(
+        "Available", ready > 0, "ReplicasReady" if ready else "NoReplicas", f"{ready} replicas are ready"
+    )
+
+
+def _rollout_conditions(view: ServingView, status: ServingStatus, now: datetime) -> list[Condition]:
+    rollout = status.rollout
+    late = rollout is not None and is_inconclusive(rollout, view.serving.spec.canary, now)
+    rejected = view.wanted is not None and view.wanted.hash == status.rejected
+    progressing = _condition("Progressing", False, "Stable", "")
+    if rollout:
+        progressing = _condition("Progressing", True, rollout.phase, _words(rollout))
+    elif status.history:
+        last = status.history[-1]
+        progressing = _condition("Progressing", False, last.reason, last.message)
+    message = "too few requests were compared; promote or abort the new version" if late else ""
+    reason = "Inconclusive" if late else "RolledBack" if rejected else "Progressing" if rollout else "Stable"
+    return [
+        progressing,
+        _condition("Inconclusive", late, "Deadline" if late else "Stable", message),
+        _condition("Stalled", late or rejected, reason, message),
+    ]
+
+
+def _lacking(group: ReplicaGroup | None, message: str) -> Condition:
+    """Why replicas are not ready: what the group says of it."""
+    short = group and condition_of(group.status.conditions, "Unschedulable")
+    if short and short.status == "True":
+        return _condition("Ready", False, "Unschedulable", short.message)
+    cause = f"; the last that ended: {group.status.last_exit}" if group and group.status.last_exit else ""
+    return _condition("Ready", False, "ReplicasNotReady", message + cause)
+
+
+def _condition(type_: str, true: bool, reason: str, message: str) -> Condition:
+    return Condition(type=type_, status="True" if true else "False", reason=reason, message=message)
+
+
+def _all_ready(view: ServingView, status: ServingStatus) -> int:
+    return view.ready(status.stable) + (view.ready(status.rollout.version) if status.rollout else 0)
+
+
+def _state(status: ServingStatus) -> str:
+    if status.rollout:
+        return _words(status.rollout)
+    if status.rejected:
+        return "rolled back"
+    return "serving" if status.stable else "waiting"
+
+
+def _words(rollout: RolloutStatus) -> str:
+    """Such as ``step 2, 10 %, verifying``."""
+    where = "promoting" if rollout.promoted else f"step {rollout.step + 1}"
+    return f"{where}, {rollout.weight} %, {rollout.phase.lower()}"
+
+
+def _past(reason: str, message: str) -> str:
+    return f"{reason}: {message}" if message else reason

@@ -1,0 +1,85 @@
+"""What a Serving's controller sees: the version that the spec asks for, and the children of each version."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from lykeion.control import Observed, child_name
+from lykeion.platform.policies.rollout_steps import weight_of_next
+from lykeion.platform.policies.serving_template import template, template_hash
+from lykeion.platform.resources.canary import MAX_STEPS
+from lykeion.platform.resources.replica_group import ReplicaGroup, ReplicaGroupSpec
+from lykeion.platform.resources.rollout import RolloutStatus, ServingVersion
+from lykeion.platform.resources.route import Route, WeightedGroup
+from lykeion.platform.resources.serving import FoundVersion, Serving
+from lykeion.platform.resources.work import Work
+
+
+@dataclass(frozen=True)
+class ServingView:
+    """``found`` is the model's version in the registry, None if the spec names no model."""
+
+    serving: Serving
+    observed: Observed
+    found: FoundVersion | None
+
+    @cached_property
+    def template(self) -> ReplicaGroupSpec | None:
+        """Of the version that the spec asks for; None while its model is not known."""
+        if self.serving.spec.model is None:
+            return template(self.serving.spec, "")
+        return template(self.serving.spec, self.found.model) if self.found and self.found.model else None
+
+    @cached_property
+    def wanted(self) -> ServingVersion | None:
+        if self.template is None:
+            return None
+        return ServingVersion(hash=template_hash(self.template), model=self.found.model if self.found else "")
+
+    def group_name(self, version: ServingVersion) -> str:
+        return child_name(self.serving, f"group {version.hash}")
+
+    def group(self, version: ServingVersion | None) -> ReplicaGroup | None:
+        return version and self.observed.child(self.group_name(version))
+
+    def group_spec(self, version: ServingVersion) -> ReplicaGroupSpec | None:
+        """As the group has it, or as the spec asks for it; None for an earlier version whose group is gone."""
+        if group := self.group(version):
+            return group.spec
+        return self.template if version == self.wanted else None
+
+    def ready(self, version: ServingVersion | None) -> int:
+        group = self.group(version)
+        return group.status.ready if group else 0
+
+    @property
+    def route_name(self) -> str:
+        return child_name(self.serving, "route")
+
+    def preview_name(self, rollout: RolloutStatus) -> str:
+        """Of the route to the new version alone."""
+        return child_name(self.serving, f"preview {rollout.number}")
+
+    def has_weight(self, rollout: RolloutStatus) -> bool:
+        """Whether the route gives the new version the weight that the rollout says."""
+        route: Route | None = self.observed.child(self.route_name)
+        weight = WeightedGroup(group=self.group_name(rollout.version), weight=rollout.weight)
+        return route is not None and weight in route.spec.groups
+
+    def url(self, route_name: str) -> str:
+        route: Route | None = self.observed.child(route_name)
+        return route.status.url if route else ""
+
+    def verify_name(self, rollout_number: int, step: int) -> str:
+        return child_name(self.serving, f"verify {rollout_number} {step}")
+
+    def verifications(self, rollout_number: int) -> list[Work]:
+        """The commands that have been run in a rollout."""
+        found = (self.observed.child(self.verify_name(rollout_number, step)) for step in range(MAX_STEPS))
+        return [each for each in found if each]
+
+    def replicas_of_new(self, rollout: RolloutStatus, full: int) -> int:
+        """Of the new version in this step; it never shrinks during a rollout."""
+        group = self.group(rollout.version)
+        step = math.ceil(full * weight_of_next(rollout, self.serving.spec.canary) / 100)
+        return max(step, group.spec.replicas if group else 0)

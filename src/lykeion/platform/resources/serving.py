@@ -1,0 +1,159 @@
+"""Serving: a model, an index or a program that answers requests, replaced step by step."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from lykeion.control import Column, Conditions, Resource, ResourceKind, SpecRule, Time, Wire
+
+from .autoscaling import Autoscaling, Recommendation
+from .canary import Canary
+from .program import Argument, EnvironmentVariable, Program, Requests
+from .replica_group import Readiness
+from .rollout import PastRollout, RolloutStatus, ServingVersion
+
+Options = Annotated[
+    tuple[Argument, ...], Meta(max_length=64, description="Further options of `lykeion serve`, such as `--threads`.")
+]
+Variables = Annotated[
+    tuple[EnvironmentVariable, ...],
+    Meta(max_length=128, description="Variables, beside those of the platform's own environment."),
+]
+Once = Annotated[str, Meta(max_length=63)]
+"""A value that has an effect once: the status keeps the last one."""
+
+
+class ModelToServe(Wire, frozen=True):
+    """A model of the registry, served by `lykeion serve --model`."""
+
+    reference: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=512,
+            pattern="^[!-~]+$",
+            description="Such as shoes:champion; where an alias moves, the version that it names then is rolled out.",
+            extra={"must be": "a reference such as shoes:champion or shoes:v7"},
+        ),
+    ]
+    check_seconds: Annotated[int, Meta(ge=5, le=86_400, description="Between two looks where the alias is.")] = 60
+    options: Options = ()
+    env: Variables = ()
+    resources: Annotated[Requests, Meta(description="What one replica needs.")] = Requests()
+
+
+class IndexToServe(Wire, frozen=True):
+    """A search index, served by `lykeion serve --index`."""
+
+    path: Annotated[
+        str,
+        Meta(
+            max_length=1024,
+            pattern=r"^/[^\0]*$",
+            description="Of the index, or of a link to it.",
+            extra={"must be": "an absolute path"},
+        ),
+    ]
+    options: Options = ()
+    env: Variables = ()
+    resources: Annotated[Requests, Meta(description="What one replica needs.")] = Requests()
+
+
+class ServingSpec(Wire, frozen=True):
+    """What is served, by how many replicas, and how a change of it is rolled out."""
+
+    program: (
+        Annotated[Program, Meta(description="A server that listens on the port in `$PORT`, on 127.0.0.1.")] | None
+    ) = None
+    model: Annotated[ModelToServe, Meta(description="A model of the registry.")] | None = None
+    index: Annotated[IndexToServe, Meta(description="A search index.")] | None = None
+    replicas: Annotated[
+        int, Meta(ge=0, le=1000, description="How many serve; with `autoscaling`, how many serve at first.")
+    ] = 1
+    autoscaling: Annotated[Autoscaling, Meta(description="By default the number of replicas is fixed.")] | None = None
+    readiness: (
+        Annotated[
+            Readiness,
+            Meta(description="When a replica gets requests; by default a model and an index are asked themselves."),
+        ]
+        | None
+    ) = None
+    drain_seconds: Annotated[
+        int, Meta(ge=0, le=3600, description="A replica that is to end may so long finish its requests.")
+    ] = 30
+    grace_period_seconds: Annotated[int, Meta(ge=0, le=3600, description="Between SIGTERM and SIGKILL.")] = 30
+    progress_deadline_seconds: Annotated[
+        int, Meta(ge=1, le=86_400, description="A new version whose replicas are not ready by then is rolled back.")
+    ] = 600
+    canary: (
+        Annotated[
+            Canary, Meta(description="Steps of a new version; by default it gets all requests when it is ready.")
+        ]
+        | None
+    ) = None
+    promote: Annotated[
+        Once, Meta(description="A new value ends the steps: the new version gets all requests when it is ready.")
+    ] = ""
+    abort: Annotated[Once, Meta(description="A new value rolls the new version back.")] = ""
+
+    rules: ClassVar[tuple[SpecRule, ...]] = (
+        SpecRule(
+            "give one of program, model and index",
+            "[has(self.program), has(self.model), has(self.index)].filter(each, each).size() == 1",
+            lambda spec: [spec.program, spec.model, spec.index].count(None) == 2,
+        ),
+    )
+
+
+class FoundVersion(Wire, frozen=True):
+    """Where the registry had the reference at the last look."""
+
+    reference: Annotated[str, Meta(max_length=512)]
+    looked: Time
+    model: Annotated[str, Meta(max_length=512)] = ""
+    """The version, pinned; empty if there was none."""
+    error: Annotated[str, Meta(max_length=512)] = ""
+
+
+class ServingStatus(Wire, frozen=True):
+    observed_generation: int = 0
+    url: Annotated[str, Meta(max_length=1024)] = ""
+    replicas: int = 0
+    """Of the stable version; the autoscaler's number if there is one."""
+    ready: int = 0
+    """Of all versions that get requests."""
+    state: Annotated[str, Meta(max_length=63)] = ""
+    """For display: such as ``canary 10 %``."""
+    found: FoundVersion | None = None
+    stable: ServingVersion | None = None
+    rollout: RolloutStatus | None = None
+    rejected: Annotated[str, Meta(max_length=16)] = ""
+    """The hash of the version that was rolled back last, until the spec has another."""
+    rollouts: int = 0
+    """How many have begun."""
+    history: Annotated[tuple[PastRollout, ...], Meta(max_length=10)] = ()
+    """The last rollouts, the latest last."""
+    promote: Once = ""
+    abort: Once = ""
+    """The values of the spec that have been acted upon."""
+    recommendations: Annotated[tuple[Recommendation, ...], Meta(max_length=64)] = ()
+    conditions: Conditions = ()
+
+
+SERVING = ResourceKind(
+    "Serving",
+    "servings",
+    ServingSpec,
+    ServingStatus,
+    "A model, an index or a program that answers requests, replaced step by step.",
+    ("sv",),
+    (
+        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+        Column("Replicas", ".status.ready", "integer"),
+        Column("State", ".status.state"),
+        Column("Model", ".status.stable.model", wide=True),
+        Column("URL", ".status.url", wide=True),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+)
+Serving = Resource[ServingSpec, ServingStatus]
