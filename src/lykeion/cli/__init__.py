@@ -52,6 +52,8 @@ COMMANDS = {
     "wait": ("lykeion.cli.platform.view_commands:wait", "Wait for a condition of a resource."),
     "suspend": ("lykeion.cli.platform.change_commands:suspend", "End what runs for a resource, until it is resumed."),
     "resume": ("lykeion.cli.platform.change_commands:resume", "Run what was suspended."),
+    "promote": ("lykeion.cli.platform.rollout_commands:promote", "Give a new version of a serving all requests."),
+    "abort": ("lykeion.cli.platform.rollout_commands:abort", "Roll a new version of a serving back."),
     "run": ("lykeion.cli.platform.run_commands:run", "Run a pipeline now."),
     "retry": ("lykeion.cli.platform.run_commands:retry", "Do again what failed, as a new resource."),
     "delete": ("lykeion.cli.platform.change_commands:delete", "Delete resources."),

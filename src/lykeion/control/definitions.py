@@ -10,6 +10,8 @@ import msgspec
 
 from .resource import GROUP, VERSION, AnyKind, ChangeRule, SpecRule, Wire
 
+_SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+
 
 def custom_resource_definition(kind: AnyKind) -> dict[str, Any]:
     """The CustomResourceDefinition of ``kind``, as JSON types."""
@@ -33,7 +35,7 @@ def custom_resource_definition(kind: AnyKind) -> dict[str, Any]:
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    "subresources": {"status": {}} | ({"scale": _SCALE} if kind.scales else {}),
                     "additionalPrinterColumns": [_column(each) for each in kind.columns],
                     "schema": {"openAPIV3Schema": _whole(kind)},
                 }

@@ -116,6 +116,8 @@ class ResourceKind(Generic[Spec, Status]):
     about: str
     short_names: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    scales: bool = False
+    """Whether ``kubectl scale`` and autoscalers may set ``spec.replicas``."""
 
     def new(
         self,

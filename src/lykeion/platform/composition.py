@@ -5,17 +5,21 @@ from lykeion.control import AnyKind, ResourceController
 from .controllers.batch_controller import BATCH_EXECUTIONS
 from .controllers.pipeline_controller import PIPELINES
 from .controllers.pipeline_run_controller import PIPELINE_RUNS
+from .controllers.serving_controller import SERVINGS
 from .controllers.training_controller import TRAININGS
 from .resources.batch_execution import BATCH_EXECUTION
 from .resources.program_volume import VOLUME
 from .resources.replica_group import REPLICA_GROUP
 from .resources.route import ROUTE
+from .resources.serving import SERVING
 from .resources.step_pipeline import PIPELINE, PIPELINE_RUN
 from .resources.training import TRAINING
 from .resources.work import WORK
 
-CONTROLLERS: tuple[ResourceController, ...] = (BATCH_EXECUTIONS, PIPELINES, PIPELINE_RUNS, TRAININGS)
-WRITTEN: dict[str, AnyKind] = {kind.name: kind for kind in (BATCH_EXECUTION, PIPELINE, PIPELINE_RUN, TRAINING)}
+CONTROLLERS: tuple[ResourceController, ...] = (BATCH_EXECUTIONS, PIPELINES, PIPELINE_RUNS, SERVINGS, TRAININGS)
+WRITTEN: dict[str, AnyKind] = {
+    kind.name: kind for kind in (BATCH_EXECUTION, PIPELINE, PIPELINE_RUN, SERVING, TRAINING)
+}
 """The kinds that users write and that a cluster is given definitions of."""
 PLAIN: dict[str, AnyKind] = {kind.name: kind for kind in (WORK, REPLICA_GROUP, ROUTE, VOLUME)}
 """The kinds that controllers create, which a machine or a cluster runs."""

@@ -56,6 +56,14 @@ class CanaryAnalysis(Wire, frozen=True):
         Meta(description="At the deadline: wait until someone decides, go on to the next step, or roll back."),
     ] = "Wait"
 
+    rules: ClassVar[tuple[SpecRule, ...]] = (
+        SpecRule(
+            "deadlineSeconds is less than four times intervalSeconds, and nothing is found sooner",
+            "self.deadlineSeconds >= 4 * self.intervalSeconds",
+            lambda analysis: analysis.deadline_seconds >= 4 * analysis.interval_seconds,
+        ),
+    )
+
 
 class Canary(Wire, frozen=True):
     """A new version gets few requests first; a harmful one is rolled back."""
@@ -71,16 +79,6 @@ class Canary(Wire, frozen=True):
         Annotated[CanaryAnalysis, Meta(description="Compares failures and latency; by default only time passes.")]
         | None
     ) = None
-
-    rules: ClassVar[tuple[SpecRule, ...]] = (
-        SpecRule(
-            "an analysis compares in steps of at least intervalSeconds; deadlineSeconds is less than four of them",
-            "!has(self.analysis) || self.analysis.deadlineSeconds >= 4 * self.analysis.intervalSeconds",
-            lambda canary: (
-                canary.analysis is None or canary.analysis.deadline_seconds >= 4 * canary.analysis.interval_seconds
-            ),
-        ),
-    )
 
 
 class Evidence(Wire, frozen=True):

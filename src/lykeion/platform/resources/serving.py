@@ -155,5 +155,6 @@ SERVING = ResourceKind(
         Column("URL", ".status.url", wide=True),
         Column("Age", ".metadata.creationTimestamp", "date"),
     ),
+    scales=True,
 )
 Serving = Resource[ServingSpec, ServingStatus]
