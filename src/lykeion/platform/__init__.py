@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .resource_files import read_resources
     from .resource_names import find_kind, find_kinds, parse_key
     from .resource_table import as_list, as_yaml, event_document, row, titles
-    from .run_metrics import draw_metrics, summarize_metrics
     from .rollouts import decide_rollout
+    from .run_metrics import draw_metrics, summarize_metrics
     from .verbs import apply_resource, changes_of, find, suspend, wait_for
 
 
