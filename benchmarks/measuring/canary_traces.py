@@ -45,7 +45,13 @@ class Counters:
         return Counters(self.started, self.requests + requests, self.failures + failures, self.slow + slow)
 
     def group_counts(self) -> GroupCounts:
-        return GroupCounts(str(self.started), self.requests, self.failures, 0, {0.5: self.requests - self.slow})
+        return GroupCounts(
+            str(self.started),
+            self.requests,
+            self.failures,
+            0,
+            {0.5: self.requests - self.slow, math.inf: self.requests},
+        )
 
 
 def drifting(low: float, high: float, period_s: float = 900) -> Course:

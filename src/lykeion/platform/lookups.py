@@ -35,7 +35,8 @@ class GroupCounts:
     """Requests of a group since the proxy started, a time that ``since`` tells apart.
 
     ``failures`` are responses with a status of 500 or above, and requests that got no response. ``buckets`` holds
-    the number of requests at most so many seconds long, as in a Prometheus histogram: cumulative, by upper edge.
+    the number of ended requests at most so many seconds long, as in a Prometheus histogram: cumulative, by upper
+    edge, of which the last is infinity; or nothing.
     """
 
     since: str

@@ -1,5 +1,6 @@
 """What the counts of requests say of a new version: from two readings of the counters to a verdict."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
@@ -72,14 +73,17 @@ def described(analysis: AnalysisStatus, spec: CanaryAnalysis) -> str:
 
 
 def _totals(counts: GroupCounts, spec: CanaryAnalysis) -> RequestTotals:
-    slow = 0 if spec.slow_seconds is None else counts.requests - _within(counts, spec.slow_seconds)
-    return RequestTotals(requests=counts.requests, failures=counts.failures, slow=slow)
+    """Of requests that have ended: how long the others will take is not known."""
+    ended = counts.requests - counts.in_flight
+    return RequestTotals(requests=ended, failures=counts.failures, slow=_slow(counts, spec.slow_seconds))
 
 
-def _within(counts: GroupCounts, seconds: float) -> int:
-    """Requests within the next bucket edge."""
-    edge = min((each for each in counts.buckets if each >= seconds), default=None)
-    return counts.requests if edge is None else counts.buckets[edge]
+def _slow(counts: GroupCounts, seconds: float | None) -> int:
+    """Requests above the next bucket edge."""
+    if seconds is None or not counts.buckets:
+        return 0
+    edge = min((each for each in counts.buckets if each >= seconds), default=math.inf)
+    return counts.buckets[math.inf] - counts.buckets[edge]
 
 
 def _tables(own: RequestTotals, other: RequestTotals, spec: CanaryAnalysis) -> list[Table]:
