@@ -11,9 +11,13 @@ from msgspec import structs
 
 from lykeion.control import Decision, Key, Observed, condition_of, is_true
 from lykeion.platform.controllers.batch_controller import reconcile_batch_execution
+from lykeion.platform.lookups import FoundModel, ModelVersion
+from lykeion.platform.resources.artifacts import KeptOutput
 from lykeion.platform.resources.index_ranges import to_ranges
+from lykeion.platform.resources.schedule import Schedule
 from lykeion.platform.resources.work import FailedAttempt, WorkStatus
 
+from .acting import Acting
 from .batches import batch
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -130,7 +134,8 @@ def test_a_retry_runs_only_what_the_earlier_one_has_not_done() -> None:
     assert _decide(retry).reads == (EARLIER,)
     decision = _decide(retry, read={EARLIER: _finished()})
     assert [work.spec.done for work in decision.children or ()] == ["0,2"]
-    later = reconcile_batch_execution(retry, Observed(decision.children or ()), NOON)
+    begun = retry.with_status(decision.status)
+    later = reconcile_batch_execution(begun, Observed(decision.children or ()), NOON)
     assert later.reads == ()  # the earlier one may be deleted now
     assert later.children == decision.children
 
@@ -147,3 +152,58 @@ def test_a_retry_of_what_cannot_be_retried_fails_and_runs_nothing(earlier: Any, 
     assert failed is not None
     assert message in failed.message
     assert decision.children == ()
+
+
+def _with_outputs(**spec: Any) -> Acting:
+    made = batch(3, outputs=(KeptOutput(name="index", publish="shop:current"),), **spec)
+    made = replace(made, metadata=structs.replace(made.metadata, uid="u1"))
+    kept = ModelVersion("batches/default/embed/index:run-u1")
+    return Acting(reconcile_batch_execution, made, {kept: FoundModel("index@sha256:aa", "sha256:aa")})
+
+
+def test_what_its_shards_wrote_is_kept_as_one_and_published_before_it_is_complete() -> None:
+    acting = _with_outputs()
+    acting.decide()
+    (work,) = acting.works()
+    assert [mount.variable for mount in work.spec.mounts] == ["LYKEION_OUTPUTS"]
+    acting.fares(work, "Complete", succeeded="0-2")
+    acting.decide()
+    assert not is_true(acting.resource.status.conditions, "Complete")
+    acting.fares(acting.works("push")[0], "Complete")
+    acting.decide()
+    acting.fares(acting.works("copy")[0], "Complete")
+    acting.decide()
+    assert is_true(acting.resource.status.conditions, "Complete")
+    assert acting.resource.status.outputs == {"index": "index@sha256:aa"}
+
+
+def test_good_shards_of_a_failed_batch_are_kept_and_a_retry_adds_to_them() -> None:
+    acting = _with_outputs()
+    acting.decide()
+    acting.fares(acting.works()[0], "Failed", succeeded="0,2", failed="1")
+    acting.decide()
+    acting.fares(acting.works("push")[0], "Complete")
+    acting.decide()
+    assert is_true(acting.resource.status.conditions, "Failed")
+    assert acting.works("copy") == []
+    retry = _with_outputs(retry_of="first")
+    retry.answers = {EARLIER: acting.resource}
+    retry.decide()
+    (pull,) = retry.works()
+    assert pull.spec.program.args[:3] == ("pull", "index@sha256:aa", "$(LYKEION_OUTPUTS)/index")
+    retry.fares(pull, "Complete")
+    retry.decide()
+    (work,) = [each for each in retry.works() if each.spec.completions == 3]
+    assert work.spec.done == "0,2"
+
+
+def test_with_a_schedule_it_creates_others_and_does_not_run_itself() -> None:
+    made = batch(3, schedule=Schedule(cron="0 * * * *"))
+    created = structs.replace(made.metadata, uid="u1", creation_timestamp=NOON)
+    acting = Acting(reconcile_batch_execution, replace(made, metadata=created))
+    acting.decide(NOON + timedelta(hours=1))
+    (run,) = acting.children.values()
+    assert run.kind.name == "BatchExecution"
+    assert run.spec.schedule is None
+    assert acting.resource.status.runs == (run.metadata.name,)
+    assert acting.resource.status.start_time is None

@@ -45,7 +45,7 @@ def test_a_run_is_created_once_at_its_minute_and_named_by_it() -> None:
     assert run.metadata.name == f"nightly-{int((NOON + timedelta(hours=1)).timestamp() // 60)}"
     assert run.spec.parameters == {"day": "today"}
     assert run.owner.name == "nightly"
-    assert acting.resource.status.active == (run.metadata.name,)
+    assert acting.resource.status.runs == (run.metadata.name,)
     assert [event.reason for event in acting.events] == ["RunCreated"]
 
 
@@ -77,7 +77,7 @@ def test_the_oldest_finished_runs_are_deleted() -> None:
     for hour in range(1, 8):
         at = NOON + timedelta(hours=hour)
         acting.decide(at)
-        (name,) = acting.resource.status.active
+        (name,) = acting.resource.status.runs
         _end(acting, name, "Failed" if hour in (2, 5) else "Complete", at + timedelta(minutes=5))
     acting.decide(NOON + timedelta(hours=7, minutes=6))
     hours = sorted((int(name.rpartition("-")[2]) * 60 - NOON.timestamp()) // 3600 for name in acting.children)

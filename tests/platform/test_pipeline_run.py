@@ -16,14 +16,13 @@ from lykeion.control import Key, condition_of, is_true
 from lykeion.core import NotFound, Unavailable
 from lykeion.platform.controllers.pipeline_run_controller import ENDED, reconcile_pipeline_run
 from lykeion.platform.lookups import FoundModel
+from lykeion.platform.resources.artifacts import FetchedInput, KeptOutput
 from lykeion.platform.resources.batch_execution import BatchExecutionSpec, Shards
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.step_pipeline import (
     PIPELINE_RUN,
     PipelineRunSpec,
     PipelineStep,
-    StepInput,
-    StepOutput,
 )
 from lykeion.platform.resources.training import TrainingSpec
 
@@ -96,8 +95,8 @@ def test_parameters_and_results_are_given_to_programs_as_text_and_not_as_referen
 
 
 def test_outputs_are_kept_by_digest_and_fetched_by_the_steps_that_name_them() -> None:
-    embed = _step("embed", outputs=(StepOutput(name="index", publish="shop:current"),))
-    check = _step("check", inputs=(StepInput(name="index", artifact="$(steps.embed.outputs.index)"),))
+    embed = _step("embed", outputs=(KeptOutput(name="index", publish="shop:current"),))
+    check = _step("check", inputs=(FetchedInput(name="index", artifact="$(steps.embed.outputs.index)"),))
     acting = _acting(embed, check)
     acting.decide()
     assert [each.variable for each in acting.works("embed")[0].spec.mounts] == ["LYKEION_OUTPUTS"]
@@ -121,7 +120,7 @@ def test_outputs_are_kept_by_digest_and_fetched_by_the_steps_that_name_them() ->
 
 
 def test_an_input_that_is_not_there_fails_its_step_and_a_registry_that_is_down_is_asked_again() -> None:
-    step = _step("check", inputs=(StepInput(name="index", artifact="shop:current"),))
+    step = _step("check", inputs=(FetchedInput(name="index", artifact="shop:current"),))
     answers = Registry()
     answers.lacking = "shop"
     acting = _acting(step, answers=answers)
@@ -202,7 +201,7 @@ def test_a_result_that_is_not_there_fails_the_step_that_refers_to_it() -> None:
 
 def test_outputs_of_the_same_program_and_inputs_are_taken_from_the_cache() -> None:
     answers = Registry()
-    embed = _step("embed", "$(parameters.day)", outputs=(StepOutput(name="index"),), cache=True)
+    embed = _step("embed", "$(parameters.day)", outputs=(KeptOutput(name="index"),), cache=True)
     acting = _acting(embed, answers=answers, parameters={"day": "mon"})
     acting.decide()
     acting.fares(acting.works("embed")[0], "Complete")

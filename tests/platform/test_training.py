@@ -11,8 +11,9 @@ from lykeion.control import condition_of, is_true
 from lykeion.core import NotFound, Unavailable
 from lykeion.platform.controllers.training_controller import reconcile_training
 from lykeion.platform.lookups import FoundModel, ModelVersion
+from lykeion.platform.resources.artifacts import FetchedInput
 from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.training import TRAINING, PublishedModel, TrainingData, TrainingSpec, untagged
+from lykeion.platform.resources.training import TRAINING, PublishedModel, TrainingSpec, untagged
 from lykeion.platform.resources.work import FailedAttempt, Role
 
 from .acting import NOON, Acting
@@ -33,20 +34,20 @@ def _failed(acting: Acting) -> tuple[str, str]:
 
 
 def test_data_are_fetched_by_digest_then_the_program_runs_then_the_model_is_published() -> None:
-    data = (TrainingData(name="photos", artifact="photos:latest"),)
+    data = (FetchedInput(name="photos", artifact="photos:latest"),)
     published = ModelVersion("shoes:run-u1")
     answers = {ModelVersion("photos:latest"): PHOTOS, published: SHOES}
-    acting = _acting(answers, data=data, publish=PublishedModel(model="shoes:candidate", directory="model"))
+    acting = _acting(answers, inputs=data, publish=PublishedModel(model="shoes:candidate", directory="model"))
     acting.decide()
     acting.decide()
     (fetch,) = acting.works()
-    assert fetch.spec.program.args == ("pull", "photos@sha256:aa", "$(LYKEION_DATA)/photos", "--quiet")
+    assert fetch.spec.program.args == ("pull", "photos@sha256:aa", "$(LYKEION_INPUTS)/photos", "--quiet")
     acting.fares(fetch, "Complete")
     acting.decide()
     (program,) = acting.works("fit")
     assert [(each.variable, each.read_only) for each in program.spec.mounts] == [
+        ("LYKEION_INPUTS", True),
         ("LYKEION_RUN", False),
-        ("LYKEION_DATA", True),
     ]
     acting.fares(program, "Complete", attempts=2)
     acting.decide()
@@ -64,7 +65,7 @@ def test_data_are_fetched_by_digest_then_the_program_runs_then_the_model_is_publ
 
 def test_an_alias_that_moves_meanwhile_changes_nothing() -> None:
     answers = {ModelVersion("photos:latest"): PHOTOS}
-    acting = _acting(answers, data=(TrainingData(name="photos", artifact="photos:latest"),))
+    acting = _acting(answers, inputs=(FetchedInput(name="photos", artifact="photos:latest"),))
     acting.decide()
     answers[ModelVersion("photos:latest")] = FoundModel("photos@sha256:cc", "sha256:cc")
     acting.decide()
@@ -72,15 +73,15 @@ def test_an_alias_that_moves_meanwhile_changes_nothing() -> None:
 
 
 def test_a_registry_that_is_down_is_asked_again_and_data_that_are_not_there_fail_it() -> None:
-    data = (TrainingData(name="photos", artifact="photos:latest"),)
-    acting = _acting({ModelVersion("photos:latest"): Unavailable("connection refused")}, data=data)
+    data = (FetchedInput(name="photos", artifact="photos:latest"),)
+    acting = _acting({ModelVersion("photos:latest"): Unavailable("connection refused")}, inputs=data)
     assert acting.decide().requeue_after_s
     running = condition_of(acting.resource.status.conditions, "Running")
     assert running is not None
     assert (running.reason, running.message) == ("RegistryUnavailable", "connection refused")
     acting.answers = {ModelVersion("photos:latest"): NotFound("photos:latest: no such model")}
     acting.decide()
-    assert _failed(acting) == ("DataNotFound", "photos:latest: no such model")
+    assert _failed(acting) == ("InputsNotFound", "photos:latest: no such model")
     assert acting.works() == []
 
 

@@ -1,58 +1,94 @@
-"""BatchExecution: its shards run as one Work; it ends with the Work, at its deadline, or if too many have failed."""
+"""BatchExecution: its shards run as one Work; it ends with the Work, at its deadline, or if too many have failed.
 
+With a schedule, it creates others instead.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from msgspec import structs
 
-from lykeion.control import Decision, Key, Observed, ResourceController, child_name, condition_of
+from lykeion.control import AnyResource, Condition, Decision, Key, Observed, ResourceController
+from lykeion.platform.policies.artifact_work import ASK_AGAIN_S, ArtifactWork, look_up
 from lykeion.platform.policies.completion import (
     after_end,
+    deadlines,
     finish,
     has_finished,
-    left_s,
     progress_events,
     started,
     with_conditions,
     with_progress,
 )
-from lykeion.platform.resources.batch_execution import BATCH_EXECUTION, BatchExecution, BatchExecutionStatus
+from lykeion.platform.policies.scheduling import decide_runs, run_name
+from lykeion.platform.policies.stages import advance
+from lykeion.platform.resources.batch_execution import (
+    BATCH_EXECUTION,
+    BatchExecution,
+    BatchExecutionStatus,
+    for_each_item,
+)
 from lykeion.platform.resources.index_ranges import from_ranges
-from lykeion.platform.resources.program import EnvironmentVariable
+from lykeion.platform.resources.program_volume import VOLUME
+from lykeion.platform.resources.schedule import Schedule
 from lykeion.platform.resources.work import WORK, Work, WorkSpec
+
+End: TypeAlias = tuple[Literal["Complete", "Failed"], str, str]
+"""A condition, its reason and message."""
 
 
 def reconcile_batch_execution(batch: BatchExecution, observed: Observed, now: datetime) -> Decision:
+    if batch.spec.schedule:
+        return _scheduled(batch, batch.spec.schedule, observed, now)
     if has_finished(batch.status.conditions):
         return after_end(batch, now)
     status: BatchExecutionStatus = structs.replace(started(batch.status, now), total=batch.spec.shards.total)
-    name = child_name(batch, "work")
-    present: Work | None = observed.child(name)
-    earlier = _earlier(batch)
-    if present is None and earlier and earlier not in observed.read:
-        return Decision(batch.status, reads=(earlier,))
-    done = present.spec.done if present else ""
-    if present is None and earlier:
+    if batch.status.start_time is None and (retry_of := batch.spec.retry_of):
+        earlier = Key(BATCH_EXECUTION.name, batch.metadata.namespace, retry_of)
+        if earlier not in observed.read:
+            return Decision(batch.status, reads=(earlier,))
         found: BatchExecution | None = observed.read[earlier]
         if wrong := _wrong_earlier(batch, found):
             return finish(batch, status, (), now, "Failed", "RetryOf", wrong)
-        done = found.status.succeeded if found else ""
-    work = _work(batch, name, done)
-    status = _followed(batch, status, present, now)
-    if end := _end(batch, status, now):
-        return finish(batch, status, (work,), now, *end)
-    limit_s, start = batch.spec.deadline_seconds, status.start_time or now
-    again_s = None if limit_s is None else left_s(start, limit_s, now)
-    message = f"{status.progress or status.total} shards, {batch.spec.parallelism} at a time"
-    return Decision(status, (work,), progress_events(batch, status, message), requeue_after_s=again_s)
+        assert found
+        status = structs.replace(status, taken=found.status.succeeded, taken_outputs=found.status.outputs)
+    if unpinned := {each.name: each.artifact for each in batch.spec.inputs if each.name not in status.inputs}:
+        answers = look_up(unpinned, observed)
+        if answers.reads:
+            return Decision(batch.status, reads=answers.reads)
+        if answers.missing:
+            return finish(batch, status, (), now, "Failed", "InputsNotFound", answers.missing)
+        if answers.unavailable:
+            return _waiting(batch, status, None, answers.unavailable, now)
+        status = structs.replace(status, inputs=dict(answers.references))
+    return _with_inputs(batch, status, observed, now)
 
 
-BATCH_EXECUTIONS = ResourceController(BATCH_EXECUTION, (WORK,), reconcile_batch_execution)
+BATCH_EXECUTIONS = ResourceController(BATCH_EXECUTION, (WORK, VOLUME, BATCH_EXECUTION), reconcile_batch_execution)
 
 
-def _earlier(batch: BatchExecution) -> Key | None:
-    retry_of = batch.spec.retry_of
-    return Key(BATCH_EXECUTION.name, batch.metadata.namespace, retry_of) if retry_of else None
+def _scheduled(batch: BatchExecution, schedule: Schedule, observed: Observed, now: datetime) -> Decision:
+    def new_run(at: datetime) -> BatchExecution:
+        spec = structs.replace(batch.spec, schedule=None, suspend=False)
+        name, metadata = run_name(batch, at), batch.metadata
+        return BATCH_EXECUTION.new(name, spec, namespace=metadata.namespace, labels=metadata.labels, owner=batch)
+
+    runs = decide_runs(batch, schedule, new_run, observed.children, now)
+    return Decision(runs.status, runs.children, runs.events, requeue_after_s=runs.again_s)
+
+
+def _waiting(
+    batch: BatchExecution,
+    status: BatchExecutionStatus,
+    children: Sequence[AnyResource] | None,
+    message: str,
+    now: datetime,
+) -> Decision:
+    waiting = Condition(type="Running", status="False", reason="RegistryUnavailable", message=message)
+    status = with_conditions(batch, status, now, waiting)
+    kept = None if children is None else tuple(children)
+    return Decision(status, kept, progress_events(batch, status), requeue_after_s=ASK_AGAIN_S)
 
 
 def _wrong_earlier(batch: BatchExecution, earlier: BatchExecution | None) -> str:
@@ -67,58 +103,101 @@ def _wrong_earlier(batch: BatchExecution, earlier: BatchExecution | None) -> str
     return ""
 
 
-def _work(batch: BatchExecution, name: str, done: str) -> Work:
-    spec = batch.spec
-    shard = (
-        EnvironmentVariable(name="LYKEION_SHARD", value="$(LYKEION_VALUE)"),
-        EnvironmentVariable(name="LYKEION_SHARD_INDEX", value="$(JOB_COMPLETION_INDEX)"),
-        EnvironmentVariable(name="LYKEION_SHARD_COUNT", value=str(spec.shards.total)),
-    )
+def _with_inputs(batch: BatchExecution, status: BatchExecutionStatus, observed: Observed, now: datetime) -> Decision:
+    work = _work(batch, status)
+    progress = advance(batch, work.before(), observed)
+    program: Work | None = progress.present.get(work.program_part)
+    children = (*work.volumes(), *progress.children)
+    status = _followed(status, program)
+    if progress.state == "Failed" and program is None:
+        return finish(batch, status, children, now, "Failed", progress.reason, progress.message)
+    limits = deadlines(batch, status, progress.begun, now)
+    end = _end(batch, status)
+    if end is None and limits.passed:
+        message = progress.lacking or f"{status.progress or 'no'} shards succeeded {limits.message}"
+        end = "Failed", limits.passed, message
+    if end:
+        return _ended(batch, status, work, children, end, observed, now)
+    status = with_progress(batch, status, bool(status.active), now)
+    status = with_conditions(batch, status, now, progress.room)
+    message = f"{status.progress or status.total} shards, {batch.spec.parallelism} at a time"
+    return Decision(status, children, progress_events(batch, status, message), requeue_after_s=limits.again_s)
+
+
+def _work(batch: BatchExecution, status: BatchExecutionStatus) -> ArtifactWork:
+    spec, metadata = batch.spec, batch.metadata
     work = WorkSpec(
-        program=structs.replace(spec.program, env=(*shard, *spec.program.env)),
+        program=for_each_item(spec.program, spec.shards.total),
         completions=spec.shards.total,
         values=spec.shards.items or (),
         parallelism=spec.parallelism,
-        done=done,
+        done=status.taken,
         retries=spec.retries,
+        on_failure=spec.on_failure,
         time_limit_seconds=spec.shard_time_limit_seconds,
         suspend=spec.suspend,
     )
-    return WORK.new(name, work, namespace=batch.metadata.namespace, owner=batch)
+    repository = f"batches/{metadata.namespace}/{metadata.name}"
+    return ArtifactWork(batch, work, status.inputs, spec.outputs, repository, resumed=status.taken_outputs)
 
 
-def _followed(
-    batch: BatchExecution, status: BatchExecutionStatus, work: Work | None, now: datetime
-) -> BatchExecutionStatus:
+def _ended(
+    batch: BatchExecution,
+    status: BatchExecutionStatus,
+    work: ArtifactWork,
+    children: Sequence[AnyResource],
+    end: End,
+    observed: Observed,
+    now: datetime,
+) -> Decision:
+    """The end, once the outputs of good shards are kept, so that a retry can add to them."""
+    stopped = finish(batch, status, children, now, *end)
+    if not batch.spec.outputs or not status.succeeded:
+        return stopped
+    children = stopped.children or ()
+    if status.active:
+        return Decision(with_progress(batch, status, True, now), tuple(children))
+    stages = work.after() if end[0] == "Complete" else work.after()[:1]
+    progress = advance(batch, stages, observed)
+    children = (*children, *progress.children)
+    if progress.state == "Failed":
+        return finish(batch, status, children, now, "Failed", progress.reason, progress.message)
+    if progress.state == "Running":
+        return Decision(with_progress(batch, status, progress.active, now), children)
+    answers = look_up(work.kept(), observed)
+    if answers.reads:
+        return Decision(batch.status, children, reads=answers.reads)
+    if answers.missing:
+        return finish(batch, status, children, now, "Failed", "OutputsNotKept", answers.missing)
+    if answers.unavailable:
+        return _waiting(batch, status, children, answers.unavailable, now)
+    return finish(batch, structs.replace(status, outputs=dict(answers.references)), children, now, *end)
+
+
+def _followed(status: BatchExecutionStatus, work: Work | None) -> BatchExecutionStatus:
     """The status, updated from what the work reports."""
-    if work is not None:
-        done = len(from_ranges(work.status.succeeded, status.total))
-        status = structs.replace(
-            status,
-            active=work.status.active,
-            succeeded=work.status.succeeded,
-            failed=work.status.failed,
-            failures=work.status.failures,
-            progress=f"{done}/{status.total}",
-        )
-    status = with_progress(batch, status, bool(status.active), now)
-    short = condition_of(work.status.conditions, "Unschedulable") if work else None
-    return with_conditions(batch, status, now, short) if short else status
+    if work is None:
+        return status
+    done = len(from_ranges(work.status.succeeded, status.total))
+    return structs.replace(
+        status,
+        active=work.status.active,
+        succeeded=work.status.succeeded,
+        failed=work.status.failed,
+        failures=work.status.failures,
+        progress=f"{done}/{status.total}",
+    )
 
 
-def _end(
-    batch: BatchExecution, status: BatchExecutionStatus, now: datetime
-) -> tuple[Literal["Complete", "Failed"], str, str] | None:
-    """The condition, reason and message with which it ends now, or None."""
-    total, spec = status.total, batch.spec
-    needed = spec.min_succeeded or total
+def _end(batch: BatchExecution, status: BatchExecutionStatus) -> End | None:
+    """How it ends now, by its shards, or None."""
+    total = status.total
+    needed = batch.spec.min_succeeded or total
     succeeded, failed = len(from_ranges(status.succeeded, total)), len(from_ranges(status.failed, total))
     if total - failed < needed:
         return "Failed", "ShardsFailed", _failed_message(status)
     if succeeded + failed == total:
         return "Complete", "ShardsSucceeded", f"{succeeded} of {total}"
-    if spec.deadline_seconds is not None and not left_s(status.start_time or now, spec.deadline_seconds, now):
-        return "Failed", "DeadlineExceeded", f"{succeeded} of {total} shards succeeded in {spec.deadline_seconds} s"
     return None
 
 

@@ -13,7 +13,7 @@ from lykeion.core import LykeionError, NotFound
 from lykeion.core.expression import WhereError
 from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
-from lykeion.platform.lookups import FoundModel, ModelVersion
+from lykeion.platform.policies.artifact_work import ASK_AGAIN_S, ArtifactWork, look_up
 from lykeion.platform.policies.completion import (
     after_end,
     end_of,
@@ -27,7 +27,7 @@ from lykeion.platform.policies.completion import (
 from lykeion.platform.policies.rerun import reused_steps, wrong_earlier
 from lykeion.platform.policies.stages import advance
 from lykeion.platform.policies.step_values import InvalidResult, as_text, items_of, parsed_results, values_of
-from lykeion.platform.policies.step_work import STEP_LABEL, StepWork
+from lykeion.platform.policies.step_work import STEP_LABEL, cache_alias, program_of, resource_of
 from lykeion.platform.resources.batch_execution import BATCH_EXECUTION
 from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.step_graph import dependencies, in_order
@@ -42,9 +42,7 @@ from lykeion.platform.resources.step_references import resolved
 from lykeion.platform.resources.training import TRAINING
 from lykeion.platform.resources.work import WORK
 
-AGAIN_S = 5.0
-"""Between two attempts to read from a registry that does not answer."""
-MAX_RESULTS_BYTES = 16_384
+MAX_RESULTS = 16_384
 """Of all steps together: a status is small."""
 ENDED = frozenset({"Succeeded", "Failed", "Skipped", "Cached", "Reused", "Cancelled"})
 
@@ -143,80 +141,58 @@ def _begun(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatus
     if step.for_each is not None and not items_of(step.for_each):
         return _ended(round_, status, "Skipped", "forEach has no items")
     if status.phase == "Waiting":
-        inputs = _pinned(round_, step)
+        inputs = _known(round_, {each.name: each.artifact for each in step.inputs})
         if inputs is None:
             return status
         if step.cache:
-            cached = _answers(round_, StepWork(round_.run, step, inputs).cached())
-            if cached is None:
+            work = program_of(round_.run, step, inputs)
+            cached = look_up(work.under(cache_alias(step, inputs)), round_.observed)
+            if cached.reads:
+                round_.reads += cached.reads
                 return status
-            if all(isinstance(each, FoundModel) for each in cached.values()):
-                outputs = {name: each.reference for name, each in cached.items()}
-                found = structs.replace(status, inputs=inputs, outputs=outputs)
+            if cached.known:
+                found = structs.replace(status, inputs=inputs, outputs=dict(cached.references))
                 return _ended(round_, found, "Cached", "")
         status = structs.replace(status, phase="Running", start_time=round_.now, inputs=inputs)
         round_.events.append(Event("Normal", "StepStarted", step.name))
     if step.program:
-        return _program(round_, StepWork(round_.run, step, status.inputs), status)
-    return _resource(round_, StepWork(round_.run, step, {}), status)
+        return _program(round_, step, program_of(round_.run, step, status.inputs), status)
+    return _resource(round_, resource_of(round_.run, step), status)
 
 
-def _pinned(round_: _Round, step: PipelineStep) -> dict[str, str] | None:
-    """The inputs by digest, or None if the registry has to be asked first. Raises NotFound."""
-    asked = {each.name: ModelVersion(each.artifact) for each in step.inputs if "@" not in each.artifact}
-    answers = _answers(round_, asked)
-    if answers is None:
-        return None
-    for answer in answers.values():
-        if isinstance(answer, NotFound):
-            raise answer
-        if isinstance(answer, LykeionError):
-            round_.again_s = AGAIN_S
-            return None
-    return {
-        each.name: answers[each.name].reference if each.name in answers else each.artifact for each in step.inputs
-    }
+def _known(round_: _Round, artifacts: Mapping[str, str]) -> dict[str, str] | None:
+    """References by digest; None if the registry has to be asked first, or again. Raises NotFound."""
+    answers = look_up(artifacts, round_.observed)
+    if answers.missing:
+        raise NotFound(answers.missing)
+    round_.reads += answers.reads
+    if answers.unavailable:
+        round_.again_s = ASK_AGAIN_S
+    return dict(answers.references) if answers.known else None
 
 
-def _answers(round_: _Round, asked: Mapping[str, ModelVersion]) -> dict[str, Any] | None:
-    """The answers to lookups; None, and they are asked for, if one is lacking."""
-    lacking = [each for each in asked.values() if each not in round_.observed.read]
-    round_.reads += lacking
-    return None if lacking else {name: round_.observed.read[each] for name, each in asked.items()}
-
-
-def _program(round_: _Round, work: StepWork, status: StepStatus) -> StepStatus:
-    name = work.step.name
-    progress = advance(round_.run, work.stages(), round_.observed)
+def _program(round_: _Round, step: PipelineStep, work: ArtifactWork, status: StepStatus) -> StepStatus:
+    progress = advance(round_.run, (*work.before(), *work.after()), round_.observed)
     for each in (*work.volumes(), *progress.children):
-        labels = {**each.metadata.labels, STEP_LABEL: name}
-        round_.children[each.metadata.name] = replace(each, metadata=structs.replace(each.metadata, labels=labels))
+        labelled = structs.replace(each.metadata, labels={STEP_LABEL: step.name})
+        round_.children[each.metadata.name] = replace(each, metadata=labelled)
     if progress.state == "Failed":
         return _failed(round_, status, f"{progress.reason}: {progress.message}")
     if progress.state == "Running":
         return status
-    program = progress.present[f"{name}/program"]
-    results = program.status.result
+    results = progress.present[work.program_part].status.result
     parsed_results(results)
-    if len(results) + sum(len(each.results) for each in round_.steps.values()) > MAX_RESULTS_BYTES:
-        return _failed(round_, status, f"the results of all steps are more than {MAX_RESULTS_BYTES} bytes")
-    kept = _answers(round_, work.kept())
-    if kept is None:
+    if len(results) + sum(len(each.results) for each in round_.steps.values()) > MAX_RESULTS:
+        return _failed(round_, status, f"the results of all steps have more than {MAX_RESULTS} characters")
+    outputs = _known(round_, work.kept())
+    if outputs is None:
         return status
-    for answer in kept.values():
-        if isinstance(answer, NotFound):
-            return _failed(round_, status, f"OutputsNotKept: {answer}")
-        if isinstance(answer, LykeionError):
-            round_.again_s = AGAIN_S
-            return status
     for each in work.volumes():
         round_.children.pop(each.metadata.name, None)
-    outputs = {output: answer.reference for output, answer in kept.items()}
     return _ended(round_, structs.replace(status, outputs=outputs, results=results), "Succeeded", "")
 
 
-def _resource(round_: _Round, work: StepWork, status: StepStatus) -> StepStatus:
-    wanted = work.resource()
+def _resource(round_: _Round, wanted: AnyResource, status: StepStatus) -> StepStatus:
     round_.children[wanted.metadata.name] = wanted
     present = round_.observed.child(wanted.metadata.name)
     end = end_of(present.status.conditions) if present else None

@@ -1,6 +1,6 @@
 """Training: fetches its data, runs the program, publishes the model: one step after the other, on shared volumes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from msgspec import structs
@@ -11,16 +11,15 @@ from lykeion.control import (
     Decision,
     Observed,
     ResourceController,
-    child_name,
-    condition_of,
 )
 from lykeion.core import LykeionError, NotFound
-from lykeion.platform.lookups import FoundModel, ModelVersion
+from lykeion.platform.lookups import ModelVersion
+from lykeion.platform.policies.artifact_work import ASK_AGAIN_S, Answers, ArtifactWork, look_up
 from lykeion.platform.policies.completion import (
     after_end,
+    deadlines,
     finish,
     has_finished,
-    left_s,
     progress_events,
     started,
     with_conditions,
@@ -31,20 +30,17 @@ from lykeion.platform.resources.program_volume import VOLUME, Volume, VolumeMoun
 from lykeion.platform.resources.training import TRAINING, Training, TrainingStatus, run_volume, untagged
 from lykeion.platform.resources.work import WORK, Work, WorkSpec
 
-AGAIN_S = 5.0
-"""Between two attempts to read a version from a registry that does not answer."""
-
 
 def reconcile_training(training: Training, observed: Observed, now: datetime) -> Decision:
     if has_finished(training.status.conditions):
         return after_end(training, now)
     status: TrainingStatus = started(training.status, now)
-    asked = {each.name: ModelVersion(each.artifact) for each in training.spec.data if each.name not in status.data}
-    if asked:
-        return _with_data(training, status, asked, observed, now)
-    progress = advance(training, _stages(training), observed)
-    children = (*_volumes(training), *progress.children)
-    status = _followed(status, progress.present.get("program"))
+    if unpinned := {each.name: each.artifact for each in training.spec.inputs if each.name not in status.inputs}:
+        return _with_inputs(training, status, look_up(unpinned, observed), now)
+    work = _work(training)
+    progress = advance(training, (*work.before(), *_publication(training)), observed)
+    children = (_run(training), *work.volumes(), *progress.children)
+    status = _followed(status, progress.present.get(work.program_part))
     if progress.state == "Failed":
         return finish(training, status, children, now, "Failed", progress.reason, progress.message)
     if progress.state == "Running":
@@ -55,48 +51,34 @@ def reconcile_training(training: Training, observed: Observed, now: datetime) ->
 TRAININGS = ResourceController(TRAINING, (WORK, VOLUME), reconcile_training)
 
 
-def _with_data(
-    training: Training, status: TrainingStatus, asked: Mapping[str, ModelVersion], observed: Observed, now: datetime
+def _with_inputs(training: Training, status: TrainingStatus, answers: Answers, now: datetime) -> Decision:
+    """Pin the inputs to digests, so that each attempt has the same."""
+    if answers.reads:
+        return Decision(training.status, reads=answers.reads)
+    if answers.missing:
+        return finish(training, status, (), now, "Failed", "InputsNotFound", answers.missing)
+    if answers.unavailable:
+        return _waiting(training, status, None, answers.unavailable, now)
+    status = structs.replace(status, inputs=dict(answers.references))
+    return Decision(status, events=progress_events(training, status), requeue_after_s=0)
+
+
+def _waiting(
+    training: Training, status: TrainingStatus, children: tuple[AnyResource, ...] | None, message: str, now: datetime
 ) -> Decision:
-    """Pin the data to digests, so that each attempt has the same."""
-    if any(each not in observed.read for each in asked.values()):
-        return Decision(training.status, reads=tuple(asked.values()))
-    answers = {name: observed.read[each] for name, each in asked.items()}
-    for answer in answers.values():
-        if isinstance(answer, NotFound):
-            return finish(training, status, (), now, "Failed", "DataNotFound", str(answer))
-    found = {name: answer.reference for name, answer in answers.items() if isinstance(answer, FoundModel)}
-    status = structs.replace(status, data={**status.data, **found})
-    errors = [str(answer) for answer in answers.values() if isinstance(answer, LykeionError)]
-    again_s = AGAIN_S if errors else 0.0
-    waiting = Condition(type="Running", status="False", reason="RegistryUnavailable", message="; ".join(errors))
+    waiting = Condition(type="Running", status="False", reason="RegistryUnavailable", message=message)
     status = with_conditions(training, status, now, waiting)
-    return Decision(status, events=progress_events(training, status), requeue_after_s=again_s)
+    return Decision(status, children, progress_events(training, status), requeue_after_s=ASK_AGAIN_S)
 
 
-def _volumes(training: Training) -> tuple[Volume, ...]:
-    sizes = {"run": training.spec.run_size, **({"data": training.spec.data_size} if training.spec.data else {})}
-    return tuple(
-        VOLUME.new(
-            child_name(training, part),
-            VolumeSpec(size=size),
-            namespace=training.metadata.namespace,
-            owner=training,
-        )
-        for part, size in sizes.items()
-    )
+def _run(training: Training) -> Volume:
+    """The directory that outlives attempts."""
+    size = VolumeSpec(size=training.spec.run_size)
+    return VOLUME.new(run_volume(training), size, namespace=training.metadata.namespace, owner=training)
 
 
-def _stages(training: Training) -> Iterable[ProgramStage]:
+def _work(training: Training) -> ArtifactWork:
     spec, roles = training.spec, training.spec.every_role()
-    run = VolumeMount(volume=run_volume(training), variable="LYKEION_RUN")
-    data = VolumeMount(volume=child_name(training, "data"), variable="LYKEION_DATA")
-    if spec.data:
-        pulls = {
-            f"fetch-{name}": models_command(data, "pull", pinned, f"$(LYKEION_DATA)/{name}", suspend=spec.suspend)
-            for name, pinned in training.status.data.items()
-        }
-        yield ProgramStage("DataNotFetched", pulls)
     processes = sum(role.replicas for role in roles) or 1
     program = WorkSpec(
         program=spec.program,
@@ -105,12 +87,17 @@ def _stages(training: Training) -> Iterable[ProgramStage]:
         roles=roles,
         retries=spec.retries,
         on_failure=spec.on_failure,
-        mounts=(run, *((structs.replace(data, read_only=True),) if spec.data else ())),
+        mounts=(VolumeMount(volume=run_volume(training), variable="LYKEION_RUN"),),
         suspend=spec.suspend,
     )
-    yield ProgramStage("ProgramFailed", {"program": program})
+    return ArtifactWork(training, program, training.status.inputs, (), "")
+
+
+def _publication(training: Training) -> Iterable[ProgramStage]:
+    spec = training.spec
     if spec.publish:
         base, alias = untagged(spec.publish.model)
+        run = VolumeMount(volume=run_volume(training), variable="LYKEION_RUN")
         push = ("push", f"$(LYKEION_RUN)/{spec.publish.directory}", f"{base}:{_run_alias(training)}")
         more = ("--run", f"training/{training.metadata.name}", *(("--alias", alias) if alias else ()))
         yield ProgramStage("NotPublished", {"publish": models_command(run, *push, *more, suspend=spec.suspend)})
@@ -134,20 +121,13 @@ def _running(
     progress: StageProgress,
     now: datetime,
 ) -> Decision:
-    spec, start = training.spec, status.start_time or now
-    short = [condition_of(work.status.conditions, "Unschedulable") for work in progress.present.values()]
-    lacking = [each for each in short if each and each.status == "True"]
-    start_deadline_s = None if progress.begun else spec.start_deadline_seconds
-    limits = {"DeadlineExceeded": spec.deadline_seconds, "NotStarted": start_deadline_s}
-    left = {reason: left_s(start, limit, now) for reason, limit in limits.items() if limit is not None}
-    for reason, seconds in left.items():
-        if not seconds:
-            message = "; ".join(each.message for each in lacking) or f"after {limits[reason]} s"
-            return finish(training, status, children, now, "Failed", reason, message)
+    limits = deadlines(training, status, progress.begun, now)
+    if limits.passed:
+        message = progress.lacking or limits.message
+        return finish(training, status, children, now, "Failed", limits.passed, message)
     status = with_progress(training, status, progress.active, now)
-    status = with_conditions(training, status, now, *(lacking or filter(None, short)))
-    again_s = min(left.values(), default=None)
-    return Decision(status, tuple(children), progress_events(training, status), requeue_after_s=again_s)
+    status = with_conditions(training, status, now, progress.room)
+    return Decision(status, tuple(children), progress_events(training, status), requeue_after_s=limits.again_s)
 
 
 def _published(
@@ -163,7 +143,6 @@ def _published(
     if isinstance(found, NotFound):
         return finish(training, status, children, now, "Failed", "NotPublished", str(found))
     if isinstance(found, LykeionError):
-        waiting = Condition(type="Running", status="False", reason="RegistryUnavailable", message=str(found))
-        return Decision(with_conditions(training, status, now, waiting), tuple(children), requeue_after_s=AGAIN_S)
+        return _waiting(training, status, tuple(children), str(found), now)
     status = structs.replace(status, model=found.reference, digest=found.digest, metrics=dict(found.metrics))
     return finish(training, status, children, now, "Complete", "Published", found.reference)

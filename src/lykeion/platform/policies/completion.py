@@ -5,7 +5,7 @@ Their spec has ``suspend`` and ``ttl_seconds_after_finished``, their status ``st
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -32,6 +32,26 @@ def started(status: Any, now: datetime) -> Any:
 def left_s(since: datetime, limit_s: int, now: datetime) -> float:
     """Seconds until a limit that began at ``since`` is reached; 0 if it is."""
     return max(0.0, (since + timedelta(seconds=limit_s) - now).total_seconds())
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """``passed`` is the reason for which a resource fails now, if any; ``again_s`` are the seconds to the next."""
+
+    passed: str = ""
+    message: str = ""
+    again_s: float | None = None
+
+
+def deadlines(resource: AnyResource, status: Any, begun: bool, now: datetime) -> Deadlines:
+    """``begun`` is whether any program was started, so that the start deadline no longer matters."""
+    spec, start = resource.spec, status.start_time or now
+    limits = {"DeadlineExceeded": spec.deadline_seconds, "NotStarted": None if begun else spec.start_deadline_seconds}
+    left = {reason: left_s(start, limit, now) for reason, limit in limits.items() if limit is not None}
+    for reason, seconds in left.items():
+        if not seconds:
+            return Deadlines(reason, f"after {limits[reason]} s")
+    return Deadlines(again_s=min(left.values(), default=None))
 
 
 def with_conditions(resource: AnyResource, status: Any, now: datetime, *conditions: Condition) -> Any:

@@ -20,7 +20,7 @@ from lykeion.platform.resources.schedule import Schedule
 from .completion import end_of, has_finished, with_conditions
 
 MINUTE = timedelta(minutes=1)
-MAX_ACTIVE = 100
+MAX_RUNS = 100
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -74,7 +74,7 @@ def decide_runs(
     runs: Sequence[AnyResource],
     now: datetime,
 ) -> ScheduledRuns:
-    """For an owner whose spec has ``suspend`` and whose status has the times of the schedule and ``active``."""
+    """For an owner whose spec has ``suspend`` and whose status has the times of the schedule and ``runs``."""
     status, kept = owner.status, _kept(schedule, runs)
     events: tuple[Event, ...] = ()
     again_s = following = None
@@ -97,7 +97,7 @@ def decide_runs(
             status = structs.replace(status, last_schedule_time=times.due)
             events = (Event("Normal", "RunCreated", run.metadata.name),)
     going = tuple(run.metadata.name for run in kept if not has_finished(run.status.conditions))
-    status = structs.replace(status, active=going[:MAX_ACTIVE], next_schedule_time=following)
+    status = structs.replace(status, runs=going[:MAX_RUNS], next_schedule_time=following)
     return ScheduledRuns(with_conditions(owner, status, now, ready), kept, events, again_s)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lykeion.control import AnyResource, Observed, child_name, is_true
+from lykeion.control import AnyResource, Condition, Observed, child_name, condition_of, is_true
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.program_volume import VolumeMount
 from lykeion.platform.resources.work import WORK, Work, WorkSpec
@@ -42,6 +42,18 @@ class StageProgress:
     def begun(self) -> bool:
         """Whether any program was started."""
         return any(work.status.attempts for work in self.present.values())
+
+    @property
+    def lacking(self) -> str:
+        """Why programs cannot be started, or an empty string."""
+        found = (condition_of(work.status.conditions, "Unschedulable") for work in self.present.values())
+        return "; ".join(each.message for each in found if each and each.status == "True")
+
+    @property
+    def room(self) -> Condition:
+        """The condition Unschedulable."""
+        truth = "True" if self.lacking else "False"
+        return Condition(type="Unschedulable", status=truth, reason="Room", message=self.lacking)
 
 
 def advance(owner: AnyResource, stages: Iterable[ProgramStage], observed: Observed) -> StageProgress:

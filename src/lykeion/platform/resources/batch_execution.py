@@ -2,12 +2,16 @@
 
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from lykeion.control import ChangeRule, Column, Conditions, Name, Resource, ResourceKind, SpecRule, Time, Wire
 
+from .artifacts import Inputs, Outputs, References, unique_names
+from .failure_rule import FailureRules
 from .index_ranges import IndexRanges
-from .program import Argument, Program
+from .lifetime import DeadlineSeconds, StartDeadlineSeconds, Suspend, TtlSeconds, fixed
+from .program import Argument, EnvironmentVariable, Program
+from .schedule import Schedule
 from .work import MAX_INDEXES, FailedAttempt
 
 
@@ -42,22 +46,25 @@ class BatchExecutionSpec(Wire, frozen=True):
     program: Annotated[Program, Meta(description="Run for each shard, which it knows by its environment.")]
     shards: Annotated[Shards, Meta(description="What the input is split into.")]
     parallelism: Annotated[int, Meta(ge=1, le=1000, description="How many shards run at a time.")] = 1
+    inputs: Inputs = ()
+    outputs: Outputs = ()
     retries: Annotated[int, Meta(ge=0, le=100, description="Of each shard, after its first attempt.")] = 3
     shard_time_limit_seconds: Annotated[int, Meta(ge=1, description="Of one attempt at a shard.")] | None = None
-    deadline_seconds: (
-        Annotated[int, Meta(ge=1, description="From the start to the end; then it has failed.")] | None
-    ) = None
+    on_failure: FailureRules = ()
+    deadline_seconds: DeadlineSeconds | None = None
+    start_deadline_seconds: StartDeadlineSeconds | None = None
     min_succeeded: (
         Annotated[int, Meta(ge=1, le=MAX_INDEXES, description="Shards that make it a success; by default all.")]
         | None
     ) = None
-    suspend: Annotated[bool, Meta(description="End what runs and start nothing, until it is false again.")] = False
+    suspend: Suspend = False
     retry_of: (
         Annotated[Name, Meta(description="Another that has finished: the shards that it has done are not run.")]
         | None
     ) = None
-    ttl_seconds_after_finished: (
-        Annotated[int, Meta(ge=0, description="Then it is deleted; by default never.")] | None
+    ttl_seconds_after_finished: TtlSeconds | None = None
+    schedule: (
+        Annotated[Schedule, Meta(description="With one, it does not run itself: it creates others like it.")] | None
     ) = None
 
     rules: ClassVar[tuple[SpecRule, ...]] = (
@@ -67,18 +74,16 @@ class BatchExecutionSpec(Wire, frozen=True):
             "(has(self.shards.count) ? self.shards.count : size(self.shards.items))",
             lambda spec: spec.min_succeeded is None or spec.min_succeeded <= spec.shards.total,
         ),
+        SpecRule(
+            "give schedule or retryOf",
+            "!has(self.schedule) || !has(self.retryOf)",
+            lambda spec: spec.schedule is None or spec.retry_of is None,
+        ),
+        unique_names("inputs"),
+        unique_names("outputs"),
     )
-    change_rules: ClassVar[tuple[ChangeRule, ...]] = (
-        ChangeRule(
-            "program may not change; make another",
-            "self.program == oldSelf.program",
-            lambda old, new: old.program == new.program,
-        ),
-        ChangeRule(
-            "shards may not change; make another",
-            "self.shards == oldSelf.shards",
-            lambda old, new: old.shards == new.shards,
-        ),
+    change_rules: ClassVar[tuple[ChangeRule, ...]] = tuple(
+        fixed(field) for field in ("program", "shards", "inputs", "outputs")
     )
 
 
@@ -92,6 +97,15 @@ class BatchExecutionStatus(Wire, frozen=True):
     progress: Annotated[str, Meta(max_length=63)] = ""
     """For display: how many of all shards succeeded."""
     failures: Annotated[tuple[FailedAttempt, ...], Meta(max_length=10)] = ()
+    taken: IndexRanges = ""
+    """Shards that the retried batch has done."""
+    taken_outputs: References = {}
+    inputs: References = {}
+    outputs: References = {}
+    last_schedule_time: Time | None = None
+    next_schedule_time: Time | None = None
+    runs: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
+    """Of a schedule, those that have not finished."""
     conditions: Conditions = ()
 
 
@@ -107,7 +121,18 @@ BATCH_EXECUTION = ResourceKind(
         Column("Succeeded", ".status.progress"),
         Column("Failed", ".status.failed"),
         Column("Active", ".status.active", wide=True),
+        Column("Schedule", ".spec.schedule.cron", wide=True),
         Column("Age", ".metadata.creationTimestamp", "date"),
     ),
 )
 BatchExecution = Resource[BatchExecutionSpec, BatchExecutionStatus]
+
+
+def for_each_item(program: Program, count: int) -> Program:
+    """The program with the variables by which it knows its shard."""
+    shard = (
+        EnvironmentVariable(name="LYKEION_SHARD", value="$(LYKEION_VALUE)"),
+        EnvironmentVariable(name="LYKEION_SHARD_INDEX", value="$(JOB_COMPLETION_INDEX)"),
+        EnvironmentVariable(name="LYKEION_SHARD_COUNT", value=str(count)),
+    )
+    return structs.replace(program, env=(*shard, *program.env))

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from lykeion.control import Column, Conditions, Name, Resource, ResourceKind, SpecRule, Time, Wire
 
+from .artifacts import Inputs, Outputs, References, unique_names
 from .batch_execution import BatchExecutionSpec
 from .failure_rule import FailureRules
 from .lifetime import DeadlineSeconds, Retries, Suspend, TtlSeconds
@@ -14,7 +15,7 @@ from .program import Argument, Program
 from .schedule import Schedule
 from .step_graph import filter_columns, problem_of
 from .step_references import references
-from .training import ModelName, RelativePath, TrainingSpec
+from .training import TrainingSpec
 
 MAX_STEPS = 128
 ParameterName = Annotated[
@@ -32,29 +33,6 @@ class Parameter(Wire, frozen=True):
 
     name: Annotated[ParameterName, Meta(description="Of the parameter.")]
     default: Annotated[Argument, Meta(description="Without one, a run must give it.")] | None = None
-
-
-class StepInput(Wire, frozen=True):
-    """What is fetched from the registry before the step's program starts."""
-
-    name: Annotated[Name, Meta(description="Its directory, below `$LYKEION_INPUTS`.")]
-    artifact: Annotated[
-        Annotated[str, Meta(max_length=512)],
-        Meta(description="`$(steps.STEP.outputs.NAME)`, or a model or directory in the registry."),
-    ]
-
-
-class StepOutput(Wire, frozen=True):
-    """A directory that is kept in the registry when the step's program has succeeded."""
-
-    name: Annotated[Name, Meta(description="For `$(steps.STEP.outputs.NAME)`, a reference by digest.")]
-    directory: Annotated[RelativePath, Meta(description="Below `$LYKEION_OUTPUTS`; by default of the same name.")] = (
-        ""
-    )
-    publish: (
-        Annotated[ModelName, Meta(description="Where it becomes a version as well, with an alias to move, if any.")]
-        | None
-    ) = None
 
 
 class PipelineStep(Wire, frozen=True):
@@ -91,10 +69,8 @@ class PipelineStep(Wire, frozen=True):
         | None
     ) = None
     parallelism: Annotated[int, Meta(ge=1, le=1000, description="How many items run at a time.")] = 1
-    inputs: Annotated[
-        tuple[StepInput, ...], Meta(max_length=32, description="Fetched before the program starts.")
-    ] = ()
-    outputs: Annotated[tuple[StepOutput, ...], Meta(max_length=32, description="Kept when it has succeeded.")] = ()
+    inputs: Inputs = ()
+    outputs: Outputs = ()
     cache: Annotated[
         bool,
         Meta(description="Take the outputs of an earlier step of the same program and inputs, if there are any."),
@@ -117,6 +93,8 @@ class PipelineStep(Wire, frozen=True):
                 or not (step.inputs or step.outputs or step.for_each is not None or step.cache)
             ),
         ),
+        unique_names("inputs"),
+        unique_names("outputs"),
         SpecRule(
             "cache needs outputs",
             "!self.cache || size(self.outputs) > 0",
@@ -187,7 +165,8 @@ class PipelineSpec(StepGraph, frozen=True):
 class PipelineStatus(Wire, frozen=True):
     last_schedule_time: Time | None = None
     next_schedule_time: Time | None = None
-    active: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
+    runs: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
+    """Those that have not finished."""
     conditions: Conditions = ()
 
 
@@ -218,9 +197,6 @@ class PipelineRunSpec(StepGraph, frozen=True):
 
 
 Phase = Literal["Waiting", "Running", "Succeeded", "Failed", "Skipped", "Cached", "Reused", "Cancelled"]
-
-
-References = Annotated[dict[str, Annotated[str, Meta(max_length=512)]], Meta(max_length=32)]
 
 
 class StepStatus(Wire, frozen=True):
@@ -257,7 +233,7 @@ PIPELINE = ResourceKind(
         Column("Schedule", ".spec.schedule.cron"),
         Column("Suspended", ".spec.suspend", "boolean"),
         Column("Last", ".status.lastScheduleTime", "date"),
-        Column("Active", ".status.active"),
+        Column("Runs", ".status.runs"),
         Column("Next", ".status.nextScheduleTime", wide=True),
         _AGE,
     ),
