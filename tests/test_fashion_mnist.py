@@ -338,6 +338,7 @@ def test_where_there_is_no_apt_nothing_is_said(tmp_path: Path) -> None:
 # --- the sample ---
 
 
+@pytest.mark.slow
 def test_where_no_source_has_it_the_sample_is_used_and_how_to_get_all_is_said(tmp_path: Path) -> None:
     said: list[str] = []
     sources = [folder("Debian's package", tmp_path / "nothing"), github("http://127.0.0.1:1/")]
@@ -370,6 +371,7 @@ def step(directory: Path, photos: int) -> list[str]:
     return [sys.executable, "-m", "examples.fashion_mnist", str(directory), "--photos", str(photos)]
 
 
+@pytest.mark.slow
 def test_without_a_network_or_a_package_the_demo_has_its_photos(tmp_path: Path) -> None:
     """In namespaces without a network and without what Debian's package installs."""
     hide = f"[ ! -d {DEBIAN} ] || mount -t tmpfs none {DEBIAN}"

@@ -350,6 +350,7 @@ def begun(run: Run, tmp_path: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_add_keeps_what_is_done_and_goes_on(run: Run, begun: subprocess.Popen[str], stop: int) -> None:
     begun.send_signal(stop)
@@ -363,6 +364,7 @@ def test_a_stopped_add_keeps_what_is_done_and_goes_on(run: Run, begun: subproces
     assert (outcome.json["unchanged"], outcome.json["added"]) == (kept, 1500 - kept)
 
 
+@pytest.mark.slow
 def test_a_killed_add_goes_on_where_it_was(run: Run, begun: subprocess.Popen[str]) -> None:
     begun.kill()
     begun.communicate()

@@ -38,6 +38,7 @@ schema: lykeion.compression
 version: 1
 steps:
   - prune: {sparsity: 0.5, training: {epochs: 1, batch: 40}}
+  - cluster: {clusters: 8}
   - quantize: {mode: int8, calibration: 8}
 """
 UNTRAINED = """

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from lykeion.cli import app
 from lykeion.core import LykeionError, working_in
 from lykeion.nets import write_architecture
+from tests.eager import eager  # noqa: F401 - a fixture
 from tests.nets.training.tiny import ARCHITECTURE, write_npz, write_photos
 
 pytest.importorskip("keras")

@@ -166,7 +166,7 @@ def test_the_int8_file_agrees_with_the_simulation(int8: tuple[CompressedModel, A
     assert accuracy(model, data) > 0.8
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_int8_is_simulated_to_the_last_bit(seed: int, data: Dataset) -> None:
     blocks = (
         Convolution(16, 3, activation="hard-swish"),

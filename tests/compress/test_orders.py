@@ -1,6 +1,5 @@
 """Every order of two and three steps that a recipe may have is carried out."""
 
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from lykeion.nets.training import Dataset, Recipe
 from tests.nets.making import lively_weights
 from tests.nets.training.tiny import load_tiny
 
-pytest.importorskip("keras")
+pytest.importorskip("tensorflow")
 pytest.importorskip("ai_edge_quantizer")
 
 ARCHITECTURE = Architecture("least", 8, 8, (Convolution(16, 3, stride=4), Convolution(16, 1)), classes=4, channels=1)
@@ -46,16 +45,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(place: Path) -> Dataset:
     return load_tiny(place, 40)
-
-
-@pytest.fixture(autouse=True)
-def eager() -> Iterator[None]:
-    """A step of training is a fraction of what compiling it takes."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def steps(teacher: Path) -> dict[str, Step]:

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -222,15 +220,6 @@ def test_a_recipe_that_lacks_a_step_that_is_done_is_refused_and_the_report_stays
 def test_a_run_that_another_process_works_in_is_refused(place: Path, rows: list[dict[str, Any]]) -> None:
     with working_in(place / "run", LykeionError), pytest.raises(CompressionError, match="works in"):
         carry_out(place)
-
-
-def test_quiet_is_quiet(place: Path, tmp_path: Path) -> None:
-    """TensorFlow greets on standard error whoever imports it unasked."""
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    arguments = ("--model", place / "model", "--data", place / "quadrants.npz", "--run", tmp_path / "run")
-    command = [Path(sys.executable).with_name("lykeion"), "compress", "run", tmp_path / "recipe.yaml", *arguments]
-    done = subprocess.run([*command, "--no-latency", "--quiet"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_page_is_one_file(place: Path, rows: list[dict[str, Any]]) -> None:

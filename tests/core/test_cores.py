@@ -69,7 +69,7 @@ def test_a_quota_that_cannot_be_read_is_none(count: Callable[[Files], int], text
     assert count(v2(text)) == 16
 
 
-@pytest.mark.parametrize("line", ["", "0", "0:", "::", "0::", "0::/..", "4:cpu:/\0", "4:cpu:" + "/a" * 5000, "\xff"])
+@pytest.mark.parametrize("line", ["", "0", "0:", "::", "0::", "0::/..", "4:cpu:/\0", "4:cpu:" + "/a" * 2100, "\xff"])
 def test_a_list_of_groups_that_cannot_be_read_limits_nothing(count: Callable[[Files], int], line: str) -> None:
     assert count({"proc/self/cgroup": line}) == 16
 

@@ -114,6 +114,7 @@ def _append(path: Path, writer: int) -> None:
         journal(path).append([writer, number])
 
 
+@pytest.mark.slow
 def test_processes_append_to_one_journal(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     context = multiprocessing.get_context("spawn")

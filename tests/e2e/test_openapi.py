@@ -23,7 +23,7 @@ from .serving import serving
 DIMENSION = 16
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
 QUICK = settings(
-    max_examples=20,
+    max_examples=12,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     derandomize=True,

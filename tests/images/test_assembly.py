@@ -387,6 +387,7 @@ def test_a_bill_says_what_is_installed_and_nothing_else(project: Path, output: L
     assert output.entries() == ()
 
 
+@pytest.mark.slow
 def test_wheels_that_differ_are_compared_without_being_held_in_memory(
     tmp_path: Path, project: Path, output: Layout
 ) -> None:

@@ -94,6 +94,7 @@ def test_an_error_calls_the_package_by_its_name() -> None:
         unpack(b"abcd", name="shoes.lyk")
 
 
+@pytest.mark.slow
 def test_unpacking_takes_a_few_times_the_memory_of_the_file() -> None:
     size = 2 << 20
     plan = {

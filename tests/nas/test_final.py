@@ -22,7 +22,6 @@ def test_a_final_training_is_done_once_and_judged_photo_by_photo(tmp_path: Path)
     assert (right.dtype, right.shape) == (np.dtype(bool), (len(data.test),))
 
 
-@pytest.mark.slow
 def test_whole_networks_are_timed_in_turns(tmp_path: Path) -> None:
     space = tiny.space()
     small, large = (tuple(slot.choices[place] for slot in space.slots) for place in (0, 5))

@@ -58,6 +58,7 @@ def test_a_cache_is_cleared_while_a_blob_is_taken_from_it(tmp_path: Path) -> Non
     assert meet_at_every_act(prepare) > 1
 
 
+@pytest.mark.slow
 def test_two_push_into_a_new_store(tmp_path: Path) -> None:
     def prepare(number: int) -> Meeting:
         root = tmp_path / str(number)
@@ -73,6 +74,7 @@ def test_two_push_into_a_new_store(tmp_path: Path) -> None:
     assert meet_at_every_act(prepare) > 20
 
 
+@pytest.mark.slow
 def test_garbage_is_collected_while_a_model_is_pushed(tmp_path: Path) -> None:
     def prepare(number: int) -> Meeting:
         root = tmp_path / str(number)

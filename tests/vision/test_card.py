@@ -253,6 +253,7 @@ def test_a_model_that_does_not_say_enough_is_an_error_that_tells_the_cure(
     assert "shoes.json" in str(caught.value)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.data())
 def test_any_damage_to_a_model_gives_a_card_or_a_card_error(

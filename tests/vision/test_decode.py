@@ -257,7 +257,7 @@ def test_a_thumbnail_is_a_small_jpeg_of_the_same_photo() -> None:
 
 @pytest.mark.parametrize("longer", [192, 193, 256, 257, 383, 384, 640, 1000, 2999])
 def test_a_thumbnails_longer_side_is_what_was_asked_or_up_to_a_third_more(longer: int) -> None:
-    with Image.open(BytesIO(decode(encoded(real(longer, longer // 2))).thumbnail(192))) as image:
+    with Image.open(BytesIO(decode(encoded(real(longer, longer // 2), compress_level=1)).thumbnail(192))) as image:
         assert 192 <= image.width <= 256
         assert abs(image.height - image.width / 2) <= 1
 

@@ -81,6 +81,7 @@ def test_a_photo_cut_in_half_is_an_error(form: str) -> None:
     assert refusal(SMALL[form][: len(SMALL[form]) // 2])
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(st.data())
 def test_any_damage_gives_a_picture_or_a_photo_error(data: st.DataObject) -> None:
@@ -215,6 +216,7 @@ def peak(*photos: Path) -> tuple[list[str], int]:
     return outcomes, int(grown) // (1024 if sys.platform == "darwin" else 1)
 
 
+@pytest.mark.slow
 def test_a_photo_of_a_hundred_megapixels_takes_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "large.jpg"
     path.write_bytes(encoded(Image.new("RGB", (12_000, 8_400), (90, 120, 30)), "JPEG"))
@@ -223,6 +225,7 @@ def test_a_photo_of_a_hundred_megapixels_takes_little_memory(tmp_path: Path) -> 
     assert grown < 40
 
 
+@pytest.mark.slow
 def test_what_is_refused_takes_no_memory(tmp_path: Path) -> None:
     bombs = [png(20_000, 20_000), png(1, 1, png_chunk(b"iCCP", b"a\0\0" + zlib.compress(b"\0" * (1 << 28), 1)))]
     bombs += [jpeg_header(15_000, 15_000, 0xC2), b"\xff\xd8" + b"\xff\xfe\0\2" * 10**6]
@@ -259,6 +262,7 @@ def with_exif(form: str, exif: bytes) -> tuple[bytes, ...]:
     return (content.replace(marker[6:], exif[6:]),)
 
 
+@pytest.mark.slow
 def test_a_large_png_takes_what_the_limits_say(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     path.write_bytes(encoded(Image.new("RGBA", (8_000, 5_000), (9, 9, 9, 99)), compress_level=1))

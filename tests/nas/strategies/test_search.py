@@ -186,32 +186,32 @@ def test_targets_and_budgets_are_finite_numbers(number: float, request_: NasRequ
 def test_a_supernet_is_searched_within_its_steps(
     request_: NasRequest, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    half = replace(SPACE, slots=SPACE.slots[:2])
-    monkeypatch.setattr(searching, "find_space", lambda name: half)
+    small = replace(SPACE, slots=SPACE.slots[:1])
+    monkeypatch.setattr(searching, "find_space", lambda name: small)
     asked = replace(request_, strategy=strategy, budget=Budget(steps=12), target_ms=9.0)
     found = search(asked, tmp_path / "run", reporter=SILENT)
     assert found.cost.steps == 12
     assert found.genotype is not None
-    assert found.usage == LatencyTable(half, TABLE.profile).total(found.genotype)
+    assert found.usage == LatencyTable(small, TABLE.profile).total(found.genotype)
     assert [event["step"] for event in found.history] == list(range(1, 13))
     assert (tmp_path / "run" / PICTURE).exists()
 
 
 @pytest.mark.slow
 def test_a_supernet_trains_on_jax_too(request_: NasRequest, tmp_path: Path) -> None:
-    half = """
+    program = """
 from dataclasses import replace; from lykeion.nas.runs import searching
 from tests.nas.strategies import tiny
 from tests.recorder import Recorder
-half = replace(tiny.space(), slots=tiny.space().slots[:2])
-searching.find_space = lambda name: half
+small = replace(tiny.space(), slots=tiny.space().slots[:1])
+searching.find_space = lambda name: small
 searching.main()
 """
     asked = replace(request_, strategy="single-path", budget=Budget(steps=4), target_ms=9.0)
     run = tmp_path / "run"
     begin(asked, run)
     subprocess.run(
-        [sys.executable, "-c", half, str(run)], env={**os.environ, "KERAS_BACKEND": "jax"}, cwd=ROOT, check=True
+        [sys.executable, "-c", program, str(run)], env={**os.environ, "KERAS_BACKEND": "jax"}, cwd=ROOT, check=True
     )
     found = read_result(run)
     assert (found.cost.steps, len(found.history)) == (4, 4)
@@ -222,9 +222,9 @@ searching.main()
 def test_a_search_may_be_asked_for_energy(
     request_: NasRequest, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch, trained: list[object]
 ) -> None:
-    half = replace(SPACE, slots=SPACE.slots[:2])
-    monkeypatch.setattr(searching, "find_space", lambda name: half)
-    energy = EnergyTable(half)
+    small = replace(SPACE, slots=SPACE.slots[:1])
+    monkeypatch.setattr(searching, "find_space", lambda name: small)
+    energy = EnergyTable(small)
     least, most = energy.extremes()
     asked = replace(
         request_,

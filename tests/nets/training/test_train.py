@@ -86,13 +86,20 @@ class Straight(NamedTuple):
     run: Path
     model: Any
     history: History
+    heard: Recorder
+
+
+class Latency(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs["latency_ms"] = 1.5
 
 
 @pytest.fixture(scope="module")
 def straight(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Straight:
     """What SHORT comes to when nothing interrupts it."""
-    run, model = tmp_path_factory.mktemp("runs") / "straight", make(SHORT.dropout)
-    return Straight(run, model, train(model, data, SHORT, run, reporter=SILENT))
+    run, model, heard = tmp_path_factory.mktemp("runs") / "straight", make(SHORT.dropout), Recorder()
+    history = train(model, data, SHORT, run, TrainingOptions(callbacks=[Latency()]), reporter=heard)
+    return Straight(run, model, history, heard)
 
 
 def test_a_run_keeps_settings_metrics_checkpoints_and_curves(data: Dataset, straight: Straight) -> None:
@@ -109,13 +116,12 @@ def test_a_run_keeps_settings_metrics_checkpoints_and_curves(data: Dataset, stra
     assert (run / "last.npz").exists()
 
 
-def test_who_is_handed_in_hears_of_each_photo_and_each_epoch(data: Dataset) -> None:
-    heard = Recorder()
-    train(make(), data, replace(SHORT, epochs=2), reporter=heard)
-    [piece] = heard.pieces
+def test_who_is_handed_in_hears_of_each_photo_and_each_epoch(straight: Straight) -> None:
+    [piece] = straight.heard.pieces
     assert (piece.title, piece.unit, piece.ended) == ("training", "photos", True)
-    assert piece.done == piece.total == 2 * 5 * SHORT.batch
-    assert [notice.split(":")[0] for notice in heard.notices] == ["epoch 1, step 5 of 10", "epoch 2, step 10 of 10"]
+    assert piece.done == piece.total == 4 * 5 * SHORT.batch
+    notices = [notice.split(":")[0] for notice in straight.heard.notices]
+    assert notices == [f"epoch {epoch}, step {5 * epoch} of 20" for epoch in (1, 2, 3, 4)]
 
 
 def test_a_training_that_was_interrupted_goes_on_to_the_same_weights(
@@ -252,17 +258,8 @@ def test_averaged_weights_are_evaluated_and_left_in_the_model(data: Dataset, tmp
     assert history.epochs[-1]["val_accuracy"] == pytest.approx(evaluate(model, data.validation).accuracy)
 
 
-def test_what_a_callback_measures_gets_into_the_history(data: Dataset) -> None:
-    class Latency(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            logs["latency_ms"] = 1.5
-
-    assert (
-        train(make(), data, Recipe(steps=1), options=TrainingOptions(callbacks=[Latency()]), reporter=SILENT).epochs[
-            0
-        ]["latency_ms"]
-        == 1.5
-    )
+def test_what_a_callback_measures_gets_into_the_history(straight: Straight) -> None:
+    assert [row["latency_ms"] for row in straight.history.epochs] == [1.5] * 4
 
 
 def test_a_photo_that_breaks_during_training_is_an_error_that_names_it(

@@ -325,6 +325,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield disk
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [50, 2000], ids=["log", "bulk"])
 def test_a_full_disk_refuses_writes_whole_and_what_is_there_stays(small_disk: Path, batch: int) -> None:
     vectors = np.random.default_rng(0).normal(size=(batch, 64)).astype(np.float32)

@@ -1,0 +1,1 @@
+from tests.passes import passes_at_once  # noqa: F401 - a fixture

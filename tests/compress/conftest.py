@@ -1,0 +1,1 @@
+from tests.eager import eager  # noqa: F401 - a fixture
