@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from lykeion.control import AnyKind, custom_resource_definition, field_rows
-from lykeion.platform import WRITTEN
+from lykeion.platform import DEFINED
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "resources.md"
@@ -23,13 +23,13 @@ done with them. `deploy/crds/` has the same for a cluster. This page is written 
 
 def definitions() -> Iterator[tuple[Path, str]]:
     """The files of deploy/crds and their content."""
-    for kind in WRITTEN.values():
+    for kind in DEFINED.values():
         document = json.loads(json.dumps(custom_resource_definition(kind)))
         yield ROOT / "deploy" / "crds" / f"{kind.plural}.yaml", yaml.safe_dump(document, sort_keys=False, width=118)
 
 
 def page() -> str:
-    return "\n".join([HEAD, *("\n".join(_section(kind)) for kind in WRITTEN.values())])
+    return "\n".join([HEAD, *("\n".join(_section(kind)) for kind in DEFINED.values())])
 
 
 def _section(kind: AnyKind) -> Iterator[str]:

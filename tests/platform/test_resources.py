@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.control import ResourceError, custom_resource_definition
-from lykeion.platform import KINDS, WRITTEN, find_kinds, parse_key, read_resources
+from lykeion.platform import DEFINED, KINDS, find_kinds, parse_key, read_resources
 from lykeion.platform.local.processes.launch import expand
 from lykeion.platform.resource_table import age, look_up
 from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
@@ -63,7 +63,7 @@ def _written(path: Path, spec: str) -> Path:
 )
 def test_what_is_wrong_is_named(tmp_path: Path, spec: str, message: str) -> None:
     with pytest.raises(ResourceError) as refused:
-        read_resources([_written(tmp_path, spec)], WRITTEN, "default")
+        read_resources([_written(tmp_path, spec)], DEFINED, "default")
     assert message in str(refused.value)
     assert str(tmp_path) in str(refused.value)
 
@@ -72,30 +72,30 @@ def test_one_wrong_document_of_many_is_named_and_nothing_is_given(tmp_path: Path
     file = _written(tmp_path, "{program: {command: [a]}, shards: {count: 2}}")
     file.write_text(f"{file.read_text()}---\n{HEAD.replace('embed', 'other')}spec: {{}}\n")
     with pytest.raises(ResourceError, match="document 2: spec lacks the field 'program'"):
-        read_resources([file], WRITTEN, "default")
+        read_resources([file], DEFINED, "default")
     file.write_text("")
     with pytest.raises(ResourceError, match="holds no resources"):
-        read_resources([file], WRITTEN, "default")
+        read_resources([file], DEFINED, "default")
 
 
 def test_one_resource_twice_is_refused(tmp_path: Path) -> None:
     file = _written(tmp_path, "{program: {command: [a]}, shards: {count: 2}}")
     with pytest.raises(ResourceError, match=r"batchexecution/embed is in .* too"):
-        read_resources([file, file], WRITTEN, "default")
+        read_resources([file, file], DEFINED, "default")
 
 
 def test_a_namespace_is_that_of_the_file_or_else_the_one_that_was_asked_for(tmp_path: Path) -> None:
     file = _written(tmp_path, "{program: {command: [a]}, shards: {count: 2}}")
-    assert [each.metadata.namespace for each in read_resources([file], WRITTEN, "shop")] == ["shop"]
+    assert [each.metadata.namespace for each in read_resources([file], DEFINED, "shop")] == ["shop"]
     file.write_text(file.read_text().replace("{name: embed}", "{name: embed, namespace: own}"))
-    assert [each.metadata.namespace for each in read_resources([file], WRITTEN, "shop")] == ["own"]
+    assert [each.metadata.namespace for each in read_resources([file], DEFINED, "shop")] == ["own"]
 
 
 def test_work_is_not_written_by_people(tmp_path: Path) -> None:
     file = tmp_path / "work.yaml"
     file.write_text(HEAD.replace("BatchExecution", "Work") + "spec: {}\n")
     with pytest.raises(ResourceError, match="kind is 'Work'"):
-        read_resources([file], WRITTEN, "default")
+        read_resources([file], DEFINED, "default")
 
 
 def _writer() -> Any:
@@ -119,7 +119,7 @@ def test_the_tables_of_fields_in_the_documentation_are_what_the_source_says() ->
     assert (ROOT / "docs" / "resources.md").read_text() == _writer().page(), "run: python deploy/write.py"
 
 
-@pytest.mark.parametrize("kind", WRITTEN.values(), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", DEFINED.values(), ids=lambda kind: kind.name)
 def test_all_text_lists_and_maps_are_bounded_and_every_field_of_a_spec_is_described(kind: Any) -> None:
     (version,) = custom_resource_definition(kind)["spec"]["versions"]
     properties = version["schema"]["openAPIV3Schema"]["properties"]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .reconcile import Decision, Event, Lookup, Observed, Reconcile, ResourceController
     from .resource import (
         API_VERSION,
+        CLUSTER,
         GROUP,
         VERSION,
         AnyKind,
@@ -38,13 +39,13 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "API_VERSION", "GROUP", "VERSION", "Answers", "AnyKind", "AnyResource", "Change", "ChangeRule", "Column",
-    "Condition", "Conditions", "ControlLoop", "Decision", "Event", "Exists", "FieldRow", "Gone", "Happened", "Key",
-    "KeyQueue", "Listing", "Lookup", "Metadata", "Name", "NoSuchResource", "Observed", "Outdated", "Owner",
-    "Reconcile", "Resource", "ResourceController", "ResourceError", "ResourceKind", "ResourceStore",
-    "ResourceStoreError", "SpecRule", "SqliteStore", "Time", "Wire", "check_change", "child_name", "condition_of",
-    "custom_resource_definition", "field_rows", "follow", "is_true", "merged", "read_as", "read_resource",
-    "structural_schema",
+    "API_VERSION", "CLUSTER", "GROUP", "VERSION", "Answers", "AnyKind", "AnyResource", "Change", "ChangeRule",
+    "Column", "Condition", "Conditions", "ControlLoop", "Decision", "Event", "Exists", "FieldRow", "Gone",
+    "Happened", "Key", "KeyQueue", "Listing", "Lookup", "Metadata", "Name", "NoSuchResource", "Observed",
+    "Outdated", "Owner", "Reconcile", "Resource", "ResourceController", "ResourceError", "ResourceKind",
+    "ResourceStore", "ResourceStoreError", "SpecRule", "SqliteStore", "Time", "Wire", "check_change",
+    "child_name", "condition_of", "custom_resource_definition", "field_rows", "follow", "is_true", "merged",
+    "read_as", "read_resource", "structural_schema",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -21,7 +21,7 @@ def custom_resource_definition(kind: AnyKind) -> dict[str, Any]:
         "metadata": {"name": f"{kind.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced",
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
             "names": {
                 "kind": kind.name,
                 "listKind": f"{kind.name}List",
@@ -79,7 +79,7 @@ def _inlined(schema: Any, components: dict[str, Any], structs: dict[str, type[Wi
         return schema
     if reference := schema.get("$ref"):
         inner = _inlined(components[reference], components, structs)
-        if rules := structs[reference].rules:
+        if rules := [rule for rule in structs[reference].rules if rule.cel]:
             inner["x-kubernetes-validations"] = [_validation(rule) for rule in rules]
         return inner | {name: value for name, value in schema.items() if name in ("description", "default")}
     if choices := schema.get("anyOf"):

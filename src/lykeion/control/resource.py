@@ -18,6 +18,8 @@ from lykeion.core import Invalid
 GROUP = "lykeion.github.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
+CLUSTER = "default"
+"""The namespace of kinds that have none."""
 
 
 class ResourceError(Invalid):
@@ -40,7 +42,10 @@ Time = Annotated[datetime, Meta(tz=True)]
 
 @dataclass(frozen=True)
 class SpecRule:
-    """A rule between the fields of one object: ``cel`` for Kubernetes, ``holds`` for Python; a test compares both."""
+    """A rule between the fields of one object: ``cel`` for Kubernetes, ``holds`` for Python.
+
+    ``cel`` is empty for a rule of a kind that is Kubernetes' own.
+    """
 
     message: str
     cel: str
@@ -107,7 +112,11 @@ class Column:
 
 @dataclass(frozen=True)
 class ResourceKind(Generic[Spec, Status]):
-    """A kind of resource. ``short_names`` are abbreviations for the command line; ``about`` is one sentence."""
+    """A kind of resource. ``short_names`` are abbreviations for the command line; ``about`` is one sentence.
+
+    ``inline`` kinds have the fields of their spec beside ``metadata``, and no status, as Kubernetes' Secret has.
+    Those that are not ``namespaced`` are kept in CLUSTER.
+    """
 
     name: str
     plural: str
@@ -118,6 +127,9 @@ class ResourceKind(Generic[Spec, Status]):
     columns: tuple[Column, ...] = ()
     scales: bool = False
     """Whether ``kubectl scale`` and autoscalers may set ``spec.replicas``."""
+    api_version: str = API_VERSION
+    inline: bool = False
+    namespaced: bool = True
 
     def new(
         self,
@@ -150,21 +162,23 @@ class Resource(Generic[Spec, Status]):
         return next((owner for owner in self.metadata.owner_references if owner.controller), None)
 
     def reference(self) -> Owner:
-        return Owner(api_version=API_VERSION, kind=self.kind.name, name=self.metadata.name, uid=self.metadata.uid)
+        return Owner(
+            api_version=self.kind.api_version, kind=self.kind.name, name=self.metadata.name, uid=self.metadata.uid
+        )
 
     def with_status(self, status: Status) -> "Resource[Spec, Status]":
         return replace(self, status=status)
 
     def document(self) -> dict[str, Any]:
         """As JSON types, with only the fields that are set."""
-        whole = {
-            "apiVersion": API_VERSION,
+        head = {
+            "apiVersion": self.kind.api_version,
             "kind": self.kind.name,
             "metadata": msgspec.to_builtins(self.metadata),
-            "spec": msgspec.to_builtins(self.spec),
-            "status": msgspec.to_builtins(self.status),
         }
-        return without_nulls(whole)
+        spec = msgspec.to_builtins(self.spec)
+        body = spec if self.kind.inline else {"spec": spec, "status": msgspec.to_builtins(self.status)}
+        return without_nulls({**head, **body})
 
 
 AnyKind: TypeAlias = ResourceKind[Any, Any]

@@ -11,10 +11,11 @@ from msgspec import inspect
 from lykeion.core import LykeionError
 from lykeion.core.fields import Field, Fields
 
-from .resource import API_VERSION, AnyKind, AnyResource, Metadata, Resource, ResourceError, Wire, without_nulls
+from .resource import AnyKind, AnyResource, Metadata, Resource, ResourceError, Wire, without_nulls
 
 Value = TypeVar("Value")
 
+_HEAD = ("apiVersion", "kind", "metadata")
 _SERVERS_OWN = ("deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "managedFields", "selfLink")
 """Metadata fields that ``kubectl get -o yaml`` prints and no file needs."""
 
@@ -26,13 +27,17 @@ def read_resource(fields: Fields, kinds: Mapping[str, AnyKind]) -> AnyResource:
     version = fields.required("apiVersion", Field.text)
     if name not in kinds:
         raise ResourceError(f"{fields.where}: kind is {name[:60]!r}; it must be {' or '.join(sorted(kinds))}")
-    if version != API_VERSION:
-        raise ResourceError(f"{fields.where}: apiVersion is {version[:60]!r}; it must be {API_VERSION}")
-    fields.only("apiVersion", "kind", "metadata", "spec", "status")
     kind = kinds[name]
+    if version != kind.api_version:
+        raise ResourceError(f"{fields.where}: apiVersion is {version[:60]!r}; it must be {kind.api_version}")
+    metadata = fields.required("metadata", _read_metadata)
+    if kind.inline:
+        body = {field: value for field, value in fields.values.items() if field not in _HEAD}
+        return Resource(kind, metadata, read_as(kind.spec, Field(fields.where, body, ResourceError)), kind.status())
+    fields.only(*_HEAD, "spec", "status")
     return Resource(
         kind,
-        fields.required("metadata", _read_metadata),
+        metadata,
         fields.required("spec", lambda field: read_as(kind.spec, field)),
         fields.optional("status", lambda field: read_as(kind.status, field), kind.status()),
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .composition import CONTROLLERS, KINDS, WRITTEN
+    from .composition import CONTROLLERS, DEFINED, KINDS, WRITTEN
     from .local.connecting import connect, end_platform, is_up, platform_directory
     from .local.local_platform import AlreadyRuns, LocalPlatform, this_machine
     from .local.socket_store import PlatformError, SocketStore
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "CONTROLLERS", "KINDS", "WRITTEN", "AlreadyRuns", "LocalPlatform", "PlatformError", "SocketStore",
+    "CONTROLLERS", "DEFINED", "KINDS", "WRITTEN", "AlreadyRuns", "LocalPlatform", "PlatformError", "SocketStore",
     "apply_resource", "as_list", "as_yaml", "changes_of", "connect", "decide_rollout", "draw_metrics", "end_platform",
     "event_document", "find", "find_kind", "find_kinds", "is_up", "parse_key", "platform_directory", "read_resources",
     "retry", "row", "run_pipeline", "summarize_metrics", "suspend", "this_machine", "titles", "wait_for",

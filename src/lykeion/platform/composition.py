@@ -8,6 +8,7 @@ from .controllers.pipeline_run_controller import PIPELINE_RUNS
 from .controllers.serving_controller import SERVINGS
 from .controllers.training_controller import TRAININGS
 from .resources.batch_execution import BATCH_EXECUTION
+from .resources.configuration import CONFIG_MAP, SECRET
 from .resources.program_volume import VOLUME
 from .resources.replica_group import REPLICA_GROUP
 from .resources.route import ROUTE
@@ -17,10 +18,12 @@ from .resources.training import TRAINING
 from .resources.work import WORK
 
 CONTROLLERS: tuple[ResourceController, ...] = (BATCH_EXECUTIONS, PIPELINES, PIPELINE_RUNS, SERVINGS, TRAININGS)
-WRITTEN: dict[str, AnyKind] = {
+DEFINED: dict[str, AnyKind] = {
     kind.name: kind for kind in (BATCH_EXECUTION, PIPELINE, PIPELINE_RUN, SERVING, TRAINING)
 }
-"""The kinds that users write and that a cluster is given definitions of."""
+"""The kinds that a cluster is given definitions of."""
+WRITTEN: dict[str, AnyKind] = {**DEFINED, SECRET.name: SECRET, CONFIG_MAP.name: CONFIG_MAP}
+"""The kinds that users write."""
 PLAIN: dict[str, AnyKind] = {kind.name: kind for kind in (WORK, REPLICA_GROUP, ROUTE, VOLUME)}
 """The kinds that controllers create, which a machine or a cluster runs."""
 KINDS: dict[str, AnyKind] = {**WRITTEN, **PLAIN}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lykeion.control import AnyKind, Key, ResourceError
+from lykeion.control import CLUSTER, AnyKind, Key, ResourceError
 
 
 def find_kind(typed: str, kinds: Mapping[str, AnyKind]) -> AnyKind:
@@ -26,4 +26,5 @@ def parse_key(typed: str, kinds: Mapping[str, AnyKind], namespace: str) -> Key:
     kind, slash, name = typed.partition("/")
     if not slash or not name:
         raise ResourceError(f"{typed[:60]!r} does not name a resource; write KIND/NAME, such as batch/embed")
-    return Key(find_kind(kind, kinds).name, namespace, name)
+    found = find_kind(kind, kinds)
+    return Key(found.name, namespace if found.namespaced else CLUSTER, name)

@@ -57,9 +57,15 @@ def resource_api(
     The socket's permissions control access.
     """
     api = _Api(store, kinds, log_of, metrics_of)
-    one = f"/apis/{API_VERSION}/namespaces/{{namespace}}/{{plural}}"
-    routes = [
-        Route(f"/apis/{API_VERSION}/{{plural}}", api.list),
+    routes = [route for prefix in ("/api/v1", f"/apis/{API_VERSION}") for route in _routes(api, prefix)]
+    routes.append(Route(SHUTDOWN_PATH, partial(_shut_down, shut_down), methods=["POST"]))
+    return Starlette(routes=routes, exception_handlers={LykeionError: _answer, Exception: _answer})
+
+
+def _routes(api: "_Api", prefix: str) -> list[Route]:
+    one = f"{prefix}/namespaces/{{namespace}}/{{plural}}"
+    return [
+        Route(f"{prefix}/{{plural}}", api.list),
         Route(one, api.list),
         Route(one, api.create, methods=["POST"]),
         Route(one + "/{name}", api.get),
@@ -71,8 +77,6 @@ def resource_api(
         Route(one + "/{name}/log", api.log),
         Route(one + "/{name}/metrics", api.metrics),
     ]
-    routes.append(Route(SHUTDOWN_PATH, partial(_shut_down, shut_down), methods=["POST"]))
-    return Starlette(routes=routes, exception_handlers={LykeionError: _answer, Exception: _answer})
 
 
 class _Api:
@@ -92,7 +96,7 @@ class _Api:
         listing = await self._store.listing(kind, namespace)
         return JSONResponse(
             {
-                "apiVersion": API_VERSION,
+                "apiVersion": kind.api_version,
                 "kind": f"{kind.name}List",
                 "metadata": {"resourceVersion": listing.version},
                 "items": [each.document() for each in listing.items],

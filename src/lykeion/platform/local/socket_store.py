@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 
 from lykeion.control import (
-    API_VERSION,
     AnyKind,
     AnyResource,
     Change,
@@ -145,7 +144,8 @@ class SocketStore:
 
     def _path(self, kind: AnyKind, namespace: str | None, name: str = "") -> str:
         inside = f"/namespaces/{namespace}" if namespace else ""
-        return f"/apis/{API_VERSION}{inside}/{kind.plural}" + (f"/{name}" if name else "")
+        group = "apis" if "/" in kind.api_version else "api"
+        return f"/{group}/{kind.api_version}{inside}/{kind.plural}" + (f"/{name}" if name else "")
 
 
 def _error(status: dict[str, Any]) -> Exception:

@@ -1,10 +1,10 @@
 """A program to run, and what it needs: the part that all kinds that run something share."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from lykeion.control import Wire
+from lykeion.control import Name, SpecRule, Wire
 
 from .quantities import Quantity, quantity
 
@@ -12,6 +12,27 @@ Argument = Annotated[
     str, Meta(max_length=4096, pattern=r"^[^\0]*$", extra={"must be": "text of at most 4096 characters"})
 ]
 """May refer to variables: ``$(NAME)`` is replaced by the variable's value, ``$$(NAME)`` by ``$(NAME)``."""
+
+
+class KeyOf(Wire, frozen=True):
+    """One value of a Secret or ConfigMap."""
+
+    name: Annotated[Name, Meta(description="Of the Secret or ConfigMap.")]
+    key: Annotated[str, Meta(min_length=1, max_length=253, description="Of the value in it.")]
+    optional: Annotated[bool, Meta(description="Without it the variable is not set; else the program waits.")] = False
+
+
+class ValueSource(Wire, frozen=True):
+    secret_key_ref: Annotated[KeyOf, Meta(description="A value of a Secret.")] | None = None
+    config_map_key_ref: Annotated[KeyOf, Meta(description="A value of a ConfigMap.")] | None = None
+
+    rules: ClassVar[tuple[SpecRule, ...]] = (
+        SpecRule(
+            "give secretKeyRef or configMapKeyRef",
+            "has(self.secretKeyRef) != has(self.configMapKeyRef)",
+            lambda source: (source.secret_key_ref is None) != (source.config_map_key_ref is None),
+        ),
+    )
 
 
 class EnvironmentVariable(Wire, frozen=True):
@@ -25,6 +46,15 @@ class EnvironmentVariable(Wire, frozen=True):
         ),
     ]
     value: Annotated[Argument, Meta(description="May name variables before it, as `$(NAME)`.")] = ""
+    value_from: Annotated[ValueSource, Meta(description="In place of `value`.")] | None = None
+
+    rules: ClassVar[tuple[SpecRule, ...]] = (
+        SpecRule(
+            "give value or valueFrom",
+            "!has(self.valueFrom) || self.value == ''",
+            lambda variable: variable.value_from is None or not variable.value,
+        ),
+    )
 
 
 class Requests(Wire, frozen=True):

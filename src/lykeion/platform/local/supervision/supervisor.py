@@ -6,6 +6,7 @@ A resource is looked at when it changes, when one of its processes ends, and whe
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from msgspec import structs
 
-from lykeion.control import AnyKind, AnyResource, Change, KeyQueue, Listing, ResourceStore, follow, merged
+from lykeion.control import AnyKind, AnyResource, Change, Condition, KeyQueue, Listing, ResourceStore, follow, merged
 from lykeion.core import Conflict, NotFound, Unavailable
 from lykeion.platform.local.processes.attempt import SHUTDOWN, Attempt
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
@@ -25,6 +26,7 @@ from .group_runner import GroupRunner
 from .machine_room import LocalMachine, Room
 from .readiness_probes import ReadinessProbes
 from .runner import Runner, RunnerStep
+from .value_sources import ValueSources
 from .work_runner import WorkRunner
 
 SHUTDOWN_GRACE_S = 10.0
@@ -44,6 +46,7 @@ class Supervisor:
     ) -> None:
         self._store, self._machine, self._now = store, machine, now
         self._queue: KeyQueue[str] = KeyQueue()
+        self._values = ValueSources(store, self._values_changed)
         self._processes = OwnedProcesses(directory, now, self._ended)
         given, place = self._given, machine.working_directory
         probes = ReadinessProbes(now, self._queue.add)
@@ -62,6 +65,7 @@ class Supervisor:
         async with asyncio.TaskGroup() as tasks:
             for kind, _ in self._runners.values():
                 tasks.create_task(follow(self._store, kind, partial(self._replace, kind), self._notice))
+            tasks.create_task(self._values.run())
             tasks.create_task(self._work())
 
     async def shut_down(self) -> None:
@@ -101,7 +105,7 @@ class Supervisor:
         self._queue.add(uid)
 
     async def _work(self) -> None:
-        await asyncio.gather(*(listed.wait() for listed in self._listed.values()))
+        await asyncio.gather(self._values.listed(), *(listed.wait() for listed in self._listed.values()))
         for uid in self._processes.owners() - self._resources.keys():
             self._processes.adopt(uid)
             self._queue.add(uid)
@@ -132,14 +136,19 @@ class Supervisor:
             self._processes.watch(uid)
 
     async def _run(self, resource: AnyResource) -> float | None:
-        uid, needs = resource.metadata.uid, resource.spec.program.resources
+        uid, program, namespace = resource.metadata.uid, resource.spec.program, resource.metadata.namespace
+        needs = program.resources
         if self._stopping:
             grace_s = min(SHUTDOWN_GRACE_S, resource.spec.grace_period_seconds)
             await asyncio.to_thread(self._processes.stop_all, uid, SHUTDOWN, grace_s)
         room = self._room()
-        step = await self._runners[resource.kind.name][1].step(resource, 0 if self._stopping else room.places(needs))
+        lacking = self._values.lacking(program, namespace)
+        places = 0 if self._stopping or lacking else room.places(needs)
+        spec = structs.replace(resource.spec, program=self._values.resolved(program, namespace))
+        step = await self._runners[resource.kind.name][1].step(replace(resource, spec=spec), places)
         (self._short_of_room.add if step.waiting else self._short_of_room.discard)(uid)
-        status = self._status(step, room.unschedulable(needs, 0 if self._processes.running(uid) else step.waiting))
+        waiting = 0 if self._processes.running(uid) else step.waiting
+        status = self._status(step, _no_value(lacking) if lacking else room.unschedulable(needs, waiting))
         if status != resource.status:
             self._notice(Change("MODIFIED", await self._store.write_status(resource.with_status(status))))
         return step.again_s
@@ -156,6 +165,11 @@ class Supervisor:
             self._deleted.pop(uid, None)
             self._short_of_room.discard(uid)
         return left_s
+
+    def _values_changed(self) -> None:
+        """A Secret or ConfigMap has changed, for which some programs may wait."""
+        for each in self._short_of_room:
+            self._queue.add(each)
 
     def _ended(self, uid: str) -> None:
         """A process has ended: its owner is looked at, and those that wait for room."""
@@ -178,3 +192,7 @@ class Supervisor:
 
     async def _is_idle(self, uid: str, attempt: Attempt) -> bool:
         return True
+
+
+def _no_value(message: str) -> Condition:
+    return Condition(type="Unschedulable", status="True", reason="NoValue", message=message)
