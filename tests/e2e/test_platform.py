@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import yaml
 
 from .platform_machine import PlatformMachine, platform_machine, shell, until
 
@@ -252,3 +253,31 @@ def test_a_platform_that_is_killed_at_any_write_or_start_runs_every_shard_once(t
     for name in ("before start", "after start", "before file", "before store create", "after store write_status"):
         assert name in names
     assert [line for line in points if line.split("\t")[2:] != ["1", "1"]] == []
+
+
+def test_a_program_waits_for_a_secret_and_gets_its_value(running: PlatformMachine) -> None:
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "shop"},
+        "data": {"user": "dXNlcg=="},
+        "stringData": {"token": "s3cr$(HOME)t"},
+    }
+    sources = {"TOKEN": ("secretKeyRef", "token"), "USER_NAME": ("secretKeyRef", "user")}
+    env = [
+        {"name": name, "valueFrom": {source: {"name": "shop", "key": key}}} for name, (source, key) in sources.items()
+    ]
+    optional = {"configMapKeyRef": {"name": "none", "key": "x", "optional": True}}
+    program = {
+        **shell("echo $USER_NAME $TOKEN ${NONE-unset} > got"),
+        "env": [*env, {"name": "NONE", "valueFrom": optional}],
+    }
+    running.apply(program=program, shards={"count": 1})
+    until(lambda: running.condition("Unschedulable")["status"] == "True")
+    assert running.condition("Unschedulable")["message"] == "there is no secret/shop"
+    running.run("apply", "-f", "-", text=yaml.safe_dump(secret))
+    running.run("wait", "batch/embed", "--timeout", "60")
+    assert (running.place / "got").read_text() == "user s3cr$(HOME)t unset\n"
+    assert "s3cr" not in running.run("describe", "secret/shop")
+    assert "s3cr" not in running.run("get", "secret")
+    running.run("delete", "secret/shop")

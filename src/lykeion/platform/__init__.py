@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .reruns import retry, run_pipeline
     from .resource_files import read_resources
     from .resource_names import find_kind, find_kinds, parse_key
-    from .resource_table import as_list, as_yaml, event_document, row, titles
+    from .resource_table import as_described, as_list, as_yaml, event_document, row, titles
     from .rollouts import decide_rollout
     from .run_metrics import draw_metrics, summarize_metrics
     from .verbs import apply_resource, changes_of, find, suspend, wait_for
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTROLLERS", "DEFINED", "KINDS", "WRITTEN", "AlreadyRuns", "LocalPlatform", "PlatformError", "SocketStore",
-    "apply_resource", "as_list", "as_yaml", "changes_of", "connect", "decide_rollout", "draw_metrics", "end_platform",
-    "event_document", "find", "find_kind", "find_kinds", "is_up", "parse_key", "platform_directory", "read_resources",
-    "retry", "row", "run_pipeline", "summarize_metrics", "suspend", "this_machine", "titles", "wait_for",
+    "apply_resource", "as_described", "as_list", "as_yaml", "changes_of", "connect", "decide_rollout",
+    "draw_metrics", "end_platform", "event_document", "find", "find_kind", "find_kinds", "is_up", "parse_key",
+    "platform_directory", "read_resources", "retry", "row", "run_pipeline", "summarize_metrics", "suspend",
+    "this_machine", "titles", "wait_for",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

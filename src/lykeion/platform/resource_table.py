@@ -8,6 +8,8 @@ from typing import Any
 
 from lykeion.control import AnyKind, AnyResource, Happened
 
+from .resources.configuration import SECRET
+
 _STEP = re.compile(r"\.(\w+)|\[\?\(@\.(\w+)=='(\w+)'\)\]")
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -52,6 +54,16 @@ def as_yaml(document: dict[str, Any]) -> str:
     import yaml
 
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=False)
+
+
+def as_described(resource: AnyResource) -> str:
+    """A resource as YAML; of a Secret, the sizes of its values."""
+    document = resource.document()
+    if resource.kind is SECRET:
+        for name in ("data", "stringData"):
+            document.pop(name, None)
+        document["data"] = {name: f"{len(value)} bytes" for name, value in resource.spec.values().items()}
+    return as_yaml(document)
 
 
 def as_applied(resource: AnyResource) -> str:

@@ -59,7 +59,7 @@ def describe(target: str, namespace: str) -> None:
         return await store.get(key), await store.events(key)
 
     resource, events = with_platform(work)
-    sys.stdout.write(platform.as_yaml(resource.document()))
+    sys.stdout.write(platform.as_described(resource))
     _print_events(events)
 
 
