@@ -281,3 +281,9 @@ def test_a_program_waits_for_a_secret_and_gets_its_value(running: PlatformMachin
     assert "s3cr" not in running.run("describe", "secret/shop")
     assert "s3cr" not in running.run("get", "secret")
     running.run("delete", "secret/shop")
+
+
+def test_what_means_nothing_on_a_machine_is_said(running: PlatformMachine) -> None:
+    running.apply(program={**shell("true"), "pod": {"tolerations": [{"operator": "Exists"}]}}, shards={"count": 1})
+    running.run("wait", "batch/embed", "--timeout", "60")
+    assert running.condition("Ignored")["message"] == "program.pod.tolerations: without effect on this machine"

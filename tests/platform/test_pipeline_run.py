@@ -21,6 +21,7 @@ from lykeion.platform.resources.batch_execution import BatchExecutionSpec, Shard
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.step_pipeline import (
     PIPELINE_RUN,
+    ExitStep,
     PipelineRunSpec,
     PipelineStep,
 )
@@ -133,7 +134,7 @@ def test_an_input_that_is_not_there_fails_its_step_and_a_registry_that_is_down_i
 
 
 def test_a_failure_cancels_the_other_steps_and_then_the_exit_steps_run() -> None:
-    report = _step("report", "$(run.outcome)")
+    report = ExitStep(name="report", program=Program(command=("report", "$(run.outcome)")))
     batch = PipelineStep(
         name="batch", batch=BatchExecutionSpec(program=Program(command=("shard",)), shards=Shards(count=2))
     )
@@ -291,7 +292,7 @@ def test_any_course_of_events_ends_and_no_step_runs_before_those_that_it_needs(s
         _step(f"s{number}", needs=tuple(f"s{other}" for other in range(number) if random.random() < 0.4))
         for number in range(count)
     )
-    acting = _acting(*steps, exit_steps=(_step("exit"),))
+    acting = _acting(*steps, exit_steps=(ExitStep(name="exit", program=Program(command=("exit",))),))
     created: set[str] = set()
     for _ in range(200):
         forgotten = acting.resource

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
         CLUSTER,
         GROUP,
         VERSION,
+        Annotations,
         AnyKind,
         AnyResource,
         ChangeRule,
         Column,
         Key,
+        Labels,
         Metadata,
         Name,
         Owner,
@@ -39,13 +41,13 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "API_VERSION", "CLUSTER", "GROUP", "VERSION", "Answers", "AnyKind", "AnyResource", "Change", "ChangeRule",
-    "Column", "Condition", "Conditions", "ControlLoop", "Decision", "Event", "Exists", "FieldRow", "Gone",
-    "Happened", "Key", "KeyQueue", "Listing", "Lookup", "Metadata", "Name", "NoSuchResource", "Observed",
-    "Outdated", "Owner", "Reconcile", "Resource", "ResourceController", "ResourceError", "ResourceKind",
-    "ResourceStore", "ResourceStoreError", "SpecRule", "SqliteStore", "Time", "Wire", "check_change",
-    "child_name", "condition_of", "custom_resource_definition", "field_rows", "follow", "is_true", "merged",
-    "read_as", "read_resource", "structural_schema",
+    "API_VERSION", "CLUSTER", "GROUP", "VERSION", "Annotations", "Answers", "AnyKind", "AnyResource", "Change",
+    "ChangeRule", "Column", "Condition", "Conditions", "ControlLoop", "Decision", "Event", "Exists", "FieldRow",
+    "Gone", "Happened", "Key", "KeyQueue", "Labels", "Listing", "Lookup", "Metadata", "Name", "NoSuchResource",
+    "Observed", "Outdated", "Owner", "Reconcile", "Resource", "ResourceController", "ResourceError",
+    "ResourceKind", "ResourceStore", "ResourceStoreError", "SpecRule", "SqliteStore", "Time", "Wire",
+    "check_change", "child_name", "condition_of", "custom_resource_definition", "field_rows", "follow", "is_true",
+    "merged", "read_as", "read_resource", "structural_schema",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -119,7 +119,7 @@ def _with_inputs(batch: BatchExecution, status: BatchExecutionStatus, observed: 
     if end:
         return _ended(batch, status, work, children, end, observed, now)
     status = with_progress(batch, status, bool(status.active), now)
-    status = with_conditions(batch, status, now, progress.room)
+    status = with_conditions(batch, status, now, *progress.notices)
     message = f"{status.progress or status.total} shards, {batch.spec.parallelism} at a time"
     return Decision(status, children, progress_events(batch, status, message), requeue_after_s=limits.again_s)
 

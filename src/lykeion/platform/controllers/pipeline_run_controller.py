@@ -75,18 +75,19 @@ def reconcile_pipeline_run(run: PipelineRun, observed: Observed, now: datetime) 
         assert found
         status = structs.replace(status, steps=reused_steps(run, found))
     by_name = {each.name: each for each in status.steps}
-    every = (*spec.steps, *spec.exit_steps)
+    exits = spec.after_steps()
+    every = (*spec.steps, *exits)
     statuses = {step.name: by_name.get(step.name) or StepStatus(name=step.name) for step in every}
     round_ = _Round(run, observed, now, statuses, {each.metadata.name: each for each in observed.children})
     late = spec.deadline_seconds is not None and not left_s(status.start_time or now, spec.deadline_seconds, now)
     _advance_all(round_, spec.steps, cancel=late)
     outcome = _outcome(round_, spec.steps)
     if outcome:
-        _advance_all(round_, spec.exit_steps, outcome=outcome)
+        _advance_all(round_, exits, outcome=outcome)
     if round_.reads:
         return Decision(run.status, reads=tuple(round_.reads))
     status = _with_steps(round_, status)
-    if outcome and all(round_.steps[step.name].phase in ENDED for step in spec.exit_steps):
+    if outcome and all(round_.steps[step.name].phase in ENDED for step in exits):
         return _finished(round_, status, outcome, late)
     active = any(each.phase == "Running" for each in status.steps)
     status = with_progress(run, status, active, now)

@@ -126,7 +126,7 @@ def _running(
         message = progress.lacking or limits.message
         return finish(training, status, children, now, "Failed", limits.passed, message)
     status = with_progress(training, status, progress.active, now)
-    status = with_conditions(training, status, now, progress.room)
+    status = with_conditions(training, status, now, *progress.notices)
     return Decision(status, tuple(children), progress_events(training, status), requeue_after_s=limits.again_s)
 
 

@@ -50,10 +50,12 @@ class StageProgress:
         return "; ".join(each.message for each in found if each and each.status == "True")
 
     @property
-    def room(self) -> Condition:
-        """The condition Unschedulable."""
+    def notices(self) -> tuple[Condition, ...]:
+        """The conditions Unschedulable and, if there is something to say, Ignored."""
         truth = "True" if self.lacking else "False"
-        return Condition(type="Unschedulable", status=truth, reason="Room", message=self.lacking)
+        room = Condition(type="Unschedulable", status=truth, reason="Room", message=self.lacking)
+        ignored = (condition_of(work.status.conditions, "Ignored") for work in self.present.values())
+        return room, *list(filter(None, ignored))[:1]
 
 
 def advance(owner: AnyResource, stages: Iterable[ProgramStage], observed: Observed) -> StageProgress:

@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from lykeion.control import Name, SpecRule, Wire
 
+from .pod_template import PodTemplate
 from .quantities import Quantity, quantity
 
 Argument = Annotated[
@@ -95,3 +96,4 @@ class Program(Wire, frozen=True):
         | None
     ) = None
     resources: Annotated[Requests, Meta(description="What one process needs.")] = Requests()
+    pod: Annotated[PodTemplate, Meta(description="On a cluster, what its pod is given.")] | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from lykeion.control import Column, Conditions, Name, Resource, ResourceKind, SpecRule, Time, Wire
 
@@ -103,6 +103,21 @@ class PipelineStep(Wire, frozen=True):
     )
 
 
+class ExitStep(Wire, frozen=True):
+    """A program that runs when the steps have ended."""
+
+    name: Annotated[Name, Meta(description="Of the step.")]
+    program: Annotated[Program, Meta(description="Run in this step.")]
+    needs: Annotated[tuple[Name, ...], Meta(max_length=8, description="Exit steps that come before it.")] = ()
+    when: Annotated[str, Meta(max_length=4096, description="A filter; else it is skipped.")] | None = None
+    inputs: Inputs = ()
+    retries: Annotated[Retries, Meta(description="Of the program, after its first attempt.")] = 0
+    time_limit_seconds: Annotated[int, Meta(ge=1, le=31_536_000, description="Of one attempt.")] | None = None
+
+    def as_step(self) -> PipelineStep:
+        return PipelineStep(**structs.asdict(self))
+
+
 class StepGraph(Wire, frozen=True):
     """Steps, and what they are given."""
 
@@ -111,7 +126,7 @@ class StepGraph(Wire, frozen=True):
         Meta(min_length=1, max_length=MAX_STEPS, description="In any order; each runs as soon as it can."),
     ]
     exit_steps: Annotated[
-        tuple[PipelineStep, ...],
+        tuple[ExitStep, ...],
         Meta(
             max_length=8,
             description="Run at the end, also after a failure; `$(run.outcome)` is `Complete` or `Failed`.",
@@ -120,6 +135,10 @@ class StepGraph(Wire, frozen=True):
     deadline_seconds: DeadlineSeconds | None = None
     ttl_seconds_after_finished: TtlSeconds | None = None
 
+    def after_steps(self) -> tuple[PipelineStep, ...]:
+        """The exit steps, as steps."""
+        return tuple(each.as_step() for each in self.exit_steps)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for problem in self._problems():
@@ -127,9 +146,9 @@ class StepGraph(Wire, frozen=True):
                 raise ValueError(problem)
 
     def _problems(self) -> Iterator[str]:
-        outputs = {step.name: {each.name for each in step.outputs} for step in (*self.steps, *self.exit_steps)}
+        outputs = {step.name: {each.name for each in step.outputs} for step in (*self.steps, *self.after_steps())}
         yield problem_of(self.steps, outputs=outputs)
-        yield problem_of(self.exit_steps, self.steps, outputs=outputs)
+        yield problem_of(self.after_steps(), self.steps, outputs=outputs)
         for name in sorted(self._used_parameters() - self.known_parameters()):
             yield f"parameter {name} is not declared"
 
@@ -137,7 +156,7 @@ class StepGraph(Wire, frozen=True):
         raise NotImplementedError
 
     def _used_parameters(self) -> set[str]:
-        steps = (*self.steps, *self.exit_steps)
+        steps = (*self.steps, *self.after_steps())
         columns = [filter_columns(step.when) for step in steps if step.when]
         every = references(steps).union(*columns)
         return {each.removeprefix("parameters.") for each in every if each.startswith("parameters.")}

@@ -23,6 +23,7 @@ from lykeion.platform.resources.replica_group import REPLICA_GROUP
 from lykeion.platform.resources.work import WORK
 
 from .group_runner import GroupRunner
+from .ignored_fields import ignored_condition
 from .machine_room import LocalMachine, Room
 from .readiness_probes import ReadinessProbes
 from .runner import Runner, RunnerStep
@@ -148,7 +149,8 @@ class Supervisor:
         step = await self._runners[resource.kind.name][1].step(replace(resource, spec=spec), places)
         (self._short_of_room.add if step.waiting else self._short_of_room.discard)(uid)
         waiting = 0 if self._processes.running(uid) else step.waiting
-        status = self._status(step, _no_value(lacking) if lacking else room.unschedulable(needs, waiting))
+        unschedulable = _no_value(lacking) if lacking else room.unschedulable(needs, waiting)
+        status = self._status(step, unschedulable, *ignored_condition(program))
         if status != resource.status:
             self._notice(Change("MODIFIED", await self._store.write_status(resource.with_status(status))))
         return step.again_s
@@ -183,8 +185,8 @@ class Supervisor:
         for uid, resource in (*self._resources.items(), *self._deleted.items()):
             yield resource.spec.program.resources, len(self._processes.running(uid))
 
-    def _status(self, step: RunnerStep, unschedulable: Any) -> Any:
-        return structs.replace(step.status, conditions=merged(step.status.conditions, self._now(), unschedulable))
+    def _status(self, step: RunnerStep, *conditions: Condition) -> Any:
+        return structs.replace(step.status, conditions=merged(step.status.conditions, self._now(), *conditions))
 
     def _given(self, resource: AnyResource) -> Mapping[str, str]:
         """The variables of a resource's programs, beside those of its own."""
