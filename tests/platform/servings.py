@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from lykeion.control import AnyResource, Decision, Lookup, Observed
+from lykeion.control import AnyResource, Condition, Decision, Lookup, Observed
 from lykeion.control.difference import difference
 from lykeion.platform.controllers.serving_controller import reconcile_serving
 from lykeion.platform.lookups import GroupCounts, RouteCounts
@@ -99,7 +99,8 @@ class World:
             elif each.kind is ROUTE:
                 self.children[each.metadata.name] = each.with_status(RouteStatus(url=f"http://{each.spec.service}"))
             elif each.kind is WORK and not each.status.failed:
-                self.children[each.metadata.name] = each.with_status(WorkStatus(succeeded="0"))
+                done = Condition(type="Complete", status="True")
+                self.children[each.metadata.name] = each.with_status(WorkStatus(succeeded="0", conditions=(done,)))
 
     def report(self, group: ReplicaGroup, **status: Any) -> None:
         changed = structs.replace(self.children[group.metadata.name].status, **status)

@@ -14,6 +14,7 @@ from lykeion.platform.policies.serving_template import template, template_hash
 from lykeion.platform.resources.autoscaling import Autoscaling
 from lykeion.platform.resources.canary import Canary, CanaryAnalysis, CanaryStep, Verify
 from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.serving import IndexToServe, ModelToServe, ServingSpec
 from lykeion.platform.resources.work import WORK, FailedAttempt, WorkStatus
 
@@ -312,7 +313,7 @@ def test_an_alias_is_followed_and_the_version_pinned() -> None:
     assert world.status.rollout is None
     world.go_on(1)
     assert world.status.rollout
-    assert world.status.rollout.version.model == "shoes:v2"
+    assert world.status.rollout.version.artifact == "shoes:v2"
     world.answers[SHOES] = FoundModel("shoes:v1", "sha256:1")
     world.go_on(70)
     assert (world.status.history[-1].reason, len(world.groups)) == ("Reverted", 1)
@@ -333,7 +334,7 @@ def test_a_model_that_is_not_found_is_reported_and_nothing_is_started(answer: An
     world = _model()
     world.answers[SHOES] = answer
     world.settle()
-    assert _condition(world, "Ready") == ("False", "ModelNotFound")
+    assert _condition(world, "Ready") == ("False", "NotInRegistry")
     assert world.children == {}
 
 
@@ -343,6 +344,30 @@ def test_an_index_is_served_by_its_path() -> None:
     (group,) = world.groups
     assert group.spec.program.command[:4] == ("lykeion", "serve", "--index", "/indexes/shop")
     assert group.spec.program.args == ("--threads", "2")
+
+
+SHOP = ModelVersion("shop-index:current")
+
+
+def test_an_index_of_the_registry_is_fetched_before_replicas_start_and_for_each_version_anew() -> None:
+    world = World(serving(program=None, index=IndexToServe(reference="shop-index:current")))
+    world.answers[SHOP] = FoundModel("shop-index@sha256:1", "sha256:1")
+    world.step()
+    (fetch,) = [each for each in world.children.values() if each.kind is WORK]
+    assert fetch.spec.program.args[:2] == ("pull", "shop-index@sha256:1")
+    assert [each.spec.replicas for each in world.groups] == [0]
+    world.settle()
+    assert [each.spec.replicas for each in world.groups] == [1]
+    (volume,) = [each.metadata.name for each in world.children.values() if each.kind is VOLUME]
+    world.answers[SHOP] = FoundModel("shop-index@sha256:2", "sha256:2")
+    world.wait(60)
+    world.step()
+    assert sorted(each.spec.replicas for each in world.groups) == [0, 1]
+    world.settle()
+    assert [each.spec.replicas for each in world.groups] == [1]
+    assert volume not in world.children
+    assert world.status.stable
+    assert world.status.stable.artifact == "shop-index@sha256:2"
 
 
 def test_the_number_of_replicas_follows_the_requests_in_flight() -> None:
@@ -370,7 +395,7 @@ def test_the_number_of_replicas_follows_the_cores_in_use() -> None:
 
 
 def test_a_version_is_told_by_what_is_set_so_new_fields_with_defaults_change_nothing() -> None:
-    spec = template(ServingSpec(program=server()), "")
+    spec = template(ServingSpec(program=server()), "", "")
     assert template_hash(spec) == template_hash(structs.replace(spec, replicas=7)) == "a938937a7b"
     assert template_hash(structs.replace(spec, drain_seconds=31)) != template_hash(spec)
 

@@ -5,9 +5,12 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from lykeion.control import AnyResource
+from lykeion.control import AnyKind, AnyResource, Wire
+from lykeion.platform.policies.serving_template import FETCHED
+from lykeion.platform.policies.stages import models_command
 from lykeion.platform.resources.canary import Verify
 from lykeion.platform.resources.program import EnvironmentVariable
+from lykeion.platform.resources.program_volume import VOLUME, VolumeSpec
 from lykeion.platform.resources.replica_group import REPLICA_GROUP
 from lykeion.platform.resources.rollout import ServingVersion
 from lykeion.platform.resources.route import ROUTE, RouteSpec, WeightedGroup
@@ -15,6 +18,9 @@ from lykeion.platform.resources.serving import ServingStatus
 from lykeion.platform.resources.work import WORK, WorkSpec
 
 from .serving_view import ServingView
+
+FETCH_RETRIES = 100
+"""More than fit into the deadline of a rollout; the first version waits for the registry."""
 
 
 def serving_children(view: ServingView, status: ServingStatus) -> tuple[AnyResource, ...]:
@@ -33,10 +39,13 @@ def _groups(view: ServingView, status: ServingStatus) -> Iterator[AnyResource]:
 def _group(view: ServingView, version: ServingVersion, replicas: int | None) -> Iterator[AnyResource]:
     spec = view.group_spec(version)
     if spec is not None:
-        spec = spec if replicas is None else structs.replace(spec, replicas=replicas)
-        yield REPLICA_GROUP.new(
-            view.group_name(version), spec, namespace=view.serving.metadata.namespace, owner=view.serving
-        )
+        if replicas is not None:
+            spec = structs.replace(spec, replicas=replicas if view.can_start(version) else 0)
+        yield _child(view, REPLICA_GROUP, view.group_name(version), spec)
+        for mount in spec.mounts:
+            yield _child(view, VOLUME, mount.volume, VolumeSpec())
+            pull = models_command(mount, "pull", version.artifact, FETCHED)
+            yield _child(view, WORK, view.fetch_name(version), structs.replace(pull, retries=FETCH_RETRIES))
 
 
 def _retiring(view: ServingView, status: ServingStatus) -> list[ServingVersion]:
@@ -63,8 +72,7 @@ def _routes(view: ServingView, status: ServingStatus) -> Iterator[AnyResource]:
 
 def _route(view: ServingView, name: str, service: str, weights: dict[str, int]) -> AnyResource:
     groups = tuple(WeightedGroup(group=group, weight=weight) for group, weight in sorted(weights.items()))
-    spec = RouteSpec(service=service, groups=groups)
-    return ROUTE.new(name, spec, namespace=view.serving.metadata.namespace, owner=view.serving)
+    return _child(view, ROUTE, name, RouteSpec(service=service, groups=groups))
 
 
 def _verifications(view: ServingView, status: ServingStatus) -> Iterator[AnyResource]:
@@ -89,4 +97,8 @@ def _verification(view: ServingView, name: str, verify: Verify, urls: Mapping[st
         retries=verify.retries,
         time_limit_seconds=verify.time_limit_seconds,
     )
-    return WORK.new(name, spec, namespace=view.serving.metadata.namespace, owner=view.serving)
+    return _child(view, WORK, name, spec)
+
+
+def _child(view: ServingView, kind: AnyKind, name: str, spec: Wire) -> AnyResource:
+    return kind.new(name, spec, namespace=view.serving.metadata.namespace, owner=view.serving)

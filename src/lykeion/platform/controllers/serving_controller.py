@@ -8,9 +8,17 @@ from lykeion.control import Decision, Lookup, Observed, ResourceController
 from lykeion.core import LykeionError
 from lykeion.platform.lookups import FoundModel, ModelVersion
 from lykeion.platform.policies.rollout_steps import seconds_until_due
+from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.replica_group import REPLICA_GROUP
 from lykeion.platform.resources.route import ROUTE
-from lykeion.platform.resources.serving import SERVING, FoundVersion, Serving, ServingStatus
+from lykeion.platform.resources.serving import (
+    SERVING,
+    FoundVersion,
+    IndexToServe,
+    ModelToServe,
+    Serving,
+    ServingStatus,
+)
 from lykeion.platform.resources.work import WORK
 
 from .serving_children import serving_children
@@ -37,42 +45,44 @@ def reconcile_serving(serving: Serving, observed: Observed, now: datetime) -> De
     return Decision(status, serving_children(view, status), events, _due_s(serving, status, now))
 
 
-SERVINGS = ResourceController(SERVING, (REPLICA_GROUP, ROUTE, WORK), reconcile_serving)
+SERVINGS = ResourceController(SERVING, (REPLICA_GROUP, ROUTE, VOLUME, WORK), reconcile_serving)
 
 
 def _lookups(serving: Serving, observed: Observed, now: datetime) -> tuple[Lookup, ...]:
     view = ServingView(serving, observed, serving.status.found)
-    model = [ModelVersion(serving.spec.model.reference)] if serving.spec.model and _model_due(serving, now) else []
-    return (*model, *load_lookups(view, now))
+    followed = serving.spec.followed
+    version = [ModelVersion(str(followed.reference))] if followed and _version_due(serving, followed, now) else []
+    return (*version, *load_lookups(view, now))
 
 
-def _model_due(serving: Serving, now: datetime) -> bool:
-    found, model = serving.status.found, serving.spec.model
-    if model is None or found is None or found.reference != model.reference:
+def _version_due(serving: Serving, followed: ModelToServe | IndexToServe, now: datetime) -> bool:
+    found = serving.status.found
+    if found is None or found.reference != followed.reference:
         return True
-    return found.looked + timedelta(seconds=model.check_seconds) <= now
+    return found.looked + timedelta(seconds=followed.check_seconds) <= now
 
 
 def _found(serving: Serving, observed: Observed, now: datetime) -> FoundVersion | None:
     """What the registry said last; if it does not answer, the version stays that was found before."""
-    model, before = serving.spec.model, serving.status.found
-    if model is None:
+    followed, before = serving.spec.followed, serving.status.found
+    if followed is None:
         return None
-    if not _model_due(serving, now):
+    if not _version_due(serving, followed, now):
         return before
-    answer = observed.read[ModelVersion(model.reference)]
+    reference = str(followed.reference)
+    answer = observed.read[ModelVersion(reference)]
     if isinstance(answer, FoundModel):
-        return FoundVersion(reference=model.reference, model=answer.reference, looked=now)
-    error = str(answer) if isinstance(answer, LykeionError) else f"the registry has no {model.reference}"
-    kept = before.model if before and before.reference == model.reference else ""
-    return FoundVersion(reference=model.reference, model=kept, looked=now, error=error[:512])
+        return FoundVersion(reference=reference, artifact=answer.reference, looked=now)
+    error = str(answer) if isinstance(answer, LykeionError) else f"the registry has no {reference}"
+    kept = before.artifact if before and before.reference == reference else ""
+    return FoundVersion(reference=reference, artifact=kept, looked=now, error=error[:512])
 
 
 def _due_s(serving: Serving, status: ServingStatus, now: datetime) -> float | None:
     spec = serving.spec
     due = [seconds_until_scaling(status, now)]
-    if spec.model and status.found:
-        due.append((status.found.looked + timedelta(seconds=spec.model.check_seconds) - now).total_seconds())
+    if spec.followed and status.found:
+        due.append((status.found.looked + timedelta(seconds=spec.followed.check_seconds) - now).total_seconds())
     if status.rollout:
         due.append(seconds_until_due(status.rollout, spec.canary, spec.progress_deadline_seconds, now))
     return min((each for each in due if each is not None), default=None)

@@ -36,7 +36,7 @@ def serving_events(before: ServingStatus, after: ServingStatus) -> tuple[Event, 
     ]
     rollout, weight = after.rollout, before.rollout.weight if before.rollout else 0
     if rollout and after.rollouts > before.rollouts:
-        what = f"{rollout.version.hash} {rollout.version.model}".strip()
+        what = f"{rollout.version.hash} {rollout.version.artifact}".strip()
         events.append(Event("Normal", "RolloutStarted", f"rollout {rollout.number}, to version {what}"))
         weight = 0
     if rollout and rollout.weight != weight:
@@ -51,8 +51,8 @@ def serving_events(before: ServingStatus, after: ServingStatus) -> tuple[Event, 
 
 def _ready(view: ServingView, status: ServingStatus) -> Condition:
     """Whether the version that the spec asks for serves, with all replicas."""
-    if view.found and view.found.error and not view.found.model:
-        return _condition("Ready", False, "ModelNotFound", view.found.error)
+    if view.found and view.found.error and not view.found.artifact:
+        return _condition("Ready", False, "NotInRegistry", view.found.error)
     if status.rollout:
         return _condition("Ready", False, "RollingOut", status.state)
     if view.wanted and status.rejected == view.wanted.hash:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from lykeion.control import Observed, child_name
+from lykeion.control import Observed, child_name, is_true
 from lykeion.platform.policies.rollout_steps import weight_of_next
 from lykeion.platform.policies.serving_template import template, template_hash
 from lykeion.platform.resources.canary import MAX_STEPS
@@ -17,7 +17,7 @@ from lykeion.platform.resources.work import Work
 
 @dataclass(frozen=True)
 class ServingView:
-    """``found`` is the model's version in the registry, None if the spec names no model."""
+    """``found`` is the version in the registry, None if the spec refers to none."""
 
     serving: Serving
     observed: Observed
@@ -25,16 +25,17 @@ class ServingView:
 
     @cached_property
     def template(self) -> ReplicaGroupSpec | None:
-        """Of the version that the spec asks for; None while its model is not known."""
-        if self.serving.spec.model is None:
-            return template(self.serving.spec, "")
-        return template(self.serving.spec, self.found.model) if self.found and self.found.model else None
+        """Of the version that the spec asks for; None while its artifact is not known."""
+        artifact = self.found.artifact if self.found else ""
+        if self.serving.spec.followed and not artifact:
+            return None
+        return template(self.serving.spec, artifact, child_name(self.serving, f"index {artifact}"))
 
     @cached_property
     def wanted(self) -> ServingVersion | None:
         if self.template is None:
             return None
-        return ServingVersion(hash=template_hash(self.template), model=self.found.model if self.found else "")
+        return ServingVersion(hash=template_hash(self.template), artifact=self.found.artifact if self.found else "")
 
     def group_name(self, version: ServingVersion) -> str:
         return child_name(self.serving, f"group {version.hash}")
@@ -47,6 +48,20 @@ class ServingView:
         if group := self.group(version):
             return group.spec
         return self.template if version == self.wanted else None
+
+    def fetch(self, version: ServingVersion) -> Work | None:
+        """The command that fetches the version's index."""
+        return self.observed.child(self.fetch_name(version))
+
+    def fetch_name(self, version: ServingVersion) -> str:
+        return child_name(self.serving, f"fetch {version.artifact}")
+
+    def can_start(self, version: ServingVersion) -> bool:
+        """Whether the version's index is there, if it has one of the registry."""
+        group, spec, fetch = self.group(version), self.group_spec(version), self.fetch(version)
+        if (group and group.spec.replicas) or (spec and not spec.mounts):
+            return True
+        return fetch is not None and is_true(fetch.status.conditions, "Complete")
 
     def ready(self, version: ServingVersion | None) -> int:
         group = self.group(version)

@@ -9,22 +9,31 @@ from msgspec import structs
 
 from lykeion.control import Wire
 from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.program_volume import VolumeMount
 from lykeion.platform.resources.replica_group import Readiness, ReplicaGroupSpec
 from lykeion.platform.resources.serving import IndexToServe, ModelToServe, ServingSpec
 
 READY_PATH = "/readyz"
 """Of ``lykeion serve``."""
+VARIABLE = "LYKEION_INDEX"
+FETCHED = f"$({VARIABLE})/index"
+"""Where the volume has an index of the registry."""
 
 
-def template(spec: ServingSpec, model: str) -> ReplicaGroupSpec:
-    """The replicas' spec, without their number; ``model`` is the version that the model's reference names."""
+def template(spec: ServingSpec, artifact: str, volume: str) -> ReplicaGroupSpec:
+    """The replicas' spec, without their number.
+
+    ``artifact`` is the version that the reference to the registry names now, ``volume`` where an index is fetched to.
+    """
     served = spec.model or spec.index
+    fetched = spec.index is not None and spec.index.path is None
     return ReplicaGroupSpec(
-        program=spec.program or _served(spec, model),
+        program=spec.program or _served(spec, artifact),
         replicas=0,
         readiness=spec.readiness or Readiness(path=READY_PATH if served else None),
         drain_seconds=spec.drain_seconds,
         grace_period_seconds=spec.grace_period_seconds,
+        mounts=(VolumeMount(volume=volume, variable=VARIABLE, read_only=True),) if fetched else (),
     )
 
 
@@ -34,11 +43,11 @@ def template_hash(spec: ReplicaGroupSpec) -> str:
     return hashlib.sha256(encoded).hexdigest()[:10]
 
 
-def _served(spec: ServingSpec, model: str) -> Program:
+def _served(spec: ServingSpec, artifact: str) -> Program:
     if spec.model:
-        return _lykeion_serve(spec.model, "--model", model)
+        return _lykeion_serve(spec.model, "--model", artifact)
     assert spec.index
-    return _lykeion_serve(spec.index, "--index", spec.index.path)
+    return _lykeion_serve(spec.index, "--index", spec.index.path or FETCHED)
 
 
 def _lykeion_serve(what: ModelToServe | IndexToServe, option: str, value: str) -> Program:

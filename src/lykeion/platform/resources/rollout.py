@@ -15,8 +15,8 @@ class ServingVersion(Wire, frozen=True):
     """One template of replicas, which ``hash`` identifies."""
 
     hash: Annotated[str, Meta(max_length=16)]
-    model: Text = ""
-    """The version of the registry, if it serves a model."""
+    artifact: Text = ""
+    """What it serves of the registry, pinned by its digest; empty for a program and a path."""
 
 
 class RolloutStatus(Wire, frozen=True):

@@ -23,20 +23,25 @@ Once = Annotated[str, Meta(max_length=63)]
 """A value that has an effect once: the status keeps the last one."""
 
 
+Reference = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=512,
+        pattern="^[!-~]+$",
+        extra={"must be": "a reference such as shoes:champion or shoes:v7"},
+    ),
+]
+CheckSeconds = Annotated[int, Meta(ge=5, le=86_400, description="Between two looks where the alias is.")]
+
+
 class ModelToServe(Wire, frozen=True):
     """A model of the registry, served by `lykeion serve --model`."""
 
     reference: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=512,
-            pattern="^[!-~]+$",
-            description="Such as shoes:champion; where an alias moves, the version that it names then is rolled out.",
-            extra={"must be": "a reference such as shoes:champion or shoes:v7"},
-        ),
+        Reference, Meta(description="Such as shoes:champion; where an alias moves, its new version is rolled out.")
     ]
-    check_seconds: Annotated[int, Meta(ge=5, le=86_400, description="Between two looks where the alias is.")] = 60
+    check_seconds: CheckSeconds = 60
     options: Options = ()
     env: Variables = ()
     resources: Annotated[Requests, Meta(description="What one replica needs.")] = Requests()
@@ -45,18 +50,37 @@ class ModelToServe(Wire, frozen=True):
 class IndexToServe(Wire, frozen=True):
     """A search index, served by `lykeion serve --index`."""
 
-    path: Annotated[
-        str,
-        Meta(
-            max_length=1024,
-            pattern=r"^/[^\0]*$",
-            description="Of the index, or of a link to it.",
-            extra={"must be": "an absolute path"},
-        ),
-    ]
+    path: (
+        Annotated[
+            str,
+            Meta(
+                max_length=1024,
+                pattern=r"^/[^\0]*$",
+                description="Of the index on this machine.",
+                extra={"must be": "an absolute path"},
+            ),
+        ]
+        | None
+    ) = None
+    reference: (
+        Annotated[
+            Reference,
+            Meta(description="Of a directory in the registry, which is fetched; followed as that of a model."),
+        ]
+        | None
+    ) = None
+    check_seconds: CheckSeconds = 60
     options: Options = ()
     env: Variables = ()
     resources: Annotated[Requests, Meta(description="What one replica needs.")] = Requests()
+
+    rules: ClassVar[tuple[SpecRule, ...]] = (
+        SpecRule(
+            "give either path or reference",
+            "has(self.path) != has(self.reference)",
+            lambda index: (index.path is None) != (index.reference is None),
+        ),
+    )
 
 
 class ServingSpec(Wire, frozen=True):
@@ -104,14 +128,19 @@ class ServingSpec(Wire, frozen=True):
         ),
     )
 
+    @property
+    def followed(self) -> ModelToServe | IndexToServe | None:
+        """What has a reference to the registry."""
+        return self.index if self.index and self.index.reference else self.model
+
 
 class FoundVersion(Wire, frozen=True):
     """Where the registry had the reference at the last look."""
 
     reference: Annotated[str, Meta(max_length=512)]
     looked: Time
-    model: Annotated[str, Meta(max_length=512)] = ""
-    """The version, pinned; empty if there was none."""
+    artifact: Annotated[str, Meta(max_length=512)] = ""
+    """The version, pinned by its digest; empty if there was none."""
     error: Annotated[str, Meta(max_length=512)] = ""
 
 
@@ -151,7 +180,7 @@ SERVING = ResourceKind(
         Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
         Column("Replicas", ".status.ready", "integer"),
         Column("State", ".status.state"),
-        Column("Model", ".status.stable.model", wide=True),
+        Column("Artifact", ".status.stable.artifact", wide=True),
         Column("URL", ".status.url", wide=True),
         Column("Age", ".metadata.creationTimestamp", "date"),
     ),
