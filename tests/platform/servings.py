@@ -168,11 +168,12 @@ class World:
         templates = [structs.replace(each.spec, replicas=0) for each in self.groups]
         assert all(templates.count(each) == 1 for each in templates), "two groups of one version"
         assert len(msgspec.json.encode(self.status)) < 64 << 10
+        has_replicas = {each.metadata.name for each in self.groups if each.spec.replicas}
         for route in (each for each in self.children.values() if each.kind is ROUTE):
             assert sum(each.weight for each in route.spec.groups) == 100
             for each in route.spec.groups:
-                group = self.children.get(each.group)
-                assert not each.weight or (group and group.spec.replicas), "a version without replicas gets requests"
+                assert each.group in self.children or not each.weight
+                assert each.group in has_replicas or not each.weight or not has_replicas
 
 
 __all__ = ["NOON", "Killed", "ReplicaGroupStatus", "World", "server", "serving"]
