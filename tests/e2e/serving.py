@@ -10,9 +10,9 @@ COMMAND = (sys.executable, "-c", "from lykeion.cli import main; main()")
 
 
 @contextmanager
-def serving(index: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(what: Path, *options: str, kind: str = "--index") -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process, and its URL once it accepts connections; ended with the context, if it runs then."""
-    command = [*COMMAND, "serve", "--index", str(index), "--port", "0", *options]
+    command = [*COMMAND, "serve", kind, str(what), "--port", "0", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None

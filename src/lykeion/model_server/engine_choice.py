@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 
 from lykeion.core import (
@@ -40,6 +39,8 @@ BATCHES = (2, 4, 8, 16, 32)
 MAX_THREADS = 4
 GAIN = 0.95
 """Batches, and several threads for one request, are used if they take at most this share of the time."""
+ONE_THREAD = (1, 1, 1)
+"""Each engine is loaded and timed so often; the shortest time counts."""
 _PLAN = Plan(passes=3, most=6, apart_s=0.0)
 
 
@@ -105,31 +106,47 @@ class EngineSearch:
         return cache_directory() / "engine-choices" / f"{key.removeprefix('sha256:')}.json"
 
     def _measure(self, model: ModelFile) -> EngineChoice:
-        at_once = self._try(model)
-        run = partial(_candidate, model, self.photo)
-        times = _times_ms({name: run(name) for name in at_once}) if len(at_once) > 1 else {next(iter(at_once)): 0.0}
-        chosen = min(times, key=lambda name: times[name])
-        batches = {f"{rows} rows": run(chosen, rows=rows) for rows in BATCHES if rows <= at_once[chosen]}
-        threads = min(self.lanes, MAX_THREADS) if find_kind(chosen).threads else 1
-        wide = {"wide": run(chosen, threads=threads)} if threads > 1 else {}
-        times = _times_ms({"1 rows": run(chosen), **batches, **wide})
-        plan = plan_rows({int(name.split()[0]): ms for name, ms in times.items() if name != "wide"})
-        return EngineChoice(chosen, threads if times.get("wide", math.inf) <= GAIN * times["1 rows"] else 1, plan)
+        tried = {kind.name: self._try(model, kind) for kind in self.kinds}
+        ran = {name: first for name, first in tried.items() if not isinstance(first, ModelError)}
+        if not ran:
+            refusals = (each for each in tried.values() if isinstance(each, ModelError))
+            raise next(refusals, ModelError(f"{model.name}: no engine is installed"))
+        chosen = min(ran, key=lambda name: ran[name].one_ms)
+        first = ran[chosen]
+        threads = self._wide if first.wide_ms <= GAIN * first.one_ms else 1
+        return EngineChoice(chosen, threads, self._plan(model, chosen, first.at_once))
 
-    def _try(self, model: ModelFile) -> dict[str, int]:
-        """By engine that runs the model, how many rows it takes at once. Raises ModelError."""
-        trial = Trial(model.name, model.content, (1,), self.max_batch, self.photo)
-        found: dict[str, int] = {}
-        refusals: list[ModelError] = []
-        for kind in self.kinds:
-            (outcome,) = try_models([trial], kind.name)
-            if isinstance(outcome, ModelError):
-                refusals.append(outcome)
-            else:
-                found[kind.name] = outcome[0].at_once
-        if not found:
-            raise refusals[0] if refusals else ModelError(f"{model.name}: no engine is installed")
-        return found
+    @property
+    def _wide(self) -> int:
+        return min(self.lanes, MAX_THREADS)
+
+    def _try(self, model: ModelFile, kind: Kind) -> "_Tried | ModelError":
+        """In another process, so that this one loads no engine but the one that is chosen."""
+        wide = (self._wide,) if self._wide > 1 and kind.threads else ()
+        (runs,) = try_models(
+            [Trial(model.name, model.content, (*ONE_THREAD, *wide), self.max_batch, self.photo)], kind.name
+        )
+        if isinstance(runs, ModelError):
+            return runs
+        rough = [run.rough_ms for run in runs]
+        return _Tried(min(rough[: len(ONE_THREAD)]), min(rough[len(ONE_THREAD) :], default=math.inf), runs[0].at_once)
+
+    def _plan(self, model: ModelFile, chosen: str, at_once: int) -> RowPlan:
+        batches = {str(rows): _candidate(model, chosen, rows, self.photo) for rows in BATCHES if rows <= at_once}
+        if not batches:
+            return RowPlan()
+        one = {"1": _candidate(model, chosen, 1, self.photo)}
+        found = measure({**one, **batches}, reference=one["1"], threads=core_count(), plan=_PLAN, reporter=SILENT)
+        return plan_rows({int(rows): found[rows].minimum_ms for rows in (*one, *batches)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """Times of one row, on one thread and on several; and how many rows run at once."""
+
+    one_ms: float
+    wide_ms: float
+    at_once: int
 
 
 def plan_rows(times_ms: Mapping[int, float]) -> RowPlan:
@@ -141,15 +158,9 @@ def plan_rows(times_ms: Mapping[int, float]) -> RowPlan:
     return RowPlan(best, max(2, math.ceil(times_ms[best] / times_ms[1])))
 
 
-def _times_ms(candidates: Mapping[str, Candidate]) -> dict[str, float]:
-    reference = next(iter(candidates.values()))
-    found = measure(candidates, reference=reference, threads=core_count(), plan=_PLAN, reporter=SILENT)
-    return {name: found[name].minimum_ms for name in candidates}
-
-
-def _candidate(model: ModelFile, photo: tuple[int, ...], name: str, *, rows: int = 1, threads: int = 1) -> Candidate:
+def _candidate(model: ModelFile, name: str, rows: int, photo: tuple[int, ...]) -> Candidate:
     def ready() -> Callable[[], object]:
-        engine = find_kind(name).load(model.content, threads=threads, name=model.name)
+        engine = find_kind(name).load(model.content, name=model.name)
         return engine.ready(*encoded(engine.inputs, noise(engine.inputs, rows, photo)))
 
     return ready
