@@ -1,6 +1,7 @@
 # make demo    a search over real product photos: install, index, one answered query, then the search page
 # make test    install and run all tests          make quick    those without training, browser or server
 # make lint    format, lint, types, layers, page  make install  the environment alone
+# make clients install what tests/e2e asks the model server by, in an environment of its own
 # make bench   all benchmarks, to docs/benchmarks/, whose README says how long each takes; BENCH='ann query' names some,
 #              ITEMS=30000000 makes a whole shard: 50 GB of disk
 
@@ -27,7 +28,7 @@ VENV := $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --upgrad
 INSTALL := $(BIN)/python -m pip install --quiet
 endif
 
-.PHONY: demo test quick lint bench install clean
+.PHONY: demo test quick lint bench clients install clean
 
 demo: install
 	@$(BIN)/python -m examples.fashion_mnist $(DIR) --photos $(PHOTOS) >/dev/null
@@ -46,7 +47,7 @@ ifneq ($(SERVE),0)
 	@$(BIN)/lykeion serve --index $(INDEX) --port $(PORT)
 endif
 
-test: .venv/developer
+test: .venv/developer clients
 	$(BIN)/python tests/run.py --jobs $(JOBS)
 
 quick: .venv/developer
@@ -68,6 +69,13 @@ bench: .venv/developer
 		echo "== $$name"; \
 		$(BIN)/python benchmarks/$$name.py $$([ $$name != shard ] || echo --items $(ITEMS)) || failed="$$failed $$name"; \
 	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+clients: build/clients/made
+
+build/clients/made: .venv/developer
+	$(BIN)/python -m venv build/clients
+	build/clients/bin/python -m pip install --quiet 'tritonclient[http]>=2.73' 'kserve>=0.21'
+	@touch $@
 
 install: .venv/user
 

@@ -26,6 +26,7 @@ from .errors import (
 )
 from .exit_codes import DONE_BUT, ERROR, READER_GONE, STOPPED, errors_as_exit_codes
 from .files import copy_tree, fsync_directory, write_atomically, writing
+from .heap import retain_memory
 from .journal import Journal
 from .lock import FileLock, Locked, LockError, locked
 from .loopback import is_loopback
@@ -41,6 +42,6 @@ __all__ = [
     "core_count", "data_directory", "digest_bytes", "digest_file", "digest_json", "errors_as_exit_codes",
     "first_line", "fitting", "fsync_directory", "is_loopback", "json_value", "kept_directory", "locked",
     "os_reason", "parse_json", "print_line", "read_bounded", "read_json", "read_json_as", "read_yaml",
-    "read_yaml_documents", "stop_here", "stop_signals", "usable_cores", "visible", "visible_json", "working_in",
-    "write_atomically", "writing",
+    "read_yaml_documents", "retain_memory", "stop_here", "stop_signals", "usable_cores", "visible",
+    "visible_json", "working_in", "write_atomically", "writing",
 ]  # fmt: skip

@@ -37,7 +37,7 @@ class InferRequest:
     timeout_s: float | None = None
 
 
-def read_request(body: bytes, json_bytes: int | None, model: ModelSignature) -> InferRequest:
+def read_request(body: bytes | memoryview, json_bytes: int | None, model: ModelSignature) -> InferRequest:
     """``json_bytes`` is the size of the JSON at the body's beginning, before binary tensors; None if all is JSON.
     With 0 the body is the one row of the one input, and all outputs are wanted as binary data."""
     view = memoryview(body)

@@ -22,6 +22,7 @@ from .infer_response import write_response
 from .metadata_routes import is_served
 from .row_queue import Outputs
 from .served_model import ServedModel
+from .tensor_data import aligned
 
 JSON_LENGTH = "Inference-Header-Content-Length"
 DIGEST = "Model-Digest"
@@ -37,8 +38,9 @@ def infer_routes(model: ServedModel, workers: Workers, uploads: Uploads, photos_
     @routes.post("/infer", **_DOCUMENTED)
     @routes.post("/versions/{version}/infer", **_DOCUMENTED)
     async def infer(request: Request) -> Response:
-        async with _body(request, workers, uploads) as body:
-            json_bytes = _json_bytes(request)
+        json_bytes = _json_bytes(request)
+        async with _body(request, workers, uploads) as parts:
+            body = aligned(parts, json_bytes or 0)
             read = partial(read_request, body, json_bytes, model.signature)
             small = (len(body) if json_bytes is None else json_bytes) <= SMALL_BYTES
             query = read() if small else await workers.run(read)
@@ -107,18 +109,19 @@ _DOCUMENTED: dict[str, Any] = {
 
 
 @asynccontextmanager
-async def _body(request: Request, workers: Workers, uploads: Uploads) -> AsyncIterator[bytes]:
-    """The body, decompressed if it is compressed. Raises HTTPException."""
-    body, encoding = await request.body(), request.headers.get("content-encoding", "")
+async def _body(request: Request, workers: Workers, uploads: Uploads) -> AsyncIterator[list[bytes]]:
+    """The body in parts, decompressed if it is compressed. Raises HTTPException."""
+    parts = [part async for part in request.stream()]
+    encoding = request.headers.get("content-encoding", "")
     if not encoding:
-        yield body
+        yield parts
         return
-    plain = await workers.run(decompressed, body, encoding, uploads.limit)
+    plain = await workers.run(decompressed, b"".join(parts), encoding, uploads.limit)
     refusal = uploads.take(len(plain), 0)
     try:
         if refusal:
             raise HTTPException(refusal.status, refusal.message, dict(refusal.headers))
-        yield plain
+        yield [plain]
     finally:
         uploads.free(len(plain))
 

@@ -1,6 +1,6 @@
 """What is served, whether it is ready, and measurements."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
@@ -19,10 +19,10 @@ SERVER = {
 }
 
 
-def is_served(model: ServedModel) -> Callable[[Request], None]:
+def is_served(model: ServedModel) -> Callable[[Request], Awaitable[None]]:
     """A dependency of routes. It raises UnknownModel if the path names another model or version."""
 
-    def check(request: Request) -> None:
+    async def check(request: Request) -> None:  # FastAPI runs what is not async in a thread
         name, version = request.path_params["name"], request.path_params.get("version", model.version)
         if name != model.name:
             raise UnknownModel(f"no model {name[:64]!r} is served; there is {model.name}")

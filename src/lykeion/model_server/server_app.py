@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from lykeion import __version__, web_kit
+from lykeion.core import retain_memory
 from lykeion.web_kit import Guard, Meter, Metrics, ServerSettings, Uploads, Workers, answer_errors
 
 from .batch_metrics import model_info, photo_counter
@@ -13,6 +14,8 @@ from .infer_routes import infer_routes
 from .metadata_routes import health_routes, metadata_routes
 from .served_model import ServedModel
 
+RETAINED_BYTES = 64 << 20
+"""Tensors are allocated and freed with each request."""
 OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready", "/healthz", "/readyz", "/openapi.json"})
 
 
@@ -25,6 +28,7 @@ def serve_model(
     ready: Callable[[str], object] = lambda url: None,
 ) -> None:
     """Serve a model until SIGINT or SIGTERM, as ``web_kit.serve`` does."""
+    retain_memory(RETAINED_BYTES)
     web_kit.serve(model_app(model, settings), settings, host=host, port=port, ready=ready)
 
 

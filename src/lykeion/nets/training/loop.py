@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from lykeion.core import CONSOLE, Progress, Reporter, stop_here, stop_signals, working_in
+from lykeion.core import CONSOLE, Progress, Reporter, retain_memory, stop_here, stop_signals, working_in
 from lykeion.nets.quiet_keras import keras
 
 from .batches import Failed, InOrder, training_batches
 from .checkpoints import Checkpoint
 from .dataset import Dataset
 from .errors import TrainingError
-from .memory import retain_memory
 from .optimizers import Multiplier, averaged_weights, make_optimizer
 from .photos import Photos
 from .recipe import Recipe
@@ -204,7 +203,7 @@ class _Keeper(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if batch == 0:
+        if batch == 0:  # TensorFlow makes glibc return memory whenever a dataset begins that a generator fills
             retain_memory()
         self.step += 1
         self.progress.advance(self._recipe.batch)
