@@ -111,9 +111,10 @@ def _holds(resource: AnyResource, type_: str, status: str) -> bool:
     if not type_:
         return False
     conditions = resource.status.conditions
-    found = condition_of(conditions, type_)
+    found, end = condition_of(conditions, type_), end_of(conditions)
     if found is not None and found.status.lower() == status.lower():
-        return True
-    if end := end_of(conditions):
+        of_older_spec = 0 < found.observed_generation < resource.metadata.generation
+        return end is not None or not of_older_spec
+    if end:
         raise NotSo(f"{resource.key} has ended: {end.type}, {end.reason}: {end.message}")
     return False
