@@ -1,5 +1,6 @@
 """This machine as the platform: real processes, started, ended, and found again."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from lykeion.core import core_count
 
 from .platform_machine import PlatformMachine, platform_machine, shell, until
 
@@ -287,3 +290,11 @@ def test_what_means_nothing_on_a_machine_is_said(running: PlatformMachine) -> No
     running.apply(program={**shell("true"), "pod": {"tolerations": [{"operator": "Exists"}]}}, shards={"count": 1})
     running.run("wait", "batch/embed", "--timeout", "60")
     assert running.condition("Ignored")["message"] == "program.pod.tolerations: without effect on this machine"
+
+
+def test_the_machine_says_what_it_has_whatever_the_namespace(running: PlatformMachine) -> None:
+    profile = json.loads(running.run("get", "profile/this-machine", "-o", "json"))
+    assert profile["status"]["capacity"]["cores"] == core_count()
+    profile["spec"]["registryPrefix"] = "registry.example.com/shop"
+    running.run("apply", "-f", "-", text=json.dumps(profile))
+    assert "registry.example.com/shop" in running.run("get", "profile")

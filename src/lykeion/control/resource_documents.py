@@ -11,7 +11,7 @@ from msgspec import inspect
 from lykeion.core import LykeionError
 from lykeion.core.fields import Field, Fields
 
-from .resource import AnyKind, AnyResource, Metadata, Resource, ResourceError, Wire, without_nulls
+from .resource import CLUSTER, AnyKind, AnyResource, Metadata, Resource, ResourceError, Wire, without_nulls
 
 Value = TypeVar("Value")
 
@@ -31,6 +31,8 @@ def read_resource(fields: Fields, kinds: Mapping[str, AnyKind]) -> AnyResource:
     if version != kind.api_version:
         raise ResourceError(f"{fields.where}: apiVersion is {version[:60]!r}; it must be {kind.api_version}")
     metadata = fields.required("metadata", _read_metadata)
+    if not kind.namespaced:
+        metadata = msgspec.structs.replace(metadata, namespace=CLUSTER)
     if kind.inline:
         body = {field: value for field, value in fields.values.items() if field not in _HEAD}
         return Resource(kind, metadata, read_as(kind.spec, Field(fields.where, body, ResourceError)), kind.status())

@@ -8,6 +8,7 @@ from .controllers.pipeline_run_controller import PIPELINE_RUNS
 from .controllers.serving_controller import SERVINGS
 from .controllers.training_controller import TRAININGS
 from .resources.batch_execution import BATCH_EXECUTION
+from .resources.cluster_profile import CLUSTER_PROFILE
 from .resources.configuration import CONFIG_MAP, SECRET
 from .resources.program_volume import VOLUME
 from .resources.replica_group import REPLICA_GROUP
@@ -19,7 +20,7 @@ from .resources.work import WORK
 
 CONTROLLERS: tuple[ResourceController, ...] = (BATCH_EXECUTIONS, PIPELINES, PIPELINE_RUNS, SERVINGS, TRAININGS)
 DEFINED: dict[str, AnyKind] = {
-    kind.name: kind for kind in (BATCH_EXECUTION, PIPELINE, PIPELINE_RUN, SERVING, TRAINING)
+    kind.name: kind for kind in (BATCH_EXECUTION, CLUSTER_PROFILE, PIPELINE, PIPELINE_RUN, SERVING, TRAINING)
 }
 """The kinds that a cluster is given definitions of."""
 WRITTEN: dict[str, AnyKind] = {**DEFINED, SECRET.name: SECRET, CONFIG_MAP.name: CONFIG_MAP}

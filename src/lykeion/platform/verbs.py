@@ -59,8 +59,8 @@ async def find(store: ResourceStore, what: str, namespace: str | None) -> list[A
     """Resources of kinds, or a single one, named as for ``get``. Raises ResourceError, NoSuchResource."""
     if "/" in what:
         return [await store.get(parse_key(what, KINDS, namespace or "default"))]
-    kinds = find_kinds(what, KINDS)
-    return [each for kind in kinds for each in (await store.listing(kind, namespace)).items]
+    listings = [await store.listing(kind, namespace if kind.namespaced else None) for kind in find_kinds(what, KINDS)]
+    return [each for listing in listings for each in listing.items]
 
 
 async def suspend(store: ResourceStore, key: Key, value: bool) -> AnyResource:

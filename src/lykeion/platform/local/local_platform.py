@@ -6,19 +6,20 @@ import signal
 import socket
 import sysconfig
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
 
 from lykeion.control import AnyKind, AnyResource, ControlLoop, Key, ResourceController, SqliteStore
-from lykeion.core import FileLock, Locked, Refused, core_count
+from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count
 from lykeion.platform.lookups import ModelVersion
 from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.training import TRAINING, run_volume
 
 from .connecting import socket_of
+from .machine_profile import keep_profile
 from .metrics_file import METRICS_FILE
 from .model_lookup import find_model
 from .resource_api import resource_api
@@ -52,7 +53,7 @@ class LocalPlatform:
         machine: LocalMachine,
     ) -> None:
         self._directory = directory
-        self._lock = _locked(directory)
+        self._lock, self._machine = _locked(directory), machine
         self.store = SqliteStore(directory / "state.db", kinds)
         self._supervisor = Supervisor(self.store, directory / "work", machine)
         self._loop = ControlLoop(self.store, controllers, {ModelVersion: find_model})
@@ -66,6 +67,8 @@ class LocalPlatform:
         """
         path = socket_of(self._directory)
         try:
+            with suppress(Unavailable):  # such as a full disk, which what follows reports and endures
+                await keep_profile(self.store, self._machine)
             async with serving(self._api, path):
                 for number in (signal.SIGINT, signal.SIGTERM):
                     asyncio.get_running_loop().add_signal_handler(number, self._asked_to_stop)
