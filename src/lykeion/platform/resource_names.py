@@ -15,9 +15,12 @@ def find_kind(typed: str, kinds: Mapping[str, AnyKind]) -> AnyKind:
 
 
 def find_kinds(typed: str, kinds: Mapping[str, AnyKind]) -> list[AnyKind]:
-    """Several kinds, separated by commas; ``all`` is every kind. Raises ResourceError."""
+    """Several kinds, separated by commas; ``all`` is every one that has a namespace and runs something.
+
+    Raises ResourceError.
+    """
     if typed.lower() == "all":
-        return list(kinds.values())
+        return [kind for kind in kinds.values() if kind.namespaced and not kind.inline]
     return [find_kind(each, kinds) for each in typed.split(",")]
 
 
