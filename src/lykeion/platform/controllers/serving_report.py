@@ -15,7 +15,12 @@ from .serving_view import ServingView
 
 def reported(view: ServingView, status: ServingStatus, now: datetime) -> ServingStatus:
     generation = view.serving.metadata.generation
-    conditions = (_ready(view, status), _available(view, status), *_rollout_conditions(view, status, now))
+    conditions = (
+        _ready(view, status),
+        _available(view, status),
+        *_rollout_conditions(view, status, now),
+        *_ignored(view, status),
+    )
     return structs.replace(
         status,
         observed_generation=generation,
@@ -88,6 +93,15 @@ def _rollout_conditions(view: ServingView, status: ServingStatus, now: datetime)
         _condition("Inconclusive", late, "Deadline" if late else "Stable", message),
         _condition("Stalled", late or rejected, reason, message),
     ]
+
+
+def _ignored(view: ServingView, status: ServingStatus) -> list[Condition]:
+    """What the newest group says of fields that mean nothing where it runs."""
+    group = view.group(status.rollout.version if status.rollout else status.stable)
+    if group and (found := condition_of(group.status.conditions, "Ignored")):
+        return [found]
+    known = condition_of(status.conditions, "Ignored") is not None
+    return [_condition("Ignored", False, "NothingIgnored", "")] if known else []
 
 
 def _lacking(group: ReplicaGroup | None, message: str) -> Condition:

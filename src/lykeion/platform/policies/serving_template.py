@@ -56,6 +56,7 @@ def _lykeion_serve(what: ModelToServe | IndexToServe, option: str, value: str) -
         args=what.options,
         env=what.env,
         resources=what.resources,
+        pod=what.pod,
     )
 
 

@@ -8,6 +8,7 @@ from lykeion.control import Column, Conditions, Resource, ResourceKind, SpecRule
 
 from .autoscaling import Autoscaling, Recommendation
 from .canary import Canary
+from .pod_template import PodTemplate
 from .program import Argument, EnvironmentVariable, Program, Requests
 from .replica_group import Readiness
 from .rollout import PastRollout, RolloutStatus, ServingVersion
@@ -19,6 +20,8 @@ Variables = Annotated[
     tuple[EnvironmentVariable, ...],
     Meta(max_length=128, description="Variables, beside those of the platform's own environment."),
 ]
+ReplicaNeeds = Annotated[Requests, Meta(description="What one replica needs.")]
+ReplicaPod = Annotated[PodTemplate, Meta(description="On a cluster, what a replica's pod is given.")]
 Once = Annotated[str, Meta(max_length=63)]
 """A value that has an effect once: the status keeps the last one."""
 
@@ -44,7 +47,8 @@ class ModelToServe(Wire, frozen=True):
     check_seconds: CheckSeconds = 60
     options: Options = ()
     env: Variables = ()
-    resources: Annotated[Requests, Meta(description="What one replica needs.")] = Requests()
+    resources: ReplicaNeeds = Requests()
+    pod: ReplicaPod | None = None
 
 
 class IndexToServe(Wire, frozen=True):
@@ -72,7 +76,8 @@ class IndexToServe(Wire, frozen=True):
     check_seconds: CheckSeconds = 60
     options: Options = ()
     env: Variables = ()
-    resources: Annotated[Requests, Meta(description="What one replica needs.")] = Requests()
+    resources: ReplicaNeeds = Requests()
+    pod: ReplicaPod | None = None
 
     rules: ClassVar[tuple[SpecRule, ...]] = (
         SpecRule(
