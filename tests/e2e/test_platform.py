@@ -178,7 +178,7 @@ def test_what_never_fits_into_this_machine_says_so(running: PlatformMachine) -> 
     program = {"command": ["true"], "resources": {"cpu": 10_000, "memory": "1Gi"}}
     running.apply(program=program, shards={"count": 1})
     running.run("wait", "batch/embed", "--for", "condition=Unschedulable", "--timeout", "60")
-    assert "one process needs 10000 cores of" in running.condition("Unschedulable")["message"]
+    assert "one process needs 10000 cores; this machine has" in running.condition("Unschedulable")["message"]
 
 
 def test_programs_share_the_machine_by_what_they_ask_for(running: PlatformMachine) -> None:

@@ -13,15 +13,17 @@ import uvicorn
 from starlette.applications import Starlette
 
 from lykeion.control import AnyKind, AnyResource, ControlLoop, Key, ResourceController, SqliteStore
-from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count
+from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count, usable_cores
 from lykeion.platform.lookups import ModelVersion
 from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.training import TRAINING, run_volume
 
+from .accelerators import find_accelerators
 from .connecting import socket_of
 from .machine_profile import keep_profile
 from .metrics_file import METRICS_FILE
 from .model_lookup import find_model
+from .processes.memory_cgroup import delegated_cgroup
 from .resource_api import resource_api
 from .socket_store import PlatformError
 from .supervision.machine_room import LocalMachine
@@ -33,13 +35,24 @@ class AlreadyRuns(Refused):
 
 
 def this_machine() -> LocalMachine:
-    """Cores and memory, and the default environment and working directory of programs.
+    """Cores, memory and accelerators, and the default environment and working directory of programs.
 
-    Programs of this Python installation, such as ``lykeion``, come first in ``PATH``.
+    Programs of this Python installation, such as ``lykeion``, come first in ``PATH``. Where there are accelerators, a
+    program that asks for none sees none.
     """
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     path = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)))
-    return LocalMachine(core_count(), memory_bytes, {**os.environ, "PATH": path}, str(Path.cwd()))
+    accelerators = find_accelerators(visible=os.environ.get("CUDA_VISIBLE_DEVICES"))
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if accelerators else {}
+    return LocalMachine(
+        core_count(),
+        memory_bytes,
+        {**os.environ, "PATH": path, **hidden},
+        str(Path.cwd()),
+        usable_cores(),
+        accelerators,
+        delegated_cgroup(),
+    )
 
 
 class LocalPlatform:

@@ -58,11 +58,22 @@ class EnvironmentVariable(Wire, frozen=True):
     )
 
 
+class AcceleratorRequest(Wire, frozen=True):
+    """Accelerators of one type, for one process alone."""
+
+    type: Annotated[
+        Name,
+        Meta(description="Such as `t4` or `a100`, which includes variants such as `a100-sxm4-80gb`."),
+    ]
+    count: Annotated[int, Meta(ge=1, le=64, description="How many.")] = 1
+
+
 class Requests(Wire, frozen=True):
-    """What one process needs; it is started only where so much is free."""
+    """What one process needs: it is started only where so much is free, and gets no more."""
 
     cpu: Annotated[Quantity, Meta(description="Cores, such as 2 or 500m.")] | None = None
     memory: Annotated[Quantity, Meta(description="Bytes, such as 512Mi.")] | None = None
+    accelerator: Annotated[AcceleratorRequest, Meta(description="Its accelerators.")] | None = None
 
     def cores(self) -> float:
         return quantity(self.cpu or 0)

@@ -5,6 +5,8 @@ from datetime import datetime
 
 from lykeion.platform.resources.work import FailedAttempt
 
+from .machine_share import UNLIMITED, MachineShare
+
 TIME_LIMIT = "TimeLimit"
 SUSPENDED = "Suspended"
 FINISHED = "Finished"
@@ -15,6 +17,7 @@ PEER_FAILED = "PeerFailed"
 NO_ROOM = "NoRoom"
 NOT_READY = "NotReady"
 RESULT_TOO_LARGE = "ResultTooLarge"
+OOM_KILLED = "OOMKilled"
 UNCOUNTED = frozenset({SUSPENDED, FINISHED, SCALED, SHUTDOWN, NEVER_STARTED, PEER_FAILED, NO_ROOM})
 """Reasons for which an ended attempt does not count as a failure of its index."""
 
@@ -41,6 +44,7 @@ class Attempt:
     port: int = 0
     restarts: int = 0
     failures: int = 0
+    share: MachineShare = UNLIMITED
 
     @property
     def name(self) -> str:

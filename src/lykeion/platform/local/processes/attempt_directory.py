@@ -1,7 +1,8 @@
 """One attempt at one index on disk: enough to find its process again, and how it ended, after any crash.
 
 ``attempt.json`` is written before the process starts, ``started`` and ``exit`` by the shim, ``stop.json`` before a
-signal is sent, ``end.json`` when the end was noticed. ``log`` is the program's output.
+signal is sent, ``end.json`` when the end was noticed. ``log`` is the program's output. ``cgroup`` is a link to the
+control group that limits the program's memory, if there is one.
 """
 
 import json
@@ -14,10 +15,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from lykeion.core import Unavailable, json_value, write_atomically, writing
 
-from .attempt import NEVER_STARTED, RESULT_TOO_LARGE, Attempt
+from .attempt import NEVER_STARTED, OOM_KILLED, RESULT_TOO_LARGE, Attempt
+from .core_affinity import on_cores
 from .launch import Launch
+from .machine_share import UNLIMITED, MachineShare
+from .memory_cgroup import MemoryCgroup
 from .process_identity import ProcessIdentity, kill_marked
 
 SHIM = Path(__file__).with_name("shim.sh")
@@ -25,7 +31,7 @@ MARK = "LYKEION_ATTEMPT"
 LOG_TAIL_BYTES = 4096
 MAX_RESULT = 4096
 RECORDED = ("index", "number", "port", "restarts", "failures")
-"""What ``attempt.json`` holds of an attempt, beside the time of its start."""
+"""What ``attempt.json`` holds of an attempt, beside the time of its start and its share of the machine."""
 
 
 class AttemptError(Unavailable):
@@ -41,18 +47,19 @@ class AttemptDirectory:
         """Record that an attempt is about to start. Raises AttemptError."""
         made = cls(parent / attempt.name)
         record = {name: getattr(attempt, name) for name in RECORDED} | {"started": attempt.started.isoformat()}
+        record["share"] = msgspec.to_builtins(attempt.share)
         with writing(made.path, AttemptError):
             made.path.mkdir(parents=True, mode=0o700, exist_ok=True)
             made._write("attempt", record)
         return made
 
-    def start(self, launch: Launch) -> subprocess.Popen[bytes]:
+    def start(self, launch: Launch, share: MachineShare = UNLIMITED) -> subprocess.Popen[bytes]:
         """Start the program in its own session. Raises AttemptError, which says what is wrong."""
         try:
-            with self.log.open("ab") as log:
+            with self.log.open("ab") as log, on_cores(share.cores):
                 return subprocess.Popen(
                     ["/bin/sh", SHIM, self.path, *launch.argv],
-                    env={**launch.environment, MARK: str(self.path)},
+                    env={**launch.environment, **share.environment(), MARK: str(self.path)},
                     cwd=launch.working_directory,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -80,6 +87,7 @@ class AttemptDirectory:
             message=end.get("message", ""),
             result=end.get("result", ""),
             stopping=stop.get("reason", ""),
+            share=msgspec.convert(begun.get("share", {}), MachineShare),
             **{name: int(begun.get(name, 0)) for name in RECORDED},
         )
 
@@ -97,6 +105,7 @@ class AttemptDirectory:
     def stop(self, reason: str, now: datetime, grace_s: float, child: int | None = None) -> datetime:
         """Send SIGTERM to the group at the first call, SIGKILL at one after the grace period. Returns when that ends.
 
+        Without a grace period SIGKILL is sent at once.
         ``reason`` is recorded first. ``child`` is the leader's process ID if it is a child of this process.
         """
         stop = self._read("stop")
@@ -105,7 +114,7 @@ class AttemptDirectory:
             with writing(self.path, AttemptError):
                 self._write("stop", {"reason": reason, "until": until.isoformat()})
         if not stop or now >= until:
-            number = signal.SIGKILL if stop else signal.SIGTERM
+            number = signal.SIGKILL if now >= until else signal.SIGTERM
             identity = self.identity()
             if child is not None:
                 with suppress(ProcessLookupError):
@@ -123,6 +132,8 @@ class AttemptDirectory:
             reason = "CannotStart"
         elif self.identity() is None and code is None:
             reason = NEVER_STARTED
+        elif code != 0 and self.cgroup.ran_out():
+            reason = OOM_KILLED
         elif code is None:
             reason = reason or "Lost"
         message, result = message or self.last_line(), self._result() if code == 0 else ""
@@ -131,6 +142,18 @@ class AttemptDirectory:
         end = {"at": now.isoformat(), "exit_code": code, "reason": reason, "message": message, "result": result}
         with writing(self.path, AttemptError):
             self._write("end", end)
+        self.cgroup.remove()
+
+    def limit_memory(self, parent: Path, limit_bytes: int) -> None:
+        """Have the program join a control group of its own below ``parent``. Raises AttemptError."""
+        with writing(self.path, AttemptError):
+            made = MemoryCgroup.create(parent / f"{self.path.parent.name}-{self.path.name}", limit_bytes)
+            self.cgroup.path.symlink_to(made.path)
+
+    @property
+    def cgroup(self) -> MemoryCgroup:
+        """That of the program, if it has one."""
+        return MemoryCgroup(self.path / "cgroup")
 
     @property
     def result(self) -> Path:
@@ -145,6 +168,7 @@ class AttemptDirectory:
 
     def kill_rest(self) -> None:
         """Kill the processes that the program has left running."""
+        self.cgroup.kill()
         kill_marked(MARK, str(self.path))
 
     def last_line(self) -> str:

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.program import Program, Requests
 
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
@@ -14,6 +14,7 @@ class Launch:
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     working_directory: str
+    needs: Requests = field(default_factory=Requests)
 
 
 def launch(program: Program, given: Mapping[str, str], working_directory: str) -> Launch:
@@ -22,7 +23,7 @@ def launch(program: Program, given: Mapping[str, str], working_directory: str) -
     for each in program.env:
         variables[each.name] = expand(each.value, variables)
     argv = tuple(expand(each, variables) for each in (*program.command, *program.args))
-    return Launch(argv, variables, program.working_dir or working_directory)
+    return Launch(argv, variables, program.working_dir or working_directory, program.resources)
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:

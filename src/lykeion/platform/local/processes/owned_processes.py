@@ -7,26 +7,41 @@ The state of a process is read from its attempt's directory and from the system,
 import asyncio
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from .attempt import Attempt
+from lykeion.platform.resources.program import Requests
+
+from .attempt import OOM_KILLED, Attempt
 from .attempt_directory import AttemptDirectory, AttemptError
 from .launch import Launch
+from .machine_share import UNLIMITED, MachineShare
 from .process_exit import wait_for_exit
+from .resident_memory import MemoryLimit
 
 
 class OwnedProcesses:
     """All processes recorded below ``directory``, by the uid of their owner; one object per directory.
 
-    ``ended`` is called in the event loop with the uid of an owner when one of its watched processes has ended. The
-    methods that touch files or processes block for some milliseconds; call those of one owner one at a time.
+    ``ended`` is called in the event loop with the uid of an owner when one of its watched processes has ended or uses
+    too much memory. ``share_of`` chooses what a process gets of the machine, beside those that run. ``cgroup`` is a
+    delegated control group, if there is one. The methods that touch files or processes block for some milliseconds;
+    call those of one owner one at a time.
     """
 
-    def __init__(self, directory: Path, now: Callable[[], datetime], ended: Callable[[str], None]) -> None:
-        self._directory, self._now, self._ended = directory, now, ended
+    def __init__(
+        self,
+        directory: Path,
+        now: Callable[[], datetime],
+        ended: Callable[[str], None],
+        share_of: Callable[[Requests, Collection[MachineShare]], MachineShare] = lambda needs, held: UNLIMITED,
+        cgroup: Path | None = None,
+    ) -> None:
+        self._directory, self._now, self._ended, self._share_of = directory, now, ended, share_of
+        self._cgroup = cgroup
+        self._exceeded: set[Path] = set()
         self._running: dict[str, dict[str, Attempt]] = {}
         self._last: dict[str, dict[int, int]] = {}
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
@@ -43,6 +58,10 @@ class OwnedProcesses:
     def ports(self) -> set[int]:
         """Those that running programs were given."""
         return {each.port for running in self._running.values() for each in running.values()}
+
+    def shares(self) -> list[MachineShare]:
+        """What running programs have of the machine."""
+        return [each.share for running in list(self._running.values()) for each in list(running.values())]
 
     def any_run(self) -> bool:
         return any(self._running.values())
@@ -71,18 +90,27 @@ class OwnedProcesses:
 
     def start(self, uid: str, attempt: Attempt, launch: Launch) -> Attempt | None:
         """Record and start an attempt. Returns how it ended if it cannot be started. Raises AttemptError."""
+        attempt = replace(attempt, share=self._share_of(launch.needs, self.shares()))
         directory = AttemptDirectory.create(self.place(uid), attempt)
         self._running.setdefault(uid, {})[attempt.name] = attempt
         self._count(uid, attempt)
         try:
-            self._children[directory.path] = directory.start(launch)
+            if self._cgroup and attempt.share.memory_bytes:
+                directory.limit_memory(self._cgroup, attempt.share.memory_bytes)
+            self._children[directory.path] = directory.start(launch, attempt.share)
         except AttemptError as refused:
             directory.record_end(self._now(), message=str(refused))
             return self._forget(uid, attempt)
         return None
 
     def see_ends(self, uid: str) -> list[Attempt]:
-        """Record the end of each attempt whose process no longer exists, and return these attempts."""
+        """Record the end of each attempt whose process no longer exists, and return these attempts.
+
+        Those that use too much memory are killed, and will be seen to end later.
+        """
+        for each in self.running(uid):
+            if self._at(uid, each.name).path in self._exceeded:
+                self.stop(uid, each, OOM_KILLED, 0)
         return [self._record_end(uid, each) for each in self.running(uid) if self._is_gone(uid, each)]
 
     def stop(self, uid: str, attempt: Attempt, reason: str, grace_s: float) -> float:
@@ -104,6 +132,21 @@ class OwnedProcesses:
             directory = self._at(uid, attempt.name)
             if directory.path not in self._watched:
                 self._watched[directory.path] = asyncio.create_task(self._wait(uid, directory))
+
+    def memory_limits(self) -> list[MemoryLimit]:
+        """Of running programs that no control group limits."""
+        limits: list[MemoryLimit] = []
+        for uid in list(self._running):
+            for each in self.running(uid):
+                directory = self._at(uid, each.name)
+                if each.share.memory_bytes and not directory.cgroup.path.exists() and (who := directory.identity()):
+                    limits.append(MemoryLimit(directory.path, who.pid, each.share.memory_bytes))
+        return limits
+
+    def exceeded(self, path: Path) -> None:
+        """The attempt in this directory uses more memory than it may."""
+        self._exceeded.add(path)
+        self._ended(path.parent.name)
 
     async def any_end(self, timeout_s: float) -> None:
         """Wait until a watched process ends."""
@@ -149,6 +192,7 @@ class OwnedProcesses:
     def _forget(self, uid: str, attempt: Attempt) -> Attempt:
         directory = self._at(uid, attempt.name)
         self._children.pop(directory.path, None)
+        self._exceeded.discard(directory.path)
         self._running[uid].pop(attempt.name, None)
         return directory.attempt() or replace(attempt, ended=self._now())
 

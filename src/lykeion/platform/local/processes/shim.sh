@@ -2,6 +2,7 @@
 #   sh shim.sh DIRECTORY PROGRAM [ARGUMENT...]
 # DIRECTORY/started identifies this process: its ID, its start in clock ticks since boot, and the boot. The process that
 # creates that file first owns the attempt, so that it runs at most once. DIRECTORY/exit is the program's exit code.
+# If DIRECTORY/cgroup is a link to a control group, the program joins it; this shell does not, and survives its end.
 set -f
 directory=$1
 shift
@@ -21,7 +22,11 @@ ln "$directory/.started.$$" "$directory/started" || exit 125
 rm -f "$directory/.started.$$"
 
 trap : HUP INT QUIT TERM # this shell survives a signal to its group; the program handles it itself
-"$@"
+if [ -d "$directory/cgroup" ]; then
+    (echo 0 > "$directory/cgroup/cgroup.procs" && exec "$@")
+else
+    "$@"
+fi
 code=$?
 echo "$code" > "$directory/.exit" && mv "$directory/.exit" "$directory/exit"
 exit "$code"

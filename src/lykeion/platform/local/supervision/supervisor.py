@@ -5,7 +5,7 @@ A resource is looked at when it changes, when one of its processes ends, and whe
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,14 +17,14 @@ from msgspec import structs
 from lykeion.control import AnyKind, AnyResource, Change, Condition, KeyQueue, Listing, ResourceStore, follow, merged
 from lykeion.core import Conflict, NotFound, Unavailable
 from lykeion.platform.local.processes.attempt import SHUTDOWN, Attempt
+from lykeion.platform.local.processes.memory_watch import watch_memory
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
-from lykeion.platform.resources.program import Requests
 from lykeion.platform.resources.replica_group import REPLICA_GROUP
 from lykeion.platform.resources.work import WORK
 
 from .group_runner import GroupRunner
 from .ignored_fields import ignored_condition
-from .machine_room import LocalMachine, Room
+from .machine_room import LocalMachine, Room, share_of
 from .readiness_probes import ReadinessProbes
 from .runner import Runner, RunnerStep
 from .value_sources import ValueSources
@@ -48,7 +48,8 @@ class Supervisor:
         self._store, self._machine, self._now = store, machine, now
         self._queue: KeyQueue[str] = KeyQueue()
         self._values = ValueSources(store, self._values_changed)
-        self._processes = OwnedProcesses(directory, now, self._ended)
+        share = partial(share_of, machine)
+        self._processes = OwnedProcesses(directory, now, self._ended, share, machine.cgroup)
         given, place = self._given, machine.working_directory
         probes = ReadinessProbes(now, self._queue.add)
         self._groups = GroupRunner(self._processes, probes, self._is_idle, given, place, now)
@@ -68,6 +69,7 @@ class Supervisor:
                 tasks.create_task(follow(self._store, kind, partial(self._replace, kind), self._notice))
             tasks.create_task(self._values.run())
             tasks.create_task(self._work())
+            tasks.create_task(watch_memory(self._processes.memory_limits, self._processes.exceeded))
 
     async def shut_down(self) -> None:
         """Stop every process, with a grace period; the next supervisor starts it again. This counts as no failure."""
@@ -179,11 +181,7 @@ class Supervisor:
             self._queue.add(each)
 
     def _room(self) -> Room:
-        return Room.beside(self._machine, self._taken())
-
-    def _taken(self) -> Iterable[tuple[Requests, int]]:
-        for uid, resource in (*self._resources.items(), *self._deleted.items()):
-            yield resource.spec.program.resources, len(self._processes.running(uid))
+        return Room.beside(self._machine, self._processes.shares())
 
     def _status(self, step: RunnerStep, *conditions: Condition) -> Any:
         return structs.replace(step.status, conditions=merged(step.status.conditions, self._now(), *conditions))
