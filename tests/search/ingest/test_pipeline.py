@@ -211,6 +211,21 @@ def test_an_attribute_that_no_row_of_its_product_gives_any_more_is_cleared(
     }
 
 
+@pytest.mark.parametrize("batch", [1, 2, 256])
+def test_a_row_whose_photo_fails_gives_its_attributes_to_a_product_that_is_stored_later(
+    shop: Shop, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_module, "BATCH", batch)
+    shop.photo("2.jpg", 2)
+    shop.write_manifest(
+        {"id": "a", "path": "none.jpg", "price": 3, "colour": "red"},
+        {"id": "b", "path": "none.jpg", "price": 4, "colour": "red"},
+        {"id": "a", "path": "2.jpg", "colour": "blue"},
+    )
+    assert shop.counts(shop.add()) == {"added": 1, "failed": 2}
+    assert shop.stored() == {"a": (["2.jpg"], {"price": 3, "colour": "blue"})}
+
+
 def test_with_empty_clear_the_last_row_wins_also_with_nothing_in_it(shop: Shop) -> None:
     for n in range(2):
         shop.photo(f"{n}.jpg", n)

@@ -1,7 +1,7 @@
 """Writing finished photos and their attributes to the index; an invalid product fails alone."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import compress, groupby, islice
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from .photo_source import Failure, ListedPhoto
 from .photo_workers import Taken
 from .report import EntryLog
 
+_CHUNK = 4_096
+
 
 class BatchWriter:
     """Writes the batches of one run, and counts each photo once, as added, unchanged or failed."""
@@ -29,6 +31,7 @@ class BatchWriter:
         self._cells = EmptyCells(empty)
         self._failed: set[tuple[str, str]] = set()  # photos of the batch that is being written
         self._photographed, self._changed = Pairs(), Pairs()  # products
+        self._ahead = Pairs()  # products with attributes in a batch before that of their first photo
 
     @property
     def updated(self) -> int:
@@ -52,6 +55,15 @@ class BatchWriter:
             for item, outcome in taken
         )
 
+    def write_ahead(self, listed: Callable[[], Iterable[ListedPhoto]]) -> None:
+        """Write the attributes of rows that came, in an earlier batch, before any photo of their product was stored:
+        the photo of such a row failed. Needs a second pass over the listing if there are any."""
+        items = iter(listed() if len(self._ahead) else ())
+        while chunk := list(islice(items, _CHUNK)):
+            products = [item.id for item in chunk], [""] * len(chunk)
+            others = self._ahead.missing(*products) | self._photographed.missing(*products)
+            self._write(list(compress(chunk, ~others)), [])
+
     def clear_empty(self, listed: Callable[[], Iterable[ListedPhoto]]) -> None:
         """Clear the attributes that no row of a product gives, if that needs a second pass over the listing."""
         if self._cells.any_open():
@@ -67,6 +79,9 @@ class BatchWriter:
         if not concerned:
             return
         stored = {product.id: product.attributes for product in self._index.get(concerned) if product}
+        for item in items:
+            if item.attributes and item.id not in stored and item.id not in added:
+                self._ahead.add(item.id, "")
         attributes = self._cells.joined(items, stored)
         self._upsert(sorted(new, key=lambda row: row[0].id), attributes)
         changed = {

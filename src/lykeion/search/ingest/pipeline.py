@@ -99,6 +99,7 @@ def add(
         with stop_signals() as stop, reporter.progress("adding", total or None, unit="photos") as progress:
             run.take_all(photos, progress, stop)
             stop_here(f"{run.writer.added:,} photos were added to {index} and are safe")
+            run.writer.write_ahead(lambda: run.listed_again(photos))
             run.writer.clear_empty(lambda: run.listed_again(photos))
         if options.sync:
             run.delete_missing()
