@@ -111,6 +111,7 @@ def test_the_default_is_built_once(embedder: Embedder) -> None:
     assert Embedder.load().digest == embedder.digest
 
 
+@pytest.mark.slow
 def test_two_processes_may_build_the_default_at_once(tmp_path: Path) -> None:
     program = "from lykeion.nets.installed import default_model; print(default_model())"
     environment = {"LYKEION_HOME": str(tmp_path), "PATH": ""}

@@ -45,6 +45,7 @@ def test_answers_without_a_thumbnail_or_with_a_broken_one_are_still_on_the_sheet
         assert picture.width >= 2 * (MARGIN + PHOTO)
 
 
+@pytest.mark.slow
 def test_a_sheet_stays_a_picture_however_many_answers(tmp_path: Path) -> None:
     few, many = tmp_path / "few.png", tmp_path / "many.png"
     draw_sheet(few, None, hits(MAX_CARDS), lambda id, photo: None)

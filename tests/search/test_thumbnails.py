@@ -73,6 +73,7 @@ def _write(path: Path, name: str) -> None:
         small.put_many([(name, str(n), bytes(1000))])
 
 
+@pytest.mark.slow
 def test_processes_that_begin_together_share_one_file(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     path = tmp_path / "thumbnails.sqlite"

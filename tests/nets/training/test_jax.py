@@ -49,8 +49,14 @@ for name in ("run", "straight"):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three trainings, of which what they have in common is compiled once."""
     directory = tmp_path_factory.mktemp("jax")
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    once = {
+        "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", **once}
     subprocess.run([sys.executable, "-c", SCRIPT, str(directory)], env=environment, check=True, timeout=500)
     return directory
 

@@ -59,6 +59,7 @@ def _places(size: int) -> Iterator[int]:
     yield from sorted({*range(0, size, max(1, size // 25)), size - 1})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pattern",
     [
