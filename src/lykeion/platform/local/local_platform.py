@@ -12,9 +12,9 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
-from lykeion.control import AnyKind, AnyResource, ControlLoop, Key, ResourceController, SqliteStore
+from lykeion.control import Answers, AnyKind, AnyResource, ControlLoop, Key, ResourceController, SqliteStore
 from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count, usable_cores
-from lykeion.platform.lookups import ModelVersion
+from lykeion.platform.lookups import GroupCores, ModelVersion
 from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.training import TRAINING, run_volume
 
@@ -69,7 +69,8 @@ class LocalPlatform:
         self._lock, self._machine = _locked(directory), machine
         self.store = SqliteStore(directory / "state.db", kinds)
         self._supervisor = Supervisor(self.store, directory / "work", machine)
-        self._loop = ControlLoop(self.store, controllers, {ModelVersion: find_model})
+        answers: Answers = {ModelVersion: find_model, GroupCores: self._supervisor.cores_of}
+        self._loop = ControlLoop(self.store, controllers, answers)
         self._stop = asyncio.Event()
         self._api = resource_api(self.store, kinds, self._supervisor.log_of, self._metrics_of, self._stop.set)
 

@@ -133,6 +133,11 @@ class OwnedProcesses:
             if directory.path not in self._watched:
                 self._watched[directory.path] = asyncio.create_task(self._wait(uid, directory))
 
+    def leaders(self, uid: str) -> list[int]:
+        """The process IDs of the leaders of an owner's running attempts."""
+        identities = (self._at(uid, each.name).identity() for each in self.running(uid))
+        return [each.pid for each in identities if each]
+
     def memory_limits(self) -> list[MemoryLimit]:
         """Of running programs that no control group limits."""
         limits: list[MemoryLimit] = []

@@ -1,14 +1,13 @@
 """How much memory attempts use, from ``/proc``: for machines on which no control group limits them."""
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from .attempt_directory import MARK
-
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+from .process_use import ProcessUse, all_processes
 
 
 @dataclass(frozen=True)
@@ -18,14 +17,6 @@ class MemoryLimit:
     directory: Path
     leader: int
     limit_bytes: int
-
-
-@dataclass(frozen=True)
-class _Process:
-    pid: int
-    start: str
-    session: int
-    resident: int
 
 
 class ResidentMemory:
@@ -44,11 +35,11 @@ class ResidentMemory:
         suspects = [each for each in limits if _resident(processes[str(each.directory)]) > each.limit_bytes]
         return [each for each in suspects if sum(map(_own, processes[str(each.directory)])) > each.limit_bytes]
 
-    def _by_attempt(self, limits: list[MemoryLimit]) -> Mapping[str, list[_Process]]:
-        found: dict[str, list[_Process]] = {str(each.directory): [] for each in limits}
+    def _by_attempt(self, limits: list[MemoryLimit]) -> Mapping[str, list[ProcessUse]]:
+        found: dict[str, list[ProcessUse]] = {str(each.directory): [] for each in limits}
         leaders = {each.leader: str(each.directory) for each in limits}
         marks: dict[tuple[int, str], str] = {}
-        for process in _processes():
+        for process in all_processes():
             identity = process.pid, process.start
             mark = leaders.get(process.session) or self._marks.get(identity)
             marks[identity] = mark = _mark(process.pid) if mark is None else mark
@@ -56,15 +47,6 @@ class ResidentMemory:
                 found[mark].append(process)
         self._marks = marks
         return found
-
-
-def _processes() -> Generator[_Process]:
-    with os.scandir("/proc") as entries:
-        for entry in entries:
-            if entry.name.isdecimal():
-                with suppress(OSError, IndexError):
-                    fields = Path(entry.path, "stat").read_text(errors="replace").rpartition(")")[2].split()
-                    yield _Process(int(entry.name), fields[19], int(fields[3]), int(fields[21]) * _PAGE)
 
 
 def _mark(pid: int) -> str:
@@ -75,11 +57,11 @@ def _mark(pid: int) -> str:
     return ""
 
 
-def _resident(processes: list[_Process]) -> int:
-    return sum(each.resident for each in processes)
+def _resident(processes: list[ProcessUse]) -> int:
+    return sum(each.resident_bytes for each in processes)
 
 
-def _own(process: _Process) -> int:
+def _own(process: ProcessUse) -> int:
     """Bytes of its own memory, with its part of what it shares; 0 if it has ended.
 
     https://docs.kernel.org/filesystems/proc.html, since Linux 5.4
@@ -89,6 +71,6 @@ def _own(process: _Process) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     except OSError:
-        return process.resident
+        return process.resident_bytes
     wanted = ("Pss_Anon:", "Pss_Shmem:")
     return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(wanted))

@@ -14,11 +14,24 @@ from typing import Any
 
 from msgspec import structs
 
-from lykeion.control import AnyKind, AnyResource, Change, Condition, KeyQueue, Listing, ResourceStore, follow, merged
+from lykeion.control import (
+    AnyKind,
+    AnyResource,
+    Change,
+    Condition,
+    Key,
+    KeyQueue,
+    Listing,
+    ResourceStore,
+    follow,
+    merged,
+)
 from lykeion.core import Conflict, NotFound, Unavailable
 from lykeion.platform.local.processes.attempt import SHUTDOWN, Attempt
+from lykeion.platform.local.processes.core_use import CoreUse
 from lykeion.platform.local.processes.memory_watch import watch_memory
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
+from lykeion.platform.lookups import GroupCores
 from lykeion.platform.resources.replica_group import REPLICA_GROUP
 from lykeion.platform.resources.work import WORK
 
@@ -58,6 +71,7 @@ class Supervisor:
             REPLICA_GROUP.name: (REPLICA_GROUP, self._groups),
         }
         self._resources: dict[str, AnyResource] = {}
+        self._core_use = CoreUse()
         self._deleted: dict[str, AnyResource] = {}
         self._short_of_room: set[str] = set()
         self._listed = {name: asyncio.Event() for name in self._runners}
@@ -86,6 +100,12 @@ class Supervisor:
         owned.sort(key=lambda each: str(each.metadata.creation_timestamp), reverse=True)
         logs = (self._processes.log(each.metadata.uid, index) for each in (resource, *owned))
         return next((log for log in logs if log), None)
+
+    async def cores_of(self, asked: GroupCores) -> float:
+        """How many cores a group's replicas use. Raises Unavailable if that is not known."""
+        key = Key(REPLICA_GROUP.name, asked.namespace, asked.group)
+        uid = next((uid for uid, each in self._resources.items() if each.key == key), "")
+        return await asyncio.to_thread(lambda: self._core_use.since_last(uid, self._processes.leaders(uid)))
 
     def _replace(self, kind: AnyKind, listing: Listing) -> None:
         known = {each.metadata.uid: each for each in self._resources.values() if each.kind is kind}
