@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .admission import Refusal, refuse_stranger
+    from .admission import Refusal, refuse_host, refuse_origin, refuse_stranger, refuse_token
     from .errors import answer_errors, documented
     from .guard import Guard, outlives_timeout
     from .limits import Clients, Uploads, refuse_length
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Busy", "Clients", "Guard", "Meter", "Metrics", "Refusal", "ServerSettings", "StrictRoute", "Uploads", "Workers",
-    "answer_errors", "documented", "is_unknown", "outlives_timeout", "read_token", "refuse_length",
-    "refuse_stranger", "serve",
+    "answer_errors", "documented", "is_unknown", "outlives_timeout", "read_token", "refuse_host",
+    "refuse_length", "refuse_origin", "refuse_stranger", "refuse_token", "serve",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -1,0 +1,1 @@
+"""The proxy: requests for services, passed on to replicas. A process of its own, which outlives the platform's."""
