@@ -21,6 +21,7 @@ from lykeion.core import LykeionError, first_line
 def join_the_others() -> tuple[int, int]:
     """The number of this process and of how many, as the platform has set them."""
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.config.update("jax_enable_preemption_service", False)  # or SIGTERM would not end this process
     if workers := int(os.environ.get("JAX_NUM_PROCESSES", 0)):
         address, number = os.environ["JAX_COORDINATOR_ADDRESS"], int(os.environ["JAX_PROCESS_ID"])
         jax.distributed.initialize(address, workers, number)

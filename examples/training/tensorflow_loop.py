@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -38,7 +39,7 @@ def logits(parameters: Sequence[tf.Variable], photos: tf.Tensor) -> tf.Tensor:
 
 
 class Net(tf.Module):
-    """What is saved for serving: photos (n, 28, 28, 1) from 0 to 1 to logits (n, 10)."""
+    """What is published: photos (n, 28, 28, 1) from 0 to 1 to logits (n, 10)."""
 
     def __init__(self, parameters: Sequence[np.ndarray]) -> None:
         super().__init__()
@@ -103,7 +104,12 @@ def main(chosen: argparse.Namespace) -> None:
             run.save(batch.step, [each.numpy() for each in variables])
     if run:
         net.take(weights)
-        tf.saved_model.save(net, run.model(validation_top1=net.top1(validation)))
+        write_litert(net, run.model(validation_top1=net.top1(validation)) / "model.tflite")
+
+
+def write_litert(net: Net, path: Path) -> None:
+    function = net.__call__.get_concrete_function()  # pyright: ignore[reportAttributeAccessIssue]
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([function], net).convert())
 
 
 if __name__ == "__main__":

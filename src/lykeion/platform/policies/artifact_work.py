@@ -15,6 +15,8 @@ from lykeion.platform.resources.work import WorkSpec
 
 from .stages import ProgramStage, models_command
 
+PROGRAM = "program"
+"""The part in the name of the Work that runs a resource's own program."""
 ASK_AGAIN_S = 5.0
 """Between two attempts to read from a registry that does not answer."""
 
@@ -75,7 +77,7 @@ class ArtifactWork:
 
     @property
     def program_part(self) -> str:
-        return f"{self.part}program"
+        return self.part + PROGRAM
 
     def before(self) -> tuple[ProgramStage, ...]:
         """Fetching, and the program."""

@@ -23,6 +23,7 @@ from lykeion.control import (
     KeyQueue,
     Listing,
     ResourceStore,
+    child_name,
     follow,
     merged,
 )
@@ -32,6 +33,7 @@ from lykeion.platform.local.processes.core_use import CoreUse
 from lykeion.platform.local.processes.memory_watch import watch_memory
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.lookups import GroupCores
+from lykeion.platform.policies.artifact_work import PROGRAM
 from lykeion.platform.resources.replica_group import REPLICA_GROUP
 from lykeion.platform.resources.work import WORK
 
@@ -94,10 +96,13 @@ class Supervisor:
             await self._processes.any_end(timeout_s=1)
 
     def log_of(self, resource: AnyResource, index: int) -> Path | None:
-        """The log of the last attempt at an index of a resource, or of the newest that it owns."""
+        """The log of the last attempt at an index: of a resource, of its program, or of the newest that it owns."""
         uid = resource.metadata.uid
         owned = [each for each in self._resources.values() if each.owner and each.owner.uid == uid]
-        owned.sort(key=lambda each: str(each.metadata.creation_timestamp), reverse=True)
+        program = child_name(resource, PROGRAM)
+        owned.sort(
+            key=lambda each: (each.metadata.name == program, str(each.metadata.creation_timestamp)), reverse=True
+        )
         logs = (self._processes.log(each.metadata.uid, index) for each in (resource, *owned))
         return next((log for log in logs if log), None)
 
