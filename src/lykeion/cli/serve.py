@@ -12,10 +12,18 @@ from lykeion.core import print_line
 from lykeion.search import service
 
 from .embedder_option import named_embedder_option
-from .options import INDEX_HELP, refuse_options, registry_option, store_option, thumbnails_option, trust_option
+from .options import (
+    INDEX_HELP,
+    FiniteRange,
+    refuse_options,
+    registry_option,
+    store_option,
+    thumbnails_option,
+    trust_option,
+)
 from .server_options import server_options
 
-_OF_INDEX = ("uri", "embedder", "thumbnails", "no_thumbnails")
+_OF_INDEX = ("uri", "embedder", "thumbnails", "no_thumbnails", "follow")
 _OF_MODEL = ("model", "name", "labels", "engine", "max_batch")
 
 
@@ -33,6 +41,12 @@ _OF_MODEL = ("model", "name", "labels", "engine", "max_batch")
 @registry_option
 @thumbnails_option
 @click.option("--no-thumbnails", is_flag=True, help="Show and keep no thumbnails.")
+@click.option(
+    "--follow",
+    type=FiniteRange(0.1, 86_400),
+    metavar="SECONDS",
+    help="How often to look whether --index leads to another index, which is then served; default: each second.",
+)
 @click.option("--name", metavar="NAME", help="The model's name in URLs, if not its own.")
 @click.option(
     "--labels",
@@ -59,6 +73,7 @@ def serve(
     store: Path | None,
     thumbnails: "search.ThumbnailPlace",
     no_thumbnails: bool,
+    follow: float | None,
     name: str | None,
     labels: Path | None,
     engine: str | None,
@@ -79,9 +94,16 @@ def serve(
         raise click.UsageError("give --index INDEX, or --model MODEL")
     refuse_options("--index serves an index", *_OF_MODEL)
     place = replace(thumbnails, kept=not no_thumbnails)
-    network = inputs.find_embedder(embedder, trust, store)
-    with closing(service.open_catalogue(uri, embedder=network, thumbnails=place)) as catalogue:
-        service.serve(catalogue, settings, host=host, port=port, ready=_told(uri))
+    source = service.ServerSource(uri) if "://" in uri else service.PathSource(uri)
+    followed = service.followed_catalogue(
+        source,
+        embedder=inputs.find_embedder(embedder, trust, store),
+        thumbnails=place,
+        follow_s=follow or service.LOOK_S,
+        swapped=lambda index: print_line(f"{uri} is {index} now, which is served", err=True),
+    )
+    with followed as served:
+        service.serve(served, settings, host=host, port=port, ready=_told(uri))
 
 
 def _told(what: str) -> Callable[[str], None]:

@@ -54,10 +54,13 @@ NO_THUMBNAILS = ThumbnailPlace(kept=False)
 
 
 class Thumbnails:
-    """JPEG thumbnails by product id and photo name. A missing file reads as empty; writing creates it."""
+    """JPEG thumbnails by product id and photo name. A missing file reads as empty; writing creates it.
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    An ``immutable`` file is only read, without the files that SQLite makes beside one that may change.
+    """
+
+    def __init__(self, path: str | Path, *, immutable: bool = False) -> None:
+        self.path, self._immutable = Path(path), immutable
         self._thread = threading.local()
         self._lock = threading.Lock()
         self._connections: list[sqlite3.Connection] = []
@@ -168,7 +171,7 @@ class Thumbnails:
     def _open_to_read(self) -> sqlite3.Connection | None:
         """None if nothing has been written yet."""
         try:
-            connection, version = self._connect("rw")
+            connection, version = self._connect("ro&immutable=1" if self._immutable else "rw")
         except sqlite3.OperationalError as error:
             if _code(error) not in _REFUSED:
                 raise

@@ -5,7 +5,7 @@ import io
 from PIL import Image
 from starlette.testclient import TestClient
 
-from lykeion.search.service import Catalogue, create_app
+from lykeion.search.service import Catalogue, ServedCatalogue, create_app
 from lykeion.web_kit import ServerSettings
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
@@ -26,4 +26,5 @@ def photo(colour: str, size: tuple[int, int] = (64, 48)) -> bytes:
 
 def service(catalogue: Catalogue, settings: ServerSettings) -> TestClient:
     """A client that shows an error inside the service as the 500 a person would see."""
-    return TestClient(create_app(catalogue, settings), base_url="http://localhost", raise_server_exceptions=False)
+    app = create_app(ServedCatalogue(catalogue), settings)
+    return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)

@@ -155,4 +155,4 @@ def test_a_sample_without_thumbnails_or_products_is_answered_too(index: Index):
     with service(Catalogue(index, None, None), ServerSettings()) as client:
         assert {shown["thumbnail"] for shown in client.get("/v1/sample").json()["results"]} == {None}
         index.delete(COLOURS)
-        assert client.get("/v1/sample").json() == {"results": [], "by": None}
+        assert client.get("/v1/sample").json() == {"index": "", "results": [], "by": None}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         EmbedderMismatch,
         IndexFormatError,
         IndexLocked,
+        IndexReadOnly,
         IndexReplaced,
         SchemaError,
         StorageError,
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_ID_BYTES", "MAX_NAME_BYTES", "MAX_PHOTO_NAME_BYTES", "Attributes", "BatchError", "ColumnType",
     "CorruptIndex", "Effort", "EmbedderMismatch", "Hit", "Identity", "Index", "IndexFormatError", "IndexLocked",
-    "IndexReplaced", "LocalIndex", "Metric", "MilvusError", "Mode", "Photo", "Product", "Rows", "Schema",
-    "SchemaError", "Stats", "StorageError", "Value", "lower_priority", "open_index", "parse_value",
+    "IndexReadOnly", "IndexReplaced", "LocalIndex", "Metric", "MilvusError", "Mode", "Photo", "Product", "Rows",
+    "Schema", "SchemaError", "Stats", "StorageError", "Value", "lower_priority", "open_index", "parse_value",
     "restore_damaged",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -1,10 +1,14 @@
 """Errors of an index."""
 
-from lykeion.core import Conflict, Invalid, Unavailable
+from lykeion.core import Conflict, Invalid, Unavailable, Unsupported
 
 
 class IndexFormatError(Unavailable):
     """The directory is not an index, or one of a newer format."""
+
+
+class IndexReadOnly(Unsupported, IndexFormatError):
+    """A write to an index that is open for reading."""
 
 
 class CorruptIndex(Unavailable):

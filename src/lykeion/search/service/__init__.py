@@ -6,7 +6,13 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .app import create_app, serve
-    from .catalogue import Catalogue, open_catalogue
+    from .catalogue import Catalogue
+    from .index_follower import LOOK_S, followed_catalogue
+    from .index_sources import IndexSource, PathSource, ServerSource
+    from .served_catalogue import ServedCatalogue
 
-__all__ = ["Catalogue", "create_app", "open_catalogue", "serve"]
+__all__ = [
+    "LOOK_S", "Catalogue", "IndexSource", "PathSource", "ServedCatalogue", "ServerSource", "create_app",
+    "followed_catalogue", "serve",
+]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -10,12 +10,12 @@ from starlette.staticfiles import StaticFiles
 from lykeion import __version__, web_kit
 from lykeion.web_kit import Guard, Meter, Metrics, ServerSettings, Workers, answer_errors
 
-from .catalogue import Catalogue
 from .column_routes import column_routes
 from .index_metrics import IndexCollector, photo_counter
 from .item_routes import item_routes
 from .operation_routes import operation_routes
 from .search_routes import search_routes
+from .served_catalogue import CatalogueCalls, ServedCatalogue
 
 PAGE = Path(__file__).parent / "page"
 PAGE_POLICY = (
@@ -26,7 +26,7 @@ OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
 
 
 def serve(
-    catalogue: Catalogue,
+    served: ServedCatalogue,
     settings: ServerSettings,
     *,
     host: str = "127.0.0.1",
@@ -34,14 +34,15 @@ def serve(
     ready: Callable[[str], object] = lambda url: None,
 ) -> None:
     """Serve a catalogue until SIGINT or SIGTERM, as ``web_kit.serve`` does."""
-    web_kit.serve(create_app(catalogue, settings), settings, host=host, port=port, ready=ready)
+    web_kit.serve(create_app(served, settings), settings, host=host, port=port, ready=ready)
 
 
-def create_app(catalogue: Catalogue, settings: ServerSettings) -> FastAPI:
+def create_app(served: ServedCatalogue, settings: ServerSettings) -> FastAPI:
     """An ASGI app for a catalogue, which may be closed once the app has shut down."""
     workers = Workers(settings.threads, settings.waiting)
+    calls = CatalogueCalls(served, workers)
     photos_embedded = photo_counter()
-    metrics = Metrics(photos_embedded, IndexCollector(catalogue))
+    metrics = Metrics(photos_embedded, IndexCollector(served))
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -56,10 +57,10 @@ def create_app(catalogue: Catalogue, settings: ServerSettings) -> FastAPI:
         redoc_url=None,
         lifespan=life,
     )
-    app.include_router(search_routes(catalogue, workers, photos_embedded))
-    app.include_router(item_routes(catalogue, workers, photos_embedded))
-    app.include_router(column_routes(catalogue, workers))
-    app.include_router(operation_routes(catalogue, workers, metrics))
+    app.include_router(search_routes(calls, photos_embedded))
+    app.include_router(item_routes(calls, photos_embedded))
+    app.include_router(column_routes(calls))
+    app.include_router(operation_routes(calls, workers, metrics))
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     answer_errors(app)
     page = frozenset("/" + path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*") if path.is_file())

@@ -3,7 +3,7 @@
 Every method blocks and is called in a worker thread; a search by photo is a single call.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from lykeion.search.thumbnails import IN_INDEX, SIDE, ThumbnailPlace, Thumbnails
 from lykeion.vision import Box
 
 from .bounds import MAX_OFFSET
+from .index_sources import IndexEdition
 from .sample import SAMPLED_ROWS, by_category
 from .shapes import ChangeColumn, ChangedItem, Item, PhotographedItem
 
@@ -40,33 +41,36 @@ class Page:
     offset: int = 0
 
 
-def open_catalogue(uri: str, *, embedder: str | None = None, thumbnails: ThumbnailPlace = IN_INDEX) -> "Catalogue":
-    """Open a catalogue for ``serve``: the index at ``uri``, locked only during writes, its embedder, and its
-    thumbnails, or those of the file that ``thumbnails`` names.
+def open_catalogue(
+    edition: IndexEdition, load: Callable[[Index], Embedder | None], thumbnails: ThumbnailPlace = IN_INDEX
+) -> "Catalogue":
+    """Open an index, locked only during writes, with the embedder that ``load`` returns for it, and its thumbnails,
+    or those of the file that ``thumbnails`` names.
 
-    Raises EmbedderMismatch if the embedder, the default one if none is named, is not the index's, and what
-    open_index and Embedder.load raise.
+    Raises EmbedderMismatch if the embedder is not the index's, ThumbnailError, what ``load`` and open_index raise.
     """
-    index = open_index(uri, "shared")
+    index = open_index(edition.uri, "r", follow=False) if edition.read_only else open_index(edition.uri, "shared")
     try:
         pictures = None
-        if file := thumbnails.of(uri):
-            pictures = Thumbnails(file)
+        if file := thumbnails.of(edition.uri):
+            pictures = Thumbnails(file, immutable=edition.read_only)
             pictures.check()
-        loaded = Embedder.load(embedder) if index.embedder or embedder else None
+        loaded = load(index)
         if loaded is not None and loaded.digest != index.embedder:
-            raise EmbedderMismatch.of(uri, "embedder", index.embedder, loaded.digest)
-        return Catalogue(index, loaded, pictures)
+            raise EmbedderMismatch.of(edition.uri, "embedder", index.embedder, loaded.digest)
+        return Catalogue(index, loaded, pictures, id=edition.id)
     except BaseException:
         index.close()
         raise
 
 
 class Catalogue:
-    """Products to search and change. Thread-safe."""
+    """Products to search and change. ``id`` says in answers which index they come from. Thread-safe."""
 
-    def __init__(self, index: Index, embedder: Embedder | None, thumbnails: Thumbnails | None) -> None:
-        self.index, self.embedder, self.thumbnails = index, embedder, thumbnails
+    def __init__(
+        self, index: Index, embedder: Embedder | None, thumbnails: Thumbnails | None, *, id: str = ""
+    ) -> None:
+        self.index, self.embedder, self.thumbnails, self.id = index, embedder, thumbnails, id
 
     def check(self) -> None:
         """Raise if searches would fail: the index is damaged, unreachable, or replaced by another one."""
@@ -91,7 +95,12 @@ class Catalogue:
         return {
             "results": [self._shown(rows.ids[n], rows.photos[n].name, rows.attributes[n]) for n in chosen],
             "by": by,
+            "index": self.id,
         }
+
+    def count(self, where: str | None) -> int:
+        """How many products there are (that match)."""
+        return self.index.count(where)
 
     def put(self, items: Sequence[Item]) -> int:
         """Replace whole products, given their vectors. Returns how many."""
@@ -160,6 +169,7 @@ class Catalogue:
     def stats(self) -> dict[str, Any]:
         stats = self.index.stats()
         return {
+            "index": self.id,
             "products": stats.products,
             "photos": stats.photos,
             "dimension": stats.dimension,
@@ -187,6 +197,7 @@ class Catalogue:
                 for hit in hits[page.offset : end]
             ],
             "next_offset": end if len(hits) > end <= MAX_OFFSET else None,
+            "index": self.id,
         }
 
     def _shown(self, id: str, photo: str, attributes: Mapping[str, Value]) -> dict[str, Any]:

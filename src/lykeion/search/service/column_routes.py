@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from lykeion.web_kit import StrictRoute, Workers, documented
+from lykeion.web_kit import StrictRoute, documented
 
 from .catalogue import Catalogue
+from .served_catalogue import CatalogueCalls
 from .shapes import ChangeColumn, ColumnName, ColumnsAnswer
 
 
-def column_routes(catalogue: Catalogue, workers: Workers) -> APIRouter:
+def column_routes(calls: CatalogueCalls) -> APIRouter:
     """Other writes wait while a column is changed; searches continue."""
     routes = APIRouter(prefix="/v1", tags=["columns"], route_class=StrictRoute)
 
@@ -24,7 +25,7 @@ def column_routes(catalogue: Catalogue, workers: Workers) -> APIRouter:
         responses=documented(404, 501),
     )
     async def change_column(body: ChangeColumn) -> JSONResponse:
-        return JSONResponse(await workers.run(catalogue.change_column, body))
+        return JSONResponse(await calls.run(Catalogue.change_column, body))
 
     @routes.delete(
         "/columns",
@@ -33,6 +34,6 @@ def column_routes(catalogue: Catalogue, workers: Workers) -> APIRouter:
         responses=documented(404, 501),
     )
     async def drop_column(name: Annotated[ColumnName, Query()]) -> JSONResponse:
-        return JSONResponse(await workers.run(catalogue.drop_column, name))
+        return JSONResponse(await calls.run(Catalogue.drop_column, name))
 
     return routes

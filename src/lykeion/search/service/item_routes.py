@@ -9,10 +9,11 @@ from prometheus_client import Counter
 from pydantic import ValidationError
 
 from lykeion.core import Invalid, NotFound, digest_bytes
-from lykeion.web_kit import StrictRoute, Workers, documented
+from lykeion.web_kit import StrictRoute, documented
 
 from .bounds import MAX_ITEMS, MAX_PHOTOS
 from .catalogue import Catalogue
+from .served_catalogue import CatalogueCalls
 from .shapes import PHOTOGRAPHED_ITEMS, Changed, Id, ItemsAnswer, PatchItems, PhotographedItem, PutItems
 
 
@@ -23,23 +24,23 @@ class BadItems(Invalid):
 Ids = Annotated[list[Id], Query(alias="id", min_length=1, max_length=MAX_ITEMS)]
 
 
-def item_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter) -> APIRouter:
+def item_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:
     """Every change is on disk, and visible to every search, before the response is sent."""
     routes = APIRouter(prefix="/v1", tags=["items"], route_class=StrictRoute)
 
     @routes.get("/items", summary="Products by id", response_model=ItemsAnswer, responses=documented())
     async def get_items(id: Ids, vectors: bool = False) -> JSONResponse:
-        return JSONResponse(await workers.run(catalogue.get, id, vectors=vectors))
+        return JSONResponse(await calls.run(Catalogue.get, id, vectors=vectors))
 
     @routes.put(
         "/items",
         summary="Put products by vectors",
         description="Each product is replaced whole: its photos and its attributes.",
         response_model=Changed,
-        responses=documented(),
+        responses=documented(501),
     )
     async def put_items(body: PutItems) -> JSONResponse:
-        return JSONResponse({"changed": await workers.run(catalogue.put, body.items)})
+        return JSONResponse({"changed": await calls.run(Catalogue.put, body.items)})
 
     @routes.put(
         "/items/photos",
@@ -59,23 +60,23 @@ def item_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter
             raise BadItems(f"no photo with the file name {absent[0]!r} came with the request")
         embedded = {}
         for name in names:  # one at a time, so that searches can run in between
-            embedded[name] = await workers.run(catalogue.embed, await uploads[name].read(), name)
+            embedded[name] = await calls.run(Catalogue.embed, await uploads[name].read(), name)
             photos_embedded.inc()
-        return JSONResponse({"changed": await workers.run(catalogue.put_embedded, wanted, embedded)})
+        return JSONResponse({"changed": await calls.run(Catalogue.put_embedded, wanted, embedded)})
 
     @routes.patch(
         "/items",
         summary="Change attributes",
         description="Attributes given are set, null removes one, others stay. Unknown ids are passed over.",
         response_model=Changed,
-        responses=documented(),
+        responses=documented(501),
     )
     async def patch_items(body: PatchItems) -> JSONResponse:
-        return JSONResponse({"changed": await workers.run(catalogue.update, body.items)})
+        return JSONResponse({"changed": await calls.run(Catalogue.update, body.items)})
 
-    @routes.delete("/items", summary="Delete products", response_model=Changed, responses=documented())
+    @routes.delete("/items", summary="Delete products", response_model=Changed, responses=documented(501))
     async def delete_items(id: Ids) -> JSONResponse:
-        return JSONResponse({"changed": await workers.run(catalogue.delete, id)})
+        return JSONResponse({"changed": await calls.run(Catalogue.delete, id)})
 
     @routes.get(
         "/thumbnail",
@@ -88,7 +89,7 @@ def item_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter
         photo: Annotated[str, Query(max_length=512)] = "",
         if_none_match: Annotated[str, Header()] = "",
     ) -> Response:
-        picture = await workers.run(catalogue.thumbnail, id, photo)
+        picture = await calls.run(Catalogue.thumbnail, id, photo)
         if picture is None:
             raise NotFound(f"no small picture of {id!r}")
         tag = f'"{digest_bytes(picture)[7:39]}"'

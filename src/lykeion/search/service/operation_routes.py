@@ -7,14 +7,15 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from lykeion.web_kit import Metrics, StrictRoute, Workers, documented
 
 from .catalogue import Catalogue
-from .shapes import Health, StatsAnswer
+from .served_catalogue import CatalogueCalls, ServedCatalogue
+from .shapes import Health, IndexHealth, StatsAnswer
 
 
-def operation_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -> APIRouter:
+def operation_routes(calls: CatalogueCalls, workers: Workers, metrics: Metrics) -> APIRouter:
     routes = APIRouter(tags=["operation"])
 
     async def stats() -> JSONResponse:
-        return JSONResponse(await workers.run(catalogue.stats))
+        return JSONResponse(await calls.run(Catalogue.stats) | {"since": _since(calls.served)})
 
     routes.add_api_route(
         "/v1/stats",
@@ -25,9 +26,16 @@ def operation_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -
         route_class_override=StrictRoute,  # the others are for probes, which may add any parameters
     )
 
-    @routes.get("/healthz", summary="Whether the process answers", response_model=Health, responses=documented())
+    @routes.get(
+        "/healthz",
+        summary="Whether the process answers, and which index it serves",
+        response_model=IndexHealth,
+        responses=documented(),
+    )
     async def healthz() -> JSONResponse:
-        return JSONResponse({"status": "ok"})
+        served = calls.served
+        health = {"status": "ok", "index": served.id, "since": _since(served), "problem": served.problem or None}
+        return JSONResponse(health)
 
     @routes.get(
         "/readyz",
@@ -37,7 +45,7 @@ def operation_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -
         responses=documented(),
     )
     async def readyz() -> JSONResponse:
-        await workers.run(catalogue.check)
+        await calls.run(Catalogue.check)
         return JSONResponse({"status": "ready"})
 
     @routes.get(
@@ -50,3 +58,7 @@ def operation_routes(catalogue: Catalogue, workers: Workers, metrics: Metrics) -
         return Response(await workers.run(metrics.text), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return routes
+
+
+def _since(served: ServedCatalogue) -> str:
+    return served.since.isoformat(timespec="seconds")

@@ -6,14 +6,15 @@ from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 
-from lykeion.web_kit import StrictRoute, Workers, documented
+from lykeion.web_kit import StrictRoute, documented
 
 from .bounds import MAX_SAMPLE
 from .catalogue import Catalogue, Page
+from .served_catalogue import CatalogueCalls
 from .shapes import CountAnswer, IdSearch, K, Offset, SampleAnswer, SearchAnswer, VectorSearch, Where
 
 
-def search_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Counter) -> APIRouter:
+def search_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:
     """Each search is one task of a worker: decode, embed, search, and shape the answers."""
     routes = APIRouter(prefix="/v1", tags=["search"], route_class=StrictRoute)
 
@@ -35,7 +36,7 @@ def search_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Count
     ) -> JSONResponse:
         name = photo.filename or "the photo"
         page = Page(where, k, offset)
-        answer = await workers.run(catalogue.search_photo, await photo.read(), name, box, page, vector=vector)
+        answer = await calls.run(Catalogue.search_photo, await photo.read(), name, box, page, vector=vector)
         photos_embedded.inc()
         return JSONResponse(answer)
 
@@ -47,7 +48,7 @@ def search_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Count
     )
     async def search_vector(query: VectorSearch) -> JSONResponse:
         page = Page(query.where, query.k, query.offset)
-        return JSONResponse(await workers.run(catalogue.search_vector, query.vector, page))
+        return JSONResponse(await calls.run(Catalogue.search_vector, query.vector, page))
 
     @routes.post(
         "/search/id",
@@ -57,7 +58,7 @@ def search_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Count
     )
     async def search_id(query: IdSearch) -> JSONResponse:
         page = Page(query.where, query.k, query.offset)
-        return JSONResponse(await workers.run(catalogue.search_id, query.id, page))
+        return JSONResponse(await calls.run(Catalogue.search_id, query.id, page))
 
     @routes.get(
         "/count",
@@ -66,7 +67,7 @@ def search_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Count
         responses=documented(),
     )
     async def count(where: Annotated[Where, Query()] = None) -> JSONResponse:
-        return JSONResponse({"count": await workers.run(catalogue.index.count, where)})
+        return JSONResponse({"count": await calls.run(Catalogue.count, where)})
 
     @routes.get(
         "/sample",
@@ -78,6 +79,6 @@ def search_routes(catalogue: Catalogue, workers: Workers, photos_embedded: Count
         n: Annotated[int, Query(ge=1, le=MAX_SAMPLE, description="How many products.")] = 30,
         where: Annotated[Where, Query()] = None,
     ) -> JSONResponse:
-        return JSONResponse(await workers.run(catalogue.sample, n, where))
+        return JSONResponse(await calls.run(Catalogue.sample, n, where))
 
     return routes

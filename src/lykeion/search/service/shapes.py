@@ -141,7 +141,11 @@ class Answer(ShownItem):
     score: float = Field(description="Cosine (larger is nearer), or squared distance where the metric is l2.")
 
 
+IndexId = Annotated[str, Field(description="The index that answered: its directory's name, or its digest.")]
+
+
 class SearchAnswer(BaseModel):
+    index: IndexId
     results: list[Answer]
     next_offset: int | None = Field(description="Offset of the next page; null where this is the last.")
     vector: list[float] | None = Field(
@@ -151,6 +155,7 @@ class SearchAnswer(BaseModel):
 
 
 class SampleAnswer(BaseModel):
+    index: IndexId
     results: list[ShownItem]
     by: str | None = Field(description="The attribute whose values take turns; null where none divides the products.")
 
@@ -176,6 +181,8 @@ class CountAnswer(BaseModel):
 
 
 class StatsAnswer(BaseModel):
+    index: IndexId
+    since: str = Field(description="Since when this index is served, in ISO 8601.")
     products: int
     photos: int
     dimension: int
@@ -188,3 +195,9 @@ class StatsAnswer(BaseModel):
 
 class Health(BaseModel):
     status: str
+
+
+class IndexHealth(Health):
+    index: IndexId
+    since: str = Field(description="Since when this index is served, in ISO 8601.")
+    problem: str | None = Field(description="Why another index, which --index names now, is not served.")

@@ -42,7 +42,8 @@ class LocalIndex:
 
     With ``durability`` "os" the operating system decides when to write to disk: a killed process still loses nothing,
     a power cut may lose the last seconds. ``effort`` sets a fixed search effort. ``background`` compacts in a thread
-    while the index is open for writing. ``keep_manifests`` past states can be restored by generation.
+    while the index is open for writing. ``keep_manifests`` past states can be restored by generation. Without
+    ``follow``, the state at opening stays: for a directory that nothing changes.
     """
 
     def __init__(
@@ -56,9 +57,10 @@ class LocalIndex:
         background: bool = True,
         keep_manifests: int = 2,
         seal_rows: int = _SEAL_ROWS,
+        follow: bool = True,
     ) -> None:
         self.path, self._effort = path, effort
-        self._replica = replica = Replica(path, mode, create=create, keep_manifests=keep_manifests)
+        self._replica = replica = Replica(path, mode, create=create, keep_manifests=keep_manifests, follow=follow)
         self._compactor = Compactor(replica, background=background and mode != "r")
         self._commits = GroupCommit(
             replica, durable=durability == "fsync", seal_rows=seal_rows, sealed=self._compactor.start
@@ -160,19 +162,21 @@ class LocalIndex:
     ) -> list[list[Hit]]:
         if k < 1:
             raise WhereError(f"k is {k}; ask for one answer or more")
-        self._replica.follow()
-        view = self._replica.view
         effort = effort or self._effort
         if isinstance(queries, np.ndarray):
             prepared = prepared_vectors(queries, self.dimension, self.metric)
+            self._replica.follow()
+            view = self._replica.view
             return [view.search(query, k, effort, where=where, attributes=attributes) for query in prepared]
+        with self._replica.mutex:  # so that the products' vectors are of the view that is searched
+            products, view = self._existing(queries), self._replica.view
         return [
             _best_of_photos(
                 [view.search(query, k, effort, where=where, attributes=attributes, exclude=product.id)
                  for query in np.ascontiguousarray(product.vectors)],
                 k, nearest_first=self.metric == "l2",
             )
-            for product in self._existing(queries)
+            for product in products
         ]  # fmt: skip
 
     def count(self, where: str | None = None) -> int:

@@ -17,6 +17,7 @@ from lykeion.search.index.errors import (
     EmbedderMismatch,
     IndexFormatError,
     IndexLocked,
+    IndexReadOnly,
     IndexReplaced,
     StorageError,
 )
@@ -38,8 +39,11 @@ _OPEN_TRIES = 20
 class Replica:
     """The state, the view that searches use, and the writer lock. Raises as ``open_index`` does."""
 
-    def __init__(self, path: Path, mode: Mode, *, create: Identity | None, keep_manifests: int) -> None:
+    def __init__(
+        self, path: Path, mode: Mode, *, create: Identity | None, keep_manifests: int, follow: bool = True
+    ) -> None:
         self.path, self.mode, self.keep_manifests = path, mode, keep_manifests
+        self._follows = follow and mode != "w"
         self.store = Store(path)
         self.mutex, self._gate = threading.RLock(), threading.RLock()
         self._closed = False
@@ -61,8 +65,7 @@ class Replica:
     @contextmanager
     def writing(self) -> Iterator[State]:
         """Hold the writer lock, with all writes of other processes applied."""
-        if self.mode == "r":
-            raise IndexFormatError(f"{self.path} is open for reading only")
+        self._refuse_reader()
         with self._gate:
             if self._closed:
                 raise IndexFormatError(f"{self.path} was closed; open it again")
@@ -100,6 +103,7 @@ class Replica:
     @contextmanager
     def compacting(self, *, wait_s: float = 0.0) -> Iterator[bool]:
         """Whether, within ``wait_s`` seconds, this is the only compaction of the index; stays so in the context."""
+        self._refuse_reader()
         lock = WriterLock(self.path / "COMPACTING")
         try:
             lock.take(wait_s=wait_s)
@@ -111,10 +115,13 @@ class Replica:
         finally:
             lock.release()
 
+    def _refuse_reader(self) -> None:
+        if self.mode == "r":
+            raise IndexReadOnly(f"{self.path} is open for reading only")
+
     def follow(self) -> None:
         """Apply writes of other processes, if it is time to check for them."""
-        now = time.monotonic()
-        if now - self._followed < _FOLLOW_S or self.mode == "w":
+        if not self._follows or time.monotonic() - self._followed < _FOLLOW_S:
             return
         if self.mutex.acquire(blocking=False):  # the holder is writing, and publishes the new view itself
             try:
@@ -124,7 +131,7 @@ class Replica:
 
     def current(self) -> State:
         """The state with all writes of other processes. Requires the mutex."""
-        if not self._lock.held:
+        if self._follows and not self._lock.held:
             try:
                 self._follow()
             except OSError as error:
