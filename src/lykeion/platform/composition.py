@@ -16,11 +16,12 @@ from .resources.route import ROUTE
 from .resources.serving import SERVING
 from .resources.step_pipeline import PIPELINE, PIPELINE_RUN
 from .resources.training import TRAINING
+from .resources.webhook import WEBHOOK
 from .resources.work import WORK
 
 CONTROLLERS: tuple[ResourceController, ...] = (BATCH_EXECUTIONS, PIPELINES, PIPELINE_RUNS, SERVINGS, TRAININGS)
 DEFINED: dict[str, AnyKind] = {
-    kind.name: kind for kind in (BATCH_EXECUTION, CLUSTER_PROFILE, PIPELINE, PIPELINE_RUN, SERVING, TRAINING)
+    kind.name: kind for kind in (BATCH_EXECUTION, CLUSTER_PROFILE, PIPELINE, PIPELINE_RUN, SERVING, TRAINING, WEBHOOK)
 }
 """The kinds that a cluster is given definitions of."""
 WRITTEN: dict[str, AnyKind] = {**DEFINED, SECRET.name: SECRET, CONFIG_MAP.name: CONFIG_MAP}

@@ -28,6 +28,7 @@ from .resource_api import resource_api
 from .socket_store import PlatformError
 from .supervision.machine_room import LocalMachine
 from .supervision.supervisor import Supervisor
+from .webhook_sender import WebhookSender
 
 
 class AlreadyRuns(Refused):
@@ -71,6 +72,7 @@ class LocalPlatform:
         self._supervisor = Supervisor(self.store, directory / "work", machine)
         answers: Answers = {ModelVersion: find_model, GroupCores: self._supervisor.cores_of}
         self._loop = ControlLoop(self.store, controllers, answers)
+        self._webhooks = WebhookSender(self.store, [each.kind for each in controllers])
         self._stop = asyncio.Event()
         self._api = resource_api(self.store, kinds, self._supervisor.log_of, self._metrics_of, self._stop.set)
 
@@ -93,16 +95,17 @@ class LocalPlatform:
             self._lock.release()
 
     async def _until_stopped(self) -> None:
-        """Raises the error that ended the controllers or the supervisor."""
-        controllers, supervisor = asyncio.create_task(self._loop.run()), asyncio.create_task(self._supervisor.run())
+        """Raises the error that ended a part of the platform."""
+        parts = [asyncio.create_task(each.run()) for each in (self._loop, self._webhooks, self._supervisor)]
         stopped = asyncio.create_task(self._stop.wait())
-        done, _ = await asyncio.wait([controllers, supervisor, stopped], return_when="FIRST_COMPLETED")
+        done, _ = await asyncio.wait([*parts, stopped], return_when="FIRST_COMPLETED")
         if stopped in done:
-            controllers.cancel()
+            for task in parts[:-1]:
+                task.cancel()
             await self._supervisor.shut_down()
-        for task in (controllers, supervisor, stopped):
+        for task in (*parts, stopped):
             task.cancel()
-        for result in await asyncio.gather(controllers, supervisor, return_exceptions=True):
+        for result in await asyncio.gather(*parts, return_exceptions=True):
             if isinstance(result, Exception):
                 raise result
 

@@ -1,0 +1,173 @@
+"""Sends notices to webhooks, in order and at least once: what is delivered is in the status of the webhook."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import httpx
+from msgspec import structs
+
+from lykeion.control import (
+    AnyKind,
+    Change,
+    Condition,
+    Key,
+    Listing,
+    NoSuchResource,
+    ResourceStore,
+    follow,
+    merged,
+)
+from lykeion.core import Conflict, LykeionError, NotFound, Unavailable
+from lykeion.platform.policies.notices import Notice, next_notice, notice_of, signed_headers
+from lykeion.platform.policies.retry import delay_s
+from lykeion.platform.resources.configuration import SECRET
+from lykeion.platform.resources.webhook import MAX_REMEMBERED, WEBHOOK, Webhook, WebhookStatus
+
+TIMEOUT_S = 10.0
+
+_log = logging.getLogger("lykeion.platform")
+
+
+class NotDelivered(Unavailable):
+    """The receiver could not be reached, or did not accept the notice."""
+
+
+class WebhookSender:
+    """Tells the webhooks of ``store`` of the resources of ``kinds``."""
+
+    def __init__(
+        self,
+        store: ResourceStore,
+        kinds: Sequence[AnyKind],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC).replace(microsecond=0),
+    ) -> None:
+        self._store, self._kinds, self._now = store, kinds, now
+        self._notices: dict[str, Notice] = {}
+        self._hooks: dict[Key, Webhook] = {}
+        self._senders: dict[Key, asyncio.Task[None]] = {}
+        self._passed: dict[Key, int] = {}
+        self._changed = asyncio.Event()
+        self._listed = {kind.name: asyncio.Event() for kind in kinds}
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks, httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=True) as client:
+            for kind in self._kinds:
+                tasks.create_task(follow(self._store, kind, partial(self._replace, kind), self._notice))
+            for listed in self._listed.values():
+                await listed.wait()
+            tasks.create_task(follow(self._store, WEBHOOK, self._replace_hooks, self._notice_hook))
+            while True:
+                self._changed.clear()
+                for key in self._hooks.keys() - self._senders.keys():
+                    self._senders[key] = tasks.create_task(self._send_all(key, client))
+                await self._changed.wait()
+
+    def _replace(self, kind: AnyKind, listing: Listing) -> None:
+        for resource in listing.items:
+            self._notice(Change("MODIFIED", resource))
+        self._listed[kind.name].set()
+
+    def _notice(self, change: Change) -> None:
+        """What has ended stays to be told, also when it is deleted before that."""
+        notice = notice_of(change.resource)
+        if notice and change.type != "DELETED" and notice.id not in self._notices:
+            self._notices[notice.id] = notice
+            self._changed.set()
+
+    def _replace_hooks(self, listing: Listing) -> None:
+        self._hooks = {each.key: each for each in listing.items}
+        self._changed.set()
+
+    def _notice_hook(self, change: Change) -> None:
+        if change.type == "DELETED":
+            self._hooks.pop(change.resource.key, None)
+        else:
+            self._hooks[change.resource.key] = change.resource
+        self._changed.set()
+
+    async def _send_all(self, key: Key, client: httpx.AsyncClient) -> None:
+        try:
+            while hook := self._hooks.get(key):
+                if not hook.status.cursor:
+                    await self._begin(hook)
+                elif notice := next_notice(hook, self._notices.values()):
+                    await self._send(hook, notice, client)
+                else:
+                    self._forget_passed(key)
+                    await self._changed.wait()
+                    await asyncio.sleep(0)
+        finally:
+            self._senders.pop(key, None)
+            self._changed.set()
+
+    async def _begin(self, hook: Webhook) -> None:
+        """A new webhook is told of what ends from now on."""
+        await self._write(hook, structs.replace(hook.status, cursor=hook.metadata.resource_version))
+
+    async def _send(self, hook: Webhook, notice: Notice, client: httpx.AsyncClient) -> None:
+        until = self._now() + timedelta(seconds=hook.spec.give_up_seconds)
+        for failures in range(1, 1 << 30):
+            try:
+                await self._post(hook, notice, client)
+                break
+            except LykeionError as error:
+                if self._now() >= until:
+                    _log.warning("%s: %s is left out: %s", hook.key, notice.id, error)
+                    break
+                ready = Condition(type="Ready", status="False", reason="NotDelivered", message=str(error))
+                hook = await self._write(hook, hook.status, ready)
+                await asyncio.sleep(delay_s(failures))
+                hook = self._hooks.get(hook.key) or hook
+                if hook.key not in self._hooks:
+                    return
+        status = structs.replace(
+            hook.status,
+            cursor=str(notice.version),
+            delivered=(*hook.status.delivered, notice.id)[-MAX_REMEMBERED:],
+            delivered_count=hook.status.delivered_count + 1,
+            last_delivery=self._now(),
+        )
+        await self._write(hook, status, Condition(type="Ready", status="True", reason="Delivered"))
+
+    async def _post(self, hook: Webhook, notice: Notice, client: httpx.AsyncClient) -> None:
+        """Raises NotDelivered, NotFound without the secret, InvalidSecret."""
+        secret = await self._store.get(Key(SECRET.name, hook.metadata.namespace, hook.spec.secret.name))
+        value = secret.spec.values().get(hook.spec.secret.key)
+        if value is None:
+            raise NoSuchResource(f"{secret.key} has no {hook.spec.secret.key}")
+        body = notice.body()
+        headers = signed_headers(notice, body, value, self._now())
+        try:
+            async with client.stream("POST", hook.spec.url, content=body, headers=headers) as answer:
+                code = answer.status_code
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NotDelivered(f"{hook.spec.url}: {error or type(error).__name__}") from None
+        if not 200 <= code < 300:
+            raise NotDelivered(f"{hook.spec.url}: status {code}")
+
+    async def _write(self, hook: Webhook, status: WebhookStatus, *conditions: Condition) -> Webhook:
+        """Write the status, on what is there now."""
+        while True:
+            changed = merged(status.conditions, self._now(), *conditions, generation=hook.metadata.generation)
+            try:
+                hook = hook.with_status(structs.replace(status, conditions=changed))
+                self._hooks[hook.key] = await self._store.write_status(hook)
+                return self._hooks[hook.key]
+            except Conflict:
+                await asyncio.sleep(0.05)
+                hook = self._hooks.get(hook.key) or hook  # as the watch has reported it
+            except NotFound:
+                self._hooks.pop(hook.key, None)
+                return hook
+            except Unavailable as error:
+                _log.warning("%s: %s; trying again", hook.key, error)
+                await asyncio.sleep(1)
+
+    def _forget_passed(self, key: Key) -> None:
+        """Drop the notices that no webhook has still to be told."""
+        self._passed[key] = max((each.version for each in self._notices.values()), default=0)
+        passed = min(self._passed.get(each, 0) for each in self._hooks)
+        self._notices = {id_: each for id_, each in self._notices.items() if each.version > passed}
