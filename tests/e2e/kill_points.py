@@ -77,8 +77,13 @@ async def _prepare(home: Path) -> None:
 async def _carry_out(home: Path) -> None:
     """Run the platform until the batch has finished."""
     platform = LocalPlatform(home, KINDS, CONTROLLERS, this_machine())
-    running = asyncio.create_task(platform.run())
-    while (await platform.store.get(KEY)).status.completion_time is None and not running.done():
+    ready = asyncio.Event()
+    running = asyncio.create_task(platform.run(lambda path: ready.set()))
+
+    async def finished() -> bool:
+        return ready.is_set() and (await platform.store.get(KEY)).status.completion_time is not None
+
+    while not (running.done() or await finished()):
         await asyncio.sleep(0.02)
     os.kill(os.getpid(), signal.SIGTERM)
     await running
