@@ -192,3 +192,14 @@ def test_a_column_is_found_by_its_path() -> None:
 def test_an_age_is_in_the_largest_unit_of_which_there_are_two(seconds: int, text: str) -> None:
     now = datetime(2026, 11, 1, tzinfo=UTC)
     assert age((now - timedelta(seconds=seconds)).isoformat(), now) == text
+
+
+def test_a_pipeline_written_in_python_prints_as_the_file_that_reads_back_the_same(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "pipelines.md").read_text()
+    program = page.rpartition("```python\n")[2].partition("```")[0].replace("print(", "written.append(")
+    written: list[str] = []
+    scope: dict[str, Any] = {"written": written}
+    exec(program, scope)
+    (tmp_path / "nightly.yaml").write_text(written[0])
+    (read,) = read_resources([tmp_path / "nightly.yaml"], KINDS, "default")
+    assert read == scope["nightly"]

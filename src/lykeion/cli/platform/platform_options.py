@@ -40,7 +40,7 @@ def with_platform(work: Callable[["platform.SocketStore"], Awaitable[T]]) -> T:
     """Run ``work`` with the resources of the platform on this machine."""
 
     async def connected() -> T:
-        async with platform.connect(platform.KINDS) as store:
+        async with platform.connect() as store:
             return await work(store)
 
     return asyncio.run(connected())

@@ -33,8 +33,12 @@ def socket_of(directory: Path) -> Path:
     )
 
 
-def connect(kinds: dict[str, AnyKind], directory: Path | None = None) -> SocketStore:
-    """The resources of the platform that runs on this machine."""
+def connect(kinds: dict[str, AnyKind] | None = None, directory: Path | None = None) -> SocketStore:
+    """The resources of the platform that runs on this machine, by default of all kinds."""
+    if kinds is None:
+        from lykeion.platform.composition import KINDS
+
+        kinds = KINDS
     return SocketStore(socket_of(directory or platform_directory()), kinds)
 
 
