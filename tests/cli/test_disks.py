@@ -141,6 +141,7 @@ def test_what_lies_on_a_read_only_mount_is_read(words: str, frozen: Path, tmp_pa
     assert code_of(words.replace("P/", "kept/").replace("pulled", str(tmp_path / "pulled"))) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", WRITES)
 def test_a_full_disk_is_one_line_with_the_path_and_nothing_is_left_there(
     words: str, full: Path, capsys: pytest.CaptureFixture[str]

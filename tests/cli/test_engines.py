@@ -68,6 +68,7 @@ def test_a_model_is_selected_with_its_reasons(model: Path) -> None:
     assert [each.exit_code for each in (told, shown)] == [DONE_BUT, DONE_BUT]
 
 
+@pytest.mark.slow
 def test_engines_are_compared(model: Path) -> None:
     found = json.loads(run("compare", model, "--engine", "litert", "--json"))["engines"]
     assert found[0]["engine"] == "litert"
@@ -127,6 +128,7 @@ def test_options_that_would_be_ignored_are_refused(model: Path, tmp_path: Path) 
         assert says in done.stderr
 
 
+@pytest.mark.slow
 def test_results_are_told_where_nothing_can_be_drawn(model: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(model.read_bytes()[:400])
@@ -148,6 +150,7 @@ def test_a_report_that_cannot_be_written_takes_nothing_away(model: Path, tmp_pat
     assert "litert 1" in done.stdout
 
 
+@pytest.mark.slow
 def test_devices_that_nothing_serves_are_listed_and_tell_the_exit_code(model: Path, tmp_path: Path) -> None:
     reports = [tmp_path / "a.json", tmp_path / "b.json"]
     for report in reports:

@@ -4,6 +4,7 @@ With oneDNN TensorFlow prints, as it is imported, all that it prints without, an
 with it, and one without, too. What is trained, searched and measured is as small as it gets.
 """
 
+import json
 import os
 import shlex
 import shutil
@@ -30,7 +31,19 @@ pytestmark = pytest.mark.skipif(not all(map(find_spec, NEEDED)), reason=f"needs 
 
 PACKAGE = Path(__file__).parents[1] / "fixtures/package-v1.lyk"
 ROOT = Path(__file__).parents[2]
-PROGRAM = "from lykeion.cli import main; main()"
+PROGRAM = """
+import json, sys
+from lykeion.cli import main
+
+for before, words in json.loads(sys.argv.pop()):
+    exec(before)
+    sys.argv[1:] = words
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code:
+            raise
+"""
 NETWORK = Architecture("tiny", 8, 8, (Convolution(8, 3, 2),), classes=3)
 CARD = ModelCard("tiny", 8, 8, "RGB", (0.0,) * 3, (1.0,) * 3, "centre", 1.0, "embedding", 8)
 RECIPE = """
@@ -72,8 +85,6 @@ from lykeion.nas.runs import searching
 from tests.nas.strategies import tiny
 nas.find_space = searching.find_space = lambda name: tiny.space()
 """
-BEFORE = {"nas compare": UNTRAINED + SEARCHED, "nas search": TINY_SPACE, "nas profile": TINY_SPACE}
-"""Run first: a comparison's six trainings, and its search in a process of its own, would take minutes."""
 TRACED = """
 import lykeion.nets.quiet_keras, tensorflow as tf
 
@@ -86,7 +97,11 @@ def trace(number):
 for number in range(8):
     trace(number)
 """
+BEFORE = {"nas compare": UNTRAINED + SEARCHED, "nas search": TINY_SPACE, "nas profile": TINY_SPACE, "traced": TRACED}
+"""Run first: a comparison's six trainings, and its search in a process of its own, would take minutes."""
 COMMANDS = {
+    "index made": "index add photos --index photos.index --embedder tiny.tflite --kernel ivf -q",
+    "traced": "nets list --json",
     "train": "train network.json --data quadrants.npz --run RUN --batch 40 --steps 1 -q",
     "train on jax": "train network.json --data quadrants.npz --run RUN --batch 40 --steps 1 -q",
     "compress run": "compress run recipe.yaml --model model --data quadrants.npz --run RUN -q",
@@ -100,7 +115,7 @@ COMMANDS = {
     "nas profile": "nas profile --space single-path-32 --out RUN --png RUN.png --json -q",
     "nas profile --show": "nas profile --show pixel1 --png RUN.png --json",
     "nas space show": "nas space show single-path-32 --json",
-    "nets show": "nets show network.json --png RUN.png --json",
+    "nets show": "nets show mobilenet-v2 --png RUN.png --json",
     "models import": "models import MobileNet --weights none --json",
     "models push": "models push model shoes --json -q",
     "engines list": "engines list --json",
@@ -122,6 +137,9 @@ COMMANDS = {
     "compress pack": "compress pack model --output RUN --json",
     "compress unpack": "compress unpack package.lyk --output RUN",
 }
+TOGETHER = ("train", "compress run", "nas compare", "nas search", "traced")
+"""What trains by Keras, after which many networks have been traced, in one process: TensorFlow is imported once, and
+quietly wherever it is (tests/core/test_library_output.py)."""
 
 
 @pytest.fixture(scope="module")
@@ -142,47 +160,42 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "tiny.tflite").write_bytes(write_litert(NETWORK, random_weights(NETWORK)))
     (place / "tiny.json").write_text(CARD.to_json())
     shutil.copy(PACKAGE, place / "package.lyk")
-    added = start("index add photos --index photos.index --embedder tiny.tflite --kernel ivf -q", place, "1")
-    assert added.communicate()[1] == ""
-    shutil.copytree(place / "photos.index", place / "out-1-kept")
+    assert_quiet(place, "index made")
+    shutil.copytree(place / "photos.index", place / "out-kept")
     return place
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_quiet_command_prints_nothing_on_standard_error(command: str, place: Path) -> None:
-    words = COMMANDS[command].replace("RUN", f"out-{command.replace(' ', '-')}")
-    numbers = "01" if command == "train" else "1"
-    program = BEFORE.get(command, "") + PROGRAM
-    processes = [start(words, place, onednn, program, jax="jax" in command) for onednn in numbers]
-    for process in processes:
-        said = process.communicate()[1]
-        assert (process.returncode, said) == (0, "")
+@pytest.mark.parametrize(
+    "commands", [TOGETHER, *((name,) for name in COMMANDS if name not in TOGETHER)], ids=", ".join
+)
+def test_a_quiet_command_prints_nothing_on_standard_error(commands: tuple[str, ...], place: Path) -> None:
+    assert_quiet(place, *commands, **({"KERAS_BACKEND": "jax"} if commands == ("train on jax",) else {}))
 
 
-def start(
-    command: str, place: Path, onednn: str, program: str = PROGRAM, *, jax: bool = False
-) -> subprocess.Popen[str]:
-    backend = {"KERAS_BACKEND": "jax"} if jax else {}
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    return subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            program,
-            *shlex.split(command.replace("out-", f"out-{onednn}-").replace("PLACE", str(place))),
-        ],
+def test_nor_does_one_without_onednn(place: Path) -> None:
+    shutil.rmtree(place / "out-train", ignore_errors=True)
+    assert_quiet(place, "train", TF_ENABLE_ONEDNN_OPTS="0")
+
+
+def assert_quiet(place: Path, *commands: str, **environment: str) -> None:
+    """Run them one after another in one process."""
+    asked = [
+        (
+            BEFORE.get(name, ""),
+            shlex.split(COMMANDS[name].replace("RUN", f"out-{name.replace(' ', '-')}").replace("PLACE", str(place))),
+        )
+        for name in commands
+    ]
+    kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    ours = {"TF_ENABLE_ONEDNN_OPTS": "1", "LYKEION_HOME": str(place / "home"), "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(asked)],
         cwd=place,
-        env={
-            **environment,
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
-            "TF_ENABLE_ONEDNN_OPTS": onednn,
-            "LYKEION_HOME": str(place / f"home{onednn}"),
-            **backend,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        env={**kept, **ours, **environment},
+        capture_output=True,
         text=True,
     )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_person_who_asks_for_tensorflows_messages_gets_them() -> None:
@@ -194,12 +207,4 @@ def test_a_person_who_asks_for_tensorflows_messages_gets_them() -> None:
 
 
 def test_a_picture_prints_nothing_where_matplotlib_has_no_place_for_its_cache(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PROGRAM, "nets", "show", "mobilenet-v2", "--png", "net.png", "--json"]
-    environment = {**os.environ, "MPLCONFIGDIR": "/dev/null/none"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_many_networks_trained_in_one_process_bring_no_advice_on_tracing() -> None:
-    done = subprocess.run([sys.executable, "-c", TRACED], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert_quiet(tmp_path, "nets show", MPLCONFIGDIR="/dev/null/none")

@@ -61,6 +61,7 @@ def test_a_full_disk_is_one_line(words: tuple[str, ...]) -> None:
     assert (done.returncode, done.stderr) == (2, b"error: No space left on device\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_a_stream_that_is_closed_is_no_failure(closed: str) -> None:
     def closing(*words: str) -> int:

@@ -1,11 +1,6 @@
 """These run where TensorFlow and Keras are installed: pip install 'lykeion[train]'."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -144,28 +139,6 @@ def test_the_file_of_every_network_equals_its_keras_model(name: str) -> None:
     written = write_litert(architecture, weights, output="logits")
     assert_equal_to_1e_5(run(written, photos), output_of(model, photos))
     assert is_delegated(written)
-
-
-def test_a_model_on_jax_computes_the_same(everything, tmp_path: Path) -> None:
-    program = """
-import sys, keras, numpy as np
-from lykeion.nets import Architecture
-from lykeion.nets import build_keras, keras_weights, load_keras_weights
-assert keras.backend.backend() == "jax"
-given = np.load(sys.argv[1])
-architecture, photos = Architecture.from_json(str(given["architecture"])), given["photos"]
-model = build_keras(architecture)
-load_keras_weights(model, given)
-assert all((value == given[name]).all() for name, value in keras_weights(model).items())
-np.save(sys.argv[2], model.predict(photos, verbose=0))
-"""
-    photos = photos_for(EVERYTHING)
-    given, answer = tmp_path / "given.npz", tmp_path / "answer.npy"
-    arrays: dict[str, Any] = {"architecture": json.dumps(EVERYTHING.to_json()), "photos": photos}
-    np.savez(given, allow_pickle=False, **arrays, **lively_weights(EVERYTHING))
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, "-c", program, given, answer], env=environment, check=True)
-    assert_equal_to_1e_5(np.load(answer), output_of(everything, photos))
 
 
 def test_all_weights_of_layers_have_a_place_in_the_model(everything) -> None:

@@ -124,9 +124,7 @@ def test_who_is_handed_in_hears_of_each_photo_and_each_epoch(straight: Straight)
     assert notices == [f"epoch {epoch}, step {5 * epoch} of 20" for epoch in (1, 2, 3, 4)]
 
 
-def test_a_training_that_was_interrupted_goes_on_to_the_same_weights(
-    data: Dataset, straight: Straight, tmp_path: Path
-) -> None:
+def test_a_training_that_is_interrupted_within_an_epoch_keeps_the_one_before(data: Dataset, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(
             make(SHORT.dropout),
@@ -136,10 +134,7 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_weights(
             TrainingOptions(callbacks=[Interrupt(7)]),
             reporter=SILENT,
         )
-    model = make(SHORT.dropout)
-    history = train(model, data, SHORT, tmp_path / "run", reporter=SILENT)
-    assert same(model, straight.model)
-    assert _accuracies(history) == _accuracies(straight.history)
+    assert Checkpoint.read(tmp_path / "run" / "last.npz").step == 5
 
 
 def test_a_signal_ends_a_training_after_the_epoch_and_it_resumes_to_the_same_weights(

@@ -224,7 +224,7 @@ def test_small_segments_have_every_kernel(tmp_path: Path, kernel: str, rows: int
     [
         *((1, metric, dtype) for metric in ("cosine", "l2") for dtype in ("float16", "float32")),
         *((3, metric, dtype) for metric in ("cosine", "l2") for dtype in ("float16", "float32")),
-        (784, "l2", "float16"),
+        pytest.param(784, "l2", "float16", marks=pytest.mark.slow),
     ],
 )
 def test_vectors_of_any_dimension_are_found(

@@ -77,6 +77,7 @@ def _read(directory: Path) -> list[str]:
         log.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(groups=st.lists(st.lists(operations(), min_size=1, max_size=3), max_size=4))
 def test_what_is_appended_is_read_back(

@@ -23,6 +23,7 @@ from tests.interleaving import Meeting, meet_at_every_act
 
 from .indexes import open_local
 
+pytestmark = pytest.mark.slow
 STEP = 5
 """Between the places that are tried, where there are very many."""
 VECTORS = np.eye(4, dtype=np.float32)
@@ -58,7 +59,6 @@ OPERATIONS: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("second", ["write", "compact"])
 @pytest.mark.parametrize("first", OPERATIONS)
 def test_whatever_is_done_meanwhile_both_are_done_whole(tmp_path: Path, first: str, second: str) -> None:
@@ -121,7 +121,6 @@ def test_of_two_copies_to_one_place_one_is_whole_and_one_is_refused(
     assert meet_at_every_act(prepare, step=STEP) > 10
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("second", ["write", "compact"])
 def test_an_index_is_merged_while_it_changes(tmp_path: Path, second: str) -> None:
     template = made(tmp_path / "made.index")
