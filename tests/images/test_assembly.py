@@ -30,6 +30,7 @@ from lykeion.images.python.interpreter import Interpreter
 from lykeion.images.spec import read_spec
 from lykeion.oci import EMPTY, BlobWriter, ImageIndex, ImageManifest, Layout, media_types
 from lykeion.oci.references import ref_of
+from tests.interleaving import Meeting, meet_at_every_act
 
 from .conftest import make_project
 from .making import describe, make_rootfs, make_wheel, requirement
@@ -338,6 +339,25 @@ def test_prune_keeps_what_named_images_need(project: Path, output: Layout) -> No
     for layer in new.parts[0].layers:
         output.verify(layer.descriptor)
     assert prune(output).blobs == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["the build is paused", "pruning is paused"])
+def test_a_build_loses_nothing_to_a_pruning_of_caches_at_the_same_time(project: Path, order: str) -> None:
+    describe(project, sources=[{"from": "app", "to": "/srv/app"}], base={"rootfs": "root"})
+
+    def meeting(number: int) -> Meeting:
+        output = Layout.open(project / f"output{number}", create=True)
+        images: list[BuiltImage] = []
+        calls = (lambda: images.append(built(project, output)), lambda: prune(output, caches=True))
+
+        def check() -> None:
+            for layer in images[0].parts[0].layers:
+                output.verify(layer.descriptor)
+
+        return Meeting(*(calls if order == "the build is paused" else reversed(calls)), check)
+
+    assert meet_at_every_act(meeting, step=7) > 20
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from lykeion.images.errors import ImageError
-from lykeion.images.run_image import Mount, Start, Volume, mount_script, prepare, sandbox
+from lykeion.images.running.image_volumes import Volume
+from lykeion.images.running.program_variables import read_variables, variables_file
+from lykeion.images.running.run_image import prepare
+from lykeion.images.running.sandbox import Mount, Start, mount_script, sandbox
 
 from .making import describe
 
@@ -50,16 +53,30 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(directory: Path, verb: str, *arguments: str) -> list[str]:
     environment = f"LYKEION_HOME={directory / 'home'}"
-    return ["env", environment, sys.executable, "-c", SCRIPT, "images", verb, "--quiet", *arguments]
+    quiet = [] if verb == "prune" else ["--quiet"]
+    return ["env", environment, sys.executable, "-c", SCRIPT, "images", verb, *quiet, *arguments]
+
+
+def prune_caches(directory: Path) -> None:
+    subprocess.run(command(directory, "prune", "--caches"), check=True, capture_output=True)
 
 
 def unpacked_root(shell: Path) -> Path:
     run(shell)
-    return next(shell.glob("home/cache/images/roots/*"))
+    return next(path for path in shell.glob("home/cache/images/roots/*") if path.is_dir())
 
 
 def run(shell: Path, *arguments: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(shell, "run", *options, "shop:latest", *arguments), capture_output=True, text=True)
+
+
+def run_start(start: Start, *, rootless: bool = False) -> subprocess.CompletedProcess[str]:
+    variables = variables_file(start.environment)
+    try:
+        command = sandbox(start, variables, rootless=rootless)
+        return subprocess.run(command, capture_output=True, text=True, pass_fds=[variables])
+    finally:
+        os.close(variables)
 
 
 @needs_unshare
@@ -79,6 +96,78 @@ def test_the_environment_is_the_images_and_what_is_given(shell: Path, monkeypatc
     monkeypatch.setenv("SECRET", "of this machine")
     done = run(shell, 'echo "$LYKEION_INDEX $SHOP $SECRET" $HOME; pwd', options=("--env", "SHOP=it's $open"))
     assert done.stdout == "/srv/index it's $open  /\n/srv\n"
+
+
+@needs_unshare
+def test_no_argument_of_any_process_holds_a_variable(shell: Path) -> None:
+    variables = {**os.environ, "TOKEN": "shown-to-nobody"}
+    script = "echo $TOKEN; read end"
+    arguments = command(shell, "run", "--env", "TOKEN", "shop:latest", script)
+    with subprocess.Popen(arguments, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"shown-to-nobody\n"
+        shown = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+        assert any(script.encode() in each for each in shown)
+        assert not any(b"shown-to-nobody" in each for each in shown)
+        process.communicate(b"\n")
+
+
+@needs_unshare
+def test_a_variable_without_a_value_has_that_of_the_command(shell: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERE", "two\nlines")
+    done = run(shell, 'echo "$HERE ${ABSENT-unset}"', options=("--env", "HERE", "--env", "ABSENT"))
+    assert done.stdout == "two\nlines unset\n"
+
+
+@needs_unshare
+def test_variables_are_read_from_a_descriptor(shell: Path) -> None:
+    variables = variables_file({"PYTHONPATH": "/none", "WORDS": "a=b\nc"})
+    arguments = command(shell, "run", "--env-fd", str(variables), "shop:latest", 'echo "$PYTHONPATH $WORDS"')
+    done = subprocess.run(arguments, capture_output=True, text=True, pass_fds=[variables])
+    assert done.stdout == "/none a=b\nc\n"
+    os.close(variables)
+
+
+@pytest.mark.parametrize("content", [b"A=1\0B\0", b"=1\0"])
+def test_a_descriptor_that_holds_something_else_is_refused(content: bytes) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, content)
+    os.close(writing)
+    with pytest.raises(ImageError, match="is not NAME=VALUE"):
+        read_variables(reading)
+
+
+@needs_unshare
+def test_an_entrypoint_replaces_the_images_program_and_its_arguments(shell: Path) -> None:
+    assert run(shell, "-u", options=("--entrypoint", "id")).stdout == "65532\n"
+    assert run(shell, options=("--entrypoint", "id")).stdout.startswith("uid=65532")
+
+
+@needs_unshare
+def test_a_working_directory_is_one_of_the_image(shell: Path) -> None:
+    assert run(shell, "pwd", options=("--workdir", "/bin")).stdout == "/bin\n"
+    assert run(shell, "pwd", options=("--workdir", "/none")).stderr == "error: /none: No such file or directory\n"
+
+
+@needs_unshare
+def test_a_volume_below_tmp_is_seen_in_the_empty_tmp(shell: Path, tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("hello")
+    tmp_path.chmod(0o755)
+    volumes = ("--volume", f"{tmp_path}:/tmp/a/b", "--volume", f"{tmp_path}/note:/tmp/c/note:ro")
+    assert run(shell, "cat /tmp/a/b/note /tmp/c/note", options=volumes).stdout == "hellohello"
+
+
+@needs_unshare
+def test_a_volume_is_given_to_the_images_user_but_nothing_that_it_links_to(shell: Path, tmp_path: Path) -> None:
+    volume = tmp_path / "volume"
+    (volume / "inner").mkdir(parents=True)
+    volume.chmod(0o700)
+    (tmp_path / "outside").write_text("")
+    (volume / "link").symlink_to(tmp_path / "outside")
+    (volume / "inner" / "note").write_text("before")
+    done = run(shell, "echo after > /data/inner/note && cat /data/inner/note", options=("-v", f"{volume}:/data:U"))
+    assert done.stdout == "after\n", done.stderr
+    assert (tmp_path / "outside").stat().st_uid == os.geteuid()
 
 
 @needs_unshare
@@ -111,6 +200,26 @@ def test_nothing_stays_mounted_here(shell: Path) -> None:
     assert str(shell) not in Path("/proc/self/mountinfo").read_text()
 
 
+def test_a_variable_with_nul_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="contains NUL"):
+        prepare(tmp_path, {"Cmd": ["sh"], "Env": ["A=1\0B=2"]}, (), {}, ())
+
+
+@needs_unshare
+def test_pruning_caches_keeps_the_files_of_an_image_that_runs(shell: Path) -> None:
+    script = "echo ready; read next; cat /srv/../bin/cat > /dev/null && id -u"
+    arguments = ("shop:latest", script)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command(shell, "run", *arguments), **pipes) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        prune_caches(shell)
+        assert process.communicate("\n")[0] == "65532\n"
+    prune_caches(shell)
+    assert list(shell.glob("home/cache/images/roots/*")) == []
+    assert run(shell).stdout == "65532\n"
+
+
 def test_a_user_by_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="'www-data'; only numeric users"):
         prepare(tmp_path, {"User": "www-data", "Cmd": ["sh"]}, (), {}, ())
@@ -126,8 +235,8 @@ def test_words_stay_words_on_their_way_to_the_shell() -> None:
         Path("/r o$ot"), ("sh", "-c", "a; 'b'"), {"A": "$(evil)"}, "1:2", "/", (Mount(Path("/x y"), "d", True),)
     )
     for rootless in (True, False):
-        script = mount_script(start, rootless=rootless)
-        assert "'A=$(evil)'" in script
+        script = mount_script(start, 3, rootless=rootless)
+        assert "evil" not in script
         assert "'/r o$ot/d'" in script
         assert script.endswith("""sh -c 'a; '"'"'b'"'"''""")
 
@@ -162,10 +271,9 @@ def test_an_images_variables_reach_its_program_and_no_program_of_this_machine(
         ],
         "User": "7:8",
     }
-    command = sandbox(prepare(root, settings, (), {"PATH": "/nothing:/bin"}, ()), rootless=rootless)
-    if rootless and subprocess.run([*command[: command.index("--mount")], "true"], capture_output=True).returncode:
+    if rootless and subprocess.run(["unshare", "--user", "--map-root-user", "true"], capture_output=True).returncode:
         pytest.skip("no user namespaces here")
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_start(prepare(root, settings, (), {"PATH": "/nothing:/bin"}, ()), rootless=rootless)
     lines = done.stdout.splitlines()  # and among them what the image's own loader says
     assert f"/none.so {tmp_path}/loader b=c" in lines
     assert lines[-1] == "7"
@@ -184,7 +292,7 @@ def test_the_program_does_not_ignore_what_python_ignores(shell: Path) -> None:
 def test_a_program_that_cannot_be_executed_is_one_line(shell: Path, program: str, code: int) -> None:
     root = unpacked_root(shell)
     start = prepare(root, {"Cmd": [program], "Env": ["PATH=/bin"]}, (), {}, ())
-    done = subprocess.run(sandbox(start, rootless=False), capture_output=True, text=True)
+    done = run_start(start)
     assert done.returncode == code
     assert done.stderr.startswith(f"error: {program}: ")
     assert done.stderr.count("\n") == 1
@@ -195,7 +303,7 @@ def test_a_place_of_mounts_that_is_a_link_stays_in_the_image(tmp_path: Path) -> 
     (tmp_path / "outside").mkdir()
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "dev").symlink_to(tmp_path / "outside")
-    script = mount_script(prepare(tmp_path / "root", {"Cmd": ["sh"]}, (), {}, ()), rootless=False)
+    script = mount_script(prepare(tmp_path / "root", {"Cmd": ["sh"]}, (), {}, ()), 3, rootless=False)
     assert f"--rbind /dev {tmp_path}/root{tmp_path}/outside\n" in script
 
 

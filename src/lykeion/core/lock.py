@@ -73,6 +73,11 @@ class FileLock:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)  # for all duplicates, such as one that a child inherited
             os.close(descriptor)
 
+    def keep_when_executing(self) -> None:
+        """Let programs that this process executes hold the lock too, until the last of them ends or closes it."""
+        if self._descriptor is not None:
+            os.set_inheritable(self._descriptor, True)
+
     def forget(self) -> None:
         """In a forked child: the lock belongs to the parent."""
         if self._descriptor is not None:

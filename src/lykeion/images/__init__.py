@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from .pruning import Pruned, prune
     from .python.wheelhouse import lock
     from .registries import image_reference, pull_image, push_image
-    from .run_image import Volume, run
+    from .running.image_volumes import Volume
+    from .running.program_variables import read_variables, variables_file
+    from .running.run_image import run
+    from .running.sandbox import can_start_images
     from .spec import ImageSpec, read_spec
 
 __all__ = [
     "BuiltImage", "ImageError", "ImageSpec", "Pruned", "Volume", "VolumeImage", "build", "build_dockerfile",
-    "build_volume", "describe_image", "find_image", "image_list", "image_reference", "is_dockerfile", "lock",
-    "open_image_layout", "prune", "pull_image", "push_image", "read_attached", "read_spec", "run",
+    "build_volume", "can_start_images", "describe_image", "find_image", "image_list", "image_reference",
+    "is_dockerfile", "lock", "open_image_layout", "prune", "pull_image", "push_image", "read_attached",
+    "read_spec", "read_variables", "run", "variables_file",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

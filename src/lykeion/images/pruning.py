@@ -1,15 +1,14 @@
 """Freeing disk space: unnamed images, and the caches of builds and runs."""
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lykeion.core import Unavailable, cache_directory, writing
+from lykeion.core import Unavailable, writing
 from lykeion.oci import Descriptor, ImageManifest, Layout, ref_of
 
-from .building.build_cache import CACHE
+from .building.build_cache import BuildCache
 from .image import find_image
-from .run_image import ROOTS
+from .running.image_roots import remove_unused_roots
 
 
 @dataclass(frozen=True)
@@ -20,9 +19,9 @@ class Pruned:
 
 def prune(layout: Layout, names: Iterable[str] = (), *, caches: bool = False) -> Pruned:
     """Remove ``names``, then all blobs that no named image or its attached documents need; with ``caches`` also the
-    caches of builds and runs.
+    caches of builds and runs, but for images that run.
 
-    Waits for writers of the layout, and blocks them. Raises ContentError, ImageError, Unavailable.
+    Waits for writers of the layout and builds, and blocks them. Raises ContentError, ImageError, Unavailable.
     """
     for name in names:
         layout.remove_ref(name, expect=find_image(layout, name).digest)
@@ -34,8 +33,9 @@ def prune(layout: Layout, names: Iterable[str] = (), *, caches: bool = False) ->
         for digest in gone:
             layout.remove_blob(digest)
         layout.sweep()
-    for directory in (CACHE, ROOTS) if caches else ():
-        shutil.rmtree(cache_directory() / directory, ignore_errors=True)
+    if caches:
+        BuildCache().empty()
+        remove_unused_roots()
     return Pruned(len(gone), size)
 
 

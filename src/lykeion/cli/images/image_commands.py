@@ -1,5 +1,7 @@
 """``lykeion images``: container images for training and serving."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,8 +154,30 @@ def show(image: str, attached: str | None, layout: Path | None, as_json: bool) -
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("image")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.option("--env", "-e", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable; repeatable.")
-@click.option("--volume", "-v", "volumes", multiple=True, metavar="HOST:IMAGE[:ro]", help="Mount a path; repeatable.")
+@click.option(
+    "--env",
+    "-e",
+    "variables",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Set a variable, by default to its value here; repeatable.",
+)
+@click.option(
+    "--env-fd",
+    type=click.IntRange(3),
+    metavar="N",
+    help="Read variables from this file descriptor: NAME=VALUE, each ended by NUL.",
+)
+@click.option(
+    "--volume",
+    "-v",
+    "volumes",
+    multiple=True,
+    metavar="HOST:IMAGE[:ro|:U]",
+    help="Mount a path; U: as root, give it to the image's user. Repeatable.",
+)
+@click.option("--entrypoint", metavar="PROGRAM", help="Replaces the image's program and its arguments.")
+@click.option("--workdir", "-w", metavar="DIR", help="In the image; default: the image's.")
 @trust_option
 @layout_option
 @quiet_option
@@ -161,28 +185,30 @@ def run(
     image: str,
     arguments: tuple[str, ...],
     variables: tuple[str, ...],
+    env_fd: int | None,
     volumes: tuple[str, ...],
+    entrypoint: str | None,
+    workdir: str | None,
     trust: Path | None,
     layout: Path | None,
     reporter: Reporter,
 ) -> None:
     """Start an IMAGE on this machine, without a container engine. Options come before IMAGE.
 
-    ARGUMENTS replace the image's own. The root file system is read-only, /tmp is empty, ports are this
+    ARGUMENTS replace the image's own, with --entrypoint its program too. The root file system is read-only, /tmp is empty, ports are this
     machine's. It shows that an image starts; it is not a security boundary. With a trust policy, only what it allows
     by name: a rule without keys.
     """
     if trust:
         registry.check_image(registry.read_policy(trust), image)
-    unset = [variable for variable in variables if "=" not in variable]
-    if unset:
-        raise click.BadParameter(f"{unset[0]!r} has no value; write NAME=VALUE", param_hint="--env")
     place = images.open_image_layout(layout)
     images.run(
         place,
         images.find_image(place, image),
         arguments,
-        environment={name: value for name, _, value in (variable.partition("=") for variable in variables)},
+        entrypoint=entrypoint or "",
+        workdir=workdir or "",
+        environment={**(images.read_variables(env_fd) if env_fd else {}), **_variables(variables)},
         volumes=[images.Volume.parse(volume) for volume in volumes],
         reporter=reporter,
     )
@@ -190,7 +216,7 @@ def run(
 
 @click.command()
 @click.option("--remove", multiple=True, metavar="NAME:TAG", help="Remove this name first; repeatable.")
-@click.option("--caches", is_flag=True, help="Also empty the caches of builds and runs.")
+@click.option("--caches", is_flag=True, help="Also empty the caches of builds and runs, but for images that run.")
 @layout_option
 @json_option
 def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: bool) -> None:
@@ -202,6 +228,15 @@ def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: b
         {"blobs": pruned.blobs, "size_bytes": pruned.size_bytes},
         f"{pruned.blobs} blobs, {pruned.size_bytes / 1e6:.1f} MB",
     )
+
+
+def _variables(given: Iterable[str]) -> dict[str, str]:
+    """Those without a value have that of this process, if it has one."""
+    if nameless := [each for each in given if each.startswith("=")]:
+        raise click.BadParameter(f"{nameless[0]!r} has no name; write NAME=VALUE, or NAME", param_hint="--env")
+    parts = (each.partition("=") for each in given)
+    found = {name: value if equals else os.environ.get(name) for name, equals, value in parts}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _described(built: "images.BuiltImage", output: "oci.Layout") -> dict[str, Any]:

@@ -49,7 +49,7 @@ def build(
     """
     spec, cache, ref = spec.resolved, cache or BuildCache(), ref or f"{spec.name}:latest"
     room = writing(output.root, Unavailable, f"free disk space, also for the cache in {cache.directory}")
-    with room, output.lock_content(), cache.layout.lock_content():
+    with room, output.lock_content(), cache.in_use():
         parts = tuple(_part(spec, platform, output, cache, reporter) for platform in spec.platforms)
         descriptor = parts[0].manifest
         if len(parts) > 1:

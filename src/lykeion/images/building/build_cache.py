@@ -1,10 +1,13 @@
 """The cache shared by builds on this machine: layers and facts, by the digest of their inputs."""
 
 import json
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import cache_directory, digest_json, write_atomically
+from lykeion.core import cache_directory, digest_json, locked, write_atomically
 from lykeion.images.layers.image_layer import ImageLayer
 from lykeion.oci import ContentError, Descriptor, Layout
 
@@ -13,12 +16,31 @@ CACHE = "images/cache"
 
 
 class BuildCache:
-    """``layout`` has blobs, ``wheels`` is a directory of wheels by digest. It may be deleted at any time."""
+    """``layout`` has blobs, ``wheels`` is a directory of wheels by digest."""
 
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = directory or cache_directory() / CACHE
-        self.layout = Layout.open(self.directory / "blobs", create=True)
+        self.layout = Layout(self.directory / "blobs")
         self.wheels = self.directory / "wheels"
+
+    @contextmanager
+    def in_use(self) -> Generator[None]:
+        """Builds use it inside the context only: it is not emptied then. Raises ContentError, Unavailable."""
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self._lock, shared=True):
+            self.layout = Layout.open(self.layout.root, create=True)
+            with self.layout.lock_content():
+                yield
+
+    def empty(self) -> None:
+        """Waits for the builds that use it, and blocks others."""
+        if self.directory.exists():
+            with locked(self._lock):
+                shutil.rmtree(self.directory, ignore_errors=True)
+
+    @property
+    def _lock(self) -> Path:
+        return self.directory.with_name(f"{self.directory.name}.lock")
 
     def recall(self, inputs: Any) -> Any:
         """What was cached by ``remember`` for the same inputs; None if there is nothing, or if it is damaged."""

@@ -14,10 +14,10 @@ NEW_USER = 0x10000000
 """CLONE_NEWUSER of unshare(2), which Python has from 3.12 on."""
 
 
-def main(rootless: str, root: str, workdir: str, uid: str, gid: str, variables: str, *words: str) -> NoReturn:
-    """``words`` are as many variables, NAME=VALUE, as ``variables`` says, then the program and its arguments."""
-    environment = dict(word.split("=", 1) for word in words[: int(variables)])
-    command = list(words[int(variables) :])
+def main(rootless: str, root: str, workdir: str, uid: str, gid: str, variables: str, *command: str) -> NoReturn:
+    """``variables`` is a descriptor from which NAME=VALUE are read, each ended by NUL; it is closed."""
+    with os.fdopen(int(variables), "rb") as file:
+        environment = dict(os.fsdecode(line).split("=", 1) for line in file.read().split(b"\0")[:-1])
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and a program would go on to
         signal.signal(number, signal.SIG_DFL)
     try:
@@ -31,7 +31,7 @@ def main(rootless: str, root: str, workdir: str, uid: str, gid: str, variables: 
             os.setuid(int(uid))
     except OSError as error:
         _end(f"{workdir if error.filename else 'user ' + uid}: {error.strerror}", 126)
-    _execute(command, environment)
+    _execute(list(command), environment)
 
 
 def _map_to(uid: int, gid: int) -> None:
