@@ -195,9 +195,9 @@ def run(
 ) -> None:
     """Start an IMAGE on this machine, without a container engine. Options come before IMAGE.
 
-    ARGUMENTS replace the image's own, with --entrypoint its program too. The root file system is read-only, /tmp is empty, ports are this
-    machine's. It shows that an image starts; it is not a security boundary. With a trust policy, only what it allows
-    by name: a rule without keys.
+    ARGUMENTS replace the image's own, with --entrypoint its program too. The root file system is read-only, /tmp is
+    empty, ports are this machine's. It shows that an image starts; it is not a security boundary. With a trust
+    policy, only what it allows by name: a rule without keys.
     """
     if trust:
         registry.check_image(registry.read_policy(trust), image)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import cache_directory, digest_json, locked, write_atomically
+from lykeion.core import Unavailable, cache_directory, digest_json, locked, write_atomically, writing
 from lykeion.images.layers.image_layer import ImageLayer
 from lykeion.oci import ContentError, Descriptor, Layout
 
@@ -26,7 +26,8 @@ class BuildCache:
     @contextmanager
     def in_use(self) -> Generator[None]:
         """Builds use it inside the context only: it is not emptied then. Raises ContentError, Unavailable."""
-        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with writing(self.directory, Unavailable, "set LYKEION_HOME to another directory"):
+            self._lock.parent.mkdir(parents=True, exist_ok=True)
         with locked(self._lock, shared=True):
             self.layout = Layout.open(self.layout.root, create=True)
             with self.layout.lock_content():
