@@ -36,7 +36,9 @@ def serving_events(before: ServingStatus, after: ServingStatus) -> tuple[Event, 
     known = {each.number for each in before.history}
     ended = [each for each in after.history if each.number not in known]
     events = [
-        Event("Normal" if each.outcome == "Promoted" else "Warning", each.outcome, _past(each.reason, each.message))
+        Event("Normal", "Promoted", each.message)
+        if each.outcome == "Promoted"
+        else Event("Warning", "RolledBack", _past(each.reason, each.message))
         for each in ended
     ]
     rollout, weight = after.rollout, before.rollout.weight if before.rollout else 0
