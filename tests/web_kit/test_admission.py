@@ -1,5 +1,6 @@
 import pytest
 
+from lykeion.web_kit import ServerSettings
 from lykeion.web_kit.admission import refuse_host, refuse_origin, refuse_stranger, refuse_token
 
 TOKEN = "correct-horse-battery"
@@ -151,5 +152,66 @@ def test_whatever_else_is_sent_as_authorization_is_a_401(authorizations: list[st
 def test_without_a_token_host_and_origin_decide_and_with_one_it_alone(
     path: str, headers: dict[str, list[str]], token: str, status: int | None
 ):
-    refusal = refuse_stranger(path, lambda name: headers.get(name, []), token=token, open_paths=frozenset({"/open"}))
+    settings = ServerSettings(token=token)
+    refusal = refuse_stranger(path, lambda name: headers.get(name, []), settings, frozenset({"/open"}))
+    assert (refusal and refusal.status) == status
+
+
+ALLOWED = frozenset({"search.example"})
+
+
+@pytest.mark.parametrize("host", ["search.example", "Search.Example", "search.example:8443", "localhost"])
+def test_an_allowed_host_is_answered_under_any_port(host: str):
+    assert refuse_host([host], ALLOWED) is None
+
+
+@pytest.mark.parametrize(
+    "host", ["search.example.evil.example", "evil.search.example", "search.example.", "other.example"]
+)
+def test_a_host_beside_the_allowed_one_is_refused(host: str):
+    assert refuse_host([host], ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("https://search.example", True),
+        ("https://search.example:8443", True),
+        ("http://search.example", True),
+        ("https://evil.example", False),
+        ("https://search.example.evil.example", False),
+        ("https://search.example@evil.example", False),
+        ("file://search.example", False),
+        ("search.example", False),
+        ("null", False),
+    ],
+)
+def test_pages_of_an_allowed_host_may_ask_though_a_proxy_asks_by_another(origin: str, allowed: bool):
+    assert (refuse_origin([origin], "127.0.0.1:8080", ALLOWED) is None) == allowed
+
+
+OTHER = "another-horse-battery"
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "path", "status"),
+    [
+        (ServerSettings(token=TOKEN), TOKEN, "/metrics", None),
+        (ServerSettings(token=TOKEN), OTHER, "/metrics", 401),
+        (ServerSettings(token=TOKEN), "", "/metrics", 401),
+        (ServerSettings(token=TOKEN, metrics_token=OTHER), OTHER, "/metrics", None),
+        (ServerSettings(token=TOKEN, metrics_token=OTHER), TOKEN, "/metrics", None),
+        (ServerSettings(token=TOKEN, metrics_token=OTHER), OTHER, "/v1/stats", 401),
+        (ServerSettings(token=TOKEN, metrics_token=OTHER), OTHER, "/metrics/", 401),
+        (ServerSettings(token=TOKEN, metrics_token=OTHER), "", "/metrics", 401),
+        (ServerSettings(token=TOKEN, open_metrics=True), "", "/metrics", None),
+        (ServerSettings(token=TOKEN, open_metrics=True), "", "/v1/stats", 401),
+        (ServerSettings(), "", "/metrics", 403),
+        (ServerSettings(metrics_token=OTHER), OTHER, "/metrics", None),
+        (ServerSettings(open_metrics=True), "", "/metrics", None),
+    ],
+)
+def test_metrics_have_a_rule_of_their_own(settings: ServerSettings, given: str, path: str, status: int | None):
+    headers = {"host": ["search.example"], "authorization": [f"Bearer {given}"] if given else []}
+    refusal = refuse_stranger(path, lambda name: headers.get(name, []), settings, frozenset())
     assert (refusal and refusal.status) == status

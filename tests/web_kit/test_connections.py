@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lykeion.web_kit import ServerSettings
+from lykeion.web_kit import ServerSettings, read_proxies
 from lykeion.web_kit.connection_limits import CONNECTIONS, ConnectionLimits
 
 from .tiny import Tiny, exchange, serving
@@ -110,6 +110,16 @@ def test_of_too_many_connections_the_one_that_waited_longest_ends(crowded: int):
     assert b"hello" in until_end(waiting[-1])
     for connection in waiting:
         connection.close()
+
+
+def test_a_proxy_may_hold_more_connections_than_one_client(http: str):
+    settings = ServerSettings(per_client=PER_CLIENT, proxies=read_proxies(["127.0.0.1"]))
+    with serving(Tiny(settings).app, settings, http=http) as (port, _):
+        waiting = [connect(port, WHOLE[:5]) for _ in range(8 * PER_CLIENT)]
+        for connection in waiting:
+            connection.sendall(WHOLE[5:])
+            assert b"hello" in until_end(connection)
+            connection.close()
 
 
 def test_a_connection_too_many_is_refused_while_all_others_are_answered(http: str, monkeypatch: pytest.MonkeyPatch):

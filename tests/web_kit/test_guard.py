@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
-from lykeion.web_kit import Guard, ServerSettings
+from lykeion.web_kit import Guard, ServerSettings, read_proxies
 from lykeion.web_kit.guard import NOTHING
 
 from .tiny import BEARER, TOKEN, Tiny
@@ -73,6 +73,21 @@ def test_a_websocket_counts_as_a_request_of_its_client_while_it_is_open():
             pass
         assert denial.value.status_code == 429
     assert client.get("/").status_code == 200
+
+
+def test_clients_of_a_proxy_are_counted_each_and_its_own_requests_are_not():
+    settings = ServerSettings(per_client=1, proxies=read_proxies(["127.0.0.1"]))
+    client = TestClient(Tiny(settings).app, base_url="http://localhost", client=("127.0.0.1", 1))
+
+    def status(address: str) -> int:
+        return client.get("/", headers={"X-Forwarded-For": address}).status_code
+
+    with client.websocket_connect("ws://localhost/echo", headers={"X-Forwarded-For": "203.0.113.7"}):
+        assert status("203.0.113.7") == 429
+        assert status("203.0.113.8") == 200
+        assert client.get("/").status_code == 200
+    with client.websocket_connect("ws://localhost/echo"), client.websocket_connect("ws://localhost/echo"):
+        assert status("127.0.0.1") == 200
 
 
 def test_a_request_and_a_websocket_that_are_not_answered_are_a_503():

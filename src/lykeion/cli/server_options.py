@@ -19,12 +19,41 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @click.option("--host", default="127.0.0.1", show_default=True, help="Address; any but loopback needs a token.")
     @click.option(
-        "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
+        "--port",
+        envvar="PORT",
+        default=8080,
+        show_default=True,
+        type=click.IntRange(0, 65535),
+        help="0 takes a free one.  [env: PORT]",
     )
     @click.option(
         "--token-file",
         type=click.Path(path_type=Path),
         help="File with the API token that requests must bear; or set LYKEION_TOKEN.",
+    )
+    @click.option(
+        "--metrics-token-file",
+        type=click.Path(path_type=Path),
+        help="File with a token that /metrics is answered to as well; or set LYKEION_METRICS_TOKEN.",
+    )
+    @click.option("--open-metrics", is_flag=True, help="Answer /metrics without a token.")
+    @click.option(
+        "--allowed-host",
+        "allowed_hosts",
+        multiple=True,
+        envvar="LYKEION_ALLOWED_HOSTS",
+        metavar="NAME",
+        help="A name by which a proxy is asked, to be answered without a token; repeatable.  "
+        "[env: LYKEION_ALLOWED_HOSTS]",
+    )
+    @click.option(
+        "--proxy",
+        "proxies",
+        multiple=True,
+        envvar="LYKEION_PROXIES",
+        metavar="ADDRESS",
+        help="Address or network of a proxy, whose X-Forwarded headers are believed; repeatable.  "
+        "[env: LYKEION_PROXIES]",
     )
     @click.option(
         "--threads",
@@ -64,6 +93,10 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def with_settings(
         token_file: Path | None,
+        metrics_token_file: Path | None,
+        open_metrics: bool,
+        allowed_hosts: tuple[str, ...],
+        proxies: tuple[str, ...],
         threads: int,
         waiting: int,
         per_client: int,
@@ -72,7 +105,11 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
         **others: Any,
     ) -> None:
         settings = web_kit.ServerSettings(
-            token=web_kit.read_token(token_file) if token_file else os.environ.get("LYKEION_TOKEN", "").strip(),
+            token=_token(token_file, "LYKEION_TOKEN"),
+            metrics_token=_token(metrics_token_file, "LYKEION_METRICS_TOKEN"),
+            open_metrics=open_metrics,
+            allowed_hosts=frozenset(host.lower() for host in allowed_hosts),
+            proxies=web_kit.read_proxies(proxies),
             max_body_bytes=max_body_mib << 20,
             threads=threads,
             waiting=waiting,
@@ -82,3 +119,7 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
         command(settings=settings, **others)
 
     return with_settings
+
+
+def _token(file: Path | None, variable: str) -> str:
+    return web_kit.read_token(file) if file else os.environ.get(variable, "").strip()

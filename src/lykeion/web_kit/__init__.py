@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from .limits import Clients, Uploads, refuse_length
     from .listening import serve
     from .metrics import Meter, Metrics
-    from .server_settings import ServerSettings, read_token
+    from .server_settings import ServerSettings, read_proxies, read_token
     from .strict import StrictRoute, is_unknown
     from .workers import Busy, Workers
 
 __all__ = [
     "Busy", "Clients", "Guard", "Meter", "Metrics", "Refusal", "ServerSettings", "StrictRoute", "Uploads", "Workers",
-    "answer_errors", "documented", "is_unknown", "outlives_timeout", "read_token", "refuse_host",
+    "answer_errors", "documented", "is_unknown", "outlives_timeout", "read_proxies", "read_token", "refuse_host",
     "refuse_length", "refuse_origin", "refuse_stranger", "refuse_token", "serve",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -7,15 +7,18 @@ a token by itself, so with one the token alone decides.
 
 import hmac
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lykeion.core import is_loopback
 
+from .server_settings import ServerSettings
+
 HeaderValues: TypeAlias = Callable[[str], Sequence[str]]
 """All values of a header, whose name is in lower case: for example Starlette's ``Headers.getlist``."""
 
+METRICS = "/metrics"
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z.-]+)(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 
 
@@ -28,11 +31,23 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def refuse_stranger(path: str, values: HeaderValues, *, token: str, open_paths: frozenset[str]) -> Refusal | None:
+def refuse_stranger(
+    path: str, values: HeaderValues, settings: ServerSettings, open_paths: frozenset[str]
+) -> Refusal | None:
     """Refuse a request that is not allowed. ``open_paths`` (exact) need no token."""
-    if token:
-        return None if path in open_paths else refuse_token(values("authorization"), token)
-    return refuse_host(values("host")) or refuse_origin(values("origin"), values("host")[0])
+    if path == METRICS and _may_read_metrics(values, settings):
+        return None
+    if settings.token:
+        return None if path in open_paths else refuse_token(values("authorization"), settings.token)
+    hosts, allowed = values("host"), settings.allowed_hosts
+    return refuse_host(hosts, allowed) or refuse_origin(values("origin"), hosts[0], allowed)
+
+
+def _may_read_metrics(values: HeaderValues, settings: ServerSettings) -> bool:
+    """With a token of their own, or as the settings say, without. Not by the address: a proxy on this machine, which
+    passes on requests of others, has the same."""
+    token = settings.metrics_token
+    return settings.open_metrics or bool(token and refuse_token(values("authorization"), token) is None)
 
 
 def refuse_token(authorizations: Sequence[str], token: str) -> Refusal | None:
@@ -48,27 +63,31 @@ def refuse_token(authorizations: Sequence[str], token: str) -> Refusal | None:
     return Refusal(401, "an API token is needed: send Authorization: Bearer TOKEN", challenge)
 
 
-def refuse_host(hosts: Sequence[str]) -> Refusal | None:
-    """Refuse a request that does not name this machine in its one Host header.
+def refuse_host(hosts: Sequence[str], allowed: Collection[str] = ()) -> Refusal | None:
+    """Refuse a request that names neither this machine nor an ``allowed`` host in its one Host header.
 
     Threat: DNS rebinding. A page makes its own name resolve to 127.0.0.1, so that its scripts may read our responses
     as same-origin; the browser still sends the page's name. ``X-Forwarded-Host`` proves nothing, as anyone can send
     it.
     """
     named = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-    if named and is_loopback(named[1]):
+    if named and (is_loopback(named[1]) or named[1].lower() in allowed):
         return None
-    return Refusal(403, "the Host header names another machine; without a token only this machine is answered")
+    return Refusal(
+        403, "the Host header names another machine; without a token this one is answered, and allowed hosts"
+    )
 
 
-def refuse_origin(origins: Sequence[str], host: str) -> Refusal | None:
-    """Refuse requests that a page of another origin makes a browser send.
+def refuse_origin(origins: Sequence[str], host: str, allowed: Collection[str] = ()) -> Refusal | None:
+    """Refuse requests that a page of another origin makes a browser send. Pages of ``allowed`` hosts are ours.
 
     Threat: cross-site request forgery. A form, script or WebSocket of any page may target 127.0.0.1; the browser
     sends the page's origin, or ``null``. Only programs and plain links, which change nothing, send no Origin. The
     scheme may differ, since a proxy may terminate TLS.
     """
-    ours = {f"http://{host.lower()}", f"https://{host.lower()}"}
-    if not origins or (len(origins) == 1 and origins[0].lower() in ours):
+    scheme, _, origin = origins[0].lower().partition("://") if len(origins) == 1 else ("", "", "")
+    named = _HOST.fullmatch(origin)
+    ours = scheme in ("http", "https") and (origin == host.lower() or bool(named and named[1] in allowed))
+    if ours or not origins:
         return None
     return Refusal(403, "the request comes from a page of another origin")

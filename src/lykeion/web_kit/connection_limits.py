@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from .errors import error_response
+from .forwarding import Networks, is_proxy
 from .limits import CLOSE
 from .server_settings import ServerSettings
 
@@ -24,14 +25,15 @@ class ConnectionLimits:
     in_all: int
     per_client: int
     headers_s: float
+    proxies: Networks = ()
 
     @classmethod
     def of(cls, settings: ServerSettings) -> "ConnectionLimits":
         """Half of the process's file descriptors are left to the index; each client may hold as many idle connections
-        as concurrent requests."""
+        as concurrent requests, but a proxy's are limited only by those in all."""
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         in_all = CONNECTIONS if files == resource.RLIM_INFINITY else min(CONNECTIONS, files // 2)
-        return cls(in_all, min(2 * settings.per_client, in_all), min(HEADERS_S, settings.timeout_s))
+        return cls(in_all, min(2 * settings.per_client, in_all), min(HEADERS_S, settings.timeout_s), settings.proxies)
 
 
 def bounded(protocol: type[asyncio.Protocol], limits: ConnectionLimits) -> type[asyncio.Protocol]:
@@ -79,11 +81,15 @@ class _Bounded(asyncio.Protocol):
         """Beyond a limit, close the connection that has been idle longest, so that active clients are served; that is
         this one if all others have a request in progress."""
         held = [other for other in self.connections if not other.transport.is_closing()]
-        own = [other for other in held if other.client and self.client and other.client[0] == self.client[0]]
+        own = [] if self._from_proxy else [other for other in held if _same_address(other, self)]
         crowd = own if len(own) > self.limits.per_client else held
         if len(own) > self.limits.per_client or len(held) > self.limits.in_all:
             idle = (other for other in crowd if isinstance(other, _Bounded) and other.waiting)
             min(idle, key=lambda other: other.since)._end(503, "too many connections")
+
+    @property
+    def _from_proxy(self) -> bool:
+        return self.client is not None and is_proxy(self.client[0], self.limits.proxies)
 
     def _end(self, status: int, message: str) -> None:
         if self.cycle is None:  # or its client would take this as the response to its next request
@@ -92,3 +98,7 @@ class _Bounded(asyncio.Protocol):
             head += [name + b": " + value for name, value in answer.raw_headers]
             self.transport.write(b"\r\n".join([*head, b"", bytes(answer.body)]))
         self.transport.close()
+
+
+def _same_address(one: Any, other: Any) -> bool:
+    return bool(one.client and other.client and one.client[0] == other.client[0])

@@ -12,8 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .admission import Refusal, refuse_stranger
+from .admission import HeaderValues, Refusal, refuse_stranger
 from .errors import error_response
+from .forwarding import caller_of
 from .limits import Clients, Uploads, refuse_length
 from .server_settings import ServerSettings
 
@@ -60,21 +61,23 @@ class Guard:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(self, scope, receive, send)
-        client = scope["client"][0] if scope.get("client") else ""
-        if refusal := self._refuse(scope) or self.clients.enter(client):
+        values, peer = Headers(scope=scope).getlist, scope["client"][0] if scope.get("client") else ""
+        caller = caller_of(peer, values, self.settings.proxies)
+        if refusal := self._refuse(scope["path"], values) or self.clients.enter(caller.address):
             await exchange.refuse(refusal)
             return
+        scope.update(root_path=caller.prefix, path=caller.prefix + scope["path"])
         try:
             await exchange.run()
         finally:
-            self.clients.leave(client)
+            self.clients.leave(caller.address)
             self.uploads.free(exchange.taken)
 
-    def _refuse(self, scope: Scope) -> Refusal | None:
-        values = Headers(scope=scope).getlist
-        return refuse_stranger(
-            scope["path"], values, token=self.settings.token, open_paths=self.open_paths
-        ) or refuse_length(values("content-length"), values("transfer-encoding"), self.settings.max_body_bytes)
+    def _refuse(self, path: str, values: HeaderValues) -> Refusal | None:
+        settings = self.settings
+        return refuse_stranger(path, values, settings, self.open_paths) or refuse_length(
+            values("content-length"), values("transfer-encoding"), settings.max_body_bytes
+        )
 
 
 class _Exchange:

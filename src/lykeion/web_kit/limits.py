@@ -53,22 +53,26 @@ class Uploads:
 class Clients:
     """Requests in progress by client address.
 
-    Threat: one client that occupies every thread and connection. The address is that of the connection, since a
-    client can forge a header (``X-Forwarded-For``).
+    Threat: one client that occupies every thread and connection. The address is that of the connection, or what a
+    configured proxy says (``forwarding``). None is not counted.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.under_way: Counter[str] = Counter()
 
-    def enter(self, client: str) -> Refusal | None:
+    def enter(self, client: str | None) -> Refusal | None:
         """Count a request unless it is refused."""
+        if client is None:
+            return None
         if self.under_way[client] >= self._limit:
             return Refusal(429, f"{self._limit} requests from {client} are already in progress")
         self.under_way[client] += 1
         return None
 
-    def leave(self, client: str) -> None:
+    def leave(self, client: str | None) -> None:
+        if client is None:
+            return
         self.under_way[client] -= 1
         if not self.under_way[client]:
             del self.under_way[client]

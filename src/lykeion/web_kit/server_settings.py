@@ -1,11 +1,15 @@
 """Settings that all servers share."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from lykeion.core import Invalid, core_count
 
 MIN_TOKEN_CHARACTERS = 16
+_HOST_NAME = re.compile(r"[0-9a-z]([0-9a-z.-]*[0-9a-z])?|\[[0-9a-f:.]+\]")
 
 
 class SettingsError(Invalid):
@@ -18,6 +22,14 @@ class ServerSettings:
 
     token: str = field(default="", repr=False)
     """API token that requests must carry. Without one only loopback may be served."""
+    metrics_token: str = field(default="", repr=False)
+    """Token that ``/metrics`` is answered to, beside ``token``."""
+    open_metrics: bool = False
+    """Answer ``/metrics`` without a token."""
+    allowed_hosts: frozenset[str] = frozenset()
+    """Names in lower case, beside this machine's own, by which it is asked without a token: those of a proxy."""
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Addresses of proxies, which say whose requests they pass on."""
     max_body_bytes: int = 32 << 20
     """Of one request; all uploads in progress together may use 16 times as much."""
     threads: int = field(default_factory=core_count)
@@ -30,9 +42,19 @@ class ServerSettings:
     """From a request's first byte to the end of its response; to its start where it outlives the timeout."""
 
     def __post_init__(self) -> None:
-        sendable = self.token.isascii() and self.token.isprintable() and self.token == self.token.strip()
-        if self.token and (len(self.token) < MIN_TOKEN_CHARACTERS or not sendable):
-            raise SettingsError(f"the API token must be one line of at least {MIN_TOKEN_CHARACTERS} ASCII characters")
+        _check_token("API token", self.token)
+        _check_token("token for metrics", self.metrics_token)
+        for host in self.allowed_hosts:
+            if not _HOST_NAME.fullmatch(host):
+                raise SettingsError(f"{host!r} is not a host's name in lower case, without a port")
+
+
+def read_proxies(texts: Iterable[str]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """From addresses and networks, such as 10.0.0.0/8. Raises SettingsError."""
+    try:
+        return tuple(ip_network(text) for text in texts)
+    except ValueError as error:
+        raise SettingsError(f"a proxy is named by its address or network, such as 10.0.0.0/8: {error}") from None
 
 
 def read_token(path: Path) -> str:
@@ -44,3 +66,9 @@ def read_token(path: Path) -> str:
     if not token:
         raise SettingsError(f"{path}: the file with the API token is empty")
     return token
+
+
+def _check_token(what: str, token: str) -> None:
+    sendable = token.isascii() and token.isprintable() and token == token.strip()
+    if token and (len(token) < MIN_TOKEN_CHARACTERS or not sendable):
+        raise SettingsError(f"the {what} must be one line of at least {MIN_TOKEN_CHARACTERS} ASCII characters")

@@ -91,16 +91,16 @@ function summary(asked: Query, { by }: Answers): string {
 async function answersTo(asked: Query, page: { where?: string; k: number; offset: number }, signal: AbortSignal): Promise<Answers> {
   if (asked.kind === "sample") {
     const where = page.where ? `&where=${encodeURIComponent(page.where)}` : "";
-    return ask(`/v1/sample?n=${SAMPLE}${where}`, undefined, signal);
+    return ask(`v1/sample?n=${SAMPLE}${where}`, undefined, signal);
   }
-  if (asked.kind === "id") return ask("/v1/search/id", { id: asked.id, ...page }, signal);
-  if (asked.vector) return ask("/v1/search/vector", { vector: asked.vector, ...page }, signal);
+  if (asked.kind === "id") return ask("v1/search/id", { id: asked.id, ...page }, signal);
+  if (asked.vector) return ask("v1/search/vector", { vector: asked.vector, ...page }, signal);
   const form = new FormData();
   form.set("photo", asked.file);
   form.set("vector", "true");
   if (asked.box) form.set("box", [asked.box.left, asked.box.top, asked.box.right, asked.box.bottom].join(","));
   for (const [name, value] of Object.entries(page)) if (value !== undefined) form.set(name, String(value));
-  const answers = await ask<Answers>("/v1/search/photo", form, signal);
+  const answers = await ask<Answers>("v1/search/photo", form, signal);
   asked.vector = answers.vector ?? null;
   return answers;
 }
@@ -125,7 +125,7 @@ function searchBy(picked: File | null | undefined): void {
 
 async function start(): Promise<void> {
   try {
-    stats = await ask<Stats>("/v1/stats");
+    stats = await ask<Stats>("v1/stats");
   } catch (error) {
     fail(error);
     return;

@@ -1,8 +1,8 @@
 """Search: by photo, by vector, by the id of a product in the index."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 
@@ -25,6 +25,7 @@ def search_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:
         responses=documented(501),
     )
     async def search_photo(
+        request: Request,
         photo: Annotated[UploadFile, File(description="A photo: JPEG, PNG, WebP …")],
         box: Annotated[
             str, Form(max_length=64, description="Part of the photo to search by: left,top,right,bottom in pixels.")
@@ -38,7 +39,7 @@ def search_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:
         page = Page(where, k, offset)
         answer = await calls.run(Catalogue.search_photo, await photo.read(), name, box, page, vector=vector)
         photos_embedded.inc()
-        return JSONResponse(answer)
+        return _answered(request, answer)
 
     @routes.post(
         "/search/vector",
@@ -46,9 +47,9 @@ def search_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:
         response_model=SearchAnswer,
         responses=documented(),
     )
-    async def search_vector(query: VectorSearch) -> JSONResponse:
+    async def search_vector(request: Request, query: VectorSearch) -> JSONResponse:
         page = Page(query.where, query.k, query.offset)
-        return JSONResponse(await calls.run(Catalogue.search_vector, query.vector, page))
+        return _answered(request, await calls.run(Catalogue.search_vector, query.vector, page))
 
     @routes.post(
         "/search/id",
@@ -56,9 +57,9 @@ def search_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:
         response_model=SearchAnswer,
         responses=documented(404),
     )
-    async def search_id(query: IdSearch) -> JSONResponse:
+    async def search_id(request: Request, query: IdSearch) -> JSONResponse:
         page = Page(query.where, query.k, query.offset)
-        return JSONResponse(await calls.run(Catalogue.search_id, query.id, page))
+        return _answered(request, await calls.run(Catalogue.search_id, query.id, page))
 
     @routes.get(
         "/count",
@@ -76,9 +77,18 @@ def search_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:
         responses=documented(),
     )
     async def sample(
+        request: Request,
         n: Annotated[int, Query(ge=1, le=MAX_SAMPLE, description="How many products.")] = 30,
         where: Annotated[Where, Query()] = None,
     ) -> JSONResponse:
-        return JSONResponse(await calls.run(Catalogue.sample, n, where))
+        return _answered(request, await calls.run(Catalogue.sample, n, where))
 
     return routes
+
+
+def _answered(request: Request, answer: dict[str, Any]) -> JSONResponse:
+    """The answer, with thumbnails where the client finds them: below the prefix that a proxy has removed."""
+    prefix = request.scope["root_path"]
+    for result in answer["results"] if prefix else ():
+        result["thumbnail"] = result["thumbnail"] and prefix + result["thumbnail"]
+    return JSONResponse(answer)
