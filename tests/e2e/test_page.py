@@ -3,11 +3,14 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from lykeion.platform.local.proxy.route_table import RoutedGroup, ServingReplica
 from lykeion.search.index import open_index
+from tests.platform.proxies import proxy_process, service
 from tests.search.ingest.tiny import CHINA, jpeg
 
 from .conftest import PHOTOS
@@ -215,6 +218,25 @@ def test_the_token_of_the_address_is_kept_for_the_tab_and_taken_out_of_sight(
         page.reload()
         expect(page.locator("#size")).to_have_text("40 products")
         page.goto("about:blank")
+
+
+def test_behind_a_proxy_below_a_prefix_it_finds_all_that_it_needs(
+    page: Page, index: Path, network: Path, tmp_path: Path
+):
+    (tmp_path / "proxy").mkdir()
+    with (
+        serving(index, "--embedder", str(network), "--proxy", "127.0.0.1") as (_, own),
+        proxy_process(tmp_path / "proxy") as proxy,
+    ):
+        proxy.route(service("shop", RoutedGroup("shop", 1, (ServingReplica("shop/1", urlsplit(own).port or 0),))))
+        page.goto(f"http://127.0.0.1:{proxy.port}/services/default/shop/")
+        expect(page.locator("#answers img")).to_have_count(30)
+        expect(page.locator("#answers img").first).not_to_have_js_property("naturalWidth", 0)
+        page.locator("#answers button").first.click()
+        expect(page.locator("#answers .score")).to_have_count(24)
+        upload(page, jpeg(7))
+        expect(page.locator("#answers .name").first).to_have_text("item-7")
+        expect(page.locator("#answers img")).to_have_count(24)
 
 
 @pytest.mark.skipif("LYKEION_PICTURES" not in os.environ, reason="LYKEION_PICTURES is not set")

@@ -7,8 +7,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from lykeion.search.index import Index
-from lykeion.search.service import Catalogue
-from lykeion.web_kit import ServerSettings
+from lykeion.search.service import Catalogue, ServedCatalogue, create_app
+from lykeion.web_kit import ServerSettings, read_proxies
 
 from .shop import DIMENSION, photo, service
 
@@ -176,3 +176,23 @@ def test_an_error_inside_is_a_500_that_tells_nothing(
     response = client.get("/v1/count")
     assert response.status_code == 500
     assert "secret" not in response.text
+
+
+def test_behind_a_proxy_pictures_and_the_description_are_below_its_prefix(catalogue: Catalogue, index: Index):
+    settings = ServerSettings(proxies=read_proxies(["127.0.0.1"]))
+    app = create_app(ServedCatalogue(catalogue), settings)
+    catalogue.thumbnails.put_many([("red", "", b"small")])
+    with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
+        prefixed = {"X-Forwarded-Prefix": "/services/default/shop"}
+        for answer in (
+            client.get("/v1/sample", headers=prefixed),
+            client.post("/v1/search/id", json={"id": "red"}, headers=prefixed),
+            client.post("/v1/search/vector", json={"vector": [1.0] * DIMENSION}, headers=prefixed),
+            client.post("/v1/search/photo", files={"photo": photo("red")}, headers=prefixed),
+        ):
+            for result in answer.json()["results"]:
+                assert result["thumbnail"].startswith("/services/default/shop/v1/thumbnail?id=")
+        assert client.get("/openapi.json", headers=prefixed).json()["servers"] == [{"url": "/services/default/shop"}]
+        assert client.get("/search.js", headers=prefixed).status_code == 200
+        assert client.get("/", headers=prefixed).headers["content-type"].startswith("text/html")
+        assert client.get("/v1/sample").json()["results"][0]["thumbnail"].startswith("/v1/thumbnail")
