@@ -17,6 +17,8 @@ def serving(what: Path, *options: str, kind: str = "--index") -> Iterator[tuple[
         try:
             assert process.stderr is not None
             line = process.stderr.readline()
+            while line.startswith("pulling"):
+                line = process.stderr.readline()
             assert line.startswith("Serving"), line + process.stderr.read()
             yield process, line.split()[-1]
         finally:

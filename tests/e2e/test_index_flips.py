@@ -1,6 +1,7 @@
-"""``lykeion serve`` over a link that is flipped to another index while clients ask."""
+"""``lykeion serve`` while clients ask, and its link is flipped, or its alias moved, to another index."""
 
 import json
+import subprocess
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -8,7 +9,7 @@ import pytest
 
 from .index_flips import flip, load, make_index
 from .platform_machine import until
-from .serving import serving
+from .serving import COMMAND, serving
 
 pytestmark = pytest.mark.slow
 FLIPS = 10
@@ -55,3 +56,24 @@ def test_an_index_of_another_embedder_is_refused_with_one_line_and_the_old_one_a
     assert line.startswith("a.index is still served: ")
     assert "embedder" in line
     assert {answer[:2] for answer in asked.answers if answer[0]} == {(200, "a.index")}
+
+
+def test_no_request_fails_while_the_alias_of_an_index_in_the_registry_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LYKEION_HOME", str(tmp_path / "home"))
+
+    def push(index: Path) -> str:
+        command = [*COMMAND, "models", "push", str(index), "shop-index:current", "--all-files", "--json"]
+        return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["digest"]
+
+    names = {push(index := make_index(tmp_path / "first.index")): index.name}
+    with serving("shop-index:current", "--follow", "0.2") as (_, url), load(url, clients=3) as asked:
+        for name in ("second.index", "third.index", "fourth.index"):
+            asked.await_more(REQUESTS_BETWEEN)
+            digest = push(make_index(tmp_path / name))
+            names[digest] = name
+            until(lambda digest=digest: health(url)["index"] == digest)
+        asked.await_more(REQUESTS_BETWEEN)
+    assert not asked.failed
+    assert {(digest, of) for _, digest, of in asked.answers} == {(d, frozenset({name})) for d, name in names.items()}

@@ -13,7 +13,6 @@ from lykeion.search import service
 
 from .embedder_option import named_embedder_option
 from .options import (
-    INDEX_HELP,
     FiniteRange,
     refuse_options,
     registry_option,
@@ -28,7 +27,14 @@ _OF_MODEL = ("model", "name", "labels", "engine", "max_batch")
 
 
 @click.command()
-@click.option("--index", "uri", envvar="LYKEION_INDEX", metavar="INDEX", help=INDEX_HELP)
+@click.option(
+    "--index",
+    "uri",
+    envvar="LYKEION_INDEX",
+    metavar="INDEX",
+    help="A directory or a link to one, a version such as shop-index:current, or milvus://host:port/collection.  "
+    "[env: LYKEION_INDEX]",
+)
 @click.option(
     "--model",
     metavar="MODEL",
@@ -45,7 +51,8 @@ _OF_MODEL = ("model", "name", "labels", "engine", "max_batch")
     "--follow",
     type=FiniteRange(0.1, 86_400),
     metavar="SECONDS",
-    help="How often to look whether --index leads to another index, which is then served; default: each second.",
+    help="How often to look whether --index names another index, which is then served; default: each second for a "
+    "path, else never.",
 )
 @click.option("--name", metavar="NAME", help="The model's name in URLs, if not its own.")
 @click.option(
@@ -94,12 +101,11 @@ def serve(
         raise click.UsageError("give --index INDEX, or --model MODEL")
     refuse_options("--index serves an index", *_OF_MODEL)
     place = replace(thumbnails, kept=not no_thumbnails)
-    source = service.ServerSource(uri) if "://" in uri else service.PathSource(uri)
     followed = service.followed_catalogue(
-        source,
+        service.find_source(uri, trust=trust, store=store),
         embedder=inputs.find_embedder(embedder, trust, store),
         thumbnails=place,
-        follow_s=follow or service.LOOK_S,
+        follow_s=follow,
         swapped=lambda index: print_line(f"{uri} is {index} now, which is served", err=True),
     )
     with followed as served:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .transfers.publish import Publication, publish
     from .transfers.pull import Pulled, keep, pull
     from .transfers.push import Pushed, push
+    from .transfers.recent_versions import keep_recent, recent_directory
     from .trust.integrity import verify
     from .trust.policy import Policy, check_file, check_image, read_policy
     from .trust.signing import sign
@@ -41,8 +42,8 @@ __all__ = [
     "LEFT_OUT", "Ancestor", "BlobCache", "Difference", "InvalidModel", "Lineage", "Model", "ModelFacts", "Move",
     "Packed", "Policy", "Publication", "Pulled", "Pushed", "Shown", "Stores", "Untrusted", "Version", "by_digest",
     "check_file", "check_image", "collect", "compare", "copy", "expected", "export_mlflow", "facts_of",
-    "find_versions", "gather", "history", "import_mlflow", "keep", "lineage", "list_versions", "load", "move",
-    "order", "pack", "parse", "problems", "publish", "pull", "push", "read_policy", "remove", "resolve", "select",
-    "show", "sign", "tags_at", "verify",
+    "find_versions", "gather", "history", "import_mlflow", "keep", "keep_recent", "lineage", "list_versions", "load",
+    "move", "order", "pack", "parse", "problems", "publish", "pull", "push", "read_policy", "recent_directory",
+    "remove", "resolve", "select", "show", "sign", "tags_at", "verify",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -3,65 +3,20 @@
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from lykeion.search.index import open_index
-from lykeion.search.service import PathSource, ServedCatalogue, create_app, followed_catalogue
+from lykeion.search.service import ServedCatalogue, create_app
 from lykeion.search.service.catalogue import Catalogue, Page, open_catalogue
-from lykeion.search.service.index_follower import IndexFollower
 from lykeion.search.service.index_sources import IndexEdition
-from lykeion.search.thumbnails import FILE_NAME, IN_INDEX, Thumbnails
+from lykeion.search.thumbnails import FILE_NAME, Thumbnails
 from lykeion.web_kit import ServerSettings
 
+from .followed import BODY, flip, following, make
 from .test_operation import metrics
-
-DIMENSION = 4
-BODY = {"vector": [1.0, 0, 0, 0]}
-
-
-def make(path: Path, *, dimension: int = DIMENSION, embedder: str = "") -> Path:
-    """An index of three products, whose attribute says which index it is."""
-    with open_index(path, "w", dimension=dimension, embedder=embedder) as index:
-        index.upsert(["1", "2", "3"], np.eye(3, dimension), [{"of": path.name}] * 3)
-    return path
-
-
-def flip(link: Path, target: Path) -> None:
-    new = link.with_name("new-link")
-    new.symlink_to(target)
-    new.replace(link)
-
-
-@dataclass
-class Service:
-    served: ServedCatalogue
-    follower: IndexFollower
-    client: TestClient
-    swapped: list[str] = field(default_factory=list)
-
-    def search(self) -> tuple[str, set[str]]:
-        """The index that answers, and those that the products in the answer are of."""
-        answer = self.client.post("/v1/search/vector", json=BODY).json()
-        return answer["index"], {result["attributes"]["of"] for result in answer["results"]}
-
-    def health(self) -> dict:
-        return self.client.get("/healthz").json()
-
-
-@contextmanager
-def service(path: Path) -> Iterator[Service]:
-    """A service whose follower looks when the test tells it to."""
-    source, swapped = PathSource(path), []
-    with followed_catalogue(source, follow_s=None) as served:
-        follower = IndexFollower(served, source, source.look(), IN_INDEX, swapped.append)
-        with TestClient(create_app(served, ServerSettings()), base_url="http://localhost") as client:
-            yield Service(served, follower, client, swapped)
 
 
 @pytest.fixture
@@ -73,7 +28,7 @@ def link(tmp_path: Path) -> Path:
 
 
 def test_a_flipped_link_is_followed_and_every_answer_says_its_index(link: Path) -> None:
-    with service(link) as shop:
+    with following(link) as shop:
         assert shop.search() == ("a.index", {"a.index"})
         flip(link, link.parent / "b.index")
         assert shop.search() == ("a.index", {"a.index"}), "an open index does not change by a flip"
@@ -88,7 +43,7 @@ def test_a_flipped_link_is_followed_and_every_answer_says_its_index(link: Path) 
 
 
 def test_a_look_at_a_link_that_has_not_moved_opens_nothing(link: Path) -> None:
-    with service(link) as shop:
+    with following(link) as shop:
         before = shop.served.since
         shop.follower.look()
         assert (shop.served.since, shop.served.swaps) == (before, 0)
@@ -99,7 +54,7 @@ def test_a_link_above_the_index_is_followed_too(tmp_path: Path) -> None:
         (tmp_path / release).mkdir()
         make(tmp_path / release / "shop.index")
     flip(tmp_path / "current", tmp_path / "1")
-    with service(tmp_path / "current" / "shop.index") as shop:
+    with following(tmp_path / "current" / "shop.index") as shop:
         flip(tmp_path / "current", tmp_path / "2")
         shop.follower.look()
         assert shop.served.swaps == 1
@@ -111,7 +66,7 @@ def test_a_directory_that_another_is_renamed_to_is_followed_with_its_thumbnails(
         thumbnails = Thumbnails(place / FILE_NAME)
         thumbnails.put_many([("1", "", jpeg)])
         thumbnails.close()
-    with service(path) as shop:
+    with following(path) as shop:
         assert shop.client.get("/v1/thumbnail?id=1").content == b"old"
         path.rename(tmp_path / "old.index")
         new.rename(path)
@@ -134,7 +89,7 @@ def test_an_index_that_does_not_fit_is_refused_and_the_old_one_stays(
 ) -> None:
     prepare, reason = OTHERS[other]
     prepare(link.parent / "c.index")
-    with service(link) as shop:
+    with following(link) as shop:
         flip(link, link.parent / "c.index")
         shop.follower.look()
         shop.follower.look()
@@ -152,7 +107,7 @@ def test_an_index_that_does_not_fit_is_refused_and_the_old_one_stays(
 
 
 def test_the_old_index_is_closed_when_the_last_call_on_it_has_ended(link: Path) -> None:
-    with service(link) as shop:
+    with following(link) as shop:
         flip(link, link.parent / "b.index")
         swap = threading.Thread(target=shop.follower.look)
         with shop.served.lease() as old:
@@ -171,7 +126,7 @@ def test_what_is_written_to_a_linked_index_by_others_is_seen_as_ever(
     link: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lykeion.search.index.local.replica._FOLLOW_S", 0.0)
-    with service(link) as shop, open_index(link, "shared") as writer:
+    with following(link) as shop, open_index(link, "shared") as writer:
         writer.delete(["1", "2"])
         assert shop.client.get("/v1/count").json() == {"count": 1}
         assert shop.client.put("/v1/items", json={"items": [{"id": "9", "vectors": [[1, 0, 0, 0]]}]}).json() == {
@@ -181,7 +136,7 @@ def test_what_is_written_to_a_linked_index_by_others_is_seen_as_ever(
 
 
 def test_a_link_that_leads_in_a_circle_is_refused_and_followed_when_it_is_right_again(link: Path) -> None:
-    with service(link) as shop:
+    with following(link) as shop:
         flip(link, link)
         shop.follower.look()
         assert shop.health()["problem"]

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from hashlib import file_digest
 from pathlib import Path
 
-from lykeion.core import LockError, cache_directory, locked
+from lykeion.core import LockError, cache_directory, digest_bytes, locked
 from lykeion.oci import ContentDamaged, Descriptor
 from lykeion.oci.distribution import StoreError
 
@@ -76,12 +76,28 @@ class BlobCache:
         """The directory for the files of the model with this manifest, after it is pulled."""
         return self.root / "models" / digest.removeprefix("sha256:")
 
+    def recent(self, artifact: str, digest: str) -> Path:
+        """The directory for one of the recent versions of an artifact; its siblings are the others."""
+        return self.root / "recent" / digest_bytes(artifact.encode())[7:39] / digest.removeprefix("sha256:")
+
+    def discard(self, directory: Path) -> None:
+        """Remove a pulled directory, and the blobs that nothing else is linked to."""
+        linked = {path.stat().st_ino for path in directory.rglob("*") if path.is_file()}
+        shutil.rmtree(directory, ignore_errors=True)
+        for path in (self.root / "sha256").glob("*"):
+            with suppress(OSError, LockError):
+                if path.stat().st_ino in linked and path.stat().st_nlink == 1:
+                    with self._locked(path.name, wait=False):
+                        path.unlink()
+
     def clear(self) -> tuple[int, int]:
         """Remove everything that is not being fetched; returns the number of files and bytes."""
         models = self.root / "models"
         with suppress(LockError), locked(models, create=False, wait=False):  # which ``keep`` holds while it writes
             for directory in models.iterdir():
                 shutil.rmtree(directory, ignore_errors=True)
+        for directory in (self.root / "recent").glob("*/[0-9a-f]*"):  # hidden ones are being pulled
+            shutil.rmtree(directory, ignore_errors=True)
         files = size = 0
         for path in (*(self.root / "sha256").glob("*"), *(self.root / "partial").glob("*")):
             with suppress(OSError, LockError), self._locked(path.name, wait=False):

@@ -7,12 +7,13 @@ from lykeion.core.lazy import lazy
 if TYPE_CHECKING:
     from .app import create_app, serve
     from .catalogue import Catalogue
-    from .index_follower import LOOK_S, followed_catalogue
-    from .index_sources import IndexSource, PathSource, ServerSource
+    from .finding_index import find_source
+    from .index_follower import followed_catalogue
+    from .index_sources import IndexSource, PathSource
     from .served_catalogue import ServedCatalogue
 
 __all__ = [
-    "LOOK_S", "Catalogue", "IndexSource", "PathSource", "ServedCatalogue", "ServerSource", "create_app",
-    "followed_catalogue", "serve",
+    "Catalogue", "IndexSource", "PathSource", "ServedCatalogue", "create_app", "find_source", "followed_catalogue",
+    "serve",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

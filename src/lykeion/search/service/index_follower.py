@@ -14,8 +14,6 @@ from .catalogue import Catalogue, open_catalogue
 from .index_sources import IndexEdition, IndexSource
 from .served_catalogue import ServedCatalogue
 
-LOOK_S = 1.0
-"""Between two looks at a path."""
 log = logging.getLogger("lykeion.search.service")
 
 
@@ -25,12 +23,12 @@ def followed_catalogue(
     *,
     embedder: str | None = None,
     thumbnails: ThumbnailPlace = IN_INDEX,
-    follow_s: float | None = LOOK_S,
+    follow_s: float | None = None,
     swapped: Callable[[str], object] = lambda index: None,
 ) -> Iterator[ServedCatalogue]:
     """The catalogue of the index that ``source`` finds, and inside the context of those that it finds later.
 
-    ``follow_s``: seconds between two looks; None to stay with the first index. ``swapped`` is called with the id of
+    ``follow_s``: seconds between two looks, if not the source's own. ``swapped`` is called with the id of
     each that takes over. Raises what ``open_catalogue``, Embedder.load and the source raise for the first.
     """
 
@@ -41,7 +39,7 @@ def followed_catalogue(
     source.fetch(edition)
     with closing(ServedCatalogue(open_catalogue(edition, load, thumbnails))) as served:
         follower = IndexFollower(served, source, edition, thumbnails, swapped)
-        with follower.at_work(follow_s):
+        with follower.at_work(follow_s or source.follow_s):
             yield served
 
 

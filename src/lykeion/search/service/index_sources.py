@@ -21,6 +21,9 @@ class IndexEdition:
 
 
 class IndexSource(Protocol):
+    follow_s: float | None
+    """Seconds between two looks, where nothing else is asked for; None to look once."""
+
     def look(self) -> IndexEdition:
         """The edition that the name refers to now. Cheap: it is called again and again."""
         ...
@@ -32,6 +35,8 @@ class IndexSource(Protocol):
 
 class PathSource:
     """A directory, or a link to one, which is opened where the link leads: flipping it changes no open index."""
+
+    follow_s: float | None = 1.0
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
@@ -51,6 +56,8 @@ class PathSource:
 
 class ServerSource:
     """A collection on a server, which is one index for ever."""
+
+    follow_s: float | None = None
 
     def __init__(self, uri: str) -> None:
         self._edition = IndexEdition(uri.partition("?")[0].rpartition("/")[2], uri)
