@@ -40,7 +40,6 @@ ARCHITECTURE = Architecture(
     (
         Convolution(16, 3, stride=2, activation="hard-swish"),
         InvertedResidual(32, 16, 3, squeeze=8, activation="hard-swish"),
-        InvertedResidual(32, 24, 3),
     ),
     classes=4,
     channels=1,
