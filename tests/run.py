@@ -1,4 +1,5 @@
-"""Run the tests: a pytest process a room, two at a time. What a room prints is printed when it ends, whole.
+"""Run the tests: a pytest process a room, two at a time, and tests/e2e beside them, which waits half of its time for
+servers and browsers. What a room prints is printed when it ends, whole.
 
 TensorFlow, JAX, OpenVINO, Milvus Lite and Faiss in one process are not what anybody runs. A room is a folder or file
 of tests/. Options that are not ours are pytest's; one with a value is written as one word. Exits with 1 if a room
@@ -16,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LONGEST = ("compress", "e2e", "cli", "nets", "search", "nas")
+WAITING = "tests/e2e"
+LONGEST = ("e2e", "cli", "search", "compress", "nets", "nas")
 """Begun first, so that none of them runs alone at the end."""
 COMPILED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 """Without that variable, which images of containers set, no process compiles again what another one has compiled."""
@@ -25,12 +27,12 @@ COMPILED = {name: value for name, value in os.environ.items() if name != "PYTHON
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rooms", nargs="*", help="all by default")
-    parser.add_argument("--jobs", type=int, default=2, help="rooms at a time")
+    parser.add_argument("--jobs", type=int, default=2, help="rooms at a time, beside e2e")
     chosen, options = parser.parse_known_args(arguments)
     rooms, began = chosen.rooms or every_room(), time.monotonic()
     failures: list[str] = []
-    with ThreadPoolExecutor(chosen.jobs) as jobs:
-        running = {jobs.submit(run, room, options): room for room in rooms}
+    with ThreadPoolExecutor(chosen.jobs) as jobs, ThreadPoolExecutor(1) as beside:
+        running = {(beside if room == WAITING else jobs).submit(run, room, options): room for room in rooms}
         for number, future in enumerate(as_completed(running), 1):
             room, (code, output) = running[future], future.result()
             print(f"{output}== {number} of {len(rooms)}: {room} {verdict(code)}\n", end="", flush=True)
