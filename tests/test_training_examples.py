@@ -1,6 +1,9 @@
 """The parts of examples/training that need no framework: batches, checkpoints, metrics; and the files to apply."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,8 @@ from lykeion.core import Conflict, Refused
 from lykeion.platform import WRITTEN, read_resources
 
 SETTINGS = {"batch": 8, "seed": 0}
-FILES = sorted((Path(__file__).parents[1] / "examples" / "training").glob("*.yaml"))
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "examples" / "training").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -86,6 +90,18 @@ def test_without_a_run_directory_nothing_begins(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("LYKEION_RUN", raising=False)
     with pytest.raises(Refused, match="LYKEION_RUN is not set"):
         RunDirectory(SETTINGS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [file.stem for file in FILES])
+def test_a_program_tells_what_is_wrong_in_one_line(program: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "LYKEION_RUN"}
+    environment = {**environment, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    command = [sys.executable, "-m", f"examples.training.{program}", "--sample"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: LYKEION_RUN is not set: set it to a directory")
+    assert "Traceback" not in done.stderr
 
 
 def test_each_program_has_a_file_to_apply() -> None:
