@@ -12,7 +12,16 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
-from lykeion.control import Answers, AnyKind, AnyResource, ControlLoop, Key, ResourceController, SqliteStore
+from lykeion.control import (
+    Answers,
+    AnyKind,
+    AnyResource,
+    ControlLoop,
+    Key,
+    NoSuchResource,
+    ResourceController,
+    SqliteStore,
+)
 from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count, usable_cores
 from lykeion.platform.lookups import GroupCores, ModelVersion
 from lykeion.platform.resources.program_volume import VOLUME
@@ -118,7 +127,10 @@ class LocalPlatform:
     async def _metrics_of(self, resource: AnyResource) -> Path | None:
         if resource.kind is not TRAINING:
             return None
-        volume = await self.store.get(Key(VOLUME.name, resource.metadata.namespace, run_volume(resource)))
+        try:
+            volume = await self.store.get(Key(VOLUME.name, resource.metadata.namespace, run_volume(resource)))
+        except NoSuchResource:
+            raise NoSuchResource(f"{resource.key} has no run directory yet: it has not begun") from None
         return self._directory / "volumes" / volume.metadata.uid / METRICS_FILE
 
 
