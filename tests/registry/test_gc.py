@@ -7,7 +7,19 @@ import pytest
 from lykeion.core import SILENT, NotFound
 from lykeion.oci import Layout
 from lykeion.oci.distribution import DiskStore, Reference
-from lykeion.registry import Lineage, ModelFacts, collect, parse, remove, sign, verify
+from lykeion.registry import (
+    Lineage,
+    ModelFacts,
+    Publication,
+    Stores,
+    collect,
+    forget_runs,
+    parse,
+    publish,
+    remove,
+    sign,
+    verify,
+)
 from tests.registry.keys import key_pair
 from tests.registry.making import IGNORE, packed, pushed
 
@@ -101,3 +113,26 @@ def test_a_pin_that_is_not_there_is_an_error_and_removes_nothing(store: DiskStor
         with pytest.raises(NotFound):
             collect(store, keep_versions=0, pins=[pin])
     assert store.resolve("shoes", "v1")
+
+
+def test_artifacts_of_runs_go_with_them_but_not_what_a_tag_of_ones_own_needs(tmp_path: Path) -> None:
+    stores = Stores(tmp_path / "store")
+    for number, name in enumerate(("gone", "lives", "tagged")):
+        directory = tmp_path / name
+        directory.mkdir()
+        (directory / "rows.bin").write_bytes(bytes([number]))
+        aliases = (f"cache-{number}", *(("mine",) if name == "tagged" else ()))
+        whole = Publication(whole=True, aliases=aliases)
+        publish(directory, f"pipelines/x/out:run-{name}", stores, whole, reporter=SILENT)
+        publish(directory, f"shop/{name}:run-{name}", stores, Publication(whole=True), reporter=SILENT)
+    assert forget_runs(stores.disk, ("pipelines/",), lambda: {"lives"}) == 1
+    tags = set(stores.disk.tags("pipelines/x/out"))
+    assert {tag for tag in tags if not tag.startswith("lykeion.")} == {
+        "v2", "v3", "run-lives", "cache-1", "run-tagged", "cache-2", "mine",
+    }  # fmt: skip
+    assert not any("gone" in tag for tag in tags)
+    assert "run-gone" in stores.disk.tags("shop/gone")
+    assert forget_runs(stores.disk, ("pipelines/",), lambda: {"lives"}) == 0
+    assert any(each.startswith("pipelines/x/out@") for each in collect(stores.disk).manifests)
+    assert forget_runs(stores.disk, ("pipelines/", "shop/"), lambda: set[str]()) == 4
+    assert not any(stores.disk.tags(repository) for repository in ("shop/gone", "shop/lives", "shop/tagged"))

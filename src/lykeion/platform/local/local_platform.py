@@ -28,6 +28,7 @@ from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.training import TRAINING, run_volume
 
 from .accelerators import find_accelerators
+from .artifact_sweep import ArtifactSweep
 from .connecting import socket_of
 from .machine_profile import keep_profile
 from .metrics_file import METRICS_FILE
@@ -82,6 +83,7 @@ class LocalPlatform:
         answers: Answers = {ModelVersion: find_model, GroupCores: self._supervisor.cores_of}
         self._loop = ControlLoop(self.store, controllers, answers)
         self._webhooks = WebhookSender(self.store, [each.kind for each in controllers])
+        self._sweep = ArtifactSweep(self.store, [each.kind for each in controllers])
         self._stop = asyncio.Event()
         self._api = resource_api(self.store, kinds, self._supervisor.log_of, self._metrics_of, self._stop.set)
 
@@ -105,7 +107,9 @@ class LocalPlatform:
 
     async def _until_stopped(self) -> None:
         """Raises the error that ended a part of the platform."""
-        parts = [asyncio.create_task(each.run()) for each in (self._loop, self._webhooks, self._supervisor)]
+        parts = [
+            asyncio.create_task(each.run()) for each in (self._loop, self._webhooks, self._sweep, self._supervisor)
+        ]
         stopped = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait([*parts, stopped], return_when="FIRST_COMPLETED")
         if stopped in done:
