@@ -192,6 +192,9 @@ def test_what_has_no_run_directory_has_no_metrics(running: PlatformMachine) -> N
     running.apply(program=shell("true"), shards={"count": 1})
     assert "has no metrics" in running.run("metrics", "batch/embed", code=2)
     assert "there is no training/shoes" in running.run("metrics", "training/shoes", code=2)
+    inputs = [{"name": "photos", "artifact": "127.0.0.1:9/photos"}]
+    _apply(running, shell("true"), inputs=inputs)
+    assert "training/shoes has no run directory yet" in running.run("metrics", "training/shoes", code=2)
 
 
 def test_a_training_that_is_killed_with_its_platform_goes_on_in_its_run_directory(tmp_path: Path) -> None:
