@@ -133,6 +133,21 @@ def test_an_input_that_is_not_there_fails_its_step_and_a_registry_that_is_down_i
     assert _phases(down) == {"check": "Waiting"}
 
 
+def test_outputs_of_a_batch_are_inputs_of_later_steps() -> None:
+    spec = BatchExecutionSpec(
+        program=Program(command=("embed",)), shards=Shards(count=2), outputs=(KeptOutput(name="shards"),)
+    )
+    merge = _step("merge", inputs=(FetchedInput(name="shards", artifact="$(steps.embed.outputs.shards)"),))
+    acting = _acting(PipelineStep(name="embed", batch=spec), merge)
+    acting.decide()
+    (batch,) = acting.children.values()
+    kept = "pipelines/default/nightly/embed/shards@sha256:" + "1" * 64
+    acting.fares(batch, "Complete", outputs={"shards": kept})
+    acting.decide()
+    (pull,) = acting.works("pull")
+    assert pull.spec.program.args[:3] == ("pull", kept, "$(LYKEION_INPUTS)/shards")
+
+
 def test_a_failure_cancels_the_other_steps_and_then_the_exit_steps_run() -> None:
     report = ExitStep(name="report", program=Program(command=("report", "$(run.outcome)")))
     batch = PipelineStep(

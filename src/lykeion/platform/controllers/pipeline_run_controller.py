@@ -204,6 +204,8 @@ def _resource(round_: _Round, wanted: AnyResource, status: StepStatus) -> StepSt
     if present.kind is TRAINING and present.status.model:
         metrics = msgspec.json.encode(present.status.metrics).decode()
         status = structs.replace(status, outputs={"model": present.status.model}, results=metrics)
+    if present.kind is BATCH_EXECUTION:
+        status = structs.replace(status, outputs=present.status.outputs)
     return _ended(round_, status, "Succeeded", "")
 
 

@@ -102,6 +102,11 @@ class PipelineStep(Wire, frozen=True):
         ),
     )
 
+    @property
+    def kept(self) -> Outputs:
+        """What is kept of the step, which ``$(steps.STEP.outputs.NAME)`` refers to."""
+        return self.batch.outputs if self.batch else self.outputs
+
 
 class ExitStep(Wire, frozen=True):
     """A program that runs when the steps have ended."""
@@ -146,7 +151,7 @@ class StepGraph(Wire, frozen=True):
                 raise ValueError(problem)
 
     def _problems(self) -> Iterator[str]:
-        outputs = {step.name: {each.name for each in step.outputs} for step in (*self.steps, *self.after_steps())}
+        outputs = {step.name: {each.name for each in step.kept} for step in (*self.steps, *self.after_steps())}
         yield problem_of(self.steps, outputs=outputs)
         yield problem_of(self.after_steps(), self.steps, outputs=outputs)
         for name in sorted(self._used_parameters() - self.known_parameters()):

@@ -313,8 +313,9 @@ class Store:
 
 
 def _remove_others(directory: Path, keep: Iterable[str]) -> None:
+    """A directory that was empty may be missing, since archives and registries keep files alone."""
     keep = set(keep)
-    for path in directory.iterdir():
+    for path in directory.iterdir() if directory.is_dir() else ():
         if path.name in keep:
             continue
         if path.is_dir():
