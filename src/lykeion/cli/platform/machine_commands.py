@@ -17,7 +17,12 @@ START_LIMIT_S = 60.0
 
 @click.command()
 @click.option("--detach", "-d", is_flag=True, help="Go on in the background; what it logs is in the data directory.")
-def up(detach: bool) -> None:
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Of the proxy on this machine; it is kept.  [default: that of the last time; at first a free one]",
+)
+def up(detach: bool, port: int | None) -> None:
     """Run this machine as the platform, until Ctrl-C or `lykeion down`.
 
     Then the programs that it runs are ended, too, and started again by the next `lykeion up`. Programs outlive a
@@ -25,9 +30,9 @@ def up(detach: bool) -> None:
     """
     directory = platform.platform_directory()
     if detach:
-        _start_detached(directory)
+        _start_detached(directory, port)
         return
-    made = platform.LocalPlatform(directory, platform.KINDS, platform.CONTROLLERS, platform.this_machine())
+    made = platform.LocalPlatform(directory, platform.KINDS, platform.CONTROLLERS, platform.this_machine(), port)
     asyncio.run(made.run(lambda path: print_line(f"the platform runs; it listens on {path}", err=True)))
 
 
@@ -38,12 +43,13 @@ def down() -> None:
         print_line("the platform does not run", err=True)
 
 
-def _start_detached(directory: Path) -> None:
+def _start_detached(directory: Path, port: int | None) -> None:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = directory / "platform.log"
+    options = [] if port is None else ["--port", str(port)]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from lykeion.cli import main; main()", "up"],
+            [sys.executable, "-c", "from lykeion.cli import main; main()", "up", *options],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

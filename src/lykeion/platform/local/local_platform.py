@@ -23,7 +23,7 @@ from lykeion.control import (
     SqliteStore,
 )
 from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count, usable_cores
-from lykeion.platform.lookups import GroupCores, ModelVersion
+from lykeion.platform.lookups import GroupCores, ModelVersion, RouteCounts
 from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.training import TRAINING, run_volume
 
@@ -37,6 +37,7 @@ from .processes.memory_cgroup import delegated_cgroup
 from .resource_api import resource_api
 from .socket_store import PlatformError
 from .supervision.machine_room import LocalMachine
+from .supervision.proxy_control import ProxyControl, proxy_settings
 from .supervision.supervisor import Supervisor
 from .webhook_sender import WebhookSender
 
@@ -67,7 +68,11 @@ def this_machine() -> LocalMachine:
 
 
 class LocalPlatform:
-    """The platform in ``directory``, with ``controllers``. Raises AlreadyRuns, ResourceStoreError."""
+    """The platform in ``directory``, with ``controllers``.
+
+    ``port`` is that of the proxy; by default that of the last time, and the first time a free one.
+    Raises AlreadyRuns, ResourceStoreError, ProxySettingsError.
+    """
 
     def __init__(
         self,
@@ -75,12 +80,16 @@ class LocalPlatform:
         kinds: dict[str, AnyKind],
         controllers: Sequence[ResourceController],
         machine: LocalMachine,
+        port: int | None = None,
     ) -> None:
         self._directory = directory
         self._lock, self._machine = _locked(directory), machine
         self.store = SqliteStore(directory / "state.db", kinds)
-        self._supervisor = Supervisor(self.store, directory / "work", machine)
-        answers: Answers = {ModelVersion: find_model, GroupCores: self._supervisor.cores_of}
+        proxy = ProxyControl(directory / "proxy", proxy_settings(directory / "proxy", port))
+        self._supervisor = Supervisor(self.store, directory, machine, proxy)
+        answers: Answers = {
+            ModelVersion: find_model, GroupCores: self._supervisor.cores_of, RouteCounts: proxy.counts,
+        }  # fmt: skip
         self._loop = ControlLoop(self.store, controllers, answers)
         self._webhooks = WebhookSender(self.store, [each.kind for each in controllers])
         self._sweep = ArtifactSweep(self.store, [each.kind for each in controllers])

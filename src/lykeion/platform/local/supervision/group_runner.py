@@ -1,7 +1,7 @@
 """Runs ReplicaGroups: carries out what ``plan_group`` decides."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,8 @@ class GroupRunner:
     """``given`` returns the variables for a resource's programs, ``directory`` is the default working directory.
 
     ``is_idle`` tells whether a replica of an owner that gets no more requests has none in flight; it is only asked
-    while replicas drain. ``serving`` holds, by uid, the attempts that get requests.
+    while replicas drain. ``served`` are those that got requests before, as ``UID/ATTEMPT``; ``ports`` the ports of
+    groups that do not get a free one. ``serving`` holds, by uid, the attempts that get requests.
     """
 
     def __init__(
@@ -37,7 +38,10 @@ class GroupRunner:
         given: Callable[[Any], Mapping[str, str]],
         directory: str,
         now: Callable[[], datetime],
+        served: Collection[str] = (),
+        ports: Mapping[str, int] | None = None,
     ) -> None:
+        self._served, self._ports = served, ports or {}
         self._processes, self._probes, self._is_idle = processes, probes, is_idle
         self._given, self._directory, self._now = given, directory, now
         self._ended: dict[str, dict[int, Attempt]] = {}
@@ -47,9 +51,8 @@ class GroupRunner:
     def adopt(self, resource: ReplicaGroup) -> None:
         uid = resource.metadata.uid
         self._remember(uid, self._processes.adopt(uid))
-        served = self.serving.get(uid, ())
-        names = {each.name for each in served}
-        self.serving[uid] = tuple(each for each in self._processes.running(uid) if each.name in names)
+        running = self._processes.running(uid)
+        self.serving[uid] = tuple(each for each in running if f"{uid}/{each.name}" in self._served)
         for each in self.serving[uid]:
             self._probes.remember(uid, each)
 
@@ -96,7 +99,7 @@ class GroupRunner:
 
     def _start(self, group: ReplicaGroup, attempt: Attempt) -> None:
         uid = group.metadata.uid
-        attempt = replace(attempt, port=free_port(self._processes.ports()))
+        attempt = replace(attempt, port=self._ports.get(uid) or free_port(self._processes.ports()))
         variables = {**self._given(group), "PORT": str(attempt.port)}
         if refused := self._processes.start(uid, attempt, launch(group.spec.program, variables, self._directory)):
             self._remember(uid, [refused])

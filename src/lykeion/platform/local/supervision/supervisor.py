@@ -25,24 +25,30 @@ from lykeion.control import (
     ResourceStore,
     child_name,
     follow,
+    is_true,
     merged,
 )
 from lykeion.core import Conflict, NotFound, Unavailable
-from lykeion.platform.local.processes.attempt import SHUTDOWN, Attempt
+from lykeion.platform.local.processes.attempt import SHUTDOWN
 from lykeion.platform.local.processes.core_use import CoreUse
 from lykeion.platform.local.processes.memory_watch import watch_memory
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.lookups import GroupCores
 from lykeion.platform.policies.artifact_work import PROGRAM
+from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.replica_group import REPLICA_GROUP
+from lykeion.platform.resources.route import ROUTE
 from lykeion.platform.resources.work import WORK
 
 from .group_runner import GroupRunner
 from .ignored_fields import ignored_condition
 from .machine_room import LocalMachine, Room, share_of
+from .proxy_control import ProxyControl
 from .readiness_probes import ReadinessProbes
+from .route_runner import RouteRunner, routed_services, service_variable
 from .runner import Runner, RunnerStep
 from .value_sources import ValueSources
+from .volume_runner import VolumeRunner
 from .work_runner import WorkRunner
 
 SHUTDOWN_GRACE_S = 10.0
@@ -51,26 +57,34 @@ _log = logging.getLogger("lykeion.platform")
 
 
 class Supervisor:
-    """The processes of all resources in ``store``, recorded below ``directory``; one supervisor per directory."""
+    """The processes, volumes and routes of all resources in ``store``, recorded in ``directory``, of which there is
+    one supervisor."""
 
     def __init__(
         self,
         store: ResourceStore,
         directory: Path,
         machine: LocalMachine,
+        proxy: ProxyControl,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._store, self._machine, self._now = store, machine, now
+        self._store, self._machine, self._proxy, self._now = store, machine, proxy, now
         self._queue: KeyQueue[str] = KeyQueue()
         self._values = ValueSources(store, self._values_changed)
         share = partial(share_of, machine)
-        self._processes = OwnedProcesses(directory, now, self._ended, share, machine.cgroup)
+        self._processes = OwnedProcesses(directory / "work", now, self._ended, share, machine.cgroup)
         given, place = self._given, machine.working_directory
         probes = ReadinessProbes(now, self._queue.add)
-        self._groups = GroupRunner(self._processes, probes, self._is_idle, given, place, now)
+        self._groups = GroupRunner(
+            self._processes, probes, proxy.is_idle, given, place, now,
+            proxy.served(), {proxy.group.metadata.uid: proxy.port},
+        )  # fmt: skip
+        self._volumes = VolumeRunner(directory / "volumes", self._is_used, now)
         self._runners: dict[str, tuple[AnyKind, Runner]] = {
             WORK.name: (WORK, WorkRunner(self._processes, given, place, now)),
             REPLICA_GROUP.name: (REPLICA_GROUP, self._groups),
+            ROUTE.name: (ROUTE, RouteRunner(lambda: self._of(ROUTE), proxy.url, now)),
+            VOLUME.name: (VOLUME, self._volumes),
         }
         self._resources: dict[str, AnyResource] = {}
         self._core_use = CoreUse()
@@ -114,7 +128,7 @@ class Supervisor:
 
     def _replace(self, kind: AnyKind, listing: Listing) -> None:
         known = {each.metadata.uid: each for each in self._resources.values() if each.kind is kind}
-        listed = {each.metadata.uid for each in listing.items}
+        listed = {each.metadata.uid for each in listing.items} | {self._proxy.group.metadata.uid}
         for resource in (each for uid, each in known.items() if uid not in listed):
             self._notice(Change("DELETED", resource))
         for resource in listing.items:
@@ -131,9 +145,16 @@ class Supervisor:
                 self._runners[resource.kind.name][1].adopt(resource)
             self._resources[uid] = resource
         self._queue.add(uid)
+        if resource.kind is VOLUME:
+            self._values_changed()
+
+    def _of(self, kind: AnyKind) -> list[AnyResource]:
+        return [each for each in self._resources.values() if each.kind is kind]
 
     async def _work(self) -> None:
         await asyncio.gather(self._values.listed(), *(listed.wait() for listed in self._listed.values()))
+        self._volumes.remove_others({each.metadata.uid for each in self._of(VOLUME)})
+        self._notice(Change("ADDED", self._proxy.group))
         for uid in self._processes.owners() - self._resources.keys():
             self._processes.adopt(uid)
             self._queue.add(uid)
@@ -162,8 +183,22 @@ class Supervisor:
             return await (self._run(resource) if resource else self._retire(uid))
         finally:
             self._processes.watch(uid)
+            self._publish()
 
     async def _run(self, resource: AnyResource) -> float | None:
+        if hasattr(resource.spec, "program"):
+            step, conditions = await self._run_program(resource)
+        else:
+            step, conditions = await self._runners[resource.kind.name][1].step(resource, 0), ()
+        changed = merged(step.status.conditions, self._now(), *conditions)
+        status = structs.replace(step.status, conditions=changed)
+        if resource.metadata.uid == self._proxy.group.metadata.uid:
+            self._keep_proxy(resource, status)
+        elif status != resource.status:
+            self._notice(Change("MODIFIED", await self._store.write_status(resource.with_status(status))))
+        return step.again_s
+
+    async def _run_program(self, resource: AnyResource) -> tuple[RunnerStep, tuple[Condition, ...]]:
         uid, program, namespace = resource.metadata.uid, resource.spec.program, resource.metadata.namespace
         needs = program.resources
         if self._stopping:
@@ -171,16 +206,30 @@ class Supervisor:
             await asyncio.to_thread(self._processes.stop_all, uid, SHUTDOWN, grace_s)
         room = self._room()
         lacking = self._values.lacking(program, namespace)
-        places = 0 if self._stopping or lacking else room.places(needs)
+        absent = [each.volume for each in resource.spec.mounts if not self._volume(namespace, each.volume)]
+        places = 0 if self._stopping or lacking or absent else room.places(needs)
         spec = structs.replace(resource.spec, program=self._values.resolved(program, namespace))
         step = await self._runners[resource.kind.name][1].step(replace(resource, spec=spec), places)
         (self._short_of_room.add if step.waiting else self._short_of_room.discard)(uid)
-        waiting = 0 if self._processes.running(uid) else step.waiting
-        unschedulable = _no_value(lacking) if lacking else room.unschedulable(needs, waiting)
-        status = self._status(step, unschedulable, *ignored_condition(program))
-        if status != resource.status:
-            self._notice(Change("MODIFIED", await self._store.write_status(resource.with_status(status))))
-        return step.again_s
+        if lacking:
+            unschedulable = _unschedulable("NoValue", lacking)
+        elif absent:
+            unschedulable = _unschedulable("NoVolume", f"there is no volume {absent[0]}")
+        else:
+            unschedulable = room.unschedulable(needs, 0 if self._processes.running(uid) else step.waiting)
+        return step, (unschedulable, *ignored_condition(program))
+
+    def _keep_proxy(self, group: AnyResource, status: Any) -> None:
+        if status.last_exit_time != group.status.last_exit_time:
+            _log.warning("the proxy has ended: %s", status.last_exit)
+        self._resources[group.metadata.uid] = group.with_status(status)
+
+    def _publish(self) -> None:
+        """Tell the proxy which replicas get requests, and run it while there are routes."""
+        wanted = self._proxy.publish(routed_services(self._of(ROUTE), self._of(REPLICA_GROUP), self._groups.serving))
+        group = self._resources.get(self._proxy.group.metadata.uid)
+        if group and group.spec.replicas != wanted:
+            self._notice(Change("MODIFIED", replace(group, spec=structs.replace(group.spec, replicas=int(wanted)))))
 
     async def _retire(self, uid: str) -> float | None:
         """End the processes of a deleted resource, then forget it."""
@@ -196,7 +245,7 @@ class Supervisor:
         return left_s
 
     def _values_changed(self) -> None:
-        """A Secret or ConfigMap has changed, for which some programs may wait."""
+        """A Secret, ConfigMap or volume has changed, for which some programs may wait."""
         for each in self._short_of_room:
             self._queue.add(each)
 
@@ -208,16 +257,32 @@ class Supervisor:
     def _room(self) -> Room:
         return Room.beside(self._machine, self._processes.shares())
 
-    def _status(self, step: RunnerStep, *conditions: Condition) -> Any:
-        return structs.replace(step.status, conditions=merged(step.status.conditions, self._now(), *conditions))
-
     def _given(self, resource: AnyResource) -> Mapping[str, str]:
         """The variables of a resource's programs, beside those of its own."""
-        return self._machine.environment
+        namespace = resource.metadata.namespace
+        services = [each.spec.service for each in self._of(ROUTE) if each.metadata.namespace == namespace]
+        urls = {service_variable(each): self._proxy.url(namespace, each) for each in services}
+        volumes = {each.variable: self._volume(namespace, each.volume) for each in resource.spec.mounts}
+        return {**self._machine.environment, **urls, **volumes}
 
-    async def _is_idle(self, uid: str, attempt: Attempt) -> bool:
-        return True
+    def _volume(self, namespace: str, name: str) -> str:
+        """The path of a volume; empty if there is none that can be used."""
+        for each in self._of(VOLUME):
+            same = (each.metadata.namespace, each.metadata.name) == (namespace, name)
+            if same and is_true(each.status.conditions, "Ready"):
+                return str(self._volumes.path(each.metadata.uid))
+        return ""
+
+    def _is_used(self, volume: AnyResource) -> bool:
+        """Whether a program runs that has mounted the volume."""
+        every = (*self._resources.values(), *self._deleted.values())
+        return any(
+            self._processes.running(each.metadata.uid)
+            for each in every
+            if each.metadata.namespace == volume.metadata.namespace
+            and volume.metadata.name in [mount.volume for mount in getattr(each.spec, "mounts", ())]
+        )
 
 
-def _no_value(message: str) -> Condition:
-    return Condition(type="Unschedulable", status="True", reason="NoValue", message=message)
+def _unschedulable(reason: str, message: str) -> Condition:
+    return Condition(type="Unschedulable", status="True", reason=reason, message=message)
