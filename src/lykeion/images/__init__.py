@@ -7,6 +7,9 @@ from lykeion.core.lazy import lazy
 if TYPE_CHECKING:
     from .building.assembly import BuiltImage, build
     from .building.volume import VolumeImage, build_volume
+    from .contexts.directory_digest import directory_digest, directory_signature
+    from .contexts.git_context import check_out, git_commit
+    from .contexts.inside_context import check_inside
     from .dockerfile import build_dockerfile, is_dockerfile
     from .errors import ImageError
     from .image import find_image, open_image_layout
@@ -22,8 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BuiltImage", "ImageError", "ImageSpec", "Pruned", "Volume", "VolumeImage", "build", "build_dockerfile",
-    "build_volume", "can_start_images", "describe_image", "find_image", "image_list", "image_reference",
-    "is_dockerfile", "lock", "open_image_layout", "prune", "pull_image", "push_image", "read_attached",
-    "read_spec", "read_variables", "run", "variables_file",
+    "build_volume", "can_start_images", "check_inside", "check_out", "describe_image", "directory_digest",
+    "directory_signature", "find_image", "git_commit", "image_list", "image_reference", "is_dockerfile", "lock",
+    "open_image_layout", "prune", "pull_image", "push_image", "read_attached", "read_spec", "read_variables",
+    "run", "variables_file",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

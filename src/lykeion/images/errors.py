@@ -21,3 +21,7 @@ class WheelError(ImageError):
 
 class LayerError(ImageError):
     """A layer that cannot be read or tries to escape its root."""
+
+
+class ContextError(ImageError):
+    """A directory or repository from which no image can be built."""

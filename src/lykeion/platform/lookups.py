@@ -23,6 +23,23 @@ class FoundModel:
 
 
 @dataclass(frozen=True)
+class SourceDigest(Lookup):
+    """What a directory, or a revision of a Git repository, holds now. The answer is a ``SourceVersion``."""
+
+    directory: str = ""
+    repository: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True)
+class SourceVersion:
+    """``reference`` is the directory or the commit, ``digest`` the digest of the files or the commit."""
+
+    reference: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class RouteCounts(Lookup):
     """What the proxy has counted for a route. The answer maps the names of groups to ``GroupCounts``."""
 

@@ -2,7 +2,7 @@
 
 import click
 
-from .image_commands import build, list_, lock, prune, run, show, volume
+from .image_commands import build, checkout, list_, lock, prune, run, show, volume
 from .registry_commands import pull, push
 
 
@@ -18,5 +18,5 @@ def images() -> None:
     """
 
 
-for _command in (build, volume, lock, list_, show, run, prune, pull, push):
+for _command in (build, checkout, volume, lock, list_, show, run, prune, pull, push):
     images.add_command(_command)

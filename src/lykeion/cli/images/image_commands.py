@@ -1,8 +1,8 @@
 """``lykeion images``: container images for training and serving."""
 
+import dataclasses
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,27 @@ from lykeion.cli.options import json_option, quiet_option, registry_option, stor
 from lykeion.cli.output import print_json, print_result, print_table
 from lykeion.core import Reporter, print_line
 
-from .image_options import layout_option, short, tag_option
+from .image_options import layout_option, short
 
 
 @click.command()
 @click.argument("description", type=click.Path(path_type=Path))
-@tag_option
+@click.option(
+    "--tag", "-t", "tags", multiple=True, metavar="NAME:TAG", help="Name; default: NAME:latest. Repeatable."
+)
 @click.option(
     "--model",
     metavar="MODEL",
     help="Model to serve: a directory, a .tflite file, or a version (shoes:v3).",
+)
+@click.option(
+    "--context",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Refuse a DESCRIPTION that uses files outside of DIR.",
+)
+@click.option(
+    "--digest-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the image's digest to FILE too."
 )
 @store_option
 @registry_option
@@ -32,8 +43,10 @@ from .image_options import layout_option, short, tag_option
 @quiet_option
 def build(
     description: Path,
-    tag: str | None,
+    tags: tuple[str, ...],
     model: str | None,
+    context: Path | None,
+    digest_file: Path | None,
     store: Path | None,
     trust: Path | None,
     layout: Path | None,
@@ -48,19 +61,23 @@ def build(
     output = images.open_image_layout(layout, create=True)
     if images.is_dockerfile(description):
         print_line(f"{description} has commands to run: buildah builds it", err=True)
-        ref = tag or f"{description.absolute().parent.name.lower()}:latest"
+        ref = next(iter(tags), f"{description.absolute().parent.name.lower()}:latest")
         image = images.build_dockerfile(description, output, ref)
+        _name(output, image, tags[1:], digest_file)
         document: dict[str, Any] = {"ref": ref, "digest": image.digest, "layout": str(output.root)}
         print_result(as_json, document, f"{ref}  {image.digest}")
         return
     spec = images.read_spec(description)
+    if context:
+        images.check_inside(spec, context)
     served = model or (str(spec.model) if spec.model else None)
     built = images.build(
-        replace(spec, model=inputs.find_model(served, trust, store)) if served else spec,
+        dataclasses.replace(spec, model=inputs.find_model(served, trust, store)) if served else spec,
         output,
-        ref=tag or "",
+        ref=next(iter(tags), ""),
         reporter=reporter,
     )
+    _name(output, built.descriptor, tags[1:], digest_file)
     for line in (line for part in built.parts for line in part.python.overlaps):
         print_line(f"warning: {line}", err=True)
     if as_json:
@@ -87,6 +104,19 @@ def volume(directory: Path, tag: str, uncompressed: bool, layout: Path | None, a
     made = images.build_volume(directory, output, tag, compression="none" if uncompressed else "zstd")
     document = {"ref": tag, "digest": made.descriptor.digest, "size_bytes": made.layer.descriptor.size}
     print_result(as_json, {**document, "layout": str(output.root)}, f"{tag}  {made.descriptor.digest}")
+
+
+@click.command()
+@click.argument("repository")
+@click.argument("commit")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Replace DIRECTORY if it exists.")
+def checkout(repository: str, commit: str, directory: Path, replace: bool) -> None:
+    """Write the files of a COMMIT, branch or tag of a Git REPOSITORY to a new DIRECTORY.
+
+    No hook runs, and no submodule is fetched.
+    """
+    images.check_out(repository, images.git_commit(repository, commit), directory, replace=replace)
 
 
 @click.command()
@@ -228,6 +258,14 @@ def prune(remove: tuple[str, ...], caches: bool, layout: Path | None, as_json: b
         {"blobs": pruned.blobs, "size_bytes": pruned.size_bytes},
         f"{pruned.blobs} blobs, {pruned.size_bytes / 1e6:.1f} MB",
     )
+
+
+def _name(layout: "oci.Layout", image: "oci.Descriptor", names: Iterable[str], digest_file: Path | None) -> None:
+    """Give an image that was built further names, and write its digest."""
+    for name in names:
+        layout.set_ref(name, image)
+    if digest_file:
+        digest_file.write_text(image.digest)
 
 
 def _variables(given: Iterable[str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from lykeion.control import (
     SqliteStore,
 )
 from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count, usable_cores
-from lykeion.platform.lookups import GroupCores, ModelVersion, RouteCounts
+from lykeion.platform.lookups import GroupCores, ModelVersion, RouteCounts, SourceDigest
 from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.training import TRAINING, run_volume
 
@@ -36,6 +36,7 @@ from .model_lookup import find_model
 from .processes.memory_cgroup import delegated_cgroup
 from .resource_api import resource_api
 from .socket_store import PlatformError
+from .source_lookup import SourceLookup
 from .supervision.machine_room import LocalMachine
 from .supervision.proxy_control import ProxyControl, proxy_settings
 from .supervision.supervisor import Supervisor
@@ -88,8 +89,11 @@ class LocalPlatform:
         proxy = ProxyControl(directory / "proxy", proxy_settings(directory / "proxy", port))
         self._supervisor = Supervisor(self.store, directory, machine, proxy)
         answers: Answers = {
-            ModelVersion: find_model, GroupCores: self._supervisor.cores_of, RouteCounts: proxy.counts,
-        }  # fmt: skip
+            ModelVersion: find_model,
+            GroupCores: self._supervisor.cores_of,
+            RouteCounts: proxy.counts,
+            SourceDigest: SourceLookup().find,
+        }
         self._loop = ControlLoop(self.store, controllers, answers)
         self._webhooks = WebhookSender(self.store, [each.kind for each in controllers])
         self._sweep = ArtifactSweep(self.store, [each.kind for each in controllers])
