@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lykeion.control import API_VERSION, AnyResource, Key, NoSuchResource, ResourceStore, SqliteStore
+from lykeion.control import API_VERSION, Key, NoSuchResource, ResourceStore, SqliteStore
 from lykeion.platform.local.connecting import socket_of
 from lykeion.platform.local.local_platform import serving
 from lykeion.platform.local.resource_api import LIMIT_BODY_BYTES, resource_api
@@ -21,12 +21,11 @@ LAMPS = f"/apis/{API_VERSION}/namespaces/default/lamps"
 
 
 def _with_api(path: Path, use: Callable[[SocketStore], Awaitable[None]]) -> None:
-    async def metrics_of(resource: AnyResource) -> Path:
-        return path / "metrics.jsonl"
-
     async def main() -> None:
         store = SqliteStore(path / "state.db", KINDS)
-        api = resource_api(store, KINDS, lambda resource, index: None, metrics_of, lambda: None)
+        api = resource_api(
+            store, KINDS, lambda resource, index: None, lambda resource: path / "metrics.jsonl", lambda: None
+        )
         async with serving(api, path / "api.sock"), SocketStore(path / "api.sock", KINDS) as client:
             await asyncio.wait_for(use(client), 60)
         await store.close()

@@ -17,14 +17,12 @@ from lykeion.control import (
     AnyKind,
     AnyResource,
     ControlLoop,
-    Key,
     NoSuchResource,
     ResourceController,
     SqliteStore,
 )
 from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count, usable_cores
 from lykeion.platform.lookups import GroupCores, ModelVersion, RouteCounts, SourceDigest
-from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.training import TRAINING, run_volume
 
 from .accelerators import find_accelerators
@@ -141,14 +139,13 @@ class LocalPlatform:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().remove_signal_handler(number)
 
-    async def _metrics_of(self, resource: AnyResource) -> Path | None:
+    def _metrics_of(self, resource: AnyResource) -> Path | None:
         if resource.kind is not TRAINING:
             return None
-        try:
-            volume = await self.store.get(Key(VOLUME.name, resource.metadata.namespace, run_volume(resource)))
-        except NoSuchResource:
-            raise NoSuchResource(f"{resource.key} has no run directory yet: it has not begun") from None
-        return self._directory / "volumes" / volume.metadata.uid / METRICS_FILE
+        run = self._supervisor.volume(resource.metadata.namespace, run_volume(resource))
+        if not run:
+            raise NoSuchResource(f"{resource.key} has no run directory yet: it has not begun")
+        return Path(run) / METRICS_FILE
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ LOG_PAUSE_S = 0.2
 _log = logging.getLogger("lykeion.platform")
 
 LogOf = Callable[[AnyResource, int], Path | None]
-MetricsOf = Callable[[AnyResource], Awaitable[Path | None]]
+MetricsOf = Callable[[AnyResource], Path | None]
 
 
 def resource_api(
@@ -162,7 +162,7 @@ class _Api:
 
     async def metrics(self, request: Request) -> Response:
         key = self._key(request)
-        path = await self._metrics_of(await self._store.get(key))
+        path = self._metrics_of(await self._store.get(key))
         if path is None:
             raise NoSuchResource(f"{key} has no metrics: only a program with a run directory can write them")
         rows = self._metric_rows(key, path, _follows(request))

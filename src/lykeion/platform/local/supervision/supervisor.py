@@ -126,6 +126,14 @@ class Supervisor:
         uid = next((uid for uid, each in self._resources.items() if each.key == key), "")
         return await asyncio.to_thread(lambda: self._core_use.since_last(uid, self._processes.leaders(uid)))
 
+    def volume(self, namespace: str, name: str) -> str:
+        """The path of a volume; empty if there is none that can be used."""
+        for each in self._of(VOLUME):
+            same = (each.metadata.namespace, each.metadata.name) == (namespace, name)
+            if same and is_true(each.status.conditions, "Ready"):
+                return str(self._volumes.path(each.metadata.uid))
+        return ""
+
     def _replace(self, kind: AnyKind, listing: Listing) -> None:
         known = {each.metadata.uid: each for each in self._resources.values() if each.kind is kind}
         listed = {each.metadata.uid for each in listing.items} | {self._proxy.group.metadata.uid}
@@ -206,7 +214,7 @@ class Supervisor:
             await asyncio.to_thread(self._processes.stop_all, uid, SHUTDOWN, grace_s)
         room = self._room()
         lacking = self._values.lacking(program, namespace)
-        absent = [each.volume for each in resource.spec.mounts if not self._volume(namespace, each.volume)]
+        absent = [each.volume for each in resource.spec.mounts if not self.volume(namespace, each.volume)]
         places = 0 if self._stopping or lacking or absent else room.places(needs)
         spec = structs.replace(resource.spec, program=self._values.resolved(program, namespace))
         step = await self._runners[resource.kind.name][1].step(replace(resource, spec=spec), places)
@@ -262,16 +270,8 @@ class Supervisor:
         namespace = resource.metadata.namespace
         services = [each.spec.service for each in self._of(ROUTE) if each.metadata.namespace == namespace]
         urls = {service_variable(each): self._proxy.url(namespace, each) for each in services}
-        volumes = {each.variable: self._volume(namespace, each.volume) for each in resource.spec.mounts}
+        volumes = {each.variable: self.volume(namespace, each.volume) for each in resource.spec.mounts}
         return {**self._machine.environment, **urls, **volumes}
-
-    def _volume(self, namespace: str, name: str) -> str:
-        """The path of a volume; empty if there is none that can be used."""
-        for each in self._of(VOLUME):
-            same = (each.metadata.namespace, each.metadata.name) == (namespace, name)
-            if same and is_true(each.status.conditions, "Ready"):
-                return str(self._volumes.path(each.metadata.uid))
-        return ""
 
     def _is_used(self, volume: AnyResource) -> bool:
         """Whether a program runs that has mounted the volume."""
