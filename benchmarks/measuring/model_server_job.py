@@ -1,8 +1,8 @@
 """A model's bare engine in a loop, or clients of its server: ``python -m measuring.model_server_job JSON``.
 
 {"model", "engine", "threads", "lanes", "rows", "seconds"}: so many engines, each in a thread of its own, run batches
-of noise over and over. {"address", "name", "clients", "seconds"}: so many clients, each with one connection, send a
-row as binary data over and over and read the answer's binary data.
+of noise over and over. {"address", "name", "clients", "rows", "seconds"}: so many clients, each with one connection,
+send rows as binary data over and over and read the answer's binary data.
 """
 
 import json
@@ -27,14 +27,13 @@ def bare(job: dict[str, Any]) -> dict[str, float]:
     content, kind = Path(job["model"]).read_bytes(), find_kind(job["engine"])
     engines = [kind.load(content, threads=job["threads"]) for _ in range(job["lanes"])]
     values = encoded(engines[0].inputs, noise(engines[0].inputs, job["rows"]))
-    found = together([lambda engine=engine: engine.run(*values) for engine in engines], job["seconds"])
-    return {**found, "per_second": found["per_second"] * job["rows"]}
+    return together([lambda engine=engine: engine.run(*values) for engine in engines], job)
 
 
 def clients(job: dict[str, Any]) -> dict[str, float]:
     path = f"/v2/models/{job['name']}"
     (given,) = json.loads(urlopen(f"http://{job['address']}{path}").read())["inputs"]
-    x = np.random.default_rng(0).uniform(-1, 1, (1, *given["shape"][1:])).astype(np.float32)
+    x = np.random.default_rng(0).uniform(-1, 1, (job["rows"], *given["shape"][1:])).astype(np.float32)
     tensor = {**given, "shape": list(x.shape), "parameters": {"binary_data_size": x.nbytes}}
     text = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     headers = {"Inference-Header-Content-Length": str(len(text))}
@@ -53,13 +52,13 @@ def clients(job: dict[str, Any]) -> dict[str, float]:
 
         return ask
 
-    return together([client() for _ in range(job["clients"])], job["seconds"])
+    return together([client() for _ in range(job["clients"])], job)
 
 
-def together(calls: list[Callable[[], Any]], seconds: float) -> dict[str, float]:
-    """Each call over and over in a thread of its own: latencies, and calls a second."""
+def together(calls: list[Callable[[], Any]], job: dict[str, Any]) -> dict[str, float]:
+    """Each call over and over in a thread of its own: latencies, and rows a second."""
     begins = time.perf_counter() + WARM_UP_S
-    ends = begins + seconds
+    ends = begins + job["seconds"]
 
     def repeat(call: Callable[[], Any]) -> list[float]:
         taken = []
@@ -70,7 +69,8 @@ def together(calls: list[Callable[[], Any]], seconds: float) -> dict[str, float]
         return taken
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        return percentiles([second for mine in pool.map(repeat, calls) for second in mine], seconds)
+        found = percentiles([second for mine in pool.map(repeat, calls) for second in mine], job["seconds"])
+    return {**found, "per_second": found["per_second"] * job["rows"]}
 
 
 if __name__ == "__main__":

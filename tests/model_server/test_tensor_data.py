@@ -53,7 +53,7 @@ def test_a_tensor_comes_back_from_json_nested_or_flat(tensor: tuple[str, np.ndar
     written = json.dumps(values.tolist() if nested else to_json(values, "x")).encode()
     if nested and 0 in values.shape[:-1]:
         return  # its lists do not tell its shape
-    found = from_json(written, name, values.shape)
+    found = from_json(memoryview(written), name, values.shape)
     assert (found.dtype, found.shape, found.tolist()) == (values.dtype, values.shape, values.tolist())
 
 
@@ -67,7 +67,7 @@ def test_strings_come_back_from_base64(strings: list[bytes], nested: bool) -> No
     texts: list[Any] = [b64encode(string).decode() for string in strings]
     shape = [len(strings), 1] if nested else [len(strings)]
     written = json.dumps([[text] for text in texts] if nested else texts).encode()
-    assert strings_from_base64(written, shape) == strings
+    assert strings_from_base64(memoryview(written), shape) == strings
 
 
 @given(st.sampled_from(sorted(DTYPES)), st.binary(max_size=64), st.lists(st.integers(0, 4), min_size=1, max_size=3))
@@ -84,7 +84,7 @@ def test_any_bytes_are_a_tensor_or_refused(name: str, data: bytes, shape: list[i
 )
 def test_any_text_is_a_tensor_or_refused(name: str, data: bytes) -> None:
     try:
-        from_json(data, name, [2, 2])
+        from_json(memoryview(data), name, [2, 2])
     except BadInferRequest:
         return
     assert np.array(json.loads(data)).size == 4
@@ -126,7 +126,7 @@ def test_any_bytes_are_strings_or_refused(data: bytes, count: int) -> None:
 )
 def test_data_that_the_datatype_or_shape_does_not_hold_is_refused(name: str, data: str, says: str) -> None:
     with pytest.raises(BadInferRequest, match=says):
-        from_json(data.encode(), name, [2, 2])
+        from_json(memoryview(data.encode()), name, [2, 2])
 
 
 def test_a_string_that_announces_more_than_there_is_takes_no_memory_and_is_refused() -> None:

@@ -59,7 +59,7 @@ class Batcher:
             pieces, alone = taken
             started = perf_counter()
             outcome = self._outcome(engines, pieces, alone)
-            self.metrics.observe(sum(piece.rows for piece in pieces), perf_counter() - started)
+            taken_s = perf_counter() - started
             with self._changed:
                 self._idle += 1
                 for number, piece in enumerate(pieces):
@@ -67,6 +67,7 @@ class Batcher:
                         piece.request.fail(outcome)
                     else:
                         piece.request.give(piece.first, outcome[number])
+            self.metrics.observe(sum(piece.rows for piece in pieces), taken_s)
 
     def _outcome(self, engines: LaneEngines, pieces: Sequence[RowPiece], alone: bool) -> list[Outputs] | Exception:
         try:

@@ -27,10 +27,9 @@ class TensorMessage(Struct, frozen=True):
     data: Raw = Raw()
 
     @property
-    def elements(self) -> bytes:
-        """The JSON of the elements, empty if there is none."""
-        text = bytes(self.data)
-        return b"" if text == b"null" else text
+    def has_data(self) -> bool:
+        """Whether the elements are in the JSON."""
+        return bytes(memoryview(self.data)[:5]) not in (b"", b"null")
 
 
 class OutputMessage(Struct, frozen=True):

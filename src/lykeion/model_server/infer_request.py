@@ -37,17 +37,16 @@ class InferRequest:
     timeout_s: float | None = None
 
 
-def read_request(body: bytes | memoryview, json_bytes: int | None, model: ModelSignature) -> InferRequest:
+def read_request(body: memoryview, json_bytes: int | None, model: ModelSignature) -> InferRequest:
     """``json_bytes`` is the size of the JSON at the body's beginning, before binary tensors; None if all is JSON.
     With 0 the body is the one row of the one input, and all outputs are wanted as binary data."""
-    view = memoryview(body)
     if json_bytes == 0:
-        return _raw_request(view, model)
+        return _raw_request(body, model)
     if json_bytes is not None and json_bytes > len(body):
         raise BadInferRequest(f"the JSON is announced with {json_bytes:,} bytes; the body has {len(body):,}")
-    message = read_message(view[:json_bytes])
+    message = read_message(body[:json_bytes])
     _refuse_unoffered(message.parameters, "parameters")
-    values, photos = _read_inputs(message, _BinaryPart(view[json_bytes:] if json_bytes else view[:0]), model)
+    values, photos = _read_inputs(message, _BinaryPart(body[json_bytes:] if json_bytes else body[:0]), model)
     return InferRequest(values, photos, _wanted(message, model), message.id, _timeout(message.parameters or {}))
 
 
@@ -114,10 +113,10 @@ def _binary_data(given: TensorMessage, binary: _BinaryPart) -> memoryview | None
     """The input's binary data; None if its data are in the JSON."""
     size = (given.parameters or {}).get("binary_data_size")
     if size is None:
-        if not given.elements:
+        if not given.has_data:
             raise BadInferRequest("neither data nor the parameter binary_data_size is given")
         return None
-    if given.elements:
+    if given.has_data:
         raise BadInferRequest("data and the parameter binary_data_size are both given")
     return binary.take(size)
 
@@ -125,7 +124,7 @@ def _binary_data(given: TensorMessage, binary: _BinaryPart) -> memoryview | None
 def _read_tensor(given: TensorMessage, data: memoryview | None, model: ModelSignature) -> np.ndarray:
     model.input(given.name).check(given.datatype, given.shape)
     if data is None:
-        return from_json(given.elements, given.datatype, given.shape)
+        return from_json(memoryview(given.data), given.datatype, given.shape)
     return from_binary(data, given.datatype, given.shape)
 
 
@@ -140,7 +139,7 @@ def _read_photos(given: TensorMessage, data: memoryview | None, model: ModelSign
         return tuple(strings_from_binary(data, count))
     if (given.parameters or {}).get("content_type") != "base64":
         raise BadInferRequest("photos in JSON are in base64, with the parameter content_type: base64")
-    return tuple(strings_from_base64(given.elements, given.shape))
+    return tuple(strings_from_base64(memoryview(given.data), given.shape))
 
 
 def _wanted(message: InferMessage, model: ModelSignature) -> tuple[WantedOutput, ...]:

@@ -20,14 +20,15 @@ from .errors import BadInferRequest, LacksPart, OutOfTime
 from .infer_request import MAX_CLASSES, InferRequest, read_request
 from .infer_response import write_response
 from .metadata_routes import is_served
+from .model_signature import ModelSignature
 from .row_queue import Outputs
 from .served_model import ServedModel
 from .tensor_data import aligned
 
 JSON_LENGTH = "Inference-Header-Content-Length"
 DIGEST = "Model-Digest"
-SMALL_BYTES = 16 << 10
-"""JSON up to this size is read and written by the event loop: a switch of threads would take longer."""
+SMALL_JSON, SMALL_BODY = 16 << 10, 2 << 20
+"""Up to these sizes requests are read, and responses written, by the event loop: a switch of threads takes longer."""
 
 
 def infer_routes(model: ServedModel, workers: Workers, uploads: Uploads, photos_prepared: Counter) -> APIRouter:
@@ -40,13 +41,13 @@ def infer_routes(model: ServedModel, workers: Workers, uploads: Uploads, photos_
     async def infer(request: Request) -> Response:
         json_bytes = _json_bytes(request)
         async with _body(request, workers, uploads) as parts:
-            body = aligned(parts, json_bytes or 0)
-            read = partial(read_request, body, json_bytes, model.signature)
-            small = (len(body) if json_bytes is None else json_bytes) <= SMALL_BYTES
+            size = sum(map(len, parts))
+            small = size <= SMALL_BODY and (size if json_bytes is None else json_bytes) <= SMALL_JSON
+            read = partial(_read, parts, json_bytes, model.signature)
             query = read() if small else await workers.run(read)
             found = await _in_time(query)
         write = partial(write_response, query, found, model.signature, model.labels, about)
-        large = sum(found[each.name].nbytes for each in query.outputs if not each.binary) > SMALL_BYTES
+        large = sum(found[each.name].nbytes for each in query.outputs if not each.binary) > SMALL_JSON
         answer = await workers.run(write) if large else write()
         headers = {DIGEST: model.version}
         if answer.json_bytes is None:
@@ -103,6 +104,15 @@ _DOCUMENTED: dict[str, Any] = {
     "summary": "Run the model",
     "description": "A request of the Open Inference Protocol v2: JSON, and after it tensors as binary data, where "
     f"{JSON_LENGTH} gives the size of the JSON. An input of datatype BYTES holds photos.",
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"type": "object", "required": ["inputs"]}},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            },
+        }
+    },
     "response_class": Response,
     "responses": {**documented(404, 501), 415: {"description": "An unknown Content-Encoding."}},
 }
@@ -124,6 +134,13 @@ async def _body(request: Request, workers: Workers, uploads: Uploads) -> AsyncIt
         yield [plain]
     finally:
         uploads.free(len(plain))
+
+
+def _read(parts: list[bytes], json_bytes: int | None, model: ModelSignature) -> InferRequest:
+    """Raises BadInferRequest. Removes the parts, which would be held, beside what they make, until the answer."""
+    body = aligned(parts, json_bytes or 0)
+    parts.clear()
+    return read_request(body, json_bytes, model)
 
 
 def _json_bytes(request: Request) -> int | None:

@@ -49,7 +49,7 @@ def from_binary(data: memoryview, datatype: str, shape: Sequence[int]) -> np.nda
     return np.require(values, requirements=["A"]).reshape(shape)
 
 
-def from_json(data: bytes | memoryview, datatype: str, shape: Sequence[int]) -> np.ndarray:
+def from_json(data: memoryview, datatype: str, shape: Sequence[int]) -> np.ndarray:
     """Numbers that the datatype cannot represent are refused: fractions of integers, overflows."""
     values = _array(_items(data, datatype, shape), DTYPES[datatype])
     if values.size != prod(shape) or (values.ndim > 1 and values.shape != tuple(shape)):
@@ -70,7 +70,7 @@ def strings_from_binary(data: memoryview, count: int) -> list[bytes]:
     return _counted(found, count)
 
 
-def strings_from_base64(data: bytes | memoryview, shape: Sequence[int]) -> list[bytes]:
+def strings_from_base64(data: memoryview, shape: Sequence[int]) -> list[bytes]:
     """The elements of a BYTES tensor that came as JSON strings, each in base64."""
     items = np.array(_items(data, BYTES, shape), dtype=object)
     try:
@@ -101,7 +101,7 @@ def _counted(strings: list[bytes], count: int) -> list[bytes]:
     return strings
 
 
-def _items(data: bytes | memoryview, datatype: str, shape: Sequence[int]) -> list[Any]:
+def _items(data: memoryview, datatype: str, shape: Sequence[int]) -> list[Any]:
     depth = _depth(bytes(data[:64]))
     if not depth:
         raise BadInferRequest("data: not a list")
