@@ -1,14 +1,14 @@
-"""A model's bare engine in a loop, or clients of its server: ``python -m measuring.model_server_job JSON``.
+"""Turns of a model's bare engine, and of clients of its server: ``python -m measuring.model_server_job JSON``.
 
-{"model", "engine", "threads", "lanes", "rows", "seconds"}: so many engines, each in a thread of its own, run batches
-of noise over and over. {"address", "name", "clients", "rows", "seconds"}: so many clients, each with one connection,
-send rows as binary data over and over and read the answer's binary data.
+{"model", "engine", "threads", "lanes", "batch"}: so many engines, each in a thread of its own, run batches of noise
+over and over. {"address", "name", "clients", "rows"}: so many clients, each with one connection, send rows as binary data
+over and over and read the answer's. {"turns", "seconds"}: how many of each, and how long each is.
 """
 
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
@@ -20,28 +20,36 @@ import numpy as np
 from lykeion.engines.running import encoded, find_kind, noise
 from measuring.latency import percentiles
 
-WARM_UP_S = 0.5
+WARM_UP_S = 0.2
+Call = Callable[[], object]
 
 
-def bare(job: dict[str, Any]) -> dict[str, float]:
+def turns(job: dict[str, Any]) -> list[tuple[dict[str, float], dict[str, float]]]:
+    """Of each turn what the bare engines did, and the server."""
+    bare, served = engines(job), clients(job)
+    return [
+        (together(bare, job["batch"], job["seconds"]), together(served, job["rows"], job["seconds"]))
+        for _ in range(job["turns"])
+    ]
+
+
+def engines(job: dict[str, Any]) -> list[Call]:
     content, kind = Path(job["model"]).read_bytes(), find_kind(job["engine"])
-    engines = [kind.load(content, threads=job["threads"]) for _ in range(job["lanes"])]
-    values = encoded(engines[0].inputs, noise(engines[0].inputs, job["rows"]))
-    return together([lambda engine=engine: engine.run(*values) for engine in engines], job)
+    loaded = [kind.load(content, threads=job["threads"]) for _ in range(job["lanes"])]
+    values = encoded(loaded[0].inputs, noise(loaded[0].inputs, job["batch"]))
+    return [lambda engine=engine: engine.run(*values) for engine in loaded]
 
 
-def clients(job: dict[str, Any]) -> dict[str, float]:
+def clients(job: dict[str, Any]) -> list[Call]:
     path = f"/v2/models/{job['name']}"
     (given,) = json.loads(urlopen(f"http://{job['address']}{path}").read())["inputs"]
     x = np.random.default_rng(0).uniform(-1, 1, (job["rows"], *given["shape"][1:])).astype(np.float32)
     tensor = {**given, "shape": list(x.shape), "parameters": {"binary_data_size": x.nbytes}}
     text = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
-    headers = {"Inference-Header-Content-Length": str(len(text))}
+    body, headers = text + x.tobytes(), {"Inference-Header-Content-Length": str(len(text))}
 
-    def client() -> Callable[[], None]:
+    def client() -> Call:
         connection = HTTPConnection(job["address"], timeout=60)
-
-        body = text + x.tobytes()
 
         def ask() -> None:
             connection.request("POST", f"{path}/infer", body, headers)
@@ -52,15 +60,15 @@ def clients(job: dict[str, Any]) -> dict[str, float]:
 
         return ask
 
-    return together([client() for _ in range(job["clients"])], job)
+    return [client() for _ in range(job["clients"])]
 
 
-def together(calls: list[Callable[[], Any]], job: dict[str, Any]) -> dict[str, float]:
+def together(calls: Sequence[Call], rows: int, seconds: float) -> dict[str, float]:
     """Each call over and over in a thread of its own: latencies, and rows a second."""
     begins = time.perf_counter() + WARM_UP_S
-    ends = begins + job["seconds"]
+    ends = begins + seconds
 
-    def repeat(call: Callable[[], Any]) -> list[float]:
+    def repeat(call: Call) -> list[float]:
         taken = []
         while (started := time.perf_counter()) < ends:
             call()
@@ -69,10 +77,10 @@ def together(calls: list[Callable[[], Any]], job: dict[str, Any]) -> dict[str, f
         return taken
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        found = percentiles([second for mine in pool.map(repeat, calls) for second in mine], job["seconds"])
-    return {**found, "per_second": found["per_second"] * job["rows"]}
+        taken = [second for mine in pool.map(repeat, calls) for second in mine]
+    found = percentiles(taken, time.perf_counter() - begins)
+    return {**found, "per_second": found["per_second"] * rows}
 
 
 if __name__ == "__main__":
-    job = json.loads(sys.argv[1])
-    print(json.dumps(bare(job) if "model" in job else clients(job)))
+    print(json.dumps(turns(json.loads(sys.argv[1]))))

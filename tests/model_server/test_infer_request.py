@@ -175,6 +175,16 @@ def test_what_does_not_fit_is_refused_with_its_place(message: Any, says: str) ->
         read(message)
 
 
+def test_so_many_rows_that_their_outputs_fill_the_memory_are_refused() -> None:
+    spec = TensorSpec("x", (-1, 1), np.dtype(np.float32))
+    mask = TensorSpec("mask", (-1, 4 << 20), np.dtype(np.uint8))
+    found = {"mask": np.zeros((1, 4 << 20), np.uint8)}
+    model = signature_of([spec], [np.zeros((1, 1), np.float32)], [mask], found, ())
+    assert read({"inputs": [tensor(shape=[8, 1], data=[0] * 8)]}, model=model).values[0].shape == (8, 1)
+    with pytest.raises(BadInferRequest, match="9 rows; a request has 1 to 8"):
+        read({"inputs": [tensor(shape=[9, 1], data=[0] * 9)]}, model=model)
+
+
 def test_an_input_that_is_missing_or_has_other_rows_than_the_others_is_named() -> None:
     with pytest.raises(BadInferRequest, match="'s' is missing"):
         read({"inputs": [tensor()]}, model=TWO)

@@ -137,7 +137,7 @@ def _strings(data: bytes) -> list[bytes]:
 
 
 def test_photos_are_prepared_as_the_card_says(client: TestClient) -> None:
-    photos = [png(seed) for seed in range(3)]
+    photos = [png(seed) for seed in range(6)]  # more than are prepared at once
     body, headers = photo_input(*photos)
     answer = client.post(INFER, content=body, headers=headers).json()
     expected = logits(np.concatenate([prepared(photo) for photo in photos]))
@@ -156,10 +156,10 @@ def test_a_photo_in_the_body_is_classified(client: TestClient) -> None:
 
 def test_what_is_no_photo_is_named(client: TestClient) -> None:
     assert client.post(CLASSIFY, content=b"no photo").status_code == 400
-    body, headers = photo_input(png(), b"no photo")
+    body, headers = photo_input(*[png()] * 5, b"no photo", png())
     answer = client.post(INFER, content=body, headers=headers)
     assert answer.status_code == 400
-    assert answer.json()["error"].startswith("photo 1: ")
+    assert answer.json()["error"].startswith("photo 5: ")
 
 
 @pytest.mark.parametrize("query", ["k=0", "k=1001", "k=x", "top=3", "k=1&k=2"])

@@ -140,6 +140,11 @@ def test_a_bool_is_a_byte_of_0_or_1() -> None:
         from_binary(memoryview(b"\0\2"), "BOOL", [2])
 
 
+def test_an_output_of_millions_is_not_written_as_json() -> None:
+    with pytest.raises(BadInferRequest, match="'mask' has 1,048,577 numbers; ask for binary_data"):
+        to_json(np.zeros((1 << 20) + 1, np.uint8), "mask")
+
+
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
 def test_what_json_has_no_number_for_is_named(odd: float) -> None:
     with pytest.raises(BadInferRequest, match="'logits' holds NaN or infinity"):

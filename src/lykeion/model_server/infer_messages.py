@@ -9,7 +9,6 @@ from .errors import BadInferRequest
 
 MAX_JSON_BYTES = 16 << 20
 """Of a request. JSON takes many times the memory of a tensor; larger ones come as binary data."""
-MAX_ROWS = 256
 MAX_TENSORS = 64
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=512)]

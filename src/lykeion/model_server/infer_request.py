@@ -9,7 +9,7 @@ import numpy as np
 from .datatypes import BYTES
 from .errors import BadInferRequest, LacksPart
 from .infer_messages import InferMessage, OutputMessage, Parameters, TensorMessage, read_message
-from .model_signature import ModelSignature, check_rows
+from .model_signature import ModelSignature
 from .tensor_data import from_binary, from_json, strings_from_base64, strings_from_binary
 
 MAX_CLASSES = 1_000
@@ -123,6 +123,7 @@ def _binary_data(given: TensorMessage, binary: _BinaryPart) -> memoryview | None
 
 def _read_tensor(given: TensorMessage, data: memoryview | None, model: ModelSignature) -> np.ndarray:
     model.input(given.name).check(given.datatype, given.shape)
+    model.check_rows(given.shape[0])
     if data is None:
         return from_json(memoryview(given.data), given.datatype, given.shape)
     return from_binary(data, given.datatype, given.shape)
@@ -134,7 +135,7 @@ def _read_photos(given: TensorMessage, data: memoryview | None, model: ModelSign
         raise BadInferRequest("photos can be given to a model of one input only")
     if len(given.shape) not in (1, 2) or given.shape[1:] not in ([], [1]):
         raise BadInferRequest(f"shape {given.shape}; photos have shape [n] or [n, 1]")
-    check_rows(count := prod(given.shape))
+    model.check_rows(count := prod(given.shape))
     if data is not None:
         return tuple(strings_from_binary(data, count))
     if (given.parameters or {}).get("content_type") != "base64":

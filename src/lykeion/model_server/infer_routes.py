@@ -1,7 +1,7 @@
 """Inference: tensors or photos in, tensors or classes out."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ from .infer_request import MAX_CLASSES, InferRequest, read_request
 from .infer_response import write_response
 from .metadata_routes import is_served
 from .model_signature import ModelSignature
-from .row_queue import Outputs
+from .row_queue import Outputs, together
 from .served_model import ServedModel
 from .tensor_data import aligned
 
@@ -84,13 +84,18 @@ def infer_routes(model: ServedModel, workers: Workers, uploads: Uploads, photos_
     async def _in_time(query: InferRequest) -> Outputs:
         try:
             async with asyncio.timeout(query.timeout_s):
-                values = query.values
-                if query.photos:  # one at a time, so that other requests can run in between
-                    rows = [await _prepared(each, f"photo {n}") for n, each in enumerate(query.photos)]
-                    values = (np.concatenate(rows),)
-                return await model.run(*values)
+                return await (_of_photos(query.photos) if query.photos else model.run(*query.values))
         except TimeoutError:
             raise OutOfTime(f"the request's timeout of {query.timeout_s:g} s is over") from None
+
+    async def _of_photos(photos: Sequence[bytes]) -> Outputs:
+        """A few photos at a time: a small photo is a large tensor, and other requests can run in between."""
+        parts: list[Outputs] = []
+        for start in range(0, len(photos), model.photos_at_once):
+            some = photos[start : start + model.photos_at_once]
+            rows = await asyncio.gather(*(_prepared(each, f"photo {start + n}") for n, each in enumerate(some)))
+            parts.append(await model.run(np.concatenate(rows)))
+        return together(parts)
 
     async def _prepared(photo: bytes, name: str) -> np.ndarray:
         row = await workers.run(model.prepare, photo, name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,10 @@ from lykeion.engines import TensorSpec
 
 from .datatypes import datatype_of
 from .errors import BadInferRequest, CannotServe
-from .infer_messages import MAX_ROWS
+
+MAX_ROWS = 256
+MAX_OUTPUT_BYTES = 32 << 20
+"""Of the outputs of a request: a request may be much smaller than they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,6 @@ class TensorSignature:
             raise BadInferRequest(f"datatype {datatype[:32]!r}; the model takes {self.datatype}")
         if tuple(shape[1:]) != self.row or not shape:
             raise BadInferRequest(f"shape {list(shape)}; the model takes {[-1, *self.row]}")
-        check_rows(shape[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,17 @@ class ModelSignature:
     inputs: tuple[TensorSignature, ...]
     outputs: tuple[TensorSignature, ...]
     labelled: str = ""
+
+    @property
+    def max_rows(self) -> int:
+        """Of a request."""
+        row_bytes = sum(prod(each.row) * each.spec.dtype.itemsize for each in self.outputs)
+        return max(1, min(MAX_ROWS, MAX_OUTPUT_BYTES // max(row_bytes, 1)))
+
+    def check_rows(self, rows: int) -> None:
+        """Raises BadInferRequest."""
+        if not 1 <= rows <= self.max_rows:
+            raise BadInferRequest(f"{rows:,} rows; a request has 1 to {self.max_rows}")
 
     def input(self, name: str) -> TensorSignature:
         """Raises BadInferRequest."""
@@ -69,12 +83,6 @@ def signature_of(
         sizes = ", ".join(f"{each.name!r} has shape {[-1, *each.row]}" for each in made)
         raise CannotServe(f"there are {len(labels):,} labels, and no output of that size: {sizes}")
     return ModelSignature(given, made, labelled)
-
-
-def check_rows(rows: int) -> None:
-    """Raises BadInferRequest."""
-    if not 1 <= rows <= MAX_ROWS:
-        raise BadInferRequest(f"{rows:,} rows; a request has 1 to {MAX_ROWS}")
 
 
 def _signature(spec: TensorSpec, values: np.ndarray) -> TensorSignature:

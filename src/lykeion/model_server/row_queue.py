@@ -1,7 +1,7 @@
 """Requests that wait for an engine, row by row, and how many rows are run at once. Plain data, not thread-safe."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -9,6 +9,13 @@ from typing import TypeAlias
 import numpy as np
 
 Outputs: TypeAlias = Mapping[str, np.ndarray]
+
+
+def together(parts: Sequence[Outputs]) -> Outputs:
+    """The outputs of consecutive rows as those of all."""
+    return (
+        parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,7 @@ class WaitingRequest:
         self.done[first] = outputs
         if sum(len(next(iter(each.values()))) for each in self.done.values()) < self.rows:
             return
-        parts = [self.done[first] for first in sorted(self.done)]
-        whole = parts[0] if len(parts) == 1 else {n: np.concatenate([part[n] for part in parts]) for n in parts[0]}
+        whole = together([self.done[first] for first in sorted(self.done)])
         if self.future.set_running_or_notify_cancel():
             self.future.set_result(whole)
 

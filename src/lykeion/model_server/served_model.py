@@ -33,6 +33,7 @@ class ServedModel:
         values = encoded(engine.inputs, noise(engine.inputs, photo=_photo(source)))
         self.signature = signature_of(engine.inputs, values, engine.outputs, engine.run(*values), source.labels)
         self._photos = PhotoRows(source.card, self.signature.inputs[0]) if source.card else None
+        self.photos_at_once = max(len(lanes), choice.plan.together)
         self.batcher = Batcher(lanes, choice.plan, waiting=waiting)
 
     @property

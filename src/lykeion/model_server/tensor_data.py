@@ -17,6 +17,8 @@ import numpy as np
 from .datatypes import BYTES, DTYPES
 from .errors import BadInferRequest
 
+MAX_NUMBERS = 1 << 20
+"""That are written as JSON, which takes many times their memory."""
 _ALIGNMENT = 16
 _LENGTH = struct.Struct("<I")
 
@@ -88,7 +90,9 @@ def strings_to_binary(strings: Iterable[bytes]) -> bytes:
 
 
 def to_json(values: np.ndarray, name: str) -> list[Any]:
-    """The elements in row-major order. JSON has no NaN and no infinity."""
+    """The elements in row-major order, at most MAX_NUMBERS. JSON has no NaN and no infinity."""
+    if values.size > MAX_NUMBERS:
+        raise BadInferRequest(f"output {name!r} has {values.size:,} numbers; ask for binary_data")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise BadInferRequest(f"output {name!r} holds NaN or infinity, which JSON cannot; ask for binary_data")
     return values.reshape(-1).tolist()
