@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import click
 from measuring.machine import describe
@@ -45,13 +46,12 @@ def main(turns: int, seconds: float, work: Path, out: Path) -> None:
         architecture = find(network)
         model.write_bytes(write_litert(architecture, random_weights(architecture), output=LOGITS))
         with serving(model, work / "home") as address:
-            choice = remembered(work / "home")
             for clients, rows in LOADS:
                 if (key := f"{network} {clients} {rows} {turns} {seconds:g}") in results:
                     continue
                 job = {"model": str(model), "address": address, "name": "bench", "clients": clients, "rows": rows}
-                job |= {"turns": turns, "seconds": seconds, **bare_loop(choice, clients * rows)}
-                results[key] = {"engine": choice["kind"], "turns": run_job("measuring.model_server_job", job)}
+                job |= {"turns": turns, "seconds": seconds, **bare_loop(address, clients * rows)}
+                results[key] = {"engine": job["engine"], "turns": run_job("measuring.model_server_job", job)}
                 keep_results(work / "results.json", results)
                 print(f"{key}: {share(results[key]['turns']):.2f}", flush=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -76,18 +76,13 @@ def serving(model: Path, home: Path) -> Iterator[str]:
             process.terminate()
 
 
-def remembered(home: Path) -> dict[str, Any]:
-    """The engine, threads and batch that the server runs."""
-    choices = (home / "cache" / "engine-choices").iterdir()
-    return json.loads(max(choices, key=lambda path: path.stat().st_atime).read_text())
-
-
-def bare_loop(choice: dict[str, Any], rows: int) -> dict[str, Any]:
-    """The fastest for so many rows at the same time: one engine, which may have several threads, for one row; else an
-    engine a core."""
+def bare_loop(address: str, rows: int) -> dict[str, Any]:
+    """What the server runs for so many rows at the same time: for one row one engine, which may have several threads,
+    else an engine a core."""
+    choice = json.loads(urlopen(f"http://{address}/v2/models/bench").read())["parameters"]
     if rows == 1:
-        return {"engine": choice["kind"], "threads": choice["threads"], "lanes": 1, "batch": 1}
-    return {"engine": choice["kind"], "threads": 1, "lanes": core_count(), "batch": choice["together"]}
+        return {"engine": choice["engine"], "threads": choice["threads"], "lanes": 1, "batch": 1}
+    return {"engine": choice["engine"], "threads": 1, "lanes": core_count(), "batch": choice["max_batch"]}
 
 
 def best(turns: list[list[dict[str, float]]], side: int) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Turns of a model's bare engine, and of clients of its server: ``python -m measuring.model_server_job JSON``.
 
 {"model", "engine", "threads", "lanes", "batch"}: so many engines, each in a thread of its own, run batches of noise
-over and over. {"address", "name", "clients", "rows"}: so many clients, each with one connection, send rows as binary data
-over and over and read the answer's. {"turns", "seconds"}: how many of each, and how long each is.
+over and over. {"address", "name", "clients", "rows"}: so many clients, each with one connection, send rows as binary
+data over and over and read the answer's. {"turns", "seconds"}: how many of each, and how long each is.
 """
 
 import json

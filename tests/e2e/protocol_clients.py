@@ -8,11 +8,13 @@ prints as JSON what they were answered.
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 MODEL = "tiny"
+PHOTO = Path(__file__).parents[1] / "photos" / "china.jpg"
 
 
 def triton(address: str, x: np.ndarray) -> dict[str, Any]:
@@ -55,6 +57,9 @@ def triton(address: str, x: np.ndarray) -> dict[str, Any]:
             found[f"classes {binary}"] = [
                 [bytes(each).decode() if binary else each for each in row] for row in classes.as_numpy("logits")
             ]
+        photo = http.InferInput("image", [1], "BYTES")
+        photo.set_data_from_numpy(np.array([PHOTO.read_bytes()], dtype=object))
+        found["photo"] = client.infer(MODEL, [photo], outputs=asked(class_count=1)).as_numpy("logits").shape
         several = [client.async_infer(MODEL, given(True), timeout=10_000_000) for _ in range(8)]
         found["several"] = [tensor(each.get_result()) for each in several]
         try:

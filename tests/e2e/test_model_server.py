@@ -68,6 +68,7 @@ def test_tritonclient_is_answered_in_each_of_its_ways(model: Path, tmp_path: Pat
         assert [[text.split(":")[1:] for text in row] for row in found[way]] == [
             [[str(n), LABELS[n]] for n in row] for row in best
         ]
+    assert found["photo"] == [1, 1]
     assert found["id"] == "42"
     assert found["error"] == ["404", "no model 'other' is served; there is tiny"]
 

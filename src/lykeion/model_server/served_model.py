@@ -47,6 +47,7 @@ class ServedModel:
             "outputs": [each.metadata for each in self.signature.outputs],
             "parameters": {
                 "engine": self.choice.kind,
+                "threads": self.choice.threads,
                 "max_batch": self.choice.plan.together,
                 "takes_photos": self._photos is not None,
                 "labels": len(self.labels),
