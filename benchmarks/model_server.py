@@ -6,7 +6,7 @@ runs the same engine in as many threads and batches as the server measured to be
 turns, and the best turn of each counts: the one that other work on the machine disturbed least. Writes
 docs/benchmarks/model-server.md.
 
-    python benchmarks/model_server.py [--turns 20] [--seconds 1]
+    python benchmarks/model_server.py [--turns 40] [--seconds 0.5]
 """
 
 import json
@@ -34,8 +34,8 @@ LOADS = ((1, 1), (8, 1), (1, 16))
 
 
 @click.command(help=__doc__)
-@click.option("--turns", default=20, show_default=True)
-@click.option("--seconds", default=1.0, show_default=True, help="Of each turn.")
+@click.option("--turns", default=40, show_default=True)
+@click.option("--seconds", default=0.5, show_default=True, help="Of each turn.")
 @click.option("--work", default=ROOT / "build" / "bench" / "model-server", type=click.Path(path_type=Path))
 @click.option("--out", default=ROOT / "docs" / "benchmarks", type=click.Path(path_type=Path))
 def main(turns: int, seconds: float, work: Path, out: Path) -> None:

@@ -15,10 +15,14 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
+import schemathesis
+from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
 
 from tests.model_server.tiny import LABELS, logits, png, rows, write_files
 
 from .serving import COMMAND, serving
+from .test_openapi import statuses_of
 
 CLIENTS = Path(__file__).parents[2] / "build" / "clients" / "bin" / "python"
 needs_clients = pytest.mark.skipif(not CLIENTS.exists(), reason="make clients installs them")
@@ -205,3 +209,13 @@ def test_what_cannot_be_served_is_refused_in_one_line(model: Path, options: tupl
     done = subprocess.run([*COMMAND, "serve", *given], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert says in done.stderr.splitlines()[-1]
+
+
+def test_no_request_made_up_from_the_description_breaks_the_server(model: Path) -> None:
+    with served(model) as (_, address):
+        schema = schemathesis.openapi.from_url(f"http://{address}/openapi.json")
+        operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
+        assert len(operations) == 14
+        for operation in operations:
+            for mode in GenerationMode:
+                statuses_of(operation, mode)

@@ -37,11 +37,11 @@ def test_no_request_made_up_from_the_description_breaks_the_service(index: Path,
         operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
         assert len(operations) >= 13
         for operation in operations:
-            assert _statuses(operation, GenerationMode.POSITIVE)
-            _statuses(operation, GenerationMode.NEGATIVE)
+            assert statuses_of(operation, GenerationMode.POSITIVE)
+            statuses_of(operation, GenerationMode.NEGATIVE)
 
 
-def _statuses(operation: schemathesis.APIOperation, mode: GenerationMode) -> Counter[int]:
+def statuses_of(operation: schemathesis.APIOperation, mode: GenerationMode) -> Counter[int]:
     """How often each status was answered."""
     statuses: Counter[int] = Counter()
 

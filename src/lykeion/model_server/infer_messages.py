@@ -23,7 +23,7 @@ class TensorMessage(Struct, frozen=True):
     shape: Shape
     datatype: str
     parameters: Parameters | None = None
-    data: Raw = Raw()
+    data: Raw = msgspec.field(default_factory=Raw)
 
     @property
     def has_data(self) -> bool:
@@ -55,6 +55,22 @@ def read_message(text: memoryview) -> InferMessage:
         return _decoder.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadInferRequest(f"not an inference request: {error}") from None
+
+
+def message_schema() -> dict[str, Any]:
+    """The JSON Schema of InferMessage, without references."""
+    (schema,), parts = msgspec.json.schema_components([InferMessage])
+
+    def inlined(value: Any) -> Any:
+        if isinstance(value, list):
+            return [inlined(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return inlined(parts[value["$ref"].rpartition("/")[2]])
+        return {name: inlined(each) for name, each in value.items()}
+
+    return inlined(schema)
 
 
 def write_message(message: dict[str, Any]) -> bytes:

@@ -7,19 +7,21 @@ from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from lykeion.web_kit import StrictRoute, Uploads, Workers, documented
+from lykeion.web_kit import ErrorAnswer, StrictRoute, Uploads, Workers, documented
 
 from .classification import top_classes
 from .content_encoding import decompressed
 from .errors import BadInferRequest, LacksPart, OutOfTime
+from .infer_messages import message_schema
 from .infer_request import MAX_CLASSES, InferRequest, read_request
 from .infer_response import write_response
-from .metadata_routes import is_served
+from .metadata_routes import model_paths
 from .model_signature import ModelSignature
 from .row_queue import Outputs, together
 from .served_model import ServedModel
@@ -31,13 +33,25 @@ SMALL_JSON, SMALL_BODY = 16 << 10, 2 << 20
 """Up to these sizes requests are read, and responses written, by the event loop: a switch of threads takes longer."""
 
 
+class LabelledScore(BaseModel):
+    label: str
+    index: int
+    score: float
+
+
+class ClassesAnswer(BaseModel):
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_name: str
+    model_version: str
+    classes: list[LabelledScore]
+
+
 def infer_routes(model: ServedModel, workers: Workers, uploads: Uploads, photos_prepared: Counter) -> APIRouter:
     """``uploads`` counts the memory that decompressed bodies take."""
-    routes = APIRouter(prefix="/v2/models/{name}", tags=["inference"], dependencies=[Depends(is_served(model))])
+    routes = APIRouter(tags=["inference"])
     about = {"model_name": model.name, "model_version": model.version}
 
-    @routes.post("/infer", **_DOCUMENTED)
-    @routes.post("/versions/{version}/infer", **_DOCUMENTED)
     async def infer(request: Request) -> Response:
         json_bytes = _json_bytes(request)
         async with _body(request, workers, uploads) as parts:
@@ -69,17 +83,16 @@ def infer_routes(model: ServedModel, workers: Workers, uploads: Uploads, photos_
         ]
         return JSONResponse({**about, "classes": classes}, headers={DIGEST: model.version})
 
-    routes.add_api_route(
-        "/classify",
-        classify,
-        methods=["POST"],
-        summary="The most likely classes of a photo",
-        description="The body is the photo as it is in its file. The score is the output's own number.",
-        response_class=JSONResponse,
-        responses=documented(404, 501),
-        openapi_extra={"requestBody": {"required": True, "content": {"image/*": {"schema": {"format": "binary"}}}}},
-        route_class_override=StrictRoute,
-    )
+    for path, checks in model_paths(model):
+        routes.add_api_route(f"{path}/infer", infer, methods=["POST"], dependencies=checks, **_INFER)
+        routes.add_api_route(
+            f"{path}/classify",
+            classify,
+            methods=["POST"],
+            dependencies=checks,
+            route_class_override=StrictRoute,
+            **_CLASSIFY,
+        )
 
     async def _in_time(query: InferRequest) -> Outputs:
         try:
@@ -105,21 +118,30 @@ def infer_routes(model: ServedModel, workers: Workers, uploads: Uploads, photos_
     return routes
 
 
-_DOCUMENTED: dict[str, Any] = {
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_INFER: dict[str, Any] = {
     "summary": "Run the model",
     "description": "A request of the Open Inference Protocol v2: JSON, and after it tensors as binary data, where "
     f"{JSON_LENGTH} gives the size of the JSON. An input of datatype BYTES holds photos.",
     "openapi_extra": {
         "requestBody": {
             "required": True,
-            "content": {
-                "application/json": {"schema": {"type": "object", "required": ["inputs"]}},
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-            },
+            "content": {"application/json": {"schema": message_schema()}, "application/octet-stream": _BINARY},
         }
     },
     "response_class": Response,
-    "responses": {**documented(404, 501), 415: {"description": "An unknown Content-Encoding."}},
+    "responses": {
+        **documented(404, 501),
+        200: {"content": {"application/json": {"schema": {"type": "object"}}, "application/octet-stream": _BINARY}},
+        415: {"model": ErrorAnswer, "description": "The Content-Encoding is unknown."},
+    },
+}
+_CLASSIFY: dict[str, Any] = {
+    "summary": "The most likely classes of a photo",
+    "description": "The body is the photo as it is in its file. The score is the output's own number.",
+    "openapi_extra": {"requestBody": {"required": True, "content": {"image/*": _BINARY}}},
+    "response_model": ClassesAnswer,
+    "responses": documented(404, 501),
 }
 
 

@@ -1,8 +1,8 @@
 """What is served, whether it is ready, and measurements."""
 
-from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -19,38 +19,43 @@ SERVER = {
 }
 
 
-def is_served(model: ServedModel) -> Callable[[Request], Awaitable[None]]:
-    """A dependency of routes. It raises UnknownModel if the path names another model or version."""
+def model_paths(model: ServedModel) -> list[tuple[str, list[Any]]]:
+    """The paths below which a model is found, by its name and also by its version, each with the dependencies of its
+    routes, which raise UnknownModel."""
 
-    async def check(request: Request) -> None:  # FastAPI runs what is not async in a thread
-        name, version = request.path_params["name"], request.path_params.get("version", model.version)
+    def only(value: str) -> Any:
+        return Path(json_schema_extra={"enum": [value]})
+
+    # FastAPI would run what is not async in a thread.
+    async def named(name: Annotated[str, only(model.name)]) -> None:
         if name != model.name:
             raise UnknownModel(f"no model {name[:64]!r} is served; there is {model.name}")
+
+    async def versioned(version: Annotated[str, only(model.version)]) -> None:
         if version != model.version:
             raise UnknownModel(f"no version {version[:80]!r} of {model.name} is served; there is {model.version}")
 
-    return check
+    by_name = [Depends(named)]
+    return [("/v2/models/{name}", by_name), ("/v2/models/{name}/versions/{version}", [*by_name, Depends(versioned)])]
 
 
 def metadata_routes(model: ServedModel) -> APIRouter:
-    routes = APIRouter(prefix="/v2", tags=["metadata"])
-    one = APIRouter(prefix="/models/{name}", dependencies=[Depends(is_served(model))])
+    routes = APIRouter(tags=["metadata"])
 
-    @routes.get("", summary="The server", responses=documented())
+    @routes.get("/v2", summary="The server", responses=documented())
     async def server() -> JSONResponse:
         return JSONResponse(SERVER)
 
-    @one.get("", summary="The model", responses=documented(404))
-    @one.get("/versions/{version}", summary="The model", responses=documented(404))
     async def metadata() -> JSONResponse:
         return JSONResponse(model.metadata)
 
-    @one.get("/ready", summary="Whether the model is ready", responses=documented(404))
-    @one.get("/versions/{version}/ready", summary="Whether the model is ready", responses=documented(404))
     async def model_ready() -> JSONResponse:
         return JSONResponse({"name": model.name, "ready": True})
 
-    routes.include_router(one)
+    for path, checks in model_paths(model):
+        settings: dict[str, Any] = {"dependencies": checks, "responses": documented(404)}
+        routes.add_api_route(path, metadata, summary="The model", **settings)
+        routes.add_api_route(f"{path}/ready", model_ready, summary="Whether the model is ready", **settings)
     return routes
 
 

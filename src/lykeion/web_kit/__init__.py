@@ -9,7 +9,7 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .admission import Refusal, refuse_host, refuse_origin, refuse_stranger, refuse_token
-    from .errors import answer_errors, documented
+    from .errors import ErrorAnswer, answer_errors, documented
     from .guard import Guard, outlives_timeout
     from .limits import Clients, Uploads, refuse_length
     from .listening import serve
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .workers import Busy, Workers
 
 __all__ = [
-    "Busy", "Clients", "Guard", "Meter", "Metrics", "Refusal", "ServerSettings", "StrictRoute", "Uploads", "Workers",
-    "answer_errors", "documented", "is_unknown", "outlives_timeout", "read_proxies", "read_token", "refuse_host",
-    "refuse_length", "refuse_origin", "refuse_stranger", "refuse_token", "serve",
+    "Busy", "Clients", "ErrorAnswer", "Guard", "Meter", "Metrics", "Refusal", "ServerSettings", "StrictRoute",
+    "Uploads", "Workers", "answer_errors", "documented", "is_unknown", "outlives_timeout", "read_proxies",
+    "read_token", "refuse_host", "refuse_length", "refuse_origin", "refuse_stranger", "refuse_token", "serve",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)
