@@ -2,10 +2,12 @@
 
 {"model", "engine", "threads", "lanes", "batch"}: so many engines, each in a thread of its own, run batches of noise
 over and over. {"address", "name", "clients", "rows"}: so many clients, each with one connection, send rows as binary
-data over and over and read the answer's. {"turns", "seconds"}: how many of each, and how long each is.
+data over and over and read the answer's. {"turns", "seconds"}: how many of each, and how long each is;
+{"pid"} is the server's process.
 """
 
 import json
+import os
 import re
 import socket
 import sys
@@ -21,7 +23,6 @@ import numpy as np
 from lykeion.engines.running import encoded, find_kind, noise
 from measuring.latency import percentiles
 
-WARM_UP_S = 0.2
 LENGTH = re.compile(rb"content-length: ([0-9]+)\r\n.*?\r\n\r\n", re.DOTALL)
 Call = Callable[[], object]
 
@@ -29,10 +30,23 @@ Call = Callable[[], object]
 def turns(job: dict[str, Any]) -> list[tuple[dict[str, float], dict[str, float]]]:
     """Of each turn what the bare engines did, and the server."""
     bare, served = engines(job), clients(job)
+
+    def both_s() -> float:
+        return time.process_time() + cpu_s(job["pid"])
+
     return [
-        (together(bare, job["batch"], job["seconds"]), together(served, job["rows"], job["seconds"]))
+        (
+            together(bare, job["batch"], job["seconds"], time.process_time),
+            together(served, job["rows"], job["seconds"], both_s),
+        )
         for _ in range(job["turns"])
     ]
+
+
+def cpu_s(pid: int) -> float:
+    """The processor time that a process has taken (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def engines(job: dict[str, Any]) -> list[Call]:
@@ -73,23 +87,22 @@ def client(connection: socket.socket, request: bytes) -> Call:
     return ask
 
 
-def together(calls: Sequence[Call], rows: int, seconds: float) -> dict[str, float]:
-    """Each call over and over in a thread of its own: latencies, and rows a second."""
-    begins = time.perf_counter() + WARM_UP_S
-    ends = begins + seconds
+def together(calls: Sequence[Call], rows: int, seconds: float, cpu_s: Callable[[], float]) -> dict[str, float]:
+    """Each call over and over in a thread of its own: latencies, rows a second, and processor time a row."""
+    before, begins = cpu_s(), time.perf_counter()
 
     def repeat(call: Call) -> list[float]:
-        taken = []
-        while (started := time.perf_counter()) < ends:
+        taken: list[float] = []
+        while (started := time.perf_counter()) < begins + seconds or not taken:
             call()
-            if started >= begins:
-                taken.append(time.perf_counter() - started)
+            taken.append(time.perf_counter() - started)
         return taken
 
     with ThreadPoolExecutor(len(calls)) as pool:
         taken = [second for mine in pool.map(repeat, calls) for second in mine]
     found = percentiles(taken, time.perf_counter() - begins)
-    return {**found, "per_second": found["per_second"] * rows}
+    used_ms = 1e3 * (cpu_s() - before) / (len(taken) * rows)
+    return {**found, "per_second": found["per_second"] * rows, "cpu_ms": used_ms}
 
 
 if __name__ == "__main__":
