@@ -220,8 +220,9 @@ def test_the_token_of_the_address_is_kept_for_the_tab_and_taken_out_of_sight(
         page.goto("about:blank")
 
 
+@pytest.mark.parametrize("end", ["/", ""])
 def test_behind_a_proxy_below_a_prefix_it_finds_all_that_it_needs(
-    page: Page, index: Path, network: Path, tmp_path: Path
+    page: Page, index: Path, network: Path, tmp_path: Path, end: str
 ):
     (tmp_path / "proxy").mkdir()
     with (
@@ -229,7 +230,7 @@ def test_behind_a_proxy_below_a_prefix_it_finds_all_that_it_needs(
         proxy_process(tmp_path / "proxy") as proxy,
     ):
         proxy.route(service("shop", RoutedGroup("shop", 1, (ServingReplica("shop/1", urlsplit(own).port or 0),))))
-        page.goto(f"http://127.0.0.1:{proxy.port}/services/default/shop/")
+        page.goto(f"http://127.0.0.1:{proxy.port}/services/default/shop{end}")
         expect(page.locator("#answers img")).to_have_count(30)
         expect(page.locator("#answers img").first).not_to_have_js_property("naturalWidth", 0)
         page.locator("#answers button").first.click()

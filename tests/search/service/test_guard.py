@@ -194,5 +194,8 @@ def test_behind_a_proxy_pictures_and_the_description_are_below_its_prefix(catalo
                 assert result["thumbnail"].startswith("/services/default/shop/v1/thumbnail?id=")
         assert client.get("/openapi.json", headers=prefixed).json()["servers"] == [{"url": "/services/default/shop"}]
         assert client.get("/search.js", headers=prefixed).status_code == 200
-        assert client.get("/", headers=prefixed).headers["content-type"].startswith("text/html")
+        page = client.get("/", headers=prefixed)
+        assert page.headers["content-type"].startswith("text/html")
+        assert 'src="/services/default/shop/search.js"' in page.text
+        assert 'src="./search.js"' in client.get("/").text
         assert client.get("/v1/sample").json()["results"][0]["thumbnail"].startswith("/v1/thumbnail")

@@ -48,6 +48,7 @@ export function keepToken(token: string): void {
   sessionStorage.setItem(PLACE, token);
 }
 
+/** Paths are relative to this program, wherever a proxy has put it. */
 export async function ask<T>(path: string, body?: object | FormData, signal?: AbortSignal): Promise<T> {
   return (await request(path, body, signal)).json() as Promise<T>;
 }
@@ -66,7 +67,7 @@ async function request(path: string, body?: object | FormData, signal?: AbortSig
   }
   let response: Response;
   try {
-    response = await fetch(path, { method: body ? "POST" : "GET", body: body as BodyInit | undefined, headers, signal });
+    response = await fetch(new URL(path, import.meta.url), { method: body ? "POST" : "GET", body: body as BodyInit | undefined, headers, signal });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new ServiceError(0, "The service does not answer.");

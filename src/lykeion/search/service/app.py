@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from lykeion import __version__, web_kit
@@ -61,9 +63,18 @@ def create_app(served: ServedCatalogue, settings: ServerSettings) -> FastAPI:
     app.include_router(item_routes(calls, photos_embedded))
     app.include_router(column_routes(calls))
     app.include_router(operation_routes(calls, workers, metrics))
-    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    app.add_route("/", _page, include_in_schema=False)
+    app.mount("/", StaticFiles(directory=PAGE), name="page")
     answer_errors(app)
     page = frozenset("/" + path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*") if path.is_file())
     app.add_middleware(Guard, settings=settings, open_paths=OPEN_PATHS | page, page_policy=PAGE_POLICY)
     app.add_middleware(Meter, metrics=metrics)
     return app
+
+
+async def _page(request: Request) -> Response:
+    """Behind a proxy the links are below its prefix, since its path may have no slash at the end."""
+    page, prefix = PAGE / "index.html", request.scope["root_path"]
+    if not prefix:
+        return FileResponse(page)
+    return HTMLResponse(page.read_text(encoding="utf-8").replace('="./', f'="{prefix}/'))

@@ -1,0 +1,76 @@
+"""examples/photo_search_loop: an index is built in shards, served, and replaced while clients search."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.search.ingest.tiny import jpeg
+
+from .photo_load import PhotoLoad
+from .platform_machine import PlatformMachine, platform_machine, until
+
+pytestmark = pytest.mark.slow
+LOOP = Path(__file__).parents[2] / "examples" / "photo_search_loop" / "loop.yaml"
+PHOTOS = 24
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[PlatformMachine]:
+    with platform_machine(tmp_path / "h") as made:
+        made.start()
+        yield made
+
+
+def write_catalogue(directory: Path, edition: str) -> None:
+    """Parts of real photos, each its own product, whose attribute says which edition of the catalogue it is of."""
+    directory.mkdir(exist_ok=True)
+    with (directory / "catalogue.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "path", "edition"])
+        for number in range(PHOTOS):
+            (directory / f"{number}.jpg").write_bytes(jpeg(number))
+            table.writerow([f"product-{number}", f"{number}.jpg", edition])
+
+
+def run_pipeline(machine: PlatformMachine, number: int) -> dict[str, Any]:
+    """The status of a run that has ended well."""
+    parameters = ("-p", f"catalogue={machine.place / 'catalogue'}", "-p", "manifest=catalogue.csv")
+    machine.run("run", "pipeline/nightly", *parameters)
+    machine.run("wait", f"run/nightly-run-{number}", "--timeout", "240")
+    return machine.get(f"run/nightly-run-{number}")["status"]
+
+
+def served(machine: PlatformMachine) -> str:
+    """The digest of the index that all replicas serve."""
+    status = machine.get("serving/shop")["status"]
+    return status["stable"]["artifact"].partition("@")[2] if not status.get("rollout") else ""
+
+
+def test_the_index_is_built_in_shards_served_and_replaced_with_no_failed_request(
+    machine: PlatformMachine, tmp_path: Path
+) -> None:
+    machine.run("apply", "-f", str(LOOP))
+    write_catalogue(machine.place / "catalogue", "monday")
+    first = run_pipeline(machine, 1)
+    outputs = {step["name"]: step.get("outputs", {}) for step in first["steps"]}
+    assert all("@sha256:" in outputs[step][name] for step, name in
+               (("export", "catalogue"), ("embed", "shards"), ("merge", "index")))  # fmt: skip
+    machine.run("wait", "serving/shop", "--for", "condition=Ready", "--timeout", "120")
+    assert served(machine) in outputs["merge"]["index"]
+    url = machine.get("serving/shop")["status"]["url"]
+    with PhotoLoad(url, [jpeg(number) for number in range(PHOTOS)]) as load:
+        load.await_more(50)
+        assert load.editions == {"monday"}
+        write_catalogue(machine.place / "catalogue", "tuesday")
+        second = run_pipeline(machine, 2)
+        until(lambda: load.answers[-1].edition == "tuesday", seconds=120)
+        load.await_more(50)
+    assert load.failed == []
+    assert all(answer.found for answer in load.answers), "each photo finds its product, in either index"
+    editions = [answer.edition for answer in load.answers]
+    assert set(editions) == {"monday", "tuesday"}, "each answer is of one edition"
+    index = next(step["outputs"]["index"] for step in second["steps"] if step["name"] == "merge")
+    until(lambda: served(machine) and served(machine) in index)
