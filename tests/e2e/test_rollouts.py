@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+
+from lykeion.nets import LOGITS, random_weights, write_litert
+from tests.model_server.tiny import CARD, NETWORK, rows
 
 from .platform_machine import PlatformMachine, platform_machine, until
 
@@ -38,11 +41,23 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformMachin
         yield made
 
 
+Ask = Callable[[http.client.HTTPConnection, str], tuple[str, int]]
+"""Asks the service at a path, and returns the version that answered, with the status."""
+
+
+def _answer(connection: http.client.HTTPConnection, path: str) -> tuple[str, int]:
+    connection.request("GET", f"{path}/answer")
+    response = connection.getresponse()
+    response.read()
+    return response.headers.get("X-Version", ""), response.status
+
+
 @dataclass
 class Load:
-    """Requests from a few clients, one after another, until it is stopped; ``answers`` counts (version, status)."""
+    """Requests from a few clients, one after another, until it is stopped."""
 
     url: str
+    ask: Ask
     answers: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -51,17 +66,18 @@ class Load:
         assert parts.hostname
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
         while not self.stopped.is_set():
-            connection.request("GET", f"{parts.path.rstrip('/')}/answer")
-            response = connection.getresponse()
-            response.read()
-            self.answers[response.headers.get("X-Version", ""), response.status] += 1
+            self.answers[self.ask(connection, parts.path.rstrip("/"))] += 1
             time.sleep(0.02)
         connection.close()
 
+    @property
+    def versions(self) -> set[str]:
+        return {version for version, _ in self.answers}
+
 
 @contextmanager
-def load(url: str, clients: int = 4) -> Iterator[Load]:
-    made = Load(url)
+def load(url: str, clients: int = 4, ask: Ask = _answer) -> Iterator[Load]:
+    made = Load(url, ask)
     threads = [threading.Thread(target=made.client) for _ in range(clients)]
     for each in threads:
         each.start()
@@ -73,20 +89,19 @@ def load(url: str, clients: int = 4) -> Iterator[Load]:
             each.join()
 
 
-def _apply(machine: PlatformMachine, name: str, version: str, behaviour: str, **spec: Any) -> None:
-    document = {
-        "apiVersion": "lykeion.github.io/v1alpha1",
-        "kind": "Serving",
-        "metadata": {"name": name},
-        "spec": {
-            "program": {"command": [sys.executable, SERVER, version, behaviour]},
-            "readiness": {"path": "/readyz", "periodSeconds": 1},
-            "drainSeconds": 5,
-            "canary": CANARY,
-            **spec,
-        },
-    }
-    machine.run("apply", "-f", "-", text=yaml.safe_dump(document))
+def _apply(machine: PlatformMachine, name: str, spec: dict[str, Any]) -> None:
+    head = {"apiVersion": "lykeion.github.io/v1alpha1", "kind": "Serving", "metadata": {"name": name}}
+    machine.run("apply", "-f", "-", text=yaml.safe_dump({**head, "spec": spec}))
+
+
+def _serve(machine: PlatformMachine, name: str, version: str, behaviour: str, **spec: Any) -> None:
+    program = {"command": [sys.executable, SERVER, version, behaviour]}
+    readiness = {"path": "/readyz", "periodSeconds": 1}
+    _apply(machine, name, {"program": program, "readiness": readiness, "drainSeconds": 5, "canary": CANARY, **spec})
+
+
+def _until_ready(machine: PlatformMachine, name: str) -> None:
+    machine.run("wait", f"serving/{name}", "--for", "condition=Ready", "--timeout", "120")
 
 
 def _status(machine: PlatformMachine, name: str) -> dict[str, Any]:
@@ -96,10 +111,10 @@ def _status(machine: PlatformMachine, name: str) -> dict[str, Any]:
 def _rolled_out(machine: PlatformMachine, behaviour: str) -> tuple[dict[str, Any], Load]:
     """The end of a rollout from a good version to another, under load."""
     name = f"shop-{behaviour}"
-    _apply(machine, name, "one", "good")
-    machine.run("wait", f"serving/{name}", "--for", "condition=Ready", "--timeout", "60")
+    _serve(machine, name, "one", "good")
+    _until_ready(machine, name)
     with load(_status(machine, name)["url"]) as requests:
-        _apply(machine, name, "two", behaviour)
+        _serve(machine, name, "two", behaviour)
         until(lambda: _status(machine, name).get("history"), f"{behaviour}: no end of the rollout", seconds=150)
         until(lambda: not _status(machine, name).get("rollout"))
         before = requests.answers.total()
@@ -149,11 +164,11 @@ def _during_the_step(machine: PlatformMachine, service: str) -> tuple[int, int]:
 def test_a_platform_that_is_killed_midway_goes_on_and_no_request_fails(tmp_path: Path) -> None:
     with platform_machine(tmp_path / "h") as machine:
         machine.start()
-        _apply(machine, "shop", "one", "good")
-        machine.run("wait", "serving/shop", "--for", "condition=Ready", "--timeout", "60")
+        _serve(machine, "shop", "one", "good")
+        _until_ready(machine, "shop")
         with load(_status(machine, "shop")["url"]) as requests:
-            _apply(machine, "shop", "two", "good")
-            until(lambda: any(version == "two" for version, _ in requests.answers))
+            _serve(machine, "shop", "two", "good")
+            until(lambda: "two" in requests.versions)
             machine.kill()
             machine.start()
             until(lambda: _status(machine, "shop").get("history"), seconds=150)
@@ -164,22 +179,49 @@ def test_a_platform_that_is_killed_midway_goes_on_and_no_request_fails(tmp_path:
 
 def test_a_person_aborts_a_rollout_and_promotes_the_version_after_all(machine: PlatformMachine) -> None:
     steps = {"steps": [{"weight": WEIGHT, "pauseSeconds": 3600}]}
-    _apply(machine, "by-hand", "one", "good", canary=steps)
-    machine.run("wait", "serving/by-hand", "--for", "condition=Ready", "--timeout", "60")
+    _serve(machine, "by-hand", "one", "good", canary=steps)
+    _until_ready(machine, "by-hand")
     assert "has no rollout to abort" in machine.run("abort", "serving/by-hand", code=2)
-    _apply(machine, "by-hand", "two", "good", canary=steps)
+    _serve(machine, "by-hand", "two", "good", canary=steps)
     until(lambda: _status(machine, "by-hand").get("rollout", {}).get("weight") == WEIGHT)
     assert machine.run("abort", "serving/by-hand") == "serving/by-hand aborted\n"
     until(lambda: _status(machine, "by-hand").get("rejected"))
     assert machine.run("promote", "serving/by-hand") == "serving/by-hand promoted\n"
-    machine.run("wait", "serving/by-hand", "--for", "condition=Ready", "--timeout", "60")
+    _until_ready(machine, "by-hand")
     assert [each["reason"] for each in _status(machine, "by-hand")["history"]] == ["Aborted", "Promoted"]
 
 
 def test_replicas_follow_the_requests_in_flight(machine: PlatformMachine) -> None:
     scaling = {"maxReplicas": 2, "targetInFlight": 0.5}
-    _apply(machine, "busy", "one", "slow", canary=None, autoscaling=scaling)
-    machine.run("wait", "serving/busy", "--for", "condition=Ready", "--timeout", "60")
+    _serve(machine, "busy", "one", "slow", canary=None, autoscaling=scaling)
+    _until_ready(machine, "busy")
     with load(_status(machine, "busy")["url"], clients=8):
         until(lambda: _status(machine, "busy")["ready"] == 2, seconds=90)
     assert "from 1 to 2 replicas" in machine.run("events", "serving/busy")
+
+
+def _infer(connection: http.client.HTTPConnection, path: str) -> tuple[str, int]:
+    image = {"name": "image", "datatype": "FP32", "shape": [1, 8, 8, 3], "data": rows(1).ravel().tolist()}
+    connection.request("POST", f"{path}/v2/models/tiny/infer", json.dumps({"inputs": [image]}))
+    response = connection.getresponse()
+    return json.loads(response.read()).get("model_version", ""), response.status
+
+
+def _push(machine: PlatformMachine, directory: Path, seed: int) -> None:
+    content = write_litert(NETWORK, random_weights(NETWORK, seed), output=LOGITS)
+    directory.mkdir(exist_ok=True)
+    (directory / "model.tflite").write_bytes(content)
+    (directory / "model.json").write_text(CARD.to_json())
+    machine.run("models", "push", str(directory), "tiny:champion", "--quiet")
+
+
+def test_a_model_follows_its_alias_and_no_request_fails(machine: PlatformMachine, tmp_path: Path) -> None:
+    _push(machine, tmp_path / "tiny", 1)
+    _apply(machine, "tiny", {"model": {"reference": "tiny:champion", "checkSeconds": 5}})
+    _until_ready(machine, "tiny")
+    with load(_status(machine, "tiny")["url"], clients=2, ask=_infer) as requests:
+        _push(machine, tmp_path / "tiny", 2)
+        until(lambda: _status(machine, "tiny").get("history"), seconds=120)
+        until(lambda: len(requests.versions) == 2)
+    assert {status for _, status in requests.answers} == {200}
+    assert _status(machine, "tiny")["stable"]["artifact"].rpartition("@")[2] in requests.versions

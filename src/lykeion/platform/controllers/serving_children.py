@@ -44,7 +44,7 @@ def _group(view: ServingView, version: ServingVersion, replicas: int | None) -> 
         yield _child(view, REPLICA_GROUP, view.group_name(version), spec)
         for mount in spec.mounts:
             yield _child(view, VOLUME, mount.volume, VolumeSpec())
-            pull = models_command(mount, "pull", version.artifact, FETCHED)
+            pull = models_command(structs.replace(mount, read_only=False), "pull", version.artifact, FETCHED)
             yield _child(view, WORK, view.fetch_name(version), structs.replace(pull, retries=FETCH_RETRIES))
 
 
