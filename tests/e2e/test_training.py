@@ -213,6 +213,25 @@ def test_a_training_that_is_killed_with_its_platform_goes_on_in_its_run_director
         assert len(_lines(machine.place / "ran")) == 4
 
 
+def test_the_first_failure_of_an_attempt_decides_also_if_no_platform_saw_it(tmp_path: Path) -> None:
+    with platform_machine(tmp_path / "h") as machine:
+        machine.start()
+        script = """
+            echo $$$$ > pid$RANK; until test -e go; do sleep 0.05; done; test $RANK = 0 || exit 7
+            while kill -0 $(cat pid1); do sleep 0.05; done; sleep 0.1; exit 1
+        """
+        rule = {"action": "Fail", "exitCodes": [7]}
+        _apply(machine, shell(script), workers=2, onFailure=[rule])
+        until(lambda: (machine.place / "pid0").exists() and (machine.place / "pid1").exists())
+        machine.kill()
+        (machine.place / "go").touch()
+        until(lambda: len(list((machine.home / "platform" / "work").glob("*/*/exit"))) == 2)
+        machine.start()
+        machine.run("wait", "training/shoes", "--for", "condition=Failed", "--timeout", "60")
+        status = machine.get("training/shoes")["status"]
+        assert (status["attempts"], [each["exitCode"] for each in status["failures"]]) == (1, [7])
+
+
 @pytest.mark.parametrize("file", sorted((ROOT / "examples" / "training").glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_files_of_the_examples_can_be_applied(running: PlatformMachine, file: Path) -> None:
     assert running.run("apply", "-f", str(file), "--dry-run").endswith(" created (dry run)\n")

@@ -11,7 +11,7 @@ import signal
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -139,10 +139,22 @@ class AttemptDirectory:
         message, result = message or self.last_line(), self._result() if code == 0 else ""
         if len(result) > MAX_RESULT:
             reason, message, result = RESULT_TOO_LARGE, f"the result has more than {MAX_RESULT} characters", ""
-        end = {"at": now.isoformat(), "exit_code": code, "reason": reason, "message": message, "result": result}
+        end = {
+            "at": self._ended_at(now).isoformat(),
+            "exit_code": code,
+            "reason": reason,
+            "message": message,
+            "result": result,
+        }
         with writing(self.path, AttemptError):
             self._write("end", end)
         self.cgroup.remove()
+
+    def _ended_at(self, now: datetime) -> datetime:
+        """When its exit code was recorded, which may be long before somebody looked."""
+        with suppress(OSError):
+            return min(now, datetime.fromtimestamp((self.path / "exit").stat().st_mtime, UTC))
+        return now
 
     def limit_memory(self, parent: Path, limit_bytes: int) -> None:
         """Have the program join a control group of its own below ``parent``. Raises AttemptError."""
