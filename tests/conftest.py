@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,10 @@ from hypothesis import settings
 settings.register_profile("lykeion", deadline=None)
 settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("lykeion")
+
+# Threads of OpenBLAS and OpenMP wait for each other in circles: most of a core's work where rooms run side by side.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
 
 # The job of a shell in the background begins with SIGINT ignored, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
