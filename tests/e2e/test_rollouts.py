@@ -1,5 +1,6 @@
 """Rollouts for real, under load: slow, wrong, failing and crashing servers are rolled back, a good one is not."""
 
+import asyncio
 import http.client
 import json
 import math
@@ -17,7 +18,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from lykeion.control import Key
 from lykeion.nets import LOGITS, random_weights, write_litert
+from lykeion.platform import KINDS, connect
 from tests.model_server.tiny import CARD, NETWORK, rows
 
 from .platform_machine import PlatformMachine, platform_machine, until
@@ -105,7 +108,11 @@ def _until_ready(machine: PlatformMachine, name: str) -> None:
 
 
 def _status(machine: PlatformMachine, name: str) -> dict[str, Any]:
-    return machine.get(f"serving/{name}")["status"]
+    async def asked() -> dict[str, Any]:
+        async with connect(KINDS, machine.home / "platform") as store:
+            return (await store.get(Key("Serving", "default", name))).document()["status"]
+
+    return asyncio.run(asked())
 
 
 def _rolled_out(machine: PlatformMachine, behaviour: str) -> tuple[dict[str, Any], Load]:

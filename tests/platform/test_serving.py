@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from lykeion.control import condition_of, is_true
+from lykeion.control import Condition, condition_of, is_true
 from lykeion.core import Unavailable
 from lykeion.platform.lookups import FoundModel, GroupCores, GroupCounts, ModelVersion, RouteCounts
 from lykeion.platform.policies.serving_template import template, template_hash
@@ -281,6 +281,24 @@ def test_a_version_that_does_not_become_ready_in_time_is_rolled_back() -> None:
     world.settle(ready=False)
     assert world.weights == {"one": 100}
     assert world.status.history[-1].reason == "ProgressDeadlineExceeded"
+
+
+def test_what_a_new_version_lacks_is_said_while_it_waits_and_when_it_is_rolled_back() -> None:
+    world = _serving_one(progress_deadline_seconds=60)
+    world.change(program=server("two"))
+    world.settle(ready=False)
+    two = world.group("two")
+    assert two
+    room = Condition(type="Unschedulable", status="True", message="it needs 8 cores, of 2")
+    world.report(two, conditions=(room,))
+    world.settle(ready=False)
+    for type_ in ("Ready", "Progressing"):
+        found = condition_of(world.status.conditions, type_)
+        assert found
+        assert "it needs 8 cores, of 2" in found.message
+    world.wait(60)
+    world.settle(ready=False)
+    assert world.status.history[-1].message == "0 of 1 replicas are ready after 60 s; it needs 8 cores, of 2"
 
 
 def test_if_the_group_of_the_stable_version_is_deleted_what_there_is_serves() -> None:

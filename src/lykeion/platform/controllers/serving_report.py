@@ -6,11 +6,10 @@ from msgspec import structs
 
 from lykeion.control import Condition, Event, condition_of, is_true, merged
 from lykeion.platform.policies.rollout_steps import is_inconclusive
-from lykeion.platform.resources.replica_group import ReplicaGroup
 from lykeion.platform.resources.rollout import RolloutStatus
 from lykeion.platform.resources.serving import ServingStatus
 
-from .serving_view import ServingView
+from .serving_view import ServingView, no_room
 
 
 def reported(view: ServingView, status: ServingStatus, now: datetime) -> ServingStatus:
@@ -61,14 +60,17 @@ def _ready(view: ServingView, status: ServingStatus) -> Condition:
     if view.found and view.found.error and not view.found.artifact:
         return _condition("Ready", False, "NotInRegistry", view.found.error)
     if status.rollout:
-        return _condition("Ready", False, "RollingOut", status.state)
+        return _condition("Ready", False, "RollingOut", _progress(view, status.rollout))
     if view.wanted and status.rejected == view.wanted.hash:
         last = status.history[-1]
         return _condition("Ready", False, "RolledBack", _past(last.reason, last.message))
     ready = view.ready(status.stable)
-    if ready < status.replicas:
-        return _lacking(view.group(status.stable), f"{ready} of {status.replicas} replicas are ready")
-    return _condition("Ready", True, "ReplicasReady", f"{ready} of {status.replicas} replicas are ready")
+    message = f"{ready} of {status.replicas} replicas are ready"
+    if ready >= status.replicas:
+        return _condition("Ready", True, "ReplicasReady", message)
+    reason = "Unschedulable" if no_room(view.group(status.stable)) else "ReplicasNotReady"
+    trouble = view.trouble(status.stable) if status.stable else ""
+    return _condition("Ready", False, reason, _joined(message, trouble))
 
 
 def _available(view: ServingView, status: ServingStatus) -> Condition:
@@ -84,7 +86,7 @@ def _rollout_conditions(view: ServingView, status: ServingStatus, now: datetime)
     rejected = view.wanted is not None and view.wanted.hash == status.rejected
     progressing = _condition("Progressing", False, "Stable", "")
     if rollout:
-        progressing = _condition("Progressing", True, rollout.phase, _words(rollout))
+        progressing = _condition("Progressing", True, rollout.phase, _progress(view, rollout))
     elif status.history:
         last = status.history[-1]
         progressing = _condition("Progressing", False, last.reason, last.message)
@@ -106,13 +108,14 @@ def _ignored(view: ServingView, status: ServingStatus) -> list[Condition]:
     return [_condition("Ignored", False, "NothingIgnored", "")] if known else []
 
 
-def _lacking(group: ReplicaGroup | None, message: str) -> Condition:
-    """Why replicas are not ready: what the group says of it."""
-    short = group and condition_of(group.status.conditions, "Unschedulable")
-    if short and short.status == "True":
-        return _condition("Ready", False, "Unschedulable", short.message)
-    cause = f"; the last that ended: {group.status.last_exit}" if group and group.status.last_exit else ""
-    return _condition("Ready", False, "ReplicasNotReady", message + cause)
+def _progress(view: ServingView, rollout: RolloutStatus) -> str:
+    """Where the rollout stands, and what it may wait for."""
+    trouble = ""
+    if rollout.phase == "Starting":
+        trouble = view.trouble(rollout.version)
+    elif rollout.phase == "Verifying":
+        trouble = no_room(view.observed.child(view.verify_name(rollout.number, rollout.step)))
+    return _joined(_words(rollout), trouble)
 
 
 def _condition(type_: str, true: bool, reason: str, message: str) -> Condition:
@@ -139,3 +142,7 @@ def _words(rollout: RolloutStatus) -> str:
 
 def _past(reason: str, message: str) -> str:
     return f"{reason}: {message}" if message else reason
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(filter(None, parts))

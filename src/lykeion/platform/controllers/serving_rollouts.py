@@ -80,7 +80,7 @@ def _signals(view: ServingView, status: ServingStatus, rollout: RolloutStatus) -
         wanted=view.replicas_of_new(rollout, status.replicas),
         ready=view.ready(rollout.version),
         restarts=new.status.restarts if new else 0,
-        last_exit=new.status.last_exit if new else "",
+        trouble=view.trouble(rollout.version),
         stable_is_ready=stable is not None and stable.status.ready >= stable.spec.replicas,
         verified=bool(work and work.status.succeeded),
         verify_failure=work.status.failures[-1].words() if work and work.status.failed else "",

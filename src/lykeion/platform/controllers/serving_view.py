@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from lykeion.control import Observed, child_name, is_true
+from lykeion.control import AnyResource, Observed, child_name, condition_of, is_true
 from lykeion.platform.policies.rollout_steps import weight_of_next
 from lykeion.platform.policies.serving_template import template, template_hash
 from lykeion.platform.resources.canary import MAX_STEPS
@@ -63,6 +63,15 @@ class ServingView:
             return True
         return fetch is not None and is_true(fetch.status.conditions, "Complete")
 
+    def trouble(self, version: ServingVersion) -> str:
+        """Why replicas may not be ready: no room, an index that cannot be fetched, or how the last one ended."""
+        group, fetch = self.group(version), self.fetch(version)
+        if lacking := no_room(group) or no_room(fetch):
+            return lacking
+        if fetch and fetch.status.failures and not self.can_start(version):
+            return f"the index cannot be fetched: {fetch.status.failures[-1].words()}"
+        return f"the last that ended: {group.status.last_exit}" if group and group.status.last_exit else ""
+
     def ready(self, version: ServingVersion | None) -> int:
         group = self.group(version)
         return group.status.ready if group else 0
@@ -98,3 +107,9 @@ class ServingView:
         group = self.group(rollout.version)
         step = math.ceil(full * weight_of_next(rollout, self.serving.spec.canary) / 100)
         return max(step, group.spec.replicas if group else 0)
+
+
+def no_room(child: AnyResource | None) -> str:
+    """What a child's programs lack on the machine, if anything."""
+    found = child and condition_of(child.status.conditions, "Unschedulable")
+    return found.message if found and found.status == "True" else ""

@@ -23,7 +23,8 @@ class Signals:
     """Replicas that the next step needs."""
     ready: int
     restarts: int = 0
-    last_exit: str = ""
+    trouble: str = ""
+    """Why replicas may not be ready."""
     stable_is_ready: bool = True
     verified: bool = False
     verify_failure: str = ""
@@ -108,7 +109,7 @@ def _harm(
     rollout: RolloutStatus, analysis: CanaryAnalysis | None, signals: Signals, now: datetime
 ) -> RolloutEnd | None:
     if signals.restarts:
-        return RolloutEnd(False, "Crashed", f"a replica ended: {signals.last_exit}")
+        return RolloutEnd(False, "Crashed", f"a replica has ended; {signals.trouble}")
     if rollout.unready_since and (now - rollout.unready_since).total_seconds() >= UNREADY_S:
         return RolloutEnd(False, "NotReady", f"{signals.ready} of {rollout.ready} replicas are ready")
     if analysis and verdict(rollout.analysis) == "Harm":
@@ -120,8 +121,7 @@ def _timed_out(rollout: RolloutStatus, deadline_s: int, signals: Signals, now: d
     if _elapsed_s(rollout, now) < deadline_s:
         return None
     ready = f"{signals.ready} of {signals.wanted} replicas are ready after {deadline_s} s"
-    cause = f"; the last that ended: {signals.last_exit}" if signals.last_exit else ""
-    return RolloutEnd(False, "ProgressDeadlineExceeded", ready + cause)
+    return RolloutEnd(False, "ProgressDeadlineExceeded", "; ".join(filter(None, (ready, signals.trouble))))
 
 
 def _verify_or_serve(rollout: RolloutStatus, canary: Canary | None, now: datetime) -> RolloutStatus:
