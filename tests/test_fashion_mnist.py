@@ -398,6 +398,7 @@ def test_a_number_of_photos_that_cannot_be_is_a_line_and_nothing_is_written(tmp_
 # --- the real one ---
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="needs the package dataset-fashion-mnist")
 def test_the_real_data_set_has_its_seventy_thousand_photos() -> None:
     train, test = load("train"), load("test")
@@ -406,6 +407,7 @@ def test_the_real_data_set_has_its_seventy_thousand_photos() -> None:
     assert (np.bincount(test[1]) == 1_000).all()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="needs the package dataset-fashion-mnist")
 def test_the_sample_is_the_beginning_of_the_real_data_set() -> None:
     made = sample_contents()

@@ -280,6 +280,7 @@ def test_shards_are_merged_into_one_index_that_needs_no_more_embedding(run: Run,
     assert run("stats", "--index", "part-1", "--json").json["products"] == added[0]
 
 
+@pytest.mark.slow
 def test_an_index_is_copied_to_milvus_and_back(run: Run, shop: Path) -> None:
     pytest.importorskip("milvus_lite")
     milvus = f"milvus:///{shop}/m.db/shop"

@@ -72,6 +72,7 @@ def settings(cost: ModuleType, **changes: object) -> Any:
     return replace(asked, **changes)
 
 
+@pytest.mark.slow
 def test_strategies_that_sample_are_charged_children_until_they_reach_the_bar(
     cost: ModuleType, tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_strategies_that_sample_are_charged_children_until_they_reach_the_bar(
     assert all(each.share(bar) == 1 for each in replayed if each.times == 16 and each.strategy != "mnasnet")
 
 
+@pytest.mark.slow
 def test_a_bar_that_no_child_reaches_is_a_result(
     cost: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

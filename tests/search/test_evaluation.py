@@ -119,6 +119,7 @@ def test_the_sample_is_the_same_each_time(shop: Index) -> None:
     assert evaluate(shop, "label:kind", queries=2).measures == evaluate(shop, "label:kind", queries=2).measures
 
 
+@pytest.mark.slow
 def test_a_result_is_json_a_table_and_a_plot(shop: Index, tmp_path: Path) -> None:
     result = evaluate(shop, "label:kind", k=2)
     document = json.loads(json.dumps(result.to_json()))

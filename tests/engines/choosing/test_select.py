@@ -109,6 +109,7 @@ def test_cutting_early_never_cuts_what_would_have_been_chosen(data: st.DataObjec
         assert (left.size_bytes, left.latency_ms) == (chosen.size_bytes, chosen.latency_ms)
 
 
+@pytest.mark.slow
 def test_a_model_is_selected_by_measuring(tmp_path: Path) -> None:
     models = [network(64), network(8), ModelFile("broken", network(8).content[:500])]
     rng = np.random.default_rng(0)
@@ -142,6 +143,7 @@ def test_what_was_not_measured_is_not_chosen() -> None:
     assert choose([unknown], parse_goal("maximise top1")) is None
 
 
+@pytest.mark.slow
 def test_a_first_run_is_in_a_new_process_where_the_goal_asks_for_it() -> None:
     candidates = cases([network(64), network(8)], [KINDS["litert"]], [1])
     found = select(candidates, parse_goal("minimise memory_bytes"), rounds=[(QUICK, 0.0)], reporter=SILENT)
@@ -218,6 +220,7 @@ def test_a_network_for_one_photo_is_judged_one_by_one() -> None:
     assert top1(engine, Labelled(photos, labels)) == 1
 
 
+@pytest.mark.slow
 def test_what_cannot_be_judged_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def judge(engine: object, data: Labelled, name: str, _: int) -> float:
         if name == "w8":
@@ -250,6 +253,7 @@ def test_a_trial_runs_nothing_of_the_current_directory(tmp_path: Path, monkeypat
     assert try_model(network(8).content, "w8").run_ms > 0
 
 
+@pytest.mark.slow
 def test_a_bench_measures_what_runs_and_tells_why_the_rest_does_not(tmp_path: Path) -> None:
     models = [network(8), ModelFile("broken", b"PK")]
     found = bench(

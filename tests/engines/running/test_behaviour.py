@@ -222,6 +222,7 @@ def test_a_first_run_tells_times_and_memory(name: str, network: bytes) -> None:
     assert first.memory_bytes >= 0
 
 
+@pytest.mark.slow
 def test_a_model_that_crashes_a_trial_spoils_no_other(
     network: bytes, model: bytes, changed: Callable[[Callable[[Any], None]], bytes]
 ) -> None:

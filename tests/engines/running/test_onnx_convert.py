@@ -146,6 +146,7 @@ def test_tensorflow_agrees(name: str) -> None:
     np.testing.assert_allclose(TensorFlowEngine(model).run(batch)["y"], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_of_16_bit_activations_computes_what_it_did(model: bytes) -> None:
     """Its biases are 64-bit integers."""
     pytest.importorskip("ai_edge_quantizer")

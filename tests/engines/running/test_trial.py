@@ -20,6 +20,7 @@ ANY_SIZE = one_operator(B.RELU, None, (1, -1, -1, 3), (1, -1, -1, 3))
 ENGINES = [name for name, kind in KINDS.items() if kind.installed and name not in ("mediapipe", "tensorflow")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["litert", "litert-builtin", "litert-compiled"])
 def test_a_trial_says_how_many_photos_run_at_once(engine: str) -> None:
     assert try_model(RELU, "relu", kind=engine, at_once=32).at_once == 32

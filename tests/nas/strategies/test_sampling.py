@@ -71,6 +71,7 @@ def test_a_window_that_uniform_draws_miss_is_reached_by_changes() -> None:
     assert TABLE.total(drawn) <= least * 1.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [EvolutionSampler, MnasNetSampler])
 def test_a_strategy_that_learns_proposes_better_networks_later(make: type[Sampler]) -> None:
     early, late = [], []

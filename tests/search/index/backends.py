@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lykeion.search.index import open_index
 from lykeion.search.index.protocol import Index, Metric, Mode
 
@@ -40,3 +42,4 @@ def milvus_lite(directory: Path) -> Place:
 
 
 BACKENDS: dict[str, Callable[[Path], Place]] = {"local": local, "milvus": milvus_lite}
+EACH = ["local", pytest.param("milvus", marks=pytest.mark.slow)]

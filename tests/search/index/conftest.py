@@ -5,7 +5,7 @@ import pytest
 
 from lykeion.search.index.protocol import Index
 
-from .backends import BACKENDS, Place
+from .backends import BACKENDS, EACH, Place
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def _no_waiting_for_milvus() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=sorted(BACKENDS))
+@pytest.fixture(params=EACH)
 def place(request: pytest.FixtureRequest, directory: Path) -> Place:
     """Where a new index can be made, on each backend in turn."""
     backend: Callable[[Path], Place] = BACKENDS[request.param]

@@ -16,7 +16,7 @@ from lykeion.search.index import open_index
 from lykeion.search.index.errors import EmbedderMismatch, SchemaError
 from lykeion.search.index.protocol import Hit, Index, Photo, Product
 
-from .backends import BACKENDS, Place
+from .backends import BACKENDS, EACH, Place
 
 X, Y, Z, W = np.eye(4, dtype=np.float32)
 
@@ -389,7 +389,7 @@ def shop(index: Index) -> Index:
     return fill(index)
 
 
-@pytest.fixture(scope="module", params=sorted(BACKENDS))
+@pytest.fixture(scope="module", params=EACH)
 def kept_shop(request: pytest.FixtureRequest, directory: Path) -> Iterator[Index]:
     """The shop made once for all tests that only read it."""
     index = fill(BACKENDS[request.param](directory).open())
