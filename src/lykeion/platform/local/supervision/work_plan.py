@@ -36,9 +36,11 @@ def plan_work(work: Work, attempts: Sequence[Attempt], now: datetime, room: int)
     active = [each for each in attempts if each.ended is None]
     busy = {each.index for each in active}
     done = from_ranges(spec.done, spec.completions) | {each.index for each in attempts if each.succeeded}
-    failures = {index: [each for each in tried if each.failed] for index, tried in by_index.items()}
-    failed = {index for index, tried in failures.items() if index not in done | busy and used_up(spec, tried)}
-    waiting = [index for index in range(spec.completions) if index not in done | failed | busy]
+    failures = {index: failed for index, tried in by_index.items() if (failed := [each for each in tried if each.failed])}
+    occupied = done | busy
+    failed = {index for index, tried in failures.items() if index not in occupied and used_up(spec, tried)}
+    occupied |= failed
+    waiting = [index for index in range(spec.completions) if index not in occupied]
     due = {index: due_time(failures.get(index, ())) for index in waiting}
     ready = [index for index in waiting if (due[index] or now) <= now]
     idle = spec.suspend or spec.stop
