@@ -63,6 +63,7 @@ def test_a_batch_runs_each_shard_once_and_is_complete(running: PlatformMachine) 
     assert running.run("wait", "batch/embed", "--timeout", "60") == "batchexecution/embed condition=Complete met\n"
     assert sorted(_lines(running.place / "shards")) == ["blue", "green", "red"]
     assert running.run("logs", "batch/embed", "--index", "1") == "1 of 3: green green!\n"
+    assert running.run("logs", "batch/embed", "--tail", "0") == ""
     status = running.get()["status"]
     assert (status["succeeded"], status["progress"], status["failed"]) == ("0-2", "3/3", "")
     table = running.run("get", "batch")

@@ -1,5 +1,6 @@
 """What is started and stopped of a Work, decided from the attempts there were."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -11,8 +12,10 @@ from msgspec import structs
 
 from lykeion.control import is_true
 from lykeion.platform.local.processes.attempt import SHUTDOWN, SUSPENDED, TIME_LIMIT, Attempt
+from lykeion.platform.local.supervision.work_history import WorkHistory
 from lykeion.platform.local.supervision.work_plan import plan_work
 from lykeion.platform.policies.retry import LAST_DELAY_S, delay_s
+from lykeion.platform.resources.failure_rule import FailureRule
 from lykeion.platform.resources.index_ranges import from_ranges
 
 from .batches import work
@@ -25,7 +28,12 @@ def _ended(index: int, number: int = 0, *, code: int | None = 1, reason: str = "
 
 
 def _plan(attempts: list[Attempt], *, now: datetime = NOON, room: int = 100, **spec: Any) -> Any:
-    return plan_work(work(**spec), attempts, now, room)
+    return _planned(work(**spec), attempts, now, room)
+
+
+def _planned(asked: Any, attempts: Iterable[Attempt], now: datetime, room: int) -> Any:
+    parts = [[each for each in attempts if (each.ended is None) == active] for active in (False, True)]
+    return plan_work(asked, WorkHistory(parts[0]), parts[1], now, room)
 
 
 def test_as_many_are_started_as_may_run_at_a_time_and_as_fit() -> None:
@@ -90,6 +98,31 @@ def test_the_result_is_that_of_the_first_index_when_it_has_succeeded() -> None:
     assert _plan([wrong, right, other], completions=2).status.result == "1"
 
 
+def test_only_the_last_attempts_and_those_that_count_are_kept() -> None:
+    spec = work(2, retries=9, on_failure=(FailureRule(action="Ignore", exit_codes=(9,)),)).spec
+    history = WorkHistory()
+    forgotten: list[int] = []
+    codes = {1: 1, 4: 0}
+    for number in range(9):
+        reason = SHUTDOWN if number == 4 else ""
+        history.add(_ended(0, number, code=codes.get(number, 9), reason=reason))
+        forgotten += [each.number for each in history.forget_old(0, spec)]
+    assert forgotten == [0, 2, 3, 4, 5]
+    assert [each.number for each in history.all()] == [1, 6, 7, 8]
+    assert (history.next_number(0), history.next_number(1), history.begun) == (9, 0, 9)
+    adopted = WorkHistory(history.all())
+    assert (adopted.next_number(0), adopted.begun) == (9, 9)
+
+
+def test_rules_that_change_are_applied_to_earlier_failures() -> None:
+    failed = [_ended(0), _ended(0, 1)]
+    history = WorkHistory(failed)
+    assert history.failed(work(1, retries=1).spec) == {0}
+    assert history.failed(work(1, retries=2).spec) == set()
+    history.add(_ended(0, 2))
+    assert history.failed(work(1, retries=2).spec) == {0}
+
+
 @given(st.integers(0, 1 << 32), st.integers(1, 8), st.integers(1, 4), st.integers(0, 2), st.integers(0, 3))
 def test_any_course_of_events_ends_with_each_index_tried_as_often_as_it_may_be(
     seed: int, completions: int, parallelism: int, retries: int, room: int
@@ -101,7 +134,7 @@ def test_any_course_of_events_ends_with_each_index_tried_as_often_as_it_may_be(
         room_now = random.randint(0, room) + (random.random() < 0.5)
         suspended = random.random() < 0.2
         asked = replace(asked, spec=structs.replace(asked.spec, suspend=suspended))
-        plan = plan_work(asked, list(attempts.values()), now, room_now)
+        plan = _planned(asked, attempts.values(), now, room_now)
         active = [each for each in attempts.values() if each.ended is None]
         assert len(plan.start) <= max(0, min(parallelism - len(active), room_now))
         assert not (suspended and plan.start)

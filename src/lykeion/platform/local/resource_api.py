@@ -34,9 +34,10 @@ from lykeion.platform.policies.completion import has_finished
 
 from .answers import SHUTDOWN_PATH, status_document
 from .metrics_file import follow_rows
+from .processes.output_log import last_lines, read_log
 
 LIMIT_BODY_BYTES = 1 << 20
-LOG_CHUNK_BYTES = 1 << 16
+LIMIT_TAIL_LINES = 1 << 20
 LOG_PAUSE_S = 0.2
 
 _log = logging.getLogger("lykeion.platform")
@@ -150,15 +151,17 @@ class _Api:
     async def log(self, request: Request) -> Response:
         key = self._key(request)
         index = request.query_params.get("index", "0")
-        if not index.isdecimal():
-            raise ResourceError(f"index is {index[:40]!r}; it must be a whole number")
+        tail = request.query_params.get("tailLines")
+        for name, value in (("index", index), ("tailLines", tail)):
+            if value is not None and not value.isdecimal():
+                raise ResourceError(f"{name} is {value[:40]!r}; it must be a whole number")
         resource = await self._store.get(key)
         path = self._log_of(resource, int(index))
         if path is None:
             raise NoSuchResource(f"{key} has run nothing at the index {index}")
-        return StreamingResponse(
-            self._log_lines(key, int(index), path, _follows(request)), media_type="text/plain; charset=utf-8"
-        )
+        begin = 0 if tail is None else await asyncio.to_thread(last_lines, path, min(int(tail), LIMIT_TAIL_LINES))
+        lines = self._log_lines(key, int(index), path, begin, _follows(request))
+        return StreamingResponse(lines, media_type="text/plain; charset=utf-8")
 
     async def metrics(self, request: Request) -> Response:
         key = self._key(request)
@@ -175,14 +178,13 @@ class _Api:
         async for rows in follow_rows(path, has_ended):
             yield "".join(json.dumps(row) + "\n" for row in rows)
 
-    async def _log_lines(self, key: Key, index: int, path: Path, follow: bool) -> AsyncIterator[bytes]:
+    async def _log_lines(self, key: Key, index: int, path: Path, offset: int, follow: bool) -> AsyncIterator[bytes]:
         """The log to its end; with ``follow`` until the resource has finished, through later attempts."""
-        offset = 0
         while True:
             finished = not follow or has_finished((await self._store.get(key)).status.conditions)
-            while chunk := await asyncio.to_thread(_read_from, path, offset):
-                offset += len(chunk)
-                yield chunk
+            while (read := await asyncio.to_thread(read_log, path, offset))[1]:
+                offset, lines = read
+                yield lines
             later = self._log_of(await self._store.get(key), index) if follow else path
             if later and later != path:
                 path, offset = later, 0
@@ -236,12 +238,3 @@ async def _shut_down(shut_down: Callable[[], None], request: Request) -> Respons
 
 def _follows(request: Request) -> bool:
     return request.query_params.get("follow") in ("1", "true")
-
-
-def _read_from(path: Path, offset: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(LOG_CHUNK_BYTES)
-    except OSError:
-        return b""

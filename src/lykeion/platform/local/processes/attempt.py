@@ -18,6 +18,8 @@ NO_ROOM = "NoRoom"
 NOT_READY = "NotReady"
 RESULT_TOO_LARGE = "ResultTooLarge"
 OOM_KILLED = "OOMKilled"
+KEPT_ENDED = 3
+"""Ended attempts of an index that are always kept, with their logs."""
 UNCOUNTED = frozenset({SUSPENDED, FINISHED, SCALED, SHUTDOWN, NEVER_STARTED, PEER_FAILED, NO_ROOM})
 """Reasons for which an ended attempt does not count as a failure of its index."""
 

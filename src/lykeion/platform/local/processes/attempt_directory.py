@@ -24,6 +24,7 @@ from .core_affinity import on_cores
 from .launch import Launch
 from .machine_share import UNLIMITED, MachineShare
 from .memory_cgroup import MemoryCgroup
+from .output_log import trim_log
 from .process_identity import ProcessIdentity, kill_marked
 
 SHIM = Path(__file__).with_name("shim.sh")
@@ -149,6 +150,7 @@ class AttemptDirectory:
         with writing(self.path, AttemptError):
             self._write("end", end)
         self.cgroup.remove()
+        trim_log(self.log)
 
     def _ended_at(self, now: datetime) -> datetime:
         """When its exit code was recorded, which may be long before somebody looked."""

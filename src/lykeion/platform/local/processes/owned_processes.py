@@ -75,6 +75,10 @@ class OwnedProcesses:
         number = self._last.get(uid, {}).get(index)
         return None if number is None else self._at(uid, f"{index}-{number}").log
 
+    def logs(self) -> list[Path]:
+        """Of running programs."""
+        return [self._at(uid, each.name).log for uid in list(self._running) for each in self.running(uid)]
+
     def result(self, uid: str, attempt: Attempt) -> Path:
         """The file to which the program of an attempt may write a result."""
         return self._at(uid, attempt.name).result

@@ -12,7 +12,8 @@ from lykeion.platform.local.processes.attempt import NO_ROOM, PEER_FAILED, Attem
 from lykeion.platform.resources.index_ranges import to_ranges
 from lykeion.platform.resources.work import Work
 
-from .work_plan import WorkPlan, due_time, ended, limit, reason_to_stop, seconds_until, used_up
+from .work_history import used_up
+from .work_plan import WorkPlan, due_time, ended, limit, reason_to_stop, seconds_until
 
 
 def plan_gang(work: Work, attempts: Sequence[Attempt], now: datetime, room: int) -> WorkPlan:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import structs
 
-from lykeion.platform.local.processes.attempt import Attempt
+from lykeion.platform.local.processes.attempt import KEPT_ENDED, Attempt
 from lykeion.platform.local.processes.free_port import free_port
 from lykeion.platform.local.processes.launch import launch
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
@@ -17,9 +17,6 @@ from lykeion.platform.resources.replica_group import ReplicaGroup
 from .group_plan import GroupPlan, RunningReplica, plan_group
 from .readiness_probes import ReadinessProbes
 from .runner import RunnerStep
-
-KEPT_ENDED = 3
-"""Ended attempts of an index whose logs are kept."""
 
 
 class GroupRunner:

@@ -31,6 +31,7 @@ from lykeion.control import (
 from lykeion.core import Conflict, NotFound, Unavailable
 from lykeion.platform.local.processes.attempt import SHUTDOWN
 from lykeion.platform.local.processes.core_use import CoreUse
+from lykeion.platform.local.processes.log_watch import watch_logs
 from lykeion.platform.local.processes.memory_watch import watch_memory
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.lookups import GroupCores
@@ -99,6 +100,7 @@ class Supervisor:
                 tasks.create_task(follow(self._store, kind, partial(self._replace, kind), self._notice))
             tasks.create_task(self._values.run())
             tasks.create_task(self._work())
+            tasks.create_task(watch_logs(self._processes.logs))
             tasks.create_task(watch_memory(self._processes.memory_limits, self._processes.exceeded))
 
     async def shut_down(self) -> None:

@@ -8,12 +8,11 @@ from msgspec import structs
 
 from lykeion.control import Condition, merged
 from lykeion.platform.local.processes.attempt import FINISHED, SUSPENDED, TIME_LIMIT, Attempt
-from lykeion.platform.policies.failure_rules import action_for
 from lykeion.platform.policies.retry import delay_s
 from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
 from lykeion.platform.resources.work import Work, WorkSpec, WorkStatus
 
-LIMIT_FAILURES = 10
+from .work_history import LIMIT_FAILURES, WorkHistory
 
 
 @dataclass(frozen=True)
@@ -30,38 +29,28 @@ class WorkPlan:
     waiting: int = 0
 
 
-def plan_work(work: Work, attempts: Sequence[Attempt], now: datetime, room: int) -> WorkPlan:
-    """``room`` is how many more processes fit on the machine."""
-    spec, by_index = work.spec, _by_index(attempts)
-    active = [each for each in attempts if each.ended is None]
-    busy = {each.index for each in active}
-    done = from_ranges(spec.done, spec.completions) | {each.index for each in attempts if each.succeeded}
-    failures = {index: failed for index, tried in by_index.items() if (failed := [each for each in tried if each.failed])}
-    occupied = done | busy
-    failed = {index for index, tried in failures.items() if index not in occupied and used_up(spec, tried)}
-    occupied |= failed
+def plan_work(work: Work, history: WorkHistory, active: Sequence[Attempt], now: datetime, room: int) -> WorkPlan:
+    """``active`` are the running attempts; ``room`` is how many more processes fit on the machine."""
+    spec, busy = work.spec, {each.index for each in active}
+    done = from_ranges(spec.done, spec.completions) | history.done
+    failed = history.failed(spec) - done - busy
+    occupied = done | failed | busy
     waiting = [index for index in range(spec.completions) if index not in occupied]
-    due = {index: due_time(failures.get(index, ())) for index in waiting}
-    ready = [index for index in waiting if (due[index] or now) <= now]
+    due = {index: due_time(history.failures[index]) for index in waiting if index in history.failures}
+    ready = [index for index in waiting if (due.get(index) or now) <= now]
     idle = spec.suspend or spec.stop
     wanted = [] if idle else ready[: max(0, spec.parallelism - len(active))]
     start = wanted[:room]
-    times = [*(due[index] for index in waiting if not idle), *(limit(each, work) for each in active)]
-    result = next((each.result for each in by_index.get(0, ()) if each.succeeded), "")
-    status = structs.replace(work.status, attempts=len(attempts), active=to_ranges(busy), result=result)
+    times = [*(() if idle else due.values()), *(limit(each, work) for each in active)]
+    begun = history.begun + len(active)
+    status = structs.replace(work.status, attempts=begun, active=to_ranges(busy), result=history.result)
     return WorkPlan(
-        tuple((index, len(by_index.get(index, ()))) for index in start),
+        tuple((index, history.next_number(index)) for index in start),
         tuple((each, reason) for each in active if (reason := reason_to_stop(each, work, now))),
-        ended(status, spec, done, failed, [each for tried in failures.values() for each in tried], now),
+        ended(status, spec, done, failed, history.latest_failures, now),
         seconds_until(times, now),
         len(wanted) - len(start),
     )
-
-
-def used_up(spec: WorkSpec, failures: Sequence[Attempt]) -> bool:
-    """Whether no attempt may follow these failures."""
-    actions = [action_for(spec.on_failure, each.exit_code, each.reason) for each in failures]
-    return "Fail" in actions or actions.count("Retry") > spec.retries
 
 
 def due_time(failures: Sequence[Attempt]) -> datetime | None:
@@ -113,10 +102,3 @@ def ended(
         failures=tuple(each.failure() for each in latest),
         conditions=conditions,
     )
-
-
-def _by_index(attempts: Iterable[Attempt]) -> dict[int, list[Attempt]]:
-    found: dict[int, list[Attempt]] = {}
-    for attempt in sorted(attempts, key=lambda each: each.number):
-        found.setdefault(attempt.index, []).append(attempt)
-    return found

@@ -14,7 +14,8 @@ from lykeion.platform.resources.work import Work
 
 from .gang_plan import plan_gang
 from .runner import RunnerStep
-from .work_plan import plan_work
+from .work_history import WorkHistory
+from .work_plan import WorkPlan, plan_work
 
 REMOVAL_GRACE_S = 10.0
 
@@ -30,24 +31,23 @@ class WorkRunner:
         now: Callable[[], datetime],
     ) -> None:
         self._processes, self._given, self._directory, self._now = processes, given, directory, now
-        self._ended: dict[str, list[Attempt]] = {}
+        self._histories: dict[str, WorkHistory] = {}
 
     def adopt(self, resource: Work) -> None:
-        self._ended[resource.metadata.uid] = self._processes.adopt(resource.metadata.uid)
+        self._histories[resource.metadata.uid] = WorkHistory(self._processes.adopt(resource.metadata.uid))
 
     async def step(self, resource: Work, room: int) -> RunnerStep:
         uid, spec = resource.metadata.uid, resource.spec
-        ended = self._ended[uid]
-        ended += await asyncio.to_thread(self._processes.see_ends, uid)
-        attempts = [*ended, *self._processes.running(uid)]
-        plan = (plan_gang if spec.roles else plan_work)(resource, attempts, self._now(), room)
+        await self._remember(resource, await asyncio.to_thread(self._processes.see_ends, uid))
+        plan = self._plan(resource, room)
         times = [plan.again_s]
         for each, reason in plan.stop:
             times.append(await asyncio.to_thread(self._processes.stop, uid, each, reason, spec.grace_period_seconds))
         for index, number in plan.start:
             refused = await asyncio.to_thread(self._start, resource, Attempt(index, number, self._now()))
-            ended += [refused] if refused else []
-            times += [0.0] if refused else []
+            if refused:
+                await self._remember(resource, [refused])
+                times.append(0.0)
         return RunnerStep(plan.status, min((each for each in times if each is not None), default=None), plan.waiting)
 
     async def retire(self, resource: Work) -> float | None:
@@ -55,8 +55,22 @@ class WorkRunner:
         await asyncio.to_thread(self._processes.see_ends, uid)
         left_s = await asyncio.to_thread(self._processes.stop_all, uid, SHUTDOWN, REMOVAL_GRACE_S)
         if left_s is None:
-            self._ended.pop(uid, None)
+            self._histories.pop(uid, None)
         return left_s
+
+    def _plan(self, work: Work, room: int) -> WorkPlan:
+        history, active = self._histories[work.metadata.uid], self._processes.running(work.metadata.uid)
+        if work.spec.roles:
+            return plan_gang(work, [*history.all(), *active], self._now(), room)
+        return plan_work(work, history, active, self._now(), room)
+
+    async def _remember(self, work: Work, ended: list[Attempt]) -> None:
+        """Add attempts that have ended, and delete the directories of those that need not be kept."""
+        uid, history = work.metadata.uid, self._histories[work.metadata.uid]
+        for each in ended:
+            history.add(each)
+            for old in history.forget_old(each.index, work.spec):
+                await asyncio.to_thread(self._processes.remove_attempt, uid, old.index, old.number)
 
     def _start(self, work: Work, attempt: Attempt) -> Attempt | None:
         return self._processes.start(work.metadata.uid, attempt, self._launch(work, attempt))

@@ -1,0 +1,76 @@
+"""The ended attempts of a Work, added up as they come: a plan costs the same however many there were."""
+
+from collections.abc import Iterable
+
+from lykeion.platform.local.processes.attempt import KEPT_ENDED, Attempt
+from lykeion.platform.policies.failure_rules import action_for
+from lykeion.platform.resources.work import WorkSpec
+
+LIMIT_FAILURES = 10
+
+
+class WorkHistory:
+    """``done`` are the indexes that succeeded, ``failures`` the failed attempts of others, by index and in order.
+
+    ``latest_failures`` are the last few of all, ``begun`` the number of attempts, ``result`` that of index 0.
+    """
+
+    def __init__(self, ended: Iterable[Attempt] = ()) -> None:
+        self.done: set[int] = set()
+        self.failures: dict[int, list[Attempt]] = {}
+        self.latest_failures: list[Attempt] = []
+        self.begun = 0
+        self.result = ""
+        self._kept: dict[int, list[Attempt]] = {}
+        self._rules: object = None
+        self._failed: set[int] = set()
+        self._unjudged: set[int] = set()
+        for each in sorted(ended, key=lambda each: each.number):
+            self.add(each)
+
+    def add(self, attempt: Attempt) -> None:
+        """One more has ended; those of an index come in order."""
+        self.begun += attempt.number + 1 - self.next_number(attempt.index)
+        self._kept.setdefault(attempt.index, []).append(attempt)
+        if attempt.succeeded:
+            self.done.add(attempt.index)
+            self.result = attempt.result if attempt.index == 0 else self.result
+        if attempt.failed:
+            self.failures.setdefault(attempt.index, []).append(attempt)
+            self._unjudged.add(attempt.index)
+            latest = sorted([*self.latest_failures, attempt], key=lambda each: (each.ended, each.index))
+            self.latest_failures = latest[-LIMIT_FAILURES:]
+
+    def all(self) -> list[Attempt]:
+        """Those that are kept."""
+        return [each for kept in self._kept.values() for each in kept]
+
+    def next_number(self, index: int) -> int:
+        return self._kept[index][-1].number + 1 if index in self._kept else 0
+
+    def failed(self, spec: WorkSpec) -> set[int]:
+        """The indexes of which no attempt may follow; judged again when the rules have changed."""
+        rules = spec.retries, spec.on_failure
+        if rules != self._rules:
+            self._rules, self._failed, self._unjudged = rules, set(), set(self.failures)
+        self._failed |= {index for index in self._unjudged if used_up(spec, self.failures[index])}
+        self._unjudged.clear()
+        return self._failed
+
+    def forget_old(self, index: int, spec: WorkSpec) -> list[Attempt]:
+        """Attempts at an index that need not be kept: neither among the last few, nor counted as failures."""
+        kept = self._kept[index]
+        old = [each for each in kept[:-KEPT_ENDED] if not (each.failed and _counted(spec, each))]
+        if old:
+            self._kept[index] = [each for each in kept if each not in old]
+        return old
+
+
+def used_up(spec: WorkSpec, failures: Iterable[Attempt]) -> bool:
+    """Whether no attempt may follow these failures."""
+    actions = [action_for(spec.on_failure, each.exit_code, each.reason) for each in failures]
+    return "Fail" in actions or actions.count("Retry") > spec.retries
+
+
+def _counted(spec: WorkSpec, attempt: Attempt) -> bool:
+    return action_for(spec.on_failure, attempt.exit_code, attempt.reason) != "Ignore"
