@@ -166,6 +166,20 @@ def test_many_clients_at_once_are_each_given_their_own_rows(model: Path) -> None
         assert not wrong
 
 
+def test_a_client_that_goes_away_in_the_middle_of_its_body_is_no_error(model: Path) -> None:
+    with served(model) as (process, address):
+        host, port = address.split(":")
+        for path in ("infer", "classify"):
+            head = f"POST /v2/models/tiny/{path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 1000\r\n\r\n"
+            with socket.create_connection((host, int(port))) as connection:
+                connection.sendall(head.encode() + b"{")
+                until_in_flight(address, 2)
+            until_in_flight(address, 1)
+        process.terminate()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
 HOSTILE = [
     (b"{" * 1_000_000, {}),
     (b'{"inputs":' + b"[" * 1_000_000, {}),

@@ -36,7 +36,7 @@ def test_every_row_is_run_once_in_order_and_answered_to_its_own_request(counts, 
         (values,) = joined(pieces, plan.together)
         assert len(values) == plan.together
         for piece, outputs in zip(pieces, divided({"y": 2 * values}, pieces), strict=True):
-            piece.request.give(piece.first, outputs)
+            piece.request.give(piece.first, piece.rows, outputs)
     for each in requests:
         assert each.future.result(0)["y"].tolist() == (2 * each.values[0]).tolist()
 

@@ -3,6 +3,7 @@ import logging
 import pytest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from lykeion.core import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported
@@ -80,3 +81,9 @@ def test_any_other_error_is_a_500_without_detail_and_its_traceback_is_logged(cap
 def test_a_frameworks_own_errors_are_answered_alike():
     response = client_of(HTTPException(405, "no", {"Allow": "GET"})).get("/")
     assert (response.status_code, response.json(), response.headers["Allow"]) == (405, {"error": "no"}, "GET")
+
+
+def test_a_client_that_went_away_is_not_logged_as_a_failure(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.ERROR, "lykeion.web_kit"):
+        assert client_of(ClientDisconnect()).get("/").status_code == 400
+    assert caplog.records == []

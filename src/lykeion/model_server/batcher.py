@@ -66,7 +66,7 @@ class Batcher:
                     if isinstance(outcome, Exception):
                         piece.request.fail(outcome)
                     else:
-                        piece.request.give(piece.first, outcome[number])
+                        piece.request.give(piece.first, piece.rows, outcome[number])
             self.metrics.observe(sum(piece.rows for piece in pieces), taken_s)
 
     def _outcome(self, engines: LaneEngines, pieces: Sequence[RowPiece], alone: bool) -> list[Outputs] | Exception:

@@ -12,7 +12,8 @@ MAX_JSON_BYTES = 16 << 20
 MAX_TENSORS = 64
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=512)]
-Parameters: TypeAlias = dict[str, bool | int | float | str]
+Text: TypeAlias = Annotated[str, Meta(max_length=4_096)]
+Parameters: TypeAlias = dict[Name, bool | int | float | Text]
 Shape: TypeAlias = Annotated[list[Annotated[int, Meta(ge=0, le=1 << 40)]], Meta(max_length=16)]
 
 
@@ -21,7 +22,7 @@ class TensorMessage(Struct, frozen=True):
 
     name: Name
     shape: Shape
-    datatype: str
+    datatype: Name
     parameters: Parameters | None = None
     data: Raw = msgspec.field(default_factory=Raw)
 

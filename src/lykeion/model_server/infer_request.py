@@ -60,7 +60,7 @@ class _BinaryPart:
     def take(self, size: object) -> memoryview:
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(self.data) - self.taken:
             left = len(self.data) - self.taken
-            raise BadInferRequest(f"binary_data_size is {size!r}; {left:,} bytes of binary data are left")
+            raise BadInferRequest(f"binary_data_size is {_shown(size)}; {left:,} bytes of binary data are left")
         self.taken += size
         return self.data[self.taken - size : self.taken]
 
@@ -165,7 +165,9 @@ def _read_outputs(outputs: Sequence[OutputMessage], model: ModelSignature, binar
         _refuse_unoffered(parameters, f"{where}: parameters")
         classes = parameters.get("classification", 0)
         if not isinstance(classes, int) or isinstance(classes, bool) or not 0 <= classes <= MAX_CLASSES:
-            raise BadInferRequest(f"{where}: classification is {classes!r}; give a number from 1 to {MAX_CLASSES:,}")
+            raise BadInferRequest(
+                f"{where}: classification is {_shown(classes)}; give a number from 1 to {MAX_CLASSES:,}"
+            )
         if classes and len(signature.row) != 1:
             raise BadInferRequest(f"{where}: shape {[-1, *signature.row]} holds no classes")
         yield WantedOutput(each.name, _flag(parameters, "binary_data", where, otherwise=binary), classes)
@@ -174,7 +176,7 @@ def _read_outputs(outputs: Sequence[OutputMessage], model: ModelSignature, binar
 def _flag(parameters: Parameters, name: str, where: str, *, otherwise: bool) -> bool:
     value = parameters.get(name, otherwise)
     if not isinstance(value, bool):
-        raise BadInferRequest(f"{where}: {name} is {value!r}; give true or false")
+        raise BadInferRequest(f"{where}: {name} is {_shown(value)}; give true or false")
     return value
 
 
@@ -182,8 +184,12 @@ def _timeout(parameters: Parameters) -> float | None:
     """In seconds; Triton's parameter is in microseconds, 0 for none."""
     value = parameters.get("timeout", 0)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise BadInferRequest(f"parameters: timeout is {value!r}; give microseconds")
+        raise BadInferRequest(f"parameters: timeout is {_shown(value)}; give microseconds")
     return value / 1e6 if value else None
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:64]
 
 
 def _refuse_unoffered(parameters: Parameters | None, where: str) -> None:

@@ -153,14 +153,15 @@ async def _body(request: Request, workers: Workers, uploads: Uploads) -> AsyncIt
     if not encoding:
         yield parts
         return
-    plain = await workers.run(decompressed, b"".join(parts), encoding, uploads.limit)
-    refusal = uploads.take(len(plain), 0)
+    parts = [await workers.run(decompressed, b"".join(parts), encoding, uploads.limit)]
+    size = len(parts[0])
+    refusal = uploads.take(size, 0)
     try:
         if refusal:
             raise HTTPException(refusal.status, refusal.message, dict(refusal.headers))
-        yield [plain]
+        yield parts
     finally:
-        uploads.free(len(plain))
+        uploads.free(size)
 
 
 def _read(parts: list[bytes], json_bytes: int | None, model: ModelSignature) -> InferRequest:

@@ -39,21 +39,21 @@ class WaitingRequest:
     values: tuple[np.ndarray, ...]
     future: "Future[Outputs]" = field(default_factory=Future)
     taken: int = 0
-    done: dict[int, Outputs] = field(default_factory=dict)
+    answered: int = 0
+    """Rows that were handed out to engines, and whose outputs are known."""
+    parts: dict[int, Outputs] = field(default_factory=dict)
     """Outputs by their first row."""
 
     @property
     def rows(self) -> int:
         return len(self.values[0])
 
-    def give(self, first: int, outputs: Outputs) -> None:
+    def give(self, first: int, rows: int, outputs: Outputs) -> None:
         """The outputs of some rows; with the last of them the request is answered."""
-        self.done[first] = outputs
-        if sum(len(next(iter(each.values()))) for each in self.done.values()) < self.rows:
-            return
-        whole = together([self.done[first] for first in sorted(self.done)])
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_result(whole)
+        self.parts[first] = outputs
+        self.answered += rows
+        if self.answered == self.rows and self.future.set_running_or_notify_cancel():
+            self.future.set_result(together([self.parts[first] for first in sorted(self.parts)]))
 
     def fail(self, error: BaseException) -> None:
         if not self.future.done() and self.future.set_running_or_notify_cancel():

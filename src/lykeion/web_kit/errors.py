@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from lykeion.core import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported
@@ -67,7 +67,7 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
 
 def answer_errors(app: Starlette) -> None:
     """Make the app answer every exception with ``error_response``."""
-    for kind in (LykeionError, RequestValidationError, HTTPException, Exception):
+    for kind in (LykeionError, RequestValidationError, HTTPException, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _answer)
 
 
@@ -80,5 +80,7 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
         return error_response(422, f"{place}: {first['msg']}")
     if isinstance(error, HTTPException):
         return error_response(error.status_code, error.detail, error.headers)
+    if isinstance(error, ClientDisconnect):  # for the metrics: nobody reads it
+        return error_response(400, "the connection was closed before the end of the request")
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return error_response(500, "internal error; see the service's log")
