@@ -4,7 +4,9 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.search.ingest.tiny import jpeg
@@ -49,6 +51,17 @@ def served(machine: PlatformMachine) -> str:
     return status["stable"]["artifact"].partition("@")[2] if not status.get("rollout") else ""
 
 
+def check_what_a_page_needs(url: str) -> None:
+    """By the URL's prefix, and by the service's name as host, the index and its pictures are found."""
+    parts = urlsplit(url)
+    root = f"http://{parts.netloc}"
+    by_host = {"Host": "shop.default"}
+    assert httpx.get(f"{root}/v1/stats", headers=by_host).json()["products"] == PHOTOS
+    for base, headers in ((url, {}), (root, by_host)):
+        picture = httpx.get(f"{base}/v1/sample?n=1", headers=headers).json()["results"][0]["thumbnail"]
+        assert httpx.get(f"{root}{picture}", headers=headers).headers["content-type"] == "image/jpeg"
+
+
 def test_the_index_is_built_in_shards_served_and_replaced_with_no_failed_request(
     machine: PlatformMachine, tmp_path: Path
 ) -> None:
@@ -61,6 +74,7 @@ def test_the_index_is_built_in_shards_served_and_replaced_with_no_failed_request
     machine.run("wait", "serving/shop", "--for", "condition=Ready", "--timeout", "120")
     assert served(machine) in outputs["merge"]["index"]
     url = machine.get("serving/shop")["status"]["url"]
+    check_what_a_page_needs(url)
     with PhotoLoad(url, [jpeg(number) for number in range(PHOTOS)]) as load:
         load.await_more(50)
         assert load.editions == {"monday"}
