@@ -104,7 +104,7 @@ def _serve(machine: PlatformMachine, name: str, version: str, behaviour: str, **
 
 
 def _until_ready(machine: PlatformMachine, name: str) -> None:
-    machine.run("wait", f"serving/{name}", "--for", "condition=Ready", "--timeout", "120")
+    machine.run("wait", f"serving/{name}", "--timeout", "120")
 
 
 def _status(machine: PlatformMachine, name: str) -> dict[str, Any]:

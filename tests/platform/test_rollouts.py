@@ -13,6 +13,7 @@ from lykeion.core import Conflict, Unsupported
 from lykeion.platform import KINDS, decide_rollout, wait_for
 from lykeion.platform.resources.rollout import RolloutStatus, ServingVersion
 from lykeion.platform.resources.serving import SERVING, ServingSpec, ServingStatus
+from lykeion.platform.verbs import NotSo
 
 from .batches import batch
 from .servings import NOON, server
@@ -59,6 +60,16 @@ def test_without_a_rollout_there_is_nothing_to_decide_but_a_version_that_was_rol
         await store.create(batch())
         with pytest.raises(Unsupported, match="only a serving has rollouts"):
             await decide_rollout(store, Key("BatchExecution", "default", "embed"), "abort")
+
+    _in_store(tmp_path, use)
+
+
+def test_waiting_for_what_was_rolled_back_ends_with_the_reason(tmp_path: Path) -> None:
+    async def use(store: SqliteStore) -> None:
+        stalled = Condition(type="Stalled", status="True", reason="RolledBack", message="Crashed: no memory")
+        await _report(store, ServingStatus(conditions=(structs.replace(stalled, observed_generation=1),)))
+        with pytest.raises(NotSo, match="serving/shop is stalled: RolledBack: Crashed: no memory"):
+            await wait_for(store, SHOP, "condition=Ready")
 
     _in_store(tmp_path, use)
 

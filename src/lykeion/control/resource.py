@@ -127,6 +127,8 @@ class ResourceKind(Generic[Spec, Status]):
     columns: tuple[Column, ...] = ()
     scales: bool = False
     """Whether ``kubectl scale`` and autoscalers may set ``spec.replicas``."""
+    goal: str = "Complete"
+    """The condition that holds when a resource is as its spec asks."""
     api_version: str = API_VERSION
     inline: bool = False
     namespaced: bool = True

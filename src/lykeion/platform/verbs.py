@@ -10,6 +10,7 @@ from msgspec import structs
 from lykeion.control import (
     AnyResource,
     Change,
+    Condition,
     Key,
     NoSuchResource,
     ResourceError,
@@ -111,10 +112,16 @@ def _holds(resource: AnyResource, type_: str, status: str) -> bool:
     if not type_:
         return False
     conditions = resource.status.conditions
-    found, end = condition_of(conditions, type_), end_of(conditions)
+    found, end, stalled = condition_of(conditions, type_), end_of(conditions), condition_of(conditions, "Stalled")
     if found is not None and found.status.lower() == status.lower():
-        of_older_spec = 0 < found.observed_generation < resource.metadata.generation
-        return end is not None or not of_older_spec
+        return end is not None or not _is_old(resource, found)
+    if stalled and stalled.status == "True" and not _is_old(resource, stalled):
+        raise NotSo(f"{resource.key} is stalled: {stalled.reason}: {stalled.message}")
     if end:
         raise NotSo(f"{resource.key} has ended: {end.type}, {end.reason}: {end.message}")
     return False
+
+
+def _is_old(resource: AnyResource, condition: Condition) -> bool:
+    """Whether the condition tells of an earlier spec."""
+    return 0 < condition.observed_generation < resource.metadata.generation

@@ -101,21 +101,20 @@ def logs(target: str, index: int, follow: bool, tail: int | None, namespace: str
 @click.option(
     "--for",
     "wanted",
-    default="condition=Complete",
-    show_default=True,
     metavar="CONDITION",
-    help="condition=TYPE, condition=TYPE=STATUS or delete.",
+    help="condition=TYPE, condition=TYPE=STATUS or delete.  [default: Complete; of a serving, Ready]",
 )
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds.  [default: none]")
 @namespace_option
-def wait(target: str, wanted: str, timeout: float | None, namespace: str) -> None:
+def wait(target: str, wanted: str | None, timeout: float | None, namespace: str) -> None:
     """Wait until a condition of a resource is met.
 
     An error when it has finished otherwise, and after the timeout.
     """
     key = platform.parse_key(target, platform.KINDS, namespace)
-    with_platform(lambda store: platform.wait_for(store, key, wanted, timeout))
-    print_line(f"{key} {'deleted' if wanted == 'delete' else f'{wanted} met'}")
+    condition = wanted or f"condition={platform.KINDS[key.kind].goal}"
+    with_platform(lambda store: platform.wait_for(store, key, condition, timeout))
+    print_line(f"{key} {'deleted' if condition == 'delete' else f'{condition} met'}")
 
 
 def _print_tables(resources: list[Any], *, wide: bool, named: bool) -> None:

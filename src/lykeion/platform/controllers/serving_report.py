@@ -90,13 +90,15 @@ def _rollout_conditions(view: ServingView, status: ServingStatus, now: datetime)
     elif status.history:
         last = status.history[-1]
         progressing = _condition("Progressing", False, last.reason, last.message)
-    message = "too few requests were compared; promote or abort the new version" if late else ""
-    reason = "Inconclusive" if late else "RolledBack" if rejected else "Progressing" if rollout else "Stable"
-    return [
-        progressing,
-        _condition("Inconclusive", late, "Deadline" if late else "Stable", message),
-        _condition("Stalled", late or rejected, reason, message),
-    ]
+    if late:
+        message = "too few requests were compared; promote or abort the new version"
+        stalled = _condition("Stalled", True, "Inconclusive", message)
+    elif rejected:
+        stalled = _condition("Stalled", True, "RolledBack", _past(progressing.reason, progressing.message))
+    else:
+        stalled = _condition("Stalled", False, "Progressing" if rollout else "Stable", "")
+    inconclusive = _condition("Inconclusive", late, "Deadline" if late else "Stable", stalled.message if late else "")
+    return [progressing, inconclusive, stalled]
 
 
 def _ignored(view: ServingView, status: ServingStatus) -> list[Condition]:

@@ -190,5 +190,6 @@ SERVING = ResourceKind(
         Column("Age", ".metadata.creationTimestamp", "date"),
     ),
     scales=True,
+    goal="Ready",
 )
 Serving = Resource[ServingSpec, ServingStatus]
