@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import structs
 
 from lykeion.control import Condition, Event, condition_of, is_true, merged
-from lykeion.platform.policies.rollout_steps import is_inconclusive
+from lykeion.platform.policies.rollout_steps import is_inconclusive, joined
 from lykeion.platform.resources.rollout import RolloutStatus
 from lykeion.platform.resources.serving import ServingStatus
 
@@ -70,7 +70,7 @@ def _ready(view: ServingView, status: ServingStatus) -> Condition:
         return _condition("Ready", True, "ReplicasReady", message)
     reason = "Unschedulable" if no_room(view.group(status.stable)) else "ReplicasNotReady"
     trouble = view.trouble(status.stable) if status.stable else ""
-    return _condition("Ready", False, reason, _joined(message, trouble))
+    return _condition("Ready", False, reason, joined(message, trouble))
 
 
 def _available(view: ServingView, status: ServingStatus) -> Condition:
@@ -117,7 +117,7 @@ def _progress(view: ServingView, rollout: RolloutStatus) -> str:
         trouble = view.trouble(rollout.version)
     elif rollout.phase == "Verifying":
         trouble = no_room(view.observed.child(view.verify_name(rollout.number, rollout.step)))
-    return _joined(_words(rollout), trouble)
+    return joined(_words(rollout), trouble)
 
 
 def _condition(type_: str, true: bool, reason: str, message: str) -> Condition:
@@ -144,7 +144,3 @@ def _words(rollout: RolloutStatus) -> str:
 
 def _past(reason: str, message: str) -> str:
     return f"{reason}: {message}" if message else reason
-
-
-def _joined(*parts: str) -> str:
-    return "; ".join(filter(None, parts))

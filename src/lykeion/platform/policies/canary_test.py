@@ -28,6 +28,7 @@ from lykeion.platform.resources.canary import Evidence
 DECISIVE = math.log(20)
 """Natural logarithm of the evidence at which a hypothesis is rejected, falsely once in 20 times at most."""
 MAX_GAIN = math.log(4)
+"""Of one interval."""
 HARM_POWERS = (0.5, 1.0, 2.0, 4.0)
 """The alternatives of ``harm``, as powers of the ratio that a user declares harmful."""
 _NEGLIGIBLE = 1e-17
@@ -62,10 +63,9 @@ class Table(NamedTuple):
 
 def harm(before: Evidence, table: Table, ratio: float) -> Evidence:
     """Evidence that the canary fails more often than the stable version."""
-    alternatives = [ratio**power for power in HARM_POWERS]
     if not table.compares:
         return before
-    return _updated(before, [log_likelihood_ratio(table, each, 1.0) for each in alternatives])
+    return _updated(before, [log_likelihood_ratio(table, ratio**power, 1.0) for power in HARM_POWERS])
 
 
 def no_harm(before: Evidence, table: Table, ratio: float, tolerated: float) -> Evidence:

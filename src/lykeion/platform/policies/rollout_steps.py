@@ -98,6 +98,11 @@ def seconds_until_due(rollout: RolloutStatus, canary: Canary | None, deadline_s:
     return min(later, default=None)
 
 
+def joined(*parts: str) -> str:
+    """The parts of a message that there are."""
+    return "; ".join(filter(None, parts))
+
+
 def _with_ready(rollout: RolloutStatus, signals: Signals, now: datetime) -> RolloutStatus:
     """If the stable version has lost replicas too, the cause is not the new version, which may become ready again."""
     if not signals.stable_is_ready or signals.ready >= rollout.ready:
@@ -109,7 +114,7 @@ def _harm(
     rollout: RolloutStatus, analysis: CanaryAnalysis | None, signals: Signals, now: datetime
 ) -> RolloutEnd | None:
     if signals.restarts:
-        return RolloutEnd(False, "Crashed", f"a replica has ended; {signals.trouble}")
+        return RolloutEnd(False, "Crashed", joined("a replica has ended", signals.trouble))
     if rollout.unready_since and (now - rollout.unready_since).total_seconds() >= UNREADY_S:
         return RolloutEnd(False, "NotReady", f"{signals.ready} of {rollout.ready} replicas are ready")
     if analysis and verdict(rollout.analysis) == "Harm":
@@ -121,7 +126,7 @@ def _timed_out(rollout: RolloutStatus, deadline_s: int, signals: Signals, now: d
     if _elapsed_s(rollout, now) < deadline_s:
         return None
     ready = f"{signals.ready} of {signals.wanted} replicas are ready after {deadline_s} s"
-    return RolloutEnd(False, "ProgressDeadlineExceeded", "; ".join(filter(None, (ready, signals.trouble))))
+    return RolloutEnd(False, "ProgressDeadlineExceeded", joined(ready, signals.trouble))
 
 
 def _verify_or_serve(rollout: RolloutStatus, canary: Canary | None, now: datetime) -> RolloutStatus:
