@@ -73,12 +73,14 @@ def test_values_go_from_step_to_step_and_a_list_fans_out(running: PlatformMachin
 def test_a_failed_run_is_gone_on_with_where_it_failed(running: PlatformMachine) -> None:
     _apply(
         running,
-        _step(running, "a", "echo a >> ran"),
+        _step(running, "a", "echo a >> ran; echo from a"),
         _step(running, "b", "test -e mended && echo b >> ran", needs=["a"]),
         _step(running, "c", "echo c >> ran", needs=["b"]),
     )
     running.run("run", "pipeline/nightly")
     assert "StepFailed" in running.run("wait", "run/nightly-run-1", "--timeout", "60", code=2)
+    assert running.run("logs", "run/nightly-run-1", "--step", "a") == "from a\n"
+    assert "has run nothing in c" in running.run("logs", "run/nightly-run-1", "--step", "c", code=2)
     (running.place / "mended").touch()
     assert running.run("retry", "run/nightly-run-1") == "pipelinerun/nightly-run-1-retry-1 created\n"
     running.run("wait", "run/nightly-run-1-retry-1", "--timeout", "60")

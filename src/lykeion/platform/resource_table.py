@@ -86,4 +86,6 @@ def age(since: str, now: datetime) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
     return "" if value is None else str(value)

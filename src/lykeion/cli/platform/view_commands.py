@@ -80,15 +80,18 @@ def show_events(target: str, namespace: str, as_json: bool) -> None:
 @click.command()
 @target_argument
 @click.option("--index", default=0, show_default=True, type=click.IntRange(0), help="Of the shard.")
+@click.option(
+    "--step", default="", metavar="STEP", help="Of a run; or publish, fetch-NAME and the like.  [default: the last]"
+)
 @click.option("--follow", "-f", is_flag=True, help="Until the resource has finished.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Begin with the last N lines.  [default: all]")
 @namespace_option
-def logs(target: str, index: int, follow: bool, tail: int | None, namespace: str) -> None:
+def logs(target: str, index: int, step: str, follow: bool, tail: int | None, namespace: str) -> None:
     """Print what a program has printed: of its last attempt, or of all to come."""
     key = platform.parse_key(target, platform.KINDS, namespace)
 
     async def work(store: "platform.SocketStore") -> None:
-        async with aclosing(store.log(key, index, follow=follow, tail=tail)) as chunks:
+        async with aclosing(store.log(key, index, part=step, follow=follow, tail=tail)) as chunks:
             async for chunk in chunks:
                 sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()

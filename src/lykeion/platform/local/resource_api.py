@@ -42,7 +42,7 @@ LOG_PAUSE_S = 0.2
 
 _log = logging.getLogger("lykeion.platform")
 
-LogOf = Callable[[AnyResource, int], Path | None]
+LogOf = Callable[[AnyResource, int, str], Path | None]
 MetricsOf = Callable[[AnyResource], Path | None]
 
 
@@ -155,12 +155,14 @@ class _Api:
         for name, value in (("index", index), ("tailLines", tail)):
             if value is not None and not value.isdecimal():
                 raise ResourceError(f"{name} is {value[:40]!r}; it must be a whole number")
+        part = request.query_params.get("part", "")
         resource = await self._store.get(key)
-        path = self._log_of(resource, int(index))
+        path = self._log_of(resource, int(index), part)
         if path is None:
-            raise NoSuchResource(f"{key} has run nothing at the index {index}")
+            where = f" in {part[:60]}" if part else ""
+            raise NoSuchResource(f"{key} has run nothing{where} at the index {index}")
         begin = 0 if tail is None else await asyncio.to_thread(last_lines, path, min(int(tail), LIMIT_TAIL_LINES))
-        lines = self._log_lines(key, int(index), path, begin, _follows(request))
+        lines = self._log_lines(resource, int(index), part, path, begin, _follows(request))
         return StreamingResponse(lines, media_type="text/plain; charset=utf-8")
 
     async def metrics(self, request: Request) -> Response:
@@ -178,14 +180,16 @@ class _Api:
         async for rows in follow_rows(path, has_ended):
             yield "".join(json.dumps(row) + "\n" for row in rows)
 
-    async def _log_lines(self, key: Key, index: int, path: Path, offset: int, follow: bool) -> AsyncIterator[bytes]:
+    async def _log_lines(
+        self, resource: AnyResource, index: int, part: str, path: Path, offset: int, follow: bool
+    ) -> AsyncIterator[bytes]:
         """The log to its end; with ``follow`` until the resource has finished, through later attempts."""
         while True:
-            finished = not follow or has_finished((await self._store.get(key)).status.conditions)
+            finished = not follow or has_finished((await self._store.get(resource.key)).status.conditions)
             while (read := await asyncio.to_thread(read_log, path, offset))[1]:
                 offset, lines = read
                 yield lines
-            later = self._log_of(await self._store.get(key), index) if follow else path
+            later = self._log_of(resource, index, part) if follow else path
             if later and later != path:
                 path, offset = later, 0
             elif finished:

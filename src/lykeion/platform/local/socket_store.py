@@ -92,15 +92,17 @@ class SocketStore:
         )
 
     async def log(
-        self, key: Key, index: int = 0, *, follow: bool = False, tail: int | None = None
+        self, key: Key, index: int = 0, *, part: str = "", follow: bool = False, tail: int | None = None
     ) -> AsyncGenerator[bytes, None]:
         """The output of the last attempt at an index; with ``follow``, until the resource has finished.
 
-        ``tail`` is how many of the lines there are now to begin with; by default all that are kept.
+        ``part`` is a step of a run, or a part of a resource such as ``publish``. ``tail`` is how many of the lines
+        there are now to begin with; by default all that are kept.
         """
         path = self._path(self._kinds[key.kind], key.namespace, key.name) + "/log"
+        asked = {"index": str(index), "part": part, "follow": str(int(follow))}
         last = {} if tail is None else {"tailLines": str(tail)}
-        async with self._stream(path, {"index": str(index), "follow": str(int(follow)), **last}) as answer:
+        async with self._stream(path, {**asked, **last}) as answer:
             async for chunk in answer.aiter_bytes():
                 yield chunk
 

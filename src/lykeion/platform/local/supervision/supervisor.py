@@ -111,15 +111,26 @@ class Supervisor:
                 self._queue.add(uid)
             await self._processes.any_end(timeout_s=1)
 
-    def log_of(self, resource: AnyResource, index: int) -> Path | None:
-        """The log of the last attempt at an index: of a resource, of its program, or of the newest that it owns."""
-        uid = resource.metadata.uid
-        owned = [each for each in self._resources.values() if each.owner and each.owner.uid == uid]
+    def log_of(self, resource: AnyResource, index: int, part: str = "") -> Path | None:
+        """The log of the last attempt at an index: of a resource, of its program, or of the newest that it owns.
+
+        ``part`` is a step of a run, or a part of a resource such as ``publish``.
+        """
+        if part:
+            owned = [each for each in self._resources.values() if _is_part(each, resource, part)]
+        else:
+            owned = [resource, *(each for each in self._resources.values() if _is_of(each, resource))]
         program = child_name(resource, PROGRAM)
         owned.sort(
-            key=lambda each: (each.metadata.name == program, str(each.metadata.creation_timestamp)), reverse=True
+            key=lambda each: (
+                each is resource,
+                each.metadata.name == program,
+                str(each.metadata.creation_timestamp),
+                each.metadata.name,
+            ),
+            reverse=True,
         )
-        logs = (self._processes.log(each.metadata.uid, index) for each in (resource, *owned))
+        logs = (self._processes.log(each.metadata.uid, index) for each in owned)
         return next((log for log in logs if log), None)
 
     async def cores_of(self, asked: GroupCores) -> float:
@@ -288,3 +299,14 @@ class Supervisor:
 
 def _unschedulable(reason: str, message: str) -> Condition:
     return Condition(type="Unschedulable", status="True", reason=reason, message=message)
+
+
+def _is_of(child: AnyResource, resource: AnyResource) -> bool:
+    return child.owner is not None and child.owner.uid == resource.metadata.uid
+
+
+def _is_part(child: AnyResource, resource: AnyResource, part: str) -> bool:
+    """Whether it runs the part of a resource, or is the work of the resource that a step has created."""
+    if _is_of(child, resource):
+        return child.metadata.name in (child_name(resource, part), child_name(resource, f"{part}/{PROGRAM}"))
+    return child.owner is not None and child.owner.name == child_name(resource, f"{part}/resource")
