@@ -1,6 +1,7 @@
 """The proxy, as a process between real sockets: what it passes on, what it refuses, and what it survives."""
 
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -8,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from lykeion.core import Invalid
+from lykeion.platform.local.processes.free_port import free_port
+from lykeion.platform.local.proxy.proxy_settings import ProxySettingsError, TlsListener
+from lykeion.platform.local.supervision.proxy_control import proxy_settings
 from tests.platform.proxies import (
     OK,
     ProxyProcess,
@@ -19,6 +24,7 @@ from tests.platform.proxies import (
     service,
     until,
     wait_until,
+    write_certificate,
 )
 
 SHOP = "/services/default/shop"
@@ -568,3 +574,60 @@ def test_the_proxy_ends_after_requests_in_flight(tmp_path: Path, replica: Replic
             go.set()
             assert rest(connection).endswith(b"ok")
         assert proxy.process.wait(30) == 0
+
+
+# Other machines: TLS and a token
+
+
+TOKEN = "a-token-of-sixteen-characters"
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ProxyProcess, TlsListener]]:
+    directory = tmp_path_factory.mktemp("tls")
+    certificate, key, token = directory / "certificate.pem", directory / "key.pem", directory / "token"
+    write_certificate(certificate, key)
+    token.write_text(TOKEN)
+    listener = TlsListener("127.0.0.1", free_port(()), str(certificate), str(key), str(token))
+    with proxy_process(directory, listener) as proxy:
+        yield proxy, listener
+
+
+def _ask_elsewhere(listener: TlsListener, *lines: str) -> bytes:
+    context = ssl.create_default_context(cafile=listener.certificate)
+    plain = socket.create_connection((listener.host, listener.port), timeout=30)
+    with context.wrap_socket(plain, server_hostname="localhost") as connection:
+        connection.sendall(_close(f"{SHOP}/", "GET", *lines, host="shop.example"))
+        return rest(connection)
+
+
+def test_other_machines_need_the_token_which_no_replica_sees(
+    elsewhere: tuple[ProxyProcess, TlsListener], replica: Replicas
+) -> None:
+    proxy, listener = elsewhere
+    shop = replica()
+    proxy.shop(shop)
+    for lines in ((), ("Authorization: Bearer wrong",), (f"Authorization: Basic {TOKEN}",)):
+        assert _ask_elsewhere(listener, *lines).startswith(b"HTTP/1.1 401 ")
+    assert shop.heads == []
+    assert _ask_elsewhere(listener, f"Authorization: Bearer {TOKEN}").endswith(b"ok")
+    assert TOKEN.encode() not in shop.heads[0]
+    assert b"x-forwarded-proto: https" in shop.heads[0]
+
+
+def test_without_tls_other_machines_get_nothing(elsewhere: tuple[ProxyProcess, TlsListener]) -> None:
+    _, listener = elsewhere
+    with socket.create_connection((listener.host, listener.port), timeout=30) as connection:
+        connection.sendall(_close(f"{SHOP}/", "GET", f"Authorization: Bearer {TOKEN}"))
+        assert b"HTTP" not in rest(connection)
+
+
+def test_a_certificate_or_token_that_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> None:
+    for name, text in (("certificate", "none"), ("key", "none"), ("token", "short")):
+        (tmp_path / name).write_text(text)
+    wrong = TlsListener("127.0.0.1", 1, *(str(tmp_path / name) for name in ("certificate", "key", "token")))
+    with pytest.raises(ProxySettingsError, match=r"certificate and .*key are no certificate in PEM with its key \("):
+        proxy_settings(tmp_path, 1, wrong)
+    write_certificate(tmp_path / "certificate", tmp_path / "key")
+    with pytest.raises(Invalid, match="at least 16 ASCII characters"):
+        proxy_settings(tmp_path, 1, wrong)

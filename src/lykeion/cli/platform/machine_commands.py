@@ -13,6 +13,7 @@ from lykeion import platform
 from lykeion.core import print_line
 
 START_LIMIT_S = 60.0
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -22,18 +23,47 @@ START_LIMIT_S = 60.0
     type=click.IntRange(1, 65535),
     help="Of the proxy on this machine; it is kept.  [default: that of the last time; at first a free one]",
 )
-def up(detach: bool, port: int | None) -> None:
+@click.option("--listen", metavar="HOST:PORT", help="The proxy's address for other machines, with TLS and a token.")
+@click.option("--tls-certificate", type=FILE, help="Of HOST, as PEM, with those that signed it.")
+@click.option("--tls-key", type=FILE, help="The certificate's key, as PEM.")
+@click.option("--token-file", type=FILE, help="The API token that other machines send, of at least 16 characters.")
+def up(
+    detach: bool,
+    port: int | None,
+    listen: str | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    token_file: Path | None,
+) -> None:
     """Run this machine as the platform, until Ctrl-C or `lykeion down`.
 
     Then the programs that it runs are ended, too, and started again by the next `lykeion up`. Programs outlive a
     platform that is killed; the next one finds them.
     """
     directory = platform.platform_directory()
+    elsewhere = _elsewhere(listen, tls_certificate, tls_key, token_file)
     if detach:
-        _start_detached(directory, port)
+        _start_detached(directory, port, elsewhere)
         return
-    made = platform.LocalPlatform(directory, platform.KINDS, platform.CONTROLLERS, platform.this_machine(), port)
+    machine = platform.this_machine()
+    made = platform.LocalPlatform(directory, platform.KINDS, platform.CONTROLLERS, machine, port, elsewhere)
     asyncio.run(made.run(lambda path: print_line(f"the platform runs; it listens on {path}", err=True)))
+
+
+def _elsewhere(
+    listen: str | None, certificate: Path | None, key: Path | None, token_file: Path | None
+) -> "platform.TlsListener | None":
+    if listen is None and not (certificate or key or token_file):
+        return None
+    if not (listen and certificate and key and token_file):
+        raise click.UsageError(
+            "--listen, --tls-certificate, --tls-key and --token-file go together: give all or none"
+        )
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise click.UsageError(f"--listen is {listen[:60]!r}; write HOST:PORT")
+    files = (str(each.resolve()) for each in (certificate, key, token_file))
+    return platform.TlsListener(host.strip("[]"), int(port), *files)
 
 
 @click.command()
@@ -43,10 +73,13 @@ def down() -> None:
         print_line("the platform does not run", err=True)
 
 
-def _start_detached(directory: Path, port: int | None) -> None:
+def _start_detached(directory: Path, port: int | None, elsewhere: "platform.TlsListener | None") -> None:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = directory / "platform.log"
     options = [] if port is None else ["--port", str(port)]
+    if elsewhere:
+        options += ["--listen", f"{elsewhere.host}:{elsewhere.port}", "--tls-certificate", elsewhere.certificate]
+        options += ["--tls-key", elsewhere.key, "--token-file", elsewhere.token_file]
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", "from lykeion.cli import main; main()", "up", *options],

@@ -32,6 +32,7 @@ from .machine_profile import keep_profile
 from .metrics_file import METRICS_FILE
 from .model_lookup import find_model
 from .processes.memory_cgroup import delegated_cgroup
+from .proxy.proxy_settings import TlsListener
 from .resource_api import resource_api
 from .socket_store import PlatformError
 from .source_lookup import SourceLookup
@@ -69,8 +70,9 @@ def this_machine() -> LocalMachine:
 class LocalPlatform:
     """The platform in ``directory``, with ``controllers``.
 
-    ``port`` is that of the proxy; by default that of the last time, and the first time a free one.
-    Raises AlreadyRuns, ResourceStoreError, ProxySettingsError.
+    ``port`` is that of the proxy; by default that of the last time, and the first time a free one. ``elsewhere`` is
+    where it listens for other machines, if it does.
+    Raises AlreadyRuns, ResourceStoreError, ProxySettingsError, SettingsError.
     """
 
     def __init__(
@@ -80,11 +82,12 @@ class LocalPlatform:
         controllers: Sequence[ResourceController],
         machine: LocalMachine,
         port: int | None = None,
+        elsewhere: TlsListener | None = None,
     ) -> None:
         self._directory = directory
         self._lock, self._machine = _locked(directory), machine
         self.store = SqliteStore(directory / "state.db", kinds)
-        proxy = ProxyControl(directory / "proxy", proxy_settings(directory / "proxy", port))
+        proxy = ProxyControl(directory / "proxy", proxy_settings(directory / "proxy", port, elsewhere))
         self._supervisor = Supervisor(self.store, directory, machine, proxy)
         answers: Answers = {
             ModelVersion: find_model,

@@ -3,16 +3,15 @@
 import asyncio
 import logging
 import signal
-import ssl
 import sys
 from pathlib import Path
 
 from lykeion.core import LykeionError
-from lykeion.web_kit import read_token
 
-from .forwarder import Forwarder, Listener
+from .forwarder import Forwarder
+from .listeners import Listener, listeners_of
 from .proxy_server import ProxyServer
-from .proxy_settings import ProxySettings, ProxySettingsError, TlsListener
+from .proxy_settings import ProxySettings, ProxySettingsError
 
 
 def main(directory: Path) -> int:
@@ -21,9 +20,7 @@ def main(directory: Path) -> int:
         settings = ProxySettings.read(directory)
         if settings is None:
             raise ProxySettingsError(f"{directory} has no settings; lykeion up writes them")
-        listeners = [Listener("127.0.0.1", settings.port)]
-        listeners += [_elsewhere(settings.elsewhere)] if settings.elsewhere else []
-        asyncio.run(_run(directory, listeners))
+        asyncio.run(_run(directory, listeners_of(settings)))
     except (OSError, LykeionError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the platform shows the last line of the log
         return 2
@@ -35,13 +32,6 @@ async def _run(directory: Path, listeners: list[Listener]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     await server.run(listeners)
-
-
-def _elsewhere(settings: TlsListener) -> Listener:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.certificate, settings.key)
-    return Listener(settings.host, settings.port, read_token(Path(settings.token_file)), context)
 
 
 if __name__ == "__main__":

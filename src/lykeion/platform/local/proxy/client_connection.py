@@ -9,8 +9,9 @@ import asyncio
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from .exchange import Exchange
-from .forwarder import Forwarder, Listener
+from .forwarder import Forwarder
 from .http_heads import UNREADABLE, BadRequest, read_head
+from .listeners import Listener
 
 LIMIT_HEAD_BYTES = 1 << 16
 LIMIT_TARGET_BYTES = 1 << 13

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from .forwarder import Forwarder, Listener
+from .forwarder import Forwarder
 from .http_heads import CHUNKED, BadRequest, HeaderList, RequestHead, response_framing, response_head, upstream_head
+from .listeners import Listener
 from .proxy_metrics import GroupMeter
 from .replica_choice import Target
 from .upstream_connection import UpstreamConnection

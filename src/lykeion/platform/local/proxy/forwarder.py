@@ -1,33 +1,18 @@
 """What all connections of the proxy share: the route table, the choice of replicas, counts and the log."""
 
-import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lykeion.web_kit import refuse_host, refuse_origin, refuse_token
 
 from .http_heads import BadRequest, RequestHead
+from .listeners import Listener
 from .proxy_metrics import ProxyMetrics
 from .proxy_settings import REQUESTS, ROUTES
 from .replica_choice import ReplicaChoice, Target
 from .request_log import RequestLog
 from .route_table import RoutedService, RouteTable
-
-
-@dataclass(frozen=True)
-class Listener:
-    """``token`` is empty on loopback; elsewhere ``tls`` is given as well."""
-
-    host: str
-    port: int
-    token: str = ""
-    tls: ssl.SSLContext | None = None
-
-    @property
-    def scheme(self) -> str:
-        return "https" if self.tls else "http"
 
 
 class Forwarder:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from lykeion.core import LykeionError
 
 from .client_connection import ClientConnection
-from .forwarder import Forwarder, Listener
+from .forwarder import Forwarder
+from .listeners import Listener
 
 TICK_S = 0.1
 CONNECTIONS = 2_048

@@ -15,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from lykeion.core import Unavailable, writing
 from lykeion.platform.local.processes.attempt import Attempt
 from lykeion.platform.local.processes.free_port import free_port
-from lykeion.platform.local.proxy.proxy_settings import ROUTES, ProxySettings
+from lykeion.platform.local.proxy.listeners import listeners_of
+from lykeion.platform.local.proxy.proxy_settings import ROUTES, ProxySettings, TlsListener
 from lykeion.platform.local.proxy.route_table import RoutedService, RouteTable, RouteTableError, service_path
 from lykeion.platform.lookups import GroupCounts, RouteCounts
 from lykeion.platform.resources.program import Program
@@ -28,10 +29,12 @@ class ProxyUnavailable(Unavailable):
     """The proxy does not run, or does not answer."""
 
 
-def proxy_settings(directory: Path, port: int | None = None) -> ProxySettings:
-    """Those of the last run, or with another port; the first time with a free one. Raises ProxySettingsError."""
+def proxy_settings(directory: Path, port: int | None = None, elsewhere: TlsListener | None = None) -> ProxySettings:
+    """By default with the port of the last run, at first a free one. Raises ProxySettingsError, SettingsError."""
     kept = ProxySettings.read(directory)
-    return ProxySettings(port or (kept.port if kept else free_port(())))
+    settings = ProxySettings(port or (kept.port if kept else free_port(())), elsewhere)
+    listeners_of(settings)
+    return settings
 
 
 class ProxyControl:
