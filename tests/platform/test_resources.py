@@ -131,6 +131,14 @@ def test_all_text_lists_and_maps_are_bounded_and_every_field_of_a_spec_is_descri
         assert field.get("description"), name
 
 
+@pytest.mark.parametrize("kind", DEFINED.values(), ids=lambda kind: kind.name)
+def test_definitions_have_what_a_cluster_takes_alone(kind: Any) -> None:
+    """Its exclusive bounds are booleans, and a default is no null where the field takes none."""
+    for node in _nodes(custom_resource_definition(kind)):
+        assert not {"exclusiveMinimum", "exclusiveMaximum"} & node.keys(), node
+        assert None not in node.values(), node
+
+
 def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
     if isinstance(schema, dict):
         yield schema

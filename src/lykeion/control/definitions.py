@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from .resource import GROUP, VERSION, AnyKind, ChangeRule, SpecRule, Wire
+from .resource import GROUP, VERSION, AnyKind, ChangeRule, SpecRule, Wire, without_nulls
 
 _SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
 
@@ -81,7 +81,7 @@ def _inlined(schema: Any, components: dict[str, Any], structs: dict[str, type[Wi
         inner = _inlined(components[reference], components, structs)
         if rules := [rule for rule in structs[reference].rules if rule.cel]:
             inner["x-kubernetes-validations"] = [_validation(rule) for rule in rules]
-        return inner | {name: value for name, value in schema.items() if name in ("description", "default")}
+        return inner | without_nulls({name: schema.get(name) for name in ("description", "default")})
     if choices := schema.get("anyOf"):
         return _without_null(schema, choices, components, structs)
     made: dict[str, Any] = {}
@@ -90,7 +90,7 @@ def _inlined(schema: Any, components: dict[str, Any], structs: dict[str, type[Wi
             made[name] = {field: _inlined(inner, components, structs) for field, inner in value.items()}
         elif name == "default":
             if value is not None:
-                made[name] = value
+                made[name] = without_nulls(value)
         elif name != "title" and not (name == "additionalProperties" and isinstance(value, bool)):
             made[name] = _inlined(value, components, structs)
     if "enum" in made:

@@ -15,7 +15,7 @@ class Autoscaling(Wire, frozen=True):
     max_replicas: Annotated[int, Meta(ge=1, le=1000, description="At most so many.")]
     min_replicas: Annotated[int, Meta(ge=1, le=1000, description="At least so many.")] = 1
     target_in_flight: (
-        Annotated[float, Meta(gt=0, le=10_000, description="Requests in progress at a replica, on average.")] | None
+        Annotated[float, Meta(ge=0.001, le=10_000, description="Requests in progress, by replica.")] | None
     ) = None
     target_cpu: (
         Annotated[Quantity, Meta(description="Cores in use by a replica, on average, such as 800m.")] | None
