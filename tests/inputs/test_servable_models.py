@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lykeion.compress import CompressedModel, save
 from lykeion.core import SILENT, Invalid, NotFound, digest_bytes
 from lykeion.inputs import LabelsError, open_servable
 from lykeion.nets import Architecture, Convolution, random_weights, write_litert
@@ -63,6 +64,15 @@ def test_a_file_is_served_with_the_card_beside_it_and_the_labels_that_are_named(
     found = open_servable(str(file), labels=labels, served_as="mine")
     assert (found.name, found.card, found.labels) == ("mine", CARD, CLASSES)
     assert open_servable(str(file)).name == "net.v2"
+
+
+def test_a_step_of_a_compression_is_served_with_the_card_and_classes_of_its_run(run: Path, tmp_path: Path) -> None:
+    save(CompressedModel(NETWORK, WEIGHTS), tmp_path / "1-prune")
+    assert open_servable(str(tmp_path / "1-prune")).card is None
+    found = open_servable(str(tmp_path / "1-prune"), card=run / "model.json", labels=run / "classes.json")
+    assert (found.name, found.file.content, found.card, found.labels) == ("1-prune", LOGITS, CARD, CLASSES)
+    with pytest.raises(CardError, match="gone"):
+        open_servable(str(run), card=tmp_path / "gone.json")
 
 
 def test_a_card_that_cannot_be_read_is_an_error_and_not_no_card(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from .options import (
 from .server_options import server_options
 
 _OF_INDEX = ("uri", "embedder", "thumbnails", "no_thumbnails", "follow")
-_OF_MODEL = ("model", "name", "labels", "engine", "max_batch")
+_OF_MODEL = ("model", "name", "card", "labels", "engine", "max_batch")
 
 
 @click.command()
@@ -56,6 +56,12 @@ _OF_MODEL = ("model", "name", "labels", "engine", "max_batch")
 )
 @click.option("--name", metavar="NAME", help="The model's name in URLs, if not its own.")
 @click.option(
+    "--card",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The model card, if it is not beside the model: how photos are prepared.",
+)
+@click.option(
     "--labels",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -82,6 +88,7 @@ def serve(
     no_thumbnails: bool,
     follow: float | None,
     name: str | None,
+    card: Path | None,
     labels: Path | None,
     engine: str | None,
     max_batch: int,
@@ -93,7 +100,7 @@ def serve(
     """
     if model is not None:
         refuse_options("--model serves a model", *_OF_INDEX)
-        source = inputs.open_servable(model, trust, store, served_as=name, labels=labels)
+        source = inputs.open_servable(model, trust, store, served_as=name, card=card, labels=labels)
         with closing(model_server.open_served(source, settings, engine=engine, max_batch=max_batch)) as served:
             model_server.serve_model(served, settings, host=host, port=port, ready=_told(served.name))
         return

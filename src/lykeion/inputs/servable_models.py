@@ -40,12 +40,13 @@ def open_servable(
     store: Path | None = None,
     *,
     served_as: str | None = None,
+    card: Path | None = None,
     labels: Path | None = None,
 ) -> ServableModel:
     """A ``.tflite`` file, a run of ``lykeion train``, a step of a compression, a version, or the default network.
 
-    ``labels`` is a file of them, if they are not in the model's directory. Raises LabelsError, CardError, ModelError,
-    NotFound, and what ``find_model`` raises.
+    ``card`` and ``labels`` are files, if these are not in the model's directory. Raises LabelsError, CardError,
+    ModelError, NotFound, and what ``find_model`` raises.
     """
     digest = ""
     if is_version(name):
@@ -61,7 +62,7 @@ def open_servable(
         _served_as(_base_name(name) if served_as is None else served_as),
         digest or digest_bytes(file.content),
         file,
-        _card(path, file),
+        ModelCard.read(card) if card else _own_card(path, file),
         read_labels(labels) if labels else _own_labels(path),
     )
 
@@ -93,7 +94,7 @@ def _served_as(name: str) -> str:
     return name
 
 
-def _card(path: Path, file: ModelFile) -> ModelCard | None:
+def _own_card(path: Path, file: ModelFile) -> ModelCard | None:
     """The card beside the file, of a run its own, else one from the file's metadata, if there is one."""
     model = file.source or path / "model.tflite"
     if (beside := model.with_suffix(".json")).exists():
