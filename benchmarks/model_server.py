@@ -3,15 +3,15 @@
 Networks with random weights, which take the same time. The server runs as ``lykeion serve --model``; its clients, in
 one process, send tensors as binary data and read binary data, each again as soon as it is answered. The bare loop
 runs the same engine in as many threads and batches as the server measured to be fastest, without sockets. Both take
-turns, and the best turn of each counts: the one that other work on the machine disturbed least. Processor time, of
-the server and its clients together, is hardly disturbed: its median counts. Writes docs/benchmarks/model-server.md.
+turns, and the best turn of each counts: the one that other work on the machine disturbed least. So does the turn with
+the least processor time, of the server and its clients together, which other work disturbs less than it does rates.
+Writes docs/benchmarks/model-server.md.
 
     python benchmarks/model_server.py [--turns 20] [--seconds 1]
 """
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ def best(turns: Turns, side: int) -> dict[str, float]:
 
 
 def cpu_ms(turns: Turns, side: int) -> float:
-    return statistics.median(turn[side]["cpu_ms"] for turn in turns)
+    return min(turn[side]["cpu_ms"] for turn in turns)
 
 
 def share(turns: Turns) -> float:
@@ -105,8 +105,8 @@ def report(results: dict[str, Any], turns: int, seconds: float) -> Iterator[str]
     yield ""
     yield (
         f"Networks with random weights, float32 photos as binary tensors, on loopback. {describe()}, clients "
-        f"included. {turns} turns of {seconds:g} s each, in which the bare loop and the server alternate: rows a "
-        "second of the best, processor time a row of the median one."
+        f"included. {turns} turns of {seconds:g} s each, in which the bare loop and the server alternate. "
+        "Rates and processor times are those of the best turn of each."
     )
     yield ""
     yield (
