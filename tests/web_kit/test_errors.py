@@ -9,7 +9,8 @@ from starlette.testclient import TestClient
 from lykeion.core import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported
 from lykeion.oci import BlobMissing, RefMoved
 from lykeion.search.index import EmbedderMismatch, IndexLocked, IndexReplaced, SchemaError
-from lykeion.web_kit.errors import ALWAYS, MEANING, STATUS_OF_FAMILY, answer_errors, status_of
+from lykeion.web_kit.error_families import STATUS_OF_FAMILY, status_of
+from lykeion.web_kit.errors import ALWAYS, MEANING, answer_errors
 
 
 class UnknownKey(KeyError, NotFound):

@@ -9,6 +9,7 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .admission import Refusal, refuse_host, refuse_origin, refuse_stranger, refuse_token
+    from .error_families import status_of
     from .errors import ErrorAnswer, answer_errors, documented
     from .guard import Guard, outlives_timeout
     from .limits import Clients, Uploads, refuse_length
@@ -22,5 +23,6 @@ __all__ = [
     "Busy", "Clients", "ErrorAnswer", "Guard", "Meter", "Metrics", "Refusal", "ServerSettings", "StrictRoute",
     "Uploads", "Workers", "answer_errors", "documented", "is_unknown", "outlives_timeout", "read_proxies",
     "read_token", "refuse_host", "refuse_length", "refuse_origin", "refuse_stranger", "refuse_token", "serve",
+    "status_of",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

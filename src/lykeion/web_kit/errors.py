@@ -11,10 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-from lykeion.core import Conflict, Invalid, LykeionError, NotFound, Refused, Unavailable, Unsupported
+from lykeion.core import LykeionError
+
+from .error_families import status_of
 
 RETRY_AFTER_S = 1
-STATUS_OF_FAMILY = {Invalid: 400, Refused: 403, NotFound: 404, Conflict: 409, Unsupported: 501, Unavailable: 503}
 log = logging.getLogger("lykeion.web_kit")
 
 
@@ -53,11 +54,6 @@ MEANING = {
     501: "This service does not support the operation.",
     503: "Busy, timed out or temporarily unavailable; the error says why, Retry-After when to try again.",
 }
-
-
-def status_of(error: LykeionError) -> int:
-    """The status of the error's closest family; 500 if it has none."""
-    return next((STATUS_OF_FAMILY[base] for base in type(error).__mro__ if base in STATUS_OF_FAMILY), 500)
 
 
 def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

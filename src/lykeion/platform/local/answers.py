@@ -3,7 +3,8 @@
 from typing import Any
 
 from lykeion.control import Exists, Gone, NoSuchResource, Outdated, ResourceError
-from lykeion.core import Conflict, Invalid, LykeionError, NotFound, Unavailable
+from lykeion.core import LykeionError
+from lykeion.web_kit import status_of
 
 SHUTDOWN_PATH = "/shutdown"
 
@@ -16,10 +17,6 @@ REASONS: dict[str, tuple[type[LykeionError], int]] = {
 }
 """Kubernetes' name for why a request failed: the error and the status code."""
 
-_FAMILIES: tuple[tuple[type[LykeionError], int], ...] = (
-    (NotFound, 404), (Conflict, 409), (Invalid, 422), (Unavailable, 503),
-)  # fmt: skip
-
 
 def status_document(error: Exception) -> dict[str, Any]:
     """Kubernetes' Status for an error; errors that are not a LykeionError give no details."""
@@ -27,8 +24,7 @@ def status_document(error: Exception) -> dict[str, Any]:
         if isinstance(error, type_):
             return _status(reason, code, str(error))
     if isinstance(error, LykeionError):
-        code = next((code for family, code in _FAMILIES if isinstance(error, family)), 500)
-        return _status("InternalError", code, str(error))
+        return _status("InternalError", status_of(error), str(error))
     return _status("InternalError", 500, "an error inside the platform; its log says more")
 
 
