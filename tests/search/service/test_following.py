@@ -145,6 +145,21 @@ def test_a_link_that_leads_in_a_circle_is_refused_and_followed_when_it_is_right_
         assert shop.search() == ("b.index", {"b.index"})
 
 
+def test_a_damaged_index_is_refused_and_the_next_one_followed(link: Path) -> None:
+    for number, (file, data) in enumerate([("index.json", b"{"), ("CURRENT", b"\xff"), ("index.json", b'{"a": 1}')]):
+        damaged = make(link.parent / f"damaged-{number}.index")
+        (damaged / file).write_bytes(data)
+        with following(link) as shop:
+            flip(link, damaged)
+            shop.follower.look()
+            assert shop.health()["problem"]
+            assert shop.search() == ("a.index", {"a.index"})
+            flip(link, link.parent / "b.index")
+            shop.follower.look()
+            assert shop.search() == ("b.index", {"b.index"})
+        flip(link, link.parent / "a.index")
+
+
 class TestReadOnly:
     """An index that nothing changes, such as one of the registry, in a directory that may not be written."""
 

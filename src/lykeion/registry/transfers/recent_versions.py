@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from lykeion.core import CONSOLE, Reporter
+from lykeion.core import CONSOLE, Reporter, locked
 from lykeion.oci.distribution import ArtifactStore, Reference, StoreError
 from lykeion.registry.trust.policy import Policy
 
@@ -37,8 +37,9 @@ def keep_recent(
         directory.parent.mkdir(parents=True, exist_ok=True)
         pull(store, reference, directory, policy=policy, cache=cache, reporter=reporter)
         os.utime(directory)
-        for old in _by_use(directory.parent)[kept:]:
-            cache.discard(old)
+        with locked(directory.parent, create=False):
+            for old in _by_use(directory.parent)[kept:]:
+                cache.discard(old)
     except OSError as error:
         raise StoreError(f"{directory}: {error.strerror or error}; set LYKEION_HOME to another place") from None
     return directory

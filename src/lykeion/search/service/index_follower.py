@@ -14,6 +14,8 @@ from .catalogue import Catalogue, open_catalogue
 from .index_sources import IndexEdition, IndexSource
 from .served_catalogue import ServedCatalogue
 
+STOP_S = 2.0
+"""A pull that takes longer is resumed by the next process."""
 log = logging.getLogger("lykeion.search.service")
 
 
@@ -69,7 +71,7 @@ class IndexFollower:
             yield
         finally:
             self._stopping.set()
-            thread.join()
+            thread.join(STOP_S)
 
     def look(self) -> None:
         """Let the index take over that the name refers to now. If it cannot be served, the present one stays."""
@@ -78,10 +80,11 @@ class IndexFollower:
             if edition != self._edition:
                 self._take(edition)
             self._served.problem = ""
-        except (LykeionError, OSError) as error:
+        except Exception as error:  # whatever is wrong with another index, this one is served and the next looked for
             if str(error) != self._served.problem:
-                log.warning("%s is still served: %s", self._served.id, error)
-            self._served.problem = str(error)
+                unexpected = None if isinstance(error, LykeionError | OSError) else error
+                log.warning("%s is still served: %s", self._served.id, error, exc_info=unexpected)
+            self._served.problem = str(error) or type(error).__name__
 
     def _take(self, edition: IndexEdition) -> None:
         self._source.fetch(edition)
