@@ -364,6 +364,19 @@ def test_an_index_is_served_by_its_path() -> None:
     assert group.spec.program.args == ("--threads", "2")
 
 
+def test_replicas_that_swap_an_index_follow_its_reference_themselves() -> None:
+    index = IndexToServe(reference="shop-index:current", hot_swap=True, check_seconds=5)
+    world = World(serving(program=None, index=index))
+    world.settle()
+    (group,) = world.groups
+    assert group.spec.program.command == (
+        "lykeion", "serve", "--index", "shop-index:current", "--follow", "5", "--port", "$(PORT)",
+    )  # fmt: skip
+    assert group.spec.mounts == ()
+    with pytest.raises(ValueError, match="hotSwap needs a reference"):
+        IndexToServe(path="/indexes/shop", hot_swap=True)
+
+
 SHOP = ModelVersion("shop-index:current")
 
 

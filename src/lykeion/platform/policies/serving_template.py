@@ -26,7 +26,7 @@ def template(spec: ServingSpec, artifact: str, volume: str) -> ReplicaGroupSpec:
     ``artifact`` is the version that the reference to the registry names now, ``volume`` where an index is fetched to.
     """
     served = spec.model or spec.index
-    fetched = spec.index is not None and spec.index.path is None
+    fetched = spec.index is not None and spec.index.rolled_out
     return ReplicaGroupSpec(
         program=spec.program or _served(spec, artifact),
         replicas=0,
@@ -46,13 +46,16 @@ def template_hash(spec: ReplicaGroupSpec) -> str:
 def _served(spec: ServingSpec, artifact: str) -> Program:
     if spec.model:
         return _lykeion_serve(spec.model, "--model", artifact)
-    assert spec.index
-    return _lykeion_serve(spec.index, "--index", spec.index.path or FETCHED)
+    index = spec.index
+    assert index
+    if index.hot_swap:
+        return _lykeion_serve(index, "--index", str(index.reference), "--follow", str(index.check_seconds))
+    return _lykeion_serve(index, "--index", index.path or FETCHED)
 
 
-def _lykeion_serve(what: ModelToServe | IndexToServe, option: str, value: str) -> Program:
+def _lykeion_serve(what: ModelToServe | IndexToServe, *arguments: str) -> Program:
     return Program(
-        command=("lykeion", "serve", option, value, "--port", "$(PORT)"),
+        command=("lykeion", "serve", *arguments, "--port", "$(PORT)"),
         args=what.options,
         env=what.env,
         resources=what.resources,

@@ -73,6 +73,13 @@ class IndexToServe(Wire, frozen=True):
         ]
         | None
     ) = None
+    hot_swap: Annotated[
+        bool,
+        Meta(
+            description="Replicas follow the reference themselves, and swap a new version of the same embedder "
+            "without a rollout; they refuse any other."
+        ),
+    ] = False
     check_seconds: CheckSeconds = 60
     options: Options = ()
     env: Variables = ()
@@ -85,7 +92,17 @@ class IndexToServe(Wire, frozen=True):
             "has(self.path) != has(self.reference)",
             lambda index: (index.path is None) != (index.reference is None),
         ),
+        SpecRule(
+            "hotSwap needs a reference",
+            "!self.hotSwap || has(self.reference)",
+            lambda index: not index.hot_swap or index.reference is not None,
+        ),
     )
+
+    @property
+    def rolled_out(self) -> bool:
+        """Whether each version is fetched for replicas of its own."""
+        return self.reference is not None and not self.hot_swap
 
 
 class ServingSpec(Wire, frozen=True):
@@ -135,8 +152,8 @@ class ServingSpec(Wire, frozen=True):
 
     @property
     def followed(self) -> ModelToServe | IndexToServe | None:
-        """What has a reference to the registry."""
-        return self.index if self.index and self.index.reference else self.model
+        """What has a reference to the registry, of which each version is rolled out."""
+        return self.index if self.index and self.index.rolled_out else self.model
 
 
 class FoundVersion(Wire, frozen=True):
