@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -41,6 +42,7 @@ class ControlLoop:
         self._controllers = {each.kind.name: each for each in controllers}
         self._kinds = {kind.name: kind for each in controllers for kind in (each.kind, *each.children)}
         self._seen: dict[Key, AnyResource] = {}
+        self._children: defaultdict[str, dict[Key, AnyResource]] = defaultdict(dict)
         self._listed = {name: asyncio.Event() for name in self._kinds}
         self._queue: KeyQueue[Key] = KeyQueue()
 
@@ -65,6 +67,7 @@ class ControlLoop:
             kept = self._seen.get(resource.key)
             if kept is not None and kept.metadata.uid == resource.metadata.uid:
                 del self._seen[resource.key]
+                self._forget_child(kept)
         else:
             self._remember(resource)
         if resource.kind.name in self._controllers:
@@ -76,7 +79,17 @@ class ControlLoop:
         """The response to a write may be newer than the watch's last event."""
         kept = self._seen.get(resource.key)
         if kept is None or int(kept.metadata.resource_version) < int(resource.metadata.resource_version):
+            if kept is not None and kept.owner != resource.owner:
+                self._forget_child(kept)
             self._seen[resource.key] = resource
+            if resource.owner:
+                self._children[resource.owner.uid][resource.key] = resource
+
+    def _forget_child(self, resource: AnyResource) -> None:
+        if owner := resource.owner:
+            self._children[owner.uid].pop(resource.key, None)
+            if not self._children[owner.uid]:
+                del self._children[owner.uid]
 
     async def _work(self) -> None:
         await asyncio.gather(*(listed.wait() for listed in self._listed.values()))
@@ -103,7 +116,7 @@ class ControlLoop:
         resource, controller = self._seen.get(key), self._controllers.get(key.kind)
         if resource is None or controller is None:
             return None
-        children = tuple(each for each in self._seen.values() if _owned(each, resource.metadata.uid))
+        children = tuple(self._children.get(resource.metadata.uid, {}).values())
         decision = await self._decide(controller, resource, children)
         if decision.delete:
             await self._store.delete(key, resource.metadata.uid)

@@ -16,6 +16,7 @@ class KeyQueue(Generic[K]):
 
     def __init__(self) -> None:
         self._waiting: deque[K] = deque()
+        self._is_waiting: set[K] = set()
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._later: dict[K, asyncio.TimerHandle] = {}
@@ -27,8 +28,9 @@ class KeyQueue(Generic[K]):
         self._cancel(key)
         if key in self._working:
             self._again.add(key)
-        elif key not in self._waiting:
+        elif key not in self._is_waiting:
             self._waiting.append(key)
+            self._is_waiting.add(key)
             self._ready.set()
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -44,6 +46,7 @@ class KeyQueue(Generic[K]):
             self._ready.clear()
             await self._ready.wait()
         key = self._waiting.popleft()
+        self._is_waiting.remove(key)
         self._working.add(key)
         return key
 
