@@ -299,3 +299,19 @@ def test_the_machine_says_what_it_has_whatever_the_namespace(running: PlatformMa
     profile["spec"]["registryPrefix"] = "registry.example.com/shop"
     running.run("apply", "-f", "-", text=json.dumps(profile))
     assert "registry.example.com/shop" in running.run("get", "profile")
+
+
+def test_a_platform_is_restored_from_a_backup(machine: PlatformMachine, tmp_path: Path) -> None:
+    machine.start()
+    machine.apply(program=shell("echo ran >> ran; echo printed"), shards={"count": 2}, parallelism=2)
+    machine.run("wait", "batch/embed", "--timeout", "60")
+    assert "backup: " in machine.run("backup", str(tmp_path / "backup"), "--logs")
+    assert "the platform runs already" in machine.run("restore", str(tmp_path / "backup"), code=2)
+    machine.run("delete", "batch/embed")
+    machine.run("down")
+    assert "--force" in machine.run("restore", str(tmp_path / "backup"), code=2)
+    assert "what was there is in" in machine.run("restore", str(tmp_path / "backup"), "--force")
+    machine.start()
+    assert machine.condition("Complete")["status"] == "True"
+    assert machine.run("logs", "batch/embed", "--index", "1") == "printed\n"
+    assert (machine.place / "ran").read_text() == "ran\nran\n"

@@ -42,6 +42,8 @@ COMMANDS = {
     "images": ("lykeion.cli.images:images", "Build container images for training and serving; start them."),
     "up": ("lykeion.cli.platform.machine_commands:up", "Run this machine as the platform for resources."),
     "down": ("lykeion.cli.platform.machine_commands:down", "End the platform and the programs that it runs."),
+    "backup": ("lykeion.cli.platform.machine_commands:backup", "Write the platform's state to a file."),
+    "restore": ("lykeion.cli.platform.machine_commands:restore_state", "Make the platform what it was at a backup."),
     "apply": ("lykeion.cli.platform.change_commands:apply", "Make or change the resources in files."),
     "diff": ("lykeion.cli.platform.change_commands:diff", "Show what apply would change."),
     "get": ("lykeion.cli.platform.view_commands:get", "Show resources."),

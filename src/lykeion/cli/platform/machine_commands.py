@@ -1,4 +1,4 @@
-"""``lykeion up`` and ``lykeion down``: this machine as the platform."""
+"""``lykeion up``, ``down``, ``backup`` and ``restore``: this machine as the platform."""
 
 import asyncio
 import os
@@ -71,6 +71,30 @@ def down() -> None:
     """End the platform on this machine and the programs that it runs. Resources stay as they are."""
     if not asyncio.run(platform.end_platform(platform.platform_directory(), platform.KINDS)):
         print_line("the platform does not run", err=True)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--logs", is_flag=True, help="With what programs have printed.")
+def backup(file: Path, logs: bool) -> None:
+    """Write the platform's resources and the records of what has run to FILE; the platform may run.
+
+    FILE holds secrets: only you can read it. Volumes are not in it.
+    """
+    platform.back_up(platform.platform_directory(), file, logs=logs)
+    print_line(f"{file}: {file.stat().st_size:,} bytes")
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--force", is_flag=True, help="Move a state that exists aside.")
+def restore_state(file: Path, force: bool) -> None:
+    """Make the platform what it was at a backup; it must not run.
+
+    Programs that ran at the time of the backup are attempts that were lost.
+    """
+    aside = platform.restore(platform.platform_directory(), file, platform.KINDS, force=force)
+    print_line(f"restored; what was there is in {aside}" if aside else "restored")
 
 
 def _start_detached(directory: Path, port: int | None, elsewhere: "platform.TlsListener | None") -> None:

@@ -85,7 +85,7 @@ class LocalPlatform:
         elsewhere: TlsListener | None = None,
     ) -> None:
         self._directory = directory
-        self._lock, self._machine = _locked(directory), machine
+        self._lock, self._machine = locked(directory), machine
         self.store = SqliteStore(directory / "state.db", kinds)
         proxy = ProxyControl(directory / "proxy", proxy_settings(directory / "proxy", port, elsewhere))
         self._supervisor = Supervisor(self.store, directory, machine, proxy)
@@ -174,7 +174,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _locked(directory: Path) -> FileLock:
+def locked(directory: Path) -> FileLock:
+    """The lock of the platform in a directory, which is made if it is missing. Raises AlreadyRuns, PlatformError."""
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
