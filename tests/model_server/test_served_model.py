@@ -1,12 +1,15 @@
 """What a model, its card and its labels must have in common; and which engine runs it."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as tfl
 
 from lykeion.engines import ModelError
 from lykeion.engines.choosing import ModelFile
@@ -15,6 +18,7 @@ from lykeion.model_server import CannotServe, engine_choice, open_served
 from lykeion.model_server.engine_choice import EngineChoice, EngineSearch, plan_rows
 from lykeion.model_server.row_queue import RowPlan
 from lykeion.web_kit import ServerSettings
+from tests.litert.files import one_operator
 
 from .tiny import CARD, CONTENT, served, source
 
@@ -82,3 +86,18 @@ def test_the_engine_may_be_named() -> None:
     with closing(open_served(source(), ServerSettings(threads=2), engine="litert-builtin", max_batch=1)) as model:
         assert model.metadata["platform"] == "litert-builtin_tflite"
         assert model.choice.plan == RowPlan()
+
+
+def test_a_model_for_photos_of_any_size_takes_those_of_its_card_and_is_refused_without_one() -> None:
+    relu, shape = tfl.BuiltinOperator.RELU, (1, -1, -1, 3)
+    found = replace(source(labels=()), file=ModelFile("any", one_operator(relu, None, shape, shape)))
+    settings = ServerSettings(threads=1)
+    with closing(
+        open_served(replace(found, card=replace(CARD, height=5, width=6)), settings, engine="litert")
+    ) as model:
+        assert model.metadata["inputs"][0]["shape"] == [-1, 5, 6, 3]
+        values = np.random.default_rng(0).uniform(-1, 1, (3, 5, 6, 3)).astype(np.float32)
+        outputs = asyncio.run(model.run(values))
+        np.testing.assert_array_equal(outputs["y"], np.maximum(values, 0))
+    with pytest.raises(ModelError, match="takes any size"):
+        open_served(replace(found, card=None), settings, engine="litert")
