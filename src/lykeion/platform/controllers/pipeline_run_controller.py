@@ -152,12 +152,14 @@ def _begun(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatus
                 round_.reads += cached.reads
                 return status
             if cached.known:
-                found = structs.replace(status, inputs=inputs, outputs=dict(cached.references))
+                found = structs.replace(status, outputs=dict(cached.references))
                 return _ended(round_, found, "Cached", "")
-        status = structs.replace(status, phase="Running", start_time=round_.now, inputs=inputs)
+        pinned = {each.name: inputs[each.name] for each in step.inputs if "@" not in each.artifact}
+        status = structs.replace(status, phase="Running", start_time=round_.now, inputs=pinned)
         round_.events.append(Event("Normal", "StepStarted", step.name))
     if step.program:
-        return _program(round_, step, program_of(round_.run, step, status.inputs), status)
+        inputs = {each.name: status.inputs.get(each.name, each.artifact) for each in step.inputs}
+        return _program(round_, step, program_of(round_.run, step, inputs), status)
     return _resource(round_, resource_of(round_.run, step), status)
 
 

@@ -18,6 +18,8 @@ from .step_references import references
 from .training import TrainingSpec
 
 MAX_STEPS = 128
+MAX_ARTIFACTS = 96
+"""Of all steps: their references are in the status of a run, which is small."""
 ParameterName = Annotated[
     str,
     Meta(
@@ -140,6 +142,14 @@ class StepGraph(Wire, frozen=True):
     deadline_seconds: DeadlineSeconds | None = None
     ttl_seconds_after_finished: TtlSeconds | None = None
 
+    rules: ClassVar[tuple[SpecRule, ...]] = (
+        SpecRule(
+            f"the steps have more than {MAX_ARTIFACTS} inputs and outputs in all",
+            f"self.steps.map(step, size(step.inputs) + size(step.outputs)).sum() <= {MAX_ARTIFACTS}",
+            lambda graph: sum(len(step.inputs) + len(step.outputs) for step in graph.steps) <= MAX_ARTIFACTS,
+        ),
+    )
+
     def after_steps(self) -> tuple[PipelineStep, ...]:
         """The exit steps, as steps."""
         return tuple(each.as_step() for each in self.exit_steps)
@@ -175,6 +185,7 @@ class PipelineSpec(StepGraph, frozen=True):
     suspend: Annotated[bool, Meta(description="Start no scheduled run until it is false again.")] = False
 
     rules: ClassVar[tuple[SpecRule, ...]] = (
+        *StepGraph.rules,
         SpecRule(
             "a schedule needs a default of each parameter",
             "!has(self.schedule) || self.parameters.all(each, has(each.default))",
@@ -209,6 +220,7 @@ class PipelineRunSpec(StepGraph, frozen=True):
     suspend: Suspend = False
 
     rules: ClassVar[tuple[SpecRule, ...]] = (
+        *StepGraph.rules,
         SpecRule(
             "fromStep needs rerunOf",
             "!has(self.fromStep) || has(self.rerunOf)",
@@ -224,7 +236,10 @@ Phase = Literal["Waiting", "Running", "Succeeded", "Failed", "Skipped", "Cached"
 
 
 class StepStatus(Wire, frozen=True):
-    """``inputs`` and ``outputs`` are references by digest; ``results`` is the JSON object that the program wrote."""
+    """``results`` is the JSON object that the program wrote. All others are references by digest.
+
+    ``inputs`` are only those that were named by version or alias.
+    """
 
     name: Name
     phase: Phase = "Waiting"
