@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import traceback
 from typing import Any
 
 os.environ["KERAS_BACKEND"] = "jax"
@@ -101,7 +102,7 @@ def top1(model: keras.Model, photos: Photos) -> float:
 if __name__ == "__main__":
     try:
         main(options(__doc__ or ""))
-    except (LykeionError, OSError) as error:
-        sys.exit(f"error: {first_line(error)}")
-    except jax.errors.JaxRuntimeError as error:
-        sys.exit(f"error: a step failed, another worker may have ended: {first_line(error)}")
+    except Exception as error:
+        known = isinstance(error, LykeionError | OSError | jax.errors.JaxRuntimeError)
+        print(f"error: {first_line(error)}" if known else traceback.format_exc(), file=sys.stderr, flush=True)
+        os._exit(1)  # sys.exit would wait until the other workers end, and they wait for this one

@@ -92,6 +92,14 @@ def test_two_workers_that_are_killed_at_half_have_the_losses_of_one_with_twice_t
     assert two["status"]["metrics"]["validation_top1"] > 0.3
 
 
+def test_an_example_that_fails_in_one_worker_says_why_and_ends_at_once(running: PlatformMachine) -> None:
+    program = _example(running, "keras_on_jax", batch=32)
+    program["env"].append({"name": "LYKEION_RUN", "value": "/dev/null/run"})
+    _apply(running, program, workers=2, retries=0)
+    error = running.run("wait", "training/shoes", "--timeout", "120", code=2)
+    assert "ProgramFailed: attempt 1: exit code 1: error: [Errno 20] Not a directory: '/dev/null/run'" in error
+
+
 def test_the_first_worker_that_fails_ends_the_attempt_of_all_and_none_runs_twice(running: PlatformMachine) -> None:
     script = """
         echo begin $RANK >> ran
