@@ -12,11 +12,11 @@ from starlette.staticfiles import StaticFiles
 from lykeion import __version__, web_kit
 from lykeion.web_kit import Guard, Meter, Metrics, ServerSettings, Workers, answer_errors
 
-from .column_routes import column_routes
 from .index_metrics import IndexCollector, photo_counter
-from .item_routes import item_routes
-from .operation_routes import operation_routes
-from .search_routes import search_routes
+from .routes.column_routes import column_routes
+from .routes.item_routes import item_routes
+from .routes.operation_routes import operation_routes
+from .routes.search_routes import search_routes
 from .served_catalogue import CatalogueCalls, ServedCatalogue
 
 PAGE = Path(__file__).parent / "page"

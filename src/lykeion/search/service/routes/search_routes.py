@@ -6,12 +6,20 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 
+from lykeion.search.service.bounds import MAX_SAMPLE
+from lykeion.search.service.catalogue import Catalogue, Page
+from lykeion.search.service.served_catalogue import CatalogueCalls
+from lykeion.search.service.shapes import (
+    CountAnswer,
+    IdSearch,
+    K,
+    Offset,
+    SampleAnswer,
+    SearchAnswer,
+    VectorSearch,
+    Where,
+)
 from lykeion.web_kit import StrictRoute, documented
-
-from .bounds import MAX_SAMPLE
-from .catalogue import Catalogue, Page
-from .served_catalogue import CatalogueCalls
-from .shapes import CountAnswer, IdSearch, K, Offset, SampleAnswer, SearchAnswer, VectorSearch, Where
 
 
 def search_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:

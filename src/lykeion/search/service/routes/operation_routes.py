@@ -4,11 +4,10 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from lykeion.search.service.catalogue import Catalogue
+from lykeion.search.service.served_catalogue import CatalogueCalls, ServedCatalogue
+from lykeion.search.service.shapes import Health, IndexHealth, StatsAnswer
 from lykeion.web_kit import Metrics, StrictRoute, Workers, documented
-
-from .catalogue import Catalogue
-from .served_catalogue import CatalogueCalls, ServedCatalogue
-from .shapes import Health, IndexHealth, StatsAnswer
 
 
 def operation_routes(calls: CatalogueCalls, workers: Workers, metrics: Metrics) -> APIRouter:

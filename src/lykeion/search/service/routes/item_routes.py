@@ -9,12 +9,19 @@ from prometheus_client import Counter
 from pydantic import ValidationError
 
 from lykeion.core import Invalid, NotFound, digest_bytes
+from lykeion.search.service.bounds import MAX_ITEMS, MAX_PHOTOS
+from lykeion.search.service.catalogue import Catalogue
+from lykeion.search.service.served_catalogue import CatalogueCalls
+from lykeion.search.service.shapes import (
+    PHOTOGRAPHED_ITEMS,
+    Changed,
+    Id,
+    ItemsAnswer,
+    PatchItems,
+    PhotographedItem,
+    PutItems,
+)
 from lykeion.web_kit import StrictRoute, documented
-
-from .bounds import MAX_ITEMS, MAX_PHOTOS
-from .catalogue import Catalogue
-from .served_catalogue import CatalogueCalls
-from .shapes import PHOTOGRAPHED_ITEMS, Changed, Id, ItemsAnswer, PatchItems, PhotographedItem, PutItems
 
 
 class BadItems(Invalid):

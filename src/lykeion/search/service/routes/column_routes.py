@@ -5,11 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
+from lykeion.search.service.catalogue import Catalogue
+from lykeion.search.service.served_catalogue import CatalogueCalls
+from lykeion.search.service.shapes import ChangeColumn, ColumnName, ColumnsAnswer
 from lykeion.web_kit import StrictRoute, documented
-
-from .catalogue import Catalogue
-from .served_catalogue import CatalogueCalls
-from .shapes import ChangeColumn, ColumnName, ColumnsAnswer
 
 
 def column_routes(calls: CatalogueCalls) -> APIRouter:
