@@ -2,7 +2,8 @@
 
     python -m tests.e2e.kill_points DIRECTORY
 
-Prints a line a point: its number, what it was, and how often each shard ran. A point is the n-th time of one thing,
+Prints a line a point: its number, what it was, how often each shard ran, and how many processes serve in the end of a
+group of one replica, and as the proxy. A point is the n-th time of one thing,
 since threads and processes change in which order different things come. Each run is a fork of this process, so that
 a run takes as long as its programs and not as its imports.
 """
@@ -14,18 +15,32 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from lykeion.control import SqliteStore
+from lykeion.control import Key, SqliteStore
 from lykeion.platform import CONTROLLERS, KINDS, LocalPlatform, this_machine
 from lykeion.platform.local.processes import attempt_directory
+from lykeion.platform.local.proxy import proxy_settings, route_table
+from lykeion.platform.local.proxy.proxy_settings import ProxySettings
 from lykeion.platform.resources.batch_execution import BATCH_EXECUTION, BatchExecutionSpec, Shards
 from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.program_volume import VOLUME, VolumeMount, VolumeSpec
+from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroupSpec
+from lykeion.platform.resources.route import ROUTE, RouteSpec, WeightedGroup
 
 SHARDS = 2
+REPLICA = """
+import os, socket
+listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+with open("replicas", "a") as file:
+    print(os.getpid(), file=file)
+while True:
+    listener.accept()[0].close()
+"""
 KEY = BATCH_EXECUTION.new("b", BatchExecutionSpec(program=Program(command=("a",)), shards=Shards(count=1))).key
+GROUP = Key(REPLICA_GROUP.name, KEY.namespace, "g")
 
 
 class Points:
@@ -56,6 +71,8 @@ class Points:
 
         SqliteStore._writing = counted  # type: ignore[method-assign]
         attempt_directory.write_atomically = self.around("file", attempt_directory.write_atomically)
+        route_table.write_atomically = self.around("table", route_table.write_atomically)
+        proxy_settings.write_atomically = self.around("settings", proxy_settings.write_atomically)
         subprocess.Popen = self.around("start", subprocess.Popen)  # type: ignore[misc, assignment]
 
     def _pass(self, name: str) -> None:
@@ -71,22 +88,55 @@ async def _prepare(home: Path) -> None:
         program=Program(command=("sh", "-c", script)), shards=Shards(count=SHARDS), parallelism=SHARDS
     )
     await store.create(BATCH_EXECUTION.new(KEY.name, spec))
+    await store.create(VOLUME.new("v", VolumeSpec()))
+    program = Program(command=(sys.executable, "-S", "-c", REPLICA), working_dir=str(home))
+    mounts = (VolumeMount(volume="v", variable="DATA"),)
+    await store.create(REPLICA_GROUP.new("g", ReplicaGroupSpec(program=program, mounts=mounts)))
+    await store.create(ROUTE.new("r", RouteSpec(service="s", groups=(WeightedGroup(group="g", weight=1),))))
     await store.close()
 
 
 async def _carry_out(home: Path) -> None:
-    """Run the platform until the batch has finished."""
+    """Run the platform until the batch has finished, and the proxy passes requests on to the group."""
     platform = LocalPlatform(home, KINDS, CONTROLLERS, this_machine())
     ready = asyncio.Event()
     running = asyncio.create_task(platform.run(lambda path: ready.set()))
 
     async def finished() -> bool:
-        return ready.is_set() and (await platform.store.get(KEY)).status.completion_time is not None
+        if not ready.is_set() or (await platform.store.get(KEY)).status.completion_time is None:
+            return False
+        return (await platform.store.get(GROUP)).status.ready == 1 and await _is_served(home)
 
     while not (running.done() or await finished()):
         await asyncio.sleep(0.02)
+    serving = [_count_alive((home / "replicas").read_text().split()), _count_alive(_proxies(home))]
+    (home / "serving").write_text(json.dumps(serving))
     os.kill(os.getpid(), signal.SIGTERM)
     await running
+
+
+async def _is_served(home: Path) -> bool:
+    """Whether the proxy gets a response from the replica: it closes the connection, which the proxy reports."""
+    settings = ProxySettings.read(home / "proxy")
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", settings.port if settings else 0)
+        writer.write(b"GET /services/default/s/ HTTP/1.0\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+    except OSError:
+        return False
+    return b"can be reached" in answer
+
+
+def _proxies(home: Path) -> list[str]:
+    started = (home / "work").glob("proxy-*/*/started")
+    return [pid for each in started for pid in each.read_text().split()[:1]]  # empty if it was never started
+
+
+def _count_alive(pids: Iterable[str]) -> int:
+    """Of these processes those that run."""
+    paths = [path for pid in pids if (path := Path(f"/proc/{pid}/stat")).exists()]
+    return sum(path.read_text().rpartition(")")[2].split()[0] not in "ZX" for path in paths)
 
 
 def _fork(work: Callable[[], None]) -> int:
@@ -117,7 +167,8 @@ def main(root: Path) -> int:
             return 1
         killed += 1
         ran = Counter((home / "ran").read_text().split())
-        print(killed, name, *(ran[str(index)] for index in range(SHARDS)), sep="\t", flush=True)
+        serving = json.loads((home / "serving").read_text())
+        print(killed, name, *(ran[str(index)] for index in range(SHARDS)), *serving, sep="\t", flush=True)
     print(f"{killed} points", flush=True)
     return 0
 
