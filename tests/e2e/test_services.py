@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,15 +18,18 @@ from msgspec import structs
 
 from lykeion.control import Key, is_true
 from lykeion.platform import KINDS, SocketStore, connect
-from lykeion.platform.resources.program import Program
+from lykeion.platform.local.processes.free_port import free_port
+from lykeion.platform.resources.program import Program, Requests
 from lykeion.platform.resources.program_volume import VOLUME, VolumeMount, VolumeSpec
 from lykeion.platform.resources.replica_group import REPLICA_GROUP, Readiness, ReplicaGroupSpec
 from lykeion.platform.resources.route import ROUTE, RouteSpec, WeightedGroup
 from lykeion.platform.resources.work import WORK, WorkSpec
 
-from .platform_machine import PlatformMachine, platform_machine, until
+from .platform_machine import COMMAND, PlatformMachine, platform_machine, until
 
 SERVER = Path(__file__).with_name("small_server.py")
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -255,22 +259,16 @@ def test_a_replica_that_is_ready_no_more_gets_no_requests_and_is_not_restarted(m
 
 def test_groups_and_work_share_the_room_of_the_machine(machine: PlatformMachine) -> None:
     cores = os.cpu_count() or 1
-    requests = {"cpu": cores}
+    requests = Requests(cpu=cores)
     busy = Program(command=("sh", "-c", "while ! test -e go; do sleep 0.05; done"), working_dir=str(machine.place))
-    _create(machine, WORK, "w", WorkSpec(program=structs.replace(busy, resources=_requests(requests)), completions=1))
+    _create(machine, WORK, "w", WorkSpec(program=structs.replace(busy, resources=requests), completions=1))
     until(lambda: _get(machine, WORK, "w").status.active)
     server = Program(command=(sys.executable, str(SERVER)), args=("$(PORT)", "g"), working_dir=str(machine.place))
-    _group(machine, program=structs.replace(server, resources=_requests(requests)))
+    _group(machine, program=structs.replace(server, resources=requests))
     until(lambda: is_true(_get(machine, REPLICA_GROUP, "g").status.conditions, "Unschedulable"))
     (machine.place / "go").touch()
     until(lambda: _ready(machine) == 1)
     assert not is_true(_get(machine, REPLICA_GROUP, "g").status.conditions, "Unschedulable")
-
-
-def _requests(values: dict[str, Any]) -> Any:
-    from lykeion.platform.resources.program import Requests
-
-    return Requests(**values)
 
 
 def test_a_volume_is_there_for_all_programs_that_mount_it_and_goes_when_none_uses_it(
@@ -303,13 +301,21 @@ def _log(machine: PlatformMachine) -> str:
     return ""
 
 
+def test_the_log_of_a_group_is_followed_until_it_is_deleted(machine: PlatformMachine) -> None:
+    _serving(machine)
+    command = [*COMMAND, "logs", "replicagroup/g", "--follow"]
+    following = subprocess.Popen(command, env=machine.environment, stdout=subprocess.PIPE, text=True)
+    assert following.stdout
+    assert following.stdout.readline() == "listening\n"
+    _ask(machine, lambda store: store.delete(Key("ReplicaGroup", "default", "g")))
+    assert following.wait(60) == 0
+
+
 def test_the_port_can_be_chosen_and_is_kept(machine: PlatformMachine) -> None:
     url = _serving(machine)
     machine.run("down")
     assert machine.process
     machine.process.wait()
-    from lykeion.platform.local.processes.free_port import free_port
-
     port = free_port(())
     machine.start("--port", str(port))
     until(lambda: _get(machine, ROUTE, "r").status.url == f"http://127.0.0.1:{port}/services/default/my-shop")

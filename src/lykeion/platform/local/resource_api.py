@@ -175,7 +175,7 @@ class _Api:
 
     async def _metric_rows(self, key: Key, path: Path, follow: bool) -> AsyncIterator[str]:
         async def has_ended() -> bool:
-            return not follow or has_finished((await self._store.get(key)).status.conditions)
+            return not follow or await self._has_ended(key)
 
         async for rows in follow_rows(path, has_ended):
             yield "".join(json.dumps(row) + "\n" for row in rows)
@@ -185,7 +185,7 @@ class _Api:
     ) -> AsyncIterator[bytes]:
         """The log to its end; with ``follow`` until the resource has finished, through later attempts."""
         while True:
-            finished = not follow or has_finished((await self._store.get(resource.key)).status.conditions)
+            finished = not follow or await self._has_ended(resource.key)
             while (read := await asyncio.to_thread(read_log, path, offset))[1]:
                 offset, lines = read
                 yield lines
@@ -196,6 +196,12 @@ class _Api:
                 return
             else:
                 await asyncio.sleep(LOG_PAUSE_S)
+
+    async def _has_ended(self, key: Key) -> bool:
+        try:
+            return has_finished((await self._store.get(key)).status.conditions)
+        except NoSuchResource:
+            return True
 
     async def _changes(self, kind: AnyKind, since: str, namespace: str | None) -> AsyncIterator[bytes]:
         try:
