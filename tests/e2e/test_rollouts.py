@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import math
+import shutil
 import sys
 import threading
 import time
@@ -28,6 +29,7 @@ from .platform_machine import PlatformMachine, platform_machine, until
 pytestmark = pytest.mark.slow
 
 SERVER = str(Path(__file__).with_name("rollout_server.py"))
+INDEX = Path(__file__).parents[1] / "fixtures" / "index-v1"
 WEIGHT = 40
 CHECK = "import os, urllib.request as u; assert u.urlopen(os.environ['CANARY_URL']).read() == b'shoes'"
 CANARY = {
@@ -155,7 +157,11 @@ def test_a_good_version_is_promoted_with_the_weight_that_was_asked_for_and_no_re
 
 
 def _groups(machine: PlatformMachine, serving: str) -> list[dict[str, Any]]:
-    everything = json.loads(machine.run("get", "replicagroup", "-o", "json"))["items"]
+    return _children(machine, "replicagroup", serving)
+
+
+def _children(machine: PlatformMachine, kind: str, serving: str) -> list[dict[str, Any]]:
+    everything = json.loads(machine.run("get", kind, "-o", "json"))["items"]
     return [each for each in everything if each["metadata"]["ownerReferences"][0]["name"] == serving]
 
 
@@ -232,3 +238,29 @@ def test_a_model_follows_its_alias_and_no_request_fails(machine: PlatformMachine
         until(lambda: len(requests.versions) == 2)
     assert {status for _, status in requests.answers} == {200}
     assert _status(machine, "tiny")["stable"]["artifact"].rpartition("@")[2] in requests.versions
+
+
+def _push_index(machine: PlatformMachine, directory: Path) -> None:
+    machine.run("models", "push", str(directory), "shop-index:current", "--all-files", "--quiet")
+
+
+def _healthz(connection: http.client.HTTPConnection, path: str) -> tuple[str, int]:
+    connection.request("GET", f"{path}/healthz")
+    response = connection.getresponse()
+    return json.loads(response.read()).get("since", ""), response.status
+
+
+def test_an_index_of_the_registry_follows_its_alias_and_no_request_fails(
+    machine: PlatformMachine, tmp_path: Path
+) -> None:
+    _push_index(machine, INDEX)
+    _apply(machine, "search", {"index": {"reference": "shop-index:current", "checkSeconds": 5}})
+    _until_ready(machine, "search")
+    with load(_status(machine, "search")["url"], clients=2, ask=_healthz) as requests:
+        other = shutil.copytree(INDEX, tmp_path / "other")
+        (other / "note.txt").write_text("of today")
+        _push_index(machine, other)
+        until(lambda: len(requests.versions) == 2, seconds=120)
+        until(lambda: len(_groups(machine, "search")) == 1)
+    assert {status for _, status in requests.answers} == {200}
+    assert len(_children(machine, "volume", "search")) == 1  # that of the old index is deleted
