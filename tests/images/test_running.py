@@ -168,6 +168,9 @@ def test_a_volume_is_given_to_the_images_user_but_nothing_that_it_links_to(shell
     done = run(shell, "echo after > /data/inner/note && cat /data/inner/note", options=("-v", f"{volume}:/data:U"))
     assert done.stdout == "after\n", done.stderr
     assert (tmp_path / "outside").stat().st_uid == os.geteuid()
+    volume.chmod(0o700)
+    done = run(shell, "cat /data/inner/note; touch /data/x", options=("-v", f"{volume}:/data:ro,U"))
+    assert (done.stdout, done.stderr.count("Read-only")) == ("after\n", 1)
 
 
 @needs_unshare

@@ -15,7 +15,7 @@ from msgspec import structs
 from lykeion.control import Key, condition_of, is_true
 from lykeion.core import NotFound, Unavailable
 from lykeion.platform.controllers.pipeline_run_controller import ENDED, reconcile_pipeline_run
-from lykeion.platform.lookups import FoundModel
+from lykeion.platform.lookups import FoundModel, ImageDigest
 from lykeion.platform.resources.artifacts import FetchedInput, KeptOutput
 from lykeion.platform.resources.batch_execution import BatchExecutionSpec, Shards
 from lykeion.platform.resources.program import Program
@@ -236,6 +236,48 @@ def test_outputs_of_the_same_program_and_inputs_are_taken_from_the_cache() -> No
     same = _acting(embed, answers=answers, uid="u4", parameters={"day": "mon"})
     same.decide()
     assert _phases(same) == {"embed": "Running"}
+
+
+def test_the_image_of_a_step_is_pinned_once_and_the_cache_knows_it_by_its_digest() -> None:
+    def aliases(answers: Any) -> set[str]:
+        image = Program(image="host/shop/tools:v1", command=("fit",))
+        acting = _acting(
+            PipelineStep(name="a", program=image, outputs=(KeptOutput(name="o"),), cache=True), answers=answers
+        )
+        acting.decide()
+        (work,) = acting.works()
+        pinned = f"host/shop/tools@{answers[asked]}"
+        assert work.spec.program.image == pinned
+        answers[asked] = "sha256:moved"
+        acting.decide()
+        assert acting.works() == [work]
+        acting.fares(work, "Complete")
+        acting.decide()
+        return {word for word in acting.works("push")[0].spec.program.args if word.startswith("cache-")}
+
+    asked = ImageDigest("host/shop/tools:v1")
+    one, same, other = (aliases(Registry({asked: f"sha256:{digest}"})) for digest in ("aa", "aa", "bb"))
+    assert one == same
+    assert len(one | other) == 2
+
+
+def test_a_step_waits_for_an_image_that_is_not_there_and_says_so() -> None:
+    answers = Registry({ImageDigest("tools:v1"): NotFound("no image tools:v1")})
+    acting = _acting(PipelineStep(name="a", program=Program(image="tools:v1")), answers=answers)
+    assert acting.decide().requeue_after_s
+    assert _phases(acting) == {"a": "Waiting"}
+    assert acting.resource.status.steps[0].message == "no image tools:v1"
+    answers[ImageDigest("tools:v1")] = "sha256:aa"
+    acting.decide()
+    assert acting.works()[0].spec.program.image == "tools@sha256:aa"
+    assert acting.resource.status.steps[0].message == ""
+
+
+def test_where_images_are_not_started_a_step_keeps_the_name_of_its_image() -> None:
+    answers = Registry({ImageDigest("tools:v1"): ""})
+    acting = _acting(PipelineStep(name="a", program=Program(image="tools:v1", command=("fit",))), answers=answers)
+    acting.decide()
+    assert acting.works()[0].spec.program.image == "tools:v1"
 
 
 def test_a_rerun_takes_the_good_steps_of_the_earlier_run_up_to_the_step_that_it_begins_with() -> None:

@@ -40,7 +40,7 @@ def _written(path: Path, spec: str) -> Path:
         ),
         (
             "{program: {command: []}, shards: {count: 2}}",
-            "program: command is '[]'; it must be a list of 1 to 64",
+            "program: give command or image",
         ),
         (
             "{program: {command: [a], workingDir: x}, shards: {count: 2}}",

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from .contexts.git_context import check_out, git_commit
     from .contexts.inside_context import check_inside
     from .dockerfile import build_dockerfile, is_dockerfile
-    from .errors import ImageError
+    from .errors import ImageError, NoSuchImage
     from .image import find_image, open_image_layout
     from .image_description import describe_image, image_list, read_attached
     from .pruning import Pruned, prune
     from .python.wheelhouse import lock
-    from .registries import image_reference, pull_image, push_image
+    from .registries import image_digest, image_reference, is_in_registry, pull_image, push_image
     from .running.image_volumes import Volume
     from .running.program_variables import read_variables, variables_file
     from .running.run_image import run
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from .spec import ImageSpec, read_spec
 
 __all__ = [
-    "BuiltImage", "ImageError", "ImageSpec", "Pruned", "Volume", "VolumeImage", "build", "build_dockerfile",
-    "build_volume", "can_start_images", "check_inside", "check_out", "describe_image", "directory_digest",
-    "directory_signature", "find_image", "git_commit", "image_list", "image_reference", "is_dockerfile", "lock",
-    "open_image_layout", "prune", "pull_image", "push_image", "read_attached", "read_spec", "read_variables",
-    "run", "variables_file",
+    "BuiltImage", "ImageError", "ImageSpec", "NoSuchImage", "Pruned", "Volume", "VolumeImage", "build",
+    "build_dockerfile", "build_volume", "can_start_images", "check_inside", "check_out", "describe_image",
+    "directory_digest", "directory_signature", "find_image", "git_commit", "image_digest", "image_list",
+    "image_reference", "is_dockerfile", "is_in_registry", "lock", "open_image_layout", "prune", "pull_image",
+    "push_image", "read_attached", "read_spec", "read_variables", "run", "variables_file",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -1,10 +1,14 @@
 """Errors of building and running images."""
 
-from lykeion.core import Invalid
+from lykeion.core import Invalid, NotFound
 
 
 class ImageError(Invalid):
     """An image that cannot be built, read or run; the message says why and what to do."""
+
+
+class NoSuchImage(ImageError, NotFound):
+    """An image that is not in the layout."""
 
 
 class BaseError(ImageError):

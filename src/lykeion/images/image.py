@@ -6,7 +6,7 @@ from typing import Any
 from lykeion.core import kept_directory, parse_json
 from lykeion.oci import Descriptor, ImageIndex, ImageManifest, Layout, Platform, media_types, ref_of
 
-from .errors import ImageError
+from .errors import ImageError, NoSuchImage
 from .layers.image_layer import ImageLayer
 
 LIMIT_CONFIG_BYTES = 4 << 20
@@ -21,11 +21,14 @@ def open_image_layout(directory: Path | None = None, *, create: bool = False) ->
 
 
 def find_image(layout: Layout, ref: str | None) -> Descriptor:
-    """The image of reference or digest ``ref``; without it, the only image in the layout. Raises ImageError."""
+    """The image of ``ref``; without it, the only image in the layout. Raises NoSuchImage, ImageError.
+
+    ``ref`` is NAME:TAG, by default with the tag latest, a digest, or NAME@DIGEST.
+    """
     if ref:
-        found = layout.resolve(ref)
+        found = layout.resolve(ref.rpartition("@")[2]) or layout.resolve(f"{ref}:latest")
         if found is None:
-            raise ImageError(f"{layout.root} has no image {ref}; `lykeion images list` shows what there is")
+            raise NoSuchImage(f"{layout.root} has no image {ref}; `lykeion images list` shows what there is")
         return found
     named = {entry.digest: entry for entry in layout.entries() if ref_of(entry) and not entry.artifact_type}
     if len(named) != 1:

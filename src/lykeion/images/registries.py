@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from lykeion.core import CONSOLE, NotFound, Reporter, Unavailable, locked, writing
+from lykeion.core import CONSOLE, SILENT, NotFound, Reporter, Unavailable, locked, writing
 from lykeion.oci import (
     ContentError,
     Descriptor,
@@ -24,8 +24,8 @@ from lykeion.oci.distribution import (
     transfer,
 )
 
-from .errors import ImageError
-from .image import manifests, platform_entries
+from .errors import ImageError, NoSuchImage
+from .image import find_image, manifests, platform_entries
 
 LIMIT_REFERRERS = 256
 
@@ -73,6 +73,25 @@ def image_reference(text: str) -> Reference:
     if reference.host is None:
         raise ImageError(f"{text} is not in a registry; write it like registry.example.com/shop/search:v1")
     return reference
+
+
+def image_digest(layout: Layout, name: str, *, store: ArtifactStore | None = None) -> str:
+    """The digest of an image in the layout, or else in its registry.
+
+    Raises NoSuchImage, NotFound, InvalidReference, StoreError, Refused.
+    """
+    try:
+        return find_image(layout, name).digest
+    except NoSuchImage:
+        if not is_in_registry(name):
+            raise
+    source = image_reference(name)
+    return _digest(_repository(layout, source, store, SILENT), source)
+
+
+def is_in_registry(name: str) -> bool:
+    """Whether the name of an image has a registry, from which it can be pulled."""
+    return parse_reference(name, "image").host is not None
 
 
 def push_image(

@@ -40,6 +40,13 @@ class SourceVersion:
 
 
 @dataclass(frozen=True)
+class ImageDigest(Lookup):
+    """The digest of an image by name. The answer is empty where programs do not run in images."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class RouteCounts(Lookup):
     """What the proxy has counted for a route. The answer maps the names of groups to ``GroupCounts``."""
 

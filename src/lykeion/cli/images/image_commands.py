@@ -203,7 +203,7 @@ def show(image: str, attached: str | None, layout: Path | None, as_json: bool) -
     "-v",
     "volumes",
     multiple=True,
-    metavar="HOST:IMAGE[:ro|:U]",
+    metavar="HOST:IMAGE[:ro,U]",
     help="Mount a path; U: as root, give it to the image's user. Repeatable.",
 )
 @click.option("--entrypoint", metavar="PROGRAM", help="Replaces the image's program and its arguments.")

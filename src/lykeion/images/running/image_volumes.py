@@ -18,17 +18,18 @@ class Volume:
 
     @classmethod
     def parse(cls, text: str) -> "Volume":
-        """``HOST:IMAGE``, ``HOST:IMAGE:ro`` or, as podman has it, ``HOST:IMAGE:U``. Raises ImageError."""
+        """``HOST:IMAGE``, with ``:ro``, or ``:U`` as podman has it, or both: ``:ro,U``. Raises ImageError."""
         origin, _, rest = text.partition(":")
         to, _, mode = rest.partition(":")
-        if not origin or not to.startswith("/") or mode not in ("", "ro", "rw", "U") or ".." in Path(to).parts:
+        modes = set(mode.split(",")) - {""}
+        if not origin or not to.startswith("/") or modes - {"ro", "rw", "U"} or ".." in Path(to).parts:
             raise ImageError(
                 f"{text!r} is not a volume; write HOST_PATH:IMAGE_PATH, and :ro to forbid writing, "
                 "or :U to give it to the image's user"
             )
         if not Path(origin).exists():
             raise ImageError(f"volume {text!r}: {origin} does not exist")
-        return cls(Path(origin).absolute(), to, mode == "ro", mode == "U")
+        return cls(Path(origin).absolute(), to, "ro" in modes, "U" in modes)
 
 
 def give_to(user: str, place: Path) -> None:

@@ -13,6 +13,7 @@ from lykeion.core import LykeionError, NotFound
 from lykeion.core.expression import WhereError
 from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
+from lykeion.platform.lookups import ImageDigest
 from lykeion.platform.policies.artifact_work import ASK_AGAIN_S, ArtifactWork, look_up
 from lykeion.platform.policies.completion import (
     after_end,
@@ -26,7 +27,14 @@ from lykeion.platform.policies.completion import (
 )
 from lykeion.platform.policies.rerun import reused_steps, wrong_earlier
 from lykeion.platform.policies.stages import advance
-from lykeion.platform.policies.step_values import InvalidResult, as_text, items_of, parsed_results, values_of
+from lykeion.platform.policies.step_values import (
+    InvalidResult,
+    as_text,
+    items_of,
+    parsed_results,
+    pinned_image,
+    values_of,
+)
 from lykeion.platform.policies.step_work import STEP_LABEL, cache_alias, program_of, resource_of
 from lykeion.platform.resources.batch_execution import BATCH_EXECUTION
 from lykeion.platform.resources.program_volume import VOLUME
@@ -141,6 +149,11 @@ def _advanced(round_: _Round, step: PipelineStep, outcome: str) -> StepStatus:
 def _begun(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatus:
     if step.for_each is not None and not items_of(step.for_each):
         return _ended(round_, status, "Skipped", "forEach has no items")
+    if step.program and (image := step.program.image) and "@" not in image:
+        status = _with_image(round_, image, status)
+        if not status.image:
+            return status
+        step = structs.replace(step, program=structs.replace(step.program, image=status.image))
     if status.phase == "Waiting":
         inputs = _known(round_, {each.name: each.artifact for each in step.inputs})
         if inputs is None:
@@ -161,6 +174,21 @@ def _begun(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatus
         inputs = {each.name: status.inputs.get(each.name, each.artifact) for each in step.inputs}
         return _program(round_, step, program_of(round_.run, step, inputs), status)
     return _resource(round_, resource_of(round_.run, step), status)
+
+
+def _with_image(round_: _Round, image: str, status: StepStatus) -> StepStatus:
+    """With the image by digest; without, as long as it is not known."""
+    asked = ImageDigest(image)
+    if status.image:
+        return status
+    if asked not in round_.observed.read:
+        round_.reads.append(asked)
+        return status
+    answer = round_.observed.read[asked]
+    if isinstance(answer, LykeionError):
+        round_.again_s = ASK_AGAIN_S
+        return structs.replace(status, message=str(answer)[:512])
+    return structs.replace(status, image=pinned_image(image, answer) if answer else image, message="")
 
 
 def _known(round_: _Round, artifacts: Mapping[str, str]) -> dict[str, str] | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
+from lykeion import images
 from lykeion.control import (
     Answers,
     AnyKind,
@@ -22,7 +23,7 @@ from lykeion.control import (
     SqliteStore,
 )
 from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count, usable_cores
-from lykeion.platform.lookups import GroupCores, ModelVersion, RouteCounts, SourceDigest
+from lykeion.platform.lookups import GroupCores, ImageDigest, ModelVersion, RouteCounts, SourceDigest
 from lykeion.platform.resources.training import TRAINING, run_volume
 
 from .accelerators import find_accelerators
@@ -37,6 +38,7 @@ from .resource_api import resource_api
 from .socket_store import PlatformError
 from .source_lookup import SourceLookup
 from .supervision.machine_room import LocalMachine
+from .supervision.program_images import find_digest, no_digest
 from .supervision.proxy_control import ProxyControl, proxy_settings
 from .supervision.supervisor import Supervisor
 from .webhook_sender import WebhookSender
@@ -64,6 +66,7 @@ def this_machine() -> LocalMachine:
         usable_cores(),
         accelerators,
         delegated_cgroup(),
+        images.can_start_images(),
     )
 
 
@@ -94,6 +97,7 @@ class LocalPlatform:
             GroupCores: self._supervisor.cores_of,
             RouteCounts: proxy.counts,
             SourceDigest: SourceLookup().find,
+            ImageDigest: find_digest if machine.starts_images else no_digest,
         }
         self._loop = ControlLoop(self.store, controllers, answers)
         self._webhooks = WebhookSender(self.store, [each.kind for each in controllers])

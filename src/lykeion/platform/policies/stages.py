@@ -52,8 +52,10 @@ class StageProgress:
     @property
     def notices(self) -> tuple[Condition, ...]:
         """The conditions Unschedulable and, if there is something to say, Ignored."""
+        found = [condition_of(work.status.conditions, "Unschedulable") for work in self.present.values()]
+        reason = next((each.reason for each in found if each and each.status == "True"), "Room")
         truth = "True" if self.lacking else "False"
-        room = Condition(type="Unschedulable", status=truth, reason="Room", message=self.lacking)
+        room = Condition(type="Unschedulable", status=truth, reason=reason, message=self.lacking)
         ignored = (condition_of(work.status.conditions, "Ignored") for work in self.present.values())
         return room, *list(filter(None, ignored))[:1]
 

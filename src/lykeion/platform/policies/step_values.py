@@ -79,6 +79,12 @@ def cache_key(step: PipelineStep, inputs: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def pinned_image(image: str, digest: str) -> str:
+    """An image by digest in place of its tag."""
+    place, slash, name = image.rpartition("/")
+    return f"{place}{slash}{name.partition(':')[0]}@{digest}"
+
+
 def _refuse(constant: str) -> Any:
     raise ValueError(constant)
 

@@ -83,16 +83,35 @@ class Requests(Wire, frozen=True):
 
 
 class Program(Wire, frozen=True):
-    """A program that runs in the environment of the platform."""
+    """A program that runs in the environment of the platform, or in an image."""
 
     command: Annotated[
         tuple[Argument, ...],
-        Meta(min_length=1, max_length=64, description="The program and its first arguments; no shell reads them."),
-    ]
-    args: Annotated[tuple[Argument, ...], Meta(max_length=256, description="Further arguments.")] = ()
+        Meta(
+            max_length=64,
+            description="The program and its first arguments; no shell reads them. By default the image's.",
+        ),
+    ] = ()
+    args: Annotated[
+        tuple[Argument, ...],
+        Meta(max_length=256, description="Further arguments; without `command`, in place of the image's."),
+    ] = ()
+    image: (
+        Annotated[
+            str,
+            Meta(
+                max_length=512,
+                pattern="^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?$",
+                description="Container image; here it is started by `lykeion images` where this machine can (Linux "
+                "with unshare), else the program runs in the environment of the platform.",
+                extra={"must be": "an image such as shop:v1 or registry.example.com/shop/search@sha256:…"},
+            ),
+        ]
+        | None
+    ) = None
     env: Annotated[
         tuple[EnvironmentVariable, ...],
-        Meta(max_length=128, description="Variables, beside those of the platform's own environment."),
+        Meta(max_length=128, description="Variables, beside those of the platform's own environment or the image."),
     ] = ()
     working_dir: (
         Annotated[
@@ -100,7 +119,7 @@ class Program(Wire, frozen=True):
             Meta(
                 max_length=1024,
                 pattern=r"^/[^\0]*$",
-                description="Where it runs: by default, where `lykeion up` was started.",
+                description="Where it runs: by default where `lykeion up` was started, or where the image says.",
                 extra={"must be": "an absolute path"},
             ),
         ]
@@ -108,3 +127,11 @@ class Program(Wire, frozen=True):
     ) = None
     resources: Annotated[Requests, Meta(description="What one process needs.")] = Requests()
     pod: Annotated[PodTemplate, Meta(description="On a cluster, what its pod is given.")] | None = None
+
+    rules: ClassVar[tuple[SpecRule, ...]] = (
+        SpecRule(
+            "give command or image",
+            "size(self.command) > 0 || has(self.image)",
+            lambda program: bool(program.command or program.image),
+        ),
+    )

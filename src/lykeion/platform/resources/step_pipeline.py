@@ -238,11 +238,12 @@ Phase = Literal["Waiting", "Running", "Succeeded", "Failed", "Skipped", "Cached"
 class StepStatus(Wire, frozen=True):
     """``results`` is the JSON object that the program wrote. All others are references by digest.
 
-    ``inputs`` are only those that were named by version or alias.
+    ``inputs`` and ``image`` are only those that were named by version or alias.
     """
 
     name: Name
     phase: Phase = "Waiting"
+    image: Annotated[str, Meta(max_length=512)] = ""
     start_time: Time | None = None
     completion_time: Time | None = None
     inputs: References = {}

@@ -9,7 +9,8 @@ import json
 import os
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,11 +18,12 @@ from typing import Any
 
 import msgspec
 
+from lykeion import images
 from lykeion.core import Unavailable, json_value, write_atomically, writing
 
 from .attempt import NEVER_STARTED, OOM_KILLED, RESULT_TOO_LARGE, Attempt
 from .core_affinity import on_cores
-from .launch import Launch
+from .launch import VARIABLES, Launch
 from .machine_share import UNLIMITED, MachineShare
 from .memory_cgroup import MemoryCgroup
 from .output_log import trim_log
@@ -52,20 +54,24 @@ class AttemptDirectory:
         with writing(made.path, AttemptError):
             made.path.mkdir(parents=True, mode=0o700, exist_ok=True)
             made._write("attempt", record)
+            made.result.touch(mode=0o600)  # so that it can be mounted into an image
         return made
 
     def start(self, launch: Launch, share: MachineShare = UNLIMITED) -> subprocess.Popen[bytes]:
         """Start the program in its own session. Raises AttemptError, which says what is wrong."""
+        own = {**share.environment(), MARK: str(self.path)}
         try:
-            with self.log.open("ab") as log, on_cores(share.cores):
+            with self.log.open("ab") as log, on_cores(share.cores), _passed(launch, own) as descriptors:
+                argv = [str(descriptors[0]) if word == VARIABLES else word for word in launch.argv]
                 return subprocess.Popen(
-                    ["/bin/sh", SHIM, self.path, *launch.argv],
-                    env={**launch.environment, **share.environment(), MARK: str(self.path)},
+                    ["/bin/sh", SHIM, self.path, *argv],
+                    env={**launch.environment, **own},
                     cwd=launch.working_directory,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
+                    pass_fds=descriptors,
                 )
         except (OSError, ValueError) as refused:
             place = getattr(refused, "filename", None) or launch.argv[0]
@@ -205,6 +211,19 @@ class AttemptDirectory:
             return (self.path / name).read_text()
         except OSError:
             return ""
+
+
+@contextmanager
+def _passed(launch: Launch, own: Mapping[str, str]) -> Generator[tuple[int, ...]]:
+    """The descriptor with the variables of a program in an image."""
+    if launch.in_image is None:
+        yield ()
+        return
+    descriptor = images.variables_file({**launch.in_image, **own})
+    try:
+        yield (descriptor,)
+    finally:
+        os.close(descriptor)
 
 
 def _open_plain(path: str, flags: int) -> int:

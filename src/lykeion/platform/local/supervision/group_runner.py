@@ -10,17 +10,18 @@ from msgspec import structs
 
 from lykeion.platform.local.processes.attempt import KEPT_ENDED, Attempt
 from lykeion.platform.local.processes.free_port import free_port
-from lykeion.platform.local.processes.launch import launch
+from lykeion.platform.local.processes.launch import Mounted, launch
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.resources.replica_group import ReplicaGroup
 
 from .group_plan import GroupPlan, RunningReplica, plan_group
+from .machine_room import LocalMachine
 from .readiness_probes import ReadinessProbes
 from .runner import RunnerStep
 
 
 class GroupRunner:
-    """``given`` returns the variables for a resource's programs, ``directory`` is the default working directory.
+    """``given`` returns the variables for a resource's programs, ``machine`` their environment.
 
     ``is_idle`` tells whether a replica of an owner that gets no more requests has none in flight; it is only asked
     while replicas drain. ``served`` are those that got requests before, as ``UID/ATTEMPT``; ``ports`` the ports of
@@ -33,14 +34,14 @@ class GroupRunner:
         probes: ReadinessProbes,
         is_idle: Callable[[str, Attempt], Awaitable[bool]],
         given: Callable[[Any], Mapping[str, str]],
-        directory: str,
+        machine: LocalMachine,
         now: Callable[[], datetime],
         served: Collection[str] = (),
         ports: Mapping[str, int] | None = None,
     ) -> None:
         self._served, self._ports = served, ports or {}
         self._processes, self._probes, self._is_idle = processes, probes, is_idle
-        self._given, self._directory, self._now = given, directory, now
+        self._given, self._machine, self._now = given, machine, now
         self._ended: dict[str, dict[int, Attempt]] = {}
         self._draining: dict[str, dict[str, datetime]] = {}
         self.serving: dict[str, tuple[Attempt, ...]] = {}
@@ -98,7 +99,10 @@ class GroupRunner:
         uid = group.metadata.uid
         attempt = replace(attempt, port=self._ports.get(uid) or free_port(self._processes.ports()))
         variables = {**self._given(group), **_proxied(group), "PORT": str(attempt.port)}
-        if refused := self._processes.start(uid, attempt, launch(group.spec.program, variables, self._directory)):
+        mounted = [Mounted(variables[each.variable], each.read_only) for each in group.spec.mounts]
+        machine = self._machine
+        started = launch(group.spec.program, variables, machine.environment, machine.working_directory, mounted)
+        if refused := self._processes.start(uid, attempt, started):
             self._remember(uid, [refused])
 
     def _remember(self, uid: str, ended: list[Attempt]) -> None:

@@ -28,6 +28,7 @@ class LocalMachine:
     core_numbers: tuple[int, ...] = ()
     accelerators: tuple[Accelerator, ...] = ()
     cgroup: Path | None = None
+    starts_images: bool = False
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ from lykeion.platform.resources.work import WORK
 from .group_runner import GroupRunner
 from .ignored_fields import ignored_condition
 from .machine_room import LocalMachine, Room, share_of
+from .program_images import ProgramImages
 from .proxy_control import ProxyControl
 from .readiness_probes import ReadinessProbes
 from .route_runner import RouteRunner, routed_services, service_variable
@@ -53,6 +54,8 @@ from .volume_runner import VolumeRunner
 from .work_runner import WorkRunner
 
 SHUTDOWN_GRACE_S = 10.0
+IMAGE_AGAIN_S = 2.0
+"""How often an image is looked for while a program waits for it."""
 
 _log = logging.getLogger("lykeion.platform")
 
@@ -72,17 +75,18 @@ class Supervisor:
         self._store, self._machine, self._proxy, self._now = store, machine, proxy, now
         self._queue: KeyQueue[str] = KeyQueue()
         self._values = ValueSources(store, self._values_changed)
+        self._images = ProgramImages(machine.environment, self._values_changed)
         share = partial(share_of, machine)
         self._processes = OwnedProcesses(directory / "work", now, self._ended, share, machine.cgroup)
-        given, place = self._given, machine.working_directory
+        given = self._given
         probes = ReadinessProbes(now, self._queue.add)
         self._groups = GroupRunner(
-            self._processes, probes, proxy.is_idle, given, place, now,
+            self._processes, probes, proxy.is_idle, given, machine, now,
             proxy.served(), {proxy.group.metadata.uid: proxy.port},
         )  # fmt: skip
         self._volumes = VolumeRunner(directory / "volumes", self._is_used, now)
         self._runners: dict[str, tuple[AnyKind, Runner]] = {
-            WORK.name: (WORK, WorkRunner(self._processes, given, place, now)),
+            WORK.name: (WORK, WorkRunner(self._processes, given, machine, now)),
             REPLICA_GROUP.name: (REPLICA_GROUP, self._groups),
             ROUTE.name: (ROUTE, RouteRunner(lambda: self._of(ROUTE), proxy.url, now)),
             VOLUME.name: (VOLUME, self._volumes),
@@ -226,19 +230,35 @@ class Supervisor:
             grace_s = min(SHUTDOWN_GRACE_S, resource.spec.grace_period_seconds)
             await asyncio.to_thread(self._processes.stop_all, uid, SHUTDOWN, grace_s)
         room = self._room()
-        lacking = self._values.lacking(program, namespace)
-        absent = [each.volume for each in resource.spec.mounts if not self.volume(namespace, each.volume)]
-        places = 0 if self._stopping or lacking or absent else room.places(needs)
-        spec = structs.replace(resource.spec, program=self._values.resolved(program, namespace))
+        lacking = self._lacking(resource)
+        image = program.image if self._machine.starts_images else None
+        present = image is None or await asyncio.to_thread(self._images.is_present, image)
+        places = 0 if self._stopping or lacking or not present else room.places(needs)
+        resolved = self._values.resolved(program, namespace)
+        if program.command and not self._machine.starts_images:
+            resolved = structs.replace(resolved, image=None)
+        spec = structs.replace(resource.spec, program=resolved)
         step = await self._runners[resource.kind.name][1].step(replace(resource, spec=spec), places)
         (self._short_of_room.add if step.waiting else self._short_of_room.discard)(uid)
         if lacking:
-            unschedulable = _unschedulable("NoValue", lacking)
-        elif absent:
-            unschedulable = _unschedulable("NoVolume", f"there is no volume {absent[0]}")
+            unschedulable = _unschedulable(*lacking)
+        elif image and not present and step.waiting:
+            unschedulable = _unschedulable(*self._images.missing(image))
+            step = replace(step, again_s=min(step.again_s or IMAGE_AGAIN_S, IMAGE_AGAIN_S))
         else:
             unschedulable = room.unschedulable(needs, 0 if self._processes.running(uid) else step.waiting)
-        return step, (unschedulable, *ignored_condition(program))
+        return step, (unschedulable, *ignored_condition(program, starts_images=self._machine.starts_images))
+
+    def _lacking(self, resource: AnyResource) -> tuple[str, str] | None:
+        """What a program needs and is not there, besides room and its image: a reason and a message."""
+        program, namespace = resource.spec.program, resource.metadata.namespace
+        if value := self._values.lacking(program, namespace):
+            return "NoValue", value
+        if absent := [each.volume for each in resource.spec.mounts if not self.volume(namespace, each.volume)]:
+            return "NoVolume", f"there is no volume {absent[0]}"
+        if not (program.command or self._machine.starts_images):
+            return "NoCommand", "this machine cannot start images, and the program has no command"
+        return None
 
     def _keep_proxy(self, group: AnyResource, status: Any) -> None:
         if status.last_exit_time != group.status.last_exit_time:
@@ -266,7 +286,7 @@ class Supervisor:
         return left_s
 
     def _values_changed(self) -> None:
-        """A Secret, ConfigMap or volume has changed, for which some programs may wait."""
+        """A Secret, ConfigMap, volume or image has changed, for which some programs may wait."""
         for each in self._short_of_room:
             self._queue.add(each)
 
@@ -279,12 +299,12 @@ class Supervisor:
         return Room.beside(self._machine, self._processes.shares())
 
     def _given(self, resource: AnyResource) -> Mapping[str, str]:
-        """The variables of a resource's programs, beside those of its own."""
+        """The variables that the platform gives a resource's programs."""
         namespace = resource.metadata.namespace
         services = [each.spec.service for each in self._of(ROUTE) if each.metadata.namespace == namespace]
         urls = {service_variable(each): self._proxy.url(namespace, each) for each in services}
         volumes = {each.variable: self.volume(namespace, each.volume) for each in resource.spec.mounts}
-        return {**self._machine.environment, **urls, **volumes}
+        return {**urls, **volumes}
 
     def _is_used(self, volume: AnyResource) -> bool:
         """Whether a program runs that has mounted the volume."""

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from lykeion.platform.local.processes.attempt import SHUTDOWN, Attempt
-from lykeion.platform.local.processes.launch import Launch, launch
+from lykeion.platform.local.processes.launch import Launch, Mounted, launch
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.local.processes.peer_addresses import peer_addresses
 from lykeion.platform.policies.distributed import distributed_environment
 from lykeion.platform.resources.work import Work
 
 from .gang_plan import plan_gang
+from .machine_room import LocalMachine
 from .runner import RunnerStep
 from .work_history import WorkHistory
 from .work_plan import WorkPlan, plan_work
@@ -21,16 +22,16 @@ REMOVAL_GRACE_S = 10.0
 
 
 class WorkRunner:
-    """``given`` returns the variables for a resource's programs, ``directory`` is the default working directory."""
+    """``given`` returns the variables for a resource's programs, ``machine`` their environment."""
 
     def __init__(
         self,
         processes: OwnedProcesses,
         given: Callable[[Any], Mapping[str, str]],
-        directory: str,
+        machine: LocalMachine,
         now: Callable[[], datetime],
     ) -> None:
-        self._processes, self._given, self._directory, self._now = processes, given, directory, now
+        self._processes, self._given, self._machine, self._now = processes, given, machine, now
         self._histories: dict[str, WorkHistory] = {}
 
     def adopt(self, resource: Work) -> None:
@@ -87,4 +88,7 @@ class WorkRunner:
             place = self._processes.place(work.metadata.uid)
             addresses = peer_addresses(place, attempt.number, spec.completions)
             variables |= distributed_environment(spec.roles, addresses, index)
-        return launch(spec.program, variables, self._directory)
+        mounted = [Mounted(variables[each.variable], each.read_only) for each in spec.mounts]
+        mounted.append(Mounted(variables["LYKEION_RESULT"]))
+        machine = self._machine
+        return launch(spec.program, variables, machine.environment, machine.working_directory, mounted)
