@@ -11,6 +11,7 @@ from lykeion.search.index import IndexFormatError, open_index
 from lykeion.search.service import find_source, followed_catalogue
 from lykeion.search.service.registry_source import RegistrySource
 from lykeion.search.thumbnails import FILE_NAME, Thumbnails
+from tests.mounts import read_only
 from tests.oci.distribution.fake import running
 
 from .followed import following, make
@@ -85,11 +86,9 @@ def test_a_version_of_a_registry_is_links_to_the_cache_and_stays_as_it_was_pulle
             assert shop.client.get("/v1/thumbnail?id=1").content == b"small"
             assert shop.search()[1] == {"a.index"}
             assert sorted(files) == sorted(path for path in version.rglob("*") if path.is_file())
-            for path in [version, *version.rglob("*")]:
-                path.chmod(path.stat().st_mode & ~0o222)
-            assert shop.search()[1] == {"a.index"}
-        with following(name) as shop:
+        with read_only(version), following(name) as shop:
             assert shop.search()[1] == {"a.index"}, "it is verified, and opened again"
+            assert shop.client.get("/v1/thumbnail?id=1").content == b"small"
 
 
 def test_what_is_no_index_is_refused_before_it_is_pulled(tmp_path: Path, name: str) -> None:

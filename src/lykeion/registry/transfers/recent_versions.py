@@ -1,6 +1,7 @@
 """Versions that a program follows one after the other: each in a directory of the cache, the older ones removed."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from lykeion.core import CONSOLE, Reporter, locked
@@ -36,7 +37,8 @@ def keep_recent(
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         pull(store, reference, directory, policy=policy, cache=cache, reporter=reporter)
-        os.utime(directory)
+        with suppress(OSError):  # in a read-only cache the order of use stays as it was
+            os.utime(directory)
         with locked(directory.parent, create=False):
             for old in _by_use(directory.parent)[kept:]:
                 cache.discard(old)
