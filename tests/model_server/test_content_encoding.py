@@ -19,7 +19,7 @@ def test_what_gzip_and_zlib_compress_comes_back(body: bytes) -> None:
     assert decompressed(body, "identity", 200) == body
 
 
-@pytest.mark.parametrize("size", [1_001, 1_010, 50 << 20])
+@pytest.mark.parametrize("size", [1_001, 1_010, 10 << 20])
 def test_a_body_that_is_larger_than_allowed_is_refused_whatever_its_compressed_size(size: int) -> None:
     for body, encoding in ((gzip.compress(bytes(size)), "gzip"), (zlib.compress(bytes(size)), "deflate")):
         with pytest.raises(HTTPException) as refused:

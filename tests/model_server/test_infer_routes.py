@@ -211,7 +211,7 @@ def test_two_lengths_of_the_json_are_400(client: TestClient) -> None:
 
 
 def test_the_requests_own_time_is_kept(client: TestClient) -> None:
-    body, headers = photo_input(*[png(seed, (600, 600)) for seed in range(8)])
+    body, headers = photo_input(png())
     length = int(headers[JSON_LENGTH])
     text = json.dumps(json.loads(body[:length]) | {"parameters": {"timeout": 1}}).encode()
     answer = client.post(INFER, content=text + body[length:], headers={JSON_LENGTH: str(len(text))})

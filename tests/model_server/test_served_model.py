@@ -1,7 +1,6 @@
 """What a model, its card and its labels must have in common; and which engine runs it."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
+from lykeion.core import NotFound
 from lykeion.engines import ModelError
 from lykeion.engines.choosing import ModelFile
 from lykeion.engines.running import find_kind
@@ -57,26 +57,32 @@ def test_a_batch_must_pay_and_is_filled_up_from_where_it_does(times: Mapping[int
 
 
 def test_the_choice_is_measured_once_and_remembered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    search, model = EngineSearch(LITERT, lanes=2, max_batch=2), ModelFile("tiny", CONTENT)
-    choice = search.choose(model)
-    assert choice.kind == "litert"
-    assert choice.plan.together in (1, 2)
+    search, model = EngineSearch(LITERT, lanes=1, max_batch=1), ModelFile("tiny", CONTENT)
+    assert search.choose(model) == EngineChoice("litert")
+    (file,) = (home / "cache" / "engine-choices").iterdir()
+    assert EngineChoice.read(file) == EngineChoice("litert")
+    file.write_text("damaged")
+    assert search.choose(model) == EngineChoice("litert")
     monkeypatch.setattr(engine_choice, "try_models", None)
-    assert search.choose(model) == choice
+    assert search.choose(model) == EngineChoice("litert")
     with pytest.raises(TypeError):
         replace(search, max_batch=4).choose(model)
 
 
+def test_a_choice_is_read_as_it_was_written(tmp_path: Path) -> None:
+    choice = EngineChoice("openvino", 4, RowPlan(8, 3))
+    (tmp_path / "choice.json").write_text(choice.to_json())
+    assert EngineChoice.read(tmp_path / "choice.json") == choice
+
+
 @pytest.mark.parametrize("damage", ["", "{", "{}", '{"kind": "litert"}', '{"kind": "gone", "threads": 1}', "[]"])
-def test_a_choice_that_cannot_be_read_is_measured_again(home: Path, damage: str) -> None:
-    search, model = EngineSearch(LITERT, lanes=1, max_batch=1), ModelFile("tiny", CONTENT)
-    search.choose(model)
-    (file,) = (home / "cache" / "engine-choices").iterdir()
-    file.write_text(damage)
-    assert search.choose(model) == EngineChoice("litert")
-    assert json.loads(file.read_text()) == {"kind": "litert", "threads": 1, "together": 1, "least": 1}
+def test_a_choice_that_cannot_be_read_is_none(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "choice.json").write_text(damage)
+    with pytest.raises(NotFound):
+        EngineChoice.read(tmp_path / "choice.json")
 
 
+@pytest.mark.slow
 def test_what_no_engine_runs_is_refused_before_it_is_loaded_here() -> None:
     with pytest.raises(ModelError):
         open_served(replace(source(), file=ModelFile("bad", b"\0\0\0\0TFL3 and no more")), ServerSettings())
