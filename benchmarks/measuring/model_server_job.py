@@ -23,7 +23,7 @@ import numpy as np
 from lykeion.engines.running import encoded, find_kind, noise
 from measuring.latency import percentiles
 
-LENGTH = re.compile(rb"content-length: ([0-9]+)\r\n.*?\r\n\r\n", re.DOTALL)
+LENGTH = re.compile(rb"\r\ncontent-length: ([0-9]+)\r\n")
 Call = Callable[[], object]
 
 
@@ -76,9 +76,10 @@ def client(connection: socket.socket, request: bytes) -> Call:
     def ask() -> None:
         connection.sendall(request)
         answer = connection.recv(1 << 16)
-        while not (length := LENGTH.search(answer)):
+        while (end := answer.find(b"\r\n\r\n")) < 0:
             answer += connection.recv(1 << 16)
-        left = length.end() + int(length[1]) - len(answer)
+        length = LENGTH.search(answer, 0, end + 2)
+        left = end + 4 + int(length[1]) - len(answer) if length else 0
         while left > 0:
             left -= len(connection.recv(1 << 16))
         if not answer.startswith(b"HTTP/1.1 200 "):
