@@ -137,8 +137,8 @@ COMMANDS = {
     "compress pack": "compress pack model --output RUN --json",
     "compress unpack": "compress unpack package.lyk --output RUN",
 }
-TOGETHER = ("train", "compress run", "nas compare", "nas search", "traced")
-"""What trains by Keras, after which many networks have been traced, in one process: TensorFlow is imported once, and
+TOGETHER = ("train", "compress run", "models import", "nas compare", "nas search", "traced")
+"""What uses Keras, after which many networks have been traced, in one process: TensorFlow is imported once, and
 quietly wherever it is (tests/core/test_library_output.py)."""
 
 
