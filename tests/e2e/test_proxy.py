@@ -130,6 +130,14 @@ def test_a_response_to_head_has_a_length_and_no_body(proxy: ProxyProcess, replic
             assert until(connection, b"\r\n\r\n").endswith(b"\r\ncontent-length: 1000\r\n\r\n")
 
 
+def test_a_response_without_a_body_leaves_the_connection_open(proxy: ProxyProcess, replica: Replicas) -> None:
+    proxy.shop(replica(answering(b"HTTP/1.1 204 No Content\r\n\r\n")))
+    with proxy.connect() as connection:
+        for _ in range(2):
+            connection.sendall(_head())
+            assert until(connection, b"\r\n\r\n") == b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
 def test_requests_follow_one_another_on_one_connection(proxy: ProxyProcess, replica: Replicas) -> None:
     shop = replica()
     proxy.shop(shop)

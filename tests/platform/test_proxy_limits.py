@@ -1,6 +1,7 @@
 """Limits of the proxy on time and connections, made short; it runs in the test's own event loop."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -89,9 +90,9 @@ def test_a_replica_that_does_not_answer_in_time_is_given_up(tmp_path: Path) -> N
 
 
 def test_a_response_that_stops_coming_is_cut_off(tmp_path: Path) -> None:
-    def half(connection: object, head: bytes) -> None:
-        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")(connection, head)  # type: ignore[arg-type]
-        rest(connection)  # type: ignore[arg-type]
+    def half(connection: socket.socket, head: bytes) -> None:
+        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")(connection, head)
+        rest(connection)
 
     async def ask(port: int) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -105,6 +106,26 @@ def test_a_response_that_stops_coming_is_cut_off(tmp_path: Path) -> None:
         return part
 
     assert _run(tmp_path, ScriptedReplica(half), ask) == b""
+
+
+def test_a_client_that_takes_nothing_is_dropped(tmp_path: Path) -> None:
+    gone = threading.Event()
+
+    def much(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        try:
+            while True:
+                connection.sendall(bytes(1 << 16))
+        except OSError:
+            gone.set()
+
+    async def ask(port: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(HEAD % 0)
+            await asyncio.to_thread(gone.wait, 30)
+        return b"gone" if gone.is_set() else b""
+
+    assert _run(tmp_path, ScriptedReplica(much), ask) == b"gone"
 
 
 def test_a_connection_without_requests_is_closed(tmp_path: Path) -> None:
@@ -137,8 +158,8 @@ def test_beyond_the_limit_of_connections_those_without_a_request_are_closed(
 
     go = threading.Event()
 
-    def serve(connection: object, head: bytes) -> None:
+    def serve(connection: socket.socket, head: bytes) -> None:
         go.wait(30)
-        answering()(connection, head)  # type: ignore[arg-type]
+        answering()(connection, head)
 
     assert _run(tmp_path, ScriptedReplica(serve), crowd).startswith(b"HTTP/1.1 200 OK\r\n")

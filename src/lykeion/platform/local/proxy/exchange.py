@@ -48,7 +48,7 @@ class Exchange:
         """Whether the client's connection stays open afterwards."""
         self.tunnelling = self._answered = self._ended = False
         self._complete = head.length == 0
-        self._status = 0
+        self._status = self._unsent = 0
         self._began = client.now()
         self._held: list[bytes] = []
         self._tried: list[Target] = []
@@ -110,7 +110,10 @@ class Exchange:
 
     def late(self) -> None:
         """Nothing has come for as long as ``wait`` allows."""
-        if self.client.is_full:
+        unsent = self.client.transport.get_write_buffer_size()
+        if unsent and unsent < self._unsent:  # it takes a little
+            self.wait()
+        elif self.client.is_full:
             self.drop()
             self.client.transport.abort()
         elif self._complete or self.is_full:
@@ -122,6 +125,7 @@ class Exchange:
         """Something has come: from now on counts the time in which more has to."""
         for_replica = (self._complete or self.is_full) and not self.client.is_full
         limit_s = RESPONSE_S if for_replica else STALL_S
+        self._unsent = self.client.transport.get_write_buffer_size()
         self.client.deadline = None if self.tunnelling else self.client.now() + limit_s
 
     def connected(self, by: asyncio.Protocol) -> None:
@@ -140,7 +144,7 @@ class Exchange:
     def respond(self, status: int, headers: HeaderList) -> tuple[bytes, bool]:
         """The head of the response, and whether its body is to be sent in chunks. Raises ValueError."""
         framing = response_framing(self.head, status, headers)
-        self.keeps &= self._complete and bool(framing)
+        self.keeps &= self._complete and framing is not None
         stays = b"keep-alive" if self.head.version == "1.0" else b""
         connection = stays if self.keeps else b"close"
         lines = [framing or b"", b"connection: " + connection if connection else b""]
