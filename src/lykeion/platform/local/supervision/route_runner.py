@@ -25,7 +25,7 @@ class RouteRunner:
         pass
 
     async def step(self, resource: Route, room: int) -> RunnerStep:
-        first = next(each for each in accepted(self._routes(), _service(resource)))
+        first = oldest(each for each in self._routes() if _service(each) == _service(resource))
         taken = first.metadata.uid != resource.metadata.uid
         condition = Condition(
             type="Accepted",
@@ -51,20 +51,20 @@ def routed_services(
         uid = uids.get((namespace, group), "")
         return tuple(ServingReplica(f"{uid}/{each.name}", each.port) for each in serving.get(uid, ()))
 
+    by_service: dict[tuple[str, str], list[Route]] = {}
+    for each in routes:
+        by_service.setdefault(_service(each), []).append(each)
     found: list[RoutedService] = []
-    for namespace, service in sorted({_service(each) for each in routes}):
-        route = accepted(routes, (namespace, service))[0]
-        weighted = [
-            RoutedGroup(each.group, each.weight, replicas(namespace, each.group)) for each in route.spec.groups
-        ]
+    for (namespace, service), same in sorted(by_service.items(), key=lambda each: each[0]):
+        route = oldest(same)
+        weighted = [RoutedGroup(one.group, one.weight, replicas(namespace, one.group)) for one in route.spec.groups]
         found.append(RoutedService(namespace, route.metadata.name, service, tuple(weighted)))
     return found
 
 
-def accepted(routes: Sequence[Route], service: tuple[str, str]) -> list[Route]:
-    """The routes of a service, of which the first, the oldest, gets its requests."""
-    same = [each for each in routes if _service(each) == service]
-    return sorted(same, key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.uid))
+def oldest(routes: Iterable[Route]) -> Route:
+    """Of the routes of one service the one that gets its requests."""
+    return min(routes, key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.uid))
 
 
 def _service(route: Route) -> tuple[str, str]:

@@ -203,12 +203,13 @@ class Supervisor:
 
     async def _step(self, uid: str) -> float | None:
         """One step. Returns the seconds until the next is due, or None."""
+        resource, deleted = self._resources.get(uid), self._deleted.get(uid)
         try:
-            resource = self._resources.get(uid)
             return await (self._run(resource) if resource else self._retire(uid))
         finally:
             self._processes.watch(uid)
-            self._publish()
+            if (known := resource or deleted) and known.kind.name in (ROUTE.name, REPLICA_GROUP.name):
+                self._publish()
 
     async def _run(self, resource: AnyResource) -> float | None:
         if hasattr(resource.spec, "program"):
