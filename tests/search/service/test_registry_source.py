@@ -1,5 +1,6 @@
 """An index of the registry that is served: pulled by digest, only read, and followed where its alias moves."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,15 @@ def test_a_version_that_cannot_be_served_is_refused_and_the_old_one_stays(tmp_pa
         shop.follower.look()
         assert shop.search() == (first.digest, {"a.index"})
         assert "embedder" in shop.health()["problem"]
+        for version in versions(tmp_path):
+            shutil.rmtree(version)
+        shop.follower.look()
+        assert "embedder" in shop.health()["problem"]
+        assert not versions(tmp_path), "it is not pulled again"
+        last = push(make(tmp_path / "c.index"), name)
+        shop.follower.look()
+        assert shop.search() == (last.digest, {"c.index"})
+        assert shop.health()["problem"] is None
 
 
 def test_while_the_registry_does_not_answer_the_old_one_stays(tmp_path: Path) -> None:

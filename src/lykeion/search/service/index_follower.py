@@ -57,6 +57,8 @@ class IndexFollower:
         """``edition`` is the one that is served."""
         self._served, self._source, self._edition = served, source, edition
         self._thumbnails, self._swapped = thumbnails, swapped
+        self._refused: IndexEdition | None = None
+        """One that will never be served: it does not change."""
         self._stopping = threading.Event()
 
     @contextmanager
@@ -77,6 +79,8 @@ class IndexFollower:
         """Let the index take over that the name refers to now. If it cannot be served, the present one stays."""
         try:
             edition = self._source.look()
+            if edition == self._refused:
+                return
             if edition != self._edition:
                 self._take(edition)
             self._served.problem = ""
@@ -88,13 +92,18 @@ class IndexFollower:
 
     def _take(self, edition: IndexEdition) -> None:
         self._source.fetch(edition)
-        with self._served.lease() as present:
-            catalogue = open_catalogue(
-                edition, lambda index: _same_vectors(edition, index, present), self._thumbnails
-            )
+        try:
+            catalogue = self._open(edition)
+        except LykeionError:
+            self._refused = edition if edition.read_only else None
+            raise
         self._served.replace(catalogue)
         self._edition = edition
         self._swapped(edition.id)
+
+    def _open(self, edition: IndexEdition) -> Catalogue:
+        with self._served.lease() as present:
+            return open_catalogue(edition, lambda index: _same_vectors(edition, index, present), self._thumbnails)
 
     def _run(self, interval_s: float) -> None:
         while not self._stopping.wait(interval_s):
