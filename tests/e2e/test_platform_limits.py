@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mounts import fill, small_disk
+
 from .platform_machine import PlatformMachine, platform_machine, until
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits are for Linux")
@@ -62,3 +64,29 @@ def test_an_accelerator_that_the_machine_lacks_is_named(machine: PlatformMachine
     until(lambda: machine.condition("Unschedulable")["status"] == "True")
     message = machine.condition("Unschedulable")["message"]
     assert message == "one process needs 2 no-such-type; this machine has none"
+
+
+def test_a_full_disk_is_named_and_the_platform_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "d", "8m") as disk, platform_machine(disk / "h") as machine:
+        machine.start()
+        (tmp_path / "ran").touch()
+        program = {
+            "command": ["sh", "-c", f"while ! test -e {tmp_path}/go; do sleep 0.1; done; echo x >> {tmp_path}/ran"]
+        }
+        machine.apply(program={**program, "workingDir": str(tmp_path)}, shards={"count": 3}, parallelism=1)
+        until(lambda: machine.get()["status"].get("active") == "0")
+        fill(disk)
+        (tmp_path / "go").touch()
+        until(lambda: (tmp_path / "ran").read_text() == "x\n")
+        assert machine.get()["status"]["progress"] in ("", "0/3", "1/3")
+        file = tmp_path / "more.yaml"
+        file.write_text(
+            "apiVersion: lykeion.github.io/v1alpha1\nkind: BatchExecution\nmetadata: {name: more}\n"
+            "spec: {program: {command: ['true']}, shards: {count: 1}}\n"
+        )
+        assert "full" in machine.run("apply", "-f", str(file), code=2)
+        (disk / "filling").unlink()
+        machine.run("wait", "batch/embed", "--timeout", "120")
+        machine.run("apply", "-f", str(file))
+        machine.run("wait", "batch/more", "--timeout", "60")
+        assert (tmp_path / "ran").read_text() == "x\n" * 3

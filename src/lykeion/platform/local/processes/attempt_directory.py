@@ -102,12 +102,17 @@ class AttemptDirectory:
         return ProcessIdentity.parse(self._text("started"))
 
     def abandon(self) -> bool:
-        """Claim an attempt that no process has claimed: True if none has started it; none can start it afterwards."""
+        """Claim an attempt that no process has claimed: True if none has started it; none can start it afterwards.
+
+        Raises AttemptError.
+        """
         try:
-            with (self.path / "started").open("x"):
+            with writing(self.path, AttemptError), (self.path / "started").open("x"):
                 return True
-        except FileExistsError:
-            return False
+        except AttemptError:
+            if (self.path / "started").exists():
+                return False
+            raise
 
     def stop(self, reason: str, now: datetime, grace_s: float, child: int | None = None) -> datetime:
         """Send SIGTERM to the group at the first call, SIGKILL at one after the grace period. Returns when that ends.
@@ -116,8 +121,9 @@ class AttemptDirectory:
         ``reason`` is recorded first. ``child`` is the leader's process ID if it is a child of this process.
         """
         stop = self._read("stop")
-        until = datetime.fromisoformat(stop["until"]) if stop else now + timedelta(seconds=grace_s)
-        if not stop:
+        latest = now + timedelta(seconds=grace_s)
+        until = min(datetime.fromisoformat(stop["until"]), latest) if stop else latest
+        if not stop or until == latest:  # the first call, a shorter period, or a clock that was set back
             with writing(self.path, AttemptError):
                 self._write("stop", {"reason": reason, "until": until.isoformat()})
         if not stop or now >= until:

@@ -42,6 +42,8 @@ class OwnedProcesses:
         self._directory, self._now, self._ended, self._share_of = directory, now, ended, share_of
         self._cgroup = cgroup
         self._exceeded: set[Path] = set()
+        self._noticed: set[Path] = set()
+        self._unreported: dict[str, list[Attempt]] = {}
         self._running: dict[str, dict[str, Attempt]] = {}
         self._last: dict[str, dict[int, int]] = {}
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
@@ -110,12 +112,17 @@ class OwnedProcesses:
     def see_ends(self, uid: str) -> list[Attempt]:
         """Record the end of each attempt whose process no longer exists, and return these attempts.
 
-        Those that use too much memory are killed, and will be seen to end later.
+        Those that use too much memory are killed, and will be seen to end later. Raises AttemptError; what was
+        recorded before is returned by the next call.
         """
         for each in self.running(uid):
             if self._at(uid, each.name).path in self._exceeded:
                 self.stop(uid, each, OOM_KILLED, 0)
-        return [self._record_end(uid, each) for each in self.running(uid) if self._is_gone(uid, each)]
+        ended = self._unreported.setdefault(uid, [])
+        for each in self.running(uid):
+            if self._is_gone(uid, each):
+                ended.append(self._record_end(uid, each))
+        return self._unreported.pop(uid)
 
     def stop(self, uid: str, attempt: Attempt, reason: str, grace_s: float) -> float:
         """Tell an attempt to end, and after the grace period kill it. Returns the seconds until then."""
@@ -134,7 +141,7 @@ class OwnedProcesses:
         """Call ``ended`` when a process of the owner ends."""
         for attempt in self.running(uid):
             directory = self._at(uid, attempt.name)
-            if directory.path not in self._watched:
+            if directory.path not in self._watched and directory.path not in self._noticed:
                 self._watched[directory.path] = asyncio.create_task(self._wait(uid, directory))
 
     def leaders(self, uid: str) -> list[int]:
@@ -201,7 +208,8 @@ class OwnedProcesses:
     def _forget(self, uid: str, attempt: Attempt) -> Attempt:
         directory = self._at(uid, attempt.name)
         self._children.pop(directory.path, None)
-        self._exceeded.discard(directory.path)
+        for paths in (self._exceeded, self._noticed):
+            paths.discard(directory.path)
         self._running[uid].pop(attempt.name, None)
         return directory.attempt() or replace(attempt, ended=self._now())
 
@@ -211,4 +219,5 @@ class OwnedProcesses:
             await wait_for_exit(child.pid if child else None, directory)
         finally:
             self._watched.pop(directory.path, None)
+            self._noticed.add(directory.path)
             self._ended(uid)

@@ -30,7 +30,7 @@ class ProcessIdentity:
         return cls(int(parts[0]), parts[1], parts[2]) if len(parts) == 3 and parts[0].isdigit() else None
 
     def is_alive(self) -> bool:
-        """Whether exactly this process runs, or has ended and was not waited for yet."""
+        """Whether exactly this process runs; one that has ended and was not waited for does not."""
         return self.boot == boot_id() and process_start(self.pid) == self.start
 
     def signal_group(self, number: signal.Signals) -> bool:
@@ -43,10 +43,11 @@ class ProcessIdentity:
 
 
 def process_start(pid: int) -> str:
-    """Empty if there is no such process."""
+    """Empty if no such process runs."""
     if sys.platform == "linux":
         try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return "" if fields[0] in "ZX" else fields[19]
         except (OSError, IndexError):
             return ""
     shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)

@@ -26,7 +26,7 @@ def plan_gang(work: Work, attempts: Sequence[Attempt], now: datetime, room: int)
     succeeded = len(members) == len(every) and all(each.succeeded for each in members)
     broken = any(each.ended and not each.succeeded for each in members)
     failed = not active and not succeeded and used_up(spec, failures)
-    due = due_time(failures) if failures and failures[-1].number == number else None
+    due = due_time(failures, now) if failures and failures[-1].number == number else None
     missing = [index for index in every if index not in {each.index for each in members}]
     start: list[tuple[int, int]] = []
     stop = [(each, reason) for each in active if (reason := reason_to_stop(each, work, now))]

@@ -94,7 +94,8 @@ def _failures(last: Attempt) -> int:
 
 
 def _due(last: Attempt | None, following: Attempt) -> datetime:
-    if last is None or last.ended is None or not last.counts:
+    """Now if the last attempt ended in the future: the clock was set back."""
+    if last is None or last.ended is None or not last.counts or last.ended > following.started:
         return following.started
     return last.ended + timedelta(seconds=delay_s(following.failures))
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ from .proxy_control import ProxyControl
 from .readiness_probes import ReadinessProbes
 from .route_runner import RouteRunner, routed_services, service_variable
 from .runner import Runner, RunnerStep
+from .steady_clock import steady_clock
 from .value_sources import ValueSources
 from .volume_runner import VolumeRunner
 from .work_runner import WorkRunner
@@ -70,8 +71,9 @@ class Supervisor:
         directory: Path,
         machine: LocalMachine,
         proxy: ProxyControl,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
     ) -> None:
+        now = now or steady_clock()
         self._store, self._machine, self._proxy, self._now = store, machine, proxy, now
         self._queue: KeyQueue[str] = KeyQueue()
         self._values = ValueSources(store, self._values_changed)

@@ -36,7 +36,7 @@ def plan_work(work: Work, history: WorkHistory, active: Sequence[Attempt], now: 
     failed = history.failed(spec) - done - busy
     occupied = done | failed | busy
     waiting = [index for index in range(spec.completions) if index not in occupied]
-    due = {index: due_time(history.failures[index]) for index in waiting if index in history.failures}
+    due = {index: due_time(history.failures[index], now) for index in waiting if index in history.failures}
     ready = [index for index in waiting if (due.get(index) or now) <= now]
     idle = spec.suspend or spec.stop
     wanted = [] if idle else ready[: max(0, spec.parallelism - len(active))]
@@ -53,10 +53,10 @@ def plan_work(work: Work, history: WorkHistory, active: Sequence[Attempt], now: 
     )
 
 
-def due_time(failures: Sequence[Attempt]) -> datetime | None:
-    """When the attempt that follows these failures may start."""
+def due_time(failures: Sequence[Attempt], now: datetime) -> datetime | None:
+    """When the attempt that follows these failures may start: now if they lie in the future, so the clock was set."""
     last = failures[-1].ended if failures else None
-    return last and last + timedelta(seconds=delay_s(len(failures)))
+    return last and (now if last > now else last + timedelta(seconds=delay_s(len(failures))))
 
 
 def limit(attempt: Attempt, work: Work) -> datetime | None:
