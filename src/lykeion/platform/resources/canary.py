@@ -43,7 +43,7 @@ class CanaryAnalysis(Wire, frozen=True):
     slow_seconds: (
         Annotated[
             float,
-            Meta(ge=0.001, le=3600, description="Longer requests are compared as failures are; by default none."),
+            Meta(ge=0.001, le=10, description="Longer requests are compared as failures are; by default none."),
         ]
         | None
     ) = None
