@@ -16,7 +16,7 @@ import yaml
 
 from benchmarks.measuring.docker_registry import PROGRAM, docker_registry
 from tests.images.making import describe
-from tests.images.test_running import needs_unshare
+from tests.images.test_running import command_lines, needs_unshare
 
 from .platform_machine import PlatformMachine, platform_machine, until
 
@@ -45,6 +45,21 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformMachine
         made.run("images", "build", str(place / "image" / "image.yaml"), "--tag", "tools:v1", "--quiet")
         made.start()
         yield made
+
+
+def test_where_images_cannot_be_started_the_program_runs_here_and_the_image_is_ignored(tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "env", "rm", "ln", "mv", "cat"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    with platform_machine(tmp_path / "h") as machine, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(tools))
+        machine.start()
+        assert _batch(machine, image="none:v1", command=["sh", "-c", "echo here"]) == "here\n"
+        ignored = machine.condition("Ignored", "batch/one")
+        assert (ignored["status"], "program.image" in ignored["message"]) == ("True", True)
+        _apply(machine, "BatchExecution", "two", program={"image": "none:v1"}, shards={"count": 1})
+        until(lambda: machine.condition("Unschedulable", "batch/two").get("reason") == "NoCommand")
 
 
 @pytest.fixture
@@ -89,15 +104,11 @@ def test_values_of_secrets_reach_the_program_and_no_argument(machine: PlatformMa
     program = {"image": "tools:v1", "args": ["echo got $KEY; sleep 1000"], "env": env}
     _apply(machine, "BatchExecution", "one", program=program, shards={"count": 1})
     until(lambda: machine.run("logs", "batch/one") == "got hidden-value\n")
-    shown = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    shown = list(command_lines())
     assert any(b"echo got $KEY" in each for each in shown)
     assert not any(b"hidden-value" in each for each in shown)
     machine.run("delete", "batch/one")
-    until(lambda: not any(b"echo got $KEY" in path.read_bytes() for path in _command_lines()), "it runs on")
-
-
-def _command_lines() -> list[Path]:
-    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    until(lambda: not any(b"echo got $KEY" in each for each in command_lines()), "it runs on")
 
 
 def test_steps_in_images_pass_artifacts_and_are_cached_by_the_images_digest(

@@ -19,14 +19,17 @@ from lykeion.images.building.assembly import BuiltImage, build
 from lykeion.images.building.referrers import BILL
 from lykeion.images.building.volume import build_volume
 from lykeion.images.errors import BaseError, ImageError, LayerError, RequirementError, WheelError
+from lykeion.images.image import image_layers
 from lykeion.images.image_description import describe_image, image_list, read_attached
 from lykeion.images.layers import compression
 from lykeion.images.layers.entries import rootfs_entries
 from lykeion.images.layers.image_layer import pack
 from lykeion.images.layers.layer_files import Files, open_tar
 from lykeion.images.layers.tar_reader import TarBudget
+from lykeion.images.layers.unpack import unpack
 from lykeion.images.pruning import prune
 from lykeion.images.python.interpreter import Interpreter
+from lykeion.images.running.image_roots import ROOTS, remove_unused_roots, unpacked_root
 from lykeion.images.spec import read_spec
 from lykeion.oci import EMPTY, BlobWriter, ImageIndex, ImageManifest, Layout, media_types
 from lykeion.oci.references import ref_of
@@ -358,6 +361,38 @@ def test_a_build_loses_nothing_to_a_pruning_of_caches_at_the_same_time(project: 
         return Meeting(*(calls if order == "the build is paused" else reversed(calls)), check)
 
     assert meet_at_every_act(meeting, step=7) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["the start is paused", "pruning is paused"])
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_a_start_loses_nothing_to_a_pruning_of_caches_at_the_same_time(
+    project: Path, output: Layout, order: str, unpacked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe(project, sources=[{"from": "app", "to": "/srv/app"}], base={"rootfs": "root"})
+    digest = built(project, output).parts[0].manifest
+    manifest = output.manifest(digest)
+    assert isinstance(manifest, ImageManifest)
+
+    def meeting(number: int) -> Meeting:
+        home = project / f"home{number}"
+        monkeypatch.setenv("LYKEION_HOME", str(home))
+        if unpacked:
+            unpack(
+                output, image_layers(output, manifest), home / "cache" / ROOTS / digest.digest[7:], reporter=SILENT
+            )
+        roots: list[Path] = []
+        calls = (
+            lambda: roots.append(unpacked_root(output, digest.digest, manifest, reporter=SILENT)),
+            remove_unused_roots,
+        )
+
+        def check() -> None:
+            assert (roots[0] / "srv/app/main.py").read_text() == "print('open')\n"
+
+        return Meeting(*(calls if order == "the start is paused" else reversed(calls)), check)
+
+    meet_at_every_act(meeting, step=1 if unpacked else 5)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,13 @@ def run(shell: Path, *arguments: str, options: tuple[str, ...] = ()) -> subproce
     return subprocess.run(command(shell, "run", *options, "shop:latest", *arguments), capture_output=True, text=True)
 
 
+def command_lines() -> Iterator[bytes]:
+    """Of all processes."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            yield path.read_bytes()
+
+
 def run_start(start: Start, *, rootless: bool = False) -> subprocess.CompletedProcess[str]:
     variables = variables_file(start.environment)
     try:
@@ -106,7 +115,7 @@ def test_no_argument_of_any_process_holds_a_variable(shell: Path) -> None:
     with subprocess.Popen(arguments, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline() == b"shown-to-nobody\n"
-        shown = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+        shown = list(command_lines())
         assert any(script.encode() in each for each in shown)
         assert not any(b"shown-to-nobody" in each for each in shown)
         process.communicate(b"\n")

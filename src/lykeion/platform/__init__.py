@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .local.proxy.proxy_settings import ProxySettingsError, TlsListener
     from .local.socket_store import PlatformError, SocketStore
     from .local.state_backup import back_up, restore
-    from .reruns import retry, run_pipeline
+    from .reruns import build_again, retry, run_pipeline
     from .resource_files import read_resources
     from .resource_names import find_kind, find_kinds, parse_key
     from .resource_table import as_described, as_list, as_yaml, event_document, row, titles
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTROLLERS", "DEFINED", "KINDS", "WRITTEN", "AlreadyRuns", "LocalPlatform", "PlatformError",
     "ProxySettingsError", "SocketStore", "TlsListener", "apply_resource", "as_described", "as_list", "as_yaml",
-    "back_up", "changes_of", "connect", "decide_rollout", "draw_metrics", "end_platform", "event_document", "find",
-    "find_kind", "find_kinds", "is_up", "parse_key", "platform_directory", "read_resources", "restore", "retry",
-    "row", "run_pipeline", "summarize_metrics", "suspend", "this_machine", "titles", "wait_for",
+    "back_up", "build_again", "changes_of", "connect", "decide_rollout", "draw_metrics", "end_platform",
+    "event_document", "find", "find_kind", "find_kinds", "is_up", "parse_key", "platform_directory",
+    "read_resources", "restore", "retry", "row", "run_pipeline", "summarize_metrics", "suspend", "this_machine",
+    "titles", "wait_for",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

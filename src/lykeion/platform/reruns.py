@@ -12,6 +12,7 @@ from lykeion.core import Conflict, Unsupported
 from .controllers.pipeline_controller import run_of
 from .policies.completion import has_finished
 from .resources.batch_execution import BATCH_EXECUTION
+from .resources.image_build import IMAGE_BUILD
 from .resources.step_pipeline import PIPELINE, PIPELINE_RUN, Pipeline, PipelineRun
 from .resources.training import TRAINING
 
@@ -29,7 +30,9 @@ async def run_pipeline(
     """
     pipeline: Pipeline = await store.get(key)
     if pipeline.kind is not PIPELINE:
-        raise Unsupported(f"{key}: only a pipeline can be run; to run again what has finished, use retry")
+        raise Unsupported(
+            f"{key}: only a pipeline or an imagebuild can be run; to run again what has finished, use retry"
+        )
     chosen = name or await _free_name(store, Key(PIPELINE_RUN.name, key.namespace, key.name), "run")
     run = run_of(pipeline, chosen, parameters)
     if first:
@@ -37,6 +40,18 @@ async def run_pipeline(
         spec = structs.replace(run.spec, rerun_of=earlier.metadata.name, from_step=_step_of(run, first))
         run = replace(run, spec=spec)
     return await store.create(run)
+
+
+async def build_again(store: ResourceStore, key: Key) -> AnyResource:
+    """Build an image now, whether or not its source has changed: ``spec.build`` is set to the time.
+
+    Raises Unsupported for other kinds.
+    """
+    resource = await store.get(key)
+    if resource.kind is not IMAGE_BUILD:
+        raise Unsupported(f"{key}: a {key.kind} builds no image")
+    spec = structs.replace(resource.spec, build=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    return await store.apply(replace(resource, spec=spec))
 
 
 async def retry(store: ResourceStore, key: Key, *, first: str = "", name: str = "") -> AnyResource:

@@ -30,14 +30,21 @@ name_option = click.option("--name", default="", help="Of the new resource.  [de
 @name_option
 @namespace_option
 def run(target: str, parameters: tuple[str, ...], first: str, name: str, namespace: str) -> None:
-    """Run a pipeline now.
+    """Run a pipeline now, or build an image again.
 
     \b
       lykeion run pipeline/nightly -p day=2026-11-01
       lykeion run pipeline/nightly -p day=2026-11-01 --from publish
+      lykeion run imagebuild/shop-search
     """
     pairs = dict(map(_pair, parameters))
     key = platform.parse_key(target, platform.KINDS, namespace)
+    if key.kind == "ImageBuild":
+        if parameters or first or name:
+            raise click.UsageError("--parameter, --from and --name are options of pipelines")
+        with_platform(lambda store: platform.build_again(store, key))
+        print_line(f"{key} is built again")
+        return
     made = with_platform(lambda store: platform.run_pipeline(store, key, pairs, first=first, name=name))
     print_line(f"{made.key} created")
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from lykeion.control import AnyResource
 from lykeion.core import Invalid
+from lykeion.platform.resources.image_build import IMAGE_BUILD, ImageBuild
 from lykeion.platform.resources.serving import SERVING
 from lykeion.platform.resources.step_pipeline import PIPELINE_RUN
 from lykeion.platform.resources.webhook import Webhook
@@ -62,8 +63,19 @@ def notice_of(resource: AnyResource) -> Notice | None:
             number = f"{uid}-{last[0].number}"
             return Notice(number, version, resource, "RolledBack", last[0].reason, last[0].message)
         return None
+    if resource.kind is IMAGE_BUILD:
+        return _of_build(resource)
     end = end_of(getattr(resource.status, "conditions", ()))
     return Notice(uid, version, resource, end.type, end.reason, end.message) if end else None
+
+
+def _of_build(build: ImageBuild) -> Notice | None:
+    """How the last build of an image has ended."""
+    uid, version = build.metadata.uid, int(build.metadata.resource_version)
+    for last in build.status.history[-1:]:
+        outcome, reason = ("Failed", last.reason) if last.outcome == "Failed" else ("Complete", "Built")
+        return Notice(f"{uid}-{last.number}", version, build, outcome, reason, last.message or build.status.image)
+    return None
 
 
 def next_notice(webhook: Webhook, notices: Iterable[Notice]) -> Notice | None:
