@@ -135,6 +135,7 @@ def test_replicas_serve_by_the_proxy_and_programs_find_the_service_by_a_variable
     until(lambda: _get(machine, WORK, "w").status.succeeded)
     assert machine.run("logs", "work/w") == f"{url} {url}\n"
     assert "listening" in machine.run("logs", "replicagroup/g", "--index", "1")
+    assert url in machine.run("get", "routes")
 
 
 def test_a_replica_that_ends_is_started_again_and_no_request_that_may_be_repeated_fails(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from lykeion.control import Conditions, Name, Resource, ResourceKind, Wire
+from lykeion.control import Column, Conditions, Name, Resource, ResourceKind, Wire
 
 
 class WeightedGroup(Wire, frozen=True):
@@ -26,5 +26,12 @@ class RouteStatus(Wire, frozen=True):
     conditions: Conditions = ()
 
 
-ROUTE = ResourceKind("Route", "routes", RouteSpec, RouteStatus, "Requests for one name, distributed over groups.")
+ROUTE = ResourceKind(
+    "Route",
+    "routes",
+    RouteSpec,
+    RouteStatus,
+    "Requests for one name, distributed over groups.",
+    columns=(Column("URL", ".status.url"),),
+)
 Route = Resource[RouteSpec, RouteStatus]

@@ -46,6 +46,8 @@ class ReadinessProbes:
                 _cancel(each)
                 each.readiness = readiness
                 each.task = asyncio.create_task(self._probe(uid, attempt.port, each))
+        if not attempts:
+            del self._probed[uid]
 
     def is_ready(self, uid: str, attempt: Attempt) -> bool:
         probed = self._probed.get(uid, {}).get(attempt.name)
