@@ -5,9 +5,12 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lykeion.core import Invalid
 from lykeion.platform.local.processes.free_port import free_port
@@ -26,6 +29,7 @@ from tests.platform.proxies import (
     wait_until,
     write_certificate,
 )
+from tests.platform.test_proxy_parts import Parsed
 
 SHOP = "/services/default/shop"
 Replicas = Callable[..., ScriptedReplica]
@@ -639,3 +643,51 @@ def test_a_certificate_or_token_that_cannot_be_used_is_said_in_one_line(tmp_path
     write_certificate(tmp_path / "certificate", tmp_path / "key")
     with pytest.raises(Invalid, match="at least 16 ASCII characters"):
         proxy_settings(tmp_path, 1, wrong)
+
+
+# Hostile input of any kind
+
+PIECES = [
+    b"GET ", b"POST ", f"{SHOP}/x".encode(), b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b"Host: 127.0.0.1\r\n", b"\r\n",
+    b"Content-Length: 5\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n",
+    b"hello", b"0\r\n\r\n", b"Connection: close\r\n", b"Connection: upgrade\r\n", b"Upgrade: websocket\r\n",
+    b"Upgrade: h2c\r\n", b"Expect: 100-continue\r\n", b"X: y\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"\xff",
+    b"A" * 70_000,
+]  # fmt: skip
+START = f"POST {SHOP}/x HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode()
+WHOLE = START + b"Content-Length: 5\r\n\r\nhello"
+PLACES = st.integers(0, len(WHOLE))
+
+
+@pytest.fixture
+def shop(proxy: ProxyProcess, replica: Replicas) -> ScriptedReplica:
+    made = replica()
+    proxy.shop(made)
+    return made
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)
+    | st.lists(st.sampled_from(PIECES), max_size=8).map(lambda pieces: START + b"".join(pieces))
+    | st.builds(lambda at, byte: WHOLE[:at] + byte + WHOLE[at + 1 :], PLACES, st.binary(max_size=2))
+    | st.binary(max_size=200)
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_client_sends_a_replica_gets_whole_requests_and_the_client_whole_responses(
+    proxy: ProxyProcess, shop: ScriptedReplica, data: bytes
+) -> None:
+    shop.heads.clear()
+    answer = b""
+    with proxy.connect() as connection, suppress(OSError):
+        connection.sendall(data)
+        connection.settimeout(0.05)  # for the rest of what is no whole request
+        while part := connection.recv(65536):
+            answer += part
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 ")
+    for head in shop.heads:
+        read = Parsed(head)
+        names = [name for name, _ in read.headers]
+        assert read.url.startswith(b"/")
+        assert names.count(b"host") == 1
+        assert names.count(b"content-length") + names.count(b"transfer-encoding") <= 1
+    assert proxy.process.poll() is None
