@@ -1,5 +1,6 @@
 """What fits on a machine, what a process gets of it, and what is said when it does not fit."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lykeion.control import SqliteStore
+from lykeion.platform import KINDS
 from lykeion.platform.local.accelerators import Accelerator, asked_accelerators, find_accelerators
+from lykeion.platform.local.machine_profile import keep_profile
 from lykeion.platform.local.processes.machine_share import MachineShare
 from lykeion.platform.local.supervision.machine_room import LocalMachine, Room, share_of
+from lykeion.platform.resources.cluster_profile import CLUSTER_PROFILE, Capacity
 from lykeion.platform.resources.program import AcceleratorRequest, Requests
 
 T4S = (Accelerator("GPU-a", "t4"), Accelerator("GPU-b", "t4"), Accelerator("GPU-c", "a100-sxm4-80gb"))
@@ -113,3 +118,18 @@ def test_the_drivers_program_is_asked_where_its_files_do_not_tell(
     assert find_accelerators(_driver(tmp_path, ("NVIDIA H200", "GPU-????????"))) == (Accelerator("GPU-77", "h200"),)
     program.write_text("#!/bin/sh\nexit 9\n")
     assert asked_accelerators(str(program)) == []
+
+
+def test_the_profile_of_this_machine_says_what_there_is_for_programs(tmp_path: Path) -> None:
+    async def profile() -> Any:
+        store = SqliteStore(tmp_path / "state.db", KINDS)
+        for machine in (LocalMachine(1, 1, {}, "/"), MACHINE):
+            await keep_profile(store, machine)
+        (found,) = (await store.listing(CLUSTER_PROFILE)).items
+        await store.close()
+        return found
+
+    accelerators = {"t4": 2, "a100-sxm4-80gb": 1}
+    assert asyncio.run(profile()).status.capacity == Capacity(
+        cores=4, memory_bytes=8 << 30, accelerators=accelerators
+    )

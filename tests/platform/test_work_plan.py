@@ -17,6 +17,7 @@ from lykeion.platform.local.supervision.work_plan import plan_work
 from lykeion.platform.policies.retry import LAST_DELAY_S, delay_s
 from lykeion.platform.resources.failure_rule import FailureRule
 from lykeion.platform.resources.index_ranges import from_ranges
+from lykeion.platform.resources.work import Role
 
 from .batches import work
 
@@ -112,6 +113,19 @@ def test_only_the_last_attempts_and_those_that_count_are_kept() -> None:
     assert (history.next_number(0), history.next_number(1), history.begun) == (9, 0, 9)
     adopted = WorkHistory(history.all())
     assert (adopted.next_number(0), adopted.begun) == (9, 9)
+
+
+def test_of_processes_that_run_all_at_once_whole_attempts_are_kept() -> None:
+    ignore = FailureRule(action="Ignore", exit_codes=(9,))
+    spec = work(2, roles=(Role(name="worker", replicas=2),), on_failure=(ignore,)).spec
+    history, forgotten = WorkHistory(), []
+    for number in range(5):
+        first, later = (9, 1) if number == 0 else (1, 9) if number == 1 else (0, 0)
+        for index, code in ((0, first), (1, later)):
+            history.add(_ended(index, number, code=code, at=NOON + timedelta(seconds=index)))
+            forgotten += [each.name for each in history.forget_old(index, spec)]
+    assert forgotten == ["0-0", "1-0"]
+    assert len(history.all()) == 8
 
 
 def test_rules_that_change_are_applied_to_earlier_failures() -> None:

@@ -1,5 +1,7 @@
 """The ClusterProfile of this machine: its spec is the user's, its status says what there is for programs."""
 
+from collections import Counter
+
 from lykeion.control import CLUSTER, Key, ResourceStore
 from lykeion.core import NotFound
 from lykeion.platform.resources.cluster_profile import (
@@ -20,7 +22,8 @@ async def keep_profile(store: ResourceStore, machine: LocalMachine) -> None:
         profile = await store.get(Key(CLUSTER_PROFILE.name, CLUSTER, THIS_MACHINE))
     except NotFound:
         profile = await store.create(CLUSTER_PROFILE.new(THIS_MACHINE, ClusterProfileSpec(), namespace=CLUSTER))
-    capacity = Capacity(cores=machine.cores, memory_bytes=int(machine.memory_bytes))
+    accelerators = Counter(each.type for each in machine.accelerators)
+    capacity = Capacity(cores=machine.cores, memory_bytes=int(machine.memory_bytes), accelerators=dict(accelerators))
     status = ClusterProfileStatus(capacity=capacity)
     if status != profile.status:
         await store.write_status(profile.with_status(status))

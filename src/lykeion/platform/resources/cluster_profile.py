@@ -60,6 +60,8 @@ class ClusterProfileSpec(Wire, frozen=True):
 class Capacity(Wire, frozen=True):
     cores: float = 0
     memory_bytes: int = 0
+    accelerators: Annotated[dict[str, int], Meta(max_length=64)] = {}
+    """How many there are, by type."""
 
 
 class ClusterProfileStatus(Wire, frozen=True):

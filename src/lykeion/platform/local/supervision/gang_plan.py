@@ -12,14 +12,14 @@ from lykeion.platform.local.processes.attempt import NO_ROOM, PEER_FAILED, Attem
 from lykeion.platform.resources.index_ranges import to_ranges
 from lykeion.platform.resources.work import Work
 
-from .work_history import used_up
+from .work_history import first_failures, used_up
 from .work_plan import WorkPlan, due_time, ended, limit, reason_to_stop, seconds_until
 
 
 def plan_gang(work: Work, attempts: Sequence[Attempt], now: datetime, room: int) -> WorkPlan:
     """``room`` is how many more processes fit on the machine."""
     spec = work.spec
-    every, failures = range(spec.completions), _failures(attempts)
+    every, failures = range(spec.completions), list(first_failures(attempts).values())
     number = max((each.number for each in attempts), default=-1)
     members = [each for each in attempts if each.number == number]
     active = [each for each in members if each.ended is None]
@@ -51,11 +51,3 @@ def plan_gang(work: Work, attempts: Sequence[Attempt], now: datetime, room: int)
         seconds_until([due if not active else None, *(limit(each, work) for each in active)], now),
         waiting,
     )
-
-
-def _failures(attempts: Sequence[Attempt]) -> list[Attempt]:
-    """The first failure of each attempt that failed."""
-    first: dict[int, Attempt] = {}
-    for each in sorted((each for each in attempts if each.failed), key=lambda each: (each.number, each.ended)):
-        first.setdefault(each.number, each)
-    return list(first.values())

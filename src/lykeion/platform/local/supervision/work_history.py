@@ -58,11 +58,16 @@ class WorkHistory:
         return self._failed
 
     def forget_old(self, index: int, spec: WorkSpec) -> list[Attempt]:
-        """Attempts at an index that need not be kept: neither among the last few, nor counted as failures."""
-        kept = self._kept[index]
-        old = [each for each in kept[:-KEPT_ENDED] if not (each.failed and _counted(spec, each))]
-        if old:
-            self._kept[index] = [each for each in kept if each not in old]
+        """Attempts that need not be kept, after one at an index: neither among the last few, nor counted as failures.
+
+        With roles an attempt is that of all indexes, which its first failure decides.
+        """
+        if spec.roles:
+            old = _old_of_all(self.all(), spec)
+        else:
+            old = [each for each in self._kept[index][:-KEPT_ENDED] if not _counts(spec, each)]
+        for each in old:
+            self._kept[each.index].remove(each)
         return old
 
 
@@ -72,5 +77,20 @@ def used_up(spec: WorkSpec, failures: Iterable[Attempt]) -> bool:
     return "Fail" in actions or actions.count("Retry") > spec.retries
 
 
-def _counted(spec: WorkSpec, attempt: Attempt) -> bool:
-    return action_for(spec.on_failure, attempt.exit_code, attempt.reason) != "Ignore"
+def first_failures(attempts: Iterable[Attempt]) -> dict[int, Attempt]:
+    """Of the processes that run all at once: the first failure of each attempt that failed, by its number."""
+    first: dict[int, Attempt] = {}
+    for each in sorted((each for each in attempts if each.failed), key=lambda each: (each.number, each.ended)):
+        first.setdefault(each.number, each)
+    return first
+
+
+def _old_of_all(attempts: list[Attempt], spec: WorkSpec) -> list[Attempt]:
+    first = first_failures(attempts)
+    numbers = sorted({each.number for each in attempts})[:-KEPT_ENDED]
+    old = {number for number in numbers if number not in first or not _counts(spec, first[number])}
+    return [each for each in attempts if each.number in old]
+
+
+def _counts(spec: WorkSpec, attempt: Attempt) -> bool:
+    return attempt.failed and action_for(spec.on_failure, attempt.exit_code, attempt.reason) != "Ignore"
