@@ -98,7 +98,7 @@ class GroupRunner:
     def _start(self, group: ReplicaGroup, attempt: Attempt) -> None:
         uid = group.metadata.uid
         attempt = replace(attempt, port=self._ports.get(uid) or free_port(self._processes.ports()))
-        variables = {**self._given(group), **_proxied(group), "PORT": str(attempt.port)}
+        variables = {**self._given(group), "PORT": str(attempt.port)}
         mounted = [Mounted(variables[each.variable], each.read_only) for each in group.spec.mounts]
         machine = self._machine
         started = launch(group.spec.program, variables, machine.environment, machine.working_directory, mounted)
@@ -114,9 +114,3 @@ class GroupRunner:
             for number in range(attempt.number - KEPT_ENDED, -1, -1):
                 if not self._processes.remove_attempt(uid, attempt.index, number):
                     break
-
-
-def _proxied(group: ReplicaGroup) -> Mapping[str, str]:
-    """What tells ``lykeion serve`` of the proxy, and by which Host it passes on requests to the group's service."""
-    service = group.owner.name if group.owner else group.metadata.name
-    return {"LYKEION_PROXIES": "127.0.0.1", "LYKEION_ALLOWED_HOSTS": f"{service}.{group.metadata.namespace}"}

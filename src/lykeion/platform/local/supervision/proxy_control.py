@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lykeion.core import Unavailable, writing
 from lykeion.platform.local.processes.attempt import Attempt
 from lykeion.platform.local.processes.free_port import free_port
+from lykeion.platform.local.proxy.certificate_names import certificate_names
 from lykeion.platform.local.proxy.listeners import listeners_of
 from lykeion.platform.local.proxy.proxy_settings import ROUTES, ProxySettings, TlsListener
 from lykeion.platform.local.proxy.route_table import RoutedService, RouteTable, RouteTableError, service_path
@@ -48,6 +49,7 @@ class ProxyControl:
             self._table = RouteTable.read(self._table_path)
         except RouteTableError:  # written by another version; it is written again
             self._table = RouteTable()
+        self._names = certificate_names(Path(settings.elsewhere.certificate)) if settings.elsewhere else ()
         self.group = _group(directory, settings)
         """Runs the proxy; not in the store. Other settings make another group, before which the old one ends."""
 
@@ -58,6 +60,12 @@ class ProxyControl:
 
     def url(self, namespace: str, service: str) -> str:
         return f"http://127.0.0.1:{self.port}{service_path(namespace, service)}"
+
+    def variables(self, group: ReplicaGroup) -> Mapping[str, str]:
+        """What tells ``lykeion serve`` of the proxy, and by which hosts it is asked for the group's service."""
+        service = group.owner.name if group.owner else group.metadata.name
+        hosts = (f"{service}.{group.metadata.namespace}", *self._names)
+        return {"LYKEION_PROXIES": "127.0.0.1", "LYKEION_ALLOWED_HOSTS": " ".join(hosts)}
 
     def publish(self, services: Iterable[RoutedService]) -> bool:
         """Tell the proxy. Returns whether it is needed. Raises ProxyUnavailable."""

@@ -307,7 +307,8 @@ class Supervisor:
         services = [each.spec.service for each in self._of(ROUTE) if each.metadata.namespace == namespace]
         urls = {service_variable(each): self._proxy.url(namespace, each) for each in services}
         volumes = {each.variable: self.volume(namespace, each.volume) for each in resource.spec.mounts}
-        return {**urls, **volumes}
+        proxied: Mapping[str, str] = self._proxy.variables(resource) if resource.kind is REPLICA_GROUP else {}
+        return {**urls, **volumes, **proxied}
 
     def _is_used(self, volume: AnyResource) -> bool:
         """Whether a program runs that has mounted the volume."""
