@@ -14,8 +14,6 @@ from examples.training.photos import Photos, batches, load, options
 from examples.training.run_directory import RunDirectory
 from lykeion.core import LykeionError, first_line
 
-MOMENTUM = 0.9
-
 
 def worker_of() -> tuple[int, int]:
     """The number of this process and of how many, as the platform has set them."""
@@ -86,7 +84,7 @@ def main(chosen: argparse.Namespace) -> None:
     def update(photos: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         loss, slopes = strategy.run(gradients, args=(photos, labels))
         for weight, momentum, slope in zip(weights, momenta, slopes, strict=True):
-            momentum.assign(MOMENTUM * momentum + slope)
+            momentum.assign(0.9 * momentum + slope)
             weight.assign_sub(chosen.learning_rate * momentum)
         return loss
 
