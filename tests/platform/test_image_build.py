@@ -14,6 +14,7 @@ from lykeion.control import condition_of
 from lykeion.core import NotFound, Unavailable
 from lykeion.platform.controllers.image_build_controller import reconcile_image_build
 from lykeion.platform.lookups import FoundModel, ModelVersion, SourceDigest, SourceVersion
+from lykeion.platform.policies.notices import notice_of
 from lykeion.platform.resources.image_build import IMAGE_BUILD, BuildSource, GitSource, ImageBuildSpec
 
 from .acting import NOON, Acting
@@ -243,6 +244,24 @@ def test_what_is_no_digest_is_not_believed(result: str) -> None:
     acting.fares(acting.works()[0], "Complete", result=result)
     acting.decide()
     assert _ready(acting) == ("False", "BuildFailed")
+
+
+def test_webhooks_are_told_of_each_build() -> None:
+    acting = _acting()
+    stored = structs.replace(acting.resource.metadata, resource_version="7")
+    acting.resource = replace(acting.resource, metadata=stored)
+    assert notice_of(acting.resource) is None
+    _built(acting)
+    notice = notice_of(acting.resource)
+    assert notice
+    assert (notice.id, notice.outcome, notice.message) == ("u1-1", "Complete", f"shop:latest@{IMAGE}")
+    _changed(acting, build="again")
+    acting.decide()
+    acting.fares(acting.works()[0], "Failed")
+    acting.decide()
+    notice = notice_of(acting.resource)
+    assert notice
+    assert (notice.id, notice.outcome, notice.reason) == ("u1-2", "Failed", "BuildFailed")
 
 
 @pytest.mark.parametrize("source", [{}, {"directory": "/a", "artifact": "b"}])
