@@ -79,6 +79,13 @@ def test_a_directory_is_built_where_it_is_and_the_image_is_reported_by_digest() 
     assert [event.reason for event in acting.events] == ["BuildStarted", "Built"]
 
 
+def test_nothing_in_the_name_of_a_directory_is_replaced() -> None:
+    place = "/shop/$(HOME)"
+    acting = _acting({SourceDigest(directory=place): _version("one")}, source=BuildSource(directory=place))
+    acting.decide()
+    assert acting.works()[0].spec.program.args[1] == "/shop/$$(HOME)/image.yaml"
+
+
 def test_a_commit_is_checked_out_into_a_volume_and_may_use_nothing_outside_of_it() -> None:
     acting = _acting({BRANCH: SourceVersion("c0ffee", "c0ffee")}, source=BuildSource(git=GIT), file="web/image.yaml")
     acting.decide()

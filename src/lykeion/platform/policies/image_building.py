@@ -69,7 +69,7 @@ def _volume(build: ImageBuild, run: OneBuild) -> str:
 def _fetch(build: ImageBuild, run: OneBuild) -> WorkSpec | None:
     spec, to = build.spec, f"$({VARIABLE})/files"
     if spec.source.git:
-        work = _command(spec, "checkout", spec.source.git.repository, run.source.digest, to, "--replace")
+        work = _command(spec, "checkout", _literal(spec.source.git.repository), run.source.digest, to, "--replace")
     elif spec.source.artifact:
         work = _command(spec, "pull", run.source.reference, to, "--quiet", group="models")
     else:
@@ -79,10 +79,10 @@ def _fetch(build: ImageBuild, run: OneBuild) -> WorkSpec | None:
 
 def _build(build: ImageBuild, run: OneBuild) -> WorkSpec:
     spec = build.spec
-    place = spec.source.directory or f"$({VARIABLE})/files"
+    place = _literal(spec.source.directory or "") or f"$({VARIABLE})/files"
     options = [word for tag in spec.tags for word in ("--tag", tag)]
     options += ["--model", spec.model] if spec.model else []
-    options += ["--trust", spec.trust] if spec.trust else []
+    options += ["--trust", _literal(spec.trust)] if spec.trust else []
     options += [] if spec.source.directory else ["--context", place]
     options += ["--digest-file", "$(LYKEION_RESULT)", "--quiet"]
     work = _command(spec, "build", f"{place}/{spec.file}", *options)
@@ -91,7 +91,12 @@ def _build(build: ImageBuild, run: OneBuild) -> WorkSpec:
 
 def _command(spec: ImageBuildSpec, *words: str, group: str = "images") -> WorkSpec:
     program = Program(command=("lykeion", group), args=words)
-    return WorkSpec(program=program, completions=1, retries=spec.retries, suspend=spec.suspend)
+    return WorkSpec(program=program, completions=1, retries=spec.retries)
+
+
+def _literal(text: str) -> str:
+    """As an argument in which nothing is replaced."""
+    return text.replace("$", "$$")
 
 
 def _with_volume(build: ImageBuild, run: OneBuild, work: WorkSpec) -> WorkSpec:
