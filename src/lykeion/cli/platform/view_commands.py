@@ -105,7 +105,7 @@ def logs(target: str, index: int, step: str, follow: bool, tail: int | None, nam
     "--for",
     "wanted",
     metavar="CONDITION",
-    help="condition=TYPE, condition=TYPE=STATUS or delete.  [default: Complete; of a serving, Ready]",
+    help="condition=TYPE, condition=TYPE=STATUS or delete.  [default: Complete; of a serving or imagebuild, Ready]",
 )
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds.  [default: none]")
 @namespace_option

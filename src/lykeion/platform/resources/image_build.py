@@ -166,5 +166,6 @@ IMAGE_BUILD = ResourceKind(
         Column("Source", ".status.source.reference", wide=True),
         Column("Age", ".metadata.creationTimestamp", "date"),
     ),
+    goal="Ready",
 )
 ImageBuild = Resource[ImageBuildSpec, ImageBuildStatus]
