@@ -48,7 +48,8 @@ class GroupRunner:
 
     def adopt(self, resource: ReplicaGroup) -> None:
         uid = resource.metadata.uid
-        self._remember(uid, self._processes.adopt(uid))
+        # Without those that ended meanwhile, whose ports may be another program's now.
+        self._remember(uid, [*self._processes.adopt(uid), *self._processes.see_ends(uid)])
         running = self._processes.running(uid)
         self.serving[uid] = tuple(each for each in running if f"{uid}/{each.name}" in self._served)
         for each in self.serving[uid]:
