@@ -218,6 +218,7 @@ ROWS = st.dictionaries(NAMES, st.none() | st.integers(0, 3) | st.sampled_from(["
 KINDS = st.sampled_from(["string", "integer", "number"])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(

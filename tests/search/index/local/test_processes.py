@@ -200,6 +200,7 @@ def test_what_is_served_can_be_added_to(tmp_path: Path, remote: Callable[..., Re
     assert server.do("count") == 1
 
 
+@pytest.mark.slow
 def test_readers_never_fail_while_another_process_writes_and_compacts(
     tmp_path: Path, remote: Callable[..., Remote]
 ) -> None:
