@@ -1,5 +1,6 @@
 """Where images are built from: a directory by its digest, a commit without what it could run or reach."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def test_a_directory_has_another_digest_if_any_file_changes(tmp_path: Path) -> N
         lambda: (tmp_path / "b").rename(tmp_path / "a" / "b"),
         lambda: (tmp_path / "b").symlink_to("a/b"),
         lambda: (tmp_path / "c").symlink_to("a"),
+        lambda: (tmp_path / "empty").mkdir(),
+        lambda: (tmp_path / "empty").chmod(0o700),
     )
     for change in changes:
         change()
@@ -67,6 +70,13 @@ def test_times_and_what_images_never_hold_are_no_part_of_the_digest(tmp_path: Pa
     (tmp_path / "one").touch()
     assert directory_digest(tmp_path) == before
     assert directory_signature(tmp_path) != signature
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    with pytest.raises(ContextError, match="closed: cannot be read"):
+        directory_digest(tmp_path)
 
 
 def test_a_directory_that_is_not_there_is_not_found(tmp_path: Path) -> None:

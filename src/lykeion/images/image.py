@@ -1,5 +1,6 @@
 """Reading images from a layout: the manifest for a platform, and its configuration."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ LIMIT_PLATFORMS = 256
 
 
 def open_image_layout(directory: Path | None = None, *, create: bool = False) -> Layout:
-    """The layout in ``directory``; by default, this user's. Raises ContentError."""
+    """The layout in ``directory``; by default, that of $LYKEION_IMAGES or this user's. Raises ContentError."""
+    if directory is None and (named := os.environ.get("LYKEION_IMAGES")):
+        directory = Path(named)
     if directory is None:
         return Layout.open(kept_directory("images/store"), create=True)
     return Layout.open(directory, create=create)

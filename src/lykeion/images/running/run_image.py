@@ -52,9 +52,10 @@ def run(
         )
     architectures = {machine: architecture for architecture, machine in MACHINES.items()}
     platform = Platform("linux", architectures.get(host.machine(), host.machine()))
-    descriptor, manifest = manifest_for(layout, image, platform)
-    settings: dict[str, Any] = read_config(layout, manifest)["config"]
-    root = unpacked_root(layout, descriptor.digest, manifest, reporter=reporter)
+    with layout.lock_content():  # prune removes no layer before it is unpacked
+        descriptor, manifest = manifest_for(layout, image, platform)
+        settings: dict[str, Any] = read_config(layout, manifest)["config"]
+        root = unpacked_root(layout, descriptor.digest, manifest, reporter=reporter)
     if entrypoint:
         settings = {**settings, "Entrypoint": [entrypoint], "Cmd": []}
     if workdir:

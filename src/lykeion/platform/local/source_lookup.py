@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 
 from lykeion import images
-from lykeion.core import Invalid
 from lykeion.platform.lookups import SourceDigest, SourceVersion
 
 
@@ -25,12 +24,9 @@ class SourceLookup:
         return SourceVersion(asked.directory, self._digest(asked.directory))
 
     def _digest(self, directory: str) -> str:
-        try:
-            signature = images.directory_signature(Path(directory))
-            known, digest = self._known.get(directory, ("", ""))
-            if signature != known:
-                digest = images.directory_digest(Path(directory))
-                self._known[directory] = signature, digest
-        except OSError as error:
-            raise Invalid(f"{directory}: cannot be read ({error.strerror})") from None
+        signature = images.directory_signature(Path(directory))
+        known, digest = self._known.get(directory, ("", ""))
+        if signature != known:
+            digest = images.directory_digest(Path(directory))
+            self._known[directory] = signature, digest
         return digest
