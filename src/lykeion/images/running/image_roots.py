@@ -25,7 +25,9 @@ def unpacked_root(layout: Layout, digest: str, manifest: ImageManifest, *, repor
     lock.acquire()
     lock.keep_when_executing()
     if not root.exists():
-        unpack(layout, image_layers(layout, manifest), root, reporter=reporter)
+        with locked(_turn_of(root)):
+            if not root.exists():  # unpacked by another meanwhile
+                unpack(layout, image_layers(layout, manifest), root, reporter=reporter)
     return root
 
 
@@ -38,8 +40,14 @@ def remove_unused_roots() -> None:
         with suppress(Locked), locked(lock, wait=False):
             for path in (root, *roots.glob(f".{root.name}.*")):
                 shutil.rmtree(path, ignore_errors=True)
+            _turn_of(root).unlink(missing_ok=True)
             lock.unlink()
 
 
 def _lock_of(root: Path) -> Path:
     return root.with_name(f"{root.name}.lock")
+
+
+def _turn_of(root: Path) -> Path:
+    """The lock of the one that unpacks it."""
+    return root.with_name(f"{root.name}.turn")
