@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lykeion.platform.local.processes.attempt import OOM_KILLED, Attempt
-from lykeion.platform.local.processes.attempt_directory import MARK, AttemptDirectory
+from lykeion.platform.local.processes.attempt_directory import MARK, AttemptDirectory, kill_rest
 from lykeion.platform.local.processes.launch import Launch
 from lykeion.platform.local.processes.memory_cgroup import MemoryCgroup, delegated_cgroup
 from lykeion.platform.local.processes.resident_memory import MemoryLimit, ResidentMemory
@@ -60,7 +60,7 @@ def test_a_program_joins_its_group_and_its_end_there_is_told(tmp_path: Path) -> 
     }  # fmt: skip
     assert attempt.log.read_text() == "runs\n"
     (group / "u-0-0/memory.events").write_text("low 0\noom 2\noom_kill 1\n")
-    attempt.kill_rest()
+    kill_rest([attempt])
     assert (group / "u-0-0/cgroup.kill").read_text() == "1"
     attempt.record_end(NOON)
     ended = attempt.attempt()

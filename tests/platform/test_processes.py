@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lykeion.platform.local.processes.attempt import NEVER_STARTED, SUSPENDED, Attempt
-from lykeion.platform.local.processes.attempt_directory import AttemptDirectory, AttemptError
+from lykeion.platform.local.processes.attempt_directory import AttemptDirectory, AttemptError, kill_rest
 from lykeion.platform.local.processes.launch import Launch
 from lykeion.platform.local.processes.process_identity import ProcessIdentity, boot_id, process_start
 
@@ -149,7 +149,7 @@ def test_what_a_program_leaves_running_is_ended_wherever_it_went(tmp_path: Path)
     process.wait()
     left = [int((tmp_path / name).read_text()) for name in ("inside", "beside")]
     _until(lambda: all(process_start(pid) for pid in left))
-    attempt.kill_rest()
+    kill_rest([attempt])
     _until(lambda: not any(_runs(pid) for pid in left))
 
 

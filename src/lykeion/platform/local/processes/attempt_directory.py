@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -192,11 +192,6 @@ class AttemptDirectory:
             return file.read(4 * MAX_RESULT + 1).decode(errors="replace")
         return ""
 
-    def kill_rest(self) -> None:
-        """Kill the processes that the program has left running."""
-        self.cgroup.kill()
-        kill_marked(MARK, str(self.path))
-
     def last_line(self) -> str:
         """The last line of the log, at most 400 characters."""
         with suppress(OSError), self.log.open("rb") as file:
@@ -230,6 +225,14 @@ def _passed(launch: Launch, own: Mapping[str, str]) -> Generator[tuple[int, ...]
         yield (descriptor,)
     finally:
         os.close(descriptor)
+
+
+def kill_rest(ended: Collection[AttemptDirectory]) -> None:
+    """Kill the processes that the programs of ended attempts have left running."""
+    for each in ended:
+        each.cgroup.kill()
+    if ended:
+        kill_marked(MARK, [str(each.path) for each in ended])
 
 
 def _open_plain(path: str, flags: int) -> int:

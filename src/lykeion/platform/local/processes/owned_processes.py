@@ -15,7 +15,7 @@ from pathlib import Path
 from lykeion.platform.resources.program import Requests
 
 from .attempt import OOM_KILLED, Attempt
-from .attempt_directory import AttemptDirectory, AttemptError
+from .attempt_directory import AttemptDirectory, AttemptError, kill_rest
 from .launch import Launch
 from .machine_share import UNLIMITED, MachineShare
 from .process_exit import wait_for_exit
@@ -119,9 +119,10 @@ class OwnedProcesses:
             if self._at(uid, each.name).path in self._exceeded:
                 self.stop(uid, each, OOM_KILLED, 0)
         ended = self._unreported.setdefault(uid, [])
-        for each in self.running(uid):
-            if self._is_gone(uid, each):
-                ended.append(self._record_end(uid, each))
+        gone = [each for each in self.running(uid) if self._is_gone(uid, each)]
+        kill_rest([self._at(uid, each.name) for each in gone])
+        for each in gone:
+            ended.append(self._record_end(uid, each))
         return self._unreported.pop(uid)
 
     def stop(self, uid: str, attempt: Attempt, reason: str, grace_s: float) -> float:
@@ -200,7 +201,6 @@ class OwnedProcesses:
 
     def _record_end(self, uid: str, attempt: Attempt) -> Attempt:
         directory = self._at(uid, attempt.name)
-        directory.kill_rest()
         child = self._children.get(directory.path)
         directory.record_end(self._now(), child.returncode if child else None)
         return self._forget(uid, attempt)

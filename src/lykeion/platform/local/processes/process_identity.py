@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,15 +62,17 @@ def boot_id() -> str:
     return shown.stdout.strip()
 
 
-def kill_marked(variable: str, value: str) -> int:
-    """Kill every process of this user whose environment has the variable, and return their number. Linux only.
+def kill_marked(variable: str, values: Collection[str]) -> int:
+    """Kill every process of this user in whose environment the variable has one of these values. Linux only.
+
+    Returns their number.
 
     For the rest of a group without its leader, and for programs that have left the group. Processes that fork, or
     have no environment yet since they execute a program just now, are found by looking again.
     """
     killed: set[int] = set()
     for _ in range(_PASSES):
-        marked, starting = _marked(f"{variable}={value}".encode())
+        marked, starting = _marked({os.fsencode(f"{variable}={value}") for value in values})
         for pid in marked:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -80,14 +83,14 @@ def kill_marked(variable: str, value: str) -> int:
     return len(killed)
 
 
-def _marked(mark: bytes) -> tuple[set[int], bool]:
-    """The processes with the mark, and whether there are some whose environment cannot be read yet."""
+def _marked(marks: set[bytes]) -> tuple[set[int], bool]:
+    """The processes with a mark, and whether there are some whose environment cannot be read yet."""
     marked: set[int] = set()
     starting = False
     for directory in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             environment = (directory / "environ").read_bytes()
-            if mark in environment.split(b"\0"):
+            if not marks.isdisjoint(environment.split(b"\0")):
                 marked.add(int(directory.name))
             elif not environment and (directory / "exe").readlink():  # threads of the kernel and zombies have none
                 starting = True
