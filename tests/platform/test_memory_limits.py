@@ -164,3 +164,16 @@ sum(kept[each] for each in range(0, len(kept), {mmap.PAGESIZE}))
 def test_a_stranger_is_not_counted(tmp_path: Path) -> None:
     with _program(tmp_path / "a", f"kept = b'x' * {96 * MIB}"), _program(tmp_path / "b", "") as small:
         assert not _exceeds(tmp_path / "b", small, 64 * MIB)
+
+
+@linux
+def test_memory_of_a_child_that_has_neither_the_session_nor_the_mark_counts(tmp_path: Path) -> None:
+    grandchild = f"import sys; kept = b'x' * {96 * MIB}; print(flush=True); sys.stdin.read()"
+    script = f"""
+import subprocess, sys
+command = [sys.executable, "-c", {grandchild!r}]
+child = subprocess.Popen(command, env={{}}, start_new_session=True, stdout=subprocess.PIPE)
+child.stdout.readline()
+"""
+    with _program(tmp_path, script) as process:
+        assert _exceeds(tmp_path, process, 64 * MIB)

@@ -16,6 +16,7 @@ class ProcessUse:
 
     pid: int
     start: str
+    parent: int
     session: int
     resident_bytes: int
     cpu_seconds: float
@@ -31,6 +32,7 @@ def all_processes() -> Generator[ProcessUse]:
                     yield ProcessUse(
                         pid=int(entry.name),
                         start=fields[19],
+                        parent=int(fields[1]),
                         session=int(fields[3]),
                         resident_bytes=int(fields[21]) * _PAGE,
                         cpu_seconds=sum(map(int, fields[11:15])) / _TICKS_S,

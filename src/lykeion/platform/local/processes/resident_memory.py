@@ -12,7 +12,8 @@ from .process_use import ProcessUse, all_processes
 
 @dataclass(frozen=True)
 class MemoryLimit:
-    """Of an attempt, whose processes are those in the session of ``leader`` and those marked with its directory."""
+    """Of an attempt: its processes are those in the session of ``leader``, those marked with its directory, and what
+    they have started, such as a container."""
 
     directory: Path
     leader: int
@@ -39,13 +40,18 @@ class ResidentMemory:
         found: dict[str, list[ProcessUse]] = {str(each.directory): [] for each in limits}
         leaders = {each.leader: str(each.directory) for each in limits}
         marks: dict[tuple[int, str], str] = {}
-        for process in all_processes():
+        processes = {each.pid: each for each in all_processes()}
+        for process in processes.values():
             identity = process.pid, process.start
             mark = leaders.get(process.session) or self._marks.get(identity)
-            marks[identity] = mark = _mark(process.pid) if mark is None else mark
-            if mark in found:
-                found[mark].append(process)
+            marks[identity] = _mark(process.pid) if mark is None else mark
         self._marks = marks
+        for process in processes.values():
+            ancestor: ProcessUse | None = process
+            while ancestor and not marks[ancestor.pid, ancestor.start]:
+                ancestor = processes.get(ancestor.parent)
+            if ancestor and (mark := marks[ancestor.pid, ancestor.start]) in found:
+                found[mark].append(process)
         return found
 
 
