@@ -74,8 +74,8 @@ class ProgramImages:
         finally:
             if process.returncode is None:
                 process.kill()
-        lines = said.decode(errors="replace").splitlines()
-        return lines[-1].removeprefix("error: ") if process.returncode and lines else ""
+        lines = said.decode(errors="replace").splitlines() or [f"the pull ended with code {process.returncode}"]
+        return lines[-1].removeprefix("error: ") if process.returncode else ""
 
 
 async def no_digest(asked: ImageDigest) -> str:
