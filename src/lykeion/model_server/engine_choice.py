@@ -37,8 +37,9 @@ from .row_queue import RowPlan
 
 BATCHES = (2, 4, 8, 16, 32)
 MAX_THREADS = 4
-GAIN = 0.95
-"""Batches, and several threads for one request, are used if they take at most this share of the time."""
+BATCH_GAIN, THREADS_GAIN = 0.95, 0.75
+"""Batches are used if they take at most this share of the time; several threads for one request, which take more
+processor time than one, if they take at most that."""
 ONE_THREAD = (1, 1, 1)
 """Each engine is loaded and timed so often; the shortest time counts."""
 _PLAN = Plan(passes=3, most=6, apart_s=0.0)
@@ -113,7 +114,7 @@ class EngineSearch:
             raise next(refusals, ModelError(f"{model.name}: no engine is installed"))
         chosen = min(ran, key=lambda name: ran[name].one_ms)
         first = ran[chosen]
-        threads = self._wide if first.wide_ms <= GAIN * first.one_ms else 1
+        threads = self._wide if first.wide_ms <= THREADS_GAIN * first.one_ms else 1
         return EngineChoice(chosen, threads, self._plan(model, chosen, first.at_once))
 
     @property
@@ -153,7 +154,7 @@ def plan_rows(times_ms: Mapping[int, float]) -> RowPlan:
     """The batch with the shortest time per row, and from how many rows on it is faster, filled up, than one row after
     another. ``times_ms`` are by rows run at once, 1 among them."""
     best = min(times_ms, key=lambda rows: times_ms[rows] / rows)
-    if times_ms[best] > GAIN * best * times_ms[1]:
+    if times_ms[best] > BATCH_GAIN * best * times_ms[1]:
         return RowPlan()
     return RowPlan(best, max(2, math.ceil(times_ms[best] / times_ms[1])))
 
