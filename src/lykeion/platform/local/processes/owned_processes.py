@@ -117,7 +117,7 @@ class OwnedProcesses:
         """
         for each in self.running(uid):
             if self._at(uid, each.name).path in self._exceeded:
-                self.stop(uid, each, OOM_KILLED, 0)
+                self.stop(uid, each, each.stopping or OOM_KILLED, 0)
         ended = self._unreported.setdefault(uid, [])
         gone = [each for each in self.running(uid) if self._is_gone(uid, each)]
         kill_rest([self._at(uid, each.name) for each in gone])
