@@ -200,6 +200,17 @@ def test_a_change_of_the_spec_ends_the_build_of_the_former() -> None:
     assert "boots:latest" in acting.works()[0].spec.program.args
 
 
+def test_a_change_of_the_spec_ends_the_build_of_the_former_also_while_the_source_does_not_answer() -> None:
+    answers: dict[Any, Any] = {BRANCH: SourceVersion("c1", "c1")}
+    acting = _acting(answers, source=BuildSource(git=GIT))
+    acting.decide()
+    answers[BRANCH] = Unavailable("connection refused")
+    _changed(acting, tags=("boots:latest",))
+    acting.decide()
+    assert acting.children == {}
+    assert acting.resource.status.running is None
+
+
 def test_a_source_that_is_not_there_is_named_and_looked_for_again() -> None:
     answers: dict[Any, Any] = {HERE: NotFound("/shop is not a directory")}
     acting = _acting(answers)

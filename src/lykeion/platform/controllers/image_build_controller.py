@@ -90,10 +90,12 @@ def _begun(build: ImageBuild, status: ImageBuildStatus, now: datetime) -> ImageB
     source, run, spec = status.source, status.running, build.spec
     if spec.suspend:
         return structs.replace(status, running=None)
+    if run and run.key != build_key(spec, run.source.digest):
+        status, run = structs.replace(status, running=None), None
     if source is None or not source.digest or source.error:
         return status
     key = build_key(spec, source.digest)
-    if run and run.key == (key if spec.source.directory else build_key(spec, run.source.digest)):
+    if run and (run.key == key or not spec.source.directory):
         return status
     if status.history and key == status.history[-1].key:
         return structs.replace(status, running=None)
