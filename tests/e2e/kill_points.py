@@ -2,10 +2,10 @@
 
     python -m tests.e2e.kill_points DIRECTORY
 
-Prints a line a point: its number, what it was, how often each shard ran, and how many processes serve in the end of a
-group of one replica, and as the proxy. A point is the n-th time of one thing,
-since threads and processes change in which order different things come. Each run is a fork of this process, so that
-a run takes as long as its programs and not as its imports.
+Prints a line a point: its number, what it was, how often each shard of a batch and each step of a pipeline ran, and
+how many processes serve in the end of a group of one replica, and as the proxy. A point is the n-th time of one
+thing, since threads and processes change in which order different things come. Each run is a fork of this process, so
+that a run takes as long as its programs and not as its imports.
 """
 
 import asyncio
@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from lykeion.control import Key, SqliteStore
 from lykeion.platform import CONTROLLERS, KINDS, LocalPlatform, this_machine
 from lykeion.platform.local.processes import attempt_directory
@@ -29,6 +31,7 @@ from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.program_volume import VOLUME, VolumeMount, VolumeSpec
 from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroupSpec
 from lykeion.platform.resources.route import ROUTE, RouteSpec, WeightedGroup
+from lykeion.platform.resources.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep
 
 SHARDS = 2
 REPLICA = """
@@ -40,6 +43,8 @@ while True:
     listener.accept()[0].close()
 """
 KEY = BATCH_EXECUTION.new("b", BatchExecutionSpec(program=Program(command=("a",)), shards=Shards(count=1))).key
+STEPS = range(SHARDS, SHARDS + 2)
+RUN = Key(PIPELINE_RUN.name, KEY.namespace, "r")
 GROUP = Key(REPLICA_GROUP.name, KEY.namespace, "g")
 
 
@@ -88,6 +93,10 @@ async def _prepare(home: Path) -> None:
         program=Program(command=("sh", "-c", script)), shards=Shards(count=SHARDS), parallelism=SHARDS
     )
     await store.create(BATCH_EXECUTION.new(KEY.name, spec))
+    steps = [Program(command=("sh", "-c", f"echo {number} >> {home}/ran")) for number in STEPS]
+    first, last = (PipelineStep(name=f"s{number}", program=each) for number, each in zip(STEPS, steps, strict=True))
+    after = structs.replace(last, needs=(first.name,))
+    await store.create(PIPELINE_RUN.new(RUN.name, PipelineRunSpec(steps=(after, first))))
     await store.create(VOLUME.new("v", VolumeSpec()))
     program = Program(command=(sys.executable, "-S", "-c", REPLICA), working_dir=str(home))
     mounts = (VolumeMount(volume="v", variable="DATA"),)
@@ -97,13 +106,16 @@ async def _prepare(home: Path) -> None:
 
 
 async def _carry_out(home: Path) -> None:
-    """Run the platform until the batch has finished, and the proxy passes requests on to the group."""
+    """Run the platform until the batch and the run have finished, and the proxy passes requests on to the group."""
     platform = LocalPlatform(home, KINDS, CONTROLLERS, this_machine())
     ready = asyncio.Event()
     running = asyncio.create_task(platform.run(lambda path: ready.set()))
 
     async def finished() -> bool:
-        if not ready.is_set() or (await platform.store.get(KEY)).status.completion_time is None:
+        if not ready.is_set():
+            return False
+        ends = [(await platform.store.get(key)).status.completion_time for key in (KEY, RUN)]
+        if None in ends:
             return False
         return (await platform.store.get(GROUP)).status.ready == 1 and await _is_served(home)
 
@@ -168,7 +180,7 @@ def main(root: Path) -> int:
         killed += 1
         ran = Counter((home / "ran").read_text().split())
         serving = json.loads((home / "serving").read_text())
-        print(killed, name, *(ran[str(index)] for index in range(SHARDS)), *serving, sep="\t", flush=True)
+        print(killed, name, *(ran[str(index)] for index in range(STEPS.stop)), *serving, sep="\t", flush=True)
     print(f"{killed} points", flush=True)
     return 0
 
