@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import given
@@ -16,8 +17,9 @@ from lykeion.control import ResourceError, custom_resource_definition
 from lykeion.platform import DEFINED, KINDS, find_kinds, parse_key, read_resources
 from lykeion.platform.local.processes.launch import expand
 from lykeion.platform.resource_table import age, look_up
-from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
+from lykeion.platform.resources.index_ranges import IndexRanges, from_ranges, to_ranges
 from lykeion.platform.resources.quantities import quantity
+from lykeion.platform.resources.work import MAX_INDEXES
 
 ROOT = Path(__file__).parents[2]
 HEAD = "apiVersion: lykeion.github.io/v1alpha1\nkind: BatchExecution\nmetadata: {name: embed}\n"
@@ -211,3 +213,9 @@ def test_a_pipeline_written_in_python_prints_as_the_file_that_reads_back_the_sam
     (tmp_path / "nightly.yaml").write_text(written[0])
     (read,) = read_resources([tmp_path / "nightly.yaml"], KINDS, "default")
     assert read == scope["nightly"]
+
+
+@pytest.mark.parametrize("omitted", range(3))
+def test_any_set_of_indexes_of_a_work_fits_its_status(omitted: int) -> None:
+    worst = to_ranges(index for index in range(MAX_INDEXES) if index % 3 != omitted)
+    assert msgspec.convert(worst, IndexRanges) == worst

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
 from lykeion.control import is_true
 from lykeion.platform.local.processes.attempt import SHUTDOWN, SUSPENDED, TIME_LIMIT, Attempt
+from lykeion.platform.local.supervision import work_history
 from lykeion.platform.local.supervision.work_history import WorkHistory
 from lykeion.platform.local.supervision.work_plan import plan_work
 from lykeion.platform.policies.retry import LAST_DELAY_S, delay_s
@@ -113,6 +115,17 @@ def test_only_the_last_attempts_and_those_that_count_are_kept() -> None:
     assert (history.next_number(0), history.next_number(1), history.begun) == (9, 0, 9)
     adopted = WorkHistory(history.all())
     assert (adopted.next_number(0), adopted.begun) == (9, 9)
+
+
+def test_failures_are_judged_once_however_many_steps_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[int] = []
+    monkeypatch.setattr(work_history, "used_up", lambda spec, failures: judged.append(len(failures)) or True)
+    asked, history = work(1000), WorkHistory(_ended(index) for index in range(900))
+    for index in range(900, 910):
+        plan_work(asked, history, (), NOON, 10)
+        history.add(_ended(index))
+    assert plan_work(asked, history, (), NOON, 10).status.failed == "0-909"
+    assert len(judged) == 910
 
 
 def test_of_processes_that_run_all_at_once_whole_attempts_are_kept() -> None:

@@ -6,10 +6,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
+LIMIT_CHARACTERS = 1 << 15
+"""Enough for any set of indexes below 10,000."""
 IndexRanges = Annotated[
     str,
     Meta(
-        max_length=16384,
+        max_length=LIMIT_CHARACTERS,
         pattern="^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$",
         extra={"must be": "indexes and ranges of them, such as 0-4,7"},
     ),
