@@ -199,13 +199,54 @@ def test_a_list_without_items_skips_its_step() -> None:
     assert _phases(acting) == {"each": "Skipped"}
 
 
-@pytest.mark.parametrize("result", ["[1]", "nonsense", '{"a": NaN}', '{"a": {}}', '{"a": null}'])
+@pytest.mark.parametrize(
+    "result",
+    [
+        "[1]",
+        "nonsense",
+        '{"a": NaN}',
+        '{"a": {}}',
+        '{"a": null}',
+        '{"a": 1e999}',
+        '{"a": 1, "a": 2}',
+        '{"a": "\\ud800"}',
+        '{"a": ' + "[" * 1900 + "]" * 1900 + "}",
+    ],
+)
 def test_a_result_that_is_no_plain_object_fails_its_step(result: str) -> None:
     acting = _acting(_step("a"))
     acting.decide()
     _succeed(acting, "a", result=result)
     assert _phases(acting) == {"a": "Failed"}
-    assert "not a JSON object" in acting.resource.status.steps[0].message
+    assert acting.resource.status.steps[0].message.startswith(
+        ("not a result: not", "the result is not a JSON object")
+    )
+
+
+def test_a_result_that_does_not_fit_where_it_is_used_fails_that_step_and_the_message_names_the_field() -> None:
+    acting = _acting(_step("a"), _step("b", "$(steps.a.results.x)"))
+    acting.decide()
+    _succeed(acting, "a", result='{"x": "\\u0000"}')
+    assert acting.resource.status.steps[1].message == (
+        "the step: program: command[1] is '\\x00'; it must be text of at most 4096 characters"
+    )
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ("[1", "forEach is '[1', not a list: not JSON"),
+        ('{"a": 1}', "forEach is not a JSON list of text and numbers"),
+        ('["\\u0000"]', "forEach[0] is '\\x00'; it must be text"),
+        (json.dumps(["x" * 4097]), "forEach[0] is 'xxx"),
+        (json.dumps([1] * 1001), "it must be a list of at most 1000 items"),
+    ],
+)
+def test_a_list_that_cannot_be_run_for_fails_its_step(items: str, message: str) -> None:
+    acting = _acting(_step("each", for_each=items))
+    acting.decide()
+    assert _phases(acting) == {"each": "Failed"}
+    assert message in acting.resource.status.steps[0].message
 
 
 def test_a_result_that_is_not_there_fails_the_step_that_refers_to_it() -> None:

@@ -10,7 +10,6 @@ from msgspec import structs
 
 from lykeion.control import AnyResource, Decision, Event, Key, Lookup, Observed, ResourceController
 from lykeion.core import LykeionError, NotFound
-from lykeion.core.expression import WhereError
 from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
 from lykeion.platform.lookups import ImageDigest
@@ -28,7 +27,6 @@ from lykeion.platform.policies.completion import (
 from lykeion.platform.policies.rerun import reused_steps, wrong_earlier
 from lykeion.platform.policies.stages import advance
 from lykeion.platform.policies.step_values import (
-    InvalidResult,
     as_text,
     items_of,
     parsed_results,
@@ -142,7 +140,7 @@ def _advanced(round_: _Round, step: PipelineStep, outcome: str) -> StepStatus:
         return _begun(round_, resolved_step, status)
     except KeyError as error:
         return _failed(round_, status, f"$({error.args[0]}) has no value")
-    except (WhereError, InvalidResult, msgspec.ValidationError, LykeionError) as error:
+    except LykeionError as error:
         return _failed(round_, status, str(error))
 
 

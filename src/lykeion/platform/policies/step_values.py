@@ -7,15 +7,18 @@ from typing import Any, cast
 
 import msgspec
 
-from lykeion.control import Metadata
+from lykeion.control import Metadata, read_as
+from lykeion.core import Invalid
+from lykeion.core.documents import json_value, parse_json
+from lykeion.core.fields import Field
 from lykeion.platform.resources.step_pipeline import Phase, PipelineStep, StepStatus
+from lykeion.platform.resources.work import Values
 
 GOOD: frozenset[Phase] = frozenset({"Succeeded", "Cached", "Reused"})
 """Phases of steps whose outputs can be used."""
-MAX_ITEMS = 1000
 
 
-class InvalidResult(ValueError):
+class InvalidResult(Invalid):
     """A step's program wrote something that is no JSON object of scalars and lists, or a value that is not there."""
 
 
@@ -45,27 +48,19 @@ def parsed_results(text: str) -> dict[str, Any]:
     """The results that a program wrote. Raises InvalidResult."""
     if not text.strip():
         return {}
-    try:
-        found: Any = json.loads(text, parse_constant=_refuse)
-    except ValueError:
-        raise InvalidResult("the result is not a JSON object") from None
-    if not isinstance(found, dict) or not all(map(_is_plain, cast(dict[str, Any], found).values())):
+    found = parse_json(text, InvalidResult, "result")
+    if not all(map(_is_plain, found.values())):
         raise InvalidResult("the result is not a JSON object of text, numbers, truth values and lists of them")
-    return cast(dict[str, Any], found)
+    return found
 
 
 def items_of(text: str) -> tuple[str, ...]:
     """The items of ``forEach``, once its references are replaced. Raises InvalidResult."""
-    try:
-        found: Any = json.loads(text, parse_constant=_refuse)
-    except ValueError:
-        raise InvalidResult(f"forEach is {text[:80]!r}, which is not a JSON list") from None
-    if not isinstance(found, list) or not all(isinstance(each, str | int | float) for each in cast(list[Any], found)):
+    found = json_value(text, InvalidResult, "list", where=f"forEach is {text[:80]!r}, ")
+    if not isinstance(found, list) or not _is_plain(found):
         raise InvalidResult("forEach is not a JSON list of text and numbers")
-    items = cast(list[Any], found)
-    if len(items) > MAX_ITEMS:
-        raise InvalidResult(f"forEach has {len(items)} items; at most {MAX_ITEMS} are allowed")
-    return tuple(each if isinstance(each, str) else json.dumps(each) for each in items)
+    items = [each if isinstance(each, str) else json.dumps(each) for each in cast(list[Any], found)]
+    return read_as(cast("type[tuple[str, ...]]", Values), Field("forEach", items, InvalidResult))
 
 
 def cache_key(step: PipelineStep, inputs: Mapping[str, str]) -> str:
@@ -83,10 +78,6 @@ def pinned_image(image: str, digest: str) -> str:
     """An image by digest in place of its tag."""
     place, slash, name = image.rpartition("/")
     return f"{place}{slash}{name.partition(':')[0]}@{digest}"
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(constant)
 
 
 def _is_plain(value: Any) -> bool:

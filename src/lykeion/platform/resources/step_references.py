@@ -9,6 +9,9 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from lykeion.control import read_as
+from lykeion.core.fields import Field
+
 Structure = TypeVar("Structure", bound=msgspec.Struct)
 
 _REFERENCE = re.compile(r"\$\$|\$\(((?:parameters|steps|run)\.[A-Za-z0-9_.-]{1,200})\)")
@@ -23,9 +26,9 @@ def references(value: Any) -> frozenset[str]:
 
 
 def resolved(structure: Structure, values: Mapping[str, str]) -> Structure:
-    """The structure with its references replaced. Raises KeyError for one without a value; ValidationError."""
+    """The structure with its references replaced. Raises KeyError for one without a value; SpecError."""
     found = _replaced(msgspec.to_builtins(structure), values, "")
-    return msgspec.convert(found, type(structure))
+    return read_as(type(structure), Field("the step", found))
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -21,10 +21,13 @@ class Role(Wire, frozen=True):
     replicas: Annotated[int, Meta(ge=1, le=1000, description="How many processes have it.")] = 1
 
 
+Values = Annotated[tuple[Argument, ...], Meta(max_length=1000)]
+
+
 class WorkSpec(Wire, frozen=True):
     program: Program
     completions: Annotated[int, Meta(ge=1, le=MAX_INDEXES)]
-    values: Annotated[tuple[Argument, ...], Meta(max_length=1000)] = ()
+    values: Values = ()
     """The value of ``$LYKEION_VALUE``, by index; empty for indexes beyond the end."""
     parallelism: Annotated[int, Meta(ge=1, le=1000)] = 1
     roles: Annotated[tuple[Role, ...], Meta(max_length=16)] = ()
