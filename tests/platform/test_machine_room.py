@@ -1,6 +1,9 @@
 """What fits on a machine, what a process gets of it, and what is said when it does not fit."""
 
 import asyncio
+import os
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,15 @@ from lykeion.control import SqliteStore
 from lykeion.platform import KINDS
 from lykeion.platform.local.accelerators import Accelerator, asked_accelerators, find_accelerators
 from lykeion.platform.local.machine_profile import keep_profile
+from lykeion.platform.local.processes.attempt import Attempt
+from lykeion.platform.local.processes.launch import Launch
 from lykeion.platform.local.processes.machine_share import MachineShare
+from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.local.supervision.machine_room import LocalMachine, Room, share_of
 from lykeion.platform.resources.cluster_profile import CLUSTER_PROFILE, Capacity
 from lykeion.platform.resources.program import AcceleratorRequest, Requests
+
+from .test_processes import NOON
 
 T4S = (Accelerator("GPU-a", "t4"), Accelerator("GPU-b", "t4"), Accelerator("GPU-c", "a100-sxm4-80gb"))
 MACHINE = LocalMachine(4, 8 << 30, {}, "/", (0, 1, 2, 3), T4S)
@@ -133,3 +141,24 @@ def test_the_profile_of_this_machine_says_what_there_is_for_programs(tmp_path: P
     assert asyncio.run(profile()).status.capacity == Capacity(
         cores=4, memory_bytes=8 << 30, accelerators=accelerators
     )
+
+
+def test_a_program_sees_its_accelerators_and_keeps_them_when_the_platform_starts_again(tmp_path: Path) -> None:
+    needs, script = _needs(type="t4"), "echo $CUDA_VISIBLE_DEVICES; exec sleep 600"
+    launch = Launch(("sh", "-c", script), {**os.environ, "CUDA_VISIBLE_DEVICES": ""}, "/", needs)
+    first = OwnedProcesses(tmp_path, lambda: NOON, lambda uid: None, partial(share_of, MACHINE))
+    first.start("u", Attempt(0, 0, NOON), launch)
+    second = OwnedProcesses(tmp_path, lambda: NOON, lambda uid: None, partial(share_of, MACHINE))
+    second.adopt("u")
+    try:
+        assert [each.accelerators for each in second.shares()] == [("GPU-a",)]
+        second.start("u", Attempt(1, 0, NOON), launch)
+        assert [each.accelerators for each in second.shares()] == [("GPU-a",), ("GPU-b",)]
+        logs = second.logs()
+        while not all(path.read_text().endswith("\n") for path in logs):
+            time.sleep(0.01)
+        assert [path.read_text() for path in logs] == ["GPU-a\n", "GPU-b\n"]
+    finally:
+        second.stop_all("u", "Shutdown", 0)
+        for child in (*first._children.values(), *second._children.values()):
+            child.wait()
