@@ -112,7 +112,8 @@ def test_accelerators_are_read_from_the_drivers_files(tmp_path: Path) -> None:
     assert find_accelerators(root, visible="") == ()
 
 
-def test_without_a_driver_there_are_none(tmp_path: Path) -> None:
+def test_without_a_driver_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert find_accelerators(tmp_path) == ()
 
 
@@ -123,7 +124,9 @@ def test_the_drivers_program_is_asked_where_its_files_do_not_tell(
     program.write_text("#!/bin/sh\necho 'GPU-77, NVIDIA H200'\necho 'warning: of no matter'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert find_accelerators(_driver(tmp_path, ("NVIDIA H200", "GPU-????????"))) == (Accelerator("GPU-77", "h200"),)
+    asked = (Accelerator("GPU-77", "h200"),)
+    assert find_accelerators(tmp_path / "no driver's files") == asked
+    assert find_accelerators(_driver(tmp_path, ("NVIDIA H200", "GPU-????????"))) == asked
     program.write_text("#!/bin/sh\nexit 9\n")
     assert asked_accelerators(str(program)) == []
 

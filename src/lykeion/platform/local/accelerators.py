@@ -34,7 +34,7 @@ def find_accelerators(root: Path = Path("/"), visible: str | None = None) -> tup
     """
     recorded = sorted((root / "proc/driver/nvidia/gpus").glob("*/information"))
     found = [_recorded(path.read_text()) for path in recorded]
-    if not all(re.fullmatch(r"GPU-[0-9a-f-]+", each.identifier) for each in found):
+    if not found or not all(re.fullmatch(r"GPU-[0-9a-f-]+", each.identifier) for each in found):
         found = asked_accelerators(shutil.which("nvidia-smi"))
     if visible is None:
         return tuple(found)
