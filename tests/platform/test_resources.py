@@ -60,6 +60,10 @@ def _written(path: Path, spec: str) -> Path:
             "{program: {command: [a]}, shards: {count: 2}, retryOf: A}",
             "retryOf is 'A'; it must be lower-case letters",
         ),
+        (
+            '{program: {command: [a]}, shards: {count: 2}, retryOf: "a\\n"}',
+            "retryOf is 'a\\n'; it must be lower-case letters",
+        ),
         ("{program: {comand: [a]}, shards: {count: 2}}", "program has no field 'comand'"),
     ],
 )
@@ -128,6 +132,7 @@ def test_all_text_lists_and_maps_are_bounded_and_every_field_of_a_spec_is_descri
     for node in _nodes([properties["spec"], properties["status"]]):
         assert node.get("type") != "array" or "maxItems" in node, node
         assert node.get("type") != "string" or "maxLength" in node or "enum" in node, node
+        assert r"\Z" not in node.get("pattern", ""), "a cluster ends a text with $"
         assert not isinstance(node.get("additionalProperties"), dict) or "maxProperties" in node, node
     for name, field in properties["spec"]["properties"].items():
         assert field.get("description"), name
@@ -185,9 +190,11 @@ def test_kinds_are_found_by_what_people_type() -> None:
     assert parse_key("batchexecutions/embed", KINDS, "shop").name == "embed"
     with pytest.raises(ResourceError, match=r"there is no kind 'bach'; there are batchexecution\|batch"):
         find_kinds("bach", KINDS)
-    for typed in ("batch", "batch/", "/embed"):
+    for typed in ("batch", "batch/", "/embed", "batch/a/b", "batch/a\n", "batch/../a"):
         with pytest.raises(ResourceError):
             parse_key(typed, KINDS, "default")
+    with pytest.raises(ResourceError, match=r"namespace is '\.\./shop'; it must be lower-case"):
+        parse_key("batch/a", KINDS, "../shop")
 
 
 def test_a_column_is_found_by_its_path() -> None:

@@ -91,6 +91,8 @@ def _inlined(schema: Any, components: dict[str, Any], structs: dict[str, type[Wi
         elif name == "default":
             if value is not None:
                 made[name] = without_nulls(value)
+        elif name == "pattern":
+            made[name] = value.replace(r"\Z", "$")  # Python's own sign for the end of the text
         elif name != "title" and not (name == "additionalProperties" and isinstance(value, bool)):
             made[name] = _inlined(value, components, structs)
     if "enum" in made:
@@ -108,7 +110,8 @@ def _without_null(
     if len(kept) == 1:
         return _inlined(kept[0], components, structs)
     made = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
-    text = {name: value for each in kept for name, value in each.items() if name in ("pattern", "maxLength")}
+    inner = [_inlined(each, components, structs) for each in kept]
+    text = {name: value for each in inner for name, value in each.items() if name in ("pattern", "maxLength")}
     return {**made, **text, "x-kubernetes-int-or-string": True}
 
 

@@ -30,7 +30,7 @@ Name = Annotated[
     str,
     Meta(
         max_length=63,
-        pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z",
         extra={"must be": "lower-case letters, digits and '-', at most 63, with a letter or digit at both ends"},
     ),
 ]

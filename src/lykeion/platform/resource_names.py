@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from lykeion.control import CLUSTER, AnyKind, Key, ResourceError
+from lykeion.control import CLUSTER, AnyKind, Key, Metadata, ResourceError, read_as
+from lykeion.core.fields import Field
 
 
 def find_kind(typed: str, kinds: Mapping[str, AnyKind]) -> AnyKind:
@@ -30,4 +31,11 @@ def parse_key(typed: str, kinds: Mapping[str, AnyKind], namespace: str) -> Key:
     if not slash or not name:
         raise ResourceError(f"{typed[:60]!r} does not name a resource; write KIND/NAME, such as batch/embed")
     found = find_kind(kind, kinds)
+    check_names(name=name, namespace=namespace)
     return Key(found.name, namespace if found.namespaced else CLUSTER, name)
+
+
+def check_names(**names: str) -> None:
+    """Raises ResourceError if a ``name`` or ``namespace`` is not such as a resource can have."""
+    for what, name in names.items():
+        read_as(Metadata, Field("the command", {"name": "any", what: name}, ResourceError))

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import structs
 
 from lykeion.control import (
+    CLUSTER,
     AnyResource,
     Change,
     Condition,
@@ -22,7 +23,7 @@ from lykeion.core import Conflict, Unavailable, Unsupported
 
 from .composition import KINDS
 from .policies.completion import end_of, has_finished
-from .resource_names import find_kinds, parse_key
+from .resource_names import check_names, find_kinds, parse_key
 from .resource_table import as_applied
 
 
@@ -60,6 +61,7 @@ async def find(store: ResourceStore, what: str, namespace: str | None) -> list[A
     """Resources of kinds, or a single one, named as for ``get``. Raises ResourceError, NoSuchResource."""
     if "/" in what:
         return [await store.get(parse_key(what, KINDS, namespace or "default"))]
+    check_names(namespace=namespace or CLUSTER)
     listings = [await store.listing(kind, namespace if kind.namespaced else None) for kind in find_kinds(what, KINDS)]
     return [each for listing in listings for each in listing.items]
 

@@ -10,7 +10,7 @@ ArtifactName = Annotated[
     str,
     Meta(
         max_length=512,
-        pattern=r"^([a-zA-Z0-9]|\$\([a-zA-Z0-9._-]+\))([a-zA-Z0-9._:/@-]|\$\([a-zA-Z0-9._-]+\))*$",
+        pattern=r"^([a-zA-Z0-9]|\$\([a-zA-Z0-9._-]+\))([a-zA-Z0-9._:/@-]|\$\([a-zA-Z0-9._-]+\))*\Z",
         extra={"must be": "the name of a model, such as shoes, shoes:v3 or registry.example.com/shop/shoes:champion"},
     ),
 ]
@@ -19,7 +19,7 @@ RelativePath = Annotated[
     str,
     Meta(
         max_length=255,
-        pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*)?$",
+        pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*)?\Z",
         extra={"must be": "a path below the directory, without '..'"},
     ),
 ]

@@ -47,7 +47,7 @@ class ClusterProfileSpec(Wire, frozen=True):
         str,
         Meta(
             max_length=255,
-            pattern="^([a-z0-9][a-z0-9._:/-]*)?$",
+            pattern=r"^([a-z0-9][a-z0-9._:/-]*)?\Z",
             description="Put before the names of models and artifacts that have no host.",
             extra={"must be": "a host and path, such as registry.example.com/shop"},
         ),

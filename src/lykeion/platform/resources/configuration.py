@@ -15,7 +15,7 @@ DataKey = Annotated[
     Meta(
         min_length=1,
         max_length=253,
-        pattern="^[-._a-zA-Z0-9]+$",
+        pattern=r"^[-._a-zA-Z0-9]+\Z",
         extra={"must be": "letters, digits, '-', '_' and '.'"},
     ),
 ]

@@ -17,7 +17,7 @@ Tag = Annotated[
     str,
     Meta(
         max_length=255,
-        pattern="^[a-z0-9]+([._/-][a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9._-]*$",
+        pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9._-]*\Z",
         extra={"must be": "NAME:TAG, such as shop-search:latest"},
     ),
 ]
@@ -25,7 +25,7 @@ PushedImage = Annotated[
     str,
     Meta(
         max_length=512,
-        pattern="^[a-z0-9.-]+(:[0-9]+)?/[a-z0-9._/-]+:[A-Za-z0-9_][A-Za-z0-9._-]*$",
+        pattern=r"^[a-z0-9.-]+(:[0-9]+)?/[a-z0-9._/-]+:[A-Za-z0-9_][A-Za-z0-9._-]*\Z",
         extra={"must be": "REGISTRY/PATH:TAG, such as registry.example.com/shop/search:v1"},
     ),
 ]
@@ -38,7 +38,7 @@ class GitSource(Wire, frozen=True):
         str,
         Meta(
             max_length=512,
-            pattern="^(https?|ssh|git|file)://[!-~]+$|^[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:[!-~]+$",
+            pattern=r"^(https?|ssh|git|file)://[!-~]+\Z|^[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:[!-~]+\Z",
             description="Its address, as `git clone` takes it.",
             extra={"must be": "the address of a repository, such as https://example.com/shop.git"},
         ),
@@ -47,7 +47,7 @@ class GitSource(Wire, frozen=True):
         str,
         Meta(
             max_length=255,
-            pattern="^[A-Za-z0-9_][A-Za-z0-9._/-]*$",
+            pattern=r"^[A-Za-z0-9_][A-Za-z0-9._/-]*\Z",
             description="A branch, a tag or a whole commit.",
             extra={"must be": "a branch, tag or commit"},
         ),

@@ -12,7 +12,7 @@ IndexRanges = Annotated[
     str,
     Meta(
         max_length=LIMIT_CHARACTERS,
-        pattern="^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$",
+        pattern=r"^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?\Z",
         extra={"must be": "indexes and ranges of them, such as 0-4,7"},
     ),
 ]

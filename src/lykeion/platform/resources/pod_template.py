@@ -15,7 +15,7 @@ LabelKey = Annotated[
     str,
     Meta(
         max_length=317,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*\Z",
         extra={"must be": "the key of a label, such as topology.kubernetes.io/zone"},
     ),
 ]

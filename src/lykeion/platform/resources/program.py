@@ -41,7 +41,7 @@ class EnvironmentVariable(Wire, frozen=True):
         str,
         Meta(
             max_length=128,
-            pattern="^[A-Za-z_][A-Za-z0-9_]*$",
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z",
             description="Of the variable.",
             extra={"must be": "letters, digits and '_', not beginning with a digit"},
         ),
@@ -101,7 +101,7 @@ class Program(Wire, frozen=True):
             str,
             Meta(
                 max_length=512,
-                pattern="^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?$",
+                pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?\Z",
                 description="Container image; here it is started by `lykeion images` where this machine can (Linux "
                 "with unshare), else the program runs in the environment of the platform.",
                 extra={"must be": "an image such as shop:v1 or registry.example.com/shop/search@sha256:…"},

@@ -13,7 +13,7 @@ class VolumeMount(Wire, frozen=True):
     """A volume for a program, which finds its path in a variable."""
 
     volume: Name
-    variable: Annotated[str, Meta(max_length=128, pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+    variable: Annotated[str, Meta(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z")]
     read_only: bool = False
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta
 
 Quantity = Annotated[
-    Annotated[str, Meta(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+    Annotated[str, Meta(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?\Z")]
     | Annotated[int, Meta(ge=0, le=1 << 53)],
     Meta(extra={"must be": "a number with or without a suffix, such as 500m, 2, 512Mi or 4G"}),
 ]

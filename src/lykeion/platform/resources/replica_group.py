@@ -18,7 +18,7 @@ class Readiness(Wire, frozen=True):
             str,
             Meta(
                 max_length=256,
-                pattern="^/[!-~]*$",
+                pattern=r"^/[!-~]*\Z",
                 description="Requested with GET; by default the port has only to accept connections.",
                 extra={"must be": "a path such as /healthz"},
             ),

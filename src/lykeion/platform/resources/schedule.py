@@ -17,7 +17,7 @@ class Schedule(Wire, frozen=True):
         Meta(
             min_length=9,
             max_length=128,
-            pattern=r"^\S+( +\S+){4}$",
+            pattern=r"^\S+( +\S+){4}\Z",
             description="Minute, hour, day of the month, month and day of the week, such as `0 3 * * *`.",
             extra={"must be": "five fields, such as 0 3 * * *"},
         ),
@@ -26,7 +26,7 @@ class Schedule(Wire, frozen=True):
         str,
         Meta(
             max_length=64,
-            pattern="^[A-Za-z0-9_+/-]+$",
+            pattern=r"^[A-Za-z0-9_+/-]+\Z",
             description="From the IANA database, such as `Europe/Berlin`.",
             extra={"must be": "a time zone such as Europe/Berlin"},
         ),

@@ -31,7 +31,7 @@ Reference = Annotated[
     Meta(
         min_length=1,
         max_length=512,
-        pattern="^[!-~]+$",
+        pattern=r"^[!-~]+\Z",
         extra={"must be": "a reference such as shoes:champion or shoes:v7"},
     ),
 ]

@@ -24,7 +24,7 @@ ParameterName = Annotated[
     str,
     Meta(
         max_length=63,
-        pattern="^[A-Za-z_][A-Za-z0-9_]*$",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z",
         extra={"must be": "letters, digits and '_', not beginning with a digit"},
     ),
 ]

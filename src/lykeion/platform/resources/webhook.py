@@ -18,7 +18,7 @@ class WebhookSpec(Wire, frozen=True):
         str,
         Meta(
             max_length=1024,
-            pattern=r"^https?://[!-~]+$",
+            pattern=r"^https?://[!-~]+\Z",
             description="Gets a POST request of JSON for each.",
             extra={"must be": "an address that begins with https:// or http://"},
         ),
