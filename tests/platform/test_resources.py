@@ -84,6 +84,17 @@ def test_one_wrong_document_of_many_is_named_and_nothing_is_given(tmp_path: Path
         read_resources([file], DEFINED, "default")
 
 
+def test_a_list_is_read_as_its_items_and_the_one_that_is_wrong_is_named(tmp_path: Path) -> None:
+    file = _written(tmp_path, "{program: {command: [a]}, shards: {count: 2}}")
+    (resource,) = read_resources([file], DEFINED, "shop")
+    items = [resource.document()]
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items}))
+    assert read_resources([file], DEFINED, "default") == [resource]
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [*items, {"kind": "Lamp"}]}))
+    with pytest.raises(ResourceError, match=r"items\[1\]"):
+        read_resources([file], DEFINED, "default")
+
+
 def test_one_resource_twice_is_refused(tmp_path: Path) -> None:
     file = _written(tmp_path, "{program: {command: [a]}, shards: {count: 2}}")
     with pytest.raises(ResourceError, match=r"batchexecution/embed is in .* too"):

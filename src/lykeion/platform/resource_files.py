@@ -1,23 +1,24 @@
 """Files of resources, with one or more documents each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lykeion.control import AnyKind, AnyResource, ResourceError, read_resource
 from lykeion.core import read_yaml_documents
-from lykeion.core.fields import Fields
+from lykeion.core.fields import Field, Fields
 
 
 def read_resources(files: Iterable[Path], kinds: Mapping[str, AnyKind], namespace: str) -> list[AnyResource]:
-    """All resources in YAML or JSON files; ``namespace`` is the default for those that name none.
+    """All resources in YAML or JSON files, also in lists as ``get`` prints them.
 
+    ``namespace`` is the default for those that name none.
     Raises ResourceError, which names file and field, also for a resource that occurs twice.
     """
     found: dict[Any, str] = {}
     resources: list[AnyResource] = []
     for file in files:
-        for document in read_yaml_documents(file, ResourceError):
+        for document in _documents(file):
             resource = read_resource(_in_namespace(document, namespace), kinds)
             if resource.key in found:
                 raise ResourceError(f"{document.where}: {resource.key} is in {found[resource.key]} too")
@@ -26,6 +27,14 @@ def read_resources(files: Iterable[Path], kinds: Mapping[str, AnyKind], namespac
     if not resources:
         raise ResourceError(f"{', '.join(map(str, files)) or 'no file'} holds no resources")
     return resources
+
+
+def _documents(file: Path) -> Iterator[Fields]:
+    for document in read_yaml_documents(file, ResourceError):
+        if (document.values.get("apiVersion"), document.values.get("kind")) == ("v1", "List"):
+            yield from (item.fields() for item in document.required("items", Field.items))
+        else:
+            yield document
 
 
 def _in_namespace(document: Fields, namespace: str) -> Fields:
