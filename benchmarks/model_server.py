@@ -107,8 +107,8 @@ def other_work(results: dict[str, Any]) -> str:
     if load < 2 * core_count():
         return ""
     return (
-        f"The machine was busy with other work too (load {load:.0f} on {core_count()} cores), which disturbs rates; "
-        "the share of processor time is what a quiet machine's rates approach."
+        f"The machine was busy with other work too (load {load:.0f} on {core_count()} cores), which disturbs rates "
+        "more than processor times."
     )
 
 
