@@ -41,7 +41,8 @@ def scheduled_times(schedule: Schedule, last: datetime, now: datetime) -> Schedu
     try:
         zone = ZoneInfo(schedule.time_zone)
         minute = now.replace(second=0, microsecond=0)
-        following = next(CronSim(schedule.cron, minute.astimezone(zone)))
+        times = CronSim(schedule.cron, minute.astimezone(zone))
+        following = next(each for each in times if each.astimezone(UTC) > now)  # the clock may be in a repeated hour
         latest = next(CronSim(schedule.cron, (minute + MINUTE).astimezone(zone), reverse=True))
     except (ZoneInfoNotFoundError, ValueError):
         raise InvalidSchedule(f"timeZone {schedule.time_zone!r} is not known") from None
