@@ -13,10 +13,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.control import ResourceError, custom_resource_definition
-from lykeion.platform import DEFINED, KINDS, find_kinds, parse_key, read_resources
+from lykeion.control import AnyResource, ResourceError, custom_resource_definition, read_resource
+from lykeion.core.fields import Fields
+from lykeion.platform import DEFINED, KINDS, WRITTEN, find_kinds, parse_key, read_resources
 from lykeion.platform.local.processes.launch import expand
-from lykeion.platform.resource_table import age, look_up
+from lykeion.platform.resource_table import age, as_applied, look_up
 from lykeion.platform.resources.index_ranges import IndexRanges, from_ranges, to_ranges
 from lykeion.platform.resources.quantities import quantity
 from lykeion.platform.resources.work import MAX_INDEXES
@@ -206,6 +207,21 @@ def test_kinds_are_found_by_what_people_type() -> None:
             parse_key(typed, KINDS, "default")
     with pytest.raises(ResourceError, match=r"namespace is '\.\./shop'; it must be lower-case"):
         parse_key("batch/a", KINDS, "../shop")
+
+
+def _configuration(kind: str, **values: dict[str, str]) -> AnyResource:
+    document = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "shop"}, **values}
+    return read_resource(Fields("here", document), WRITTEN)
+
+
+def test_a_difference_of_configuration_says_which_values_are_others_and_shows_none_of_a_secret() -> None:
+    before = _configuration("Secret", data={"old": "YQ==", "key": "aGVsbG8="})
+    after = _configuration("Secret", stringData={"key": "there", "old": "a"})
+    assert as_applied(before) == as_applied(before, before)
+    shown = yaml.safe_load(as_applied(after, before))
+    assert shown["data"] == {"key": "5 bytes, another value", "old": "1 bytes"}
+    assert "there" not in as_applied(after) + as_applied(after, before)
+    assert yaml.safe_load(as_applied(_configuration("ConfigMap", data={"a": "b"})))["data"] == {"a": "b"}
 
 
 def test_a_column_is_found_by_its_path() -> None:

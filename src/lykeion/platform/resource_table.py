@@ -10,6 +10,7 @@ from lykeion.control import AnyKind, AnyResource, Happened
 
 from .resources.configuration import SECRET
 
+_NOT_APPLIED = ("apiVersion", "kind", "metadata", "status")
 _STEP = re.compile(r"\.(\w+)|\[\?\(@\.(\w+)=='(\w+)'\)\]")
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -58,19 +59,18 @@ def as_yaml(document: dict[str, Any]) -> str:
 
 def as_described(resource: AnyResource) -> str:
     """A resource as YAML; of a Secret, the sizes of its values."""
-    document = resource.document()
-    if resource.kind is SECRET:
-        for name in ("data", "stringData"):
-            document.pop(name, None)
-        document["data"] = {name: f"{len(value)} bytes" for name, value in resource.spec.values().items()}
-    return as_yaml(document)
+    return as_yaml(_shown(resource, resource))
 
 
-def as_applied(resource: AnyResource) -> str:
-    """What a user can change of a resource, as YAML: labels, annotations and spec."""
-    document = resource.document()
+def as_applied(resource: AnyResource, earlier: AnyResource | None = None) -> str:
+    """What a user can change of a resource, as YAML: labels, annotations and spec.
+
+    Of a Secret, the sizes of its values, and which of them differ from ``earlier``.
+    """
+    document = _shown(resource, earlier or resource)
     metadata = {name: document["metadata"].get(name, {}) for name in ("labels", "annotations")}
-    return as_yaml({"metadata": metadata, "spec": document["spec"]})
+    body = {name: value for name, value in document.items() if name not in _NOT_APPLIED}
+    return as_yaml({"metadata": metadata, **body})
 
 
 def event_document(happened: Happened) -> dict[str, str]:
@@ -83,6 +83,18 @@ def age(since: str, now: datetime) -> str:
     seconds = max(0, int((now - datetime.fromisoformat(since)).total_seconds()))
     name, unit = next(((name, unit) for name, unit in _UNITS if seconds >= 2 * unit), _UNITS[-1])
     return f"{seconds // unit}{name}"
+
+
+def _shown(resource: AnyResource, earlier: AnyResource) -> dict[str, Any]:
+    document = resource.document()
+    if resource.kind is SECRET:
+        document.pop("stringData", None)
+        old = earlier.spec.values()
+        document["data"] = {
+            name: f"{len(value)} bytes{'' if old.get(name, value) == value else ', another value'}"
+            for name, value in resource.spec.values().items()
+        }
+    return document
 
 
 def _text(value: Any) -> str:

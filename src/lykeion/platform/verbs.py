@@ -51,10 +51,10 @@ async def apply_resource(store: ResourceStore, resource: AnyResource, *, dry_run
 async def changes_of(store: ResourceStore, resource: AnyResource) -> tuple[str, str]:
     """Labels, annotations and spec as YAML: as they are, empty if there are none, and as they would be applied."""
     try:
-        before = as_applied(await store.get(resource.key))
+        present = await store.get(resource.key)
     except NoSuchResource:
-        before = ""
-    return before, as_applied(resource)
+        return "", as_applied(resource)
+    return as_applied(present), as_applied(resource, present)
 
 
 async def find(store: ResourceStore, what: str, namespace: str | None) -> list[AnyResource]:
