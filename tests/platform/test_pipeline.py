@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from lykeion.control import Condition, ResourceError, condition_of
+from lykeion.control import Condition, ResourceError, condition_of, read_as
+from lykeion.core.fields import Field
 from lykeion.platform.controllers.pipeline_controller import reconcile_pipeline, run_of
+from lykeion.platform.resources.artifacts import KeptOutput
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.schedule import Schedule
 from lykeion.platform.resources.step_pipeline import PIPELINE, Parameter, PipelineSpec, PipelineStep
@@ -105,6 +107,21 @@ def test_a_run_is_given_values_that_are_declared_and_all_of_them() -> None:
         run_of(_pipeline(), "x", {"dya": "mon"})
     with pytest.raises(ResourceError, match="give a value for day"):
         run_of(_pipeline(parameters=(Parameter(name="day"),)), "x")
+
+
+def test_two_parameters_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="two of parameters have one name"):
+        _pipeline(parameters=(Parameter(name="day"), Parameter(name="day", default="today")))
+
+
+@pytest.mark.parametrize("name", ["UPPER:x", "shop@sha256:1", "shop:a:b", "$(parameters.name)@$(parameters.day)", ""])
+def test_a_name_under_which_nothing_can_be_published_is_refused(name: str) -> None:
+    with pytest.raises(ResourceError, match="publish"):
+        read_as(KeptOutput, Field("output", {"name": "index", "publish": name}, ResourceError))
+    for good in ("shop", "shop:v", "localhost:5000/a/b:c", "$(parameters.host):5000/x:$(parameters.day)"):
+        assert KeptOutput(name="index", publish=good) == read_as(
+            KeptOutput, Field("output", {"name": "index", "publish": good})
+        )
 
 
 def test_a_schedule_without_defaults_is_refused() -> None:

@@ -373,6 +373,10 @@ def test_at_its_deadline_it_fails_and_cancels_what_runs() -> None:
         ((_step("a"), _step("b", "$(steps.a.outputs.x)")), "is no output of that step"),
         ((_step("a", "$(steps.a.what)"),), "is no reference"),
         ((_step("a", when="1 +"),), "when: "),
+        ((_step("a", when="day = 'x'"),), "when: day is no reference"),
+        ((_step("a"), _step("b", when="steps.a.count > 1")), "when: steps.a.count is no reference"),
+        ((_step("a"), _step("b", when="steps.a.outputs.x = 'y'")), "is no output of that step"),
+        ((_step("a", "$(run.outcome)"),), "is known to exit steps alone"),
     ],
 )
 def test_a_graph_that_cannot_run_is_refused(steps: tuple[PipelineStep, ...], message: str) -> None:

@@ -1,16 +1,19 @@
 """What programs are given from the registry, and what is kept of what they write."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from lykeion.control import Name, SpecRule, Wire
 
+_REFERENCE = r"\$\([a-zA-Z0-9._-]+\)"
 ArtifactName = Annotated[
     str,
     Meta(
         max_length=512,
-        pattern=r"^([a-zA-Z0-9]|\$\([a-zA-Z0-9._-]+\))([a-zA-Z0-9._:/@-]|\$\([a-zA-Z0-9._-]+\))*\Z",
+        pattern=rf"^(([a-zA-Z0-9]|{_REFERENCE})([a-zA-Z0-9.-]|{_REFERENCE})*(:[0-9]+)?/)?"
+        rf"([a-z0-9]|{_REFERENCE})([a-z0-9._/-]|{_REFERENCE})*(:([a-zA-Z0-9._-]|{_REFERENCE})+)?"
+        rf"(@([a-z0-9:]|{_REFERENCE})+)?\Z",
         extra={"must be": "the name of a model, such as shoes, shoes:v3 or registry.example.com/shop/shoes:champion"},
     ),
 ]
@@ -44,6 +47,14 @@ class KeptOutput(Wire, frozen=True):
         ""
     )
     publish: Annotated[ArtifactName, Meta(description="A further name, with an alias to move, if any.")] | None = None
+
+    rules: ClassVar[tuple[SpecRule, ...]] = (
+        SpecRule(
+            "publish names a digest",
+            "!has(self.publish) || !self.publish.contains('@')",
+            lambda output: "@" not in (output.publish or ""),
+        ),
+    )
 
 
 Inputs = Annotated[tuple[FetchedInput, ...], Meta(max_length=32, description="Fetched before the program starts.")]

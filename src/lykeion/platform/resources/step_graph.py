@@ -54,14 +54,18 @@ def problem_of(
         return "two steps have one name"
     for step in steps:
         try:
-            unknown = dependencies(step) - known
+            unknown, columns = dependencies(step) - known, filter_columns(step.when) if step.when else ()
         except WhereError as error:
             return f"step {step.name}: when: {error}"
         if unknown:
             return f"step {step.name} depends on {min(unknown)}, which is no step"
         for each in references(step):
-            if wrong := _wrong_reference(each, outputs or {}):
+            if wrong := _wrong_reference(each, outputs or {}, at_exit=bool(before)):
                 return f"step {step.name}: $({each}) {wrong}"
+        for each in columns:
+            wrong = _wrong_reference(each, outputs or {}, at_exit=bool(before))
+            if wrong and not (each.startswith("steps.") and each.endswith(".outcome")):
+                return f"step {step.name}: when: {each} {wrong}"
     try:
         in_order(steps)
     except CycleError as error:
@@ -69,8 +73,10 @@ def problem_of(
     return ""
 
 
-def _wrong_reference(reference: str, outputs: Mapping[str, set[str]]) -> str:
+def _wrong_reference(reference: str, outputs: Mapping[str, set[str]], *, at_exit: bool) -> str:
     match reference.split("."):
+        case ["run", "outcome"] if not at_exit:
+            return "is known to exit steps alone"
         case ["parameters", _] | ["run", "name" | "namespace" | "outcome"] | ["steps", _, "model"]:
             return ""
         case ["steps", _, "results", _]:

@@ -55,7 +55,8 @@ class PipelineStep(Wire, frozen=True):
             str,
             Meta(
                 max_length=4096,
-                description="A filter such as `parameters.day != '' and steps.train.top1 > 0.8`; else it is skipped.",
+                description="A filter such as `parameters.day != '' and steps.train.results.top1 > 0.8`; "
+                "else it is skipped.",
             ),
         ]
         | None
@@ -186,6 +187,7 @@ class PipelineSpec(StepGraph, frozen=True):
 
     rules: ClassVar[tuple[SpecRule, ...]] = (
         *StepGraph.rules,
+        unique_names("parameters"),
         SpecRule(
             "a schedule needs a default of each parameter",
             "!has(self.schedule) || self.parameters.all(each, has(each.default))",
