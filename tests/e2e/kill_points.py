@@ -25,6 +25,7 @@ from msgspec import structs
 from lykeion.control import Key, SqliteStore
 from lykeion.platform import CONTROLLERS, KINDS, LocalPlatform, this_machine
 from lykeion.platform.local.processes import attempt_directory
+from lykeion.platform.local.processes.process_identity import process_start
 from lykeion.platform.local.proxy import proxy_settings, route_table
 from lykeion.platform.local.proxy.proxy_settings import ProxySettings
 from lykeion.platform.resources.batch_execution import BATCH_EXECUTION, BatchExecutionSpec, Shards
@@ -118,11 +119,12 @@ async def _carry_out(home: Path) -> None:
         ends = [(await platform.store.get(key)).status.completion_time for key in (KEY, RUN)]
         if None in ends:
             return False
-        return (await platform.store.get(GROUP)).status.ready == 1 and await _is_served(home)
+        ready_again = (await platform.store.get(GROUP)).status.ready == 1 and _count_alive(_replicas(home))
+        return bool(ready_again) and await _is_served(home)  # a status may be that of the platform before
 
     while not (running.done() or await finished()):
         await asyncio.sleep(0.02)
-    serving = [_count_alive((home / "replicas").read_text().split()), _count_alive(_proxies(home))]
+    serving = [_count_alive(_replicas(home)), _count_alive(_proxies(home))]
     (home / "serving").write_text(json.dumps(serving))
     os.kill(os.getpid(), signal.SIGTERM)
     await running
@@ -141,6 +143,10 @@ async def _is_served(home: Path) -> bool:
     return b"can be reached" in answer
 
 
+def _replicas(home: Path) -> list[str]:
+    return (home / "replicas").read_text().split()
+
+
 def _proxies(home: Path) -> list[str]:
     started = (home / "work").glob("proxy-*/*/started")
     return [pid for each in started for pid in each.read_text().split()[:1]]  # empty if it was never started
@@ -148,8 +154,7 @@ def _proxies(home: Path) -> list[str]:
 
 def _count_alive(pids: Iterable[str]) -> int:
     """Of these processes those that run."""
-    paths = [path for pid in pids if (path := Path(f"/proc/{pid}/stat")).exists()]
-    return sum(path.read_text().rpartition(")")[2].split()[0] not in "ZX" for path in paths)
+    return sum(bool(process_start(int(pid))) for pid in pids)
 
 
 def _fork(work: Callable[[], None]) -> int:
