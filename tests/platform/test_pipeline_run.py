@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from lykeion.control import Key, condition_of, is_true
-from lykeion.core import NotFound, Unavailable
+from lykeion.core import Invalid, NotFound, Unavailable
 from lykeion.platform.controllers.pipeline_run_controller import ENDED, reconcile_pipeline_run
 from lykeion.platform.lookups import FoundModel, ImageDigest
 from lykeion.platform.resources.artifacts import FetchedInput, KeptOutput
@@ -131,6 +131,11 @@ def test_an_input_that_is_not_there_fails_its_step_and_a_registry_that_is_down_i
     down.answers = type("Down", (dict,), {"get": lambda self, key: Unavailable("connection refused")})()
     assert down.decide().requeue_after_s
     assert _phases(down) == {"check": "Waiting"}
+    assert down.resource.status.steps[0].message == "connection refused"
+    wrong = _acting(step, answers={})
+    wrong.answers = type("Wrong", (dict,), {"get": lambda self, key: Invalid("no name of a model")})()
+    wrong.decide()
+    assert _phases(wrong) == {"check": "Failed"}
 
 
 def test_outputs_of_a_batch_are_inputs_of_later_steps() -> None:

@@ -13,7 +13,7 @@ from lykeion.core import LykeionError, NotFound
 from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
 from lykeion.platform.lookups import ImageDigest
-from lykeion.platform.policies.artifact_work import ASK_AGAIN_S, ArtifactWork, look_up
+from lykeion.platform.policies.artifact_work import ASK_AGAIN_S, Answers, ArtifactWork, look_up
 from lykeion.platform.policies.completion import (
     after_end,
     end_of,
@@ -153,9 +153,10 @@ def _begun(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatus
             return status
         step = structs.replace(step, program=structs.replace(step.program, image=status.image))
     if status.phase == "Waiting":
-        inputs = _known(round_, {each.name: each.artifact for each in step.inputs})
-        if inputs is None:
-            return status
+        asked = _asked(round_, {each.name: each.artifact for each in step.inputs})
+        if not asked.known:
+            return structs.replace(status, message=asked.unavailable[:512])
+        inputs = dict(asked.references)
         if step.cache:
             work = program_of(round_.run, step, inputs)
             cached = look_up(work.under(cache_alias(step, inputs)), round_.observed)
@@ -166,7 +167,7 @@ def _begun(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatus
                 found = structs.replace(status, outputs=dict(cached.references))
                 return _ended(round_, found, "Cached", "")
         pinned = {each.name: inputs[each.name] for each in step.inputs if "@" not in each.artifact}
-        status = structs.replace(status, phase="Running", start_time=round_.now, inputs=pinned)
+        status = structs.replace(status, phase="Running", start_time=round_.now, inputs=pinned, message="")
         round_.events.append(Event("Normal", "StepStarted", step.name))
     if step.program:
         inputs = {each.name: status.inputs.get(each.name, each.artifact) for each in step.inputs}
@@ -189,15 +190,15 @@ def _with_image(round_: _Round, image: str, status: StepStatus) -> StepStatus:
     return structs.replace(status, image=pinned_image(image, answer) if answer else image, message="")
 
 
-def _known(round_: _Round, artifacts: Mapping[str, str]) -> dict[str, str] | None:
-    """References by digest; None if the registry has to be asked first, or again. Raises NotFound."""
+def _asked(round_: _Round, artifacts: Mapping[str, str]) -> Answers:
+    """What the registry says of artifacts, which is asked again if it does not answer. Raises NotFound."""
     answers = look_up(artifacts, round_.observed)
     if answers.missing:
         raise NotFound(answers.missing)
     round_.reads += answers.reads
     if answers.unavailable:
         round_.again_s = ASK_AGAIN_S
-    return dict(answers.references) if answers.known else None
+    return answers
 
 
 def _program(round_: _Round, step: PipelineStep, work: ArtifactWork, status: StepStatus) -> StepStatus:
@@ -213,12 +214,12 @@ def _program(round_: _Round, step: PipelineStep, work: ArtifactWork, status: Ste
     parsed_results(results)
     if len(results) + sum(len(each.results) for each in round_.steps.values()) > MAX_RESULTS:
         return _failed(round_, status, f"the results of all steps have more than {MAX_RESULTS} characters")
-    outputs = _known(round_, work.kept())
-    if outputs is None:
-        return status
+    kept = _asked(round_, work.kept())
+    if not kept.known:
+        return structs.replace(status, message=kept.unavailable[:512])
     for each in work.volumes():
         round_.children.pop(each.metadata.name, None)
-    return _ended(round_, structs.replace(status, outputs=outputs, results=results), "Succeeded", "")
+    return _ended(round_, structs.replace(status, outputs=dict(kept.references), results=results), "Succeeded", "")
 
 
 def _resource(round_: _Round, wanted: AnyResource, status: StepStatus) -> StepStatus:

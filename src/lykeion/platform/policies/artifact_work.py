@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import structs
 
 from lykeion.control import AnyResource, Lookup, Observed, child_name
-from lykeion.core import LykeionError, NotFound
+from lykeion.core import Invalid, LykeionError, NotFound
 from lykeion.platform.lookups import FoundModel, ModelVersion
 from lykeion.platform.resources.artifacts import KeptOutput
 from lykeion.platform.resources.program_volume import VOLUME, VolumeMount, VolumeSpec
@@ -23,7 +23,10 @@ ASK_AGAIN_S = 5.0
 
 @dataclass(frozen=True)
 class Answers:
-    """What is known of artifacts: ``references`` by digest, or what has to be read first, is missing, or failed."""
+    """What is known of artifacts: ``references`` by digest, or what has to be read first, is missing, or failed.
+
+    ``missing`` are those that asking again does not bring: also of names and models that are not valid.
+    """
 
     references: Mapping[str, str] = field(default_factory=dict[str, str])
     reads: tuple[Lookup, ...] = ()
@@ -41,7 +44,7 @@ def look_up(artifacts: Mapping[str, str], observed: Observed) -> Answers:
     if reads := tuple(each for each in asked.values() if each not in observed.read):
         return Answers(reads=reads)
     answers: dict[str, Any] = {name: observed.read[each] for name, each in asked.items()}
-    missing = [str(each) for each in answers.values() if isinstance(each, NotFound)]
+    missing = [str(each) for each in answers.values() if isinstance(each, NotFound | Invalid)]
     failed = [str(each) for each in answers.values() if isinstance(each, LykeionError)]
     found = {name: each.reference for name, each in answers.items() if isinstance(each, FoundModel)}
     return Answers(
