@@ -1,15 +1,19 @@
 """A Pipeline creates its scheduled runs, one each minute at most, and keeps the latest."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from lykeion.control import Condition, ResourceError, condition_of, read_as
+from lykeion.control import Condition, ResourceError, SqliteStore, condition_of, read_as
 from lykeion.core.fields import Field
+from lykeion.platform import KINDS
 from lykeion.platform.controllers.pipeline_controller import reconcile_pipeline, run_of
+from lykeion.platform.reruns import run_pipeline
 from lykeion.platform.resources.artifacts import KeptOutput
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.schedule import Schedule
@@ -127,3 +131,18 @@ def test_a_name_under_which_nothing_can_be_published_is_refused(name: str) -> No
 def test_a_schedule_without_defaults_is_refused() -> None:
     with pytest.raises(ValueError, match="a schedule needs a default of each parameter"):
         _pipeline(parameters=(Parameter(name="day"),), schedule=Schedule(cron="0 * * * *"))
+
+
+def test_runs_that_are_created_at_the_same_time_have_names_of_their_own(tmp_path: Path) -> None:
+    async def created() -> list[str]:
+        store = SqliteStore(tmp_path / "state.db", KINDS)
+        try:
+            pipeline = await store.create(PIPELINE.new("nightly", _pipeline().spec))
+            runs = await asyncio.gather(*(run_pipeline(store, pipeline.key, {}) for _ in range(3)))
+            with pytest.raises(ResourceError, match="pipeline/nightly has no finished run"):
+                await run_pipeline(store, pipeline.key, {}, first="nope")
+            return [run.metadata.name for run in runs]
+        finally:
+            await store.close()
+
+    assert sorted(asyncio.run(created())) == ["nightly-run-1", "nightly-run-2", "nightly-run-3"]

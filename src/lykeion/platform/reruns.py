@@ -1,12 +1,13 @@
 """New runs, made by users: of a pipeline, and of what has finished."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from msgspec import structs
 
-from lykeion.control import AnyResource, Key, ResourceError, ResourceStore
+from lykeion.control import AnyResource, Exists, Key, ResourceError, ResourceStore
 from lykeion.core import Conflict, Unsupported
 
 from .controllers.pipeline_controller import run_of
@@ -33,13 +34,12 @@ async def run_pipeline(
         raise Unsupported(
             f"{key}: only a pipeline or an imagebuild can be run; to run again what has finished, use retry"
         )
-    chosen = name or await _free_name(store, Key(PIPELINE_RUN.name, key.namespace, key.name), "run")
-    run = run_of(pipeline, chosen, parameters)
+    run = run_of(pipeline, name or key.name, parameters)
     if first:
         earlier = await _last_run(store, pipeline, run)
-        spec = structs.replace(run.spec, rerun_of=earlier.metadata.name, from_step=_step_of(run, first))
+        spec = structs.replace(run.spec, rerun_of=earlier.metadata.name, from_step=_step_of(run, first, key))
         run = replace(run, spec=spec)
-    return await store.create(run)
+    return await store.create(run) if name else await _created(store, run, "run")
 
 
 async def build_again(store: ResourceStore, key: Key) -> AnyResource:
@@ -72,9 +72,17 @@ async def retry(store: ResourceStore, key: Key, *, first: str = "", name: str = 
     if old.kind is BATCH_EXECUTION:
         spec = structs.replace(spec, retry_of=key.name)
     elif old.kind is PIPELINE_RUN:
-        spec = structs.replace(spec, rerun_of=key.name, from_step=_step_of(old, first) if first else None)
-    chosen = name or await _free_name(store, key, "retry")
-    return await store.create(old.kind.new(chosen, spec, namespace=key.namespace, labels=old.metadata.labels))
+        spec = structs.replace(spec, rerun_of=key.name, from_step=_step_of(old, first, key) if first else None)
+    again = old.kind.new(name or key.name, spec, namespace=key.namespace, labels=old.metadata.labels)
+    return await store.create(again) if name else await _created(store, again, "retry")
+
+
+async def _created(store: ResourceStore, resource: AnyResource, word: str) -> AnyResource:
+    """Create the resource under the first free name after its own, also if others take names meanwhile."""
+    while True:
+        name = await _free_name(store, resource.key, word)
+        with suppress(Exists):
+            return await store.create(replace(resource, metadata=structs.replace(resource.metadata, name=name)))
 
 
 async def _free_name(store: ResourceStore, key: Key, word: str) -> str:
@@ -86,10 +94,10 @@ async def _free_name(store: ResourceStore, key: Key, word: str) -> str:
     return next(each for each in names if each not in taken)
 
 
-def _step_of(run: PipelineRun, name: str) -> str:
+def _step_of(run: PipelineRun, name: str, key: Key) -> str:
     names = [step.name for step in run.spec.steps]
     if name not in names:
-        raise ResourceError(f"{run.key} has no step {name[:60]!r}; there is {', '.join(names)}")
+        raise ResourceError(f"{key} has no step {name[:60]!r}; there is {', '.join(names)}")
     return name
 
 
