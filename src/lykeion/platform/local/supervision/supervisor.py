@@ -5,7 +5,7 @@ A resource is looked at when it changes, when one of its processes ends, and whe
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -23,9 +23,7 @@ from lykeion.control import (
     KeyQueue,
     Listing,
     ResourceStore,
-    child_name,
     follow,
-    is_true,
     merged,
 )
 from lykeion.core import Conflict, NotFound, Unavailable
@@ -35,7 +33,6 @@ from lykeion.platform.local.processes.log_watch import watch_logs
 from lykeion.platform.local.processes.memory_watch import watch_memory
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.lookups import GroupCores
-from lykeion.platform.policies.artifact_work import PROGRAM
 from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.replica_group import REPLICA_GROUP
 from lykeion.platform.resources.route import ROUTE
@@ -44,13 +41,13 @@ from lykeion.platform.resources.work import WORK
 from .group_runner import GroupRunner
 from .ignored_fields import ignored_condition
 from .machine_room import LocalMachine, Room, share_of
-from .program_images import ProgramImages
+from .newest_log import by_newest_log
+from .program_needs import ProgramNeeds
 from .proxy_control import ProxyControl
 from .readiness_probes import ReadinessProbes
-from .route_runner import RouteRunner, routed_services, service_variable
+from .route_runner import RouteRunner, routed_services
 from .runner import Runner, RunnerStep
 from .steady_clock import steady_clock
-from .value_sources import ValueSources
 from .volume_runner import VolumeRunner
 from .work_runner import WorkRunner
 
@@ -76,17 +73,16 @@ class Supervisor:
         now = now or steady_clock()
         self._store, self._machine, self._proxy, self._now = store, machine, proxy, now
         self._queue: KeyQueue[str] = KeyQueue()
-        self._values = ValueSources(store, self._values_changed)
-        self._images = ProgramImages(machine.environment, self._values_changed)
         share = partial(share_of, machine)
         self._processes = OwnedProcesses(directory / "work", now, self._ended, share, machine.cgroup)
-        given = self._given
+        self._volumes = VolumeRunner(directory / "volumes", self._is_used, now)
+        self._needs = ProgramNeeds(store, machine, proxy, self._of, self._volumes.path, self._needs_changed)
+        given = self._needs.given
         probes = ReadinessProbes(now, self._queue.add)
         self._groups = GroupRunner(
             self._processes, probes, proxy.is_idle, given, machine, now,
             proxy.served(), {proxy.group.metadata.uid: proxy.port},
         )  # fmt: skip
-        self._volumes = VolumeRunner(directory / "volumes", self._is_used, now)
         self._runners: dict[str, tuple[AnyKind, Runner]] = {
             WORK.name: (WORK, WorkRunner(self._processes, given, machine, now)),
             REPLICA_GROUP.name: (REPLICA_GROUP, self._groups),
@@ -104,7 +100,7 @@ class Supervisor:
         async with asyncio.TaskGroup() as tasks:
             for kind, _ in self._runners.values():
                 tasks.create_task(follow(self._store, kind, partial(self._replace, kind), self._notice))
-            tasks.create_task(self._values.run())
+            tasks.create_task(self._needs.values.run())
             tasks.create_task(self._work())
             tasks.create_task(watch_logs(self._processes.logs))
             tasks.create_task(watch_memory(self._processes.memory_limits, self._processes.exceeded))
@@ -122,20 +118,7 @@ class Supervisor:
 
         ``part`` is a step of a run, or a part of a resource such as ``publish``.
         """
-        if part:
-            owned = [each for each in self._resources.values() if _is_part(each, resource, part)]
-        else:
-            owned = [resource, *(each for each in self._resources.values() if _is_of(each, resource))]
-        program = child_name(resource, PROGRAM)
-        owned.sort(
-            key=lambda each: (
-                each is resource,
-                each.metadata.name == program,
-                str(each.metadata.creation_timestamp),
-                each.metadata.name,
-            ),
-            reverse=True,
-        )
+        owned = by_newest_log(resource, part, self._resources.values())
         logs = (self._processes.log(each.metadata.uid, index) for each in owned)
         return next((log for log in logs if log), None)
 
@@ -147,11 +130,7 @@ class Supervisor:
 
     def volume(self, namespace: str, name: str) -> str:
         """The path of a volume; empty if there is none that can be used."""
-        for each in self._of(VOLUME):
-            same = (each.metadata.namespace, each.metadata.name) == (namespace, name)
-            if same and is_true(each.status.conditions, "Ready"):
-                return str(self._volumes.path(each.metadata.uid))
-        return ""
+        return self._needs.volume(namespace, name)
 
     def _replace(self, kind: AnyKind, listing: Listing) -> None:
         known = {each.metadata.uid: each for each in self._resources.values() if each.kind is kind}
@@ -173,13 +152,13 @@ class Supervisor:
             self._resources[uid] = resource
         self._queue.add(uid)
         if resource.kind is VOLUME:
-            self._values_changed()
+            self._needs_changed()
 
     def _of(self, kind: AnyKind) -> list[AnyResource]:
         return [each for each in self._resources.values() if each.kind is kind]
 
     async def _work(self) -> None:
-        await asyncio.gather(self._values.listed(), *(listed.wait() for listed in self._listed.values()))
+        await asyncio.gather(self._needs.values.listed(), *(listed.wait() for listed in self._listed.values()))
         self._volumes.remove_others({each.metadata.uid for each in self._of(VOLUME)})
         self._notice(Change("ADDED", self._proxy.group))
         for uid in self._processes.owners() - self._resources.keys():
@@ -227,41 +206,25 @@ class Supervisor:
         return step.again_s
 
     async def _run_program(self, resource: AnyResource) -> tuple[RunnerStep, tuple[Condition, ...]]:
-        uid, program, namespace = resource.metadata.uid, resource.spec.program, resource.metadata.namespace
-        needs = program.resources
+        uid, program = resource.metadata.uid, resource.spec.program
         if self._stopping:
             grace_s = min(SHUTDOWN_GRACE_S, resource.spec.grace_period_seconds)
             await asyncio.to_thread(self._processes.stop_all, uid, SHUTDOWN, grace_s)
-        room = self._room()
-        lacking = self._lacking(resource)
-        image = program.image if self._machine.starts_images else None
-        present = image is None or await asyncio.to_thread(self._images.is_present, image)
-        places = 0 if self._stopping or lacking or not present else room.places(needs)
-        resolved = self._values.resolved(program, namespace)
-        if program.command and not self._machine.starts_images:
-            resolved = structs.replace(resolved, image=None)
-        spec = structs.replace(resource.spec, program=resolved)
-        step = await self._runners[resource.kind.name][1].step(replace(resource, spec=spec), places)
+        room, lacking = self._room(), self._needs.lacking(resource)
+        lacks_image = await self._needs.lacks_image(resource)
+        places = 0 if self._stopping or lacking or lacks_image else room.places(program.resources)
+        step = await self._runners[resource.kind.name][1].step(self._needs.resolved(resource), places)
         (self._short_of_room.add if step.waiting else self._short_of_room.discard)(uid)
-        if lacking:
-            unschedulable = _unschedulable(*lacking)
-        elif image and not present and step.waiting:
-            unschedulable = _unschedulable(*self._images.missing(image))
+        if lacking is None and lacks_image and step.waiting:
+            lacking = self._needs.missing_image(resource)
             step = replace(step, again_s=min(step.again_s or IMAGE_AGAIN_S, IMAGE_AGAIN_S))
+        if lacking:
+            reason, message = lacking
+            unschedulable = Condition(type="Unschedulable", status="True", reason=reason, message=message)
         else:
-            unschedulable = room.unschedulable(needs, 0 if self._processes.running(uid) else step.waiting)
+            waiting = 0 if self._processes.running(uid) else step.waiting
+            unschedulable = room.unschedulable(program.resources, waiting)
         return step, (unschedulable, *ignored_condition(program, starts_images=self._machine.starts_images))
-
-    def _lacking(self, resource: AnyResource) -> tuple[str, str] | None:
-        """What a program needs and is not there, besides room and its image: a reason and a message."""
-        program, namespace = resource.spec.program, resource.metadata.namespace
-        if value := self._values.lacking(program, namespace):
-            return "NoValue", value
-        if absent := [each.volume for each in resource.spec.mounts if not self.volume(namespace, each.volume)]:
-            return "NoVolume", f"there is no volume {absent[0]}"
-        if not (program.command or self._machine.starts_images):
-            return "NoCommand", "this machine cannot start images, and the program has no command"
-        return None
 
     def _keep_proxy(self, group: AnyResource, status: Any) -> None:
         if status.last_exit_time != group.status.last_exit_time:
@@ -288,7 +251,7 @@ class Supervisor:
             self._short_of_room.discard(uid)
         return left_s
 
-    def _values_changed(self) -> None:
+    def _needs_changed(self) -> None:
         """A Secret, ConfigMap, volume or image has changed, for which some programs may wait."""
         for each in self._short_of_room:
             self._queue.add(each)
@@ -301,15 +264,6 @@ class Supervisor:
     def _room(self) -> Room:
         return Room.beside(self._machine, self._processes.shares())
 
-    def _given(self, resource: AnyResource) -> Mapping[str, str]:
-        """The variables that the platform gives a resource's programs."""
-        namespace = resource.metadata.namespace
-        services = [each.spec.service for each in self._of(ROUTE) if each.metadata.namespace == namespace]
-        urls = {service_variable(each): self._proxy.url(namespace, each) for each in services}
-        volumes = {each.variable: self.volume(namespace, each.volume) for each in resource.spec.mounts}
-        proxied: Mapping[str, str] = self._proxy.variables(resource) if resource.kind is REPLICA_GROUP else {}
-        return {**urls, **volumes, **proxied}
-
     def _is_used(self, volume: AnyResource) -> bool:
         """Whether a program runs that has mounted the volume."""
         every = (*self._resources.values(), *self._deleted.values())
@@ -319,18 +273,3 @@ class Supervisor:
             if each.metadata.namespace == volume.metadata.namespace
             and volume.metadata.name in [mount.volume for mount in getattr(each.spec, "mounts", ())]
         )
-
-
-def _unschedulable(reason: str, message: str) -> Condition:
-    return Condition(type="Unschedulable", status="True", reason=reason, message=message)
-
-
-def _is_of(child: AnyResource, resource: AnyResource) -> bool:
-    return child.owner is not None and child.owner.uid == resource.metadata.uid
-
-
-def _is_part(child: AnyResource, resource: AnyResource, part: str) -> bool:
-    """Whether it runs the part of a resource, or is the work of the resource that a step has created."""
-    if _is_of(child, resource):
-        return child.metadata.name in (child_name(resource, part), child_name(resource, f"{part}/{PROGRAM}"))
-    return child.owner is not None and child.owner.name == child_name(resource, f"{part}/resource")
