@@ -10,7 +10,7 @@ from msgspec import structs
 from lykeion.control import AnyResource, Condition, Decision, Lookup, Observed
 from lykeion.control.difference import difference
 from lykeion.platform.controllers.serving_controller import reconcile_serving
-from lykeion.platform.lookups import GroupCounts, RouteCounts
+from lykeion.platform.lookups import GroupCounts, PrometheusCounts, ReplicaCounts, RouteCounts
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroup, ReplicaGroupStatus
 from lykeion.platform.resources.route import ROUTE, Route, RouteStatus
@@ -59,7 +59,14 @@ class World:
             missing = [each for each in decision.reads if each not in read]
             if not missing:
                 return decision
-            read |= {each: self.answers.get(each, {} if isinstance(each, RouteCounts) else None) for each in missing}
+            read |= {each: self._answer(each) for each in missing}
+
+    def _answer(self, asked: Any) -> Any:
+        if isinstance(asked, PrometheusCounts | ReplicaCounts):
+            named = asked.requests if isinstance(asked, PrometheusCounts) else asked.group
+            groups = (group for group in self.counts if group in named)
+            return self.counts.get(next(groups, ""), GroupCounts("proxy", 0, 0, 0, {}))
+        return self.answers.get(asked, {} if isinstance(asked, RouteCounts) else None)
 
     def step(self) -> Decision:
         """One reconciliation. Raises Killed after ``writes`` writes."""

@@ -13,6 +13,7 @@ from lykeion.platform.lookups import FoundModel, GroupCores, GroupCounts, ModelV
 from lykeion.platform.policies.serving_template import template, template_hash
 from lykeion.platform.resources.autoscaling import Autoscaling
 from lykeion.platform.resources.canary import Canary, CanaryAnalysis, CanaryStep, Verify
+from lykeion.platform.resources.count_source import PrometheusQueries, ReplicaMetric, ReplicaMetrics
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.serving import IndexToServe, ModelToServe, ServingSpec
@@ -107,6 +108,35 @@ def test_a_harmful_version_is_rolled_back_with_the_reason_and_not_tried_again() 
     world.change(replicas=2)
     world.go_on(3600)
     assert world.status.rollouts == 1
+
+
+PROMETHEUS = PrometheusQueries(
+    url="http://prometheus:9090",
+    requests='sum(http_requests_total{group="$(group)"})',
+    failures='sum(http_requests_total{group="$(group)",code=~"5.."})',
+)
+METRICS = ReplicaMetrics(
+    requests=ReplicaMetric(name="http_requests_total"),
+    failures=ReplicaMetric(name="http_requests_total", labels={"code": "5.."}),
+)
+
+
+@pytest.mark.parametrize("source", [{"prometheus": PROMETHEUS}, {"replica_metrics": METRICS}])
+@pytest.mark.parametrize(("failures", "outcome"), [(0.2, "RolledBack"), (0.01, "Promoted")])
+def test_counts_may_come_from_elsewhere(source: dict[str, Any], failures: float, outcome: str) -> None:
+    assert ANALYSED.analysis
+    analysis = structs.replace(ANALYSED.analysis, **source)
+    world = _with_two(canary=structs.replace(ANALYSED, analysis=analysis))
+    world.serve(600, two=failures)
+    assert [each.outcome for each in world.status.history] == [outcome]
+
+
+def test_slow_requests_are_compared_only_where_they_are_counted() -> None:
+    for source in ({"prometheus": PROMETHEUS}, {"replica_metrics": METRICS}):
+        with pytest.raises(ValueError, match="slowSeconds needs"):
+            CanaryAnalysis(slow_seconds=0.5, **source)
+    CanaryAnalysis(slow_seconds=0.5, prometheus=structs.replace(PROMETHEUS, slow="slow_total{group='$(group)'}"))
+    CanaryAnalysis(slow_seconds=0.5, replica_metrics=structs.replace(METRICS, latency="http_seconds"))
 
 
 def test_a_good_version_goes_on_as_soon_as_that_is_known() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from lykeion.control import Lookup
 
@@ -76,3 +77,35 @@ class GroupCores(Lookup):
 
     namespace: str
     group: str
+
+
+@dataclass(frozen=True)
+class PrometheusCounts(Lookup):
+    """What queries to a Prometheus server say of one group. The answer is ``GroupCounts``.
+
+    Its one bucket is ``slow_seconds``, if there is a query of slow requests.
+    """
+
+    url: str
+    requests: str
+    failures: str
+    slow: str = ""
+    slow_seconds: float = 0.0
+
+
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ReplicaCounts(Lookup):
+    """What the replicas of a group count, added up. The answer is ``GroupCounts``.
+
+    ``requests`` and ``failures`` are names of counters with patterns of labels, ``latency`` that of a histogram.
+    """
+
+    namespace: str
+    group: str
+    path: str
+    requests: tuple[str, Labels]
+    failures: tuple[str, Labels]
+    latency: str = ""

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from lykeion.control import Lookup
 from lykeion.core import LykeionError
-from lykeion.platform.lookups import GroupCores, GroupCounts, RouteCounts
+from lykeion.platform.lookups import GroupCores, GroupCounts, PrometheusCounts, ReplicaCounts, RouteCounts
 from lykeion.platform.policies.autoscaling_formula import PERIOD_S, kept, recommended, stabilized
 from lykeion.platform.policies.canary_analysis import look, next_look
 from lykeion.platform.resources.autoscaling import Autoscaling, Recommendation
@@ -24,8 +24,10 @@ def load_lookups(view: ServingView, now: datetime) -> list[Lookup]:
     serving, scaling = view.serving, view.serving.spec.autoscaling
     due = scaling if _scaling_due(serving.status, now) else None
     lookups: list[Lookup] = []
-    if _look_due(serving, now) or (due and due.target_in_flight is not None):
+    if due and due.target_in_flight is not None:
         lookups.append(_counts_of(view))
+    if _look_due(serving, now):
+        lookups += [each for each in _evidence_of(view).values() if each not in lookups]
     if due and due.target_cpu is not None:
         lookups += _cores_of(view)
     return lookups
@@ -36,7 +38,7 @@ def with_evidence(view: ServingView, status: ServingStatus, now: datetime) -> Se
     rollout, analysis = status.rollout, _analysis(view.serving)
     if rollout is None or analysis is None or status.stable is None or not _look_due(view.serving, now):
         return status
-    counts = _group_counts(view)
+    counts = _compared(view)
     if counts is None or not view.has_weight(rollout):
         seen = structs.replace(rollout.analysis, looked=now, since="")
     else:
@@ -101,6 +103,42 @@ def _loads(view: ServingView, scaling: Autoscaling) -> list[tuple[float, float]]
 
 def _counts_of(view: ServingView) -> RouteCounts:
     return RouteCounts(view.serving.metadata.namespace, view.route_name)
+
+
+def _evidence_of(view: ServingView) -> dict[str, Lookup]:
+    """Where the counts of each group are looked up."""
+    status, analysis = view.serving.status, _analysis(view.serving)
+    versions = [each for each in (status.stable, status.rollout and status.rollout.version) if each]
+    groups = [view.group_name(each) for each in versions]
+    return {group: count_lookup(view, analysis, group) for group in groups} if analysis else {}
+
+
+def count_lookup(view: ServingView, analysis: CanaryAnalysis, group: str) -> Lookup:
+    """Of the source that the analysis names, by default the proxy."""
+    if analysis.prometheus:
+        asked = analysis.prometheus
+        requests, failures, slow = (
+            (each or "").replace("$(group)", group) for each in (asked.requests, asked.failures, asked.slow)
+        )
+        return PrometheusCounts(asked.url, requests, failures, slow, analysis.slow_seconds or 0.0)
+    if counted := analysis.replica_metrics:
+        requests, failures = (
+            (each.name, tuple(each.labels.items())) for each in (counted.requests, counted.failures)
+        )
+        namespace = view.serving.metadata.namespace
+        return ReplicaCounts(namespace, group, counted.path, requests, failures, counted.latency or "")
+    return _counts_of(view)
+
+
+def _compared(view: ServingView) -> Mapping[str, GroupCounts] | None:
+    """The counts that are compared, by group; None if one cannot be had."""
+    counts: dict[str, GroupCounts] = {}
+    for group, asked in _evidence_of(view).items():
+        answer = view.observed.read.get(asked)
+        if answer is None or isinstance(answer, LykeionError):
+            return None
+        counts |= answer if isinstance(asked, RouteCounts) else {group: answer}
+    return counts
 
 
 def _cores_of(view: ServingView) -> list[GroupCores]:

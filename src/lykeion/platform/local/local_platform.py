@@ -23,12 +23,21 @@ from lykeion.control import (
     SqliteStore,
 )
 from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count, usable_cores
-from lykeion.platform.lookups import GroupCores, ImageDigest, ModelVersion, RouteCounts, SourceDigest
+from lykeion.platform.lookups import (
+    GroupCores,
+    ImageDigest,
+    ModelVersion,
+    PrometheusCounts,
+    ReplicaCounts,
+    RouteCounts,
+    SourceDigest,
+)
 from lykeion.platform.resources.training import TRAINING, run_volume
 
 from .accelerators import find_accelerators
 from .artifact_sweep import ArtifactSweep
 from .connecting import socket_of
+from .count_lookups import ReplicaCounter, prometheus_counts
 from .machine_profile import keep_profile
 from .metrics_file import METRICS_FILE
 from .model_lookup import find_model
@@ -96,6 +105,8 @@ class LocalPlatform:
             ModelVersion: find_model,
             GroupCores: self._supervisor.cores_of,
             RouteCounts: proxy.counts,
+            PrometheusCounts: prometheus_counts,
+            ReplicaCounts: ReplicaCounter(self._supervisor.replicas_of).counts,
             SourceDigest: SourceLookup().find,
             ImageDigest: find_digest if machine.starts_images else no_digest,
         }

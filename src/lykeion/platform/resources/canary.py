@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from lykeion.control import SpecRule, Time, Wire
 
+from .count_source import PrometheusQueries, ReplicaMetrics
 from .program import Program
 
 MAX_STEPS = 16
@@ -55,12 +56,33 @@ class CanaryAnalysis(Wire, frozen=True):
         Literal["Wait", "Promote", "Rollback"],
         Meta(description="At the deadline: wait until someone decides, go on to the next step, or roll back."),
     ] = "Wait"
+    prometheus: Annotated[PrometheusQueries, Meta(description="Counts of a Prometheus server.")] | None = None
+    replica_metrics: (
+        Annotated[ReplicaMetrics, Meta(description="Counts of the replicas; by default the proxy's.")] | None
+    ) = None
 
     rules: ClassVar[tuple[SpecRule, ...]] = (
         SpecRule(
             "deadlineSeconds is less than four times intervalSeconds, and nothing is found sooner",
             "self.deadlineSeconds >= 4 * self.intervalSeconds",
             lambda analysis: analysis.deadline_seconds >= 4 * analysis.interval_seconds,
+        ),
+        SpecRule(
+            "give prometheus or replicaMetrics",
+            "!has(self.prometheus) || !has(self.replicaMetrics)",
+            lambda analysis: analysis.prometheus is None or analysis.replica_metrics is None,
+        ),
+        SpecRule(
+            "slowSeconds needs the query slow, or the histogram latency",
+            "!has(self.slowSeconds) || (has(self.prometheus) ? has(self.prometheus.slow) : "
+            "!has(self.replicaMetrics) || has(self.replicaMetrics.latency))",
+            lambda analysis: (
+                analysis.slow_seconds is None
+                or (
+                    (analysis.prometheus is None or analysis.prometheus.slow is not None)
+                    and (analysis.replica_metrics is None or analysis.replica_metrics.latency is not None)
+                )
+            ),
         ),
     )
 

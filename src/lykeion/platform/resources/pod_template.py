@@ -101,6 +101,7 @@ class PodTemplate(Wire, frozen=True):
     ) = None
     tolerations: Annotated[tuple[Toleration, ...], Meta(max_length=32, description="Taints that it endures.")] = ()
     priority_class_name: Annotated[Name, Meta(description="Its priority.")] | None = None
+    queue_name: Annotated[Name, Meta(description="The queue of Kueue in which it waits for room.")] | None = None
     shared_memory: Annotated[Quantity, Meta(description="The size of /dev/shm.")] | None = None
     run_as_user: (
         Annotated[int, Meta(ge=1, le=1 << 31, description="By default that of the image; never root.")] | None
