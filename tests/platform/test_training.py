@@ -11,7 +11,7 @@ from lykeion.control import condition_of, is_true
 from lykeion.core import NotFound, Unavailable
 from lykeion.platform.controllers.training_controller import reconcile_training
 from lykeion.platform.lookups import FoundModel, ModelVersion
-from lykeion.platform.resources.artifacts import FetchedInput
+from lykeion.platform.resources.artifacts import FetchedInput, KeptOutput
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.training import TRAINING, PublishedModel, TrainingSpec, untagged
 from lykeion.platform.resources.work import FailedAttempt, Role
@@ -157,3 +157,16 @@ def test_suspending_ends_what_runs_and_says_so() -> None:
 )
 def test_an_alias_is_what_follows_the_last_part_of_a_name(model: str, name: str, alias: str) -> None:
     assert untagged(model) == (name, alias)
+
+
+@pytest.mark.parametrize("model", ["shoes:v3", "shoes@sha256:aa", "localhost:5000/shoes:v12"])
+def test_a_version_or_digest_is_no_name_to_publish_under(model: str) -> None:
+    with pytest.raises(ValueError, match="names a digest or a version"):
+        PublishedModel(model=model)
+    with pytest.raises(ValueError, match="names a digest or a version"):
+        KeptOutput(name="index", publish=model)
+
+
+@pytest.mark.parametrize("model", ["shoes", "shoes:v3-canary", "v3", "localhost:5000/v3"])
+def test_other_names_are(model: str) -> None:
+    assert PublishedModel(model=model).model == model

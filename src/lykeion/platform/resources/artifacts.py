@@ -1,5 +1,6 @@
 """What programs are given from the registry, and what is kept of what they write."""
 
+import re
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -39,6 +40,18 @@ class FetchedInput(Wire, frozen=True):
     ]
 
 
+_FIXED = r"@|:v[1-9][0-9]{0,8}$"
+
+
+def movable(field: str) -> SpecRule:
+    """A name to publish under: versions and digests are assigned, aliases move."""
+    return SpecRule(
+        f"{field} names a digest or a version, which are assigned; name an alias, or none",
+        f"!has(self.{field}) || !self.{field}.matches('{_FIXED}')",
+        lambda spec: re.search(_FIXED, getattr(spec, field) or "") is None,
+    )
+
+
 class KeptOutput(Wire, frozen=True):
     """A directory that is kept in the registry when the program has succeeded."""
 
@@ -48,13 +61,7 @@ class KeptOutput(Wire, frozen=True):
     )
     publish: Annotated[ArtifactName, Meta(description="A further name, with an alias to move, if any.")] | None = None
 
-    rules: ClassVar[tuple[SpecRule, ...]] = (
-        SpecRule(
-            "publish names a digest",
-            "!has(self.publish) || !self.publish.contains('@')",
-            lambda output: "@" not in (output.publish or ""),
-        ),
-    )
+    rules: ClassVar[tuple[SpecRule, ...]] = (movable("publish"),)
 
 
 Inputs = Annotated[tuple[FetchedInput, ...], Meta(max_length=32, description="Fetched before the program starts.")]

@@ -16,7 +16,7 @@ from lykeion.control import (
     child_name,
 )
 
-from .artifacts import ArtifactName, Inputs, References, RelativePath, unique_names
+from .artifacts import ArtifactName, Inputs, References, RelativePath, movable, unique_names
 from .failure_rule import FailureRules
 from .lifetime import DeadlineSeconds, Retries, StartDeadlineSeconds, Suspend, TtlSeconds, fixed
 from .program import Program
@@ -30,9 +30,7 @@ class PublishedModel(Wire, frozen=True):
     model: Annotated[ArtifactName, Meta(description="Its name, and an alias to move to the version, if any.")]
     directory: Annotated[RelativePath, Meta(description="Below `$LYKEION_RUN`; by default all of it.")] = ""
 
-    rules: ClassVar[tuple[SpecRule, ...]] = (
-        SpecRule("model names a digest", "!self.model.contains('@')", lambda publish: "@" not in publish.model),
-    )
+    rules: ClassVar[tuple[SpecRule, ...]] = (movable("model"),)
 
 
 class TrainingSpec(Wire, frozen=True):
