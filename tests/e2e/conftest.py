@@ -1,4 +1,7 @@
 import csv
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -6,7 +9,10 @@ import pytest
 from lykeion.search import ingest
 from tests.search.ingest.tiny import jpeg, write_network
 
+from .platform_machine import PlatformMachine, platform_machine
+
 PHOTOS = 40
+_numbers = count()
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +40,17 @@ def index(photos: Path, network: Path, tmp_path: Path) -> Path:
     path = tmp_path / "shop.index"
     ingest.add(photos / "catalogue.csv", path, embedder=str(network))
     return path
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformMachine]:
+    """A platform that runs, for all tests of a module."""
+    with platform_machine(tmp_path_factory.mktemp("p") / "h") as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture
+def running(shared: PlatformMachine, tmp_path: Path) -> PlatformMachine:
+    """A namespace and a directory of its own in one that runs."""
+    return replace(shared, place=tmp_path, namespace=f"t{next(_numbers)}")

@@ -1,34 +1,14 @@
 """Pipelines on this machine: real programs, artifacts in the registry, runs by hand and on a schedule."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from .platform_machine import PlatformMachine, platform_machine, shell, until
+from .platform_machine import PlatformMachine, shell, until
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformMachine]:
-    with platform_machine(tmp_path_factory.mktemp("p") / "h") as made:
-        made.start()
-        yield made
-
-
-@pytest.fixture
-def running(shared: PlatformMachine, tmp_path: Path) -> PlatformMachine:
-    """A namespace and a directory of its own in one that runs."""
-    return replace(shared, place=tmp_path, namespace=f"t{next(numbers)}")
-
-
-numbers = count()
 
 
 def _step(machine: PlatformMachine, name: str, script: str, **more: Any) -> dict[str, Any]:

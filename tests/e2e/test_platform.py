@@ -6,8 +6,6 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -23,22 +21,6 @@ def machine(tmp_path: Path) -> Iterator[PlatformMachine]:
     """One that a test starts and ends itself."""
     with platform_machine(tmp_path / "h") as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformMachine]:
-    with platform_machine(tmp_path_factory.mktemp("p") / "h") as made:
-        made.start()
-        yield made
-
-
-@pytest.fixture
-def running(shared: PlatformMachine, tmp_path: Path) -> PlatformMachine:
-    """A namespace and a directory of its own in one that runs."""
-    return replace(shared, place=tmp_path, namespace=f"t{next(numbers)}")
-
-
-numbers = count()
 
 
 def _lines(path: Path) -> list[str]:

@@ -4,9 +4,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +17,6 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-5
 """Relative, between the losses of one worker and of two that have half the batch each."""
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformMachine]:
-    with platform_machine(tmp_path_factory.mktemp("p") / "h") as made:
-        made.start()
-        yield made
-
-
-@pytest.fixture
-def running(shared: PlatformMachine, tmp_path: Path) -> PlatformMachine:
-    """A namespace and a directory of its own in one that runs."""
-    return replace(shared, place=tmp_path, namespace=f"t{next(numbers)}")
-
-
-numbers = count()
 
 
 def _apply(machine: PlatformMachine, program: dict[str, Any], name: str = "shoes", **spec: Any) -> None:
