@@ -253,3 +253,17 @@ def test_a_pipeline_written_in_python_prints_as_the_file_that_reads_back_the_sam
 def test_any_set_of_indexes_of_a_work_fits_its_status(omitted: int) -> None:
     worst = to_ranges(index for index in range(MAX_INDEXES) if index % 3 != omitted)
     assert msgspec.convert(worst, IndexRanges) == worst
+
+
+def test_definitions_have_only_what_a_structural_schema_may_have() -> None:
+    for kind in DEFINED.values():
+        text = json.dumps(custom_resource_definition(kind))
+        for keyword in (
+            "propertyNames",
+            "$ref",
+            "$defs",
+            "exclusiveMinimum",
+            "exclusiveMaximum",
+            "patternProperties",
+        ):
+            assert f'"{keyword}"' not in text, (kind.name, keyword)

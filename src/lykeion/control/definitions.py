@@ -13,6 +13,10 @@ from .resource import GROUP, VERSION, AnyKind, ChangeRule, SpecRule, Wire, witho
 _SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
 
 
+_LEFT_OUT = frozenset({"title", "propertyNames"})
+"""What a structural schema must not have. So the names in a map are checked by the platform alone."""
+
+
 def custom_resource_definition(kind: AnyKind) -> dict[str, Any]:
     """The CustomResourceDefinition of ``kind``, as JSON types."""
     return {
@@ -93,7 +97,7 @@ def _inlined(schema: Any, components: dict[str, Any], structs: dict[str, type[Wi
                 made[name] = without_nulls(value)
         elif name == "pattern":
             made[name] = value.replace(r"\Z", "$")  # Python's own sign for the end of the text
-        elif name != "title" and not (name == "additionalProperties" and isinstance(value, bool)):
+        elif name not in _LEFT_OUT and not (name == "additionalProperties" and isinstance(value, bool)):
             made[name] = _inlined(value, components, structs)
     if "enum" in made:
         made.setdefault("type", "string")
