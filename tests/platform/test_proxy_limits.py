@@ -47,12 +47,24 @@ def _run(directory: Path, replica: ScriptedReplica, work: Callable[[int], Awaita
 async def _proxy(directory: Path) -> AsyncIterator[int]:
     server, port = ProxyServer(Forwarder(directory)), free_port(())
     running = asyncio.create_task(server.run([Listener("127.0.0.1", port)]))
-    await asyncio.sleep(0.05)
+    await _until_it_listens(port)
     try:
         yield port
     finally:
         server.stop()
         await running
+
+
+async def _until_it_listens(port: int) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.01)
+            else:
+                writer.close()
+                return
 
 
 def _answer_to(*parts: bytes) -> Callable[[int], Awaitable[bytes]]:
