@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import structs
 
-from lykeion.control import AnyResource, Condition, Decision, Key, Observed, ResourceController
-from lykeion.platform.policies.artifact_work import ASK_AGAIN_S, ArtifactWork, look_up
+from lykeion.control import AnyResource, Decision, Key, Observed, ResourceController
+from lykeion.platform.policies.artifact_work import ArtifactWork, look_up
 from lykeion.platform.policies.completion import (
     after_end,
     deadlines,
@@ -21,6 +21,7 @@ from lykeion.platform.policies.completion import (
     with_conditions,
     with_progress,
 )
+from lykeion.platform.policies.pinned_inputs import await_registry, pin_inputs
 from lykeion.platform.policies.scheduling import decide_runs, run_name
 from lykeion.platform.policies.stages import advance
 from lykeion.platform.resources.batch_execution import (
@@ -53,15 +54,8 @@ def reconcile_batch_execution(batch: BatchExecution, observed: Observed, now: da
             return finish(batch, status, (), now, "Failed", "RetryOf", wrong)
         assert found
         status = structs.replace(status, taken=found.status.succeeded, taken_outputs=found.status.outputs)
-    if unpinned := {each.name: each.artifact for each in batch.spec.inputs if each.name not in status.inputs}:
-        answers = look_up(unpinned, observed)
-        if answers.reads:
-            return Decision(batch.status, reads=answers.reads)
-        if answers.missing:
-            return finish(batch, status, (), now, "Failed", "InputsNotFound", answers.missing)
-        if answers.unavailable:
-            return _waiting(batch, status, None, answers.unavailable, now)
-        status = structs.replace(status, inputs=dict(answers.references))
+    if decision := pin_inputs(batch, status, observed, now):
+        return decision
     return _with_inputs(batch, status, observed, now)
 
 
@@ -76,19 +70,6 @@ def _scheduled(batch: BatchExecution, schedule: Schedule, observed: Observed, no
 
     runs = decide_runs(batch, schedule, new_run, observed.children, now)
     return Decision(runs.status, runs.children, runs.events, requeue_after_s=runs.again_s)
-
-
-def _waiting(
-    batch: BatchExecution,
-    status: BatchExecutionStatus,
-    children: Sequence[AnyResource] | None,
-    message: str,
-    now: datetime,
-) -> Decision:
-    waiting = Condition(type="Running", status="False", reason="RegistryUnavailable", message=message)
-    status = with_conditions(batch, status, now, waiting)
-    kept = None if children is None else tuple(children)
-    return Decision(status, kept, progress_events(batch, status), requeue_after_s=ASK_AGAIN_S)
 
 
 def _wrong_earlier(batch: BatchExecution, earlier: BatchExecution | None) -> str:
@@ -170,7 +151,7 @@ def _ended(
     if answers.missing:
         return finish(batch, status, children, now, "Failed", "OutputsNotKept", answers.missing)
     if answers.unavailable:
-        return _waiting(batch, status, children, answers.unavailable, now)
+        return await_registry(batch, status, children, answers.unavailable, now)
     return finish(batch, structs.replace(status, outputs=dict(answers.references)), children, now, *end)
 
 

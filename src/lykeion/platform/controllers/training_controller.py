@@ -7,14 +7,13 @@ from msgspec import structs
 
 from lykeion.control import (
     AnyResource,
-    Condition,
     Decision,
     Observed,
     ResourceController,
 )
 from lykeion.core import LykeionError, NotFound
 from lykeion.platform.lookups import ModelVersion
-from lykeion.platform.policies.artifact_work import ASK_AGAIN_S, Answers, ArtifactWork, look_up
+from lykeion.platform.policies.artifact_work import ArtifactWork
 from lykeion.platform.policies.completion import (
     after_end,
     deadlines,
@@ -25,6 +24,7 @@ from lykeion.platform.policies.completion import (
     with_conditions,
     with_progress,
 )
+from lykeion.platform.policies.pinned_inputs import await_registry, pin_inputs
 from lykeion.platform.policies.stages import ProgramStage, StageProgress, advance, models_command
 from lykeion.platform.resources.program_volume import VOLUME, Volume, VolumeMount, VolumeSpec
 from lykeion.platform.resources.training import TRAINING, Training, TrainingStatus, run_volume, untagged
@@ -35,8 +35,8 @@ def reconcile_training(training: Training, observed: Observed, now: datetime) ->
     if has_finished(training.status.conditions):
         return after_end(training, now)
     status: TrainingStatus = started(training.status, now)
-    if unpinned := {each.name: each.artifact for each in training.spec.inputs if each.name not in status.inputs}:
-        return _with_inputs(training, status, look_up(unpinned, observed), now)
+    if decision := pin_inputs(training, status, observed, now):
+        return decision
     work = _work(training)
     progress = advance(training, (*work.before(), *_publication(training)), observed)
     children = (_run(training), *work.volumes(), *progress.children)
@@ -49,26 +49,6 @@ def reconcile_training(training: Training, observed: Observed, now: datetime) ->
 
 
 TRAININGS = ResourceController(TRAINING, (WORK, VOLUME), reconcile_training)
-
-
-def _with_inputs(training: Training, status: TrainingStatus, answers: Answers, now: datetime) -> Decision:
-    """Pin the inputs to digests, so that each attempt has the same."""
-    if answers.reads:
-        return Decision(training.status, reads=answers.reads)
-    if answers.missing:
-        return finish(training, status, (), now, "Failed", "InputsNotFound", answers.missing)
-    if answers.unavailable:
-        return _waiting(training, status, None, answers.unavailable, now)
-    status = structs.replace(status, inputs=dict(answers.references))
-    return Decision(status, events=progress_events(training, status), requeue_after_s=0)
-
-
-def _waiting(
-    training: Training, status: TrainingStatus, children: tuple[AnyResource, ...] | None, message: str, now: datetime
-) -> Decision:
-    waiting = Condition(type="Running", status="False", reason="RegistryUnavailable", message=message)
-    status = with_conditions(training, status, now, waiting)
-    return Decision(status, children, progress_events(training, status), requeue_after_s=ASK_AGAIN_S)
 
 
 def _run(training: Training) -> Volume:
@@ -143,6 +123,6 @@ def _published(
     if isinstance(found, NotFound):
         return finish(training, status, children, now, "Failed", "NotPublished", str(found))
     if isinstance(found, LykeionError):
-        return _waiting(training, status, tuple(children), str(found), now)
+        return await_registry(training, status, tuple(children), str(found), now)
     status = structs.replace(status, model=found.reference, digest=found.digest, metrics=dict(found.metrics))
     return finish(training, status, children, now, "Complete", "Published", found.reference)
