@@ -2,12 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST
 
 from lykeion import __version__
-from lykeion.web_kit import Metrics, Workers, documented
+from lykeion.web_kit import Metrics, Workers, add_metrics_route, documented
 
 from .errors import UnknownModel
 from .served_model import ServedModel
@@ -74,13 +73,5 @@ def health_routes(metrics: Metrics, workers: Workers) -> APIRouter:
     async def ready() -> JSONResponse:
         return JSONResponse({"live": True, "ready": True})  # the specification says live; clients read ready
 
-    @routes.get(
-        "/metrics",
-        summary="Prometheus metrics",
-        response_class=Response,
-        responses={**documented(), 200: {"content": {"text/plain": {}}}},
-    )
-    async def measurements() -> Response:
-        return Response(await workers.run(metrics.text), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
+    add_metrics_route(routes, metrics, workers)
     return routes

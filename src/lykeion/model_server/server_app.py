@@ -1,13 +1,12 @@
 """The app: the Open Inference Protocol v2 for one model, protected by a guard."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from fastapi import FastAPI
 
-from lykeion import __version__, web_kit
+from lykeion import web_kit
 from lykeion.core import retain_memory
-from lykeion.web_kit import Guard, Meter, Metrics, ServerSettings, Uploads, Workers, answer_errors
+from lykeion.web_kit import Guard, Meter, Metrics, ServerSettings, Uploads, Workers, answer_errors, service_app
 
 from .batch_metrics import model_info, photo_counter
 from .infer_routes import infer_routes
@@ -39,18 +38,10 @@ def model_app(model: ServedModel, settings: ServerSettings) -> FastAPI:
     info = model_info(model.name, model.version, model.choice.kind)
     metrics = Metrics(photos_prepared, info, *model.batcher.metrics.collectors)
 
-    @asynccontextmanager
-    async def life(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        workers.close()
-
-    app = FastAPI(
-        title="Lykeion model server",
-        version=__version__,
-        description="The Open Inference Protocol v2, with binary tensors, classification and photos.",
-        docs_url=None,  # it would load scripts from another host
-        redoc_url=None,
-        lifespan=life,
+    app = service_app(
+        "Lykeion model server",
+        "The Open Inference Protocol v2, with binary tensors, classification and photos.",
+        workers,
     )
     app.include_router(infer_routes(model, workers, Uploads(settings.max_body_bytes), photos_prepared))
     app.include_router(metadata_routes(model))

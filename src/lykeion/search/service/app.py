@@ -1,7 +1,6 @@
 """The app: the routes of a catalogue, protected by a guard, and a search page."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -9,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from lykeion import __version__, web_kit
-from lykeion.web_kit import Guard, Meter, Metrics, ServerSettings, Workers, answer_errors
+from lykeion import web_kit
+from lykeion.web_kit import Guard, Meter, Metrics, ServerSettings, Workers, answer_errors, service_app
 
 from .index_metrics import IndexCollector, photo_counter
 from .routes.column_routes import column_routes
@@ -46,19 +45,7 @@ def create_app(served: ServedCatalogue, settings: ServerSettings) -> FastAPI:
     photos_embedded = photo_counter()
     metrics = Metrics(photos_embedded, IndexCollector(served))
 
-    @asynccontextmanager
-    async def life(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        workers.close()
-
-    app = FastAPI(
-        title="Lykeion photo search",
-        version=__version__,
-        description="Search a catalogue of products by photo.",
-        docs_url=None,  # it would load scripts from another host
-        redoc_url=None,
-        lifespan=life,
-    )
+    app = service_app("Lykeion photo search", "Search a catalogue of products by photo.", workers)
     app.include_router(search_routes(calls, photos_embedded))
     app.include_router(item_routes(calls, photos_embedded))
     app.include_router(column_routes(calls))

@@ -1,13 +1,12 @@
 """Routes for operators of the service: stats, health, readiness, metrics."""
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST
+from fastapi.responses import JSONResponse
 
 from lykeion.search.service.catalogue import Catalogue
 from lykeion.search.service.served_catalogue import CatalogueCalls, ServedCatalogue
 from lykeion.search.service.shapes import Health, IndexHealth, StatsAnswer
-from lykeion.web_kit import Metrics, StrictRoute, Workers, documented
+from lykeion.web_kit import Metrics, StrictRoute, Workers, add_metrics_route, documented
 
 
 def operation_routes(calls: CatalogueCalls, workers: Workers, metrics: Metrics) -> APIRouter:
@@ -47,15 +46,7 @@ def operation_routes(calls: CatalogueCalls, workers: Workers, metrics: Metrics) 
         await calls.run(Catalogue.check)
         return JSONResponse({"status": "ready"})
 
-    @routes.get(
-        "/metrics",
-        summary="Prometheus metrics",
-        response_class=Response,
-        responses={**documented(), 200: {"content": {"text/plain": {}}}},
-    )
-    async def measurements() -> Response:
-        return Response(await workers.run(metrics.text), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
+    add_metrics_route(routes, metrics, workers)
     return routes
 
 
