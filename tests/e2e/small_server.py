@@ -1,6 +1,7 @@
 """``small_server.py PORT NAME``: answers its name; what a test asks of it lies in the working directory.
 
-``/pid`` answers its process ID, ``/slow`` waits for the file ``go``, ``/ready`` fails while ``unready`` is there.
+``/pid`` answers its process ID, ``/slow`` waits for the file ``go``, ``/ready`` fails while ``unready`` is there, and
+``/hang`` makes the server accept connections without an answer, until it ends.
 """
 
 import os
@@ -9,11 +10,17 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+hung = False
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        global hung
+        hung = hung or self.path == "/hang"
+        while hung:
+            time.sleep(60)
         status, body = 200, sys.argv[2]
         if self.path == "/ready":
             status = 503 if Path("unready").exists() else 200

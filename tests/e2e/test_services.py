@@ -21,7 +21,7 @@ from lykeion.platform import KINDS, SocketStore, connect
 from lykeion.platform.local.processes.free_port import free_port
 from lykeion.platform.resources.program import Program, Requests
 from lykeion.platform.resources.program_volume import VOLUME, VolumeMount, VolumeSpec
-from lykeion.platform.resources.replica_group import REPLICA_GROUP, Readiness, ReplicaGroupSpec
+from lykeion.platform.resources.replica_group import REPLICA_GROUP, Liveness, Readiness, ReplicaGroupSpec
 from lykeion.platform.resources.route import ROUTE, RouteSpec, WeightedGroup
 from lykeion.platform.resources.work import WORK, WorkSpec
 
@@ -256,6 +256,23 @@ def test_a_replica_that_is_ready_no_more_gets_no_requests_and_is_not_restarted(m
     (machine.place / "unready").unlink()
     until(lambda: httpx.get(f"{url}/").status_code == 200)
     assert _get(machine, REPLICA_GROUP, "g").status.restarts == 0
+
+
+def test_a_replica_that_hangs_is_restarted_and_meanwhile_the_others_answer(machine: PlatformMachine) -> None:
+    checked = {"path": "/ready", "period_seconds": 1, "timeout_seconds": 1}
+    liveness, readiness = Liveness(**checked, failure_threshold=2), Readiness(**checked, failure_threshold=100)
+    url = _serving(machine, replicas=2, liveness=liveness, readiness=readiness)
+    before = {httpx.get(f"{url}/pid").text for _ in range(30)}
+    with suppress(httpx.TimeoutException):
+        httpx.get(f"{url}/hang", timeout=1)
+    until(lambda: _get(machine, REPLICA_GROUP, "g").status.restarts == 1)
+    assert _get(machine, REPLICA_GROUP, "g").status.last_exit.startswith("NotLive")
+    with Load(url) as load:
+        load.more(20)
+        until(lambda: _ready(machine) == 2)
+        load.more(20)
+    assert load.wrong == []
+    assert len(before & {httpx.get(f"{url}/pid").text for _ in range(30)}) == 1, "the other one was left alone"
 
 
 def test_groups_and_work_share_the_room_of_the_machine(machine: PlatformMachine) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.platform.local.processes.attempt import NOT_READY, SCALED, SHUTDOWN, Attempt
+from lykeion.platform.local.processes.attempt import NOT_LIVE, NOT_READY, SCALED, SHUTDOWN, Attempt
 from lykeion.platform.local.supervision.group_plan import STEADY_S, GroupPlan, RunningReplica, plan_group
 from lykeion.platform.policies.retry import LAST_DELAY_S, delay_s
 from lykeion.platform.resources.replica_group import Readiness
@@ -117,6 +117,20 @@ def test_a_replica_that_is_not_ready_in_time_is_restarted_but_one_that_was_is_no
     assert _plan(starting, **spec, now=_later(59)).again_s == 1
     assert _plan(starting, **spec, now=_later(60)).stop == ((starting.attempt, NOT_READY),)
     assert _plan(RunningReplica(Attempt(0, 0, NOON)), **spec, now=_later(6000)).stop == ()
+
+
+def test_a_replica_that_fails_its_liveness_checks_gets_no_requests_and_is_restarted() -> None:
+    dead = _ready(0, live=False)
+    plan = _plan(dead)
+    assert (plan.serving, plan.stop) == ((), ((dead.attempt, NOT_LIVE),))
+    ended = _ended(1, reason=NOT_LIVE, message="listening")
+    plan = _plan(ended=(ended,), now=_later(1 + delay_s(1)))
+    assert [(each.number, each.restarts, each.failures) for each in plan.start] == [(5, 1, 1)]
+    assert plan.status.last_exit == "NotLive: listening"
+
+
+def test_a_replica_that_is_to_end_is_drained_even_if_it_fails_its_liveness_checks() -> None:
+    assert _plan(_ready(0), _ready(1, live=False, draining_since=NOON, busy=True)).stop == ()
 
 
 @given(st.integers(0, 1 << 32), st.integers(0, 3))

@@ -31,6 +31,7 @@ def template(spec: ServingSpec, artifact: str, volume: str) -> ReplicaGroupSpec:
         program=spec.program or _served(spec, artifact),
         replicas=0,
         readiness=spec.readiness or Readiness(path=READY_PATH if served else None),
+        liveness=spec.liveness,
         drain_seconds=spec.drain_seconds,
         grace_period_seconds=spec.grace_period_seconds,
         mounts=(VolumeMount(volume=volume, variable=VARIABLE, read_only=True),) if fetched else (),

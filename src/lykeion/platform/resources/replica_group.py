@@ -10,8 +10,8 @@ from .program import Program
 from .program_volume import VolumeMount
 
 
-class Readiness(Wire, frozen=True):
-    """When a replica receives requests: it accepts connections, and answers ``path`` with a status below 400."""
+class ReplicaProbe(Wire, frozen=True):
+    """A check of a replica, as Kubernetes' HTTP and TCP probes: a status below 400 is good."""
 
     path: (
         Annotated[
@@ -27,6 +27,11 @@ class Readiness(Wire, frozen=True):
     ) = None
     period_seconds: Annotated[int, Meta(ge=1, le=300, description="Between two checks.")] = 2
     timeout_seconds: Annotated[int, Meta(ge=1, le=60, description="Of one check.")] = 2
+
+
+class Readiness(ReplicaProbe, frozen=True):
+    """When a replica receives requests."""
+
     failure_threshold: Annotated[
         int, Meta(ge=1, le=100, description="Failed checks in a row after which it is not ready.")
     ] = 3
@@ -35,11 +40,21 @@ class Readiness(Wire, frozen=True):
     ] = 300
 
 
+class Liveness(ReplicaProbe, frozen=True):
+    """When a replica that has been ready once is restarted."""
+
+    period_seconds: Annotated[int, Meta(ge=1, le=300, description="Between two checks.")] = 10
+    failure_threshold: Annotated[
+        int, Meta(ge=1, le=100, description="Failed checks in a row after which it is restarted.")
+    ] = 3
+
+
 class ReplicaGroupSpec(Wire, frozen=True):
     program: Program
     """Listens on 127.0.0.1 or all addresses, on the port in ``$PORT``."""
     replicas: Annotated[int, Meta(ge=0, le=1000)] = 1
     readiness: Readiness = Readiness()
+    liveness: Liveness | None = None
     drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = 30
     """A replica gets no new requests when it is to end; it gets SIGTERM once it has no more, or after this time."""
     grace_period_seconds: Annotated[int, Meta(ge=0, le=3600)] = 30

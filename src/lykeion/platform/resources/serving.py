@@ -10,7 +10,7 @@ from .autoscaling import Autoscaling, Recommendation
 from .canary import Canary
 from .pod_template import PodTemplate
 from .program import Argument, EnvironmentVariable, Program, Requests
-from .replica_group import Readiness
+from .replica_group import Liveness, Readiness
 from .rollout import PastRollout, RolloutStatus, ServingVersion
 
 Options = Annotated[
@@ -121,6 +121,13 @@ class ServingSpec(Wire, frozen=True):
         Annotated[
             Readiness,
             Meta(description="When a replica gets requests; by default a model and an index are asked themselves."),
+        ]
+        | None
+    ) = None
+    liveness: (
+        Annotated[
+            Liveness,
+            Meta(description="When a replica is restarted that answers no more; by default only if it ends."),
         ]
         | None
     ) = None

@@ -16,6 +16,7 @@ NEVER_STARTED = "NeverStarted"
 PEER_FAILED = "PeerFailed"
 NO_ROOM = "NoRoom"
 NOT_READY = "NotReady"
+NOT_LIVE = "NotLive"
 RESULT_TOO_LARGE = "ResultTooLarge"
 OOM_KILLED = "OOMKilled"
 KEPT_ENDED = 3

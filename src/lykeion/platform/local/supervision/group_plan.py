@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from msgspec import structs
 
-from lykeion.platform.local.processes.attempt import NOT_READY, SCALED, Attempt
+from lykeion.platform.local.processes.attempt import NOT_LIVE, NOT_READY, SCALED, Attempt
 from lykeion.platform.policies.retry import delay_s
 from lykeion.platform.resources.replica_group import ReplicaGroup, ReplicaGroupSpec, ReplicaGroupStatus
 
@@ -26,7 +26,7 @@ DRAIN_LOOK_S = 0.1
 class RunningReplica:
     """A running attempt. ``starting_since`` is None once it has been ready, ``draining_since`` while it need not end.
 
-    ``busy`` tells whether it may have requests in flight.
+    ``busy`` tells whether it may have requests in flight; ``live`` is false once its liveness checks have failed.
     """
 
     attempt: Attempt
@@ -34,6 +34,7 @@ class RunningReplica:
     starting_since: datetime | None = None
     draining_since: datetime | None = None
     busy: bool = False
+    live: bool = True
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _reason_to_stop(replica: RunningReplica, spec: ReplicaGroupSpec, now: dateti
     limit = _limit(replica, spec)
     late = limit is not None and limit <= now
     if replica.attempt.index < spec.replicas:
-        return NOT_READY if late else ""
+        return NOT_READY if late else "" if replica.live else NOT_LIVE
     return SCALED if late or (replica.draining_since and not replica.busy) else ""
 
 

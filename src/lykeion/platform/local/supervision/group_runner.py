@@ -16,7 +16,7 @@ from lykeion.platform.resources.replica_group import ReplicaGroup
 
 from .group_plan import GroupPlan, RunningReplica, plan_group
 from .machine_room import LocalMachine
-from .readiness_probes import ReadinessProbes
+from .replica_probes import Checks, ReplicaProbes
 from .runner import RunnerStep
 
 
@@ -31,7 +31,7 @@ class GroupRunner:
     def __init__(
         self,
         processes: OwnedProcesses,
-        probes: ReadinessProbes,
+        probes: ReplicaProbes,
         is_idle: Callable[[str, Attempt], Awaitable[bool]],
         given: Callable[[Any], Mapping[str, str]],
         machine: LocalMachine,
@@ -59,7 +59,7 @@ class GroupRunner:
         uid = resource.metadata.uid
         self._remember(uid, await asyncio.to_thread(self._processes.see_ends, uid))
         running = self._processes.running(uid)
-        self._probes.watch(uid, [each for each in running if not each.stopping], resource.spec.readiness)
+        self._probes.watch(uid, [each for each in running if not each.stopping], Checks.of(resource.spec))
         replicas = [await self._replica(uid, each) for each in running]
         plan = plan_group(resource, replicas, self._ended[uid], self._now(), room)
         self._follow(uid, plan)
@@ -94,6 +94,7 @@ class GroupRunner:
             self._probes.starting_since(uid, attempt),
             since,
             since is not None and not await self._is_idle(uid, attempt),
+            self._probes.is_live(uid, attempt),
         )
 
     def _start(self, group: ReplicaGroup, attempt: Attempt) -> None:

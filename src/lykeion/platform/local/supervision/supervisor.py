@@ -44,7 +44,7 @@ from .machine_room import LocalMachine, Room, share_of
 from .newest_log import by_newest_log
 from .program_needs import ProgramNeeds
 from .proxy_control import ProxyControl
-from .readiness_probes import ReadinessProbes
+from .replica_probes import ReplicaProbes
 from .route_runner import RouteRunner, routed_services
 from .runner import Runner, RunnerStep
 from .steady_clock import steady_clock
@@ -78,7 +78,7 @@ class Supervisor:
         self._volumes = VolumeRunner(directory / "volumes", self._is_used, now)
         self._needs = ProgramNeeds(store, machine, proxy, self._of, self._volumes.path, self._needs_changed)
         given = self._needs.given
-        probes = ReadinessProbes(now, self._queue.add)
+        probes = ReplicaProbes(now, self._queue.add)
         self._groups = GroupRunner(
             self._processes, probes, proxy.is_idle, given, machine, now,
             proxy.served(), {proxy.group.metadata.uid: proxy.port},
