@@ -139,7 +139,7 @@ def test_a_bad_version_is_rolled_back_and_no_request_on_the_stable_side_fails(
     machine: PlatformMachine, behaviour: str, reason: str
 ) -> None:
     end, requests = _rolled_out(machine, behaviour)
-    assert (end["outcome"], end["reason"]) == ("RolledBack", reason)
+    assert (end["outcome"], end["reason"]) == ("RolledBack", reason), end
     assert {status for version, status in requests.answers if version == "one"} == {200}
     assert [group for group in _groups(machine, f"shop-{behaviour}") if group["status"]["ready"] != 1] == []
     assert len(_groups(machine, f"shop-{behaviour}")) == 1

@@ -16,7 +16,9 @@ from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
 from lykeion.platform.local.processes.attempt import Attempt
+from lykeion.platform.local.proxy.forwarder import Forwarder
 from lykeion.platform.local.proxy.http_heads import HOP_BY_HOP, OURS, BadRequest, read_head, upstream_head
+from lykeion.platform.local.proxy.listeners import Listener
 from lykeion.platform.local.proxy.proxy_metrics import ProxyMetrics
 from lykeion.platform.local.proxy.replica_choice import ReplicaChoice
 from lykeion.platform.local.proxy.request_log import KEPT, RequestLog
@@ -116,6 +118,18 @@ def _table() -> RouteTable:
 def test_a_service_is_named_by_host_or_by_path(host: str, path: str, found: tuple[str, str] | None) -> None:
     service, prefix, rest = _table().find(host, path)
     assert ((prefix, rest) if service else None) == found
+
+
+def test_a_request_for_a_service_that_is_not_known_looks_for_a_newer_table(tmp_path: Path) -> None:
+    forwarder, head = (
+        Forwarder(tmp_path),
+        read_head("GET", b"/services/a/shop/", "1.1", [(b"host", b"127.0.0.1")], False),
+    )
+    listener = Listener("127.0.0.1", 0)
+    with pytest.raises(BadRequest, match="no such service"):
+        forwarder.admit(head, listener)
+    _table().write(tmp_path / "routes.json")
+    assert forwarder.admit(head, listener) == (_table().services[0], "/services/a/shop", "/")
 
 
 def test_a_table_is_read_as_it_was_written_and_anything_else_is_an_error(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What all connections of the proxy share: the route table, the choice of replicas, counts and the log."""
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,9 @@ from .proxy_metrics import ProxyMetrics
 from .proxy_settings import REQUESTS, ROUTES
 from .replica_choice import ReplicaChoice, Target
 from .request_log import RequestLog
-from .route_table import RoutedService, RouteTable
+from .route_table import RoutedService, RouteTable, RouteTableError
+
+_log = logging.getLogger("lykeion.platform.proxy")
 
 
 class Forwarder:
@@ -25,19 +28,21 @@ class Forwarder:
         self._table, self._path, self._seen = RouteTable(), directory / ROUTES, (0, 0)
 
     def follow_table(self) -> None:
-        """Use the table in the file if it has been replaced. Raises OSError, RouteTableError."""
+        """Use the table in the file if it has been replaced; one that cannot be read is reported once."""
         try:
             stat = self._path.stat()
+            if (stat.st_ino, stat.st_mtime_ns) != self._seen:
+                self._seen = (stat.st_ino, stat.st_mtime_ns)
+                self._table = RouteTable.read(self._path)
+                self.metrics.follow(self._table)
         except FileNotFoundError:
             return
-        if (stat.st_ino, stat.st_mtime_ns) != self._seen:
-            self._seen = (stat.st_ino, stat.st_mtime_ns)
-            self._table = RouteTable.read(self._path)
-            self.metrics.follow(self._table)
+        except (OSError, RouteTableError) as error:
+            _log.warning("%s", error)
 
     def admit(self, head: RequestHead, listener: Listener) -> tuple[RoutedService, str, str] | bytes:
         """The service of a request with prefix and path, or the proxy's own answer. Raises BadRequest."""
-        service, prefix, path = self._table.find(head.host_name, head.path)
+        service, prefix, path = self._find(head)
         if listener.token:
             refusal = refuse_token(head.values("authorization"), listener.token)
         else:
@@ -53,6 +58,14 @@ class Forwarder:
         if head.path == "/metrics":
             return self.metrics.text(self.choice.in_flight)
         raise BadRequest(404, "there is no such service; its path is /services/NAMESPACE/NAME/")
+
+    def _find(self, head: RequestHead) -> tuple[RoutedService | None, str, str]:
+        """In the newest table, if not in this one: whoever asks may know of a replica from the resources' status."""
+        found = self._table.find(head.host_name, head.path)
+        if found[0] and any(each.replicas for each in found[0].groups if each.weight):
+            return found
+        self.follow_table()
+        return self._table.find(head.host_name, head.path)
 
     def log(
         self,

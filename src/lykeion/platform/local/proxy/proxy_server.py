@@ -5,8 +5,6 @@ import logging
 import resource
 from collections.abc import Sequence
 
-from lykeion.core import LykeionError
-
 from .client_connection import ClientConnection
 from .forwarder import Forwarder
 from .listeners import Listener
@@ -59,10 +57,10 @@ class ProxyServer:
         for each in [each for each in self._connections if each.deadline is not None and each.deadline <= now]:
             each.late()
         self._make_room()
+        self._forwarder.follow_table()
         try:
-            self._forwarder.follow_table()
             self._forwarder.requests.flush()
-        except (OSError, LykeionError) as error:
+        except OSError as error:
             _log.warning("%s", error)
 
     def _make_room(self) -> None:

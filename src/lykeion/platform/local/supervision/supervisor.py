@@ -195,14 +195,15 @@ class Supervisor:
             return await (self._run(resource) if resource else self._retire(uid))
         finally:
             self._processes.watch(uid)
-            if (known := resource or deleted) and known.kind.name in (ROUTE.name, REPLICA_GROUP.name):
-                self._publish()
+            if known := resource or deleted:
+                self._publish(known)
 
     async def _run(self, resource: AnyResource) -> float | None:
         if hasattr(resource.spec, "program"):
             step, conditions = await self._run_program(resource)
         else:
             step, conditions = await self._runners[resource.kind.name][1].step(resource, 0), ()
+        self._publish(resource)  # before the status says that it is ready
         changed = merged(step.status.conditions, self._now(), *conditions)
         status = structs.replace(step.status, conditions=changed)
         if resource.metadata.uid == self._proxy.group.metadata.uid:
@@ -237,8 +238,10 @@ class Supervisor:
             _log.warning("the proxy has ended: %s", status.last_exit)
         self._resources[group.metadata.uid] = group.with_status(status)
 
-    def _publish(self) -> None:
+    def _publish(self, changed: AnyResource) -> None:
         """Tell the proxy which replicas get requests, and run it while there are routes."""
+        if changed.kind.name not in (ROUTE.name, REPLICA_GROUP.name):
+            return
         wanted = self._proxy.publish(routed_services(self._of(ROUTE), self._of(REPLICA_GROUP), self._groups.serving))
         group = self._resources.get(self._proxy.group.metadata.uid)
         if group and group.spec.replicas != wanted:
