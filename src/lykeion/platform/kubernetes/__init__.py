@@ -1,0 +1,12 @@
+"""A cluster as the platform: resources as Kubernetes objects, and the operator that runs the controllers."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .translation import ClusterFacts
+
+__all__ = ["ClusterFacts"]
+
+__getattr__ = lazy(__name__)

@@ -1,0 +1,5 @@
+"""The translations of all plain kinds."""
+
+from .translation import Translation
+
+TRANSLATIONS: tuple[Translation, ...] = ()
