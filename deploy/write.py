@@ -1,19 +1,31 @@
-"""Writes from the source what a cluster is given (crds/) and the tables of fields (docs/resources.md).
+"""Writes from the source what a cluster is given (crds/, base/, profiles) and the tables of docs/resources.md.
 
 Run it when the test of either fails: python deploy/write.py
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from lykeion.control import AnyKind, custom_resource_definition, field_rows
 from lykeion.platform import DEFINED
+from lykeion.platform.kubernetes.cloud_profiles import PROFILES
+from lykeion.platform.kubernetes.operator_manifests import (
+    Installation,
+    operator_objects,
+    pod_monitor,
+    profile_object,
+    program_policy,
+)
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "resources.md"
+DEPLOY = ROOT / "deploy"
+ONE_NAMESPACE = "lykeion-work"
+"""Where the operator works in the overlay single-namespace."""
 HEAD = """# Resources
 
 Every field that may be written, in `apiVersion: lykeion.github.io/v1alpha1`. [platform.md](platform.md) says what is
@@ -24,8 +36,47 @@ done with them. `deploy/crds/` has the same for a cluster. This page is written 
 def definitions() -> Iterator[tuple[Path, str]]:
     """The files of deploy/crds and their content."""
     for kind in DEFINED.values():
-        document = json.loads(json.dumps(custom_resource_definition(kind)))
-        yield ROOT / "deploy" / "crds" / f"{kind.plural}.yaml", yaml.safe_dump(document, sort_keys=False, width=118)
+        yield DEPLOY / "crds" / f"{kind.plural}.yaml", _yaml([custom_resource_definition(kind)])
+
+
+def manifests() -> Iterator[tuple[Path, str]]:
+    """The files of the kustomize base, and those of overlays that repeat a source."""
+    base = DEPLOY / "base"
+    by_file: dict[str, list[Any]] = {}
+    for each in operator_objects(Installation()):
+        if each["kind"] != "ClusterProfile":
+            by_file.setdefault(_file_of(each["kind"], each["metadata"]["name"]), []).append(each)
+    for name, documents in by_file.items():
+        yield base / name, _yaml(documents)
+    yield base / "kustomization.yaml", _kustomization(sorted(by_file))
+    for profile in PROFILES:
+        yield DEPLOY / "overlays" / profile / "profile.yaml", _yaml([profile_object(Installation(profile))])
+    one = [
+        each
+        for each in operator_objects(Installation(only=ONE_NAMESPACE))
+        if each["kind"] in ("Role", "RoleBinding") and each["metadata"]["namespace"] == ONE_NAMESPACE
+    ]
+    yield DEPLOY / "overlays" / "single-namespace" / "roles.yaml", _yaml(one)
+    yield DEPLOY / "components" / "pod-monitor" / "pod-monitor.yaml", _yaml([pod_monitor(Installation().namespace)])
+    yield DEPLOY / "program-network" / "network-policy.yaml", _yaml([program_policy("default")])
+
+
+def _file_of(kind: str, name: str) -> str:
+    if kind.endswith(("Role", "RoleBinding")):
+        return "user-roles.yaml" if name in ("lykeion-view", "lykeion-edit") else "operator-roles.yaml"
+    return {"NetworkPolicy": "network-policies.yaml", "ServiceAccount": "service-account.yaml"}.get(
+        kind, f"{kind.lower()}.yaml"
+    )
+
+
+def _yaml(documents: Sequence[Any]) -> str:
+    plain = json.loads(json.dumps(documents))  # no aliases, no tuples
+    return yaml.safe_dump_all(plain, sort_keys=False, width=118)
+
+
+def _kustomization(files: Sequence[str]) -> str:
+    head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+    return yaml.safe_dump({**head, "resources": list(files)}, sort_keys=False)
 
 
 def page() -> str:
@@ -43,7 +94,7 @@ def _section(kind: AnyKind) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for file, content in definitions():
-        file.parent.mkdir(exist_ok=True)
+    for file, content in (*definitions(), *manifests()):
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
     PAGE.write_text(page())

@@ -1,0 +1,113 @@
+"""What the operator may do in a cluster, with the reason for each rule, and what users may do with our kinds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lykeion.control import GROUP
+from lykeion.platform.composition import CONTROLLERS, DEFINED
+
+_READ = ("get", "list", "watch")
+
+
+@dataclass(frozen=True)
+class AccessRule:
+    """``resources`` of one API group, some as ``pods/log``; ``why`` says what would not work without it."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    why: str
+    names: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        rule = {"apiGroups": [self.group], "resources": list(self.resources), "verbs": list(self.verbs)}
+        return {**rule, "resourceNames": list(self.names)} if self.names else rule
+
+
+def _plurals(suffix: str = "") -> tuple[str, ...]:
+    return tuple(kind.plural + suffix for kind in DEFINED.values() if kind.namespaced)
+
+
+_CREATED = {kind.name: kind for each in CONTROLLERS for kind in each.children if kind.name in DEFINED}
+"""Those of our kinds that controllers create, such as the runs of a pipeline."""
+
+NAMESPACED: tuple[AccessRule, ...] = (
+    AccessRule(GROUP, _plurals(), (*_READ, "delete"), "reconciles them; deletes what has outlived its TTL"),
+    AccessRule(GROUP, _plurals("/status"), ("patch",), "writes their status"),
+    AccessRule(GROUP, _plurals("/finalizers"), ("update",), "owns children that block its deletion"),
+    AccessRule(
+        GROUP,
+        tuple(sorted(kind.plural for kind in _CREATED.values())),
+        ("create", "patch"),
+        "creates runs, and changes those that it has created",
+    ),
+    AccessRule("batch", ("jobs",), (*_READ, "create", "patch", "delete"), "runs programs; suspends and resumes them"),
+    AccessRule("", ("pods",), _READ, "finds out why a program does not start, and how it has ended"),
+    AccessRule("", ("configmaps",), (*_READ, "create", "delete"), "gives the pods of a Job their shards and values"),
+    AccessRule("", ("persistentvolumeclaims",), (*_READ, "create", "delete"), "makes volumes"),
+    AccessRule(
+        "", ("services",), (*_READ, "create", "patch", "delete"), "gives replicas and the workers of a program names"
+    ),
+    AccessRule("", ("serviceaccounts",), (*_READ, "create", "patch"), "makes the account that pulls and pushes"),
+    AccessRule("apps", ("deployments",), (*_READ, "create", "patch", "delete"), "runs the replicas of a serving"),
+    AccessRule(
+        "autoscaling",
+        ("horizontalpodautoscalers",),
+        (*_READ, "create", "patch", "delete"),
+        "scales the replicas of a serving",
+    ),
+    AccessRule(
+        "policy",
+        ("poddisruptionbudgets",),
+        (*_READ, "create", "patch", "delete"),
+        "keeps replicas while nodes drain",
+    ),
+    AccessRule(
+        "gateway.networking.k8s.io",
+        ("httproutes",),
+        (*_READ, "create", "patch", "delete"),
+        "shares requests between versions",
+    ),
+    AccessRule(
+        "jobset.x-k8s.io", ("jobsets",), (*_READ, "create", "patch", "delete"), "runs programs of several roles"
+    ),
+    AccessRule("events.k8s.io", ("events",), ("create", "list"), "records what happens to a resource, and shows it"),
+)
+"""What is done in the namespaces where resources are."""
+
+CLUSTERED: tuple[AccessRule, ...] = (
+    AccessRule(GROUP, ("clusterprofiles",), _READ, "knows what the cluster calls accelerators and storage"),
+)
+"""What has no namespace."""
+
+OWN: tuple[AccessRule, ...] = (
+    AccessRule("coordination.k8s.io", ("leases",), ("create",), "takes the Lease at the first start"),
+    AccessRule(
+        "coordination.k8s.io", ("leases",), ("get", "update"), "one operator at a time works", ("lykeion-operator",)
+    ),
+)
+"""What is done in the operator's own namespace."""
+
+VIEWERS: tuple[AccessRule, ...] = (
+    AccessRule(GROUP, (*_plurals(), *_plurals("/status")), _READ, "whoever may view a namespace sees our kinds"),
+)
+EDITORS: tuple[AccessRule, ...] = (
+    AccessRule(
+        GROUP,
+        _plurals(),
+        ("create", "update", "patch", "delete", "deletecollection"),
+        "whoever may edit a namespace writes our kinds",
+    ),
+    AccessRule(
+        GROUP,
+        tuple(f"{kind.plural}/scale" for kind in DEFINED.values() if kind.scales),
+        ("get", "update", "patch"),
+        "whoever may edit a namespace scales servings",
+    ),
+)
+
+
+def documents(rules: Iterable[AccessRule]) -> list[dict[str, Any]]:
+    """As the rules of a Role or ClusterRole."""
+    return [each.document() for each in rules]

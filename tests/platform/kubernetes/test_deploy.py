@@ -1,0 +1,124 @@
+"""deploy/: the files are what the source says, and an installation by kustomize is one by the command."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lykeion.control import ResourceError, read_resource
+from lykeion.core.fields import Fields
+from lykeion.platform import DEFINED
+from lykeion.platform.kubernetes.cloud_profiles import PROFILES, cloud_profile
+from lykeion.platform.kubernetes.operator_manifests import Installation, operator_objects, pod_monitor
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+KUBECTL = shutil.which("kubectl")
+IMAGE = "registry.example.com/lykeion/operator:latest"
+ROLE = "arn:aws:iam::ACCOUNT:role/lykeion"
+OVERLAYS = {
+    **{profile: Installation(profile, image=IMAGE) for profile in PROFILES},
+    "eks-irsa": Installation("eks", image=IMAGE, account=ROLE),
+    "single-namespace": Installation("plain", image=IMAGE, only="lykeion-work"),
+}
+
+
+def _writer() -> Any:
+    spec = importlib.util.spec_from_file_location("write", DEPLOY / "write.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _built(directory: Path) -> list[dict[str, Any]]:
+    if KUBECTL is None:
+        pytest.skip("kubectl is not installed")
+    done = subprocess.run([KUBECTL, "kustomize", str(directory)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def _by_name(documents: Any) -> dict[tuple[str, str, str], Any]:
+    plain = json.loads(json.dumps(documents))
+    made = {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each for each in plain}
+    assert len(made) == len(plain)
+    return made
+
+
+def test_the_manifests_in_deploy_are_what_the_source_says() -> None:
+    written = dict(_writer().manifests())
+    for file, content in written.items():
+        assert file.read_text() == content, "run: python deploy/write.py"
+    assert set((DEPLOY / "base").iterdir()) == {each for each in written if each.parent.name == "base"}
+
+
+def test_there_is_an_overlay_for_each_profile_and_no_other() -> None:
+    assert {each.name for each in (DEPLOY / "overlays").iterdir()} == set(OVERLAYS)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_gives_what_the_command_installs(name: str) -> None:
+    made = _by_name(_built(DEPLOY / "overlays" / name))
+    assert made == _by_name(operator_objects(OVERLAYS[name]))
+
+
+def test_the_component_adds_a_pod_monitor(tmp_path: Path) -> None:
+    overlay = DEPLOY / "overlays" / "plain"
+    paths = {"resources": [str(overlay)], "components": [str(DEPLOY / "components" / "pod-monitor")]}
+    relative = {key: [os.path.relpath(each, tmp_path) for each in value] for key, value in paths.items()}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(relative))
+    made = _by_name(_built(tmp_path))
+    assert made[("PodMonitor", "lykeion-system", "lykeion-operator")] == pod_monitor("lykeion-system")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_profile_of_a_cloud_is_a_valid_resource(profile: str) -> None:
+    document = yaml.safe_load((DEPLOY / "overlays" / profile / "profile.yaml").read_text())
+    read = read_resource(Fields(profile, document), DEFINED)
+    assert read.spec == cloud_profile(profile).spec
+
+
+def test_what_a_cloud_has_no_accounts_for_is_refused() -> None:
+    with pytest.raises(ResourceError, match="plain has no accounts"):
+        operator_objects(Installation("plain", account="someone"))
+    with pytest.raises(ResourceError, match=r"no profile 'gcp'; there is plain, kind, gke, eks, aks"):
+        operator_objects(Installation("gcp"))
+
+
+def test_the_operator_s_pod_is_one_that_a_restricted_namespace_takes() -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted"""
+    (deployment,) = (each for each in operator_objects(Installation()) if each["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert {each["name"] for each in pod["volumes"] if "emptyDir" not in each} == set()
+    assert container["resources"]["requests"]
+    assert container["resources"]["limits"]
+
+
+def test_no_rule_of_the_operator_names_secrets_or_a_wildcard() -> None:
+    for only in ("", "shop"):
+        for each in operator_objects(Installation(only=only)):
+            for rule in each.get("rules", ()):
+                words = [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+                assert "*" not in words
+                assert "secrets" not in words
+
+
+def test_in_one_namespace_the_operator_has_no_rights_in_others() -> None:
+    made = _by_name(operator_objects(Installation(only="shop")))
+    everywhere = made[("ClusterRole", "", "lykeion-operator")]["rules"]
+    assert [each["resources"] for each in everywhere] == [["clusterprofiles"]]
+    assert everywhere[0]["verbs"] == ["get", "list", "watch"]
+    assert ("Role", "shop", "lykeion-operator-work") in made
