@@ -1,4 +1,4 @@
-"""The objects that an installation of the operator consists of, as JSON types; deploy/ has the same as files. Pure."""
+"""The objects that an installation of the operator consists of, as JSON types; deploy/ has them as files. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
