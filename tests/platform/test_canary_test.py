@@ -9,12 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lykeion.core import odds_ratio_test
+from lykeion.core.odds_ratio_test import FailureTable as Table
+from lykeion.core.odds_ratio_test import log_likelihood, log_likelihood_ratio
 from lykeion.platform.policies import canary_test
-from lykeion.platform.policies.canary_test import DECISIVE, Table, log_average, log_likelihood, log_likelihood_ratio
+from lykeion.platform.policies.canary_test import DECISIVE
 from lykeion.platform.resources.canary import Evidence
 
 RATIO, TOLERATED = 3.0, 0.005
 Update = Callable[[Evidence, Table], Evidence]
+
+
+def log_average(evidence: list[Evidence]) -> float:
+    return odds_ratio_test.log_average([each.logs for each in evidence])
 
 
 def harm(before: Evidence, table: Table) -> Evidence:
@@ -35,7 +42,7 @@ def tables(draw: st.DrawFn) -> Table:
 
 def _outcomes(table: Table) -> list[Table]:
     return [
-        Table(table.canary, own, table.stable, table.failures - own) for own in range(table.fewest, table.most + 1)
+        Table(table.treated, own, table.control, table.failures - own) for own in range(table.fewest, table.most + 1)
     ]
 
 
@@ -43,9 +50,9 @@ def _outcomes(table: Table) -> list[Table]:
 def test_likelihoods_are_those_of_fishers_noncentral_hypergeometric_distribution(table: Table, odds: float) -> None:
     outcomes = _outcomes(table)
     weights = [
-        math.comb(each.canary, each.canary_failures)
+        math.comb(each.canary, each.treated_failures)
         * math.comb(each.stable, each.stable_failures)
-        * odds**each.canary_failures
+        * odds**each.treated_failures
         for each in outcomes
     ]
     for outcome, weight in zip(outcomes, weights, strict=True):

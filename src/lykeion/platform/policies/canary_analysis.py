@@ -7,10 +7,11 @@ from typing import Literal
 
 from msgspec import structs
 
+from lykeion.core.odds_ratio_test import FailureTable, log_average
 from lykeion.platform.lookups import GroupCounts
 from lykeion.platform.resources.canary import AnalysisStatus, CanaryAnalysis, Evidence, RequestTotals
 
-from .canary_test import DECISIVE, Table, harm, log_average, no_harm
+from .canary_test import DECISIVE, harm, no_harm
 
 Verdict = Literal["Harm", "NoHarm", "Unknown"]
 
@@ -56,9 +57,9 @@ def look(
 
 def verdict(analysis: AnalysisStatus) -> Verdict:
     """Harm by any measure, averaged, so that two measures raise no more false alarms; no harm by each of them."""
-    if log_average(analysis.harm) >= DECISIVE:
+    if log_average([each.logs for each in analysis.harm]) >= DECISIVE:
         return "Harm"
-    if analysis.no_harm and all(log_average([each]) >= DECISIVE for each in analysis.no_harm):
+    if analysis.no_harm and all(log_average([each.logs]) >= DECISIVE for each in analysis.no_harm):
         return "NoHarm"
     return "Unknown"
 
@@ -86,14 +87,16 @@ def _slow(counts: GroupCounts, seconds: float | None) -> int:
     return counts.buckets[math.inf] - counts.buckets[edge]
 
 
-def _tables(own: RequestTotals, other: RequestTotals, spec: CanaryAnalysis) -> list[Table]:
-    failed = Table(own.requests, own.failures, other.requests, other.failures)
+def _tables(own: RequestTotals, other: RequestTotals, spec: CanaryAnalysis) -> list[FailureTable]:
+    failed = FailureTable(own.requests, own.failures, other.requests, other.failures)
     return (
-        [failed] if spec.slow_seconds is None else [failed, Table(own.requests, own.slow, other.requests, other.slow)]
+        [failed]
+        if spec.slow_seconds is None
+        else [failed, FailureTable(own.requests, own.slow, other.requests, other.slow)]
     )
 
 
-def _continued(evidence: Sequence[Evidence], tables: Sequence[Table]) -> Sequence[Evidence]:
+def _continued(evidence: Sequence[Evidence], tables: Sequence[FailureTable]) -> Sequence[Evidence]:
     """Begun again where the spec now compares something else."""
     return evidence if len(evidence) == len(tables) else (Evidence(),) * len(tables)
 
