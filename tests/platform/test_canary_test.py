@@ -50,8 +50,8 @@ def _outcomes(table: Table) -> list[Table]:
 def test_likelihoods_are_those_of_fishers_noncentral_hypergeometric_distribution(table: Table, odds: float) -> None:
     outcomes = _outcomes(table)
     weights = [
-        math.comb(each.canary, each.treated_failures)
-        * math.comb(each.stable, each.stable_failures)
+        math.comb(each.treated, each.treated_failures)
+        * math.comb(each.control, each.control_failures)
         * odds**each.treated_failures
         for each in outcomes
     ]
