@@ -11,6 +11,7 @@ from lykeion.control import AnyResource, Condition, Decision, Lookup, Observed
 from lykeion.control.difference import difference
 from lykeion.platform.controllers.serving_controller import reconcile_serving
 from lykeion.platform.lookups import GroupCounts, PrometheusCounts, ReplicaCounts, RouteCounts
+from lykeion.platform.policies.serving_place import ON_A_MACHINE, ServingPlace
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroup, ReplicaGroupStatus
 from lykeion.platform.resources.route import ROUTE, Route, RouteStatus
@@ -45,6 +46,7 @@ class World:
     events: list[str] = field(default_factory=list[str])
     checks: bool = True
     """After every write."""
+    place: ServingPlace = ON_A_MACHINE
     writes: int = 0
     """Before the controller is killed; 0 for never."""
 
@@ -55,7 +57,8 @@ class World:
     def decide(self) -> Decision:
         read: dict[Any, Any] = {}
         while True:
-            decision = reconcile_serving(self.serving, Observed(tuple(self.children.values()), read), self.now)
+            observed = Observed(tuple(self.children.values()), read)
+            decision = reconcile_serving(self.serving, observed, self.now, self.place)
             missing = [each for each in decision.reads if each not in read]
             if not missing:
                 return decision
@@ -172,7 +175,7 @@ class World:
 
     def check(self) -> None:
         """What holds after every single write."""
-        templates = [structs.replace(each.spec, replicas=0) for each in self.groups]
+        templates = [structs.replace(each.spec, replicas=0, autoscaling=None) for each in self.groups]
         assert all(templates.count(each) == 1 for each in templates), "two groups of one version"
         assert len(msgspec.json.encode(self.status)) < 64 << 10
         has_replicas = {each.metadata.name for each in self.groups if each.spec.replicas}

@@ -26,6 +26,11 @@ def test_other_machines_are_served_only_with_a_token(host: str):
         listen(ServerSettings(), host, 0)
 
 
+def test_any_address_is_served_without_a_token_only_where_the_settings_say_so():
+    with listen(ServerSettings(open_address=True), "0.0.0.0", 0) as listener:
+        assert listener.getsockname()[0] == "0.0.0.0"
+
+
 def test_a_port_that_is_taken_is_an_error_that_names_it():
     with listen(ServerSettings(), "127.0.0.1", 0) as first:
         port = first.getsockname()[1]

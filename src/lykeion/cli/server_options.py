@@ -38,6 +38,12 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option("--open-metrics", is_flag=True, help="Answer /metrics without a token.")
     @click.option(
+        "--open-address",
+        is_flag=True,
+        help="Listen on any address without a token, for allowed hosts: who may connect is decided elsewhere, such "
+        "as by a network policy.",
+    )
+    @click.option(
         "--allowed-host",
         "allowed_hosts",
         multiple=True,
@@ -95,6 +101,7 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
         token_file: Path | None,
         metrics_token_file: Path | None,
         open_metrics: bool,
+        open_address: bool,
         allowed_hosts: tuple[str, ...],
         proxies: tuple[str, ...],
         threads: int,
@@ -108,6 +115,7 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
             token=_token(token_file, "LYKEION_TOKEN"),
             metrics_token=_token(metrics_token_file, "LYKEION_METRICS_TOKEN"),
             open_metrics=open_metrics,
+            open_address=open_address,
             allowed_hosts=frozenset(host.lower() for host in allowed_hosts),
             proxies=web_kit.read_proxies(proxies),
             max_body_bytes=max_body_mib << 20,

@@ -6,7 +6,7 @@ from .controllers.batch_controller import BATCH_EXECUTIONS
 from .controllers.image_build_controller import IMAGE_BUILDS
 from .controllers.pipeline_controller import PIPELINES
 from .controllers.pipeline_run_controller import PIPELINE_RUNS
-from .controllers.serving_controller import SERVINGS
+from .controllers.serving_controller import CLUSTER_SERVINGS, SERVINGS
 from .controllers.training_controller import TRAININGS
 from .resources.batch_execution import BATCH_EXECUTION
 from .resources.cluster_profile import CLUSTER_PROFILE
@@ -29,6 +29,8 @@ CONTROLLERS: tuple[ResourceController, ...] = (
     SERVINGS,
     TRAININGS,
 )
+CLUSTER_CONTROLLERS = tuple(CLUSTER_SERVINGS if each is SERVINGS else each for each in CONTROLLERS)
+"""Those of a cluster, which scales groups itself and gives replicas their models."""
 DEFINED: dict[str, AnyKind] = {
     kind.name: kind
     for kind in (BATCH_EXECUTION, CLUSTER_PROFILE, IMAGE_BUILD, PIPELINE, PIPELINE_RUN, SERVING, TRAINING, WEBHOOK)

@@ -52,7 +52,7 @@ def serve(
 
 def listen(settings: ServerSettings, host: str, port: int) -> socket.socket:
     """A listening socket. Raises SettingsError, CannotListen."""
-    if not settings.token and not is_loopback(host):
+    if not (settings.token or settings.open_address or is_loopback(host)):
         raise SettingsError(
             f"serving on {host} allows other machines to connect; set an API token (--token-file, or LYKEION_TOKEN)"
         )

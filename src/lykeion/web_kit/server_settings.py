@@ -21,11 +21,13 @@ class ServerSettings:
     """Limits of a server. What exceeds them is refused at once with 413, 429 or 503; nothing queues without bound."""
 
     token: str = field(default="", repr=False)
-    """API token that requests must carry. Without one only loopback may be served."""
+    """API token that requests must carry. Without one only loopback may be served, or what ``open_address`` says."""
     metrics_token: str = field(default="", repr=False)
     """Token that ``/metrics`` is answered to, beside ``token``."""
     open_metrics: bool = False
     """Answer ``/metrics`` without a token."""
+    open_address: bool = False
+    """Listen on any address without a token: who may connect is decided elsewhere, such as by a network policy."""
     allowed_hosts: frozenset[str] = frozenset()
     """Names in lower case, beside this machine's own, by which it is asked without a token: those of a proxy."""
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()

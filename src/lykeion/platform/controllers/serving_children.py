@@ -8,6 +8,7 @@ from msgspec import structs
 from lykeion.control import AnyKind, AnyResource, Wire
 from lykeion.platform.policies.serving_template import FETCHED
 from lykeion.platform.policies.stages import models_command
+from lykeion.platform.resources.autoscaling import Autoscaling
 from lykeion.platform.resources.canary import Verify
 from lykeion.platform.resources.program import EnvironmentVariable
 from lykeion.platform.resources.program_volume import VOLUME, VolumeSpec
@@ -17,6 +18,7 @@ from lykeion.platform.resources.route import ROUTE, RouteSpec, WeightedGroup
 from lykeion.platform.resources.serving import ServingStatus
 from lykeion.platform.resources.work import WORK, WorkSpec
 
+from .serving_load import autoscaling_of_stable
 from .serving_view import ServingView
 
 FETCH_RETRIES = 100
@@ -29,18 +31,24 @@ def serving_children(view: ServingView, status: ServingStatus) -> tuple[AnyResou
 
 def _groups(view: ServingView, status: ServingStatus) -> Iterator[AnyResource]:
     if status.stable:
-        yield from _group(view, status.stable, status.replicas)
+        scaling = autoscaling_of_stable(view, status)
+        there = view.group(status.stable) if scaling else None
+        replicas = there.spec.replicas if there else status.replicas
+        yield from _group(view, status.stable, replicas, scaling)
     if status.rollout:
         yield from _group(view, status.rollout.version, view.replicas_of_new(status.rollout, status.replicas))
     for version in _retiring(view, status):
         yield from _group(view, version, None)
 
 
-def _group(view: ServingView, version: ServingVersion, replicas: int | None) -> Iterator[AnyResource]:
+def _group(
+    view: ServingView, version: ServingVersion, replicas: int | None, scaling: Autoscaling | None = None
+) -> Iterator[AnyResource]:
     spec = view.group_spec(version)
     if spec is not None:
         if replicas is not None:
-            spec = structs.replace(spec, replicas=replicas if view.can_start(version) else 0)
+            replicas = replicas if view.can_start(version) else 0
+            spec = structs.replace(spec, replicas=replicas, autoscaling=scaling)
         yield _child(view, REPLICA_GROUP, view.group_name(version), spec)
         for mount in spec.mounts:
             yield _child(view, VOLUME, mount.volume, VolumeSpec())

@@ -1,6 +1,7 @@
 """Serving: one version serves; where the spec asks for another, it is rolled out, and rolled back if it does harm."""
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from msgspec import structs
 
@@ -8,6 +9,7 @@ from lykeion.control import Decision, Lookup, Observed, ResourceController
 from lykeion.core import LykeionError
 from lykeion.platform.lookups import FoundModel, ModelVersion
 from lykeion.platform.policies.rollout_steps import seconds_until_due
+from lykeion.platform.policies.serving_place import IN_A_CLUSTER, ON_A_MACHINE, ServingPlace
 from lykeion.platform.resources.program_volume import VOLUME
 from lykeion.platform.resources.replica_group import REPLICA_GROUP
 from lykeion.platform.resources.route import ROUTE
@@ -28,12 +30,14 @@ from .serving_rollouts import with_progress, with_stable, with_target, with_verb
 from .serving_view import ServingView
 
 
-def reconcile_serving(serving: Serving, observed: Observed, now: datetime) -> Decision:
-    lookups = _lookups(serving, observed, now)
+def reconcile_serving(
+    serving: Serving, observed: Observed, now: datetime, place: ServingPlace = ON_A_MACHINE
+) -> Decision:
+    lookups = _lookups(ServingView(serving, observed, serving.status.found, place), now)
     if any(each not in observed.read for each in lookups):
         return Decision(serving.status, reads=lookups)
     status = structs.replace(serving.status, found=_found(serving, observed, now))
-    view = ServingView(serving, observed, status.found)
+    view = ServingView(serving, observed, status.found, place)
     status = with_evidence(view, status, now)
     status = with_stable(view, status)
     status = with_replicas(view, status, now)
@@ -46,11 +50,13 @@ def reconcile_serving(serving: Serving, observed: Observed, now: datetime) -> De
 
 
 SERVINGS = ResourceController(SERVING, (REPLICA_GROUP, ROUTE, VOLUME, WORK), reconcile_serving)
+CLUSTER_SERVINGS = ResourceController(
+    SERVING, (REPLICA_GROUP, ROUTE, VOLUME, WORK), partial(reconcile_serving, place=IN_A_CLUSTER)
+)
 
 
-def _lookups(serving: Serving, observed: Observed, now: datetime) -> tuple[Lookup, ...]:
-    view = ServingView(serving, observed, serving.status.found)
-    followed = serving.spec.followed
+def _lookups(view: ServingView, now: datetime) -> tuple[Lookup, ...]:
+    serving, followed = view.serving, view.serving.spec.followed
     version = [ModelVersion(str(followed.reference))] if followed and _version_due(serving, followed, now) else []
     return (*version, *load_lookups(view, now))
 

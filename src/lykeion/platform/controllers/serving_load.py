@@ -22,7 +22,7 @@ from .serving_view import ServingView
 def load_lookups(view: ServingView, now: datetime) -> list[Lookup]:
     """What has to be known now."""
     serving, scaling = view.serving, view.serving.spec.autoscaling
-    due = scaling if _scaling_due(serving.status, now) else None
+    due = scaling if _scaling_due(serving.status, now) and not view.place.scales else None
     lookups: list[Lookup] = []
     if due and due.target_in_flight is not None:
         lookups.append(_counts_of(view))
@@ -52,9 +52,11 @@ def with_replicas(view: ServingView, status: ServingStatus, now: datetime) -> Se
     spec = view.serving.spec
     if spec.autoscaling is None:
         return structs.replace(status, replicas=spec.replicas, recommendations=())
+    if view.place.scales:
+        return structs.replace(status, replicas=_scaled_by_place(view, status, spec.autoscaling), recommendations=())
     scaling = spec.autoscaling
     if not status.recommendations:
-        first = min(max(spec.replicas, scaling.min_replicas), scaling.max_replicas)
+        first = _within(spec.replicas, scaling)
         return structs.replace(status, replicas=first, recommendations=(Recommendation(at=now, replicas=first),))
     if not _scaling_due(status, now):
         return status
@@ -67,10 +69,32 @@ def with_replicas(view: ServingView, status: ServingStatus, now: datetime) -> Se
     )
 
 
+def autoscaling_of_stable(view: ServingView, status: ServingStatus) -> Autoscaling | None:
+    """What the place is asked to scale by: no fewer than there are while a rollout takes requests away."""
+    scaling = view.serving.spec.autoscaling
+    if scaling is None or scaling.target_cpu is None or not view.place.scales:
+        return None
+    if status.rollout is None:
+        return scaling
+    return structs.replace(scaling, min_replicas=_within(status.replicas, scaling))
+
+
 def seconds_until_scaling(status: ServingStatus, now: datetime) -> float | None:
     if not status.recommendations:
         return None
     return max(0.0, (status.recommendations[-1].at + timedelta(seconds=PERIOD_S) - now).total_seconds())
+
+
+def _scaled_by_place(view: ServingView, status: ServingStatus, scaling: Autoscaling) -> int:
+    """What the place has scaled the stable version to; no less while a rollout has a part of the load."""
+    group = view.group(status.stable)
+    if group is None or scaling.target_cpu is None:
+        return _within(max(view.serving.spec.replicas, status.replicas), scaling)
+    return max(group.spec.replicas, status.replicas if status.rollout else 0)
+
+
+def _within(replicas: int, scaling: Autoscaling) -> int:
+    return min(max(replicas, scaling.min_replicas), scaling.max_replicas)
 
 
 def _look_due(serving: Serving, now: datetime) -> bool:
@@ -110,7 +134,17 @@ def _evidence_of(view: ServingView) -> dict[str, Lookup]:
     status, analysis = view.serving.status, _analysis(view.serving)
     versions = [each for each in (status.stable, status.rollout and status.rollout.version) if each]
     groups = [view.group_name(each) for each in versions]
-    return {group: count_lookup(view, analysis, group) for group in groups} if analysis else {}
+    if analysis is None or uncounted(view):
+        return {}
+    return {group: count_lookup(view, analysis, group) for group in groups}
+
+
+def uncounted(view: ServingView) -> bool:
+    """Whether the analysis compares counts that its place does not have."""
+    analysis = _analysis(view.serving)
+    return analysis is not None and not (
+        view.place.counts_requests or analysis.prometheus or analysis.replica_metrics
+    )
 
 
 def count_lookup(view: ServingView, analysis: CanaryAnalysis, group: str) -> Lookup:
@@ -133,7 +167,10 @@ def count_lookup(view: ServingView, analysis: CanaryAnalysis, group: str) -> Loo
 def _compared(view: ServingView) -> Mapping[str, GroupCounts] | None:
     """The counts that are compared, by group; None if one cannot be had."""
     counts: dict[str, GroupCounts] = {}
-    for group, asked in _evidence_of(view).items():
+    asked_of = _evidence_of(view)
+    if not asked_of:
+        return None
+    for group, asked in asked_of.items():
         answer = view.observed.read.get(asked)
         if answer is None or isinstance(answer, LykeionError):
             return None

@@ -9,6 +9,7 @@ from lykeion.platform.policies.rollout_steps import is_inconclusive, joined
 from lykeion.platform.resources.rollout import RolloutStatus
 from lykeion.platform.resources.serving import ServingStatus
 
+from .serving_load import uncounted
 from .serving_view import ServingView, no_room
 
 
@@ -19,6 +20,7 @@ def reported(view: ServingView, status: ServingStatus, now: datetime) -> Serving
         _available(view, status),
         *_rollout_conditions(view, status, now),
         *_ignored(view, status),
+        *_unsupported(view, status),
     )
     return structs.replace(
         status,
@@ -108,6 +110,22 @@ def _ignored(view: ServingView, status: ServingStatus) -> list[Condition]:
         return [found]
     known = condition_of(status.conditions, "Ignored") is not None
     return [_condition("Ignored", False, "NothingIgnored", "")] if known else []
+
+
+def _unsupported(view: ServingView, status: ServingStatus) -> list[Condition]:
+    """What the spec asks for and its place does not have."""
+    scaling, lacking = view.serving.spec.autoscaling, list[str]()
+    if uncounted(view):
+        lacking.append("canary.analysis: no proxy counts requests on a cluster; name prometheus or replicaMetrics")
+    if scaling and scaling.target_in_flight is not None and view.place.scales:
+        lacking.append(
+            "autoscaling.targetInFlight: no proxy counts requests on a cluster; give targetCpu, or have another "
+            "autoscaler scale the Serving"
+        )
+    if lacking:
+        return [_condition("Unsupported", True, "NotOnACluster", "; ".join(lacking))]
+    known = condition_of(status.conditions, "Unsupported") is not None
+    return [_condition("Unsupported", False, "Supported", "")] if known else []
 
 
 def _progress(view: ServingView, rollout: RolloutStatus) -> str:

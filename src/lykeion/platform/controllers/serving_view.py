@@ -6,6 +6,7 @@ from functools import cached_property
 
 from lykeion.control import AnyResource, Observed, child_name, condition_of, is_true
 from lykeion.platform.policies.rollout_steps import weight_of_next
+from lykeion.platform.policies.serving_place import ON_A_MACHINE, ServingPlace
 from lykeion.platform.policies.serving_template import template, template_hash
 from lykeion.platform.resources.canary import MAX_STEPS
 from lykeion.platform.resources.replica_group import ReplicaGroup, ReplicaGroupSpec
@@ -22,6 +23,7 @@ class ServingView:
     serving: Serving
     observed: Observed
     found: FoundVersion | None
+    place: ServingPlace = ON_A_MACHINE
 
     @cached_property
     def template(self) -> ReplicaGroupSpec | None:
@@ -29,7 +31,7 @@ class ServingView:
         artifact = self.found.artifact if self.found else ""
         if self.serving.spec.followed and not artifact:
             return None
-        return template(self.serving.spec, artifact, child_name(self.serving, f"index {artifact}"))
+        return template(self.serving.spec, artifact, child_name(self.serving, f"index {artifact}"), self.place)
 
     @cached_property
     def wanted(self) -> ServingVersion | None:

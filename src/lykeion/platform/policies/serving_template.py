@@ -1,6 +1,7 @@
 """The version that a Serving's spec asks for: a template of replicas, and the hash that tells versions apart."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,31 +11,37 @@ from msgspec import structs
 from lykeion.control import Wire
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.program_volume import VolumeMount
-from lykeion.platform.resources.replica_group import Readiness, ReplicaGroupSpec
+from lykeion.platform.resources.replica_group import Readiness, ReplicaArtifact, ReplicaGroupSpec
 from lykeion.platform.resources.serving import IndexToServe, ModelToServe, ServingSpec
+
+from .serving_place import ON_A_MACHINE, ServingPlace
 
 READY_PATH = "/readyz"
 """Of ``lykeion serve``."""
 VARIABLE = "LYKEION_INDEX"
 FETCHED = f"$({VARIABLE})/index"
 """Where the volume has an index of the registry."""
+MODEL = "LYKEION_MODEL"
+OPEN = ("--host", "0.0.0.0", "--open-address", "--open-metrics")  # noqa: S104
+"""A pod is asked at its own address; who may connect is for network policies to say."""
 
 
-def template(spec: ServingSpec, artifact: str, volume: str) -> ReplicaGroupSpec:
+def template(spec: ServingSpec, artifact: str, volume: str, place: ServingPlace = ON_A_MACHINE) -> ReplicaGroupSpec:
     """The replicas' spec, without their number.
 
     ``artifact`` is the version that the reference to the registry names now, ``volume`` where an index is fetched to.
     """
     served = spec.model or spec.index
-    fetched = spec.index is not None and spec.index.rolled_out
+    fetched = spec.index is not None and spec.index.rolled_out and not place.fetches
     return ReplicaGroupSpec(
-        program=spec.program or _served(spec, artifact),
+        program=spec.program or (_given(spec, artifact) if place.fetches else _served(spec, artifact)),
         replicas=0,
         readiness=spec.readiness or Readiness(path=READY_PATH if served else None),
         liveness=spec.liveness,
         drain_seconds=spec.drain_seconds,
         grace_period_seconds=spec.grace_period_seconds,
         mounts=(VolumeMount(volume=volume, variable=VARIABLE, read_only=True),) if fetched else (),
+        artifacts=_artifacts(spec, artifact) if place.fetches else (),
     )
 
 
@@ -52,6 +59,26 @@ def _served(spec: ServingSpec, artifact: str) -> Program:
     if index.hot_swap:
         return _lykeion_serve(index, "--index", str(index.reference), "--follow", str(index.check_seconds))
     return _lykeion_serve(index, "--index", index.path or FETCHED)
+
+
+def _given(spec: ServingSpec, artifact: str) -> Program:
+    """What a replica serves that its place gives the artifact."""
+    if spec.model:
+        name = re.split("[:@]", artifact.rpartition("/")[2])[0]
+        return _lykeion_serve(spec.model, "--model", f"$({MODEL})", "--name", name, *OPEN)
+    assert spec.index
+    return _lykeion_serve(spec.index, "--index", spec.index.path or f"$({VARIABLE})", *OPEN)
+
+
+def _artifacts(spec: ServingSpec, artifact: str) -> tuple[ReplicaArtifact, ...]:
+    if spec.model:
+        return (ReplicaArtifact(variable=MODEL, artifact=artifact),)
+    if spec.index is None or spec.index.reference is None:
+        return ()
+    if spec.index.hot_swap:
+        every = spec.index.check_seconds
+        return (ReplicaArtifact(variable=VARIABLE, artifact=spec.index.reference, follow_seconds=every),)
+    return (ReplicaArtifact(variable=VARIABLE, artifact=artifact),)
 
 
 def _lykeion_serve(what: ModelToServe | IndexToServe, *arguments: str) -> Program:

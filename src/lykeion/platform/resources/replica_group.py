@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from lykeion.control import Column, Conditions, Resource, ResourceKind, Time, Wire
 
+from .autoscaling import Autoscaling
 from .program import Program
 from .program_volume import VolumeMount
 
@@ -49,6 +50,16 @@ class Liveness(ReplicaProbe, frozen=True):
     ] = 3
 
 
+class ReplicaArtifact(Wire, frozen=True):
+    """A directory of the registry that each replica is given, whose path is in ``variable``."""
+
+    variable: Annotated[str, Meta(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z")]
+    artifact: Annotated[str, Meta(max_length=512)]
+    """By its digest; what is followed, by an alias."""
+    follow_seconds: Annotated[int, Meta(ge=1, le=86_400)] | None = None
+    """The path is a link: where the alias moves, it leads to the new version within so many seconds."""
+
+
 class ReplicaGroupSpec(Wire, frozen=True):
     program: Program
     """Listens on 127.0.0.1 or all addresses, on the port in ``$PORT``."""
@@ -60,6 +71,10 @@ class ReplicaGroupSpec(Wire, frozen=True):
     grace_period_seconds: Annotated[int, Meta(ge=0, le=3600)] = 30
     """Between SIGTERM and SIGKILL."""
     mounts: Annotated[tuple[VolumeMount, ...], Meta(max_length=16)] = ()
+    artifacts: Annotated[tuple[ReplicaArtifact, ...], Meta(max_length=16)] = ()
+    """Only where replicas are given them (``ServingPlace.fetches``)."""
+    autoscaling: Autoscaling | None = None
+    """Only where groups are scaled by the place (``ServingPlace.scales``), which then sets ``replicas``."""
 
 
 class ReplicaGroupStatus(Wire, frozen=True):
