@@ -8,7 +8,7 @@ from lykeion.core.lazy import lazy
 if TYPE_CHECKING:
     from .box import Box
     from .card import ModelCard, network_file
-    from .decoding import Decoded, decode
+    from .decoding import Decoded, decode, from_rgb
     from .errors import BoxError, CardError, PhotoError
     from .formats import looks_like_photo, of_the_system, photo_suffixes
     from .photo_limits import DEFAULT, Limits
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT", "PREPROCESSING_VERSION", "Box", "BoxError", "CardError", "Decoded", "Limits", "ModelCard",
-    "PhotoError", "decode", "looks_like_photo", "network_file", "normalise", "of_the_system", "photo_suffixes",
+    "PhotoError", "decode", "from_rgb", "looks_like_photo", "network_file", "normalise", "of_the_system", "photo_suffixes",
     "pixels",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

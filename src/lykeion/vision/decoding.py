@@ -102,6 +102,24 @@ def decode(
         raise PhotoError(name, f"cannot be decoded as {form} ({str(error) or type(error).__name__})") from error
 
 
+def from_rgb(frame: np.ndarray, *, name: str = "frame", box: Box | None = None, limits: Limits = DEFAULT) -> Decoded:
+    """A frame of a camera or video, uint8 (height, width, 3), upright and sRGB, as if it had been decoded: a lossless
+    photo with these pixels gives the network the same input, to the bit. The pixels are copied. Raises PhotoError.
+    """
+    from PIL import Image
+
+    try:
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+            raise UnusablePhoto(f"{frame.dtype} of shape {frame.shape}; uint8 (height, width, 3) is expected")
+        height, width = frame.shape[:2]
+        _check_size((width, height), width * height, 1, limits)
+        view = _View.of((width, height), None, box)
+    except UnusablePhoto as refusal:
+        raise PhotoError(name, str(refusal)) from None
+    image = Image.frombytes("RGB", (width, height), np.ascontiguousarray(frame).tobytes())
+    return Decoded(width, height, image, view.region((width, height), 1))
+
+
 def _read(source: bytes | Path, limits: Limits) -> bytes:
     if isinstance(source, Path):
         try:
