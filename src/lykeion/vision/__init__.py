@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT", "PREPROCESSING_VERSION", "Box", "BoxError", "CardError", "Decoded", "Limits", "ModelCard",
-    "PhotoError", "decode", "from_rgb", "looks_like_photo", "network_file", "normalise", "of_the_system", "photo_suffixes",
-    "pixels",
+    "PhotoError", "decode", "from_rgb", "looks_like_photo", "network_file", "normalise", "of_the_system",
+    "photo_suffixes", "pixels",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -8,7 +8,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
 from lykeion.engines import LiteRTEngine, ModelError, TensorSpec
-from lykeion.engines.running import KINDS, Trial, noise, trial, try_model, try_models
+from lykeion.engines.running import KINDS, Trial, TrialLimits, noise, trial, try_model, try_models
 from lykeion.engines.running.adapters import litert
 from tests.litert.files import one_operator
 
@@ -28,7 +28,7 @@ def test_a_trial_says_how_many_photos_run_at_once(engine: str) -> None:
 
 
 def test_what_crashes_on_many_photos_is_tried_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash_on_many(trials: Sequence[Trial], _: str) -> tuple[list[bytes], str]:
+    def crash_on_many(trials: Sequence[Trial], *_: object) -> tuple[list[bytes], str]:
         run = {"load_ms": 1, "run_ms": 1, "rough_ms": 1, "memory_bytes": 1}
         alone = [json.dumps({"runs": [run]}).encode() for each in trials if each.at_once == 1]
         return alone, "the model crashes LiteRT"
@@ -56,6 +56,15 @@ def test_a_size_that_nothing_tells_is_refused_in_one_line(engine: str) -> None:
 
 def test_a_model_for_photos_of_any_size_is_tried_on_the_size_that_is_told() -> None:
     assert try_model(ANY_SIZE, "any size", photo=(5, 6, 3)).run_ms > 0
+
+
+def test_a_trial_may_be_given_less_memory_than_the_model_needs() -> None:
+    large = one_operator(
+        B.TILE, tfl.TileOptionsT(), MAP, (1, 4096, 4096, 6), [np.array([1, 1024, 1024, 2], np.int32)]
+    )
+    with pytest.raises(ModelError, match="large: "):
+        try_model(large, "large", limits=TrialLimits(memory_bytes=512 << 20))
+    assert try_model(large, "large").memory_bytes > 300 << 20
 
 
 def test_noise_is_what_an_input_can_take() -> None:

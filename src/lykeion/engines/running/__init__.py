@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from .operator_times import OperatorTime, by_kind
     from .tensor_specs import ModelError, TensorSpec, encoded, noise, specs
     from .timed_pass import USUAL, Candidate, Pass, Plan, run_pass
-    from .trial import FirstRun, Trial, try_model, try_models
+    from .trial import FirstRun, Trial, TrialLimits, try_model, try_models
 
 __all__ = [
     "KINDS", "USUAL", "Candidate", "Engine", "FirstRun", "Kind", "LiteRTEngine", "Machine", "ModelError",
-    "OperatorTime", "Pass", "Plan", "TensorSpec", "Trial", "UnknownEngine", "by_kind", "encoded", "find_kind",
-    "find_kinds", "keep_to", "noise", "peak_bytes", "pinned", "processor", "read_model", "run_pass", "specs",
-    "this_machine", "to_onnx", "try_model", "try_models", "usual_kinds",
+    "OperatorTime", "Pass", "Plan", "TensorSpec", "Trial", "TrialLimits", "UnknownEngine", "by_kind", "encoded",
+    "find_kind", "find_kinds", "keep_to", "noise", "peak_bytes", "pinned", "processor", "read_model", "run_pass",
+    "specs", "this_machine", "to_onnx", "try_model", "try_models", "usual_kinds",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

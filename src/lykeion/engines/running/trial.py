@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from .timed_pass import Plan, run_pass
 
 MEMORY_BYTES = 8 << 30
 TIME_S = 60
+"""For a few runs, where the caller sets no other limit."""
 _ROUGH = Plan(warm_up_s=0.002, sample_s=0.02, least=1)
 
 
@@ -47,6 +48,14 @@ class FirstRun:
     rough_ms: float
     memory_bytes: int
     at_once: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrialLimits:
+    """What a trial may take: seconds for each model, and address space of its process, which is ended otherwise."""
+
+    time_s: float = field(default_factory=lambda: TIME_S)
+    memory_bytes: int = MEMORY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +81,24 @@ def try_model(
     threads: int = 1,
     at_once: int = 1,
     photo: tuple[int, ...] = (),
+    limits: TrialLimits | None = None,
 ) -> FirstRun:
     """Load a ``.tflite`` file's bytes into an engine and run it on noise. Raises ModelError, which names it ``name``,
     also if the engine does not support it."""
-    (outcome,) = try_models([Trial(name, model, (threads,), at_once, photo)], kind)
+    (outcome,) = try_models([Trial(name, model, (threads,), at_once, photo)], kind, limits)
     if isinstance(outcome, ModelError):
         raise outcome
     return outcome[0]
 
 
-def try_models(trials: Sequence[Trial], kind: str) -> Iterator[tuple[FirstRun, ...] | ModelError]:
+def try_models(
+    trials: Sequence[Trial], kind: str, limits: TrialLimits | None = None
+) -> Iterator[tuple[FirstRun, ...] | ModelError]:
     """First runs for each trial's numbers of threads, or the error, in order. One process is used until a model ends
     it; only its very first run is a cold start. A model that ends it on many photos is tried again on one."""
     waiting = list(trials)
     while waiting:
-        lines, ending = _in_child(waiting, kind)
+        lines, ending = _in_child(waiting, kind, limits or TrialLimits())
         for line in lines:
             plain = json.loads(line)
             trial = waiting.pop(0)
@@ -98,40 +110,40 @@ def try_models(trials: Sequence[Trial], kind: str) -> Iterator[tuple[FirstRun, .
             yield ModelError(f"{waiting.pop(0).name}: {ending}")
 
 
-def _in_child(trials: Sequence[Trial], kind: str) -> tuple[list[bytes], str]:
+def _in_child(trials: Sequence[Trial], kind: str, limits: TrialLimits) -> tuple[list[bytes], str]:
     """The output line of each completed trial; and how the next one failed."""
     heads = json.dumps([(each.name, len(each.model), each.threads, each.at_once, each.photo) for each in trials])
     lines: list[bytes] = []
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
         given.writelines([heads.encode(), b"\n", *(trial.model for trial in trials)])
         given.seek(0)
-        command = [sys.executable, "-P", "-m", __name__, kind]  # -P: import nothing from the current directory
+        command = [sys.executable, "-P", "-m", __name__, kind, str(limits.memory_bytes)]  # -P: nothing from .
         with subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=said) as child:
             late = threading.Event()
-            while len(lines) < len(trials) and (line := _next_line(child, late)):
+            while len(lines) < len(trials) and (line := _next_line(child, late, limits.time_s)):
                 lines.append(line)
             if len(lines) == len(trials):
                 child.kill()  # a library may hang while the process ends
         said.seek(0)
         last = said.read().decode(errors="replace").strip().splitlines()
     if late.is_set():
-        return lines, f"a few runs of the model take more than {TIME_S} s"
+        return lines, f"a few runs of the model take more than {limits.time_s:g} s"
     if child.returncode < 0:
         cause, title = signal.Signals(-child.returncode).name, "LiteRT" if kind.startswith("litert") else kind
         return lines, f"the model crashes {title} ({cause}): it is damaged, or made to do harm"
     return lines, last[-1] if last else "not a model that can run here"
 
 
-def _next_line(child: subprocess.Popen[bytes], late: threading.Event) -> bytes:
+def _next_line(child: subprocess.Popen[bytes], late: threading.Event, time_s: float) -> bytes:
     """The child's next line in our format, since a library may write to standard output too; empty at the end of the
-    output. The child is killed after TIME_S."""
+    output. The child is killed after ``time_s``."""
 
     def kill() -> None:
         late.set()
         child.kill()
 
     assert child.stdout is not None
-    timer = threading.Timer(TIME_S, kill)
+    timer = threading.Timer(time_s, kill)
     timer.start()
     try:
         return next((line for line in child.stdout if line.startswith(b'{"') and line.endswith(b"\n")), b"")
@@ -144,7 +156,8 @@ def main() -> None:
     with contextlib.suppress(ImportError, ValueError, OSError):  # not every system has the limit
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        memory_bytes = int(sys.argv[2])
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     heads = json.loads(sys.stdin.buffer.readline())
     trials = [_read(*head) for head in heads]
     for trial in trials:
