@@ -24,7 +24,7 @@ GUIDES = {
     "engines": ("engines",),
     "models": ("models", "embedders"),
     "images": ("images",),
-    "platform": ("platform",),
+    "platform": ("platform", "kubernetes"),
 }
 """The pages that document a command group's options."""
 

@@ -58,6 +58,7 @@ COMMANDS = {
     "abort": ("lykeion.cli.platform.rollout_commands:abort", "Roll a new version of a serving back."),
     "run": ("lykeion.cli.platform.run_commands:run", "Run a pipeline now."),
     "retry": ("lykeion.cli.platform.run_commands:retry", "Do again what failed, as a new resource."),
+    "render": ("lykeion.cli.platform.render_command:render", "Print what a cluster would be given for resources."),
     "delete": ("lykeion.cli.platform.change_commands:delete", "Delete resources."),
 }
 

@@ -6,6 +6,7 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .composition import CONTROLLERS, DEFINED, KINDS, WRITTEN
+    from .kubernetes.rendering import facts_of, render
     from .local.connecting import connect, end_platform, is_up, platform_directory
     from .local.local_platform import AlreadyRuns, LocalPlatform, this_machine
     from .local.proxy.proxy_settings import ProxySettingsError, TlsListener
@@ -24,9 +25,9 @@ __all__ = [
     "CONTROLLERS", "DEFINED", "KINDS", "WRITTEN", "AlreadyRuns", "LocalPlatform", "PlatformError",
     "ProxySettingsError", "SocketStore", "TlsListener", "apply_resource", "as_described", "as_list", "as_yaml",
     "back_up", "build_again", "changes_of", "connect", "decide_rollout", "draw_metrics", "end_platform",
-    "event_document", "find", "find_kind", "find_kinds", "is_up", "parse_key", "platform_directory",
-    "read_resources", "restore", "retry", "row", "run_pipeline", "summarize_metrics", "suspend", "this_machine",
-    "titles", "wait_for",
+    "event_document", "facts_of", "find", "find_kind", "find_kinds", "is_up", "parse_key", "platform_directory",
+    "read_resources", "render", "restore", "retry", "row", "run_pipeline", "summarize_metrics", "suspend",
+    "this_machine", "titles", "wait_for",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -36,6 +36,14 @@ def files_of(files: tuple[Path, ...]) -> list[Path]:
     return [Path("/dev/stdin") if str(file) == "-" else file for file in files]
 
 
+def pair_of(text: str) -> tuple[str, str]:
+    """The name and value of a parameter."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--parameter {text[:60]!r}: write NAME=VALUE")
+    return name, value
+
+
 def with_platform(work: Callable[["platform.SocketStore"], Awaitable[T]]) -> T:
     """Run ``work`` with the resources of the platform on this machine."""
 

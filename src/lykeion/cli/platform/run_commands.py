@@ -5,7 +5,7 @@ import click
 from lykeion import platform
 from lykeion.core import print_line
 
-from .platform_options import namespace_option, target_argument, with_platform
+from .platform_options import namespace_option, pair_of, target_argument, with_platform
 
 name_option = click.option("--name", default="", help="Of the new resource.  [default: the next that is free]")
 
@@ -37,7 +37,7 @@ def run(target: str, parameters: tuple[str, ...], first: str, name: str, namespa
       lykeion run pipeline/nightly -p day=2026-11-01 --from publish
       lykeion run imagebuild/shop-search
     """
-    pairs = dict(map(_pair, parameters))
+    pairs = dict(map(pair_of, parameters))
     key = platform.parse_key(target, platform.KINDS, namespace)
     if key.kind == "ImageBuild":
         if parameters or first or name:
@@ -68,10 +68,3 @@ def retry(target: str, first: str, name: str, namespace: str) -> None:
     key = platform.parse_key(target, platform.KINDS, namespace)
     made = with_platform(lambda store: platform.retry(store, key, first=first, name=name))
     print_line(f"{made.key} created")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.UsageError(f"--parameter {text[:60]!r}: write NAME=VALUE")
-    return name, value
