@@ -6,7 +6,7 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .composition import CONTROLLERS, DEFINED, KINDS, WRITTEN
-    from .kubernetes.rendering import facts_of, render
+    from .kubernetes import facts_of, render
     from .local.connecting import connect, end_platform, is_up, platform_directory
     from .local.local_platform import AlreadyRuns, LocalPlatform, this_machine
     from .local.proxy.proxy_settings import ProxySettingsError, TlsListener
