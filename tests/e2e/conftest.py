@@ -9,7 +9,9 @@ import pytest
 from lykeion.search import ingest
 from tests.search.ingest.tiny import jpeg, write_network
 
+from .kubernetes_cluster import Cluster, kubernetes_cluster
 from .platform_machine import PlatformMachine, platform_machine
+from .process_node.handle import process_node
 
 PHOTOS = 40
 _numbers = count()
@@ -54,3 +56,17 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformMachine
 def running(shared: PlatformMachine, tmp_path: Path) -> PlatformMachine:
     """A namespace and a directory of its own in one that runs."""
     return replace(shared, place=tmp_path, namespace=f"t{next(_numbers)}")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Kubernetes with one node, our definitions and image volumes, for all tests that do not harm it."""
+    place = tmp_path_factory.mktemp("kubernetes") / "cluster"
+    with kubernetes_cluster(place, gates={"ImageVolume": True}) as made, process_node(made):
+        yield made
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> str:
+    """A new namespace of the cluster."""
+    return cluster.namespace(f"n{next(_numbers)}")

@@ -1,0 +1,112 @@
+"""Kubernetes' own programs for the tests, built from the Go module beside this file, once for each go.sum.
+
+They lie in ``$LYKEION_TEST_TOOLS``, else ``$XDG_CACHE_HOME/lykeion-tests/control-plane-<digest of go.sum>``. A tool
+is built when it is first asked for: all of Kubernetes takes four minutes on two cores, etcd half a minute.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from lykeion.core import locked
+
+MODULE = Path(__file__).parent
+KUBERNETES = "v1.34.3"
+LEAST_GO = (1, 25)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """``variables`` are set when it is linked: Go packages' strings."""
+
+    package: str
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def _kubernetes(program: str) -> Tool:
+    major, minor, _ = KUBERNETES.removeprefix("v").split(".")
+    values = {
+        "gitVersion": KUBERNETES, "gitMajor": major, "gitMinor": minor, "gitCommit": KUBERNETES,
+        "gitTreeState": "clean",
+    }  # fmt: skip
+    places = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return Tool(f"k8s.io/kubernetes/cmd/{program}", {f"{at}.{k}": v for at in places for k, v in values.items()})
+
+
+TOOLS = {
+    "etcd": Tool("go.etcd.io/etcd/server/v3"),
+    "kube-apiserver": _kubernetes("kube-apiserver"),
+    "kube-controller-manager": _kubernetes("kube-controller-manager"),
+    "kube-scheduler": _kubernetes("kube-scheduler"),
+    "kubectl": _kubernetes("kubectl"),
+}
+
+
+def tool(name: str) -> Path:
+    """The program, built if it is not there yet. Skips the test where there is no Go."""
+    path = tools_folder() / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.parent / "lock"):
+            if not path.exists():
+                _build(TOOLS[name], path)
+    return path
+
+
+def tools_folder() -> Path:
+    if named := os.environ.get("LYKEION_TEST_TOOLS"):
+        return Path(named)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    digest = hashlib.sha256((MODULE / "go.sum").read_bytes()).hexdigest()
+    return cache / "lykeion-tests" / f"control-plane-{digest[:16]}"
+
+
+def _build(it: Tool, path: Path) -> None:
+    go = go_program()
+    variables = " ".join(f"-X {name}={value}" for name, value in it.variables.items())
+    partial = path.with_suffix(".partial")
+    command = [
+        go,
+        "build",
+        "-trimpath",
+        "-buildvcs=false",
+        "-ldflags",
+        f"-s -w {variables}",
+        "-o",
+        partial,
+        it.package,
+    ]
+    print(f"building {path.name}", file=sys.stderr)
+    done = subprocess.run(command, cwd=MODULE, env={**os.environ, "CGO_ENABLED": "0"}, capture_output=True, text=True)
+    if done.returncode:
+        lines = done.stderr.splitlines()
+        raise RuntimeError(f"go build {it.package}: " + "\n".join(lines[-20:]))
+    partial.rename(path)
+
+
+def go_program() -> str:
+    """Go of the least version or later. Skips the test if there is none."""
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if not go:
+        pytest.skip(f"needs Go {_dotted(LEAST_GO)} or later, which builds Kubernetes for the tests")
+    said = subprocess.run([go, "version"], cwd=MODULE.parent, capture_output=True, text=True).stdout
+    found = re.search(r"go(\d+)\.(\d+)", said)
+    if not found or tuple(map(int, found.groups())) < LEAST_GO:
+        pytest.skip(f"needs Go {_dotted(LEAST_GO)} or later; {go} is {said.strip() or 'no Go'}")
+    return go
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+if __name__ == "__main__":
+    for each in sys.argv[1:] or TOOLS:
+        print(tool(each))
