@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from lykeion.platform.local.count_lookups import NoCounts, ReplicaCounter, prometheus_counts
+from lykeion.platform.answering.count_lookups import NoCounts, ReplicaCounter, prometheus_counts
 from lykeion.platform.lookups import GroupCounts, PrometheusCounts, ReplicaCounts
 
 PAGE = """# TYPE http_requests_total counter
@@ -67,7 +67,10 @@ def server() -> Iterator[Server]:
 
 
 def _of_replicas(*replicas: tuple[str, int]) -> GroupCounts:
-    return asyncio.run(ReplicaCounter(lambda namespace, group: list(replicas)).counts(ASKED))
+    async def addresses(namespace: str, group: str) -> list[tuple[str, str]]:
+        return [(text, f"127.0.0.1:{port}") for text, port in replicas]
+
+    return asyncio.run(ReplicaCounter(addresses).counts(ASKED))
 
 
 def test_what_replicas_count_is_added_up_and_a_restart_is_seen(server: Server) -> None:

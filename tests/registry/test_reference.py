@@ -74,3 +74,11 @@ def test_versions_and_records_are_no_aliases(alias: str) -> None:
     with pytest.raises(InvalidReference):
         check_alias(alias)
     assert check_alias("champion") == "champion"
+
+
+def test_the_registrys_prefix_is_put_before_names_without_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LYKEION_REGISTRY_PREFIX", "registry.example.com/shop/")
+    assert str(parse("shoes:v1")) == "registry.example.com/shop/shoes:v1"
+    assert str(parse("localhost:5000/shoes:v1")) == "localhost:5000/shoes:v1"
+    with pytest.raises(InvalidReference):
+        parse("Shoes!")

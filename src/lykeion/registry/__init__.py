@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .errors import InvalidModel, Untrusted
     from .gc import collect
     from .mlflow import export_mlflow, import_mlflow
-    from .model_names import parse
+    from .model_names import parse, prefixed
     from .model_versions import (
         Ancestor,
         Difference,
@@ -44,7 +44,7 @@ __all__ = [
     "Packed", "Policy", "Publication", "Pulled", "Pushed", "Shown", "Stores", "Untrusted", "Version", "by_digest",
     "check_file", "check_image", "collect", "compare", "copy", "expected", "export_mlflow", "facts_of",
     "find_versions", "forget_runs", "gather", "history", "import_mlflow", "keep", "keep_recent", "lineage",
-    "list_versions", "load", "move", "order", "pack", "parse", "problems", "publish", "pull", "push",
+    "list_versions", "load", "move", "order", "pack", "parse", "prefixed", "problems", "publish", "pull", "push",
     "read_policy", "recent_directory", "remove", "resolve", "select", "show", "sign", "tags_at", "verify",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

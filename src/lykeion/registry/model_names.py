@@ -4,6 +4,7 @@ Tags that begin with ``lykeion.``, with an underscore (those of earlier releases
 ``sha256-…`` are reserved for the store's own records.
 """
 
+import os
 import re
 
 from lykeion.oci.distribution import InvalidReference, Reference, parse_reference
@@ -12,9 +13,17 @@ _ALIAS = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")
 _VERSION = re.compile(r"v([1-9][0-9]{0,8})")
 
 
+PREFIX_VARIABLE = "LYKEION_REGISTRY_PREFIX"
+
+
 def parse(text: str) -> Reference:
-    """Raises InvalidReference."""
-    return parse_reference(text, "model")
+    """A name without a host is after ``$LYKEION_REGISTRY_PREFIX``, if that is set. Raises InvalidReference."""
+    return parse_reference(prefixed(text, os.environ.get(PREFIX_VARIABLE, "")), "model")
+
+
+def prefixed(text: str, prefix: str) -> str:
+    """The name with ``prefix``, such as registry.example.com/shop, if it has no host. Raises InvalidReference."""
+    return f"{prefix.rstrip('/')}/{text}" if prefix and parse_reference(text, "model").host is None else text
 
 
 def version_number(tag: str) -> int | None:

@@ -23,6 +23,9 @@ from lykeion.control import (
     SqliteStore,
 )
 from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count, usable_cores
+from lykeion.platform.answering.count_lookups import ReplicaCounter, prometheus_counts
+from lykeion.platform.answering.model_lookup import find_model
+from lykeion.platform.answering.source_lookup import SourceLookup
 from lykeion.platform.lookups import (
     GroupCores,
     ImageDigest,
@@ -37,15 +40,12 @@ from lykeion.platform.resources.training import TRAINING, run_volume
 from .accelerators import find_accelerators
 from .artifact_sweep import ArtifactSweep
 from .connecting import socket_of
-from .count_lookups import ReplicaCounter, prometheus_counts
 from .machine_profile import keep_profile
 from .metrics_file import METRICS_FILE
-from .model_lookup import find_model
 from .processes.memory_cgroup import delegated_cgroup
 from .proxy.proxy_settings import TlsListener
 from .resource_api import resource_api
 from .socket_store import PlatformError
-from .source_lookup import SourceLookup
 from .supervision.machine_room import LocalMachine
 from .supervision.program_images import find_digest, no_digest
 from .supervision.proxy_control import ProxyControl, proxy_settings

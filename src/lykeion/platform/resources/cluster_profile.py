@@ -53,6 +53,18 @@ class ClusterProfileSpec(Wire, frozen=True):
         ),
     ] = ""
     gateway_class_name: Annotated[Name, Meta(description="Of the gateway for services.")] | None = None
+    gateway_namespace: Annotated[
+        Name, Meta(description="Where the Gateway `lykeion` of this class is, to which services are attached.")
+    ] = "lykeion-system"
+    gateway_url: Annotated[
+        str,
+        Meta(
+            max_length=255,
+            pattern=r"^(https?://[!-~]+)?\Z",
+            description="Where the gateway is reached; by default services are known by their names in the cluster.",
+            extra={"must be": "an address such as https://models.example.com"},
+        ),
+    ] = ""
 
     rules: ClassVar[tuple[SpecRule, ...]] = (unique_names("accelerators"),)
 

@@ -128,11 +128,13 @@ class Supervisor:
         uid = next((uid for uid, each in self._resources.items() if each.key == key), "")
         return await asyncio.to_thread(lambda: self._core_use.since_last(uid, self._processes.leaders(uid)))
 
-    def replicas_of(self, namespace: str, group: str) -> list[tuple[str, int]]:
-        """The ports of the replicas that get requests, each with text that differs after a restart."""
+    async def replicas_of(self, namespace: str, group: str) -> list[tuple[str, str]]:
+        """The addresses of the replicas that get requests, each after text that differs after a restart."""
         key = Key(REPLICA_GROUP.name, namespace, group)
         uid = next((uid for uid, each in self._resources.items() if each.key == key), "")
-        return [(f"{each.name} {each.started}", each.port) for each in self._groups.serving.get(uid, ())]
+        return [
+            (f"{each.name} {each.started}", f"127.0.0.1:{each.port}") for each in self._groups.serving.get(uid, ())
+        ]
 
     def volume(self, namespace: str, name: str) -> str:
         """The path of a volume; empty if there is none that can be used."""

@@ -9,9 +9,12 @@ from lykeion.platform.lookups import FoundModel, ModelVersion
 MAX_METRICS = 64
 
 
-async def find_model(asked: ModelVersion) -> FoundModel:
-    """The version, pinned by its digest. Raises NotFound, InvalidModel, and what its registry raises."""
-    return await asyncio.to_thread(_find, asked.reference)
+async def find_model(asked: ModelVersion, prefix: str = "") -> FoundModel:
+    """The version, pinned by its digest; ``prefix`` is put before a name without a host.
+
+    Raises NotFound, InvalidModel, and what its registry raises.
+    """
+    return await asyncio.to_thread(_find, registry.prefixed(asked.reference, prefix))
 
 
 def _find(name: str) -> FoundModel:

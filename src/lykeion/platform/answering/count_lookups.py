@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import httpx
@@ -32,16 +32,16 @@ async def prometheus_counts(asked: PrometheusCounts) -> GroupCounts:
 
 
 class ReplicaCounter:
-    """``replicas`` returns the ports of a group's replicas, each with text that differs after a restart."""
+    """``replicas`` returns the addresses of a group's replicas, each after text that differs after a restart."""
 
-    def __init__(self, replicas: Callable[[str, str], Sequence[tuple[str, int]]]) -> None:
+    def __init__(self, replicas: Callable[[str, str], Awaitable[Sequence[tuple[str, str]]]]) -> None:
         self._replicas = replicas
 
     async def counts(self, asked: ReplicaCounts) -> GroupCounts:
         """Raises NoCounts, also if a replica does not answer: a part of them would look like fewer requests."""
-        replicas = self._replicas(asked.namespace, asked.group)
+        replicas = await self._replicas(asked.namespace, asked.group)
         async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
-            urls = [f"http://127.0.0.1:{port}{asked.path}" for _, port in replicas]
+            urls = [f"http://{address}{asked.path}" for _, address in replicas]
             pages = await asyncio.gather(*(_page(client, url) for url in urls))
         since = hashlib.sha256("\n".join(sorted(text for text, _ in replicas)).encode()).hexdigest()[:16]
         every = [replica_counts(page.decode(errors="replace"), asked) for page in pages]

@@ -1,0 +1,1 @@
+"""Answers to lookups of controllers, of whatever place the platform runs in."""
