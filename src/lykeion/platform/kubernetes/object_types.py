@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from lykeion.control import AnyKind
 
@@ -75,3 +75,28 @@ def custom_type(kind: AnyKind) -> ObjectType:
     """Where the objects of a kind that is not a view are: our custom resources, Secret and ConfigMap."""
     group, _, version = kind.api_version.rpartition("/")
     return ObjectType(group, version, kind.plural, kind.name, kind.namespaced)
+
+
+def inside(document: Mapping[str, Any], *path: str) -> dict[str, Any]:
+    """The mapping at a path, empty if there is none."""
+    found: Any = document
+    for name in path:
+        found = found.get(name) or {}
+    return cast(dict[str, Any], found)
+
+
+def key_of(document: KubeObject) -> tuple[str, str, str]:
+    """Kind, namespace and name: enough, since no two of our types have one kind."""
+    metadata = document["metadata"]
+    return document["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+def version_of(document: KubeObject) -> int:
+    """Versions are to be compared as numbers: https://kep.k8s.io/5504."""
+    return int(document["metadata"]["resourceVersion"])
+
+
+def owners_of(metadata: Mapping[str, Any]) -> list[KubeObject]:
+    """The references to owners, in which what is not said is said: they are not the controller."""
+    references = cast(list[KubeObject], metadata.get("ownerReferences") or [])
+    return [{"controller": False, "blockOwnerDeletion": False} | each for each in references]

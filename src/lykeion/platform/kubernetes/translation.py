@@ -6,7 +6,9 @@ A translation is pure functions over documents; ``ClusterStore`` does all readin
   does. An object that another has made under the same name is never adopted (the error is Exists).
 - ``get``, ``listing`` and ``watch`` read the primary and the other objects of the same view, and compute the
   resource from them whenever one of them changes.
-- ``apply`` writes ``changes``, in their order; ``delete`` deletes the primary, then the other objects of ``objects``.
+- ``apply`` writes ``changes`` in their order, to which it adds the UIDs of objects that are there. The write with the
+  primary's ``SPEC_ANNOTATION`` comes last: until it is done, all changes are written again.
+- ``delete`` deletes the primary, then the other objects that were made for the resource.
 """
 
 import base64
@@ -22,7 +24,7 @@ from msgspec import structs
 from lykeion.control import GROUP, AnyKind, AnyResource, Metadata, Resource, ResourceError
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec
 
-from .object_types import PODS, KubeObject, ObjectType
+from .object_types import PODS, KubeObject, ObjectType, owners_of
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "lykeion"
@@ -38,7 +40,7 @@ LIMIT_SPEC_BYTES = 8 << 20
 LIMIT_PLAIN_BYTES = 32 << 10
 """A longer spec is compressed: all annotations of an object together may have 256 KiB."""
 _COMPRESSED = "zlib:"
-_READ = ("name", "namespace", "uid", "generation", "creationTimestamp", "ownerReferences")
+_READ = ("name", "namespace", "uid", "generation", "creationTimestamp")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class ObjectSource:
 class ObjectChange:
     """One write. ``document`` has apiVersion, kind and metadata.name; the namespace is the resource's.
 
-    ``create`` posts it, ``apply`` is server-side apply of these fields by ``MANAGER``, ``merge`` a JSON merge patch,
+    ``create`` posts it; ``apply`` is server-side apply of these fields by ``MANAGER``; ``merge`` a JSON merge patch;
     ``delete`` needs no more than the name. A ``metadata.uid`` or ``metadata.resourceVersion`` is a precondition.
     """
 
@@ -178,7 +180,8 @@ class _Kept:
 def _metadata_of(primary: KubeObject, others: Iterable[KubeObject]) -> Metadata:
     metadata = primary["metadata"]
     kept = msgspec.json.decode(metadata.get("annotations", {}).get(METADATA_ANNOTATION, "{}"), type=_Kept)
-    read = msgspec.convert({name: metadata[name] for name in _READ if name in metadata}, Metadata)
+    own = {name: metadata[name] for name in _READ if name in metadata}
+    read = msgspec.convert({**own, "ownerReferences": owners_of(metadata)}, Metadata)
     versions = [int(each["metadata"]["resourceVersion"]) for each in (primary, *others)]
     return structs.replace(
         read, labels=kept.labels, annotations=kept.annotations, resource_version=str(max(versions))

@@ -1,0 +1,222 @@
+"""The plain kinds in a cluster: each resource is a view of Kubernetes objects, by its kind's translation."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+from lykeion.control import (
+    AnyKind,
+    AnyResource,
+    Change,
+    Exists,
+    Key,
+    Listing,
+    NoSuchResource,
+    Outdated,
+    check_change,
+)
+
+from .cluster_client import ClusterClient
+from .list_watch import WatchAges, Watched, WatchTimes, list_objects
+from .object_types import PODS, KubeObject, key_of, type_of
+from .server_answers import UidMismatch
+from .translation import (
+    MANAGED_BY,
+    MANAGER,
+    NAME_LABEL,
+    OWNER_UID_LABEL,
+    ClusterFacts,
+    ObjectChange,
+    Translation,
+    selector,
+)
+from .view_cache import ViewCache
+
+_BY = {"fieldManager": MANAGER}
+
+
+class PlainViews:
+    """``translations`` are by the name of their kind; a kind is watched from its first use until ``close``."""
+
+    def __init__(
+        self,
+        client: ClusterClient,
+        translations: Mapping[str, Translation],
+        facts: ClusterFacts,
+        namespaces: Sequence[str | None],
+        ages: WatchAges,
+        times: WatchTimes,
+    ) -> None:
+        self._client, self._translations, self._facts = client, translations, facts
+        self._namespaces, self._ages, self._times = namespaces, ages, times
+        self._caches: dict[str, ViewCache] = {}
+        self._starting = asyncio.Lock()
+
+    async def close(self) -> None:
+        for cache in self._caches.values():
+            await cache.close()
+
+    async def get(self, key: Key) -> AnyResource:
+        cache = await self._cache(key.kind)
+        await self._refresh(cache, key)
+        return _found(cache, key)
+
+    async def listing(self, kind: AnyKind, namespace: str | None) -> Listing:
+        return (await self._cache(kind.name)).listing(namespace)
+
+    async def watch(self, kind: AnyKind, since: str) -> AsyncGenerator[Change, None]:
+        cache = await self._cache(kind.name)
+        async for change in cache.changes(since):
+            yield change
+
+    async def create(self, resource: AnyResource) -> AnyResource:
+        """The primary is created last: without it there is no resource, and the rest is found at the next attempt."""
+        cache = await self._cache(resource.kind.name)
+        primary, *others = self._translations[resource.kind.name].objects(resource, self._facts)
+        for document in (*others, primary):
+            cache.put(await self._created(resource, document, is_primary=document is primary))
+        return _found(cache, resource.key)
+
+    async def apply(self, resource: AnyResource) -> AnyResource:
+        cache, key, asked = await self._cache(resource.kind.name), resource.key, resource.metadata
+        primary, others = cache.objects((key.namespace, key.name))
+        if primary is None:
+            if asked.uid or asked.resource_version:
+                raise Outdated(f"{key} was deleted since it was read")
+            return await self.create(resource)
+        there = _found(cache, key)
+        _check_version(resource, there)
+        check_change(there, resource)
+        known = {key_of(each): each for each in (primary, *others)}
+        for change in self._translations[key.kind].changes((primary, *others), resource, self._facts):
+            try:
+                await self._write(cache, resource, change, known)
+            except (Outdated, NoSuchResource) as error:
+                raise Outdated(f"{key} was changed since it was read: {error}") from None
+        return _found(cache, key)
+
+    async def delete(self, key: Key, uid: str) -> None:
+        cache = await self._cache(key.kind)
+        primary, others = cache.objects((key.namespace, key.name))
+        if primary is None:
+            raise _missing(key)
+        if uid and primary["metadata"]["uid"] != uid:
+            raise NoSuchResource(f"{key} was deleted and made again")
+        if "deletionTimestamp" not in primary["metadata"]:
+            foreground = self._translations[key.kind].waits_for_pods
+            await self._delete(primary, "Foreground" if foreground else "Background")
+            for each in others:
+                if _was_made(each):
+                    await self._delete(each, "Background")
+
+    async def _cache(self, kind: str) -> ViewCache:
+        async with self._starting:
+            if kind not in self._caches:
+                cache = ViewCache(self._client, self._translations[kind], self._namespaces, self._ages, self._times)
+                await cache.start()
+                self._caches[kind] = cache
+        return self._caches[kind]
+
+    async def _refresh(self, cache: ViewCache, key: Key) -> None:
+        """Read the objects of one resource. What has been deleted since is for the watch to say."""
+        translation = self._translations[key.kind]
+        primary, *rest = (each for each in translation.sources if not each.fields)
+        path = primary.type.path(key.namespace, key.name)
+        document = await self._client.get(path, f"{key} in the namespace {key.namespace}")
+        labels = f"{selector(translation.kind)},{NAME_LABEL}={key.name}"
+        cache.put(_typed(document, primary.type.api_version, primary.type.kind))
+        for source in rest:
+            if source.optional and not self._facts.has(source.type):
+                continue
+            documents, _ = await list_objects(self._client, Watched(source.type, key.namespace, labels))
+            for each in documents:
+                cache.put(each)
+
+    async def _created(self, resource: AnyResource, document: KubeObject, *, is_primary: bool) -> KubeObject:
+        """Raises Exists, unless it is what an earlier attempt for the same owner made before the primary."""
+        type_ = type_of(document)
+        path, name = type_.path(resource.metadata.namespace), document["metadata"]["name"]
+        try:
+            return await self._client.post(path, _named(document), document, _BY)
+        except Exists:
+            if is_primary:
+                raise
+            there = await self._client.get(f"{path}/{name}", _named(document))
+            if not _same_owner(there, document):
+                raise
+            return there
+
+    async def _write(
+        self,
+        cache: ViewCache,
+        resource: AnyResource,
+        change: ObjectChange,
+        known: Mapping[tuple[str, str, str], KubeObject],
+    ) -> None:
+        document = _in_namespace(change.document, resource.metadata.namespace)
+        there = known.get(key_of(document))
+        if change.verb == "delete":
+            if there:
+                await self._delete(there, "Background")
+            return
+        if change.verb == "create" or there is None:
+            cache.put(await self._created(resource, document, is_primary=False))
+            return
+        sent = {**document, "metadata": {"uid": there["metadata"]["uid"], **document["metadata"]}}
+        path = type_of(document).path(resource.metadata.namespace, document["metadata"]["name"])
+        query = {**_BY, "force": "true"} if change.verb == "apply" else _BY
+        cache.put(await self._client.patch(path, _named(document), sent, change.verb, query))
+
+    async def _delete(self, document: KubeObject, propagation: str) -> None:
+        metadata = document["metadata"]
+        path = type_of(document).path(metadata.get("namespace"), metadata["name"])
+        options = {"propagationPolicy": propagation, "preconditions": {"uid": metadata["uid"]}}
+        try:
+            await self._client.delete(path, _named(document), options)
+        except (NoSuchResource, UidMismatch):
+            return
+
+
+def _found(cache: ViewCache, key: Key) -> AnyResource:
+    found = cache.resource((key.namespace, key.name))
+    if found is None:
+        raise _missing(key)
+    return found
+
+
+def _check_version(resource: AnyResource, there: AnyResource) -> None:
+    asked, kept = resource.metadata, there.metadata
+    if asked.uid and asked.uid != kept.uid:
+        raise Outdated(f"{resource.key} was deleted and made again since it was read")
+    if asked.resource_version and asked.resource_version != kept.resource_version:
+        raise Outdated(f"{resource.key} was changed since it was read")
+
+
+def _missing(key: Key) -> NoSuchResource:
+    return NoSuchResource(f"there is no {key} in the namespace {key.namespace}")
+
+
+def _named(document: KubeObject) -> str:
+    return f"{document['kind'].lower()}/{document['metadata']['name']}"
+
+
+def _typed(document: KubeObject, api_version: str, kind: str) -> KubeObject:
+    return {"apiVersion": api_version, "kind": kind} | document
+
+
+def _in_namespace(document: KubeObject, namespace: str) -> KubeObject:
+    return {**document, "metadata": {"namespace": namespace, **document["metadata"]}}
+
+
+def _labels(document: KubeObject) -> dict[str, Any]:
+    return document["metadata"].get("labels") or {}
+
+
+def _was_made(document: KubeObject) -> bool:
+    """Whether we made it, rather than one of Kubernetes' controllers, or another program as an event."""
+    return document["kind"] != PODS.kind and _labels(document).get(MANAGED_BY) == MANAGER
+
+
+def _same_owner(there: KubeObject, wanted: KubeObject) -> bool:
+    names = (MANAGED_BY, NAME_LABEL, OWNER_UID_LABEL)
+    return all(_labels(there).get(name) == _labels(wanted).get(name) for name in names)
