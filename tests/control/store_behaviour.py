@@ -134,10 +134,22 @@ async def what_owns_is_deleted_with_all_that_it_owns(store: ResourceStore) -> No
     part = await store.create(BULB.new("part", BulbSpec(), owner=bulb))
     stranger = await store.create(BULB.new("stranger", BulbSpec()))
     await store.delete(desk.key)
-    for gone in (desk, bulb, part):
-        with pytest.raises(NoSuchResource):
-            await store.get(gone.key)
+    with pytest.raises(NoSuchResource):
+        await store.get(desk.key)
+    for owned in (bulb, part):
+        await asyncio.wait_for(_gone(store, owned), 60)
     assert await store.get(stranger.key) == stranger
+
+
+async def _gone(store: ResourceStore, resource: Resource[Any, Any]) -> None:
+    """A cluster deletes what is owned a moment later."""
+    listing = await store.listing(resource.kind)
+    if resource in listing.items:
+        async for change in store.watch(resource.kind, listing.version):
+            if change.type == "DELETED" and change.resource.key == resource.key:
+                break
+    with pytest.raises(NoSuchResource):
+        await store.get(resource.key)
 
 
 async def the_last_events_of_a_resource_are_kept(store: ResourceStore) -> None:

@@ -22,7 +22,7 @@ def written(resource: AnyResource) -> KubeObject:
     document = resource.document()
     document.pop("status", None)
     left_out = _SERVERS if resource.kind.namespaced else (*_SERVERS, "namespace")
-    metadata: dict[str, Any] = document["metadata"]
+    metadata = inside(document, "metadata")
     document["metadata"] = {name: each for name, each in metadata.items() if each and name not in left_out}
     return document
 
@@ -36,7 +36,7 @@ def at_version(document: KubeObject, resource: AnyResource) -> KubeObject:
 def replaced(there: KubeObject, resource: AnyResource) -> KubeObject:
     """The object that is there, with the resource's spec, labels and owners; annotations of others are kept."""
     new = written(resource)
-    metadata = {**there["metadata"], "labels": {}, **new["metadata"]}
+    metadata: dict[str, Any] = {**there["metadata"], "labels": {}, **new["metadata"]}
     metadata["annotations"] = inside(there, "metadata", "annotations") | resource.metadata.annotations
     return at_version({**there, **new, "metadata": metadata}, resource)
 
