@@ -25,6 +25,7 @@ GUIDES = {
     "models": ("models", "embedders"),
     "images": ("images",),
     "platform": ("platform", "kubernetes"),
+    "delivery": ("delivery",),
 }
 """The pages that document a command group's options."""
 

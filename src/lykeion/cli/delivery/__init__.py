@@ -1,0 +1,24 @@
+"""``lykeion delivery``: signed distribution of models to devices."""
+
+import click
+
+from .publishing_commands import explain, minimum, publish, revoke
+from .signing_commands import init, refresh, rotate, sign, status
+
+
+@click.group()
+def delivery() -> None:
+    """Sign models for devices, in a repository that any static host serves (The Update Framework).
+
+    \b
+    lykeion delivery init ./tuf                                          keys by role, a root with a threshold
+    lykeion delivery publish shoes:champion --classes classes.yaml       a version, for each class of devices
+    lykeion delivery refresh                                             hourly: sign again what will expire
+    lykeion delivery status                                              exit code 3 if somebody must act
+
+    Publish the folder ./tuf/public, and nothing else of ./tuf; copy metadata/timestamp.json last.
+    """
+
+
+for _command in (init, publish, refresh, rotate, sign, revoke, minimum, status, explain):
+    delivery.add_command(_command)

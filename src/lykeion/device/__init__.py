@@ -1,0 +1,37 @@
+"""The client that runs on a device: what signed metadata say, deltas, and the models kept there.
+
+Small: no server code and no training framework; LiteRT and TUF are imported when they are used.
+"""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .companion import MAX_COMPANION_BYTES, MAX_COMPANION_PHOTOS, Companion, read_companion, with_golden
+    from .delta_patch import MAX_BSDIFF_BYTES, MAX_WINDOW_LOG, apply_delta
+    from .errors import DeltaError, NewerRecord, RecordError
+    from .signed_target import (
+        MAX_REVOKED,
+        METHODS,
+        CompanionFile,
+        Delta,
+        ModelLimits,
+        SignedTarget,
+        companion_path,
+        delta_path,
+        is_model_name,
+        limits_path,
+        read_limits,
+        read_target,
+        role_of,
+        target_path,
+    )
+
+__all__ = [
+    "MAX_BSDIFF_BYTES", "MAX_COMPANION_BYTES", "MAX_COMPANION_PHOTOS", "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS",
+    "Companion", "CompanionFile", "Delta", "DeltaError", "ModelLimits", "NewerRecord", "RecordError", "SignedTarget",
+    "apply_delta", "companion_path", "delta_path", "is_model_name", "limits_path", "read_companion", "read_limits",
+    "read_target", "role_of", "target_path", "with_golden",
+]  # fmt: skip
+__getattr__ = lazy(__name__)
