@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .stores import Stores
     from .transfers.blob_cache import BlobCache
     from .transfers.copying import copy
+    from .transfers.followed_link import flip_link, follow_link
     from .transfers.publish import Publication, publish
     from .transfers.pull import Pulled, keep, pull
     from .transfers.push import Pushed, push
@@ -43,8 +44,9 @@ __all__ = [
     "LEFT_OUT", "Ancestor", "BlobCache", "Difference", "InvalidModel", "Lineage", "Model", "ModelFacts", "Move",
     "Packed", "Policy", "Publication", "Pulled", "Pushed", "Shown", "Stores", "Untrusted", "Version", "by_digest",
     "check_file", "check_image", "collect", "compare", "copy", "expected", "export_mlflow", "facts_of",
-    "find_versions", "forget_runs", "gather", "history", "import_mlflow", "keep", "keep_recent", "lineage",
-    "list_versions", "load", "move", "order", "pack", "parse", "prefixed", "problems", "publish", "pull", "push",
-    "read_policy", "recent_directory", "remove", "resolve", "select", "show", "sign", "tags_at", "verify",
+    "find_versions", "flip_link", "follow_link", "forget_runs", "gather", "history", "import_mlflow", "keep",
+    "keep_recent", "lineage", "list_versions", "load", "move", "order", "pack", "parse", "prefixed", "problems",
+    "publish", "pull", "push", "read_policy", "recent_directory", "remove", "resolve", "select", "show", "sign",
+    "tags_at", "verify",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -3,7 +3,7 @@
 import click
 
 from .inspection_commands import diff, import_, lineage, list_, show, verify
-from .version_commands import copy, delete, gc, pull, push, sign, tag, untag
+from .version_commands import copy, delete, follow, gc, pull, push, sign, tag, untag
 
 
 @click.group()
@@ -25,5 +25,5 @@ def models() -> None:
     """
 
 
-for _command in (import_, list_, show, diff, lineage, verify, push, pull, copy, tag, untag, delete, gc, sign):
+for _command in (import_, list_, show, diff, lineage, verify, push, pull, follow, copy, tag, untag, delete, gc, sign):
     models.add_command(_command)

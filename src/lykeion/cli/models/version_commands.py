@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from lykeion import registry
-from lykeion.cli.options import json_option, quiet_option, registry_option, store_option, trust_option
+from lykeion.cli.options import FiniteRange, json_option, quiet_option, registry_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_result
 from lykeion.core import Reporter, print_line, write_atomically
 
@@ -118,6 +118,49 @@ def pull(
     pulled = registry.pull(place, reference, target, policy=policy, reporter=reporter)
     as_before = "" if pulled.new else ", as it was"
     print_result(as_json, asdict(pulled), f"{pulled.directory}: {pulled.reference}{as_before}")
+
+
+@click.command()
+@click.argument("model")
+@click.argument("link", type=click.Path(path_type=Path))
+@click.option(
+    "--every",
+    "every_s",
+    default=60.0,
+    show_default=True,
+    type=FiniteRange(0.1, 86_400),
+    metavar="SECONDS",
+    help="Between two looks where MODEL's alias is.",
+)
+@click.option("--once", is_flag=True, help="End when the link is right.")
+@store_option
+@registry_option
+@trust_option
+@quiet_option
+def follow(
+    model: str, link: Path, every_s: float, once: bool, store: Path | None, trust: Path | None, reporter: Reporter
+) -> None:
+    """Keep LINK leading to the version that MODEL names, for a program that swaps what it serves.
+
+    \b
+      lykeion models follow registry.example.com/shop/index:current ./index --every 10
+      lykeion serve --index ./index
+
+    Versions are written beside the link, completely or not at all; the last three stay.
+    """
+    place, reference = registry.Stores(store).find(model)
+    policy = registry.read_policy(trust) if trust else None
+
+    def flip() -> str:
+        return registry.flip_link(place, reference, link, policy=policy, reporter=reporter)
+
+    def flipped(digest: str) -> None:
+        print_line(f"{link} is {reference.at(digest)}", err=True)
+
+    if not once:
+        registry.follow_link(flip, every_s, flipped, lambda error: print_line(f"{model}: {error}", err=True))
+    elif digest := flip():
+        flipped(digest)
 
 
 @click.command()
