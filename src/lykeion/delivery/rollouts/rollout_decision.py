@@ -1,0 +1,149 @@
+"""What becomes of a rollout next: a pure function of its spec, its status and what the reports say."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from msgspec import structs
+
+from .fleet_observation import FleetObservation
+from .halt_rules import halt_rule_text
+from .halting import halting_rule, with_observation
+from .rollout_resource import HaltRule, RolloutSpec, RolloutState, RolloutStatus, RolloutStep, RuleEvidence
+
+MAX_STEPS = 40
+FINAL = ("Complete", "Halted")
+
+
+def decide(
+    spec: RolloutSpec, status: RolloutStatus, observation: FleetObservation | None, now: datetime
+) -> RolloutStatus:
+    """The next status. ``observation`` is that of the interval since ``status.looked``, if it has ended."""
+    if observation:
+        status = _with(status, spec, observation)
+    if status.state in FINAL:
+        return _returned(spec, status, now)
+    return _by_hand(spec, status, now) or _by_rule(spec, status, now) or _further(spec, status, now)
+
+
+def approvals_lacking(spec: RolloutSpec, wave: int) -> int:
+    """How many people still have to approve a wave, counted from 1."""
+    by = {each.by for each in spec.approvals if each.wave == wave}
+    return max(0, spec.waves[wave - 1].approvals - len(by))
+
+
+def next_look(spec: RolloutSpec, status: RolloutStatus) -> datetime | None:
+    """When the interval ends that began at ``status.looked``; None before the first wave and after the end."""
+    if status.looked is None or status.state in FINAL:
+        return None
+    return status.looked + timedelta(seconds=spec.interval_seconds)
+
+
+def seconds_until_due(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> float | None:
+    """When to decide again although nothing else has changed."""
+    due = [next_look(spec, status)]
+    if status.state in ("Running", "Paused") and status.since:
+        due.append(status.since + timedelta(seconds=spec.waves[status.wave - 1].soak_seconds))
+        due.append(status.since + timedelta(seconds=spec.deadline_seconds))
+    later = [(each - now).total_seconds() for each in due if each and each > now]
+    return min(later, default=None)
+
+
+def described(rule: HaltRule, evidence: RuleEvidence) -> str:
+    """Such as ``crash x2: 9 events in 4,210 device intervals, other devices: 20 in 41,877``."""
+    if rule.ratio is None:
+        return f"{halt_rule_text(rule)}: {evidence.moved_events:,} of {evidence.moved:,} devices"
+    own = f"{evidence.moved_events:,} events in {evidence.moved:,} device intervals"
+    return f"{halt_rule_text(rule)}: {own}, other devices: {evidence.other_events:,} in {evidence.others:,}"
+
+
+def _with(status: RolloutStatus, spec: RolloutSpec, observation: FleetObservation) -> RolloutStatus:
+    return structs.replace(
+        status,
+        looked=observation.until,
+        fleet=observation.fleet,
+        assigned=observation.assigned,
+        moved=observation.moved,
+        evidence=with_observation(status.evidence, spec.halt_when, observation),
+    )
+
+
+def _returned(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> RolloutStatus:
+    """A finished rollout is final, but for devices that a person sends back."""
+    if not spec.rollback or spec.rollback == status.rollback:
+        return status
+    status = structs.replace(status, rollback=spec.rollback, returns=True)
+    return _logged(status, "Returned", f"rollback is {spec.rollback}", now)
+
+
+def _by_hand(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> RolloutStatus | None:
+    if spec.rollback and spec.rollback != status.rollback:
+        status = structs.replace(status, rollback=spec.rollback)
+        return _halted(status, True, "RolledBack", f"rollback is {spec.rollback}", now)
+    if spec.halt and spec.halt != status.halt:
+        status = structs.replace(status, halt=spec.halt)
+        return _halted(status, spec.on_halt == "Return", "HaltedByHand", f"halt is {spec.halt}", now)
+    return None
+
+
+def _by_rule(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> RolloutStatus | None:
+    found = halting_rule(spec, status.evidence)
+    if found is None:
+        return None
+    message = described(*found)
+    if not spec.watch_only:
+        return _halted(status, spec.on_halt == "Return", "Harm", message, now)
+    if not any(each.reason == "WouldHalt" for each in status.steps):
+        return _logged(status, "WouldHalt", message, now)
+    return None
+
+
+def _further(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> RolloutStatus:
+    """The next wave, the end, or why neither comes yet."""
+    if spec.pause:
+        return _waiting(status, "Paused", "PausedByHand", "pause is true", now)
+    if status.wave and (waits := _soaking(spec, status, now)):
+        return waits
+    if status.wave == len(spec.waves):
+        return _logged(structs.replace(status, state="Complete"), "Complete", "all waves have moved", now)
+    if lacking := approvals_lacking(spec, status.wave + 1):
+        people = "one person has" if lacking == 1 else f"{lacking} people have"
+        message = f"{people} to approve wave {status.wave + 1}"
+        return _waiting(status, "Paused" if status.wave else "Pending", "NotApproved", message, now)
+    begun = structs.replace(status, state="Running", wave=status.wave + 1, since=now, looked=status.looked or now)
+    return _logged(begun, "WaveBegan", f"wave {begun.wave} of {len(spec.waves)}", now)
+
+
+def _soaking(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> RolloutStatus | None:
+    """None once the wave has been watched for long enough and has moved."""
+    elapsed_s = (now - (status.since or now)).total_seconds()
+    left_s = spec.waves[status.wave - 1].soak_seconds - elapsed_s
+    if left_s > 0:
+        return _waiting(status, "Running", "Soaking", f"wave {status.wave} of {len(spec.waves)}", now)
+    if status.moved >= spec.moved_share * status.assigned:
+        return None
+    moved = f"{status.moved:,} of {status.assigned:,} devices run the version"
+    if elapsed_s < spec.deadline_seconds:
+        return _waiting(status, "Running", "Moving", moved, now)
+    return _waiting(status, "Paused", "DeadlineExceeded", f"{moved} after {spec.deadline_seconds} s", now)
+
+
+def _halted(status: RolloutStatus, returns: bool, reason: str, message: str, now: datetime) -> RolloutStatus:
+    return _logged(structs.replace(status, state="Halted", returns=returns), reason, message, now)
+
+
+def _waiting(status: RolloutStatus, state: RolloutState, reason: str, message: str, now: datetime) -> RolloutStatus:
+    if (status.state, status.reason) == (state, reason):
+        return structs.replace(status, message=message)
+    status = structs.replace(status, state=state)
+    if reason in ("Soaking", "Moving"):
+        return structs.replace(status, reason=reason, message=message)
+    return _logged(status, reason, message, now)
+
+
+def _logged(status: RolloutStatus, reason: str, message: str, now: datetime) -> RolloutStatus:
+    step = RolloutStep(at=now, reason=reason, message=message[:512])
+    return structs.replace(status, reason=reason, message=message, steps=_last((*status.steps, step)))
+
+
+def _last(steps: Sequence[RolloutStep]) -> tuple[RolloutStep, ...]:
+    return tuple(steps[-MAX_STEPS:])

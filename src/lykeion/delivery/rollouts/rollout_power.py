@@ -1,0 +1,78 @@
+"""Whether a fleet is large enough for its halt rules to see harm while the first wave is watched."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from msgspec import structs
+
+from lykeion.core import Invalid
+
+from .halt_rules import halt_rule_text
+from .rollout_resource import HaltRule, RolloutSpec
+from .rollout_simulation import FleetScenario, simulate
+
+WANTED = 0.95
+RUNS = 200
+MAX_SOAK_FACTOR = 8
+
+
+class FleetTooSmall(Invalid):
+    """A rollout whose rules would not see the harm that they name."""
+
+
+@dataclass(frozen=True)
+class RulePower:
+    """How often a rule halts within the first wave a version with just the harm that it names.
+
+    ``wanted_soak_seconds`` is how long the wave has to be watched for .95, None if no time that was tried does.
+    """
+
+    rule: HaltRule
+    caught: float
+    soak_seconds: int
+    wanted_soak_seconds: int | None
+
+
+def rule_powers(
+    spec: RolloutSpec, scenario: FleetScenario, harm: Mapping[str, float], seed: int = 0
+) -> list[RulePower]:
+    """The power of each rule that compares; ``harm`` is the odds ratio by metric, by default that of the rule."""
+    return [_power(spec, rule, scenario, harm, seed) for rule in spec.halt_when if rule.ratio is not None]
+
+
+def check_power(
+    spec: RolloutSpec, scenario: FleetScenario, harm: Mapping[str, float], seed: int = 0
+) -> list[RulePower]:
+    """Raises FleetTooSmall, with the numbers, unless the rollout is only watched."""
+    powers = rule_powers(spec, scenario, harm, seed)
+    weak = [each for each in powers if each.caught < WANTED]
+    if weak and not spec.watch_only:
+        raise FleetTooSmall("; ".join(map(described_power, weak)) + "; or start it with watchOnly")
+    return powers
+
+
+def described_power(power: RulePower) -> str:
+    text = f"{halt_rule_text(power.rule)}: seen in wave 1 with a probability of {power.caught:.0%}"
+    if power.caught >= WANTED:
+        return text
+    if power.wanted_soak_seconds is None:
+        return f"{text}, and not of {WANTED:.0%} in {MAX_SOAK_FACTOR} times as long; a larger first wave is needed"
+    return f"{text}; for {WANTED:.0%} its soakSeconds have to be {power.wanted_soak_seconds}"
+
+
+def _power(
+    spec: RolloutSpec, rule: HaltRule, scenario: FleetScenario, harm: Mapping[str, float], seed: int
+) -> RulePower:
+    """From one simulation of a first wave that is watched for long: when each run was halted."""
+    soak_s = spec.waves[0].soak_seconds
+    watched = structs.replace(spec.waves[0], soak_seconds=MAX_SOAK_FACTOR * soak_s)
+    alone = structs.replace(
+        spec, waves=(watched,), halt_when=(rule,), alpha=spec.alpha / len(spec.halt_when), watch_only=False
+    )
+    harmed = replace(scenario, harm={rule.metric: harm.get(rule.metric, rule.ratio or 1.0)})
+    ended = [each for each in simulate(alone, harmed, RUNS, seed) if each.state == "Halted"]
+    seconds = sorted(each.seconds for each in ended)
+    needed = math.ceil(WANTED * RUNS)
+    wanted = math.ceil(seconds[needed - 1]) if len(seconds) >= needed else None
+    return RulePower(rule, sum(each <= soak_s for each in seconds) / RUNS, soak_s, wanted)

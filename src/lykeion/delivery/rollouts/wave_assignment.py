@@ -1,0 +1,114 @@
+"""Which version each device is to run: waves by bucket, ring and name, and what takes precedence over what.
+
+A safety halt takes precedence over a pin, a pin over an experiment, an experiment over a rollout.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lykeion.core.bucketing import bucket_of
+
+from .rollout_resource import Rollout, RolloutSpec, Wave
+
+Attribute = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class RunningVersion:
+    number: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class FleetDevice:
+    """``running`` has the version that it runs of each model; ``local_hour`` is of its own clock."""
+
+    id: str
+    device_class: str
+    attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
+    running: Mapping[str, RunningVersion] = field(default_factory=dict[str, RunningVersion])
+    local_hour: int | None = None
+
+
+Matches = Callable[[str, Mapping[str, Attribute]], bool]
+"""Whether attributes satisfy a condition in the language of ``core.grammar``."""
+
+
+@dataclass(frozen=True)
+class DesiredVersion:
+    """``digest`` of the version that a device is to run, empty for the stable one; ``why`` says what asked for it."""
+
+    digest: str
+    why: str
+
+
+def is_for(spec: RolloutSpec, device: FleetDevice, matches: Matches) -> bool:
+    """Whether a rollout is for a device at all, whatever it runs now."""
+    of_class = not spec.classes or device.device_class in spec.classes
+    return of_class and (not spec.where or matches(spec.where, device.attributes))
+
+
+def may_move(spec: RolloutSpec, device: FleetDevice) -> bool:
+    """Whether a device of a wave that has begun moves now, by the version that it runs and its own time of day.
+
+    One that runs no version yet waits for no window.
+    """
+    running = device.running.get(spec.model)
+    number = running.number if running else 0
+    least, most = spec.minimum_version or 0, spec.maximum_version or number
+    return least <= number <= most and (running is None or _in_window(spec, device.local_hour))
+
+
+def wave_of(spec: RolloutSpec, seed: str, device: FleetDevice) -> int | None:
+    """The first wave that has a device, counted from 1, also one that enrols later; None if no wave has it."""
+    bucket = bucket_of(seed, device.id)
+    return next((number for number, wave in enumerate(spec.waves, 1) if _has(wave, bucket, device)), None)
+
+
+def is_assigned(rollout: Rollout, device: FleetDevice) -> bool:
+    """Whether its wave has begun."""
+    wave = wave_of(rollout.spec, rollout.metadata.uid, device)
+    return wave is not None and wave <= rollout.status.wave
+
+
+def desired_version(
+    model: str,
+    device: FleetDevice,
+    rollouts: Sequence[Rollout],
+    matches: Matches,
+    pinned: str | None = None,
+    experiment: str | None = None,
+) -> DesiredVersion:
+    """By the rollouts of a model, oldest first. A later one that completed takes the place of those before."""
+    running = device.running.get(model)
+    stable, halted, moving = DesiredVersion("", "stable"), set[str](), None
+    for each in rollouts:
+        spec, status = each.spec, each.status
+        if spec.model != model or not is_for(spec, device, matches):
+            continue
+        if status.returns:
+            halted.add(status.digest)
+            continue
+        runs_it = running is not None and running.digest == status.digest
+        if is_assigned(each, device) and (runs_it or (status.state != "Halted" and may_move(spec, device))):
+            moving = DesiredVersion(status.digest, f"rollout {each.metadata.name}")
+            if status.state == "Complete":
+                stable, moving = moving, None
+    wishes = [DesiredVersion(pinned, "pin")] if pinned else []
+    wishes += [DesiredVersion(experiment, "experiment")] if experiment else []
+    wishes += [moving] if moving else []
+    allowed = (each for each in wishes if each.digest not in halted)
+    return next(allowed, stable)
+
+
+def _has(wave: Wave, bucket: float, device: FleetDevice) -> bool:
+    if wave.percent is not None:
+        return bucket < wave.percent / 100
+    return device.attributes.get("ring") in wave.rings or device.id in wave.devices
+
+
+def _in_window(spec: RolloutSpec, hour: int | None) -> bool:
+    if spec.window is None or hour is None:
+        return spec.window is None
+    start, end = spec.window.from_hour, spec.window.until_hour
+    return start <= hour < end if start <= end else hour >= start or hour < end
