@@ -11,10 +11,10 @@ from msgspec import structs
 from lykeion.core.odds_ratio_test import FailureTable
 from lykeion.delivery.rollouts import (
     FleetObservation,
+    FleetRolloutStatus,
     HaltRule,
     HaltRuleError,
     RolloutSpec,
-    RolloutStatus,
     Wave,
     decide,
     halt_rule_text,
@@ -33,7 +33,7 @@ SPEC = RolloutSpec(
     halt_when=(CRASH,),
     interval_seconds=43_200,
 )
-NEW = RolloutStatus(version="v8", digest="sha256:" + "8" * 64)
+NEW = FleetRolloutStatus(version="v8", digest="sha256:" + "8" * 64)
 BAD = FailureTable(1_000, 60, 99_000, 600)
 SAME = FailureTable(1_000, 6, 99_000, 600)
 
@@ -46,7 +46,7 @@ def _seen(now: datetime, table: FailureTable = SAME, moved: int = 900, rule: Hal
     return FleetObservation(now, 100_000, 1_000, moved, {rule: table})
 
 
-def _after(spec: RolloutSpec, looks: list[FailureTable], moved: int = 900) -> RolloutStatus:
+def _after(spec: RolloutSpec, looks: list[FailureTable], moved: int = 900) -> FleetRolloutStatus:
     """With an observation each half day."""
     status = decide(spec, NEW, None, START)
     for number, table in enumerate(looks, 1):

@@ -48,7 +48,7 @@ def test_a_harmful_version_is_halted_in_the_first_wave(scenario: dict[str, objec
 def test_a_fleet_that_is_too_small_is_refused_with_the_numbers_unless_it_is_only_watched() -> None:
     small, spec = FleetScenario(2_000, FLEET.rates), structs.replace(SPEC, halt_when=SPEC.halt_when[:1])
     with pytest.raises(FleetTooSmall, match=r"crash x2: seen in wave 1 with a probability of \d+%.*watchOnly"):
-        check_power(SPEC, small, {})
+        check_power(spec, small, {})
     assert [each.caught < 0.95 for each in check_power(structs.replace(SPEC, watch_only=True), small, {})] == [
         True
     ] * 2

@@ -11,9 +11,9 @@ from msgspec import structs
 from lykeion.delivery.rollouts import (
     ROLLOUT,
     FleetDevice,
+    FleetRolloutStatus,
     Rollout,
     RolloutSpec,
-    RolloutStatus,
     RunningVersion,
     Wave,
     desired_version,
@@ -31,7 +31,7 @@ def _matches(where: str, attributes: Mapping[str, object]) -> bool:
 
 def _rollout(name: str = "one", wave: int = 4, state: Any = "Running", returns: bool = False, **spec: Any) -> Rollout:
     made = ROLLOUT.new(name, RolloutSpec(model="shoes", version="v8", waves=WAVES, **spec))
-    status = RolloutStatus(state=state, digest=f"digest of {name}", wave=wave, returns=returns)
+    status = FleetRolloutStatus(state=state, digest=f"digest of {name}", wave=wave, returns=returns)
     return replace(made, metadata=structs.replace(made.metadata, uid=f"uid of {name}"), status=status)
 
 

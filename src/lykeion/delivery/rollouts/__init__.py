@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from .rollout_controller import ROLLOUTS
     from .rollout_decision import decide, described
     from .rollout_power import FleetTooSmall, RulePower, check_power, described_power, rule_powers
-    from .rollout_resource import ROLLOUT, Approval, HaltRule, Rollout, RolloutSpec, RolloutStatus, Wave
+    from .rollout_resource import ROLLOUT, Approval, FleetRolloutStatus, HaltRule, Rollout, RolloutSpec, Wave
     from .rollout_simulation import FleetScenario, SimulatedRollout, simulate
     from .wave_assignment import DesiredVersion, FleetDevice, RunningVersion, desired_version, is_assigned
 
 
 __all__ = [
     "ROLLOUT", "ROLLOUTS", "Approval", "DesiredVersion", "EarlierRollout", "FleetDevice", "FleetObservation",
-    "FleetReports", "FleetScenario", "FleetTooSmall", "HaltRule", "HaltRuleError", "OfferedVersion", "Rollout",
-    "RolloutSpec", "RolloutStatus", "RulePower", "RunningVersion", "SimulatedRollout", "VersionOffer", "Wave",
-    "check_power", "decide", "described", "described_power", "desired_version", "halt_rule_text", "is_assigned",
-    "parse_halt_rule", "rule_powers", "simulate",
+    "FleetReports", "FleetRolloutStatus", "FleetScenario", "FleetTooSmall", "HaltRule", "HaltRuleError",
+    "OfferedVersion", "Rollout", "RolloutSpec", "RulePower", "RunningVersion", "SimulatedRollout", "VersionOffer",
+    "Wave", "check_power", "decide", "described", "described_power", "desired_version", "halt_rule_text",
+    "is_assigned", "parse_halt_rule", "rule_powers", "simulate",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -9,7 +9,7 @@ from lykeion.core import LykeionError
 
 from .fleet_observation import EarlierRollout, FleetObservation, FleetReports, OfferedVersion, VersionOffer
 from .rollout_decision import FINAL, decide, next_look, seconds_until_due
-from .rollout_resource import ROLLOUT, Rollout, RolloutSpec, RolloutStatus
+from .rollout_resource import ROLLOUT, FleetRolloutStatus, Rollout, RolloutSpec
 
 ASK_AGAIN_S = 30.0
 _WARNINGS = ("Harm", "WouldHalt", "DeadlineExceeded", "HaltedByHand", "RolledBack")
@@ -42,7 +42,7 @@ def reconcile_rollout(rollout: Rollout, observed: Observed, now: datetime) -> De
 ROLLOUTS = ResourceController(ROLLOUT, (), reconcile_rollout)
 
 
-def last_interval(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> tuple[datetime, datetime] | None:
+def last_interval(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> tuple[datetime, datetime] | None:
     """From the last look to now in whole intervals, if at least one has ended."""
     due = next_look(spec, status)
     if due is None or status.looked is None or due > now:
@@ -60,11 +60,11 @@ def _asked(rollout: Rollout, now: datetime) -> list[Lookup]:
     return []
 
 
-def _unanswered(status: RolloutStatus, reason: str, message: str) -> RolloutStatus:
+def _unanswered(status: FleetRolloutStatus, reason: str, message: str) -> FleetRolloutStatus:
     return structs.replace(status, reason=reason, message=message[:1024])
 
 
-def _decided(rollout: Rollout, status: RolloutStatus, now: datetime, again_s: float | None) -> Decision:
+def _decided(rollout: Rollout, status: FleetRolloutStatus, now: datetime, again_s: float | None) -> Decision:
     generation = rollout.metadata.generation
     status = structs.replace(
         status,
@@ -80,7 +80,7 @@ def _decided(rollout: Rollout, status: RolloutStatus, now: datetime, again_s: fl
     return Decision(status, events=events, requeue_after_s=again_s)
 
 
-def _conditions(status: RolloutStatus) -> tuple[Condition, ...]:
+def _conditions(status: FleetRolloutStatus) -> tuple[Condition, ...]:
     def condition(type_: str, true: bool) -> Condition:
         return Condition(
             type=type_, status="True" if true else "False", reason=status.reason or "New", message=status.message

@@ -8,15 +8,15 @@ from msgspec import structs
 from .fleet_observation import FleetObservation
 from .halt_rules import halt_rule_text
 from .halting import halting_rule, with_observation
-from .rollout_resource import HaltRule, RolloutSpec, RolloutState, RolloutStatus, RolloutStep, RuleEvidence
+from .rollout_resource import FleetRolloutStatus, HaltRule, RolloutSpec, RolloutState, RolloutStep, RuleEvidence
 
 MAX_STEPS = 40
 FINAL = ("Complete", "Halted")
 
 
 def decide(
-    spec: RolloutSpec, status: RolloutStatus, observation: FleetObservation | None, now: datetime
-) -> RolloutStatus:
+    spec: RolloutSpec, status: FleetRolloutStatus, observation: FleetObservation | None, now: datetime
+) -> FleetRolloutStatus:
     """The next status. ``observation`` is that of the interval since ``status.looked``, if it has ended."""
     if observation:
         status = _with(status, spec, observation)
@@ -31,14 +31,14 @@ def approvals_lacking(spec: RolloutSpec, wave: int) -> int:
     return max(0, spec.waves[wave - 1].approvals - len(by))
 
 
-def next_look(spec: RolloutSpec, status: RolloutStatus) -> datetime | None:
+def next_look(spec: RolloutSpec, status: FleetRolloutStatus) -> datetime | None:
     """When the interval ends that began at ``status.looked``; None before the first wave and after the end."""
     if status.looked is None or status.state in FINAL:
         return None
     return status.looked + timedelta(seconds=spec.interval_seconds)
 
 
-def seconds_until_due(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> float | None:
+def seconds_until_due(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> float | None:
     """When to decide again although nothing else has changed."""
     due = [next_look(spec, status)]
     if status.state in ("Running", "Paused") and status.since:
@@ -56,7 +56,7 @@ def described(rule: HaltRule, evidence: RuleEvidence) -> str:
     return f"{halt_rule_text(rule)}: {own}, other devices: {evidence.other_events:,} in {evidence.others:,}"
 
 
-def _with(status: RolloutStatus, spec: RolloutSpec, observation: FleetObservation) -> RolloutStatus:
+def _with(status: FleetRolloutStatus, spec: RolloutSpec, observation: FleetObservation) -> FleetRolloutStatus:
     return structs.replace(
         status,
         looked=observation.until,
@@ -67,7 +67,7 @@ def _with(status: RolloutStatus, spec: RolloutSpec, observation: FleetObservatio
     )
 
 
-def _returned(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> RolloutStatus:
+def _returned(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> FleetRolloutStatus:
     """A finished rollout is final, but for devices that a person sends back."""
     if not spec.rollback or spec.rollback == status.rollback:
         return status
@@ -75,7 +75,7 @@ def _returned(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> Rollou
     return _logged(status, "Returned", f"rollback is {spec.rollback}", now)
 
 
-def _by_hand(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> RolloutStatus | None:
+def _by_hand(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> FleetRolloutStatus | None:
     if spec.rollback and spec.rollback != status.rollback:
         status = structs.replace(status, rollback=spec.rollback)
         return _halted(status, True, "RolledBack", f"rollback is {spec.rollback}", now)
@@ -85,7 +85,7 @@ def _by_hand(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> Rollout
     return None
 
 
-def _by_rule(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> RolloutStatus | None:
+def _by_rule(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> FleetRolloutStatus | None:
     found = halting_rule(spec, status.evidence)
     if found is None:
         return None
@@ -97,7 +97,7 @@ def _by_rule(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> Rollout
     return None
 
 
-def _further(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> RolloutStatus:
+def _further(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> FleetRolloutStatus:
     """The next wave, the end, or why neither comes yet."""
     if spec.pause:
         return _waiting(status, "Paused", "PausedByHand", "pause is true", now)
@@ -113,7 +113,7 @@ def _further(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> Rollout
     return _logged(begun, "WaveBegan", f"wave {begun.wave} of {len(spec.waves)}", now)
 
 
-def _soaking(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> RolloutStatus | None:
+def _soaking(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> FleetRolloutStatus | None:
     """None once the wave has been watched for long enough and has moved."""
     elapsed_s = (now - (status.since or now)).total_seconds()
     left_s = spec.waves[status.wave - 1].soak_seconds - elapsed_s
@@ -127,11 +127,15 @@ def _soaking(spec: RolloutSpec, status: RolloutStatus, now: datetime) -> Rollout
     return _waiting(status, "Paused", "DeadlineExceeded", f"{moved} after {spec.deadline_seconds} s", now)
 
 
-def _halted(status: RolloutStatus, returns: bool, reason: str, message: str, now: datetime) -> RolloutStatus:
+def _halted(
+    status: FleetRolloutStatus, returns: bool, reason: str, message: str, now: datetime
+) -> FleetRolloutStatus:
     return _logged(structs.replace(status, state="Halted", returns=returns), reason, message, now)
 
 
-def _waiting(status: RolloutStatus, state: RolloutState, reason: str, message: str, now: datetime) -> RolloutStatus:
+def _waiting(
+    status: FleetRolloutStatus, state: RolloutState, reason: str, message: str, now: datetime
+) -> FleetRolloutStatus:
     if (status.state, status.reason) == (state, reason):
         return structs.replace(status, message=message)
     status = structs.replace(status, state=state)
@@ -140,7 +144,7 @@ def _waiting(status: RolloutStatus, state: RolloutState, reason: str, message: s
     return _logged(status, reason, message, now)
 
 
-def _logged(status: RolloutStatus, reason: str, message: str, now: datetime) -> RolloutStatus:
+def _logged(status: FleetRolloutStatus, reason: str, message: str, now: datetime) -> FleetRolloutStatus:
     step = RolloutStep(at=now, reason=reason, message=message[:512])
     return structs.replace(status, reason=reason, message=message, steps=_last((*status.steps, step)))
 

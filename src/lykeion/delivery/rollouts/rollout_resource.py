@@ -199,7 +199,7 @@ class RolloutStep(Wire, frozen=True):
     message: Annotated[str, Meta(max_length=512)] = ""
 
 
-class RolloutStatus(Wire, frozen=True):
+class FleetRolloutStatus(Wire, frozen=True):
     state: RolloutState = "Pending"
     version: Annotated[str, Meta(max_length=255)] = ""
     """What the alias was at the start, as ``v7``."""
@@ -235,7 +235,7 @@ ROLLOUT = ResourceKind(
     "Rollout",
     "rollouts",
     RolloutSpec,
-    RolloutStatus,
+    FleetRolloutStatus,
     "A version of a model on its way to a fleet of devices.",
     ("rollout",),
     (
@@ -248,4 +248,4 @@ ROLLOUT = ResourceKind(
         Column("Age", ".metadata.creationTimestamp", "date"),
     ),
 )
-Rollout = Resource[RolloutSpec, RolloutStatus]
+Rollout = Resource[RolloutSpec, FleetRolloutStatus]

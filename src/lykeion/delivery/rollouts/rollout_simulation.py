@@ -16,7 +16,7 @@ from lykeion.core.odds_ratio_test import FailureTable
 
 from .fleet_observation import FleetObservation
 from .rollout_decision import FINAL, decide, next_look
-from .rollout_resource import HaltRule, RolloutSpec, RolloutStatus
+from .rollout_resource import FleetRolloutStatus, HaltRule, RolloutSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ class _Run:
         self._moved = 0
 
     def end(self) -> SimulatedRollout:
-        status, now = decide(self._spec, RolloutStatus(digest="simulated"), None, EPOCH), EPOCH
+        status, now = decide(self._spec, FleetRolloutStatus(digest="simulated"), None, EPOCH), EPOCH
         for now in self._looks(status):
             self._assign(status.wave)
             status = decide(self._spec, status, self._observed(now), now)
@@ -87,7 +87,7 @@ class _Run:
         seconds = (now - EPOCH).total_seconds()
         return SimulatedRollout(status.state, status.reason, status.wave, seconds, self._moved)
 
-    def _looks(self, status: RolloutStatus) -> Iterator[datetime]:
+    def _looks(self, status: FleetRolloutStatus) -> Iterator[datetime]:
         """The end of each interval, until all waves and the last deadline are over."""
         longest_s = sum(each.soak_seconds for each in self._spec.waves) + self._spec.deadline_seconds
         look = next_look(self._spec, status) or EPOCH
