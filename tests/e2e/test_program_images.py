@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -140,12 +141,34 @@ def test_steps_in_images_pass_artifacts_and_are_cached_by_the_images_digest(
     digest = json.loads(machine.run("images", "show", "tools:v1", "--json"))["platforms"][0]["digest"]
     assert steps["write"]["image"] == f"tools@{digest}"
     assert _phase(machine, "two", write) == "Cached"
-    description = shared.home.parent / "image" / "image.yaml"
+    with _another_tools(shared):
+        assert _phase(machine, "three", write) == "Succeeded"
+
+
+@contextmanager
+def _another_tools(machine: PlatformMachine) -> Iterator[None]:
+    """The tag tools:v1 is that of another image meanwhile, in which the variable FROM is ``another``."""
+    description = machine.home.parent / "image" / "image.yaml"
     changed = description.with_name("changed.yaml")
     changed.write_text(description.read_text().replace("FROM: image", "FROM: another"))
     machine.run("images", "build", str(changed), "--tag", "tools:v1", "--quiet")
-    assert _phase(machine, "three", write) == "Succeeded"
+    yield
     machine.run("images", "build", str(description), "--tag", "tools:v1", "--quiet")
+
+
+def test_a_tag_that_moves_once_a_batch_or_training_has_begun_changes_nothing(
+    machine: PlatformMachine, shared: PlatformMachine
+) -> None:
+    program, names = {"image": "tools:v1", "args": ["echo $FROM"]}, ("batch/one", "training/one")
+    _apply(machine, "BatchExecution", "one", program=program, shards={"count": 1}, suspend=True)
+    _apply(machine, "Training", "one", program=program, suspend=True)
+    until(lambda: all(machine.get(each)["status"].get("image") for each in names))
+    with _another_tools(shared):
+        for each in names:
+            machine.run("resume", each)
+            machine.run("wait", each, "--timeout", "60")
+            assert machine.run("logs", each) == "image\n"
+        assert _batch(replace(machine, namespace="later"), **program) == "another\n"
 
 
 def _phase(machine: PlatformMachine, name: str, step: dict[str, Any]) -> str:
@@ -160,18 +183,23 @@ def test_an_image_that_is_nowhere_is_named_until_it_is_built(
     _apply(machine, "BatchExecution", "one", program={"image": "late:v1"}, shards={"count": 1})
     until(lambda: machine.condition("Unschedulable", "batch/one")["status"] == "True")
     found = machine.condition("Unschedulable", "batch/one")
-    assert (found["reason"], "there is no image late:v1" in found["message"]) == ("ImageNotFound", True)
+    assert (found["reason"], "has no image late:v1" in found["message"]) == ("ImageNotFound", True)
     description = shared.home.parent / "image" / "image.yaml"
     machine.run("images", "build", str(description), "--tag", "late:v1", "--quiet")
     machine.run("wait", "batch/one", "--timeout", "60")
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="needs Debian's docker-registry")
-def test_an_image_in_a_registry_is_pulled_before_its_program_starts(machine: PlatformMachine, tmp_path: Path) -> None:
-    with docker_registry(tmp_path) as host:
+def test_an_image_in_a_registry_is_pulled_before_its_program_starts(
+    machine: PlatformMachine, shared: PlatformMachine, tmp_path: Path
+) -> None:
+    with docker_registry(tmp_path) as host, _another_tools(shared):
         machine.run("images", "push", "tools:v1", f"{host}/shop/tools:v1", "--quiet")
-        assert _batch(machine, image=f"{host}/shop/tools:v1") == "by default\n"
-    assert f"{host}/shop/tools:v1" in machine.run("images", "list", "--json")
+        machine.run("images", "prune", "--remove", "tools:v1")
+        assert _batch(machine, image=f"{host}/shop/tools:v1", args=["echo $FROM"]) == "another\n"
+    pinned = machine.get("batch/one")["status"]["image"]
+    assert pinned.startswith(f"{host}/shop/tools@sha256:")
+    assert pinned in machine.run("images", "list", "--json")
 
 
 def test_a_registry_that_does_not_answer_is_named_and_the_start_deadline_ends_it(machine: PlatformMachine) -> None:

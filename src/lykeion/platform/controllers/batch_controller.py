@@ -21,7 +21,12 @@ from lykeion.platform.policies.completion import (
     with_conditions,
     with_progress,
 )
-from lykeion.platform.policies.pinned_inputs import await_registry, pin_inputs
+from lykeion.platform.policies.pinned_inputs import (
+    await_registry,
+    pin_inputs,
+    registry_unavailable,
+    with_pinned_image,
+)
 from lykeion.platform.policies.scheduling import decide_runs, run_name
 from lykeion.platform.policies.stages import advance
 from lykeion.platform.resources.batch_execution import (
@@ -108,7 +113,7 @@ def _with_inputs(batch: BatchExecution, status: BatchExecutionStatus, observed: 
 def _work(batch: BatchExecution, status: BatchExecutionStatus) -> ArtifactWork:
     spec, metadata = batch.spec, batch.metadata
     work = WorkSpec(
-        program=for_each_item(spec.program, spec.shards.total),
+        program=for_each_item(with_pinned_image(spec.program, status), spec.shards.total),
         completions=spec.shards.total,
         values=spec.shards.items or (),
         parallelism=spec.parallelism,
@@ -151,7 +156,7 @@ def _ended(
     if answers.missing:
         return finish(batch, status, children, now, "Failed", "OutputsNotKept", answers.missing)
     if answers.unavailable:
-        return await_registry(batch, status, children, answers.unavailable, now)
+        return await_registry(batch, status, children, (registry_unavailable(answers.unavailable),), now)
     return finish(batch, structs.replace(status, outputs=dict(answers.references)), children, now, *end)
 
 

@@ -12,7 +12,6 @@ from lykeion.control import AnyResource, Decision, Event, Key, Lookup, Observed,
 from lykeion.core import LykeionError, NotFound
 from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
-from lykeion.platform.lookups import ImageDigest
 from lykeion.platform.policies.artifact_work import ASK_AGAIN_S, Answers, ArtifactWork, look_up
 from lykeion.platform.policies.completion import (
     after_end,
@@ -24,13 +23,13 @@ from lykeion.platform.policies.completion import (
     started,
     with_progress,
 )
+from lykeion.platform.policies.pinned_images import is_pinned, look_up_image
 from lykeion.platform.policies.rerun import reused_steps, wrong_earlier
 from lykeion.platform.policies.stages import advance
 from lykeion.platform.policies.step_values import (
     as_text,
     items_of,
     parsed_results,
-    pinned_image,
     values_of,
 )
 from lykeion.platform.policies.step_work import STEP_LABEL, cache_alias, program_of, resource_of
@@ -148,7 +147,7 @@ def _begun(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatus
     if step.for_each is not None and not items_of(step.for_each):
         return _ended(round_, status, "Skipped", "forEach has no items")
     if step.program and (image := step.program.image) and "@" not in image:
-        status = _with_image(round_, image, status)
+        status = status if is_pinned(image, status.image) else _with_image(round_, image, status)
         if not status.image:
             return status
         step = structs.replace(step, program=structs.replace(step.program, image=status.image))
@@ -176,18 +175,14 @@ def _begun(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatus
 
 
 def _with_image(round_: _Round, image: str, status: StepStatus) -> StepStatus:
-    """With the image by digest; without, as long as it is not known."""
-    asked = ImageDigest(image)
-    if status.image:
-        return status
-    if asked not in round_.observed.read:
-        round_.reads.append(asked)
-        return status
-    answer = round_.observed.read[asked]
-    if isinstance(answer, LykeionError):
+    """With the image by digest; without, as long as it is not known. Raises InvalidReference."""
+    answer = look_up_image(image, round_.observed)
+    if answer.invalid and answer.error:
+        raise answer.error
+    round_.reads += answer.reads
+    if answer.error:
         round_.again_s = ASK_AGAIN_S
-        return structs.replace(status, message=str(answer)[:512])
-    return structs.replace(status, image=pinned_image(image, answer) if answer else image, message="")
+    return structs.replace(status, image=answer.image, message=str(answer.error or "")[:512])
 
 
 def _asked(round_: _Round, artifacts: Mapping[str, str]) -> Answers:

@@ -24,7 +24,12 @@ from lykeion.platform.policies.completion import (
     with_conditions,
     with_progress,
 )
-from lykeion.platform.policies.pinned_inputs import await_registry, pin_inputs
+from lykeion.platform.policies.pinned_inputs import (
+    await_registry,
+    pin_inputs,
+    registry_unavailable,
+    with_pinned_image,
+)
 from lykeion.platform.policies.stages import ProgramStage, StageProgress, advance, models_command
 from lykeion.platform.resources.program_volume import VOLUME, Volume, VolumeMount, VolumeSpec
 from lykeion.platform.resources.training import TRAINING, Training, TrainingStatus, run_volume, untagged
@@ -61,7 +66,7 @@ def _work(training: Training) -> ArtifactWork:
     spec, roles = training.spec, training.spec.every_role()
     processes = sum(role.replicas for role in roles) or 1
     program = WorkSpec(
-        program=spec.program,
+        program=with_pinned_image(spec.program, training.status),
         completions=processes,
         parallelism=processes,
         roles=roles,
@@ -123,6 +128,6 @@ def _published(
     if isinstance(found, NotFound):
         return finish(training, status, children, now, "Failed", "NotPublished", str(found))
     if isinstance(found, LykeionError):
-        return await_registry(training, status, tuple(children), str(found), now)
+        return await_registry(training, status, tuple(children), (registry_unavailable(str(found)),), now)
     status = structs.replace(status, model=found.reference, digest=found.digest, metrics=dict(found.metrics))
     return finish(training, status, children, now, "Complete", "Published", found.reference)

@@ -1,4 +1,4 @@
-"""Inputs are resolved to digests once, before anything runs, so that each attempt has the same."""
+"""Inputs and the image are resolved to digests once, before anything runs, so that each attempt has the same."""
 
 from datetime import datetime
 from typing import Any
@@ -6,31 +6,55 @@ from typing import Any
 from msgspec import structs
 
 from lykeion.control import AnyResource, Condition, Decision, Observed
+from lykeion.platform.resources.program import Program
 
-from .artifact_work import ASK_AGAIN_S, look_up
+from .artifact_work import ASK_AGAIN_S, Answers, look_up
 from .completion import finish, progress_events, with_conditions
+from .pinned_images import ImageAnswer, is_pinned, look_up_image
 
 
 def pin_inputs(resource: AnyResource, status: Any, observed: Observed, now: datetime) -> Decision | None:
-    """What to do until the status has all inputs of the spec by digest; None if it has."""
+    """What to do until the status has all inputs of the spec, and its image, by digest; None if it has."""
     unpinned = {each.name: each.artifact for each in resource.spec.inputs if each.name not in status.inputs}
-    if not unpinned:
+    image = resource.spec.program.image
+    has_image = is_pinned(image, status.image)
+    if not unpinned and has_image:
         return None
     answers = look_up(unpinned, observed)
-    if answers.reads:
-        return Decision(resource.status, reads=answers.reads)
-    if answers.missing:
-        return finish(resource, status, (), now, "Failed", "InputsNotFound", answers.missing)
-    if answers.unavailable:
-        return await_registry(resource, status, None, answers.unavailable, now)
-    status = structs.replace(status, inputs={**status.inputs, **answers.references})
+    answer = ImageAnswer() if has_image else look_up_image(image, observed)
+    if reads := (*answers.reads, *answer.reads):
+        return Decision(resource.status, reads=reads)
+    if missing := answers.missing or answer.invalid:
+        reason = "InputsNotFound" if answers.missing else "InvalidImage"
+        return finish(resource, status, (), now, "Failed", reason, missing)
+    if answers.known:
+        status = structs.replace(status, inputs={**status.inputs, **answers.references})
+    status = structs.replace(status, image=status.image or answer.image)
+    if waiting := (*_unanswered(answers), *answer.waiting):
+        return await_registry(resource, status, None, waiting, now)
     return Decision(status, events=progress_events(resource, status), requeue_after_s=0)
 
 
+def with_pinned_image(program: Program, status: Any) -> Program:
+    """The program with its image as the status has it."""
+    return structs.replace(program, image=status.image) if program.image and status.image else program
+
+
+def registry_unavailable(message: str) -> Condition:
+    return Condition(type="Running", status="False", reason="RegistryUnavailable", message=message)
+
+
 def await_registry(
-    resource: AnyResource, status: Any, children: tuple[AnyResource, ...] | None, message: str, now: datetime
+    resource: AnyResource,
+    status: Any,
+    children: tuple[AnyResource, ...] | None,
+    waiting: tuple[Condition, ...],
+    now: datetime,
 ) -> Decision:
-    """Ask again later; the condition Running says why."""
-    waiting = Condition(type="Running", status="False", reason="RegistryUnavailable", message=message)
-    status = with_conditions(resource, status, now, waiting)
+    """Ask again later; the conditions say why."""
+    status = with_conditions(resource, status, now, *waiting)
     return Decision(status, children, progress_events(resource, status), requeue_after_s=ASK_AGAIN_S)
+
+
+def _unanswered(answers: Answers) -> tuple[Condition, ...]:
+    return (registry_unavailable(answers.unavailable),) if answers.unavailable else ()

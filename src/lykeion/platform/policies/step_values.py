@@ -74,12 +74,6 @@ def cache_key(step: PipelineStep, inputs: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def pinned_image(image: str, digest: str) -> str:
-    """An image by digest in place of its tag."""
-    place, slash, name = image.rpartition("/")
-    return f"{place}{slash}{name.partition(':')[0]}@{digest}"
-
-
 def _is_plain(value: Any) -> bool:
     if isinstance(value, list):
         return all(isinstance(each, str | int | float) for each in cast(list[Any], value))

@@ -101,6 +101,8 @@ class BatchExecutionStatus(Wire, frozen=True):
     """Shards that the retried batch has done."""
     taken_outputs: References = {}
     inputs: References = {}
+    image: Annotated[str, Meta(max_length=512)] = ""
+    """Of the program, by digest, if it was named by a tag."""
     outputs: References = {}
     last_schedule_time: Time | None = None
     next_schedule_time: Time | None = None

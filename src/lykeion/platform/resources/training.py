@@ -86,6 +86,8 @@ class TrainingStatus(Wire, frozen=True):
     start_time: Time | None = None
     completion_time: Time | None = None
     inputs: References = {}
+    image: Annotated[str, Meta(max_length=512)] = ""
+    """Of the program, by digest, if it was named by a tag."""
     attempts: int = 0
     failures: Annotated[tuple[FailedAttempt, ...], Meta(max_length=10)] = ()
     model: Annotated[str, Meta(max_length=512)] = ""
