@@ -1,6 +1,6 @@
 """Images to and from a registry, with attached documents."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -75,8 +75,10 @@ def image_reference(text: str) -> Reference:
     return reference
 
 
-def image_digest(layout: Layout, name: str, *, store: ArtifactStore | None = None) -> str:
-    """The digest of an image in the layout, or else in its registry.
+def image_digest(
+    layout: Layout, name: str, *, transport: Callable[[str], distribution.Transport] | None = None
+) -> str:
+    """The digest of an image in the layout, or else in its registry, to which ``transport`` makes the connections.
 
     Raises NoSuchImage, NotFound, InvalidReference, StoreError, Refused.
     """
@@ -86,6 +88,7 @@ def image_digest(layout: Layout, name: str, *, store: ArtifactStore | None = Non
         if not is_in_registry(name):
             raise
     source = image_reference(name)
+    store = distribution.RemoteStore(transport(source.host or "")) if transport else None
     return _digest(_repository(layout, source, store, SILENT), source)
 
 

@@ -1,5 +1,6 @@
 """From a reference to the store that it names."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from lykeion.core import kept_directory
@@ -10,10 +11,16 @@ from .model_names import parse
 
 
 class Stores:
-    """The local store, in ``root`` or the user's default, and registries by host; each created once."""
+    """The local store, in ``root`` or the user's default, and registries by host; each created once.
 
-    def __init__(self, root: Path | None = None) -> None:
+    ``transport`` makes the connections to a registry.
+    """
+
+    def __init__(
+        self, root: Path | None = None, transport: Callable[[str], distribution.Transport] | None = None
+    ) -> None:
         self.disk = DiskStore(root or kept_directory("store"))
+        self._transport = transport or distribution.Transport
         self._registries: dict[str, ArtifactStore] = {}
 
     def find(self, name: str) -> tuple[ArtifactStore, Reference]:
@@ -25,5 +32,5 @@ class Stores:
         if host is None:
             return self.disk
         if host not in self._registries:
-            self._registries[host] = distribution.RemoteStore(distribution.Transport(host))
+            self._registries[host] = distribution.RemoteStore(self._transport(host))
         return self._registries[host]

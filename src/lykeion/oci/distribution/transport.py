@@ -98,14 +98,17 @@ class Transport:
         *,
         scheme: Scheme | None = None,
         timeout_s: float = TIMEOUT_S,
+        attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """``scheme`` is the one that ``scheme_of`` finds, if it is not given. Raises InvalidReference."""
+        """``scheme`` is the one that ``scheme_of`` finds, if it is not given; ``attempts`` is how often a
+        request is sent that fails. Raises InvalidReference."""
         scheme = scheme or scheme_of(host)
         self.host, self.base = host, f"{scheme}://{_DOCKER_HUB.get(host, host)}"
         self._origin = origin(read_url(self.base))
         self._changeable = {self._origin}
-        self._sleep, self._connections = sleep, Connections(self._origin, timeout_s)
+        self._attempts, self._sleep = attempts, sleep
+        self._connections = Connections(self._origin, timeout_s)
         self._authorizer = Authorizer(host, partial(find_credentials, host), self._ask, allow_plain=scheme == "http")
         self._answered = False
 
@@ -126,7 +129,7 @@ class Transport:
         With ``again`` a request is retried if it failed or the server was busy, so it must be idempotent.
         Raises Refused, StoreError.
         """
-        attempts = ATTEMPTS if again else 1
+        attempts = self._attempts if again else 1
         for attempt in range(1, attempts + 1):
             try:
                 response = self._authenticated(method, self._absolute(url), scope, dict(headers or {}), body, again)

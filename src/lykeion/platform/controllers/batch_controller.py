@@ -58,7 +58,8 @@ def reconcile_batch_execution(batch: BatchExecution, observed: Observed, now: da
         if wrong := _wrong_earlier(batch, found):
             return finish(batch, status, (), now, "Failed", "RetryOf", wrong)
         assert found
-        status = structs.replace(status, taken=found.status.succeeded, taken_outputs=found.status.outputs)
+        taken = found.status.succeeded if found.status.outputs or not batch.spec.outputs else ""
+        status = structs.replace(status, taken=taken, taken_outputs=found.status.outputs)
     if decision := pin_inputs(batch, status, observed, now):
         return decision
     return _with_inputs(batch, status, observed, now)
@@ -140,6 +141,13 @@ def _ended(
     stopped = finish(batch, status, children, now, *end)
     if not batch.spec.outputs or not status.succeeded:
         return stopped
+    limits = deadlines(batch, status, True, now)
+    if limits.passed and end[0] == "Complete":
+        end = (
+            "Failed",
+            limits.passed,
+            f"{status.progress} shards succeeded, but their outputs are not kept {limits.message}",
+        )
     children = stopped.children or ()
     if status.active:
         return Decision(with_progress(batch, status, True, now), tuple(children))
@@ -149,14 +157,18 @@ def _ended(
     if progress.state == "Failed":
         return finish(batch, status, children, now, "Failed", progress.reason, progress.message)
     if progress.state == "Running":
-        return Decision(with_progress(batch, status, progress.active, now), children)
+        status = with_progress(batch, status, progress.active, now)
+        return Decision(status, children, requeue_after_s=limits.again_s)
     answers = look_up(work.kept(), observed)
     if answers.reads:
         return Decision(batch.status, children, reads=answers.reads)
     if answers.missing:
         return finish(batch, status, children, now, "Failed", "OutputsNotKept", answers.missing)
+    if answers.unavailable and limits.passed:
+        return finish(batch, status, children, now, "Failed", end[1], f"{end[2]}; {answers.unavailable}")
     if answers.unavailable:
-        return await_registry(batch, status, children, (registry_unavailable(answers.unavailable),), now)
+        unavailable = registry_unavailable(answers.unavailable)
+        return await_registry(batch, status, children, (unavailable,), now, begun=True)
     return finish(batch, structs.replace(status, outputs=dict(answers.references)), children, now, *end)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import structs
 
 from lykeion.control import AnyResource, Decision, Event, Key, Lookup, Observed, ResourceController
-from lykeion.core import LykeionError, NotFound
+from lykeion.core import LykeionError, NotFound, Unavailable
 from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
 from lykeion.platform.policies.artifact_work import ASK_AGAIN_S, Answers, ArtifactWork, look_up
@@ -21,6 +21,7 @@ from lykeion.platform.policies.completion import (
     left_s,
     progress_events,
     started,
+    waits_for,
     with_progress,
 )
 from lykeion.platform.policies.pinned_images import is_pinned, look_up_image
@@ -61,6 +62,8 @@ class _Round:
     now: datetime
     steps: dict[str, StepStatus]
     children: dict[str, AnyResource]
+    late: bool
+    """Whether the deadline has passed: nothing is waited for any more."""
     reads: list[Key | Lookup] = field(default_factory=list[Key | Lookup])
     events: list[Event] = field(default_factory=list[Event])
     again_s: float | None = None
@@ -83,8 +86,8 @@ def reconcile_pipeline_run(run: PipelineRun, observed: Observed, now: datetime) 
     exits = spec.after_steps()
     every = (*spec.steps, *exits)
     statuses = {step.name: by_name.get(step.name) or StepStatus(name=step.name) for step in every}
-    round_ = _Round(run, observed, now, statuses, {each.metadata.name: each for each in observed.children})
     late = spec.deadline_seconds is not None and not left_s(status.start_time or now, spec.deadline_seconds, now)
+    round_ = _Round(run, observed, now, statuses, {each.metadata.name: each for each in observed.children}, late)
     _advance_all(round_, spec.steps, cancel=late)
     outcome = _outcome(round_, spec.steps)
     if outcome:
@@ -93,7 +96,7 @@ def reconcile_pipeline_run(run: PipelineRun, observed: Observed, now: datetime) 
         return Decision(run.status, reads=tuple(round_.reads))
     status = _with_steps(round_, status)
     if outcome and all(round_.steps[step.name].phase in ENDED for step in exits):
-        return _finished(round_, status, outcome, late)
+        return _finished(round_, status, outcome)
     active = any(each.phase == "Running" for each in status.steps)
     status = with_progress(run, status, active, now)
     times = [round_.again_s]
@@ -175,9 +178,9 @@ def _begun(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatus
 
 
 def _with_image(round_: _Round, image: str, status: StepStatus) -> StepStatus:
-    """With the image by digest; without, as long as it is not known. Raises InvalidReference."""
+    """With the image by digest; without, as long as it is not known. Raises its error, if that is not waited for."""
     answer = look_up_image(image, round_.observed)
-    if answer.invalid and answer.error:
+    if answer.error and (answer.invalid or round_.late):
         raise answer.error
     round_.reads += answer.reads
     if answer.error:
@@ -186,11 +189,14 @@ def _with_image(round_: _Round, image: str, status: StepStatus) -> StepStatus:
 
 
 def _asked(round_: _Round, artifacts: Mapping[str, str]) -> Answers:
-    """What the registry says of artifacts, which is asked again if it does not answer. Raises NotFound."""
+    """What the registry says of artifacts, which is asked again if it does not answer. Raises NotFound; Unavailable
+    after the deadline."""
     answers = look_up(artifacts, round_.observed)
     if answers.missing:
         raise NotFound(answers.missing)
     round_.reads += answers.reads
+    if answers.unavailable and round_.late:
+        raise Unavailable(answers.unavailable)
     if answers.unavailable:
         round_.again_s = ASK_AGAIN_S
     return answers
@@ -204,7 +210,7 @@ def _program(round_: _Round, step: PipelineStep, work: ArtifactWork, status: Ste
     if progress.state == "Failed":
         return _failed(round_, status, f"{progress.reason}: {progress.message}")
     if progress.state == "Running":
-        return status
+        return structs.replace(status, message=progress.lacking[:512])
     results = progress.present[work.program_part].status.result
     parsed_results(results)
     if len(results) + sum(len(each.results) for each in round_.steps.values()) > MAX_RESULTS:
@@ -222,7 +228,7 @@ def _resource(round_: _Round, wanted: AnyResource, status: StepStatus) -> StepSt
     present = round_.observed.child(wanted.metadata.name)
     end = end_of(present.status.conditions) if present else None
     if end is None or present is None:
-        return status
+        return structs.replace(status, message=waits_for(present.status.conditions)[:512] if present else "")
     if end.type == "Failed":
         return _failed(round_, status, f"{end.reason}: {end.message}")
     if present.kind is TRAINING and present.status.model:
@@ -241,7 +247,7 @@ def _cancelled(round_: _Round, name: str) -> StepStatus:
                 round_.children[key] = replace(child, spec=structs.replace(child.spec, stop=True))
             elif child.kind in (TRAINING, BATCH_EXECUTION):
                 del round_.children[key]
-    return _ended(round_, round_.steps[name], "Cancelled", "")
+    return _ended(round_, round_.steps[name], "Cancelled", round_.steps[name].message)
 
 
 def _ended(round_: _Round, status: StepStatus, phase: Any, message: str) -> StepStatus:
@@ -269,15 +275,17 @@ def _with_steps(round_: _Round, status: PipelineRunStatus) -> PipelineRunStatus:
     return structs.replace(status, steps=steps, progress=f"{done}/{len(steps)}")
 
 
-def _finished(
-    round_: _Round, status: PipelineRunStatus, outcome: Literal["Complete", "Failed"], late: bool
-) -> Decision:
+def _finished(round_: _Round, status: PipelineRunStatus, outcome: Literal["Complete", "Failed"]) -> Decision:
     failed = [each for each in status.steps if each.phase == "Failed"]
     if failed:
         reason, message = "StepFailed", "; ".join(f"{each.name}: {each.message}" for each in failed)
         outcome = "Failed"
-    elif late:
-        reason, message = "DeadlineExceeded", f"{status.progress} in {round_.run.spec.deadline_seconds} s"
+    elif round_.late:
+        waited = (
+            f"; {each.name}: {each.message}" for each in status.steps if each.phase == "Cancelled" and each.message
+        )
+        progress = f"{status.progress} in {round_.run.spec.deadline_seconds} s"
+        reason, message = "DeadlineExceeded", progress + "".join(waited)
     else:
         reason, message = "StepsSucceeded", status.progress
     decision = finish(round_.run, status, round_.children.values(), round_.now, outcome, reason, message)

@@ -128,6 +128,6 @@ def _published(
     if isinstance(found, NotFound):
         return finish(training, status, children, now, "Failed", "NotPublished", str(found))
     if isinstance(found, LykeionError):
-        return await_registry(training, status, tuple(children), (registry_unavailable(str(found)),), now)
+        return await_registry(training, status, tuple(children), (registry_unavailable(str(found)),), now, begun=True)
     status = structs.replace(status, model=found.reference, digest=found.digest, metrics=dict(found.metrics))
     return finish(training, status, children, now, "Complete", "Published", found.reference)

@@ -24,7 +24,7 @@ from lykeion.control import (
 )
 from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count, usable_cores
 from lykeion.platform.answering.count_lookups import ReplicaCounter, prometheus_counts
-from lykeion.platform.answering.model_lookup import find_model
+from lykeion.platform.answering.model_lookup import find_digest, find_model, no_digest
 from lykeion.platform.answering.source_lookup import SourceLookup
 from lykeion.platform.lookups import (
     GroupCores,
@@ -47,7 +47,6 @@ from .proxy.proxy_settings import TlsListener
 from .resource_api import resource_api
 from .socket_store import PlatformError
 from .supervision.machine_room import LocalMachine
-from .supervision.program_images import find_digest, no_digest
 from .supervision.proxy_control import ProxyControl, proxy_settings
 from .supervision.supervisor import Supervisor
 from .webhook_sender import WebhookSender

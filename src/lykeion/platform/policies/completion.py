@@ -14,6 +14,9 @@ from msgspec import structs
 from lykeion.control import AnyResource, Condition, Conditions, Decision, Event, is_true, merged
 from lykeion.platform.resources.work import WORK
 
+WAITING = {("Unschedulable", "True"), ("Running", "False")}
+"""Conditions whose message says why something waits."""
+
 
 def end_of(conditions: Conditions) -> Condition | None:
     """The condition with which a resource has finished, Complete or Failed; None if it has not."""
@@ -22,6 +25,12 @@ def end_of(conditions: Conditions) -> Condition | None:
 
 def has_finished(conditions: Conditions) -> bool:
     return end_of(conditions) is not None
+
+
+def waits_for(conditions: Conditions) -> str:
+    """Why what has not finished does not run, or an empty string."""
+    lacks = (each for each in conditions if (each.type, each.status) in WAITING and each.message)
+    return next((each.message for each in lacks), "")
 
 
 def started(status: Any, now: datetime) -> Any:

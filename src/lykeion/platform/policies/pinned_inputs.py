@@ -9,7 +9,7 @@ from lykeion.control import AnyResource, Condition, Decision, Observed
 from lykeion.platform.resources.program import Program
 
 from .artifact_work import ASK_AGAIN_S, Answers, look_up
-from .completion import finish, progress_events, with_conditions
+from .completion import deadlines, finish, progress_events, with_conditions
 from .pinned_images import ImageAnswer, is_pinned, look_up_image
 
 
@@ -31,7 +31,7 @@ def pin_inputs(resource: AnyResource, status: Any, observed: Observed, now: date
         status = structs.replace(status, inputs={**status.inputs, **answers.references})
     status = structs.replace(status, image=status.image or answer.image)
     if waiting := (*_unanswered(answers), *answer.waiting):
-        return await_registry(resource, status, None, waiting, now)
+        return await_registry(resource, status, None, waiting, now, begun=False)
     return Decision(status, events=progress_events(resource, status), requeue_after_s=0)
 
 
@@ -50,10 +50,17 @@ def await_registry(
     children: tuple[AnyResource, ...] | None,
     waiting: tuple[Condition, ...],
     now: datetime,
+    *,
+    begun: bool,
 ) -> Decision:
-    """Ask again later; the conditions say why."""
+    """Ask again later, or fail with what the conditions say at a deadline; ``begun`` is that of ``deadlines``."""
+    limits = deadlines(resource, status, begun, now)
+    if limits.passed:
+        cause = "; ".join(each.message for each in waiting)
+        return finish(resource, status, children or (), now, "Failed", limits.passed, cause)
     status = with_conditions(resource, status, now, *waiting)
-    return Decision(status, children, progress_events(resource, status), requeue_after_s=ASK_AGAIN_S)
+    again_s = ASK_AGAIN_S if limits.again_s is None else min(ASK_AGAIN_S, limits.again_s)
+    return Decision(status, children, progress_events(resource, status), requeue_after_s=again_s)
 
 
 def _unanswered(answers: Answers) -> tuple[Condition, ...]:

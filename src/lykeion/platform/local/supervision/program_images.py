@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 
 from lykeion import images
 from lykeion.core import Invalid, LykeionError
-from lykeion.platform.lookups import ImageDigest
 from lykeion.platform.policies.retry import delay_s
 
 PULL = ("lykeion", "images", "pull", "--quiet", "--json")
@@ -76,13 +75,3 @@ class ProgramImages:
                 process.kill()
         lines = said.decode(errors="replace").splitlines() or [f"the pull ended with code {process.returncode}"]
         return lines[-1].removeprefix("error: ") if process.returncode else ""
-
-
-async def no_digest(asked: ImageDigest) -> str:
-    """Where programs do not run in images."""
-    return ""
-
-
-async def find_digest(asked: ImageDigest) -> str:
-    """The digest of an image in the layout, or in its registry. Raises NotFound, Invalid, Unavailable."""
-    return await asyncio.to_thread(lambda: images.image_digest(images.open_image_layout(), asked.name))
