@@ -2,23 +2,28 @@
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from lykeion.core import Conflict, LykeionError, NotFound, Unavailable
 
 from .difference import difference
 from .following import follow
 from .key_queue import KeyQueue
-from .reconcile import Decision, Lookup, Observed, ResourceController
+from .reconcile import Decision, Event, Lookup, Observed, ResourceController
 from .resource import AnyKind, AnyResource, Key
 from .resource_store import Change, Exists, Listing, ResourceStore
 
 WORKERS = 4
 
+Outcome: TypeAlias = Literal["done", "conflict", "unavailable", "failed"]
+Observer: TypeAlias = Callable[[str, Outcome, float], object]
+"""Told of each step: the kind, how it ended, and how many seconds it took."""
 Answers: TypeAlias = Mapping[type[Lookup], Callable[[Any], Awaitable[Any]]]
 """The function that answers each type of lookup; it raises a LykeionError if it cannot."""
 
@@ -28,7 +33,7 @@ _log = logging.getLogger("lykeion.control")
 class ControlLoop:
     """Runs ``controllers`` on ``store`` until cancelled.
 
-    ``answers`` serves their lookups; ``now`` is the clock that is passed to reconcilers.
+    ``answers`` serves their lookups; ``now`` is the clock that is passed to reconcilers; ``observer`` counts.
     """
 
     def __init__(
@@ -37,8 +42,9 @@ class ControlLoop:
         controllers: Sequence[ResourceController],
         answers: Answers | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC).replace(microsecond=0),
+        observer: Observer = lambda kind, outcome, seconds: None,
     ) -> None:
-        self._store, self._answers, self._now = store, answers or {}, now
+        self._store, self._answers, self._now, self._observer = store, answers or {}, now, observer
         self._controllers = {each.kind.name: each for each in controllers}
         self._kinds = {kind.name: kind for each in controllers for kind in (each.kind, *each.children)}
         self._seen: dict[Key, AnyResource] = {}
@@ -52,6 +58,16 @@ class ControlLoop:
                 tasks.create_task(follow(self._store, kind, partial(self._replace, kind), self._notice))
             for _ in range(WORKERS):
                 tasks.create_task(self._work())
+
+    @property
+    def waiting(self) -> int:
+        """The number of keys that wait for a worker."""
+        return len(self._queue)
+
+    @property
+    def has_listed(self) -> bool:
+        """Whether all objects have been read once, without which nothing is reconciled."""
+        return all(listed.is_set() for listed in self._listed.values())
 
     def _replace(self, kind: AnyKind, listing: Listing) -> None:
         keys = {each.key for each in listing.items}
@@ -95,21 +111,39 @@ class ControlLoop:
         await asyncio.gather(*(listed.wait() for listed in self._listed.values()))
         while True:
             key = await self._queue.get()
-            try:
-                again_s = await self._reconcile(key)
-            except (Conflict, NotFound) as error:  # changed by another writer; the watch will report the change
-                _log.debug("%s: %s", key, error)
-                self._queue.failed(key)
-            except Unavailable as error:
-                _log.warning("%s: %s; trying again", key, error)
-                self._queue.failed(key)
-            except Exception:
-                _log.exception("%s: the controller failed; trying again", key)
-                self._queue.failed(key)
-            else:
-                if again_s is not None:
-                    self._queue.add_after(key, again_s)
-                self._queue.done(key)
+            begun = time.monotonic()
+            outcome = await self._step(key)
+            self._observer(key.kind, outcome, time.monotonic() - begun)
+
+    async def _step(self, key: Key) -> Outcome:
+        try:
+            again_s = await self._reconcile(key)
+        except (Conflict, NotFound) as error:  # changed by another writer; the watch will report the change
+            _log.debug("%s: %s", key, error)
+            outcome = "conflict"
+        except Unavailable as error:
+            _log.warning("%s: %s; trying again", key, error)
+            outcome = "unavailable"
+        except LykeionError as error:
+            _log.warning("%s: %s; trying again", key, error)
+            await self._say(key, error)
+            outcome = "failed"
+        except Exception:
+            _log.exception("%s: the controller failed; trying again", key)
+            outcome = "failed"
+        else:
+            if again_s is not None:
+                self._queue.add_after(key, again_s)
+            self._queue.done(key)
+            return "done"
+        self._queue.failed(key)
+        return outcome
+
+    async def _say(self, key: Key, error: LykeionError) -> None:
+        """Record what the store refuses, such as a child beyond a quota, where its owner sees it."""
+        if resource := self._seen.get(key):
+            with suppress(LykeionError):
+                await self._store.record(resource, Event("Warning", type(error).__name__, str(error)))
 
     async def _reconcile(self, key: Key) -> float | None:
         """One step. Returns the seconds until the next is due, or None. Raises what the store raises."""

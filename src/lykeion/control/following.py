@@ -2,17 +2,19 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import NoReturn
 
-from lykeion.core import Unavailable
+from lykeion.core import Refused, Unavailable
 
 from .resource import AnyKind
 from .resource_store import Change, Gone, Listing, ResourceStore
 
 AGAIN_AFTER_S = 1.0
-"""How long to wait before retrying a store that cannot be reached."""
+"""How long to wait before retrying a store that cannot be reached; twice as long after each failure."""
+AT_MOST_S = 30.0
 
 _log = logging.getLogger("lykeion.control")
 
@@ -24,15 +26,18 @@ async def follow(
 
     A known object that is not in a listing has been deleted.
     """
+    again_s = AGAIN_AFTER_S
     while True:
         try:
             listing = await store.listing(kind)
             listed(listing)
+            again_s = AGAIN_AFTER_S
             async with aclosing(store.watch(kind, listing.version)) as changes:
                 async for change in changes:
                     changed(change)
         except Gone:
             continue
-        except Unavailable as error:
+        except (Unavailable, Refused) as error:
             _log.warning("%s; asking again", error)
-            await asyncio.sleep(AGAIN_AFTER_S)
+            await asyncio.sleep(again_s * random.uniform(0.5, 1))  # noqa: S311
+            again_s = min(2 * again_s, AT_MOST_S)

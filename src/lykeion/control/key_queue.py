@@ -23,6 +23,10 @@ class KeyQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._ready = asyncio.Event()
 
+    def __len__(self) -> int:
+        """Those that could be processed now."""
+        return len(self._waiting)
+
     def add(self, key: K) -> None:
         """Queue the key now; if it is being processed, it is processed again afterwards."""
         self._cancel(key)

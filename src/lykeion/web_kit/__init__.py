@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .errors import ErrorAnswer, answer_errors, documented
     from .guard import Guard, outlives_timeout
     from .limits import Clients, Uploads, refuse_length
-    from .listening import serve
+    from .listening import serve, serve_beside
     from .metrics import Meter, Metrics
     from .server_settings import ServerSettings, read_proxies, read_token
     from .service_base import add_metrics_route, service_app
@@ -24,6 +24,6 @@ __all__ = [
     "Busy", "Clients", "ErrorAnswer", "Guard", "Meter", "Metrics", "Refusal", "ServerSettings", "StrictRoute",
     "Uploads", "Workers", "add_metrics_route", "answer_errors", "documented", "is_unknown", "outlives_timeout",
     "read_proxies", "read_token", "refuse_host", "refuse_length", "refuse_origin", "refuse_stranger",
-    "refuse_token", "serve", "service_app", "status_of",
+    "refuse_token", "serve", "serve_beside", "service_app", "status_of",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

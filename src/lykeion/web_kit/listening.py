@@ -4,7 +4,8 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, nullcontext
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -45,8 +46,7 @@ def serve(
         # uvicorn raises the signal that stopped it again, which would end the process before cleanup.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
-        address, bound_port = listener.getsockname()[:2]
-        ready(f"http://{f'[{address}]' if ':' in address else address}:{bound_port}")
+        ready(_url(listener))
         server.run(sockets=[listener])
 
 
@@ -85,6 +85,26 @@ def make_server(
     for name in ("asyncio", "uvicorn.error", "lykeion.web_kit"):
         logging.getLogger(name).addFilter(SPARING_LOG)
     return _Server(config)
+
+
+@asynccontextmanager
+async def serve_beside(app: ASGIApp, settings: ServerSettings, *, host: str, port: int) -> AsyncGenerator[str, None]:
+    """Serve in the running event loop, whose owner handles signals. Yields the URL. Raises what ``listen`` raises."""
+    with listen(settings, host, port) as listener:
+        server = make_server(app, settings)
+        server.capture_signals = nullcontext  # pyright: ignore[reportAttributeAccessIssue]
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield _url(listener)
+        finally:
+            server.should_exit = True
+            await asyncio.wait([task], timeout=settings.timeout_s)
+            task.cancel()
+
+
+def _url(listener: socket.socket) -> str:
+    address, port = listener.getsockname()[:2]
+    return f"http://{f'[{address}]' if ':' in address else address}:{port}"
 
 
 class _Server(uvicorn.Server):

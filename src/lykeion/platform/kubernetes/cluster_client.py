@@ -35,12 +35,18 @@ class ClusterClient:
     """For one event loop; close it. All methods raise what ``error_of`` lists, and ClusterError.
 
     ``what`` names the object in errors, such as ``job/shoes``. ``observe`` is called with each answer's method, path
-    and status.
+    and status. ``may_write`` is asked when a write is about to be sent; where it says no, that raises ClusterRefused.
     """
 
-    def __init__(self, access: SingleConfig, rate: RequestRate | None = None, observe: Observe | None = None) -> None:
+    def __init__(
+        self,
+        access: SingleConfig,
+        rate: RequestRate | None = None,
+        observe: Observe | None = None,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.server, self.namespace = access.cluster.server, access.namespace
-        self._rate, self._observe = rate or RequestRate(), observe or _unseen
+        self._rate, self._observe, self._may_write = rate or RequestRate(), observe or _unseen, may_write
         timeout = httpx2.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         self._client = _connection(access, timeout)
 
@@ -105,6 +111,8 @@ class ClusterClient:
 
     async def _send(self, request: httpx2.Request) -> httpx2.Response:
         await self._rate.wait()
+        if request.method != "GET" and not self._may_write():
+            raise ClusterRefused(f"{request.url.path} is not written: this process does not have the Lease")
         try:
             answer = await self._client.send(request)
         except (httpx2.HTTPError, ConfigError) as error:

@@ -1,7 +1,7 @@
 """Custom resources, Secrets and ConfigMaps as documents: what is sent, and what of an answer is read."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from lykeion.control import AnyKind, AnyResource, ResourceError, read_resource
 from lykeion.core.fields import Fields
@@ -33,12 +33,34 @@ def at_version(document: KubeObject, resource: AnyResource) -> KubeObject:
     return {**document, "metadata": {**document["metadata"], **{name: each for name, each in asked.items() if each}}}
 
 
-def replaced(there: KubeObject, resource: AnyResource) -> KubeObject:
-    """The object that is there, with the resource's spec, labels and owners; annotations of others are kept."""
-    new = written(resource)
-    metadata: dict[str, Any] = {**there["metadata"], "labels": {}, **new["metadata"]}
-    metadata["annotations"] = inside(there, "metadata", "annotations") | resource.metadata.annotations
-    return at_version({**there, **new, "metadata": metadata}, resource)
+def replacing(there: KubeObject, resource: AnyResource) -> KubeObject:
+    """The merge patch after which the object has the resource's spec and labels, and its annotations beside others.
+
+    It applies only to the version that was read.
+    """
+    heads = ("apiVersion", "kind", "metadata", "status")
+    old = {name: each for name, each in there.items() if name not in heads}
+    new = {name: each for name, each in written(resource).items() if name not in heads}
+    metadata = {
+        "labels": merge_patch(inside(there, "metadata", "labels"), resource.metadata.labels),
+        "annotations": resource.metadata.annotations,
+        "uid": there["metadata"]["uid"],
+        "resourceVersion": there["metadata"]["resourceVersion"],
+    }
+    return at_version({**merge_patch(old, new), "metadata": metadata}, resource)
+
+
+def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """What turns one mapping into the other: https://www.rfc-editor.org/rfc/rfc7396."""
+    patch: dict[str, Any] = {name: None for name in old if name not in new}
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            if inner := merge_patch(cast(dict[str, Any], before), cast(dict[str, Any], value)):
+                patch[name] = inner
+        elif name not in old or value != before:
+            patch[name] = value
+    return patch
 
 
 def read_document(document: KubeObject, kinds: Mapping[str, AnyKind]) -> AnyResource:

@@ -39,6 +39,10 @@ class ClusterStore:
         self._events = ClusterEvents(client, instance)
         self._are_views = frozenset(by_kind)
 
+    def use(self, facts: ClusterFacts) -> None:
+        """For what is written from now on."""
+        self._views.facts = facts
+
     async def close(self) -> None:
         await self._views.close()
 

@@ -17,7 +17,7 @@ from lykeion.control import (
 )
 
 from .cluster_client import ClusterClient
-from .cluster_documents import at_version, foreign_conditions, is_ending, read_document, replaced, written
+from .cluster_documents import at_version, foreign_conditions, is_ending, read_document, replacing, written
 from .list_watch import WatchAges, Watched, WatchTimes, list_objects, watch_objects
 from .merged_watches import join_versions, merged, split_versions
 from .object_types import KubeObject, custom_type
@@ -135,8 +135,8 @@ class CustomResources:
         for attempt in range(_ATTEMPTS):
             there = await self._document(resource.key)
             try:
-                document = replaced(there, resource)
-                return self._read(await self._client.put(self._path(resource.key), str(resource.key), document, _BY))
+                changes, path = replacing(there, resource), self._path(resource.key)
+                return self._read(await self._client.patch(path, str(resource.key), changes, "merge", _BY))
             except Outdated:
                 if resource.metadata.resource_version or attempt == _ATTEMPTS - 1:
                     raise

@@ -36,7 +36,10 @@ _BY = {"fieldManager": MANAGER}
 
 
 class PlainViews:
-    """``translations`` are by the name of their kind; a kind is watched from its first use until ``close``."""
+    """``translations`` are by the name of their kind; a kind is watched from its first use until ``close``.
+
+    ``facts`` may be replaced, such as when the cluster's profile changes, for what is written after that.
+    """
 
     def __init__(
         self,
@@ -47,7 +50,7 @@ class PlainViews:
         ages: WatchAges,
         times: WatchTimes,
     ) -> None:
-        self._client, self._translations, self._facts = client, translations, facts
+        self._client, self._translations, self.facts = client, translations, facts
         self._namespaces, self._ages, self._times = namespaces, ages, times
         self._caches: dict[str, ViewCache] = {}
         self._starting = asyncio.Lock()
@@ -72,7 +75,7 @@ class PlainViews:
     async def create(self, resource: AnyResource) -> AnyResource:
         """The primary is created last: without it there is no resource, and the rest is found at the next attempt."""
         cache = await self._cache(resource.kind.name)
-        primary, *others = self._translations[resource.kind.name].objects(resource, self._facts)
+        primary, *others = self._translations[resource.kind.name].objects(resource, self.facts)
         for document in (*others, primary):
             cache.put(await self._created(resource, document, is_primary=document is primary))
         return _found(cache, resource.key)
@@ -88,7 +91,7 @@ class PlainViews:
         _check_version(resource, there)
         check_change(there, resource)
         known = {key_of(each): each for each in (primary, *others)}
-        for change in self._translations[key.kind].changes((primary, *others), resource, self._facts):
+        for change in self._translations[key.kind].changes((primary, *others), resource, self.facts):
             try:
                 await self._write(cache, resource, change, known)
             except (Outdated, NoSuchResource) as error:
@@ -126,7 +129,7 @@ class PlainViews:
         labels = f"{selector(translation.kind)},{NAME_LABEL}={key.name}"
         cache.put(_typed(document, primary.type.api_version, primary.type.kind))
         for source in rest:
-            if source.optional and not self._facts.has(source.type):
+            if source.optional and not self.facts.has(source.type):
                 continue
             documents, _ = await list_objects(self._client, Watched(source.type, key.namespace, labels))
             for each in documents:
