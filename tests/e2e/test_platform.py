@@ -35,7 +35,7 @@ def _runs(pid: str) -> bool:
 
 
 def test_a_batch_runs_each_shard_once_and_is_complete(running: PlatformMachine) -> None:
-    script = "echo $LYKEION_SHARD_INDEX of $LYKEION_SHARD_COUNT: $LYKEION_SHARD $1; echo $LYKEION_SHARD >> shards"
+    script = "echo $LYKEION_SHARD_INDEX of $LYKEION_SHARD_COUNT: $LYKEION_SHARD $1; cat $LYKEION_SHARD_FILE >> shards; echo >> shards"
     program = {
         "command": ["sh", "-c", script, "sh"],
         "args": ["$(LYKEION_SHARD)!", "$(NAME)"],

@@ -91,7 +91,7 @@ def _build(build: ImageBuild, run: OneBuild) -> WorkSpec:
 
 def _command(spec: ImageBuildSpec, *words: str, group: str = "images") -> WorkSpec:
     program = Program(command=("lykeion", group), args=words)
-    return WorkSpec(program=program, completions=1, retries=spec.retries)
+    return WorkSpec(program=program, completions=1, retries=spec.retries, uses_registry=True)
 
 
 def _literal(text: str) -> str:

@@ -82,7 +82,9 @@ def advance(owner: AnyResource, stages: Iterable[ProgramStage], observed: Observ
 def models_command(mount: VolumeMount, *arguments: str, suspend: bool = False) -> WorkSpec:
     """``lykeion models`` with arguments, as a Work: only such have the credentials of registries."""
     program = Program(command=("lykeion", "models"), args=(*arguments, "--quiet"))
-    return WorkSpec(program=program, completions=1, retries=RETRIES, mounts=(mount,), suspend=suspend)
+    return WorkSpec(
+        program=program, completions=1, retries=RETRIES, mounts=(mount,), uses_registry=True, suspend=suspend
+    )
 
 
 def _cause(work: Work) -> str:

@@ -12,7 +12,7 @@ from .index_ranges import IndexRanges
 from .lifetime import DeadlineSeconds, StartDeadlineSeconds, Suspend, TtlSeconds, fixed
 from .program import Argument, EnvironmentVariable, Program
 from .schedule import Schedule
-from .work import MAX_INDEXES, FailedAttempt
+from .work import MAX_INDEXES, FailedAttempt, WorkSpec
 
 
 class Shards(Wire, frozen=True):
@@ -130,11 +130,28 @@ BATCH_EXECUTION = ResourceKind(
 BatchExecution = Resource[BatchExecutionSpec, BatchExecutionStatus]
 
 
+_ITEM = EnvironmentVariable(name="LYKEION_SHARD", value="$(LYKEION_VALUE)")
+
+
 def for_each_item(program: Program, count: int) -> Program:
     """The program with the variables by which it knows its shard."""
     shard = (
-        EnvironmentVariable(name="LYKEION_SHARD", value="$(LYKEION_VALUE)"),
+        _ITEM,
         EnvironmentVariable(name="LYKEION_SHARD_INDEX", value="$(JOB_COMPLETION_INDEX)"),
         EnvironmentVariable(name="LYKEION_SHARD_COUNT", value=str(count)),
     )
     return structs.replace(program, env=(*shard, *program.env))
+
+
+def is_for_each_item(program: Program) -> bool:
+    return program.env[:1] == (_ITEM,)
+
+
+def without_item(program: Program) -> Program:
+    """Without the variable of its item, for places where that is not known before the program starts."""
+    return structs.replace(program, env=program.env[1:]) if is_for_each_item(program) else program
+
+
+def shard_text(work: WorkSpec, index: int) -> str:
+    """What the file in ``$LYKEION_SHARD_FILE`` says: the item of the shard, or its index where there are no items."""
+    return work.values[index] if work.values else str(index)

@@ -43,6 +43,8 @@ class WorkSpec(Wire, frozen=True):
     mounts: Annotated[tuple[VolumeMount, ...], Meta(max_length=16)] = ()
     time_limit_seconds: Annotated[int, Meta(ge=1)] | None = None
     """For one attempt."""
+    uses_registry: bool = False
+    """A program of the platform's own, which gets the credentials of registries; those of users never do."""
     grace_period_seconds: Annotated[int, Meta(ge=0, le=3600)] = 30
     """Between SIGTERM and SIGKILL."""
     suspend: bool = False

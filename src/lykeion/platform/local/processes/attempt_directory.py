@@ -61,6 +61,8 @@ class AttemptDirectory:
         """Start the program in its own session. Raises AttemptError, which says what is wrong."""
         own = {**share.environment(), MARK: str(self.path)}
         try:
+            if launch.shard is not None:
+                self.shard.write_text(launch.shard)
             with self.log.open("ab") as log, on_cores(share.cores), _passed(launch, own) as descriptors:
                 argv = [str(descriptors[0]) if word == VARIABLES else word for word in launch.argv]
                 return subprocess.Popen(
@@ -185,6 +187,11 @@ class AttemptDirectory:
     def result(self) -> Path:
         """Where the program may write a result."""
         return self.path / "result"
+
+    @property
+    def shard(self) -> Path:
+        """The file that tells the program its shard."""
+        return self.path / "shard"
 
     def _result(self) -> str:
         """Read without following a link or waiting for the writer of a pipe: the program is not trusted."""

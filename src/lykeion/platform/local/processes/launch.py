@@ -13,13 +13,17 @@ _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
 @dataclass(frozen=True)
 class Launch:
-    """``in_image`` are the variables of a program in an image; ``environment`` is then that of what starts it."""
+    """``in_image`` are the variables of a program in an image; ``environment`` is then that of what starts it.
+
+    ``shard`` is what the file says by which the program knows its shard, if it has one.
+    """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     working_directory: str
     needs: Requests = field(default_factory=Requests)
     in_image: Mapping[str, str] | None = None
+    shard: str | None = None
 
 
 @dataclass(frozen=True)

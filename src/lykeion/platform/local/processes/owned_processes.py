@@ -85,6 +85,10 @@ class OwnedProcesses:
         """The file to which the program of an attempt may write a result."""
         return self._at(uid, attempt.name).result
 
+    def shard(self, uid: str, attempt: Attempt) -> Path:
+        """The file that tells the program of an attempt its shard."""
+        return self._at(uid, attempt.name).shard
+
     def adopt(self, uid: str) -> list[Attempt]:
         """Find what an earlier process of ours recorded for an owner. Returns the attempts that have ended."""
         recorded = (AttemptDirectory(path).attempt() for path in sorted(self.place(uid).glob("*-*")))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from lykeion.platform.local.processes.launch import Launch, Mounted, launch
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.local.processes.peer_addresses import peer_addresses
 from lykeion.platform.policies.distributed import distributed_environment
+from lykeion.platform.resources.batch_execution import is_for_each_item, shard_text
 from lykeion.platform.resources.work import Work
 
 from .gang_plan import plan_gang
@@ -90,5 +92,9 @@ class WorkRunner:
             variables |= distributed_environment(spec.roles, addresses, index)
         mounted = [Mounted(variables[each.variable], each.read_only) for each in spec.mounts]
         mounted.append(Mounted(variables["LYKEION_RESULT"]))
+        if is_for_each_item(spec.program):
+            variables["LYKEION_SHARD_FILE"] = str(self._processes.shard(work.metadata.uid, attempt))
+            mounted.append(Mounted(variables["LYKEION_SHARD_FILE"], read_only=True))
         machine = self._machine
-        return launch(spec.program, variables, machine.environment, machine.working_directory, mounted)
+        launched = launch(spec.program, variables, machine.environment, machine.working_directory, mounted)
+        return replace(launched, shard=shard_text(spec, index)) if is_for_each_item(spec.program) else launched

@@ -1,0 +1,131 @@
+"""Work as a view of a Job and its pods."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from msgspec import structs
+
+from lykeion.control import AnyResource, Resource
+from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
+
+from .object_fields import annotation, part, text
+from .object_types import EVENTS, JOBS, PODS, KubeObject
+from .pod_spec import QUEUE_LABEL
+from .translation import (
+    ClusterFacts,
+    ObjectChange,
+    ObjectSource,
+    Translation,
+    pods_among,
+    read_spec,
+    read_view,
+    written_annotations,
+)
+from .work_job import head_of, job_of, prefilled, queue_of, work_objects
+from .work_pods import has_ended, owned_by
+from .work_refusals import at_once, refusal
+from .work_status import IGNORED, REFUSED, is_over, next_attempt_due, read_record, record_now, work_status
+
+_WorkResource = Resource[WorkSpec, WorkStatus]
+
+
+def work_of(job: KubeObject, others: Sequence[KubeObject]) -> AnyResource:
+    """The Work. One whose next attempt is due is shown suspended, so that its controller applies it again."""
+    spec: WorkSpec = read_spec(WORK, job)
+    pods, events = pods_among(others), [each for each in others if each["kind"] == EVENTS.kind]
+    read = read_view(WORK, job, others, work_status(spec, job, pods, events))
+    return replace(read, spec=structs.replace(spec, suspend=True)) if next_attempt_due(spec, job, pods) else read
+
+
+def work_changes(there: Sequence[KubeObject], wanted: AnyResource, facts: ClusterFacts) -> tuple[ObjectChange, ...]:
+    """A Job is never applied again: few of its fields can change, and Kueue changes its template."""
+    job, pods = there[0], pods_among(there[1:])
+    return tuple(_changes(job, pods, wanted, read_spec(WORK, job), facts))
+
+
+def _changes(
+    job: KubeObject, pods: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec, facts: ClusterFacts
+) -> Iterator[ObjectChange]:
+    refused = bool(annotation(job, REFUSED))
+    if next_attempt_due(known, job, pods) or (refused and not refusal(wanted, facts)):
+        yield from _replaced(job, pods, wanted, known, facts)
+    elif is_over(job) or refused:
+        yield _merge(job, wanted, known)
+    elif wanted.spec.stop:
+        yield _merge(job, wanted, known, {"suspend": True, "parallelism": 0})
+    elif wanted.spec.suspend != known.suspend and known.suspend and not _fixed_differ(known, wanted.spec):
+        yield from _resumed(job, pods, wanted, known)
+    elif wanted.spec.suspend or known.suspend:
+        yield from _replaced(job, pods, wanted, known, facts)
+    else:
+        yield _merge(job, wanted, known, {"parallelism": at_once(wanted.spec)})
+
+
+def _replaced(
+    job: KubeObject, pods: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec, facts: ClusterFacts
+) -> Iterator[ObjectChange]:
+    """Another Job in its place, which does not start yet: suspending a Job would count what it stops as failures."""
+    parked = replace(wanted, spec=structs.replace(wanted.spec, suspend=True))
+    yield ObjectChange("delete", head_of(job))
+    yield ObjectChange("create", job_of(parked, facts, record_now(known, job, pods)))
+
+
+def _resumed(
+    job: KubeObject, pods: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec
+) -> Iterator[ObjectChange]:
+    """A parked Job starts once no program of the Job before it runs any more."""
+    own = owned_by(pods, job)
+    if any(not has_ended(each) for each in pods if each not in own):
+        return
+    if status := prefilled(job, wanted, read_record(job)):
+        yield ObjectChange("merge", status, "status")
+    queue = queue_of(wanted.spec)
+    merge = _merge(job, wanted, known, {"parallelism": at_once(wanted.spec), **({} if queue else {"suspend": False})})
+    if queue:
+        merge.document["metadata"]["labels"] = {QUEUE_LABEL: queue}
+    yield merge
+
+
+_FIXED = ("retries", "on_failure", "time_limit_seconds", "grace_period_seconds")
+"""Fields of a Work that a Job cannot change."""
+
+
+def _encoded(name: str) -> str:
+    """The name of a field as users write it."""
+    return next(each.encode_name for each in structs.fields(WorkSpec) if each.name == name)
+
+
+def _fixed_differ(known: WorkSpec, wanted: WorkSpec) -> list[str]:
+    return [name for name in _FIXED if getattr(known, name) != getattr(wanted, name)]
+
+
+def _merge(
+    job: KubeObject, wanted: _WorkResource, known: WorkSpec, spec: Mapping[str, Any] | None = None
+) -> ObjectChange:
+    """Changes of the Job, and the wanted spec with what of it has no effect."""
+    head, before = head_of(job), annotation(job, IGNORED)
+    annotations = written_annotations(wanted)
+    if differ := [_encoded(name) for name in _fixed_differ(known, wanted.spec)]:
+        annotations[IGNORED] = ", ".join(dict.fromkeys([*filter(None, before.split(", ")), *differ]))
+    head["metadata"]["annotations"] = annotations
+    return ObjectChange("merge", {**head, **({"spec": spec} if spec else {})})
+
+
+def _job_name(event: KubeObject) -> str:
+    """Of the Job that an event is about, which is that of its Work."""
+    regarding = part(event, "regarding")
+    return text(regarding, "name") if regarding.get("kind") == JOBS.kind else ""
+
+
+WORKS = Translation(
+    WORK,
+    (
+        ObjectSource(JOBS),
+        ObjectSource(PODS),
+        ObjectSource(EVENTS, "reason=FailedCreate", name_of=_job_name, optional=True),
+    ),
+    work_objects,
+    work_of,
+    work_changes,
+)
