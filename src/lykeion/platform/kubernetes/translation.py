@@ -93,6 +93,7 @@ class ObjectChange:
 
     verb: Literal["create", "apply", "merge", "delete"]
     document: KubeObject
+    subresource: Literal["", "status"] = ""
 
 
 @dataclass(frozen=True)

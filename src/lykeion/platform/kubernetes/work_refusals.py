@@ -22,7 +22,7 @@ def refusal(work: Resource[WorkSpec, WorkStatus], facts: ClusterFacts) -> str:
     """Why the cluster cannot run a Work; an empty string if it can."""
     spec = work.spec
     if wrong := unsupported_pod(spec.program, facts):
-        return wrong.message
+        return wrong
     if len(spec.roles) > 1 and not facts.has(JOB_SETS):
         return "programs with several roles need JobSet, which this cluster does not have"
     if len(spec.roles) > 1:

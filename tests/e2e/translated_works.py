@@ -1,0 +1,101 @@
+"""Works of tests on a real API server, written as their translation says, without the store and controllers."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any
+
+import httpx
+from msgspec import structs
+
+from lykeion.control import AnyResource, Resource
+from lykeion.platform.kubernetes.translation import ClusterFacts, selector
+from lykeion.platform.kubernetes.work_translation import WORKS
+from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
+
+from .kubernetes_cluster import Cluster
+
+IMAGE = "host.local/shell"
+USER = 65532
+
+
+def work(script: str, *, name: str = "embed", completions: int = 1, program: Any = None, **spec: Any) -> Any:
+    program = program or Program(command=("sh", "-c", script), image=IMAGE)
+    return WORK.new(
+        name, WorkSpec(**{"program": program, "completions": completions, "grace_period_seconds": 1, **spec})
+    )
+
+
+@dataclass
+class ClusterWork:
+    """A Work in a namespace; ``wanted`` is what its controller would ask for."""
+
+    cluster: Cluster
+    namespace: str
+    wanted: Resource[WorkSpec, WorkStatus]
+    facts: ClusterFacts = field(default_factory=ClusterFacts)
+
+    def create(self) -> "ClusterWork":
+        metadata = structs.replace(self.wanted.metadata, namespace=self.namespace)
+        self.wanted = replace(self.wanted, metadata=metadata)
+        for each in reversed(WORKS.objects(self.wanted, self.facts)):
+            self.cluster.api.create(each)
+        self.reconcile()
+        return self
+
+    def change(self, **spec: Any) -> None:
+        self.wanted = replace(self.wanted, spec=structs.replace(self.wanted.spec, **spec))
+        self.reconcile()
+
+    def reconcile(self) -> AnyResource:
+        """As a controller does: apply it if it is not as it is wanted. Returns what was there."""
+        there = self.read()
+        if there.spec != self.wanted.spec:
+            for each in WORKS.changes(self.objects(), self.wanted, self.facts):
+                self._write(each)
+        return there
+
+    def read(self) -> AnyResource:
+        primary, *others = self.objects()
+        return WORKS.resource_of(primary, others)
+
+    def objects(self) -> list[Any]:
+        api, name = self.cluster.api, self.wanted.metadata.name
+        found = [{"apiVersion": "batch/v1", "kind": "Job", **api.get("Job", name, self.namespace)}]
+        pods = api.items("Pod", self.namespace, labels=f"{selector(WORK)},lykeion.github.io/name={name}")
+        found += [{"apiVersion": "v1", "kind": "Pod", **each} for each in pods]
+        events = api.items("Event", self.namespace, fields="reason=FailedCreate")
+        return [*found, *({**each, "kind": "Event", "regarding": each["involvedObject"]} for each in events)]
+
+    def wait(self, holds: Callable[[WorkStatus], object], *, seconds: float = 60) -> WorkStatus:
+        """The status that ``holds``; on the way its controller applies it when that is due."""
+        happened: Queue[None] = Queue()
+        for kind in ("Job", "Pod", "Event"):
+            Thread(target=self._follow, args=(kind, seconds, happened), daemon=True).start()
+        while True:
+            status = self.reconcile().status
+            if holds(status):
+                return status
+            try:
+                happened.get(timeout=seconds)
+            except Empty:
+                raise AssertionError(f"{self.wanted.metadata.name} did not become this: {status}") from None
+
+    def _follow(self, kind: str, seconds: float, happened: "Queue[None]") -> None:
+        ended = suppress(httpx.HTTPError)  # with the cluster
+        with ended, self.cluster.api.watch(kind, self.namespace, seconds=seconds) as states:
+            for _ in states:
+                happened.put(None)
+
+    def _write(self, change: Any) -> None:
+        api, document, namespace = self.cluster.api, change.document, self.namespace
+        name = document["metadata"]["name"]
+        if change.verb == "create":
+            api.create(document)
+        elif change.verb == "delete":
+            api.delete(document["kind"], name, namespace, preconditions={"uid": document["metadata"]["uid"]})
+        else:
+            api.patch(document["kind"], name, namespace, document, subresource=change.subresource)

@@ -1,0 +1,411 @@
+"""The Kubernetes objects that a Work becomes."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from lykeion.control import Metadata, Owner, Resource
+from lykeion.platform.kubernetes.pod_spec import unsupported_pod
+from lykeion.platform.kubernetes.translation import SPEC_ANNOTATION, ClusterFacts
+from lykeion.platform.kubernetes.work_job import work_objects
+from lykeion.platform.kubernetes.work_refusals import refusal
+from lykeion.platform.kubernetes.work_status import IGNORED, RECORD, REFUSED
+from lykeion.platform.kubernetes.work_translation import WORKS
+from lykeion.platform.policies.stages import models_command
+from lykeion.platform.resources.batch_execution import for_each_item
+from lykeion.platform.resources.cluster_profile import AcceleratorProfile, ClusterProfileSpec, StorageProfile
+from lykeion.platform.resources.failure_rule import FailureRule
+from lykeion.platform.resources.pod_template import NodeRequirement, PodTemplate, PodVolume, Toleration
+from lykeion.platform.resources.program import (
+    AcceleratorRequest,
+    EnvironmentVariable,
+    KeyOf,
+    Program,
+    Requests,
+    ValueSource,
+)
+from lykeion.platform.resources.program_volume import VolumeMount
+from lykeion.platform.resources.work import WORK, Role, WorkSpec
+
+T4 = AcceleratorProfile(
+    name="t4",
+    resource_name="nvidia.com/gpu",
+    node_selector={"accelerator": "tesla-t4"},
+    tolerations=(Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"),),
+)
+PROFILE = ClusterProfileSpec(accelerators=(T4,), storage=StorageProfile(class_name="shared", shared=True))
+FACTS = ClusterFacts(profile=PROFILE, image="registry.example.com/lykeion@sha256:0")
+LABELS = {
+    "app.kubernetes.io/managed-by": "lykeion",
+    "lykeion.github.io/kind": "Work",
+    "lykeion.github.io/name": "shoes-run",
+    "lykeion.github.io/owner": "shoes",
+    "lykeion.github.io/owner-uid": "u-1",
+}
+OWNER = Owner(api_version="lykeion.github.io/v1alpha1", kind="Training", name="shoes", uid="u-1")
+SHELL = Program(command=("sh", "-c", "exit 0"), image="shop:v1")
+
+
+def made(spec: WorkSpec, facts: ClusterFacts = FACTS) -> list[dict[str, Any]]:
+    return list(work_objects(_work(spec), facts))
+
+
+def _work(spec: WorkSpec) -> Any:
+    metadata = Metadata(name="shoes-run", namespace="shop", owner_references=(OWNER,))
+    return Resource(WORK, metadata, spec, WORK.status())
+
+
+def spec(program: Program = SHELL, completions: int = 1, **fields: Any) -> WorkSpec:
+    return WorkSpec(program=program, completions=completions, **fields)
+
+
+def container_of(job: dict[str, Any]) -> dict[str, Any]:
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    return container
+
+
+def variables(job: dict[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container_of(job)["env"]}
+
+
+INDEX = {"fieldRef": {"fieldPath": "metadata.annotations['batch.kubernetes.io/job-completion-index']"}}
+
+
+def test_a_program_becomes_an_indexed_job_that_no_right_goes_with() -> None:
+    (job,) = made(spec(retries=2, time_limit_seconds=60))
+    annotations = job["metadata"].pop("annotations")
+    assert list(annotations) == [SPEC_ANNOTATION]
+    assert job == {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "shoes-run",
+            "namespace": "shop",
+            "labels": LABELS,
+            "ownerReferences": [
+                {
+                    "apiVersion": "lykeion.github.io/v1alpha1",
+                    "kind": "Training",
+                    "name": "shoes",
+                    "uid": "u-1",
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": 1,
+            "parallelism": 1,
+            "suspend": False,
+            "backoffLimitPerIndex": 2,
+            "podFailurePolicy": {
+                "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+            },
+            "template": {
+                "metadata": {
+                    "labels": LABELS,
+                    "annotations": {"kubectl.kubernetes.io/default-container": "program"},
+                },
+                "spec": {
+                    "restartPolicy": "Never",
+                    "activeDeadlineSeconds": 60,
+                    "terminationGracePeriodSeconds": 30,
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "fsGroup": 65532,
+                        "fsGroupChangePolicy": "OnRootMismatch",
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [
+                        {
+                            "name": "program",
+                            "image": "shop:v1",
+                            "command": ["sh", "-c", "exit 0"],
+                            "env": [
+                                {"name": "HOME", "value": "/tmp"},
+                                {"name": "JOB_COMPLETION_INDEX", "valueFrom": INDEX},
+                                {"name": "LYKEION_RESULT", "value": "/dev/termination-log"},
+                            ],
+                            "resources": {},
+                            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+                            "terminationMessagePolicy": "FallbackToLogsOnError",
+                            "securityContext": {
+                                "allowPrivilegeEscalation": False,
+                                "readOnlyRootFilesystem": True,
+                                "capabilities": {"drop": ["ALL"]},
+                            },
+                        }
+                    ],
+                    "volumes": [{"name": "tmp", "emptyDir": {}}],
+                },
+            },
+        },
+    }
+
+
+def test_what_a_program_asks_for_is_in_the_words_of_the_cluster() -> None:
+    pod = PodTemplate(
+        labels={"team": "search", "lykeion.github.io/name": "another"},
+        annotations={"note": "x"},
+        service_account_name="reader",
+        image_pull_secrets=("pulls",),
+        node_selector={"disk": "ssd"},
+        node_affinity=(NodeRequirement(key="zone", operator="In", values=("a", "b")),),
+        spread_over="topology.kubernetes.io/zone",
+        tolerations=(Toleration(key="spot", value="yes", effect="NoExecute", toleration_seconds=0),),
+        priority_class_name="low",
+        shared_memory="1Gi",
+        run_as_user=1000,
+        fs_group=2000,
+        volumes=(
+            PodVolume(name="photos", mount_path="/photos", persistent_volume_claim="photos", read_only=True),
+            PodVolume(name="scratch", mount_path="/scratch", empty_dir="5Gi"),
+        ),
+    )
+    token = ValueSource(secret_key_ref=KeyOf(name="shop", key="token", optional=True))
+    program = Program(
+        image="shop:v1",
+        args=("--to=$(OUT)",),
+        working_dir="/work",
+        env=(
+            EnvironmentVariable(name="OUT", value="$(LYKEION_RUN)/o"),
+            EnvironmentVariable(name="T", value_from=token),
+        ),
+        resources=Requests(cpu="500m", memory="2Gi", accelerator=AcceleratorRequest(type="t4", count=2)),
+        pod=pod,
+    )
+    (job,) = made(spec(program, mounts=(VolumeMount(volume="run", variable="LYKEION_RUN"),)))
+    template = job["spec"]["template"]
+    container, inside = container_of(job), template["spec"]
+    assert template["metadata"]["labels"] == {**LABELS, "team": "search"}
+    assert template["metadata"]["annotations"]["note"] == "x"
+    assert "command" not in container
+    assert (container["args"], container["workingDir"]) == (["--to=$(OUT)"], "/work")
+    amounts = {"cpu": "500m", "memory": "2Gi", "nvidia.com/gpu": "2"}
+    assert container["resources"] == {"requests": amounts, "limits": amounts}
+    assert list(variables(job))[-3:] == ["LYKEION_RESULT", "OUT", "T"]
+    assert variables(job)["T"] == {"secretKeyRef": {"name": "shop", "key": "token", "optional": True}}
+    assert variables(job)["LYKEION_RUN"] == "/lykeion/volumes/run"
+    assert inside["serviceAccountName"] == "reader"
+    assert inside["imagePullSecrets"] == [{"name": "pulls"}]
+    assert inside["automountServiceAccountToken"] is False
+    assert inside["nodeSelector"] == {"accelerator": "tesla-t4", "disk": "ssd"}
+    assert inside["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "spot", "operator": "Equal", "value": "yes", "effect": "NoExecute", "tolerationSeconds": 0},
+    ]
+    terms = inside["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert terms == {
+        "nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]}]
+    }
+    assert inside["topologySpreadConstraints"][0]["topologyKey"] == "topology.kubernetes.io/zone"
+    assert inside["priorityClassName"] == "low"
+    assert inside["securityContext"]["runAsUser"] == 1000
+    assert inside["securityContext"]["fsGroup"] == 2000
+    assert inside["volumes"] == [
+        {"name": "tmp", "emptyDir": {}},
+        {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+        {"name": "claim-run", "persistentVolumeClaim": {"claimName": "run"}},
+        {"name": "own-photos", "persistentVolumeClaim": {"claimName": "photos"}},
+        {"name": "own-scratch", "emptyDir": {"sizeLimit": "5Gi"}},
+    ]
+    assert container["volumeMounts"] == [
+        {"name": "tmp", "mountPath": "/tmp"},
+        {"name": "shared-memory", "mountPath": "/dev/shm"},
+        {"name": "claim-run", "mountPath": "/lykeion/volumes/run"},
+        {"name": "own-photos", "mountPath": "/photos", "readOnly": True},
+        {"name": "own-scratch", "mountPath": "/scratch"},
+    ]
+
+
+IDENTITY = {"iam.gke.io/gcp-service-account": "push@shop"}
+
+
+def test_only_our_own_programs_get_the_credentials_of_registries() -> None:
+    profile = structs.replace(PROFILE, identity=IDENTITY, registry_prefix="registry.example.com/shop")
+    facts = replace(FACTS, profile=profile, registry_secret="registry", registry_account="lykeion-registry")
+    mount = VolumeMount(volume="run", variable="LYKEION_RUN")
+    (ours,) = made(models_command(mount, "push", "$(LYKEION_RUN)", "shoes:v1"), facts)
+    inside = ours["spec"]["template"]["spec"]
+    assert container_of(ours)["image"] == FACTS.image
+    assert variables(ours)["DOCKER_CONFIG"] == "/lykeion/registry"
+    assert variables(ours)["LYKEION_REGISTRY_PREFIX"] == "registry.example.com/shop"
+    assert (inside["serviceAccountName"], inside["automountServiceAccountToken"]) == ("lykeion-registry", True)
+    assert inside["imagePullSecrets"] == [{"name": "registry"}]
+    items = [{"key": ".dockerconfigjson", "path": "config.json"}]
+    assert inside["volumes"][1] == {
+        "name": "registry",
+        "secret": {"secretName": "registry", "optional": True, "items": items},
+    }
+    (theirs,) = made(spec(Program(command=("lykeion", "models", "push", "/x", "shoes:v1"))), facts)
+    text = json.dumps(theirs["spec"])
+    assert container_of(theirs)["image"] == FACTS.image
+    assert 'registry"' not in text
+    assert "DOCKER_CONFIG" not in text
+    assert "lykeion-registry" not in text
+
+
+def test_a_shard_is_known_by_its_index_or_by_its_item_in_a_config_map() -> None:
+    (job,) = made(spec(for_each_item(SHELL, 3), 3, parallelism=9))
+    assert job["spec"]["parallelism"] == 3
+    assert variables(job) == {
+        "HOME": "/tmp",
+        "JOB_COMPLETION_INDEX": INDEX,
+        "LYKEION_RESULT": "/dev/termination-log",
+        "LYKEION_VALUE": "",
+        "LYKEION_SHARD_FILE": "/lykeion/shard",
+        "LYKEION_SHARD": "$(LYKEION_VALUE)",
+        "LYKEION_SHARD_INDEX": "$(JOB_COMPLETION_INDEX)",
+        "LYKEION_SHARD_COUNT": "3",
+    }
+    shard = {"name": "shard", "mountPath": "/lykeion/shard", "readOnly": True}
+    assert container_of(job)["volumeMounts"][1] == {**shard, "subPath": "shard"}
+    job, items = made(spec(for_each_item(SHELL, 2), 2, values=("a", "b $(c)")))
+    assert (items["kind"], items["metadata"]["name"]) == ("ConfigMap", "shoes-run-items")
+    assert items["data"] == {"0": "a", "1": "b $(c)"}
+    assert items["immutable"] is True
+    assert items["metadata"]["labels"] == LABELS
+    assert container_of(job)["volumeMounts"][1] == {**shard, "subPathExpr": "$(JOB_COMPLETION_INDEX)"}
+    assert not {"LYKEION_VALUE", "LYKEION_SHARD"} & set(variables(job))
+    assert variables(job)["LYKEION_SHARD_INDEX"] == "$(JOB_COMPLETION_INDEX)"
+
+
+def test_processes_of_one_role_know_one_another_by_names_that_last() -> None:
+    job, service = made(spec(SHELL, 2, parallelism=2, roles=(Role(name="worker", replicas=2),), retries=3))
+    assert (service["kind"], service["metadata"]["name"]) == ("Service", "peers-shoes-run")
+    assert service["spec"] == {
+        "clusterIP": "None",
+        "publishNotReadyAddresses": True,
+        "selector": {"lykeion.github.io/kind": "Work", "lykeion.github.io/name": "shoes-run"},
+        "ports": [{"name": "peers", "port": 29500}],
+    }
+    assert job["spec"]["template"]["spec"]["subdomain"] == "peers-shoes-run"
+    assert job["spec"]["backoffLimit"] == 0
+    assert not {"backoffLimitPerIndex", "podFailurePolicy"} & set(job["spec"])
+    given = variables(job)
+    peers = ["shoes-run-0.peers-shoes-run:29500", "shoes-run-1.peers-shoes-run:29500"]
+    assert given["LYKEION_PEERS"] == ",".join(peers)
+    assert given["RANK"] == given["JAX_PROCESS_ID"] == "$(JOB_COMPLETION_INDEX)"
+    config = given["TF_CONFIG"].replace("$(JOB_COMPLETION_INDEX)", "1")
+    assert json.loads(config) == {"cluster": {"worker": peers}, "task": {"type": "worker", "index": 1}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "suspended", "queue"),
+    [
+        ({}, False, None),
+        ({"suspend": True}, True, None),
+        ({"done": "0"}, True, None),
+        ({"program": structs.replace(SHELL, pod=PodTemplate(queue_name="night"))}, True, "night"),
+        ({"program": structs.replace(SHELL, pod=PodTemplate(queue_name="night")), "suspend": True}, True, None),
+    ],
+)
+def test_a_job_begins_suspended_where_something_comes_first(fields: Any, suspended: bool, queue: str | None) -> None:
+    (job,) = made(spec(completions=2, **fields))
+    assert job["spec"]["suspend"] is suspended
+    assert job["metadata"]["labels"].get("kueue.x-k8s.io/queue-name") == queue
+    shown = WORKS.resource_of({**job, "metadata": {**job["metadata"], "uid": "u", "resourceVersion": "1"}}, ())
+    assert shown.spec.suspend is (suspended and queue is None)
+
+
+def test_what_is_done_goes_with_the_job() -> None:
+    (job,) = made(spec(completions=4, done="0-1"))
+    assert json.loads(job["metadata"]["annotations"][RECORD])["succeeded"] == "0-1"
+
+
+RULES = (
+    FailureRule(action="Retry", exit_codes=(3,)),
+    FailureRule(action="Fail", exit_codes=(2, 3), reasons=("OOMKilled",)),
+    FailureRule(action="Ignore", exit_codes=(75,), reasons=("CannotStart",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("rules", "policy"),
+    [
+        (
+            RULES,
+            [
+                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                {
+                    "action": "FailIndex",
+                    "onExitCodes": {"containerName": "program", "operator": "In", "values": [2, 137]},
+                },
+                {
+                    "action": "Ignore",
+                    "onExitCodes": {"containerName": "program", "operator": "In", "values": [75, 128]},
+                },
+            ],
+        ),
+        (
+            (FailureRule(action="Retry", reasons=("Evicted",)),),
+            [{"action": "Count", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}],
+        ),
+        (
+            (FailureRule(action="Fail", reasons=("Lost",)),),
+            [{"action": "FailIndex", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}],
+        ),
+    ],
+)
+def test_failure_rules_become_a_policy_in_which_the_first_that_matches_decides(rules: Any, policy: Any) -> None:
+    (job,) = made(spec(on_failure=rules))
+    assert job["spec"]["podFailurePolicy"]["rules"] == policy
+
+
+def test_a_rule_that_a_cluster_cannot_follow_is_named() -> None:
+    rules = (FailureRule(action="Fail", reasons=("TimeLimit", "Lost")),)
+    (job,) = made(spec(on_failure=rules, time_limit_seconds=5))
+    assert job["metadata"]["annotations"][IGNORED] == "onFailure[].reasons: TimeLimit"
+    (job,) = made(spec(on_failure=rules))
+    assert IGNORED not in job["metadata"]["annotations"]
+
+
+UNSHARED = replace(FACTS, profile=structs.replace(PROFILE, storage=StorageProfile()))
+MOUNT = (VolumeMount(volume="run", variable="LYKEION_RUN"),)
+GPU = Program(command=("x",), image="x", resources=Requests(accelerator=AcceleratorRequest(type="a100")))
+
+
+@pytest.mark.parametrize(
+    ("asked", "facts", "words"),
+    [
+        (spec(GPU), FACTS, "the cluster's profile has no accelerator a100; it has t4"),
+        (spec(Program(command=("x",))), replace(FACTS, image=""), "the program has no image"),
+        (spec(completions=2, parallelism=2, mounts=MOUNT), UNSHARED, "2 pods at a time cannot mount volume run"),
+        (spec(for_each_item(Program(command=("x", "$(LYKEION_SHARD)")), 1), values=("a",)), FACTS, "args names $("),
+        (spec(for_each_item(Program(command=("x",), args=("$(LYKEION_VALUE)",)), 1), values=("a",)), FACTS, "args"),
+        (spec(completions=300, values=("é" * 4000,) * 300), FACTS, "the items have more than 1000000 bytes"),
+        (spec(roles=(Role(name="chief"), Role(name="ps")), completions=2), FACTS, "need JobSet"),
+    ],
+)
+def test_what_a_cluster_cannot_do_is_said_before_anything_runs(asked: Any, facts: Any, words: str) -> None:
+    words = words.replace("args names $(", "command names $(LYKEION_SHARD), which a cluster does not know")
+    assert words in refusal(_work(asked), facts)
+    job = made(asked, facts)[0]
+    assert job["spec"]["suspend"] is True
+    assert words in job["metadata"]["annotations"][REFUSED]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        spec(completions=2, parallelism=1, mounts=MOUNT),
+        spec(for_each_item(Program(command=("x", "$$(LYKEION_SHARD) $(LYKEION_SHARD_INDEX)")), 1), values=("a",)),
+        spec(for_each_item(Program(command=("x", "$(LYKEION_SHARD)")), 1)),
+        spec(structs.replace(GPU, resources=Requests(accelerator=AcceleratorRequest(type="t4")))),
+    ],
+)
+def test_what_it_can_do_is_not_refused(asked: WorkSpec) -> None:
+    assert refusal(_work(asked), UNSHARED) == ""
+
+
+def test_an_accelerator_is_found_by_the_beginning_of_its_name() -> None:
+    variant = structs.replace(T4, name="a100-sxm4-80gb")
+    facts = replace(FACTS, profile=structs.replace(PROFILE, accelerators=(T4, variant)))
+    assert not unsupported_pod(GPU, facts)
+    assert unsupported_pod(GPU, FACTS)
