@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -240,6 +241,10 @@ def _start(cluster: Cluster, paths: Mapping[str, Path], gates: Mapping[str, bool
         program.start()
         if name == "kube-apiserver":
             cluster.wait_ready()
+    kubeconfig = cluster.kubeconfig_of("network", ADMINISTRATORS)
+    command = [sys.executable, "-m", "tests.e2e.cluster_network", str(kubeconfig), cluster.addresses.names]
+    cluster.programs["network"] = Program("network", command, cluster.place / "network.log")
+    cluster.programs["network"].start()
     cluster.api.wait("ServiceAccount", "default", "default", bool)
 
 
@@ -283,7 +288,7 @@ def _api_server(cluster: Cluster, etcd: int) -> list[str]:
     ]  # fmt: skip
 
 
-_PARTS = ("controllers", "scheduler")
+_PARTS = ("controllers", "scheduler", "network")
 
 
 def _controller_manager(cluster: Cluster) -> list[str]:

@@ -1,6 +1,6 @@
-"""Kubernetes' own programs for the tests, built from the Go module beside this file, once for each go.sum.
+"""Kubernetes' own programs for the tests, built from the Go modules beside this file, once for each go.sum.
 
-They lie in ``$LYKEION_TEST_TOOLS``, else ``$XDG_CACHE_HOME/lykeion-tests/control-plane-<digest of go.sum>``. A tool
+They lie in ``$LYKEION_TEST_TOOLS``, else ``$XDG_CACHE_HOME/lykeion-tests/MODULE-<digest of its go.sum>``. A tool
 is built when it is first asked for: all of Kubernetes takes four minutes on two cores, etcd half a minute.
 """
 
@@ -24,9 +24,10 @@ LEAST_GO = (1, 25)
 
 @dataclass(frozen=True)
 class Tool:
-    """``variables`` are set when it is linked: Go packages' strings."""
+    """``module`` is a folder with a go.mod; ``variables`` are set when it is linked: Go packages' strings."""
 
     package: str
+    module: str = "."
     variables: dict[str, str] = field(default_factory=dict)
 
 
@@ -37,7 +38,8 @@ def _kubernetes(program: str) -> Tool:
         "gitTreeState": "clean",
     }  # fmt: skip
     places = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    return Tool(f"k8s.io/kubernetes/cmd/{program}", {f"{at}.{k}": v for at in places for k, v in values.items()})
+    variables = {f"{place}.{key}": value for place in places for key, value in values.items()}
+    return Tool(f"k8s.io/kubernetes/cmd/{program}", variables=variables)
 
 
 TOOLS = {
@@ -46,26 +48,40 @@ TOOLS = {
     "kube-controller-manager": _kubernetes("kube-controller-manager"),
     "kube-scheduler": _kubernetes("kube-scheduler"),
     "kubectl": _kubernetes("kubectl"),
+    "jobset": Tool("sigs.k8s.io/jobset", "jobset"),
+    "traefik": Tool("github.com/traefik/traefik/v3/cmd/traefik", "traefik"),
+    "kueue": Tool("sigs.k8s.io/kueue/cmd/kueue", "kueue"),
+    "workflow-controller": Tool("github.com/argoproj/argo-workflows/v3/cmd/workflow-controller", "argo"),
+    "argoexec": Tool("github.com/argoproj/argo-workflows/v3/cmd/argoexec", "argo"),
 }
 
 
 def tool(name: str) -> Path:
     """The program, built if it is not there yet. Skips the test where there is no Go."""
-    path = tools_folder() / name
+    it = TOOLS[name]
+    path = _folder(it.module) / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.parent / "lock"):
             if not path.exists():
-                _build(TOOLS[name], path)
+                _build(it, path)
     return path
 
 
-def tools_folder() -> Path:
+def module_files(name: str, module: str) -> Path:
+    """The source of a Go module that a tool is built from, such as its definitions of resources."""
+    command = [go_program(), "list", "-m", "-f", "{{.Dir}}", module]
+    cwd = MODULE / TOOLS[name].module
+    subprocess.run([command[0], "mod", "download", module], cwd=cwd, check=True)
+    return Path(subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout.strip())
+
+
+def _folder(module: str) -> Path:
     if named := os.environ.get("LYKEION_TEST_TOOLS"):
-        return Path(named)
+        return Path(named) / module
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    digest = hashlib.sha256((MODULE / "go.sum").read_bytes()).hexdigest()
-    return cache / "lykeion-tests" / f"control-plane-{digest[:16]}"
+    digest = hashlib.sha256((MODULE / module / "go.sum").read_bytes()).hexdigest()
+    return cache / "lykeion-tests" / f"{'control-plane' if module == '.' else module}-{digest[:16]}"
 
 
 def _build(it: Tool, path: Path) -> None:
@@ -83,8 +99,9 @@ def _build(it: Tool, path: Path) -> None:
         partial,
         it.package,
     ]
-    print(f"building {path.name}", file=sys.stderr)
-    done = subprocess.run(command, cwd=MODULE, env={**os.environ, "CGO_ENABLED": "0"}, capture_output=True, text=True)
+    environment = {**os.environ, "CGO_ENABLED": "0"}
+    print(f"building {path.name}", file=sys.stderr, flush=True)
+    done = subprocess.run(command, cwd=MODULE / it.module, env=environment, capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.splitlines()
         raise RuntimeError(f"go build {it.package}: " + "\n".join(lines[-20:]))

@@ -108,11 +108,10 @@ class Container:
 
     def begin_attempt(self) -> tuple[Path, Path]:
         """Paths of the log and of the termination message of the next process."""
-        self.restarts += 1
-        message = self.folder / f"{self.restarts}.message"
+        message = self.folder / f"{self.restarts + 1}.message"
         message.touch()
         message.chmod(0o666)
-        return self.log_path(), message
+        return self.folder / f"{self.restarts + 1}.log", message
 
     async def start(self, start: Start) -> None:
         """Start the process of this attempt; its end is in ``exited``, and has then been put into ``state``."""
@@ -127,6 +126,7 @@ class Container:
         self.exited = asyncio.get_running_loop().create_future()
         first = json.loads(await process.stdout.readline() or b'{"error": "it was killed"}')
         began = now()
+        self.restarts += 1
         if "pid" in first:
             self.pid = first["pid"]
             if "terminated" in self.state:

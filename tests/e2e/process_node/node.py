@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.cluster_watch import Refused, WatchingApi
+
 from .containers import now
-from .node_api import NodeApi, Refused
 from .node_logs import serve_logs
 from .pod_network import AddressPool
 from .pods import NodeFacts, Pod
@@ -48,7 +49,7 @@ class Settings:
 class Node:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.api = NodeApi(Path(settings.kubeconfig))
+        self.api = WatchingApi(Path(settings.kubeconfig))
         self.facts = NodeFacts(
             name=settings.name,
             addresses=AddressPool(settings.bridge, settings.machine, settings.number),

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.cluster_watch import Refused, WatchingApi, pod_path
+
 from .containers import Container, Mount, Start, now
-from .node_api import NodeApi, Refused, pod_path
 from .node_images import NodeImage, PullError, pull
 from .pod_network import AddressPool, PodNetwork
 from .pod_status import conditions, has_started, phase, should_restart
@@ -38,6 +39,7 @@ class NodeFacts:
     retry_s: float = 0.3
     back_off_s: float = 1
     longest_s: float = 10
+    refresh_s: float = 3
 
     @property
     def address(self) -> str:
@@ -47,7 +49,7 @@ class NodeFacts:
 class Pod:
     """Runs ``document`` until it is deleted. ``document`` is replaced when the server has a newer one."""
 
-    def __init__(self, document: Object, node: NodeFacts, api: NodeApi) -> None:
+    def __init__(self, document: Object, node: NodeFacts, api: WatchingApi) -> None:
         self.document, self.node, self.api = document, node, api
         self.uid: str = document["metadata"]["uid"]
         self.folder = node.folder / self.uid
@@ -134,6 +136,7 @@ class Pod:
         await self.network.make()
         self._dirty.set()
         await self._mount()
+        self._probing["volumes"] = [asyncio.create_task(self._refresh())]
         for container in self.init:
             if container.sidecar:
                 await self._start_sidecar(container)
@@ -153,6 +156,14 @@ class Pod:
             except ConfigError as error:
                 await self._event("FailedMount", str(error))
                 await asyncio.sleep(self.node.retry_s)
+
+    async def _refresh(self) -> None:
+        """Changes of ConfigMaps and Secrets come into volumes."""
+        volumes = Volumes(self.folder / "volumes", self.facts, {})
+        while True:
+            await asyncio.sleep(self.node.refresh_s)
+            with suppress(ConfigError):
+                await volumes.refresh()
 
     async def _volume_images(self) -> dict[str, Path]:
         found = {}
@@ -417,9 +428,10 @@ class Pod:
         now_ = phase(self.document["spec"], statuses, terminal=self.over, initialized=began)
         if self.over and not any(has_started(it.status) for it in self.all):
             now_ = "Failed"
-        ended = self.end.get("phase") if self.over else None
+        if self.end:  # a phase that is the last is told when nothing runs any more
+            now_ = self.end["phase"] if self.over else "Running"
         status: Object = {
-            "phase": ended or now_,
+            "phase": now_,
             "startTime": self.document.get("status", {}).get("startTime") or self._began,
             "hostIP": self.node.address,
             "hostIPs": [{"ip": self.node.address}],

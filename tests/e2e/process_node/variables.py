@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from .node_api import Refused
+from tests.e2e.cluster_watch import Refused
 
 Object = dict[str, Any]
 

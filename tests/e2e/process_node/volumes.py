@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .node_api import Refused
+from tests.e2e.cluster_watch import Refused
+
 from .variables import ConfigError, Facts, field_value, resource_value
 
 Object = dict[str, Any]
@@ -39,9 +40,11 @@ class Volumes:
         return made
 
     async def refresh(self) -> None:
-        """Write changed ConfigMaps and Secrets again."""
+        """Write changed ConfigMaps and Secrets again; tokens are not renewed."""
         for volume in self.facts.pod["spec"].get("volumes", ()):
-            if any(kind in volume for kind in ("configMap", "secret", "projected", "downwardAPI")):
+            sources = volume.get("projected", {}).get("sources", ())
+            with_token = any("serviceAccountToken" in it for it in sources)
+            if any(kind in volume for kind in ("configMap", "secret", "projected")) and not with_token:
                 await self._make_one(volume)
 
     async def _make_one(self, volume: Object) -> MountedVolume:

@@ -1,4 +1,4 @@
-"""The API server as a node uses it: requests that wait for a server which is away, and watches that begin again."""
+"""The API server for a node and the network: requests wait while it is away, and watches begin again."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.kubernetes_api import Object, connection
+from .kubernetes_api import Object, connection
 
 RETRY_S = 0.2
 
@@ -21,7 +21,7 @@ class Refused(Exception):
         self.code = code
 
 
-class NodeApi:
+class WatchingApi:
     def __init__(self, kubeconfig: Path) -> None:
         address, context, headers = connection(kubeconfig)
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
