@@ -40,6 +40,7 @@ COMMANDS = {
     "engines": ("lykeion.cli.engines:engines", "Run model files: measure engines, and choose the best for a goal."),
     "models": ("lykeion.cli.models:models", "Keep versions of models: push, pull, tag, compare; import networks."),
     "delivery": ("lykeion.cli.delivery:delivery", "Sign models for devices: publish, refresh, rotate keys, revoke."),
+    "rollout": ("lykeion.cli.rollout:rollout", "Move versions to devices in waves, halted by rules; simulate it."),
     "images": ("lykeion.cli.images:images", "Build container images for training and serving; start them."),
     "up": ("lykeion.cli.platform.machine_commands:up", "Run this machine as the platform for resources."),
     "down": ("lykeion.cli.platform.machine_commands:down", "End the platform and the programs that it runs."),

@@ -11,8 +11,9 @@ from lykeion.core import Invalid
 from .halt_rules import halt_rule_text
 from .rollout_resource import HaltRule, RolloutSpec
 from .rollout_simulation import FleetScenario, simulate
+from .wave_text import seconds_text
 
-WANTED = 0.95
+WANTED_POWER = 0.95
 RUNS = 200
 MAX_SOAK_FACTOR = 8
 
@@ -46,7 +47,7 @@ def check_power(
 ) -> list[RulePower]:
     """Raises FleetTooSmall, with the numbers, unless the rollout is only watched."""
     powers = rule_powers(spec, scenario, harm, seed)
-    weak = [each for each in powers if each.caught < WANTED]
+    weak = [each for each in powers if each.caught < WANTED_POWER]
     if weak and not spec.watch_only:
         raise FleetTooSmall("; ".join(map(described_power, weak)) + "; or start it with watchOnly")
     return powers
@@ -54,11 +55,13 @@ def check_power(
 
 def described_power(power: RulePower) -> str:
     text = f"{halt_rule_text(power.rule)}: seen in wave 1 with a probability of {power.caught:.0%}"
-    if power.caught >= WANTED:
+    if power.caught >= WANTED_POWER:
         return text
     if power.wanted_soak_seconds is None:
-        return f"{text}, and not of {WANTED:.0%} in {MAX_SOAK_FACTOR} times as long; a larger first wave is needed"
-    return f"{text}; for {WANTED:.0%} its soakSeconds have to be {power.wanted_soak_seconds}"
+        return (
+            f"{text}, and not of {WANTED_POWER:.0%} in {MAX_SOAK_FACTOR} times as long; a larger first wave is needed"
+        )
+    return f"{text}; for {WANTED_POWER:.0%} its soak has to be {seconds_text(power.wanted_soak_seconds)}"
 
 
 def _power(
@@ -73,6 +76,6 @@ def _power(
     harmed = replace(scenario, harm={rule.metric: harm.get(rule.metric, rule.ratio or 1.0)})
     ended = [each for each in simulate(alone, harmed, RUNS, seed) if each.state == "Halted"]
     seconds = sorted(each.seconds for each in ended)
-    needed = math.ceil(WANTED * RUNS)
+    needed = math.ceil(WANTED_POWER * RUNS)
     wanted = math.ceil(seconds[needed - 1]) if len(seconds) >= needed else None
     return RulePower(rule, sum(each <= soak_s for each in seconds) / RUNS, soak_s, wanted)

@@ -5,9 +5,10 @@ failures are binomial. The decisions are those of ``decide``, the one that real 
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -52,14 +53,21 @@ class SimulatedRollout:
     moved: int
 
 
-def simulate(spec: RolloutSpec, scenario: FleetScenario, runs: int, seed: int) -> list[SimulatedRollout]:
-    """``runs`` rollouts, without pauses, approvals and windows."""
+EachLook = Callable[[int, FleetRolloutStatus], None]
+"""Called with the number of the run, from 0, and the status after each interval."""
+
+
+def simulate(
+    spec: RolloutSpec, scenario: FleetScenario, runs: int, seed: int, each_look: EachLook | None = None
+) -> list[SimulatedRollout]:
+    """``runs`` rollouts, without pauses, approvals and windows. Waves of rings and named devices have none."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
     waves = tuple(structs.replace(each, approvals=0) for each in spec.waves)
     spec = structs.replace(spec, waves=waves, pause=False)
-    return [_Run(spec, scenario, rng).end() for _ in range(runs)]
+    tell = each_look or (lambda run, status: None)
+    return [_Run(spec, scenario, rng).end(partial(tell, number)) for number in range(runs)]
 
 
 class _Side:
@@ -77,11 +85,12 @@ class _Run:
         self._treated, self._others = _Side(spec.halt_when, 0), _Side(spec.halt_when, scenario.devices)
         self._moved = 0
 
-    def end(self) -> SimulatedRollout:
+    def end(self, tell: Callable[[FleetRolloutStatus], None]) -> SimulatedRollout:
         status, now = decide(self._spec, FleetRolloutStatus(digest="simulated"), None, EPOCH), EPOCH
         for now in self._looks(status):
             self._assign(status.wave)
             status = decide(self._spec, status, self._observed(now), now)
+            tell(status)
             if status.state in FINAL or status.reason == "DeadlineExceeded":
                 break
         seconds = (now - EPOCH).total_seconds()

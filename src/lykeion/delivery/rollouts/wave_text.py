@@ -1,0 +1,55 @@
+"""Waves, durations and rates as people type them: ``1%,10%,100%``, ``36h``, ``crash=0.1%``."""
+
+import re
+from collections.abc import Iterable
+
+from lykeion.core import Invalid
+
+from .rollout_resource import Wave
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"(\d+)([smhdw])")
+_RATE = re.compile(r"([a-z][a-z0-9_]*)=(\d*\.?\d+(?:e-?\d+)?)(%?)")
+
+
+class RolloutTextError(Invalid):
+    """Waves, a duration or a rate that cannot be read."""
+
+
+def parse_waves(text: str, soak_seconds: int) -> tuple[Wave, ...]:
+    """Raises RolloutTextError."""
+    waves: list[Wave] = []
+    for each in text.split(","):
+        part = each.strip()
+        number = part.removesuffix("%")
+        if part == number or not re.fullmatch(r"\d+(\.\d+)?", number) or not 0 < float(number) <= 100:
+            raise RolloutTextError(f"{text!r}: write waves as percentages of the fleet, such as 1%,10%,50%,100%")
+        if waves and float(number) <= (waves[-1].percent or 0.0):
+            raise RolloutTextError(f"{text!r}: percentages of waves have to grow")
+        waves.append(Wave(percent=float(number), soak_seconds=soak_seconds))
+    return tuple(waves)
+
+
+def parse_seconds(text: str) -> int:
+    """Raises RolloutTextError."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None or not int(found[1]):
+        raise RolloutTextError(f"{text!r}: write a duration with its unit, such as 30m, 36h or 14d")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def parse_rates(texts: Iterable[str]) -> dict[str, float]:
+    """By metric. Raises RolloutTextError."""
+    rates: dict[str, float] = {}
+    for text in texts:
+        found = _RATE.fullmatch(text.replace(" ", ""))
+        if found is None:
+            raise RolloutTextError(f"{text!r}: write a metric and a number, such as crash=0.1% or crash=2")
+        rates[found[1]] = float(found[2]) / (100 if found[3] else 1)
+    return rates
+
+
+def seconds_text(seconds: float) -> str:
+    """In the largest unit that leaves no more than two digits behind it: ``36 h``."""
+    unit = next((each for each in ("d", "h", "m") if seconds >= 2 * _UNITS[each]), "s")
+    return f"{seconds / _UNITS[unit]:.3g} {unit}"
