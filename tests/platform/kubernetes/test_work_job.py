@@ -231,7 +231,9 @@ def test_only_our_own_programs_get_the_credentials_of_registries() -> None:
     profile = structs.replace(PROFILE, identity=IDENTITY, registry_prefix="registry.example.com/shop")
     facts = replace(FACTS, profile=profile, registry_secret="registry", registry_account="lykeion-registry")
     mount = VolumeMount(volume="run", variable="LYKEION_RUN")
-    (ours,) = made(models_command(mount, "push", "$(LYKEION_RUN)", "shoes:v1"), facts)
+    ours, account = made(models_command(mount, "push", "$(LYKEION_RUN)", "shoes:v1"), facts)
+    assert (account["kind"], account["metadata"]["name"]) == ("ServiceAccount", "lykeion-registry")
+    assert account["metadata"]["annotations"] == IDENTITY
     inside = ours["spec"]["template"]["spec"]
     assert container_of(ours)["image"] == FACTS.image
     assert variables(ours)["DOCKER_CONFIG"] == "/lykeion/registry"

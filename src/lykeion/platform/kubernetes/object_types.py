@@ -36,6 +36,7 @@ PODS = ObjectType("", "v1", "pods", "Pod")
 CONFIG_MAPS = ObjectType("", "v1", "configmaps", "ConfigMap")
 SECRETS = ObjectType("", "v1", "secrets", "Secret")
 SERVICES = ObjectType("", "v1", "services", "Service")
+SERVICE_ACCOUNTS = ObjectType("", "v1", "serviceaccounts", "ServiceAccount")
 VOLUME_CLAIMS = ObjectType("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 EVENTS = ObjectType("events.k8s.io", "v1", "events", "Event")
 DEPLOYMENTS = ObjectType("apps", "v1", "deployments", "Deployment")
@@ -53,6 +54,7 @@ OBJECT_TYPES: Mapping[tuple[str, str], ObjectType] = {
         CONFIG_MAPS,
         SECRETS,
         SERVICES,
+        SERVICE_ACCOUNTS,
         VOLUME_CLAIMS,
         EVENTS,
         DEPLOYMENTS,

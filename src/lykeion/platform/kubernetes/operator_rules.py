@@ -43,6 +43,7 @@ NAMESPACED: tuple[AccessRule, ...] = (
         "creates runs, and changes those that it has created",
     ),
     AccessRule("batch", ("jobs",), (*_READ, "create", "patch", "delete"), "runs programs; suspends and resumes them"),
+    AccessRule("batch", ("jobs/status",), ("patch",), "tells a Job which of its indexes were done before it"),
     AccessRule("", ("pods",), _READ, "finds out why a program does not start, and how it has ended"),
     AccessRule("", ("configmaps",), (*_READ, "create", "delete"), "gives the pods of a Job their shards and values"),
     AccessRule("", ("persistentvolumeclaims",), (*_READ, "create", "delete"), "makes volumes"),
@@ -72,7 +73,12 @@ NAMESPACED: tuple[AccessRule, ...] = (
     AccessRule(
         "jobset.x-k8s.io", ("jobsets",), (*_READ, "create", "patch", "delete"), "runs programs of several roles"
     ),
-    AccessRule("events.k8s.io", ("events",), ("create", "list"), "records what happens to a resource, and shows it"),
+    AccessRule(
+        "events.k8s.io",
+        ("events",),
+        ("create", "list", "watch"),
+        "records what happens to a resource, and shows it; finds out why no pod can be created",
+    ),
 )
 """What is done in the namespaces where resources are."""
 

@@ -167,6 +167,7 @@ class PlainViews:
             return
         sent = {**document, "metadata": {"uid": there["metadata"]["uid"], **document["metadata"]}}
         path = type_of(document).path(resource.metadata.namespace, document["metadata"]["name"])
+        path += f"/{change.subresource}" if change.subresource else ""
         query = {**_BY, "force": "true"} if change.verb == "apply" else _BY
         cache.put(await self._client.patch(path, _named(document), sent, change.verb, query))
 

@@ -157,12 +157,13 @@ def _resources(needs: Requests, profile: ClusterProfileSpec) -> dict[str, Any]:
 
 def _identity(pod: PodTemplate, needs: PodNeeds, facts: ClusterFacts) -> dict[str, Any]:
     """The service account and pull secrets. A token is mounted only for workload identity of our own programs."""
-    account = facts.registry_account if needs.uses_registry else pod.service_account_name
+    identity = needs.uses_registry and bool(facts.profile.identity)
+    account = facts.registry_account if identity else pod.service_account_name
     secrets = [*pod.image_pull_secrets, *([facts.registry_secret] if needs.uses_registry else ())]
     named = [{"name": each} for each in secrets if each]
     return {
         **({"serviceAccountName": account} if account else {}),
-        "automountServiceAccountToken": bool(needs.uses_registry and account and facts.profile.identity),
+        "automountServiceAccountToken": identity,
         **({"imagePullSecrets": named} if named else {}),
     }
 

@@ -36,6 +36,8 @@ OWNER_UID_LABEL = f"{GROUP}/owner-uid"
 SPEC_ANNOTATION = f"{GROUP}/spec"
 METADATA_ANNOTATION = f"{GROUP}/metadata"
 """The resource's own labels and annotations, as JSON: those of the object are also other writers'."""
+REGISTRY = "lykeion-registry"
+"""The name of the Secret and the service account for registries, in each namespace."""
 LIMIT_SPEC_BYTES = 8 << 20
 LIMIT_PLAIN_BYTES = 32 << 10
 """A longer spec is compressed: all annotations of an object together may have 256 KiB."""
@@ -48,16 +50,16 @@ class ClusterFacts:
     """What translations need to know of a cluster; ``served`` are the API versions it has beside Kubernetes' own.
 
     ``image`` is the operator's own image, pinned by digest: that of programs without an image, such as fetching and
-    publishing. ``registry_secret`` is the pull secret in the namespace of a program that only these are given;
-    ``registry_account`` their service account, for workload identity.
+    publishing. ``registry_secret`` is the pull secret in the namespace of a program that only these are given, if it
+    is there; ``registry_account`` their service account, where the profile has an identity for it.
     """
 
     profile: ClusterProfileSpec = field(default_factory=ClusterProfileSpec)
     image: str = ""
     version: tuple[int, int] = (1, 33)
     served: frozenset[str] = frozenset()
-    registry_secret: str = ""
-    registry_account: str = ""
+    registry_secret: str = REGISTRY
+    registry_account: str = REGISTRY
 
     def has(self, type_: ObjectType) -> bool:
         return type_.api_version in self.served

@@ -19,9 +19,18 @@ from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.work import WorkSpec, WorkStatus
 
 from .failure_policy import pod_failure_policy
-from .object_types import CONFIG_MAPS, JOBS, SERVICES, KubeObject
+from .object_types import CONFIG_MAPS, JOBS, SERVICE_ACCOUNTS, SERVICES, KubeObject
 from .pod_spec import QUEUE_LABEL, RESULT_PATH, PodNeeds, literal, pod_template
-from .translation import KIND_LABEL, NAME_LABEL, ClusterFacts, object_of, our_labels, written_annotations
+from .translation import (
+    KIND_LABEL,
+    MANAGED_BY,
+    MANAGER,
+    NAME_LABEL,
+    ClusterFacts,
+    object_of,
+    our_labels,
+    written_annotations,
+)
 from .work_pods import INDEX
 from .work_refusals import at_once, refusal, without_effect
 from .work_status import IGNORED, REFUSED, WorkRecord
@@ -35,7 +44,8 @@ _WorkResource = Resource[WorkSpec, WorkStatus]
 def work_objects(work: _WorkResource, facts: ClusterFacts) -> tuple[KubeObject, ...]:
     """The Job first; with it, its items, and the names of processes that know one another."""
     first = WorkRecord(succeeded=work.spec.done)
-    return job_of(work, facts, first), *_others(work)
+    account = [_account(work, facts)] if work.spec.uses_registry and facts.profile.identity else []
+    return job_of(work, facts, first), *_others(work), *account
 
 
 def job_of(work: _WorkResource, facts: ClusterFacts, record: WorkRecord) -> KubeObject:
@@ -171,6 +181,21 @@ def _others(work: _WorkResource) -> Iterator[KubeObject]:
         port = {"name": "peers", "port": PEER_PORT}
         body = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": selector, "ports": [port]}
         yield object_of(SERVICES, work, _peers(work), spec=body)
+
+
+def _account(work: _WorkResource, facts: ClusterFacts) -> KubeObject:
+    """That of all of our own programs in the namespace, which outlives each of them."""
+    return {
+        "apiVersion": SERVICE_ACCOUNTS.api_version,
+        "kind": SERVICE_ACCOUNTS.kind,
+        "metadata": {
+            "name": facts.registry_account,
+            "namespace": work.metadata.namespace,
+            "labels": {MANAGED_BY: MANAGER},
+            "annotations": dict(facts.profile.identity),
+        },
+        "automountServiceAccountToken": False,
+    }
 
 
 def _items(work: _WorkResource) -> str:
