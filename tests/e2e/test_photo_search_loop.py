@@ -79,7 +79,7 @@ def test_the_index_is_built_in_shards_served_and_replaced_with_no_failed_request
         load.await_more(50)
         assert load.editions == {"monday"}
         write_catalogue(machine.place / "catalogue", "tuesday")
-        index = run_pipeline(machine, 2)["merge"]["index"]
+        index = run_pipeline(machine, 2)["build"]["index"]
         until(lambda: load.answers[-1].edition == "tuesday", seconds=120)
         load.await_more(50)
     assert load.failed == []

@@ -153,6 +153,23 @@ def test_outputs_of_a_batch_are_inputs_of_later_steps() -> None:
     assert pull.spec.program.args[:3] == ("pull", kept, "$(LYKEION_INPUTS)/shards")
 
 
+def test_outputs_of_a_training_are_inputs_of_later_steps_beside_its_model() -> None:
+    spec = TrainingSpec(program=Program(command=("fit",)), outputs=(KeptOutput(name="index"),))
+    check = _step(
+        "check", "$(steps.train.model)", inputs=(FetchedInput(name="i", artifact="$(steps.train.outputs.index)"),)
+    )
+    acting = _acting(PipelineStep(name="train", training=spec), check)
+    acting.decide()
+    (training,) = acting.children.values()
+    acting.fares(training, "Complete", outputs={"index": "i@sha256:" + "1" * 64}, model="shoes@sha256:2")
+    acting.decide()
+    (pull,) = acting.works("pull")
+    assert pull.spec.program.args[:3] == ("pull", "i@sha256:" + "1" * 64, "$(LYKEION_INPUTS)/i")
+    acting.fares(pull, "Complete")
+    acting.decide()
+    assert acting.works("check")[0].spec.program.command == ("check", "shoes@sha256:2")
+
+
 def test_a_failure_cancels_the_other_steps_and_then_the_exit_steps_run() -> None:
     report = ExitStep(name="report", program=Program(command=("report", "$(run.outcome)")))
     batch = PipelineStep(

@@ -63,6 +63,49 @@ def test_data_are_fetched_by_digest_then_the_program_runs_then_the_model_is_publ
     assert [event.reason for event in acting.events] == ["Started", "Published"]
 
 
+def test_outputs_of_any_kind_are_kept_by_digest_and_published_once_the_program_has_succeeded() -> None:
+    index = KeptOutput(name="index", publish="shop:current")
+    kept = ModelVersion("trainings/default/shoes/index:run-u1")
+    acting = _acting({kept: FoundModel("trainings/default/shoes/index@sha256:cc", "sha256:cc")}, outputs=(index,))
+    acting.decide()
+    (program,) = acting.works("fit")
+    assert [each.variable for each in program.spec.mounts] == ["LYKEION_OUTPUTS", "LYKEION_RUN"]
+    acting.fares(program, "Complete")
+    acting.decide()
+    (push,) = acting.works("push")
+    assert push.spec.program.args[:4] == ("push", "$(LYKEION_OUTPUTS)/index", kept.reference, "--all-files")
+    acting.fares(push, "Complete")
+    acting.decide()
+    (copy,) = acting.works("copy")
+    assert copy.spec.program.args[:3] == ("copy", kept.reference, "shop:current")
+    acting.fares(copy, "Complete")
+    acting.decide()
+    assert is_true(acting.resource.status.conditions, "Complete")
+    assert acting.resource.status.outputs == {"index": "trainings/default/shoes/index@sha256:cc"}
+
+
+def test_outputs_and_a_model_are_both_read_from_the_registry_at_the_end() -> None:
+    kept, model = ModelVersion("trainings/default/shoes/index:run-u1"), ModelVersion("shoes:run-u1")
+    answers = {kept: FoundModel("index@sha256:cc", "sha256:cc"), model: NotFound("shoes:run-u1: no such model")}
+    acting = _acting(answers, outputs=(KeptOutput(name="index"),), publish=PublishedModel(model="shoes"))
+    for word in ("fit", "--all-files", "--run"):
+        acting.decide()
+        (work,) = acting.works(word)
+        acting.fares(work, "Complete")
+    acting.decide()
+    assert _failed(acting) == ("NotPublished", "shoes:run-u1: no such model")
+    answers[model] = SHOES
+    acting.resource = acting.resource.with_status(structs.replace(acting.resource.status, conditions=()))
+    acting.decide()
+    status = acting.resource.status
+    assert (status.outputs, status.model) == ({"index": "index@sha256:cc"}, "shoes@sha256:bb")
+
+
+def test_an_output_is_not_called_as_the_model_that_is_published() -> None:
+    with pytest.raises(ValueError, match="the output model is that of publish"):
+        _acting(outputs=(KeptOutput(name="model"),), publish=PublishedModel(model="shoes"))
+
+
 def test_an_alias_that_moves_meanwhile_changes_nothing() -> None:
     answers = {ModelVersion("photos:latest"): PHOTOS}
     acting = _acting(answers, inputs=(FetchedInput(name="photos", artifact="photos:latest"),))

@@ -93,6 +93,7 @@ def _succeeded(acting: Acting, *words: str, **status: Any) -> Acting:
 AT_ANY_TIME: dict[str, Callable[..., Acting]] = {
     **BEFORE_THE_START,
     "model of a training": _published,
+    "outputs of a training": lambda **limit: _succeeded(_training(outputs=INDEX, **limit), "fit", "push"),
     "outputs of a batch": _kept,
     "inputs of a step": lambda **limit: _run(PipelineStep(name="a", program=FIT, inputs=PHOTOS), **limit),
     "image of a step": lambda **limit: _run(PipelineStep(name="a", program=IN_IMAGE), **limit),

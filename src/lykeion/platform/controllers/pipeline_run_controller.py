@@ -231,11 +231,11 @@ def _resource(round_: _Round, wanted: AnyResource, status: StepStatus) -> StepSt
         return structs.replace(status, message=waits_for(present.status.conditions)[:512] if present else "")
     if end.type == "Failed":
         return _failed(round_, status, f"{end.reason}: {end.message}")
+    status = structs.replace(status, outputs=present.status.outputs)
     if present.kind is TRAINING and present.status.model:
+        outputs = {**status.outputs, "model": present.status.model}
         metrics = msgspec.json.encode(present.status.metrics).decode()
-        status = structs.replace(status, outputs={"model": present.status.model}, results=metrics)
-    if present.kind is BATCH_EXECUTION:
-        status = structs.replace(status, outputs=present.status.outputs)
+        status = structs.replace(status, outputs=outputs, results=metrics)
     return _ended(round_, status, "Succeeded", "")
 
 

@@ -1,4 +1,4 @@
-"""Training: fetches its data, runs the program, publishes the model: one step after the other, on shared volumes."""
+"""Training: fetches its data, runs the program, publishes what it made: step after step, on shared volumes."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -11,9 +11,8 @@ from lykeion.control import (
     Observed,
     ResourceController,
 )
-from lykeion.core import LykeionError, NotFound
-from lykeion.platform.lookups import ModelVersion
-from lykeion.platform.policies.artifact_work import ArtifactWork
+from lykeion.platform.lookups import FoundModel, ModelVersion
+from lykeion.platform.policies.artifact_work import ArtifactWork, look_up
 from lykeion.platform.policies.completion import (
     after_end,
     deadlines,
@@ -35,6 +34,9 @@ from lykeion.platform.resources.program_volume import VOLUME, Volume, VolumeMoun
 from lykeion.platform.resources.training import TRAINING, Training, TrainingStatus, run_volume, untagged
 from lykeion.platform.resources.work import WORK, Work, WorkSpec
 
+MODEL = ""
+"""The name of the model among the outputs, of which none has it."""
+
 
 def reconcile_training(training: Training, observed: Observed, now: datetime) -> Decision:
     if has_finished(training.status.conditions):
@@ -43,14 +45,14 @@ def reconcile_training(training: Training, observed: Observed, now: datetime) ->
     if decision := pin_inputs(training, status, observed, now):
         return decision
     work = _work(training)
-    progress = advance(training, (*work.before(), *_publication(training)), observed)
+    progress = advance(training, (*work.before(), *work.after(), *_publication(training)), observed)
     children = (_run(training), *work.volumes(), *progress.children)
     status = _followed(status, progress.present.get(work.program_part))
     if progress.state == "Failed":
         return finish(training, status, children, now, "Failed", progress.reason, progress.message)
     if progress.state == "Running":
         return _running(training, status, children, progress, now)
-    return _published(training, status, children, observed, now)
+    return _published(training, status, work, children, observed, now)
 
 
 TRAININGS = ResourceController(TRAINING, (WORK, VOLUME), reconcile_training)
@@ -75,7 +77,8 @@ def _work(training: Training) -> ArtifactWork:
         mounts=(VolumeMount(volume=run_volume(training), variable="LYKEION_RUN"),),
         suspend=spec.suspend,
     )
-    return ArtifactWork(training, program, training.status.inputs, (), "")
+    repository = f"trainings/{training.metadata.namespace}/{training.metadata.name}"
+    return ArtifactWork(training, program, training.status.inputs, spec.outputs, repository)
 
 
 def _publication(training: Training) -> Iterable[ProgramStage]:
@@ -116,18 +119,33 @@ def _running(
 
 
 def _published(
-    training: Training, status: TrainingStatus, children: Sequence[AnyResource], observed: Observed, now: datetime
+    training: Training,
+    status: TrainingStatus,
+    work: ArtifactWork,
+    children: Sequence[AnyResource],
+    observed: Observed,
+    now: datetime,
 ) -> Decision:
-    """The end, after the version was read from the registry; what the program says of it is not trusted."""
-    if not training.spec.publish:
+    """The end, after the versions were read from the registry; what the program says of them is not trusted."""
+    named = {**work.kept(), **_published_name(training)}
+    answers = look_up(named, observed)
+    if answers.reads:
+        return Decision(status, tuple(children), reads=answers.reads)
+    if answers.missing:
+        return finish(training, status, children, now, "Failed", "NotPublished", answers.missing)
+    if answers.unavailable:
+        waiting = (registry_unavailable(answers.unavailable),)
+        return await_registry(training, status, tuple(children), waiting, now, begun=True)
+    kept = {name: each for name, each in answers.references.items() if name != MODEL}
+    status = structs.replace(status, outputs=kept)
+    if MODEL not in named:
         return finish(training, status, children, now, "Complete", "ProgramSucceeded", "")
-    asked = ModelVersion(f"{untagged(training.spec.publish.model)[0]}:{_run_alias(training)}")
-    if asked not in observed.read:
-        return Decision(status, tuple(children), reads=(asked,))
-    found = observed.read[asked]
-    if isinstance(found, NotFound):
-        return finish(training, status, children, now, "Failed", "NotPublished", str(found))
-    if isinstance(found, LykeionError):
-        return await_registry(training, status, tuple(children), (registry_unavailable(str(found)),), now, begun=True)
-    status = structs.replace(status, model=found.reference, digest=found.digest, metrics=dict(found.metrics))
-    return finish(training, status, children, now, "Complete", "Published", found.reference)
+    model: FoundModel = observed.read[ModelVersion(named[MODEL])]
+    status = structs.replace(status, model=model.reference, digest=model.digest, metrics=dict(model.metrics))
+    return finish(training, status, children, now, "Complete", "Published", model.reference)
+
+
+def _published_name(training: Training) -> dict[str, str]:
+    """The name under which the version that was published is found."""
+    publish = training.spec.publish
+    return {MODEL: f"{untagged(publish.model)[0]}:{_run_alias(training)}"} if publish else {}

@@ -8,7 +8,7 @@ from lykeion import registry
 from lykeion.control import AnyKind, ResourceStore
 from lykeion.core import LykeionError
 
-PREFIXES = ("pipelines/", "batches/")
+PREFIXES = ("pipelines/", "batches/", "trainings/")
 """Of the names under which runs keep their outputs."""
 EVERY_S = 3600.0
 

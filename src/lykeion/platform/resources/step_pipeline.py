@@ -108,7 +108,7 @@ class PipelineStep(Wire, frozen=True):
     @property
     def kept(self) -> Outputs:
         """What is kept of the step, which ``$(steps.STEP.outputs.NAME)`` refers to."""
-        return self.batch.outputs if self.batch else self.outputs
+        return (self.batch or self.training or self).outputs
 
 
 class ExitStep(Wire, frozen=True):

@@ -1,4 +1,4 @@
-"""Training: a program that makes a model, on one machine or distributed over several, and publishes it."""
+"""Training: a program that makes a model or an index, on one machine or several, and publishes it."""
 
 from typing import Annotated, ClassVar
 
@@ -16,7 +16,7 @@ from lykeion.control import (
     child_name,
 )
 
-from .artifacts import ArtifactName, Inputs, References, RelativePath, movable, unique_names
+from .artifacts import ArtifactName, Inputs, Outputs, References, RelativePath, movable, unique_names
 from .failure_rule import FailureRules
 from .lifetime import DeadlineSeconds, Retries, StartDeadlineSeconds, Suspend, TtlSeconds, fixed
 from .program import Program
@@ -47,6 +47,7 @@ class TrainingSpec(Wire, frozen=True):
         tuple[Role, ...], Meta(max_length=16, description="For programs whose processes have different parts.")
     ] = ()
     inputs: Inputs = ()
+    outputs: Outputs = ()
     run_size: Annotated[Quantity, Meta(description="Of the run directory, on a cluster.")] | None = None
     publish: Annotated[PublishedModel, Meta(description="What is published; by default nothing.")] | None = None
     retries: Annotated[Retries, Meta(description="Further attempts, with the same run directory.")] = 3
@@ -64,6 +65,12 @@ class TrainingSpec(Wire, frozen=True):
         ),
         unique_names("roles"),
         unique_names("inputs"),
+        unique_names("outputs"),
+        SpecRule(
+            "the output model is that of publish; name it otherwise",
+            "!has(self.publish) || self.outputs.all(each, each.name != 'model')",
+            lambda spec: spec.publish is None or all(each.name != "model" for each in spec.outputs),
+        ),
         SpecRule(
             "roles are more than 1000 processes",
             "self.roles.map(role, role.replicas).sum() <= 1000",
@@ -71,7 +78,7 @@ class TrainingSpec(Wire, frozen=True):
         ),
     )
     change_rules: ClassVar[tuple[ChangeRule, ...]] = tuple(
-        fixed(field) for field in ("program", "workers", "roles", "inputs", "publish")
+        fixed(field) for field in ("program", "workers", "roles", "inputs", "outputs", "publish")
     )
 
     def every_role(self) -> tuple[Role, ...]:
@@ -94,6 +101,7 @@ class TrainingStatus(Wire, frozen=True):
     """The version that was published, by its number or digest."""
     digest: Annotated[str, Meta(max_length=80)] = ""
     metrics: Metrics = {}
+    outputs: References = {}
     conditions: Conditions = ()
 
 
@@ -102,7 +110,7 @@ TRAINING = ResourceKind(
     "trainings",
     TrainingSpec,
     TrainingStatus,
-    "A program that makes a model, and publishes it.",
+    "A program that makes a model or an index, and publishes it.",
     ("train",),
     (
         Column("State", ".status.conditions[?(@.status=='True')].type"),
