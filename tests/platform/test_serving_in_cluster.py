@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from lykeion.control import condition_of
+from lykeion.control import Condition, condition_of
 from lykeion.platform.lookups import FoundModel, GroupCores, GroupCounts, ModelVersion, RouteCounts
 from lykeion.platform.policies.serving_place import IN_A_CLUSTER
 from lykeion.platform.resources.autoscaling import Autoscaling
@@ -128,6 +128,30 @@ def test_the_replicas_own_counts_decide(failing: float, left: str) -> None:
     world.serve(600, two=failing)
     assert world.weights == {left: 100}
     assert _unsupported(world) == ""
+
+
+def test_a_name_that_no_service_can_have_is_unsupported_and_nothing_is_made() -> None:
+    plain = serving()
+    world = World(replace(plain, metadata=structs.replace(plain.metadata, name="3d-shoes")), place=IN_A_CLUSTER)
+    world.settle()
+    assert "begins with a digit" in _unsupported(world)
+    assert world.children == {}
+
+
+def test_what_group_and_route_say_of_their_place_is_a_condition_of_the_serving() -> None:
+    world = _world(autoscaling=BY_CPU)
+    one, route = world.group("one"), world.route
+    assert one
+    blind = Condition(type="Autoscaled", status="False", reason="NoMetrics", message="no metrics")
+    ratio = Condition(type="Weighted", status="False", reason="RatioOfReplicas", message="the ratio")
+    world.children[one.metadata.name] = one.with_status(structs.replace(one.status, conditions=(blind,)))
+    world.children[route.metadata.name] = route.with_status(structs.replace(route.status, conditions=(ratio,)))
+    world.settle(ready=False)
+    told = [condition_of(world.status.conditions, each) for each in ("Autoscaled", "Weighted")]
+    assert [each and (each.status, each.message) for each in told] == [
+        ("False", "no metrics"),
+        ("False", "the ratio"),
+    ]
 
 
 def _with_reference(reference: str, pinned: str, **spec: Any) -> World:

@@ -10,7 +10,11 @@ import msgspec
 
 from .resource import GROUP, VERSION, AnyKind, ChangeRule, SpecRule, Wire, without_nulls
 
-_SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+_SCALE = {
+    "specReplicasPath": ".spec.replicas",
+    "statusReplicasPath": ".status.replicas",
+    "labelSelectorPath": ".status.selector",
+}
 
 
 _LEFT_OUT = frozenset({"title", "propertyNames"})

@@ -26,6 +26,8 @@ FETCH_RETRIES = 100
 
 
 def serving_children(view: ServingView, status: ServingStatus) -> tuple[AnyResource, ...]:
+    if view.nameless:
+        return ()
     return (*_groups(view, status), *_routes(view, status), *_verifications(view, status))
 
 

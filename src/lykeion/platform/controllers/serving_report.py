@@ -4,8 +4,9 @@ from datetime import datetime
 
 from msgspec import structs
 
-from lykeion.control import Condition, Event, condition_of, is_true, merged
+from lykeion.control import GROUP, Condition, Event, condition_of, is_true, merged
 from lykeion.platform.policies.rollout_steps import is_inconclusive, joined
+from lykeion.platform.resources.replica_group import REPLICA_GROUP
 from lykeion.platform.resources.rollout import RolloutStatus
 from lykeion.platform.resources.serving import ServingStatus
 
@@ -19,7 +20,7 @@ def reported(view: ServingView, status: ServingStatus, now: datetime) -> Serving
         _ready(view, status),
         _available(view, status),
         *_rollout_conditions(view, status, now),
-        *_ignored(view, status),
+        *_told(view, status),
         *_unsupported(view, status),
     )
     return structs.replace(
@@ -27,6 +28,7 @@ def reported(view: ServingView, status: ServingStatus, now: datetime) -> Serving
         observed_generation=generation,
         url=view.url(view.route_name),
         ready=_all_ready(view, status),
+        selector=_selector(view),
         state=_state(status),
         conditions=merged(status.conditions, now, *conditions, generation=generation),
     )
@@ -103,13 +105,22 @@ def _rollout_conditions(view: ServingView, status: ServingStatus, now: datetime)
     return [progressing, inconclusive, stalled]
 
 
-def _ignored(view: ServingView, status: ServingStatus) -> list[Condition]:
-    """What the newest group says of fields that mean nothing where it runs."""
+def _told(view: ServingView, status: ServingStatus) -> list[Condition]:
+    """What the newest group and the route say of their place: what has no effect there, and what is not as asked."""
     group = view.group(status.rollout.version if status.rollout else status.stable)
-    if group and (found := condition_of(group.status.conditions, "Ignored")):
-        return [found]
-    known = condition_of(status.conditions, "Ignored") is not None
-    return [_condition("Ignored", False, "NothingIgnored", "")] if known else []
+    said = ((group, "Ignored"), (view.group(status.stable), "Autoscaled"), (view.route, "Weighted"))
+    found: list[Condition] = []
+    for child, type_ in said:
+        if child and (condition := condition_of(child.status.conditions, type_)):
+            found.append(condition)
+        elif condition_of(status.conditions, type_):
+            found.append(_condition(type_, False, f"Not{type_}", ""))
+    return found
+
+
+def _selector(view: ServingView) -> str:
+    of_owner = f"{GROUP}/owner-uid={view.serving.metadata.uid}"
+    return f"{GROUP}/kind={REPLICA_GROUP.name},{of_owner}" if view.place.scales else ""
 
 
 def _unsupported(view: ServingView, status: ServingStatus) -> list[Condition]:
@@ -122,6 +133,8 @@ def _unsupported(view: ServingView, status: ServingStatus) -> list[Condition]:
             "autoscaling.targetInFlight: no proxy counts requests on a cluster; give targetCpu, or have another "
             "autoscaler scale the Serving"
         )
+    if view.nameless:
+        lacking.append("metadata.name begins with a digit, as no name in a cluster may by which a service is asked")
     if lacking:
         return [_condition("Unsupported", True, "NotOnACluster", "; ".join(lacking))]
     known = condition_of(status.conditions, "Unsupported") is not None

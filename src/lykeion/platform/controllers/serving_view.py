@@ -79,6 +79,15 @@ class ServingView:
         return group.status.ready if group else 0
 
     @property
+    def nameless(self) -> bool:
+        """Whether its place cannot give it a name: Kubernetes' Services have a letter first (RFC 1035)."""
+        return self.place.scales and self.serving.metadata.name[0].isdigit()
+
+    @property
+    def route(self) -> Route | None:
+        return self.observed.child(self.route_name)
+
+    @property
     def route_name(self) -> str:
         return child_name(self.serving, "route")
 
@@ -88,9 +97,8 @@ class ServingView:
 
     def has_weight(self, rollout: RolloutStatus) -> bool:
         """Whether the route gives the new version the weight that the rollout says."""
-        route: Route | None = self.observed.child(self.route_name)
         weight = WeightedGroup(group=self.group_name(rollout.version), weight=rollout.weight)
-        return route is not None and weight in route.spec.groups
+        return self.route is not None and weight in self.route.spec.groups
 
     def url(self, route_name: str) -> str:
         route: Route | None = self.observed.child(route_name)

@@ -180,6 +180,8 @@ class ServingStatus(Wire, frozen=True):
     """Of the stable version; the autoscaler's number if there is one."""
     ready: int = 0
     """Of all versions that get requests."""
+    selector: Annotated[str, Meta(max_length=512)] = ""
+    """On a cluster, the labels of its pods, for an autoscaler of the Serving itself."""
     state: Annotated[str, Meta(max_length=63)] = ""
     """For display: such as ``canary 10 %``."""
     found: FoundVersion | None = None

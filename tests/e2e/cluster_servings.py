@@ -1,0 +1,170 @@
+"""Servings of tests in a cluster: the controller in this process, and clients."""
+
+import asyncio
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lykeion.control import ControlLoop
+from lykeion.platform.composition import KINDS
+from lykeion.platform.controllers.serving_controller import CLUSTER_SERVINGS
+from lykeion.platform.kubernetes.cluster_access import cluster_access
+from lykeion.platform.kubernetes.cluster_answers import cluster_answers, pods_of
+from lykeion.platform.kubernetes.cluster_client import ClusterClient
+from lykeion.platform.kubernetes.cluster_store import ClusterStore
+from lykeion.platform.kubernetes.request_rate import RequestRate
+from lykeion.platform.kubernetes.translation import ClusterFacts
+from lykeion.platform.kubernetes.translations import TRANSLATIONS
+
+from .kubernetes_cluster import Cluster
+
+Object = dict[str, Any]
+SERVER = str(Path(__file__).with_name("rollout_server.py"))
+IMAGE = "host.local/lykeion"
+USER = 65532
+
+
+@contextmanager
+def serving_operator(cluster: Cluster, namespace: str, facts: ClusterFacts | None = None) -> Generator[None]:
+    """The Servings' controller in a thread, until the end of the test."""
+    started, loop, tasks = threading.Event(), asyncio.new_event_loop(), list[asyncio.Task[None]]()
+
+    async def run() -> None:
+        client = ClusterClient(cluster_access(), RequestRate(per_s=1000, burst=1000))
+        store = ClusterStore(client, KINDS, TRANSLATIONS, facts or ClusterFacts(image=IMAGE), namespaces=[namespace])
+
+        answers = cluster_answers(pods_of(client), lambda: "")
+        tasks.append(asyncio.create_task(ControlLoop(store, [CLUSTER_SERVINGS], answers).run()))
+        started.set()
+        try:
+            await tasks[0]
+        except asyncio.CancelledError:
+            pass
+        finally:
+            await store.close()
+            await client.close()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+        thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
+        thread.start()
+        assert started.wait(30)
+    yield
+    loop.call_soon_threadsafe(tasks[0].cancel)
+    thread.join(30)
+    loop.close()
+
+
+def server(version: str, behaviour: str = "good") -> Object:
+    """A program of a Serving."""
+    return {
+        "image": IMAGE,
+        "command": [sys.executable, SERVER, version, behaviour],
+        "env": [{"name": "HOST", "value": "0.0.0.0"}],
+        "pod": {"runAsUser": USER},
+    }
+
+
+@dataclass
+class ClusterServing:
+    cluster: Cluster
+    namespace: str
+    name: str = "shop"
+
+    def apply(self, **spec: Any) -> None:
+        head = {"apiVersion": "lykeion.github.io/v1alpha1", "kind": "Serving"}
+        metadata = {"name": self.name, "namespace": self.namespace}
+        given = {"readiness": {"path": "/readyz", "periodSeconds": 1}, "drainSeconds": 3, "gracePeriodSeconds": 5}
+        self.cluster.api.apply({**head, "metadata": metadata, "spec": {**given, **spec}})
+
+    def wait(self, holds: Any, seconds: float = 90) -> Object:
+        """The status, once it ``holds``."""
+        found = self.cluster.api.wait(
+            "Serving", self.name, self.namespace, lambda it: holds(it.get("status", {})), seconds=seconds
+        )
+        return found["status"]
+
+    def wait_ready(self, seconds: float = 90) -> Object:
+        generation = self.cluster.api.get("Serving", self.name, self.namespace)["metadata"]["generation"]
+        return self.wait(
+            lambda status: status.get("observedGeneration") == generation and true(status, "Ready"), seconds
+        )
+
+    def deployments(self) -> list[Object]:
+        return self.cluster.api.items("Deployment", self.namespace)
+
+    def address(self) -> str:
+        """Of its Service."""
+        return self.cluster.api.get("Service", self.name, self.namespace)["spec"]["clusterIP"]
+
+    def endpoints(self, service: str) -> list[str]:
+        """Where requests of a Service are sent to now."""
+        slices = self.cluster.api.items(
+            "EndpointSlice", self.namespace, labels=f"kubernetes.io/service-name={service}"
+        )
+        return [
+            f"{address}:{part['ports'][0]['port']}"
+            for part in slices
+            for endpoint in part.get("endpoints") or ()
+            for address in endpoint["addresses"]
+            if endpoint["conditions"]["ready"]
+        ]
+
+
+def true(status: Object, type_: str) -> bool:
+    return any(each["type"] == type_ and each["status"] == "True" for each in status.get("conditions", ()))
+
+
+@dataclass
+class ClusterLoad:
+    """Requests to a Service, until it is stopped."""
+
+    serving: ClusterServing
+    answers: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+    failures: list[str] = field(default_factory=list[str])
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def client(self) -> None:
+        """Each request has a connection of its own, which a Service gives to one of its pods."""
+        url = f"http://{self.serving.address()}/answer"
+        while not self.stopped.wait(0.02):
+            try:
+                answer = httpx.get(url, timeout=20, trust_env=False)
+            except httpx.HTTPError as error:
+                self.failures.append(repr(error))
+                continue
+            self.answers[answer.headers["X-Version"], answer.status_code] += 1
+
+    @property
+    def versions(self) -> set[str]:
+        return {version for version, _ in self.answers}
+
+    def wait_more(self, answers: int) -> None:
+        """Until so many more requests have been answered."""
+        wanted, deadline = self.answers.total() + answers, time.monotonic() + 60
+        while self.answers.total() < wanted:
+            assert time.monotonic() < deadline, self.failures[-3:]
+            self.stopped.wait(0.05)
+
+
+@contextmanager
+def cluster_load(serving: ClusterServing, clients: int = 3) -> Generator[ClusterLoad]:
+    made = ClusterLoad(serving)
+    threads = [threading.Thread(target=made.client) for _ in range(clients)]
+    for each in threads:
+        each.start()
+    try:
+        yield made
+    finally:
+        made.stopped.set()
+        for each in threads:
+            each.join()

@@ -1,0 +1,134 @@
+"""Servings on a real control plane: served, rolled out, promoted or rolled back by counts, and autoscaled."""
+
+import json
+import sys
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lykeion.platform.kubernetes.owned_fields import holds
+
+from .cluster_servings import ClusterServing, cluster_load, server, serving_operator, true
+from .kubernetes_cluster import Cluster
+
+PINNED = Path(__file__).parents[1] / "platform" / "kubernetes" / "pinned"
+METRICS = {"requests": {"name": "answers_total"}, "failures": {"name": "answers_total", "labels": {"code": "5.."}}}
+CHECK = "import os, urllib.request as u; assert u.urlopen(os.environ['CANARY_URL']).read() == b'shoes'"
+CANARY = {
+    "steps": [{"weight": 40, "pauseSeconds": 3}],
+    "verify": {"program": {**server("check"), "command": [sys.executable, "-c", CHECK]}},
+    "analysis": {
+        "intervalSeconds": 1,
+        "toleratedShare": 0.1,
+        "deadlineSeconds": 120,
+        "replicaMetrics": METRICS,
+    },
+}
+
+
+@pytest.fixture
+def shop(cluster: Cluster, namespace: str) -> Generator[ClusterServing]:
+    with serving_operator(cluster, namespace):
+        yield ClusterServing(cluster, namespace)
+
+
+@pytest.mark.parametrize("file", sorted(PINNED.glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_pinned_documents_are_accepted_and_nothing_of_them_is_dropped(cluster: Cluster, file: Path) -> None:
+    documents = [each for each in yaml.safe_load_all(file.read_text()) if each["kind"] != "HTTPRoute"]
+    for document in documents:
+        arguments = ("create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-")
+        assert holds(json.loads(cluster.kubectl(*arguments, text=yaml.safe_dump(document))), document)
+
+
+def test_a_version_is_served_and_another_rolled_out_without_a_lost_request(shop: ClusterServing) -> None:
+    shop.apply(program=server("one"), replicas=2)
+    status = shop.wait_ready()
+    assert status["url"] == f"http://shop.{shop.namespace}.svc"
+    assert status["ready"] == len(shop.endpoints("shop")) == 2
+    with cluster_load(shop) as load:
+        shop.apply(program=server("two"), replicas=2)
+        shop.wait(lambda it: it.get("history"))
+        shop.wait_ready()
+        shop.cluster.api.wait_all("Deployment", shop.namespace, lambda items: len(items) == 1)
+        load.wait_more(20)  # those that were sent before
+        load.answers.clear()
+        load.wait_more(20)
+    assert load.failures == []
+    assert load.versions == {"two"}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "outcome", "reason"),
+    [
+        ("good", "Promoted", "Promoted"),
+        ("failing", "RolledBack", "Harm"),
+        ("wrong", "RolledBack", "VerifyFailed"),
+        ("crashing", "RolledBack", "Crashed"),
+    ],
+)
+def test_a_canary_is_promoted_or_rolled_back_by_what_its_replicas_count_and_how_they_fare(
+    shop: ClusterServing, behaviour: str, outcome: str, reason: str
+) -> None:
+    shop.apply(program=server("one"), replicas=2, canary=CANARY)
+    shop.wait_ready()
+    with cluster_load(shop) as load:
+        shop.apply(program=server("two", behaviour), replicas=2, canary=CANARY)
+        status = shop.wait(lambda it: it.get("history"), seconds=150)
+    last = status["history"][-1]
+    assert (last["outcome"], last["reason"]) == (outcome, reason)
+    assert load.failures == [] or behaviour == "crashing"
+    assert load.answers["one", 500] == 0
+    assert load.versions == ({"one"} if behaviour == "wrong" else {"one", "two"})
+    assert not true(status, "Unsupported")
+
+
+@contextmanager
+def _replicas_seen(shop: ClusterServing) -> Iterator[list[int]]:
+    """What the Deployment's number of replicas has been, one after another."""
+    (deployment,) = shop.deployments()
+    seen: list[int] = [deployment["spec"]["replicas"]]
+    stop = threading.Event()
+
+    def look() -> None:
+        with shop.cluster.api.watch("Deployment", shop.namespace, seconds=120) as states:
+            for now in states:
+                seen.extend(each["spec"]["replicas"] for each in now.values())
+                if stop.is_set():
+                    return
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    yield seen
+    stop.set()
+    (deployment,) = shop.deployments()
+    change = {"metadata": {"annotations": {"test": "the last"}}}
+    shop.cluster.api.patch("Deployment", deployment["metadata"]["name"], shop.namespace, change)
+    thread.join()
+
+
+def test_what_an_autoscaler_sets_stays_and_from_fixed_to_it_and_back_nothing_dips(shop: ClusterServing) -> None:
+    api, fixed = shop.cluster.api, {"program": server("one"), "replicas": 3}
+    scaling = {"minReplicas": 1, "maxReplicas": 8, "targetCpu": "800m"}
+    shop.apply(**fixed)
+    shop.wait_ready()
+    name = shop.deployments()[0]["metadata"]["name"]
+    with _replicas_seen(shop) as seen:
+        shop.apply(**fixed, autoscaling=scaling)
+        api.wait("HorizontalPodAutoscaler", name, shop.namespace, bool)
+        api.patch("Deployment", name, shop.namespace, {"spec": {"replicas": 4}}, subresource="scale")
+        shop.wait(lambda it: it.get("replicas") == 4 and it.get("ready") == 4)
+        shop.apply(**fixed, autoscaling={**scaling, "maxReplicas": 9})
+        api.wait("HorizontalPodAutoscaler", name, shop.namespace, lambda it: it and it["spec"]["maxReplicas"] == 9)
+        status = shop.wait_ready()
+        assert status["replicas"] == 4
+        shop.apply(**fixed)
+        api.wait_gone("HorizontalPodAutoscaler", name, shop.namespace)
+        shop.wait(lambda it: it.get("replicas") == 3)
+        api.wait("Deployment", name, shop.namespace, lambda it: it["spec"]["replicas"] == 3)
+    changes = [now for before, now in pairwise(seen) if now != before]
+    assert (seen[0], changes) == (3, [4, 3])
