@@ -1,5 +1,6 @@
 """Works on a real API server with its real controllers and scheduler, by their translation to Jobs."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from msgspec import structs
 
 from lykeion.control import condition_of, is_true
 from lykeion.platform.kubernetes.translation import ClusterFacts
+from lykeion.platform.kubernetes.work_translation import WORKS
 from lykeion.platform.resources.batch_execution import for_each_item
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec, StorageProfile
 from lykeion.platform.resources.failure_rule import FailureRule
@@ -14,6 +16,7 @@ from lykeion.platform.resources.pod_template import PodTemplate
 from lykeion.platform.resources.program import Program, Requests
 from lykeion.platform.resources.program_volume import VolumeMount
 from lykeion.platform.resources.work import Role, WorkStatus
+from tests.platform.kubernetes.work_samples import FACTS, SAMPLES, sample
 
 from .kubernetes_cluster import Cluster
 from .translated_works import IMAGE, USER, ClusterWork, work
@@ -111,6 +114,29 @@ def test_an_attempt_ends_at_its_time_limit(cluster: Cluster, namespace: str) -> 
     made = _run(cluster, namespace, work("", program=_program("sleep 600"), time_limit_seconds=1))
     status = made.wait(_ended)
     assert [each.reason for each in status.failures] == ["TimeLimit"]
+
+
+@pytest.mark.parametrize("asked", SAMPLES.values(), ids=list(SAMPLES))
+def test_the_server_accepts_every_document_and_keeps_each_field(cluster: Cluster, namespace: str, asked: Any) -> None:
+    for document in WORKS.objects(sample(asked, namespace), FACTS):
+        text = json.dumps(document)
+        kept = json.loads(
+            cluster.kubectl(
+                "create", "--dry-run=server", "--validate=strict", "-n", namespace, "-o", "json", "-f", "-", text=text
+            )
+        )
+        assert lacking(document, kept) == []
+
+
+def lacking(sent: Any, kept: Any, path: str = "") -> list[str]:
+    """Where ``kept`` does not have what was sent."""
+    if isinstance(sent, dict) and isinstance(kept, dict):
+        return [each for name, value in sent.items() for each in lacking(value, kept.get(name), f"{path}.{name}")]
+    if isinstance(sent, list) and isinstance(kept, list) and len(sent) == len(kept):
+        return [
+            each for n, (a, b) in enumerate(zip(sent, kept, strict=True)) for each in lacking(a, b, f"{path}[{n}]")
+        ]
+    return [] if sent == kept or (sent in ({}, "", 0) and kept is None) else [f"{path}: {sent!r}, not {kept!r}"]
 
 
 SHARED = ClusterFacts(profile=ClusterProfileSpec(storage=StorageProfile(shared=True)))

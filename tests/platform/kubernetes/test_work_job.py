@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from lykeion.control import Metadata, Owner, Resource
 from lykeion.platform.kubernetes.pod_spec import unsupported_pod
 from lykeion.platform.kubernetes.translation import SPEC_ANNOTATION, ClusterFacts
 from lykeion.platform.kubernetes.work_job import work_objects
@@ -16,28 +15,19 @@ from lykeion.platform.kubernetes.work_status import IGNORED, RECORD, REFUSED
 from lykeion.platform.kubernetes.work_translation import WORKS
 from lykeion.platform.policies.stages import models_command
 from lykeion.platform.resources.batch_execution import for_each_item
-from lykeion.platform.resources.cluster_profile import AcceleratorProfile, ClusterProfileSpec, StorageProfile
+from lykeion.platform.resources.cluster_profile import StorageProfile
 from lykeion.platform.resources.failure_rule import FailureRule
-from lykeion.platform.resources.pod_template import NodeRequirement, PodTemplate, PodVolume, Toleration
+from lykeion.platform.resources.pod_template import PodTemplate
 from lykeion.platform.resources.program import (
     AcceleratorRequest,
-    EnvironmentVariable,
-    KeyOf,
     Program,
     Requests,
-    ValueSource,
 )
 from lykeion.platform.resources.program_volume import VolumeMount
-from lykeion.platform.resources.work import WORK, Role, WorkSpec
+from lykeion.platform.resources.work import Role, WorkSpec
 
-T4 = AcceleratorProfile(
-    name="t4",
-    resource_name="nvidia.com/gpu",
-    node_selector={"accelerator": "tesla-t4"},
-    tolerations=(Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"),),
-)
-PROFILE = ClusterProfileSpec(accelerators=(T4,), storage=StorageProfile(class_name="shared", shared=True))
-FACTS = ClusterFacts(profile=PROFILE, image="registry.example.com/lykeion@sha256:0")
+from .work_samples import FACTS, PROFILE, RULES, SAMPLES, SHELL, T4, sample, spec
+
 LABELS = {
     "app.kubernetes.io/managed-by": "lykeion",
     "lykeion.github.io/kind": "Work",
@@ -45,21 +35,10 @@ LABELS = {
     "lykeion.github.io/owner": "shoes",
     "lykeion.github.io/owner-uid": "u-1",
 }
-OWNER = Owner(api_version="lykeion.github.io/v1alpha1", kind="Training", name="shoes", uid="u-1")
-SHELL = Program(command=("sh", "-c", "exit 0"), image="shop:v1")
 
 
-def made(spec: WorkSpec, facts: ClusterFacts = FACTS) -> list[dict[str, Any]]:
-    return list(work_objects(_work(spec), facts))
-
-
-def _work(spec: WorkSpec) -> Any:
-    metadata = Metadata(name="shoes-run", namespace="shop", owner_references=(OWNER,))
-    return Resource(WORK, metadata, spec, WORK.status())
-
-
-def spec(program: Program = SHELL, completions: int = 1, **fields: Any) -> WorkSpec:
-    return WorkSpec(program=program, completions=completions, **fields)
+def made(asked: WorkSpec, facts: ClusterFacts = FACTS) -> list[dict[str, Any]]:
+    return list(work_objects(sample(asked), facts))
 
 
 def container_of(job: dict[str, Any]) -> dict[str, Any]:
@@ -150,37 +129,7 @@ def test_a_program_becomes_an_indexed_job_that_no_right_goes_with() -> None:
 
 
 def test_what_a_program_asks_for_is_in_the_words_of_the_cluster() -> None:
-    pod = PodTemplate(
-        labels={"team": "search", "lykeion.github.io/name": "another"},
-        annotations={"note": "x"},
-        service_account_name="reader",
-        image_pull_secrets=("pulls",),
-        node_selector={"disk": "ssd"},
-        node_affinity=(NodeRequirement(key="zone", operator="In", values=("a", "b")),),
-        spread_over="topology.kubernetes.io/zone",
-        tolerations=(Toleration(key="spot", value="yes", effect="NoExecute", toleration_seconds=0),),
-        priority_class_name="low",
-        shared_memory="1Gi",
-        run_as_user=1000,
-        fs_group=2000,
-        volumes=(
-            PodVolume(name="photos", mount_path="/photos", persistent_volume_claim="photos", read_only=True),
-            PodVolume(name="scratch", mount_path="/scratch", empty_dir="5Gi"),
-        ),
-    )
-    token = ValueSource(secret_key_ref=KeyOf(name="shop", key="token", optional=True))
-    program = Program(
-        image="shop:v1",
-        args=("--to=$(OUT)",),
-        working_dir="/work",
-        env=(
-            EnvironmentVariable(name="OUT", value="$(LYKEION_RUN)/o"),
-            EnvironmentVariable(name="T", value_from=token),
-        ),
-        resources=Requests(cpu="500m", memory="2Gi", accelerator=AcceleratorRequest(type="t4", count=2)),
-        pod=pod,
-    )
-    (job,) = made(spec(program, mounts=(VolumeMount(volume="run", variable="LYKEION_RUN"),)))
+    (job,) = made(SAMPLES["all that a program can ask for"])
     template = job["spec"]["template"]
     container, inside = container_of(job), template["spec"]
     assert template["metadata"]["labels"] == {**LABELS, "team": "search"}
@@ -321,13 +270,6 @@ def test_what_is_done_goes_with_the_job() -> None:
     assert json.loads(job["metadata"]["annotations"][RECORD])["succeeded"] == "0-1"
 
 
-RULES = (
-    FailureRule(action="Retry", exit_codes=(3,)),
-    FailureRule(action="Fail", exit_codes=(2, 3), reasons=("OOMKilled",)),
-    FailureRule(action="Ignore", exit_codes=(75,), reasons=("CannotStart",)),
-)
-
-
 @pytest.mark.parametrize(
     ("rules", "policy"),
     [
@@ -387,7 +329,7 @@ GPU = Program(command=("x",), image="x", resources=Requests(accelerator=Accelera
 )
 def test_what_a_cluster_cannot_do_is_said_before_anything_runs(asked: Any, facts: Any, words: str) -> None:
     words = words.replace("args names $(", "command names $(LYKEION_SHARD), which a cluster does not know")
-    assert words in refusal(_work(asked), facts)
+    assert words in refusal(sample(asked), facts)
     job = made(asked, facts)[0]
     assert job["spec"]["suspend"] is True
     assert words in job["metadata"]["annotations"][REFUSED]
@@ -403,7 +345,7 @@ def test_what_a_cluster_cannot_do_is_said_before_anything_runs(asked: Any, facts
     ],
 )
 def test_what_it_can_do_is_not_refused(asked: WorkSpec) -> None:
-    assert refusal(_work(asked), UNSHARED) == ""
+    assert refusal(sample(asked), UNSHARED) == ""
 
 
 def test_an_accelerator_is_found_by_the_beginning_of_its_name() -> None:
