@@ -61,13 +61,14 @@ def test_a_step_that_needs_results_is_named_and_those_after_it_are_shown(tmp_pat
     )
 
 
-def test_an_index_is_fetched_before_there_are_replicas_and_the_replicas_are_shown(tmp_path: Path) -> None:
+def test_replicas_are_shown_with_the_index_that_each_is_given(tmp_path: Path) -> None:
     serving = _read(tmp_path, "Serving", 'index: {reference: "shop:current"}\nreplicas: 3')
     foreseen = foresee(serving)
     kinds = [each.kind.name for each in foreseen.children]
     (group,) = (each for each in foreseen.children if each.kind.name == "ReplicaGroup")
     assert group.spec.replicas == 3
-    assert set(kinds) == {"ReplicaGroup", "Volume", "Work", "Route"}
+    assert [each.artifact for each in group.spec.artifacts] == ["shop:current"]
+    assert set(kinds) == {"ReplicaGroup", "Route"}
 
 
 def test_the_names_of_children_are_the_same_each_time(tmp_path: Path) -> None:

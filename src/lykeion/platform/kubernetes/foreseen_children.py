@@ -13,7 +13,7 @@ from msgspec import structs
 
 from lykeion.control import AnyResource, Condition, Decision, Key, Lookup, Observed, Reconcile, ResourceError, merged
 from lykeion.core import Unavailable
-from lykeion.platform.composition import CONTROLLERS
+from lykeion.platform.composition import CLUSTER_CONTROLLERS
 from lykeion.platform.controllers.pipeline_controller import run_of
 from lykeion.platform.lookups import FoundModel, ImageDigest, ModelVersion, SourceDigest, SourceVersion
 from lykeion.platform.policies.completion import end_of
@@ -34,7 +34,7 @@ MAX_ROUNDS = 1000
 ZERO_DIGEST = "sha256:" + "0" * 64
 """Stands for a digest that is known only when it is built."""
 _NAMES = uuid.UUID("6f8f5b0a-5d2c-4a38-9d2e-0c8a5f1d7e11")
-_RECONCILE: Mapping[str, Reconcile] = {each.kind.name: each.reconcile for each in CONTROLLERS}
+_RECONCILE: Mapping[str, Reconcile] = {each.kind.name: each.reconcile for each in CLUSTER_CONTROLLERS}
 _KNOWN_LATER = Program(command=("true",))
 
 
