@@ -1,0 +1,11 @@
+"""Feature flags and experiments as GrowthBook evaluates them, so that its clients and ours decide alike.
+
+https://docs.growthbook.io/lib/build-your-own. Documents are those of its API, ``/api/features/KEY``.
+"""
+
+from .attribute_conditions import satisfies
+from .feature_evaluation import FeatureResult, evaluate_feature, run_experiment
+from .flag_context import FlagContext
+from .variation_assignment import ExperimentResult
+
+__all__ = ["ExperimentResult", "FeatureResult", "FlagContext", "evaluate_feature", "run_experiment", "satisfies"]
