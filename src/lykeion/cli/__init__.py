@@ -61,6 +61,7 @@ COMMANDS = {
     "run": ("lykeion.cli.platform.run_commands:run", "Run a pipeline now."),
     "retry": ("lykeion.cli.platform.run_commands:retry", "Do again what failed, as a new resource."),
     "render": ("lykeion.cli.platform.render_command:render", "Print what a cluster would be given for resources."),
+    "operator": ("lykeion.cli.platform.operator_commands:operator", "Install what carries resources in a cluster."),
     "delete": ("lykeion.cli.platform.change_commands:delete", "Delete resources."),
 }
 
@@ -90,7 +91,12 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in self._targets.items()])
 
 
-app = click.version_option(__version__, prog_name="lykeion")(LazyGroup(COMMANDS))
+app = click.option(
+    "--context",
+    envvar="LYKEION_CONTEXT",
+    metavar="NAME",
+    help="Of the kubeconfig: the cluster for commands on resources.  [env: LYKEION_CONTEXT; default: this machine]",
+)(click.version_option(__version__, prog_name="lykeion")(LazyGroup(COMMANDS)))
 
 
 def main() -> None:

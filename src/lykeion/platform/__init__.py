@@ -6,12 +6,27 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .composition import CONTROLLERS, DEFINED, KINDS, WRITTEN
-    from .kubernetes import facts_of, render
+    from .kubernetes import (
+        ClusterClient,
+        Installation,
+        build_operator_image,
+        cluster_client_of,
+        facts_of,
+        install,
+        operator_objects,
+        pinned,
+        push_operator_image,
+        render,
+        status_of_installation,
+        uninstall,
+        upgrade,
+    )
     from .local.connecting import connect, end_platform, is_up, platform_directory
     from .local.local_platform import AlreadyRuns, LocalPlatform, this_machine
     from .local.proxy.proxy_settings import ProxySettingsError, TlsListener
     from .local.socket_store import PlatformError, SocketStore
     from .local.state_backup import back_up, restore
+    from .places import PlatformStore, connect_to, default_namespace
     from .reruns import build_again, retry, run_pipeline
     from .resource_files import read_resources
     from .resource_names import find_kind, find_kinds, parse_key
@@ -22,12 +37,14 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "CONTROLLERS", "DEFINED", "KINDS", "WRITTEN", "AlreadyRuns", "LocalPlatform", "PlatformError",
-    "ProxySettingsError", "SocketStore", "TlsListener", "apply_resource", "as_described", "as_list", "as_yaml",
-    "back_up", "build_again", "changes_of", "connect", "decide_rollout", "draw_metrics", "end_platform",
-    "event_document", "facts_of", "find", "find_kind", "find_kinds", "is_up", "parse_key", "platform_directory",
-    "read_resources", "render", "restore", "retry", "row", "run_pipeline", "summarize_metrics", "suspend",
-    "this_machine", "titles", "wait_for",
+    "CONTROLLERS", "DEFINED", "KINDS", "WRITTEN", "AlreadyRuns", "ClusterClient", "Installation", "LocalPlatform",
+    "PlatformError", "PlatformStore", "ProxySettingsError", "SocketStore", "TlsListener", "apply_resource",
+    "as_described", "as_list", "as_yaml", "back_up", "build_again", "build_operator_image", "changes_of",
+    "cluster_client_of", "connect", "connect_to", "decide_rollout", "default_namespace", "draw_metrics",
+    "end_platform", "event_document", "facts_of", "find", "find_kind", "find_kinds", "install", "is_up",
+    "operator_objects", "parse_key", "pinned", "platform_directory", "push_operator_image", "read_resources",
+    "render", "restore", "retry", "row", "run_pipeline", "status_of_installation", "summarize_metrics", "suspend",
+    "this_machine", "titles", "uninstall", "upgrade", "wait_for",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -23,7 +23,7 @@ def apply(files: tuple[Path, ...], namespace: str, dry_run: bool) -> None:
     """
     resources = platform.read_resources(files_of(files), platform.WRITTEN, namespace)
 
-    async def work(store: "platform.SocketStore") -> None:
+    async def work(store: "platform.PlatformStore") -> None:
         for resource in resources:
             outcome = await platform.apply_resource(store, resource, dry_run=dry_run)
             print_line(f"{resource.key} {outcome}{' (dry run)' if dry_run else ''}")
@@ -38,7 +38,7 @@ def diff(files: tuple[Path, ...], namespace: str) -> None:
     """Show what apply would change, as a unified diff. Exit code 3 if it would change something."""
     resources = platform.read_resources(files_of(files), platform.WRITTEN, namespace)
 
-    async def work(store: "platform.SocketStore") -> list[str]:
+    async def work(store: "platform.PlatformStore") -> list[str]:
         changes = [(each.key, await platform.changes_of(store, each)) for each in resources]
         return [
             line
@@ -66,7 +66,7 @@ def delete(targets: tuple[str, ...], files: tuple[Path, ...], namespace: str) ->
     if not keys:
         raise click.UsageError("name what to delete: KIND/NAME, or --filename FILE")
 
-    async def work(store: "platform.SocketStore") -> None:
+    async def work(store: "platform.PlatformStore") -> None:
         for key in keys:
             await store.delete(key)
             print_line(f"{key} deleted")

@@ -31,7 +31,7 @@ def metrics(target: str, follow: bool, plot: Path | None, namespace: str, as_jso
     """
     key = platform.parse_key(target, platform.KINDS, namespace)
 
-    async def work(store: "platform.SocketStore") -> list[dict[str, float]]:
+    async def work(store: "platform.PlatformStore") -> list[dict[str, float]]:
         rows: list[dict[str, float]] = []
         async with aclosing(store.metrics(key, follow=follow)) as found:
             async for row in found:

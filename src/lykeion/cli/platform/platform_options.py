@@ -11,13 +11,32 @@ from lykeion import platform
 
 T = TypeVar("T")
 
+
+def chosen_context() -> str:
+    """The context of the kubeconfig that is the place, given before the command; empty for this machine."""
+    return str(click.get_current_context().find_root().params.get("context") or "")
+
+
+def _namespace(context: click.Context, option: click.Parameter, value: str | None) -> str:
+    return value or platform.default_namespace(chosen_context())
+
+
+def _context(context: click.Context, option: click.Parameter, value: str | None) -> str:
+    return value or str(context.find_root().params.get("context") or "")
+
+
 namespace_option = click.option(
     "--namespace",
     "-n",
     envvar="LYKEION_NAMESPACE",
-    default="default",
-    show_default=True,
-    help="Where to look.  [env: LYKEION_NAMESPACE]",
+    callback=_namespace,
+    help="Where to look.  [env: LYKEION_NAMESPACE; default: default, or that of the context]",
+)
+context_option = click.option(
+    "--context",
+    callback=_context,
+    metavar="NAME",
+    help="Of the kubeconfig.  [default: as for all commands, or the current one]",
 )
 files_option = click.option(
     "--filename",
@@ -44,11 +63,13 @@ def pair_of(text: str) -> tuple[str, str]:
     return name, value
 
 
-def with_platform(work: Callable[["platform.SocketStore"], Awaitable[T]]) -> T:
-    """Run ``work`` with the resources of the platform on this machine."""
+def with_platform(work: Callable[["platform.PlatformStore"], Awaitable[T]]) -> T:
+    """Run ``work`` with the resources of the platform on this machine, or of the cluster that was chosen."""
+    given = click.get_current_context().params
+    namespace = None if given.get("all_namespaces") else given.get("namespace")
 
     async def connected() -> T:
-        async with platform.connect() as store:
+        async with platform.connect_to(chosen_context(), namespace) as store:
             return await work(store)
 
     return asyncio.run(connected())

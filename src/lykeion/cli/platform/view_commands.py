@@ -55,7 +55,7 @@ def describe(target: str, namespace: str) -> None:
     """Show a resource with its events."""
     key = platform.parse_key(target, platform.KINDS, namespace)
 
-    async def work(store: "platform.SocketStore") -> tuple[Any, Any]:
+    async def work(store: "platform.PlatformStore") -> tuple[Any, Any]:
         return await store.get(key), await store.events(key)
 
     resource, events = with_platform(work)
@@ -90,7 +90,7 @@ def logs(target: str, index: int, step: str, follow: bool, tail: int | None, nam
     """Print what a program has printed: of its last attempt, or of all to come."""
     key = platform.parse_key(target, platform.KINDS, namespace)
 
-    async def work(store: "platform.SocketStore") -> None:
+    async def work(store: "platform.PlatformStore") -> None:
         async with aclosing(store.log(key, index, part=step, follow=follow, tail=tail)) as chunks:
             async for chunk in chunks:
                 sys.stdout.buffer.write(chunk)

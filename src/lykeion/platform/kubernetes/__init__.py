@@ -5,9 +5,20 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from .cluster_client import ClusterClient
+    from .context_platform import ContextPlatform, cluster_client_of, namespace_of
+    from .installation import install, upgrade
+    from .installation_status import status_of_installation
+    from .operator_image import build_operator_image, pinned, push_operator_image
+    from .operator_manifests import Installation, operator_objects
     from .rendering import facts_of, render
     from .translation import ClusterFacts
+    from .uninstallation import uninstall
 
-__all__ = ["ClusterFacts", "facts_of", "render"]
+__all__ = [
+    "ClusterClient", "ClusterFacts", "ContextPlatform", "Installation", "build_operator_image",
+    "cluster_client_of", "facts_of", "install", "namespace_of", "operator_objects", "pinned",
+    "push_operator_image", "render", "status_of_installation", "uninstall", "upgrade",
+]  # fmt: skip
 
 __getattr__ = lazy(__name__)

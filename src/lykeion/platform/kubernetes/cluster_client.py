@@ -97,6 +97,22 @@ class ClusterClient:
         self, path: str, what: str, query: Query, silence_s: float
     ) -> AsyncGenerator[AsyncGenerator[str, None]]:
         """The lines of an answer, for as long as it lasts; after ``silence_s`` without any, raises ClusterError."""
+        async with self._streamed(path, what, query, silence_s) as answer:
+            yield self._lines_of(answer)
+
+    async def chunks(self, path: str, what: str, query: Query) -> AsyncGenerator[bytes, None]:
+        """An answer that is no document, such as a log, as it comes; it may be silent for ever."""
+        async with self._streamed(path, what, query, None) as answer:
+            try:
+                async for chunk in answer.aiter_bytes():
+                    yield chunk
+            except httpx2.HTTPError as error:
+                raise self._unreachable(error) from None
+
+    @asynccontextmanager
+    async def _streamed(
+        self, path: str, what: str, query: Query, silence_s: float | None
+    ) -> AsyncGenerator[httpx2.Response]:
         timeout = httpx2.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S, read=silence_s)
         await self._rate.wait()
         try:
@@ -105,7 +121,7 @@ class ClusterClient:
                 if answer.is_error:
                     self._rate.close(_pause_s(answer) or 0)
                     self._checked(answer.status_code, await answer.aread(), what)
-                yield self._lines_of(answer)
+                yield answer
         except (httpx2.HTTPError, ConfigError) as error:
             raise self._unreachable(error) from None
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lykeion.control import custom_resource_definition
+from lykeion import __version__
+from lykeion.control import GROUP, custom_resource_definition
 from lykeion.platform.composition import DEFINED
 
 from .cloud_profiles import cloud_profile, identity_of, pod_labels_of
@@ -23,6 +24,9 @@ PART_OF = {"app.kubernetes.io/name": "lykeion", "app.kubernetes.io/part-of": "ly
 SELECTOR = {"app.kubernetes.io/name": "lykeion", "app.kubernetes.io/component": "operator"}
 MANAGED = {"app.kubernetes.io/managed-by": "lykeion"}
 """Of all that the operator creates."""
+PROFILE_LABEL = f"{GROUP}/profile"
+"""Of the ClusterProfile: the cloud whose it is."""
+VERSION_LABEL = "app.kubernetes.io/version"
 AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
 
 Document = dict[str, Any]
@@ -68,7 +72,8 @@ def operator_objects(to: Installation) -> list[Document]:
 def profile_object(to: Installation) -> Document:
     """The ClusterProfile, without a status."""
     made = cloud_profile(to.profile, account=to.account, registry=to.registry).document()
-    return {**_head(made["apiVersion"], made["kind"], made["metadata"]["name"]), "spec": _set(made["spec"])}
+    head = _head(made["apiVersion"], made["kind"], made["metadata"]["name"], labels={PROFILE_LABEL: to.profile})
+    return {**head, "spec": _set(made["spec"])}
 
 
 def user_roles() -> Iterator[Document]:
@@ -82,7 +87,7 @@ def user_roles() -> Iterator[Document]:
 
 def deployment(to: Installation) -> Document:
     return {
-        **_head("apps/v1", "Deployment", OPERATOR, to.namespace, SELECTOR),
+        **_head("apps/v1", "Deployment", OPERATOR, to.namespace, {**SELECTOR, VERSION_LABEL: __version__}),
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": SELECTOR},
