@@ -5,11 +5,11 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import pytest
@@ -124,25 +124,34 @@ def true(status: Object, type_: str) -> bool:
     return any(each["type"] == type_ and each["status"] == "True" for each in status.get("conditions", ()))
 
 
+Ask: TypeAlias = Callable[[httpx.Client], tuple[str, int]]
+
+
+def answered(client: httpx.Client) -> tuple[str, int]:
+    answer = client.get("/answer")
+    return answer.headers["X-Version"], answer.status_code
+
+
 @dataclass
 class ClusterLoad:
-    """Requests to a Service, until it is stopped."""
+    """Requests to a Service, until it is stopped; ``ask`` returns the version that answered, with the status."""
 
     serving: ClusterServing
+    ask: Ask
     answers: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
     failures: list[str] = field(default_factory=list[str])
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def client(self) -> None:
         """Each request has a connection of its own, which a Service gives to one of its pods."""
-        url = f"http://{self.serving.address()}/answer"
+        url = f"http://{self.serving.address()}"
+        host = {"Host": f"{self.serving.name}.{self.serving.namespace}.svc"}
         while not self.stopped.wait(0.02):
             try:
-                answer = httpx.get(url, timeout=20, trust_env=False)
+                with httpx.Client(base_url=url, headers=host, timeout=20, trust_env=False) as client:
+                    self.answers[self.ask(client)] += 1
             except httpx.HTTPError as error:
                 self.failures.append(repr(error))
-                continue
-            self.answers[answer.headers["X-Version"], answer.status_code] += 1
 
     @property
     def versions(self) -> set[str]:
@@ -150,15 +159,19 @@ class ClusterLoad:
 
     def wait_more(self, answers: int) -> None:
         """Until so many more requests have been answered."""
-        wanted, deadline = self.answers.total() + answers, time.monotonic() + 60
-        while self.answers.total() < wanted:
-            assert time.monotonic() < deadline, self.failures[-3:]
+        wanted = self.answers.total() + answers
+        self.wait_until(lambda: self.answers.total() >= wanted)
+
+    def wait_until(self, holds: Callable[[], bool], seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, (self.answers, self.failures[-3:])
             self.stopped.wait(0.05)
 
 
 @contextmanager
-def cluster_load(serving: ClusterServing, clients: int = 3) -> Generator[ClusterLoad]:
-    made = ClusterLoad(serving)
+def cluster_load(serving: ClusterServing, ask: Ask = answered, clients: int = 3) -> Generator[ClusterLoad]:
+    made = ClusterLoad(serving, ask)
     threads = [threading.Thread(target=made.client) for _ in range(clients)]
     for each in threads:
         each.start()

@@ -23,7 +23,7 @@ from .options import (
 from .server_options import server_options
 
 _OF_INDEX = ("uri", "embedder", "thumbnails", "no_thumbnails", "follow")
-_OF_MODEL = ("model", "name", "card", "labels", "engine", "max_batch")
+_OF_MODEL = ("model", "name", "card", "labels", "pulled", "engine", "max_batch")
 
 
 @click.command()
@@ -67,6 +67,9 @@ _OF_MODEL = ("model", "name", "card", "labels", "engine", "max_batch")
     metavar="FILE",
     help="The model's classes, if its directory does not name them: one a line, or a JSON list.",
 )
+@click.option(
+    "--pulled", default="", metavar="DIGEST", help="The version that the model's directory was pulled from, if any."
+)
 @click.option("--engine", metavar="NAME", help="The model's engine; by default the fastest, by measurement.")
 @click.option(
     "--max-batch",
@@ -90,6 +93,7 @@ def serve(
     name: str | None,
     card: Path | None,
     labels: Path | None,
+    pulled: str,
     engine: str | None,
     max_batch: int,
 ) -> None:
@@ -100,7 +104,7 @@ def serve(
     """
     if model is not None:
         refuse_options("--model serves a model", *_OF_INDEX)
-        source = inputs.open_servable(model, trust, store, served_as=name, card=card, labels=labels)
+        source = inputs.open_servable(model, trust, store, served_as=name, card=card, labels=labels, pulled=pulled)
         with closing(model_server.open_served(source, settings, engine=engine, max_batch=max_batch)) as served:
             model_server.serve_model(served, settings, host=host, port=port, ready=_told(served.name))
         return

@@ -42,13 +42,15 @@ def open_servable(
     served_as: str | None = None,
     card: Path | None = None,
     labels: Path | None = None,
+    pulled: str = "",
 ) -> ServableModel:
     """A ``.tflite`` file, a run of ``lykeion train``, a step of a compression, a version, or the default network.
 
-    ``card`` and ``labels`` are files, if these are not in the model's directory. Raises LabelsError, CardError,
-    ModelError, NotFound, and what ``find_model`` raises.
+    ``card`` and ``labels`` are files, if these are not in the model's directory; ``pulled`` is the digest of the
+    version that a directory was pulled from. Raises LabelsError, CardError, ModelError, NotFound, and what
+    ``find_model`` raises.
     """
-    digest = ""
+    digest = pulled
     if is_version(name):
         name = registry.by_digest(registry.Stores(store), name)  # so that all that follows is of one version
         digest = registry.parse(name).digest or ""

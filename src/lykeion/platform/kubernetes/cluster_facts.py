@@ -1,6 +1,7 @@
 """What the operator finds out of the cluster that it runs in: versions, extensions, and its ClusterProfile."""
 
 import asyncio
+import os
 import re
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,12 @@ async def read_facts(client: ClusterClient, image: str = "") -> ClusterFacts:
     version = await client.get("/version", "the version")
     groups: list[dict[str, Any]] = (await client.get("/apis", "the API groups"))["groups"]
     served = frozenset(str(each["groupVersion"]) for group in groups for each in group["versions"])
-    return ClusterFacts(image=image, version=(_number(version["major"]), _number(version["minor"])), served=served)
+    return ClusterFacts(
+        image=image,
+        version=(_number(version["major"]), _number(version["minor"])),
+        served=served,
+        registries=os.environ.get("LYKEION_REGISTRIES", ""),
+    )
 
 
 class ProfileInUse:

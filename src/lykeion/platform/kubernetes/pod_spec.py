@@ -121,6 +121,8 @@ def _given(needs: PodNeeds, facts: ClusterFacts) -> Iterable[dict[str, Any]]:
         yield literal("DOCKER_CONFIG", REGISTRY_PATH)
         if facts.profile.registry_prefix:
             yield literal("LYKEION_REGISTRY_PREFIX", facts.profile.registry_prefix)
+        if facts.registries:
+            yield literal("LYKEION_REGISTRIES", facts.registries)
     yield from (literal(each.variable, f"{VOLUMES_PATH}/{each.volume}") for each in needs.mounts)
 
 

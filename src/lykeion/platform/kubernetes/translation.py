@@ -60,6 +60,8 @@ class ClusterFacts:
     served: frozenset[str] = frozenset()
     registry_secret: str = REGISTRY
     registry_account: str = REGISTRY
+    registries: str = ""
+    """The operator's ``$LYKEION_REGISTRIES``: which registries are spoken to over plain HTTP."""
 
     def has(self, type_: ObjectType) -> bool:
         return type_.api_version in self.served

@@ -65,7 +65,8 @@ def _given(spec: ServingSpec, artifact: str) -> Program:
     """What a replica serves that its place gives the artifact."""
     if spec.model:
         name = re.split("[:@]", artifact.rpartition("/")[2])[0]
-        return _lykeion_serve(spec.model, "--model", f"$({MODEL})", "--name", name, *OPEN)
+        _, _, digest = artifact.partition("@")
+        return _lykeion_serve(spec.model, "--model", f"$({MODEL})", "--name", name, "--pulled", digest, *OPEN)
     assert spec.index
     return _lykeion_serve(spec.index, "--index", spec.index.path or f"$({VARIABLE})", *OPEN)
 
