@@ -124,6 +124,14 @@ def true(status: Object, type_: str) -> bool:
     return any(each["type"] == type_ and each["status"] == "True" for each in status.get("conditions", ()))
 
 
+def wait_until(holds: Callable[[], bool], shown: Callable[[], object] = str, seconds: float = 120) -> None:
+    """For what no watch tells, such as the answers of servers."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, shown()
+        time.sleep(0.05)
+
+
 Ask: TypeAlias = Callable[[httpx.Client], tuple[str, int]]
 
 
@@ -162,11 +170,8 @@ class ClusterLoad:
         wanted = self.answers.total() + answers
         self.wait_until(lambda: self.answers.total() >= wanted)
 
-    def wait_until(self, holds: Callable[[], bool], seconds: float = 120) -> None:
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, (self.answers, self.failures[-3:])
-            self.stopped.wait(0.05)
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        wait_until(holds, lambda: (self.answers, self.failures[-3:]))
 
 
 @contextmanager

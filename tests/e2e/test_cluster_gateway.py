@@ -1,0 +1,107 @@
+"""A canary behind a real gateway: Traefik gives versions requests by their weights, whatever their replicas."""
+
+import os
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lykeion.platform.kubernetes.object_types import HTTP_ROUTES
+from lykeion.platform.kubernetes.route_objects import GATEWAY
+from lykeion.platform.kubernetes.translation import ClusterFacts
+from lykeion.platform.resources.cluster_profile import ClusterProfileSpec
+
+from .cluster_servings import IMAGE, ClusterServing, server, serving_operator, true, wait_until
+from .control_plane.tools import module_files, tool
+from .kubernetes_cluster import Cluster, Program, free_port
+
+pytestmark = pytest.mark.slow
+
+STEPS = {"steps": [{"weight": 10, "pauseSeconds": 3600}]}
+API = "gateway.networking.k8s.io/v1"
+
+
+def _gateway(namespace: str, port: int) -> list[dict[str, Any]]:
+    listener = {
+        "name": "http",
+        "port": port,
+        "protocol": "HTTP",
+        "allowedRoutes": {"namespaces": {"from": "All"}},
+    }
+    return [
+        {
+            "apiVersion": API,
+            "kind": "GatewayClass",
+            "metadata": {"name": "traefik"},
+            "spec": {"controllerName": "traefik.io/gateway-controller"},
+        },
+        {
+            "apiVersion": API,
+            "kind": "Gateway",
+            "metadata": {"name": GATEWAY, "namespace": namespace},
+            "spec": {"gatewayClassName": "traefik", "listeners": [listener]},
+        },
+    ]
+
+
+@pytest.fixture
+def gateway(cluster: Cluster, tmp_path: Path) -> Generator[ClusterProfileSpec]:
+    """The profile of a cluster with a gateway."""
+    program = tool("traefik")
+    definitions = cluster.install(module_files("traefik", "sigs.k8s.io/gateway-api") / "config" / "crd" / "standard")
+    port = free_port(cluster.machine)
+    arguments = [
+        f"--entrypoints.web.address={cluster.machine}:{port}",
+        "--providers.kubernetesgateway",
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+    ]
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
+    traefik = Program("traefik", [str(program), *arguments], tmp_path / "traefik.log", environment)
+    namespace = cluster.namespace("gateways")
+    for document in _gateway(namespace, port):
+        cluster.api.apply(document)
+    traefik.start()
+    yield ClusterProfileSpec(
+        gateway_class_name="traefik",
+        gateway_namespace=namespace,
+        gateway_url=f"http://{cluster.machine}:{port}",
+    )
+    traefik.kill()
+    cluster.kubectl("delete", "namespace", namespace)
+    for name in definitions:
+        cluster.kubectl("delete", "customresourcedefinition", name)
+
+
+@pytest.fixture
+def shop(cluster: Cluster, namespace: str, gateway: ClusterProfileSpec) -> Generator[ClusterServing]:
+    facts = ClusterFacts(image=IMAGE, profile=gateway, served=frozenset({HTTP_ROUTES.api_version}))
+    with serving_operator(cluster, namespace, facts):
+        yield ClusterServing(cluster, namespace)
+
+
+def _versions(url: str, requests: int) -> Counter[tuple[str, int]]:
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        answers = [client.get(f"{url}/answer") for _ in range(requests)]
+    return Counter((each.headers.get("X-Version", ""), each.status_code) for each in answers)
+
+
+def test_a_canary_gets_the_share_of_its_weight_from_the_gateway(
+    shop: ClusterServing, gateway: ClusterProfileSpec
+) -> None:
+    shop.apply(program=server("one"), replicas=2, canary=STEPS)
+    status = shop.wait(lambda it: true(it, "Ready") and true(it, "Weighted"))
+    assert status["url"] == f"{gateway.gateway_url}/services/{shop.namespace}/shop"
+    wait_until(lambda: _versions(status["url"], 1) == {("one", 200): 1})
+    shop.apply(program=server("two"), replicas=2, canary=STEPS)
+    shop.wait(lambda it: it.get("rollout", {}).get("weight") == 10 and it.get("ready") == 3)
+    wait_until(lambda: _versions(status["url"], 20)["two", 200] > 0)
+    answers = _versions(status["url"], 200)
+    assert set(answers) == {("one", 200), ("two", 200)}
+    assert 10 <= answers["two", 200] <= 30  # by replicas it would be 67
+    shop.apply(program=server("two"), replicas=2, canary=STEPS, promote="now")
+    shop.wait(lambda it: it.get("history"))
+    wait_until(lambda: _versions(status["url"], 20) == {("two", 200): 20})
