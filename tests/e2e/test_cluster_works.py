@@ -1,6 +1,7 @@
 """Works on a real API server with its real controllers and scheduler, by their translation to Jobs."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from lykeion.platform.resources.program_volume import VolumeMount
 from lykeion.platform.resources.work import Role, WorkStatus
 from tests.platform.kubernetes.work_samples import FACTS, SAMPLES, sample
 
-from .kubernetes_cluster import Cluster
+from .kubernetes_cluster import Cluster, kubernetes_cluster
+from .process_node.handle import process_node
 from .translated_works import IMAGE, USER, ClusterWork, work
 
 
@@ -108,6 +110,22 @@ def test_a_pod_that_is_evicted_is_tried_again_without_counting_it(cluster: Clust
     status = made.wait(lambda status: status.attempts == 2 and status.active)
     assert [(each.attempt, each.reason) for each in status.failures] == [(0, "Evicted")]
     assert not status.failed
+
+
+def test_what_ran_on_a_node_that_is_gone_runs_on_another(tmp_path: Path) -> None:
+    """The node's machine ends, and the cloud deletes the node, as its controller does."""
+    with kubernetes_cluster(tmp_path / "c") as cluster, process_node(cluster, "first") as first:
+        namespace = cluster.namespace("lost")
+        made = _run(cluster, namespace, work("", program=_program("sleep 600")))
+        made.wait(lambda status: status.active == "0")
+        with process_node(cluster, "second"):
+            first.kill()
+            cluster.api.delete("Node", "first")
+            status = made.wait(lambda status: status.attempts == 2 and status.active == "0", seconds=120)
+            assert not status.failed
+            assert [each.reason for each in status.failures] in ([], ["Lost"])
+            pods = cluster.api.items("Pod", namespace)
+            assert "second" in [each["spec"].get("nodeName") for each in pods]
 
 
 def test_an_attempt_ends_at_its_time_limit(cluster: Cluster, namespace: str) -> None:

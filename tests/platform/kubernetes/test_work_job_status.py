@@ -274,6 +274,16 @@ def test_rules_decide_for_all_of_them(action: Any, again: bool) -> None:
         assert counted == (action == "Retry")
 
 
+def test_an_attempt_has_begun_when_all_of_them_have() -> None:
+    hindered = pod(1, conditions=[{**UNSCHEDULABLE, "message": "0/1 nodes are available"}])
+    status = _status(GANG, pod(0, "Running", state=RUNNING), hindered)
+    assert (status.attempts, status.active) == (0, "0")
+    assert is_true(status.conditions, "Unschedulable")
+    status = _status(GANG, pod(0, "Running", state=RUNNING), pod(1, "Running", state=RUNNING))
+    assert (status.attempts, status.active) == (1, "0-1")
+    assert not is_true(status.conditions, "Unschedulable")
+
+
 def test_an_eviction_of_one_of_them_is_not_counted() -> None:
     evicted = pod(1, "Failed", state=ended(143), conditions=[true(DISRUPTED, "EvictionByEvictionAPI")])
     wanted = replace(GANG, spec=structs.replace(GANG.spec, retries=0))

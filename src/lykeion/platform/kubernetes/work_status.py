@@ -77,7 +77,7 @@ def work_status(
         failed=record.failed,
         failures=record.failures,
         result=record.result,
-        conditions=(*_end(spec, job, record), _unschedulable(job, pods, active, events), *_ignored(job)),
+        conditions=(*_end(spec, job, record), _unschedulable(spec, job, pods, events), *_ignored(job)),
     )
 
 
@@ -125,8 +125,10 @@ def _attempts(pods: Sequence[KubeObject], done: int) -> int:
 
 
 def _gang_record(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) -> WorkRecord:
+    """An attempt has begun when all processes have."""
     before, every = read_record(job), to_ranges(range(spec.completions))
-    begun = before.attempts + int(any(map(has_started, pods)))
+    started = {index_of(each) for each in pods if has_started(each)}
+    begun = before.attempts + int(len(started) == spec.completions or any(map(has_ended, pods)))
     if true_condition(job, "Complete"):
         return structs.replace(before, attempts=begun, succeeded=every, result=result_of(pods))
     if not true_condition(job, "Failed"):
@@ -155,10 +157,11 @@ def _end(spec: WorkSpec, job: KubeObject, record: WorkRecord) -> Conditions:
 
 
 def _unschedulable(
-    job: KubeObject, pods: Sequence[KubeObject], active: Sequence[KubeObject], events: Sequence[KubeObject]
+    spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject], events: Sequence[KubeObject]
 ) -> Condition:
-    """True only if nothing runs, as on a machine."""
-    wait = None if active or is_over(job) else _wait(job, [each for each in pods if not has_ended(each)], events)
+    """True only if nothing runs, as on a machine; of programs that run all at once, if one does not."""
+    begun = not spec.roles and any(map(runs, pods))
+    wait = None if begun or is_over(job) else _wait(job, [each for each in pods if not has_ended(each)], events)
     since = time_of((wait.since if wait else "") or text(job, "metadata", "creationTimestamp"))
     if wait is None:
         return Condition(type="Unschedulable", status="False", reason="Fits", last_transition_time=since)
