@@ -187,7 +187,7 @@ def test_only_our_own_programs_get_the_credentials_of_registries() -> None:
     assert container_of(ours)["image"] == FACTS.image
     assert variables(ours)["DOCKER_CONFIG"] == "/lykeion/registry"
     assert variables(ours)["LYKEION_REGISTRY_PREFIX"] == "registry.example.com/shop"
-    assert (inside["serviceAccountName"], inside["automountServiceAccountToken"]) == ("lykeion-registry", True)
+    assert (inside["serviceAccountName"], inside["automountServiceAccountToken"]) == ("lykeion-registry", False)
     assert inside["imagePullSecrets"] == [{"name": "registry"}]
     items = [{"key": ".dockerconfigjson", "path": "config.json"}]
     assert inside["volumes"][1] == {

@@ -18,7 +18,8 @@ from lykeion.platform.resources.pod_template import PodTemplate, PodVolume
 from lykeion.platform.resources.program import EnvironmentVariable, Program, Requests
 from lykeion.platform.resources.program_volume import VolumeMount
 
-from .translation import KIND_LABEL, NAME_LABEL, ClusterFacts, our_labels
+from .object_types import SERVICE_ACCOUNTS, KubeObject
+from .translation import KIND_LABEL, MANAGED_BY, MANAGER, NAME_LABEL, ClusterFacts, our_labels
 
 CONTAINER = "program"
 """The name of the container that runs the program."""
@@ -94,6 +95,18 @@ def pod_template(resource: AnyResource, program: Program, needs: PodNeeds, facts
     }
 
 
+def registry_account(namespace: str, facts: ClusterFacts) -> KubeObject:
+    """The service account of all of our own programs in a namespace, which outlives each of them."""
+    metadata = {"name": facts.registry_account, "namespace": namespace, "labels": {MANAGED_BY: MANAGER}}
+    identity = {"annotations": dict(facts.profile.identity)} if facts.profile.identity else {}
+    return {
+        "apiVersion": SERVICE_ACCOUNTS.api_version,
+        "kind": SERVICE_ACCOUNTS.kind,
+        "metadata": {**metadata, **identity},
+        "automountServiceAccountToken": False,
+    }
+
+
 def _container(program: Program, pod: PodTemplate, needs: PodNeeds, facts: ClusterFacts) -> dict[str, Any]:
     return {
         "name": CONTAINER,
@@ -158,14 +171,13 @@ def _resources(needs: Requests, profile: ClusterProfileSpec) -> dict[str, Any]:
 
 
 def _identity(pod: PodTemplate, needs: PodNeeds, facts: ClusterFacts) -> dict[str, Any]:
-    """The service account and pull secrets. A token is mounted only for workload identity of our own programs."""
-    identity = needs.uses_registry and bool(facts.profile.identity)
-    account = facts.registry_account if identity else pod.service_account_name
+    """The service account and pull secrets. Clouds give a pod its identity by other ways than a mounted token."""
+    account = facts.registry_account if needs.uses_registry else pod.service_account_name
     secrets = [*pod.image_pull_secrets, *([facts.registry_secret] if needs.uses_registry else ())]
     named = [{"name": each} for each in secrets if each]
     return {
         **({"serviceAccountName": account} if account else {}),
-        "automountServiceAccountToken": identity,
+        "automountServiceAccountToken": False,
         **({"imagePullSecrets": named} if named else {}),
     }
 

@@ -13,7 +13,7 @@ from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroup
 from .object_fields import annotation
 from .object_types import AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, PODS, SERVICES, KubeObject
 from .owned_fields import holds
-from .pod_spec import unsupported_pod
+from .pod_spec import registry_account, unsupported_pod
 from .replica_group_status import replica_group_of
 from .replica_pod import PORT_NAME, replica_pod
 from .translation import (
@@ -46,7 +46,8 @@ def service_spec(selector: dict[str, str]) -> dict[str, Any]:
 
 
 def replica_group_objects(group: AnyResource, facts: ClusterFacts) -> tuple[KubeObject, ...]:
-    return (_deployment(group, facts), *_beside(group))
+    account = [registry_account(group.metadata.namespace, facts)] if group.spec.artifacts else []
+    return (_deployment(group, facts), *_beside(group), *account)
 
 
 def replica_group_changes(

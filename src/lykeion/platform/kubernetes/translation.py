@@ -51,7 +51,7 @@ class ClusterFacts:
 
     ``image`` is the operator's own image, pinned by digest: that of programs without an image, such as fetching and
     publishing. ``registry_secret`` is the pull secret in the namespace of a program that only these are given, if it
-    is there; ``registry_account`` their service account, where the profile has an identity for it.
+    is there; ``registry_account`` their service account.
     """
 
     profile: ClusterProfileSpec = field(default_factory=ClusterProfileSpec)

@@ -19,12 +19,10 @@ from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.work import WorkSpec, WorkStatus
 
 from .failure_policy import pod_failure_policy
-from .object_types import CONFIG_MAPS, JOBS, SERVICE_ACCOUNTS, SERVICES, KubeObject
-from .pod_spec import QUEUE_LABEL, RESULT_PATH, PodNeeds, literal, pod_template
+from .object_types import CONFIG_MAPS, JOBS, SERVICES, KubeObject
+from .pod_spec import QUEUE_LABEL, RESULT_PATH, PodNeeds, literal, pod_template, registry_account
 from .translation import (
     KIND_LABEL,
-    MANAGED_BY,
-    MANAGER,
     NAME_LABEL,
     ClusterFacts,
     object_of,
@@ -44,7 +42,7 @@ _WorkResource = Resource[WorkSpec, WorkStatus]
 def work_objects(work: _WorkResource, facts: ClusterFacts) -> tuple[KubeObject, ...]:
     """The Job first; with it, its items, and the names of processes that know one another."""
     first = WorkRecord(succeeded=work.spec.done)
-    account = [_account(work, facts)] if work.spec.uses_registry and facts.profile.identity else []
+    account = [registry_account(work.metadata.namespace, facts)] if work.spec.uses_registry else []
     return job_of(work, facts, first), *_others(work), *account
 
 
@@ -181,21 +179,6 @@ def _others(work: _WorkResource) -> Iterator[KubeObject]:
         port = {"name": "peers", "port": PEER_PORT}
         body = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": selector, "ports": [port]}
         yield object_of(SERVICES, work, _peers(work), spec=body)
-
-
-def _account(work: _WorkResource, facts: ClusterFacts) -> KubeObject:
-    """That of all of our own programs in the namespace, which outlives each of them."""
-    return {
-        "apiVersion": SERVICE_ACCOUNTS.api_version,
-        "kind": SERVICE_ACCOUNTS.kind,
-        "metadata": {
-            "name": facts.registry_account,
-            "namespace": work.metadata.namespace,
-            "labels": {MANAGED_BY: MANAGER},
-            "annotations": dict(facts.profile.identity),
-        },
-        "automountServiceAccountToken": False,
-    }
 
 
 def _items(work: _WorkResource) -> str:
