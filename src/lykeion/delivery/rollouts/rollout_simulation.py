@@ -66,11 +66,8 @@ def simulate(
     rng = np.random.default_rng(seed)
     waves = tuple(structs.replace(each, approvals=0) for each in spec.waves)
     spec = structs.replace(spec, waves=waves, pause=False)
-    return [_Run(spec, scenario, rng).end(partial(each_look or _ignore, number)) for number in range(runs)]
-
-
-def _ignore(run: int, status: FleetRolloutStatus) -> None:
-    """Nobody looks."""
+    tell = each_look or (lambda run, status: None)
+    return [_Run(spec, scenario, rng).end(partial(tell, number)) for number in range(runs)]
 
 
 class _Side:

@@ -56,14 +56,25 @@ def _argo(resources: Iterable[AnyResource], facts: ClusterFacts) -> Iterator[str
 def _objects(
     resources: Iterable[AnyResource], facts: ClusterFacts, parameters: Mapping[str, str] | None
 ) -> Iterator[str]:
+    shown: set[tuple[str, str, str]] = set()
     for resource in resources:
         foreseen = foresee(resource, parameters if resource.kind is PIPELINE else None)
-        documents = [document for child in foreseen.children for document in _documents(child, facts)]
+        every = (document for child in foreseen.children for document in _documents(child, facts))
+        documents = [each for each in every if _is_new(each, shown)]
         if not documents and not foreseen.notes:
             yield f"# {resource.key}: nothing is created for it\n"
             continue
         lines = [f"# {resource.key}", *(f"# {each}" for each in foreseen.notes)]
         yield "\n".join(lines) + "\n" + "---\n".join(as_yaml(each) for each in documents)
+
+
+def _is_new(document: dict[str, Any], shown: set[tuple[str, str, str]]) -> bool:
+    """What several resources share is shown once."""
+    metadata = document["metadata"]
+    name = document["kind"], metadata.get("namespace", ""), metadata["name"]
+    known = name in shown
+    shown.add(name)
+    return not known
 
 
 def _documents(child: AnyResource, facts: ClusterFacts) -> Sequence[dict[str, Any]]:
