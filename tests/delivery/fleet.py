@@ -54,7 +54,7 @@ class Fleet:
     def push(self, seed: int, name: str = "shoes:champion", key: Path | None = None) -> dict[str, bytes]:
         """The next version, of two files: by name, their bytes."""
         directory = self.path / f"model-{name.partition(':')[0]}-{seed}"
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         files: dict[str, bytes] = {}
         for network in (NETWORK, WIDE):
             weights = {

@@ -42,7 +42,7 @@ class RepositoryStatus:
 
     @property
     def due(self) -> bool:
-        return any(role.due for role in self.roles)
+        return not self.roles or any(role.due for role in self.roles)
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,11 @@ class Refreshed:
 
 
 def status(home: Path, *, clock: Clock = wall_clock) -> RepositoryStatus:
-    """Which metadata expire when. Raises DeliveryError, RepositoryDamaged."""
-    settings, state = read_settings(home), read_state(home)
-    return RepositoryStatus(tuple(role_statuses(state, settings, clock())), progress(home))
+    """Which metadata expire when; none before the first root is signed. Raises DeliveryError, RepositoryDamaged."""
+    settings, staged = read_settings(home), progress(home)
+    if staged and staged.version == 1:
+        return RepositoryStatus((), staged)
+    return RepositoryStatus(tuple(role_statuses(read_state(home), settings, clock())), staged)
 
 
 def role_statuses(state: TufState, settings: DeliverySettings, now: datetime) -> Iterator[RoleStatus]:

@@ -21,7 +21,7 @@ from .signing_keys import RoleKey, own_key
 from .target_files import Bases, TargetFiles, TargetMaker, read_golden, unpacked
 from .target_sets import files_of, limits_of, records_of, roles_with, target_file, with_model
 from .tuf_repository import Clock, TufRepository, opened, wall_clock
-from .tuf_state import TufState, targets_directory
+from .tuf_state import TufState, read_state, targets_directory
 from .versions_fetched import FetchedVersion, fetch_version
 
 KEEP = 2
@@ -68,11 +68,16 @@ def publish(home: Path, name: str, options: PublishOptions, *, clock: Clock = wa
         version = fetch_version(name, Path(folder, "version"), trust=options.trust, store=options.store)
     runs = chosen(file, version.networks.keys(), options.goal)
     maker = TargetMaker(version, golden, options.space)
+
+    def make(state: TufState) -> list[TargetFiles]:
+        files = files_of(state, version.model)
+        return [maker.make(each, result, _bases(home, files, each, version)) for each, result in runs.items()]
+
+    make(read_state(home))  # deltas take minutes, during which others may sign
     with opened(home, clock=clock) as repository:
         state = repository.state()
-        files = files_of(state, version.model)
-        _check(repository, version, limits_of(files, version.model))
-        made = [maker.make(each, result, _bases(home, files, each, version)) for each, result in runs.items()]
+        _check(repository, version, limits_of(files_of(state, version.model), version.model))
+        made = make(state)
         _write_record(home, version, file, made)
         return _commit(repository, state, version, made, options)
 
@@ -97,7 +102,7 @@ def _bases(home: Path, files: Mapping[str, TargetFile], device_class: str, versi
     for path, record in records_of(files).items():
         if record.device_class == device_class and record.version != version.version:
             place = targets_directory(home) / files[path].get_prefixed_paths()[0]
-            content = unpacked(place.read_bytes(), record)
+            content = unpacked(place.read_bytes(), record) if place.is_file() else b""
             if digest_bytes(content) == record.file:
                 found[record.file] = content
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from lykeion import inputs, registry
 from lykeion.core import SILENT, digest_file
 from lykeion.device import Companion, is_model_name
-from lykeion.engines import read_model, try_model
+from lykeion.engines.running import ModelError, Trial, read_model, try_models
 from lykeion.nets.training import read_classes
 from lykeion.vision import CardError, ModelCard
 
@@ -65,8 +65,9 @@ def _networks(directory: Path, name: str) -> dict[str, NetworkFile]:
         files = [directory / "model.tflite"]
         files[0].write_bytes(made.content)
     found = [_network(file) for file in files]
-    for network in found:
-        try_model(network.content, f"{name}: {network.name}")
+    for outcome in try_models([Trial(f"{name}: {each.name}", each.content) for each in found], "litert"):
+        if isinstance(outcome, ModelError):
+            raise outcome
     return {network.digest: network for network in found}
 
 

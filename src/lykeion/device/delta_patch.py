@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 MAX_WINDOW_LOG = 27
 """128 MiB."""
 MAX_BSDIFF_BYTES = 64 << 20
-_BSDIFF = struct.Struct("<8s3Q")
+MAX_STEPS = 1 << 20
+_BSDIFF, _STEP = struct.Struct("<8s3Q"), struct.Struct("<3Q")
 
 
 def apply_delta(method: str, base: bytes, delta: bytes, *, size: int, digest: str) -> bytes:
@@ -69,18 +70,29 @@ def _frame(decompressor: "zstandard.ZstdDecompressor", delta: bytes, size: int) 
 
 
 def _bsdiff4(base: bytes, delta: bytes, size: int) -> bytes:
-    from bsdiff4.core import patch  # pyright: ignore[reportMissingModuleSource]
-
+    """Each step adds bytes of the base to differences, then takes some bytes as they are, then moves in the base."""
     magic, control_bytes, difference_bytes, made_bytes = _BSDIFF.unpack_from(delta)
     if magic != b"BSDIFF40" or made_bytes != size or size > MAX_BSDIFF_BYTES:
         raise DeltaError("the delta's header does not fit the file")
     parts = memoryview(delta)[_BSDIFF.size :]
     ends = control_bytes, control_bytes + difference_bytes
-    if ends[1] > len(parts):
-        raise DeltaError("the delta is cut off")
-    control = _bz2(parts[: ends[0]], 24 * (size + 1))
-    triples = [(_signed(x), _signed(y), _signed(z)) for x, y, z in struct.iter_unpack("<3Q", control)]
-    return patch(base, size, triples, _bz2(parts[ends[0] : ends[1]], size), _bz2(parts[ends[1] :], size))
+    control = _bz2(parts[: ends[0]], _STEP.size * min(size + 1, MAX_STEPS))
+    differences, extras = (_array(_bz2(part, size)) for part in (parts[ends[0] : ends[1]], parts[ends[1] :]))
+    old, made, done, at, used = _array(base), np.empty(size, np.uint8), 0, 0, 0
+    for added, taken, move in _STEP.iter_unpack(control):
+        if done + added + taken > size:
+            raise DeltaError("the delta gives more than the file")
+        made[done : done + added] = differences[done - used : done - used + added]
+        first, last = max(at, 0), min(at + added, len(old))
+        if first < last:
+            made[done + first - at : done + last - at] += old[first:last]
+        made[done + added : done + added + taken] = extras[used : used + taken]
+        done, used, at = done + added + taken, used + taken, at + added + _signed(move)
+    return made[:done].tobytes()
+
+
+def _array(content: bytes) -> np.ndarray:
+    return np.frombuffer(content, np.uint8)
 
 
 def _bz2(stream: memoryview, most: int) -> bytes:
