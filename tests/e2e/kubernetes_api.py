@@ -237,5 +237,5 @@ def connection(kubeconfig: Path) -> tuple[str, ssl.SSLContext, Mapping[str, str]
 
 def condition(it: Object, type_: str) -> str:
     """A condition's status, or ""."""
-    found = (each for each in it.get("status", {}).get("conditions", ()) if each["type"] == type_)
+    found = (each for each in it.get("status", {}).get("conditions") or () if each["type"] == type_)
     return next((each["status"] for each in found), "")

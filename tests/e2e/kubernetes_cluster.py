@@ -5,6 +5,7 @@ its pods reach too. Times that are minutes in a real cluster are seconds here: s
 """
 
 import atexit
+import base64
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ import yaml
 from .cluster_addresses import Addresses, cluster_addresses
 from .cluster_credentials import Authority, make_authority, make_signing_key
 from .control_plane.tools import tool
-from .kubernetes_api import KubernetesApi, Object
+from .kubernetes_api import KubernetesApi, Object, condition
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -158,10 +159,10 @@ class Cluster:
         """Apply all documents of files and folders on the server; definitions are waited for. Returns their names."""
         documents = [it for origin in origins for it in read_documents(origin)]
         for document in documents:
-            self.api.apply(document)
+            self.api.apply({key: value for key, value in document.items() if key != "status"})
         definitions = [it["metadata"]["name"] for it in documents if it["kind"] == "CustomResourceDefinition"]
         for name in definitions:
-            self.api.wait("CustomResourceDefinition", name, None, is_established)
+            self.api.wait("CustomResourceDefinition", name, None, lambda it: condition(it, "Established") == "True")
         return [it["metadata"]["name"] for it in documents]
 
     def namespace(self, name: str) -> str:
@@ -182,9 +183,10 @@ class Cluster:
         self.wait_ready()
 
     def wait_ready(self) -> None:
-        self._wait_http(f"{self.server}/readyz", self.programs["kube-apiserver"])
+        self.wait_answer(f"{self.server}/readyz", self.programs["kube-apiserver"])
 
-    def _wait_http(self, url: str, program: Program, seconds: float = 90) -> None:
+    def wait_answer(self, url: str, program: Program, seconds: float = 90) -> None:
+        """Until a program that should run answers 200."""
         deadline = time.monotonic() + seconds
         context = ssl.create_default_context(cafile=str(self.authority.certificate))
         with httpx.Client(verify=context) as client:
@@ -197,6 +199,11 @@ class Cluster:
                 assert program.runs, f"{program.name} has ended:\n{program.tail()}"
                 assert time.monotonic() < deadline, f"{program.name} is not ready:\n{program.tail()}"
                 time.sleep(0.05)
+
+    def webhook_client(self, port: int, path: str) -> Object:
+        """Where the API server asks a webhook of this machine, whose certificate is of our authority."""
+        bundle = base64.b64encode(self.authority.certificate.read_bytes()).decode()
+        return {"url": f"https://{self.machine}:{port}{path}", "caBundle": bundle}
 
     def audited(self) -> list[Object]:
         """The audit log: each request's answer, with user, verb and object, without bodies."""
@@ -322,11 +329,6 @@ def read_documents(origin: Path) -> Generator[Object]:
         for document in yaml.load_all(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if document:
                 yield from document["items"] if document["kind"] == "List" else [document]
-
-
-def is_established(definition: Object) -> bool:
-    conditions = definition.get("status", {}).get("conditions", ())
-    return any(it["type"] == "Established" and it["status"] == "True" for it in conditions)
 
 
 def free_port(address: str) -> int:
