@@ -13,6 +13,7 @@ import yaml
 from lykeion.control import AnyKind, custom_resource_definition, field_rows
 from lykeion.platform import DEFINED
 from lykeion.platform.kubernetes.cloud_profiles import PROFILES
+from lykeion.platform.kubernetes.operator_board import board
 from lykeion.platform.kubernetes.operator_manifests import (
     Installation,
     operator_objects,
@@ -58,6 +59,7 @@ def manifests() -> Iterator[tuple[Path, str]]:
     ]
     yield DEPLOY / "overlays" / "single-namespace" / "roles.yaml", _yaml(one)
     yield DEPLOY / "components" / "pod-monitor" / "pod-monitor.yaml", _yaml([pod_monitor(Installation().namespace)])
+    yield DEPLOY / "grafana" / "lykeion.json", json.dumps(board(), indent=2) + "\n"
     yield DEPLOY / "program-network" / "network-policy.yaml", _yaml([program_policy("default")])
 
 
