@@ -8,7 +8,8 @@ import click
 import pytest
 
 from lykeion.cli import app, main
-from lykeion.core import Interrupted, NotFound
+from lykeion.core import TEMPORARY_CODE, Conflict, Interrupted, Invalid, NotFound, Refused, Unavailable, Unsupported
+from lykeion.oci import ContentDamaged
 
 
 def commands(group: click.Group, *words: str) -> Iterator[tuple[str, ...]]:
@@ -75,6 +76,31 @@ def test_an_error_is_one_line_and_its_code(
     said = capsys.readouterr().err
     assert len(said.strip().splitlines()) <= 1
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unavailable("registry.example.com: connection refused"), 75),
+        (Conflict("locked by another"), 75),
+        (ContentDamaged("not what its digest says"), 75),
+        (OSError(28, "No space left on device", "images/store"), 75),
+        (Invalid("no name of a model"), 2),
+        (Refused("registry.example.com: log in"), 2),
+        (Unsupported("not here"), 2),
+        (Interrupted("stopped: all is kept"), 130),
+    ],
+    ids=repr,
+)
+def test_who_runs_a_command_again_can_tell_errors_that_may_pass_from_others(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(click.Group, "invoke", fail)
+    monkeypatch.setenv(TEMPORARY_CODE, "75")
+    assert exit_code(monkeypatch, "nets", "list") == code
 
 
 def test_the_table_lists_every_code() -> None:

@@ -155,6 +155,7 @@ def test_a_program_that_leaves_no_model_has_failed_to_publish_one(running: Platf
     _apply(running, shell("mkdir -p $LYKEION_RUN/model"), publish={"model": "none", "directory": "model"})
     error = running.run("wait", "training/shoes", "--timeout", "90", code=2)
     assert "NotPublished" in error
+    assert "attempt 1: exit code 2" in error, "what would fail again is not tried again"
     assert "model has 0 files" in error
 
 

@@ -42,6 +42,7 @@ def test_data_are_fetched_by_digest_then_the_program_runs_then_the_model_is_publ
     acting.decide()
     (fetch,) = acting.works()
     assert fetch.spec.program.args == ("pull", "photos@sha256:aa", "$(LYKEION_INPUTS)/photos", "--quiet")
+    assert [(rule.action, rule.exit_codes) for rule in fetch.spec.on_failure] == [("Fail", (2,))]
     acting.fares(fetch, "Complete")
     acting.decide()
     (program,) = acting.works("fit")

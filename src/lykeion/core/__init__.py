@@ -24,7 +24,7 @@ from .errors import (
     first_line,
     os_reason,
 )
-from .exit_codes import DONE_BUT, ERROR, READER_GONE, STOPPED, errors_as_exit_codes
+from .exit_codes import DONE_BUT, ERROR, READER_GONE, STOPPED, TEMPORARY_CODE, errors_as_exit_codes
 from .files import copy_tree, fsync_directory, write_atomically, writing
 from .heap import retain_memory
 from .journal import Journal
@@ -36,9 +36,10 @@ from .stopping import Interrupted, stop_here, stop_signals
 from .terminal import VisibleFormatter, print_line, visible, visible_json
 
 __all__ = [
-    "CONSOLE", "DONE_BUT", "ERROR", "READER_GONE", "SILENT", "STOPPED", "Conflict", "ConsoleReporter", "FileLock",
-    "Interrupted", "Invalid", "Journal", "LockError", "Locked", "LykeionError", "NotFound", "Progress", "Refused",
-    "Reporter", "Unavailable", "Unsupported", "VisibleFormatter", "cache_directory", "claim_run", "copy_tree",
+    "CONSOLE", "DONE_BUT", "ERROR", "READER_GONE", "SILENT", "STOPPED", "TEMPORARY_CODE", "Conflict",
+    "ConsoleReporter", "FileLock", "Interrupted", "Invalid", "Journal", "LockError", "Locked", "LykeionError",
+    "NotFound", "Progress", "Refused", "Reporter", "Unavailable", "Unsupported", "VisibleFormatter",
+    "cache_directory", "claim_run", "copy_tree",
     "core_count", "data_directory", "digest_bytes", "digest_file", "digest_json", "errors_as_exit_codes",
     "first_line", "fitting", "fsync_directory", "is_loopback", "json_value", "kept_directory", "locked",
     "os_reason", "parse_json", "print_line", "read_bounded", "read_json", "read_json_as", "read_yaml",

@@ -9,10 +9,14 @@ class LykeionError(Exception):
     """Base of every error meant for users. ``str()`` is one line; the command exits with ``exit_code``."""
 
     exit_code = 2
+    temporary = True
+    """Whether the same call may succeed later."""
 
 
 class Invalid(LykeionError):
     """The input cannot be used: malformed, out of range, or incompatible."""
+
+    temporary = False
 
 
 class NotFound(LykeionError):
@@ -22,9 +26,13 @@ class NotFound(LykeionError):
 class Conflict(LykeionError):
     """Something is in another state than the caller expects; nothing was changed."""
 
+    temporary = True
+
 
 class Refused(LykeionError):
     """The caller is not allowed to do this: a credential, a permission or a policy prevents it."""
+
+    temporary = False
 
 
 class Unavailable(LykeionError):
@@ -33,6 +41,8 @@ class Unavailable(LykeionError):
 
 class Unsupported(LykeionError):
     """This implementation of a protocol lacks the operation; it never silently behaves differently."""
+
+    temporary = False
 
 
 def os_reason(error: OSError, path: object = "") -> str:

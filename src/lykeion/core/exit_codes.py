@@ -1,5 +1,6 @@
 """The meaning of every command's exit code (docs/exit-codes.md), and the one place where errors become exit codes."""
 
+import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from .terminal import print_line
 DONE = 0
 ERROR = 2
 """The command was not understood or could not be carried out; standard error says why in one line."""
+TEMPORARY_CODE = "LYKEION_TEMPORARY_CODE"
+"""The variable with the exit code, in place of ERROR, of errors that may pass, for who runs a command again."""
 DONE_BUT = 3
 """The work is done, but something was skipped, not found or damaged."""
 READER_GONE = 141
@@ -25,12 +28,17 @@ def errors_as_exit_codes() -> Generator[None]:
         yield
     except LykeionError as error:
         print_line(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        sys.exit(_temporary_code() if error.temporary and error.exit_code == ERROR else error.exit_code)
     except UnicodeEncodeError as error:  # an argument that is not UTF-8
         print_line(f"error: {error.object[:60]!a} is not valid UTF-8", err=True)
         sys.exit(ERROR)
     except OSError as error:  # raised where no module handles it: a directory that cannot be created, a full disk
         print_line(f"error: {os_reason(error)}", err=True)
-        sys.exit(ERROR)
+        sys.exit(_temporary_code())
     except KeyboardInterrupt:
         sys.exit(STOPPED)
+
+
+def _temporary_code() -> int:
+    asked = os.environ.get(TEMPORARY_CODE, "")
+    return int(asked) if asked.isdecimal() and int(asked) < 256 else ERROR

@@ -14,6 +14,8 @@ class BlobMissing(NotFound, ContentError):
 class ContentDamaged(ContentError):
     """Content that does not match its digest or size."""
 
+    temporary = True
+
 
 class RefMoved(Conflict, ContentError):
     """A reference does not point where the caller expected; nothing was changed."""

@@ -55,7 +55,8 @@ def _group(
         for mount in spec.mounts:
             yield _child(view, VOLUME, mount.volume, VolumeSpec())
             pull = models_command(structs.replace(mount, read_only=False), "pull", version.artifact, FETCHED)
-            yield _child(view, WORK, view.fetch_name(version), structs.replace(pull, retries=FETCH_RETRIES))
+            pull = structs.replace(pull, retries=FETCH_RETRIES, on_failure=())
+            yield _child(view, WORK, view.fetch_name(version), pull)
 
 
 def _retiring(view: ServingView, status: ServingStatus) -> list[ServingVersion]:

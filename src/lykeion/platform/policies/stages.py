@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lykeion.control import AnyResource, Condition, Observed, child_name, condition_of, is_true
-from lykeion.platform.resources.program import Program
+from lykeion.core import ERROR, TEMPORARY_CODE
+from lykeion.platform.resources.failure_rule import FailureRule
+from lykeion.platform.resources.program import EnvironmentVariable, Program
 from lykeion.platform.resources.program_volume import VolumeMount
 from lykeion.platform.resources.work import WORK, Work, WorkSpec
 
 RETRIES = 3
-"""Of fetching and publishing."""
+"""Of fetching and publishing, after errors that may pass: a name that is not valid, or 401, is not tried again."""
+TEMPORARY = 75
+"""EX_TEMPFAIL of sysexits.h."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,17 @@ def advance(owner: AnyResource, stages: Iterable[ProgramStage], observed: Observ
 
 def models_command(mount: VolumeMount, *arguments: str, suspend: bool = False) -> WorkSpec:
     """``lykeion models`` with arguments, as a Work: only such have the credentials of registries."""
-    program = Program(command=("lykeion", "models"), args=(*arguments, "--quiet"))
+    env = (EnvironmentVariable(name=TEMPORARY_CODE, value=str(TEMPORARY)),)
+    program = Program(command=("lykeion", "models"), args=(*arguments, "--quiet"), env=env)
+    final = (FailureRule(action="Fail", exit_codes=(ERROR,)),)
     return WorkSpec(
-        program=program, completions=1, retries=RETRIES, mounts=(mount,), uses_registry=True, suspend=suspend
+        program=program,
+        completions=1,
+        retries=RETRIES,
+        on_failure=final,
+        mounts=(mount,),
+        uses_registry=True,
+        suspend=suspend,
     )
 
 
