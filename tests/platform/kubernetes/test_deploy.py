@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ from lykeion.core.fields import Fields
 from lykeion.platform import DEFINED
 from lykeion.platform.kubernetes.cloud_profiles import PROFILES, cloud_profile
 from lykeion.platform.kubernetes.operator_manifests import Installation, operator_objects, pod_monitor
+from tests.e2e.control_plane.tools import tool
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
-KUBECTL = shutil.which("kubectl")
 IMAGE = "registry.example.com/lykeion/operator:latest"
 ROLE = "arn:aws:iam::ACCOUNT:role/lykeion"
 OVERLAYS = {
@@ -38,9 +37,8 @@ def _writer() -> Any:
 
 
 def _built(directory: Path) -> list[dict[str, Any]]:
-    if KUBECTL is None:
-        pytest.skip("kubectl is not installed")
-    done = subprocess.run([KUBECTL, "kustomize", str(directory)], capture_output=True, text=True, check=False)
+    command = [str(tool("kubectl")), "kustomize", str(directory)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
 
@@ -63,12 +61,14 @@ def test_there_is_an_overlay_for_each_profile_and_no_other() -> None:
     assert {each.name for each in (DEPLOY / "overlays").iterdir()} == set(OVERLAYS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_an_overlay_gives_what_the_command_installs(name: str) -> None:
     made = _by_name(_built(DEPLOY / "overlays" / name))
     assert made == _by_name(operator_objects(OVERLAYS[name]))
 
 
+@pytest.mark.slow
 def test_the_component_adds_a_pod_monitor(tmp_path: Path) -> None:
     overlay = DEPLOY / "overlays" / "plain"
     paths = {"resources": [str(overlay)], "components": [str(DEPLOY / "components" / "pod-monitor")]}
