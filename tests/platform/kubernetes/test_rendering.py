@@ -67,6 +67,14 @@ def test_requests_are_shared_by_the_gateway_where_there_is_one() -> None:
     assert [each for each in _documents("gke") if each["kind"] == "HTTPRoute"]
 
 
+def test_what_a_cluster_would_not_start_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    text = SAMPLE.read_text().replace("$(LYKEION_SHARD_FILE)", "$(LYKEION_SHARD)")
+    file.write_text(text)
+    assert " would not start: " in render(read_resources([file], WRITTEN, "default"), facts_of("plain"))
+    assert " would not start: " not in _rendered("plain")
+
+
 def test_a_resource_that_makes_nothing_is_said_so(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\ndata: {a: b}\n")

@@ -16,6 +16,7 @@ from .object_types import HTTP_ROUTES, JOB_SETS
 from .operator_manifests import IMAGE
 from .translation import ClusterFacts
 from .translations import TRANSLATIONS
+from .work_status import REFUSED
 
 EXTENSIONS: Mapping[str, str] = {"gateway-api": HTTP_ROUTES.api_version, "jobset": JOB_SETS.api_version}
 """What a cluster may have beside Kubernetes' own kinds, and the API version by which it is known."""
@@ -64,8 +65,16 @@ def _objects(
         if not documents and not foreseen.notes:
             yield f"# {resource.key}: nothing is created for it\n"
             continue
-        lines = [f"# {resource.key}", *(f"# {each}" for each in foreseen.notes)]
+        notes = (*foreseen.notes, *filter(None, map(_refused, documents)))
+        lines = [f"# {resource.key}", *(f"# {each}" for each in notes)]
         yield "\n".join(lines) + "\n" + "---\n".join(as_yaml(each) for each in documents)
+
+
+def _refused(document: dict[str, Any]) -> str:
+    """Why a program is not started, if it is not."""
+    metadata = document["metadata"]
+    why = metadata.get("annotations", {}).get(REFUSED, "")
+    return f"{document['kind'].lower()}/{metadata['name']} would not start: {why}" if why else ""
 
 
 def _is_new(document: dict[str, Any], shown: set[tuple[str, str, str]]) -> bool:
