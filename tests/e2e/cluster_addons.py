@@ -3,12 +3,14 @@
 Each function does nothing when it was called for the same cluster before. Their webhooks are called by URL.
 """
 
+import json
+import sys
 from pathlib import Path
 
 import yaml
 
 from .control_plane.tools import module_files, tool
-from .kubernetes_api import Object
+from .kubernetes_api import Object, condition
 from .kubernetes_cluster import ADMINISTRATORS, Cluster, Program, free_port, read_documents
 
 
@@ -65,3 +67,111 @@ def _install_webhooks(cluster: Cluster, manifests: Path, port: int, prefix: str)
         for webhook in document["webhooks"]:
             webhook["clientConfig"] = cluster.webhook_client(port, webhook["clientConfig"]["service"]["path"])
         cluster.api.apply(document)
+
+
+def start_metrics(cluster: Cluster) -> None:
+    """The metrics API; ``set_usage`` says what pods use."""
+    if "metrics" in cluster.programs:
+        return
+    port = free_port(cluster.machine)
+    certificate, key = cluster.authority.issue("metrics", "metrics", hosts=("metrics.kube-system.svc",))
+    usage, path = cluster.place / "usage.json", cluster.place / "metrics.json"
+    usage.write_text("{}")
+    settings = {
+        "kubeconfig": cluster.kubeconfig_of("metrics", ADMINISTRATORS),
+        "usage": usage,
+        "address": cluster.machine,
+        "port": port,
+        "certificate": certificate,
+        "key": key,
+    }
+    path.write_text(json.dumps(settings, default=str))
+    command = [sys.executable, "-m", "tests.e2e.metrics_stub", str(path)]
+    cluster.programs["metrics"] = Program("metrics", command, cluster.place / "metrics.log")
+    cluster.programs["metrics"].start()
+    for document in _aggregated(cluster, port):
+        cluster.api.apply(document)
+    cluster.api.wait("APIService", "v1beta1.metrics.k8s.io", None, lambda it: condition(it, "Available") == "True")
+
+
+def set_usage(cluster: Cluster, namespace: str, **used: str) -> None:
+    """What each container of a namespace uses from now on, such as ``cpu="400m"``."""
+    path = cluster.place / "usage.json"
+    path.with_suffix(".next").write_text(json.dumps(json.loads(path.read_text()) | {namespace: used}))
+    path.with_suffix(".next").rename(path)
+
+
+def _aggregated(cluster: Cluster, port: int) -> list[Object]:
+    """A service without pods, whose endpoint is this machine, and the API that is asked there."""
+    metadata = {"name": "metrics", "namespace": "kube-system"}
+    labels = {"kubernetes.io/service-name": "metrics"}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 443}]}},
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {**metadata, "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [cluster.machine], "conditions": {"ready": True}}],
+            "ports": [{"name": "", "port": port, "protocol": "TCP"}],
+        },
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": "v1beta1.metrics.k8s.io"},
+            "spec": {
+                "service": {**metadata, "port": 443},
+                "group": "metrics.k8s.io",
+                "version": "v1beta1",
+                "caBundle": cluster.webhook_client(port, "")["caBundle"],
+                "groupPriorityMinimum": 100,
+                "versionPriority": 100,
+            },
+        },
+    ]
+
+
+def start_gateway(cluster: Cluster) -> str:
+    """The Gateway API and Traefik 3.5 with one Gateway, ``gateway`` in ``default``, for routes of all namespaces.
+
+    Returns the address that answers for it, such as http://10.88.0.1:40000.
+    """
+    if "traefik" not in cluster.programs:
+        cluster.install(module_files("traefik", "sigs.k8s.io/gateway-api") / "config/crd/standard")
+        port = free_port(cluster.machine)
+        ping = free_port(cluster.machine)
+        for document in _gateway(port):
+            cluster.api.apply(document)
+        command = [
+            str(tool("traefik")), "--providers.kubernetesgateway=true", "--ping=true", "--ping.entryPoint=ping",
+            f"--entryPoints.web.address={cluster.machine}:{port}",
+            f"--entryPoints.ping.address={cluster.machine}:{ping}",
+            "--global.checknewversion=false", "--global.sendanonymoususage=false",
+        ]  # fmt: skip
+        environment = {"KUBECONFIG": str(cluster.kubeconfig_of("traefik", ADMINISTRATORS))}
+        program = Program("traefik", command, cluster.place / "traefik.log", environment)
+        cluster.programs["traefik"] = program
+        program.start()
+        cluster.wait_answer(f"http://{cluster.machine}:{ping}/ping", program)
+        cluster.api.wait("Gateway", "gateway", "default", lambda it: condition(it, "Programmed") == "True")
+    listener = cluster.api.get("Gateway", "gateway", "default")["spec"]["listeners"][0]
+    return f"http://{cluster.machine}:{listener['port']}"
+
+
+def _gateway(port: int) -> list[Object]:
+    version = "gateway.networking.k8s.io/v1"
+    listener = {"name": "web", "protocol": "HTTP", "port": port, "allowedRoutes": {"namespaces": {"from": "All"}}}
+    return [
+        {
+            "apiVersion": version,
+            "kind": "GatewayClass",
+            "metadata": {"name": "traefik"},
+            "spec": {"controllerName": "traefik.io/gateway-controller"},
+        },
+        {
+            "apiVersion": version,
+            "kind": "Gateway",
+            "metadata": {"name": "gateway", "namespace": "default"},
+            "spec": {"gatewayClassName": "traefik", "listeners": [listener]},
+        },
+    ]

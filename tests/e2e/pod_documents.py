@@ -58,3 +58,45 @@ def last_of(cluster: Cluster, namespace: str, name: str) -> Object:
     last: list[Object] = []
     cluster.api.wait("Pod", name, namespace, lambda it: last.append(it) if it else True)
     return last[-1]
+
+
+_SERVER = """
+import http.server, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("content-length", str(len(sys.argv[1])))
+        self.end_headers()
+        self.wfile.write(sys.argv[1].encode())
+http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
+"""
+
+
+def web_server(answer: str) -> Object:
+    """A container that answers every GET on port 8000 so, and is ready when it listens."""
+    probe = {"tcpSocket": {"port": 8000}, "periodSeconds": 1}
+    command = ["python", "-c", _SERVER, answer]
+    return {"name": "main", "image": "host.local/python", "command": command, "readinessProbe": probe}
+
+
+def job(name: str, namespace: str, template: Object, **spec: Any) -> Object:
+    """``template`` is the pod's spec."""
+    metadata = {"name": name, "namespace": namespace}
+    whole = {**spec, "template": {"spec": template}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": whole}
+
+
+def deployment(name: str, namespace: str, container: Object, replicas: int = 1, **spec: Any) -> Object:
+    """Its pods have the label ``app``."""
+    template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}}
+    whole = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template, **spec}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": whole}
+
+
+def service(name: str, namespace: str, port: int, target: int, **spec: Any) -> Object:
+    whole = {"selector": {"app": name}, "ports": [{"port": port, "targetPort": target}], **spec}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": whole}

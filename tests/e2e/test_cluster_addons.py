@@ -1,9 +1,14 @@
 """What may be installed in a cluster of the tests works there."""
 
-from .cluster_addons import start_jobset
+from collections import Counter
+
+import httpx
+
+from .cluster_addons import set_usage, start_gateway, start_jobset, start_metrics
 from .kubernetes_api import Object, condition
 from .kubernetes_cluster import Cluster
-from .pod_documents import shell
+from .platform_machine import until
+from .pod_documents import deployment, service, shell, web_server
 
 
 def test_a_job_set_runs_its_jobs_and_its_pods_find_each_other(cluster: Cluster, namespace: str) -> None:
@@ -25,3 +30,55 @@ def test_a_job_set_runs_its_jobs_and_its_pods_find_each_other(cluster: Cluster, 
         {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "metadata": metadata, "spec": spec}
     )
     cluster.api.wait("JobSet", "both", namespace, lambda it: condition(it, "Completed") == "True")
+
+
+def test_the_autoscaler_follows_what_pods_are_said_to_use(cluster: Cluster, namespace: str) -> None:
+    """https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algorithm-details"""
+    start_metrics(cluster)
+    container = shell("trap 'exit 0' TERM; while true; do sleep .1; done", resources={"requests": {"cpu": "100m"}})
+    cluster.api.apply(deployment("web", namespace, container))
+    utilization = {"type": "Utilization", "averageUtilization": 50}
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        "minReplicas": 1,
+        "maxReplicas": 4,
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": utilization}}],
+    }
+    metadata = {"name": "web", "namespace": namespace}
+    cluster.api.apply(
+        {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
+    )
+    for used, replicas in (("200m", 4), ("10m", 1)):
+        set_usage(cluster, namespace, cpu=used)
+        cluster.api.wait(
+            "Deployment", "web", namespace, lambda it, n=replicas: it["status"].get("readyReplicas") == n
+        )
+
+
+def test_a_gateway_shares_requests_by_weight(cluster: Cluster, namespace: str) -> None:
+    """https://gateway-api.sigs.k8s.io/guides/user-guides/traffic-splitting/"""
+    address = start_gateway(cluster)
+    for name in ("old", "new"):
+        cluster.api.apply(deployment(name, namespace, web_server(name)))
+        cluster.api.apply(service(name, namespace, 80, 8000))
+        cluster.api.wait("Deployment", name, namespace, lambda it: it["status"].get("readyReplicas") == 1)
+    backends = [{"name": name, "port": 80, "weight": weight} for name, weight in (("old", 90), ("new", 10))]
+    spec = {
+        "parentRefs": [{"name": "gateway", "namespace": "default"}],
+        "hostnames": [f"{namespace}.example.com"],
+        "rules": [{"backendRefs": backends}],
+    }
+    metadata = {"name": "web", "namespace": namespace}
+    cluster.api.apply(
+        {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": spec}
+    )
+
+    def accepted(it: Object) -> bool:
+        return any(condition({"status": parent}, "Accepted") == "True" for parent in it["status"].get("parents", ()))
+
+    cluster.api.wait("HTTPRoute", "web", namespace, lambda it: "status" in it and accepted(it))
+    with httpx.Client(base_url=address, headers={"host": f"{namespace}.example.com"}) as client:
+        until(lambda: client.get("/").status_code == 200)
+        answers = Counter(client.get("/").text for _ in range(100))
+    assert set(answers) == {"old", "new"}
+    assert 80 <= answers["old"] <= 98

@@ -10,15 +10,19 @@ from .kubernetes_api import Object, condition
 from .kubernetes_cluster import Cluster
 from .pod_documents import (
     created,
+    deployment,
     ended,
     has_ended,
+    job,
     last_of,
     main_status,
     pod,
     runs,
+    service,
     shell,
     terminated,
     waiting_reason,
+    web_server,
 )
 
 
@@ -73,36 +77,8 @@ def test_an_indexed_job_gives_each_pod_its_value_of_a_config_map(cluster: Cluste
     assert said == {"left", "right"}
 
 
-def job(name: str, namespace: str, template: Object, **spec: Any) -> Object:
-    metadata = {"name": name, "namespace": namespace}
-    whole = {**spec, "template": {"spec": template}}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": whole}
-
-
-SERVER = """
-import http.server, signal, sys
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200); self.end_headers(); self.wfile.write(b"VERSION")
-http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
-"""
-
-
 def test_a_deployment_rolls_two_replicas_that_listen_on_the_same_port(cluster: Cluster, namespace: str) -> None:
     """https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-update-deployment"""
-
-    def deployment(version: str) -> Object:
-        container = {
-            "name": "main",
-            "image": "host.local/python",
-            "command": ["python", "-c", SERVER.replace("VERSION", version)],
-            "readinessProbe": {"httpGet": {"path": "/", "port": 8000}, "periodSeconds": 1},
-        }
-        template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}}
-        spec = {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template}
-        metadata = {"name": "web", "namespace": namespace}
-        return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
     def rolled(it: Object) -> bool:
         status = it.get("status", {})
@@ -110,7 +86,7 @@ def test_a_deployment_rolls_two_replicas_that_listen_on_the_same_port(cluster: C
         return counts == [2, 2, 2] and status["observedGeneration"] == it["metadata"]["generation"]
 
     for version in ("one", "two"):
-        cluster.api.apply(deployment(version))
+        cluster.api.apply(deployment("web", namespace, web_server(version), 2))
         cluster.api.wait("Deployment", "web", namespace, rolled)
     pods = [it for it in cluster.api.items("Pod", namespace) if "deletionTimestamp" not in it["metadata"]]
     assert [httpx.get(f"http://{it['status']['podIP']}:8000").text for it in pods] == ["two", "two"]
@@ -145,16 +121,9 @@ def test_a_deleted_pod_gets_its_grace_period_and_is_then_gone(
 
 def test_a_pod_finds_services_and_pods_by_name(cluster: Cluster, namespace: str) -> None:
     """https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"""
-    ports = [{"port": 80, "targetPort": 8000}]
-    for name, fields in (("web", {}), ("pods", {"clusterIP": "None"})):
-        spec = {"selector": {"app": "web"}, "ports": ports, **fields}
-        metadata = {"name": name, "namespace": namespace}
-        cluster.api.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
-    container = {
-        "command": ["python", "-c", SERVER.replace("VERSION", "here")],
-        "readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1},
-    }
-    server = pod("server", container=container, hostname="first", subdomain="pods")
+    cluster.api.create(service("web", namespace, 80, 8000))
+    cluster.api.create(service("pods", namespace, 80, 8000, selector={"app": "web"}, clusterIP="None"))
+    server = pod("server", container=web_server("here"), hostname="first", subdomain="pods")
     server["metadata"]["labels"] = {"app": "web"}
     created(cluster, namespace, server)
     cluster.api.wait("Pod", "server", namespace, lambda it: condition(it, "Ready") == "True")
