@@ -165,6 +165,10 @@ def test_a_stranger_of_a_childs_name_is_left_alone_and_waited_out(tmp_path: Path
         while not store.refusals:
             await asyncio.sleep(0.01)
         assert await store.get(stranger.key) == stranger
+        while not (told := await store.events(lamp().key)):
+            await asyncio.sleep(0.01)
+        assert (told[0].event.type, told[0].event.reason) == ("Warning", "Exists")
+        assert "belongs to another" in told[0].event.message
         await store.delete(stranger.key)
         await _until(store, BULB, lambda bulbs: [each.spec.watts for each in bulbs] == [5])
 

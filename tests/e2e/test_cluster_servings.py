@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -85,6 +86,55 @@ def test_a_canary_is_promoted_or_rolled_back_by_what_its_replicas_count_and_how_
     assert load.answers["one", 500] == 0
     assert load.versions == ({"one"} if behaviour == "wrong" else {"one", "two"})
     assert not true(status, "Unsupported")
+
+
+HINDERED = {
+    "image": ({"image": "layout.local/none:v1"}, "none:v1"),
+    "room": ({"resources": {"cpu": 500}}, "no node takes it"),
+    "secret": (
+        {"env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "none", "key": "key"}}}]},
+        'secret "none" not found',
+    ),
+    "accelerator": ({"resources": {"accelerator": {"type": "t4"}}}, "no accelerator t4"),
+}
+
+
+@pytest.mark.parametrize("what", HINDERED)
+def test_what_hinders_replicas_is_said_with_the_cause(shop: ClusterServing, what: str) -> None:
+    changed, cause = HINDERED[what]
+    shop.apply(program={**server("one"), **changed})
+    shop.wait(lambda status: cause in _ready(status), seconds=30)
+
+
+def test_a_quota_that_is_used_up_is_said(shop: ClusterServing) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": shop.namespace}}
+    shop.cluster.api.create({**quota, "spec": {"hard": {"pods": "0"}}})
+    shop.cluster.api.wait("ResourceQuota", "q", shop.namespace, lambda it: it.get("status", {}).get("hard"))
+    shop.apply(program=server("one"))
+    shop.wait(lambda status: "exceeded quota" in _ready(status), seconds=30)
+
+
+def test_a_crashing_program_is_said_with_its_last_words(shop: ClusterServing) -> None:
+    program = {**server("one"), "command": ["sh", "-c", "echo cannot read the model; exit 3"]}
+    shop.apply(program=program)
+    shop.wait(lambda status: "exit code 3: cannot read the model" in _ready(status), seconds=30)
+
+
+def _ready(status: dict[str, Any]) -> str:
+    return next((each["message"] for each in status.get("conditions", ()) if each["type"] == "Ready"), "")
+
+
+def test_another_service_of_its_name_is_left_alone_and_the_serving_says_so(shop: ClusterServing) -> None:
+    api, metadata = shop.cluster.api, {"name": "shop", "namespace": shop.namespace}
+    spec = {"ports": [{"port": 99}], "selector": {"app": "mine"}}
+    theirs = api.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    shop.apply(program=server("one"))
+    told = api.wait_all("Event", shop.namespace, lambda items: [each for each in items if each["reason"] == "Exists"])
+    assert any("shop" in each.get("message", each.get("note", "")) for each in told if each["reason"] == "Exists")
+    assert api.get("Service", "shop", shop.namespace)["spec"] == theirs["spec"]
+    api.delete("Service", "shop", shop.namespace)
+    shop.wait_ready()
+    assert api.get("Service", "shop", shop.namespace)["spec"]["selector"] != spec["selector"]
 
 
 @contextmanager

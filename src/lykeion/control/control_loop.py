@@ -118,6 +118,10 @@ class ControlLoop:
     async def _step(self, key: Key) -> Outcome:
         try:
             again_s = await self._reconcile(key)
+        except Exists as error:  # another's, under the name of a child
+            _log.warning("%s: %s; trying again", key, error)
+            await self._say(key, error)
+            outcome = "conflict"
         except (Conflict, NotFound) as error:  # changed by another writer; the watch will report the change
             _log.debug("%s: %s", key, error)
             outcome = "conflict"
@@ -195,12 +199,18 @@ class ControlLoop:
         for each in needed.create:
             try:
                 self._remember(await self._store.create(each))
-            except Exists:
-                self._remember(await self._adopted(each))
+            except Exists as taken:
+                self._remember(await self._adopted(each, taken))
 
-    async def _adopted(self, child: AnyResource) -> AnyResource:
-        """The existing child if the owner is the same: an earlier process created it. Else raises Exists."""
-        there = await self._store.get(child.key)
+    async def _adopted(self, child: AnyResource, taken: Exists) -> AnyResource:
+        """The existing child if the owner is the same: an earlier process created it. Else raises Exists.
+
+        There may be none: a part of what it would consist of has the name of another's object.
+        """
+        try:
+            there = await self._store.get(child.key)
+        except NotFound:
+            raise taken from None
         if child.owner is None or not _owned(there, child.owner.uid):
             raise Exists(f"{child.key} belongs to another; waiting until it is deleted")
         return there
