@@ -8,8 +8,11 @@ if TYPE_CHECKING:
     from .composition import CONTROLLERS, DEFINED, KINDS, WRITTEN
     from .kubernetes import (
         ClusterClient,
+        ClusterPlatform,
         Installation,
+        OperatorSettings,
         build_operator_image,
+        cluster_access,
         cluster_client_of,
         facts_of,
         install,
@@ -35,16 +38,16 @@ if TYPE_CHECKING:
     from .run_metrics import draw_metrics, summarize_metrics
     from .verbs import apply_resource, changes_of, find, suspend, wait_for
 
-
 __all__ = [
-    "CONTROLLERS", "DEFINED", "KINDS", "WRITTEN", "AlreadyRuns", "ClusterClient", "Installation", "LocalPlatform",
-    "PlatformError", "PlatformStore", "ProxySettingsError", "SocketStore", "TlsListener", "apply_resource",
-    "as_described", "as_list", "as_yaml", "back_up", "build_again", "build_operator_image", "changes_of",
-    "cluster_client_of", "connect", "connect_to", "decide_rollout", "default_namespace", "draw_metrics",
-    "end_platform", "event_document", "facts_of", "find", "find_kind", "find_kinds", "install", "is_up",
-    "operator_objects", "parse_key", "pinned", "platform_directory", "push_operator_image", "read_resources",
-    "render", "restore", "retry", "row", "run_pipeline", "status_of_installation", "summarize_metrics", "suspend",
-    "this_machine", "titles", "uninstall", "upgrade", "wait_for",
+    "CONTROLLERS", "DEFINED", "KINDS", "WRITTEN", "AlreadyRuns", "ClusterClient", "ClusterPlatform", "Installation",
+    "LocalPlatform", "OperatorSettings", "PlatformError", "PlatformStore", "ProxySettingsError", "SocketStore",
+    "TlsListener", "apply_resource", "as_described", "as_list", "as_yaml", "back_up", "build_again",
+    "build_operator_image", "changes_of", "cluster_access", "cluster_client_of", "connect", "connect_to",
+    "decide_rollout", "default_namespace", "draw_metrics", "end_platform", "event_document", "facts_of", "find",
+    "find_kind", "find_kinds", "install", "is_up", "operator_objects", "parse_key", "pinned", "platform_directory",
+    "push_operator_image", "read_resources", "render", "restore", "retry", "row", "run_pipeline",
+    "status_of_installation", "summarize_metrics", "suspend", "this_machine", "titles", "uninstall", "upgrade",
+    "wait_for",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -13,7 +13,9 @@ from lightkube.config.kubeconfig import SingleConfig
 
 from lykeion.control import Answers, AnyKind, ControlLoop, ResourceController
 from lykeion.core import Refused, Unavailable
+from lykeion.platform.answering.model_lookup import find_model
 from lykeion.platform.local.webhook_sender import WebhookSender
+from lykeion.platform.lookups import ModelVersion
 from lykeion.web_kit import serve_beside
 
 from .cluster_client import ClusterClient
@@ -56,7 +58,6 @@ class ClusterPlatform:
         access: SingleConfig,
         kinds: Mapping[str, AnyKind],
         controllers: Sequence[ResourceController],
-        answers: Answers,
         settings: OperatorSettings,
     ) -> None:
         self._settings, self._kinds, self._controllers = settings, kinds, controllers
@@ -66,7 +67,6 @@ class ClusterPlatform:
         self._client = ClusterClient(access, RequestRate(), self._metrics.requested, self._leads)
         identity = f"{settings.pod}_{uuid.uuid4()}"
         self._lease = LeaseElection(self._lease_client, settings.namespace, LEASE, identity, settings.lease)
-        self._answers = answers
         self._loop: ControlLoop | None = None
 
     async def run(self, ready: Callable[[str], object] = lambda url: None) -> None:
@@ -116,7 +116,7 @@ class ClusterPlatform:
     async def _work(self, store: ClusterStore, facts: ClusterFacts) -> None:
         """Raises the error that ended a part; cancels the others."""
         watched = [each.kind for each in self._controllers]
-        self._loop = ControlLoop(store, self._controllers, self._answers, observer=self._metrics.stepped)
+        self._loop = ControlLoop(store, self._controllers, _answers(), observer=self._metrics.stepped)
         profile = ProfileInUse(store, facts)
         runs = (
             self._lease.keep(),
@@ -158,3 +158,7 @@ class ClusterPlatform:
 async def _after(event: asyncio.Event, run: Callable[[], Awaitable[None]]) -> None:
     await event.wait()
     await run()
+
+
+def _answers() -> Answers:
+    return {ModelVersion: find_model}

@@ -1,0 +1,37 @@
+"""``lykeion operator run``: what runs in the operator's pod."""
+
+import asyncio
+import logging
+
+import click
+
+from lykeion import platform
+from lykeion.core import print_line
+
+
+@click.command("run")
+@click.option(
+    "--context", default="", metavar="NAME", help="Of the kubeconfig.  [default: the pod's service account]"
+)
+@click.option("--only-namespace", "namespaces", multiple=True, metavar="NAMESPACE", help="May be repeated.")
+@click.option("--host", default="0.0.0.0", show_default=True, help="The address of metrics and health checks.")  # noqa: S104
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 for a free one.")
+@click.option("--image", envvar="LYKEION_IMAGE", default="", help="Of programs without one.  [env: LYKEION_IMAGE]")
+@click.option(
+    "--namespace", envvar="POD_NAMESPACE", default="lykeion-system", show_default=True, help="Of the Lease."
+)
+@click.option("--pod", envvar="POD_NAME", default="", help="Named in events and in the Lease.  [env: POD_NAME]")
+def run_operator(
+    context: str, namespaces: tuple[str, ...], host: str, port: int, image: str, namespace: str, pod: str
+) -> None:
+    """Carry the resources of a cluster, until SIGTERM or until the Lease is lost.
+
+    One operator works at a time; others wait for its Lease. /healthz, /readyz and /metrics are on --port.
+    """
+    logging.getLogger("lykeion").setLevel(logging.INFO)
+    more = {"pod": pod} if pod else {}
+    settings = platform.OperatorSettings(
+        namespaces=namespaces, namespace=namespace, host=host, port=port, image=image, **more
+    )
+    made = platform.ClusterPlatform(platform.cluster_access(context), platform.KINDS, platform.CONTROLLERS, settings)
+    asyncio.run(made.run(lambda url: print_line(f"the operator runs; it answers on {url}", err=True)))

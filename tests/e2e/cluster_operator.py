@@ -1,0 +1,72 @@
+"""The operator as a process beside a cluster of the tests, with the rights of an administrator or of an account."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from .kubernetes_cluster import Cluster, Program
+
+COMMAND = [sys.executable, "-c", "from lykeion.cli.platform.operator_run_command import run_operator as run; run()"]
+SYSTEM = "lykeion-system"
+
+
+@dataclass
+class ClusterOperator:
+    """``url`` is that of its metrics and health; ``home`` its data directory, registry included."""
+
+    cluster: Cluster
+    program: Program
+    home: Path
+    url: str = ""
+
+    def start(self) -> "ClusterOperator":
+        before = self.program.log.stat().st_size if self.program.log.exists() else 0
+        self.program.start()
+        while not (found := re.search(r"answers on (http\S+)", self._log()[before:])):
+            assert self.program.runs, self._log()
+            assert self.program.process
+            with suppress(subprocess.TimeoutExpired):
+                self.program.process.wait(0.05)
+        self.url = found[1]
+        return self
+
+    def _log(self) -> str:
+        return self.program.log.read_text() if self.program.log.exists() else ""
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.url + path)
+
+    def metric(self, name: str) -> float:
+        """The sum of all series of a metric, by the start of their names."""
+        lines = [each for each in self.get("/metrics").text.splitlines() if each.startswith(name)]
+        return sum(float(each.rsplit(" ", 1)[1]) for each in lines)
+
+
+@contextmanager
+def cluster_operator(
+    cluster: Cluster,
+    place: Path,
+    *options: str,
+    kubeconfig: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Generator[ClusterOperator]:
+    place.mkdir(parents=True, exist_ok=True)
+    home = place / "home"
+    variables = {
+        "KUBECONFIG": str(kubeconfig or cluster.kubeconfig),
+        "LYKEION_HOME": str(home),
+        **(environment or {}),
+    }
+    command = [*COMMAND, "--host", "127.0.0.1", "--port", "0", "--namespace", "default", *options]
+    program = Program("operator", command, place / "operator.log", variables)
+    made = ClusterOperator(cluster, program, home)
+    try:
+        yield made.start()
+    finally:
+        program.kill()
