@@ -12,7 +12,7 @@ import httpx
 
 from .kubernetes_cluster import Cluster, Program
 
-COMMAND = [sys.executable, "-c", "from lykeion.cli.platform.operator_run_command import run_operator as run; run()"]
+COMMAND = [sys.executable, "-c", "from lykeion.cli import main; main()", "operator", "run"]
 SYSTEM = "lykeion-system"
 
 

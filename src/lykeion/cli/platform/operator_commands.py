@@ -12,6 +12,7 @@ from lykeion.cli.options import FiniteRange, json_option, quiet_option, registry
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import Reporter, print_line
 
+from .operator_run_command import run_operator
 from .platform_options import context_option
 
 PREFIX = click.option("--registry", default="", metavar="PREFIX", help="Where the image is pushed, and models are.")
@@ -40,6 +41,9 @@ def operator() -> None:
       lykeion operator status
       lykeion operator uninstall
     """
+
+
+operator.add_command(run_operator)
 
 
 @operator.command()

@@ -14,6 +14,7 @@ from lightkube.config.kubeconfig import SingleConfig
 from lykeion.control import Answers, AnyKind, ControlLoop, ResourceController
 from lykeion.core import Refused, Unavailable
 from lykeion.platform.answering.model_lookup import find_model
+from lykeion.platform.composition import DEFINED
 from lykeion.platform.local.webhook_sender import WebhookSender
 from lykeion.platform.lookups import ModelVersion
 from lykeion.web_kit import serve_beside
@@ -60,7 +61,9 @@ class ClusterPlatform:
         controllers: Sequence[ResourceController],
         settings: OperatorSettings,
     ) -> None:
-        self._settings, self._kinds, self._controllers = settings, kinds, controllers
+        known = {*DEFINED, *(each.kind.name for each in TRANSLATIONS)}
+        self._settings, self._kinds = settings, kinds
+        self._controllers = [each for each in controllers if known.issuperset(kind.name for kind in each.children)]
         self._ages, self._stop, self._standby = WatchAges(), asyncio.Event(), False
         self._metrics = OperatorMetrics(self._ages, lambda: self._loop.waiting if self._loop else 0, self._leads)
         self._lease_client = ClusterClient(access, RequestRate(), self._metrics.requested)
