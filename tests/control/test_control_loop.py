@@ -28,7 +28,7 @@ from lykeion.control import (
     child_name,
     is_true,
 )
-from lykeion.core import Unavailable
+from lykeion.core import Refused, Unavailable
 
 from .lamps import BULB, KINDS, LAMP, LAMPS, BulbSpec, BulbStatus, LampStatus, lamp, reconcile_lamp
 
@@ -59,8 +59,10 @@ class TroubledStore(SqliteStore):
             raise
 
 
-async def _with_loop(store: SqliteStore, controller: ResourceController, use: Callable[[], Awaitable[None]]) -> None:
-    loop = asyncio.create_task(ControlLoop(store, [controller]).run())
+async def _with_loop(
+    store: SqliteStore, controller: ResourceController, use: Callable[[], Awaitable[None]], **options: Any
+) -> None:
+    loop = asyncio.create_task(ControlLoop(store, [controller], **options).run())
     try:
         await asyncio.wait_for(use(), 60)
     finally:
@@ -262,3 +264,40 @@ def test_lookups_are_answered_in_rounds_and_an_error_is_an_answer(tmp_path: Path
     asyncio.run(main())
     assert seen[0] == 6
     assert isinstance(seen[1], Unavailable)
+
+
+def test_what_happens_soon_after_a_status_was_written_is_one_more_write(tmp_path: Path) -> None:
+    store = TroubledStore(tmp_path / "state.db", KINDS)
+    steps: list[tuple[str, str]] = []
+
+    async def light_all() -> None:
+        await store.create(lamp(bulbs=5))
+        await _until(store, LAMP, lambda lamps: bool(lamps[0].status.conditions))
+        for bulb in (await store.listing(BULB)).items:
+            await store.write_status(bulb.with_status(BulbStatus(lit=True)))
+        await _until(store, LAMP, lambda lamps: lamps[0].status.lit == 5)
+
+    def observe(kind: str, outcome: str, seconds: float) -> None:
+        steps.append((kind, outcome))
+
+    asyncio.run(_with_loop(store, LAMPS, light_all, rest_s=0.5, observer=observe))
+    assert store.writes == 1 + 5 + 1 + 5 + 1  # the lamp, its bulbs, its status, theirs, and once more its own
+    assert set(steps) == {("Lamp", "done")}
+
+
+def test_what_the_store_refuses_is_an_event_of_the_owner(tmp_path: Path) -> None:
+    class FullStore(SqliteStore):
+        async def create(self, resource: AnyResource) -> AnyResource:
+            if resource.kind is BULB:
+                raise Refused("exceeded quota: bulbs")
+            return await super().create(resource)
+
+    store = FullStore(tmp_path / "state.db", KINDS)
+
+    async def use() -> None:
+        made = await store.create(lamp())
+        while not (events := await store.events(made.key)):
+            await asyncio.sleep(0.01)
+        assert (events[0].event.type, events[0].event.message) == ("Warning", "exceeded quota: bulbs")
+
+    asyncio.run(_with_loop(store, LAMPS, use))

@@ -108,3 +108,21 @@ def test_of_two_times_the_earlier_counts() -> None:
         assert await queue.get() == "a"
 
     _run(use())
+
+
+def test_a_key_that_rests_is_worked_on_once_after_what_is_added_meanwhile() -> None:
+    async def use() -> None:
+        queue: KeyQueue[str] = KeyQueue()
+        queue.add("a")
+        assert await queue.get() == "a"
+        queue.add("a")
+        queue.done("a", rest_s=0.05)
+        queue.add("a")
+        queue.add("b")
+        assert await queue.get() == "b"
+        assert len(queue) == 0
+        assert await queue.get() == "a"
+        queue.add("c")
+        assert await queue.get() == "c"
+
+    _run(use())

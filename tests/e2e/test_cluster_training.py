@@ -19,7 +19,7 @@ def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def _training(script: str, name: str = "shoes", **spec: Any) -> Object:
-    program = {"image": "host.local/shell", "command": ["sh", "-c", script]}
+    program = {"image": "host.local/shell", "command": ["sh", "-c", script], "pod": {"runAsUser": 65532}}
     return {
         "apiVersion": "lykeion.github.io/v1alpha1",
         "kind": "Training",

@@ -34,6 +34,7 @@ class ControlLoop:
     """Runs ``controllers`` on ``store`` until cancelled.
 
     ``answers`` serves their lookups; ``now`` is the clock that is passed to reconcilers; ``observer`` counts.
+    What happens within ``rest_s`` after a status was written is taken together in the next step.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class ControlLoop:
         answers: Answers | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC).replace(microsecond=0),
         observer: Observer = lambda kind, outcome, seconds: None,
+        rest_s: float = 0.0,
     ) -> None:
         self._store, self._answers, self._now, self._observer = store, answers or {}, now, observer
+        self._rest_s = rest_s
         self._controllers = {each.kind.name: each for each in controllers}
         self._kinds = {kind.name: kind for each in controllers for kind in (each.kind, *each.children)}
         self._seen: dict[Key, AnyResource] = {}
@@ -117,7 +120,7 @@ class ControlLoop:
 
     async def _step(self, key: Key) -> Outcome:
         try:
-            again_s = await self._reconcile(key)
+            again_s, wrote = await self._reconcile(key)
         except Exists as error:  # another's, under the name of a child
             _log.warning("%s: %s; trying again", key, error)
             await self._say(key, error)
@@ -138,7 +141,7 @@ class ControlLoop:
         else:
             if again_s is not None:
                 self._queue.add_after(key, again_s)
-            self._queue.done(key)
+            self._queue.done(key, self._rest_s if wrote and again_s != 0 else 0.0)
             return "done"
         self._queue.failed(key)
         return outcome
@@ -149,22 +152,26 @@ class ControlLoop:
             with suppress(LykeionError):
                 await self._store.record(resource, Event("Warning", type(error).__name__, str(error)))
 
-    async def _reconcile(self, key: Key) -> float | None:
-        """One step. Returns the seconds until the next is due, or None. Raises what the store raises."""
+    async def _reconcile(self, key: Key) -> tuple[float | None, bool]:
+        """One step. Returns the seconds until the next is due, if it is, and whether a status was written.
+
+        Raises what the store raises.
+        """
         resource, controller = self._seen.get(key), self._controllers.get(key.kind)
         if resource is None or controller is None:
-            return None
+            return None, False
         children = tuple(self._children.get(resource.metadata.uid, {}).values())
         decision = await self._decide(controller, resource, children)
         if decision.delete:
             await self._store.delete(key, resource.metadata.uid)
-            return None
+            return None, False
         await self._write_children(decision, children)
-        if decision.status != resource.status:
+        wrote = decision.status != resource.status
+        if wrote:
             self._remember(await self._store.write_status(resource.with_status(decision.status)))
             for event in decision.events:
                 await self._store.record(resource, event)
-        return decision.requeue_after_s
+        return decision.requeue_after_s, wrote
 
     async def _decide(
         self, controller: ResourceController, resource: AnyResource, children: tuple[AnyResource, ...]

@@ -21,6 +21,7 @@ class KeyQueue(Generic[K]):
         self._again: set[K] = set()
         self._later: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self._rests: dict[K, float] = {}
         self._ready = asyncio.Event()
 
     def __len__(self) -> int:
@@ -28,9 +29,11 @@ class KeyQueue(Generic[K]):
         return len(self._waiting)
 
     def add(self, key: K) -> None:
-        """Queue the key now; if it is being processed, it is processed again afterwards."""
+        """Queue the key now; if it is being processed, it is processed again afterwards; if it rests, after that."""
         self._cancel(key)
-        if key in self._working:
+        if (left_s := self._left_s(key)) > 0:
+            self.add_after(key, left_s)
+        elif key in self._working:
             self._again.add(key)
         elif key not in self._is_waiting:
             self._waiting.append(key)
@@ -54,8 +57,11 @@ class KeyQueue(Generic[K]):
         self._working.add(key)
         return key
 
-    def done(self, key: K) -> None:
+    def done(self, key: K, rest_s: float = 0.0) -> None:
+        """With ``rest_s`` it is not processed again before this time has passed."""
         self._failures.pop(key, None)
+        if rest_s:
+            self._rests[key] = asyncio.get_running_loop().time() + rest_s
         self._finish(key)
 
     def failed(self, key: K) -> None:
@@ -69,6 +75,14 @@ class KeyQueue(Generic[K]):
         if key in self._again:
             self._again.discard(key)
             self.add(key)
+
+    def _left_s(self, key: K) -> float:
+        if key not in self._rests:
+            return 0.0
+        left_s = self._rests[key] - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            del self._rests[key]
+        return left_s
 
     def _cancel(self, key: K) -> None:
         if timer := self._later.pop(key, None):

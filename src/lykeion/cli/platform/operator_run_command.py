@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 
 import click
 
@@ -29,9 +30,6 @@ def run_operator(
     One operator works at a time; others wait for its Lease. /healthz, /readyz and /metrics are on --port.
     """
     logging.getLogger("lykeion").setLevel(logging.INFO)
-    more = {"pod": pod} if pod else {}
-    settings = platform.OperatorSettings(
-        namespaces=namespaces, namespace=namespace, host=host, port=port, image=image, **more
-    )
+    settings = platform.OperatorSettings(namespaces, namespace, host, port, image, pod or socket.gethostname())
     made = platform.ClusterPlatform(platform.cluster_access(context), platform.KINDS, platform.CONTROLLERS, settings)
     asyncio.run(made.run(lambda url: print_line(f"the operator runs; it answers on {url}", err=True)))

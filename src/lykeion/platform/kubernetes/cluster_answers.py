@@ -1,15 +1,13 @@
 """Answers to lookups of controllers in a cluster: from the registry, Git, Prometheus, and the metrics of pods."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-from lykeion import images
 from lykeion.control import Answers, Lookup
-from lykeion.core import Unsupported
+from lykeion.core import NotFound, Refused, Unavailable, Unsupported
 from lykeion.platform.answering.count_lookups import ReplicaCounter, prometheus_counts
-from lykeion.platform.answering.model_lookup import find_model
+from lykeion.platform.answering.model_lookup import find_digest, find_model
 from lykeion.platform.answering.source_lookup import SourceLookup
 from lykeion.platform.lookups import (
     FoundModel,
@@ -73,8 +71,14 @@ async def _replicas(pods: Pods, namespace: str, group: str) -> list[tuple[str, s
 
 
 async def _image_digest(asked: ImageDigest) -> str:
-    """Raises NotFound, Invalid, Unavailable."""
-    return await asyncio.to_thread(lambda: images.image_digest(images.open_image_layout(), asked.name))
+    """Empty where only nodes may pull the image, by secrets that are not read here: then they pull it by its tag.
+
+    Raises Invalid for a name that no image has.
+    """
+    try:
+        return await find_digest(asked)
+    except (NotFound, Refused, Unavailable):
+        return ""
 
 
 async def _source(sources: SourceLookup, asked: SourceDigest) -> SourceVersion:

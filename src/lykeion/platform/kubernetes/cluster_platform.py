@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import signal
-import socket
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -11,14 +10,12 @@ from dataclasses import dataclass, field
 
 from lightkube.config.kubeconfig import SingleConfig
 
-from lykeion.control import Answers, AnyKind, ControlLoop, ResourceController
+from lykeion.control import AnyKind, ControlLoop, ResourceController
 from lykeion.core import Refused, Unavailable
-from lykeion.platform.answering.model_lookup import find_model
-from lykeion.platform.composition import DEFINED
 from lykeion.platform.local.webhook_sender import WebhookSender
-from lykeion.platform.lookups import ModelVersion
 from lykeion.web_kit import serve_beside
 
+from .cluster_answers import cluster_answers, pods_of
 from .cluster_client import ClusterClient
 from .cluster_facts import ProfileInUse, read_facts
 from .cluster_store import ClusterStore
@@ -31,6 +28,8 @@ from .translation import ClusterFacts
 from .translations import TRANSLATIONS
 
 LEASE = "lykeion-operator"
+REST_S = 1.0
+"""Jobs and pods change several times a second as they begin and end; the status of their owner need not."""
 
 _log = logging.getLogger("lykeion.kubernetes")
 
@@ -47,7 +46,7 @@ class OperatorSettings:
     host: str = "0.0.0.0"  # noqa: S104
     port: int = 8080
     image: str = ""
-    pod: str = field(default_factory=socket.gethostname)
+    pod: str = "lykeion"
     lease: LeaseTimes = field(default_factory=LeaseTimes)
 
 
@@ -61,9 +60,7 @@ class ClusterPlatform:
         controllers: Sequence[ResourceController],
         settings: OperatorSettings,
     ) -> None:
-        known = {*DEFINED, *(each.kind.name for each in TRANSLATIONS)}
-        self._settings, self._kinds = settings, kinds
-        self._controllers = [each for each in controllers if known.issuperset(kind.name for kind in each.children)]
+        self._settings, self._kinds, self._controllers = settings, kinds, controllers
         self._ages, self._stop, self._standby = WatchAges(), asyncio.Event(), False
         self._metrics = OperatorMetrics(self._ages, lambda: self._loop.waiting if self._loop else 0, self._leads)
         self._lease_client = ClusterClient(access, RequestRate(), self._metrics.requested)
@@ -119,8 +116,9 @@ class ClusterPlatform:
     async def _work(self, store: ClusterStore, facts: ClusterFacts) -> None:
         """Raises the error that ended a part; cancels the others."""
         watched = [each.kind for each in self._controllers]
-        self._loop = ControlLoop(store, self._controllers, _answers(), observer=self._metrics.stepped)
         profile = ProfileInUse(store, facts)
+        answers = cluster_answers(pods_of(self._client), lambda: profile.facts.profile.registry_prefix)
+        self._loop = ControlLoop(store, self._controllers, answers, observer=self._metrics.stepped, rest_s=REST_S)
         runs = (
             self._lease.keep(),
             _after(profile.listed, self._loop.run),
@@ -161,7 +159,3 @@ class ClusterPlatform:
 async def _after(event: asyncio.Event, run: Callable[[], Awaitable[None]]) -> None:
     await event.wait()
     await run()
-
-
-def _answers() -> Answers:
-    return {ModelVersion: find_model}

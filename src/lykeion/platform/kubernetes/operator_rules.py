@@ -76,7 +76,7 @@ NAMESPACED: tuple[AccessRule, ...] = (
     AccessRule(
         "events.k8s.io",
         ("events",),
-        ("create", "list", "watch"),
+        ("create", "patch", "list", "watch"),
         "records what happens to a resource, and shows it; finds out why no pod can be created",
     ),
 )

@@ -96,7 +96,10 @@ class PlainViews:
                 await self._write(cache, resource, change, known)
             except (Outdated, NoSuchResource) as error:
                 raise Outdated(f"{key} was changed since it was read: {error}") from None
-        return _found(cache, key)
+        now = _found(cache, key)
+        if now.spec != resource.spec:
+            cache.expect((key.namespace, key.name))
+        return now
 
     async def delete(self, key: Key, uid: str) -> None:
         cache = await self._cache(key.kind)
@@ -145,7 +148,7 @@ class PlainViews:
             if is_primary:
                 raise
             there = await self._client.get(f"{path}/{name}", _named(document))
-            if not _same_owner(there, document):
+            if not _same_owner(there, document) or "deletionTimestamp" in there["metadata"]:
                 raise
             return there
 
@@ -162,6 +165,8 @@ class PlainViews:
             if there:
                 await self._delete(there, "Background")
             return
+        if change.verb == "merge" and there is None:
+            raise Outdated(f"{_named(document)} is not there")
         if change.verb == "create" or there is None:
             cache.put(await self._created(resource, document, is_primary=False))
             return

@@ -81,6 +81,10 @@ class ViewCache:
     def objects(self, view: ViewName) -> tuple[KubeObject | None, list[KubeObject]]:
         return self._state.objects(view)
 
+    def expect(self, view: ViewName) -> None:
+        """Report the next change of its objects even if the resource stays as it is."""
+        self._state.unsettled.add(view)
+
     def put(self, document: KubeObject) -> None:
         """An object that was read or written."""
         self._note(self._state.put(document))

@@ -32,6 +32,8 @@ class ViewState:
         self._objects: defaultdict[ViewName, dict[tuple[str, str, str], KubeObject]] = defaultdict(dict)
         self._ended: deque[str] = deque(maxlen=REMEMBERED_UIDS)
         self.resources: dict[ViewName, AnyResource] = {}
+        self.unsettled: set[ViewName] = set()
+        """Those whose owner waits for something that their resource does not show, such as the end of other pods."""
 
     def put(self, document: KubeObject) -> list[Change]:
         """Take in an object, unless a newer version of it is known, or it is known to have been deleted."""
@@ -101,8 +103,9 @@ class ViewState:
             ended = [] if before is None else [Change("DELETED", before)]
             return [*ended, Change("ADDED", after)]
         last = int(before.metadata.resource_version)
-        if _at(after, last) == before:
+        if _at(after, last) == before and view not in self.unsettled:
             return []
+        self.unsettled.discard(view)
         # A change that another watch brings late may have an earlier version than what was computed last.
         newer = max(version, int(after.metadata.resource_version), last + 1)
         self.resources[view] = _at(after, newer)
