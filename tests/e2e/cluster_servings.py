@@ -17,10 +17,10 @@ import pytest
 from lykeion.control import ControlLoop
 from lykeion.platform.composition import KINDS
 from lykeion.platform.controllers.serving_controller import CLUSTER_SERVINGS
-from lykeion.platform.kubernetes.cluster_access import cluster_access
 from lykeion.platform.kubernetes.cluster_answers import cluster_answers, pods_of
 from lykeion.platform.kubernetes.cluster_client import ClusterClient
 from lykeion.platform.kubernetes.cluster_store import ClusterStore
+from lykeion.platform.kubernetes.kubeconfig_contexts import cluster_access
 from lykeion.platform.kubernetes.request_rate import RequestRate
 from lykeion.platform.kubernetes.translation import ClusterFacts
 from lykeion.platform.kubernetes.translations import TRANSLATIONS

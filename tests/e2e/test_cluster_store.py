@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from lykeion.control import ResourceStore, custom_resource_definition
-from lykeion.platform.kubernetes.cluster_access import cluster_access
 from lykeion.platform.kubernetes.cluster_client import ClusterClient
 from lykeion.platform.kubernetes.cluster_store import ClusterStore
+from lykeion.platform.kubernetes.kubeconfig_contexts import cluster_access
 from lykeion.platform.kubernetes.request_rate import RequestRate
 from tests.control.lamps import KINDS
 from tests.control.store_behaviour import PROMISES

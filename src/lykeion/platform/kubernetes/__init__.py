@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .cluster_access import KubeconfigError, cluster_access
     from .cluster_client import ClusterClient
     from .cluster_platform import ClusterPlatform, OperatorSettings
     from .cluster_store import ClusterStore
     from .context_platform import ContextPlatform, cluster_client_of, namespace_of
     from .installation import install, upgrade
     from .installation_status import status_of_installation
+    from .kubeconfig_contexts import KubeconfigError, cluster_access
     from .lease_election import LeaseLost
     from .operator_image import build_operator_image, pinned, push_operator_image
     from .operator_manifests import Installation, operator_objects

@@ -7,9 +7,9 @@ from lykeion.control import Key
 from lykeion.core import Unsupported
 from lykeion.platform.composition import KINDS
 
-from .cluster_access import cluster_access
 from .cluster_client import ClusterClient
 from .cluster_store import ClusterStore
+from .kubeconfig_contexts import cluster_access
 from .pod_logs import pod_log
 from .translations import TRANSLATIONS
 
