@@ -85,7 +85,7 @@ def test_a_record_with_one_field_changed_is_read_as_such_or_refused(
         found = read_target(plain, target.path)
     except LykeionError:
         return
-    assert found.to_json() == plain
+    assert read_target(found.to_json(), target.path) == found
 
 
 @pytest.mark.parametrize("field", sorted(set(TARGET.to_json()) - {"schema"}))

@@ -23,5 +23,9 @@ class UpdateUnavailable(Unavailable):
     """The repository cannot be reached or does not answer as it should; what was verified stays in use."""
 
 
+class UpdateMissing(UpdateUnavailable):
+    """The repository has no such file."""
+
+
 class SlotError(Unavailable):
     """The models kept on this device cannot be read or written."""
