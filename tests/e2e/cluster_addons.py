@@ -30,6 +30,51 @@ def start_jobset(cluster: Cluster) -> None:
     _install_webhooks(cluster, files / "webhook/manifests.yaml", ports.webhooks, "jobset")
 
 
+def start_kueue(cluster: Cluster) -> None:
+    """Kueue 0.17 for Jobs and JobSets, https://kueue.sigs.k8s.io; JobSet is started too."""
+    start_jobset(cluster)
+    if "kueue" in cluster.programs:
+        return
+    files = module_files("kueue", "sigs.k8s.io/kueue") / "config/components"
+    ports = _Ports(cluster)
+    cluster.install(*(_converted(cluster, path, ports.webhooks) for path in (files / "crd/bases").glob("*.yaml")))
+    cluster.namespace("kueue-system")
+    configuration = {
+        "apiVersion": "config.kueue.x-k8s.io/v1beta2",
+        "kind": "Configuration",
+        "integrations": {"frameworks": ["batch/job", "jobset.x-k8s.io/jobset"]},
+        "featureGates": {"VisibilityOnDemand": False},
+        **_manager(cluster, "kueue", ports),
+    }
+    _start_manager(cluster, "kueue", configuration, ports)
+    manifests = cluster.place / "kueue-webhooks.yaml"
+    manifests.write_text(
+        yaml.safe_dump_all(map(_of_jobs_and_queues, read_documents(files / "webhook/manifests.yaml")))
+    )
+    _install_webhooks(cluster, manifests, ports.webhooks, "kueue")
+
+
+def _converted(cluster: Cluster, path: Path, port: int) -> Path:
+    """A definition whose two versions the manager converts, as its patches say."""
+    (document,) = read_documents(path)
+    if (path.parents[1] / "patches" / path.name.replace("kueue.x-k8s.io_", "webhook_in_")).exists():
+        client = cluster.webhook_client(port, "/convert")
+        webhook = {"clientConfig": client, "conversionReviewVersions": ["v1"]}
+        document["spec"]["conversion"] = {"strategy": "Webhook", "webhook": webhook}
+    place = cluster.place / path.name
+    place.write_text(yaml.dump(document, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)))
+    return place
+
+
+_QUEUED = ("clusterqueue", "cohort", "job", "jobset", "localqueue", "resourceflavor", "workload")
+
+
+def _of_jobs_and_queues(document: Object) -> Object:
+    """Without the webhooks of kinds that no integration here has."""
+    document["webhooks"] = [it for it in document["webhooks"] if it["name"].removesuffix(".kb.io")[1:] in _QUEUED]
+    return document
+
+
 class _Ports:
     def __init__(self, cluster: Cluster) -> None:
         self.webhooks, self.health = free_port(cluster.machine), free_port(cluster.machine)
@@ -56,9 +101,23 @@ def _start_manager(cluster: Cluster, name: str, configuration: Object, ports: _P
     path.write_text(yaml.safe_dump(configuration))
     kubeconfig = cluster.kubeconfig_of(name, ADMINISTRATORS)
     command = [str(tool(name)), f"--config={path}", f"--kubeconfig={kubeconfig}"]
+    if name == "kueue":  # its metrics' certificate has a place that no setting changes
+        command = ["unshare", "--mount", "sh", "-c", _WITH_CERTIFICATE, str(cluster.place), *command]
     program = cluster.programs[name] = Program(name, command, cluster.place / f"{name}.log")
     program.start()
     cluster.wait_answer(f"http://{cluster.machine}:{ports.health}/readyz", program)
+
+
+_WITH_CERTIFICATE = """
+set -e
+mkdir "$0/etc"
+mount -t tmpfs tmpfs "$0/etc"
+mkdir "$0/etc/upper" "$0/etc/work"
+mount -t overlay overlay -o "lowerdir=/etc,upperdir=$0/etc/upper,workdir=$0/etc/work" /etc
+mkdir -p /etc/kueue/metrics
+cp -r "$0/kueue-webhooks" /etc/kueue/metrics/certs
+exec "$@"
+"""
 
 
 def _install_webhooks(cluster: Cluster, manifests: Path, port: int, prefix: str) -> None:

@@ -4,11 +4,11 @@ from collections import Counter
 
 import httpx
 
-from .cluster_addons import set_usage, start_gateway, start_jobset, start_metrics
+from .cluster_addons import set_usage, start_gateway, start_jobset, start_kueue, start_metrics
 from .kubernetes_api import Object, condition
 from .kubernetes_cluster import Cluster
 from .platform_machine import until
-from .pod_documents import deployment, service, shell, web_server
+from .pod_documents import deployment, job, service, shell, web_server
 
 
 def test_a_job_set_runs_its_jobs_and_its_pods_find_each_other(cluster: Cluster, namespace: str) -> None:
@@ -82,3 +82,38 @@ def test_a_gateway_shares_requests_by_weight(cluster: Cluster, namespace: str) -
         answers = Counter(client.get("/").text for _ in range(100))
     assert set(answers) == {"old", "new"}
     assert 80 <= answers["old"] <= 98
+
+
+def test_a_queue_admits_what_its_quota_allows_and_the_next_when_that_is_done(
+    cluster: Cluster, namespace: str
+) -> None:
+    """https://kueue.sigs.k8s.io/docs/tasks/run/jobs/"""
+    start_kueue(cluster)
+    version = "kueue.x-k8s.io/v1beta2"
+    flavors = [{"name": namespace, "resources": [{"name": "cpu", "nominalQuota": 1}]}]
+    queue = {"namespaceSelector": {}, "resourceGroups": [{"coveredResources": ["cpu"], "flavors": flavors}]}
+    for kind, name, spec in (
+        ("ResourceFlavor", namespace, {}),
+        ("ClusterQueue", namespace, queue),
+        ("LocalQueue", "queue", {"clusterQueue": namespace}),
+    ):
+        place = {"namespace": namespace} if kind == "LocalQueue" else {}
+        cluster.api.create({"apiVersion": version, "kind": kind, "metadata": {"name": name, **place}, "spec": spec})
+    for name in ("first", "second"):
+        container = shell("until test -e /done; do sleep .1; done", resources={"requests": {"cpu": "1"}})
+        document = job(name, namespace, {"restartPolicy": "Never", "containers": [container]}, suspend=True)
+        document["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": "queue"}
+        cluster.api.create(document)
+        if name == "first":
+            cluster.api.wait("Job", name, namespace, lambda it: it["status"].get("ready") == 1)
+    workloads = cluster.api.wait_all(
+        "Workload", namespace, lambda them: sum(map(pending, them)) == 1 and len(them) == 2
+    )
+    assert [it["metadata"]["ownerReferences"][0]["name"] for it in workloads if pending(it)] == ["second"]
+    assert cluster.api.get("Job", "second", namespace)["spec"]["suspend"]
+    cluster.api.delete("Job", "first", namespace)
+    cluster.api.wait("Job", "second", namespace, lambda it: it["status"].get("ready") == 1)
+
+
+def pending(workload: Object) -> bool:
+    return condition(workload, "QuotaReserved") == "False"
