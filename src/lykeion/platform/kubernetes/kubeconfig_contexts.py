@@ -40,7 +40,7 @@ def _kubeconfigs() -> Iterator[KubeConfig]:
         if path.is_file():
             try:
                 yield KubeConfig.from_file(path)
-            except (OSError, yaml.YAMLError, msgspec.ValidationError, KeyError, TypeError) as wrong:
+            except (OSError, yaml.YAMLError, msgspec.ValidationError, AttributeError, KeyError, TypeError) as wrong:
                 raise KubeconfigError(f"{path}: not a kubeconfig: {first_line(wrong)}") from None
 
 

@@ -1,6 +1,7 @@
 """How fast requests may be sent: a bucket of tokens, which the server can close for a time."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ class RequestRate:
         self, per_s: float = REQUESTS_PER_S, burst: int = BURST, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._every_s, self._spare_s, self._now = 1 / per_s, (burst - 1) / per_s, now
-        self._next = 0.0
+        self._next = -math.inf
 
     async def wait(self) -> None:
         """The bucket as the time at which the next token is due: the generic cell rate algorithm."""
