@@ -1,10 +1,8 @@
 """A canary behind a real gateway: Traefik gives versions requests by their weights, whatever their replicas."""
 
-import os
 from collections import Counter
 from collections.abc import Generator
-from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -14,66 +12,33 @@ from lykeion.platform.kubernetes.route_objects import GATEWAY
 from lykeion.platform.kubernetes.translation import ClusterFacts
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec
 
+from .cluster_addons import start_gateway
 from .cluster_servings import IMAGE, ClusterServing, server, serving_operator, true, wait_until
-from .control_plane.tools import module_files, tool
-from .kubernetes_cluster import Cluster, Program, free_port
+from .kubernetes_cluster import Cluster
 
 pytestmark = pytest.mark.slow
 
 STEPS = {"steps": [{"weight": 10, "pauseSeconds": 3600}]}
-API = "gateway.networking.k8s.io/v1"
-
-
-def _gateway(namespace: str, port: int) -> list[dict[str, Any]]:
-    listener = {
-        "name": "http",
-        "port": port,
-        "protocol": "HTTP",
-        "allowedRoutes": {"namespaces": {"from": "All"}},
-    }
-    return [
-        {
-            "apiVersion": API,
-            "kind": "GatewayClass",
-            "metadata": {"name": "traefik"},
-            "spec": {"controllerName": "traefik.io/gateway-controller"},
-        },
-        {
-            "apiVersion": API,
-            "kind": "Gateway",
-            "metadata": {"name": GATEWAY, "namespace": namespace},
-            "spec": {"gatewayClassName": "traefik", "listeners": [listener]},
-        },
-    ]
 
 
 @pytest.fixture
-def gateway(cluster: Cluster, tmp_path: Path) -> Generator[ClusterProfileSpec]:
+def gateway(cluster: Cluster) -> ClusterProfileSpec:
     """The profile of a cluster with a gateway."""
-    program = tool("traefik")
-    definitions = cluster.install(module_files("traefik", "sigs.k8s.io/gateway-api") / "config" / "crd" / "standard")
-    port = free_port(cluster.machine)
-    arguments = [
-        f"--entrypoints.web.address={cluster.machine}:{port}",
-        "--providers.kubernetesgateway",
-        "--global.checknewversion=false",
-        "--global.sendanonymoususage=false",
-    ]
-    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
-    traefik = Program("traefik", [str(program), *arguments], tmp_path / "traefik.log", environment)
-    namespace = cluster.namespace("gateways")
-    for document in _gateway(namespace, port):
-        cluster.api.apply(document)
-    traefik.start()
-    yield ClusterProfileSpec(
-        gateway_class_name="traefik",
-        gateway_namespace=namespace,
-        gateway_url=f"http://{cluster.machine}:{port}",
-    )
-    traefik.kill()
-    cluster.kubectl("delete", "namespace", namespace)
-    for name in definitions:
-        cluster.kubectl("delete", "customresourcedefinition", name)
+    address = start_gateway(cluster)
+    listener = {
+        "name": "http",
+        "port": urlsplit(address).port,
+        "protocol": "HTTP",
+        "allowedRoutes": {"namespaces": {"from": "All"}},
+    }
+    document = {
+        "apiVersion": HTTP_ROUTES.api_version,
+        "kind": "Gateway",
+        "metadata": {"name": GATEWAY, "namespace": "default"},
+        "spec": {"gatewayClassName": "traefik", "listeners": [listener]},
+    }
+    cluster.api.apply(document)
+    return ClusterProfileSpec(gateway_class_name="traefik", gateway_namespace="default", gateway_url=address)
 
 
 @pytest.fixture

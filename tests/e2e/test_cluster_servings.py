@@ -14,6 +14,7 @@ import yaml
 
 from lykeion.platform.kubernetes.owned_fields import holds
 
+from .cluster_addons import set_usage, start_metrics
 from .cluster_servings import ClusterServing, cluster_load, server, serving_operator, true
 from .kubernetes_cluster import Cluster
 
@@ -161,24 +162,43 @@ def _replicas_seen(shop: ClusterServing) -> Iterator[list[int]]:
     thread.join()
 
 
-def test_what_an_autoscaler_sets_stays_and_from_fixed_to_it_and_back_nothing_dips(shop: ClusterServing) -> None:
+def test_what_the_autoscaler_sets_stays_and_from_fixed_to_it_and_back_nothing_dips(shop: ClusterServing) -> None:
+    start_metrics(shop.cluster)
+    set_usage(shop.cluster, shop.namespace, cpu="1500m")
     api, fixed = shop.cluster.api, {"program": server("one"), "replicas": 3}
-    scaling = {"minReplicas": 1, "maxReplicas": 8, "targetCpu": "800m"}
+    scaling = {"minReplicas": 1, "maxReplicas": 4, "targetCpu": "800m"}
     shop.apply(**fixed)
     shop.wait_ready()
     name = shop.deployments()[0]["metadata"]["name"]
     with _replicas_seen(shop) as seen:
         shop.apply(**fixed, autoscaling=scaling)
-        api.wait("HorizontalPodAutoscaler", name, shop.namespace, bool)
-        api.patch("Deployment", name, shop.namespace, {"spec": {"replicas": 4}}, subresource="scale")
-        shop.wait(lambda it: it.get("replicas") == 4 and it.get("ready") == 4)
-        shop.apply(**fixed, autoscaling={**scaling, "maxReplicas": 9})
-        api.wait("HorizontalPodAutoscaler", name, shop.namespace, lambda it: it and it["spec"]["maxReplicas"] == 9)
-        status = shop.wait_ready()
-        assert status["replicas"] == 4
+        status = shop.wait(lambda it: it.get("replicas") == 4 and it.get("ready") == 4)
+        assert true(status, "Autoscaled")
+        shop.apply(**fixed, autoscaling={**scaling, "scaleDownStabilizationSeconds": 600})
+        assert shop.wait_ready()["replicas"] == 4
+        window = {"stabilizationWindowSeconds": 600}
+        scaler = api.get("HorizontalPodAutoscaler", name, shop.namespace)["spec"]
+        assert scaler["behavior"]["scaleDown"].items() >= window.items()
         shop.apply(**fixed)
         api.wait_gone("HorizontalPodAutoscaler", name, shop.namespace)
         shop.wait(lambda it: it.get("replicas") == 3)
         api.wait("Deployment", name, shop.namespace, lambda it: it["spec"]["replicas"] == 3)
     changes = [now for before, now in pairwise(seen) if now != before]
     assert (seen[0], changes) == (3, [4, 3])
+
+
+def test_another_autoscaler_scales_the_serving_itself(shop: ClusterServing) -> None:
+    """As KEDA's does, which makes such an autoscaler for what a ScaledObject names."""
+    start_metrics(shop.cluster)
+    set_usage(shop.cluster, shop.namespace, cpu="1500m")
+    shop.apply(program=server("one"))
+    shop.wait_ready()
+    cpu = {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "800m"}}
+    target = {"apiVersion": "lykeion.github.io/v1alpha1", "kind": "Serving", "name": "shop"}
+    spec = {"scaleTargetRef": target, "maxReplicas": 3, "metrics": [{"type": "Resource", "resource": cpu}]}
+    metadata = {"name": "theirs", "namespace": shop.namespace}
+    shop.cluster.api.create(
+        {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
+    )
+    shop.wait(lambda it: it.get("replicas") == 3 and it.get("ready") == 3)
+    assert [each["spec"]["replicas"] for each in shop.deployments()] == [3]
