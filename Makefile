@@ -2,6 +2,7 @@
 # make test    install and run all tests          make quick    those without training, browser or server
 # make lint    format, lint, types, layers, page  make install  the environment alone
 # make clients install what tests/e2e asks the model server by, in an environment of its own
+# make kubernetes  build Kubernetes for tests/e2e, in the cache directory; without Go it says that they will be skipped
 # make bench   all benchmarks, to docs/benchmarks/, whose README says how long each takes; BENCH='ann query' names some,
 #              ITEMS=30000000 makes a whole shard: 50 GB of disk
 
@@ -28,7 +29,7 @@ VENV := $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --upgrad
 INSTALL := $(BIN)/python -m pip install --quiet
 endif
 
-.PHONY: demo test quick lint bench clients install clean
+.PHONY: demo test quick lint bench clients kubernetes install clean
 
 demo: install
 	@$(BIN)/python -m examples.fashion_mnist $(DIR) --photos $(PHOTOS) >/dev/null
@@ -47,7 +48,7 @@ ifneq ($(SERVE),0)
 	@$(BIN)/lykeion serve --index $(INDEX) --port $(PORT)
 endif
 
-test: .venv/developer clients
+test: .venv/developer clients kubernetes
 	$(BIN)/python tests/run.py --jobs $(JOBS)
 
 quick: .venv/developer
@@ -76,6 +77,9 @@ build/clients/made: .venv/developer
 	$(BIN)/python -m venv build/clients
 	build/clients/bin/python -m pip install --quiet 'tritonclient[http]>=2.73' 'kserve>=0.21'
 	@touch $@
+
+kubernetes: .venv/developer
+	$(BIN)/python -m tests.e2e.control_plane.tools
 
 install: .venv/user
 
