@@ -1,6 +1,5 @@
 """Servings of tests in a cluster: the controller in this process, and clients."""
 
-import asyncio
 import sys
 import threading
 import time
@@ -12,19 +11,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx
-import pytest
 
-from lykeion.control import ControlLoop
-from lykeion.platform.composition import KINDS
 from lykeion.platform.controllers.serving_controller import CLUSTER_SERVINGS
-from lykeion.platform.kubernetes.cluster_answers import cluster_answers, pods_of
-from lykeion.platform.kubernetes.cluster_client import ClusterClient
-from lykeion.platform.kubernetes.cluster_store import ClusterStore
-from lykeion.platform.kubernetes.kubeconfig_contexts import cluster_access
-from lykeion.platform.kubernetes.request_rate import RequestRate
 from lykeion.platform.kubernetes.translation import ClusterFacts
-from lykeion.platform.kubernetes.translations import TRANSLATIONS
 
+from .cluster_controllers import cluster_controllers
 from .kubernetes_cluster import Cluster
 
 Object = dict[str, Any]
@@ -36,32 +27,8 @@ USER = 65532
 @contextmanager
 def serving_operator(cluster: Cluster, namespace: str, facts: ClusterFacts | None = None) -> Generator[None]:
     """The Servings' controller in a thread, until the end of the test."""
-    started, loop, tasks = threading.Event(), asyncio.new_event_loop(), list[asyncio.Task[None]]()
-
-    async def run() -> None:
-        client = ClusterClient(cluster_access(), RequestRate(per_s=1000, burst=1000))
-        store = ClusterStore(client, KINDS, TRANSLATIONS, facts or ClusterFacts(image=IMAGE), namespaces=[namespace])
-
-        answers = cluster_answers(pods_of(client), lambda: "")
-        tasks.append(asyncio.create_task(ControlLoop(store, [CLUSTER_SERVINGS], answers).run()))
-        started.set()
-        try:
-            await tasks[0]
-        except asyncio.CancelledError:
-            pass
-        finally:
-            await store.close()
-            await client.close()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(cluster.kubeconfig))
-        thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
-        thread.start()
-        assert started.wait(30)
-    yield
-    loop.call_soon_threadsafe(tasks[0].cancel)
-    thread.join(30)
-    loop.close()
+    with cluster_controllers(cluster, namespace, [CLUSTER_SERVINGS], facts or ClusterFacts(image=IMAGE)):
+        yield
 
 
 def server(version: str, behaviour: str = "good") -> Object:

@@ -25,8 +25,8 @@ CONTAINER = "program"
 """The name of the container that runs the program."""
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-GROUP_ID = 65532
-"""The group of volumes and of the operator's image: programs under several users share files by it."""
+USER_ID = GROUP_ID = 65532
+"""Of the operator's image. The group is that of volumes, too: programs under several users share files by it."""
 VOLUMES_PATH = "/lykeion/volumes"
 REGISTRY_PATH = "/lykeion/registry"
 RESULT_PATH = "/dev/termination-log"
@@ -88,7 +88,7 @@ def pod_template(resource: AnyResource, program: Program, needs: PodNeeds, facts
             **_identity(pod, needs, facts),
             **_placement(resource, program, pod, facts.profile),
             "enableServiceLinks": False,
-            "securityContext": _pod_security(pod),
+            "securityContext": _pod_security(program, pod),
             "containers": [_container(program, pod, needs, facts)],
             "volumes": [*_volumes(program, pod, needs, facts), *needs.volumes],
         },
@@ -187,10 +187,11 @@ def _identity_labels(needs: PodNeeds, facts: ClusterFacts) -> dict[str, str]:
     return {f"{_AZURE}/use": "true"} if azure and needs.uses_registry else {}
 
 
-def _pod_security(pod: PodTemplate) -> dict[str, Any]:
+def _pod_security(program: Program, pod: PodTemplate) -> dict[str, Any]:
+    user = pod.run_as_user or (None if program.image else USER_ID)
     return {
         "runAsNonRoot": True,
-        **({"runAsUser": pod.run_as_user} if pod.run_as_user else {}),
+        **({"runAsUser": user} if user else {}),
         "fsGroup": pod.fs_group or GROUP_ID,
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
