@@ -1,0 +1,92 @@
+"""What a device says of photos and frames is what the server would say, and a bad version never gets to say it."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lykeion.core import Unsupported
+from lykeion.device.companion import read_companion
+from lykeion.device.inference.loaded_model import LoadedModel
+from lykeion.device.inference.model_trial import ModelTrial
+from lykeion.engines import ModelError
+from lykeion.search.embedder import Embedder
+from lykeion.vision import Box
+
+from .networks import EMBEDDING, GOLDEN, LABELS, LOGITS, PHOTOS, companion, crashing, eating, hanging, network
+from .offers import Repository
+
+MODEL = network(1)
+TARGET = Repository().publish(1, MODEL).target
+
+
+def test_a_device_and_a_server_give_the_same_vector_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LYKEION_HOME", str(tmp_path))
+    (tmp_path / "tiny.tflite").write_bytes(MODEL)
+    (tmp_path / "tiny.json").write_text(EMBEDDING.to_json())
+    server, device = Embedder.load(tmp_path / "tiny.tflite"), LoadedModel(TARGET, MODEL, companion(MODEL))
+    for box in (None, Box(40, 30, 300, 200)):
+        for photo in (PHOTOS / "china.jpg", PHOTOS / "flower.jpg"):
+            assert np.array_equal(device.embed(photo, box), server.embed_photo(photo, box=box).vector)
+    assert not np.allclose(device.embed(GOLDEN[0]), device.embed(GOLDEN[1]))
+
+
+def test_a_frame_is_embedded_as_the_photo_with_its_pixels(tmp_path: Path) -> None:
+    device = LoadedModel(TARGET, MODEL, companion(MODEL))
+    with Image.open(PHOTOS / "flower.jpg") as photo:
+        frame = np.asarray(photo.convert("RGB"))
+        photo.convert("RGB").save(tmp_path / "frame.png")
+    assert np.array_equal(device.embed(frame), device.embed(tmp_path / "frame.png"))
+
+
+def test_labels_come_best_first_with_the_networks_own_scores() -> None:
+    model = network(2, "logits")
+    device = LoadedModel(TARGET, model, companion(model, LOGITS, LABELS))
+    found = device.classify(PHOTOS / "china.jpg", k=3)
+    assert len(found) == 3
+    assert sorted((each.score for each in found), reverse=True) == [each.score for each in found]
+    assert all(each.label == LABELS[each.index] for each in found)
+    with pytest.raises(Unsupported, match="no classifier"):
+        LoadedModel(TARGET, MODEL, companion(MODEL)).classify(PHOTOS / "china.jpg")
+
+
+@pytest.mark.slow
+def test_a_sound_version_passes_its_trial_and_all_its_golden_photos() -> None:
+    for model, card, labels in ((MODEL, EMBEDDING, ()), (network(2, "logits"), LOGITS, LABELS)):
+        report = ModelTrial()(TARGET, model, companion(model, card, labels))
+        assert report.photos == len(GOLDEN)
+        assert report.rough_ms > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "limits", "said"),
+    [
+        (crashing(), ModelTrial(), r"crashes LiteRT \(SIG"),
+        (hanging(), ModelTrial(time_s=3), "take more than 3 s"),
+        (eating(), ModelTrial(memory_bytes=600 << 20), "shoes/v1/phone: "),
+        (network(7), ModelTrial(), "answers wrongly: golden photo 0: cosine"),
+        (b"no model", ModelTrial(), "not a LiteRT model"),
+    ],
+    ids=["segfaults", "hangs", "eats memory", "answers wrongly but fast", "is no model"],
+)
+def test_a_version_fails_its_trial_that(model: bytes, limits: ModelTrial, said: str) -> None:
+    with pytest.raises(ModelError, match=said) as caught:
+        limits(TARGET, model, companion(MODEL))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_model_that_crashes_or_hangs_on_real_photos_alone_fails_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = SimpleNamespace(load_ms=0, rough_ms=0, memory_bytes=0)
+    monkeypatch.setattr("lykeion.engines.running.try_model", lambda *_, **__: passed)
+    golden = read_companion(companion(MODEL))
+    loop = replace(golden, card=replace(EMBEDDING, output="y", dimension=768)).to_bytes()
+    for model, about, said in ((crashing(), golden.to_bytes(), "crashes"), (hanging(), loop, "takes more than 3 s")):
+        with pytest.raises(ModelError, match=f"on its golden photos it {said}"):
+            ModelTrial(time_s=3)(TARGET, model, about)
