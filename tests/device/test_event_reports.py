@@ -1,0 +1,126 @@
+"""What a device reports is bounded, survives, and what was dropped is known."""
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lykeion.device.event_reports import KINDS, EventError, EventReports
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> EventReports:
+    return EventReports(tmp_path / "reports.db", max_events=5, clock=lambda: 7.0)
+
+
+def test_events_wait_in_order_until_they_have_arrived(reports: EventReports, tmp_path: Path) -> None:
+    reports.add("shown", {"version": 3, "where": "list", "first": True}, "exposure")
+    reports.add("bought", kind="outcome")
+    again = EventReports(tmp_path / "reports.db")
+    batch = again.batch()
+    assert [(event.kind, event.name, event.at) for event in batch.events] == [
+        ("exposure", "shown", 7.0),
+        ("outcome", "bought", 7.0),
+    ]
+    assert batch.events[0].fields == {"version": 3, "where": "list", "first": True}
+    reports.add("later")
+    again.arrived(batch)
+    assert [event.name for event in again.batch().events] == ["later"]
+
+
+def test_exposures_outlive_outcomes_and_what_is_dropped_is_counted_by_kind(reports: EventReports) -> None:
+    for number in range(4):
+        reports.add("shown", {"n": number}, "exposure")
+        reports.add("bought", {"n": number}, "outcome")
+        reports.add("tapped")
+    kept = Counter(event.kind for event in reports.batch().events)
+    assert kept == {"exposure": 4, "outcome": 1}
+    assert reports.batch().dropped == {"event": 4, "outcome": 3}
+
+
+def test_what_was_dropped_is_told_once(reports: EventReports) -> None:
+    for _ in range(8):
+        reports.add("tapped")
+    batch = reports.batch()
+    assert batch.dropped == {"event": 3}
+    reports.add("tapped")
+    reports.arrived(batch)
+    assert +Counter(reports.batch().dropped) == {"event": 1}
+
+
+@given(st.lists(st.sampled_from([*KINDS, "send"]), max_size=40), st.integers(1, 6))
+def test_every_event_arrives_or_is_counted(
+    tmp_path_factory: pytest.TempPathFactory, acts: list[str], most: int
+) -> None:
+    reports = EventReports(tmp_path_factory.mktemp("reports") / "reports.db", max_events=most)
+    added, told = Counter[str](), Counter[str]()
+
+    def send() -> None:
+        batch = reports.batch(2)
+        told.update(event.kind for event in batch.events)
+        told.update(batch.dropped)
+        reports.arrived(batch)
+
+    for act in acts:
+        if act == "send":
+            send()
+        else:
+            reports.add("it", kind=act)  # type: ignore[arg-type]
+            added[act] += 1
+    for _ in range(most + 1):
+        send()
+    assert +told == added
+
+
+def test_a_disk_that_cannot_be_written_ends_no_app_and_is_told_later(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    reports = EventReports(tmp_path / "file" / "reports.db")
+    reports.add("shown", kind="exposure")
+    assert reports.batch().dropped == {"exposure": 1}
+    (tmp_path / "file").unlink()
+    reports.arrived(reports.batch())
+    reports.add("shown", kind="exposure")
+    batch = reports.batch()
+    assert len(batch.events) == 1
+    assert not +Counter(batch.dropped)
+
+
+def test_a_damaged_file_is_put_aside(tmp_path: Path) -> None:
+    path = tmp_path / "reports.db"
+    path.write_bytes(b"no database " * 1000)
+    reports = EventReports(path)
+    reports.add("shown")
+    assert len(reports.batch().events) == 1
+    assert path.with_suffix(".damaged").exists()
+
+
+def test_threads_report_at_once(tmp_path: Path) -> None:
+    reports = EventReports(tmp_path / "reports.db")
+    threads = [threading.Thread(target=lambda: [reports.add("tapped") for _ in range(20)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(reports.batch().events) == 80
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "kind"),
+    [
+        ("Shown", {}, "event"),
+        ("shown\n", {}, "event"),
+        ("shown", {"at": float("nan")}, "event"),
+        ("shown", {"list": [1]}, "event"),
+        ("shown", {"text": "x" * 5000}, "event"),
+        ("shown", {}, "rumour"),
+    ],
+)
+def test_what_cannot_be_reported_is_refused_in_one_line(
+    reports: EventReports, name: str, fields: dict, kind: str
+) -> None:
+    with pytest.raises(EventError) as caught:
+        reports.add(name, fields, kind)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
