@@ -94,6 +94,7 @@ def _chunks(answer: "urllib3.BaseHTTPResponse", url: str) -> Iterator[bytes]:
     import urllib3
 
     try:
-        yield from answer.stream(CHUNK_BYTES)
+        while chunk := answer.read1(CHUNK_BYTES):  # what is there now: a slow server does not go unnoticed
+            yield chunk
     except urllib3.exceptions.HTTPError as error:
         raise UpdateUnavailable(f"{url}: {first_line(error)}") from None
