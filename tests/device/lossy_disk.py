@@ -51,14 +51,19 @@ class LossyDisk:
     def make_directory(self, path: Path) -> None:
         pass
 
-    def write(self, path: Path, offset: int, data: bytes) -> None:
+    def write(self, path: Path, data: bytes) -> None:
+        self._wrote(path, 0, data)
+
+    def append(self, path: Path, data: bytes) -> None:
+        self._wrote(path, max(self.size(path), 0), data)
+
+    def _wrote(self, path: Path, offset: int, data: bytes) -> None:
         if path not in self.inodes:
             self._make(Named(path.parent, {path: len(self.contents)}))
-        assert offset <= self.size(path)
         self._make(Wrote(self.inodes[path], offset, data))
 
     def sync(self, path: Path) -> None:
-        self._make(Synced(self._inode(path)))
+        self._make(Synced(self.inodes.get(path, path)))
 
     def rename(self, source: Path, target: Path) -> None:
         self._make(Named(target.parent, {target: self._inode(source), source: None}))
@@ -66,9 +71,6 @@ class LossyDisk:
     def remove(self, path: Path) -> None:
         if path in self.inodes:
             self._make(Named(path.parent, {path: None}))
-
-    def sync_names(self, directory: Path) -> None:
-        self._make(Synced(directory))
 
     def free_bytes(self, directory: Path) -> int:
         return self.free

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lykeion.core import digest_bytes
-from lykeion.device.fetching.file_source import Body, NotThere
+from lykeion.device.errors import UpdateMissing
+from lykeion.device.fetching.file_source import Body
 from lykeion.device.signed_target import CompanionFile, Delta, SignedTarget, companion_path, delta_path
 from lykeion.device.slots.slot_state import Offer
 
@@ -30,7 +31,7 @@ class Repository:
     def get(self, path: str, offset: int = 0) -> Generator[Body]:
         self.asked.append((path, offset))
         if path not in self.served:
-            raise NotThere(f"{path}: not there")
+            raise UpdateMissing(f"{path}: not there")
         offset = offset if self.ranges else 0
         content = self.served[path]
         yield Body(offset, (content[at : at + CHUNK] for at in range(offset, len(content), CHUNK)))

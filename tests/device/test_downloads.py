@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from lykeion.core import digest_bytes
-from lykeion.device.errors import UpdateRefused, UpdateUnavailable
+from lykeion.device.durable_files import Disk
+from lykeion.device.errors import UpdateMissing, UpdateRefused, UpdateUnavailable
 from lykeion.device.fetching.download_pace import PATIENCE_S, Pace
-from lykeion.device.fetching.file_source import MAX_LATER_S, FileSource, HttpFiles, Later, NotThere
+from lykeion.device.fetching.file_source import MAX_LATER_S, FileSource, HttpFiles, Later
 from lykeion.device.fetching.resumed_download import download
-from lykeion.device.slots.file_layer import DiskFiles
 
 from .file_server import FileServer, answering, dripping, endless
 from .offers import Repository
@@ -40,7 +40,7 @@ class Clock:
 
 
 def fetch(source: FileSource, part: Path, pace: Pace | None = None, path: str = "a/model file") -> bytes:
-    return download(DiskFiles(), part, source, path, len(CONTENT), digest_bytes(CONTENT), pace or Pace())
+    return download(Disk(), part, source, path, len(CONTENT), digest_bytes(CONTENT), pace or Pace())
 
 
 def test_a_download_goes_on_where_it_ended(server: FileServer, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_bandwidth_is_kept_and_its_pauses_are_not_taken_for_a_slow_server(tmp_
 def test_what_is_not_there_and_a_server_that_is_not_there_are_errors_of_one_line(
     server: FileServer, tmp_path: Path
 ) -> None:
-    with pytest.raises(NotThere, match="404"):
+    with pytest.raises(UpdateMissing, match="404"):
         fetch(HttpFiles(server.address), tmp_path / "part", path="none")
     server.behaviour = answering(500)
     with pytest.raises(UpdateUnavailable, match="answers 500"):

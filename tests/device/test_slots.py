@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.core import digest_bytes
+from lykeion.device.durable_files import Disk, FileLayer
 from lykeion.device.errors import SlotError, UpdateRefused
 from lykeion.device.fetching.download_pace import Pace
 from lykeion.device.model_update import ModelUpdate
 from lykeion.device.signed_target import ModelLimits
-from lykeion.device.slots.file_layer import DiskFiles, FileLayer
 from lykeion.device.slots.model_slots import ModelSlots, NoSpace
 from lykeion.device.slots.slot_state import (
     CONFIRMING_RUNS,
@@ -182,7 +182,7 @@ def test_a_damaged_file_is_not_run_and_is_fetched_again(slots: ModelSlots, repos
     take(slots, repository, second)
     confirm(slots)
     path = slots.home / "files" / second.digest.removeprefix("sha256:")
-    slots.files.write(path, 0, b"rotten")
+    slots.files.write(path, b"rotten")
     assert content_started(slots) == model_bytes(1)
 
 
@@ -250,7 +250,7 @@ def test_after_a_loss_of_power_a_device_starts_with_a_verified_model_and_goes_on
     assert content_started(slots_on(disk)) == model_bytes(3)
 
 
-class KillingFiles(DiskFiles):
+class KillingFiles(Disk):
     """Kills its process before the n-th change. It syncs nothing: what a killed process has written stays."""
 
     def __init__(self, at: int = 1 << 60) -> None:
@@ -261,9 +261,13 @@ class KillingFiles(DiskFiles):
         if self.left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def write(self, path: Path, offset: int, data: bytes) -> None:
+    def write(self, path: Path, data: bytes) -> None:
         self._count()
-        super().write(path, offset, data)
+        super().write(path, data)
+
+    def append(self, path: Path, data: bytes) -> None:
+        self._count()
+        super().append(path, data)
 
     def sync(self, path: Path) -> None:
         self._count()
@@ -275,9 +279,6 @@ class KillingFiles(DiskFiles):
     def remove(self, path: Path) -> None:
         self._count()
         super().remove(path)
-
-    def sync_names(self, directory: Path) -> None:
-        self._count()
 
 
 @pytest.mark.slow
@@ -334,7 +335,7 @@ def test_whatever_happens_once_a_version_was_confirmed_there_is_one_that_runs_or
 
 def test_a_pointer_file_that_is_damaged_is_an_error_of_one_line(slots: ModelSlots, repository: Repository) -> None:
     take(slots, repository, repository.publish(1))
-    slots.files.write(HOME / "models" / "shoes.json", 0, b'{"schema": 1, "running": 3}')
+    slots.files.write(HOME / "models" / "shoes.json", b'{"schema": 1, "running": 3}')
     with pytest.raises(SlotError, match=r"shoes\.json") as caught:
         slots.state("shoes")
     assert "\n" not in str(caught.value)

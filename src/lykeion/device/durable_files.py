@@ -1,12 +1,17 @@
 """Files that survive a loss of power, over a small layer that tests replace.
 
 What is written is there after ``sync`` of the file; what is created, renamed or removed, after that of its directory.
+Without it, a loss of power may undo any part of that, in any order.
 """
 
 import os
+import shutil
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
+
+from lykeion.core import fsync_directory, locked
 
 
 class FileLayer(Protocol):
@@ -31,7 +36,7 @@ class FileLayer(Protocol):
         ...
 
     def make_directory(self, path: Path) -> None:
-        """With its parents; does nothing if it is there."""
+        """With its parents, for its owner only, durable; does nothing if it is there."""
         ...
 
     def names(self, directory: Path) -> list[str]:
@@ -40,6 +45,14 @@ class FileLayer(Protocol):
 
     def size(self, path: Path) -> int:
         """-1 if there is no such file."""
+        ...
+
+    def free_bytes(self, directory: Path) -> int:
+        """What may still be written to its file system."""
+        ...
+
+    def exclusive(self, path: Path) -> AbstractContextManager[None]:
+        """Held by one caller at a time, of all threads and processes; raises LockError."""
         ...
 
 
@@ -70,13 +83,22 @@ class Disk:
         path.unlink(missing_ok=True)
 
     def make_directory(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            self.make_directory(path.parent)
+            path.mkdir(mode=0o700, exist_ok=True)
+            fsync_directory(path.parent)
 
     def names(self, directory: Path) -> list[str]:
         return sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
 
     def size(self, path: Path) -> int:
         return path.stat().st_size if path.is_file() else -1
+
+    def free_bytes(self, directory: Path) -> int:
+        return shutil.disk_usage(directory).free
+
+    def exclusive(self, path: Path) -> AbstractContextManager[None]:
+        return locked(path)
 
 
 def replace_file(files: FileLayer, path: Path, data: bytes) -> None:

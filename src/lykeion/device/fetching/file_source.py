@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from lykeion.core import first_line
-from lykeion.device.errors import UpdateUnavailable
+from lykeion.device.errors import UpdateMissing, UpdateUnavailable
 
 if TYPE_CHECKING:
     import urllib3
@@ -26,10 +26,6 @@ class Later(UpdateUnavailable):
         super().__init__(f"{what}: the server asks to come back in {seconds} s")
 
 
-class NotThere(UpdateUnavailable):
-    """The server has no such file."""
-
-
 @dataclass(frozen=True, slots=True)
 class Body:
     """A file's bytes from ``offset`` on, in chunks of at most CHUNK_BYTES; the offset may be 0 though another was
@@ -41,7 +37,7 @@ class Body:
 
 class FileSource(Protocol):
     def get(self, path: str, offset: int = 0) -> AbstractContextManager[Body]:
-        """A file, by its path below the repository's address. Raises NotThere, Later, UpdateUnavailable."""
+        """A file, by its path below the repository's address. Raises UpdateMissing, Later, UpdateUnavailable."""
         ...
 
 
@@ -79,7 +75,7 @@ def _offset(answer: "urllib3.BaseHTTPResponse", url: str, asked: int) -> int:
     if answer.status == 200:
         return 0
     if answer.status in (403, 404, 410):
-        raise NotThere(f"{url}: not there ({answer.status})")
+        raise UpdateMissing(f"{url}: not there ({answer.status})")
     if answer.status in (429, 503):
         raise Later(url, retry_after_s(answer.headers.get("Retry-After", "")))
     raise UpdateUnavailable(f"{url}: the server answers {answer.status}")

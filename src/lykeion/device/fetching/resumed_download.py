@@ -3,8 +3,8 @@
 import hashlib
 from pathlib import Path
 
+from lykeion.device.durable_files import FileLayer
 from lykeion.device.errors import UpdateRefused, UpdateUnavailable
-from lykeion.device.slots.file_layer import FileLayer
 
 from .download_pace import Pace
 from .file_source import FileSource
@@ -24,7 +24,7 @@ def download(
         files.sync(part)
     content = files.read(part) if have == size_bytes else b""
     if "sha256:" + hashlib.sha256(content).hexdigest() == digest:
-        files.sync_names(part.parent)
+        files.sync(part.parent)
         return content
     files.remove(part)
     if began:  # what was there may be damaged by a loss of power
@@ -41,11 +41,11 @@ def _fetch(
     with source.get(path, have) as body:
         have = body.offset
         if not have:
-            files.write(part, 0, b"")
+            files.write(part, b"")
         for chunk in body.chunks:
             if have + len(chunk) > size_bytes:
                 return have + len(chunk)
-            files.write(part, have, chunk)
+            files.append(part, chunk)
             have += len(chunk)
             pace.arrived(len(chunk))
     if have < size_bytes:

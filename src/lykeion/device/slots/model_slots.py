@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 
 from lykeion.core import digest_bytes, fitting, parse_json
+from lykeion.device.durable_files import Disk, FileLayer, replace_file
 from lykeion.device.errors import SlotError
 from lykeion.device.signed_target import is_model_name
 
-from .file_layer import DiskFiles, FileLayer
 from .slot_state import Offer, SlotState, fallen_back, read_state, started
 
 DEFAULT_QUOTA_BYTES = 1 << 30
@@ -52,7 +52,7 @@ class ModelSlots:
     """Every method raises SlotError where the files cannot be read or written. Safe among threads and processes."""
 
     home: Path
-    files: FileLayer = field(default_factory=DiskFiles)
+    files: FileLayer = field(default_factory=Disk)
     quota_bytes: int = DEFAULT_QUOTA_BYTES
 
     def names(self) -> list[str]:
@@ -174,13 +174,8 @@ class ModelSlots:
         return content
 
     def _write(self, path: Path, content: bytes) -> None:
-        new = self.home / "parts" / f"{path.name}.new"
-        for directory in (path.parent, new.parent):
-            self.files.make_directory(directory)
-        self.files.write(new, 0, content)
-        self.files.sync(new)
-        self.files.rename(new, path)
-        self.files.sync_names(path.parent)
+        self.files.make_directory(path.parent)
+        replace_file(self.files, path, content)
 
     @contextmanager
     def _changing(self) -> Generator[None]:
