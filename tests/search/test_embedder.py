@@ -12,8 +12,8 @@ from PIL import Image
 from lykeion.core import digest_file
 from lykeion.engines import ModelError
 from lykeion.nets import WeightsError, default_model
-from lykeion.search.embedder import Embedder, embedder_digest
-from lykeion.vision import Box, CardError, ModelCard, PhotoError
+from lykeion.search.embedder import Embedder
+from lykeion.vision import Box, CardError, ModelCard, PhotoError, embedding_space
 
 PHOTOS = Path(__file__).parents[1] / "photos"
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
@@ -128,12 +128,12 @@ def test_two_processes_may_build_the_default_at_once(tmp_path: Path) -> None:
 def test_the_digest_follows_what_decides_a_vector_and_not_the_names(own: tuple[Path, ModelCard]) -> None:
     path, card = own
     model = path.read_bytes()
-    digest = embedder_digest(model, card)
+    digest = embedding_space(model, card)
     assert Embedder.load(path).digest == digest == Embedder.load().digest
-    assert embedder_digest(model, dataclasses.replace(card, name="other", licence="MIT")) == digest
-    assert embedder_digest(model, dataclasses.replace(card, mean=(127, 127, 127), crop_fraction=1)) == digest
-    assert embedder_digest(model, dataclasses.replace(card, crop="letterbox")) != digest
-    assert embedder_digest(model + b"\0", card) != digest
+    assert embedding_space(model, dataclasses.replace(card, name="other", licence="MIT")) == digest
+    assert embedding_space(model, dataclasses.replace(card, mean=(127, 127, 127), crop_fraction=1)) == digest
+    assert embedding_space(model, dataclasses.replace(card, crop="letterbox")) != digest
+    assert embedding_space(model + b"\0", card) != digest
 
 
 def test_an_engine_made_later_runs_the_model_that_was_loaded(own: tuple[Path, ModelCard]) -> None:

@@ -19,7 +19,7 @@ from tuf.api.metadata import TOP_LEVEL_ROLE_NAMES, Metadata, Root, Targets
 
 from lykeion.core import write_atomically
 
-from .delivery_settings import FILE, DeliverySettings
+from .delivery_settings import DeliverySettings
 from .editions import Edition, first_edition, keys_of, next_edition
 from .errors import DeliveryError, KeyUnavailable, RepositoryDamaged
 from .signing_keys import RoleKey, Signing, own_key
@@ -62,8 +62,8 @@ def init(
 
     Raises DeliveryError.
     """
-    if (home / FILE).exists():
-        raise DeliveryError(f"{home}: there is a repository already")
+    if staged_path(home).exists() or root_versions(metadata_directory(home)):
+        raise DeliveryError(f"{home}: there is a repository already; lykeion delivery status shows it")
     if not 1 <= threshold <= 16 or (root_keys and threshold > len(root_keys)):
         raise DeliveryError(f"a threshold of {threshold} does not go with {len(root_keys)} root keys")
     with opened(home, clock=clock, new=True) as repository:

@@ -1,16 +1,16 @@
 """Photos to vectors: decoding, preprocessing and a network, identified by one digest."""
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lykeion.core import digest_bytes, digest_json, write_atomically
+from lykeion.core import digest_bytes, write_atomically
 from lykeion.engines import ModelError, read_model, try_model
 from lykeion.nets import DEFAULT_MODEL, built_directory, default_model
-from lykeion.vision import PREPROCESSING_VERSION, Box, ModelCard, decode, normalise
+from lykeion.vision import Box, ModelCard, decode, embedding_space, normalise
 
 from .engine_pool import EnginePool
 
@@ -37,7 +37,7 @@ class Embedder:
         # Read once, so that later engines have the bytes of the digest even if the file changes.
         model = read_model(path)
         _try_once(model, path, card)
-        self.digest = embedder_digest(model, card)
+        self.digest = embedding_space(model, card)
         self._pool = EnginePool(model, str(path))
         _check(self._pool, path, card)
 
@@ -90,21 +90,12 @@ def describe_embedder(path: Path) -> dict[str, Any]:
     return {
         "name": card.name,
         "path": str(path),
-        "digest": embedder_digest(model, card),
+        "digest": embedding_space(model, card),
         "dimension": card.dimension,
         "size_bytes": len(model),
         "source": card.source,
         "licence": card.licence,
     }
-
-
-def embedder_digest(model: bytes, card: ModelCard) -> str:
-    """Covers everything that determines a vector, so not the card's name, source and licence."""
-    deciding = {field: value for field, value in asdict(card).items() if field not in ("name", "source", "licence")}
-    # A card may have 127 or 127.0, which differ in JSON.
-    deciding |= {"mean": [float(x) for x in card.mean], "std": [float(x) for x in card.std]}
-    deciding["crop_fraction"] = float(card.crop_fraction)
-    return digest_json({"model": digest_bytes(model), "card": deciding, "preprocessing": PREPROCESSING_VERSION})
 
 
 def _try_once(model: bytes, path: Path, card: ModelCard) -> None:
