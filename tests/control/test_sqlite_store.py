@@ -7,13 +7,18 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import force_setattr
 
 from lykeion.control import Gone, Key, ResourceError, ResourceStore, ResourceStoreError, SqliteStore
 
-from .lamps import KINDS, LAMP, LampSpec, LampStatus, lamp
+from .lamps import BULB, KINDS, LAMP, BulbSpec, LampSpec, LampStatus, lamp
 from .store_behaviour import PROMISES
 
 
@@ -67,6 +72,94 @@ def test_a_resource_that_is_too_large_is_refused(tmp_path: Path) -> None:
         assert (await store.listing(LAMP)).items == ()
 
     asyncio.run(_with_store(tmp_path / "state.db", use))
+
+
+def test_what_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
+    async def use(store: ResourceStore) -> None:
+        with pytest.raises(ResourceError, match="lamp/desk: spec: bulbs is '99'; it must be"):
+            await store.create(lamp(bulbs=99))
+        made = await store.create(lamp())
+        with pytest.raises(ResourceError, match="lamp/desk: status: lit is '-1'"):
+            await store.write_status(made.with_status(LampStatus(lit=-1)))
+        with pytest.raises(ResourceError, match="a timer needs a bulb"):
+            await store.apply(replace(made, spec=_unchecked(bulbs=0, timer=5)))
+        assert (await store.listing(LAMP)).items == (made,)
+
+    asyncio.run(_with_store(tmp_path / "state.db", use))
+
+
+def _unchecked(**fields: int) -> LampSpec:
+    """A spec that breaks the rules between its fields."""
+    spec = LampSpec(bulbs=1)
+    for name, value in fields.items():
+        force_setattr(spec, name, value)
+    return spec
+
+
+DAMAGES = {
+    "of another version": lambda document: document.replace('"bulbs"', '"lights"'),
+    "cut": lambda document: document[:-1],
+    "of no kind": lambda document: document.replace('"Lamp"', '"Lampe"'),
+    "empty": lambda document: "",
+    "no mapping": lambda document: "[]",
+}
+
+
+@given(st.dictionaries(st.integers(0, 3), st.sampled_from(sorted(DAMAGES)), max_size=4))
+def test_objects_that_cannot_be_read_are_reported_and_the_others_are_as_before(damages: dict[int, str]) -> None:
+    names = [f"lamp-{number}" for number in range(4)]
+    good = [name for number, name in enumerate(names) if number not in damages]
+
+    async def write(store: ResourceStore) -> None:
+        for name in names:
+            await store.create(lamp(name))
+
+    async def read(store: ResourceStore) -> None:
+        listing = await store.listing(LAMP)
+        assert [each.metadata.name for each in listing.items] == good
+        assert sorted(text.partition(":")[0] for text in listing.unreadable.values()) == [
+            f"lamp/{names[number]}" for number in sorted(damages)
+        ]
+        changes = store.watch(LAMP, "0")
+        assert [(await anext(changes)).resource.metadata.name for _ in good] == good
+        for name in set(names) - set(good):
+            with pytest.raises(ResourceStoreError, match=r"written by another version|not a resource"):
+                await store.get(Key("Lamp", "default", name))
+            await store.delete(Key("Lamp", "default", name))
+        assert (await store.listing(LAMP)).unreadable == {}
+        assert [each.metadata.name for each in (await store.listing(LAMP)).items] == good
+
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "state.db"
+        asyncio.run(_with_store(path, write))
+        with sqlite3.connect(path) as database:
+            for number, damage in damages.items():
+                for table in ("objects", "changes"):
+                    where = f"WHERE document LIKE '%\"{names[number]}\"%'"
+                    (found,) = database.execute(f"SELECT document FROM {table} {where}").fetchone()
+                    database.execute(f"UPDATE {table} SET document = ? {where}", (DAMAGES[damage](found),))
+        database.close()
+        asyncio.run(_with_store(path, read))
+
+
+def test_deleting_what_cannot_be_read_deletes_what_it_owns(tmp_path: Path) -> None:
+    async def write(store: ResourceStore) -> None:
+        desk = await store.create(lamp())
+        await store.create(BULB.new("bulb", BulbSpec(), owner=desk))
+
+    async def read(store: ResourceStore) -> None:
+        since = (await store.listing(BULB)).version
+        await store.delete(Key("Lamp", "default", "desk"))
+        change = await anext(store.watch(BULB, since))
+        assert (change.type, change.resource.metadata.name) == ("DELETED", "bulb")
+        assert (await store.listing(BULB)).items == ()
+
+    path = tmp_path / "state.db"
+    asyncio.run(_with_store(path, write))
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE objects SET document = '{}' WHERE kind = 'Lamp'")
+    database.close()
+    asyncio.run(_with_store(path, read))
 
 
 def test_only_the_user_may_read_the_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import sysconfig
@@ -13,7 +14,7 @@ import yaml
 
 from lykeion.core import core_count
 
-from .platform_machine import PlatformMachine, platform_machine, shell, until
+from .platform_machine import COMMAND, PlatformMachine, platform_machine, shell, until
 
 
 @pytest.fixture
@@ -281,6 +282,37 @@ def test_the_machine_says_what_it_has_whatever_the_namespace(running: PlatformMa
     profile["spec"]["registryPrefix"] = "registry.example.com/shop"
     running.run("apply", "-f", "-", text=json.dumps(profile))
     assert "registry.example.com/shop" in running.run("get", "profile")
+
+
+def test_what_cannot_be_read_is_reported_and_left_alone_while_the_others_run(machine: PlatformMachine) -> None:
+    machine.start()
+    script = "echo $$$$ > pid; while ! test -e go; do sleep 0.05; done"
+    machine.apply(name="old", program=shell(script), shards={"count": 1}, outputs=[{"name": "words"}])
+    until(lambda: _lines(machine.place / "pid"))
+    machine.kill()
+    with sqlite3.connect(machine.home / "platform" / "state.db") as database:
+        later = "replace(document, '\"program\"', '\"later\"')"
+        database.execute(f"UPDATE objects SET document = {later} WHERE kind IN ('BatchExecution', 'Work')")
+        database.execute("UPDATE objects SET document = '{}' WHERE kind = 'Volume'")
+    database.close()
+    volumes = list((machine.home / "platform" / "volumes").iterdir())
+    machine.start()
+    machine.apply(program=shell("true"), shards={"count": 1})
+    machine.run("wait", "batch/embed", "--timeout", "60")
+    done = subprocess.run([*COMMAND, "get", "batch"], env=machine.environment, capture_output=True, text=True)
+    assert "embed" in done.stdout
+    assert "warning: batchexecution/old: " in done.stderr
+    assert "has no field 'later'" in done.stderr
+    assert "written by another version of Lykeion" in machine.run("get", "batch/old", code=2)
+    assert _runs(_lines(machine.place / "pid")[0])
+    assert set(volumes) <= set((machine.home / "platform" / "volumes").iterdir())
+    machine.run("delete", "batch/old")
+    machine.run("get", "batch/old", code=2)
+    machine.run("down")
+    assert machine.process
+    machine.process.wait()
+    machine.start()
+    until(lambda: not _runs(_lines(machine.place / "pid")[0]), "what was deleted goes on")
 
 
 def test_a_platform_is_restored_from_a_backup(machine: PlatformMachine, tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
+from lykeion.control import read_as
+from lykeion.core.fields import Field
 from lykeion.platform.local.processes.attempt import NOT_LIVE, NOT_READY, SCALED, SHUTDOWN, Attempt
 from lykeion.platform.local.supervision.group_plan import STEADY_S, GroupPlan, RunningReplica, plan_group
 from lykeion.platform.policies.retry import LAST_DELAY_S, delay_s
-from lykeion.platform.resources.replica_group import Readiness
+from lykeion.platform.resources.replica_group import Readiness, ReplicaGroupStatus
 
 from .batches import replica_group
 
@@ -75,6 +78,11 @@ def test_the_status_says_how_the_last_replica_ended_and_how_often() -> None:
     assert (status.restarts, status.last_exit, status.last_exit_time) == (
         3, "exit code 1: cannot read model", _later(3),
     )  # fmt: skip
+
+
+def test_a_long_last_line_leaves_a_status_that_can_be_read_back() -> None:
+    status = _plan(ended=(_ended(3, message="x" * 600),), now=_later(3)).status
+    assert read_as(ReplicaGroupStatus, Field("status", to_builtins(status))) == status
 
 
 def test_only_ready_replicas_that_are_kept_serve() -> None:

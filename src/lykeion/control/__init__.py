@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     )
     from .resource_documents import check_change, read_as, read_resource
     from .resource_store import Change, Exists, Gone, Happened, Listing, NoSuchResource, Outdated, ResourceStore
-    from .sqlite_store import ResourceStoreError, SqliteStore
+    from .sqlite_file import ResourceStoreError
+    from .sqlite_store import SqliteStore
 
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Stores of resources: one protocol for this machine and for a cluster's API, with one test suite."""
 
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -33,6 +33,8 @@ class Listing:
 
     items: tuple[AnyResource, ...]
     version: str
+    unreadable: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Why other objects cannot be read, by uid: nothing that they own or that runs for them is touched."""
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,26 @@
 
 import asyncio
 import json
-import os
+import logging
 import sqlite3
 import uuid
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec import structs
 
-from lykeion.core import Unavailable, json_value
+from lykeion.core import LykeionError, json_value
 from lykeion.core.fields import Fields
 
 from .reconcile import Event
 from .resource import AnyKind, AnyResource, Key, ResourceError
 from .resource_documents import check_change, read_resource
 from .resource_store import Change, Exists, Gone, Happened, Listing, NoSuchResource, Outdated
+from .sqlite_file import ResourceStoreError, open_database, store_errors
 
 T = TypeVar("T")
 
@@ -28,32 +29,15 @@ KEPT_CHANGES = 4096
 KEPT_EVENTS = 50
 """Per object."""
 LIMIT_DOCUMENT_BYTES = 512 << 10
-_FORMAT = 1
-_APPLICATION_ID = 0x4C594B43
-_TABLES = """
-CREATE TABLE objects (
-    kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, uid TEXT NOT NULL UNIQUE, owner TEXT NOT NULL,
-    document TEXT NOT NULL, PRIMARY KEY (kind, namespace, name)
-) WITHOUT ROWID;
-CREATE INDEX owners ON objects (owner);
-CREATE TABLE changes (
-    version INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, type TEXT NOT NULL, document TEXT NOT NULL
-);
-CREATE TABLE events (
-    number INTEGER PRIMARY KEY, uid TEXT NOT NULL, at TEXT NOT NULL, type TEXT NOT NULL, reason TEXT NOT NULL,
-    message TEXT NOT NULL
-);
-CREATE INDEX events_of ON events (uid, number);
-"""
 
-
-class ResourceStoreError(Unavailable):
-    """The store's file cannot be read or written, or is not such a file."""
+_log = logging.getLogger("lykeion.control")
 
 
 class SqliteStore:
     """The objects of ``kinds`` in the file ``path``, which is created if missing; one process at a time.
 
+    What is written can be read back. An object that cannot be read, written by another version of ours or by another
+    program, is left out of listings and watches, and can be deleted.
     ``now`` is the clock for creation times; ``kept_changes`` is how many changes a watch may lag behind.
     Raises ResourceStoreError.
     """
@@ -69,7 +53,8 @@ class SqliteStore:
         self._path, self._kinds, self._now, self._kept_changes = path, kinds, now, kept_changes
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lykeion-store")
         self._changed = asyncio.Event()
-        self._database = self._thread.submit(self._open).result()
+        self._reported: set[str] = set()
+        self._database = self._thread.submit(open_database, path).result()
 
     async def close(self) -> None:
         await self._run(self._database.close)
@@ -118,47 +103,38 @@ class SqliteStore:
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
 
-    def _open(self) -> sqlite3.Connection:
-        with self._errors():
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # it contains secrets
-            database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=True)
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
-            database.execute("BEGIN IMMEDIATE")
-            (kept,) = database.execute("PRAGMA application_id").fetchone()
-            (format_,) = database.execute("PRAGMA user_version").fetchone()
-            if (kept, format_) == (0, 0) and not database.execute("SELECT 1 FROM sqlite_schema").fetchone():
-                for statement in _TABLES.split(";"):
-                    database.execute(statement)
-                database.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-                database.execute(f"PRAGMA user_version={_FORMAT}")
-            elif kept != _APPLICATION_ID:
-                raise ResourceStoreError(f"{self._path} is not a file of the platform's resources")
-            elif format_ != _FORMAT:
-                raise ResourceStoreError(f"{self._path} has format {format_}; this version reads {_FORMAT}")
-            database.execute("COMMIT")
-            return database
-
     def _get(self, key: Key) -> AnyResource:
-        with self._errors():
+        with store_errors(self._path):
             where = "WHERE kind = ? AND namespace = ? AND name = ?"
             row = self._database.execute(
                 f"SELECT document FROM objects {where}",  # noqa: S608
                 (key.kind, key.namespace, key.name),
             ).fetchone()
         if row is None:
-            raise NoSuchResource(f"there is no {key} in the namespace {key.namespace}")
+            raise _lacking(key)
         return self._read(row[0])
 
     def _list(self, kind: AnyKind, namespace: str | None) -> Listing:
         with self._transaction():
             rows = self._database.execute(
-                "SELECT document FROM objects WHERE kind = ? AND namespace = ifnull(?, namespace)",
+                "SELECT uid, name, document FROM objects WHERE kind = ? AND namespace = ifnull(?, namespace)",
                 (kind.name, namespace),
             ).fetchall()
             version = self._version()
-        return Listing(tuple(self._read(document) for (document,) in rows), str(version))
+        items, unreadable = list[AnyResource](), dict[str, str]()
+        for uid, name, document in rows:
+            try:
+                items.append(self._read(document))
+            except ResourceStoreError as problem:
+                unreadable[uid] = f"{kind.name.lower()}/{name}: {problem}"
+        self._report(unreadable)
+        return Listing(tuple(items), str(version), unreadable)
+
+    def _report(self, unreadable: Mapping[str, str]) -> None:
+        """Once for each object."""
+        for problem in (unreadable[uid] for uid in unreadable.keys() - self._reported):
+            _log.error("%s; it is left alone", problem)
+        self._reported |= unreadable.keys()
 
     def _changes_after(self, kind: AnyKind, version: int) -> list[tuple[int, Change]]:
         with self._transaction():
@@ -169,7 +145,11 @@ class SqliteStore:
             ).fetchall()
         if version < oldest - 1 or version > self._version():
             raise Gone(f"the changes after version {version} are no longer kept; list again")
-        return [(number, Change(type_, self._read(document))) for number, type_, document in rows]
+        changes: list[tuple[int, Change]] = []
+        for number, type_, document in rows:
+            with suppress(ResourceStoreError):  # a listing reports it
+                changes.append((number, Change(type_, self._read(document))))
+        return changes
 
     def _create(self, resource: AnyResource) -> AnyResource:
         with self._transaction():
@@ -205,18 +185,23 @@ class SqliteStore:
             return kept if kept.status == resource.status else self._update(kept.with_status(resource.status))
 
     def _delete(self, key: Key, uid: str) -> None:
+        """Also what cannot be read."""
         with self._transaction():
-            kept = self._get(key)
-            if uid and kept.metadata.uid != uid:
+            row = self._database.execute(
+                "SELECT uid, kind, document FROM objects WHERE kind = ? AND namespace = ? AND name = ?",
+                (key.kind, key.namespace, key.name),
+            ).fetchone()
+            if row is None:
+                raise _lacking(key)
+            if uid and row[0] != uid:
                 raise NoSuchResource(f"{key} was deleted and made again")
-            waiting = [kept]
+            waiting = [row]
             while waiting:
-                each = waiting.pop()
-                owned = self._database.execute("SELECT document FROM objects WHERE owner = ?", (each.metadata.uid,))
-                waiting += [self._read(document) for (document,) in owned.fetchall()]
-                self._database.execute("DELETE FROM objects WHERE uid = ?", (each.metadata.uid,))
-                self._database.execute("DELETE FROM events WHERE uid = ?", (each.metadata.uid,))
-                self._record("DELETED", each)
+                owner, kind, document = waiting.pop()
+                waiting += self._database.execute("SELECT uid, kind, document FROM objects WHERE owner = ?", (owner,))
+                self._database.execute("DELETE FROM objects WHERE uid = ?", (owner,))
+                self._database.execute("DELETE FROM events WHERE uid = ?", (owner,))
+                self._record("DELETED", kind, document)
 
     def _record_event(self, uid: str, event: Event) -> None:
         with self._transaction():
@@ -230,7 +215,7 @@ class SqliteStore:
 
     def _events(self, key: Key) -> tuple[Happened, ...]:
         uid = self._get(key).metadata.uid
-        with self._errors():
+        with store_errors(self._path):
             rows = self._database.execute(
                 "SELECT at, type, reason, message FROM events WHERE uid = ? ORDER BY number", (uid,)
             )
@@ -253,17 +238,16 @@ class SqliteStore:
         metadata = structs.replace(resource.metadata, resource_version=str(self._version() + 1))
         written = type(resource)(resource.kind, metadata, resource.spec, resource.status)
         owner = resource.owner.uid if resource.owner else ""
-        verb = "INSERT" if type_ == "ADDED" else "REPLACE"
+        verb, document = "INSERT" if type_ == "ADDED" else "REPLACE", self._checked_text(written)
         self._database.execute(
             f"{verb} INTO objects VALUES (?, ?, ?, ?, ?, ?)",
-            (resource.kind.name, metadata.namespace, metadata.name, metadata.uid, owner, _text(written)),
+            (resource.kind.name, metadata.namespace, metadata.name, metadata.uid, owner, document),
         )
-        self._record(type_, written)
+        self._record(type_, resource.kind.name, document)
         return written
 
-    def _record(self, type_: str, resource: AnyResource) -> None:
-        change = (resource.kind.name, type_, _text(resource))
-        self._database.execute("INSERT INTO changes (kind, type, document) VALUES (?, ?, ?)", change)
+    def _record(self, type_: str, kind: str, document: str) -> None:
+        self._database.execute("INSERT INTO changes (kind, type, document) VALUES (?, ?, ?)", (kind, type_, document))
         self._database.execute("DELETE FROM changes WHERE version <= ?", (self._version() - self._kept_changes,))
 
     def _version(self) -> int:
@@ -275,12 +259,21 @@ class SqliteStore:
         values = json_value(document, ResourceStoreError, "resource", where=f"{self._path}: ")
         try:
             return read_resource(Fields(str(self._path), values), self._kinds)
-        except ResourceError as wrong:
-            raise ResourceStoreError(f"{wrong}; it was written by another version of Lykeion") from None
+        except LykeionError as wrong:
+            advice = "it was written by another version of Lykeion; use that one, or delete it"
+            raise ResourceStoreError(f"{wrong}; {advice}") from None
+
+    def _checked_text(self, resource: AnyResource) -> str:
+        """As it is written, if it can be read back. Raises ResourceError."""
+        text = json.dumps(resource.document(), separators=(",", ":"))
+        if len(text) > LIMIT_DOCUMENT_BYTES:
+            raise ResourceError(f"{resource.key} is larger than {LIMIT_DOCUMENT_BYTES >> 10} KiB")
+        read_resource(Fields(str(resource.key), json_value(text, ResourceError, str(resource.key))), self._kinds)
+        return text
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
-        with self._errors():
+        with store_errors(self._path):
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -289,15 +282,6 @@ class SqliteStore:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise
-
-    @contextmanager
-    def _errors(self) -> Generator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            raise ResourceStoreError(f"{self._path}: {error}") from None
-        except OSError as error:
-            raise ResourceStoreError(f"{self._path}: {error.strerror or error}") from None
 
 
 def _check_version(resource: AnyResource, kept: AnyResource) -> None:
@@ -308,8 +292,5 @@ def _check_version(resource: AnyResource, kept: AnyResource) -> None:
         raise Outdated(f"{resource.key} was changed since it was read")
 
 
-def _text(resource: AnyResource) -> str:
-    text = json.dumps(resource.document(), separators=(",", ":"))
-    if len(text) > LIMIT_DOCUMENT_BYTES:
-        raise ResourceError(f"{resource.key} is larger than {LIMIT_DOCUMENT_BYTES >> 10} KiB")
-    return text
+def _lacking(key: Key) -> NoSuchResource:
+    return NoSuchResource(f"there is no {key} in the namespace {key.namespace}")

@@ -57,13 +57,17 @@ async def changes_of(store: ResourceStore, resource: AnyResource) -> tuple[str, 
     return as_applied(present), as_applied(resource, present)
 
 
-async def find(store: ResourceStore, what: str, namespace: str | None) -> list[AnyResource]:
-    """Resources of kinds, or a single one, named as for ``get``. Raises ResourceError, NoSuchResource."""
+async def find(store: ResourceStore, what: str, namespace: str | None) -> tuple[list[AnyResource], list[str]]:
+    """Resources of kinds, or a single one, named as for ``get``; and what is wrong with those that cannot be read.
+
+    Raises ResourceError, NoSuchResource.
+    """
     if "/" in what:
-        return [await store.get(parse_key(what, KINDS, namespace or "default"))]
+        return [await store.get(parse_key(what, KINDS, namespace or "default"))], []
     check_names(namespace=namespace or CLUSTER)
     listings = [await store.listing(kind, namespace if kind.namespaced else None) for kind in find_kinds(what, KINDS)]
-    return [each for listing in listings for each in listing.items]
+    unreadable = [problem for listing in listings for problem in listing.unreadable.values()]
+    return [each for listing in listings for each in listing.items], unreadable
 
 
 async def suspend(store: ResourceStore, key: Key, value: bool) -> AnyResource:

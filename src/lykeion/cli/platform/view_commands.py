@@ -34,7 +34,9 @@ def get(what: str, namespace: str, all_namespaces: bool, output: str, as_json: b
     Kinds may be shortened as in kubectl; `all` is every kind.
     """
     where = None if all_namespaces else namespace
-    found = with_platform(lambda store: platform.find(store, what, where))
+    found, unreadable = with_platform(lambda store: platform.find(store, what, where))
+    for problem in unreadable:
+        print_line(f"warning: {problem}", err=True)
     if as_json or output == "json":
         print_json(platform.as_list(found, one="/" in what), indent=2)
     elif output == "yaml":

@@ -47,4 +47,5 @@ class ArtifactSweep:
 
     async def _live(self) -> set[str]:
         listings = [await self._store.listing(kind) for kind in self._kinds]
-        return {each.metadata.uid for listing in listings for each in listing.items}
+        readable = {each.metadata.uid for listing in listings for each in listing.items}
+        return readable.union(*(listing.unreadable for listing in listings))

@@ -99,7 +99,7 @@ class _Api:
             {
                 "apiVersion": kind.api_version,
                 "kind": f"{kind.name}List",
-                "metadata": {"resourceVersion": listing.version},
+                "metadata": {"resourceVersion": listing.version, "unreadable": dict(listing.unreadable)},
                 "items": [each.document() for each in listing.items],
             }
         )

@@ -49,7 +49,9 @@ class SocketStore:
 
     async def listing(self, kind: AnyKind, namespace: str | None = None) -> Listing:
         answer = await self._ask("GET", self._path(kind, namespace))
-        return Listing(tuple(map(self._read, answer["items"])), answer["metadata"]["resourceVersion"])
+        head = answer["metadata"]
+        items = tuple(map(self._read, answer["items"]))
+        return Listing(items, head["resourceVersion"], head.get("unreadable", {}))
 
     async def watch(self, kind: AnyKind, since: str) -> AsyncGenerator[Change, None]:
         query = {"watch": "1", "resourceVersion": since}

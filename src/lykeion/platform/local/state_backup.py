@@ -166,7 +166,8 @@ async def _read_all(path: Path, kinds: dict[str, AnyKind]) -> None:
     store = SqliteStore(path, kinds)
     try:
         for kind in kinds.values():
-            await store.listing(kind)
+            for problem in (await store.listing(kind)).unreadable.values():
+                raise NotABackup(problem)
     finally:
         await store.close()
 

@@ -127,4 +127,4 @@ def _status(
     at, exit = max(exits, key=lambda each: each[0], default=(None, None))
     if at is None or exit is None or (status.last_exit_time and at <= status.last_exit_time):
         return status
-    return structs.replace(status, last_exit=exit.failure().words(), last_exit_time=at)
+    return structs.replace(status, last_exit=exit.failure().words()[:512], last_exit_time=at)

@@ -93,6 +93,8 @@ class Supervisor:
         self._core_use = CoreUse()
         self._deleted: dict[str, AnyResource] = {}
         self._short_of_room: set[str] = set()
+        self._unreadable: set[str] = set()
+        """Resources of which nothing is known: what they have on this machine is left as it is."""
         self._listed = {name: asyncio.Event() for name in self._runners}
         self._stopping = False
 
@@ -147,6 +149,7 @@ class Supervisor:
             self._notice(Change("DELETED", resource))
         for resource in listing.items:
             self._notice(Change("MODIFIED", resource))
+        self._unreadable |= listing.unreadable.keys()
         self._listed[kind.name].set()
 
     def _notice(self, change: Change) -> None:
@@ -167,9 +170,9 @@ class Supervisor:
 
     async def _work(self) -> None:
         await asyncio.gather(self._needs.values.listed(), *(listed.wait() for listed in self._listed.values()))
-        self._volumes.remove_others({each.metadata.uid for each in self._of(VOLUME)})
+        self._volumes.remove_others({each.metadata.uid for each in self._of(VOLUME)} | self._unreadable)
         self._notice(Change("ADDED", self._proxy.group))
-        for uid in self._processes.owners() - self._resources.keys():
+        for uid in self._processes.owners() - self._resources.keys() - self._unreadable:
             self._processes.adopt(uid)
             self._queue.add(uid)
         while True:
@@ -193,6 +196,8 @@ class Supervisor:
     async def _step(self, uid: str) -> float | None:
         """One step. Returns the seconds until the next is due, or None."""
         resource, deleted = self._resources.get(uid), self._deleted.get(uid)
+        if uid in self._unreadable:
+            return None
         try:
             return await (self._run(resource) if resource else self._retire(uid))
         finally:
