@@ -40,3 +40,9 @@ def test_how_to_speak_is_for_one_command(option: str, said: str, monkeypatch: py
     app(["models", "list", "r.example/shoes", option], standalone_mode=False)
     assert met == [f"{said}r.example"]
     assert Transport("r.example").base == "https://r.example"
+
+
+@pytest.mark.parametrize("words", [("run", "pipeline/nightly"), ("render", "-f", "x.yaml")])
+def test_a_parameter_that_is_not_utf8_is_refused(words: tuple[str, ...]) -> None:
+    with pytest.raises(click.UsageError, match=r"--parameter 'day=\\udcff': the value is not UTF-8"):
+        app([*words, "-p", "day=\udcff"], standalone_mode=False)

@@ -54,7 +54,10 @@ steps:
             "[{qat: {}}, {prune: {sparsity: 1.5}}]",
             "steps[1] (prune): sparsity is '1.5'; it must be a number between 0",
         ),
-        ("[{prune: {sparsity: yes}}]", "(prune): sparsity is 'True'; it must be a number"),
+        (
+            "[{prune: {sparsity: yes}}]",
+            "(prune): sparsity is true (as YAML reads y, yes and on; quote text)",
+        ),
         ("[{prune: {}}]", "steps[0] (prune): prune: give one of sparsity, sensitivity, and a structure N:M"),
         ("[{prune: {sparsity: .5, structure: 4}}]", "(prune): structure is '4'; it must be text"),
         ("[{prune: {sparsity: .5, structure: odd}}]", "(prune): structure 'odd': give unstructured, N:M"),

@@ -22,7 +22,10 @@ def _read(spec: Any, **others: Any) -> Resource[LampSpec, LampStatus]:
 WRONG = [
     ({}, "lamps.yaml: spec lacks the field 'bulbs'"),
     ({"bulbs": "2"}, "lamps.yaml: spec: bulbs is '2'; it must be a whole number from 0 to 9"),
-    ({"bulbs": True}, "lamps.yaml: spec: bulbs is 'True'; it must be a whole number from 0 to 9"),
+    (
+        {"bulbs": True},
+        "bulbs is true (as YAML reads y, yes and on; quote text); it must be a whole number from 0 to 9",
+    ),
     ({"bulbs": 10}, "lamps.yaml: spec: bulbs is '10'; it must be a whole number from 0 to 9"),
     ({"bulbs": 2, "timer": 0}, "lamps.yaml: spec: timer is '0'; it must be a whole number from 1 to 60"),
     ({"bulbs": 2, "bulbz": 2}, "spec has no field 'bulbz'; it takes bulbs, colours, notes, bulb, timer"),
@@ -81,6 +84,18 @@ def test_a_file_is_read_as_kubectl_reads_it(tmp_path: Path) -> None:
     spec = "{bulbs: 2, colours: [2026-11-01]}"
     path.write_text(f"apiVersion: {API_VERSION}\nkind: Lamp\nmetadata: {{name: desk}}\nspec: {spec}\n")
     assert read_resource(read_yaml(path), KINDS).spec.colours == ("2026-11-01",)
+
+
+@pytest.mark.parametrize("word", ["n", "No", "off"])
+def test_a_name_that_yaml_reads_as_a_truth_value_is_to_be_quoted(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "lamp.yaml"
+    for written, wrong in ((word, True), (f'"{word.lower()}"', False)):
+        path.write_text(f"apiVersion: {API_VERSION}\nkind: Lamp\nmetadata: {{name: {written}}}\nspec: {{bulbs: 2}}\n")
+        if wrong:
+            with pytest.raises(ResourceError, match=r"name is false \(as YAML reads n, no and off; quote"):
+                read_resource(read_yaml(path), KINDS)
+        else:
+            assert read_resource(read_yaml(path), KINDS).metadata.name == word.lower()
 
 
 specs = st.builds(

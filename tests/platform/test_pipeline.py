@@ -98,7 +98,7 @@ def test_a_suspended_pipeline_creates_no_runs() -> None:
 
 
 def test_a_schedule_that_cannot_be_is_said_and_nothing_runs() -> None:
-    acting = Acting(reconcile_pipeline, _pipeline(schedule=Schedule(cron="0 0 30 2 *")))
+    acting = Acting(reconcile_pipeline, _pipeline(schedule=Schedule(cron="0 0 * * *", time_zone="Mars/Olympus")))
     acting.decide(NOON)
     ready = condition_of(acting.resource.status.conditions, "Ready")
     assert ready is not None

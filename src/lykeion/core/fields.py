@@ -50,7 +50,7 @@ class Field:
     error: type[LykeionError] = SpecError
 
     def wrong(self, wanted: str) -> LykeionError:
-        return self.error(f"{self.where} is {str(self.value)[:60]!r}; it must be {wanted}")
+        return self.error(f"{self.where} is {_shown(self.value)}; it must be {wanted}")
 
     def text(self) -> str:
         if not isinstance(self.value, str) or not self.value or "\0" in self.value:
@@ -88,3 +88,11 @@ class Field:
         if self.value not in choices:
             raise self.wrong(" or ".join(choices))
         return self.value
+
+
+def _shown(value: Any) -> str:
+    """A value in an error; YAML reads some words as truth values that a person wrote as text."""
+    if isinstance(value, bool):
+        words = "y, yes and on" if value else "n, no and off"
+        return f"{str(value).lower()} (as YAML reads {words}; quote text)"
+    return repr(str(value)[:60])

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
         uninstall,
         upgrade,
     )
-    from .local.connecting import connect, end_platform, is_up, platform_directory
+    from .local.connecting import PlatformError, connect, end_platform, is_up, platform_directory
     from .local.local_platform import AlreadyRuns, LocalPlatform, this_machine
     from .local.proxy.proxy_settings import ProxySettingsError, TlsListener
-    from .local.socket_store import PlatformError, SocketStore
     from .local.state_backup import back_up, restore
     from .places import PlatformStore, connect_to, default_namespace
     from .reruns import build_again, retry, run_pipeline
@@ -40,11 +39,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTROLLERS", "DEFINED", "KINDS", "WRITTEN", "AlreadyRuns", "ClusterClient", "ClusterPlatform", "Installation",
-    "LocalPlatform", "OperatorSettings", "PlatformError", "PlatformStore", "ProxySettingsError", "SocketStore",
-    "TlsListener", "apply_resource", "as_described", "as_list", "as_yaml", "back_up", "build_again",
-    "build_operator_image", "changes_of", "cluster_access", "cluster_client_of", "connect", "connect_to",
-    "decide_rollout", "default_namespace", "draw_metrics", "end_platform", "event_document", "facts_of", "find",
-    "find_kind", "find_kinds", "install", "is_up", "operator_objects", "parse_key", "pinned", "platform_directory",
+    "LocalPlatform", "OperatorSettings", "PlatformError", "PlatformStore", "ProxySettingsError", "TlsListener",
+    "apply_resource", "as_described", "as_list", "as_yaml", "back_up", "build_again", "build_operator_image",
+    "changes_of", "cluster_access", "cluster_client_of", "connect", "connect_to", "decide_rollout",
+    "default_namespace", "draw_metrics", "end_platform", "event_document", "facts_of", "find", "find_kind",
+    "find_kinds", "install", "is_up", "operator_objects", "parse_key", "pinned", "platform_directory",
     "push_operator_image", "read_resources", "render", "restore", "retry", "row", "run_pipeline",
     "status_of_installation", "summarize_metrics", "suspend", "this_machine", "titles", "uninstall", "upgrade",
     "wait_for",

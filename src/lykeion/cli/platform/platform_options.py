@@ -55,11 +55,18 @@ def files_of(files: tuple[Path, ...]) -> list[Path]:
     return [Path("/dev/stdin") if str(file) == "-" else file for file in files]
 
 
+def is_unicode(text: str) -> bool:
+    """Whether an argument of the command line was UTF-8; Python keeps other bytes as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def pair_of(text: str) -> tuple[str, str]:
     """The name and value of a parameter."""
     name, equals, value = text.partition("=")
     if not equals:
         raise click.UsageError(f"--parameter {text[:60]!r}: write NAME=VALUE")
+    if not is_unicode(text):
+        raise click.UsageError(f"--parameter {text[:60]!r}: the value is not UTF-8")
     return name, value
 
 

@@ -52,7 +52,7 @@ def render(
     The steps of a pipeline are shown as far as they are known before it runs. With --as argo, a pipeline is printed
     as a Workflow of Argo Workflows; what does not fit is refused.
     """
+    given = dict(map(pair_of, parameters))
     resources = platform.read_resources(files_of(files), platform.WRITTEN, namespace)
     facts = platform.facts_of(profile, extensions=extensions, image=image, registry=registry)
-    given = dict(map(pair_of, parameters))
     sys.stdout.write(platform.render(resources, facts, parameters=given, argo=form == "argo"))

@@ -66,8 +66,11 @@ def simulate(
     rng = np.random.default_rng(seed)
     waves = tuple(structs.replace(each, approvals=0) for each in spec.waves)
     spec = structs.replace(spec, waves=waves, pause=False)
-    tell = each_look or (lambda run, status: None)
-    return [_Run(spec, scenario, rng).end(partial(tell, number)) for number in range(runs)]
+    return [_Run(spec, scenario, rng).end(partial(each_look or _ignore, number)) for number in range(runs)]
+
+
+def _ignore(run: int, status: FleetRolloutStatus) -> None:
+    """Nobody looks."""
 
 
 class _Side:

@@ -1,36 +1,23 @@
 """Where this user's platform is, and how to reach it: cheap to import, since most commands need no more."""
 
 import asyncio
-import hashlib
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from lykeion.control import AnyKind
-from lykeion.core import FileLock, Locked, data_directory
+from lykeion.core import FileLock, Locked, Unavailable, data_directory
+from lykeion.resource_api import ServerUnreachable, SocketStore, socket_of
 
-from .socket_store import PlatformError, SocketStore
+ABSENT = "the platform does not run on this machine; start it: lykeion up"
 
-MAX_SOCKET_BYTES = 100
-"""Limit of a socket's path: Linux allows 107, macOS 103."""
+
+class PlatformError(Unavailable):
+    """The platform cannot be started."""
 
 
 def platform_directory() -> Path:
     """The directory in which this user's platform keeps its state."""
     return data_directory() / "platform"
-
-
-def socket_of(directory: Path) -> Path:
-    """The socket on which the platform of a directory listens. Raises PlatformError if no path is short enough."""
-    name = hashlib.sha256(os.fsencode(directory.absolute())).hexdigest()[:16]
-    places = [directory.absolute() / "api.sock"]
-    places += [Path(runtime) / f"lykeion-{name}.sock" for runtime in [os.environ.get("XDG_RUNTIME_DIR")] if runtime]
-    for place in places:
-        if len(os.fsencode(place)) < MAX_SOCKET_BYTES:
-            return place
-    raise PlatformError(
-        f"{places[0]} is too long for a socket: set LYKEION_HOME to a shorter path, or XDG_RUNTIME_DIR"
-    )
 
 
 def connect(kinds: dict[str, AnyKind] | None = None, directory: Path | None = None) -> SocketStore:
@@ -39,7 +26,7 @@ def connect(kinds: dict[str, AnyKind] | None = None, directory: Path | None = No
         from lykeion.platform.composition import KINDS
 
         kinds = KINDS
-    return SocketStore(socket_of(directory or platform_directory()), kinds)
+    return SocketStore(socket_of(directory or platform_directory()), kinds, ABSENT)
 
 
 async def is_up(directory: Path, kinds: dict[str, AnyKind]) -> bool:
@@ -48,7 +35,7 @@ async def is_up(directory: Path, kinds: dict[str, AnyKind]) -> bool:
         try:
             await store.listing(next(iter(kinds.values())))
             return True
-        except PlatformError:
+        except ServerUnreachable:
             return False
 
 
@@ -57,7 +44,7 @@ async def end_platform(directory: Path, kinds: dict[str, AnyKind]) -> bool:
     async with connect(kinds, directory) as store:
         try:
             await store.shut_down()
-        except PlatformError:
+        except ServerUnreachable:
             return False
     lock = FileLock(directory / "lock")
     while True:

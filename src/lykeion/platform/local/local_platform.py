@@ -3,14 +3,10 @@
 import asyncio
 import os
 import signal
-import socket
 import sysconfig
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-
-import uvicorn
-from starlette.applications import Starlette
 
 from lykeion import images
 from lykeion.control import (
@@ -36,16 +32,16 @@ from lykeion.platform.lookups import (
     SourceDigest,
 )
 from lykeion.platform.resources.training import TRAINING, run_volume
+from lykeion.resource_api import resource_api, serving, socket_of
 
 from .accelerators import find_accelerators
 from .artifact_sweep import ArtifactSweep
-from .connecting import socket_of
+from .connecting import PlatformError
 from .machine_profile import keep_profile
 from .metrics_file import METRICS_FILE
+from .output_subresources import output_subresources
 from .processes.memory_cgroup import delegated_cgroup
 from .proxy.proxy_settings import TlsListener
-from .resource_api import resource_api
-from .socket_store import PlatformError
 from .supervision.machine_room import LocalMachine
 from .supervision.proxy_control import ProxyControl, proxy_settings
 from .supervision.supervisor import Supervisor
@@ -113,7 +109,8 @@ class LocalPlatform:
         self._webhooks = WebhookSender(self.store, [each.kind for each in controllers])
         self._sweep = ArtifactSweep(self.store, [each.kind for each in controllers])
         self._stop = asyncio.Event()
-        self._api = resource_api(self.store, kinds, self._supervisor.log_of, self._metrics_of, self._stop.set)
+        output = output_subresources(self.store, self._supervisor.log_of, self._metrics_of)
+        self._api = resource_api(self.store, kinds, self._stop.set, output)
 
     async def run(self, ready: Callable[[Path], object] = lambda path: None) -> None:
         """Run until SIGINT, SIGTERM or a request to stop; then stop the programs, which start again at the next run.
@@ -165,29 +162,6 @@ class LocalPlatform:
         return Path(run) / METRICS_FILE
 
 
-@asynccontextmanager
-async def serving(api: Starlette, path: Path) -> AsyncGenerator[None]:
-    """Answer requests on a socket that only this user may use. Raises PlatformError."""
-    config = uvicorn.Config(api, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-    server = _Server(config)
-    with _listening(path) as listener:
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            await asyncio.wait([task], timeout=5)
-            task.cancel()
-            path.unlink(missing_ok=True)
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """The platform has its own signal handlers."""
-        yield
-
-
 def locked(directory: Path) -> FileLock:
     """The lock of the platform in a directory, which is made if it is missing. Raises AlreadyRuns, PlatformError."""
     try:
@@ -200,19 +174,3 @@ def locked(directory: Path) -> FileLock:
     except Locked as held:
         raise AlreadyRuns(f"the platform runs already, as process {held.pid}; end it: lykeion down") from None
     return lock
-
-
-def _listening(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        path.unlink(missing_ok=True)  # left by a platform that was killed: we hold the lock
-        before = os.umask(0o177)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(before)
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise PlatformError(f"{path}: cannot listen ({error.strerror})") from None
-    return listener

@@ -1,10 +1,36 @@
 """When something is run by itself, as Kubernetes' CronJob has it."""
 
-from typing import Annotated, Literal
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar, Literal
 
+from cronsim import CronSim, CronSimError
 from msgspec import Meta
 
-from lykeion.control import Wire
+from lykeion.control import SpecRule, Wire
+
+
+def _field(value: str, special: str = "") -> str:
+    """The pattern of a list of values, ranges and steps, and of what is ``special`` to this field."""
+    item = rf"((\*|{value}(-{value})?)(/0*[1-9][0-9]*)?{special})"
+    return f"{item}(,{item})*"
+
+
+_FIELDS = (
+    _field("[0-5]?[0-9]"),
+    _field("([01]?[0-9]|2[0-3])"),
+    _field("(0?[1-9]|[12][0-9]|3[01])", "|[Ll][Ww]?"),
+    _field("(0?[1-9]|1[0-2]|[A-Za-z]{3})"),
+    _field("([0-7]|[A-Za-z]{3})", "|([0-7]|[A-Za-z]{3})#[1-5]|[0-7][Ll]"),
+)
+
+
+def _has_times(schedule: "Schedule") -> bool:
+    """Whether there is a time that matches; the pattern allows the 30th of February, and months called ABC."""
+    try:
+        return next(CronSim(schedule.cron, datetime(2000, 1, 1, tzinfo=UTC)), None) is not None
+    except CronSimError:
+        return False
+
 
 ConcurrencyPolicy = Literal["Allow", "Forbid", "Replace"]
 
@@ -17,9 +43,9 @@ class Schedule(Wire, frozen=True):
         Meta(
             min_length=9,
             max_length=128,
-            pattern=r"^\S+( +\S+){4}\Z",
+            pattern=rf"^{' +'.join(_FIELDS)}\Z",
             description="Minute, hour, day of the month, month and day of the week, such as `0 3 * * *`.",
-            extra={"must be": "five fields, such as 0 3 * * *"},
+            extra={"must be": "minute (0-59), hour (0-23), day (1-31), month (1-12), weekday (0-7), as in 0 3 * * *"},
         ),
     ]
     time_zone: Annotated[
@@ -41,3 +67,7 @@ class Schedule(Wire, frozen=True):
     ] = 3600
     succeeded_history: Annotated[int, Meta(ge=0, le=100, description="Finished runs that are kept.")] = 3
     failed_history: Annotated[int, Meta(ge=0, le=100, description="Failed runs that are kept.")] = 3
+
+    rules: ClassVar[tuple[SpecRule, ...]] = (
+        SpecRule("no time matches cron; a range may be backwards, or a name or day be none", "", _has_times),
+    )

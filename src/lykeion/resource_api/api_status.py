@@ -25,7 +25,7 @@ def status_document(error: Exception) -> dict[str, Any]:
             return _status(reason, code, str(error))
     if isinstance(error, LykeionError):
         return _status("InternalError", status_of(error), str(error))
-    return _status("InternalError", 500, "an error inside the platform; its log says more")
+    return _status("InternalError", 500, "an error inside the server; its log says more")
 
 
 def _status(reason: str, code: int, message: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The resources of a running platform, accessed through its socket."""
+"""The resources of a running server, through its socket."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -21,20 +21,20 @@ from lykeion.control import (
 from lykeion.core import Unavailable, json_value
 from lykeion.core.fields import Fields
 
-from .answers import REASONS, SHUTDOWN_PATH
+from .api_status import REASONS, SHUTDOWN_PATH
 
 LIMIT_ANSWER_BYTES = 1 << 30
 
 
-class PlatformError(Unavailable):
-    """The platform does not run, or does not respond as it should."""
+class ServerUnreachable(Unavailable):
+    """The server does not run, or does not respond as it should."""
 
 
 class SocketStore:
-    """``kinds`` are by name. Used as an asynchronous context manager."""
+    """``kinds`` are by name; ``absent`` is the message if no server runs. Used as an asynchronous context manager."""
 
-    def __init__(self, socket: Path, kinds: dict[str, AnyKind]) -> None:
-        self._socket, self._kinds = socket, kinds
+    def __init__(self, socket: Path, kinds: dict[str, AnyKind], absent: str) -> None:
+        self._socket, self._kinds, self._absent = socket, kinds, absent
         transport = httpx.AsyncHTTPTransport(uds=str(socket))
         self._client = httpx.AsyncClient(transport=transport, base_url="http://lykeion", timeout=60)
 
@@ -57,11 +57,11 @@ class SocketStore:
         query = {"watch": "1", "resourceVersion": since}
         async with self._stream(self._path(kind, None), query) as answer:
             async for line in answer.aiter_lines():
-                event = json_value(line, PlatformError, "change", limit=LIMIT_ANSWER_BYTES)
+                event = json_value(line, ServerUnreachable, "change", limit=LIMIT_ANSWER_BYTES)
                 if event["type"] == "ERROR":
                     raise _error(event["object"])
                 yield Change(event["type"], self._read(event["object"]))
-        raise PlatformError("the platform has ended the connection")
+        raise ServerUnreachable("the server has ended the connection")
 
     async def create(self, resource: AnyResource) -> AnyResource:
         return self._read(
@@ -83,7 +83,7 @@ class SocketStore:
         await self._ask("POST", self._path_of(resource) + "/events", body)
 
     async def shut_down(self) -> None:
-        """Ask the platform to stop; it responds before it does."""
+        """Ask the server to stop; it responds before it does."""
         await self._ask("POST", SHUTDOWN_PATH)
 
     async def events(self, key: Key) -> tuple[Happened, ...]:
@@ -113,7 +113,7 @@ class SocketStore:
         path = self._path(self._kinds[key.kind], key.namespace, key.name) + "/metrics"
         async with self._stream(path, {"follow": str(int(follow))}) as answer:
             async for line in answer.aiter_lines():
-                yield json_value(line, PlatformError, "row of metrics")
+                yield json_value(line, ServerUnreachable, "row of metrics")
 
     async def _ask(
         self, method: str, path: str, body: dict[str, Any] | None = None, query: dict[str, str] | None = None
@@ -136,18 +136,18 @@ class SocketStore:
             raise self._unreachable(error) from None
 
     def _checked(self, status: int, body: bytes) -> dict[str, Any]:
-        answer = json_value(body, PlatformError, "answer", where=f"{self._socket}: ", limit=LIMIT_ANSWER_BYTES)
+        answer = json_value(body, ServerUnreachable, "answer", where=f"{self._socket}: ", limit=LIMIT_ANSWER_BYTES)
         if status >= 400:
             raise _error(answer)
         return answer
 
-    def _unreachable(self, error: Exception) -> PlatformError:
+    def _unreachable(self, error: Exception) -> ServerUnreachable:
         if isinstance(error, httpx.ConnectError):
-            return PlatformError("the platform does not run on this machine; start it: lykeion up")
-        return PlatformError(f"{self._socket}: {error or type(error).__name__}")
+            return ServerUnreachable(self._absent)
+        return ServerUnreachable(f"{self._socket}: {error or type(error).__name__}")
 
     def _read(self, document: dict[str, Any]) -> AnyResource:
-        return read_resource(Fields("the platform's answer", document), self._kinds)
+        return read_resource(Fields("the server's answer", document), self._kinds)
 
     def _path_of(self, resource: AnyResource) -> str:
         return self._path(resource.kind, resource.metadata.namespace, resource.metadata.name)
@@ -159,5 +159,5 @@ class SocketStore:
 
 
 def _error(status: dict[str, Any]) -> Exception:
-    type_, _ = REASONS.get(str(status.get("reason")), (PlatformError, 500))
+    type_, _ = REASONS.get(str(status.get("reason")), (ServerUnreachable, 500))
     return type_(str(status.get("message")))

@@ -1,4 +1,4 @@
-"""The store behind the platform's socket: the promises of every store, asked through the API."""
+"""The store behind a socket: the promises of every store, asked through the API."""
 
 import asyncio
 import stat
@@ -9,24 +9,28 @@ from typing import Any
 import httpx
 import pytest
 
-from lykeion.control import API_VERSION, Key, NoSuchResource, ResourceStore, SqliteStore
-from lykeion.platform.local.connecting import socket_of
-from lykeion.platform.local.local_platform import serving
-from lykeion.platform.local.resource_api import LIMIT_BODY_BYTES, resource_api
-from lykeion.platform.local.socket_store import PlatformError, SocketStore
+from lykeion.control import API_VERSION, ResourceStore, SqliteStore
+from lykeion.resource_api import (
+    LIMIT_BODY_BYTES,
+    ServerUnreachable,
+    SocketError,
+    SocketStore,
+    resource_api,
+    serving,
+    socket_of,
+)
 from tests.control.lamps import KINDS, lamp
 from tests.control.store_behaviour import PROMISES
 
+ABSENT = "no server runs; start one"
 LAMPS = f"/apis/{API_VERSION}/namespaces/default/lamps"
 
 
 def _with_api(path: Path, use: Callable[[SocketStore], Awaitable[None]]) -> None:
     async def main() -> None:
         store = SqliteStore(path / "state.db", KINDS)
-        api = resource_api(
-            store, KINDS, lambda resource, index: None, lambda resource: path / "metrics.jsonl", lambda: None
-        )
-        async with serving(api, path / "api.sock"), SocketStore(path / "api.sock", KINDS) as client:
+        api = resource_api(store, KINDS, lambda: None)
+        async with serving(api, path / "api.sock"), SocketStore(path / "api.sock", KINDS, ABSENT) as client:
             await asyncio.wait_for(use(client), 60)
         await store.close()
 
@@ -50,7 +54,6 @@ def test_the_store_keeps_its_promises(promise: Callable[[ResourceStore], Awaitab
         ("POST", LAMPS.replace("default", "other"), lamp(), 422, "names another kind or namespace"),
         ("PUT", f"{LAMPS}/other", lamp(), 422, "the path names other, the body desk"),
         ("GET", f"{LAMPS}?watch=1&resourceVersion=x", None, 422, "resourceVersion must be that of a list"),
-        ("GET", f"{LAMPS}/desk/log?index=-1", None, 422, "index is '-1'; it must be a whole number"),
         ("POST", f"{LAMPS}/desk/events", b"{}", 404, "there is no lamp/desk"),
     ],
 )
@@ -83,12 +86,12 @@ def test_only_the_user_may_use_the_socket(tmp_path: Path) -> None:
     assert not (tmp_path / "api.sock").exists()
 
 
-def test_without_a_platform_the_error_says_how_to_start_one(tmp_path: Path) -> None:
+def test_without_a_server_the_error_says_how_to_start_one(tmp_path: Path) -> None:
     async def ask() -> None:
-        async with SocketStore(tmp_path / "api.sock", KINDS) as client:
+        async with SocketStore(tmp_path / "api.sock", KINDS, ABSENT) as client:
             await client.get(lamp().key)
 
-    with pytest.raises(PlatformError, match="does not run on this machine; start it: lykeion up"):
+    with pytest.raises(ServerUnreachable, match=ABSENT):
         asyncio.run(ask())
 
 
@@ -98,18 +101,5 @@ def test_a_path_too_long_for_a_socket_is_replaced_or_refused(tmp_path: Path, mon
     assert socket_of(deep).parent == Path("/run/user/1000")
     assert socket_of(deep) != socket_of(deep / "x")
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    with pytest.raises(PlatformError, match="too long for a socket: set LYKEION_HOME"):
+    with pytest.raises(SocketError, match="too long for a socket: set LYKEION_HOME"):
         socket_of(deep)
-
-
-def test_metrics_are_rows_of_numbers_and_no_answer_where_there_is_no_file(tmp_path: Path) -> None:
-    async def use(client: SocketStore) -> None:
-        await client.create(lamp())
-        key = lamp().key
-        assert [row async for row in client.metrics(key)] == []
-        (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 0.5}\nEpoch 1\n{"step": 2, "loss": NaN}\n')
-        assert [row async for row in client.metrics(key)] == [{"step": 1, "loss": 0.5}, {"step": 2}]
-        with pytest.raises(NoSuchResource, match="there is no lamp/"):
-            [row async for row in client.metrics(Key("Lamp", "default", "other"))]
-
-    _with_api(tmp_path, use)

@@ -1,15 +1,13 @@
-"""The API of the platform on this machine, with the paths and responses of Kubernetes' API for custom resources.
+"""Resources of a store over HTTP, with the paths and responses of Kubernetes' API for custom resources.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/
 """
 
-import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -30,40 +28,32 @@ from lykeion.control import (
 )
 from lykeion.core import LykeionError, parse_json
 from lykeion.core.fields import Fields
-from lykeion.platform.policies.completion import has_finished
 
-from .answers import SHUTDOWN_PATH, status_document
-from .metrics_file import follow_rows
-from .processes.output_log import last_lines, read_log
+from .api_status import SHUTDOWN_PATH, status_document
 
 LIMIT_BODY_BYTES = 1 << 20
-LIMIT_TAIL_LINES = 1 << 20
-LOG_PAUSE_S = 0.2
 
-_log = logging.getLogger("lykeion.platform")
+_log = logging.getLogger("lykeion.resource_api")
 
-LogOf = Callable[[AnyResource, int, str], Path | None]
-MetricsOf = Callable[[AnyResource], Path | None]
+Subresource: TypeAlias = Callable[[Request, Key], Awaitable[Response]]
+"""Answers a request for something of a resource, such as its log."""
 
 
 def resource_api(
     store: ResourceStore,
     kinds: Mapping[str, AnyKind],
-    log_of: LogOf,
-    metrics_of: MetricsOf,
     shut_down: Callable[[], None],
+    subresources: Mapping[str, Subresource] | None = None,
 ) -> Starlette:
-    """``log_of`` finds the log of a resource's index, ``metrics_of`` the file of its metrics, if it has one.
-
-    The socket's permissions control access.
-    """
-    api = _Api(store, kinds, log_of, metrics_of)
-    routes = [route for prefix in ("/api/v1", f"/apis/{API_VERSION}") for route in _routes(api, prefix)]
+    """``subresources`` are by the last part of their path. The permissions of the socket control access."""
+    api = _Api(store, kinds)
+    more = subresources or {}
+    routes = [route for prefix in ("/api/v1", f"/apis/{API_VERSION}") for route in _routes(api, prefix, more)]
     routes.append(Route(SHUTDOWN_PATH, partial(_shut_down, shut_down), methods=["POST"]))
     return Starlette(routes=routes, exception_handlers={LykeionError: _answer, Exception: _answer})
 
 
-def _routes(api: "_Api", prefix: str) -> list[Route]:
+def _routes(api: "_Api", prefix: str, subresources: Mapping[str, Subresource]) -> list[Route]:
     one = f"{prefix}/namespaces/{{namespace}}/{{plural}}"
     return [
         Route(f"{prefix}/{{plural}}", api.list),
@@ -75,16 +65,13 @@ def _routes(api: "_Api", prefix: str) -> list[Route]:
         Route(one + "/{name}/status", api.write_status, methods=["PUT"]),
         Route(one + "/{name}/events", api.events),
         Route(one + "/{name}/events", api.record, methods=["POST"]),
-        Route(one + "/{name}/log", api.log),
-        Route(one + "/{name}/metrics", api.metrics),
+        *(Route(f"{one}/{{name}}/{part}", api.asking(answer)) for part, answer in subresources.items()),
     ]
 
 
 class _Api:
-    def __init__(
-        self, store: ResourceStore, kinds: Mapping[str, AnyKind], log_of: LogOf, metrics_of: MetricsOf
-    ) -> None:
-        self._store, self._kinds, self._log_of, self._metrics_of = store, kinds, log_of, metrics_of
+    def __init__(self, store: ResourceStore, kinds: Mapping[str, AnyKind]) -> None:
+        self._store, self._kinds = store, kinds
         self._by_plural = {kind.plural: kind for kind in kinds.values()}
 
     async def list(self, request: Request) -> Response:
@@ -148,60 +135,11 @@ class _Api:
         await self._store.record(resource, event)
         return JSONResponse({}, 201)
 
-    async def log(self, request: Request) -> Response:
-        key = self._key(request)
-        index = request.query_params.get("index", "0")
-        tail = request.query_params.get("tailLines")
-        for name, value in (("index", index), ("tailLines", tail)):
-            if value is not None and not value.isdecimal():
-                raise ResourceError(f"{name} is {value[:40]!r}; it must be a whole number")
-        part = request.query_params.get("part", "")
-        resource = await self._store.get(key)
-        path = self._log_of(resource, int(index), part)
-        if path is None:
-            where = f" in {part[:60]}" if part else ""
-            raise NoSuchResource(f"{key} has run nothing{where} at the index {index}")
-        begin = 0 if tail is None else await asyncio.to_thread(last_lines, path, min(int(tail), LIMIT_TAIL_LINES))
-        lines = self._log_lines(resource, int(index), part, path, begin, _follows(request))
-        return StreamingResponse(lines, media_type="text/plain; charset=utf-8")
+    def asking(self, subresource: Subresource) -> Callable[[Request], Awaitable[Response]]:
+        async def ask(request: Request) -> Response:
+            return await subresource(request, self._key(request))
 
-    async def metrics(self, request: Request) -> Response:
-        key = self._key(request)
-        path = self._metrics_of(await self._store.get(key))
-        if path is None:
-            raise NoSuchResource(f"{key} has no metrics: only a program with a run directory can write them")
-        rows = self._metric_rows(key, path, _follows(request))
-        return StreamingResponse(rows, media_type="application/x-ndjson")
-
-    async def _metric_rows(self, key: Key, path: Path, follow: bool) -> AsyncIterator[str]:
-        async def has_ended() -> bool:
-            return not follow or await self._has_ended(key)
-
-        async for rows in follow_rows(path, has_ended):
-            yield "".join(json.dumps(row) + "\n" for row in rows)
-
-    async def _log_lines(
-        self, resource: AnyResource, index: int, part: str, path: Path, offset: int, follow: bool
-    ) -> AsyncIterator[bytes]:
-        """The log to its end; with ``follow`` until the resource has finished, through later attempts."""
-        while True:
-            finished = not follow or await self._has_ended(resource.key)
-            while (read := await asyncio.to_thread(read_log, path, offset))[1]:
-                offset, lines = read
-                yield lines
-            later = self._log_of(resource, index, part) if follow else path
-            if later and later != path:
-                path, offset = later, 0
-            elif finished:
-                return
-            else:
-                await asyncio.sleep(LOG_PAUSE_S)
-
-    async def _has_ended(self, key: Key) -> bool:
-        try:
-            return has_finished((await self._store.get(key)).status.conditions)
-        except NoSuchResource:
-            return True
+        return ask
 
     async def _changes(self, kind: AnyKind, since: str, namespace: str | None) -> AsyncIterator[bytes]:
         try:
@@ -244,7 +182,3 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 async def _shut_down(shut_down: Callable[[], None], request: Request) -> Response:
     return JSONResponse({}, 202, background=BackgroundTask(shut_down))
-
-
-def _follows(request: Request) -> bool:
-    return request.query_params.get("follow") in ("1", "true")
