@@ -7,9 +7,11 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from .kubernetes_api import Object, condition
 from .kubernetes_cluster import Cluster, Program
 
 COMMAND = [sys.executable, "-c", "from lykeion.cli import main; main()", "operator", "run"]
@@ -70,3 +72,17 @@ def cluster_operator(
         yield made.start()
     finally:
         program.kill()
+
+
+def training(script: str, namespace: str, name: str = "shoes", **spec: Any) -> Object:
+    program = {"image": "host.local/shell", "command": ["sh", "-c", script], "pod": {"runAsUser": 65532}}
+    return {
+        "apiVersion": "lykeion.github.io/v1alpha1",
+        "kind": "Training",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"program": program, **spec},
+    }
+
+
+def has_ended(it: Object) -> bool:
+    return bool(it) and any(condition(it, each) for each in ("Complete", "Failed"))

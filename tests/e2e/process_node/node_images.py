@@ -40,11 +40,12 @@ class NodeImage:
 
 
 def pull(name: str, layout: Path) -> NodeImage:
-    """``host.local/ANY`` is this machine with its Python; ``layout.local/NAME:TAG`` lies in ``layout``; anything else
-    is pulled from its registry, if it is not there yet. Raises PullError.
+    """``host.local/ANY`` is this machine with its Python, for the user that a tag names; ``layout.local/NAME:TAG``
+    lies in ``layout``; anything else is pulled from its registry, if it is not there yet. Raises PullError.
     """
     if name.startswith(HOST):
-        return _host_image()
+        tag = name.rpartition(":")[2]
+        return _host_image(tag if tag.isdecimal() else "")
     try:
         images = open_image_layout(layout, create=True)
         if name.startswith(LAYOUT):
@@ -70,13 +71,14 @@ def pull(name: str, layout: Path) -> NodeImage:
     )
 
 
-def _host_image() -> NodeImage:
+def _host_image(user: str) -> NodeImage:
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
     path = f"{Path(sys.executable).parent}:{kept.get('PATH', os.defpath)}"
     return NodeImage(
         digest="sha256:" + "0" * 64,
         root=Path("/"),
         command=("sleep", "infinity"),
+        user=user,
         environment={**kept, "PATH": path},
         bind=_file_systems(),
         opened=_closed_above(
