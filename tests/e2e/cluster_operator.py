@@ -49,6 +49,29 @@ class ClusterOperator:
         lines = [each for each in self.get("/metrics").text.splitlines() if each.startswith(name)]
         return sum(float(each.rsplit(" ", 1)[1]) for each in lines)
 
+    def wait(self) -> int:
+        """Until it ends by itself. Returns its exit code."""
+        assert self.program.process
+        return self.program.process.wait(60)
+
+
+@contextmanager
+def short_operator(cluster: Cluster, place: Path, name: str, kill: str = "never") -> Generator[ClusterOperator]:
+    """With a short Lease; ``kill`` is of ``cluster_kill_points``."""
+    place.mkdir(parents=True, exist_ok=True)
+    root = Path(__file__).parents[2]
+    variables = {
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "LYKEION_HOME": str(place / "home"),
+        "PYTHONPATH": f"{root}:{root / 'src'}",
+    }
+    command = [sys.executable, "-m", "tests.e2e.cluster_kill_points", kill, name]
+    made = ClusterOperator(cluster, Program(name, command, place / f"{name}.log", variables), place / "home")
+    try:
+        yield made.start()
+    finally:
+        made.program.kill()
+
 
 @contextmanager
 def cluster_operator(

@@ -1,0 +1,103 @@
+"""What befalls an operator: it is killed at its writes, loses its Lease, or its API server; nothing runs twice."""
+
+import random
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from .cluster_operator import has_ended, short_operator, training
+from .kubernetes_api import Object, condition
+from .kubernetes_cluster import Cluster, kubernetes_cluster
+from .process_node.handle import process_node
+
+pytestmark = pytest.mark.slow
+WRITES = 8
+"""About as many as a training has, its events included."""
+POINTS = [f"{when}-{number}" for number in range(1, WRITES + 1) for when in ("before", "after")]
+ONCE = "echo ran >> $LYKEION_RUN/ran; test $(wc -l < $LYKEION_RUN/ran) = 1"
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of its own: operators of other tests have another Lease, and its API server is killed."""
+    with kubernetes_cluster(tmp_path_factory.mktemp("own") / "cluster") as made, process_node(made):
+        yield made
+
+
+def _ended_well(cluster: Cluster, namespace: str) -> Object:
+    ended = cluster.api.wait("Training", "shoes", namespace, has_ended)
+    assert condition(ended, "Complete") == "True", ended["status"]
+    assert ended["status"]["attempts"] == 1
+    return ended
+
+
+def _created(cluster: Cluster, namespace: str, resource: str) -> int:
+    """Creations that succeeded, by anybody."""
+    return sum(
+        each["verb"] == "create" and each["objectRef"].get("resource") == resource
+        for each in cluster.audited()
+        if each.get("objectRef", {}).get("namespace") == namespace and each["responseStatus"]["code"] < 300
+    )
+
+
+@pytest.mark.parametrize("point", random.Random(18).sample(POINTS, 6))
+def test_a_training_runs_once_though_its_operator_is_killed_at_a_write(
+    own: Cluster, tmp_path: Path, point: str
+) -> None:
+    namespace = own.namespace(f"kill-{point}")
+    own.api.create(training(ONCE, namespace))
+    with short_operator(own, tmp_path, "first", point) as first:
+        assert first.wait() == -signal.SIGKILL
+    with short_operator(own, tmp_path, "second"):
+        _ended_well(own, namespace)
+    assert (_created(own, namespace, "jobs"), _created(own, namespace, "persistentvolumeclaims")) == (1, 1)
+
+
+def test_an_operator_that_is_asked_to_end_gives_its_lease_to_the_next(own: Cluster, tmp_path: Path) -> None:
+    namespace = own.namespace("handed-over")
+    with short_operator(own, tmp_path, "first") as first, short_operator(own, tmp_path, "second") as second:
+        leader, other = (first, second) if first.metric("lykeion_leads") else (second, first)
+        assert other.metric("lykeion_leads") == 0
+        assert other.get("/readyz").text == "ok"
+        leader.program.signal(signal.SIGTERM)
+        assert leader.wait() == 0
+        own.api.create(training(ONCE, namespace))
+        _ended_well(own, namespace)
+        assert other.metric("lykeion_leads") == 1
+
+
+def test_an_operator_that_was_frozen_writes_nothing_and_ends_when_another_has_its_lease(
+    own: Cluster, tmp_path: Path
+) -> None:
+    namespace = own.namespace("frozen")
+    with short_operator(own, tmp_path, "frozen") as frozen:
+        own.api.create(training("until test -e $LYKEION_RUN/go; do sleep 0.1; done", namespace, name="waits"))
+        own.api.wait("Training", "waits", namespace, lambda it: condition(it, "Running") == "True")
+        frozen.program.signal(signal.SIGSTOP)
+        with short_operator(own, tmp_path, "next"):
+            own.api.create(training(ONCE, namespace))
+            _ended_well(own, namespace)
+            frozen.program.signal(signal.SIGCONT)
+            assert frozen.wait() == 1
+            assert "lease/lykeion-operator in default is lost" in frozen.program.tail()
+    assert _created(own, namespace, "jobs") == 2
+
+
+def test_a_training_ends_though_the_api_server_was_away(own: Cluster, tmp_path: Path) -> None:
+    namespace = own.namespace("away")
+    with short_operator(own, tmp_path, "operator") as operator:
+        own.api.create(training(f"sleep 2; {ONCE}", namespace))
+        own.api.wait("Training", "shoes", namespace, lambda it: it.get("status", {}).get("attempts"))
+        own.kill_api()
+        own.start_api()
+        ended = operator.program.process
+        assert ended
+        with suppress(subprocess.TimeoutExpired):
+            ended.wait(5)
+    with short_operator(own, tmp_path, "again"):  # as the kubelet does where the Lease was lost meanwhile
+        _ended_well(own, namespace)
+    assert _created(own, namespace, "jobs") == 1
