@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from lykeion.platform.kubernetes.cluster_answers import cluster_answers, pods_of
 from lykeion.platform.kubernetes.cluster_client import ClusterClient
 from lykeion.platform.kubernetes.cluster_store import ClusterStore
 from lykeion.platform.kubernetes.kubeconfig_contexts import cluster_access
+from lykeion.platform.kubernetes.operator_manifests import NAMESPACE, OPERATOR, Installation, operator_objects
 from lykeion.platform.kubernetes.request_rate import RequestRate
 from lykeion.platform.kubernetes.translation import ClusterFacts
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
@@ -22,11 +24,19 @@ from lykeion.platform.lookups import ImageDigest
 from .kubernetes_cluster import Cluster
 
 
+def operator_account(cluster: Cluster) -> Path:
+    """A kubeconfig with no more rights than an installation gives the operator."""
+    for each in operator_objects(Installation()):
+        if each["kind"] in ("Namespace", "ServiceAccount") or each["apiVersion"].startswith("rbac."):
+            cluster.api.apply(each)
+    return cluster.kubeconfig_of_account(OPERATOR, NAMESPACE)
+
+
 @contextmanager
 def cluster_controllers(
     cluster: Cluster, namespace: str, controllers: Sequence[ResourceController], facts: ClusterFacts
 ) -> Generator[None]:
-    """Controllers of one namespace in a thread, until the end of the test."""
+    """Controllers of one namespace in a thread, with an installed operator's rights, until the end of the test."""
     started, loop, tasks = threading.Event(), asyncio.new_event_loop(), list[asyncio.Task[None]]()
 
     async def run() -> None:
@@ -46,7 +56,7 @@ def cluster_controllers(
             await client.close()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+        patch.setenv("KUBECONFIG", str(operator_account(cluster)))
         thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
         thread.start()
         assert started.wait(30)

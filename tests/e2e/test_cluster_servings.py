@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
+from lykeion.platform.kubernetes.operator_manifests import NAMESPACE
 from lykeion.platform.kubernetes.owned_fields import holds
 
 from .cluster_addons import set_usage, start_metrics
+from .cluster_controllers import operator_account
+from .cluster_operator import cluster_operator
 from .cluster_servings import ClusterServing, cluster_load, server, serving_operator, true
 from .kubernetes_cluster import Cluster
 
@@ -39,12 +42,26 @@ def shop(cluster: Cluster, namespace: str) -> Generator[ClusterServing]:
         yield ClusterServing(cluster, namespace)
 
 
-@pytest.mark.parametrize("file", sorted(PINNED.glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file",
+    sorted(PINNED.glob("[gr]o*.yaml")),
+    ids=lambda file: file.stem,
+)
 def test_the_pinned_documents_are_accepted_and_nothing_of_them_is_dropped(cluster: Cluster, file: Path) -> None:
     documents = [each for each in yaml.safe_load_all(file.read_text()) if each["kind"] != "HTTPRoute"]
     for document in documents:
         arguments = ("create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-")
         assert holds(json.loads(cluster.kubectl(*arguments, text=yaml.safe_dump(document))), document)
+
+
+def test_the_operators_own_process_serves_a_program(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+    shop, account = ClusterServing(cluster, namespace), operator_account(cluster)
+    options = ("--only-namespace", namespace, "--namespace", NAMESPACE)
+    with cluster_operator(cluster, tmp_path, *options, kubeconfig=account):
+        shop.apply(program=server("one"), replicas=2, autoscaling={"maxReplicas": 4, "targetInFlight": 2})
+        status = shop.wait_ready()
+    assert true(status, "Unsupported")
+    assert len(shop.endpoints("shop")) == 2
 
 
 def test_a_version_is_served_and_another_rolled_out_without_a_lost_request(shop: ClusterServing) -> None:

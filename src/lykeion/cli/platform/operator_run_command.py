@@ -31,5 +31,6 @@ def run_operator(
     """
     logging.getLogger("lykeion").setLevel(logging.INFO)
     settings = platform.OperatorSettings(namespaces, namespace, host, port, image, pod or socket.gethostname())
-    made = platform.ClusterPlatform(platform.cluster_access(context), platform.KINDS, platform.CONTROLLERS, settings)
+    access, controllers = platform.cluster_access(context), platform.CLUSTER_CONTROLLERS
+    made = platform.ClusterPlatform(access, platform.KINDS, controllers, settings)
     asyncio.run(made.run(lambda url: print_line(f"the operator runs; it answers on {url}", err=True)))
