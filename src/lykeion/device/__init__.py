@@ -10,7 +10,12 @@ from lykeion.core.lazy import lazy
 if TYPE_CHECKING:
     from .companion import MAX_COMPANION_BYTES, MAX_COMPANION_PHOTOS, Companion, read_companion, with_golden
     from .delta_patch import MAX_BSDIFF_BYTES, MAX_WINDOW_LOG, apply_delta
+    from .device_client import Device, NoModel
+    from .device_conditions import ConditionsHook, DeviceConditions, UpdateRules
+    from .device_settings import DeviceSettings, DeviceSettingsError
     from .errors import DeltaError, NewerRecord, RecordError
+    from .inference.loaded_model import LoadedModel, Photo, PhotoLabel
+    from .photo_search import PhotoMustStay, SearchUnavailable
     from .signed_target import (
         MAX_REVOKED,
         METHODS,
@@ -30,8 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_BSDIFF_BYTES", "MAX_COMPANION_BYTES", "MAX_COMPANION_PHOTOS", "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS",
-    "Companion", "CompanionFile", "Delta", "DeltaError", "ModelLimits", "NewerRecord", "RecordError", "SignedTarget",
-    "apply_delta", "companion_path", "delta_path", "is_model_name", "limits_path", "read_companion", "read_limits",
-    "read_target", "role_of", "target_path", "with_golden",
+    "Companion", "CompanionFile", "ConditionsHook", "Delta", "DeltaError", "Device", "DeviceConditions",
+    "DeviceSettings", "DeviceSettingsError", "LoadedModel", "ModelLimits", "NewerRecord", "NoModel", "Photo",
+    "PhotoLabel", "PhotoMustStay", "RecordError", "SearchUnavailable", "SignedTarget", "UpdateRules",
+    "apply_delta", "companion_path", "delta_path", "is_model_name", "limits_path", "read_companion",
+    "read_limits", "read_target", "role_of", "target_path", "with_golden",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

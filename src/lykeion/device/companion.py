@@ -14,7 +14,7 @@ import numpy as np
 from lykeion.core import parse_json
 from lykeion.core.fields import Field, Fields
 from lykeion.engines import Engine
-from lykeion.vision import CardError, ModelCard, decode, normalise
+from lykeion.vision import PREPROCESSING_VERSION, CardError, ModelCard, decode, normalise
 
 from .errors import RecordError
 
@@ -38,21 +38,30 @@ class GoldenPhoto:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Companion:
+    """``preprocessing`` is the version by which the golden answers were made, and by which a vector is of a space."""
+
     card: ModelCard
     labels: tuple[str, ...] = ()
     golden: tuple[GoldenPhoto, ...] = ()
+    preprocessing: int = PREPROCESSING_VERSION
 
     def to_bytes(self) -> bytes:
         """A document for ``read_companion``."""
         golden = [_golden_json(each) for each in self.golden]
-        value = {"schema": SCHEMA, "card": asdict(self.card), "labels": list(self.labels), "golden": golden}
+        value = {
+            "schema": SCHEMA,
+            "card": asdict(self.card),
+            "labels": list(self.labels),
+            "golden": golden,
+            "preprocessing": self.preprocessing,
+        }
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def read_companion(data: bytes) -> Companion:
     """Raises RecordError."""
     given = Fields("companion", parse_json(data, RecordError, "companion", limit=MAX_COMPANION_BYTES), RecordError)
-    given.only("schema", "card", "labels", "golden")
+    given.only("schema", "card", "labels", "golden", "preprocessing")
     given.required("schema", lambda field: field.number(SCHEMA, SCHEMA))
     labels, golden = given.required("labels", Field.items), given.required("golden", Field.items)
     if len(labels) > MAX_LABELS or len(golden) > MAX_COMPANION_PHOTOS:
@@ -61,6 +70,7 @@ def read_companion(data: bytes) -> Companion:
         given.required("card", _card),
         tuple(label.text()[:MAX_LABEL] for label in labels),
         tuple(_golden(each.fields()) for each in golden),
+        given.required("preprocessing", lambda field: field.number(1, 1 << 31)),
     )
 
 

@@ -25,7 +25,7 @@ from lykeion.core import first_line
 from .durable_files import Disk, FileLayer, replace_file
 from .errors import UpdateMissing, UpdateRefused, UpdateUnavailable
 from .metadata_checks import check_expiry, next_root, self_signed_root, verified
-from .signed_target import ModelLimits, SignedTarget, limits_path, read_limits, read_target, role_of
+from .signed_target import ModelLimits, SignedTarget, limits_path, read_limits, read_target, role_of, target_path
 
 MAX_ROOT_BYTES, MAX_ROOTS = 512_000, 256
 MAX_TIMESTAMP_BYTES, MAX_SNAPSHOT_BYTES, MAX_TARGETS_BYTES = 16_384, 2_000_000, 5_000_000
@@ -100,6 +100,13 @@ class TrustedMetadata:
         folder, _, name = path.rpartition("/")
         sha256 = file.hashes["sha256"]
         return FoundTarget(read_target(file.custom, path), f"{folder}/{sha256}.{name}", file.length, sha256)
+
+    def newest(self, model: str, device_class: str) -> FoundTarget | None:
+        """The target with the highest version for a class, of those that are not in bins. Raises as ``target``."""
+        role = self._roles.get(role_of(model))
+        paths = role.signed.targets if role else ()
+        versions = [version for path in paths if (version := _version(path, model, device_class))]
+        return self.target(target_path(model, max(versions), device_class)) if versions else None
 
     def limits(self, model: str) -> ModelLimits:
         """What holds for all versions of a model. Raises RecordError, NewerRecord."""
@@ -242,3 +249,10 @@ class TrustedMetadata:
             replace_file(self._files, self._directory / name, data)
         except OSError as error:
             raise UpdateUnavailable(f"{self._directory / name}: {error.strerror or error}") from None
+
+
+def _version(path: str, model: str, device_class: str) -> int:
+    """0 for a path of something else."""
+    text = path.removeprefix(f"{model}/v").removesuffix(f"/{device_class}")
+    version = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    return version if target_path(model, version, device_class) == path else 0

@@ -11,7 +11,7 @@ from lykeion.core import Unsupported
 from lykeion.device.companion import read_companion
 from lykeion.device.signed_target import SignedTarget
 from lykeion.litert import ModelError
-from lykeion.vision import Box, Decoded, decode, from_rgb, normalise
+from lykeion.vision import PREPROCESSING_VERSION, Box, Decoded, decode, from_rgb, normalise
 
 if TYPE_CHECKING:
     from lykeion.engines.running import Engine
@@ -42,6 +42,12 @@ class LoadedModel:
         self.card = self.companion.card
         self._turn = threading.Lock()
         self.engine: Engine = find_kind(target.engine).load(content, threads=target.threads, name=target.path)
+
+    @property
+    def space(self) -> str:
+        """The embedding space of its vectors; empty where they are of none that an index may have, also because this
+        software prepares photos by another version than the space is of."""
+        return self.target.space if self.companion.preprocessing == PREPROCESSING_VERSION else ""
 
     def embed(self, photo: Photo, box: Box | None = None) -> np.ndarray:
         """The vector, float32 (dimension,) of length 1, or zeros if the network gives only zeros.

@@ -1,0 +1,267 @@
+"""What a device and its server say to each other, as typed and bounded data: JSON over HTTPS.
+
+| call | says | is answered |
+|---|---|---|
+| POST /v1/device/enrol | EnrolRequest | Credential |
+| POST /v1/device/renew | RenewRequest | Credential |
+| POST /v1/device/state, with the credential | ReportedState | DesiredState |
+| POST /v1/device/events, with the credential | an event batch | nothing |
+
+A credential goes as ``Authorization: Bearer``. A server that is busy answers 429 or 503 with ``Retry-After``.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from lykeion.core import Invalid, parse_json
+from lykeion.core.fields import Field, Fields
+
+from .event_reports import KINDS, EventBatch, ReportedEvent
+from .signed_target import MAX_VERSION, is_model_name
+
+ENROL, RENEW, STATE, EVENTS = (f"/v1/device/{call}" for call in ("enrol", "renew", "state", "events"))
+MAX_MESSAGE_BYTES = 1 << 20
+MAX_ATTRIBUTES = 32
+MAX_MODELS = 256
+MAX_FLAGS = 256
+MAX_TEXT = 256
+MAX_EVENTS_AT_ONCE = 1_000
+Attribute: TypeAlias = str | int | float | bool
+Message = TypeVar("Message")
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+_SIGNATURE = re.compile(r"[0-9a-f]{128}")
+_ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+class MessageError(Invalid):
+    """A message that is not what its kind may be; the error names the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolRequest:
+    """``token`` can be used once; ``public_key`` is the device's own, Ed25519, in hexadecimal."""
+
+    token: str
+    public_key: str
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RenewRequest:
+    """``signature``, by the device's key, is of ``renewal(device, at)``; ``at`` is the device's time, seconds since
+    1970, which the server accepts once and only near its own."""
+
+    device: str
+    at: int
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """``expires`` is in seconds since 1970."""
+
+    device: str
+    token: str
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """``running`` is the version that the app loads, 0 for none, ``file`` its digest or empty; ``step`` is that of
+    the version on its way, or else of the one that runs; ``failed`` is the last version that was given up, and
+    ``cause`` why."""
+
+    running: int = 0
+    file: str = ""
+    step: str = "idle"
+    failed: int = 0
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedState:
+    """``software`` is the version of this package, ``runtime`` that of LiteRT."""
+
+    software: str
+    runtime: str
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    models: Mapping[str, ModelReport] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """``targets`` names by model the path of the target that is to run, among those that are signed; ``device_class``
+    is the device's by its attributes. Ask again after ``poll_s`` seconds."""
+
+    device_class: str
+    targets: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, Attribute] = field(default_factory=dict)
+    poll_s: int = 3_600
+
+
+def renewal(device: str, at: int) -> bytes:
+    """What a device signs to renew its credential."""
+    return f"lykeion device renewal\n{device}\n{at}".encode()
+
+
+def to_plain(message: Any) -> dict[str, Any]:
+    """A JSON value for the ``read_…`` of the message's kind."""
+    return asdict(message)
+
+
+def batch_plain(batch: EventBatch) -> dict[str, Any]:
+    """A JSON value for ``read_batch``."""
+    return {"events": [asdict(event) for event in batch.events], "dropped": dict(batch.dropped)}
+
+
+def read_enrol_request(data: bytes) -> EnrolRequest:
+    """Raises MessageError, as all of these do."""
+    return _read(data, EnrolRequest, {"token": _text, "public_key": _hex(_KEY), "attributes": _attributes})
+
+
+def read_renew_request(data: bytes) -> RenewRequest:
+    return _read(data, RenewRequest, {"device": _text, "at": _time, "signature": _hex(_SIGNATURE)})
+
+
+def read_credential(data: bytes) -> Credential:
+    return _read(data, Credential, {"device": _text, "token": _text, "expires": _time})
+
+
+def read_reported_state(data: bytes) -> ReportedState:
+    reads = {"software": _text, "runtime": _text, "attributes": _attributes, "models": _by_model(_model_report)}
+    return _read(data, ReportedState, reads)
+
+
+def read_desired_state(data: bytes) -> DesiredState:
+    reads = {"device_class": _model, "targets": _by_model(_text), "flags": _attributes, "poll_s": _poll}
+    return _read(data, DesiredState, reads)
+
+
+def read_batch(data: bytes) -> EventBatch:
+    fields = Fields("message", parse_json(data, MessageError, "message", limit=MAX_MESSAGE_BYTES), MessageError)
+    fields.only("events", "dropped")
+    events = fields.required("events", Field.items)
+    if len(events) > MAX_EVENTS_AT_ONCE:
+        raise MessageError(f"{len(events):,} events at once; at most {MAX_EVENTS_AT_ONCE:,} may be sent")
+    dropped = fields.required("dropped", Field.fields)
+    dropped.only(*KINDS)
+    counts = {kind: dropped.required(kind, lambda each: each.number(0, 1 << 53)) for kind in dropped.values}
+    return EventBatch(tuple(_event(event.fields()) for event in events), counts)
+
+
+_Reads: TypeAlias = Mapping[str, Callable[[Field], Any]]
+
+
+def _read(data: bytes, kind: Callable[..., Message], reads: _Reads) -> Message:
+    plain = parse_json(data, MessageError, "message", limit=MAX_MESSAGE_BYTES)
+    return _made(Fields("message", plain, MessageError), kind, reads)
+
+
+def _made(fields: Fields, kind: Callable[..., Message], reads: _Reads) -> Message:
+    fields.only(*reads)
+    return kind(**{name: fields.required(name, read) for name, read in reads.items()})
+
+
+def _text(field: Field) -> str:
+    if not isinstance(field.value, str) or not 0 < len(field.value) <= MAX_TEXT or not field.value.isprintable():
+        raise field.wrong(f"text of 1 to {MAX_TEXT} printable letters")
+    return field.value
+
+
+def _hex(pattern: re.Pattern[str]) -> Callable[[Field], str]:
+    def read(field: Field) -> str:
+        if not isinstance(field.value, str) or not pattern.fullmatch(field.value):
+            raise field.wrong("hexadecimal digits, as many as it takes")
+        return field.value
+
+    return read
+
+
+def _time(field: Field) -> int:
+    return field.number(0, 1 << 40)
+
+
+def _poll(field: Field) -> int:
+    return field.number(1, 7 * 24 * 3600)
+
+
+def _model(field: Field) -> str:
+    if not isinstance(field.value, str) or not is_model_name(field.value):
+        raise field.wrong("a name of up to 64 lower-case letters, digits and ._-")
+    return field.value
+
+
+def _attributes(field: Field) -> dict[str, Attribute]:
+    fields = field.fields()
+    if len(fields.values) > (most := max(MAX_ATTRIBUTES, MAX_FLAGS)):
+        raise MessageError(f"{field.where} has {len(fields.values)} entries; at most {most} are allowed")
+    return {_attribute_name(field, name): fields.required(name, _attribute) for name in fields.values}
+
+
+def _attribute_name(field: Field, name: str) -> str:
+    if not _ATTRIBUTE.fullmatch(name):
+        raise MessageError(f"{field.where}: {name[:64]!r} is no name: up to 64 lower-case letters, digits and _")
+    return name
+
+
+def _attribute(field: Field) -> Attribute:
+    value = field.value
+    if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) <= 1 << 53):
+        return value
+    return _text(field)
+
+
+def _by_model(read: Callable[[Field], Any]) -> Callable[[Field], dict[str, Any]]:
+    def read_all(field: Field) -> dict[str, Any]:
+        fields = field.fields()
+        if len(fields.values) > MAX_MODELS:
+            raise MessageError(f"{field.where} has {len(fields.values)} models; at most {MAX_MODELS} are allowed")
+        if wrong := [name for name in fields.values if not is_model_name(name)]:
+            raise MessageError(f"{field.where}: {wrong[0][:64]!r} is not the name of a model")
+        return {name: fields.required(name, read) for name in fields.values}
+
+    return read_all
+
+
+def _model_report(field: Field) -> ModelReport:
+    return _made(
+        field.fields(),
+        ModelReport,
+        {
+            "running": _version,
+            "file": _maybe_text,
+            "step": _text,
+            "failed": _version,
+            "cause": _maybe_text,
+        },
+    )
+
+
+def _version(field: Field) -> int:
+    return field.number(0, MAX_VERSION)
+
+
+def _maybe_text(field: Field) -> str:
+    return "" if field.value == "" else _text(field)
+
+
+def _event(fields: Fields) -> ReportedEvent:
+    reads: _Reads = {
+        "id": lambda each: each.number(0, 1 << 53),
+        "kind": lambda each: each.one_of(KINDS),
+        "name": _text,
+        "at": _attribute,
+        "fields": _event_fields,
+    }
+    return _made(fields, ReportedEvent, reads)
+
+
+def _event_fields(field: Field) -> dict[str, Attribute]:
+    """Bounded by the message: text may be longer than an attribute's."""
+    values = field.fields().values
+    if wrong := [name for name, value in values.items() if not isinstance(value, str | int | float | bool)]:
+        raise MessageError(f"{field.where}: {wrong[0][:64]!r} is no text, number or truth value")
+    return dict(values)

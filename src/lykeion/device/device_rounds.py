@@ -1,0 +1,177 @@
+"""A round of a device with its server and repository: reports, desired state, updates. What the facade imports late,
+since it brings TUF."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from lykeion.core import LykeionError, NotFound, Unavailable, read_bounded, write_atomically
+
+from .device_conditions import ConditionsHook, hindrance
+from .device_messages import (
+    EVENTS,
+    MAX_MESSAGE_BYTES,
+    STATE,
+    DesiredState,
+    MessageError,
+    ModelReport,
+    ReportedState,
+    batch_plain,
+    read_desired_state,
+    to_plain,
+)
+from .device_settings import ROOT_FILE, DeviceSettings
+from .enrolment import DeviceIdentity
+from .errors import UpdateUnavailable
+from .event_reports import EventReports
+from .fetching.download_pace import Pace
+from .fetching.file_source import HttpFiles
+from .fetching.server_calls import HttpPost
+from .inference.model_trial import ModelTrial
+from .model_update import ModelUpdate
+from .slots.model_slots import ModelSlots
+from .slots.slot_state import Offer, SlotState
+from .trusted_metadata import TrustedMetadata
+from .update_round import RoundOutcome, UpdateRound, Wanted
+
+BUILT = datetime(2026, 11, 1, tzinfo=UTC)
+"""Before any release: a clock that is earlier is wrong."""
+DESIRED_FILE = "desired.json"
+_MAX_ROOT_BYTES = 512_000
+
+
+class HinderedUpdate(Unavailable):
+    """The device's conditions, such as a metered network, keep it from downloading now."""
+
+
+def run_round(
+    home: Path, settings: DeviceSettings, slots: ModelSlots, reports: EventReports, conditions: ConditionsHook
+) -> RoundOutcome:
+    """Raises nothing that another round could mend."""
+    outcome = RoundOutcome()
+    server = _Server(home, settings, slots, reports) if settings.server else None
+    if server:
+        server.tell(outcome)
+    wanted = _wanted(settings, kept_desired(home))
+    before = {name: slots.state(name) for name in slots.names()}
+    try:
+        found = _update_round(home, settings, slots, conditions).run(wanted)
+    except LykeionError as error:
+        outcome.failed("", error)
+        return outcome
+    outcome.states = found.states
+    outcome.problems |= found.problems
+    outcome.later_s = max(outcome.later_s, found.later_s)
+    changed = [name for name, state in found.states.items() if state != before.get(name)]
+    for name in changed:
+        _report_change(reports, name, before.get(name, SlotState()), found.states[name])
+    if server and changed:
+        server.tell(outcome)
+    return outcome
+
+
+def kept_desired(home: Path) -> DesiredState | None:
+    """What the server said last; None before, or if it cannot be read."""
+    try:
+        data = read_bounded(home / DESIRED_FILE, MessageError, "desired state", limit=MAX_MESSAGE_BYTES)
+        return read_desired_state(data)
+    except MessageError:
+        return None
+
+
+class _Server:
+    def __init__(self, home: Path, settings: DeviceSettings, slots: ModelSlots, reports: EventReports) -> None:
+        self._home, self._slots, self._reports = home, slots, reports
+        self._post = HttpPost(settings.server)
+        self._identity = DeviceIdentity(home / "identity", self._post)
+
+    def tell(self, outcome: RoundOutcome) -> None:
+        """Send the state and the events; keep what is desired then."""
+        try:
+            token = self._identity.credential().token
+            answer = self._post(STATE, to_plain(reported_state(self._slots)), token)
+            desired = read_desired_state(answer)
+            write_atomically(self._home / DESIRED_FILE, json.dumps(to_plain(desired)).encode())
+            while (batch := self._reports.batch()).events or batch.dropped:
+                self._post(EVENTS, batch_plain(batch), token)
+                self._reports.arrived(batch)
+        except LykeionError as error:
+            outcome.failed("server", error)
+        except OSError as error:
+            outcome.problems["server"] = f"{self._home}: {error.strerror or error}"
+
+
+def reported_state(slots: ModelSlots) -> ReportedState:
+    models = {name: _model_report(slots.state(name)) for name in slots.names()}
+    return ReportedState(software=software_version(), runtime=runtime_version("litert"), models=models)
+
+
+@cache
+def runtime_version(engine: str) -> str:
+    """Raises Unsupported, UnknownEngine."""
+    from lykeion.engines.running import find_kind
+
+    kind = find_kind(engine)
+    kind.imported()
+    return kind.version
+
+
+@cache
+def software_version() -> str:
+    return version("lykeion")
+
+
+def _wanted(settings: DeviceSettings, desired: DesiredState | None) -> Wanted:
+    """Models of the settings too, unless the server says which version."""
+    own = dict.fromkeys(settings.models, "")
+    if desired is None or not settings.server:
+        return Wanted(settings.device_class, own)
+    return Wanted(desired.device_class, own | dict(desired.targets))
+
+
+def _update_round(home: Path, settings: DeviceSettings, slots: ModelSlots, conditions: ConditionsHook) -> UpdateRound:
+    address = settings.repository.rstrip("/")
+    try:
+        root = read_bounded(home / ROOT_FILE, NotFound, "root", limit=_MAX_ROOT_BYTES)
+    except NotFound as error:
+        raise UpdateUnavailable(f"no root of the repository is trusted here: {error}") from None
+    trusted = TrustedMetadata(home / "trust", root, BUILT, slots.files)
+
+    def may_fetch(offer: Offer) -> None:
+        if why := hindrance(settings.rules, conditions()):
+            raise HinderedUpdate(f"{offer.target.path} waits: {why}")
+
+    def trying(offer: Offer, content: bytes, companion: bytes) -> None:
+        ModelTrial()(offer.target, content, companion)
+
+    update = ModelUpdate(slots, HttpFiles(f"{address}/targets"), trying, Pace(settings.bandwidth_bytes_s), may_fetch)
+    return UpdateRound(
+        trusted, HttpFiles(f"{address}/metadata"), slots, update, runtime_version, lambda: datetime.now(UTC)
+    )
+
+
+def _report_change(reports: EventReports, name: str, before: SlotState, after: SlotState) -> None:
+    running = after.running
+    if running and (before.running is None or not before.running.offer.same_as(running.offer)):
+        reports.add("activated", {"model": name, "version": running.offer.target.version}, "health")
+    for each in after.failed:
+        if each not in before.failed:
+            fields = {"model": name, "version": each.version, "cause": each.cause}
+            reports.add("given_up", fields, "health")
+
+
+def _model_report(state: SlotState) -> ModelReport:
+    shown = state.coming or state.running
+    last = state.failed[-1] if state.failed else None
+    report = ModelReport(step=shown.step if shown else "idle")
+    if state.running:
+        target = state.running.offer.target
+        report = replace(report, running=target.version, file=target.file)
+    return replace(report, failed=last.version, cause=_printable(last.cause)) if last else report
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:200]
