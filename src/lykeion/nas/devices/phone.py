@@ -16,7 +16,7 @@ from lykeion.nas.design_space.named_spaces import find_space
 from lykeion.nas.design_space.space import Space
 
 from .pieces import pieces
-from .profiling import Device, profile_of
+from .profiling import MeasuredDevice, profile_of
 
 SCHEMA = "lykeion.device-blocks"
 VERSION = 1
@@ -85,7 +85,7 @@ def import_phone_results(directory: Path, *, name: str = "") -> DeviceProfile:
     times_ms = {piece: least_us(results) / 1e3 for piece, results in runs.items() if piece}
     if wrong := [number for number, piece in names.items() if not 0 < times_ms[piece] < float("inf")]:
         raise PhoneError(f"{directory}/results: {wrong[0]}.tflite took no time; delete its results and run run.sh")
-    device = Device(
+    device = MeasuredDevice(
         name=name or described.get("model") or "phone",
         soc=described.get("soc", ""),
         engine="LiteRT benchmark_model",

@@ -30,7 +30,7 @@ REFERENCE_NETWORK = "mobilenet-v2-0.35@96"
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class MeasuredDevice:
     """A profile's description of the device on which it was measured."""
 
     name: str
@@ -76,10 +76,10 @@ def write_host_profile(space: Space, path: Path, *, threads: int = 1, reporter: 
     return profile
 
 
-def host(threads: int, name: str = "") -> Device:
+def host(threads: int, name: str = "") -> MeasuredDevice:
     """This machine, named after its processor or as given."""
     soc = processor()
-    return Device(
+    return MeasuredDevice(
         name or soc, soc, "LiteRT", version("ai-edge-litert"), threads, "float32", "measured by lykeion nas profile"
     )
 
@@ -90,7 +90,7 @@ def reference(threads: int) -> Candidate:
     return litert_candidate(write_litert(architecture, random_weights(architecture)), threads)
 
 
-def profile_of(space: Space, times_ms: Mapping[str, float], device: Device) -> DeviceProfile:
+def profile_of(space: Space, times_ms: Mapping[str, float], device: MeasuredDevice) -> DeviceProfile:
     """The profile made from the times of ``pieces(space)``, fitted on the whole networks among them.
 
     Raises LatencyError if a piece is missing, or if the machine was so busy that the fit is invalid.
