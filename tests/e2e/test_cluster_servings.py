@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lykeion.platform.kubernetes.operator_manifests import NAMESPACE
+from lykeion.platform.kubernetes.operator_manifests import NAMESPACE, OPERATOR
 from lykeion.platform.kubernetes.owned_fields import holds
 
 from .cluster_addons import set_usage, start_metrics
@@ -44,7 +44,7 @@ def shop(cluster: Cluster, namespace: str) -> Generator[ClusterServing]:
 
 @pytest.mark.parametrize(
     "file",
-    sorted(PINNED.glob("[gr]o*.yaml")),
+    sorted(PINNED.glob("[gr][or]*.yaml")),
     ids=lambda file: file.stem,
 )
 def test_the_pinned_documents_are_accepted_and_nothing_of_them_is_dropped(cluster: Cluster, file: Path) -> None:
@@ -104,6 +104,39 @@ def test_a_canary_is_promoted_or_rolled_back_by_what_its_replicas_count_and_how_
     assert load.answers["one", 500] == 0
     assert load.versions == ({"one"} if behaviour == "wrong" else {"one", "two"})
     assert not true(status, "Unsupported")
+
+
+def test_a_rollout_goes_on_when_the_operator_was_killed_and_no_request_fails(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    shop, account = ClusterServing(cluster, namespace), operator_account(cluster)
+    options = ("--only-namespace", namespace, "--namespace", namespace)
+    lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"]}
+    _bind(cluster, namespace, lease)
+    with cluster_operator(cluster, tmp_path, *options, kubeconfig=account) as operator:
+        shop.apply(program=server("one"), replicas=2, canary=CANARY)
+        shop.wait_ready()
+        with cluster_load(shop) as load:
+            shop.apply(program=server("two"), replicas=2, canary=CANARY)
+            load.wait_until(lambda: "two" in load.versions)
+            operator.program.kill()
+            load.wait_more(50)
+            operator.start()
+            status = shop.wait(lambda it: it.get("history"), seconds=150)
+    assert status["history"][-1]["outcome"] == "Promoted"
+    assert load.failures == []
+    assert {code for _, code in load.answers} == {200}
+
+
+def _bind(cluster: Cluster, namespace: str, rule: dict[str, Any]) -> None:
+    """Let the operator's account do more in one namespace."""
+    metadata, api = {"name": "more", "namespace": namespace}, "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]}
+    account = {"kind": "ServiceAccount", "name": OPERATOR, "namespace": NAMESPACE}
+    reference = {"apiGroup": api, "kind": "Role", "name": "more"}
+    binding = {"apiVersion": f"{api}/v1", "kind": "RoleBinding", "metadata": metadata}
+    for each in (role, {**binding, "roleRef": reference, "subjects": [account]}):
+        cluster.api.apply(each)
 
 
 HINDERED = {

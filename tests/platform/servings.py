@@ -116,6 +116,11 @@ class World:
         changed = structs.replace(self.children[group.metadata.name].status, **status)
         self.children[group.metadata.name] = group.with_status(changed)
 
+    def scale(self, group: ReplicaGroup, replicas: int) -> None:
+        """As a cluster's autoscaler does it."""
+        changed = structs.replace(group.spec, replicas=replicas)
+        self.children[group.metadata.name] = replace(group, spec=changed)
+
     def wait(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 

@@ -10,6 +10,7 @@ from msgspec import structs
 from lykeion.control import Condition, condition_of, is_true
 from lykeion.core import Unavailable
 from lykeion.platform.lookups import FoundModel, GroupCores, GroupCounts, ModelVersion, RouteCounts
+from lykeion.platform.policies.serving_place import IN_A_CLUSTER, ON_A_MACHINE, ServingPlace
 from lykeion.platform.policies.serving_template import template, template_hash
 from lykeion.platform.resources.autoscaling import Autoscaling
 from lykeion.platform.resources.canary import Canary, CanaryAnalysis, CanaryStep, Verify
@@ -466,6 +467,8 @@ ACTIONS = st.one_of(
     st.tuples(st.just("version"), VERSIONS),
     st.tuples(st.just("canary"), st.sampled_from([None, TIMED, ANALYSED, _verified()])),
     st.tuples(st.just("replicas"), st.integers(1, 4)),
+    st.tuples(st.just("autoscaling"), st.sampled_from([None, Autoscaling(max_replicas=4, target_cpu=1)])),
+    st.tuples(st.just("scaled"), st.integers(1, 4)),
     st.tuples(st.just("promote"), st.text("ab", max_size=2)),
     st.tuples(st.just("abort"), st.text("ab", max_size=2)),
     st.tuples(st.just("kill"), st.integers(1, 6)),
@@ -480,8 +483,12 @@ def _act(world: World, action: str, value: Any) -> None:
     match action:
         case "version":
             world.change(program=server(value))
-        case "canary" | "replicas" | "promote" | "abort":
+        case "canary" | "replicas" | "autoscaling" | "promote" | "abort":
             world.change(**{action: value})
+        case "scaled":
+            for group in world.groups:
+                if group.spec.autoscaling:
+                    world.scale(group, max(value, group.spec.autoscaling.min_replicas))
         case "kill":
             world.writes = value
         case "crash" | "unready":
@@ -495,12 +502,13 @@ def _act(world: World, action: str, value: Any) -> None:
             world.wait(value)
 
 
-@given(st.lists(ACTIONS, max_size=25))
+@pytest.mark.parametrize("place", [ON_A_MACHINE, IN_A_CLUSTER], ids=["machine", "cluster"])
+@given(actions=st.lists(ACTIONS, max_size=25))
 @settings(deadline=None)
 def test_whatever_happens_and_wherever_it_is_killed_it_comes_to_rest_with_what_the_spec_asks_for(
-    actions: list[tuple[str, Any]],
+    place: ServingPlace, actions: list[tuple[str, Any]]
 ) -> None:
-    world = World(serving())
+    world = World(serving(), place=place)
     for action in actions:
         _act(world, *action)
         for _ in range(2):
@@ -509,10 +517,11 @@ def test_whatever_happens_and_wherever_it_is_killed_it_comes_to_rest_with_what_t
             except Killed:
                 world.writes = 0
     world.writes = 0
-    world.change(canary=None)
+    world.change(canary=None, autoscaling=None)
     world.go_on(1200)
     status = world.status
     assert status.rollout is None
+    assert status.replicas == world.serving.spec.replicas == world.groups[0].spec.replicas
     assert status.stable
     assert len(world.groups) == 1
     assert world.weights == {world.groups[0].spec.program.command[-1]: 100}

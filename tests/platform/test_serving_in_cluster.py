@@ -36,7 +36,7 @@ def _scaled(world: World, version: str, replicas: int) -> None:
     """As the cluster's autoscaler does it."""
     group = world.group(version)
     assert group
-    world.children[group.metadata.name] = replace(group, spec=structs.replace(group.spec, replicas=replicas))
+    world.scale(group, replicas)
 
 
 def _unsupported(world: World) -> str:

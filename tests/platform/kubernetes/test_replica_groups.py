@@ -108,6 +108,13 @@ def test_other_limits_of_the_autoscaler_are_applied_to_it_with_its_uid() -> None
     assert change.document["spec"]["maxReplicas"] == 9
 
 
+def test_another_release_of_the_operator_starts_no_replica_anew() -> None:
+    served = indexed()
+    later = replace(FACTS, image="registry.example.com/lykeion@sha256:" + "c" * 64)
+    assert REPLICA_GROUPS.objects(served, later) != REPLICA_GROUPS.objects(served, FACTS)
+    assert changed(REPLICA_GROUPS, _there(served), served, later) == []
+
+
 def test_what_was_deleted_by_another_is_made_again() -> None:
     there = _there(group())
     assert changed(REPLICA_GROUPS, there[:2], group()) == [("create", "PodDisruptionBudget")]
