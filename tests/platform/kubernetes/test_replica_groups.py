@@ -172,6 +172,18 @@ def test_the_status_is_that_of_the_deployment_and_its_pods() -> None:
     assert (unschedulable.status, unschedulable.reason) == ("False", "Fits")
 
 
+def test_a_registry_that_fails_for_a_while_is_told_and_is_no_crash_of_the_program() -> None:
+    one = indexed()
+    failed = {"exitCode": 2, "reason": "Error", "finishedAt": "2026-11-01T12:05:00Z", "message": "error: no answer"}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    fetch = {
+        "name": "fetch-artifact-0", "restartCount": 3, "state": waiting, "lastState": {"terminated": failed}
+    }  # fmt: skip
+    status = _read([*_there(one), pod(one, phase="Pending", initContainerStatuses=[fetch])]).status
+    assert (status.restarts, status.ready) == (0, 0)
+    assert status.last_exit == "fetch-artifact-0: exit code 2: error: no answer"
+
+
 WAITS = {
     "NoRoom": {
         "conditions": [

@@ -30,7 +30,7 @@ def replica_group_of(primary: KubeObject, others: Sequence[KubeObject]) -> AnyRe
     status = ReplicaGroupStatus(
         replicas=there.get("replicas", 0),
         ready=there.get("readyReplicas", 0),
-        restarts=sum(each.get("restartCount", 0) for pod in pods for each in _containers(pod)),
+        restarts=sum(map(_restarts, pods)),
         last_exit=last,
         last_exit_time=datetime.fromisoformat(at) if at else None,
         conditions=_conditions(primary, pods, others),
@@ -84,6 +84,11 @@ def _exits(pod: KubeObject) -> Iterable[tuple[str, str]]:
             fetched = each["name"] != CONTAINER and ended and ended["exitCode"] == 0
             if ended and not fetched:
                 yield ended.get("finishedAt") or "", _words(each["name"], ended)
+
+
+def _restarts(pod: KubeObject) -> int:
+    """Of the program: what fetches for it may try again."""
+    return sum(each.get("restartCount", 0) for each in _containers(pod) if each["name"] == CONTAINER)
 
 
 def _words(container: str, ended: KubeObject) -> str:
