@@ -61,6 +61,8 @@ class LeaseElection:
         self._namespace, self._name, self._what = namespace, name, f"lease/{name}"
         self._observed: tuple[str, float] = "", 0.0
         self._renewed: float | None = None
+        self._kept: KubeObject | None = None
+        """As it was written last: it is renewed without being read, unless another has written it."""
 
     @property
     def holds(self) -> bool:
@@ -90,6 +92,7 @@ class LeaseElection:
                 _log.warning("%s was not renewed: %s", self._what, error or "no answer")
                 kept = self.holds
             if not kept:
+                self._renewed = None
                 raise LeaseLost(f"{self._what} in {self._namespace} is lost; ending")
 
     async def release(self) -> None:
@@ -111,22 +114,26 @@ class LeaseElection:
     async def _try(self) -> bool:
         """Take the Lease or renew it. Returns whether it is ours. Raises what the client raises."""
         begun = self._now()
-        try:
-            lease = await self._client.get(self._path(), self._what)
-        except NoSuchResource:
-            lease = None
+        lease = self._kept or await self._read()
         if lease and not self._may_take(lease):
             self._renewed = None
             return False
         try:
             if lease:
-                await self._client.put(self._path(), self._what, self._taken(lease))
+                self._kept = await self._client.put(self._path(), self._what, self._taken(lease))
             else:
-                await self._client.post(LEASES.path(self._namespace), self._what, self._new())
-        except (Exists, Outdated):  # another has written it at the same time: what, the next reading says
+                self._kept = await self._client.post(LEASES.path(self._namespace), self._what, self._new())
+        except (Exists, Outdated, NoSuchResource):  # another has written it: what, the next reading says
+            self._kept = None
             return self.holds
         self._renewed = begun  # not when the answer came: others count from when the server wrote it, at the earliest
         return True
+
+    async def _read(self) -> KubeObject | None:
+        try:
+            return await self._client.get(self._path(), self._what)
+        except NoSuchResource:
+            return None
 
     def _may_take(self, lease: KubeObject) -> bool:
         spec, version = inside(lease, "spec"), lease["metadata"]["resourceVersion"]

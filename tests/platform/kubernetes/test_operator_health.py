@@ -1,0 +1,28 @@
+"""Whether the operator lives and is ready, for the kubelet."""
+
+from starlette.testclient import TestClient
+
+from lykeion.platform.kubernetes.list_watch import WatchAges, Watched
+from lykeion.platform.kubernetes.object_types import JOBS
+from lykeion.platform.kubernetes.operator_health import LIMIT_AGE_S, health_app
+from lykeion.platform.kubernetes.operator_metrics import OperatorMetrics
+
+
+def test_a_watch_that_hears_nothing_ends_the_process_and_one_that_is_not_ready_says_why() -> None:
+    now, why = [0.0], ["the objects are being read"]
+    ages = WatchAges(lambda: now[0])
+    metrics = OperatorMetrics(ages, lambda: 3, lambda: True)
+    client = TestClient(health_app(metrics.text, ages, lambda: why[0]))
+    ages.heard(Watched(JOBS))
+    assert client.get("/healthz").status_code == 200
+    assert (client.get("/readyz").status_code, client.get("/readyz").text) == (503, why[0])
+    why[0], now[0] = "", LIMIT_AGE_S + 1
+    assert client.get("/readyz").status_code == 200
+    assert (client.get("/healthz").status_code, client.get("/healthz").text) == (503, "jobs: 601 s")
+    metrics.stepped("Training", "done", 0.01)
+    metrics.requested("PATCH", "/apis/batch/v1/namespaces/a/jobs/b", 200)
+    text = client.get("/metrics").text
+    assert 'lykeion_watch_age_seconds{watch="jobs"} 601.0' in text
+    assert "lykeion_queue_keys 3.0" in text
+    assert 'lykeion_api_requests_total{code="200",resource="jobs",verb="PATCH"} 1.0' in text
+    assert 'lykeion_reconcile_seconds_count{kind="Training",outcome="done"} 1.0' in text
