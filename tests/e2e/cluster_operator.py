@@ -56,12 +56,14 @@ class ClusterOperator:
 
 
 @contextmanager
-def short_operator(cluster: Cluster, place: Path, name: str, kill: str = "never") -> Generator[ClusterOperator]:
+def short_operator(
+    cluster: Cluster, place: Path, name: str, kill: str = "never", kubeconfig: Path | None = None
+) -> Generator[ClusterOperator]:
     """With a short Lease; ``kill`` is of ``cluster_kill_points``."""
     place.mkdir(parents=True, exist_ok=True)
     root = Path(__file__).parents[2]
     variables = {
-        "KUBECONFIG": str(cluster.kubeconfig),
+        "KUBECONFIG": str(kubeconfig or cluster.kubeconfig),
         "LYKEION_HOME": str(place / "home"),
         "PYTHONPATH": f"{root}:{root / 'src'}",
     }

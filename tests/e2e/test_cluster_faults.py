@@ -1,18 +1,22 @@
 """What befalls an operator: it is killed at its writes, loses its Lease, or its API server; nothing runs twice."""
 
+import os
 import random
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 
 from .cluster_operator import has_ended, short_operator, training
 from .kubernetes_api import Object, condition
-from .kubernetes_cluster import Cluster, kubernetes_cluster
+from .kubernetes_cluster import Cluster, Program, free_port, kubernetes_cluster
 from .process_node.handle import process_node
+from .troubled_api import TROUBLES
 
 pytestmark = pytest.mark.slow
 WRITES = 8
@@ -101,3 +105,34 @@ def test_a_training_ends_though_the_api_server_was_away(own: Cluster, tmp_path: 
     with short_operator(own, tmp_path, "again"):  # as the kubelet does where the Lease was lost meanwhile
         _ended_well(own, namespace)
     assert _created(own, namespace, "jobs") == 1
+
+
+@pytest.fixture
+def troubled(own: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A kubeconfig of the cluster through a server that gives trouble."""
+    port, root = free_port("127.0.0.1"), Path(__file__).parents[2]
+    command = [sys.executable, "-m", "tests.e2e.troubled_api", str(own.kubeconfig), request.param, str(port)]
+    program = Program("troubled", command, tmp_path / "troubled.log", {"PYTHONPATH": f"{root}:{root / 'src'}"})
+    path = tmp_path / "troubled.kubeconfig"
+    document = {
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c"}}],
+        "current-context": "c",
+    }
+    path.write_text(yaml.safe_dump(document))
+    program.start()
+    yield path
+    program.kill()
+
+
+@pytest.mark.parametrize("troubled", TROUBLES, indirect=True)
+def test_a_training_runs_once_whatever_trouble_the_api_server_gives(
+    own: Cluster, tmp_path: Path, troubled: Path
+) -> None:
+    namespace = own.namespace(f"trouble-{os.urandom(3).hex()}")
+    with short_operator(own, tmp_path, "operator", kubeconfig=troubled):
+        own.api.create(training(ONCE, namespace))
+        ended = _ended_well(own, namespace)
+    reasons = [each["reason"] for each in ended["status"]["conditions"] if each["type"] == "Complete"]
+    assert reasons == ["ProgramSucceeded"]
+    assert (_created(own, namespace, "jobs"), _created(own, namespace, "persistentvolumeclaims")) == (1, 1)

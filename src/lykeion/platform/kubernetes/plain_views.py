@@ -116,11 +116,12 @@ class PlainViews:
                     await self._delete(each, "Background")
 
     async def _cache(self, kind: str) -> ViewCache:
+        if kind not in self._caches:
+            self._caches[kind] = ViewCache(
+                self._client, self._translations[kind], self._namespaces, self._ages, self._times
+            )
         async with self._starting:
-            if kind not in self._caches:
-                cache = ViewCache(self._client, self._translations[kind], self._namespaces, self._ages, self._times)
-                await cache.start()
-                self._caches[kind] = cache
+            await self._caches[kind].start()
         return self._caches[kind]
 
     async def _refresh(self, cache: ViewCache, key: Key) -> None:

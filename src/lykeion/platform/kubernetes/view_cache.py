@@ -38,18 +38,21 @@ class ViewCache:
         self._changes: deque[Change] = deque(maxlen=KEPT_CHANGES)
         self._number = 0
         self._changed = asyncio.Event()
+        self._started: set[Watched] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Returns when all objects have been listed. Raises what the client raises."""
-        listed = [
-            (each, await self._listed(watched, optional=each.optional), watched)
-            for each in self._translation.sources
-            for watched in self._watched(each)
-        ]
-        for _, version, watched in listed:
-            if version:
-                self._tasks.append(asyncio.create_task(self._follow(watched, version)))
+        """Returns when all objects have been listed. Raises what the client raises: then call it again."""
+        for source in self._translation.sources:
+            for watched in self._watched(source):
+                if watched not in self._started:
+                    await self._begin(watched, optional=source.optional)
+
+    async def _begin(self, watched: Watched, *, optional: bool) -> None:
+        version = await self._listed(watched, optional=optional)
+        self._started.add(watched)
+        if version:
+            self._tasks.append(asyncio.create_task(self._follow(watched, version)))
 
     async def close(self) -> None:
         for task in self._tasks:
