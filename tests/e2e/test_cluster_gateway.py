@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from lykeion.platform.kubernetes.gateways import GATEWAY
 from lykeion.platform.kubernetes.object_types import HTTP_ROUTES
-from lykeion.platform.kubernetes.route_objects import GATEWAY
 from lykeion.platform.kubernetes.translation import ClusterFacts
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec
 

@@ -10,7 +10,7 @@ import yaml
 from msgspec import structs
 
 from lykeion.control import AnyResource, Owner
-from lykeion.platform.kubernetes.object_types import HTTP_ROUTES, KubeObject
+from lykeion.platform.kubernetes.object_types import HEALTH_CHECKS, HTTP_ROUTES, KubeObject
 from lykeion.platform.kubernetes.replica_group_objects import REPLICA_GROUPS
 from lykeion.platform.kubernetes.translation import ClusterFacts, Translation, our_labels
 from lykeion.platform.resources.autoscaling import Autoscaling
@@ -34,6 +34,7 @@ GATED = replace(
     profile=ClusterProfileSpec(gateway_class_name="traefik", gateway_url="https://models.example.com"),
     served=frozenset({HTTP_ROUTES.api_version}),
 )
+ON_GKE = replace(GATED, served=GATED.served | {HEALTH_CHECKS.api_version})
 BY_CPU = Autoscaling(min_replicas=2, max_replicas=8, target_cpu="800m", scale_down_stabilization_seconds=120)
 DIGEST = "sha256:" + "b" * 64
 
@@ -110,6 +111,6 @@ def _owned(resource: Any) -> Any:
 
 
 __all__ = [
-    "BY_CPU", "DIGEST", "FACTS", "GATED", "OWNER", "Liveness", "changed", "group", "indexed", "is_as_pinned", "kept",
-    "pod", "route",
+    "BY_CPU", "DIGEST", "FACTS", "GATED", "ON_GKE", "OWNER", "Liveness", "changed", "group", "indexed",
+    "is_as_pinned", "kept", "pod", "route",
 ]  # fmt: skip

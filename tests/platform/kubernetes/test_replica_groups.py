@@ -14,10 +14,10 @@ from lykeion.platform.kubernetes.replica_group_objects import REPLICA_GROUPS
 from lykeion.platform.policies.serving_place import IN_A_CLUSTER
 from lykeion.platform.resources.cluster_profile import AcceleratorProfile, ClusterProfileSpec
 from lykeion.platform.resources.program import AcceleratorRequest, Program, Requests
-from lykeion.platform.resources.replica_group import ReplicaGroup
+from lykeion.platform.resources.replica_group import Readiness, ReplicaGroup
 from tests.platform.servings import NOON, serving
 
-from .group_views import BY_CPU, FACTS, Liveness, changed, group, indexed, is_as_pinned, kept, pod
+from .group_views import BY_CPU, FACTS, ON_GKE, Liveness, changed, group, indexed, is_as_pinned, kept, pod
 
 PINNED = {
     "group": group(replicas=3, liveness=Liveness(path="/healthz"), drain_seconds=5),
@@ -113,6 +113,18 @@ def test_another_release_of_the_operator_starts_no_replica_anew() -> None:
     later = replace(FACTS, image="registry.example.com/lykeion@sha256:" + "c" * 64)
     assert REPLICA_GROUPS.objects(served, later) != REPLICA_GROUPS.objects(served, FACTS)
     assert changed(REPLICA_GROUPS, _there(served), served, later) == []
+
+
+def test_gkes_load_balancer_is_told_how_replicas_are_checked() -> None:
+    probed, plain = group(readiness=Readiness(path="/readyz", period_seconds=5)), group(readiness=Readiness())
+    policies = [REPLICA_GROUPS.objects(each, ON_GKE)[-1] for each in (probed, plain)]
+    assert {each["kind"] for each in policies} == {"HealthCheckPolicy"}
+    assert {each["spec"]["targetRef"]["name"] for each in policies} == {"shop-1"}
+    check = policies[0]["spec"]["default"]
+    assert check["config"]["httpHealthCheck"].items() >= {"host": "localhost", "requestPath": "/readyz"}.items()
+    assert check["timeoutSec"] <= check["checkIntervalSec"] == 5
+    assert policies[1]["spec"]["default"]["config"]["type"] == "TCP"
+    assert changed(REPLICA_GROUPS, kept(REPLICA_GROUPS.objects(probed, ON_GKE)), probed, ON_GKE) == []
 
 
 def test_what_was_deleted_by_another_is_made_again() -> None:

@@ -44,6 +44,7 @@ DISRUPTION_BUDGETS = ObjectType("policy", "v1", "poddisruptionbudgets", "PodDisr
 AUTOSCALERS = ObjectType("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 LEASES = ObjectType("coordination.k8s.io", "v1", "leases", "Lease")
 HTTP_ROUTES = ObjectType("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+HEALTH_CHECKS = ObjectType("networking.gke.io", "v1", "healthcheckpolicies", "HealthCheckPolicy")
 JOB_SETS = ObjectType("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet")
 
 OBJECT_TYPES: Mapping[tuple[str, str], ObjectType] = {
@@ -62,6 +63,7 @@ OBJECT_TYPES: Mapping[tuple[str, str], ObjectType] = {
         AUTOSCALERS,
         LEASES,
         HTTP_ROUTES,
+        HEALTH_CHECKS,
         JOB_SETS,
     )
 }

@@ -71,6 +71,12 @@ NAMESPACED: tuple[AccessRule, ...] = (
         "shares requests between versions",
     ),
     AccessRule(
+        "networking.gke.io",
+        ("healthcheckpolicies",),
+        (*_READ, "create", "patch", "delete"),
+        "tells GKE's load balancer how replicas are checked",
+    ),
+    AccessRule(
         "jobset.x-k8s.io", ("jobsets",), (*_READ, "create", "patch", "delete"), "runs programs of several roles"
     ),
     AccessRule(

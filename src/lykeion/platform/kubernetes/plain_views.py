@@ -19,7 +19,7 @@ from lykeion.control import (
 from .cluster_client import ClusterClient
 from .list_watch import WatchAges, Watched, WatchTimes, list_objects
 from .object_types import PODS, KubeObject, key_of, type_of
-from .server_answers import UidMismatch
+from .server_answers import NotServed, UidMismatch
 from .translation import (
     MANAGED_BY,
     MANAGER,
@@ -135,7 +135,12 @@ class PlainViews:
         for source in rest:
             if source.optional and not self.facts.has(source.type):
                 continue
-            documents, _ = await list_objects(self._client, Watched(source.type, key.namespace, labels))
+            try:
+                documents, _ = await list_objects(self._client, Watched(source.type, key.namespace, labels))
+            except NotServed:  # of its group, the cluster has other types
+                if source.optional:
+                    continue
+                raise
             for each in documents:
                 cache.put(each)
 

@@ -12,15 +12,19 @@ from lykeion.platform.resources.step_pipeline import PIPELINE
 from .argo_export import as_argo
 from .cloud_profiles import cloud_profile
 from .foreseen_children import foresee
-from .object_types import HTTP_ROUTES, JOB_SETS
+from .object_types import HEALTH_CHECKS, HTTP_ROUTES, JOB_SETS
 from .operator_manifests import IMAGE
 from .translation import ClusterFacts
 from .translations import TRANSLATIONS
 from .work_status import REFUSED
 
-EXTENSIONS: Mapping[str, str] = {"gateway-api": HTTP_ROUTES.api_version, "jobset": JOB_SETS.api_version}
+EXTENSIONS: Mapping[str, str] = {
+    "gateway-api": HTTP_ROUTES.api_version,
+    "gke-policies": HEALTH_CHECKS.api_version,
+    "jobset": JOB_SETS.api_version,
+}
 """What a cluster may have beside Kubernetes' own kinds, and the API version by which it is known."""
-_OF_PROFILE: Mapping[str, tuple[str, ...]] = {"gke": ("gateway-api",)}
+_OF_PROFILE: Mapping[str, tuple[str, ...]] = {"gke": ("gateway-api", "gke-policies")}
 _BY_KIND = {each.kind.name: each for each in TRANSLATIONS}
 
 

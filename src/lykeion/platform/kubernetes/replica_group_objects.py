@@ -10,8 +10,9 @@ from lykeion.control import AnyResource
 from lykeion.platform.resources.autoscaling import Autoscaling
 from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroup, ReplicaGroupSpec
 
+from .gateways import health_check, needs_checks
 from .object_fields import annotation
-from .object_types import AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, PODS, SERVICES, KubeObject
+from .object_types import AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, HEALTH_CHECKS, PODS, SERVICES, KubeObject
 from .owned_fields import holds
 from .pod_spec import registry_account, unsupported_pod
 from .replica_group_status import replica_group_of
@@ -47,7 +48,7 @@ def service_spec(selector: dict[str, str]) -> dict[str, Any]:
 
 def replica_group_objects(group: AnyResource, facts: ClusterFacts) -> tuple[KubeObject, ...]:
     account = [registry_account(group.metadata.namespace, facts)] if group.spec.artifacts else []
-    return (_deployment(group, facts), *_beside(group), *account)
+    return (_deployment(group, facts), *_beside(group, facts), *account)
 
 
 def replica_group_changes(
@@ -60,7 +61,7 @@ def replica_group_changes(
     """
     primary, found = there[0], {(each["kind"], each["metadata"]["name"]): each for each in there[1:]}
     changes: list[ObjectChange] = []
-    beside = {(each["kind"], each["metadata"]["name"]): each for each in _beside(wanted)}
+    beside = {(each["kind"], each["metadata"]["name"]): each for each in _beside(wanted, facts)}
     if (AUTOSCALERS.kind, wanted.metadata.name) not in beside:
         scalers = [each for (kind, _), each in found.items() if kind == AUTOSCALERS.kind]
         changes += [ObjectChange("delete", _named(each)) for each in scalers]
@@ -76,7 +77,10 @@ def replica_group_changes(
 
 REPLICA_GROUPS = Translation(
     REPLICA_GROUP,
-    tuple(ObjectSource(each) for each in (DEPLOYMENTS, PODS, SERVICES, DISRUPTION_BUDGETS, AUTOSCALERS)),
+    (
+        *(ObjectSource(each) for each in (DEPLOYMENTS, PODS, SERVICES, DISRUPTION_BUDGETS, AUTOSCALERS)),
+        ObjectSource(HEALTH_CHECKS, optional=True),
+    ),
     replica_group_objects,
     replica_group_of,
     replica_group_changes,
@@ -106,18 +110,19 @@ def _annotations(group: ReplicaGroup, facts: ClusterFacts) -> dict[str, str]:
     return {**written, REFUSED: refused} if refused else written
 
 
-def _beside(group: ReplicaGroup) -> tuple[KubeObject, ...]:
+def _beside(group: ReplicaGroup, facts: ClusterFacts) -> tuple[KubeObject, ...]:
     name, labels = group.metadata.name, group_labels(group.metadata.name)
     budget = {
         "maxUnavailable": 1,
         "selector": {"matchLabels": labels},
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
-    scaling = group.spec.autoscaling
+    scaling, checked = group.spec.autoscaling, needs_checks(facts)
     return (
         object_of(SERVICES, group, name, spec=service_spec(labels)),
         object_of(DISRUPTION_BUDGETS, group, name, spec=budget),
         *((object_of(AUTOSCALERS, group, name, spec=_autoscaler(name, scaling)),) if scaling else ()),
+        *((object_of(HEALTH_CHECKS, group, name, spec=health_check(name, group.spec.readiness)),) if checked else ()),
     )
 
 

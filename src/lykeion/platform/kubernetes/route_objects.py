@@ -12,6 +12,7 @@ from lykeion.control import GROUP, AnyResource, Condition, merged
 from lykeion.platform.resources.replica_group import REPLICA_GROUP
 from lykeion.platform.resources.route import ROUTE, Route, RouteSpec, RouteStatus
 
+from .gateways import GATEWAY, has_gateway
 from .object_types import HTTP_ROUTES, SERVICES, KubeObject
 from .owned_fields import holds
 from .replica_group_objects import HTTP_PORT, group_labels, of_same_uid, service_spec
@@ -28,7 +29,6 @@ from .translation import (
     written_annotations,
 )
 
-GATEWAY = "lykeion"
 URL_ANNOTATION = f"{GROUP}/url"
 
 
@@ -73,10 +73,6 @@ ROUTES = Translation(
     route_of,
     route_changes,
 )
-
-
-def has_gateway(facts: ClusterFacts) -> bool:
-    return facts.has(HTTP_ROUTES) and facts.profile.gateway_class_name is not None
 
 
 def service_host(name: str, namespace: str) -> str:
