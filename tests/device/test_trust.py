@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-from tuf.api.metadata import Metadata, MetaFile
+from tuf.api.metadata import DelegatedRole, Delegations, Metadata, MetaFile, SuccinctRoles, Targets
 
 from lykeion.delivery import init, refresh, rotate
 from lykeion.delivery.editions import keys_of, next_edition
@@ -382,6 +383,118 @@ def test_path_escape(repository: Repository) -> None:
     device = repository.device()
     update(device, repository)
     assert device.target(path) is None
+
+
+def test_software_without_a_root_is_refused(repository: Repository) -> None:
+    unsigned = Metadata(repository.state.root.signed).to_bytes()
+    for data in (b"", b"{}", b"\xff", repository.fetch("timestamp.json", 1 << 20), unsigned):
+        with pytest.raises(UpdateRefused, match="the software's root"):
+            TrustedMetadata(repository.path / "device", data, BUILT)
+
+
+def test_what_is_kept_are_the_bytes_that_were_signed(repository: Repository) -> None:
+    update(repository.device(), repository)
+    published = {"root": "1.root", "timestamp": "timestamp", "snapshot": "2.snapshot", "targets": "2.targets"}
+    for kept, name in (published | {"model.shoes": "1.model.shoes"}).items():
+        data = (repository.path / "device" / f"{kept}.json").read_bytes()
+        assert data == (repository.home / "public" / "metadata" / f"{name}.json").read_bytes()
+
+
+def test_a_second_timestamp_of_one_version_is_not_taken(repository: Repository) -> None:
+    update(repository.device(), repository)
+    first = (repository.path / "device" / "timestamp.json").read_bytes()
+    later = (NOW + timedelta(days=2)).replace(microsecond=0)
+    repository.resign("timestamp.json", lambda signed: setattr(signed, "expires", later), ("timestamp",))
+    update(repository.device(), repository)
+    assert (repository.path / "device" / "timestamp.json").read_bytes() == first
+
+
+@pytest.mark.parametrize(("days", "role"), [(8, "snapshot"), (91, "targets"), (181, "targets")])
+def test_each_role_that_has_expired_stops_updates(repository: Repository, days: int, role: str) -> None:
+    """The online keys sign on, as a thief of them would; what they cannot sign expires all the same."""
+    now = NOW + timedelta(days=days)
+
+    def fresh(signed: Any) -> None:
+        signed.expires = now + timedelta(days=1)
+        for meta in (signed.snapshot_meta,) if signed.type == "timestamp" else signed.meta.values():
+            meta.length = meta.hashes = None
+
+    repository.resign("timestamp.json", fresh, ("timestamp",))
+    if role != "snapshot":
+        repository.resign("2.snapshot.json", fresh, ("snapshot",))
+    with pytest.raises(UpdateRefused, match=f"{role} expired"):
+        update(repository.device(), repository, now)
+
+
+def test_a_key_counts_once_however_often_it_signs(tmp_path: Path) -> None:
+    repository = Repository(tmp_path, threshold=2)
+    repository.publish(TARGET)
+    root = json.loads(repository.fetch("1.root.json", 1 << 20))
+    root["signatures"] = root["signatures"][:1] * 2
+    with pytest.raises(UpdateRefused, match="the software's root"):
+        TrustedMetadata(tmp_path / "device", json.dumps(root).encode(), BUILT)
+
+
+def test_a_role_does_not_leave_the_snapshot(repository: Repository) -> None:
+    update(repository.device(), repository)
+    repository.publish(replace(TARGET, version=2))
+
+    def without(signed: Any) -> None:
+        if signed.type == "timestamp":
+            signed.snapshot_meta.length = signed.snapshot_meta.hashes = None
+        else:
+            del signed.meta["model.shoes.json"]
+
+    repository.resign("timestamp.json", without, ("timestamp",))
+    repository.resign("3.snapshot.json", without, ("snapshot",))
+    with pytest.raises(UpdateRefused, match=r"older model\.shoes"):
+        update(repository.device(), repository)
+
+
+def test_a_role_whose_name_leaves_the_directory_is_kept_inside(repository: Repository) -> None:
+    """A model's owner names the bins of its role: such a name must not become a path."""
+    name = "../../outside"
+    with opened(repository.home, clock=repository.clock) as open_repository:
+        state, key = open_repository.state(), keys_of(repository.state.targets, "model.shoes")[0]
+        bins = SuccinctRoles([key.keyid], 1, 1, name)
+        role = Targets(delegations=Delegations({key.keyid: key}, succinct_roles=bins))
+        press, metadata = open_repository.press, repository.home / "public" / "metadata"
+        signed = {each: press.signed(each, Targets(), role) for each in bins.get_roles()}
+        content = next_edition(state, press, {"model.shoes": role, **{each: signed[each].signed for each in signed}})
+        for file, data in content.files:
+            (metadata / quote(file, "")).write_bytes(data)
+    device, before = repository.device(), {path.name for path in repository.path.iterdir()}
+
+    device.update(repository.fetch, ["shoes"], NOW, [TARGET.path])
+    assert {path.name for path in repository.path.iterdir()} == before | {"device"}
+    assert any("outside" in path.name for path in (repository.path / "device").iterdir())
+
+
+def test_delegations_are_searched_in_preorder_up_to_a_terminating_one(repository: Repository) -> None:
+    key = keys_of(repository.state.targets, "model.shoes")[0]
+
+    def role(*below: tuple[str, bool], has: str = "") -> Targets:
+        roles = {name: DelegatedRole(name, [key.keyid], 1, ends, paths=["*"]) for name, ends in below}
+        file = {has: target_file(has, b"x", TARGET)} if has else {}
+        return Targets(targets=file, delegations=Delegations({key.keyid: key}, roles=roles))
+
+    graph = {
+        "targets": role(("a", False), ("b", True), ("c", False)),
+        "a": role(("d", False), ("a", False)),
+        "b": role(("a", False), ("e", False), ("b", False)),
+        "c": role(has="only-in-c"),
+        "d": role(),
+        "e": role(has="in-e"),
+    }
+    for path, found, order in (("in-e", True, "targets a d b e"), ("only-in-c", False, "targets a d b e")):
+        visited: list[str] = []
+
+        def load(name: str, delegator: str, visited: list[str] = visited) -> Targets:
+            visited.append(name)
+            return graph[name]
+
+        assert (repository.device()._search(path, load) is not None) is found
+        assert visited == order.split()
 
 
 def test_a_path_that_leaves_its_folder_is_no_target(repository: Repository) -> None:

@@ -2,11 +2,34 @@
 # pyright: reportPrivateImportUsage=false
 # TUF's modules show names that they import.
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root, Targets
+from tuf.api.metadata import Metadata, Root, TargetFile, Targets
+
+from .errors import UpdateRefused
+from .signed_target import SignedTarget, read_target
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTarget:
+    """A record, and the download that has its file: ``name`` below the targets' address, its size and SHA-256."""
+
+    record: SignedTarget
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+def found_target(file: TargetFile) -> FoundTarget:
+    """Raises UpdateRefused without a SHA-256 digest; RecordError, NewerRecord."""
+    if "sha256" not in file.hashes:
+        raise UpdateRefused(f"{file.path}: it is signed without a SHA-256 digest")
+    folder, _, name = file.path.rpartition("/")
+    sha256 = file.hashes["sha256"]
+    return FoundTarget(read_target(file.custom, file.path), f"{folder}/{sha256}.{name}", file.length, sha256)
 
 
 def self_signed_root(data: bytes) -> Metadata[Root]:

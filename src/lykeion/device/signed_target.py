@@ -107,6 +107,13 @@ def target_path(model: str, version: int, device_class: str) -> str:
     return f"{model}/v{version}/{device_class}"
 
 
+def version_at(path: str, model: str, device_class: str) -> int:
+    """The version of a model for a class whose target is at a path; 0 if that is of something else."""
+    text = path.removeprefix(f"{model}/v").removesuffix(f"/{device_class}")
+    version = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    return version if target_path(model, version, device_class) == path else 0
+
+
 def limits_path(model: str) -> str:
     return f"{model}/limits"
 

@@ -12,10 +12,10 @@ last update. Expiry stops updates, never a model that was verified before.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from urllib.parse import quote
 
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
@@ -24,26 +24,16 @@ from lykeion.core import first_line
 
 from .durable_files import Disk, FileLayer, replace_file
 from .errors import UpdateMissing, UpdateRefused, UpdateUnavailable
-from .metadata_checks import check_expiry, next_root, self_signed_root, verified
-from .signed_target import ModelLimits, SignedTarget, limits_path, read_limits, read_target, role_of, target_path
+from .metadata_checks import FoundTarget, check_expiry, found_target, next_root, self_signed_root, verified
+from .signed_target import ModelLimits, limits_path, read_limits, role_of, version_at
 
-MAX_ROOT_BYTES, MAX_ROOTS = 512_000, 256
+MAX_ROOT_BYTES, MAX_ROOTS, MAX_DELEGATIONS = 512_000, 256, 32
 MAX_TIMESTAMP_BYTES, MAX_SNAPSHOT_BYTES, MAX_TARGETS_BYTES = 16_384, 2_000_000, 5_000_000
 TIME_FILE, ORIGIN_FILE = "trusted-time", "software-root"
 
 Fetch = Callable[[str, int], bytes]
 """A file below the metadata's address, of at most so many bytes. Raises UpdateMissing if there is none, else
 UpdateUnavailable."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundTarget:
-    """A record, and the download that has its file: ``name`` below the targets' address, its size and SHA-256."""
-
-    record: SignedTarget
-    name: str
-    size_bytes: int
-    sha256: str
 
 
 class TrustedMetadata:
@@ -54,7 +44,7 @@ class TrustedMetadata:
         self._directory, self._built_at, self._files = directory, built_at, files or Disk()
         self._files.make_directory(directory)
         self._root = self._first_root(built_in)
-        self._roles: dict[str, Metadata[Targets]] = {}
+        self._roles: dict[tuple[str, str], Targets] = {}
         self._snapshot: Metadata[Snapshot] | None = None
 
     def time(self, now: datetime) -> datetime:
@@ -78,11 +68,9 @@ class TrustedMetadata:
             self._update_root(fetch, time)
             timestamp = self._update_timestamp(fetch, time)
             self._snapshot = self._update_snapshot(fetch, timestamp.signed.snapshot_meta, time)
-            self._load(fetch, Targets.type, self._root.signed, time)
-            for model in models:
-                self._load_model(fetch, model, time)
-            for path in paths:
-                self._load_bin(fetch, path, time)
+            self._load(fetch, Targets.type, Root.type, time)
+            for path in (*map(limits_path, models), *paths):
+                self._search(path, lambda role, delegator: self._load(fetch, role, delegator, time))
         except BaseException as error:
             self._roles = {}
             if isinstance(error, RepositoryError):
@@ -92,26 +80,28 @@ class TrustedMetadata:
 
     def target(self, path: str) -> FoundTarget | None:
         """A target of the last update; None if it is not there. Raises RecordError, NewerRecord."""
-        file = self._file(path)
-        if file is None:
-            return None
-        if "sha256" not in file.hashes:
-            raise UpdateRefused(f"{path}: it is signed without a SHA-256 digest")
-        folder, _, name = path.rpartition("/")
-        sha256 = file.hashes["sha256"]
-        return FoundTarget(read_target(file.custom, path), f"{folder}/{sha256}.{name}", file.length, sha256)
+        file = self.file(path)
+        return found_target(file) if file else None
 
     def newest(self, model: str, device_class: str) -> FoundTarget | None:
         """The target with the highest version for a class, of those that are not in bins. Raises as ``target``."""
-        role = self._roles.get(role_of(model))
-        paths = role.signed.targets if role else ()
-        versions = [version for path in paths if (version := _version(path, model, device_class))]
-        return self.target(target_path(model, max(versions), device_class)) if versions else None
+        role = self._roles.get((role_of(model), Targets.type))
+        versions = {version_at(path, model, device_class): path for path in (role.targets if role else ())}
+        return self.target(versions[max(versions)]) if max(versions, default=0) else None
 
     def limits(self, model: str) -> ModelLimits:
         """What holds for all versions of a model. Raises RecordError, NewerRecord."""
-        file = self._file(limits_path(model))
+        file = self.file(limits_path(model))
         return read_limits(file.custom, file.path) if file else ModelLimits(model)
+
+    @property
+    def consistent(self) -> bool:
+        """Whether names of files in the repository begin with versions and digests."""
+        return bool(self._root.signed.consistent_snapshot)
+
+    def file(self, path: str) -> TargetFile | None:
+        """What TUF says of a target of the last update."""
+        return self._search(path, lambda role, delegator: self._roles.get((role, delegator)))
 
     # Each step of the specification's section 5.
 
@@ -145,7 +135,7 @@ class TrustedMetadata:
         data = self._current("snapshot", meta)
         fetched = data is None
         if data is None:
-            data = fetch(f"{meta.version}.snapshot.json", meta.length or MAX_SNAPSHOT_BYTES)
+            data = fetch(self._name("snapshot", meta.version), meta.length or MAX_SNAPSHOT_BYTES)
             meta.verify_length_and_hashes(data)
         new = verified(data, Snapshot, self._root.signed, version=meta.version)
         for name, before in old.signed.meta.items() if old else ():
@@ -157,49 +147,50 @@ class TrustedMetadata:
             self._keep("snapshot.json", data)
         return new
 
-    def _load(self, fetch: Fetch, role: str, delegator: Root | Targets, time: datetime) -> Targets:
-        """A role's targets, from here if they are current, else fetched."""
-        assert self._snapshot is not None
-        meta = self._snapshot.signed.meta.get(f"{role}.json")
+    def _load(self, fetch: Fetch, role: str, delegator: str, time: datetime) -> Targets:
+        """A role's targets, from here if they are current, else fetched; once for each role that delegates to it."""
+        if (role, delegator) in self._roles:
+            return self._roles[role, delegator]
+        meta = cast(Metadata[Snapshot], self._snapshot).signed.meta.get(f"{role}.json")
         if meta is None:
             raise RepositoryError(f"the snapshot does not list {role}")
         data = self._current(role, meta)
         fetched = data is None
         if data is None:
-            data = fetch(f"{meta.version}.{role}.json", meta.length or MAX_TARGETS_BYTES)
+            data = fetch(self._name(role, meta.version), meta.length or MAX_TARGETS_BYTES)
             meta.verify_length_and_hashes(data)
-        new = verified(data, Targets, delegator, role, meta.version)
+        above = next((each for (name, _), each in self._roles.items() if name == delegator), None)
+        new = verified(data, Targets, above or self._root.signed, role, meta.version)
         check_expiry(new, time)
         if fetched:
             self._keep(f"{role}.json", data)
-        self._roles[role] = new
+        self._roles[role, delegator] = new.signed
         return new.signed
 
-    def _load_model(self, fetch: Fetch, model: str, time: datetime) -> None:
-        """Nothing where the top-level targets do not delegate to it."""
-        top = self._roles[Targets.type].signed
-        if top.delegations and role_of(model) in (top.delegations.roles or {}):
-            self._load(fetch, role_of(model), top, time)
+    def _search(self, path: str, load: Callable[[str, str], Targets | None]) -> TargetFile | None:
+        """Preorder, depth first, through the roles to which the path is delegated; nothing if one is not loaded."""
+        waiting, seen = [(Targets.type, Root.type)], set[str]()
+        while waiting and len(seen) <= MAX_DELEGATIONS:
+            role, delegator = waiting.pop()
+            if role in seen:
+                continue
+            targets = load(role, delegator)
+            if targets is None or path in targets.targets:
+                return targets and targets.targets[path]
+            seen.add(role)
+            below: list[tuple[str, str]] = []
+            for name, terminating in targets.delegations.get_roles_for_target(path) if targets.delegations else ():
+                below.append((name, role))
+                if terminating:
+                    waiting.clear()
+                    break
+            waiting += reversed(below)
+        return None
 
-    def _load_bin(self, fetch: Fetch, path: str, time: datetime) -> None:
-        role = self._roles.get(role_of(path.partition("/")[0]))
-        bins = role and role.signed.delegations and role.signed.delegations.succinct_roles
-        if role and bins:
-            self._load(fetch, bins.get_role_for_target(path), role.signed, time)
-
-    def _file(self, path: str) -> TargetFile | None:
-        """Of the role to which the path is delegated, and of no other."""
-        top, role = self._roles.get(Targets.type), self._roles.get(role_of(path.partition("/")[0]))
-        if top is None or role is None or top.signed.delegations is None:
-            return None
-        delegation = (top.signed.delegations.roles or {})[role_of(path.partition("/")[0])]
-        if not delegation.is_delegated_path(path):
-            return None
-        bins = role.signed.delegations and role.signed.delegations.succinct_roles
-        if path in role.signed.targets or not bins:
-            return role.signed.targets.get(path)
-        inner = self._roles.get(bins.get_role_for_target(path))
-        return inner.signed.targets.get(path) if inner else None
+    def _name(self, role: str, version: int) -> str:
+        """Of a role's file in the repository."""
+        name = f"{quote(role, '')}.json"
+        return f"{version}.{name}" if self.consistent else name
 
     def _first_root(self, built_in: bytes) -> Metadata[Root]:
         """The root kept here, if it follows from the one that the software brings; else that one."""
@@ -212,6 +203,7 @@ class TrustedMetadata:
             self._files.remove(self._directory / "root.json")
             self._files.sync(self._directory)
             self._keep(ORIGIN_FILE, origin)
+            self._keep("root.json", built_in)
         kept = self._kept("root.json")
         try:
             return self_signed_root(kept) if kept else root
@@ -230,15 +222,15 @@ class TrustedMetadata:
         """What is kept of a role, if it is what ``meta`` asks for."""
         kept = self._kept(f"{role}.json")
         try:
-            if kept and meta.hashes:
+            if kept:
                 meta.verify_length_and_hashes(kept)
-                return kept
+                return kept if meta.hashes or Metadata.from_bytes(kept).signed.version == meta.version else None
         except RepositoryError:
             pass
         return None
 
     def _kept(self, name: str) -> bytes | None:
-        path = self._directory / name
+        path = self._directory / quote(name, "")
         try:
             return self._files.read(path) if 0 <= self._files.size(path) <= MAX_TARGETS_BYTES else None
         except OSError:
@@ -246,13 +238,6 @@ class TrustedMetadata:
 
     def _keep(self, name: str, data: bytes) -> None:
         try:
-            replace_file(self._files, self._directory / name, data)
+            replace_file(self._files, self._directory / quote(name, ""), data)
         except OSError as error:
             raise UpdateUnavailable(f"{self._directory / name}: {error.strerror or error}") from None
-
-
-def _version(path: str, model: str, device_class: str) -> int:
-    """0 for a path of something else."""
-    text = path.removeprefix(f"{model}/v").removesuffix(f"/{device_class}")
-    version = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    return version if target_path(model, version, device_class) == path else 0
