@@ -290,7 +290,7 @@ def _api_server(cluster: Cluster, etcd: int) -> list[str]:
         "--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC",
         f"--service-cluster-ip-range={addresses.services}",
         f"--audit-policy-file={place / 'audit-policy.yaml'}", f"--audit-log-path={place / 'audit.log'}",
-        "--audit-log-mode=blocking", "--shutdown-delay-duration=0s",
+        "--audit-log-mode=blocking", "--shutdown-delay-duration=0s", "--shutdown-watch-termination-grace-period=1s",
         "--default-not-ready-toleration-seconds=2", "--default-unreachable-toleration-seconds=2",
     ]  # fmt: skip
 

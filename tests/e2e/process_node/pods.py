@@ -78,6 +78,8 @@ class Pod:
         self.document = document
         if document["metadata"].get("deletionTimestamp"):
             self._deleted.set()
+        if _conditions_of(self._written).items() - _conditions_of(document.get("status", {})).items():
+            self._written = {}  # the node's controller says that a pod of a silent node is not ready
         self._dirty.set()  # the condition Ready may depend on others' conditions
 
     def forget(self) -> None:
@@ -512,6 +514,10 @@ class Pod:
         }  # fmt: skip
         with suppress(Refused):
             await self.api.send("POST", f"/api/v1/namespaces/{metadata['namespace']}/events", event)
+
+
+def _conditions_of(status: Object) -> dict[str, str]:
+    return {it["type"]: it["status"] for it in status.get("conditions", ())}
 
 
 def _user(security: Mapping[str, Any], image: NodeImage) -> tuple[int, int]:
