@@ -54,14 +54,36 @@ def test_the_pinned_documents_are_accepted_and_nothing_of_them_is_dropped(cluste
         assert holds(json.loads(cluster.kubectl(*arguments, text=yaml.safe_dump(document))), document)
 
 
-def test_the_operators_own_process_serves_a_program(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+def test_the_operator_serves_one_version_and_another_by_few_writes(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
     shop, account = ClusterServing(cluster, namespace), operator_account(cluster)
     options = ("--only-namespace", namespace, "--namespace", NAMESPACE)
     with cluster_operator(cluster, tmp_path, *options, kubeconfig=account):
         shop.apply(program=server("one"), replicas=2, autoscaling={"maxReplicas": 4, "targetInFlight": 2})
         status = shop.wait_ready()
-    assert true(status, "Unsupported")
-    assert len(shop.endpoints("shop")) == 2
+        assert true(status, "Unsupported")
+        assert len(shop.endpoints("shop")) == 2
+        shop.apply(program=server("two"), replicas=2)
+        shop.wait(lambda it: it.get("history"))
+        shop.wait_ready()
+        cluster.api.wait_all("Deployment", namespace, lambda items: len(items) == 1)
+    writes = _writes(cluster, namespace)
+    assert len(writes) <= 26, writes
+
+
+def _writes(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
+    """What the operator has written in a namespace, without events."""
+    user = f"system:serviceaccount:{NAMESPACE}:{OPERATOR}"
+    ours = (each for each in cluster.audited() if each["user"]["username"] == user)
+    written = ((each["verb"], each.get("objectRef", {})) for each in ours)
+    return [
+        (verb, where["resource"])
+        for verb, where in written
+        if verb not in ("get", "list", "watch")
+        and where.get("namespace") == namespace
+        and where["resource"] != "events"
+    ]
 
 
 def test_a_version_is_served_and_another_rolled_out_without_a_lost_request(shop: ClusterServing) -> None:
@@ -173,6 +195,16 @@ def test_a_crashing_program_is_said_with_its_last_words(shop: ClusterServing) ->
 
 def _ready(status: dict[str, Any]) -> str:
     return next((each["message"] for each in status.get("conditions", ()) if each["type"] == "Ready"), "")
+
+
+def test_what_a_person_deletes_beside_the_replicas_is_made_again(shop: ClusterServing) -> None:
+    shop.apply(program=server("one"))
+    shop.wait_ready()
+    api, group = shop.cluster.api, shop.deployments()[0]["metadata"]["name"]
+    for kind, name in (("Service", "shop"), ("Service", group), ("PodDisruptionBudget", group)):
+        before = api.get(kind, name, shop.namespace)["metadata"]["uid"]
+        api.delete(kind, name, shop.namespace)
+        api.wait(kind, name, shop.namespace, lambda it, old=before: it and it["metadata"]["uid"] != old)
 
 
 def test_another_service_of_its_name_is_left_alone_and_the_serving_says_so(shop: ClusterServing) -> None:

@@ -129,6 +129,8 @@ def test_gkes_load_balancer_is_told_how_replicas_are_checked() -> None:
 
 def test_what_was_deleted_by_another_is_made_again() -> None:
     there = _there(group())
+    assert _read(there).metadata.labels == {}
+    assert _read(there[:2]).metadata.labels  # no controller wants it, so that it is applied again
     assert changed(REPLICA_GROUPS, there[:2], group()) == [("create", "PodDisruptionBudget")]
 
 

@@ -56,6 +56,13 @@ def test_other_weights_are_one_write_for_each_object_that_has_them() -> None:
     assert [each.document["metadata"]["uid"] for each in changes] == ["uid-0", "uid-2"]
 
 
+def test_a_service_that_another_deleted_is_made_again() -> None:
+    there = kept(ROUTES.objects(route(shop_1=100), FACTS))
+    assert _read(there).metadata.labels == {}
+    assert _read(there[:1]).metadata.labels
+    assert changed(ROUTES, there[:1], route(shop_1=100)) == [("create", "Service")]
+
+
 def test_where_a_gateway_appears_or_goes_the_http_route_does_too() -> None:
     wanted = route(shop_1=100)
     assert changed(ROUTES, kept(ROUTES.objects(wanted, FACTS)), wanted, GATED)[-1] == ("create", "HTTPRoute")

@@ -11,10 +11,11 @@ from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroup
 from lykeion.platform.resources.work import FailedAttempt
 
 from .object_fields import annotation
-from .object_types import AUTOSCALERS, KubeObject
+from .object_types import AUTOSCALERS, DISRUPTION_BUDGETS, SERVICES, KubeObject
 from .pod_spec import CONTAINER
 from .pod_waits import PodWait, first_wait
 from .translation import pods_among, read_view
+from .view_parts import with_missing
 from .work_status import REFUSED
 
 LIMIT_EXIT = 512
@@ -39,7 +40,8 @@ def replica_group_of(primary: KubeObject, others: Sequence[KubeObject]) -> AnyRe
     spec = structs.replace(group.spec, replicas=primary["spec"].get("replicas", 1))
     if annotation(primary, REFUSED):
         spec = structs.replace(spec, autoscaling=None)  # with no replicas: whoever wants some applies it again
-    return replace(group, spec=spec)
+    kinds = [SERVICES, DISRUPTION_BUDGETS, *([AUTOSCALERS] if spec.autoscaling else [])]
+    return with_missing(replace(group, spec=spec), others, [(each.kind, group.metadata.name) for each in kinds])
 
 
 def _conditions(primary: KubeObject, pods: Sequence[KubeObject], others: Iterable[KubeObject]) -> Conditions:

@@ -28,6 +28,7 @@ from .translation import (
     read_view,
     written_annotations,
 )
+from .view_parts import with_missing
 
 URL_ANNOTATION = f"{GROUP}/url"
 
@@ -52,7 +53,8 @@ def route_of(primary: KubeObject, others: Sequence[KubeObject]) -> AnyResource:
     conditions = (accepted, _weighted(route.spec, bool(routed) and accepted.status == "True"))
     at = datetime.fromisoformat(primary["metadata"]["creationTimestamp"])
     status = RouteStatus(url=url, conditions=merged((), at, *conditions))
-    return route.with_status(status)
+    names = {route.spec.service} - {route.metadata.name}
+    return with_missing(route.with_status(status), others, [(SERVICES.kind, each) for each in names])
 
 
 def route_changes(there: Sequence[KubeObject], wanted: AnyResource, facts: ClusterFacts) -> tuple[ObjectChange, ...]:
