@@ -25,7 +25,8 @@ GUIDES = {
     "models": ("models", "embedders"),
     "images": ("images",),
     "platform": ("platform", "kubernetes"),
-    "delivery": ("delivery",),
+    "delivery": ("delivery", "fleet"),
+    "rollout": ("rollouts",),
 }
 """The pages that document a command group's options."""
 

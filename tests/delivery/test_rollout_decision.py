@@ -76,9 +76,10 @@ def test_a_wave_that_does_not_move_waits_and_pauses_the_rollout_at_its_deadline(
     assert (moved.state, moved.wave) == ("Running", 2)
 
 
-def test_harm_in_several_intervals_halts_and_one_burst_does_not() -> None:
+def test_harm_halts_at_once_where_it_is_plain_and_equal_devices_never() -> None:
     spec = _spec(waves=(Wave(percent=1, soak_seconds=30 * 86_400),))
-    assert _after(spec, [BAD]).state == "Running"
+    assert _after(spec, [FailureTable(40, 40, 80, 0)]).state == "Halted"
+    assert _after(spec, [FailureTable(40, 3, 80, 0)]).state == "Running"
     halted = _after(spec, [BAD] * 5)
     assert (halted.state, halted.reason, halted.returns) == ("Halted", "Harm", True)
     assert halted.message.startswith("crash x2: ")

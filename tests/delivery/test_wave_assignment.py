@@ -14,7 +14,6 @@ from lykeion.delivery.rollouts import (
     FleetRolloutStatus,
     Rollout,
     RolloutSpec,
-    RunningVersion,
     Wave,
     desired_version,
 )
@@ -31,7 +30,8 @@ def _matches(where: str, attributes: Mapping[str, object]) -> bool:
 
 def _rollout(name: str = "one", wave: int = 4, state: Any = "Running", returns: bool = False, **spec: Any) -> Rollout:
     made = ROLLOUT.new(name, RolloutSpec(model="shoes", version="v8", waves=WAVES, **spec))
-    status = FleetRolloutStatus(state=state, digest=f"digest of {name}", wave=wave, returns=returns)
+    number = {"one": 8, "two": 9}[name]
+    status = FleetRolloutStatus(state=state, version=f"v{number}", number=number, wave=wave, returns=returns)
     return replace(made, metadata=structs.replace(made.metadata, uid=f"uid of {name}"), status=status)
 
 
@@ -70,9 +70,9 @@ def test_devices_of_other_classes_and_attributes_are_left_alone() -> None:
 def test_a_halt_takes_precedence_over_a_pin_a_pin_over_an_experiment_and_that_over_a_rollout() -> None:
     moving, halted = _rollout(), _rollout("two", state="Halted", returns=True)
     assert _why(DEVICE, moving) == "rollout one"
-    assert _why(DEVICE, moving, experiment="e") == "experiment"
-    assert _why(DEVICE, moving, experiment="e", pinned="p") == "pin"
-    assert _why(DEVICE, moving, halted, pinned="digest of two", experiment="e") == "experiment"
+    assert _why(DEVICE, moving, experiment=6) == "experiment"
+    assert _why(DEVICE, moving, experiment=6, pinned=5) == "pin"
+    assert _why(DEVICE, moving, halted, pinned=9, experiment=6) == "experiment"
     assert _why(DEVICE, halted) == "stable"
 
 
@@ -83,15 +83,15 @@ def test_a_later_completed_rollout_takes_the_place_of_one_before() -> None:
 
 def test_versions_and_the_hour_decide_who_moves_but_move_nobody_back() -> None:
     night = _rollout(window=LocalTimeWindow(from_hour=22, until_hour=6), minimum_version=7)
-    old = replace(DEVICE, running={"shoes": RunningVersion(7, "old")})
+    old = replace(DEVICE, running={"shoes": 7})
     assert _why(replace(old, local_hour=23), night) == "rollout one"
     assert _why(replace(old, local_hour=12), night) == "stable"
-    assert _why(replace(old, local_hour=23, running={"shoes": RunningVersion(6, "older")}), night) == "stable"
-    has_it = replace(old, local_hour=12, running={"shoes": RunningVersion(8, "digest of one")})
+    assert _why(replace(old, local_hour=23, running={"shoes": 6}), night) == "stable"
+    has_it = replace(old, local_hour=12, running={"shoes": 8})
     assert _why(has_it, night) == "rollout one"
 
 
 def test_when_devices_stay_only_those_that_moved_keep_the_version() -> None:
     halted = _rollout(state="Halted")
     assert _why(DEVICE, halted) == "stable"
-    assert _why(replace(DEVICE, running={"shoes": RunningVersion(8, "digest of one")}), halted) == "rollout one"
+    assert _why(replace(DEVICE, running={"shoes": 8}), halted) == "rollout one"

@@ -16,16 +16,16 @@ over
 - the interval from which on the alternative holds, by weights 1/(t (t+1)), so that hours of health do not hide a
   treatment that fails later (Shin, Ramdas, Rinaldo: E-detectors, 2024).
 
-One interval multiplies it by at most 4, which keeps it an e-process. At least three are needed to reach 20, so one
-burst of failures, or an outage of both groups, decides nothing.
+A limit to what one interval multiplies it by keeps it an e-process. Where failures come in bursts, such as those of
+one replica, ``BURST_GAIN`` is such a limit: at least three intervals are needed to reach 20.
 """
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-MAX_GAIN = math.log(4)
-"""Of one interval."""
+BURST_GAIN = math.log(4)
+"""The most that one interval adds to the logarithm where its failures are not independent."""
 _NEGLIGIBLE = 1e-17
 
 
@@ -65,11 +65,13 @@ def log_average(processes: Sequence[Sequence[float]]) -> float:
     return log_sum(logs) - math.log(len(processes)) if logs else -math.inf
 
 
-def next_logs(logs: Sequence[float], interval: int, log_ratios: Sequence[float]) -> tuple[float, ...]:
+def next_logs(
+    logs: Sequence[float], interval: int, log_ratios: Sequence[float], max_gain: float = math.inf
+) -> tuple[float, ...]:
     """An e-process after its ``interval``-th interval, counted from 1, whose likelihood ratios are given."""
     begins = -math.log(interval * (interval + 1))
     before = logs or (-math.inf,) * len(log_ratios)
-    gains = (min(each, MAX_GAIN) for each in log_ratios)
+    gains = (min(each, max_gain) for each in log_ratios)
     return tuple(log_sum((log, begins)) + gain for log, gain in zip(before, gains, strict=True))
 
 

@@ -12,8 +12,28 @@ if TYPE_CHECKING:
     from .delta_patch import MAX_BSDIFF_BYTES, MAX_WINDOW_LOG, apply_delta
     from .device_client import Device, NoModel
     from .device_conditions import ConditionsHook, DeviceConditions, UpdateRules
+    from .device_messages import (
+        ENROL,
+        EVENTS,
+        MAX_MESSAGE_BYTES,
+        RENEW,
+        STATE,
+        Credential,
+        DesiredState,
+        EnrolRequest,
+        ModelReport,
+        RenewRequest,
+        ReportedState,
+        read_batch,
+        read_enrol_request,
+        read_renew_request,
+        read_reported_state,
+        renewal,
+        to_plain,
+    )
     from .device_settings import DeviceSettings, DeviceSettingsError
     from .errors import DeltaError, NewerRecord, RecordError
+    from .event_reports import EventBatch, ReportedEvent
     from .inference.loaded_model import LoadedModel, Photo, PhotoLabel
     from .photo_search import PhotoMustStay, SearchUnavailable
     from .signed_target import (
@@ -34,11 +54,14 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "MAX_BSDIFF_BYTES", "MAX_COMPANION_BYTES", "MAX_COMPANION_PHOTOS", "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS",
-    "Companion", "CompanionFile", "ConditionsHook", "Delta", "DeltaError", "Device", "DeviceConditions",
-    "DeviceSettings", "DeviceSettingsError", "LoadedModel", "ModelLimits", "NewerRecord", "NoModel", "Photo",
-    "PhotoLabel", "PhotoMustStay", "RecordError", "SearchUnavailable", "SignedTarget", "UpdateRules",
-    "apply_delta", "companion_path", "delta_path", "is_model_name", "limits_path", "read_companion",
-    "read_limits", "read_target", "role_of", "target_path", "with_golden",
+    "ENROL", "EVENTS", "MAX_BSDIFF_BYTES", "MAX_COMPANION_BYTES", "MAX_COMPANION_PHOTOS", "MAX_MESSAGE_BYTES",
+    "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS", "RENEW", "STATE", "Companion", "CompanionFile", "ConditionsHook",
+    "Credential", "Delta", "DeltaError", "DesiredState", "Device", "DeviceConditions", "DeviceSettings",
+    "DeviceSettingsError", "EnrolRequest", "EventBatch", "LoadedModel", "ModelLimits", "ModelReport", "NewerRecord",
+    "NoModel", "Photo", "PhotoLabel", "PhotoMustStay", "RecordError", "RenewRequest", "ReportedEvent",
+    "ReportedState", "SearchUnavailable", "SignedTarget", "UpdateRules", "apply_delta", "companion_path",
+    "delta_path", "is_model_name", "limits_path", "read_batch", "read_companion", "read_enrol_request",
+    "read_limits", "read_renew_request", "read_reported_state", "read_target", "renewal", "role_of", "target_path",
+    "to_plain", "with_golden",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

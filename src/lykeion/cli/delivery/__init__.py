@@ -2,6 +2,7 @@
 
 import click
 
+from .fleet_commands import devices, serve, token
 from .publishing_commands import explain, minimum, publish, revoke
 from .signing_commands import init, refresh, rotate, sign, status
 
@@ -20,5 +21,5 @@ def delivery() -> None:
     """
 
 
-for _command in (init, publish, refresh, rotate, sign, revoke, minimum, status, explain):
+for _command in (init, publish, refresh, rotate, sign, revoke, minimum, status, explain, serve, token, devices):
     delivery.add_command(_command)

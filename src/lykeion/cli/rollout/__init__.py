@@ -2,6 +2,7 @@
 
 import click
 
+from .fleet_rollout_commands import approve, describe, get, halt, pause, resume, rollback, start
 from .simulate_command import simulate
 
 
@@ -11,7 +12,12 @@ def rollout() -> None:
 
     \b
     lykeion rollout simulate --devices 100000 --halt 'crash x3' --rate crash=0.1%    before anything moves
+    lykeion rollout start shoes:champion --waves 5%,100% --soak 14d --halt 'crash x3'
+    lykeion rollout describe shoes-20261130-101500                                   what its rules have seen
+
+    Rollouts are kept and moved along by lykeion delivery serve.
     """
 
 
-rollout.add_command(simulate)
+for _command in (start, get, describe, pause, resume, halt, rollback, approve, simulate):
+    rollout.add_command(_command)

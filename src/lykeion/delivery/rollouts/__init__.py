@@ -8,21 +8,31 @@ if TYPE_CHECKING:
     from .fleet_observation import EarlierRollout, FleetObservation, FleetReports, OfferedVersion, VersionOffer
     from .halt_rules import HaltRuleError, halt_rule_text, parse_halt_rule
     from .rollout_controller import ROLLOUTS
-    from .rollout_decision import decide, described
+    from .rollout_decision import decide, described, has_ended
     from .rollout_power import WANTED_POWER, FleetTooSmall, RulePower, check_power, described_power, rule_powers
-    from .rollout_resource import ROLLOUT, Approval, FleetRolloutStatus, HaltRule, Rollout, RolloutSpec, Wave
+    from .rollout_resource import (
+        ROLLOUT,
+        Approval,
+        FleetRolloutStatus,
+        HaltRule,
+        Rollout,
+        RolloutSpec,
+        Wave,
+        checked,
+        with_spec,
+    )
     from .rollout_simulation import FleetScenario, SimulatedRollout, simulate
-    from .wave_assignment import DesiredVersion, FleetDevice, RunningVersion, desired_version, is_assigned
+    from .wave_assignment import DesiredVersion, FleetDevice, desired_version, is_assigned, is_for
     from .wave_text import RolloutTextError, parse_rates, parse_seconds, parse_waves, seconds_text
 
 
 __all__ = [
     "ROLLOUT", "ROLLOUTS", "WANTED_POWER", "Approval", "DesiredVersion", "EarlierRollout", "FleetDevice",
     "FleetObservation", "FleetReports", "FleetRolloutStatus", "FleetScenario", "FleetTooSmall", "HaltRule",
-    "HaltRuleError", "OfferedVersion", "Rollout", "RolloutSpec", "RolloutTextError", "RulePower", "RunningVersion",
-    "SimulatedRollout", "VersionOffer", "Wave", "check_power", "decide", "described", "described_power",
-    "desired_version", "halt_rule_text", "is_assigned", "parse_halt_rule", "parse_rates", "parse_seconds",
-    "parse_waves", "rule_powers", "seconds_text", "simulate",
+    "HaltRuleError", "OfferedVersion", "Rollout", "RolloutSpec", "RolloutTextError", "RulePower",
+    "SimulatedRollout", "VersionOffer", "Wave", "check_power", "checked", "decide", "described", "described_power",
+    "desired_version", "halt_rule_text", "has_ended", "is_assigned", "is_for", "parse_halt_rule", "parse_rates",
+    "parse_seconds", "parse_waves", "rule_powers", "seconds_text", "simulate", "with_spec",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -48,9 +48,9 @@ class OfferedVersion(Lookup):
 
 @dataclass(frozen=True)
 class VersionOffer:
-    """``version`` is such as ``v7``."""
+    """``digest`` is that of the version's manifest."""
 
-    version: str
+    number: int
     digest: str
 
 

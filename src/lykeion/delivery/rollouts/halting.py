@@ -45,7 +45,10 @@ def _updated(before: RuleEvidence, rule: HaltRule, table: FailureTable) -> RuleE
 
 
 def _compared(before: RuleEvidence, ratio: float, table: FailureTable) -> RuleEvidence:
-    """The exact form of the safe logrank test: an interval's first events are hypergeometric given those at risk."""
+    """The exact form of the safe logrank test: an interval's first events are hypergeometric given those at risk.
+
+    They are of different devices, so one interval may decide: a version that crashes everywhere does so at once.
+    """
     counted = structs.replace(
         before,
         moved=before.moved + table.treated,

@@ -28,7 +28,7 @@ def reconcile_rollout(rollout: Rollout, observed: Observed, now: datetime) -> De
         if isinstance(answer, FleetObservation):
             observation = answer
         elif isinstance(answer, VersionOffer):
-            status = structs.replace(status, version=answer.version, digest=answer.digest)
+            status = structs.replace(status, version=f"v{answer.number}", number=answer.number, digest=answer.digest)
         elif answer:
             waits = f"{answer} is under way for the same model"
             return _decided(rollout, _unanswered(before, "WaitsForRollout", waits), now, ASK_AGAIN_S)

@@ -14,6 +14,11 @@ MAX_STEPS = 40
 FINAL = ("Complete", "Halted")
 
 
+def has_ended(status: FleetRolloutStatus) -> bool:
+    """Whether nothing moves any more but devices that return."""
+    return status.state in FINAL
+
+
 def decide(
     spec: RolloutSpec, status: FleetRolloutStatus, observation: FleetObservation | None, now: datetime
 ) -> FleetRolloutStatus:

@@ -1,10 +1,12 @@
 """Rollout: a version of a model on its way to a fleet of devices, wave by wave, until it is everywhere or stopped."""
 
-from typing import Annotated, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
-from lykeion.control import Column, Conditions, Name, Resource, ResourceKind, SpecRule, Time, Wire
+from lykeion.control import Column, Conditions, Name, Resource, ResourceKind, SpecRule, Time, Wire, read_resource
+from lykeion.core.fields import Fields
 
 MAX_WAVES = 32
 MAX_RULES = 16
@@ -203,7 +205,10 @@ class FleetRolloutStatus(Wire, frozen=True):
     state: RolloutState = "Pending"
     version: Annotated[str, Meta(max_length=255)] = ""
     """What the alias was at the start, as ``v7``."""
+    number: int = 0
+    """The same as a number; 0 until it is known."""
     digest: Annotated[str, Meta(max_length=80)] = ""
+    """Of its manifest in the registry."""
     wave: Annotated[int, Meta(ge=0, le=MAX_WAVES)] = 0
     """How many waves have begun."""
     since: Time | None = None
@@ -249,3 +254,13 @@ ROLLOUT = ResourceKind(
     ),
 )
 Rollout = Resource[RolloutSpec, FleetRolloutStatus]
+
+
+def checked(rollout: Rollout) -> Rollout:
+    """The same rollout, held to the bounds and rules of its kind. Raises ResourceError."""
+    return read_resource(Fields("the rollout", rollout.document()), {ROLLOUT.name: ROLLOUT})
+
+
+def with_spec(rollout: Rollout, **changes: Any) -> Rollout:
+    """With other fields of the spec. Raises ResourceError."""
+    return checked(replace(rollout, spec=structs.replace(rollout.spec, **changes)))

@@ -14,19 +14,13 @@ Attribute = str | int | float | bool
 
 
 @dataclass(frozen=True)
-class RunningVersion:
-    number: int
-    digest: str
-
-
-@dataclass(frozen=True)
 class FleetDevice:
-    """``running`` has the version that it runs of each model; ``local_hour`` is of its own clock."""
+    """``running`` has the number of the version that it runs of each model; ``local_hour`` is of its own clock."""
 
     id: str
     device_class: str
     attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
-    running: Mapping[str, RunningVersion] = field(default_factory=dict[str, RunningVersion])
+    running: Mapping[str, int] = field(default_factory=dict[str, int])
     local_hour: int | None = None
 
 
@@ -36,9 +30,9 @@ Matches = Callable[[str, Mapping[str, Attribute]], bool]
 
 @dataclass(frozen=True)
 class DesiredVersion:
-    """``digest`` of the version that a device is to run, empty for the stable one; ``why`` says what asked for it."""
+    """The number of the version that a device is to run, 0 for the stable one; ``why`` says what asked for it."""
 
-    digest: str
+    number: int
     why: str
 
 
@@ -53,10 +47,9 @@ def may_move(spec: RolloutSpec, device: FleetDevice) -> bool:
 
     One that runs no version yet waits for no window.
     """
-    running = device.running.get(spec.model)
-    number = running.number if running else 0
+    number = device.running.get(spec.model, 0)
     least, most = spec.minimum_version or 0, spec.maximum_version or number
-    return least <= number <= most and (running is None or _in_window(spec, device.local_hour))
+    return least <= number <= most and (not number or _in_window(spec, device.local_hour))
 
 
 def wave_of(spec: RolloutSpec, seed: str, device: FleetDevice) -> int | None:
@@ -76,28 +69,27 @@ def desired_version(
     device: FleetDevice,
     rollouts: Sequence[Rollout],
     matches: Matches,
-    pinned: str | None = None,
-    experiment: str | None = None,
+    pinned: int = 0,
+    experiment: int = 0,
 ) -> DesiredVersion:
     """By the rollouts of a model, oldest first. A later one that completed takes the place of those before."""
-    running = device.running.get(model)
-    stable, halted, moving = DesiredVersion("", "stable"), set[str](), None
+    stable, halted, moving = DesiredVersion(0, "stable"), set[int](), None
     for each in rollouts:
         spec, status = each.spec, each.status
         if spec.model != model or not is_for(spec, device, matches):
             continue
         if status.returns:
-            halted.add(status.digest)
+            halted.add(status.number)
             continue
-        runs_it = running is not None and running.digest == status.digest
+        runs_it = status.number > 0 and device.running.get(model) == status.number
         if is_assigned(each, device) and (runs_it or (status.state != "Halted" and may_move(spec, device))):
-            moving = DesiredVersion(status.digest, f"rollout {each.metadata.name}")
+            moving = DesiredVersion(status.number, f"rollout {each.metadata.name}")
             if status.state == "Complete":
                 stable, moving = moving, None
     wishes = [DesiredVersion(pinned, "pin")] if pinned else []
     wishes += [DesiredVersion(experiment, "experiment")] if experiment else []
     wishes += [moving] if moving else []
-    allowed = (each for each in wishes if each.digest not in halted)
+    allowed = (each for each in wishes if each.number not in halted)
     return next(allowed, stable)
 
 

@@ -16,7 +16,7 @@ class RolloutTextError(Invalid):
     """Waves, a duration or a rate that cannot be read."""
 
 
-def parse_waves(text: str, soak_seconds: int) -> tuple[Wave, ...]:
+def parse_waves(text: str, soak_seconds: int, approvals: int = 0) -> tuple[Wave, ...]:
     """Raises RolloutTextError."""
     waves: list[Wave] = []
     for each in text.split(","):
@@ -26,7 +26,7 @@ def parse_waves(text: str, soak_seconds: int) -> tuple[Wave, ...]:
             raise RolloutTextError(f"{text!r}: write waves as percentages of the fleet, such as 1%,10%,50%,100%")
         if waves and float(number) <= (waves[-1].percent or 0.0):
             raise RolloutTextError(f"{text!r}: percentages of waves have to grow")
-        waves.append(Wave(percent=float(number), soak_seconds=soak_seconds))
+        waves.append(Wave(percent=float(number), soak_seconds=soak_seconds, approvals=approvals))
     return tuple(waves)
 
 

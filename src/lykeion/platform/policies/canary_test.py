@@ -1,12 +1,14 @@
 """What the requests of a canary and of the stable version say of harm: see ``core.odds_ratio_test``.
 
-Which version serves a request is drawn at random, and the weights do not change during an interval.
+Which version serves a request is drawn at random, and the weights do not change during an interval. At least three
+intervals are needed, so one burst of failures that hits a single replica, or an outage of both versions, decides
+nothing.
 """
 
 import math
 from collections.abc import Sequence
 
-from lykeion.core.odds_ratio_test import FailureTable, log_likelihood_ratio, next_logs
+from lykeion.core.odds_ratio_test import BURST_GAIN, FailureTable, log_likelihood_ratio, next_logs
 from lykeion.platform.resources.canary import Evidence
 
 DECISIVE = math.log(20)
@@ -36,7 +38,7 @@ def no_harm(before: Evidence, table: FailureTable, ratio: float, tolerated: floa
 
 def _updated(before: Evidence, log_ratios: Sequence[float]) -> Evidence:
     interval = before.intervals + 1
-    return Evidence(logs=next_logs(before.logs, interval, log_ratios), intervals=interval)
+    return Evidence(logs=next_logs(before.logs, interval, log_ratios, BURST_GAIN), intervals=interval)
 
 
 def _binomial_log_ratio(table: FailureTable, share: float, null: float) -> float:

@@ -1,0 +1,21 @@
+"""The server of a fleet: enrolment, desired state and reports of devices, and what rollouts need to know of them."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .desired_states import desired_number, desired_state
+    from .device_admission import DeviceAdmission, DeviceState, DeviceStateError, NoSuchDevice, NotADevice
+    from .fleet_place import connect_rollouts, fleet_directory, open_fleet
+    from .fleet_records import FleetRecord, all_devices, one_device, pin
+    from .fleet_server import FleetIsServed, FleetServer
+    from .fleet_store import FleetStore, FleetStoreError
+    from .published_catalogue import PublishedCatalogue
+
+__all__ = [
+    "DeviceAdmission", "DeviceState", "DeviceStateError", "FleetIsServed", "FleetRecord", "FleetServer",
+    "FleetStore", "FleetStoreError", "NoSuchDevice", "NotADevice", "PublishedCatalogue", "all_devices",
+    "connect_rollouts", "desired_number", "desired_state", "fleet_directory", "one_device", "open_fleet", "pin",
+]  # fmt: skip
+__getattr__ = lazy(__name__)

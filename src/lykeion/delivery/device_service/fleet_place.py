@@ -1,0 +1,27 @@
+"""Where a fleet is kept, and how its parts are opened: cheap to import, since commands need no more."""
+
+from pathlib import Path
+
+from lykeion.core import data_directory
+from lykeion.delivery.rollouts import ROLLOUT
+from lykeion.resource_api import SocketStore, socket_of
+
+from .fleet_store import FleetStore
+
+KINDS = {ROLLOUT.name: ROLLOUT}
+ABSENT = "the device server does not run on this machine; start it: lykeion delivery serve"
+
+
+def fleet_directory() -> Path:
+    """Where this user's fleet is kept: devices, their reports, and rollouts."""
+    return data_directory() / "fleet"
+
+
+def open_fleet(directory: Path) -> FleetStore:
+    """Also while a server runs."""
+    return FleetStore(directory / "fleet.db")
+
+
+def connect_rollouts(directory: Path) -> SocketStore:
+    """The rollouts of the server that runs."""
+    return SocketStore(socket_of(directory), KINDS, ABSENT)

@@ -1,0 +1,128 @@
+"""What is known of each device, in one SQLite file that several processes may use. The SQL is PostgreSQL's too.
+
+Secrets are kept as digests. Times are seconds since 1970, of the server's clock: those of devices are not trusted.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lykeion.core import Unavailable
+
+_FORMAT = 1
+_APPLICATION_ID = 0x4C594B46
+_BUSY_S = 10.0
+_TABLES = (
+    """CREATE TABLE devices (
+        id TEXT PRIMARY KEY, public_key TEXT NOT NULL UNIQUE, state TEXT NOT NULL, enrolled_at REAL NOT NULL,
+        seen_at REAL NOT NULL, software TEXT NOT NULL, runtime TEXT NOT NULL, attributes TEXT NOT NULL,
+        renewed_at INTEGER NOT NULL, clone_at REAL
+    )""",
+    """CREATE TABLE credentials (
+        digest TEXT PRIMARY KEY, device TEXT NOT NULL, expires REAL NOT NULL, replaced_at REAL, used_at REAL
+    )""",
+    "CREATE INDEX credentials_of ON credentials (device)",
+    """CREATE TABLE enrolment_tokens (
+        digest TEXT PRIMARY KEY, expires REAL NOT NULL, uses_left INTEGER NOT NULL, note TEXT NOT NULL
+    )""",
+    """CREATE TABLE models (
+        device TEXT NOT NULL, model TEXT NOT NULL, running INTEGER NOT NULL, file TEXT NOT NULL, step TEXT NOT NULL,
+        failed INTEGER NOT NULL, cause TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (device, model)
+    )""",
+    """CREATE TABLE events (
+        device TEXT NOT NULL, number BIGINT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, model TEXT NOT NULL,
+        at REAL NOT NULL, sent_at REAL NOT NULL, fields TEXT NOT NULL,
+        PRIMARY KEY (device, number, sent_at)
+    )""",
+    "CREATE INDEX events_by_name ON events (model, name, at)",
+    """CREATE TABLE dropped_events (
+        device TEXT NOT NULL, kind TEXT NOT NULL, events BIGINT NOT NULL, PRIMARY KEY (device, kind)
+    )""",
+    """CREATE TABLE pins (
+        device TEXT NOT NULL, model TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (device, model)
+    )""",
+    "CREATE TABLE audit (at REAL NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL)",
+)
+
+
+class FleetStoreError(Unavailable):
+    """The fleet's file cannot be read or written, or is not such a file."""
+
+
+class FleetStore:
+    """The file is made if it is missing. Safe among threads. Every method raises FleetStoreError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._turn = path, threading.Lock()
+        with self._errors():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._base = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            path.chmod(0o600)
+            self._open()
+
+    def close(self) -> None:
+        with self._turn:
+            self._base.close()
+
+    @contextmanager
+    def transaction(self) -> Generator["FleetTransaction"]:
+        """All changes, or none if an error leaves the block. On disk when the block has ended."""
+        with self._turn, self._errors():
+            self._base.execute("BEGIN IMMEDIATE")
+            try:
+                yield FleetTransaction(self._base)
+            except BaseException:
+                self._base.execute("ROLLBACK")
+                raise
+            self._base.execute("COMMIT")
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        with self._turn, self._errors():
+            return self._base.execute(sql, values).fetchall()
+
+    def _open(self) -> None:
+        self._base.row_factory = sqlite3.Row
+        for setting in ("journal_mode=WAL", "synchronous=FULL", "trusted_schema=OFF"):
+            self._base.execute(f"PRAGMA {setting}")
+        application, format_ = (
+            self._base.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
+        if (application, format_) == (0, 0):
+            self._create()
+        elif (application, format_) != (_APPLICATION_ID, _FORMAT):
+            raise FleetStoreError(f"{self._path}: not a file of devices, or of another version of lykeion")
+
+    def _create(self) -> None:
+        self._base.execute("BEGIN IMMEDIATE")
+        if not self._base.execute("PRAGMA user_version").fetchone()[0]:  # or another process was first
+            for table in _TABLES:
+                self._base.execute(table)
+            self._base.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+            self._base.execute(f"PRAGMA user_version={_FORMAT}")
+        self._base.execute("COMMIT")
+
+    @contextmanager
+    def _errors(self) -> Generator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise FleetStoreError(f"{self._path}: {error}") from None
+
+
+class FleetTransaction:
+    def __init__(self, base: sqlite3.Connection) -> None:
+        self._base = base
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        return self._base.execute(sql, values).fetchall()
+
+    def change(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """The number of rows that were changed."""
+        return self._base.execute(sql, values).rowcount
+
+    def record(self, at: float, who: str, what: str) -> None:
+        """In the audit log."""
+        self._base.execute("INSERT INTO audit (at, who, what) VALUES (?, ?, ?)", (at, who[:128], what[:1024]))

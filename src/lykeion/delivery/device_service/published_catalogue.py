@@ -1,0 +1,95 @@
+"""What is published now: versions and targets by model, read again when the repository has changed."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lykeion.core import NotFound
+from lykeion.delivery.delivery_settings import read_settings
+from lykeion.delivery.device_classes import DeviceClass, class_of
+from lykeion.delivery.published_records import read_record
+from lykeion.delivery.rollouts import VersionOffer
+from lykeion.delivery.target_sets import files_of, limits_of, models_of, records_of
+from lykeion.delivery.tuf_state import metadata_directory, read_state
+from lykeion.device import SignedTarget
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """``targets`` are by version and class; ``minimum`` is the lowest version that may run, ``classes`` those of the
+    newest version."""
+
+    targets: Mapping[tuple[int, str], SignedTarget]
+    minimum: int
+    classes: tuple[DeviceClass, ...]
+
+    @property
+    def versions(self) -> list[int]:
+        return sorted({version for version, _ in self.targets})
+
+    def manifest(self, version: int) -> str:
+        return next((each.manifest for (number, _), each in self.targets.items() if number == version), "")
+
+
+@dataclass
+class PublishedCatalogue:
+    """Of the repository in ``home``. Safe among threads. Methods raise RepositoryDamaged, DeliveryError."""
+
+    home: Path
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _seen: tuple[int, int] = (0, 0)
+    _models: Mapping[str, CatalogueEntry] = field(default_factory=dict[str, CatalogueEntry])
+
+    def models(self) -> Mapping[str, CatalogueEntry]:
+        with self._turn:
+            stat = (metadata_directory(self.home) / "timestamp.json").stat()
+            if (now := (stat.st_ino, stat.st_mtime_ns)) != self._seen:
+                self._models, self._seen = _read(self.home), now
+            return self._models
+
+    def class_of(self, model: str, attributes: Mapping[str, Any]) -> str:
+        """The class of a device for a model; empty for a model that is not published."""
+        found = self.models().get(model)
+        return class_of(found.classes, attributes)[0] if found and found.classes else ""
+
+    def offer(self, model: str, version: str) -> VersionOffer | None:
+        """What a version, an alias in the registry or a digest is among the published versions. Raises what the
+        registry raises, which is asked for aliases."""
+        found = self.models().get(model)
+        if found is None:
+            return None
+        number = self._number(model, found, version)
+        return VersionOffer(number, found.manifest(number)) if number in found.versions else None
+
+    def _number(self, model: str, found: CatalogueEntry, version: str) -> int:
+        if version.startswith("sha256:"):
+            return next((each for each in found.versions if found.manifest(each) == version), 0)
+        if version[:1] == "v" and version[1:].isdecimal():
+            return int(version[1:])
+        return _of_alias(read_settings(self.home).sources.get(model, model), version)
+
+
+def _read(home: Path) -> dict[str, CatalogueEntry]:
+    state = read_state(home)
+    return {model: _model(home, model, files_of(state, model)) for model in models_of(state)}
+
+
+def _model(home: Path, model: str, files: Mapping[str, Any]) -> CatalogueEntry:
+    targets = {(each.version, each.device_class): each for each in records_of(files).values()}
+    newest = max((version for version, _ in targets), default=0)
+    classes = read_record(home, model, newest).classes if newest else ()
+    return CatalogueEntry(targets, limits_of(files, model).minimum, classes)
+
+
+def _of_alias(source: str, alias: str) -> int:
+    """0 for an alias that the registry does not have."""
+    from lykeion import registry
+
+    place, reference = registry.Stores(None).find(f"{source}:{alias}")
+    try:
+        version = registry.show(place, reference).version.version
+    except NotFound:
+        return 0
+    return int(version[1:]) if version else 0
