@@ -32,6 +32,8 @@ def phase(spec: Mapping[str, Any], statuses: Mapping[str, Object], *, terminal: 
             elif "waiting" in state and "terminated" not in last:
                 pending_sidecars += 1
                 waiting += 1
+            elif not state:
+                unknown += 1
             continue
         ended = state.get("terminated") or last.get("terminated")
         if "running" in state or not ended:
