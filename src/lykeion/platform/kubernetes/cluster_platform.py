@@ -124,6 +124,7 @@ class ClusterPlatform:
             _after(profile.listed, self._loop.run),
             WebhookSender(store, watched).run(),
             profile.run(),
+            _after(profile.listed, store.keep),
         )
         parts = [asyncio.ensure_future(each) for each in runs]
         try:

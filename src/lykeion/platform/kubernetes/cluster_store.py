@@ -43,6 +43,10 @@ class ClusterStore:
         """For what is written from now on."""
         self._views.facts = facts
 
+    async def keep(self) -> None:
+        """Undo what others change of replica groups and routes, until cancelled. For one process at a time."""
+        await self._views.keep()
+
     async def close(self) -> None:
         await self._views.close()
 

@@ -1,6 +1,7 @@
 """The plain kinds in a cluster: each resource is a view of Kubernetes objects, by its kind's translation."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -10,11 +11,13 @@ from lykeion.control import (
     Change,
     Exists,
     Key,
+    KeyQueue,
     Listing,
     NoSuchResource,
     Outdated,
     check_change,
 )
+from lykeion.core import LykeionError
 
 from .cluster_client import ClusterClient
 from .list_watch import WatchAges, Watched, WatchTimes, list_objects
@@ -31,8 +34,13 @@ from .translation import (
     selector,
 )
 from .view_cache import ViewCache
+from .view_state import ViewName
 
 _BY = {"fieldManager": MANAGER}
+KEEP_REST_S = 5.0
+"""Between two looks at what others have changed of one resource."""
+
+_log = logging.getLogger("lykeion.kubernetes")
 
 
 class PlainViews:
@@ -82,24 +90,25 @@ class PlainViews:
 
     async def apply(self, resource: AnyResource) -> AnyResource:
         cache, key, asked = await self._cache(resource.kind.name), resource.key, resource.metadata
-        primary, others = cache.objects((key.namespace, key.name))
-        if primary is None:
+        if cache.objects((key.namespace, key.name))[0] is None:
             if asked.uid or asked.resource_version:
                 raise Outdated(f"{key} was deleted since it was read")
             return await self.create(resource)
         there = _found(cache, key)
         _check_version(resource, there)
         check_change(there, resource)
-        known = {key_of(each): each for each in (primary, *others)}
-        for change in self._translations[key.kind].changes((primary, *others), resource, self.facts):
-            try:
-                await self._write(cache, resource, change, known)
-            except (Outdated, NoSuchResource) as error:
-                raise Outdated(f"{key} was changed since it was read: {error}") from None
+        await self._change(cache, resource)
         now = _found(cache, key)
         if now.spec != resource.spec:
             cache.expect((key.namespace, key.name))
         return now
+
+    async def keep(self) -> None:
+        """Write what others change or delete of the views that are to be kept, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for kind, translation in self._translations.items():
+                if translation.is_kept:
+                    tasks.create_task(self._keep_kind(kind))
 
     async def delete(self, key: Key, uid: str) -> None:
         cache = await self._cache(key.kind)
@@ -114,6 +123,38 @@ class PlainViews:
             for each in others:
                 if _was_made(each):
                     await self._delete(each, "Background")
+
+    async def _keep_kind(self, kind: str) -> None:
+        cache, queue = await self._cache(kind), KeyQueue[ViewName]()
+        for each in cache.listing(None).items:
+            queue.add((each.metadata.namespace, each.metadata.name))
+        cache.changed = queue.add
+        while True:
+            view = await queue.get()
+            resource = cache.resource(view)
+            try:
+                if resource and await self._change(cache, resource):
+                    _log.info("%s was not as its spec asks, and is again", resource.key)
+            except LykeionError as error:
+                _log.warning("%s; trying again", error)
+                queue.failed(view)
+            else:
+                queue.done(view, KEEP_REST_S)
+
+    async def _change(self, cache: ViewCache, resource: AnyResource) -> bool:
+        """Write what the objects of a resource lack. Returns whether that was something. Raises Outdated."""
+        key = resource.key
+        primary, others = cache.objects((key.namespace, key.name))
+        if primary is None or "deletionTimestamp" in primary["metadata"]:
+            return False
+        known = {key_of(each): each for each in (primary, *others)}
+        changes = self._translations[key.kind].changes((primary, *others), resource, self.facts)
+        for change in changes:
+            try:
+                await self._write(cache, resource, change, known)
+            except (Outdated, NoSuchResource) as error:
+                raise Outdated(f"{key} was changed since it was read: {error}") from None
+        return bool(changes)
 
     async def _cache(self, kind: str) -> ViewCache:
         if kind not in self._caches:

@@ -84,6 +84,7 @@ REPLICA_GROUPS = Translation(
     replica_group_objects,
     replica_group_of,
     replica_group_changes,
+    is_kept=True,
 )
 
 

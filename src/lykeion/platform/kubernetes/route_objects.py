@@ -74,6 +74,7 @@ ROUTES = Translation(
     route_objects,
     route_of,
     route_changes,
+    is_kept=True,
 )
 
 

@@ -114,6 +114,8 @@ class Translation:
     objects: Callable[[AnyResource, ClusterFacts], tuple[KubeObject, ...]]
     resource_of: Callable[[KubeObject, Sequence[KubeObject]], AnyResource]
     changes: Callable[[Sequence[KubeObject], AnyResource, ClusterFacts], tuple[ObjectChange, ...]]
+    is_kept: bool = False
+    """Whether ``changes`` are written for what others change or delete, too. They must not ask for more each time."""
     waits_for_pods: bool = False
     """Whether a deleted resource is there until its pods have ended (Kubernetes' foreground deletion)."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from lykeion.control import AnyResource, Change, Gone, Listing
@@ -38,6 +38,8 @@ class ViewCache:
         self._changes: deque[Change] = deque(maxlen=KEPT_CHANGES)
         self._number = 0
         self._changed = asyncio.Event()
+        self.changed: Callable[[ViewName], object] = lambda view: None
+        """Called with each resource of which an object has changed, even if the resource has not."""
         self._started: set[Watched] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -92,6 +94,10 @@ class ViewCache:
         """An object that was read or written."""
         self._note(self._state.put(document))
 
+    def _tell(self, document: KubeObject) -> None:
+        if view := self._state.view_of(document):
+            self.changed(view)
+
     def _note(self, changes: Sequence[Change]) -> None:
         if changes:
             self._changes.extend(changes)
@@ -120,6 +126,8 @@ class ViewCache:
                 return ""
             raise
         self._note(self._state.replace(watched.type, documents, int(version), watched.namespace))
+        for view in self._state.resources:
+            self.changed(view)
         return version
 
     async def _follow(self, watched: Watched, version: str) -> None:
@@ -132,6 +140,7 @@ class ViewCache:
                         async for event in events:
                             change = self._state.remove if event.type == "DELETED" else self._state.put
                             self._note(change(event.object))
+                            self._tell(event.object)
                 except Gone:
                     version = await self._listed_again(watched)
         except Exception:

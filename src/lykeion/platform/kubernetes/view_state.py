@@ -37,7 +37,7 @@ class ViewState:
 
     def put(self, document: KubeObject) -> list[Change]:
         """Take in an object, unless a newer version of it is known, or it is known to have been deleted."""
-        view = self._view(document)
+        view = self.view_of(document)
         if view is None or document["metadata"]["uid"] in self._ended:
             return []
         known = self._objects[view].get(key_of(document))
@@ -49,7 +49,7 @@ class ViewState:
     def remove(self, document: KubeObject) -> list[Change]:
         """Forget an object; ``document`` has the version of its deletion."""
         self._ended.append(document["metadata"]["uid"])
-        view = self._view(document)
+        view = self.view_of(document)
         known = self._objects[view].get(key_of(document)) if view else None
         if view is None or known is None or known["metadata"]["uid"] != document["metadata"]["uid"]:
             return []
@@ -87,7 +87,7 @@ class ViewState:
             if namespace in (None, inside):
                 yield from (each for each in known.values() if each["kind"] == type_.kind)
 
-    def _view(self, document: KubeObject) -> ViewName | None:
+    def view_of(self, document: KubeObject) -> ViewName | None:
         source: ObjectSource | None = self._sources.get(document["kind"])
         name = source.name_of(document) if source else ""
         return (document["metadata"].get("namespace", ""), name) if name else None
