@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lykeion.core import digest_bytes
-from lykeion.delivery.delta_files import delta_sizes, smallest_delta
+from lykeion.delivery.delta_files import every_delta, smallest_delta
 from lykeion.device import METHODS, DeltaError, apply_delta
 from lykeion.device.delta_patch import MAX_WINDOW_LOG
 
@@ -20,7 +20,7 @@ NEW = BASE[:20_000] + NOISE.integers(0, 256, 900, np.uint8).tobytes() + BASE[21_
 
 
 def test_every_method_gives_the_new_file() -> None:
-    made = delta_sizes(BASE, NEW)
+    made = every_delta(BASE, NEW)
     assert sorted(made) == sorted(METHODS)
     for method, delta in made.items():
         assert apply_delta(method, BASE, delta, size=len(NEW), digest=digest_bytes(NEW)) == NEW
@@ -29,12 +29,12 @@ def test_every_method_gives_the_new_file() -> None:
 @settings(deadline=None)
 @given(st.binary(max_size=600), st.binary(min_size=1, max_size=600))
 def test_every_method_gives_any_file_from_any_other(base: bytes, new: bytes) -> None:
-    for method, delta in delta_sizes(base, new).items():
+    for method, delta in every_delta(base, new).items():
         assert apply_delta(method, base, delta, size=len(new), digest=digest_bytes(new)) == new
 
 
 def test_the_smallest_is_taken_if_it_saves_a_fifth_of_the_download() -> None:
-    sizes = {method: len(delta) for method, delta in delta_sizes(BASE, NEW).items()}
+    sizes = {method: len(delta) for method, delta in every_delta(BASE, NEW).items()}
     found = smallest_delta(BASE, NEW, len(NEW))
     assert found is not None
     assert found.delta.size_bytes == len(found.content) == min(sizes.values())
@@ -51,7 +51,7 @@ def test_a_file_that_shares_nothing_has_no_delta() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_delta_of_another_base_is_refused(method: str) -> None:
-    delta = delta_sizes(BASE, NEW)[method]
+    delta = every_delta(BASE, NEW)[method]
     with pytest.raises(DeltaError):
         apply_delta(method, BASE[::-1], delta, size=len(NEW), digest=digest_bytes(NEW))
 
@@ -96,4 +96,4 @@ def test_a_window_larger_than_devices_give_is_refused() -> None:
         apply_delta("subtract", b"", frame, size=10, digest=digest_bytes(b"x" * 10))
 
 
-DELTAS = delta_sizes(BASE, NEW)
+DELTAS = every_delta(BASE, NEW)

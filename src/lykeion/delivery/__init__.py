@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from .publishing import Published, PublishOptions, publish
     from .root_ceremony import RootProgress, init, renew_root, rotate, sign_root
     from .signing_keys import RoleKey, read_key
+    from .space_price import IndexSpace
 
 __all__ = [
-    "ClassFile", "DeliveryError", "DeliverySettings", "DeviceClass", "Explanation", "KeyUnavailable", "NoSuchTarget",
-    "PublishOptions", "Published", "Refreshed", "RepositoryBusy", "RepositoryDamaged", "RepositoryStatus", "RoleKey",
-    "RoleStatus", "RootProgress", "Verdict", "class_of", "explain", "init", "publish", "read_class_file", "read_key",
-    "read_settings", "refresh", "renew_root", "revoke", "rotate", "rotate_model", "set_minimum", "sign_root",
-    "status",
+    "ClassFile", "DeliveryError", "DeliverySettings", "DeviceClass", "Explanation", "IndexSpace", "KeyUnavailable",
+    "NoSuchTarget", "PublishOptions", "Published", "Refreshed", "RepositoryBusy", "RepositoryDamaged",
+    "RepositoryStatus", "RoleKey", "RoleStatus", "RootProgress", "Verdict", "class_of", "explain", "init", "publish",
+    "read_class_file", "read_key", "read_settings", "refresh", "renew_root", "revoke", "rotate", "rotate_model",
+    "set_minimum", "sign_root", "status",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -1,11 +1,12 @@
 """Deltas between versions of a file: the smallest of three, or none where it saves too little."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lykeion.core import digest_bytes
-from lykeion.device import MAX_BSDIFF_BYTES, MAX_WINDOW_LOG, Delta, apply_delta
+from lykeion.device import MAX_BSDIFF_BYTES, MAX_WINDOW_LOG, METHODS, Delta, apply_delta
 
 SAVES = 0.2
 """The share of the full download that a delta must save."""
@@ -20,7 +21,7 @@ class DeltaFile:
 
 def smallest_delta(base: bytes, new: bytes, download_bytes: int) -> DeltaFile | None:
     """``download_bytes`` is the size of the whole file as it is otherwise downloaded."""
-    made = {method: content for method, content in delta_sizes(base, new).items() if content}
+    made = {method: content for method, content in every_delta(base, new).items() if content}
     if not made:
         return None
     method = min(made, key=lambda each: len(made[each]))
@@ -31,13 +32,15 @@ def smallest_delta(base: bytes, new: bytes, download_bytes: int) -> DeltaFile | 
     return DeltaFile(Delta(digest_bytes(base), method, digest_bytes(content), len(content)), content)
 
 
-def delta_sizes(base: bytes, new: bytes) -> dict[str, bytes]:
+def every_delta(base: bytes, new: bytes, methods: Sequence[str] = METHODS) -> dict[str, bytes]:
     """Deltas by method; those for which a file is too large are left out."""
     found: dict[str, bytes] = {}
-    if len(base) + len(new) <= 1 << MAX_WINDOW_LOG:
+    fits_window = len(base) + len(new) <= 1 << MAX_WINDOW_LOG
+    if "zstd" in methods and fits_window:
         found["zstd"] = _zstd(new, base)
+    if "subtract" in methods and fits_window:
         found["subtract"] = _zstd(_difference(base, new))
-    if max(len(base), len(new)) <= MAX_BSDIFF_BYTES:
+    if "bsdiff4" in methods and max(len(base), len(new)) <= MAX_BSDIFF_BYTES:
         import bsdiff4  # pyright: ignore[reportMissingImports]
 
         found["bsdiff4"] = bsdiff4.diff(base, new)

@@ -18,6 +18,7 @@ from .errors import DeliveryError
 from .limiting import with_limits
 from .published_records import PublishedRecord
 from .signing_keys import RoleKey, own_key
+from .space_price import IndexSpace, own_space
 from .target_files import Bases, TargetFiles, TargetMaker, read_golden, unpacked
 from .target_sets import files_of, limits_of, records_of, roles_with, target_file, with_model
 from .tuf_repository import Clock, TufRepository, opened, wall_clock
@@ -31,8 +32,8 @@ KEEP = 2
 @dataclass(frozen=True)
 class PublishOptions:
     """``goal`` replaces that of the file of classes; ``keep`` is how many versions stay, ``needed`` which others do;
-    ``key`` signs a model that is new; ``golden`` is a directory of photos; ``space`` the digest of the embedding
-    space of an index."""
+    ``key`` signs a model that is new; ``golden`` is a directory of photos; ``space`` the index that an
+    embedder is for, if not one of its own space."""
 
     classes: Path
     goal: str = ""
@@ -42,7 +43,7 @@ class PublishOptions:
     needed: Collection[int] = ()
     key: RoleKey | None = None
     golden: Path | None = None
-    space: str = ""
+    space: IndexSpace | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def publish(home: Path, name: str, options: PublishOptions, *, clock: Clock = wa
     with tempfile.TemporaryDirectory(prefix="lykeion-delivery-") as folder:
         version = fetch_version(name, Path(folder, "version"), trust=options.trust, store=options.store)
     runs = chosen(file, version.networks.keys(), options.goal)
-    maker = TargetMaker(version, golden, options.space)
+    maker = TargetMaker(version, golden, options.space.price if options.space else own_space)
 
     def make(state: TufState) -> list[TargetFiles]:
         files = files_of(state, version.model)

@@ -1,6 +1,6 @@
 """The files of one target: the network, packed where that is smaller; deltas from earlier files; its companion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,13 @@ from lykeion.litert.packed import unpack
 
 from .delta_files import smallest_delta
 from .errors import DeliveryError
+from .space_price import own_space
 from .versions_fetched import FetchedVersion, NetworkFile
 
 MAX_GOLDEN_BYTES = 1 << 20
 """Of one golden photo."""
 Bases = Mapping[str, bytes]
+SpaceOf = Callable[[NetworkFile], tuple[str, int]]
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,12 @@ class TargetFiles:
 
 
 class TargetMaker:
-    """Makes the targets of one version; what classes share is made once. ``golden`` are photos."""
+    """Makes the targets of one version; what classes share is made once. ``golden`` are photos; ``space_of`` says
+    which embedding space a network's vectors are used in, and at what recall."""
 
-    def __init__(self, version: FetchedVersion, golden: Sequence[bytes] = (), space: str = "") -> None:
-        self._version, self._golden, self._space = version, golden, space
+    def __init__(self, version: FetchedVersion, golden: Sequence[bytes] = (), space_of: SpaceOf = own_space) -> None:
+        self._version, self._golden, self._space_of = version, golden, space_of
+        self._spaces: dict[str, tuple[str, int]] = {}
         self._packed: dict[str, tuple[str, bytes]] = {}
         self._deltas: dict[tuple[str, str], tuple[Delta, bytes] | None] = {}
         self._companions: dict[tuple[str, str], bytes] = {}
@@ -58,6 +62,9 @@ class TargetMaker:
         if companion:
             others[companion_path(model, digest_bytes(companion))] = companion
         lowest, below = _runtime(runs.engine_version)
+        if network.digest not in self._spaces:
+            self._spaces[network.digest] = self._space_of(network)
+        space, recall = self._spaces[network.digest]
         record = SignedTarget(
             model=model,
             version=self._version.version,
@@ -70,7 +77,8 @@ class TargetMaker:
             file=network.digest,
             file_bytes=len(network.content),
             packing=packing,
-            space=self._space,
+            space=space,
+            recall_permille=recall,
             deltas=tuple(delta for delta, _ in deltas),
             companion=CompanionFile(digest_bytes(companion), len(companion)) if companion else None,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lykeion import delivery
-from lykeion.cli.options import json_option, registry_option, store_option, trust_option
+from lykeion.cli.options import FiniteRange, json_option, registry_option, store_option, trust_option
 from lykeion.cli.output import print_json, print_result, print_table
 from lykeion.core import DONE_BUT, print_line, read_json
 
@@ -19,7 +19,12 @@ from .delivery_options import KEY, VERSION, model_name, repository_option
 @click.option("--classes", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Classes of devices.")
 @click.option("--goal", default="", help="Instead of the goal in the file: 'latency_ms <= 40, minimise size_bytes'.")
 @click.option("--golden", type=click.Path(path_type=Path), metavar="DIR", help="Photos that devices test it with.")
-@click.option("--space", default="", metavar="DIGEST", help="The embedding space of the index that it is for.")
+@click.option("--index", metavar="INDEX", help="Of an embedder: the index that devices search with it.")
+@click.option("--queries", type=click.Path(path_type=Path), metavar="DIR", help="Photos to measure recall@10 with.")
+@click.option(
+    "--embedder", type=click.Path(path_type=Path), metavar="FILE", help="The index's; else the default one."
+)
+@click.option("--recall", type=FiniteRange(0, 1), default=0.95, show_default=True, help="At least, in the index.")
 @click.option("--keep", type=click.IntRange(1, 16), default=2, show_default=True, help="Versions that stay.")
 @click.option("--needed", type=VERSION, multiple=True, metavar="VERSION", help="A further version that stays.")
 @click.option("--key", type=KEY, metavar="KEY", help="The key of a model that is new here; by default one is made.")
@@ -33,7 +38,10 @@ def publish(
     classes: Path,
     goal: str,
     golden: Path | None,
-    space: str,
+    index: str | None,
+    queries: Path | None,
+    embedder: Path | None,
+    recall: float,
     keep: int,
     needed: tuple[int, ...],
     key: "delivery.RoleKey | None",
@@ -50,6 +58,9 @@ def publish(
     The registry's trust policy is asked first. Reports of lykeion engines bench say which file each class runs. The
     files are packed, with deltas from the versions that devices may have.
     """
+    if (index is None) != (queries is None):
+        raise click.UsageError("--index needs --queries, and --queries an --index")
+    space = delivery.IndexSpace(index, queries, embedder, recall) if index and queries else None
     options = delivery.PublishOptions(classes, goal, trust, store, keep, needed, key, golden, space)
     found = delivery.publish(home, model, options)
     if as_json:
