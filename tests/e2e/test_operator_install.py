@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from lykeion.cli.platform.operator_commands import operator
 from lykeion.platform import DEFINED
 
 from .kubernetes_cluster import Cluster, kubernetes_cluster
@@ -21,7 +20,7 @@ IMAGE = f"host.local/lykeion@{DIGEST}"
 TRAINING = """apiVersion: lykeion.github.io/v1alpha1
 kind: Training
 metadata: {name: shoes, namespace: default}
-spec: {program: {command: [sh, -c, echo fitted]}}
+spec: {program: {command: [sh, -c, echo fitted], pod: {runAsUser: 65532}}}
 """
 
 
@@ -73,8 +72,6 @@ def test_a_context_that_is_not_there_is_an_error_of_one_line(bare: Cluster) -> N
 
 @pytest.fixture(scope="module")
 def installed(bare: Cluster) -> Cluster:
-    if "run" not in operator.commands:
-        pytest.skip("the operator cannot be started yet")
     lykeion(bare, "operator", "install", "--image", IMAGE, "--profile", "kind")
     return bare
 
@@ -95,7 +92,7 @@ def test_installing_again_changes_nothing(installed: Cluster) -> None:
 
 
 def test_a_changed_profile_stays_as_it_is(installed: Cluster) -> None:
-    change = {"spec": {"registryPrefix": "registry.example.com/shop"}}
+    change = {"spec": {"registryPrefix": "registry.example.com/shop", "storage": {"className": "process-node"}}}
     installed.api.patch("ClusterProfile", "this-cluster", None, change)
     assert "clusterprofile/this-cluster kept" in lykeion(installed, "operator", "upgrade", "--image", IMAGE)
     assert (

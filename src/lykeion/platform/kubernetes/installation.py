@@ -178,6 +178,7 @@ async def _apply(
     if not dry_run:
         for document in definitions():
             await _until(client, document, _is_established, timeout_s)
+        await _until_served(client, timeout_s)
     for document in objects:
         outcome = await (_created_once if document["kind"] == "ClusterProfile" else apply_object)(
             client, document, dry_run=dry_run
@@ -232,6 +233,22 @@ async def _until(
         raise NotReady(f"{what} was not ready within {timeout_s:g} s") from None
 
 
+async def _until_served(client: ClusterClient, timeout_s: float) -> None:
+    """The API server has a definition's resources a moment after it is established."""
+    async with asyncio.timeout(timeout_s):
+        for kind in DEFINED.values():
+            while not await _is_served(client, kind):
+                await asyncio.sleep(PAUSE_S)
+
+
+async def _is_served(client: ClusterClient, kind: AnyKind) -> bool:
+    try:
+        await client.get(custom_type(kind).path(), kind.plural, {"limit": "1"})
+    except NotServed:
+        return False
+    return True
+
+
 async def _until_ready(client: ClusterClient, deployment: KubeObject, timeout_s: float) -> None:
     try:
         await _until(client, deployment, is_ready, timeout_s)
@@ -284,7 +301,8 @@ def _is_established(definition: KubeObject) -> bool:
 
 
 def _conditions(document: KubeObject) -> Iterable[dict[str, Any]]:
-    return cast(list[dict[str, Any]], document.get("status", {}).get("conditions", []))
+    """None at first: the server writes a null for a new definition."""
+    return cast(list[dict[str, Any]], document.get("status", {}).get("conditions") or [])
 
 
 def _own(document: KubeObject) -> KubeObject:

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lykeion.control import GROUP
+from lykeion.control import GROUP, AnyKind
 from lykeion.platform.composition import CONTROLLERS, DEFINED
 
-_READ = ("get", "list", "watch")
+_WATCH = ("list", "watch")
+_READ = ("get", *_WATCH)
 
 
 @dataclass(frozen=True)
@@ -29,28 +30,33 @@ def _plurals(suffix: str = "") -> tuple[str, ...]:
     return tuple(kind.plural + suffix for kind in DEFINED.values() if kind.namespaced)
 
 
-_CREATED = {kind.name: kind for each in CONTROLLERS for kind in each.children if kind.name in DEFINED}
-"""Those of our kinds that controllers create, such as the runs of a pipeline."""
+def _names(kinds: Iterable[AnyKind], suffix: str = "") -> tuple[str, ...]:
+    return tuple(sorted({kind.plural + suffix for kind in kinds}))
+
+
+_RECONCILED = [each.kind for each in CONTROLLERS]
+_CREATED = [kind for each in CONTROLLERS for kind in each.children if kind.name in DEFINED]
+"""Those of our kinds that controllers create, such as the runs of a pipeline; these alone have a time to live."""
 
 NAMESPACED: tuple[AccessRule, ...] = (
-    AccessRule(GROUP, _plurals(), (*_READ, "delete"), "reconciles them; deletes what has outlived its TTL"),
+    AccessRule(GROUP, _plurals(), _READ, "reconciles them"),
     AccessRule(GROUP, _plurals("/status"), ("patch",), "writes their status"),
-    AccessRule(GROUP, _plurals("/finalizers"), ("update",), "owns children that block its deletion"),
+    AccessRule(GROUP, _names(_RECONCILED, "/finalizers"), ("update",), "owns children that block its deletion"),
     AccessRule(
         GROUP,
-        tuple(sorted(kind.plural for kind in _CREATED.values())),
-        ("create", "patch"),
-        "creates runs, and changes those that it has created",
+        _names(_CREATED),
+        ("create", "patch", "delete"),
+        "creates runs and changes them; deletes those that have outlived their time or their step",
     ),
     AccessRule("batch", ("jobs",), (*_READ, "create", "patch", "delete"), "runs programs; suspends and resumes them"),
     AccessRule("batch", ("jobs/status",), ("patch",), "tells a Job which of its indexes were done before it"),
-    AccessRule("", ("pods",), _READ, "finds out why a program does not start, and how it has ended"),
-    AccessRule("", ("configmaps",), (*_READ, "create", "delete"), "gives the pods of a Job their shards and values"),
+    AccessRule("", ("pods",), _WATCH, "finds out why a program does not start, and how it has ended"),
+    AccessRule("", ("configmaps",), ("create", "get"), "gives the pods of a Job their items"),
     AccessRule("", ("persistentvolumeclaims",), (*_READ, "create", "delete"), "makes volumes"),
     AccessRule(
         "", ("services",), (*_READ, "create", "patch", "delete"), "gives replicas and the workers of a program names"
     ),
-    AccessRule("", ("serviceaccounts",), (*_READ, "create", "patch"), "makes the account that pulls and pushes"),
+    AccessRule("", ("serviceaccounts",), ("create", "get"), "makes the account that pulls and pushes"),
     AccessRule("apps", ("deployments",), (*_READ, "create", "patch", "delete"), "runs the replicas of a serving"),
     AccessRule(
         "autoscaling",
@@ -77,9 +83,6 @@ NAMESPACED: tuple[AccessRule, ...] = (
         "tells GKE's load balancer how replicas are checked",
     ),
     AccessRule(
-        "jobset.x-k8s.io", ("jobsets",), (*_READ, "create", "patch", "delete"), "runs programs of several roles"
-    ),
-    AccessRule(
         "events.k8s.io",
         ("events",),
         ("create", "patch", "list", "watch"),
@@ -89,7 +92,7 @@ NAMESPACED: tuple[AccessRule, ...] = (
 """What is done in the namespaces where resources are."""
 
 CLUSTERED: tuple[AccessRule, ...] = (
-    AccessRule(GROUP, ("clusterprofiles",), _READ, "knows what the cluster calls accelerators and storage"),
+    AccessRule(GROUP, ("clusterprofiles",), _WATCH, "knows what the cluster calls accelerators and storage"),
 )
 """What has no namespace."""
 

@@ -59,6 +59,8 @@ async def uninstall(
             await _until_no_pods(client, to.namespace, timeout_s)
     for document in definitions():
         await _delete(client, document, report, dry_run=dry_run)
+    if not dry_run:
+        await _until_undefined(client, timeout_s)
     if to:
         report(f"namespace/{to.namespace} kept; others may use it: kubectl delete namespace {to.namespace}")
 
@@ -134,6 +136,16 @@ async def _until_no_pods(client: ClusterClient, namespace: str, timeout_s: float
                 await asyncio.sleep(PAUSE_S)
     except TimeoutError:
         raise NotReady(f"the operator's pods have not ended within {timeout_s:g} s") from None
+
+
+async def _until_undefined(client: ClusterClient, timeout_s: float) -> None:
+    """The server deletes the objects of a definition first."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while await _any_defined(client):
+                await asyncio.sleep(PAUSE_S)
+    except TimeoutError:
+        raise NotReady(f"the definitions have not gone within {timeout_s:g} s") from None
 
 
 def _counted(documents: Sequence[KubeObject]) -> str:
