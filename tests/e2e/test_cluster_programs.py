@@ -16,6 +16,7 @@ from lykeion.platform.controllers.training_controller import TRAININGS
 from lykeion.platform.kubernetes.translation import ClusterFacts
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec, StorageProfile
 
+from .cluster_addons import start_kueue
 from .cluster_controllers import cluster_controllers
 from .kubernetes_api import Object, condition
 from .kubernetes_cluster import Cluster
@@ -48,15 +49,20 @@ class Shop:
             kind, name, lambda status: any(_true(status, each) for each in ("Complete", "Failed")), seconds
         )
 
-    def volume(self, name: str) -> Path:
-        """The directory of a claim."""
-        claim = self.cluster.api.get("PersistentVolumeClaim", name, self.namespace)
+    def run_of(self, training: str) -> Path:
+        """The directory of a training's claim, which is its only one."""
+        claims = self.cluster.api.items("PersistentVolumeClaim", self.namespace)
+        (claim,) = [each for each in claims if each["metadata"]["name"].startswith(f"{training}-")]
         volume = self.cluster.api.get("PersistentVolume", claim["spec"]["volumeName"])
         return Path(volume["spec"]["hostPath"]["path"])
 
 
 def _true(status: Object, type_: str) -> bool:
     return condition({"status": status}, type_) == "True"
+
+
+def _has(status: Object, type_: str) -> bool:
+    return any(each["type"] == type_ for each in status.get("conditions", ()))
 
 
 def shell(script: str) -> Object:
@@ -149,6 +155,78 @@ def test_a_training_publishes_its_model_and_its_program_has_no_credentials(with_
     assert account == {"default", "lykeion-registry"}
 
 
+def _queue(shop: Shop, cores: int) -> None:
+    """Of Kueue, with a quota; what has a higher priority takes the place of what has a lower one."""
+    start_kueue(shop.cluster)
+    name, version = shop.namespace, "kueue.x-k8s.io/v1beta2"
+    flavors = [{"name": name, "resources": [{"name": "cpu", "nominalQuota": cores}]}]
+    queue = {
+        "namespaceSelector": {},
+        "preemption": {"withinClusterQueue": "LowerPriority"},
+        "resourceGroups": [{"coveredResources": ["cpu"], "flavors": flavors}],
+    }
+    for kind, metadata, spec in (
+        ("ResourceFlavor", {"name": name}, {}),
+        ("ClusterQueue", {"name": name}, queue),
+        ("LocalQueue", {"name": "night", "namespace": name}, {"clusterQueue": name}),
+    ):
+        shop.cluster.api.create({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec})
+    priority = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": f"{name}-high"}}
+    shop.cluster.api.create({**priority, "value": 1000})
+
+
+def _queued(script: str, **pod: Any) -> Object:
+    made = shell(script)
+    return {**made, "resources": {"cpu": 1}, "pod": {**made["pod"], "queueName": "night", **pod}}
+
+
+UNTIL_RELEASED = "trap 'exit 9' TERM; until test -e $LYKEION_RUN/go; do sleep 0.05; done; echo 1 > $LYKEION_RUN/end"
+
+
+def test_two_trainings_take_turns_in_a_queue(shop: Shop) -> None:
+    _queue(shop, 1)
+    shop.create("Training", "first", program=_queued(UNTIL_RELEASED))
+    shop.wait("Training", "first", lambda it: _true(it, "Running"))
+    shop.create("Training", "second", program=_queued("true"))
+    shop.cluster.api.wait_all("Workload", shop.namespace, lambda them: len(them) == 2)
+    status = shop.wait("Training", "second", lambda it: it.get("startTime"))
+    assert status.get("attempts", 0) == 0
+    (shop.run_of("first") / "go").touch()
+    assert _true(shop.ended("Training", "first"), "Complete")
+    assert shop.ended("Training", "second")["attempts"] == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_training_that_is_preempted_is_no_failure_and_ends_later(shop: Shop, workers: int) -> None:
+    _queue(shop, workers)
+    shop.create("Training", "low", program=_queued(UNTIL_RELEASED), workers=workers, retries=0)
+    shop.wait("Training", "low", lambda it: _true(it, "Running") and it["attempts"] == 1)
+    high = _queued("true", priorityClassName=f"{shop.namespace}-high")
+    shop.create("Training", "high", program=high, workers=workers)
+    assert _true(shop.ended("Training", "high"), "Complete")
+    shop.wait("Training", "low", lambda it: _true(it, "Running"))
+    workloads = shop.cluster.api.items("Workload", shop.namespace)
+    assert sum(_has(each["status"], "Preempted") for each in workloads) == 1
+    (shop.run_of("low") / "go").touch()
+    status = shop.ended("Training", "low")
+    assert _true(status, "Complete"), status
+    assert status["failures"] == []
+
+
+def test_a_training_in_a_queue_is_suspended_and_goes_on(shop: Shop) -> None:
+    _queue(shop, 1)
+    shop.create("Training", "first", program=_queued(UNTIL_RELEASED), retries=0)
+    shop.wait("Training", "first", lambda it: _true(it, "Running"))
+    shop.cluster.api.patch("Training", "first", shop.namespace, {"spec": {"suspend": True}})
+    shop.wait("Training", "first", lambda it: _true(it, "Suspended"))
+    shop.create("Training", "second", program=_queued("true"))
+    assert _true(shop.ended("Training", "second"), "Complete")
+    shop.cluster.api.patch("Training", "first", shop.namespace, {"spec": {"suspend": False}})
+    shop.wait("Training", "first", lambda it: _true(it, "Running"))
+    (shop.run_of("first") / "go").touch()
+    assert _true(shop.ended("Training", "first"), "Complete")
+
+
 def _example(program: str, batch: int, dies: str = "") -> Object:
     """One of examples/training, over 28 steps; the workers that ``dies`` names are killed before step 15.
 
@@ -174,9 +252,7 @@ def _example(program: str, batch: int, dies: str = "") -> Object:
 
 
 def _losses(shop: Shop, training: str) -> list[float]:
-    claims = shop.cluster.api.items("PersistentVolumeClaim", shop.namespace)
-    (name,) = [each["metadata"]["name"] for each in claims if each["metadata"]["name"].startswith(f"{training}-")]
-    rows = [json.loads(line) for line in (shop.volume(name) / "metrics.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (shop.run_of(training) / "metrics.jsonl").read_text().splitlines()]
     by_step = {row["step"]: row["loss"] for row in rows if "loss" in row}
     assert sorted(by_step) == list(range(1, 29))
     return [by_step[step] for step in sorted(by_step)]

@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from lykeion.control import ResourceError, condition_of, is_true
+from lykeion.platform.kubernetes.pod_spec import QUEUE_LABEL
+from lykeion.platform.kubernetes.translation import written_annotations
 from lykeion.platform.kubernetes.work_status import RECORD, work_status
 from lykeion.platform.kubernetes.work_translation import WORKS
 from lykeion.platform.resources.failure_rule import FailureRule
 from lykeion.platform.resources.index_ranges import to_ranges
+from lykeion.platform.resources.pod_template import PodTemplate
+from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.work import Role, WorkStatus
 
 from .job_documents import FACTS, NOON, RUNNING, ended, job, pod, stored, true, waiting, work
@@ -202,8 +206,9 @@ def test_every_history_of_pods_gives_its_ranges(histories: list[tuple[list[str],
 
 @given(st.lists(st.sets(st.integers(0, 9)), max_size=4))
 def test_what_was_done_outlives_each_job_that_takes_the_place_of_another(rounds: list[set[int]]) -> None:
-    """A Work is suspended and resumed any number of times, and has done some more each time."""
-    wanted, done, attempts = work(10, parallelism=10), set[int](), 0
+    """A Work in a queue is suspended and resumed any number of times, and has done some more each time."""
+    queued = Program(command=("true",), pod=PodTemplate(queue_name="night"))
+    wanted, done, attempts = work(10, parallelism=10, program=queued), set[int](), 0
     there = job(wanted)
     for number, more in enumerate(rounds):
         fresh = more - done
@@ -224,8 +229,32 @@ def test_what_was_done_outlives_each_job_that_takes_the_place_of_another(rounds:
                 "status",
                 seen.succeeded,
             )
-        assert changes[-1].document["spec"]["suspend"] is False
+        assert "suspend" not in changes[-1].document["spec"]
+        assert changes[-1].document["metadata"]["labels"] == {QUEUE_LABEL: "night"}
         there["metadata"]["annotations"] |= changes[-1].document["metadata"]["annotations"]
+
+
+def test_what_is_stopped_when_a_job_is_suspended_is_an_attempt_and_nothing_else() -> None:
+    wanted = work(3, parallelism=3, done="0")
+    there = job(wanted, completedIndexes="0-1")
+    pods = [pod(1, "Succeeded", state=ended()), pod(2, "Running", state=RUNNING)]
+    there["metadata"]["annotations"] |= written_annotations(wanted)
+    suspended = replace(wanted, spec=structs.replace(wanted.spec, suspend=True))
+    (change,) = WORKS.changes((there, *pods), suspended, FACTS)
+    assert (change.verb, change.document["spec"]) == ("merge", {"suspend": True})
+    there["metadata"]["annotations"] |= change.document["metadata"]["annotations"]
+    seen: WorkStatus = WORKS.resource_of(there, pods[:1]).status
+    assert (seen.attempts, seen.succeeded, seen.failures) == (2, "0-1", ())
+    (change,) = WORKS.changes((there, pods[0]), wanted, FACTS)
+    assert (change.subresource, change.document["spec"]["suspend"]) == ("", False)
+
+
+def test_nothing_is_resumed_while_what_was_stopped_still_runs() -> None:
+    wanted = work(2)
+    suspended = replace(wanted, spec=structs.replace(wanted.spec, suspend=True))
+    there = job(suspended)
+    assert WORKS.changes((there, pod(0, "Running", state=RUNNING, deleted=True)), wanted, FACTS) == ()
+    assert WORKS.changes((there, pod(0, "Failed", state=ended(143), deleted=True)), wanted, FACTS)
 
 
 GANG = work(2, parallelism=2, roles=(Role(name="worker", replicas=2),), retries=1)

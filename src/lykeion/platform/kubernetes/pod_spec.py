@@ -52,6 +52,11 @@ class PodNeeds:
     """Further fields of the container, such as ``ports``."""
 
 
+def queue_of(program: Program) -> str:
+    """The queue of Kueue in which its Job waits; an empty string for none."""
+    return (program.pod and program.pod.queue_name) or ""
+
+
 def literal(name: str, value: str) -> dict[str, Any]:
     """A variable with a value in which nothing is replaced."""
     return {"name": name, "value": value.replace("$", "$$")}

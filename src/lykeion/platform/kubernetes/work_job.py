@@ -14,13 +14,14 @@ from msgspec import structs
 from lykeion.control import Resource
 from lykeion.platform.policies.distributed import environment_of
 from lykeion.platform.resources.batch_execution import is_for_each_item, without_item
-from lykeion.platform.resources.index_ranges import from_ranges
+from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.work import WorkSpec, WorkStatus
 
 from .failure_policy import pod_failure_policy
+from .object_fields import text
 from .object_types import CONFIG_MAPS, JOBS, SERVICES, KubeObject
-from .pod_spec import QUEUE_LABEL, RESULT_PATH, PodNeeds, literal, pod_template, registry_account
+from .pod_spec import QUEUE_LABEL, RESULT_PATH, PodNeeds, literal, pod_template, queue_of, registry_account
 from .translation import (
     KIND_LABEL,
     NAME_LABEL,
@@ -50,7 +51,7 @@ def job_of(work: _WorkResource, facts: ClusterFacts, record: WorkRecord) -> Kube
     """The Job of a Work of which earlier Jobs have done what ``record`` says, which has to be written first."""
     refused = refusal(work, facts)
     parked = bool(refused or starts_parked(work.spec, record))
-    body, queue = _job_spec(work, facts), queue_of(work.spec)
+    body, queue = _job_spec(work, facts), queue_of(work.spec.program)
     made = object_of(
         JOBS,
         work,
@@ -67,16 +68,15 @@ def starts_parked(spec: WorkSpec, record: WorkRecord) -> bool:
     return bool(spec.suspend or spec.stop or record.succeeded or record.failed)
 
 
-def queue_of(spec: WorkSpec) -> str:
-    return (spec.program.pod and spec.program.pod.queue_name) or ""
-
-
 def prefilled(job: KubeObject, work: _WorkResource, record: WorkRecord) -> KubeObject | None:
     """What is to be written to the status of a parked Job before it starts: the indexes that have ended."""
-    if work.spec.roles or not (record.succeeded or record.failed):
+    count, recorded = work.spec.completions, (record.succeeded, record.failed)
+    known = [from_ranges(text(job, "status", name), count) for name in ("completedIndexes", "failedIndexes")]
+    done, failed = (from_ranges(each, count) for each in recorded)
+    if work.spec.roles or (done <= known[0] and failed <= known[1]):
         return None
-    done = from_ranges(record.succeeded, work.spec.completions)
-    status = {"completedIndexes": record.succeeded, "succeeded": len(done), "failedIndexes": record.failed}
+    done, failed = done | known[0], failed | known[1]
+    status = {"completedIndexes": to_ranges(done), "succeeded": len(done), "failedIndexes": to_ranges(failed)}
     return {**head_of(job), "status": status}
 
 

@@ -41,7 +41,10 @@ LIMIT_FAILURES = 10
 
 
 class WorkRecord(Wire, frozen=True):
-    """What earlier Jobs of a Work have done. ``counted`` are failed attempts of programs that run all at once."""
+    """What earlier Jobs of a Work have done. ``counted`` are failed attempts of programs that run all at once.
+
+    ``attempts`` are also those of this Job whose pods were deleted when it was suspended.
+    """
 
     attempts: int = 0
     counted: int = 0
@@ -87,15 +90,23 @@ def record_now(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) -> W
     return _gang_record(spec, job, own) if spec.roles else _indexes_record(spec, job, own)
 
 
+def record_of_stopped(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) -> WorkRecord:
+    """The record of a Job that is being suspended: with the attempts that end with it, which leave no pods."""
+    before, own = read_record(job), owned_by(pods, job)
+    begun = record_now(spec, job, pods).attempts - before.attempts
+    stopped = begun if spec.roles else sum(map(runs, own))
+    return structs.replace(before, attempts=before.attempts + stopped)
+
+
 def is_over(job: KubeObject) -> bool:
     """Whether the Job has finished."""
     return bool(true_condition(job, "Complete") or true_condition(job, "Failed"))
 
 
 def next_attempt_due(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) -> bool:
-    """Whether programs that run all at once have failed, and are to be started again."""
-    failed = spec.roles and not spec.stop and true_condition(job, "Failed")
-    return bool(failed) and not record_now(spec, job, pods).failed
+    """Whether a Job of programs that run all at once is over, but not its Work."""
+    over = bool(spec.roles) and is_over(job) and not spec.stop
+    return over and not _is_whole(spec, record_now(spec, job, pods))
 
 
 def _indexes_record(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) -> WorkRecord:
@@ -112,6 +123,12 @@ def _indexes_record(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject])
         failures=failures[-LIMIT_FAILURES:],
         result=before.result or result_of(pods),
     )
+
+
+def _is_whole(spec: WorkSpec, record: WorkRecord) -> bool:
+    """Whether all indexes have ended."""
+    ended = from_ranges(record.succeeded, spec.completions) | from_ranges(record.failed, spec.completions)
+    return len(ended) == spec.completions
 
 
 def _attempts(pods: Sequence[KubeObject], done: int) -> int:
@@ -147,7 +164,7 @@ def _gang_record(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) ->
 
 def _end(spec: WorkSpec, job: KubeObject, record: WorkRecord) -> Conditions:
     found = true_condition(job, "Complete") or true_condition(job, "Failed")
-    if not found or (spec.roles and not record.succeeded and not record.failed):
+    if not found or (spec.roles and not _is_whole(spec, record)):
         return ()
     done = len(from_ranges(record.succeeded, spec.completions))
     message = f"{done} of {spec.completions}"

@@ -11,7 +11,7 @@ from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
 
 from .object_fields import annotation, part, text
 from .object_types import EVENTS, JOBS, PODS, KubeObject
-from .pod_spec import QUEUE_LABEL
+from .pod_spec import QUEUE_LABEL, queue_of
 from .translation import (
     ClusterFacts,
     ObjectChange,
@@ -22,10 +22,19 @@ from .translation import (
     read_view,
     written_annotations,
 )
-from .work_job import head_of, job_of, prefilled, queue_of, work_objects
-from .work_pods import has_ended, owned_by
+from .work_job import head_of, job_of, prefilled, work_objects
+from .work_pods import has_ended
 from .work_refusals import at_once, refusal
-from .work_status import IGNORED, REFUSED, is_over, next_attempt_due, read_record, record_now, work_status
+from .work_status import (
+    IGNORED,
+    REFUSED,
+    is_over,
+    next_attempt_due,
+    read_record,
+    record_now,
+    record_of_stopped,
+    work_status,
+)
 
 _WorkResource = Resource[WorkSpec, WorkStatus]
 
@@ -54,8 +63,10 @@ def _changes(
         yield _merge(job, wanted, known)
     elif wanted.spec.stop:
         yield _merge(job, wanted, known, {"suspend": True, "parallelism": 0})
-    elif wanted.spec.suspend != known.suspend and known.suspend and not _fixed_differ(known, wanted.spec):
+    elif known.suspend and not wanted.spec.suspend and not _fixed_differ(known, wanted.spec):
         yield from _resumed(job, pods, wanted, known)
+    elif wanted.spec.suspend and not known.suspend and not queue_of(wanted.spec.program):
+        yield _suspended(job, pods, wanted, known)
     elif wanted.spec.suspend or known.suspend:
         yield from _replaced(job, pods, wanted, known, facts)
     else:
@@ -65,22 +76,28 @@ def _changes(
 def _replaced(
     job: KubeObject, pods: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec, facts: ClusterFacts
 ) -> Iterator[ObjectChange]:
-    """Another Job in its place, which does not start yet: suspending a Job would count what it stops as failures."""
+    """Another Job in its place, which does not start yet: Kueue would resume one that is suspended."""
     parked = replace(wanted, spec=structs.replace(wanted.spec, suspend=True))
     yield ObjectChange("delete", head_of(job))
     yield ObjectChange("create", job_of(parked, facts, record_now(known, job, pods)))
 
 
+def _suspended(job: KubeObject, pods: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec) -> ObjectChange:
+    """What a Job stops when it is suspended counts neither as a failure nor as a success."""
+    change = _merge(job, wanted, known, {"suspend": True})
+    change.document["metadata"]["annotations"] |= record_of_stopped(known, job, pods).annotation()
+    return change
+
+
 def _resumed(
     job: KubeObject, pods: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec
 ) -> Iterator[ObjectChange]:
-    """A parked Job starts once no program of the Job before it runs any more."""
-    own = owned_by(pods, job)
-    if any(not has_ended(each) for each in pods if each not in own):
+    """A suspended Job starts once none of the programs that were stopped runs any more."""
+    if any(not has_ended(each) for each in pods):
         return
     if status := prefilled(job, wanted, read_record(job)):
         yield ObjectChange("merge", status, "status")
-    queue = queue_of(wanted.spec)
+    queue = queue_of(wanted.spec.program)
     merge = _merge(job, wanted, known, {"parallelism": at_once(wanted.spec), **({} if queue else {"suspend": False})})
     if queue:
         merge.document["metadata"]["labels"] = {QUEUE_LABEL: queue}
