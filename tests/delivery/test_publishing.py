@@ -58,6 +58,7 @@ def test_a_version_is_downloaded_by_the_client_of_python_tuf(fleet: Fleet, host:
     assert client.get_targetinfo("shoes/v2/low") is None
 
 
+@pytest.mark.slow
 def test_devices_get_a_delta_from_the_version_that_they_have(fleet: Fleet, host: StaticHost, tmp_path: Path) -> None:
     fleet.init()
     fleet.publish(1)
@@ -109,6 +110,7 @@ def test_the_trust_policy_of_the_registry_is_asked_about_the_version(fleet: Flee
     assert publish(fleet.home, "shoes:champion", options, clock=fleet.clock).version == 2
 
 
+@pytest.mark.slow
 def test_targets_leave_the_metadata_once_nobody_needs_them(fleet: Fleet, host: StaticHost, tmp_path: Path) -> None:
     fleet.init()
     for seed in (1, 2, 3):
@@ -120,6 +122,7 @@ def test_targets_leave_the_metadata_once_nobody_needs_them(fleet: Fleet, host: S
     assert there == [False, False, False, True, True]
 
 
+@pytest.mark.slow
 def test_below_the_minimum_nothing_is_offered_or_published(fleet: Fleet, host: StaticHost, tmp_path: Path) -> None:
     fleet.init()
     fleet.publish(1)
@@ -137,6 +140,7 @@ def test_below_the_minimum_nothing_is_offered_or_published(fleet: Fleet, host: S
     assert publish(fleet.home, "shoes:v1", options, clock=fleet.clock).version == 1
 
 
+@pytest.mark.slow
 def test_a_revoked_version_leaves_and_does_not_come_back(fleet: Fleet, host: StaticHost, tmp_path: Path) -> None:
     fleet.init()
     first = {target.file for target in fleet.publish(1).targets}
@@ -153,6 +157,7 @@ def test_a_revoked_version_leaves_and_does_not_come_back(fleet: Fleet, host: Sta
         revoke(fleet.home, "shoes", 9, clock=fleet.clock)
 
 
+@pytest.mark.slow
 def test_a_version_that_has_left_can_still_be_revoked(fleet: Fleet) -> None:
     fleet.init()
     first = {target.file for target in fleet.publish(1).targets}
@@ -211,6 +216,7 @@ def test_a_model_of_another_repository_does_not_take_a_models_place(fleet: Fleet
         publish(fleet.home, "evil/shoes:champion", PublishOptions(fleet.classes(files)), clock=fleet.clock)
 
 
+@pytest.mark.slow
 def test_each_models_targets_are_signed_by_its_own_key(fleet: Fleet, host: StaticHost, tmp_path: Path) -> None:
     fleet.init()
     from cryptography.hazmat.primitives import serialization
@@ -231,6 +237,7 @@ def test_each_models_targets_are_signed_by_its_own_key(fleet: Fleet, host: Stati
     assert record(client, "shoes/v1/any").model == "shoes"
 
 
+@pytest.mark.slow
 def test_above_two_thousand_targets_they_are_in_hashed_bins(fleet: Fleet, host: StaticHost, tmp_path: Path) -> None:
     from lykeion.delivery.editions import keys_of, next_edition
     from lykeion.delivery.target_sets import target_file

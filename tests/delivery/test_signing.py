@@ -108,6 +108,7 @@ def test_private_keys_are_readable_by_their_owner_only_and_never_published(fleet
     assert b"PRIVATE" not in published
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["timestamp", "snapshot", "targets", "root"])
 def test_after_a_rotation_devices_accept_the_new_key_and_not_the_old_one(
     fleet: Fleet, host: StaticHost, role: str
@@ -164,6 +165,7 @@ def test_rotating_one_root_key_takes_the_old_threshold_and_the_new(fleet: Fleet)
         rotate(fleet.home, "root", threshold=9, clock=fleet.clock)
 
 
+@pytest.mark.slow
 def test_a_models_key_is_replaced_by_that_of_targets(fleet: Fleet, host: StaticHost) -> None:
     fleet.init()
     fleet.publish(1)
@@ -196,6 +198,7 @@ def test_expired(fleet: Fleet, host: StaticHost) -> None:
     assert reads(host, fleet.path / "device")
 
 
+@pytest.mark.slow
 def test_rollback(fleet: Fleet, host: StaticHost) -> None:
     fleet.init()
     fleet.publish(1)
@@ -209,6 +212,7 @@ def test_rollback(fleet: Fleet, host: StaticHost) -> None:
     assert not reads(host, fleet.path / "new device", "shoes/v2/any")  # which cannot know better until it expires
 
 
+@pytest.mark.slow
 def test_mix_and_match(fleet: Fleet, host: StaticHost) -> None:
     fleet.init()
     fleet.publish(1)
@@ -270,6 +274,7 @@ def test_compromise_of_the_online_roles_does_not_let_other_files_in(fleet: Fleet
         reads(host, fleet.path / "device")
 
 
+@pytest.mark.slow
 def test_what_somebody_changed_on_the_publishers_disk_is_not_signed_again(fleet: Fleet) -> None:
     fleet.init()
     fleet.publish(1)
@@ -313,6 +318,7 @@ def test_refresh_without_a_models_key_says_so_and_signs_the_rest(fleet: Fleet) -
     assert problem.startswith("model.shoes is not signed: key ")
 
 
+@pytest.mark.slow
 def test_files_are_removed_a_week_after_nothing_leads_to_them_and_roots_never(fleet: Fleet) -> None:
     fleet.init()
     fleet.publish(1)

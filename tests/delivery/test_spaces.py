@@ -43,6 +43,7 @@ def embedder(directory: Path, noise: float) -> Path:
     return directory / "tiny.tflite"
 
 
+@pytest.mark.slow
 def test_a_variant_is_published_with_its_price_in_the_space_of_the_index(fleet: Fleet, photos: Path) -> None:
     fleet.init()
     reference = embedder(fleet.path / "reference", 0)
@@ -71,6 +72,7 @@ def test_a_variant_is_published_with_its_price_in_the_space_of_the_index(fleet: 
         publish(fleet.home, "search:champion", options, clock=fleet.clock)
 
 
+@pytest.mark.slow
 def test_without_an_index_an_embedders_space_is_its_own_and_a_classifier_has_none(fleet: Fleet) -> None:
     fleet.init()
     file = embedder(fleet.path / "own", 0)

@@ -72,6 +72,7 @@ def test_a_damaged_delta_is_refused_or_gives_the_file(method: str, data: st.Data
         assert made == NEW
 
 
+@pytest.mark.slow
 def test_a_bomb_in_a_delta_is_not_unpacked() -> None:
     zeros = bytes(100 << 20)
     frame = zstandard.ZstdCompressor().compress(zeros)
