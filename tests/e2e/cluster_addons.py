@@ -234,3 +234,52 @@ def _gateway(port: int) -> list[Object]:
             "spec": {"gatewayClassName": "traefik", "listeners": [listener]},
         },
     ]
+
+
+def start_argo(cluster: Cluster) -> None:
+    """Argo Workflows 3.7: its controller, and its executor as an image of this machine.
+
+    Every ServiceAccount may write task results, as Argo's documentation asks for those of its pods.
+    """
+    if "workflow-controller" in cluster.programs:
+        return
+    files = (
+        module_files("workflow-controller", "github.com/argoproj/argo-workflows/v3") / "manifests/base/crds/minimal"
+    )
+    cluster.install(*files.glob("argoproj.io_*.yaml"))
+    cluster.namespace("argo")
+    for document in _argo(tool("argoexec").parent):
+        cluster.api.apply(document)
+    kubeconfig = cluster.kubeconfig_of("argo", ADMINISTRATORS, namespace="argo")
+    command = [str(tool("workflow-controller")), f"--kubeconfig={kubeconfig}", "--executor-image=host.local/argoexec"]
+    environment = {"LEADER_ELECTION_DISABLE": "true"}
+    program = Program("workflow-controller", command, cluster.place / "argo.log", environment)
+    cluster.programs["workflow-controller"] = program
+    program.start()
+
+
+def _argo(executor: Path) -> list[Object]:
+    path = f"{executor}:/usr/local/bin:/usr/bin:/bin"
+    configuration = {
+        "executor": {"env": [{"name": "PATH", "value": path}]},
+        "metricsConfig": {"enabled": False},
+        "telemetryConfig": {"enabled": False},
+    }
+    data = {"config": yaml.safe_dump(configuration)}
+    role = {"name": "argo-executor"}
+    rules = [{"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]}]
+    everyone = {"kind": "Group", "name": "system:serviceaccounts", "apiGroup": "rbac.authorization.k8s.io"}
+    reference = {"kind": "ClusterRole", "name": role["name"], "apiGroup": "rbac.authorization.k8s.io"}
+    rbac = "rbac.authorization.k8s.io/v1"
+    place = {"name": "workflow-controller-configmap", "namespace": "argo"}
+    return [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": place, "data": data},
+        {"apiVersion": rbac, "kind": "ClusterRole", "metadata": role, "rules": rules},
+        {
+            "apiVersion": rbac,
+            "kind": "ClusterRoleBinding",
+            "metadata": role,
+            "roleRef": reference,
+            "subjects": [everyone],
+        },
+    ]

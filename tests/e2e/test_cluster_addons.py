@@ -4,7 +4,7 @@ from collections import Counter
 
 import httpx
 
-from .cluster_addons import set_usage, start_gateway, start_jobset, start_kueue, start_metrics
+from .cluster_addons import set_usage, start_argo, start_gateway, start_jobset, start_kueue, start_metrics
 from .kubernetes_api import Object, condition
 from .kubernetes_cluster import Cluster
 from .platform_machine import until
@@ -117,3 +117,26 @@ def test_a_queue_admits_what_its_quota_allows_and_the_next_when_that_is_done(
 
 def pending(workload: Object) -> bool:
     return condition(workload, "QuotaReserved") == "False"
+
+
+def test_a_workflow_hands_what_one_step_says_to_the_next(cluster: Cluster, namespace: str) -> None:
+    """https://argo-workflows.readthedocs.io/en/latest/walk-through/output-parameters/"""
+    start_argo(cluster)
+    said = {"parameters": [{"name": "what", "valueFrom": {"path": "/tmp/said"}}]}
+    heard = {"parameters": [{"name": "what"}]}
+    given = {"parameters": [{"name": "what", "value": "{{tasks.say.outputs.parameters.what}}"}]}
+    tasks = [
+        {"name": "say", "template": "say"},
+        {"name": "hear", "template": "hear", "depends": "say", "arguments": given},
+    ]
+    templates = [
+        {"name": "both", "dag": {"tasks": tasks}},
+        {"name": "say", "container": shell("echo -n hello > /tmp/said"), "outputs": said},
+        {"name": "hear", "container": shell("test '{{inputs.parameters.what}}' = hello"), "inputs": heard},
+    ]
+    metadata = {"name": "w", "namespace": namespace}
+    spec = {"entrypoint": "both", "templates": templates}
+    cluster.api.create({"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": metadata, "spec": spec})
+    ends = ("Succeeded", "Failed", "Error")
+    it = cluster.api.wait("Workflow", "w", namespace, lambda it: it.get("status", {}).get("phase") in ends)
+    assert it["status"]["phase"] == "Succeeded", it["status"]
