@@ -5,7 +5,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,10 +32,10 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
 
 
-def _ended_well(cluster: Cluster, namespace: str) -> Object:
-    ended = cluster.api.wait("Training", "shoes", namespace, has_ended)
+def _ended_well(cluster: Cluster, namespace: str, kind: str = "Training") -> Object:
+    ended = cluster.api.wait(kind, "shoes", namespace, has_ended)
     assert condition(ended, "Complete") == "True", ended["status"]
-    assert ended["status"]["attempts"] == 1
+    assert ended["status"].get("attempts", 1) == 1
     return ended
 
 
@@ -48,17 +48,42 @@ def _created(cluster: Cluster, namespace: str, resource: str) -> int:
     )
 
 
-@pytest.mark.parametrize("point", random.Random(18).sample(POINTS, 6))
-def test_a_training_runs_once_though_its_operator_is_killed_at_a_write(
-    own: Cluster, tmp_path: Path, point: str
+def _batch(namespace: str) -> Object:
+    document = training(f"{ONE_EACH}", namespace)
+    spec = {"program": document["spec"]["program"], "shards": {"count": 3}, "parallelism": 3}
+    return {**document, "kind": "BatchExecution", "spec": spec}
+
+
+def _run(namespace: str) -> Object:
+    document = training("true", namespace)
+    steps = [{"name": f"s{number}", "program": document["spec"]["program"]} for number in (1, 2)]
+    steps[1]["needs"] = ["s1"]
+    return {**document, "kind": "PipelineRun", "spec": {"steps": steps}}
+
+
+ONE_EACH = "test $JOB_COMPLETION_INDEX -lt 3"
+MADE: dict[str, tuple[Callable[[str], Object], int, int]] = {
+    "training": (lambda namespace: training(ONCE, namespace), 1, 6),
+    "batch": (_batch, 1, 3),
+    "run": (_run, 2, 3),
+}
+"""What is made, how many Jobs that takes, and how many kills are tried."""
+KILLS = [(kind, point) for kind, (_, _, count) in MADE.items() for point in random.Random(18).sample(POINTS, count)]
+
+
+@pytest.mark.parametrize(("kind", "point"), KILLS)
+def test_each_job_is_made_once_though_the_operator_is_killed_at_a_write(
+    own: Cluster, tmp_path: Path, kind: str, point: str
 ) -> None:
-    namespace = own.namespace(f"kill-{point}")
-    own.api.create(training(ONCE, namespace))
+    make, jobs, _ = MADE[kind]
+    namespace = own.namespace(f"{kind}-{point}")
+    document = own.api.create(make(namespace))
     with short_operator(own, tmp_path, "first", point) as first:
         assert first.wait() == -signal.SIGKILL
     with short_operator(own, tmp_path, "second"):
-        _ended_well(own, namespace)
-    assert (_created(own, namespace, "jobs"), _created(own, namespace, "persistentvolumeclaims")) == (1, 1)
+        _ended_well(own, namespace, document["kind"])
+    assert _created(own, namespace, "jobs") == jobs
+    assert _created(own, namespace, "persistentvolumeclaims") == (kind == "training")
 
 
 def test_an_operator_that_is_asked_to_end_gives_its_lease_to_the_next(own: Cluster, tmp_path: Path) -> None:

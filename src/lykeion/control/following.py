@@ -28,6 +28,7 @@ async def follow(
     """
     again_s = AGAIN_AFTER_S
     while True:
+        watched = False
         try:
             listing = await store.listing(kind)
             listed(listing)
@@ -35,8 +36,10 @@ async def follow(
             async with aclosing(store.watch(kind, listing.version)) as changes:
                 async for change in changes:
                     changed(change)
+                    watched = True
         except Gone:
-            continue
+            if not watched:  # or a store that forgets at once would be listed without a pause
+                await asyncio.sleep(again_s * random.uniform(0.5, 1))  # noqa: S311
         except (Unavailable, Refused) as error:
             _log.warning("%s; asking again", error)
             await asyncio.sleep(again_s * random.uniform(0.5, 1))  # noqa: S311
