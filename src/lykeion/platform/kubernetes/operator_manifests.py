@@ -10,6 +10,8 @@ from lykeion.platform.composition import DEFINED
 
 from .cloud_profiles import cloud_profile, identity_of, pod_labels_of
 from .operator_rules import CLUSTERED, EDITORS, NAMESPACED, OWN, VIEWERS, documents
+from .pod_spec import REGISTRY_PATH
+from .translation import REGISTRY
 
 OPERATOR = "lykeion-operator"
 """The name of the Deployment, of its service account and of its Lease."""
@@ -203,7 +205,10 @@ def _pod(to: Installation) -> Document:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(to)],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+            {"name": "registry", "secret": {"secretName": REGISTRY, "optional": True}},
+        ],
     }
 
 
@@ -219,6 +224,7 @@ def _container(to: Installation) -> Document:
             {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
             {"name": "LYKEION_HOME", "value": HOME},
+            {"name": "DOCKER_CONFIG", "value": REGISTRY_PATH},
         ],
         "ports": [{"name": "metrics", "containerPort": PORT}],
         "startupProbe": _probe("/healthz", period_s=5, failures=24),
@@ -230,7 +236,10 @@ def _container(to: Installation) -> Document:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "tmp", "mountPath": TEMPORARY}],
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": TEMPORARY},
+            {"name": "registry", "mountPath": REGISTRY_PATH, "readOnly": True},
+        ],
     }
 
 
