@@ -56,6 +56,11 @@ def test_a_photos_vector_finds_the_same_without_the_photo(client: TestClient):
     vector = with_vector.json()["vector"]
     assert len(vector) == DIMENSION
     assert ids(client.post("/v1/search/vector", json={"vector": vector})) == ids(with_vector)
+    embedder = client.get("/v1/stats").json()["embedder"]
+    assert ids(client.post("/v1/search/vector", json={"vector": vector, "embedder": embedder})) == ids(with_vector)
+    other = client.post("/v1/search/vector", json={"vector": vector, "embedder": "sha256:" + "0" * 64})
+    assert other.status_code == 409
+    assert "embedder" in other.json()["error"]
     assert "vector" not in by_photo(client, "green").json()
 
 

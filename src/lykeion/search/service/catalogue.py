@@ -82,7 +82,10 @@ class Catalogue:
         answer = self._search(embedded.vector[None], page)
         return answer | {"vector": embedded.vector.tolist()} if vector else answer
 
-    def search_vector(self, vector: Sequence[float], page: Page) -> dict[str, Any]:
+    def search_vector(self, vector: Sequence[float], page: Page, embedder: str | None = None) -> dict[str, Any]:
+        """Raises EmbedderMismatch if the vector is of another ``embedder`` than the index."""
+        if embedder is not None and embedder != self.index.embedder:
+            raise EmbedderMismatch.of(self.id or "this index", "embedder", self.index.embedder, embedder)
         return self._search(self._vectors([vector]), page)
 
     def search_id(self, id: str, page: Page) -> dict[str, Any]:

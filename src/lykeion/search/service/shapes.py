@@ -71,6 +71,9 @@ class SearchRequest(Request):
 
 class VectorSearch(SearchRequest):
     vector: Vector
+    embedder: Annotated[str, Field(max_length=100)] | None = Field(
+        default=None, description="The digest of the vector's embedder: an index of another one answers 409."
+    )
 
 
 class IdSearch(SearchRequest):

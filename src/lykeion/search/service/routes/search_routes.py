@@ -53,11 +53,11 @@ def search_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:
         "/search/vector",
         summary="The products nearest to a vector",
         response_model=SearchAnswer,
-        responses=documented(),
+        responses=documented(409),
     )
     async def search_vector(request: Request, query: VectorSearch) -> JSONResponse:
         page = Page(query.where, query.k, query.offset)
-        return _answered(request, await calls.run(Catalogue.search_vector, query.vector, page))
+        return _answered(request, await calls.run(Catalogue.search_vector, query.vector, page, query.embedder))
 
     @routes.post(
         "/search/id",
