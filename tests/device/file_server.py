@@ -1,5 +1,6 @@
 """An HTTP server of files in memory, with ranges, that can be made to misbehave."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import unquote
+
+from lykeion.core import LykeionError
 
 
 @dataclass
@@ -18,6 +21,8 @@ class FileServer:
     stop_after: int | None = None
     ranges: bool = True
     behaviour: Callable[[BaseHTTPRequestHandler], bool] = lambda handler: False
+    posts: Callable[[str, bytes, str], object] = lambda path, body, token: None
+    """The JSON value that answers a POST; a LykeionError answers 401."""
     requests: list[tuple[str, str | None]] = field(default_factory=list)
 
     def __enter__(self) -> "FileServer":
@@ -41,6 +46,19 @@ class FileServer:
 
             def log_message(self, *_: object) -> None:
                 pass
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+                status = 200
+                try:
+                    answer = json.dumps(server.posts(self.path, body, token)).encode()
+                except LykeionError as error:
+                    status, answer = 401, str(error).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
 
             def do_GET(self) -> None:
                 server.requests.append((self.path, self.headers["Range"]))

@@ -3,18 +3,27 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
 
-from lykeion.device import Device, DeviceConditions, DeviceSettings, UpdateRules
+from lykeion.cli import app
+from lykeion.core import DONE_BUT
+from lykeion.device import Device, DeviceConditions, DeviceSettings, UpdateRules, read_root, set_up_device
 from lykeion.device.device_client import NoModel
+from lykeion.device.device_messages import DesiredState
 from lykeion.device.slots.slot_state import CONFIRMING_RUNS
 from tests.delivery.fleet import Fleet
 from tests.delivery.static_host import StaticHost
 
+from .file_server import FileServer
+from .fleet_server import FleetServer
 from .networks import PHOTOS
 
 HEAVY = ("ai_edge_litert", "tuf", "securesystemslib", "cryptography", "urllib3", "PIL")
@@ -101,6 +110,64 @@ def test_what_cannot_be_fetched_now_keeps_the_old_one_and_comes_later(
         metered = DeviceConditions(unmetered=True)
         assert device.update().problems == {}
         assert device.model().target.version == 2
+
+
+@pytest.mark.slow
+def test_a_server_says_which_version_runs_and_hears_what_came_of_it(
+    fleet: Fleet, host: StaticHost, tmp_path: Path
+) -> None:
+    server = FleetServer(desired=DesiredState("any", {"shoes": "shoes/v1/any"}, {"dark": True}), now=time.time())
+    publish(fleet, 1)
+    publish(fleet, 2)
+    with FileServer(posts=lambda path, body, token: server.answer(path, body, token)) as front:
+        home = tmp_path / "device"
+        settings = DeviceSettings(host.url, server=front.address)
+        root = read_root(fleet.home / "public" / "metadata" / "1.root.json")
+        assert set_up_device(home, settings, root, "once", {"memory_mb": 512}) == "device-1"
+        with Device(home) as device:
+            device.report("shown", {"version": 1}, "exposure")
+            assert device.update().problems == {}
+            assert device.model().target.version == 1
+            assert device.flags == {"dark": True}
+            assert [event.name for event in server.events] == ["shown", "activated"]
+            assert server.states[0].models == {}
+            assert server.states[-1].models["shoes"].running == 1
+            server.desired = DesiredState("any", {"shoes": "shoes/v9/any"})
+            assert "no target" in device.update().problems["shoes"]
+            assert device.model().target.version == 1
+            server.credentials.clear()
+            assert "401" in device.update().problems["server"]
+    with Device(home) as device:
+        assert device.model().target.version == 1
+        assert "server" in device.update().problems
+
+
+@pytest.mark.slow
+def test_the_commands_set_a_device_up_run_it_and_find_what_is_wrong(
+    fleet: Fleet, host: StaticHost, tmp_path: Path
+) -> None:
+    publish(fleet, 1)
+    root, home, film = fleet.home / "public" / "metadata" / "1.root.json", tmp_path / "device", tmp_path / "film.png"
+    frames = [Image.fromarray(np.full((16, 16, 3), 60 * value, np.uint8)) for value in range(4)]
+    frames[0].save(film, save_all=True, append_images=frames[1:], duration=20)
+
+    def lykeion(*words: object) -> Result:
+        return CliRunner().invoke(app, ["device", *map(str, words), "--home", str(home)])
+
+    assert "is not the home of a device" in str(lykeion("status").exception)
+    assert "version of shoes" in lykeion("enroll", host.url, "--root", root, "--model", "shoes").output
+    answers = [json.loads(line) for line in lykeion("run", "--video", film).stdout.splitlines()]
+    assert answers[0]["frame"] == 0
+    assert answers[-1]["frame"] == 3
+    assert {label["label"] for label in answers[0]["labels"]} == {"a", "b", "c", "d"}
+    state = json.loads(lykeion("status", "--json").stdout)["models"]["shoes"]
+    assert state["running"]["runs"] == len(answers)
+    assert lykeion("doctor").exit_code == 0
+    (home / "files" / state["running"]["target"]["file"].removeprefix("sha256:")).write_bytes(b"rotten")
+    found = lykeion("doctor", "--json")
+    assert found.exit_code == DONE_BUT
+    wrong = [check["check"] for check in json.loads(found.stdout)["checks"] if check["problem"]]
+    assert wrong == ["model shoes"]
 
 
 def test_importing_the_device_and_loading_it_bring_no_server_module_and_little_else() -> None:

@@ -39,6 +39,7 @@ COMMANDS = {
     "nas": ("lykeion.cli.nas:nas", "Measure a device, and search for the network that suits it."),
     "engines": ("lykeion.cli.engines:engines", "Run model files: measure engines, and choose the best for a goal."),
     "models": ("lykeion.cli.models:models", "Keep versions of models: push, pull, tag, compare; import networks."),
+    "device": ("lykeion.cli.device:device", "Be a device: fetch the models signed for it, run them, report."),
     "delivery": ("lykeion.cli.delivery:delivery", "Sign models for devices: publish, refresh, rotate keys, revoke."),
     "rollout": ("lykeion.cli.rollout:rollout", "Move versions to devices in waves, halted by rules; simulate it."),
     "images": ("lykeion.cli.images:images", "Build container images for training and serving; start them."),

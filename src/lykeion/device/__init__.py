@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from .camera.live_answers import live_answers
+    from .camera.newest_frame import newest_frames
+    from .camera.video_frames import VideoError, video_frames
     from .companion import MAX_COMPANION_BYTES, MAX_COMPANION_PHOTOS, Companion, read_companion, with_golden
     from .delta_patch import MAX_BSDIFF_BYTES, MAX_WINDOW_LOG, apply_delta
+    from .device_checks import DeviceCheck, check_device
     from .device_client import Device, NoModel
     from .device_conditions import ConditionsHook, DeviceConditions, UpdateRules
     from .device_messages import (
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from .event_reports import EventBatch, ReportedEvent
     from .inference.loaded_model import LoadedModel, Photo, PhotoLabel
     from .photo_search import PhotoMustStay, SearchUnavailable
+    from .setting_up import read_root, set_up_device
     from .signed_target import (
         MAX_REVOKED,
         METHODS,
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+<<<<<<< HEAD
     "ENROL", "EVENTS", "MAX_BSDIFF_BYTES", "MAX_COMPANION_BYTES", "MAX_COMPANION_PHOTOS", "MAX_MESSAGE_BYTES",
     "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS", "RENEW", "STATE", "Companion", "CompanionFile", "ConditionsHook",
     "Credential", "Delta", "DeltaError", "DesiredState", "Device", "DeviceConditions", "DeviceSettings",
@@ -63,5 +69,14 @@ __all__ = [
     "delta_path", "is_model_name", "limits_path", "read_batch", "read_companion", "read_enrol_request",
     "read_limits", "read_renew_request", "read_reported_state", "read_target", "renewal", "role_of", "target_path",
     "to_plain", "with_golden",
+=======
+    "MAX_BSDIFF_BYTES", "MAX_COMPANION_BYTES", "MAX_COMPANION_PHOTOS", "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS",
+    "Companion", "CompanionFile", "ConditionsHook", "Delta", "DeltaError", "Device", "DeviceCheck",
+    "DeviceConditions", "DeviceSettings", "DeviceSettingsError", "LoadedModel", "ModelLimits", "NewerRecord",
+    "NoModel", "Photo", "PhotoLabel", "PhotoMustStay", "RecordError", "SearchUnavailable", "SignedTarget",
+    "UpdateRules", "VideoError", "apply_delta", "check_device", "companion_path", "delta_path", "is_model_name",
+    "limits_path", "live_answers", "newest_frames", "read_companion", "read_limits", "read_root", "read_target",
+    "role_of", "set_up_device", "target_path", "video_frames", "with_golden",
+>>>>>>> 1f477a1 (Make this machine a device: lykeion device enroll, run, status, doctor)
 ]  # fmt: skip
 __getattr__ = lazy(__name__)
