@@ -59,24 +59,15 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-<<<<<<< HEAD
     "ENROL", "EVENTS", "MAX_BSDIFF_BYTES", "MAX_COMPANION_BYTES", "MAX_COMPANION_PHOTOS", "MAX_MESSAGE_BYTES",
     "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS", "RENEW", "STATE", "Companion", "CompanionFile", "ConditionsHook",
-    "Credential", "Delta", "DeltaError", "DesiredState", "Device", "DeviceConditions", "DeviceSettings",
-    "DeviceSettingsError", "EnrolRequest", "EventBatch", "LoadedModel", "ModelLimits", "ModelReport", "NewerRecord",
-    "NoModel", "Photo", "PhotoLabel", "PhotoMustStay", "RecordError", "RenewRequest", "ReportedEvent",
-    "ReportedState", "SearchUnavailable", "SignedTarget", "UpdateRules", "apply_delta", "companion_path",
-    "delta_path", "is_model_name", "limits_path", "read_batch", "read_companion", "read_enrol_request",
-    "read_limits", "read_renew_request", "read_reported_state", "read_target", "renewal", "role_of", "target_path",
-    "to_plain", "with_golden",
-=======
-    "MAX_BSDIFF_BYTES", "MAX_COMPANION_BYTES", "MAX_COMPANION_PHOTOS", "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS",
-    "Companion", "CompanionFile", "ConditionsHook", "Delta", "DeltaError", "Device", "DeviceCheck",
-    "DeviceConditions", "DeviceSettings", "DeviceSettingsError", "LoadedModel", "ModelLimits", "NewerRecord",
-    "NoModel", "Photo", "PhotoLabel", "PhotoMustStay", "RecordError", "SearchUnavailable", "SignedTarget",
-    "UpdateRules", "VideoError", "apply_delta", "check_device", "companion_path", "delta_path", "is_model_name",
-    "limits_path", "live_answers", "newest_frames", "read_companion", "read_limits", "read_root", "read_target",
-    "role_of", "set_up_device", "target_path", "video_frames", "with_golden",
->>>>>>> 1f477a1 (Make this machine a device: lykeion device enroll, run, status, doctor)
+    "Credential", "Delta", "DeltaError", "DesiredState", "Device", "DeviceCheck", "DeviceConditions",
+    "DeviceSettings", "DeviceSettingsError", "EnrolRequest", "EventBatch", "LoadedModel", "ModelLimits",
+    "ModelReport", "NewerRecord", "NoModel", "Photo", "PhotoLabel", "PhotoMustStay", "RecordError",
+    "RenewRequest", "ReportedEvent", "ReportedState", "SearchUnavailable", "SignedTarget", "UpdateRules",
+    "VideoError", "apply_delta", "check_device", "companion_path", "delta_path", "is_model_name", "limits_path",
+    "live_answers", "newest_frames", "read_batch", "read_companion", "read_enrol_request", "read_limits",
+    "read_renew_request", "read_reported_state", "read_root", "read_target", "renewal", "role_of",
+    "set_up_device", "target_path", "to_plain", "video_frames", "with_golden",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)
