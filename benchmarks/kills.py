@@ -1,4 +1,4 @@
-"""Is anything lost by kill -9? Writers of the index and of the model store, killed again and again.
+"""Is anything lost by kill -9? Writers of the index, of the model store and of delivery, killed again and again.
 
 The programs that the tests run a few times, with many more rounds. They stop at the first loss. Writes
 docs/benchmarks/kills.md.
@@ -21,7 +21,8 @@ WRITERS = ("one thread", "several threads", "compaction", "snapshots", "columns"
 HEAD = """# Kill -9
 
 Writers are begun, and killed at a random moment; then what they acknowledged must be there, and what they did not
-must be there completely or not at all. {machine}.
+must be there completely or not at all. Delivery's commands are killed before each of their acts on files; then
+a client of python-tuf must read the state before or after, and the same command must succeed. {machine}.
 
 | writer | kills | acknowledged writes | lost |
 |---|---:|---:|---:|
@@ -41,6 +42,8 @@ def main(rounds: int, page: Path) -> None:
         print(rows[-1], end="")
     killed = ran("tests.registry.crash_rounds", 3 * rounds)
     rows += [f"| model store, {kind} | {kills:,} | | 0 |\n" for kind, kills in killed.items()]
+    ended = ran("tests.delivery.crash_rounds", 1)
+    rows += [f"| delivery, {command} | {kills:,} | | 0 |\n" for command, kills in ended.items()]
     page.write_text(
         HEAD.format(machine=describe()) + "".join(rows) + "\n`python benchmarks/kills.py` writes this page.\n"
     )

@@ -17,9 +17,18 @@ from lykeion.delivery import (
     revoke,
     set_minimum,
 )
-from lykeion.delivery.target_sets import files_of, records_of, roles_with
+from lykeion.delivery.target_sets import files_of, records_of, roles_with, target_file
 from lykeion.delivery.tuf_state import read_state
-from lykeion.device import ModelLimits, SignedTarget, apply_delta, read_companion, read_limits, read_target
+from lykeion.device import (
+    Delta,
+    ModelLimits,
+    RecordError,
+    SignedTarget,
+    apply_delta,
+    read_companion,
+    read_limits,
+    read_target,
+)
 from lykeion.engines import LiteRTEngine
 from lykeion.litert.packed import unpack
 from lykeion.registry import Untrusted
@@ -237,10 +246,18 @@ def test_each_models_targets_are_signed_by_its_own_key(fleet: Fleet, host: Stati
     assert record(client, "shoes/v1/any").model == "shoes"
 
 
+def test_a_record_that_no_device_would_read_is_not_signed() -> None:
+    digest = "sha256:" + "0" * 64
+    record = SignedTarget("shoes", 1, digest, "any", "litert", 2, "2.1.0", "3", digest, 1_000, "none")
+    deltas = tuple(Delta(digest, "zstd", digest, size) for size in range(1, 10))
+    for wrong in (replace(record, deltas=deltas), replace(record, threads=0), ModelLimits("shoes", 1, ("x",))):
+        with pytest.raises(RecordError):
+            target_file(wrong.path, b"", wrong)
+
+
 @pytest.mark.slow
 def test_above_two_thousand_targets_they_are_in_hashed_bins(fleet: Fleet, host: StaticHost, tmp_path: Path) -> None:
     from lykeion.delivery.editions import keys_of, next_edition
-    from lykeion.delivery.target_sets import target_file
     from lykeion.delivery.tuf_repository import opened
 
     fleet.init()

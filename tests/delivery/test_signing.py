@@ -3,11 +3,12 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, Signature, Signer
 from tuf.api import exceptions
 from tuf.api.metadata import Metadata, Snapshot, Targets, Timestamp
 
@@ -99,6 +100,50 @@ def test_on_a_machine_without_the_online_keys_a_root_is_signed_but_not_published
     assert sign_root(fleet.home, clock=fleet.clock).published
 
 
+class KmsSigner(Signer):
+    """A key that is somewhere else and signs what it is sent; refuses while it is ``locked``."""
+
+    locked = False
+    keys: ClassVar[dict[str, CryptoSigner]] = {}
+
+    def __init__(self, uri: str, key: Key) -> None:
+        self._signer, self._key = self.keys[uri], key
+
+    @property
+    def public_key(self) -> Key:
+        return self._key
+
+    @classmethod
+    def from_priv_key_uri(cls, priv_key_uri: str, public_key: Key, secrets_handler: object = None) -> "KmsSigner":
+        return cls(priv_key_uri, public_key)
+
+    def sign(self, payload: bytes) -> Signature:
+        if self.locked:
+            raise PermissionError("the token has expired")
+        return self._signer.sign(payload)
+
+
+def test_online_keys_stay_in_a_kms(fleet: Fleet, host: StaticHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIGNER_FOR_URI_SCHEME, "testkms", KmsSigner)
+    role_keys = {}
+    for role in ("snapshot", "timestamp"):
+        private, public = offline_key(fleet.path / role)
+        loaded = serialization.load_pem_private_key(private.read_bytes(), None)
+        assert isinstance(loaded, Ed25519PrivateKey)
+        KmsSigner.keys[f"testkms:{role}"] = CryptoSigner(loaded)
+        role_keys[role] = [read_key(f"testkms:{role}={public}")]
+        private.unlink()
+    init(fleet.home, threshold=1, role_keys=role_keys, clock=fleet.clock)
+    fleet.publish(1)
+    assert reads(host, fleet.path / "device")
+    assert {path.stem for path in (fleet.home / "keys").iterdir()} == {"root-1", "root-2", "targets", "model.shoes"}
+    monkeypatch.setattr(KmsSigner, "locked", True)
+    with pytest.raises(KeyUnavailable, match="timestamp is not signed: Failed to sign: the token has expired"):
+        refresh(fleet.home, clock=fleet.clock)
+    with pytest.raises(DeliveryError, match="add its public part"):
+        read_key("testkms:snapshot")
+
+
 def test_private_keys_are_readable_by_their_owner_only_and_never_published(fleet: Fleet) -> None:
     fleet.init()
     keys = list((fleet.home / "keys").glob("*.pem"))
@@ -163,6 +208,19 @@ def test_rotating_one_root_key_takes_the_old_threshold_and_the_new(fleet: Fleet)
         rotate(fleet.home, "root", remove=["ffff"], clock=fleet.clock)
     with pytest.raises(DeliveryError, match="a threshold of 9 does not go with 3 keys"):
         rotate(fleet.home, "root", threshold=9, clock=fleet.clock)
+
+
+def test_targets_may_take_two_signatures(fleet: Fleet, host: StaticHost) -> None:
+    fleet.init()
+    fleet.publish(1)
+    keys = [read_key(f"file2:{offline_key(fleet.path / name)[0]}") for name in ("alice", "bob")]
+    assert rotate(fleet.home, "targets", add=keys, threshold=2, clock=fleet.clock).published
+    assert len(read_state(fleet.home).roles["targets"].signatures) == 3  # with the old key's, for the old root
+    assert reads(host, fleet.path / "device")
+    (fleet.path / "bob.pem").unlink()
+    with pytest.raises(KeyUnavailable, match=r"targets is not signed: key .* is not at file2:"):
+        rotate_model(fleet.home, "shoes", clock=fleet.clock)
+    assert reads(host, fleet.path / "device")
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 from tuf.api.metadata import TargetFile, Targets
 
 from lykeion.core import digest_bytes
-from lykeion.device import ModelLimits, SignedTarget, role_of
+from lykeion.device import MAX_DELTAS, ModelLimits, SignedTarget, role_of
 
 from .device_classes import ClassFile, chosen, read_class_file
 from .editions import keys_of, next_edition
@@ -98,14 +98,18 @@ def _check(repository: TufRepository, version: FetchedVersion, limits: ModelLimi
 
 
 def _bases(home: Path, files: Mapping[str, TargetFile], device_class: str, version: FetchedVersion) -> Bases:
-    """Files of other versions that devices of a class may have, by digest."""
+    """Files of other versions that devices of a class may have, by digest; of the newest MAX_DELTAS."""
     found: dict[str, bytes] = {}
-    for path, record in records_of(files).items():
-        if record.device_class == device_class and record.version != version.version:
-            place = targets_directory(home) / files[path].get_prefixed_paths()[0]
-            content = unpacked(place.read_bytes(), record) if place.is_file() else b""
-            if digest_bytes(content) == record.file:
-                found[record.file] = content
+    others = [
+        (path, record)
+        for path, record in records_of(files).items()
+        if record.device_class == device_class and record.version != version.version
+    ]
+    for path, record in sorted(others, key=lambda each: each[1].version, reverse=True)[:MAX_DELTAS]:
+        place = targets_directory(home) / files[path].get_prefixed_paths()[0]
+        content = unpacked(place.read_bytes(), record) if place.is_file() else b""
+        if digest_bytes(content) == record.file:
+            found[record.file] = content
     return found
 
 

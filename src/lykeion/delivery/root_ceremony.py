@@ -201,8 +201,8 @@ def _publish(repository: TufRepository, root: Metadata[Root], present: Metadata[
         repository.write_root(root)
         return
     state = read_state(repository.home, present)
-    targets_keys = [each.signed.roles[Targets.type].keyids for each in (present, root)]
-    changed = {Targets.type: state.targets} if targets_keys[0] != targets_keys[1] else {}
+    before, after = (each.signed.roles[Targets.type] for each in (present, root))
+    changed = {Targets.type: state.targets} if before != after else {}
     edition = next_edition(state, press, changed, root=root)
     if _holds_for(edition, present.signed):  # with both roots, so there is no moment without valid metadata
         repository.commit(edition)

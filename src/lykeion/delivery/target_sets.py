@@ -22,9 +22,13 @@ BIN_BITS = 6
 
 
 def target_file(path: str, data: bytes, record: SignedTarget | ModelLimits) -> TargetFile:
-    """A target with its record."""
+    """A target with its record. Raises RecordError for one that no device would read."""
     made = TargetFile.from_data(path, data, ["sha256"])
     made.unrecognized_fields["custom"] = record.to_json()
+    if isinstance(record, SignedTarget):
+        read_target(made.custom, record.path)
+    else:
+        read_limits(made.custom, record.path)
     return made
 
 
