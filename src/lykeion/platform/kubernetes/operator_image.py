@@ -15,7 +15,8 @@ from lykeion.core import CONSOLE, Reporter, Unavailable
 from lykeion.oci import Descriptor, Layout
 
 NAME = "lykeion-operator"
-EXTRA = "kubernetes"
+EXTRAS = "model-server,platform,search"
+"""What the operator needs, and what programs without an image may run: ``lykeion models``, ``images``, ``serve``."""
 _BY_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 
 
@@ -70,7 +71,7 @@ def _base(base: str, layout: Layout) -> dict[str, str]:
 
 
 def _fetch_wheels(wheel: Path | None, directory: Path) -> None:
-    wanted = f"{wheel.absolute()}[{EXTRA}]" if wheel else f"lykeion[{EXTRA}]=={__version__}"
+    wanted = f"{wheel.absolute()}[{EXTRAS}]" if wheel else f"lykeion[{EXTRAS}]=={__version__}"
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(directory), wanted]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
