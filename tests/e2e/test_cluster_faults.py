@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from .cluster_operator import has_ended, short_operator, training
+from .cluster_servings import wait_until
 from .kubernetes_api import Object, condition
 from .kubernetes_cluster import Cluster, Program, free_port, kubernetes_cluster
 from .process_node.handle import process_node
@@ -161,3 +162,31 @@ def test_a_training_runs_once_whatever_trouble_the_api_server_gives(
     reasons = [each["reason"] for each in ended["status"]["conditions"] if each["type"] == "Complete"]
     assert reasons == ["ProgramSucceeded"]
     assert (_created(own, namespace, "jobs"), _created(own, namespace, "persistentvolumeclaims")) == (1, 1)
+
+
+def test_a_hundred_trainings_converge_and_a_restart_writes_nothing(own: Cluster, tmp_path: Path) -> None:
+    namespace, count = own.namespace("hundred"), 100
+    for number in range(count):
+        own.api.create(training("true", namespace, f"t{number}", suspend=True))
+
+    def suspended(found: list[Object]) -> bool:
+        return sum(condition(each, "Suspended") == "True" for each in found) == count
+
+    with short_operator(own, tmp_path, "first"):
+        own.api.wait_all("Training", namespace, suspended, seconds=120)
+        own.api.wait_all("Job", namespace, lambda found: len(found) == count, seconds=60)
+    assert (_created(own, namespace, "jobs"), _created(own, namespace, "persistentvolumeclaims")) == (count, count)
+    before = len(_writes(own, namespace))
+    with short_operator(own, tmp_path, "second") as second:
+        steps = 'lykeion_reconcile_seconds_count{kind="Training",outcome="done"}'
+        wait_until(lambda: second.metric(steps) >= count and second.metric("lykeion_queue_keys") == 0)
+    assert len(_writes(own, namespace)) == before
+
+
+def _writes(cluster: Cluster, namespace: str) -> list[Object]:
+    ours = (each for each in cluster.audited() if each.get("userAgent", "").startswith("python-httpx2"))
+    return [
+        each
+        for each in ours
+        if each.get("objectRef", {}).get("namespace") == namespace and each["verb"] not in ("get", "list", "watch")
+    ]

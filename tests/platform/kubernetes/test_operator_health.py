@@ -13,12 +13,16 @@ def test_a_watch_that_hears_nothing_ends_the_process_and_one_that_is_not_ready_s
     ages = WatchAges(lambda: now[0])
     metrics = OperatorMetrics(ages, lambda: 3, lambda: True)
     client = TestClient(health_app(metrics.text, ages, lambda: why[0]))
-    ages.heard(Watched(JOBS))
+    quiet, loud = ages.begin(Watched(JOBS)), ages.begin(Watched(JOBS, "elsewhere"))
+    twin = ages.begin(Watched(JOBS))
     assert client.get("/healthz").status_code == 200
     assert (client.get("/readyz").status_code, client.get("/readyz").text) == (503, why[0])
     why[0], now[0] = "", LIMIT_AGE_S + 1
+    ages.heard(loud)
+    ages.heard(twin)
     assert client.get("/readyz").status_code == 200
     assert (client.get("/healthz").status_code, client.get("/healthz").text) == (503, "jobs: 601 s")
+    assert quiet not in (loud, twin)
     metrics.stepped("Training", "done", 0.01)
     metrics.requested("PATCH", "/apis/batch/v1/namespaces/a/jobs/b", 200)
     text = client.get("/metrics").text

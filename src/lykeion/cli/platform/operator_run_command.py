@@ -7,7 +7,7 @@ import socket
 import click
 
 from lykeion import platform
-from lykeion.core import print_line
+from lykeion.core import VisibleFormatter, print_line
 
 
 @click.command("run")
@@ -29,8 +29,17 @@ def run_operator(
 
     One operator works at a time; others wait for its Lease. /healthz, /readyz and /metrics are on --port.
     """
-    logging.getLogger("lykeion").setLevel(logging.INFO)
+    _log_to_stderr()
     settings = platform.OperatorSettings(namespaces, namespace, host, port, image, pod or socket.gethostname())
     access, controllers = platform.cluster_access(context), platform.CLUSTER_CONTROLLERS
     made = platform.ClusterPlatform(access, platform.KINDS, controllers, settings)
     asyncio.run(made.run(lambda url: print_line(f"the operator runs; it answers on {url}", err=True)))
+
+
+def _log_to_stderr() -> None:
+    """With times, and what goes well, too: nobody watches a pod as a person does a command."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter("%(asctime)s %(levelname)s %(message)s"))
+    log = logging.getLogger("lykeion")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from lykeion.control import Gone
@@ -82,17 +83,28 @@ class WatchAges:
     """When each watch last heard from the server; for health checks and metrics."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._heard: dict[Watched, float] = {}
+        self._now, self._numbers = now, count()
+        self._heard: dict[int, tuple[Watched, float]] = {}
 
-    def heard(self, watched: Watched) -> None:
-        self._heard[watched] = self._now()
+    def begin(self, watched: Watched) -> int:
+        """The number of a watch that begins."""
+        number = next(self._numbers)
+        self._heard[number] = watched, self._now()
+        return number
 
-    def forget(self, watched: Watched) -> None:
-        self._heard.pop(watched, None)
+    def heard(self, number: int) -> None:
+        watched, _ = self._heard[number]
+        self._heard[number] = watched, self._now()
+
+    def end(self, number: int) -> None:
+        del self._heard[number]
 
     def ages_s(self) -> dict[str, float]:
-        return {str(each): self._now() - at for each, at in self._heard.items()}
+        """By what is watched; of several watches of the same, the one that has heard nothing for longest."""
+        ages: dict[str, float] = {}
+        for watched, at in self._heard.values():
+            ages[str(watched)] = max(self._now() - at, ages.get(str(watched), 0.0))
+        return ages
 
 
 async def list_objects(client: ClusterClient, watched: Watched) -> tuple[list[KubeObject], str]:
@@ -125,8 +137,7 @@ async def watch_objects(
 ) -> AsyncGenerator[ObjectEvent, None]:
     """Every change after a version, which is ``doubtful`` if this server may not have given it. Raises Gone."""
     ages, times = ages or WatchAges(), times or WatchTimes()
-    ages.heard(watched)
-    failures = 0
+    number, failures = ages.begin(watched), 0
     try:
         while True:
             try:
@@ -135,18 +146,18 @@ async def watch_objects(
                 async with aclosing(_connection(client, watched, since, times)) as events:
                     async for event in events:
                         failures, doubtful = 0, False
-                        ages.heard(watched)
+                        ages.heard(number)
                         since = event.object["metadata"]["resourceVersion"]
                         if event.type != "BOOKMARK":
                             yield event
-                ages.heard(watched)
+                ages.heard(number)
                 failures += 1  # one that is closed at once, again and again, must not be opened without a pause
             except (Unavailable, Refused) as error:
                 failures, doubtful = failures + 1, True
                 _log.log(logging.WARNING if failures > 1 else logging.INFO, "%s; watching again", error)
             await asyncio.sleep(times.back_off_s(failures))
     finally:
-        ages.forget(watched)
+        ages.end(number)
 
 
 async def _check_version(client: ClusterClient, watched: Watched, since: str) -> None:
