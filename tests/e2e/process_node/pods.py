@@ -21,6 +21,7 @@ from .volumes import MountedVolume, Volumes, sub_path
 
 Object = dict[str, Any]
 MESSAGES_BYTES = 12 * 1024  # of all termination messages of a pod
+COALESCE_S = 0.05  # of changes into one write of the status
 LEAST_GRACE_S = 2  # minimumGracePeriodInSeconds in pkg/kubelet/kuberuntime
 
 
@@ -75,6 +76,9 @@ class Pod:
         return [*self.init, *self.main]
 
     def update(self, document: Object) -> None:
+        """What the watch says; it may be older than the answer to our last write."""
+        if _version(document) < _version(self.document):
+            return
         self.document = document
         if document["metadata"].get("deletionTimestamp"):
             self._deleted.set()
@@ -463,6 +467,7 @@ class Pod:
     async def _write_for_ever(self) -> None:
         while True:
             await self._dirty.wait()
+            await asyncio.sleep(COALESCE_S)
             self._dirty.clear()
             await self._write()
 
@@ -473,7 +478,7 @@ class Pod:
             return
         with suppress(Refused):
             answer = await self.api.patch_status(pod_path(self.document), status, self.uid)
-            self.document = answer if not self._deleted.is_set() else self.document
+            self.update(answer)
             self._written = status
 
     async def _delete(self) -> None:
@@ -514,6 +519,10 @@ class Pod:
         }  # fmt: skip
         with suppress(Refused):
             await self.api.send("POST", f"/api/v1/namespaces/{metadata['namespace']}/events", event)
+
+
+def _version(document: Object) -> int:
+    return int(document["metadata"]["resourceVersion"])
 
 
 def _conditions_of(status: Object) -> dict[str, str]:
