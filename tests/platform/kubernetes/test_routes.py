@@ -93,7 +93,7 @@ def test_a_condition_says_whether_requests_are_shared_by_weight() -> None:
     assert _condition(kept(ROUTES.objects(both, FACTS)), "Weighted") == ("False", "RatioOfReplicas")
     there = kept(ROUTES.objects(both, GATED))
     assert _condition(there, "Accepted") == ("Unknown", "Pending")
-    assert _condition(there, "Weighted")[0] == "False"
+    assert _condition(there, "Weighted") == ("False", "NotAccepted")
     there[-1]["status"] = _said(Accepted="True", ResolvedRefs="True")
     assert _condition(there, "Weighted") == ("True", "HTTPRoute")
     there[-1]["status"] = _said(Accepted="True", ResolvedRefs="False")

@@ -49,8 +49,8 @@ def route_of(primary: KubeObject, others: Sequence[KubeObject]) -> AnyResource:
     url: str = primary["metadata"].get("annotations", {}).get(URL_ANNOTATION, "")
     route = read_view(ROUTE, primary, others, RouteStatus())
     routed = [each for each in others if each["kind"] == HTTP_ROUTES.kind]
-    accepted = _accepted(routed[0]) if routed else _by_names()
-    conditions = (accepted, _weighted(route.spec, bool(routed) and accepted.status == "True"))
+    gateway = _accepted(routed[0]) if routed else None
+    conditions = (gateway or _by_names(), _weighted(route.spec, gateway))
     at = datetime.fromisoformat(primary["metadata"]["creationTimestamp"])
     status = RouteStatus(url=url, conditions=merged((), at, *conditions))
     names = {route.spec.service} - {route.metadata.name}
@@ -142,11 +142,13 @@ def _by_names() -> Condition:
     return Condition(type="Accepted", status="True", reason="ServiceNames")
 
 
-def _weighted(spec: RouteSpec, routed: bool) -> Condition:
-    """Whether requests are shared by weight."""
-    if routed or sum(1 for each in spec.groups if each.weight) <= 1:
-        return Condition(type="Weighted", status="True", reason="HTTPRoute" if routed else "OneGroup")
-    message = (
-        "without a gateway each ready replica gets the same share: the ratio is that of replicas, not of weights"
-    )
-    return Condition(type="Weighted", status="False", reason="RatioOfReplicas", message=message)
+def _weighted(spec: RouteSpec, gateway: Condition | None) -> Condition:
+    """Whether requests are shared by weight; ``gateway`` is what it says of the route, None without one."""
+    if gateway and gateway.status == "True":
+        return Condition(type="Weighted", status="True", reason="HTTPRoute")
+    if sum(1 for each in spec.groups if each.weight) <= 1:
+        return Condition(type="Weighted", status="True", reason="OneGroup")
+    why = f"the gateway has not accepted the route ({gateway.message})" if gateway else "there is no gateway"
+    message = f"{why}; each ready replica gets the same share, so the ratio is that of replicas"
+    reason = "NotAccepted" if gateway else "RatioOfReplicas"
+    return Condition(type="Weighted", status="False", reason=reason, message=message)

@@ -55,7 +55,7 @@ class ClusterProfileSpec(Wire, frozen=True):
     gateway_class_name: Annotated[Name, Meta(description="Of the gateway for services.")] | None = None
     gateway_namespace: Annotated[
         Name, Meta(description="Where the Gateway `lykeion` of this class is, to which services are attached.")
-    ] = "lykeion-system"
+    ] = "lykeion-gateway"
     gateway_url: Annotated[
         str,
         Meta(
