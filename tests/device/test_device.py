@@ -18,7 +18,7 @@ from lykeion.core import DONE_BUT
 from lykeion.device import Device, DeviceConditions, DeviceSettings, UpdateRules, read_root, set_up_device
 from lykeion.device.device_client import NoModel
 from lykeion.device.device_messages import DesiredState
-from lykeion.device.slots.slot_state import CONFIRMING_RUNS
+from lykeion.device.slots.slot_state import CONFIRMING_RUNS, MAX_STARTS
 from tests.delivery.fleet import Fleet
 from tests.delivery.static_host import StaticHost
 
@@ -113,6 +113,29 @@ def test_what_cannot_be_fetched_now_keeps_the_old_one_and_comes_later(
 
 
 @pytest.mark.slow
+def test_a_version_that_its_app_never_confirms_is_given_up_and_reported(
+    fleet: Fleet, host: StaticHost, tmp_path: Path
+) -> None:
+    publish(fleet, 1)
+    with set_up(tmp_path / "device", fleet, host) as device:
+        device.update()
+        for _ in range(CONFIRMING_RUNS):
+            device.classify(PHOTOS / "china.jpg")
+        publish(fleet, 2)
+        device.update()
+    versions = []
+    for _ in range(MAX_STARTS + 1):  # of an app that ends before it has asked anything
+        with Device(tmp_path / "device") as device:
+            versions.append(device.model().target.version)
+    assert versions == [2] * MAX_STARTS + [1]
+    with Device(tmp_path / "device") as device:
+        last = device.reports.batch().events[-1]
+        assert (last.name, last.kind, last.fields["version"]) == ("given_up", "health", 2)
+        assert device.update().problems == {}
+        assert device.model().target.version == 1
+
+
+@pytest.mark.slow
 def test_a_server_says_which_version_runs_and_hears_what_came_of_it(
     fleet: Fleet, host: StaticHost, tmp_path: Path
 ) -> None:
@@ -121,9 +144,9 @@ def test_a_server_says_which_version_runs_and_hears_what_came_of_it(
     publish(fleet, 2)
     with FileServer(posts=lambda path, body, token: server.answer(path, body, token)) as front:
         home = tmp_path / "device"
-        settings = DeviceSettings(host.url, server=front.address)
+        settings = DeviceSettings(host.url, server=front.address, attributes={"memory_mb": 512})
         root = read_root(fleet.home / "public" / "metadata" / "1.root.json")
-        assert set_up_device(home, settings, root, "once", {"memory_mb": 512}) == "device-1"
+        assert set_up_device(home, settings, root, "once") == "device-1"
         with Device(home) as device:
             device.report("shown", {"version": 1}, "exposure")
             assert device.update().problems == {}
@@ -131,6 +154,8 @@ def test_a_server_says_which_version_runs_and_hears_what_came_of_it(
             assert device.flags == {"dark": True}
             assert [event.name for event in server.events] == ["shown", "activated"]
             assert server.states[0].models == {}
+            assert server.states[0].attributes["memory_mb"] == 512
+            assert server.states[0].attributes["cores"] >= 1
             assert server.states[-1].models["shoes"].running == 1
             server.desired = DesiredState("any", {"shoes": "shoes/v9/any"})
             assert "no target" in device.update().problems["shoes"]

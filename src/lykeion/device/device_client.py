@@ -158,6 +158,16 @@ class Device:
 
     def _loaded(self, name: str) -> _Used:
         """The version to run now; one that does not load is given up for the last that was confirmed."""
+        known = self.slots.state(name).failed
+        try:
+            return self._started(name)
+        finally:
+            for each in self.slots.state(name).failed:
+                if each not in known:
+                    fields = {"model": name, "version": each.version, "cause": each.cause}
+                    self.reports.add("given_up", fields, "health")
+
+    def _started(self, name: str) -> _Used:
         while started := self.slots.start(name):
             try:
                 model = LoadedModel(started.offer.target, started.content, started.companion)

@@ -119,7 +119,7 @@ def batch_plain(batch: EventBatch) -> dict[str, Any]:
 
 def read_enrol_request(data: bytes) -> EnrolRequest:
     """Raises MessageError, as all of these do."""
-    return _read(data, EnrolRequest, {"token": _text, "public_key": _hex(_KEY), "attributes": _attributes})
+    return _read(data, EnrolRequest, {"token": _text, "public_key": _hex(_KEY), "attributes": read_attributes})
 
 
 def read_renew_request(data: bytes) -> RenewRequest:
@@ -131,12 +131,12 @@ def read_credential(data: bytes) -> Credential:
 
 
 def read_reported_state(data: bytes) -> ReportedState:
-    reads = {"software": _text, "runtime": _text, "attributes": _attributes, "models": _by_model(_model_report)}
+    reads = {"software": _text, "runtime": _text, "attributes": read_attributes, "models": _by_model(_model_report)}
     return _read(data, ReportedState, reads)
 
 
 def read_desired_state(data: bytes) -> DesiredState:
-    reads = {"device_class": _model, "targets": _by_model(_text), "flags": _attributes, "poll_s": _poll}
+    reads = {"device_class": _model, "targets": _by_model(_text), "flags": read_attributes, "poll_s": _poll}
     return _read(data, DesiredState, reads)
 
 
@@ -194,7 +194,8 @@ def _model(field: Field) -> str:
     return field.value
 
 
-def _attributes(field: Field) -> dict[str, Attribute]:
+def read_attributes(field: Field) -> dict[str, Attribute]:
+    """Of a device, or flags: at most so many, with short names and values. Raises MessageError."""
     fields = field.fields()
     if len(fields.values) > (most := max(MAX_ATTRIBUTES, MAX_FLAGS)):
         raise MessageError(f"{field.where} has {len(fields.values)} entries; at most {most} are allowed")

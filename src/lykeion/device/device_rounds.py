@@ -2,19 +2,21 @@
 since it brings TUF."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 from lykeion.core import LykeionError, NotFound, Unavailable, read_bounded, write_atomically
 
+from .device_attributes import device_attributes, software_version
 from .device_conditions import ConditionsHook, hindrance
 from .device_messages import (
     EVENTS,
     MAX_MESSAGE_BYTES,
     STATE,
+    Attribute,
     DesiredState,
     MessageError,
     ModelReport,
@@ -85,6 +87,7 @@ def kept_desired(home: Path) -> DesiredState | None:
 class _Server:
     def __init__(self, home: Path, settings: DeviceSettings, slots: ModelSlots, reports: EventReports) -> None:
         self._home, self._slots, self._reports = home, slots, reports
+        self._attributes = device_attributes(settings.attributes)
         self._post = HttpPost(settings.server)
         self._identity = DeviceIdentity(home / "identity", self._post)
 
@@ -92,7 +95,7 @@ class _Server:
         """Send the state and the events; keep what is desired then."""
         try:
             token = self._identity.credential().token
-            answer = self._post(STATE, to_plain(reported_state(self._slots)), token)
+            answer = self._post(STATE, to_plain(reported_state(self._slots, self._attributes)), token)
             desired = read_desired_state(answer)
             write_atomically(self._home / DESIRED_FILE, json.dumps(to_plain(desired)).encode())
             while (batch := self._reports.batch()).events or batch.dropped:
@@ -104,9 +107,9 @@ class _Server:
             outcome.problems["server"] = f"{self._home}: {error.strerror or error}"
 
 
-def reported_state(slots: ModelSlots) -> ReportedState:
+def reported_state(slots: ModelSlots, attributes: Mapping[str, Attribute]) -> ReportedState:
     models = {name: _model_report(slots.state(name)) for name in slots.names()}
-    return ReportedState(software=software_version(), runtime=runtime_version("litert"), models=models)
+    return ReportedState(software_version(), runtime_version("litert"), attributes, models)
 
 
 @cache
@@ -119,17 +122,12 @@ def runtime_version(engine: str) -> str:
     return kind.version
 
 
-@cache
-def software_version() -> str:
-    return version("lykeion")
-
-
 def _wanted(settings: DeviceSettings, desired: DesiredState | None) -> Wanted:
     """Models of the settings too, unless the server says which version."""
     own = dict.fromkeys(settings.models, "")
     if desired is None or not settings.server:
         return Wanted(settings.device_class, own)
-    return Wanted(desired.device_class, own | dict(desired.targets))
+    return Wanted(settings.device_class, own | dict(desired.targets))
 
 
 def _update_round(home: Path, settings: DeviceSettings, slots: ModelSlots, conditions: ConditionsHook) -> UpdateRound:

@@ -10,6 +10,7 @@ from lykeion.core import Invalid, read_json_as, write_atomically, writing
 from lykeion.core.fields import Field, Fields
 
 from .device_conditions import UpdateRules
+from .device_messages import Attribute, MessageError, read_attributes
 from .signed_target import is_model_name
 
 SETTINGS_FILE, ROOT_FILE = "device.json", "root.json"
@@ -25,6 +26,8 @@ class DeviceSettings:
     ``search`` that of a photo search service; an empty one is not used. Without a server the device runs the newest
     version of each of ``models`` for its ``device_class``.
 
+    ``attributes`` are told to the server beside those that are measured, and in front of them. With a server, a
+    ``device_class`` other than ``any`` refuses targets of other classes, whatever the server says.
     ``photos_may_leave`` is the consent of the device's owner that photos are sent where a vector will not do.
     """
 
@@ -37,6 +40,7 @@ class DeviceSettings:
     quota_bytes: int = 1 << 30
     bandwidth_bytes_s: int = 0
     rules: UpdateRules = field(default_factory=UpdateRules)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
     def write(self, home: Path) -> None:
         """Raises DeviceSettingsError."""
@@ -55,7 +59,12 @@ class DeviceSettings:
 def _settings(plain: Mapping[str, Any]) -> DeviceSettings:
     fields = Fields("settings", plain, DeviceSettingsError)
     fields.only(*_READS)
-    return DeviceSettings(**{name: fields.required(name, read) for name, read in _READS.items() if name in fields})
+    try:
+        return DeviceSettings(
+            **{name: fields.required(name, read) for name, read in _READS.items() if name in fields}
+        )
+    except MessageError as error:
+        raise DeviceSettingsError(str(error)) from None
 
 
 def _address(field: Field) -> str:
@@ -90,4 +99,5 @@ _READS: Mapping[str, Any] = {
     "quota_bytes": lambda field: field.number(1 << 20, 1 << 50),
     "bandwidth_bytes_s": lambda field: field.number(0, 1 << 40),
     "rules": _rules,
+    "attributes": read_attributes,
 }

@@ -1,11 +1,10 @@
 """A device set up: its settings, the root that it trusts, and, with a server, its enrolment."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from lykeion.core import first_line, read_bounded, write_atomically, writing
 
-from .device_messages import Attribute
+from .device_attributes import device_attributes
 from .device_settings import ROOT_FILE, DeviceSettings, DeviceSettingsError
 from .enrolment import DeviceIdentity
 from .fetching.server_calls import HttpPost
@@ -18,7 +17,6 @@ def set_up_device(
     settings: DeviceSettings,
     root: bytes,
     token: str = "",
-    attributes: Mapping[str, Attribute] | None = None,
 ) -> str:
     """The name that the server gave it; empty without a server.
 
@@ -27,7 +25,9 @@ def set_up_device(
     _check_root(root)
     name = ""
     if settings.server:
-        identity = DeviceIdentity(home / "identity", HttpPost(settings.server), attributes=attributes or {})
+        identity = DeviceIdentity(
+            home / "identity", HttpPost(settings.server), attributes=device_attributes(settings.attributes)
+        )
         name = identity.enrol(token).device
     with writing(home / ROOT_FILE, DeviceSettingsError):
         write_atomically(home / ROOT_FILE, root)

@@ -25,7 +25,8 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The device's class, and by model the path of the target that is to run; empty for the newest of its class."""
+    """The device's class, ``any`` where its server finds it, and by model the path of the target that is to run;
+    empty for the newest of the class."""
 
     device_class: str
     targets: Mapping[str, str]
@@ -98,7 +99,7 @@ class UpdateRound:
 def checked_offer(found: FoundTarget, model: str, device_class: str, limits: ModelLimits, runtime: Runtime) -> Offer:
     """Raises Unsupported if this target is not for this device."""
     target = found.record
-    if target.model != model or target.device_class != device_class:
+    if target.model != model or device_class not in ("any", target.device_class):
         raise Unsupported(f"{target.path} is not for {model} on a device of the class {device_class}")
     if not limits.allows(target.version, target.file):
         raise Unsupported(f"{target.path} must not run any more: it is below the minimum, or revoked")

@@ -47,9 +47,9 @@ def enroll(
         server=url if token else "",
         search=search,
         photos_may_leave=photos_may_leave,
+        attributes=dict(_pair(each) for each in attributes),
     )
-    told = dict(_pair(each) for each in attributes)
-    name = device.set_up_device(_home(home), settings, device.read_root(root), token, told)
+    name = device.set_up_device(_home(home), settings, device.read_root(root), token)
     print_line(
         f"enrolled as {name}" if name else f"set up; it runs the newest version of {', '.join(models) or 'none'}"
     )
