@@ -213,3 +213,23 @@ def test_a_second_server_of_one_fleet_is_refused(server: Server, tmp_path: Path)
     error = server.run("delivery", "serve", "--repository", str(tmp_path / "tuf"), "--port", "0", code=2)
     assert "serves this fleet already" in error
     assert fleet_directory().is_dir()
+
+
+def test_the_device_client_enrols_updates_and_follows_what_it_is_told(server: Server, tmp_path: Path) -> None:
+    root, home = tmp_path / "tuf" / "public" / "metadata" / "1.root.json", ("--home", str(tmp_path / "device"))
+    token = server.run("delivery", "token").strip()
+    server.run("device", "enroll", server.url, token, "--root", str(root), "--attribute", "memory_mb=4096", *home)
+    server.run("device", "run", "--once", *home)
+    server.run("device", "run", "--once", *home)
+    (known,) = json.loads(server.run("delivery", "devices", "list", "--json"))
+    assert known["models"]["shoes"]["running"] == 1
+    server.run("delivery", "devices", "pin", known["device"], "shoes", "v2")
+    server.run("device", "run", "--once", *home)
+    server.run("device", "run", "--once", *home)
+    (known,) = json.loads(server.run("delivery", "devices", "list", "--json"))
+    assert known["models"]["shoes"]["running"] == 2
+    server.run("delivery", "devices", "set", known["device"], "revoke")
+    server.run("device", "run", "--once", *home)  # it goes on with what it has
+    (known,) = json.loads(server.run("delivery", "devices", "list", "--json"))
+    assert known["state"] == "revoked"
+    assert "shoes" in server.run("device", "status", *home)
