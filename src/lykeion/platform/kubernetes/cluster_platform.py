@@ -28,6 +28,8 @@ from .translation import ClusterFacts
 from .translations import TRANSLATIONS
 
 LEASE = "lykeion-operator"
+OLDEST = (1, 33)
+"""Of Kubernetes."""
 REST_S = 1.0
 """Jobs and pods change several times a second as they begin and end; the status of their owner need not."""
 
@@ -141,7 +143,7 @@ class ClusterPlatform:
         failures = 0
         while True:
             try:
-                return await read_facts(self._client, self._settings.image)
+                return _supported(await read_facts(self._client, self._settings.image))
             except (Unavailable, Refused) as error:
                 failures += 1
                 _log.warning("%s; asking again", error)
@@ -155,6 +157,12 @@ class ClusterPlatform:
         if not self._standby:
             return "the API server was not reached yet"
         return "" if self._loop is None or self._loop.has_listed else "the objects are being read"
+
+
+def _supported(facts: ClusterFacts) -> ClusterFacts:
+    if facts.version < OLDEST:
+        _log.warning("Kubernetes %d.%d is older than %d.%d, the oldest that is tested", *facts.version, *OLDEST)
+    return facts
 
 
 async def _after(event: asyncio.Event, run: Callable[[], Awaitable[None]]) -> None:

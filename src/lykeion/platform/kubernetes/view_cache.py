@@ -131,6 +131,7 @@ class ViewCache:
         return version
 
     async def _follow(self, watched: Watched, version: str) -> None:
+        forgotten = 0
         try:
             while True:
                 try:
@@ -138,10 +139,13 @@ class ViewCache:
                         watch_objects(self._client, watched, version, self._ages, self._times)
                     ) as events:
                         async for event in events:
+                            forgotten = 0
                             change = self._state.remove if event.type == "DELETED" else self._state.put
                             self._note(change(event.object))
                             self._tell(event.object)
                 except Gone:
+                    await asyncio.sleep(self._times.back_off_s(forgotten) if forgotten else 0)
+                    forgotten += 1
                     version = await self._listed_again(watched)
         except Exception:
             _log.exception("%s: the watch failed", watched)
