@@ -34,7 +34,7 @@ class ControlLoop:
     """Runs ``controllers`` on ``store`` until cancelled.
 
     ``answers`` serves their lookups; ``now`` is the clock that is passed to reconcilers; ``observer`` counts.
-    What happens within ``rest_s`` after a status was written is taken together in the next step.
+    What happens within ``rest_s`` after a step that wrote something is taken together in the next step.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class ControlLoop:
                 await self._store.record(resource, Event("Warning", type(error).__name__, str(error)))
 
     async def _reconcile(self, key: Key) -> tuple[float | None, bool]:
-        """One step. Returns the seconds until the next is due, if it is, and whether a status was written.
+        """One step. Returns the seconds until the next is due, if it is, and whether something was written.
 
         Raises what the store raises.
         """
@@ -165,9 +165,9 @@ class ControlLoop:
         if decision.delete:
             await self._store.delete(key, resource.metadata.uid)
             return None, False
-        await self._write_children(decision, children)
-        wrote = decision.status != resource.status
-        if wrote:
+        wrote = await self._write_children(decision, children)
+        if decision.status != resource.status:
+            wrote = True
             self._remember(await self._store.write_status(resource.with_status(decision.status)))
             for event in decision.events:
                 await self._store.record(resource, event)
@@ -195,9 +195,10 @@ class ControlLoop:
         except LykeionError as error:
             return error
 
-    async def _write_children(self, decision: Decision, children: tuple[AnyResource, ...]) -> None:
+    async def _write_children(self, decision: Decision, children: tuple[AnyResource, ...]) -> bool:
+        """Whether there was anything to write."""
         if decision.children is None:
-            return
+            return False
         needed = difference(decision.children, children)
         for each in needed.delete:
             await self._store.delete(each.key, each.metadata.uid)
@@ -208,6 +209,7 @@ class ControlLoop:
                 self._remember(await self._store.create(each))
             except Exists as taken:
                 self._remember(await self._adopted(each, taken))
+        return bool(needed.delete or needed.apply or needed.create)
 
     async def _adopted(self, child: AnyResource, taken: Exists) -> AnyResource:
         """The existing child if the owner is the same: an earlier process created it. Else raises Exists.

@@ -9,8 +9,9 @@ from lykeion.control import AnyResource, Condition, Decision, Observed
 from lykeion.platform.resources.program import Program
 
 from .artifact_work import ASK_AGAIN_S, Answers, look_up
-from .completion import deadlines, finish, progress_events, with_conditions
+from .completion import deadlines, finish, progress_events, with_conditions, with_progress
 from .pinned_images import ImageAnswer, is_pinned, look_up_image
+from .stages import ROOM
 
 
 def pin_inputs(resource: AnyResource, status: Any, observed: Observed, now: datetime) -> Decision | None:
@@ -32,6 +33,8 @@ def pin_inputs(resource: AnyResource, status: Any, observed: Observed, now: date
     status = structs.replace(status, image=status.image or answer.image)
     if waiting := (*_unanswered(answers), *answer.waiting):
         return await_registry(resource, status, None, waiting, now, begun=False)
+    # With the conditions that the next step finds, so that it has no status to write.
+    status = with_conditions(resource, with_progress(resource, status, False, now), now, ROOM)
     return Decision(status, events=progress_events(resource, status), requeue_after_s=0)
 
 

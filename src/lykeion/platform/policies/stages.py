@@ -14,6 +14,8 @@ from lykeion.platform.resources.program import EnvironmentVariable, Program
 from lykeion.platform.resources.program_volume import VolumeMount
 from lykeion.platform.resources.work import WORK, Work, WorkSpec
 
+ROOM = Condition(type="Unschedulable", status="False", reason="Room")
+"""Nothing is known to be lacking."""
 RETRIES = 3
 """Of fetching and publishing, after errors that may pass: a name that is not valid, or 401, is not tried again."""
 TEMPORARY = 75
@@ -57,9 +59,9 @@ class StageProgress:
     def notices(self) -> tuple[Condition, ...]:
         """The conditions Unschedulable and, if there is something to say, Ignored."""
         found = [condition_of(work.status.conditions, "Unschedulable") for work in self.present.values()]
-        reason = next((each.reason for each in found if each and each.status == "True"), "Room")
-        truth = "True" if self.lacking else "False"
-        room = Condition(type="Unschedulable", status=truth, reason=reason, message=self.lacking)
+        reason = next((each.reason for each in found if each and each.status == "True"), "")
+        lacks = Condition(type="Unschedulable", status="True", reason=reason, message=self.lacking)
+        room = lacks if self.lacking else ROOM
         ignored = (condition_of(work.status.conditions, "Ignored") for work in self.present.values())
         return room, *list(filter(None, ignored))[:1]
 
