@@ -13,10 +13,11 @@ from benchmarks.measuring.docker_registry import PROGRAM, docker_registry
 from lykeion import registry as models
 from lykeion.platform.controllers.batch_controller import BATCH_EXECUTIONS
 from lykeion.platform.controllers.training_controller import TRAININGS
+from lykeion.platform.kubernetes.object_types import JOB_SETS
 from lykeion.platform.kubernetes.translation import ClusterFacts
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec, StorageProfile
 
-from .cluster_addons import start_kueue
+from .cluster_addons import start_jobset, start_kueue
 from .cluster_controllers import cluster_controllers
 from .kubernetes_api import Object, condition
 from .kubernetes_cluster import Cluster
@@ -225,6 +226,45 @@ def test_a_training_in_a_queue_is_suspended_and_goes_on(shop: Shop) -> None:
     shop.wait("Training", "first", lambda it: _true(it, "Running"))
     (shop.run_of("first") / "go").touch()
     assert _true(shop.ended("Training", "first"), "Complete")
+
+
+def test_programs_of_several_roles_find_one_another_and_start_again_together(
+    cluster: Cluster, namespace: str
+) -> None:
+    """By a JobSet; the first worker fails in the first attempt."""
+    start_jobset(cluster)
+    lines = [
+        "import json, os, pathlib, socket, time",
+        "task, run = json.loads(os.environ['TF_CONFIG'])['task'], pathlib.Path(os.environ['LYKEION_RUN'])",
+        "role, place, rank = os.environ['LYKEION_ROLE'], os.environ['LYKEION_ROLE_INDEX'], os.environ['RANK']",
+        "assert task == {'type': role, 'index': int(place)}",
+        "me = os.environ['LYKEION_PEERS'].split(',')[int(rank)].partition(':')[0]",
+        "assert me.partition('.')[0] == socket.gethostname()",
+        "again = run / 'again'",
+        "if not again.exists():",
+        "    while role == 'ps' or len(list(run.glob('began-*'))) < 2: (run / f'began-{rank}').touch(); time.sleep(0.1)",
+        "    if (role, place) == ('worker', '0'): again.touch(); raise SystemExit('broken')",
+        "    time.sleep(600)",
+        "server = socket.create_server(('', int(os.environ['MASTER_PORT']))) if rank == '0' else None",
+        "for _ in range(2 if server else 0): server.accept()[0].sendall(b'hello')",
+        "def ask():",
+        "    while True:",
+        "        try: return socket.create_connection((os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])), 5)",
+        "        except OSError: time.sleep(0.1)",
+        "assert server or ask().recv(9) == b'hello'",
+        "(run / f'{role}-{place}-{rank}').touch()",
+    ]
+    program = {**shell(""), "command": [sys.executable, "-c", "\n".join(lines)]}
+    roles = [{"name": "chief"}, {"name": "worker", "replicas": 2}]
+    facts = ClusterFacts(image=IMAGE, profile=SHARED, served=frozenset({JOB_SETS.api_version}))
+    with cluster_controllers(cluster, namespace, [TRAININGS], facts):
+        shop = Shop(cluster, namespace)
+        shop.create("Training", "roles", program=program, roles=roles, retries=1)
+        status = shop.ended("Training", "roles")
+    assert _true(status, "Complete"), status
+    assert (status["attempts"], status["failures"][0]["message"]) == (2, "broken")
+    ended = sorted(path.name for path in shop.run_of("roles").glob("*-*-*"))
+    assert ended == ["chief-0-0", "worker-0-1", "worker-1-2"]
 
 
 def _example(program: str, batch: int, dies: str = "") -> Object:

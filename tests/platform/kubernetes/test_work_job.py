@@ -9,7 +9,7 @@ from msgspec import structs
 
 from lykeion.platform.kubernetes.pod_spec import unsupported_pod
 from lykeion.platform.kubernetes.translation import SPEC_ANNOTATION, ClusterFacts
-from lykeion.platform.kubernetes.work_job import work_objects
+from lykeion.platform.kubernetes.work_job_set import work_objects
 from lykeion.platform.kubernetes.work_refusals import refusal
 from lykeion.platform.kubernetes.work_status import IGNORED, RECORD, REFUSED
 from lykeion.platform.kubernetes.work_translation import WORKS
@@ -245,6 +245,48 @@ def test_processes_of_one_role_know_one_another_by_names_that_last() -> None:
     assert given["RANK"] == given["JAX_PROCESS_ID"] == "$(JOB_COMPLETION_INDEX)"
     config = given["TF_CONFIG"].replace("$(JOB_COMPLETION_INDEX)", "1")
     assert json.loads(config) == {"cluster": {"worker": peers}, "task": {"type": "worker", "index": 1}}
+
+
+ROLES = (Role(name="chief"), Role(name="worker", replicas=2))
+WITH_JOB_SETS = replace(FACTS, served=frozenset({"jobset.x-k8s.io/v1alpha2"}))
+
+
+def test_programs_of_several_roles_are_a_job_set_beside_a_job_that_never_starts() -> None:
+    queued = structs.replace(SHELL, pod=PodTemplate(queue_name="night"))
+    asked = spec(queued, 3, parallelism=3, roles=ROLES)
+    job, job_set = made(asked, WITH_JOB_SETS)
+    assert (job["spec"]["suspend"], job_set["spec"]["suspend"]) == (True, True)
+    assert "kueue.x-k8s.io/queue-name" not in job["metadata"]["labels"]
+    assert job_set["metadata"]["labels"] == {**LABELS, "kueue.x-k8s.io/queue-name": "night"}
+    assert job_set["spec"]["failurePolicy"] == {"maxRestarts": 0}
+    assert job_set["spec"]["network"] == {
+        "enableDNSHostnames": True,
+        "publishNotReadyAddresses": True,
+        "subdomain": "peers-shoes-run",
+    }
+    chief, worker = job_set["spec"]["replicatedJobs"]
+    assert [(each["name"], each["replicas"]) for each in (chief, worker)] == [("chief", 1), ("worker", 2)]
+    assert {name: chief["template"]["spec"][name] for name in ("parallelism", "completions", "backoffLimit")} == {
+        "parallelism": 1,
+        "completions": 1,
+        "backoffLimit": 0,
+    }
+    given = variables(worker["template"])
+    fields = "metadata.annotations['jobset.sigs.k8s.io/{}']"
+    assert given["JOB_COMPLETION_INDEX"] == {"fieldRef": {"fieldPath": fields.format("job-global-index")}}
+    assert given["LYKEION_ROLE_INDEX"] == {"fieldRef": {"fieldPath": fields.format("job-index")}}
+    assert given["RANK"] == "$(JOB_COMPLETION_INDEX)"
+    hosts = [f"shoes-run-{name}-0.peers-shoes-run:29500" for name in ("chief-0", "worker-0", "worker-1")]
+    assert given["LYKEION_PEERS"] == ",".join(hosts)
+    assert json.loads(given["TF_CONFIG"].replace("$(LYKEION_ROLE_INDEX)", "1")) == {
+        "cluster": {"chief": hosts[:1], "worker": hosts[1:]},
+        "task": {"type": "worker", "index": 1},
+    }
+
+
+def test_what_is_suspended_has_no_job_set() -> None:
+    asked = spec(SHELL, 3, parallelism=3, roles=ROLES, suspend=True)
+    assert [each["kind"] for each in made(asked, WITH_JOB_SETS)] == ["Job"]
 
 
 @pytest.mark.parametrize(

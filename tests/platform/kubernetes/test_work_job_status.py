@@ -303,6 +303,43 @@ def test_rules_decide_for_all_of_them(action: Any, again: bool) -> None:
         assert counted == (action == "Retry")
 
 
+def _job_set(uid: str, *conditions: Any) -> dict[str, Any]:
+    head = {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "metadata": {"name": "embed"}}
+    return {**stored(head, uid), "status": {"conditions": conditions}}
+
+
+def _process(index: int, uid: str, phase: str, **fields: Any) -> dict[str, Any]:
+    made = pod(0, phase, uid=f"job-{index}", **fields)
+    made["metadata"]["name"] += str(index)
+    own = {"jobset.sigs.k8s.io/job-global-index": str(index), "jobset.sigs.k8s.io/jobset-uid": uid}
+    return {**made, "metadata": {**made["metadata"], "annotations": {**made["metadata"]["annotations"], **own}}}
+
+
+def test_a_job_set_is_made_again_for_the_next_attempt_when_its_pods_have_ended() -> None:
+    wanted = replace(GANG, spec=structs.replace(GANG.spec, roles=(Role(name="chief"), Role(name="worker"))))
+    facts = replace(FACTS, served=frozenset({"jobset.x-k8s.io/v1alpha2"}))
+    there, first = job(wanted, facts=facts), _job_set("set-1", true("Failed"))
+    failed = _process(1, "set-1", "Failed", state=ended(4, message="broken"))
+    running = _process(0, "set-1", "Running", state=RUNNING)
+    seen = WORKS.resource_of(there, [first, failed, running])
+    assert (seen.spec.suspend, seen.status.attempts, seen.status.active) == (True, 1, "0")
+    deleted, noted = WORKS.changes((there, first, failed, running), wanted, facts)
+    assert (deleted.verb, deleted.document["kind"], deleted.document["metadata"]["uid"]) == (
+        "delete",
+        "JobSet",
+        "set-1",
+    )
+    there["metadata"]["annotations"] |= noted.document["metadata"]["annotations"]
+    assert WORKS.changes((there, failed, running), wanted, facts) == ()
+    created, noted = WORKS.changes((there, failed), wanted, facts)
+    assert (created.verb, created.document["kind"]) == ("create", "JobSet")
+    there["metadata"]["annotations"] |= noted.document["metadata"]["annotations"]
+    good = [_process(each, "set-2", "Succeeded", state=ended()) for each in (0, 1)]
+    seen = WORKS.resource_of(there, [_job_set("set-2", true("Completed")), *good, failed])
+    assert (seen.status.attempts, seen.status.succeeded, len(seen.status.failures)) == (2, "0-1", 1)
+    assert is_true(seen.status.conditions, "Complete")
+
+
 def test_an_attempt_has_begun_when_all_of_them_have() -> None:
     hindered = pod(1, conditions=[{**UNSCHEDULABLE, "message": "0/1 nodes are available"}])
     status = _status(GANG, pod(0, "Running", state=RUNNING), hindered)

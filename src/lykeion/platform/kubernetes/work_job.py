@@ -6,7 +6,7 @@ something must happen before it starts; its annotation then says that the Work i
 controller, which wants it to run, applies it again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -40,28 +40,26 @@ PEER_PORT = 29500
 _WorkResource = Resource[WorkSpec, WorkStatus]
 
 
-def work_objects(work: _WorkResource, facts: ClusterFacts) -> tuple[KubeObject, ...]:
-    """The Job first; with it, its items, and the names of processes that know one another."""
-    first = WorkRecord(succeeded=work.spec.done)
-    account = [registry_account(work.metadata.namespace, facts)] if work.spec.uses_registry else []
-    return job_of(work, facts, first), *_others(work), *account
-
-
 def job_of(work: _WorkResource, facts: ClusterFacts, record: WorkRecord) -> KubeObject:
     """The Job of a Work of which earlier Jobs have done what ``record`` says, which has to be written first."""
     refused = refusal(work, facts)
     parked = bool(refused or starts_parked(work.spec, record))
-    body, queue = _job_spec(work, facts), queue_of(work.spec.program)
+    body, queue = _job_spec(work, facts), "" if has_job_set(work.spec) else queue_of(work.spec.program)
     made = object_of(
         JOBS,
         work,
         work.metadata.name,
         {**_annotations(work, facts, refused=refused, parked=parked), **record.annotation()},
-        spec={**body, "suspend": parked or bool(queue)},
+        spec={**body, "suspend": parked or bool(queue) or has_job_set(work.spec)},
     )
     if queue and not parked:
         made["metadata"]["labels"][QUEUE_LABEL] = queue
     return made
+
+
+def has_job_set(spec: WorkSpec) -> bool:
+    """Whether the pods are those of a JobSet: the Job then never starts, and holds what is known of the Work."""
+    return len(spec.roles) > 1
 
 
 def starts_parked(spec: WorkSpec, record: WorkRecord) -> bool:
@@ -83,7 +81,7 @@ def prefilled(job: KubeObject, work: _WorkResource, record: WorkRecord) -> KubeO
 def head_of(job: KubeObject) -> KubeObject:
     """Names this very object."""
     metadata = {"name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
-    return {"apiVersion": JOBS.api_version, "kind": JOBS.kind, "metadata": metadata}
+    return {"apiVersion": job["apiVersion"], "kind": job["kind"], "metadata": metadata}
 
 
 def _annotations(work: _WorkResource, facts: ClusterFacts, *, refused: str, parked: bool) -> dict[str, str]:
@@ -99,12 +97,7 @@ def _annotations(work: _WorkResource, facts: ClusterFacts, *, refused: str, park
 
 def _job_spec(work: _WorkResource, facts: ClusterFacts) -> dict[str, Any]:
     spec = work.spec
-    template = pod_template(work, _program(spec), _needs(work), facts)
-    template["spec"] |= {"restartPolicy": "Never", "terminationGracePeriodSeconds": spec.grace_period_seconds}
-    if spec.time_limit_seconds is not None:
-        template["spec"]["activeDeadlineSeconds"] = spec.time_limit_seconds
-    if spec.roles:
-        template["spec"]["subdomain"] = _peers(work)
+    template = process_pod(work, facts, [_index_variable(INDEX)], _peer_variables(work))
     limits: dict[str, Any] = {
         "backoffLimitPerIndex": spec.retries,
         "podFailurePolicy": pod_failure_policy(spec.on_failure),
@@ -118,15 +111,37 @@ def _job_spec(work: _WorkResource, facts: ClusterFacts) -> dict[str, Any]:
     }
 
 
+def process_pod(
+    work: _WorkResource, facts: ClusterFacts, indexes: Sequence[dict[str, Any]], peers: Mapping[str, str]
+) -> dict[str, Any]:
+    """The template of pods; ``indexes`` are variables that ``peers`` may refer to."""
+    spec = work.spec
+    template = pod_template(work, _program(spec), _needs(work, indexes, peers), facts)
+    template["spec"] |= {"restartPolicy": "Never", "terminationGracePeriodSeconds": spec.grace_period_seconds}
+    if spec.time_limit_seconds is not None:
+        template["spec"]["activeDeadlineSeconds"] = spec.time_limit_seconds
+    if spec.roles:
+        template["spec"]["subdomain"] = peers_service(work)
+    return template
+
+
+def field_variable(name: str, annotated: str) -> dict[str, Any]:
+    """A variable with the value of one of the pod's annotations."""
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{annotated}']"}}}
+
+
+def _index_variable(annotated: str) -> dict[str, Any]:
+    return field_variable("JOB_COMPLETION_INDEX", annotated)
+
+
 def _program(spec: WorkSpec) -> Program:
     return without_item(spec.program) if spec.values else spec.program
 
 
-def _needs(work: _WorkResource) -> PodNeeds:
+def _needs(work: _WorkResource, indexes: Sequence[dict[str, Any]], peers: Mapping[str, str]) -> PodNeeds:
     spec, shard = work.spec, list(_shard_volume(work))
-    index: dict[str, Any] = {"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {"fieldPath": _INDEX_FIELD}}}
-    peers = (literal(name, value) for name, value in _peer_variables(work).items())
-    env = [index, literal("LYKEION_RESULT", RESULT_PATH), *(_reference(each) for each in peers)]
+    env = [*indexes, literal("LYKEION_RESULT", RESULT_PATH)]
+    env += [{"name": name, "value": value} for name, value in peers.items()]
     env += [{"name": "LYKEION_VALUE", "value": ""}] if shard and not spec.values else []
     env += [literal("LYKEION_SHARD_FILE", SHARD_PATH)] if shard else []
     return PodNeeds(
@@ -139,12 +154,7 @@ def _needs(work: _WorkResource) -> PodNeeds:
 
 
 _INDEX_FIELD = f"metadata.annotations['{INDEX}']"
-_OWN_INDEX = "$(JOB_COMPLETION_INDEX)"
-
-
-def _reference(variable: dict[str, Any]) -> dict[str, Any]:
-    """The reference to the own index is replaced; all else of the value is literal."""
-    return {**variable, "value": variable["value"].replace(f"${_OWN_INDEX}", _OWN_INDEX)}
+OWN_INDEX = "$(JOB_COMPLETION_INDEX)"
 
 
 def _shard_volume(work: _WorkResource) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -154,7 +164,7 @@ def _shard_volume(work: _WorkResource) -> Iterator[tuple[dict[str, Any], dict[st
     mount = {"name": "shard", "mountPath": SHARD_PATH, "readOnly": True}
     if work.spec.values:
         volume: dict[str, Any] = {"configMap": {"name": _items(work)}}
-        yield {"name": "shard", **volume}, {**mount, "subPathExpr": _OWN_INDEX}
+        yield {"name": "shard", **volume}, {**mount, "subPathExpr": OWN_INDEX}
     else:
         volume = {"downwardAPI": {"items": [{"path": "shard", "fieldRef": {"fieldPath": _INDEX_FIELD}}]}}
         yield {"name": "shard", **volume}, {**mount, "subPath": "shard"}
@@ -165,26 +175,29 @@ def _peer_variables(work: _WorkResource) -> dict[str, str]:
     spec, name = work.spec, work.metadata.name
     if len(spec.roles) != 1:
         return {}
-    addresses = [f"{name}-{index}.{_peers(work)}:{PEER_PORT}" for index in range(spec.completions)]
-    return environment_of(spec.roles, addresses, spec.roles[0].name, _OWN_INDEX, _OWN_INDEX)
+    addresses = [f"{name}-{index}.{peers_service(work)}:{PEER_PORT}" for index in range(spec.completions)]
+    return environment_of(spec.roles, addresses, spec.roles[0].name, OWN_INDEX, OWN_INDEX)
 
 
-def _others(work: _WorkResource) -> Iterator[KubeObject]:
+def objects_beside(work: _WorkResource, facts: ClusterFacts) -> Iterator[KubeObject]:
+    """The items of shards, the names of processes that know one another, and the account of our own programs."""
+    if work.spec.uses_registry:
+        yield registry_account(work.metadata.namespace, facts)
     if work.spec.values and is_for_each_item(work.spec.program):
         items = {str(index): value for index, value in enumerate(work.spec.values)}
         yield object_of(CONFIG_MAPS, work, _items(work), immutable=True, data=items)
-    if work.spec.roles:
+    if len(work.spec.roles) == 1:
         labels = our_labels(work)
         selector = {name: labels[name] for name in (KIND_LABEL, NAME_LABEL)}
         port = {"name": "peers", "port": PEER_PORT}
         body = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": selector, "ports": [port]}
-        yield object_of(SERVICES, work, _peers(work), spec=body)
+        yield object_of(SERVICES, work, peers_service(work), spec=body)
 
 
 def _items(work: _WorkResource) -> str:
     return f"{work.metadata.name}-items"
 
 
-def _peers(work: _WorkResource) -> str:
+def peers_service(work: _WorkResource) -> str:
     """The name of the Service: one that begins with a letter."""
     return f"peers-{work.metadata.name}"[:63].rstrip("-")

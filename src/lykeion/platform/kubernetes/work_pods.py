@@ -13,14 +13,15 @@ from .object_fields import annotation, part, parts, text
 from .object_types import KubeObject
 
 INDEX = "batch.kubernetes.io/job-completion-index"
+GLOBAL_INDEX, JOB_SET_UID = "jobset.sigs.k8s.io/job-global-index", "jobset.sigs.k8s.io/jobset-uid"
 _FAILURES = ("batch.kubernetes.io/job-index-failure-count", "batch.kubernetes.io/job-index-ignored-failure-count")
 LIMIT_LINE = 400
 LIMIT_RESULT = 4096
 
 
 def index_of(pod: Mapping[str, Any]) -> int | None:
-    """None if the pod is not one of an Indexed Job."""
-    return _count(pod, INDEX, None)
+    """None if the pod is not one of an Indexed Job, or of a JobSet."""
+    return _count(pod, GLOBAL_INDEX, _count(pod, INDEX, None))
 
 
 def attempt_of(pod: Mapping[str, Any]) -> int:
@@ -29,8 +30,9 @@ def attempt_of(pod: Mapping[str, Any]) -> int:
 
 
 def owned_by(pods: Iterable[KubeObject], job: KubeObject) -> list[KubeObject]:
-    """The pods of this Job, not those of one of the same name before it."""
-    return [each for each in pods if job["metadata"]["uid"] in _owners(each)]
+    """The pods of this Job or JobSet, not those of one of the same name before it."""
+    uid = job["metadata"]["uid"]
+    return [each for each in pods if uid in (*_owners(each), annotation(each, JOB_SET_UID))]
 
 
 def has_started(pod: Mapping[str, Any]) -> bool:

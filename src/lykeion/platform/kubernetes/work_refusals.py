@@ -25,8 +25,6 @@ def refusal(work: Resource[WorkSpec, WorkStatus], facts: ClusterFacts) -> str:
         return wrong
     if len(spec.roles) > 1 and not facts.has(JOB_SETS):
         return "programs with several roles need JobSet, which this cluster does not have"
-    if len(spec.roles) > 1:
-        return "programs with several roles do not run on a cluster yet"
     if spec.mounts and at_once(spec) > 1 and not facts.profile.storage.shared:
         return (
             f"{at_once(spec)} pods at a time cannot mount volume {spec.mounts[0].volume}: the cluster's profile says "

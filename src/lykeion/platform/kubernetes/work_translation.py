@@ -10,7 +10,7 @@ from lykeion.control import AnyResource, Resource
 from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
 
 from .object_fields import annotation, part, text
-from .object_types import EVENTS, JOBS, PODS, KubeObject
+from .object_types import EVENTS, JOB_SETS, JOBS, PODS, KubeObject
 from .pod_spec import QUEUE_LABEL, queue_of
 from .translation import (
     ClusterFacts,
@@ -22,7 +22,8 @@ from .translation import (
     read_view,
     written_annotations,
 )
-from .work_job import head_of, job_of, prefilled, work_objects
+from .work_job import has_job_set, head_of, job_of, prefilled
+from .work_job_set import job_set_among, job_set_of, run_of, work_objects
 from .work_pods import has_ended
 from .work_refusals import at_once, refusal
 from .work_status import (
@@ -43,14 +44,41 @@ def work_of(job: KubeObject, others: Sequence[KubeObject]) -> AnyResource:
     """The Work. One whose next attempt is due is shown suspended, so that its controller applies it again."""
     spec: WorkSpec = read_spec(WORK, job)
     pods, events = pods_among(others), [each for each in others if each["kind"] == EVENTS.kind]
-    read = read_view(WORK, job, others, work_status(spec, job, pods, events))
-    return replace(read, spec=structs.replace(spec, suspend=True)) if next_attempt_due(spec, job, pods) else read
+    run = run_of(job, others)
+    read = read_view(WORK, job, others, work_status(spec, run, pods, events))
+    return replace(read, spec=structs.replace(spec, suspend=True)) if next_attempt_due(spec, run, pods) else read
 
 
 def work_changes(there: Sequence[KubeObject], wanted: AnyResource, facts: ClusterFacts) -> tuple[ObjectChange, ...]:
     """A Job is never applied again: few of its fields can change, and Kueue changes its template."""
-    job, pods = there[0], pods_among(there[1:])
-    return tuple(_changes(job, pods, wanted, read_spec(WORK, job), facts))
+    job, others = there[0], there[1:]
+    known: WorkSpec = read_spec(WORK, job)
+    if has_job_set(known) and not annotation(job, REFUSED):
+        return tuple(_changes_of_job_set(job, others, wanted, known, facts))
+    return tuple(_changes(job, pods_among(others), wanted, known, facts))
+
+
+def _changes_of_job_set(
+    job: KubeObject, others: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec, facts: ClusterFacts
+) -> Iterator[ObjectChange]:
+    """The JobSet is deleted whenever it is not to run, and made again when its pods have ended."""
+    pods, run, job_set = pods_among(others), run_of(job, others), job_set_among(others)
+    due = next_attempt_due(known, run, pods)
+    if is_over(run) and not due:
+        yield _merge(job, wanted, known)
+    elif job_set and (due or wanted.spec.suspend or wanted.spec.stop):
+        parked = replace(wanted, spec=structs.replace(wanted.spec, suspend=True))
+        record = record_now(known, run, pods) if due else record_of_stopped(known, run, pods)
+        change = _merge(job, parked, known)
+        change.document["metadata"]["annotations"] |= record.annotation()
+        yield ObjectChange("delete", head_of(job_set))
+        yield change
+    elif known.suspend and not (wanted.spec.suspend or wanted.spec.stop):
+        if job_set is None and all(map(has_ended, pods)):
+            yield ObjectChange("create", job_set_of(wanted, facts))
+            yield _merge(job, wanted, known)
+    else:
+        yield _merge(job, wanted, known)
 
 
 def _changes(
@@ -140,6 +168,7 @@ WORKS = Translation(
     (
         ObjectSource(JOBS),
         ObjectSource(PODS),
+        ObjectSource(JOB_SETS, optional=True),
         ObjectSource(EVENTS, "reason=FailedCreate", name_of=_job_name, optional=True),
     ),
     work_objects,
