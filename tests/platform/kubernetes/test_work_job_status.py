@@ -305,7 +305,7 @@ def test_rules_decide_for_all_of_them(action: Any, again: bool) -> None:
 
 def _job_set(uid: str, *conditions: Any) -> dict[str, Any]:
     head = {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "metadata": {"name": "embed"}}
-    return {**stored(head, uid), "status": {"conditions": conditions}}
+    return {**stored(head, uid), "status": {"conditions": list(conditions)}}
 
 
 def _process(index: int, uid: str, phase: str, **fields: Any) -> dict[str, Any]:

@@ -49,6 +49,7 @@ NAMESPACED: tuple[AccessRule, ...] = (
         "creates runs and changes them; deletes those that have outlived their time or their step",
     ),
     AccessRule("batch", ("jobs",), (*_READ, "create", "patch", "delete"), "runs programs; suspends and resumes them"),
+    AccessRule("jobset.x-k8s.io", ("jobsets",), (*_READ, "create", "delete"), "runs programs of several roles"),
     AccessRule("batch", ("jobs/status",), ("patch",), "tells a Job which of its indexes were done before it"),
     AccessRule("", ("pods",), _WATCH, "finds out why a program does not start, and how it has ended"),
     AccessRule("", ("configmaps",), ("create", "get"), "gives the pods of a Job their items"),
