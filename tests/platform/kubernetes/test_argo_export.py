@@ -1,8 +1,6 @@
 """A pipeline as a Workflow of Argo Workflows: what fits keeps its meaning, what does not is named."""
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,8 @@ import yaml
 from lykeion.core import Unsupported
 from lykeion.platform import WRITTEN, facts_of, read_resources, render
 from lykeion.platform.kubernetes.argo_expressions import as_condition
+from tests.e2e.control_plane.tools import module_files
 
-MODULE = "github.com/argoproj/argo-workflows/v3@v3.7.4"
 HEAD = "apiVersion: lykeion.github.io/v1alpha1\nkind: Pipeline\nmetadata: {name: nightly}\nspec:\n"
 NIGHTLY = """
   parameters: [{name: day, default: "2026-11-01"}]
@@ -178,18 +176,10 @@ def test_text_is_quoted_in_an_expression() -> None:
 @pytest.fixture(scope="module")
 def definitions() -> dict[str, Any]:
     """The schemas of Argo's CRDs by kind, from its Go module."""
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("Go is not installed")
-    done = subprocess.run(
-        [go, "mod", "download", "-json", MODULE], capture_output=True, text=True, cwd="/", check=False
-    )
-    if done.returncode:
-        pytest.skip(f"{MODULE} cannot be fetched")
+    files = module_files("workflow-controller", "github.com/argoproj/argo-workflows/v3") / "manifests/base/crds/full"
     found: dict[str, Any] = {}
     for plural in ("workflows", "cronworkflows"):
-        file = Path(json.loads(done.stdout)["Dir"]) / "manifests/base/crds/full" / f"argoproj.io_{plural}.yaml"
-        document = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
+        document = yaml.load((files / f"argoproj.io_{plural}.yaml").read_text(), Loader=yaml.CSafeLoader)
         (version,) = document["spec"]["versions"]
         found[document["spec"]["names"]["kind"]] = _strict(version["schema"]["openAPIV3Schema"])
     return found
