@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lykeion import inputs, registry
-from lykeion.core import SILENT, digest_file
-from lykeion.device import Companion, is_model_name
+from lykeion.core import SILENT, digest_file, read_json
+from lykeion.device import Companion, RecordError, boxes_of, is_model_name
 from lykeion.engines.running import ModelError, Trial, read_model, try_models
 from lykeion.nets.training import read_classes
 from lykeion.vision import CardError, ModelCard
@@ -80,4 +80,6 @@ def _companion(file: Path) -> Companion | None:
         card = ModelCard.for_model(file)
     except CardError:
         return None
-    return Companion(card, read_classes(file.parent))
+    path = file.with_name(f"{file.stem}.boxes.json")
+    boxes = boxes_of(read_json(path, RecordError, "layout of boxes"), str(path)) if path.exists() else None
+    return Companion(card, read_classes(file.parent), boxes=boxes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from .box_layout import BoxLayout, boxes_of
     from .camera.live_answers import live_answers
     from .camera.newest_frame import newest_frames
     from .camera.video_frames import VideoError, video_frames
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .device_settings import DeviceSettings, DeviceSettingsError
     from .errors import DeltaError, NewerRecord, RecordError
     from .event_reports import EventBatch, ReportedEvent
+    from .inference.detections import Detection
     from .inference.loaded_model import LoadedModel, Photo, PhotoLabel
     from .photo_search import PhotoMustStay, SearchUnavailable
     from .setting_up import read_root, set_up_device
@@ -61,14 +63,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENROL", "EVENTS", "MAX_BSDIFF_BYTES", "MAX_COMPANION_BYTES", "MAX_COMPANION_PHOTOS", "MAX_DELTAS",
-    "MAX_MESSAGE_BYTES", "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS", "RENEW", "STATE", "Companion", "CompanionFile",
-    "ConditionsHook", "Credential", "Delta", "DeltaError", "DesiredState", "Device", "DeviceCheck",
-    "DeviceConditions", "DeviceSettings", "DeviceSettingsError", "EnrolRequest", "EventBatch", "LoadedModel",
-    "ModelLimits", "ModelReport", "NewerRecord", "NoModel", "Photo", "PhotoLabel", "PhotoMustStay", "RecordError",
-    "RenewRequest", "ReportedEvent", "ReportedState", "SearchUnavailable", "SignedTarget", "UpdateRules",
-    "VideoError", "apply_delta", "check_device", "companion_path", "delta_path", "is_model_name", "limits_path",
-    "live_answers", "newest_frames", "read_batch", "read_companion", "read_enrol_request", "read_limits",
-    "read_renew_request", "read_reported_state", "read_root", "read_target", "renewal", "role_of", "set_up_device",
-    "target_path", "to_plain", "video_frames", "with_golden",
+    "MAX_MESSAGE_BYTES", "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS", "RENEW", "STATE", "BoxLayout", "Companion",
+    "CompanionFile", "ConditionsHook", "Credential", "Delta", "DeltaError", "DesiredState", "Detection", "Device",
+    "DeviceCheck", "DeviceConditions", "DeviceSettings", "DeviceSettingsError", "EnrolRequest", "EventBatch",
+    "LoadedModel", "ModelLimits", "ModelReport", "NewerRecord", "NoModel", "Photo", "PhotoLabel", "PhotoMustStay",
+    "RecordError", "RenewRequest", "ReportedEvent", "ReportedState", "SearchUnavailable", "SignedTarget",
+    "UpdateRules", "VideoError", "apply_delta", "boxes_of", "check_device", "companion_path", "delta_path",
+    "is_model_name", "limits_path", "live_answers", "newest_frames", "read_batch", "read_companion",
+    "read_enrol_request", "read_limits", "read_renew_request", "read_reported_state", "read_root", "read_target",
+    "renewal", "role_of", "set_up_device", "target_path", "to_plain", "video_frames", "with_golden",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

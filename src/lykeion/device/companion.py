@@ -6,7 +6,7 @@ One JSON document, whose digest is signed with the target. A golden answer is th
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from lykeion.core.fields import Field, Fields
 from lykeion.engines import Engine
 from lykeion.vision import PREPROCESSING_VERSION, CardError, ModelCard, decode, normalise
 
+from .box_layout import BoxLayout, read_boxes
 from .errors import RecordError
 
 SCHEMA = 1
@@ -38,12 +39,14 @@ class GoldenPhoto:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Companion:
-    """``preprocessing`` is the version by which the golden answers were made, and by which a vector is of a space."""
+    """``preprocessing`` is the version by which the golden answers were made, and by which a vector is of a space. A
+    detector has ``boxes``; its labels are those of its classes, without the background."""
 
     card: ModelCard
     labels: tuple[str, ...] = ()
     golden: tuple[GoldenPhoto, ...] = ()
     preprocessing: int = PREPROCESSING_VERSION
+    boxes: BoxLayout | None = None
 
     def to_bytes(self) -> bytes:
         """A document for ``read_companion``."""
@@ -54,14 +57,14 @@ class Companion:
             "labels": list(self.labels),
             "golden": golden,
             "preprocessing": self.preprocessing,
-        }
+        } | ({"boxes": self.boxes.to_json()} if self.boxes else {})
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def read_companion(data: bytes) -> Companion:
     """Raises RecordError."""
     given = Fields("companion", parse_json(data, RecordError, "companion", limit=MAX_COMPANION_BYTES), RecordError)
-    given.only("schema", "card", "labels", "golden", "preprocessing")
+    given.only("schema", "card", "labels", "golden", "preprocessing", "boxes")
     given.required("schema", lambda field: field.number(SCHEMA, SCHEMA))
     labels, golden = given.required("labels", Field.items), given.required("golden", Field.items)
     if len(labels) > MAX_LABELS or len(golden) > MAX_COMPANION_PHOTOS:
@@ -71,17 +74,18 @@ def read_companion(data: bytes) -> Companion:
         tuple(label.text()[:MAX_LABEL] for label in labels),
         tuple(_golden(each.fields()) for each in golden),
         given.required("preprocessing", lambda field: field.number(1, 1 << 31)),
+        given.optional("boxes", read_boxes, None),
     )
 
 
 def with_golden(companion: Companion, photos: Sequence[bytes], engine: Engine) -> Companion:
     """The companion with these photos and the network's own answers."""
-    is_classifier = bool(companion.labels)
+    is_classifier = bool(companion.labels) and not companion.boxes
     made: list[GoldenPhoto] = []
     for photo in photos:
         vector = answer(companion.card, photo, engine)
         made.append(GoldenPhoto(photo, int(vector.argmax()) if is_classifier else -1, vector))
-    return Companion(companion.card, companion.labels, tuple(made))
+    return replace(companion, golden=tuple(made))
 
 
 def answer(card: ModelCard, photo: bytes, engine: Engine) -> np.ndarray:

@@ -26,6 +26,7 @@ from .slots.model_slots import ModelSlots
 from .slots.slot_state import SlotState, fallen_back, ran
 
 if TYPE_CHECKING:
+    from .inference.detections import Detection
     from .update_round import RoundOutcome
 
 Result = TypeVar("Result")
@@ -94,6 +95,13 @@ class Device:
     def classify(self, photo: Photo, *, model: str = "", k: int = 5, box: Box | None = None) -> list[PhotoLabel]:
         """The best ``k`` labels. Raises NoModel, Unsupported, PhotoError, ModelError."""
         return self._run(model, lambda used: used.classify(photo, k, box))
+
+    def detect(self, photo: Photo, *, model: str = "", least_score: float = 0.5) -> "list[Detection]":
+        """What is seen where, best first; a ``box`` may be given to the other calls.
+
+        Raises NoModel, Unsupported, PhotoError, ModelError.
+        """
+        return self._run(model, lambda used: used.detect(photo, least_score))
 
     def search(
         self, photo: Photo, *, model: str = "", k: int = 20, where: str | None = None, box: Box | None = None

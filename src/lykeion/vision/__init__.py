@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from .errors import BoxError, CardError, PhotoError
     from .formats import looks_like_photo, of_the_system, photo_suffixes
     from .photo_limits import DEFAULT, Limits
-    from .preprocess import PREPROCESSING_VERSION, normalise, pixels
+    from .preprocess import PREPROCESSING_VERSION, normalise, pixels, seen_region
     from .vector_spaces import embedding_space
 
 __all__ = [
     "DEFAULT", "PREPROCESSING_VERSION", "Box", "BoxError", "CardError", "Decoded", "Limits", "ModelCard",
     "PhotoError", "decode", "embedding_space", "from_rgb", "looks_like_photo", "network_file", "normalise",
-    "of_the_system", "photo_suffixes", "pixels",
+    "of_the_system", "photo_suffixes", "pixels", "seen_region",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -42,6 +42,16 @@ def pixels(image: "Image", region: Region, card: "ModelCard") -> np.ndarray:
     return padded
 
 
+def seen_region(width: int, height: int, card: "ModelCard") -> Region:
+    """Which part of a photo of this size the network's input shows; with a letterbox it extends beyond the photo."""
+    if card.crop != "letterbox":
+        return _centre((0.0, 0.0, float(width), float(height)), card)
+    factor = min(card.width / width, card.height / height)
+    across, down = max(1, round(width * factor)), max(1, round(height * factor))
+    left, top = -((card.width - across) // 2) * width / across, -((card.height - down) // 2) * height / down
+    return left, top, left + card.width * width / across, top + card.height * height / down
+
+
 def cut(image: "Image", part: tuple[int, int, int, int]) -> "Image":
     """``Image.crop``, which fails for a large photo if the calling program has lowered Image.MAX_IMAGE_PIXELS."""
     from PIL import Image

@@ -59,15 +59,20 @@ def enroll(
 @click.option(
     "--video", type=click.Path(path_type=Path), help="A video as the camera: .y4m, animation, folder of photos."
 )
-@click.option("--ask", type=click.Choice(("classify", "embed", "search")), default="classify", show_default=True)
+@click.option(
+    "--ask", type=click.Choice(("classify", "embed", "detect", "search")), default="classify", show_default=True
+)
 @click.option("--model", default="", metavar="NAME", help="If there are several.")
+@click.option("--detector", default="", metavar="NAME", help="Ask about the best box that this model finds.")
 @click.option(
     "--every", "every_s", type=click.IntRange(1), default=3_600, show_default=True, help="Seconds to an update."
 )
 @click.option("--once", is_flag=True, help="One update, without a video.")
 @click.option("--fast", is_flag=True, help="Read the video as fast as it can be, not at its own speed.")
 @home_option
-def run(video: Path | None, ask: Any, model: str, every_s: int, once: bool, fast: bool, home: Path | None) -> None:
+def run(
+    video: Path | None, ask: Any, model: str, detector: str, every_s: int, once: bool, fast: bool, home: Path | None
+) -> None:
     """Keep models up to date, and answer about a camera's newest frame until the video ends."""
     with device.Device(_home(home)) as this:
         _update(this)
@@ -77,7 +82,8 @@ def run(video: Path | None, ask: Any, model: str, every_s: int, once: bool, fast
             if video is None:
                 stop.wait()
                 return
-            for answer in device.live_answers(this, device.video_frames(video, realtime=not fast), ask, model):
+            frames = device.video_frames(video, realtime=not fast)
+            for answer in device.live_answers(this, frames, ask, model, detector):
                 print_json(answer)
                 if stop.is_set():
                     return

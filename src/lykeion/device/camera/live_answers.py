@@ -9,24 +9,40 @@ import numpy as np
 
 from lykeion.core import Unavailable
 from lykeion.device.device_client import Device
+from lykeion.vision import Box
 
 from .newest_frame import CameraFrame, newest_frames
 
-Question = Literal["classify", "embed", "search"]
+Question = Literal["classify", "embed", "detect", "search"]
 
 
 def live_answers(
-    device: Device, frames: Iterable[np.ndarray], question: Question, model: str = ""
+    device: Device, frames: Iterable[np.ndarray], question: Question, model: str = "", detector: str = ""
 ) -> Generator[dict[str, Any]]:
     """For each frame that there is time for: ``frame``, its number; ``ms``, what the answer took; and the answer, or
-    ``error`` where a service could not be reached. Raises what the device's call raises."""
-    ask: Callable[[np.ndarray], dict[str, Any]] = {
-        "classify": lambda rgb: {"labels": [asdict(label) for label in device.classify(rgb, model=model)]},
-        "embed": lambda rgb: {"vector": device.embed(rgb, model=model).tolist()},
-        "search": lambda rgb: {"results": device.search(rgb, model=model, k=5)["results"]},
+    ``error`` where a service could not be reached. With a ``detector``, another model, the question is about the best
+    box that it finds, which comes with the answer. Raises what the device's calls raise."""
+
+    def labels(rgb: np.ndarray, box: Box | None) -> dict[str, Any]:
+        return {"labels": [asdict(label) for label in device.classify(rgb, model=model, box=box)]}
+
+    def seen(rgb: np.ndarray, box: Box | None) -> dict[str, Any]:
+        return {"seen": [asdict(each) for each in device.detect(rgb, model=model)]}
+
+    asked: Callable[[np.ndarray, Box | None], dict[str, Any]] = {
+        "classify": labels,
+        "embed": lambda rgb, box: {"vector": device.embed(rgb, model=model, box=box).tolist()},
+        "detect": seen,
+        "search": lambda rgb, box: {"results": device.search(rgb, model=model, k=5, box=box)["results"]},
     }[question]
+
+    def answer(rgb: np.ndarray) -> dict[str, Any]:
+        found = device.detect(rgb, model=detector) if detector else []
+        box = found[0].box if found else None
+        return asked(rgb, box) | ({"box": asdict(box)} if box else {})
+
     for frame in newest_frames(frames):
-        yield _answer(frame, ask)
+        yield _answer(frame, answer)
 
 
 def _answer(frame: CameraFrame, ask: Callable[[np.ndarray], dict[str, Any]]) -> dict[str, Any]:

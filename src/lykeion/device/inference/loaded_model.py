@@ -16,6 +16,8 @@ from lykeion.vision import PREPROCESSING_VERSION, Box, Decoded, decode, from_rgb
 if TYPE_CHECKING:
     from lykeion.engines.running import Engine
 
+    from .detections import Detection
+
 Photo: TypeAlias = bytes | Path | np.ndarray
 """A file's bytes or path, or a frame: uint8 (height, width, 3)."""
 
@@ -62,11 +64,24 @@ class LoadedModel:
     def classify(self, photo: Photo, k: int = 5, box: Box | None = None) -> list[PhotoLabel]:
         """The ``k`` labels with the largest scores, best first. Raises Unsupported, PhotoError, ModelError."""
         labels = self.companion.labels
+        if self.companion.boxes:
+            raise Unsupported(f"{self.target.path} is no classifier but a detector")
         scores = self._output(photo, box)
         if len(labels) != len(scores):
             raise Unsupported(f"{self.target.path} is no classifier: {len(labels)} labels for {len(scores)} numbers")
         places = np.argsort(-scores, kind="stable")[:k]
         return [PhotoLabel(labels[place], int(place), float(scores[place])) for place in places]
+
+    def detect(self, photo: Photo, least_score: float = 0.5) -> "list[Detection]":
+        """What is seen where, best first. Raises Unsupported, PhotoError, ModelError."""
+        from .detections import detections
+
+        if self.companion.boxes is None:
+            raise Unsupported(f"{self.target.path} is no detector: nothing says how its outputs are boxes")
+        decoded = self.decoded(photo)
+        specs = {spec.name: spec for spec in self.engine.outputs}
+        outputs = {name: specs[name].decode(values) for name, values in self.outputs(decoded).items()}
+        return detections(self.companion, outputs, decoded.width, decoded.height, least_score)
 
     def decoded(self, photo: Photo, box: Box | None = None) -> Decoded:
         """Raises PhotoError."""
