@@ -42,6 +42,7 @@ def _live(cluster: Cluster) -> None:
     _until(cluster, "BatchExecution", "half", "Failed")
     lykeion(cluster, "retry", "batch/half", LYKEION_CONTEXT="tests")
     _until(cluster, "BatchExecution", "half-retry-1", "Failed")
+    _until(cluster, "Training", "twice", "Failed")
     _until(cluster, "Training", "paused", "Running")
     lykeion(cluster, "suspend", "training/paused", LYKEION_CONTEXT="tests")
     _until(cluster, "Training", "paused", "Suspended")
@@ -103,6 +104,7 @@ RARE: dict[str, set[Right]] = {
         ("apps", "deployments", "get"),
         ("autoscaling", "horizontalpodautoscalers", "get"),
         ("batch", "jobs", "get"),
+        ("jobset.x-k8s.io", "jobsets", "get"),
         ("policy", "poddisruptionbudgets", "get"),
         (GATEWAY, "httproutes", "get"),
     },
@@ -124,6 +126,7 @@ RARE: dict[str, set[Right]] = {
         ("networking.gke.io", "healthcheckpolicies", each)
         for each in ("create", "delete", "get", "list", "patch", "watch")
     },
+    "the cluster has JobSet": {("jobset.x-k8s.io", "jobsets", each) for each in ("create", "delete", "watch")},
     "the cluster has the Gateway API": {
         (GATEWAY, "httproutes", each) for each in ("create", "delete", "patch", "watch")
     },
