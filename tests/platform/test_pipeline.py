@@ -15,9 +15,11 @@ from lykeion.platform import KINDS
 from lykeion.platform.controllers.pipeline_controller import reconcile_pipeline, run_of
 from lykeion.platform.reruns import run_pipeline
 from lykeion.platform.resources.artifacts import KeptOutput
+from lykeion.platform.resources.batch_execution import BatchExecutionSpec, Shards
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.schedule import Schedule
 from lykeion.platform.resources.step_pipeline import PIPELINE, Parameter, PipelineSpec, PipelineStep
+from lykeion.platform.resources.training import TrainingSpec
 
 from .acting import NOON, Acting
 
@@ -146,3 +148,18 @@ def test_runs_that_are_created_at_the_same_time_have_names_of_their_own(tmp_path
             await store.close()
 
     assert sorted(asyncio.run(created())) == ["nightly-run-1", "nightly-run-2", "nightly-run-3"]
+
+
+def test_the_outputs_of_all_kinds_of_steps_are_limited_together() -> None:
+    outputs = tuple(KeptOutput(name=f"o{number}") for number in range(32))
+    fit = Program(command=("fit",))
+    batch = BatchExecutionSpec(program=fit, shards=Shards(count=1), outputs=outputs)
+    steps = (
+        PipelineStep(name="a", program=fit, outputs=outputs),
+        PipelineStep(name="b", batch=batch),
+        PipelineStep(name="c", training=TrainingSpec(program=fit, outputs=outputs)),
+    )
+    assert PipelineSpec(steps=steps)
+    further = PipelineStep(name="d", program=fit, outputs=outputs[:1])
+    with pytest.raises(ValueError, match="the steps have more than 96 inputs and outputs in all"):
+        PipelineSpec(steps=(*steps, further))

@@ -146,8 +146,9 @@ class StepGraph(Wire, frozen=True):
     rules: ClassVar[tuple[SpecRule, ...]] = (
         SpecRule(
             f"the steps have more than {MAX_ARTIFACTS} inputs and outputs in all",
-            f"self.steps.map(step, size(step.inputs) + size(step.outputs)).sum() <= {MAX_ARTIFACTS}",
-            lambda graph: sum(len(step.inputs) + len(step.outputs) for step in graph.steps) <= MAX_ARTIFACTS,
+            "self.steps.map(step, size(step.inputs) + (has(step.batch) ? size(step.batch.outputs) : "
+            f"has(step.training) ? size(step.training.outputs) : size(step.outputs))).sum() <= {MAX_ARTIFACTS}",
+            lambda graph: sum(len(step.inputs) + len(step.kept) for step in graph.steps) <= MAX_ARTIFACTS,
         ),
     )
 
