@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from lykeion.control import condition_of, is_true
+from lykeion.control import Condition, condition_of, is_true
 from lykeion.core import NotFound, Unavailable
 from lykeion.platform.controllers.training_controller import reconcile_training
 from lykeion.platform.lookups import FoundModel, ModelVersion
+from lykeion.platform.policies.giving_way import HELD_S, pause_s
 from lykeion.platform.resources.artifacts import FetchedInput, KeptOutput
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.training import TRAINING, PublishedModel, TrainingSpec, untagged
@@ -214,3 +215,31 @@ def test_a_version_or_digest_is_no_name_to_publish_under(model: str) -> None:
 @pytest.mark.parametrize("model", ["shoes", "shoes:v3-canary", "v3", "localhost:5000/v3"])
 def test_other_names_are(model: str) -> None:
     assert PublishedModel(model=model).model == model
+
+
+def test_a_training_with_room_for_only_some_of_its_processes_gives_way_for_a_while() -> None:
+    acting = _acting(workers=2)
+    acting.decide()
+    lacking = Condition(type="Unschedulable", status="True", reason="NoRoom", last_transition_time=NOON)
+
+    def fares(active: str, *conditions: Condition) -> None:
+        (work,) = acting.works()
+        changed = structs.replace(work.status, active=active, conditions=conditions)
+        acting.children[work.metadata.name] = work.with_status(changed)
+
+    fares("0", lacking)
+    assert acting.decide(NOON + timedelta(seconds=HELD_S - 1)).requeue_after_s == 1
+    assert not acting.works()[0].spec.suspend
+    gave, pause = NOON + timedelta(seconds=HELD_S), pause_s(acting.resource.metadata.uid)
+    acting.decide(gave)
+    assert acting.decide(gave).requeue_after_s == pause
+    assert acting.works()[0].spec.suspend
+    assert not is_true(acting.resource.status.conditions, "Suspended")
+    fares("")
+    for _ in range(2):
+        acting.decide(gave + timedelta(seconds=pause))
+    assert not acting.works()[0].spec.suspend
+
+
+def test_trainings_pause_for_times_that_differ() -> None:
+    assert len({pause_s(str(uid)) for uid in range(100)}) > 30

@@ -23,6 +23,7 @@ from lykeion.platform.policies.completion import (
     with_conditions,
     with_progress,
 )
+from lykeion.platform.policies.giving_way import give_way, gives_way
 from lykeion.platform.policies.pinned_inputs import (
     await_registry,
     pin_inputs,
@@ -51,7 +52,7 @@ def reconcile_training(training: Training, observed: Observed, now: datetime) ->
     if progress.state == "Failed":
         return finish(training, status, children, now, "Failed", progress.reason, progress.message)
     if progress.state == "Running":
-        return _running(training, status, children, progress, now)
+        return _running(training, status, children, progress, progress.present.get(work.program_part), now)
     return _published(training, status, work, children, observed, now)
 
 
@@ -75,7 +76,7 @@ def _work(training: Training) -> ArtifactWork:
         retries=spec.retries,
         on_failure=spec.on_failure,
         mounts=(VolumeMount(volume=run_volume(training), variable="LYKEION_RUN"),),
-        suspend=spec.suspend,
+        suspend=spec.suspend or gives_way(training),
     )
     repository = f"trainings/{training.metadata.namespace}/{training.metadata.name}"
     return ArtifactWork(training, program, training.status.inputs, spec.outputs, repository)
@@ -107,6 +108,7 @@ def _running(
     status: TrainingStatus,
     children: Sequence[AnyResource],
     progress: StageProgress,
+    program: Work | None,
     now: datetime,
 ) -> Decision:
     limits = deadlines(training, status, progress.begun, now)
@@ -114,8 +116,10 @@ def _running(
         message = progress.lacking or limits.message
         return finish(training, status, children, now, "Failed", limits.passed, message)
     status = with_progress(training, status, progress.active, now)
-    status = with_conditions(training, status, now, *progress.notices)
-    return Decision(status, tuple(children), progress_events(training, status), requeue_after_s=limits.again_s)
+    given = give_way(training, program, now)
+    status = with_conditions(training, status, now, *progress.notices, *given.conditions)
+    again_s = min((each for each in (limits.again_s, given.again_s) if each is not None), default=None)
+    return Decision(status, tuple(children), progress_events(training, status), requeue_after_s=again_s)
 
 
 def _published(
