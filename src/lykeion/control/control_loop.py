@@ -45,9 +45,10 @@ class ControlLoop:
         now: Callable[[], datetime] = lambda: datetime.now(UTC).replace(microsecond=0),
         observer: Observer = lambda kind, outcome, seconds: None,
         rest_s: float = 0.0,
+        workers: int = WORKERS,
     ) -> None:
         self._store, self._answers, self._now, self._observer = store, answers or {}, now, observer
-        self._rest_s = rest_s
+        self._rest_s, self._workers = rest_s, workers
         self._controllers = {each.kind.name: each for each in controllers}
         self._kinds = {kind.name: kind for each in controllers for kind in (each.kind, *each.children)}
         self._seen: dict[Key, AnyResource] = {}
@@ -59,7 +60,7 @@ class ControlLoop:
         async with asyncio.TaskGroup() as tasks:
             for kind in self._kinds.values():
                 tasks.create_task(follow(self._store, kind, partial(self._replace, kind), self._notice))
-            for _ in range(WORKERS):
+            for _ in range(self._workers):
                 tasks.create_task(self._work())
 
     @property

@@ -28,6 +28,8 @@ from .translation import ClusterFacts
 from .translations import TRANSLATIONS
 
 LEASE = "lykeion-operator"
+WORKERS = 16
+"""Steps at a time, of which most wait for the API server or a registry."""
 OLDEST = (1, 33)
 """Of Kubernetes."""
 REST_S = 1.0
@@ -120,7 +122,9 @@ class ClusterPlatform:
         watched = [each.kind for each in self._controllers]
         profile = ProfileInUse(store, facts)
         answers = cluster_answers(pods_of(self._client), lambda: profile.facts.profile.registry_prefix)
-        self._loop = ControlLoop(store, self._controllers, answers, observer=self._metrics.stepped, rest_s=REST_S)
+        self._loop = ControlLoop(
+            store, self._controllers, answers, observer=self._metrics.stepped, rest_s=REST_S, workers=WORKERS
+        )
         runs = (
             self._lease.keep(),
             _after(profile.listed, self._loop.run),
