@@ -30,22 +30,6 @@ needs_skopeo = pytest.mark.skipif(shutil.which("skopeo") is None, reason="needs 
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root file system with this Debian's Python, made by mmdebstrap: about 40 s."""
-    if not shutil.which("mmdebstrap"):
-        pytest.skip("needs mmdebstrap")
-    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    root = tmp_path_factory.mktemp("base") / "root"
-    command = ["mmdebstrap", "--quiet", "--variant=essential", "--include=python3,libstdc++6"]
-    done = subprocess.run(
-        [*command, release["VERSION_CODENAME"], str(root)], env={**os.environ, "SOURCE_DATE_EPOCH": "0"}
-    )
-    if done.returncode:
-        pytest.skip("mmdebstrap failed; is there a Debian mirror?")
-    return root
-
-
-@pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
