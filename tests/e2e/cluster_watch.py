@@ -25,7 +25,9 @@ class WatchingApi:
     def __init__(self, kubeconfig: Path) -> None:
         address, context, headers = connection(kubeconfig)
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
-        self.client = httpx.AsyncClient(base_url=address, verify=context, headers=headers, timeout=30, limits=limits)
+        self.client = httpx.AsyncClient(
+            base_url=address, verify=context, headers=headers, timeout=30, limits=limits, trust_env=False
+        )
 
     async def get(self, path: str) -> Object:
         return await self.send("GET", path)

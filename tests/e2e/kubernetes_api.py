@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ class KubernetesApi:
     @cached_property
     def client(self) -> httpx.Client:
         address, context, headers = connection(self.kubeconfig)
-        return httpx.Client(base_url=address, verify=context, headers=headers, timeout=60)
+        return httpx.Client(base_url=address, verify=context, headers=headers, timeout=60, trust_env=False)
 
     def create(self, document: Object) -> Object:
         return self._send("POST", self.path_of(document, collection=True), document)
@@ -120,11 +121,10 @@ class KubernetesApi:
     ) -> Object:
         """The first state of an object that ``holds``, from the server's watch. Absent, it is ``{}``."""
         last: Object = {}
-        with self.watch(kind, namespace, fields=f"metadata.name={name}", seconds=seconds) as states:
-            for states_now in states:
-                last = states_now.get(name, {})
-                if holds(last):
-                    return last
+        for states in self._states(kind, namespace, seconds, fields=f"metadata.name={name}"):
+            last = states.get(name, {})
+            if holds(last):
+                return last
         shown = yaml.safe_dump({key: last.get(key) for key in ("spec", "status")})
         raise AssertionError(f"{kind} {name} did not become what was waited for in {seconds} s:\n{shown}")
 
@@ -142,28 +142,36 @@ class KubernetesApi:
     ) -> list[Object]:
         """The first set of objects that ``holds``."""
         last: list[Object] = []
-        with self.watch(kind, namespace, labels=labels, seconds=seconds) as states:
-            for states_now in states:
-                last = list(states_now.values())
-                if holds(last):
-                    return last
+        for states in self._states(kind, namespace, seconds, labels=labels):
+            last = [*states.values()]
+            if holds(last):
+                return last
         shown = yaml.safe_dump([{"name": it["metadata"]["name"], "status": it.get("status")} for it in last])
         raise AssertionError(f"the {kind}s did not become what was waited for in {seconds} s:\n{shown}")
+
+    def _states(
+        self, kind: str, namespace: str | None, seconds: float, **selectors: str
+    ) -> Generator[dict[str, Object]]:
+        """What ``watch`` gives; it goes on when the server is away for a while."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                with self.watch(kind, namespace, seconds=left, **selectors) as states:
+                    yield from states
+            except httpx.TransportError:
+                time.sleep(0.1)
 
     @contextmanager
     def watch(
         self, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = "", seconds: float = 60
     ) -> Generator[Generator[dict[str, Object]]]:
-        """All objects by name, after each event, for at most ``seconds``."""
+        """All objects by name, now and after each event, for at most ``seconds``."""
         path = self.path(kind, namespace)
         query = {"labelSelector": labels, "fieldSelector": fields}
         listed = _checked(self.client.get(path, params=query)).json()
         items = {it["metadata"]["name"]: it for it in listed["items"]}
-        query |= {
-            "watch": "true",
-            "timeoutSeconds": str(max(1, round(seconds))),
-            "resourceVersion": listed["metadata"]["resourceVersion"],
-        }
+        version, limit = listed["metadata"]["resourceVersion"], str(max(1, round(seconds)))
+        query |= {"watch": "true", "timeoutSeconds": limit, "resourceVersion": version}
         with self.client.stream("GET", path, params=query, timeout=seconds + 10) as response:
             yield _states(items, response)
 
@@ -211,10 +219,9 @@ def _states(items: dict[str, Object], response: httpx.Response) -> Generator[dic
         it = event["object"]
         if event["type"] == "ERROR":
             raise AssertionError(f"watch: {it}")
+        items[it["metadata"]["name"]] = it
         if event["type"] == "DELETED":
-            items.pop(it["metadata"]["name"], None)
-        else:
-            items[it["metadata"]["name"]] = it
+            del items[it["metadata"]["name"]]
         yield items
 
 

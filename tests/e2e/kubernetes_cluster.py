@@ -8,6 +8,7 @@ import atexit
 import base64
 import json
 import os
+import random
 import signal
 import socket
 import ssl
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +53,7 @@ class Program:
         assert not self.runs, f"{self.name} runs"
         with self.log.open("ab") as log:
             command = ["setpriv", "--pdeathsig", "KILL", "--", *self.command]
-            environment = {**os.environ, **self.environment}
+            environment = {**os.environ, "NO_PROXY": "10.0.0.0/8", "no_proxy": "10.0.0.0/8", **self.environment}
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=environment, cwd=ROOT, start_new_session=True
             )
@@ -332,6 +333,10 @@ def read_documents(origin: Path) -> Generator[Object]:
 
 
 def free_port(address: str) -> int:
-    with socket.socket() as listener:
-        listener.bind((address, 0))
-        return listener.getsockname()[1]
+    """Not one of those that the kernel gives to clients: one that asks for a server which is away may be given its
+    port and meet itself, and the server could not come back."""
+    for port in random.sample(range(15_000, 32_000), 100):
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind((address, port))
+            return port
+    raise AssertionError(f"{address} has no free port")

@@ -1,6 +1,7 @@
 """What a cluster of the tests promises: restarts, lost nodes, users with few rights, images, nothing left over."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,6 +169,21 @@ def test_a_pod_sees_the_files_of_an_image_volume(tmp_path: Path, cluster: Cluste
     script = "cat /model/model; touch /model/new 2>&1 | grep -o Read-only"
     ended(cluster, namespace, pod("p", script, volumes=volumes, container={"volumeMounts": mounts}))
     assert cluster.api.logs("p", namespace) == "weightsRead-only\n"
+
+
+def test_pods_of_one_cluster_reach_the_other(
+    cluster: Cluster, namespace: str, own: tuple[Cluster, ProcessNode, ProcessNode]
+) -> None:
+    other, _, _ = own
+    said = ended(cluster, namespace, pod("p", f"curl -sk {other.server}/readyz"))
+    assert (said["phase"], cluster.api.logs("p", namespace)) == ("Succeeded", "ok")
+
+
+def test_what_is_missing_skips_a_test_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LYKEION_TEST_TOOLS", str(tmp_path))
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(pytest.skip.Exception, match=r"needs Go 1\.25"), kubernetes_cluster(tmp_path / "c"):
+        pass
 
 
 def test_nothing_is_left_of_a_cluster_whose_test_was_killed(tmp_path: Path) -> None:
