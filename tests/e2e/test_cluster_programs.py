@@ -15,6 +15,7 @@ from lykeion.platform.controllers.batch_controller import BATCH_EXECUTIONS
 from lykeion.platform.controllers.training_controller import TRAININGS
 from lykeion.platform.kubernetes.object_types import JOB_SETS
 from lykeion.platform.kubernetes.translation import ClusterFacts
+from lykeion.platform.policies import giving_way
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec, StorageProfile
 
 from .cluster_addons import start_jobset, start_kueue
@@ -267,6 +268,27 @@ def test_programs_of_several_roles_find_one_another_and_start_again_together(
     assert (status["attempts"], status["failures"][0]["message"]) == (2, "broken")
     ended = sorted(path.name for path in shop.run_of("roles").glob("*-*-*"))
     assert ended == ["chief-0-0", "worker-0-1", "worker-1-2"]
+
+
+def test_a_training_with_room_for_one_of_two_processes_gives_it_up_and_starts_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(giving_way, "HELD_S", 2)
+    monkeypatch.setattr(giving_way, "PAUSES_S", range(1, 2))
+    (node,) = shop.cluster.api.items("Node")
+    half = int(node["status"]["allocatable"]["cpu"]) / 2
+    other = {**shell("trap 'exit 0' TERM; sleep 600 & wait"), "resources": {"cpu": f"{int(half * 1000)}m"}}
+    shop.create("Training", "other", program=other)
+    shop.wait("Training", "other", lambda it: _true(it, "Running"))
+    both = {**shell("true"), "resources": {"cpu": f"{int(half * 900)}m"}}
+    ready = "touch $LYKEION_RUN/$RANK; while test $(ls $LYKEION_RUN | wc -l) -lt 2; do sleep 0.1; done"
+    both["command"] = ["sh", "-c", f"trap 'rm $LYKEION_RUN/$RANK; exit 9' TERM; {ready}"]
+    shop.create("Training", "both", program=both, workers=2, retries=0)
+    shop.wait("Training", "both", lambda it: _true(it, "GaveWay"))
+    shop.cluster.api.delete("Training", "other", shop.namespace)
+    status = shop.ended("Training", "both")
+    assert _true(status, "Complete"), status
+    assert (status["attempts"], status["failures"]) == (1, [])
 
 
 def _example(program: str, batch: int, dies: str = "") -> Object:
