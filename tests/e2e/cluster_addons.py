@@ -57,7 +57,8 @@ def start_kueue(cluster: Cluster) -> None:
 def _converted(cluster: Cluster, path: Path, port: int) -> Path:
     """A definition whose two versions the manager converts, as its patches say."""
     (document,) = read_documents(path)
-    if (path.parents[1] / "patches" / path.name.replace("kueue.x-k8s.io_", "webhook_in_")).exists():
+    patches = yaml.safe_load((path.parents[1] / "kustomization.yaml").read_text())["patches"]
+    if {"path": f"patches/{path.name.replace('kueue.x-k8s.io_', 'webhook_in_')}"} in patches:
         client = cluster.webhook_client(port, "/convert")
         webhook = {"clientConfig": client, "conversionReviewVersions": ["v1"]}
         document["spec"]["conversion"] = {"strategy": "Webhook", "webhook": webhook}
