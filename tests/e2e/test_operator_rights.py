@@ -115,6 +115,7 @@ RARE: dict[str, set[Right]] = {
         (OURS, "batchexecutions", "delete"),
         (OURS, "trainings", "patch"),
     },
+    "a run directory is to be larger": {("", "persistentvolumeclaims", "patch")},
     "a step with inputs or outputs ends, and its volumes go": {("", "persistentvolumeclaims", "delete")},
     "the same event happens again": {("events.k8s.io", "events", "patch")},
     "a webhook was called": {(OURS, "webhooks/status", "patch")},

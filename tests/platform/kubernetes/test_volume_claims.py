@@ -59,9 +59,11 @@ def test_its_phase_is_whether_it_is_ready(phase: str, truth: str, words: str) ->
     assert read.spec == VolumeSpec(size="1Gi")
 
 
-def test_a_claim_is_asked_to_grow() -> None:
+def test_a_claim_is_asked_to_grow_and_never_to_shrink() -> None:
     (made,) = VOLUMES.objects(_volume(size="1Gi"), _facts())
     wanted = replace(_volume(), spec=structs.replace(VolumeSpec(), size="2Gi"))
+    (change,) = VOLUMES.changes((stored(made, "claim-1"),), _volume(size="500M"), _facts())
+    assert "spec" not in change.document
     (change,) = VOLUMES.changes((stored(made, "claim-1"),), wanted, _facts())
     assert (change.verb, change.document["metadata"]["uid"]) == ("merge", "claim-1")
     assert change.document["spec"] == {"resources": {"requests": {"storage": "2Gi"}}}

@@ -53,7 +53,9 @@ NAMESPACED: tuple[AccessRule, ...] = (
     AccessRule("batch", ("jobs/status",), ("patch",), "tells a Job which of its indexes were done before it"),
     AccessRule("", ("pods",), _WATCH, "finds out why a program does not start, and how it has ended"),
     AccessRule("", ("configmaps",), ("create", "get"), "gives the pods of a Job their items"),
-    AccessRule("", ("persistentvolumeclaims",), (*_READ, "create", "delete"), "makes volumes"),
+    AccessRule(
+        "", ("persistentvolumeclaims",), (*_READ, "create", "patch", "delete"), "makes volumes, and lets them grow"
+    ),
     AccessRule(
         "", ("services",), (*_READ, "create", "patch", "delete"), "gives replicas and the workers of a program names"
     ),

@@ -5,6 +5,7 @@ from typing import Any
 
 from lykeion.control import AnyResource, Condition, Resource
 from lykeion.platform.resources.program_volume import VOLUME, VolumeSpec, VolumeStatus
+from lykeion.platform.resources.quantities import quantity
 
 from .object_fields import text
 from .object_types import VOLUME_CLAIMS, KubeObject
@@ -39,19 +40,20 @@ def volume_of(claim: KubeObject, others: Sequence[KubeObject]) -> AnyResource:
 
 def claim_changes(there: Sequence[KubeObject], wanted: AnyResource, facts: ClusterFacts) -> tuple[ObjectChange, ...]:
     """A claim can only grow, and only of some classes: the API server says so."""
-    made = claim_objects(wanted, facts)[0]
-    metadata = {"name": made["metadata"]["name"], "uid": there[0]["metadata"]["uid"]}
-    return (
-        ObjectChange(
-            "merge",
-            {
-                "apiVersion": made["apiVersion"],
-                "kind": made["kind"],
-                "metadata": {**metadata, "annotations": made["metadata"]["annotations"]},
-                "spec": {"resources": made["spec"]["resources"]},
-            },
-        ),
-    )
+    (made,), claim = claim_objects(wanted, facts), there[0]
+    metadata = {"name": made["metadata"]["name"], "uid": claim["metadata"]["uid"]}
+    change: KubeObject = {
+        "apiVersion": made["apiVersion"],
+        "kind": made["kind"],
+        "metadata": {**metadata, "annotations": made["metadata"]["annotations"]},
+    }
+    if _bytes(made) > _bytes(claim):
+        change["spec"] = {"resources": made["spec"]["resources"]}
+    return (ObjectChange("merge", change),)
+
+
+def _bytes(claim: KubeObject) -> float:
+    return quantity(text(claim, "spec", "resources", "requests", "storage"))
 
 
 def _ready(claim: KubeObject) -> Condition:
