@@ -7,10 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from msgspec import structs
+
+from lykeion.control import child_name
+from lykeion.platform.policies.artifact_work import PROGRAM
+from lykeion.platform.resources.program import Program as ProgramSpec
+from lykeion.platform.resources.training import TRAINING, TrainingSpec
 
 from .cluster_operator import has_ended, short_operator, training
 from .cluster_servings import wait_until
@@ -162,6 +169,48 @@ def test_a_training_runs_once_whatever_trouble_the_api_server_gives(
         ended = _ended_well(own, namespace)
     reasons = [each["reason"] for each in ended["status"]["conditions"] if each["type"] == "Complete"]
     assert reasons == ["ProgramSucceeded"]
+    assert (_created(own, namespace, "jobs"), _created(own, namespace, "persistentvolumeclaims")) == (1, 1)
+
+
+def test_an_object_of_another_under_the_name_of_a_child_is_left_alone(own: Cluster, tmp_path: Path) -> None:
+    namespace = own.namespace("stranger")
+    made = own.api.create(training(ONCE, namespace))
+    owner = TRAINING.new("shoes", TrainingSpec(program=ProgramSpec(command=("true",))))
+    owner = replace(owner, metadata=structs.replace(owner.metadata, uid=made["metadata"]["uid"]))
+    name = child_name(owner, PROGRAM)
+    container = {"name": "c", "image": "host.local/shell", "command": ["true"]}
+    pod = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    metadata = {"name": name, "namespace": namespace}
+    stranger = own.api.create(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": metadata,
+            "spec": {"suspend": True, "template": pod},
+        }
+    )
+    with short_operator(own, tmp_path, "operator"):
+
+        def warned(found: list[Object]) -> bool:
+            return any(each["reason"] == "Exists" and name in each["message"] for each in found)
+
+        own.api.wait_all("Event", namespace, warned)
+        left = own.api.get("Job", name, namespace)
+        assert left["metadata"]["uid"] == stranger["metadata"]["uid"]
+        assert "ownerReferences" not in left["metadata"]
+        assert left["spec"]["suspend"] is True
+        own.api.delete("Job", name, namespace)
+        _ended_well(own, namespace)
+
+
+def test_what_is_deleted_with_its_children_first_gets_no_new_ones(own: Cluster, tmp_path: Path) -> None:
+    namespace = own.namespace("foreground")
+    with short_operator(own, tmp_path, "operator"):
+        own.api.create(training("sleep 600", namespace))
+        own.api.wait("Training", "shoes", namespace, lambda it: condition(it, "Running") == "True")
+        own.api.delete("Training", "shoes", namespace, propagationPolicy="Foreground")
+        own.api.wait_gone("Training", "shoes", namespace)
+        own.api.wait_all("Pod", namespace, lambda found: not found)
     assert (_created(own, namespace, "jobs"), _created(own, namespace, "persistentvolumeclaims")) == (1, 1)
 
 
