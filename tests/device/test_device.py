@@ -68,7 +68,7 @@ def test_what_is_published_runs_on_a_device_and_is_confirmed_by_its_app(
         first = device.classify(PHOTOS / "china.jpg", k=1)
         for _ in range(CONFIRMING_RUNS):
             assert device.classify(PHOTOS / "china.jpg", k=1) == first
-        assert [event.name for event in device.reports.batch().events] == ["activated", "confirmed"]
+        assert [event.name for event in device.reports.batch().events] == ["tried", "activated", "confirmed"]
         publish(fleet, 2)
         assert device.update().problems == {}
         assert device.model().target.version == 2
@@ -152,7 +152,8 @@ def test_a_server_says_which_version_runs_and_hears_what_came_of_it(
             assert device.update().problems == {}
             assert device.model().target.version == 1
             assert device.flags == {"dark": True}
-            assert [event.name for event in server.events] == ["shown", "activated"]
+            assert [event.name for event in server.events] == ["shown", "tried", "activated"]
+            assert server.events[1].fields["rough_ms"] > 0
             assert server.states[0].models == {}
             assert server.states[0].attributes["memory_mb"] == 512
             assert server.states[0].attributes["cores"] >= 1

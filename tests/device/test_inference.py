@@ -9,15 +9,18 @@ import pytest
 from PIL import Image
 
 from lykeion.core import Unsupported
+from lykeion.device import Device, DeviceSettings
 from lykeion.device.companion import read_companion
 from lykeion.device.inference.loaded_model import LoadedModel
 from lykeion.device.inference.model_trial import ModelTrial
+from lykeion.device.slots.slot_state import CONFIRMING_RUNS
 from lykeion.engines import ModelError
 from lykeion.search.embedder import Embedder
 from lykeion.vision import Box
 
 from .networks import EMBEDDING, GOLDEN, LABELS, LOGITS, PHOTOS, companion, crashing, eating, hanging, network
 from .offers import Repository
+from .test_slots import take, version_of
 
 MODEL = network(1)
 TARGET = Repository().publish(1, MODEL).target
@@ -63,18 +66,39 @@ def test_a_sound_version_passes_its_trial_and_all_its_golden_photos() -> None:
         assert report.rough_ms > 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
+BAD = pytest.mark.parametrize(
     ("model", "limits", "said"),
     [
         (crashing(), ModelTrial(), r"crashes LiteRT \(SIG"),
         (hanging(), ModelTrial(time_s=3), "take more than 3 s"),
-        (eating(), ModelTrial(memory_bytes=600 << 20), "shoes/v1/phone: "),
+        (eating(), ModelTrial(memory_bytes=600 << 20), "/phone: "),
         (network(7), ModelTrial(), "answers wrongly: golden photo 0: cosine"),
         (b"no model", ModelTrial(), "not a LiteRT model"),
     ],
     ids=["segfaults", "hangs", "eats memory", "answers wrongly but fast", "is no model"],
 )
+
+
+@pytest.mark.slow
+@BAD
+def test_the_old_version_serves_on_where_the_next_one(
+    model: bytes, limits: ModelTrial, said: str, tmp_path: Path
+) -> None:
+    about, repository = companion(MODEL), Repository()
+    DeviceSettings("http://127.0.0.1:9").write(tmp_path)
+    with Device(tmp_path) as device:
+        take(device.slots, repository, repository.publish(1, MODEL, about))
+        before = [device.embed(GOLDEN[0]) for _ in range(CONFIRMING_RUNS)]
+        bad = repository.publish(2, model, about)
+        state = take(device.slots, repository, bad, lambda offer, *files: limits(offer.target, *files))
+        assert version_of(state) == (1, None)
+        assert said.partition(" (")[0].replace("\\", "") in state.failed[0].cause
+    with Device(tmp_path) as device:
+        assert np.array_equal(device.embed(GOLDEN[0]), before[0])
+
+
+@pytest.mark.slow
+@BAD
 def test_a_version_fails_its_trial_that(model: bytes, limits: ModelTrial, said: str) -> None:
     with pytest.raises(ModelError, match=said) as caught:
         limits(TARGET, model, companion(MODEL))

@@ -60,7 +60,7 @@ def run_round(
     wanted = _wanted(settings, kept_desired(home))
     before = {name: slots.state(name) for name in slots.names()}
     try:
-        found = _update_round(home, settings, slots, conditions).run(wanted)
+        found = _update_round(home, settings, slots, reports, conditions).run(wanted)
     except LykeionError as error:
         outcome.failed("", error)
         return outcome
@@ -130,7 +130,9 @@ def _wanted(settings: DeviceSettings, desired: DesiredState | None) -> Wanted:
     return Wanted(settings.device_class, own | dict(desired.targets))
 
 
-def _update_round(home: Path, settings: DeviceSettings, slots: ModelSlots, conditions: ConditionsHook) -> UpdateRound:
+def _update_round(
+    home: Path, settings: DeviceSettings, slots: ModelSlots, reports: EventReports, conditions: ConditionsHook
+) -> UpdateRound:
     address = settings.repository.rstrip("/")
     try:
         root = read_bounded(home / ROOT_FILE, NotFound, "root", limit=_MAX_ROOT_BYTES)
@@ -143,7 +145,11 @@ def _update_round(home: Path, settings: DeviceSettings, slots: ModelSlots, condi
             raise HinderedUpdate(f"{offer.target.path} waits: {why}")
 
     def trying(offer: Offer, content: bytes, companion: bytes) -> None:
-        ModelTrial()(offer.target, content, companion)
+        report = ModelTrial()(offer.target, content, companion)
+        target = offer.target
+        told = {"model": target.model, "version": target.version, "engine": target.engine, "threads": target.threads}
+        measured = {"load_ms": round(report.load_ms, 3), "rough_ms": round(report.rough_ms, 3)}
+        reports.add("tried", told | measured | {"memory_bytes": report.memory_bytes}, "health")
 
     update = ModelUpdate(slots, HttpFiles(f"{address}/targets"), trying, Pace(settings.bandwidth_bytes_s), may_fetch)
     return UpdateRound(
