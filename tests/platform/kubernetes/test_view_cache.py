@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from lykeion.control import AnyResource, Change, Gone
+from lykeion.control import AnyResource, Change, Gone, Listing, follow
 from lykeion.core import Unavailable
-from lykeion.platform.kubernetes.list_watch import WatchAges, WatchTimes
+from lykeion.platform.kubernetes.cluster_store import ClusterStore
+from lykeion.platform.kubernetes.list_watch import VersionsWentBack, WatchAges, WatchTimes
 from lykeion.platform.kubernetes.object_types import CONFIG_MAPS, KubeObject
 from lykeion.platform.kubernetes.translation import (
     ObjectSource,
@@ -17,6 +18,7 @@ from lykeion.platform.kubernetes.translation import (
     written_annotations,
 )
 from lykeion.platform.kubernetes.view_cache import KEPT_CHANGES, ViewCache
+from lykeion.platform.resources.configuration import CONFIG_MAP
 from lykeion.platform.resources.program_volume import VOLUME, VolumeSpec, VolumeStatus
 
 from .fake_api_server import FakeApiServer, fake_api_server, status
@@ -126,5 +128,33 @@ def test_each_change_of_an_object_is_told_to_who_keeps_the_views() -> None:
         _put(server, "b", "1Gi")
         server.remove("a")
         assert [await told.get(), await told.get()] == [("default", "b"), ("default", "a")]
+
+    _run(use)
+
+
+def test_a_server_that_was_restored_ends_who_knows_its_later_versions() -> None:
+    async def use(server: FakeApiServer, cache: ViewCache) -> None:
+        _put(server, "a", "1Gi")
+        server.watches.append("gone")
+        await cache.start()
+        listing = cache.listing(None)
+        server.version = 3
+        with pytest.raises(VersionsWentBack, match="begin again"):
+            await _next(cache, listing.version, 1)
+
+    _run(use)
+
+
+def test_a_platform_does_not_go_on_with_a_server_that_was_restored() -> None:
+    async def use(server: FakeApiServer, cache: ViewCache) -> None:
+        store = ClusterStore(server.client(), {CONFIG_MAP.name: CONFIG_MAP}, times=QUICK)
+        _put(server, "a", "1Gi")
+
+        def listed(listing: Listing) -> None:
+            server.version = 3
+
+        server.watches.append("gone")
+        with pytest.raises(VersionsWentBack, match="configmaps: the API server has an earlier version"):
+            await follow(store, CONFIG_MAP, listed, lambda change: None)
 
     _run(use)

@@ -18,7 +18,7 @@ from lykeion.control import (
 
 from .cluster_client import ClusterClient
 from .cluster_documents import at_version, foreign_conditions, is_ending, read_document, replacing, written
-from .list_watch import WatchAges, Watched, WatchTimes, list_objects, watch_objects
+from .list_watch import ListedVersions, WatchAges, Watched, WatchTimes, list_objects, watch_objects
 from .merged_watches import join_versions, merged, split_versions
 from .object_types import KubeObject, custom_type
 from .server_answers import UidMismatch
@@ -43,7 +43,7 @@ class CustomResources:
     ) -> None:
         self._client, self._kinds, self._namespaces = client, kinds, namespaces
         self._ages, self._times = ages, times
-        self._newest = 0
+        self._newest, self._versions = 0, ListedVersions()
         self._foreign: dict[str, dict[str, Any]] = {}
 
     async def get(self, key: Key) -> AnyResource:
@@ -56,6 +56,7 @@ class CustomResources:
             documents, version = await list_objects(self._client, watched)
             found += filter(None, (self._readable(each) for each in documents if not is_ending(each)))
             versions.append(version)
+            self._versions.check(watched, version)
             self._newest = max(self._newest, int(version))
         found.sort(key=lambda each: each.key)
         return Listing(tuple(found), join_versions(versions))

@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 from lykeion.control import Gone
-from lykeion.core import Refused, Unavailable
+from lykeion.core import Conflict, Refused, Unavailable
 
 from .cluster_client import ClusterClient
 from .object_types import KubeObject, ObjectType
@@ -77,6 +77,23 @@ class WatchTimes:
 
     def server_s(self) -> int:
         return max(1, round(self.watch_s * (0.8 + 0.4 * self.random())))
+
+
+class VersionsWentBack(Conflict):
+    """The API server was restored from a backup: what is known by later versions is not true any more."""
+
+
+class ListedVersions:
+    """The versions of listings, which only rise. Who sees one fall has to begin again, with nothing known."""
+
+    def __init__(self) -> None:
+        self._last: dict[Watched, int] = {}
+
+    def check(self, watched: Watched, version: str) -> None:
+        """Raises VersionsWentBack."""
+        if int(version) < self._last.get(watched, 0):
+            raise VersionsWentBack(f"{watched}: the API server has an earlier version than before; begin again")
+        self._last[watched] = int(version)
 
 
 class WatchAges:

@@ -10,7 +10,7 @@ from lykeion.control import AnyResource, Change, Gone, Listing
 from lykeion.core import Refused, Unavailable
 
 from .cluster_client import ClusterClient
-from .list_watch import WatchAges, Watched, WatchTimes, list_objects, watch_objects
+from .list_watch import ListedVersions, WatchAges, Watched, WatchTimes, list_objects, watch_objects
 from .object_types import KubeObject
 from .server_answers import NotServed
 from .translation import ObjectSource, Translation, selector
@@ -40,6 +40,7 @@ class ViewCache:
         self._changed = asyncio.Event()
         self.changed: Callable[[ViewName], object] = lambda view: None
         """Called with each resource of which an object has changed, even if the resource has not."""
+        self._versions = ListedVersions()
         self._started: set[Watched] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -125,6 +126,7 @@ class ViewCache:
             if optional:
                 return ""
             raise
+        self._versions.check(watched, version)
         self._note(self._state.replace(watched.type, documents, int(version), watched.namespace))
         for view in self._state.resources:
             self.changed(view)
