@@ -136,6 +136,37 @@ def test_a_version_that_its_app_never_confirms_is_given_up_and_reported(
 
 
 @pytest.mark.slow
+def test_a_process_that_ends_while_it_uses_a_model_is_reported_as_a_crash_of_that_version(
+    fleet: Fleet, host: StaticHost, tmp_path: Path
+) -> None:
+    publish(fleet, 1)
+    home = tmp_path / "device"
+    with set_up(home, fleet, host) as device:
+        device.update()
+        for _ in range(CONFIRMING_RUNS):
+            device.classify(PHOTOS / "china.jpg")
+    program = f"""
+import os, pathlib, sys
+from lykeion.device import Device
+device = Device(pathlib.Path({str(home)!r}))
+device.model()
+{{}}
+"""
+
+    def crashes() -> list[object]:
+        with Device(home) as device:
+            device.model()
+            events = device.reports.batch().events
+        return [event.fields["version"] for event in events if event.name == "crash"]
+
+    for ending in ("sys.exit(1)", "raise ValueError", "device.close(); os._exit(0)"):
+        subprocess.run([sys.executable, "-c", program.format(ending)], check=False, capture_output=True)
+        assert crashes() == []
+    subprocess.run([sys.executable, "-c", program.format("os.kill(os.getpid(), 11)")], check=False)
+    assert crashes() == crashes() == [1]
+
+
+@pytest.mark.slow
 def test_a_server_says_which_version_runs_and_hears_what_came_of_it(
     fleet: Fleet, host: StaticHost, tmp_path: Path
 ) -> None:

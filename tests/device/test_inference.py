@@ -1,6 +1,7 @@
 """What a device says of photos and frames is what the server would say, and a bad version never gets to say it."""
 
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from lykeion.device import Device, DeviceSettings
 from lykeion.device.companion import read_companion
 from lykeion.device.inference.loaded_model import LoadedModel
 from lykeion.device.inference.model_trial import ModelTrial
+from lykeion.device.photo_search import PHOTO_SIDE
 from lykeion.device.slots.slot_state import CONFIRMING_RUNS
 from lykeion.engines import ModelError
 from lykeion.search.embedder import Embedder
@@ -45,6 +47,19 @@ def test_a_frame_is_embedded_as_the_photo_with_its_pixels(tmp_path: Path) -> Non
         frame = np.asarray(photo.convert("RGB"))
         photo.convert("RGB").save(tmp_path / "frame.png")
     assert np.array_equal(device.embed(frame), device.embed(tmp_path / "frame.png"))
+
+
+def test_a_photo_that_leaves_is_upright_and_says_nothing_but_its_pixels() -> None:
+    exif, file = Image.Exif(), BytesIO()
+    exif[0x0112], exif[0x010E] = 6, "at home"  # on its side, with a description
+    with Image.open(PHOTOS / "china.jpg") as photo:
+        photo.save(file, "JPEG", exif=exif, comment=b"of me")
+    sent = LoadedModel(TARGET, MODEL, companion(MODEL)).decoded(file.getvalue()).thumbnail(PHOTO_SIDE)
+    with Image.open(BytesIO(sent)) as seen:
+        assert seen.height > seen.width
+        assert not seen.getexif()
+    assert b"at home" not in sent
+    assert b"of me" not in sent
 
 
 def test_labels_come_best_first_with_the_networks_own_scores() -> None:

@@ -14,6 +14,7 @@ from lykeion.core import LykeionError, NotFound
 from lykeion.litert import ModelError
 from lykeion.vision import Box
 
+from .crash_marks import CrashMarks
 from .device_conditions import ConditionsHook, DeviceConditions
 from .device_messages import Attribute
 from .device_settings import DeviceSettings
@@ -57,6 +58,7 @@ class Device:
         self.home, self.settings, self._conditions = home, DeviceSettings.read(home), conditions
         self.slots = ModelSlots(home, quota_bytes=self.settings.quota_bytes)
         self.reports = EventReports(home / "reports.db")
+        self._marks = CrashMarks(home / "used")
         self._used: dict[str, _Used] = {}
         self._turn = threading.Lock()
         self._search = PhotoSearch(self.settings.search) if self.settings.search else None
@@ -68,6 +70,8 @@ class Device:
         self.close()
 
     def close(self) -> None:
+        """Models are not in use any more; what the process ends without is counted as a crash."""
+        self._marks.close()
         self.reports.close()
 
     def update(self) -> "RoundOutcome":
@@ -177,6 +181,8 @@ class Device:
 
     def _started(self, name: str) -> _Used:
         while started := self.slots.start(name):
+            for version in self._marks.begin(name, started.offer.target.version):
+                self.reports.add("crash", {"model": name, "version": version}, "health")
             try:
                 model = LoadedModel(started.offer.target, started.content, started.companion)
             except LykeionError as error:

@@ -97,6 +97,7 @@ class _Server:
             token = self._identity.credential().token
             answer = self._post(STATE, to_plain(reported_state(self._slots, self._attributes)), token)
             desired = read_desired_state(answer)
+            outcome.poll_s = desired.poll_s
             write_atomically(self._home / DESIRED_FILE, json.dumps(to_plain(desired)).encode())
             while (batch := self._reports.batch()).events or batch.dropped:
                 self._post(EVENTS, batch_plain(batch), token)

@@ -34,12 +34,13 @@ class Wanted:
 
 @dataclass(slots=True)
 class RoundOutcome:
-    """By model, the state in the end; for what did not come through, by model or "" for all, the reason; how long the
-    server asks to wait."""
+    """By model, the state in the end; for what did not come through, by model or "" for all, the reason; for how
+    long a server that is busy asks to wait, and how often it wants to be asked, 0 without a server."""
 
     states: dict[str, SlotState] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     later_s: int = 0
+    poll_s: int = 0
 
     def failed(self, what: str, error: LykeionError) -> None:
         self.problems[what] = str(error)

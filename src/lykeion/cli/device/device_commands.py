@@ -75,10 +75,10 @@ def run(
 ) -> None:
     """Keep models up to date, and answer about a camera's newest frame until the video ends."""
     with device.Device(_home(home)) as this:
-        _update(this)
+        wait_s = _update(this)
         if once:
             return
-        with stop_signals() as stop, _updating(this, every_s, stop):
+        with stop_signals() as stop, _updating(this, wait_s, every_s, stop):
             if video is None:
                 stop.wait()
                 return
@@ -124,15 +124,15 @@ def doctor(as_json: bool, home: Path | None) -> None:
 
 
 @contextmanager
-def _updating(this: "device.Device", every_s: int, stop: threading.Event) -> Generator[None]:
+def _updating(this: "device.Device", wait_s: int, every_s: int, stop: threading.Event) -> Generator[None]:
     """Updates in a thread of their own, while the camera goes on."""
     done = threading.Event()
 
     def update() -> None:
-        wait_s = every_s
-        while not done.wait(wait_s) and not stop.is_set():
+        seconds = wait_s or every_s
+        while not done.wait(seconds) and not stop.is_set():
             with suppress(LykeionError):
-                wait_s = max(every_s, _update(this))
+                seconds = _update(this) or every_s
 
     thread = threading.Thread(target=update, daemon=True)
     thread.start()
@@ -143,11 +143,11 @@ def _updating(this: "device.Device", every_s: int, stop: threading.Event) -> Gen
 
 
 def _update(this: "device.Device") -> int:
-    """For how many seconds the server asks to wait."""
+    """After how many seconds to update again, by the server; 0 if it does not say."""
     outcome = this.update()
     for what, problem in outcome.problems.items():
         print_line(f"{what}: {problem}" if what else problem, err=True)
-    return outcome.later_s
+    return outcome.later_s or outcome.poll_s
 
 
 def _home(home: Path | None) -> Path:
