@@ -99,6 +99,28 @@ def test_a_silent_node_comes_back_with_its_pods(own: tuple[Cluster, ProcessNode,
     assert identities[0] == identities[1]
 
 
+@pytest.mark.parametrize(("policy", "phase", "restarts"), [("Never", "Failed", 0), ("Always", "Running", 1)])
+def test_a_node_that_was_restarted_has_lost_its_containers(
+    own: tuple[Cluster, ProcessNode, ProcessNode], policy: str, phase: str, restarts: int
+) -> None:
+    """https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-states, and TerminatePod in
+    pkg/kubelet/status/status_manager.go"""
+    cluster, first, _ = own
+    namespace = cluster.namespace(f"reboot-{policy.lower()}")
+    selector = {"kubernetes.io/hostname": "a"}
+    created(cluster, namespace, pod("p", WAITS, nodeSelector=selector, restartPolicy=policy))
+    cluster.api.wait("Pod", "p", namespace, runs)
+    first.kill()
+    first.start()
+
+    def told(it: Object) -> bool:
+        status = it["status"]["containerStatuses"][0]
+        lost = {**status["lastState"], **status["state"]}.get("terminated", {}).get("reason")
+        return (lost, it["status"]["phase"], status["restartCount"]) == ("ContainerStatusUnknown", phase, restarts)
+
+    cluster.api.wait("Pod", "p", namespace, told)
+
+
 def test_without_its_gate_an_image_volume_vanishes_in_silence(
     own: tuple[Cluster, ProcessNode, ProcessNode],
 ) -> None:

@@ -1,5 +1,6 @@
 """What a ProcessNode promises, from the documentation of Kubernetes; each table names its page."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -508,3 +509,14 @@ def test_a_container_that_may_not_be_root_or_write_is_held_to_it(cluster: Cluste
     container = {"securityContext": {"readOnlyRootFilesystem": True}}
     ended(cluster, namespace, pod("p", "touch /x 2>&1 | grep -o Read-only", container=container))
     assert cluster.api.logs("p", namespace) == "Read-only\n"
+
+
+@pytest.mark.parametrize("pause", [0, 0.03, 0.06, 0.1, 0.2])
+def test_a_pod_may_be_deleted_while_it_starts(cluster: Cluster, namespace: str, pause: float) -> None:
+    """https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination"""
+    for number in range(4):
+        created(cluster, namespace, pod(f"p{number}", "sleep 100", terminationGracePeriodSeconds=0))
+    time.sleep(pause)
+    for number in range(4):
+        cluster.api.delete("Pod", f"p{number}", namespace)
+    cluster.api.wait_all("Pod", namespace, lambda them: not them)

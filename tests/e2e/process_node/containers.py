@@ -66,6 +66,7 @@ class Container:
         self.pid: int | None = None
         self.exited: asyncio.Future[int] | None = None
         self.reason_of_end = ""
+        self._starting: asyncio.Task[None] | None = None
         self.environment: Mapping[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -113,8 +114,30 @@ class Container:
         message.chmod(0o666)
         return self.folder / f"{self.restarts + 1}.log", message
 
+    def remember(self, status: Object) -> None:
+        """What the server knows of it, from a process of this node that has ended: what ran then is lost."""
+        self.restarts = status["restartCount"]
+        self.state = status.get("state", {})
+        self.last = status.get("lastState", {})
+        if "running" in self.state:
+            message = "The container could not be located when the pod was terminated"
+            lost = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": message}
+            self.state = {"terminated": {"startedAt": None, "finishedAt": None, **lost}}
+
     async def start(self, start: Start) -> None:
-        """Start the process of this attempt; its end is in ``exited``, and has then been put into ``state``."""
+        """Start the process of this attempt; its end is in ``exited``, and has then been put into ``state``.
+
+        Who is cancelled meanwhile leaves a process that is stopped later.
+        """
+        self._starting = asyncio.create_task(self._start(start))
+        await asyncio.shield(self._starting)
+
+    async def settle(self) -> None:
+        """Until no start is under way."""
+        if self._starting:
+            await asyncio.wait({self._starting})
+
+    async def _start(self, start: Start) -> None:
         path = self.folder / "start.json"
         Path(start.scratch).mkdir(exist_ok=True)
         path.write_text(json.dumps(asdict(start)))

@@ -32,6 +32,7 @@ class PodNetwork:
         self.pool, self.host = pool, host
         self.address = ""
         self._pause: asyncio.subprocess.Process | None = None
+        self._making: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -39,6 +40,11 @@ class PodNetwork:
         return self._pause.pid if self._pause else None
 
     async def make(self) -> None:
+        """Who is cancelled meanwhile leaves what ``remove`` removes."""
+        self._making = asyncio.create_task(self._make())
+        await asyncio.shield(self._making)
+
+    async def _make(self) -> None:
         if self.host:
             self.address = self.pool.machine
             return
@@ -63,6 +69,8 @@ class PodNetwork:
         self.address = address
 
     async def remove(self) -> None:
+        if self._making:
+            await asyncio.wait({self._making})
         if self._pause:
             with suppress(ProcessLookupError):
                 self._pause.send_signal(signal.SIGKILL)

@@ -21,6 +21,7 @@ from .volumes import MountedVolume, Volumes, sub_path
 
 Object = dict[str, Any]
 MESSAGES_BYTES = 12 * 1024  # of all termination messages of a pod
+_STATUSES = ("initContainerStatuses", "containerStatuses")
 COALESCE_S = 0.05  # of changes into one write of the status
 LEAST_GRACE_S = 2  # minimumGracePeriodInSeconds in pkg/kubelet/kuberuntime
 
@@ -99,7 +100,7 @@ class Pod:
     async def run(self) -> None:
         writer = asyncio.create_task(self._write_for_ever())
         try:
-            if self.document.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+            if self._remember():
                 self.over = True
             else:
                 await self._live()
@@ -109,6 +110,19 @@ class Pod:
             await self._clean()
         if not self._gone:
             await self._delete()
+
+    def _remember(self) -> bool:
+        """Take over what an earlier process of this node has written; whether nothing is to be started."""
+        status = self.document.get("status", {})
+        known = {it["name"]: it for key in _STATUSES for it in status.get(key, ())}
+        for container in self.all:
+            if container.name in known:
+                container.remember(known[container.name])
+        if status.get("phase") in ("Succeeded", "Failed"):
+            self._written = self.status
+            return True
+        lost = any("terminated" in it.state for it in self.main)
+        return lost and self.document["spec"].get("restartPolicy") == "Never"
 
     async def _live(self) -> None:
         """Until it ends by itself, or is deleted, or its deadline passes."""
@@ -403,6 +417,7 @@ class Pod:
 
     async def _end(self, container: Container, grace: float) -> None:
         """preStop, SIGTERM, and SIGKILL when the grace period is over; two seconds after SIGTERM at the least."""
+        await container.settle()
         if not container.runs:
             return
         assert container.exited
@@ -496,6 +511,8 @@ class Pod:
         for tasks in self._probing.values():
             for task in tasks:
                 task.cancel()
+        for container in self.all:
+            await container.settle()
         self._kill_all()
         await asyncio.gather(*(it.exited for it in self.all if it.exited))
         await self.network.remove()
