@@ -143,6 +143,66 @@ def test_an_upgrade_is_refused_where_stored_resources_would_become_invalid(insta
     assert json.dumps(workers["properties"]["spec"]["properties"]["workers"]) == before
 
 
+@pytest.mark.parametrize("command", [["up"], ["down"], ["backup", "x"]])
+def test_commands_of_this_machine_take_no_context(bare: Cluster, command: list[str]) -> None:
+    said = lykeion(bare, "--context", "tests", *command, code=2)
+    assert said == f"error: {command[0]} is of this machine; leave out --context\n"
+
+
+def test_what_runs_goes_on_while_the_operator_is_replaced(installed: Cluster, tmp_path: Path) -> None:
+    script = "while [ ! -e $LYKEION_RUN/go ]; do sleep 0.1; done"
+    (tmp_path / "long.yaml").write_text(TRAINING.replace("shoes", "long").replace("echo fitted", f'"{script}"'))
+    lykeion(installed, "apply", "-f", str(tmp_path / "long.yaml"), LYKEION_CONTEXT="tests")
+    lykeion(installed, "wait", "training/long", "--for", "condition=Running", LYKEION_CONTEXT="tests")
+    (pod,) = installed.api.items("Pod", "default")
+    operators = {each["metadata"]["name"] for each in installed.api.items("Pod", "lykeion-system")}
+    lykeion(installed, "operator", "upgrade", "--image", IMAGE.replace("lykeion@", "later@"))
+    installed.api.wait_all("Pod", "lykeion-system", lambda them: len(them) == 1)
+    assert not operators & {each["metadata"]["name"] for each in installed.api.items("Pod", "lykeion-system")}
+    (after,) = installed.api.items("Pod", "default")
+    assert after["metadata"]["uid"] == pod["metadata"]["uid"]
+    claim = installed.api.items("PersistentVolumeClaim", "default")[0]["metadata"]["name"]
+    _touch(installed, claim)
+    lykeion(installed, "wait", "training/long", "--timeout", "60", LYKEION_CONTEXT="tests")
+    assert installed.api.get("Training", "long", "default")["status"]["attempts"] == 1
+    lykeion(installed, "delete", "training/long", LYKEION_CONTEXT="tests")
+    installed.api.wait_gone("Training", "long", "default")
+
+
+def _touch(cluster: Cluster, claim: str) -> None:
+    """The file that ends the program, by another pod on the same volume."""
+    mount = {"name": "run", "mountPath": "/run-directory"}
+    container = {
+        "name": "main", "image": "host.local/shell", "command": ["sh", "-c", "touch /run-directory/go"],
+        "volumeMounts": [mount], "securityContext": {"runAsUser": 65532},
+    }  # fmt: skip
+    volume = {"name": "run", "persistentVolumeClaim": {"claimName": claim}}
+    spec = {
+        "restartPolicy": "Never",
+        "containers": [container],
+        "volumes": [volume],
+        "securityContext": {"fsGroup": 65532},
+    }
+    metadata = {"name": "touch", "namespace": "default"}
+    cluster.api.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    cluster.api.wait("Pod", "touch", "default", lambda it: it["status"].get("phase") == "Succeeded")
+    cluster.api.delete("Pod", "touch", "default")
+
+
+def test_resources_with_a_finalizer_are_not_orphaned(installed: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "held.yaml").write_text(TRAINING.replace("shoes", "held"))
+    installed.kubectl("apply", "-f", str(tmp_path / "held.yaml"))
+    finalizers = {"metadata": {"finalizers": ["lykeion.github.io/elsewhere"]}}
+    installed.api.patch("Training", "held", "default", finalizers)
+    installed.kubectl("scale", "-n", "lykeion-system", "deployment/lykeion-operator", "--replicas=0")
+    said = lykeion(installed, "operator", "uninstall", "--delete-resources", code=2)
+    assert "training/held has a finalizer that only the operator takes away" in said
+    assert installed.api.get("Training", "held", "default")["metadata"].get("deletionTimestamp") is None
+    installed.kubectl("patch", "training/held", "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+    installed.api.delete("Training", "held", "default")
+    lykeion(installed, "operator", "upgrade", "--image", IMAGE)
+
+
 def test_uninstalling_is_refused_while_there_are_resources_and_then_removes_them_first(
     installed: Cluster, tmp_path: Path
 ) -> None:

@@ -12,6 +12,8 @@ import click
 from lykeion import platform
 from lykeion.core import print_line
 
+from .platform_options import of_this_machine
+
 START_LIMIT_S = 60.0
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -40,6 +42,7 @@ def up(
     Then the programs that it runs are ended, too, and started again by the next `lykeion up`. Programs outlive a
     platform that is killed; the next one finds them.
     """
+    of_this_machine("up")
     directory = platform.platform_directory()
     elsewhere = _elsewhere(listen, tls_certificate, tls_key, token_file)
     if detach:
@@ -69,6 +72,7 @@ def _elsewhere(
 @click.command()
 def down() -> None:
     """End the platform on this machine and the programs that it runs. Resources stay as they are."""
+    of_this_machine("down")
     if not asyncio.run(platform.end_platform(platform.platform_directory(), platform.KINDS)):
         print_line("the platform does not run", err=True)
 
@@ -81,6 +85,7 @@ def backup(file: Path, logs: bool) -> None:
 
     FILE holds secrets: only you can read it. Volumes are not in it.
     """
+    of_this_machine("backup")
     platform.back_up(platform.platform_directory(), file, logs=logs)
     print_line(f"{file}: {file.stat().st_size:,} bytes")
 
@@ -93,6 +98,7 @@ def restore_state(file: Path, force: bool) -> None:
 
     Programs that ran at the time of the backup are attempts that were lost.
     """
+    of_this_machine("restore")
     aside = platform.restore(platform.platform_directory(), file, platform.KINDS, force=force)
     print_line(f"restored; what was there is in {aside}" if aside else "restored")
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
+from click.core import ParameterSource
 
 from lykeion import platform
+from lykeion.core import Unsupported
 
 T = TypeVar("T")
 
@@ -15,6 +17,13 @@ T = TypeVar("T")
 def chosen_context() -> str:
     """The context of the kubeconfig that is the place, given before the command; empty for this machine."""
     return str(click.get_current_context().find_root().params.get("context") or "")
+
+
+def of_this_machine(command: str) -> None:
+    """Raises Unsupported for a command that was given a context, and is of this machine alone."""
+    root = click.get_current_context().find_root()
+    if root.get_parameter_source("context") is ParameterSource.COMMANDLINE:
+        raise Unsupported(f"{command} is of this machine; leave out --context")
 
 
 def _namespace(context: click.Context, option: click.Parameter, value: str | None) -> str:
