@@ -1,4 +1,4 @@
-"""Is anything lost by kill -9? Writers of the index, of the model store and of delivery, killed again and again.
+"""Is anything lost by kill -9? Writers of index, model store, delivery and devices, killed again and again.
 
 The programs that the tests run a few times, with many more rounds. They stop at the first loss. Writes
 docs/benchmarks/kills.md.
@@ -22,7 +22,8 @@ HEAD = """# Kill -9
 
 Writers are begun, and killed at a random moment; then what they acknowledged must be there, and what they did not
 must be there completely or not at all. Delivery's commands are killed before each of their acts on files; then
-a client of python-tuf must read the state before or after, and the same command must succeed. {machine}.
+a client of python-tuf must read the state before or after, and the same command must succeed. A device is killed
+before each of its changes of files in updates; then it must have a version that was verified, and go on. {machine}.
 
 | writer | kills | acknowledged writes | lost |
 |---|---:|---:|---:|
@@ -44,6 +45,8 @@ def main(rounds: int, page: Path) -> None:
     rows += [f"| model store, {kind} | {kills:,} | | 0 |\n" for kind, kills in killed.items()]
     ended = ran("tests.delivery.crash_rounds", 1)
     rows += [f"| delivery, {command} | {kills:,} | | 0 |\n" for command, kills in ended.items()]
+    updated = ran("tests.device.crash_rounds", max(1, rounds // 50))
+    rows += [f"| device, {what} | {kills:,} | | 0 |\n" for what, kills in updated.items()]
     page.write_text(
         HEAD.format(machine=describe()) + "".join(rows) + "\n`python benchmarks/kills.py` writes this page.\n"
     )

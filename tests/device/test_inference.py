@@ -22,7 +22,7 @@ from lykeion.vision import Box
 
 from .networks import EMBEDDING, GOLDEN, LABELS, LOGITS, PHOTOS, companion, crashing, eating, hanging, network
 from .offers import Repository
-from .test_slots import take, version_of
+from .updating import take, version_of
 
 MODEL = network(1)
 TARGET = Repository().publish(1, MODEL).target

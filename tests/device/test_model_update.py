@@ -22,7 +22,7 @@ from lykeion.device.slots.slot_state import Offer, SlotState, offered
 from .lossy_disk import LossyDisk
 from .networks import network
 from .offers import Repository
-from .test_slots import confirm, version_of
+from .updating import confirm, version_of
 
 OLD, NEW = (np.random.default_rng(0).bytes(4_000) for _ in range(2))
 NEW = OLD[:3_900] + b"something else" * 10

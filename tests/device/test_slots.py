@@ -1,8 +1,6 @@
 """What runs on a device, whatever happens: a version that was verified, and the last good one stays."""
 
-import os
 import random
-import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,10 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.core import digest_bytes
-from lykeion.device.durable_files import Disk, FileLayer
 from lykeion.device.errors import SlotError, UpdateRefused
-from lykeion.device.fetching.download_pace import Pace
-from lykeion.device.model_update import ModelUpdate
 from lykeion.device.signed_target import ModelLimits
 from lykeion.device.slots.model_slots import ModelSlots, NoSpace
 from lykeion.device.slots.slot_state import (
@@ -32,42 +27,10 @@ from lykeion.device.slots.slot_state import (
 )
 from lykeion.litert import ModelError
 
+from .crash_rounds import MODELS, kill_at_every_change, scenario
 from .lossy_disk import LossyDisk
 from .offers import Repository, model_bytes
-
-HOME = Path("/device")
-COMPANION = b'{"labels": []}'
-
-
-def slots_on(files: FileLayer, home: Path = HOME, quota: int = 10_000) -> ModelSlots:
-    return ModelSlots(home, files, quota_bytes=quota)
-
-
-def update(slots: ModelSlots, repository: Repository, trying: Callable[..., object] = lambda *_: None) -> ModelUpdate:
-    return ModelUpdate(slots, repository, trying, Pace())
-
-
-def take(
-    slots: ModelSlots, repository: Repository, offer: Offer, trying: Callable[..., object] = lambda *_: None
-) -> SlotState:
-    slots.change("shoes", lambda state: offered(state, offer))
-    return update(slots, repository, trying).advance("shoes")
-
-
-def confirm(slots: ModelSlots) -> SlotState:
-    slots.start("shoes")
-    for _ in range(CONFIRMING_RUNS):
-        state = slots.change("shoes", ran)
-    return state
-
-
-def version_of(state: SlotState) -> tuple[int | None, int | None]:
-    return tuple(slot and slot.offer.target.version for slot in (state.running, state.other))  # type: ignore[return-value]
-
-
-def content_started(slots: ModelSlots) -> bytes | None:
-    found = slots.start("shoes")
-    return found and found.content
+from .updating import COMPANION, HOME, confirm, content_started, slots_on, take, update, version_of
 
 
 @pytest.fixture
@@ -213,22 +176,6 @@ def test_the_quota_evicts_what_no_slot_needs_and_nothing_else(repository: Reposi
     assert not slots.has(digest_bytes(model_bytes(1)))
 
 
-def scenario(slots: ModelSlots, repository: Repository) -> None:
-    """From wherever it was: version 1 confirmed, then 2, then 3 until it is confirmed too."""
-    offers = [repository.publish(version, companion=COMPANION) for version in (1, 2, 3)]
-    for offer in offers[(slots.state("shoes").running or _Nothing).offer.target.version - 1 :]:
-        take(slots, repository, offer)
-        if confirm(slots).running.offer.target.version != offer.target.version:  # type: ignore[union-attr]
-            raise AssertionError
-
-
-class _Nothing:
-    class offer:
-        class target:
-            version = 1
-
-
-MODELS = {model_bytes(version) for version in (1, 2, 3)}
 WHOLE = LossyDisk()
 scenario(slots_on(WHOLE), Repository())
 FIRST = next(
@@ -250,59 +197,9 @@ def test_after_a_loss_of_power_a_device_starts_with_a_verified_model_and_goes_on
     assert content_started(slots_on(disk)) == model_bytes(3)
 
 
-class KillingFiles(Disk):
-    """Kills its process before the n-th change. It syncs nothing: what a killed process has written stays."""
-
-    def __init__(self, at: int = 1 << 60) -> None:
-        self.left = at
-
-    def _count(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def write(self, path: Path, data: bytes) -> None:
-        self._count()
-        super().write(path, data)
-
-    def append(self, path: Path, data: bytes) -> None:
-        self._count()
-        super().append(path, data)
-
-    def sync(self, path: Path) -> None:
-        self._count()
-
-    def rename(self, source: Path, target: Path) -> None:
-        self._count()
-        super().rename(source, target)
-
-    def remove(self, path: Path) -> None:
-        self._count()
-        super().remove(path)
-
-
 @pytest.mark.slow
 def test_killed_at_every_change_of_an_update_a_device_starts_with_a_verified_model(tmp_path: Path) -> None:
-    killed = 0
-    for at in range(0, 10_000, 3):
-        home = tmp_path / str(at)
-        for again in range(2):  # and once more in what is left of it
-            if (child := os.fork()) == 0:
-                scenario(slots_on(KillingFiles(at // (again + 1)), home), Repository())
-                os._exit(0)
-            if os.waitpid(child, 0)[1] == 0:
-                break
-            killed += 1
-            slots = slots_on(KillingFiles(), home)
-            if running := slots.state("shoes").running:
-                assert slots.load(running.offer.target.file) in MODELS
-                assert slots.load(running.offer.target.companion.digest) == COMPANION  # type: ignore[union-attr]
-        else:
-            scenario(slots_on(KillingFiles(), home), Repository())
-        assert content_started(slots_on(KillingFiles(), home)) == model_bytes(3)
-        if not again and at:
-            break
-    assert killed > 100
+    assert kill_at_every_change(tmp_path, step=3) > 50
 
 
 OFFERS = st.integers(1, 4).map(lambda version: Repository().publish(version))

@@ -14,7 +14,7 @@ from lykeion.device.companion import Companion
 from lykeion.search import Embedder
 from lykeion.vision import ModelCard
 from tests.device.offers import Repository
-from tests.device.test_slots import take
+from tests.device.updating import take
 
 from .serving import serving
 
