@@ -17,21 +17,26 @@ storage:
   filesystem: {{rootdirectory: {root}}}
   delete: {{enabled: true}}
 http: {{addr: "{address}:{port}"{tls}}}
-"""
+{auth}"""
 
 
 @contextmanager
 def docker_registry(
-    directory: Path, *, address: str = "127.0.0.1", tls: tuple[Path, Path] | None = None
+    directory: Path, *, address: str = "127.0.0.1", tls: tuple[Path, Path] | None = None, users: str = ""
 ) -> Iterator[str]:
-    """Yields its host, a name and a port. ``tls`` is a certificate and its key; without, it speaks plain HTTP."""
+    """Yields its host, a name and a port. ``tls`` is a certificate and its key; without, it speaks plain HTTP.
+
+    ``users`` are lines as of htpasswd(1), with bcrypt; without, it lets in everybody.
+    """
     assert PROGRAM is not None
     with socket.socket() as probe:
         probe.bind((address, 0))
         port = probe.getsockname()[1]
     config = directory / "config.yml"
     keys = f', tls: {{certificate: "{tls[0]}", key: "{tls[1]}"}}' if tls else ""
-    config.write_text(_CONFIG.format(root=directory / "data", address=address, port=port, tls=keys))
+    (directory / "users").write_text(users)
+    auth = f'auth: {{htpasswd: {{realm: tests, path: "{directory / "users"}"}}}}\n' if users else ""
+    config.write_text(_CONFIG.format(root=directory / "data", address=address, port=port, tls=keys, auth=auth))
     log = directory / "log"
     with (
         log.open("wb") as said,

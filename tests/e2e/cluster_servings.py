@@ -91,6 +91,11 @@ def true(status: Object, type_: str) -> bool:
     return any(each["type"] == type_ and each["status"] == "True" for each in status.get("conditions", ()))
 
 
+def ready_message(status: Object) -> str:
+    """Why it is not ready."""
+    return next((each["message"] for each in status.get("conditions", ()) if each["type"] == "Ready"), "")
+
+
 def wait_until(holds: Callable[[], bool], shown: Callable[[], object] = str, seconds: float = 120) -> None:
     """For what no watch tells, such as the answers of servers."""
     deadline = time.monotonic() + seconds

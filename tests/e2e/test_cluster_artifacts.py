@@ -1,5 +1,7 @@
 """Models and indexes of a registry, served in a real cluster: each replica is given them, and they are replaced."""
 
+import base64
+import json
 import shutil
 import subprocess
 from collections.abc import Generator
@@ -10,10 +12,10 @@ import pytest
 
 from benchmarks.measuring.docker_registry import PROGRAM, docker_registry
 from lykeion.nets import LOGITS, random_weights, write_litert
-from lykeion.platform.kubernetes.translation import ClusterFacts
+from lykeion.platform.kubernetes.translation import REGISTRY, ClusterFacts
 from tests.model_server.tiny import CARD, NETWORK, rows
 
-from .cluster_servings import IMAGE, USER, ClusterServing, cluster_load, serving_operator
+from .cluster_servings import IMAGE, USER, ClusterServing, cluster_load, ready_message, serving_operator
 from .kubernetes_cluster import Cluster
 from .serving import COMMAND
 
@@ -23,22 +25,45 @@ pytestmark = [
 ]
 INDEX = Path(__file__).parents[1] / "fixtures" / "index-v1"
 POD = {"runAsUser": USER}
+NAME, PASSWORD = "tests", "sesame-of-tests"
+HASHED = "$2b$05$abcdefghijklmnopqrstuueemg9WKdO7/HMFxh.DL2jlXL8ERNhzu"
+
+
+def _credentials(host: str) -> str:
+    """As ``docker login`` keeps them."""
+    return json.dumps({"auths": {host: {"auth": base64.b64encode(f"{NAME}:{PASSWORD}".encode()).decode()}}})
 
 
 @pytest.fixture(scope="module")
 def registry(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """A registry that the cluster's pods reach, over plain HTTP."""
+    """A registry that the cluster's pods reach, over plain HTTP, with a password that the operator knows."""
     place = tmp_path_factory.mktemp("registry")
-    with docker_registry(place, address=cluster.machine) as host, pytest.MonkeyPatch.context() as patch:
+    users = f"{NAME}:{HASHED}\n"
+    with docker_registry(place, address=cluster.machine, users=users) as host, pytest.MonkeyPatch.context() as patch:
+        (place / "config.json").write_text(_credentials(host))
+        patch.setenv("DOCKER_CONFIG", str(place))
         patch.setenv("LYKEION_REGISTRIES", f"http://{host}")
         yield host
 
 
+def _allow(cluster: Cluster, namespace: str, host: str) -> None:
+    """The pull secret of a namespace."""
+    metadata = {"name": REGISTRY, "namespace": namespace}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/dockerconfigjson"}
+    cluster.api.create({**secret, "stringData": {".dockerconfigjson": _credentials(host)}})
+
+
 @pytest.fixture
-def shop(cluster: Cluster, namespace: str, registry: str) -> Generator[ClusterServing]:
+def unpermitted(cluster: Cluster, namespace: str, registry: str) -> Generator[ClusterServing]:
     facts = ClusterFacts(image=IMAGE, registries=f"http://{registry}")
     with serving_operator(cluster, namespace, facts):
         yield ClusterServing(cluster, namespace)
+
+
+@pytest.fixture
+def shop(unpermitted: ClusterServing, registry: str) -> ClusterServing:
+    _allow(unpermitted.cluster, unpermitted.namespace, registry)
+    return unpermitted
 
 
 def _push(directory: Path, name: str, *options: str) -> None:
@@ -99,3 +124,16 @@ def test_an_index_follows_its_alias_and_no_request_fails(
     assert {status for _, status in load.answers} == {200}
     left = {each["metadata"]["uid"] for each in shop.cluster.api.items("Pod", shop.namespace)}
     assert (left == pods) == hot_swap
+
+
+def test_without_a_pull_secret_the_cause_is_said_and_with_one_it_serves(
+    unpermitted: ClusterServing, registry: str, tmp_path: Path
+) -> None:
+    name = f"{registry}/{unpermitted.namespace}/tiny:champion"
+    _push_model(tmp_path / "tiny", name, 1)
+    unpermitted.apply(model={"reference": name, "pod": POD})
+    unpermitted.wait(lambda it: "fetch-artifact-0: exit code" in ready_message(it))
+    _allow(unpermitted.cluster, unpermitted.namespace, registry)
+    for each in unpermitted.cluster.api.items("Pod", unpermitted.namespace):
+        unpermitted.cluster.api.delete("Pod", each["metadata"]["name"], unpermitted.namespace)
+    unpermitted.wait_ready()

@@ -18,7 +18,7 @@ from lykeion.platform.kubernetes.owned_fields import holds
 from .cluster_addons import set_usage, start_metrics
 from .cluster_controllers import operator_account
 from .cluster_operator import cluster_operator
-from .cluster_servings import ClusterServing, cluster_load, server, serving_operator, true
+from .cluster_servings import ClusterServing, cluster_load, ready_message, server, serving_operator, true
 from .kubernetes_cluster import Cluster
 
 PINNED = Path(__file__).parents[1] / "platform" / "kubernetes" / "pinned"
@@ -176,7 +176,7 @@ HINDERED = {
 def test_what_hinders_replicas_is_said_with_the_cause(shop: ClusterServing, what: str) -> None:
     changed, cause = HINDERED[what]
     shop.apply(program={**server("one"), **changed})
-    shop.wait(lambda status: cause in _ready(status), seconds=30)
+    shop.wait(lambda status: cause in ready_message(status), seconds=30)
 
 
 def test_a_quota_that_is_used_up_is_said(shop: ClusterServing) -> None:
@@ -184,17 +184,13 @@ def test_a_quota_that_is_used_up_is_said(shop: ClusterServing) -> None:
     shop.cluster.api.create({**quota, "spec": {"hard": {"pods": "0"}}})
     shop.cluster.api.wait("ResourceQuota", "q", shop.namespace, lambda it: it.get("status", {}).get("hard"))
     shop.apply(program=server("one"))
-    shop.wait(lambda status: "exceeded quota" in _ready(status), seconds=30)
+    shop.wait(lambda status: "exceeded quota" in ready_message(status), seconds=30)
 
 
 def test_a_crashing_program_is_said_with_its_last_words(shop: ClusterServing) -> None:
     program = {**server("one"), "command": ["sh", "-c", "echo cannot read the model; exit 3"]}
     shop.apply(program=program)
-    shop.wait(lambda status: "exit code 3: cannot read the model" in _ready(status), seconds=30)
-
-
-def _ready(status: dict[str, Any]) -> str:
-    return next((each["message"] for each in status.get("conditions", ()) if each["type"] == "Ready"), "")
+    shop.wait(lambda status: "exit code 3: cannot read the model" in ready_message(status), seconds=30)
 
 
 def test_what_a_person_deletes_beside_the_replicas_is_made_again(shop: ClusterServing) -> None:
