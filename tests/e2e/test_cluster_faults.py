@@ -71,7 +71,7 @@ def _run(namespace: str) -> Object:
 
 ONE_EACH = "test $JOB_COMPLETION_INDEX -lt 3"
 MADE: dict[str, tuple[Callable[[str], Object], int, int]] = {
-    "training": (lambda namespace: training(ONCE, namespace), 1, 6),
+    "training": (lambda namespace: training(ONCE, namespace), 1, 4),
     "batch": (_batch, 1, 3),
     "run": (_run, 2, 3),
 }

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 from lightkube.config.kubeconfig import SingleConfig
 
@@ -141,7 +142,7 @@ class ClusterPlatform:
             results = await asyncio.gather(*parts, return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
-                raise result
+                raise _first(result)
 
     async def _facts(self) -> ClusterFacts:
         failures = 0
@@ -161,6 +162,13 @@ class ClusterPlatform:
         if not self._standby:
             return "the API server was not reached yet"
         return "" if self._loop is None or self._loop.has_listed else "the objects are being read"
+
+
+def _first(error: Exception) -> Exception:
+    """Of several tasks of one part that ended together."""
+    if isinstance(error, ExceptionGroup):
+        return _first(cast(ExceptionGroup[Exception], error).exceptions[0])
+    return error
 
 
 def _supported(facts: ClusterFacts) -> ClusterFacts:
