@@ -85,6 +85,19 @@ def test_what_is_installed_is_ready_and_has_all_definitions(installed: Cluster) 
     assert sorted(definitions(installed)) == sorted(f"{kind.plural}.lykeion.github.io" for kind in DEFINED.values())
 
 
+def test_who_may_view_or_edit_a_namespace_may_do_so_with_our_kinds(installed: Cluster) -> None:
+    for user, role in (("viewer", "view"), ("editor", "edit")):
+        installed.kubectl("create", "rolebinding", user, "-n", "default", f"--clusterrole={role}", f"--user={user}")
+    training = TRAINING.replace("shoes", "seen")
+    viewer, editor = (installed.kubeconfig_of(each) for each in ("viewer", "editor"))
+    assert "forbidden" in installed.kubectl("apply", "-f", "-", text=training, kubeconfig=viewer, code=1)
+    installed.kubectl("apply", "-f", "-", text=training, kubeconfig=editor)
+    assert "seen" in installed.kubectl("get", "trainings", kubeconfig=viewer)
+    status = ("patch", "training/seen", "--subresource=status", "--type=merge", "-p", '{"status": {"attempts": 7}}')
+    assert "forbidden" in installed.kubectl(*status, kubeconfig=editor, code=1)
+    installed.kubectl("delete", "training/seen", kubeconfig=editor)
+
+
 def test_installing_again_changes_nothing(installed: Cluster) -> None:
     printed = lykeion(installed, "operator", "install", "--image", IMAGE, "--profile", "kind").splitlines()
     changed = [line for line in printed if not line.endswith((" unchanged", " kept", " ready"))]

@@ -204,6 +204,7 @@ def _pod(to: Installation) -> Document:
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        "imagePullSecrets": [{"name": REGISTRY}],
         "containers": [_container(to)],
         "volumes": [
             {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
