@@ -34,7 +34,10 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         cluster.kubectl("apply", "-f", str(LIFE))
         _live(cluster)
         lykeion(cluster, "operator", "uninstall", "--delete-resources")
+        cluster.api.wait_all("Pod", "lykeion-system", lambda them: not them)
+        cluster.stop_api()  # the last watches end with it, and are audited when they do
         yield cluster
+        cluster.start_api()
 
 
 def _live(cluster: Cluster) -> None:
