@@ -8,7 +8,8 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from lykeion.device.device_messages import (
+from lykeion.device.fetching.server_calls import ServerRefuses
+from lykeion.device.fleet.device_messages import (
     ENROL,
     EVENTS,
     RENEW,
@@ -23,8 +24,7 @@ from lykeion.device.device_messages import (
     renewal,
     to_plain,
 )
-from lykeion.device.event_reports import ReportedEvent
-from lykeion.device.fetching.server_calls import ServerRefuses
+from lykeion.device.fleet.event_reports import ReportedEvent
 
 LIFE_S = 3_600
 

@@ -17,7 +17,7 @@ from lykeion.cli import app
 from lykeion.core import DONE_BUT
 from lykeion.device import Device, DeviceConditions, DeviceSettings, UpdateRules, read_root, set_up_device
 from lykeion.device.device_client import NoModel
-from lykeion.device.device_messages import DesiredState
+from lykeion.device.fleet.device_messages import DesiredState
 from lykeion.device.slots.slot_state import CONFIRMING_RUNS, MAX_STARTS
 from tests.delivery.fleet import Fleet
 from tests.delivery.static_host import StaticHost
@@ -233,7 +233,7 @@ import json, sys, time
 import lykeion.device
 lykeion.device.Device, lykeion.device.DeviceSettings
 heavy = [name for name in {HEAVY!r} if name in sys.modules]
-import lykeion.device.device_rounds, lykeion.device.inference.model_trial, lykeion.engines.running
+import lykeion.device.updates.device_rounds, lykeion.device.inference.model_trial, lykeion.engines.running
 lykeion.engines.running.LiteRTEngine
 rooms = [name for name in {ROOMS!r} if "lykeion." + name in sys.modules]
 print(json.dumps([heavy, rooms, [name for name in ("tensorflow", "fastapi", "lark") if name in sys.modules]]))

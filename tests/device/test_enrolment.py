@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.device.device_messages import (
+from lykeion.device.errors import UpdateUnavailable
+from lykeion.device.fetching.server_calls import ServerRefuses
+from lykeion.device.fleet.device_messages import (
     Credential,
     DesiredState,
     EnrolRequest,
@@ -28,10 +30,8 @@ from lykeion.device.device_messages import (
     read_reported_state,
     to_plain,
 )
-from lykeion.device.enrolment import RENEW_BEFORE_S, DeviceIdentity, KeyFileError, NotEnrolled
-from lykeion.device.errors import UpdateUnavailable
-from lykeion.device.event_reports import EventReports
-from lykeion.device.fetching.server_calls import ServerRefuses
+from lykeion.device.fleet.enrolment import RENEW_BEFORE_S, DeviceIdentity, KeyFileError, NotEnrolled
+from lykeion.device.fleet.event_reports import EventReports
 
 from .fleet_server import LIFE_S, FleetServer
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.device.event_reports import KINDS, EventError, EventReports
+from lykeion.device.fleet.event_reports import KINDS, EventError, EventReports
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from lykeion.core import digest_bytes
 from lykeion.device.device_conditions import DeviceConditions, UpdateRules, hindrance
 from lykeion.device.errors import UpdateUnavailable
 from lykeion.device.fetching.download_pace import Pace
-from lykeion.device.model_update import ModelUpdate
 from lykeion.device.signed_target import Delta
 from lykeion.device.slots.model_slots import ModelSlots
 from lykeion.device.slots.slot_state import Offer, SlotState, offered
+from lykeion.device.updates.model_update import ModelUpdate
 
 from .lossy_disk import LossyDisk
 from .networks import network

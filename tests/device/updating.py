@@ -5,9 +5,9 @@ from pathlib import Path
 
 from lykeion.device.durable_files import FileLayer
 from lykeion.device.fetching.download_pace import Pace
-from lykeion.device.model_update import ModelUpdate
 from lykeion.device.slots.model_slots import ModelSlots
 from lykeion.device.slots.slot_state import CONFIRMING_RUNS, Offer, SlotState, offered, ran
+from lykeion.device.updates.model_update import ModelUpdate
 
 from .offers import Repository
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from .device_checks import DeviceCheck, check_device
     from .device_client import Device, NoModel
     from .device_conditions import ConditionsHook, DeviceConditions, UpdateRules
-    from .device_messages import (
+    from .device_settings import DeviceSettings, DeviceSettingsError
+    from .errors import DeltaError, NewerRecord, RecordError
+    from .fleet.device_messages import (
         ENROL,
         EVENTS,
         MAX_MESSAGE_BYTES,
@@ -36,9 +38,7 @@ if TYPE_CHECKING:
         renewal,
         to_plain,
     )
-    from .device_settings import DeviceSettings, DeviceSettingsError
-    from .errors import DeltaError, NewerRecord, RecordError
-    from .event_reports import EventBatch, ReportedEvent
+    from .fleet.event_reports import EventBatch, ReportedEvent
     from .inference.detections import Detection
     from .inference.loaded_model import LoadedModel, Photo, PhotoLabel
     from .photo_search import PhotoMustStay, SearchUnavailable

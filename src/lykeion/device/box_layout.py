@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from lykeion.core.fields import Field, Fields
-
-from .errors import RecordError
+from lykeion.device.errors import RecordError
 
 LAYOUTS = ("postprocess", "anchors")
 MAX_ANCHORS = 100_000

@@ -13,10 +13,10 @@ import numpy as np
 
 from lykeion.core import parse_json
 from lykeion.core.fields import Field, Fields
+from lykeion.device.box_layout import BoxLayout, read_boxes
 from lykeion.engines import Engine
 from lykeion.vision import PREPROCESSING_VERSION, CardError, ModelCard, decode, normalise
 
-from .box_layout import BoxLayout, read_boxes
 from .errors import RecordError
 
 SCHEMA = 1

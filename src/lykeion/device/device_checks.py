@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lykeion.core import LykeionError
+from lykeion.device.fleet.enrolment import DeviceIdentity
+from lykeion.device.fleet.event_reports import EventReports
+from lykeion.device.updates.device_rounds import runtime_version
 
-from .device_rounds import runtime_version
 from .device_settings import ROOT_FILE, DeviceSettings
-from .enrolment import DeviceIdentity
-from .event_reports import EventReports
 from .fetching.file_source import HttpFiles
 from .fetching.server_calls import HttpPost
 from .slots.model_slots import RESERVE_BYTES, ModelSlots

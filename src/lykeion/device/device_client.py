@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from lykeion.core import LykeionError, NotFound
+from lykeion.device.device_conditions import ConditionsHook, DeviceConditions
+from lykeion.device.fleet.device_messages import Attribute
+from lykeion.device.fleet.event_reports import EventFields, EventKind, EventReports
+from lykeion.device.inference.crash_marks import CrashMarks
 from lykeion.litert import ModelError
 from lykeion.vision import Box
 
-from .crash_marks import CrashMarks
-from .device_conditions import ConditionsHook, DeviceConditions
-from .device_messages import Attribute
 from .device_settings import DeviceSettings
 from .errors import RecordError
-from .event_reports import EventFields, EventKind, EventReports
 from .inference.loaded_model import LoadedModel, Photo, PhotoLabel
 from .inference.run_times import RunTimes
 from .photo_search import PHOTO_SIDE, PhotoMustStay, PhotoSearch, SpaceChanged
@@ -27,8 +27,9 @@ from .slots.model_slots import ModelSlots
 from .slots.slot_state import SlotState, fallen_back, ran
 
 if TYPE_CHECKING:
+    from lykeion.device.updates.update_round import RoundOutcome
+
     from .inference.detections import Detection
-    from .update_round import RoundOutcome
 
 Result = TypeVar("Result")
 
@@ -77,7 +78,7 @@ class Device:
     def update(self) -> "RoundOutcome":
         """One round: reports, asks what is wanted, fetches, tries and activates. What fails is in the outcome and is
         reported; what runs keeps running."""
-        from .device_rounds import run_round
+        from lykeion.device.updates.device_rounds import run_round
 
         outcome = run_round(self.home, self.settings, self.slots, self.reports, self._conditions)
         with self._turn:
@@ -135,7 +136,7 @@ class Device:
     @property
     def flags(self) -> Mapping[str, Attribute]:
         """What the server last said, also without a network; empty before."""
-        from .device_rounds import kept_desired
+        from lykeion.device.updates.device_rounds import kept_desired
 
         desired = kept_desired(self.home)
         return desired.flags if desired else {}

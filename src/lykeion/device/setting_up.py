@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from lykeion.core import first_line, read_bounded, write_atomically, writing
+from lykeion.device.fleet.device_attributes import device_attributes
+from lykeion.device.fleet.enrolment import DeviceIdentity
 
-from .device_attributes import device_attributes
 from .device_settings import ROOT_FILE, DeviceSettings, DeviceSettingsError
-from .enrolment import DeviceIdentity
 from .fetching.server_calls import HttpPost
 
 MAX_ROOT_BYTES = 512_000

@@ -7,14 +7,13 @@ from functools import partial
 from typing import Protocol
 
 from lykeion.core import LykeionError, Unsupported
-
-from .errors import UpdateUnavailable
-from .fetching.file_source import FileSource, Later
-from .model_update import ModelUpdate
-from .signed_target import ModelLimits, runs_on
-from .slots.model_slots import ModelSlots
-from .slots.slot_state import Offer, SlotState, limited, offered
-from .trusted_metadata import FoundTarget, TrustedMetadata
+from lykeion.device.errors import UpdateUnavailable
+from lykeion.device.fetching.file_source import FileSource, Later
+from lykeion.device.signed_target import ModelLimits, runs_on
+from lykeion.device.slots.model_slots import ModelSlots
+from lykeion.device.slots.slot_state import Offer, SlotState, limited, offered
+from lykeion.device.trusted_metadata import FoundTarget, TrustedMetadata
+from lykeion.device.updates.model_update import ModelUpdate
 
 
 class Runtime(Protocol):

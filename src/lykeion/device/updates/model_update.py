@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from functools import partial
 
 from lykeion.core import LykeionError, digest_bytes
+from lykeion.device.delta_patch import apply_delta
+from lykeion.device.errors import DeltaError
+from lykeion.device.fetching.download_pace import Pace
+from lykeion.device.fetching.file_source import FileSource
+from lykeion.device.fetching.resumed_download import download
+from lykeion.device.signed_target import Delta, companion_path, delta_path
+from lykeion.device.slots.model_slots import DamagedFile, ModelSlots
+from lykeion.device.slots.slot_state import ModelSlot, Offer, SlotState, Step, failed, stepped, without_deltas
 from lykeion.litert import ModelError
 from lykeion.litert.packed import PackageError, unpack
-
-from .delta_patch import apply_delta
-from .errors import DeltaError
-from .fetching.download_pace import Pace
-from .fetching.file_source import FileSource
-from .fetching.resumed_download import download
-from .signed_target import Delta, companion_path, delta_path
-from .slots.model_slots import DamagedFile, ModelSlots
-from .slots.slot_state import ModelSlot, Offer, SlotState, Step, failed, stepped, without_deltas
 
 Trying = Callable[[Offer, bytes, bytes], object]
 """Tries a model's bytes with those of its companion (empty without one), where a crash does no harm. Raises

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lykeion.core import Refused, Unavailable, first_line, read_bounded, write_atomically, writing
-
-from .device_messages import (
+from lykeion.device.fetching.server_calls import Post
+from lykeion.device.fleet.device_messages import (
     ENROL,
     MAX_MESSAGE_BYTES,
     RENEW,
@@ -27,7 +27,6 @@ from .device_messages import (
     renewal,
     to_plain,
 )
-from .fetching.server_calls import Post
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -9,10 +9,14 @@ from functools import cache
 from pathlib import Path
 
 from lykeion.core import LykeionError, NotFound, Unavailable, read_bounded, write_atomically
-
-from .device_attributes import device_attributes, software_version
-from .device_conditions import ConditionsHook, hindrance
-from .device_messages import (
+from lykeion.device.device_conditions import ConditionsHook, hindrance
+from lykeion.device.device_settings import ROOT_FILE, DeviceSettings
+from lykeion.device.errors import UpdateUnavailable
+from lykeion.device.fetching.download_pace import Pace
+from lykeion.device.fetching.file_source import HttpFiles
+from lykeion.device.fetching.server_calls import HttpPost
+from lykeion.device.fleet.device_attributes import device_attributes, software_version
+from lykeion.device.fleet.device_messages import (
     EVENTS,
     MAX_MESSAGE_BYTES,
     STATE,
@@ -25,19 +29,14 @@ from .device_messages import (
     read_desired_state,
     to_plain,
 )
-from .device_settings import ROOT_FILE, DeviceSettings
-from .enrolment import DeviceIdentity
-from .errors import UpdateUnavailable
-from .event_reports import EventReports
-from .fetching.download_pace import Pace
-from .fetching.file_source import HttpFiles
-from .fetching.server_calls import HttpPost
-from .inference.model_trial import ModelTrial
-from .model_update import ModelUpdate
-from .slots.model_slots import ModelSlots
-from .slots.slot_state import Offer, SlotState
-from .trusted_metadata import TrustedMetadata
-from .update_round import RoundOutcome, UpdateRound, Wanted
+from lykeion.device.fleet.enrolment import DeviceIdentity
+from lykeion.device.fleet.event_reports import EventReports
+from lykeion.device.inference.model_trial import ModelTrial
+from lykeion.device.slots.model_slots import ModelSlots
+from lykeion.device.slots.slot_state import Offer, SlotState
+from lykeion.device.trusted_metadata import TrustedMetadata
+from lykeion.device.updates.model_update import ModelUpdate
+from lykeion.device.updates.update_round import RoundOutcome, UpdateRound, Wanted
 
 BUILT = datetime(2026, 11, 1, tzinfo=UTC)
 """Before any release: a clock that is earlier is wrong."""

@@ -17,9 +17,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from lykeion.core import Invalid, parse_json
 from lykeion.core.fields import Field, Fields
-
-from .event_reports import KINDS, EventBatch, ReportedEvent
-from .signed_target import MAX_VERSION, is_model_name
+from lykeion.device.fleet.event_reports import KINDS, EventBatch, ReportedEvent
+from lykeion.device.signed_target import MAX_VERSION, is_model_name
 
 ENROL, RENEW, STATE, EVENTS = (f"/v1/device/{call}" for call in ("enrol", "renew", "state", "events"))
 MAX_MESSAGE_BYTES = 1 << 20

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 
 from lykeion.core import core_count
-
-from .device_messages import Attribute
+from lykeion.device.fleet.device_messages import Attribute
 
 
 def device_attributes(own: Mapping[str, Attribute]) -> dict[str, Attribute]:

@@ -1,0 +1,1 @@
+"""A device of a fleet: its identity, its messages with the server, and its reports."""
