@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec import structs
 
 from lykeion.control import AnyResource, Exists, Key, ResourceError, ResourceStore
 from lykeion.core import Conflict, Unsupported
 
+from .changed_specs import change_spec
 from .controllers.pipeline_controller import run_of
 from .policies.completion import has_finished
 from .resources.batch_execution import BATCH_EXECUTION
@@ -47,11 +49,13 @@ async def build_again(store: ResourceStore, key: Key) -> AnyResource:
 
     Raises Unsupported for other kinds.
     """
-    resource = await store.get(key)
-    if resource.kind is not IMAGE_BUILD:
-        raise Unsupported(f"{key}: a {key.kind} builds no image")
-    spec = structs.replace(resource.spec, build=datetime.now(UTC).isoformat(timespec="milliseconds"))
-    return await store.apply(replace(resource, spec=spec))
+
+    def again(resource: AnyResource) -> Any:
+        if resource.kind is not IMAGE_BUILD:
+            raise Unsupported(f"{key}: a {key.kind} builds no image")
+        return structs.replace(resource.spec, build=datetime.now(UTC).isoformat(timespec="milliseconds"))
+
+    return await change_spec(store, key, again)
 
 
 async def retry(store: ResourceStore, key: Key, *, first: str = "", name: str = "") -> AnyResource:

@@ -1,14 +1,14 @@
 """What a user decides about a rollout: promote or abort it."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import structs
 
 from lykeion.control import AnyResource, Key, ResourceStore
 from lykeion.core import Conflict, Unsupported
 
+from .changed_specs import change_spec
 from .resources.serving import SERVING, ServingStatus
 
 
@@ -17,11 +17,13 @@ async def decide_rollout(store: ResourceStore, key: Key, verb: Literal["promote"
 
     Raises Unsupported for other kinds, Conflict if no rollout is in progress and, to promote, none was rolled back.
     """
-    resource = await store.get(key)
-    if resource.kind is not SERVING:
-        raise Unsupported(f"{key}: only a serving has rollouts")
-    status: ServingStatus = resource.status
-    if status.rollout is None and not (verb == "promote" and status.rejected):
-        raise Conflict(f"{key} has no rollout to {verb}")
-    spec = structs.replace(resource.spec, **{verb: datetime.now(UTC).isoformat(timespec="milliseconds")})
-    return await store.apply(replace(resource, spec=spec))
+
+    def decided(resource: AnyResource) -> Any:
+        if resource.kind is not SERVING:
+            raise Unsupported(f"{key}: only a serving has rollouts")
+        status: ServingStatus = resource.status
+        if status.rollout is None and not (verb == "promote" and status.rejected):
+            raise Conflict(f"{key} has no rollout to {verb}")
+        return structs.replace(resource.spec, **{verb: datetime.now(UTC).isoformat(timespec="milliseconds")})
+
+    return await change_spec(store, key, decided)

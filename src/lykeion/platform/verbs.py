@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 from msgspec import structs
@@ -21,6 +20,7 @@ from lykeion.control import (
 )
 from lykeion.core import Conflict, Unavailable, Unsupported
 
+from .changed_specs import change_spec
 from .composition import KINDS
 from .policies.completion import end_of, has_finished
 from .resource_names import check_names, find_kinds, parse_key
@@ -72,13 +72,15 @@ async def find(store: ResourceStore, what: str, namespace: str | None) -> tuple[
 
 async def suspend(store: ResourceStore, key: Key, value: bool) -> AnyResource:
     """Set ``spec.suspend``. Raises Unsupported if the kind has none, Conflict if the resource has finished."""
-    resource = await store.get(key)
-    if not hasattr(resource.spec, "suspend"):
-        raise Unsupported(f"{key}: a {key.kind} cannot be suspended")
-    if has_finished(resource.status.conditions):
-        raise Conflict(f"{key} has finished")
-    spec: Any = resource.spec
-    return await store.apply(replace(resource, spec=structs.replace(spec, suspend=value)))
+
+    def suspended(resource: AnyResource) -> Any:
+        if not hasattr(resource.spec, "suspend"):
+            raise Unsupported(f"{key}: a {key.kind} cannot be suspended")
+        if has_finished(resource.status.conditions):
+            raise Conflict(f"{key} has finished")
+        return structs.replace(resource.spec, suspend=value)
+
+    return await change_spec(store, key, suspended)
 
 
 async def wait_for(store: ResourceStore, key: Key, wanted: str, timeout_s: float | None = None) -> AnyResource | None:
