@@ -1,6 +1,7 @@
 """Views: whatever order the changes of objects come in, the resource is what its objects say, and versions rise."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -109,6 +110,21 @@ def test_a_primary_that_somebody_has_damaged_hides_no_other() -> None:
     damaged["metadata"]["annotations"][SPEC_ANNOTATION] = "{"
     assert state.put(damaged) == []
     assert _told(state.put(_object(JOBS, "a", 7))) == [("ADDED", 0, "7")]
+
+
+def test_an_object_that_was_not_foreseen_leaves_its_resource_as_it_was_and_harms_no_other() -> None:
+    def resource_of(primary: KubeObject, others: Sequence[KubeObject]) -> AnyResource:
+        assert "odd" not in primary["metadata"]["annotations"]
+        return _resource_of(primary, others)
+
+    state = ViewState(replace(COUNTED, resource_of=resource_of))
+    state.put(_object(JOBS, "a", 6))
+    odd = _object(JOBS, "a", 7)
+    odd["metadata"]["annotations"]["odd"] = ""
+    assert state.put(odd) == []
+    assert state.resources["default", "a"].metadata.resource_version == "6"
+    assert _told(state.put(_object(PODS, "p1", 8))) == []
+    assert _told(state.put(_object(JOBS, "a", 9))) == [("MODIFIED", 1, "9")]
 
 
 @given(st.permutations(range(8)), st.data())

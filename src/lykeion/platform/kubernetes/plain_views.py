@@ -17,7 +17,7 @@ from lykeion.control import (
     Outdated,
     check_change,
 )
-from lykeion.core import LykeionError
+from lykeion.core import LykeionError, Refused, Unavailable
 
 from .cluster_client import ClusterClient
 from .list_watch import WatchAges, Watched, WatchTimes, list_objects
@@ -125,7 +125,7 @@ class PlainViews:
                     await self._delete(each, "Background")
 
     async def _keep_kind(self, kind: str) -> None:
-        cache, queue = await self._cache(kind), KeyQueue[ViewName]()
+        cache, queue = await self._started_cache(kind), KeyQueue[ViewName]()
         for each in cache.listing(None).items:
             queue.add((each.metadata.namespace, each.metadata.name))
         cache.changed = queue.add
@@ -137,6 +137,9 @@ class PlainViews:
                     _log.info("%s was not as its spec asks, and is again", resource.key)
             except LykeionError as error:
                 _log.warning("%s; trying again", error)
+                queue.failed(view)
+            except Exception:
+                _log.exception("%s/%s cannot be kept; trying again", *view)
                 queue.failed(view)
             else:
                 queue.done(view, KEEP_REST_S)
@@ -164,6 +167,17 @@ class PlainViews:
         async with self._starting:
             await self._caches[kind].start()
         return self._caches[kind]
+
+    async def _started_cache(self, kind: str) -> ViewCache:
+        """As soon as the server can be asked."""
+        failures = 0
+        while True:
+            try:
+                return await self._cache(kind)
+            except (Unavailable, Refused) as error:
+                failures += 1
+                _log.warning("%s; asking again", error)
+                await asyncio.sleep(self._times.back_off_s(failures))
 
     async def _refresh(self, cache: ViewCache, key: Key) -> None:
         """Read the objects of one resource. What has been deleted since is for the watch to say."""

@@ -120,6 +120,9 @@ class ViewState:
         except ResourceError as wrong:
             _log.warning("%s; it is left alone", wrong)
             return None
+        except Exception:  # one object as we have not foreseen it must not end what is done for all others
+            _log.exception("%s/%s cannot be computed; it stays as it was", *view)
+            return self.resources.get(view)
 
 
 def _at(resource: AnyResource, version: int) -> AnyResource:
