@@ -369,7 +369,9 @@ def test_an_image_that_cannot_be_pulled_backs_off(cluster: Cluster, namespace: s
     it = cluster.api.wait("Pod", "p", namespace, lambda it: waiting_reason(it) == "ImagePullBackOff")
     assert it["status"]["phase"] == "Pending"
     cluster.api.delete("Pod", "p", namespace)
-    cluster.api.wait_gone("Pod", "p", namespace)
+    last = last_of(cluster, namespace, "p")["status"]  # as TerminatePod in pkg/kubelet/status/status_manager.go
+    end = terminated(last)
+    assert (last["phase"], end["exitCode"], end["reason"]) == ("Failed", 137, "ContainerStatusUnknown")
 
 
 def test_a_startup_probe_holds_readiness_and_a_liveness_probe_restarts(cluster: Cluster, namespace: str) -> None:

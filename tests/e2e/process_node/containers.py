@@ -120,9 +120,13 @@ class Container:
         self.state = status.get("state", {})
         self.last = status.get("lastState", {})
         if "running" in self.state:
-            message = "The container could not be located when the pod was terminated"
-            lost = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": message}
-            self.state = {"terminated": {"startedAt": None, "finishedAt": None, **lost}}
+            self.lose()
+
+    def lose(self) -> None:
+        """Nobody knows how it ended, or it never began."""
+        message = "The container could not be located when the pod was terminated"
+        ended = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": message}
+        self.state = {"terminated": {"startedAt": None, "finishedAt": None, **ended}}
 
     async def start(self, start: Start) -> None:
         """Start the process of this attempt; its end is in ``exited``, and has then been put into ``state``.

@@ -78,6 +78,7 @@ def conditions(
     spec, before = pod["spec"], {it["type"]: it for it in pod.get("status", {}).get("conditions", ())}
     ready = _containers_ready(spec, statuses, phase_now)
     wanted = {
+        "PodScheduled": {"status": "True"},
         "PodReadyToStartContainers": {"status": _text(network)},
         "Initialized": _initialized(spec, statuses, phase_now),
         "ContainersReady": ready,

@@ -144,6 +144,10 @@ class Pod:
             await self._stop(self.main)
             await self._stop(self.init)
         self.over = True
+        if all(it.started or it.ready for it in self.init) or any(has_started(it.status) for it in self.main):
+            for container in self.main:  # as TerminatePod in pkg/kubelet/status/status_manager.go
+                if "terminated" not in container.state:
+                    container.lose()
         await self._write()
 
     def _seconds_left(self) -> float | None:
