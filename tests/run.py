@@ -1,9 +1,9 @@
-"""Run the tests: a pytest process a room, two at a time, and tests/e2e beside them, which waits half of its time for
-servers and browsers. What a room prints is printed when it ends, whole.
+"""Run the tests: a pytest process a room, two at a time, and two of tests/e2e beside them, which wait half of their
+time for servers and browsers. What a room prints is printed when it ends, whole.
 
 TensorFlow, JAX, OpenVINO, Milvus Lite and Faiss in one process are not what anybody runs. A room is a folder or file
-of tests/. Options that are not ours are pytest's; one with a value is written as one word. Exits with 1 if a room
-failed, crashed, or had no tests.
+of tests/; tests/e2e is several. Options that are not ours are pytest's; one with a value is written as one word.
+Exits with 1 if a room failed, crashed, or had no tests.
 """
 
 import argparse
@@ -14,10 +14,20 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-WAITING = "tests/e2e"
+E2E = "tests/e2e"
+CLUSTER = "cluster: Cluster"
+"""In each file of tests/e2e whose tests share a cluster: these are one room, and the longest."""
+PARTS = {
+    "platform": ("test_platform*", "test_program_images"),
+    "training": ("test_image_builds", "test_photo_search_loop", "test_pipelines", "test_training"),
+    "services": ("test_milvus_server", "test_model_server", "test_rollouts", "test_services"),
+}
+"""Of tests/e2e, by room, the longest first: files that take about as long together as those of another room, of which
+the last has all others."""
 LONGEST = ("e2e", "cli", "search", "compress", "nets", "nas")
 """Begun first, so that none of them runs alone at the end."""
 COMPILED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -29,10 +39,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("rooms", nargs="*", help="all by default")
     parser.add_argument("--jobs", type=int, default=2, help="rooms at a time, beside e2e")
     chosen, options = parser.parse_known_args(arguments)
-    rooms, began = chosen.rooms or every_room(), time.monotonic()
+    rooms, began = rooms_of(chosen.rooms or every_path(), quick="--quick" in options), time.monotonic()
     failures: list[str] = []
-    with ThreadPoolExecutor(chosen.jobs) as jobs, ThreadPoolExecutor(1) as beside:
-        running = {(beside if room == WAITING else jobs).submit(run, room, options): room for room in rooms}
+    with ThreadPoolExecutor(chosen.jobs) as jobs, ThreadPoolExecutor(2) as beside:
+        running = {(beside if room.waits else jobs).submit(run, room, options): room.name for room in rooms}
         for number, future in enumerate(as_completed(running), 1):
             room, (code, output) = running[future], future.result()
             print(f"{output}== {number} of {len(rooms)}: {room} {verdict(code)}\n", end="", flush=True)
@@ -44,7 +54,36 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if failures else 0
 
 
-def every_room() -> list[str]:
+@dataclass(frozen=True)
+class Room:
+    """``paths`` are given to pytest; ``waits`` is whether it needs a core for half of its time only."""
+
+    name: str
+    paths: tuple[str, ...]
+    waits: bool = False
+
+
+def rooms_of(paths: Sequence[str], *, quick: bool = False) -> list[Room]:
+    """With ``quick``, pytest itself leaves tests/e2e out if it is named as a folder."""
+    found: list[Room] = []
+    for path in paths:
+        found += parts_of_e2e() if path.rstrip("/") == E2E and not quick else [Room(path, (path,))]
+    return found
+
+
+def parts_of_e2e() -> list[Room]:
+    files = set((ROOT / E2E).glob("test_*.py"))
+    parts = {"kubernetes": {file for file in files if CLUSTER in file.read_text()}}
+    for name, patterns in PARTS.items():
+        parts[name] = {file for file in files if any(file.match(f"{each}.py") for each in patterns)}
+    parts["others"] = files.difference(*parts.values())
+    return [
+        Room(f"{E2E} ({name})", tuple(sorted(str(file.relative_to(ROOT)) for file in found)), waits=True)
+        for name, found in parts.items()
+    ]
+
+
+def every_path() -> list[str]:
     rooms = [path for path in (ROOT / "tests").iterdir() if any(path.rglob("test_*.py"))]
     rooms += (ROOT / "tests").glob("test_*.py")
     order = {name: place for place, name in enumerate(LONGEST)}
@@ -52,10 +91,10 @@ def every_room() -> list[str]:
     return [str(room.relative_to(ROOT)) for room in rooms]
 
 
-def run(room: str, options: Sequence[str]) -> tuple[int, str]:
+def run(room: Room, options: Sequence[str]) -> tuple[int, str]:
     """The exit code, negative if a signal ended it, and what it printed."""
-    print(f"== {room} begins\n", end="", flush=True)  # one write: other threads print too
-    command = [sys.executable, "-m", "pytest", *options, room]
+    print(f"== {room.name} begins\n", end="", flush=True)  # one write: other threads print too
+    command = [sys.executable, "-m", "pytest", *options, *room.paths]
     done = subprocess.run(command, cwd=ROOT, env=COMPILED, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return done.returncode, done.stdout.decode(errors="replace")
 

@@ -1,11 +1,14 @@
 """The runner of the tests: what it prints and how it ends."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.run import E2E, PARTS, ROOT, parts_of_e2e, rooms_of
 
 RUN = Path(__file__).with_name("run.py")
 ROOMS = {
@@ -46,3 +49,26 @@ def test_a_rooms_output_is_printed_whole_and_its_failures_again_at_the_end(tmp_p
     before, _, after = done.stdout.partition("test_fails.py failed")
     assert "why" in before
     assert "test_fails.py::test_it" in after
+
+
+def test_each_file_of_e2e_is_in_one_part_and_each_part_has_what_it_names() -> None:
+    parts = parts_of_e2e()
+    assert {room.name for room in parts} == {f"{E2E} ({name})" for name in ("kubernetes", *PARTS, "others")}
+    paths = [path for room in parts for path in room.paths]
+    assert sorted(paths) == sorted(str(file.relative_to(ROOT)) for file in (ROOT / E2E).glob("test_*.py"))
+    for pattern in (each for files in PARTS.values() for each in files):
+        assert list((ROOT / E2E).glob(f"{pattern}.py")), pattern
+
+
+def test_all_tests_that_share_a_cluster_are_in_one_process() -> None:
+    kubernetes, *others = parts_of_e2e()
+    assert f"{E2E}/test_cluster_store.py" in kubernetes.paths
+    takes = re.compile(r"def test_\w+\([^)]*\b(cluster|namespace): ")
+    assert takes.search((ROOT / kubernetes.paths[0]).read_text())
+    assert not [path for room in others for path in room.paths if takes.search((ROOT / path).read_text())]
+
+
+def test_e2e_is_several_rooms_unless_its_tests_are_left_out() -> None:
+    assert [room.waits for room in rooms_of([E2E, "tests/core"])] == [*(True for _ in parts_of_e2e()), False]
+    assert [room.paths for room in rooms_of([E2E], quick=True)] == [(E2E,)]
+    assert [room.paths for room in rooms_of([f"{E2E}/test_page.py"])] == [(f"{E2E}/test_page.py",)]
