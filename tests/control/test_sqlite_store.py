@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import force_setattr
 
-from lykeion.control import Gone, Key, ResourceError, ResourceStore, ResourceStoreError, SqliteStore
+from lykeion.control import Gone, Key, NoSuchResource, ResourceError, ResourceStore, ResourceStoreError, SqliteStore
 
 from .lamps import BULB, KINDS, LAMP, BulbSpec, LampSpec, LampStatus, lamp
 from .store_behaviour import PROMISES
@@ -160,6 +160,20 @@ def test_deleting_what_cannot_be_read_deletes_what_it_owns(tmp_path: Path) -> No
         database.execute("UPDATE objects SET document = '{}' WHERE kind = 'Lamp'")
     database.close()
     asyncio.run(_with_store(path, read))
+
+
+def test_no_child_is_created_for_an_owner_that_was_deleted(tmp_path: Path) -> None:
+    async def use(store: ResourceStore) -> None:
+        desk = await store.create(lamp())
+        await store.delete(desk.key)
+        with pytest.raises(NoSuchResource, match="bulb/bulb: its owner, lamp/desk, was deleted"):
+            await store.create(BULB.new("bulb", BulbSpec(), owner=desk))
+        await store.create(lamp())
+        with pytest.raises(NoSuchResource, match="its owner"):
+            await store.apply(BULB.new("bulb", BulbSpec(), owner=desk))
+        assert (await store.listing(BULB)).items == ()
+
+    asyncio.run(_with_store(tmp_path / "state.db", use))
 
 
 def test_only_the_user_may_read_the_file(tmp_path: Path) -> None:

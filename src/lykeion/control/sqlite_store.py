@@ -222,6 +222,9 @@ class SqliteStore:
             return tuple(Happened(datetime.fromisoformat(at), Event(*event)) for at, *event in rows)
 
     def _insert(self, resource: AnyResource) -> AnyResource:
+        owner = resource.owner
+        if owner and not self._database.execute("SELECT 1 FROM objects WHERE uid = ?", (owner.uid,)).fetchone():
+            raise NoSuchResource(f"{resource.key}: its owner, {owner.kind.lower()}/{owner.name}, was deleted")
         now = self._now().replace(microsecond=0)
         metadata = structs.replace(
             resource.metadata, uid=str(uuid.uuid4()), generation=1, creation_timestamp=now, resource_version=""
