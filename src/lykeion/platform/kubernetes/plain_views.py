@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ from .translation import (
     selector,
 )
 from .view_cache import ViewCache
-from .view_state import ViewName
+from .view_state import REMEMBERED_UIDS, ViewName
 
 _BY = {"fieldManager": MANAGER}
 KEEP_REST_S = 5.0
@@ -62,6 +63,8 @@ class PlainViews:
         self._namespaces, self._ages, self._times = namespaces, ages, times
         self._caches: dict[str, ViewCache] = {}
         self._starting = asyncio.Lock()
+        self._deleted: deque[str] = deque(maxlen=REMEMBERED_UIDS)
+        """Primaries of which the watch has perhaps not said yet that they are gone."""
 
     async def close(self) -> None:
         for cache in self._caches.values():
@@ -112,12 +115,14 @@ class PlainViews:
 
     async def delete(self, key: Key, uid: str) -> None:
         cache = await self._cache(key.kind)
+        await self._refresh(cache, key)  # what was made a moment ago is deleted with it
         primary, others = cache.objects((key.namespace, key.name))
         if primary is None:
             raise _missing(key)
         if uid and primary["metadata"]["uid"] != uid:
             raise NoSuchResource(f"{key} was deleted and made again")
         if "deletionTimestamp" not in primary["metadata"]:
+            self._deleted.append(primary["metadata"]["uid"])
             foreground = self._translations[key.kind].waits_for_pods
             await self._delete(primary, "Foreground" if foreground else "Background")
             for each in others:
@@ -148,7 +153,11 @@ class PlainViews:
         """Write what the objects of a resource lack. Returns whether that was something. Raises Outdated."""
         key = resource.key
         primary, others = cache.objects((key.namespace, key.name))
-        if primary is None or "deletionTimestamp" in primary["metadata"]:
+        if (
+            primary is None
+            or "deletionTimestamp" in primary["metadata"]
+            or primary["metadata"]["uid"] in self._deleted
+        ):
             return False
         known = {key_of(each): each for each in (primary, *others)}
         changes = self._translations[key.kind].changes((primary, *others), resource, self.facts)
