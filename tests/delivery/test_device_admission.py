@@ -64,6 +64,16 @@ def test_a_device_whose_answer_was_lost_enrols_again_with_the_same_token_and_key
     assert admission.device_of(second.token) == first.device
 
 
+def test_another_token_does_not_give_the_credential_of_a_device_whose_key_is_known(
+    admission: DeviceAdmission,
+) -> None:
+    device = TestedDevice()
+    device.enrolled(admission)
+    other = EnrolRequest(admission.new_token(60), device.public_key)
+    with pytest.raises(NotADevice, match="not valid"):
+        admission.enrol(other)
+
+
 def test_a_renewal_is_signed_near_the_present_and_taken_once(admission: DeviceAdmission) -> None:
     device = TestedDevice()
     device.enrolled(admission)

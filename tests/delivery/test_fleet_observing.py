@@ -36,7 +36,8 @@ class Observed:
         )
         made = ROLLOUT.new("r", spec)
         metadata = structs.replace(made.metadata, uid="u", creation_timestamp=datetime.fromtimestamp(BEGUN, UTC))
-        status = structs.replace(made.status, state="Running", wave=1, version="v2", number=2)
+        began = (datetime.fromtimestamp(BEGUN, UTC),)
+        status = structs.replace(made.status, state="Running", wave=1, version="v2", number=2, began=began)
         self.rollout: Rollout = replace(made, metadata=metadata, status=status)
         self.treated = [each for each in self.devices if bucket_of("u", each) < 0.5]
         self.others = [each for each in self.devices if bucket_of("u", each) >= 0.5]
@@ -124,6 +125,37 @@ def test_a_limit_on_values_takes_the_first_report_of_devices_that_moved(made: Ob
     made.tells(made.treated[2], BEGUN + 10, "run_times", 1, p90_ms=99.0, version=1)
     made.tells(made.others[0], BEGUN + 10, "run_times", 1, p90_ms=99.0)
     assert made.table(BEGUN, BEGUN + HOUR) == (2, 1, 0, 0)
+
+
+@_of("silence x2")
+def test_a_device_that_falls_silent_again_is_no_further_event(made: Observed) -> None:
+    silence = made.rollout.spec.silence_seconds
+    for device in made.devices:
+        made.says(device, BEGUN + 90 * HOUR)
+    made.says(made.treated[0], BEGUN)
+    assert made.table(BEGUN + silence, BEGUN + silence + HOUR).treated_failures == 1
+    made.says(made.treated[0], BEGUN + 20 * HOUR)  # it came back, and falls silent once more
+    later = BEGUN + 20 * HOUR + silence
+    assert made.table(later, later + HOUR).treated_failures == 0
+
+
+@_of("crash x2")
+def test_devices_that_a_wave_names_are_not_compared_with_those_that_are_drawn(made: Observed) -> None:
+    waves = (Wave(devices=(made.devices[0],)), Wave(percent=50), Wave(percent=100))
+    spec = structs.replace(made.rollout.spec, waves=waves)
+    status = structs.replace(made.rollout.status, wave=2, began=made.rollout.status.began * 2)
+    made.rollout = replace(made.rollout, spec=spec, status=status)
+    for device in made.devices:
+        made.says(device, BEGUN + 1)
+    table = made.table(BEGUN, BEGUN + HOUR)
+    assert table.treated + table.control == len(made.devices) - 1
+
+
+@_of("crash > 1%")
+def test_a_limit_counts_nothing_that_another_version_did(made: Observed) -> None:
+    made.tells(made.treated[0], BEGUN + 10, "crash", 1, version=1)
+    made.tells(made.treated[1], BEGUN + 10, "crash", 1, version=2)
+    assert made.table(BEGUN + HOUR, BEGUN + 2 * HOUR) == (len(made.treated), 1, 0, 0)
 
 
 @_of("crash > 1%")

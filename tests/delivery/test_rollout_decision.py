@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from lykeion.control import Observed
 from lykeion.core.odds_ratio_test import FailureTable
 from lykeion.delivery.rollouts import (
+    ROLLOUT,
     FleetObservation,
     FleetRolloutStatus,
     HaltRule,
@@ -20,6 +22,7 @@ from lykeion.delivery.rollouts import (
     halt_rule_text,
     parse_halt_rule,
 )
+from lykeion.delivery.rollouts.rollout_controller import reconcile_rollout
 from lykeion.delivery.rollouts.rollout_decision import FINAL
 from lykeion.delivery.rollouts.rollout_resource import Approval
 
@@ -43,7 +46,7 @@ def _spec(**changes: Any) -> RolloutSpec:
 
 
 def _seen(now: datetime, table: FailureTable = SAME, moved: int = 900, rule: HaltRule = CRASH) -> FleetObservation:
-    return FleetObservation(now, 100_000, 1_000, moved, {rule: table})
+    return FleetObservation(now, 100_000, 1_000, 1_000, moved, {rule: table})
 
 
 def _after(spec: RolloutSpec, looks: list[FailureTable], moved: int = 900) -> FleetRolloutStatus:
@@ -71,7 +74,7 @@ def test_a_wave_that_does_not_move_waits_and_pauses_the_rollout_at_its_deadline(
     assert (waits.state, waits.reason) == ("Running", "Moving")
     paused = _after(spec, [SAME] * 4, moved=10)
     assert (paused.state, paused.reason, paused.wave) == ("Paused", "DeadlineExceeded", 1)
-    assert paused.message == "10 of 1,000 devices run the version after 172800 s"
+    assert paused.message == "10 of 1,000 devices that report run the version after 172800 s"
     moved = decide(spec, paused, _seen(START + 3 * DAY), START + 3 * DAY)
     assert (moved.state, moved.wave) == ("Running", 2)
 
@@ -107,6 +110,24 @@ def test_a_wave_waits_for_two_different_people() -> None:
     assert (pending.state, pending.message) == ("Pending", "one person has to approve wave 1")
     both = structs.replace(spec, approvals=(*spec.approvals, Approval(wave=1, by="bob")))
     assert decide(both, pending, None, START + DAY).state == "Running"
+
+
+def test_no_wave_ends_before_its_reports_were_looked_at() -> None:
+    spec = _spec(waves=(Wave(percent=1, soak_seconds=60), Wave(percent=100, soak_seconds=60)))
+    status = decide(spec, NEW, None, START)
+    assert decide(spec, status, None, START + DAY / 4).wave == 1
+    assert _after(spec, [SAME]).wave == 2
+
+
+def test_a_rollout_for_no_device_does_not_complete() -> None:
+    nobody = FleetObservation(START + DAY, 0, 0, 0, 0, {})
+    assert decide(SPEC, decide(SPEC, NEW, None, START), nobody, START + DAY).reason == "NoDevices"
+
+
+def test_a_person_halts_a_rollout_whose_version_is_not_known_yet() -> None:
+    made = ROLLOUT.new("r", _spec(halt="now"))
+    decision = reconcile_rollout(made, Observed(), START)
+    assert (decision.status.state, decision.status.reason) == ("Halted", "HaltedByHand")
 
 
 def test_a_pause_begins_no_wave_and_ends() -> None:
@@ -168,8 +189,22 @@ def test_halt_rules_print_as_they_are_written(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["crash", "crash x", "p90_ms x2", "ms > 40", "p90_ms > 1%", "crash > 1.2.3%", "Crash x2", ""]
+    "text",
+    [
+        "crash",
+        "crash x",
+        "p90_ms x2",
+        "ms > 40",
+        "p90_ms > 1%",
+        "crash > 1.2.3%",
+        "Crash x2",
+        "",
+        "crash x0",
+        "crash > 0%",
+        "crash > 100%",
+        "p00_ms > 1",
+    ],
 )
 def test_what_is_no_halt_rule_is_an_error_that_says_how_to_write_one(text: str) -> None:
-    with pytest.raises(HaltRuleError, match=r"crash x2|> 1%|is no number"):
+    with pytest.raises(HaltRuleError, match=r"crash x2|> 1%|is no number|it must be from"):
         parse_halt_rule(text)

@@ -81,6 +81,19 @@ def test_a_later_completed_rollout_takes_the_place_of_one_before() -> None:
     assert _why(DEVICE, _rollout(state="Complete"), _rollout("two", state="Complete", returns=True)) == "rollout one"
 
 
+def test_a_halted_device_returns_to_the_version_before_whatever_its_rollout_asked_for() -> None:
+    bounded = _rollout(state="Complete", maximum_version=7, window=LocalTimeWindow(from_hour=22, until_hour=6))
+    halted = _rollout("two", state="Halted", returns=True)
+    assert _why(replace(DEVICE, running={"shoes": 9}, local_hour=12), bounded, halted) == "rollout one"
+
+
+def test_what_was_halted_runs_again_only_by_a_later_rollout() -> None:
+    halted, again = _rollout(state="Halted", returns=True), _rollout()
+    assert desired_version("shoes", DEVICE, [halted], _matches).halted == {8}
+    assert _why(DEVICE, halted, again) == "rollout one"
+    assert _why(DEVICE, again, halted) == "stable"
+
+
 def test_versions_and_the_hour_decide_who_moves_but_move_nobody_back() -> None:
     night = _rollout(window=LocalTimeWindow(from_hour=22, until_hour=6), minimum_version=7)
     old = replace(DEVICE, running={"shoes": 7})

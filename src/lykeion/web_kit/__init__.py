@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .admission import Refusal, refuse_host, refuse_origin, refuse_stranger, refuse_token
     from .error_families import status_of
     from .errors import ErrorAnswer, answer_errors, documented
+    from .forwarding import Networks, caller_of
     from .guard import Guard, outlives_timeout
     from .limits import Clients, Uploads, refuse_length
     from .listening import serve, serve_beside
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from .workers import Busy, Workers
 
 __all__ = [
-    "Busy", "Clients", "ErrorAnswer", "Guard", "Meter", "Metrics", "Refusal", "ServerSettings", "StrictRoute",
-    "Uploads", "Workers", "add_metrics_route", "answer_errors", "documented", "is_unknown", "outlives_timeout",
-    "read_proxies", "read_token", "refuse_host", "refuse_length", "refuse_origin", "refuse_stranger",
-    "refuse_token", "serve", "serve_beside", "service_app", "status_of",
+    "Busy", "Clients", "ErrorAnswer", "Guard", "Meter", "Metrics", "Networks", "Refusal", "ServerSettings",
+    "StrictRoute", "Uploads", "Workers", "add_metrics_route", "answer_errors", "caller_of", "documented",
+    "is_unknown", "outlives_timeout", "read_proxies", "read_token", "refuse_host", "refuse_length", "refuse_origin",
+    "refuse_stranger", "refuse_token", "serve", "serve_beside", "service_app", "status_of",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

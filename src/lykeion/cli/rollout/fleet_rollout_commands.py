@@ -80,9 +80,9 @@ def start(
         classes=classes,
         watch_only=watch_only,
     )
+    made = rollouts.checked(rollouts.ROLLOUT.new(name or f"{model}-{datetime.now(UTC):%Y%m%d-%H%M%S}", spec))
     powers = _powers(spec, rates, devices, fleet)
-    made = rollouts.ROLLOUT.new(name or f"{model}-{datetime.now(UTC):%Y%m%d-%H%M%S}", spec)
-    begun = _with_rollouts(fleet, lambda store: store.create(rollouts.checked(made)))
+    begun = _with_rollouts(fleet, lambda store: store.create(made))
     if as_json:
         print_json(begun.document())
         return
@@ -100,7 +100,7 @@ def _powers(
         store = device_service.open_fleet(fleet)
         devices = len(device_service.all_devices(store))
         store.close()
-    scenario = rollouts.FleetScenario(max(devices, 1), rollouts.parse_rates(rates))
+    scenario = rollouts.FleetScenario(max(devices, 1), rollouts.parse_rates(rates, most=1.0))
     return rollouts.check_power(spec, scenario, {})
 
 

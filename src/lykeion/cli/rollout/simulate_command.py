@@ -64,7 +64,7 @@ def simulate(
         interval_seconds=rollouts.parse_seconds(interval),
         alpha=alpha,
     )
-    base = rollouts.parse_rates(rates or ("crash=0.1%",))
+    base = rollouts.parse_rates(rates or ("crash=0.1%",), most=1.0)
     scenario = rollouts.FleetScenario(devices, base, rollouts.parse_rates(harms), bricked, reporting)
     ends = _ends(rollouts.simulate(spec, scenario, runs, seed))
     powers = rollouts.rule_powers(spec, rollouts.FleetScenario(devices, base, reporting=reporting), {}, seed)

@@ -47,7 +47,7 @@ def desired_number(
     """
     device = as_fleet_device(record, device_class)
     wish = desired_version(model, device, rollouts, satisfies_where, record.pins.get(model, 0))
-    return wish.number or min(published.versions, default=0), wish.why
+    return wish.number or published.first(device_class, wish.halted), wish.why
 
 
 def _target(

@@ -62,19 +62,20 @@ class DeviceAdmission:
         """
         at = self.clock()
         with self.store.transaction() as now:
-            known = now.rows("SELECT id, state FROM devices WHERE public_key = ?", (request.public_key,))
+            known = now.rows("SELECT id, state, token FROM devices WHERE public_key = ?", (request.public_key,))
             token = (_digest(request.token), at)
             named = now.rows("SELECT uses_left FROM enrolment_tokens WHERE digest = ? AND expires > ?", token)
-            if known and named and known[0]["state"] == "active":
+            again = bool(known) and known[0]["state"] == "active" and known[0]["token"] == token[0]
+            if again and named:
                 return self._credential(now, known[0]["id"], at)
             use = "UPDATE enrolment_tokens SET uses_left = uses_left - 1"
             if known or not now.change(f"{use} WHERE digest = ? AND expires > ? AND uses_left > 0", token):
                 raise NotADevice("the token is not valid: it was used, has expired, or was never made")
             device = f"d-{secrets.token_hex(8)}"
             now.change(
-                "INSERT INTO devices (id, public_key, state, enrolled_at, seen_at, software, runtime, attributes,"
-                " renewed_at) VALUES (?, ?, 'active', ?, ?, '', '', ?, 0)",
-                (device, request.public_key, at, at, json.dumps(dict(request.attributes))),
+                "INSERT INTO devices (id, public_key, token, state, enrolled_at, seen_at, software, runtime,"
+                " attributes, renewed_at) VALUES (?, ?, ?, 'active', ?, ?, '', '', ?, 0)",
+                (device, request.public_key, token[0], at, at, json.dumps(dict(request.attributes))),
             )
             now.record(at, device, "enrolled")
             return self._credential(now, device, at)

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from lykeion import device
 from lykeion.delivery.rollouts import Rollout
-from lykeion.web_kit import Workers, documented
+from lykeion.web_kit import Networks, Workers, caller_of, documented
 
 from .desired_states import desired_state
 from .device_admission import DeviceAdmission, NotADevice
@@ -54,6 +54,7 @@ class DeviceService:
     catalogue: PublishedCatalogue
     rollouts: Callable[[], Sequence[Rollout]]
     workers: Workers
+    proxies: Networks = ()
     calls: CallLimit = field(default_factory=CallLimit)
     enrolments: CallLimit = field(default_factory=lambda: CallLimit(ENROLMENTS_A_MINUTE))
 
@@ -64,13 +65,13 @@ def device_routes(service: DeviceService) -> APIRouter:
 
     @routes.post(device.ENROL, summary="Enrol with a token", responses=documented())
     async def enrol(request: Request) -> Response:
-        body = await _body(service.enrolments, request, _address(request))
+        body = await _body(service.enrolments, request, _address(service, request))
         made = await service.workers.run(lambda: admission.enrol(device.read_enrol_request(body)))
         return _json(device.to_plain(made))
 
     @routes.post(device.RENEW, summary="Renew a credential", responses=documented())
     async def renew(request: Request) -> Response:
-        body = await _body(service.enrolments, request, _address(request))
+        body = await _body(service.enrolments, request, _address(service, request))
         made = await service.workers.run(lambda: admission.renew(device.read_renew_request(body)))
         return _json(device.to_plain(made))
 
@@ -111,8 +112,9 @@ async def _body(limit: CallLimit, request: Request, caller: str) -> bytes:
     return await request.body()  # whose size the guard limits
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+def _address(service: DeviceService, request: Request) -> str:
+    peer = request.client.host if request.client else ""
+    return caller_of(peer, request.headers.getlist, service.proxies).address or peer
 
 
 def _json(value: dict[str, Any]) -> Response:

@@ -3,9 +3,12 @@
 import random
 from pathlib import Path
 
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lykeion.web_kit import outlives_timeout
 
 MAX_DOWNLOADS = 64
 WAIT_S = 20
@@ -24,6 +27,7 @@ class DownloadLimit:
             refusal = PlainTextResponse("too many downloads\n", 503, {"Retry-After": str(wait_s)})
             await refusal(scope, receive, send)
             return
+        outlives_timeout(HTTPConnection(scope))
         self._under_way += 1
         try:
             await self._app(scope, receive, send)

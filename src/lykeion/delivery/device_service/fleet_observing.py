@@ -1,14 +1,24 @@
 """The reports of an interval as a rollout's controller needs them: who was at risk, and to whom it happened."""
 
 import json
+import math
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from lykeion.core.odds_ratio_test import FailureTable
-from lykeion.delivery.rollouts import FleetDevice, FleetObservation, HaltRule, Rollout, is_assigned, is_for
+from lykeion.delivery.rollouts import (
+    FleetDevice,
+    FleetObservation,
+    HaltRule,
+    Rollout,
+    is_drawn,
+    is_for,
+    may_move,
+    wave_of,
+)
 
 from .desired_states import satisfies_where
 from .fleet_records import FleetRecord, all_devices, as_fleet_device
@@ -26,9 +36,18 @@ METRIC_EVENTS: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True)
 class _Member:
+    """``assigned_at`` is when its wave began, None if it has not; ``drawn`` whether its bucket decided that."""
+
     record: FleetRecord
-    treated: bool
+    assigned_at: float | None
+    drawn: bool
     moved: bool
+    may_move: bool
+
+    @property
+    def reachable(self) -> bool:
+        reported = self.assigned_at is not None and self.record.seen_at >= self.assigned_at
+        return self.moved or (reported and self.may_move)
 
 
 def observe(
@@ -36,12 +55,14 @@ def observe(
 ) -> FleetObservation:
     """Of the devices that the rollout is for and that are neither revoked nor decommissioned."""
     members = [_member(record, rollout, device) for record, device in _fleet(store, catalogue, rollout)]
+    assigned = [each for each in members if each.assigned_at is not None]
     tables = {rule: _table(store, rollout, rule, members, since, until) for rule in rollout.spec.halt_when}
     return FleetObservation(
         until=until,
         fleet=len(members),
-        assigned=sum(each.treated for each in members),
-        moved=sum(each.moved for each in members),
+        assigned=len(assigned),
+        reachable=sum(each.reachable for each in assigned),
+        moved=sum(each.moved for each in assigned),
         tables=tables,
     )
 
@@ -58,9 +79,12 @@ def _fleet(
 
 
 def _member(record: FleetRecord, rollout: Rollout, device: FleetDevice) -> _Member:
-    treated = is_assigned(rollout, device)
-    runs_it = device.running.get(rollout.spec.model) == rollout.status.number
-    return _Member(record, treated, treated and runs_it)
+    spec, status = rollout.spec, rollout.status
+    wave = wave_of(spec, rollout.metadata.uid, device)
+    assigned_at = status.began[wave - 1].timestamp() if wave is not None and wave <= len(status.began) else None
+    moved = assigned_at is not None and device.running.get(spec.model) == status.number
+    active = record.state == "active" and may_move(spec, replace(device, local_hour=None))
+    return _Member(record, assigned_at, is_drawn(spec, device), moved, active)
 
 
 def _table(
@@ -68,19 +92,19 @@ def _table(
 ) -> FailureTable:
     if rule.above is not None:
         return _above(_first_values(store, rollout, rule, until), rule.above, members)
+    if rule.share is not None:
+        return _share(store, rollout, rule, members, until)
     if rule.metric == "silence":
-        silence_s = rollout.spec.silence_seconds
-        happened = {each.record.id: each.record.seen_at + silence_s for each in members}
-        reporting = {each.record.id for each in members}
+        happened = _first_silences(store, rollout, members, since, until)
+        reporting = [
+            each for each in members if each.record.seen_at + rollout.spec.silence_seconds >= since.timestamp()
+        ]
     else:
         happened = _first_times(store, rollout, rule, until)
-        reporting = {each.record.id for each in members if each.record.seen_at >= since.timestamp()}
-    if rule.share is not None:
-        treated = [each for each in members if each.treated]
-        return FailureTable(len(treated), sum(_before(happened, each, until) for each in treated), 0, 0)
-    at_risk = [each for each in members if each.record.id in reporting and not _before(happened, each, since)]
-    own = [each for each in at_risk if each.treated]
-    others = [each for each in at_risk if not each.treated]
+        reporting = [each for each in members if each.record.seen_at >= since.timestamp()]
+    at_risk = [each for each in reporting if each.drawn and not _before(happened, each, since)]
+    own = [each for each in at_risk if each.assigned_at is not None]
+    others = [each for each in at_risk if each.assigned_at is None]
     return FailureTable(
         len(own),
         sum(_before(happened, each, until) for each in own),
@@ -89,13 +113,47 @@ def _table(
     )
 
 
+def _share(
+    store: FleetStore, rollout: Rollout, rule: HaltRule, members: Sequence[_Member], until: datetime
+) -> FailureTable:
+    """Of devices since they were assigned: what another version did before does not count."""
+    assigned = {each.record.id: each.assigned_at for each in members if each.assigned_at is not None}
+    if rule.metric == "silence":
+        silent = [each.record for each in members if each.assigned_at and each.record.seen_at >= each.assigned_at]
+        limit = until.timestamp() - rollout.spec.silence_seconds
+        return FailureTable(len(assigned), sum(each.seen_at < limit for each in silent), 0, 0)
+    happened = {
+        row["device"]
+        for row in _events(store, rollout, rule, until)
+        if row["at"] >= assigned.get(row["device"], math.inf) and _is_of(row, rollout)
+    }
+    return FailureTable(len(assigned), len(happened), 0, 0)
+
+
+def _first_silences(
+    store: FleetStore, rollout: Rollout, members: Sequence[_Member], since: datetime, until: datetime
+) -> dict[str, float]:
+    """When a device fell silent for the first time in the rollout, which is kept: it may report again later."""
+    with store.transaction() as now:
+        for each in members:
+            at = each.record.seen_at + rollout.spec.silence_seconds
+            if since.timestamp() <= at < until.timestamp():
+                now.change(
+                    "INSERT INTO silences (rollout, device, at) VALUES (?, ?, ?)"
+                    " ON CONFLICT (rollout, device) DO NOTHING",
+                    (rollout.metadata.uid, each.record.id, at),
+                )
+        found = now.rows("SELECT device, at FROM silences WHERE rollout = ?", (rollout.metadata.uid,))
+        return {row["device"]: row["at"] for row in found}
+
+
 def _before(happened: Mapping[str, float], member: _Member, end: datetime) -> bool:
     at = happened.get(member.record.id)
     return at is not None and at < end.timestamp()
 
 
 def _first_times(store: FleetStore, rollout: Rollout, rule: HaltRule, until: datetime) -> dict[str, float]:
-    """When a metric was first reported in the rollout, by device."""
+    """When a metric was first reported in the rollout, by device, whatever version it ran."""
     found: dict[str, float] = {}
     for row in reversed(_events(store, rollout, rule, until)):
         found[row["device"]] = row["at"]
@@ -104,14 +162,18 @@ def _first_times(store: FleetStore, rollout: Rollout, rule: HaltRule, until: dat
 
 def _first_values(store: FleetStore, rollout: Rollout, rule: HaltRule, until: datetime) -> dict[str, float]:
     """The quantile of a metric in each device's first report of it by the version, by device."""
-    number = rollout.status.number
     found: dict[str, float] = {}
     for row in reversed(_events(store, rollout, rule, until)):
         fields: dict[str, Any] = json.loads(row["fields"])
         value = fields.get(f"p{100 * rule.quantile:.0f}_{rule.metric}", fields.get("value"))
-        if isinstance(value, int | float) and fields.get("version", number) == number:
+        if isinstance(value, int | float) and _is_of(row, rollout):
             found[row["device"]] = float(value)
     return found
+
+
+def _is_of(event: sqlite3.Row, rollout: Rollout) -> bool:
+    """Whether an event is of the version that the rollout moves, or does not say of which."""
+    return json.loads(event["fields"]).get("version", rollout.status.number) == rollout.status.number
 
 
 def _events(store: FleetStore, rollout: Rollout, rule: HaltRule, until: datetime) -> list[sqlite3.Row]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lykeion.core import Invalid
 from lykeion.delivery.rollouts import FleetDevice
 from lykeion.device import EventBatch, ReportedEvent, ReportedState
 
@@ -13,6 +14,12 @@ from .device_admission import NoSuchDevice
 from .fleet_store import FleetStore, FleetTransaction
 
 KEPT_EVENTS_S = 90 * 86_400
+MAX_FIELDS_BYTES = 8_192
+"""Of one event; devices send half of it at most."""
+
+
+class MessageTooLarge(Invalid):
+    """An event with more fields than a device sends."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +113,15 @@ def as_fleet_device(record: FleetRecord, device_class: str) -> FleetDevice:
 
 
 def _insert(now: FleetTransaction, device: str, event: ReportedEvent, at: float) -> int:
-    model = event.fields.get("model", "")
+    model, fields = event.fields.get("model", ""), json.dumps(dict(event.fields))
+    if len(fields) > MAX_FIELDS_BYTES:
+        raise MessageTooLarge(
+            f"event {event.name}: {len(fields):,} bytes of fields; at most {MAX_FIELDS_BYTES:,} are kept"
+        )
     return now.change(
         "INSERT INTO events (device, number, kind, name, model, at, sent_at, fields) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (device, number, sent_at) DO NOTHING",
-        (device, event.id, event.kind, event.name, str(model)[:64], at, event.at, json.dumps(dict(event.fields))),
+        (device, event.id, event.kind, event.name, str(model)[:64], at, event.at, fields),
     )
 
 

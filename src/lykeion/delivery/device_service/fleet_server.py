@@ -94,14 +94,21 @@ class FleetServer:
             lock.release()
 
 
+class NotListed(Unavailable):
+    """The rollouts have not been read yet: nobody can be told what to run."""
+
+
 class FollowedRollouts:
     """The rollouts of the store, always at hand for requests of devices."""
 
     def __init__(self) -> None:
         self._by_uid: dict[str, Rollout] = {}
+        self._listed = False
 
     def ordered(self) -> Sequence[Rollout]:
-        """From the oldest."""
+        """From the oldest. Raises NotListed."""
+        if not self._listed:
+            raise NotListed("the server has just started; ask again in a moment")
         return sorted(
             self._by_uid.values(), key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.uid)
         )
@@ -117,6 +124,7 @@ class FollowedRollouts:
 
     def _replace(self, listing: Listing) -> None:
         self._by_uid = {each.metadata.uid: each for each in listing.items}
+        self._listed = True
 
     def _notice(self, change: Change) -> None:
         if change.type == "DELETED":
@@ -139,7 +147,8 @@ def rollout_answers(fleet: FleetStore, catalogue: PublishedCatalogue, followed: 
         for each in followed.ordered():
             if each.metadata.uid == asked.rollout_uid:
                 return ""
-            if each.spec.model == asked.model and not has_ended(each.status):
+            waits = each.status.wave == 0 and each.status.reason == "NotPublished"
+            if each.spec.model == asked.model and not has_ended(each.status) and not waits:
                 return each.metadata.name
         return ""
 
@@ -154,7 +163,9 @@ def fleet_app(
     workers, metrics = Workers(settings.threads, settings.waiting), Metrics()
     app = service_app("Lykeion device server", "Signed models, and what devices are to run.", workers)
     app.include_router(
-        device_routes(DeviceService(DeviceAdmission(fleet, server.clock), catalogue, rollouts, workers))
+        device_routes(
+            DeviceService(DeviceAdmission(fleet, server.clock), catalogue, rollouts, workers, settings.proxies)
+        )
     )
     add_metrics_route(app.router, metrics, workers)
     app.mount("/metadata", repository_files(metadata_directory(server.repository)))

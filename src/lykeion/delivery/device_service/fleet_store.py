@@ -17,9 +17,9 @@ _APPLICATION_ID = 0x4C594B46
 _BUSY_S = 10.0
 _TABLES = (
     """CREATE TABLE devices (
-        id TEXT PRIMARY KEY, public_key TEXT NOT NULL UNIQUE, state TEXT NOT NULL, enrolled_at REAL NOT NULL,
-        seen_at REAL NOT NULL, software TEXT NOT NULL, runtime TEXT NOT NULL, attributes TEXT NOT NULL,
-        renewed_at INTEGER NOT NULL, clone_at REAL
+        id TEXT PRIMARY KEY, public_key TEXT NOT NULL UNIQUE, token TEXT NOT NULL, state TEXT NOT NULL,
+        enrolled_at REAL NOT NULL, seen_at REAL NOT NULL, software TEXT NOT NULL, runtime TEXT NOT NULL,
+        attributes TEXT NOT NULL, renewed_at INTEGER NOT NULL, clone_at REAL
     )""",
     """CREATE TABLE credentials (
         digest TEXT PRIMARY KEY, device TEXT NOT NULL, expires REAL NOT NULL, replaced_at REAL, used_at REAL
@@ -43,6 +43,9 @@ _TABLES = (
     )""",
     """CREATE TABLE pins (
         device TEXT NOT NULL, model TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (device, model)
+    )""",
+    """CREATE TABLE silences (
+        rollout TEXT NOT NULL, device TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (rollout, device)
     )""",
     "CREATE TABLE audit (at REAL NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL)",
 )

@@ -1,7 +1,7 @@
 """What is published now: versions and targets by model, read again when the repository has changed."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,11 @@ class CatalogueEntry:
     @property
     def versions(self) -> list[int]:
         return sorted({version for version, _ in self.targets})
+
+    def first(self, device_class: str, halted: Collection[int] = ()) -> int:
+        """The oldest version for a class that may run and was not halted; 0 if there is none."""
+        numbers = (version for version, name in self.targets if name == device_class and version >= self.minimum)
+        return min((each for each in numbers if each not in halted), default=0)
 
     def manifest(self, version: int) -> str:
         return next((each.manifest for (number, _), each in self.targets.items() if number == version), "")
@@ -61,7 +66,8 @@ class PublishedCatalogue:
         if found is None:
             return None
         number = self._number(model, found, version)
-        return VersionOffer(number, found.manifest(number)) if number in found.versions else None
+        offered = number in found.versions and number >= found.minimum
+        return VersionOffer(number, found.manifest(number)) if offered else None
 
     def _number(self, model: str, found: CatalogueEntry, version: str) -> int:
         if version.startswith("sha256:"):
@@ -77,10 +83,12 @@ def _read(home: Path) -> dict[str, CatalogueEntry]:
 
 
 def _model(home: Path, model: str, files: Mapping[str, Any]) -> CatalogueEntry:
-    targets = {(each.version, each.device_class): each for each in records_of(files).values()}
+    limits = limits_of(files, model)
+    records = [each for each in records_of(files).values() if each.file not in limits.revoked]
+    targets = {(each.version, each.device_class): each for each in records}
     newest = max((version for version, _ in targets), default=0)
     classes = read_record(home, model, newest).classes if newest else ()
-    return CatalogueEntry(targets, limits_of(files, model).minimum, classes)
+    return CatalogueEntry(targets, limits.minimum, classes)
 
 
 def _of_alias(source: str, alias: str) -> int:

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
         with_spec,
     )
     from .rollout_simulation import FleetScenario, SimulatedRollout, simulate
-    from .wave_assignment import DesiredVersion, FleetDevice, desired_version, is_assigned, is_for
+    from .wave_assignment import (
+        DesiredVersion,
+        FleetDevice,
+        desired_version,
+        is_assigned,
+        is_drawn,
+        is_for,
+        may_move,
+        wave_of,
+    )
     from .wave_text import RolloutTextError, parse_rates, parse_seconds, parse_waves, seconds_text
 
 
@@ -31,8 +40,9 @@ __all__ = [
     "FleetObservation", "FleetReports", "FleetRolloutStatus", "FleetScenario", "FleetTooSmall", "HaltRule",
     "HaltRuleError", "OfferedVersion", "Rollout", "RolloutSpec", "RolloutTextError", "RulePower",
     "SimulatedRollout", "VersionOffer", "Wave", "check_power", "checked", "decide", "described", "described_power",
-    "desired_version", "halt_rule_text", "has_ended", "is_assigned", "is_for", "parse_halt_rule", "parse_rates",
-    "parse_seconds", "parse_waves", "rule_powers", "seconds_text", "simulate", "with_spec",
+    "desired_version", "halt_rule_text", "has_ended", "is_assigned", "is_drawn", "is_for", "may_move",
+    "parse_halt_rule", "parse_rates", "parse_seconds", "parse_waves", "rule_powers", "seconds_text", "simulate",
+    "wave_of", "with_spec",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

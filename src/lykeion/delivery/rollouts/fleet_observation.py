@@ -22,18 +22,21 @@ class FleetReports(Lookup):
 @dataclass(frozen=True)
 class FleetObservation:
     """Devices are counted by assignment: those of the waves that have begun, whether or not they run the version.
+    ``reachable`` are those of them that have reported since and may move, or have moved.
 
     The table of a comparison has the devices that were at risk in the interval, and those of them to which it
     happened. A device is at risk until it happens to it for the first time in the rollout, and is not counted again:
     what happens to the same device again and again is no further evidence (ter Schure, Pérez-Ortiz, Ly, Grünwald:
-    The safe logrank test, 2020). The table of a limit has all devices since the start: for ``share``, those assigned,
-    and those to which it has happened; for ``above``, those that reported the metric, and those whose first report
-    was above.
+    The safe logrank test, 2020). Only devices that are drawn into waves are compared: those that a wave names, or its
+    rings, are not like the others. The table of a limit has all devices since the start: for ``share``, those
+    assigned, and those to which it has happened since they were; for ``above``, those that reported the metric by the
+    version, and those whose first report was above.
     """
 
     until: datetime
     fleet: int
     assigned: int
+    reachable: int
     moved: int
     tables: Mapping[HaltRule, FailureTable] = field(default_factory=dict[HaltRule, FailureTable])
 

@@ -27,10 +27,13 @@ def parse_halt_rule(text: str) -> HaltRule:
     events = {"minimum_events": int(found["events"])} if found["events"] else {}
     number = _number(found["ratio"] or found["above"], text)
     if found["ratio"] and not found["quantile"]:
+        _within(text, "the ratio", number, 1.1, 100)
         return HaltRule(metric=found["metric"], ratio=number, **events)
     if found["percent"] and not found["quantile"]:
+        _within(text, "the share, in percent,", number, 0.01, 50)
         return HaltRule(metric=found["metric"], share=number / 100, **events)
     if found["quantile"] and found["above"] and not found["percent"]:
+        _within(text, "the quantile, in percent,", int(found["quantile"]), 50, 99)
         return HaltRule(metric=found["metric"], above=number, quantile=int(found["quantile"]) / 100, **events)
     raise HaltRuleError(
         f"{text!r}: compare a metric by 'x2', limit its share by '> 1%', or a quantile by 'p90_ms > 40'"
@@ -46,6 +49,11 @@ def halt_rule_text(rule: HaltRule) -> str:
     if rule.share is not None:
         return f"{rule.metric} > {100 * rule.share:g}%{events}"
     return f"p{100 * rule.quantile:.0f}_{rule.metric} > {rule.above:g}{events}"
+
+
+def _within(rule: str, what: str, number: float, least: float, most: float) -> None:
+    if not least <= number <= most:
+        raise HaltRuleError(f"{rule!r}: {what} is {number:g}; it must be from {least:g} to {most:g}")
 
 
 def _number(text: str, rule: str) -> float:

@@ -8,7 +8,7 @@ from lykeion.control import Condition, Decision, Event, Lookup, Observed, Resour
 from lykeion.core import LykeionError
 
 from .fleet_observation import EarlierRollout, FleetObservation, FleetReports, OfferedVersion, VersionOffer
-from .rollout_decision import FINAL, decide, next_look, seconds_until_due
+from .rollout_decision import FINAL, decide, decide_by_hand, next_look, seconds_until_due
 from .rollout_resource import ROLLOUT, FleetRolloutStatus, Rollout, RolloutSpec
 
 ASK_AGAIN_S = 30.0
@@ -17,6 +17,8 @@ _WARNINGS = ("Harm", "WouldHalt", "DeadlineExceeded", "HaltedByHand", "RolledBac
 
 def reconcile_rollout(rollout: Rollout, observed: Observed, now: datetime) -> Decision:
     spec, before = rollout.spec, rollout.status
+    if ended := decide_by_hand(spec, before, now):
+        return _decided(rollout, ended, now, None)
     asked = _asked(rollout, now)
     if missing := tuple(each for each in asked if each not in observed.read):
         return Decision(before, reads=missing)

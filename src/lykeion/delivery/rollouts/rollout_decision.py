@@ -30,6 +30,11 @@ def decide(
     return _by_hand(spec, status, now) or _by_rule(spec, status, now) or _further(spec, status, now)
 
 
+def decide_by_hand(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> FleetRolloutStatus | None:
+    """The end of a rollout that a person halts, also before it is known what it moves."""
+    return None if has_ended(status) else _by_hand(spec, status, now)
+
+
 def approvals_lacking(spec: RolloutSpec, wave: int) -> int:
     """How many people still have to approve a wave, counted from 1."""
     by = {each.by for each in spec.approvals if each.wave == wave}
@@ -67,6 +72,7 @@ def _with(status: FleetRolloutStatus, spec: RolloutSpec, observation: FleetObser
         looked=observation.until,
         fleet=observation.fleet,
         assigned=observation.assigned,
+        reachable=observation.reachable,
         moved=observation.moved,
         evidence=with_observation(status.evidence, spec.halt_when, observation),
     )
@@ -114,19 +120,29 @@ def _further(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> Fl
         people = "one person has" if lacking == 1 else f"{lacking} people have"
         message = f"{people} to approve wave {status.wave + 1}"
         return _waiting(status, "Paused" if status.wave else "Pending", "NotApproved", message, now)
-    begun = structs.replace(status, state="Running", wave=status.wave + 1, since=now, looked=status.looked or now)
+    begun = structs.replace(
+        status,
+        state="Running",
+        wave=status.wave + 1,
+        since=now,
+        looked=status.looked or now,
+        began=(*status.began, now),
+    )
     return _logged(begun, "WaveBegan", f"wave {begun.wave} of {len(spec.waves)}", now)
 
 
 def _soaking(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> FleetRolloutStatus | None:
-    """None once the wave has been watched for long enough and has moved."""
-    elapsed_s = (now - (status.since or now)).total_seconds()
-    left_s = spec.waves[status.wave - 1].soak_seconds - elapsed_s
-    if left_s > 0:
+    """None once the reports of the whole soak have been looked at, and the wave has moved."""
+    began = status.since or now
+    elapsed_s = (now - began).total_seconds()
+    looked_s = (status.looked - began).total_seconds() if status.looked else 0.0
+    if looked_s <= 0 or looked_s < spec.waves[status.wave - 1].soak_seconds:
         return _waiting(status, "Running", "Soaking", f"wave {status.wave} of {len(spec.waves)}", now)
-    if status.moved >= spec.moved_share * status.assigned:
+    if status.fleet == 0:
+        return _waiting(status, "Running", "NoDevices", "the rollout is for no device that is enrolled", now)
+    if status.moved >= spec.moved_share * status.reachable:
         return None
-    moved = f"{status.moved:,} of {status.assigned:,} devices run the version"
+    moved = f"{status.moved:,} of {status.reachable:,} devices that report run the version"
     if elapsed_s < spec.deadline_seconds:
         return _waiting(status, "Running", "Moving", moved, now)
     return _waiting(status, "Paused", "DeadlineExceeded", f"{moved} after {spec.deadline_seconds} s", now)
@@ -144,7 +160,7 @@ def _waiting(
     if (status.state, status.reason) == (state, reason):
         return structs.replace(status, message=message)
     status = structs.replace(status, state=state)
-    if reason in ("Soaking", "Moving"):
+    if reason in ("Soaking", "Moving", "NoDevices"):
         return structs.replace(status, reason=reason, message=message)
     return _logged(status, reason, message, now)
 

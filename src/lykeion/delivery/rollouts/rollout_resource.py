@@ -7,6 +7,7 @@ from msgspec import Meta, structs
 
 from lykeion.control import Column, Conditions, Name, Resource, ResourceKind, SpecRule, Time, Wire, read_resource
 from lykeion.core.fields import Fields
+from lykeion.core.grammar import parse
 
 MAX_WAVES = 32
 MAX_RULES = 16
@@ -213,11 +214,15 @@ class FleetRolloutStatus(Wire, frozen=True):
     """How many waves have begun."""
     since: Time | None = None
     """When the wave began."""
+    began: Annotated[tuple[Time, ...], Meta(max_length=MAX_WAVES)] = ()
+    """When each wave began."""
     looked: Time | None = None
     assigned: int = 0
     """Devices of the waves that have begun."""
+    reachable: int = 0
+    """Those of them that have reported since and may move, or have moved."""
     moved: int = 0
-    """Those of them that run the version."""
+    """Those that run the version."""
     fleet: int = 0
     """All devices that the rollout is for."""
     evidence: Annotated[tuple[RuleEvidence, ...], Meta(max_length=MAX_RULES)] = ()
@@ -257,7 +262,9 @@ Rollout = Resource[RolloutSpec, FleetRolloutStatus]
 
 
 def checked(rollout: Rollout) -> Rollout:
-    """The same rollout, held to the bounds and rules of its kind. Raises ResourceError."""
+    """The same rollout, held to the bounds and rules of its kind. Raises ResourceError, WhereError."""
+    if rollout.spec.where:
+        parse(rollout.spec.where)
     return read_resource(Fields("the rollout", rollout.document()), {ROLLOUT.name: ROLLOUT})
 
 

@@ -125,13 +125,15 @@ class _Run:
         share = self._scenario.move_share * self._scenario.reporting
         self._moved += int(self._rng.binomial(waiting, share)) if waiting else 0
         tables = {each: self._table(each) for each in self._spec.halt_when}
-        return FleetObservation(now, self._scenario.devices, self._treated.devices, self._moved, tables)
+        return FleetObservation(
+            now, self._scenario.devices, self._treated.devices, self._treated.devices, self._moved, tables
+        )
 
     def _table(self, rule: HaltRule) -> FailureTable:
         rate, moved = self._scenario.rates.get(rule.metric, 0.0), self._moved / max(1, self._treated.devices)
         harmed = _odds(rate, self._scenario.harm.get(rule.metric, 1.0))
         if rule.metric == "silence":
-            harmed = rate + (1 - rate) * self._scenario.bricked
+            harmed = max(harmed, rate + (1 - rate) * self._scenario.bricked)
         own = self._events(self._treated, rule, moved * harmed + (1 - moved) * rate)
         if rule.ratio is not None:
             return FailureTable(*own, *self._events(self._others, rule, rate))

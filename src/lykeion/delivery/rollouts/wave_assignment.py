@@ -3,7 +3,7 @@
 A safety halt takes precedence over a pin, a pin over an experiment, an experiment over a rollout.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lykeion.core.bucketing import bucket_of
@@ -30,10 +30,14 @@ Matches = Callable[[str, Mapping[str, Attribute]], bool]
 
 @dataclass(frozen=True)
 class DesiredVersion:
-    """The number of the version that a device is to run, 0 for the stable one; ``why`` says what asked for it."""
+    """The number of the version that a device is to run, 0 for the first one that is published and not ``halted``.
+
+    ``why`` says what asked for it.
+    """
 
     number: int
     why: str
+    halted: frozenset[int] = frozenset()
 
 
 def is_for(spec: RolloutSpec, device: FleetDevice, matches: Matches) -> bool:
@@ -72,25 +76,51 @@ def desired_version(
     pinned: int = 0,
     experiment: int = 0,
 ) -> DesiredVersion:
-    """By the rollouts of a model, oldest first. A later one that completed takes the place of those before."""
-    stable, halted, moving = DesiredVersion(0, "stable"), set[int](), None
-    for each in rollouts:
-        spec, status = each.spec, each.status
-        if spec.model != model or not is_for(spec, device, matches):
-            continue
-        if status.returns:
-            halted.add(status.number)
-            continue
-        runs_it = status.number > 0 and device.running.get(model) == status.number
-        if is_assigned(each, device) and (runs_it or (status.state != "Halted" and may_move(spec, device))):
-            moving = DesiredVersion(status.number, f"rollout {each.metadata.name}")
-            if status.state == "Complete":
-                stable, moving = moving, None
+    """By the rollouts of a model, oldest first. A later one that completed takes the place of those before.
+
+    What was halted is not run until a later rollout moves it again.
+    """
+    ours = [each for each in rollouts if each.spec.model == model and is_for(each.spec, device, matches)]
+    halted = frozenset(_halted(ours))
+    stable: list[DesiredVersion] = []
+    moving: list[DesiredVersion] = []
+    for each in ours:
+        if not each.status.returns and is_assigned(each, device) and _moves(each, device, halted):
+            wish = DesiredVersion(each.status.number, f"rollout {each.metadata.name}")
+            if each.status.state == "Complete":
+                stable, moving = [wish, *stable], []
+            else:
+                moving = [wish]
     wishes = [DesiredVersion(pinned, "pin")] if pinned else []
     wishes += [DesiredVersion(experiment, "experiment")] if experiment else []
-    wishes += [moving] if moving else []
-    allowed = (each for each in wishes if each.number not in halted)
-    return next(allowed, stable)
+    allowed = (each for each in (*wishes, *moving, *stable) if each.number not in halted)
+    return next(allowed, DesiredVersion(0, "stable", halted))
+
+
+def is_drawn(spec: RolloutSpec, device: FleetDevice) -> bool:
+    """Whether no wave names the device or its ring, so that its bucket alone decides."""
+    return not any(wave.percent is None and _has(wave, 1.0, device) for wave in spec.waves)
+
+
+def _halted(rollouts: Sequence[Rollout]) -> set[int]:
+    """Versions that a later rollout has not begun to move again."""
+    halted = set[int]()
+    for each in rollouts:
+        if each.status.returns:
+            halted.add(each.status.number)
+        elif each.status.wave:
+            halted.discard(each.status.number)
+    return halted
+
+
+def _moves(rollout: Rollout, device: FleetDevice, halted: Collection[int]) -> bool:
+    """Whether a device of its waves runs the version, may move now, or returns to it from one that was halted."""
+    status, running = rollout.status, device.running.get(rollout.spec.model, 0)
+    if running and running == status.number:
+        return True
+    if status.state == "Complete" and running in halted:
+        return True
+    return status.state != "Halted" and may_move(rollout.spec, device)
 
 
 def _has(wave: Wave, bucket: float, device: FleetDevice) -> bool:

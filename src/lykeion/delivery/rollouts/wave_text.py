@@ -38,14 +38,16 @@ def parse_seconds(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def parse_rates(texts: Iterable[str]) -> dict[str, float]:
-    """By metric. Raises RolloutTextError."""
+def parse_rates(texts: Iterable[str], most: float = 1000.0) -> dict[str, float]:
+    """By metric, from 0 to less than ``most``. Raises RolloutTextError."""
     rates: dict[str, float] = {}
     for text in texts:
         found = _RATE.fullmatch(text.replace(" ", ""))
         if found is None:
             raise RolloutTextError(f"{text!r}: write a metric and a number, such as crash=0.1% or crash=2")
         rates[found[1]] = float(found[2]) / (100 if found[3] else 1)
+        if rates[found[1]] >= most:
+            raise RolloutTextError(f"{text!r}: {found[1]} has to be less than {most:g}")
     return rates
 
 

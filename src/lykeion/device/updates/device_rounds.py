@@ -123,11 +123,10 @@ def runtime_version(engine: str) -> str:
 
 
 def _wanted(settings: DeviceSettings, desired: DesiredState | None) -> Wanted:
-    """Models of the settings too, unless the server says which version."""
-    own = dict.fromkeys(settings.models, "")
-    if desired is None or not settings.server:
-        return Wanted(settings.device_class, own)
-    return Wanted(settings.device_class, own | dict(desired.targets))
+    """What the server says and nothing else; without a server the newest versions of the settings' models."""
+    if settings.server:
+        return Wanted(settings.device_class, dict(desired.targets) if desired else {})
+    return Wanted(settings.device_class, dict.fromkeys(settings.models, ""))
 
 
 def _update_round(
