@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from lykeion.control import AnyResource
-from lykeion.platform import KINDS, SocketStore, connect, is_up, wait_for
+from lykeion.platform import KINDS, connect, is_up, wait_for
 from lykeion.platform.resources.batch_execution import BATCH_EXECUTION, BatchExecutionSpec, Shards
 from lykeion.platform.resources.program import Program
+from lykeion.resource_api import SocketStore
 
 T = TypeVar("T")
 

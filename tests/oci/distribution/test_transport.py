@@ -227,9 +227,8 @@ def test_https_goes_through_the_proxy_that_the_environment_names(monkeypatch: py
         thread = threading.Thread(target=proxy)
         thread.start()
         monkeypatch.setenv("https_proxy", f"http://us:pw@127.0.0.1:{server.getsockname()[1]}")
-        monkeypatch.setattr("lykeion.oci.distribution.transport.ATTEMPTS", 1)
         with pytest.raises(StoreError, match="403"):
-            RemoteStore(Transport("registry.example.com")).resolve("shoes", "v1")
+            RemoteStore(Transport("registry.example.com", attempts=1)).resolve("shoes", "v1")
         thread.join()
     assert asked[0].startswith(b"CONNECT registry.example.com:443")
     assert b"Proxy-Authorization: Basic " + base64.b64encode(b"us:pw") in asked[0]

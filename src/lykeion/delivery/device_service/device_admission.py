@@ -46,7 +46,7 @@ class DeviceAdmission:
 
     def new_token(self, seconds: int, uses: int = 1, note: str = "") -> str:
         """A token with which so many devices may enrol."""
-        token = secrets.token_urlsafe(24)
+        token = secrets.token_hex(20)  # not URL-safe base64, which may begin with "-" like an option
         with self.store.transaction() as now:
             now.change(
                 "INSERT INTO enrolment_tokens (digest, expires, uses_left, note) VALUES (?, ?, ?, ?)",
