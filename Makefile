@@ -3,6 +3,7 @@
 # make lint    format, lint, types, layers, page  make install  the environment alone
 # make clients install what tests/e2e asks the model server by, in an environment of its own
 # make kubernetes  build Kubernetes for tests/e2e, in the cache directory; without Go it says that they will be skipped
+# make kubernetes-addons   Kueue, Traefik and Argo for them, too, which takes half an hour
 # make bench   all benchmarks, to docs/benchmarks/, whose README says how long each takes; BENCH='ann query' names some,
 #              ITEMS=30000000 makes a whole shard: 50 GB of disk
 
@@ -29,7 +30,7 @@ VENV := $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --upgrad
 INSTALL := $(BIN)/python -m pip install --quiet
 endif
 
-.PHONY: demo test quick lint bench clients kubernetes install clean
+.PHONY: demo test quick lint bench clients kubernetes kubernetes-addons install clean
 
 demo: install
 	@$(BIN)/python -m examples.fashion_mnist $(DIR) --photos $(PHOTOS) >/dev/null
@@ -80,6 +81,9 @@ build/clients/made: .venv/developer
 
 kubernetes: .venv/developer
 	$(BIN)/python -m tests.e2e.control_plane.tools
+
+kubernetes-addons: .venv/developer
+	$(BIN)/python -m tests.e2e.control_plane.tools traefik kueue workflow-controller argoexec
 
 install: .venv/user
 

@@ -31,6 +31,8 @@ class Tool:
     variables: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     """Links in its module's repository, and their targets: the module as it is served is without them."""
+    on_demand: bool = False
+    """Takes so long to build that tests do not: ``make kubernetes-addons`` does."""
 
 
 def _kubernetes(program: str) -> Tool:
@@ -54,19 +56,26 @@ TOOLS = {
     "kube-scheduler": _kubernetes("kube-scheduler"),
     "kubectl": _kubernetes("kubectl"),
     "jobset": Tool("sigs.k8s.io/jobset", "jobset"),
-    "traefik": Tool("github.com/traefik/traefik/v3/cmd/traefik", "traefik"),
-    "kueue": Tool("sigs.k8s.io/kueue/cmd/kueue", "kueue"),
-    "workflow-controller": Tool("github.com/argoproj/argo-workflows/v3/cmd/workflow-controller", "argo"),
-    "argoexec": Tool("github.com/argoproj/argo-workflows/v3/cmd/argoexec", "argo", links=_ARGO_LINKS),
+    "traefik": Tool("github.com/traefik/traefik/v3/cmd/traefik", "traefik", on_demand=True),
+    "kueue": Tool("sigs.k8s.io/kueue/cmd/kueue", "kueue", on_demand=True),
+    "workflow-controller": Tool(
+        "github.com/argoproj/argo-workflows/v3/cmd/workflow-controller", "argo", on_demand=True
+    ),
+    "argoexec": Tool("github.com/argoproj/argo-workflows/v3/cmd/argoexec", "argo", links=_ARGO_LINKS, on_demand=True),
 }
 _UNREACHABLE = re.compile(r"dial tcp|no such host|i/o timeout|TLS handshake|proxyconnect|: (403|404|410|5\d\d) |EOF$")
 """What Go prints when a module cannot be fetched."""
 
 
-def tool(name: str) -> Path:
-    """The program, built if it is not there yet. Skips the test where there is no Go, or no network to build it."""
+def tool(name: str, *, build: bool = False) -> Path:
+    """The program, built if it is not there yet and does not take too long, or with ``build``.
+
+    Skips the test where it is not there, where there is no Go, or no network to build it.
+    """
     it = TOOLS[name]
     path = _folder(it.module) / name
+    if not build:
+        _skip_unbuilt(name)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.parent / "lock"):
@@ -75,8 +84,17 @@ def tool(name: str) -> Path:
     return path
 
 
-def module_files(name: str, module: str) -> Path:
+def _skip_unbuilt(name: str) -> None:
+    """Before anything of it is installed in a cluster, where it would stay."""
+    it = TOOLS[name]
+    if it.on_demand and not (_folder(it.module) / name).exists():
+        pytest.skip(f"{name} is not built; make kubernetes-addons builds it")
+
+
+def module_files(name: str, module: str, *, build: bool = False) -> Path:
     """The source of a Go module that a tool is built from, such as its definitions of resources."""
+    if not build:
+        _skip_unbuilt(name)
     command = [go_program(), "list", "-m", "-f", "{{.Dir}}", module]
     cwd = MODULE / TOOLS[name].module
     fetched = subprocess.run([command[0], "mod", "download", module], cwd=cwd, capture_output=True, text=True)
@@ -128,7 +146,7 @@ def _repaired(it: Tool, path: Path) -> Path:
     """A copy of the tool's module with its links, to build in: Go replaces no file of a served module."""
     copy = path.with_suffix(".source")
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(module_files(path.name, it.package.partition("/cmd/")[0]), copy)
+    shutil.copytree(module_files(path.name, it.package.partition("/cmd/")[0], build=True), copy)
     for link, target in it.links.items():
         (copy / link).parent.chmod(0o755)
         shutil.copy(copy / target, copy / link)
@@ -153,7 +171,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 if __name__ == "__main__":
     try:
-        for each in sys.argv[1:] or TOOLS:
-            tool(each)
+        for each in sys.argv[1:] or [name for name, it in TOOLS.items() if not it.on_demand]:
+            tool(each, build=True)
     except pytest.skip.Exception as reason:
         print(f"Kubernetes is not built, and its tests will be skipped: {reason}", file=sys.stderr)
