@@ -19,8 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 E2E = "tests/e2e"
-CLUSTER = "cluster: Cluster"
-"""In each file of tests/e2e whose tests share a cluster: these are one room, and the longest."""
+CLUSTER = ("cluster: Cluster", "import kubernetes_cluster", "control_plane.tools import")
+"""In files of tests/e2e that need Kubernetes' programs: these are one room, and the longest."""
 PARTS = {
     "platform": ("test_platform*", "test_program_images"),
     "training": ("test_image_builds", "test_photo_search_loop", "test_pipelines", "test_training"),
@@ -38,8 +38,11 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rooms", nargs="*", help="all by default")
     parser.add_argument("--jobs", type=int, default=2, help="rooms at a time, beside e2e")
+    parser.add_argument("--kubernetes", action="store_true", help="also what needs a cluster: make test-kubernetes")
     chosen, options = parser.parse_known_args(arguments)
-    rooms, began = rooms_of(chosen.rooms or every_path(), quick="--quick" in options), time.monotonic()
+    rooms = rooms_of(chosen.rooms or every_path(), quick="--quick" in options)
+    rooms = [room for room in rooms if chosen.kubernetes or room.name != f"{E2E} (kubernetes)"]
+    began = time.monotonic()
     failures: list[str] = []
     with ThreadPoolExecutor(chosen.jobs) as jobs, ThreadPoolExecutor(2) as beside:
         running = {(beside if room.waits else jobs).submit(run, room, options): room.name for room in rooms}
@@ -73,7 +76,7 @@ def rooms_of(paths: Sequence[str], *, quick: bool = False) -> list[Room]:
 
 def parts_of_e2e() -> list[Room]:
     files = set((ROOT / E2E).glob("test_*.py"))
-    parts = {"kubernetes": {file for file in files if CLUSTER in file.read_text()}}
+    parts = {"kubernetes": {file for file in files if any(each in file.read_text() for each in CLUSTER)}}
     for name, patterns in PARTS.items():
         parts[name] = {file for file in files if any(file.match(f"{each}.py") for each in patterns)}
     parts["others"] = files.difference(*parts.values())
