@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 E2E = "tests/e2e"
-CLUSTER = ("cluster: Cluster", "import kubernetes_cluster", "control_plane.tools import")
+CLUSTER = ("cluster: Cluster", "kubernetes_cluster import", "control_plane.tools import")
 """In files of tests/e2e that need Kubernetes' programs: these are one room, and the longest."""
 PARTS = {
     "platform": ("test_platform*", "test_program_images"),
