@@ -125,7 +125,7 @@ def _share(
     happened = {
         row["device"]
         for row in _events(store, rollout, rule, until)
-        if row["at"] >= assigned.get(row["device"], math.inf) and _is_of(row, rollout)
+        if row["at"] >= assigned.get(row["device"], math.inf) and _is_of(json.loads(row["fields"]), rollout)
     }
     return FailureTable(len(assigned), len(happened), 0, 0)
 
@@ -166,14 +166,14 @@ def _first_values(store: FleetStore, rollout: Rollout, rule: HaltRule, until: da
     for row in reversed(_events(store, rollout, rule, until)):
         fields: dict[str, Any] = json.loads(row["fields"])
         value = fields.get(f"p{100 * rule.quantile:.0f}_{rule.metric}", fields.get("value"))
-        if isinstance(value, int | float) and _is_of(row, rollout):
+        if isinstance(value, int | float) and _is_of(fields, rollout):
             found[row["device"]] = float(value)
     return found
 
 
-def _is_of(event: sqlite3.Row, rollout: Rollout) -> bool:
-    """Whether an event is of the version that the rollout moves, or does not say of which."""
-    return json.loads(event["fields"]).get("version", rollout.status.number) == rollout.status.number
+def _is_of(fields: Mapping[str, Any], rollout: Rollout) -> bool:
+    """Whether an event with these fields is of the version that the rollout moves, or does not say of which."""
+    return fields.get("version", rollout.status.number) == rollout.status.number
 
 
 def _events(store: FleetStore, rollout: Rollout, rule: HaltRule, until: datetime) -> list[sqlite3.Row]:
