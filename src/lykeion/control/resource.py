@@ -37,6 +37,8 @@ Name = Annotated[
 """A DNS label (RFC 1123)."""
 Labels = Annotated[dict[str, Annotated[str, Meta(max_length=63)]], Meta(max_length=64)]
 Annotations = Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=64)]
+Once = Annotated[str, Meta(max_length=63)]
+"""A value in a spec that has an effect once: the status keeps the last one that had."""
 Time = Annotated[datetime, Meta(tz=True)]
 
 

@@ -5,15 +5,24 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, structs
 
-from lykeion.control import Column, Conditions, Name, Resource, ResourceKind, SpecRule, Time, Wire, read_resource
+from lykeion.control import (
+    Column,
+    Conditions,
+    Name,
+    Once,
+    Resource,
+    ResourceKind,
+    SpecRule,
+    Time,
+    Wire,
+    read_resource,
+)
 from lykeion.core.fields import Fields
 from lykeion.core.grammar import parse
 
 MAX_WAVES = 32
 MAX_RULES = 16
 DeviceId = Annotated[str, Meta(min_length=1, max_length=128)]
-Once = Annotated[str, Meta(max_length=63)]
-"""A value that has an effect once: the status keeps the last one that had."""
 
 
 class Wave(Wire, frozen=True):

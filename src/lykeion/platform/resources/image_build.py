@@ -4,11 +4,10 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from lykeion.control import Column, Conditions, Resource, ResourceKind, SpecRule, Time, Wire
+from lykeion.control import Column, Conditions, Once, Resource, ResourceKind, SpecRule, Time, Wire
 
 from .artifacts import ArtifactName, RelativePath
 from .lifetime import DeadlineSeconds, Retries, Suspend
-from .serving import Once
 
 Path = Annotated[str, Meta(max_length=1024, pattern=r"^/[^\0]*$", extra={"must be": "an absolute path"})]
 Text = Annotated[str, Meta(max_length=512)]

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from lykeion.control import Column, Conditions, Resource, ResourceKind, SpecRule, Time, Wire
+from lykeion.control import Column, Conditions, Once, Resource, ResourceKind, SpecRule, Time, Wire
 
 from .autoscaling import Autoscaling, Recommendation
 from .canary import Canary
@@ -22,10 +22,6 @@ Variables = Annotated[
 ]
 ReplicaNeeds = Annotated[Requests, Meta(description="What one replica needs.")]
 ReplicaPod = Annotated[PodTemplate, Meta(description="On a cluster, what a replica's pod is given.")]
-Once = Annotated[str, Meta(max_length=63)]
-"""A value that has an effect once: the status keeps the last one."""
-
-
 Reference = Annotated[
     str,
     Meta(
