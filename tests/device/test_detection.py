@@ -70,9 +70,11 @@ def test_the_region_that_a_network_sees_is_where_its_pixels_come_from(width: int
     seen = card(crop=crop, width=32, height=32, mean=(0.0, 0.0, 0.0))
     pixels = from_rgb(rgb).pixels(seen).astype(float)
     left, top, right, bottom = seen_region(width, height, seen)
-    middle = pixels[16, 16]
-    assert middle[0] == pytest.approx(left + (right - left) * 16.5 / 32 - 0.5, abs=1 + width / 32)
-    assert middle[1] == pytest.approx(top + (bottom - top) * 16.5 / 32 - 0.5, abs=1 + height / 32)
+    scale_x, scale_y = (right - left) / 32, (bottom - top) / 32
+    column, row = int((width / 2 - left) / scale_x), int((height / 2 - top) / scale_y)  # where the photo's middle is
+    middle = pixels[row, column]
+    assert middle[0] == pytest.approx(left + (column + 0.5) * scale_x - 0.5, abs=1 + width / 32)
+    assert middle[1] == pytest.approx(top + (row + 0.5) * scale_y - 0.5, abs=1 + height / 32)
 
 
 def test_of_boxes_that_overlap_the_best_of_each_class_is_kept() -> None:

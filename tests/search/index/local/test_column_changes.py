@@ -1,5 +1,6 @@
 """Columns of an index in a directory: dropped, renamed, given another type."""
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -129,6 +130,28 @@ def test_a_column_is_renamed_and_back(index: LocalIndex) -> None:
     index.rename_column("cost", "price")
     assert attributes(index) == before
     assert index.count("price = '12.50'") == 19
+
+
+def test_a_segment_whose_removal_was_cut_off_can_come_again(
+    index: LocalIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename and its undoing give the same segment, of which a crash may have left a part."""
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", _a_part_of)
+        before = attributes(index)
+        index.compact(full=True)
+        index.rename_column("n", "m")
+        index.compact()  # keeps no past manifest, so that nothing names the segment with a column n
+        index.rename_column("m", "n")
+    assert attributes(index) == before
+    assert index.verify() == []
+    index.close()
+    with open_local(index.path, "r") as again:
+        assert attributes(again) == before
+
+
+def _a_part_of(directory: Path, **_: object) -> None:
+    Path(directory, "segment.json").unlink(missing_ok=True)
 
 
 def test_a_snapshot_keeps_the_columns_that_it_had(index: LocalIndex) -> None:

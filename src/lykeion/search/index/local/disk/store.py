@@ -12,6 +12,7 @@ LOCK, COMPACTING       lock files
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lykeion.core import NotFound, digest_bytes, digest_file, write_atomically
+from lykeion.core import NotFound, digest_bytes, digest_file, fsync_directory, write_atomically
 from lykeion.search.index import checked_json
 from lykeion.search.index.errors import CorruptIndex, IndexFormatError
 from lykeion.search.index.protocol import Metric
@@ -313,12 +314,23 @@ class Store:
 
 
 def _remove_others(directory: Path, keep: Iterable[str]) -> None:
-    """A directory that was empty may be missing, since archives and registries keep files alone."""
+    """A directory that was empty may be missing, since archives and registries keep files alone.
+
+    A segment first loses its name, durably: whatever ends the removal leaves no part of a segment under a digest,
+    which a later segment with the same contents would be taken to be.
+    """
     keep = set(keep)
-    for path in directory.iterdir() if directory.is_dir() else ():
-        if path.name in keep:
-            continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
+    others = [path for path in directory.iterdir() if path.name not in keep] if directory.is_dir() else []
+    directories = [path for path in others if path.is_dir()]
+    for path in others:
+        if path not in directories:
             path.unlink(missing_ok=True)
+    unnamed = [path if path.name.startswith(".") else _without_its_name(path) for path in directories]
+    if unnamed:
+        fsync_directory(directory)
+    for path in unnamed:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _without_its_name(path: Path) -> Path:
+    return path.rename(tempfile.mkdtemp(dir=path.parent, prefix=".removing-"))
