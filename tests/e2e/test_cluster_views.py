@@ -65,7 +65,7 @@ def test_what_others_delete_of_a_group_is_brought_back(
         if each.get("userAgent", "").startswith("python-httpx2")
         and each.get("objectRef", {}).get("namespace") == namespace
         and each["objectRef"].get("resource") in kinds
-        and each["verb"] == "create"
+        and each["verb"] in ("create", "patch", "update")
     ]
     once = ["create deployments", "create poddisruptionbudgets", "create services"]
     assert sorted(writes) == [*once, "create services"]

@@ -25,6 +25,7 @@ from lykeion.control import GROUP, AnyKind, AnyResource, Metadata, Resource, Res
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec
 
 from .object_types import PODS, KubeObject, ObjectType, owners_of
+from .view_parts import INCOMPLETE
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "lykeion"
@@ -151,8 +152,12 @@ def object_of(
 
 
 def written_annotations(resource: AnyResource) -> dict[str, str]:
-    """What a primary carries, so that ``read_view`` gives the same spec, labels and annotations."""
-    own = {"labels": resource.metadata.labels, "annotations": resource.metadata.annotations}
+    """What a primary carries, so that ``read_view`` gives the same spec, labels and annotations.
+
+    ``INCOMPLETE`` is of a reading: written, it would stay when nothing is missing any more.
+    """
+    labels = {name: value for name, value in resource.metadata.labels.items() if name != INCOMPLETE}
+    own = {"labels": labels, "annotations": resource.metadata.annotations}
     kept = {name: value for name, value in own.items() if value}
     return {SPEC_ANNOTATION: _packed(resource.spec), **({METADATA_ANNOTATION: json.dumps(kept)} if kept else {})}
 
