@@ -87,6 +87,15 @@ def test_endless_data_ends_at_the_size_that_was_signed(server: FileServer, tmp_p
     assert not (tmp_path / "part").exists()
 
 
+def test_other_content_of_the_size_that_was_signed_is_thrown_away(tmp_path: Path) -> None:
+    repository = Repository(served={"a/model file": CONTENT[::-1]})
+    with pytest.raises(UpdateRefused, match="not the file that was signed"):
+        fetch(repository, tmp_path / "part")
+    assert not (tmp_path / "part").exists()
+    repository.served["a/model file"] = CONTENT
+    assert fetch(repository, tmp_path / "part") == CONTENT
+
+
 def test_slow_retrieval_is_ended_and_what_came_stays(server: FileServer, tmp_path: Path) -> None:
     server.behaviour = dripping
     clock = Clock()
