@@ -21,7 +21,7 @@ from measuring.machine import describe
 
 from lykeion.compress import pack_file
 from lykeion.core import digest_bytes
-from lykeion.delivery.delta_files import SAVES, every_delta
+from lykeion.delivery.targets.delta_files import SAVES, every_delta
 from lykeion.nets import write_litert
 from lykeion.nets.training import load_network
 

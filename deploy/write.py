@@ -12,9 +12,9 @@ import yaml
 
 from lykeion.control import AnyKind, custom_resource_definition, field_rows
 from lykeion.platform import DEFINED
-from lykeion.platform.kubernetes.cloud_profiles import PROFILES
-from lykeion.platform.kubernetes.operator_board import board
-from lykeion.platform.kubernetes.operator_manifests import (
+from lykeion.platform.kubernetes.installing.cloud_profiles import PROFILES
+from lykeion.platform.kubernetes.installing.operator_board import board
+from lykeion.platform.kubernetes.installing.operator_manifests import (
     Installation,
     operator_objects,
     pod_monitor,

@@ -19,8 +19,8 @@ from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
 
 from lykeion.delivery import PublishOptions, init, publish, revoke, rotate
-from lykeion.delivery.root_ceremony import sign_root
-from lykeion.delivery.tuf_state import read_staged, staged_path
+from lykeion.delivery.tuf.root_ceremony import sign_root
+from lykeion.delivery.tuf.tuf_state import read_staged, staged_path
 from tests.delivery.fleet import Fleet
 
 ACTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.link", "os.rmdir", "os.truncate"}

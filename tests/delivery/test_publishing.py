@@ -17,8 +17,8 @@ from lykeion.delivery import (
     revoke,
     set_minimum,
 )
-from lykeion.delivery.target_sets import files_of, records_of, roles_with, target_file
-from lykeion.delivery.tuf_state import read_state
+from lykeion.delivery.tuf.target_sets import files_of, records_of, roles_with, target_file
+from lykeion.delivery.tuf.tuf_state import read_state
 from lykeion.device import (
     Delta,
     ModelLimits,
@@ -257,8 +257,8 @@ def test_a_record_that_no_device_would_read_is_not_signed() -> None:
 
 @pytest.mark.slow
 def test_above_two_thousand_targets_they_are_in_hashed_bins(fleet: Fleet, host: StaticHost, tmp_path: Path) -> None:
-    from lykeion.delivery.editions import keys_of, next_edition
-    from lykeion.delivery.tuf_repository import opened
+    from lykeion.delivery.tuf.editions import keys_of, next_edition
+    from lykeion.delivery.tuf.tuf_repository import opened
 
     fleet.init()
     (target, *_) = fleet.publish(1).targets

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lykeion.delivery import PublishOptions, init, publish, refresh
-from lykeion.delivery.target_sets import files_of
-from lykeion.delivery.tuf_state import read_state
+from lykeion.delivery.tuf.target_sets import files_of
+from lykeion.delivery.tuf.tuf_state import read_state
 from tests.delivery.crash_rounds import seen
 from tests.delivery.fleet import Fleet
 from tests.interleaving import Meeting, meet_at_every_act

@@ -25,8 +25,8 @@ from lykeion.delivery import (
     sign_root,
     status,
 )
-from lykeion.delivery.signing_keys import Signing
-from lykeion.delivery.tuf_state import read_state
+from lykeion.delivery.tuf.signing_keys import Signing
+from lykeion.delivery.tuf.tuf_state import read_state
 from tests.delivery.fleet import Fleet
 from tests.delivery.static_host import StaticHost
 

@@ -10,7 +10,7 @@ from PIL import Image
 from lykeion import search
 from lykeion.core import SILENT
 from lykeion.delivery import DeliveryError, IndexSpace, PublishOptions, publish
-from lykeion.delivery.space_price import recall_at_k
+from lykeion.delivery.targets.space_price import recall_at_k
 from lykeion.nets import random_weights, write_litert
 from lykeion.registry import Publication, Stores
 from lykeion.registry import publish as push

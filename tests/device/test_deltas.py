@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lykeion.core import digest_bytes
-from lykeion.delivery.delta_files import every_delta, smallest_delta
+from lykeion.delivery.targets.delta_files import every_delta, smallest_delta
 from lykeion.device import METHODS, DeltaError, apply_delta
 from lykeion.device.delta_patch import MAX_WINDOW_LOG
 

@@ -13,10 +13,10 @@ import pytest
 from tuf.api.metadata import DelegatedRole, Delegations, Metadata, MetaFile, SuccinctRoles, Targets
 
 from lykeion.delivery import init, refresh, rotate
-from lykeion.delivery.editions import keys_of, next_edition
-from lykeion.delivery.signing_keys import Signing, own_key
-from lykeion.delivery.target_sets import files_of, roles_with, target_file, with_model
-from lykeion.delivery.tuf_repository import opened
+from lykeion.delivery.tuf.editions import keys_of, next_edition
+from lykeion.delivery.tuf.signing_keys import Signing, own_key
+from lykeion.delivery.tuf.target_sets import files_of, roles_with, target_file, with_model
+from lykeion.delivery.tuf.tuf_repository import opened
 from lykeion.device import ModelLimits, RecordError, SignedTarget
 from lykeion.device.errors import UpdateMissing, UpdateRefused, UpdateUnavailable
 from lykeion.device.trusted_metadata import TrustedMetadata

@@ -11,13 +11,18 @@ import pytest
 from lykeion.control import ControlLoop, ResourceController
 from lykeion.platform.answering.model_lookup import no_digest
 from lykeion.platform.composition import KINDS
-from lykeion.platform.kubernetes.cluster_answers import cluster_answers, pods_of
-from lykeion.platform.kubernetes.cluster_client import ClusterClient
-from lykeion.platform.kubernetes.cluster_store import ClusterStore
-from lykeion.platform.kubernetes.kubeconfig_contexts import cluster_access
-from lykeion.platform.kubernetes.operator_manifests import NAMESPACE, OPERATOR, Installation, operator_objects
-from lykeion.platform.kubernetes.request_rate import RequestRate
-from lykeion.platform.kubernetes.translation import ClusterFacts
+from lykeion.platform.kubernetes.api.cluster_client import ClusterClient
+from lykeion.platform.kubernetes.api.request_rate import RequestRate
+from lykeion.platform.kubernetes.contexts.kubeconfig_contexts import cluster_access
+from lykeion.platform.kubernetes.installing.operator_manifests import (
+    NAMESPACE,
+    OPERATOR,
+    Installation,
+    operator_objects,
+)
+from lykeion.platform.kubernetes.objects.translation import ClusterFacts
+from lykeion.platform.kubernetes.operator.cluster_answers import cluster_answers, pods_of
+from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
 from lykeion.platform.lookups import ImageDigest
 

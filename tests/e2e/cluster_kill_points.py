@@ -11,8 +11,8 @@ from typing import Any
 
 from lykeion.core import LykeionError
 from lykeion.platform import CONTROLLERS, KINDS, ClusterPlatform, OperatorSettings, cluster_access
-from lykeion.platform.kubernetes.cluster_client import ClusterClient
-from lykeion.platform.kubernetes.lease_election import LeaseTimes
+from lykeion.platform.kubernetes.api.cluster_client import ClusterClient
+from lykeion.platform.kubernetes.operator.lease_election import LeaseTimes
 
 LEASE = LeaseTimes(duration_s=2, deadline_s=1.5, retry_s=0.3)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import httpx
 
 from lykeion.platform.controllers.serving_controller import CLUSTER_SERVINGS
-from lykeion.platform.kubernetes.translation import ClusterFacts
+from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 
 from .cluster_controllers import cluster_controllers
 from .kubernetes_cluster import Cluster

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.measuring.docker_registry import PROGRAM, docker_registry
 from lykeion.nets import LOGITS, random_weights, write_litert
-from lykeion.platform.kubernetes.translation import REGISTRY, ClusterFacts
+from lykeion.platform.kubernetes.objects.translation import REGISTRY, ClusterFacts
 from tests.model_server.tiny import CARD, NETWORK, rows
 
 from .cluster_servings import IMAGE, USER, ClusterServing, cluster_load, ready_message, serving_operator

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from lykeion.platform.kubernetes.gateways import GATEWAY
-from lykeion.platform.kubernetes.object_types import HTTP_ROUTES
-from lykeion.platform.kubernetes.translation import ClusterFacts
+from lykeion.platform.kubernetes.objects.object_types import HTTP_ROUTES
+from lykeion.platform.kubernetes.objects.translation import ClusterFacts
+from lykeion.platform.kubernetes.servings.gateways import GATEWAY
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec
 
 from .cluster_addons import start_gateway

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from lykeion.platform.kubernetes.cluster_client import ClusterClient
-from lykeion.platform.kubernetes.kubeconfig_contexts import cluster_access
-from lykeion.platform.kubernetes.lease_election import LeaseElection, LeaseLost, LeaseTimes
+from lykeion.platform.kubernetes.api.cluster_client import ClusterClient
+from lykeion.platform.kubernetes.contexts.kubeconfig_contexts import cluster_access
+from lykeion.platform.kubernetes.operator.lease_election import LeaseElection, LeaseLost, LeaseTimes
 
 from .kubernetes_cluster import Cluster
 

@@ -13,8 +13,8 @@ from benchmarks.measuring.docker_registry import PROGRAM, docker_registry
 from lykeion import registry as models
 from lykeion.platform.controllers.batch_controller import BATCH_EXECUTIONS
 from lykeion.platform.controllers.training_controller import TRAININGS
-from lykeion.platform.kubernetes.object_types import JOB_SETS
-from lykeion.platform.kubernetes.translation import ClusterFacts
+from lykeion.platform.kubernetes.objects.object_types import JOB_SETS
+from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.policies import giving_way
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec, StorageProfile
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lykeion.platform.kubernetes.operator_manifests import NAMESPACE, OPERATOR
-from lykeion.platform.kubernetes.owned_fields import holds
+from lykeion.platform.kubernetes.installing.operator_manifests import NAMESPACE, OPERATOR
+from lykeion.platform.kubernetes.objects.owned_fields import holds
 
 from .cluster_addons import set_usage, start_metrics
 from .cluster_controllers import operator_account

@@ -11,10 +11,10 @@ import yaml
 
 from lykeion.control import AnyResource, Condition, ResourceStore, custom_resource_definition
 from lykeion.core import Unavailable
-from lykeion.platform.kubernetes.cluster_client import ClusterClient
-from lykeion.platform.kubernetes.cluster_store import ClusterStore
-from lykeion.platform.kubernetes.kubeconfig_contexts import cluster_access
-from lykeion.platform.kubernetes.request_rate import RequestRate
+from lykeion.platform.kubernetes.api.cluster_client import ClusterClient
+from lykeion.platform.kubernetes.api.request_rate import RequestRate
+from lykeion.platform.kubernetes.contexts.kubeconfig_contexts import cluster_access
+from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from tests.control.lamps import KINDS, LAMP, LampStatus, lamp
 from tests.control.store_behaviour import PROMISES
 

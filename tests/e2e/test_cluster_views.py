@@ -8,9 +8,9 @@ import pytest
 
 from lykeion.control import Key
 from lykeion.platform.composition import KINDS
-from lykeion.platform.kubernetes.cluster_client import ClusterClient
-from lykeion.platform.kubernetes.cluster_store import ClusterStore
-from lykeion.platform.kubernetes.kubeconfig_contexts import cluster_access
+from lykeion.platform.kubernetes.api.cluster_client import ClusterClient
+from lykeion.platform.kubernetes.contexts.kubeconfig_contexts import cluster_access
+from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroupSpec

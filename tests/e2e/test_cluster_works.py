@@ -8,8 +8,8 @@ import pytest
 from msgspec import structs
 
 from lykeion.control import condition_of, is_true
-from lykeion.platform.kubernetes.translation import ClusterFacts
-from lykeion.platform.kubernetes.work_translation import WORKS
+from lykeion.platform.kubernetes.objects.translation import ClusterFacts
+from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.resources.batch_execution import for_each_item
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec, StorageProfile
 from lykeion.platform.resources.failure_rule import FailureRule

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lykeion.platform.kubernetes.operator_rules import CLUSTERED, NAMESPACED, OWN
+from lykeion.platform.kubernetes.installing.operator_rules import CLUSTERED, NAMESPACED, OWN
 
 from .kubernetes_api import condition
 from .kubernetes_cluster import Cluster, kubernetes_cluster, read_documents

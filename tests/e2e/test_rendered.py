@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from lykeion.platform import WRITTEN, facts_of, read_resources, render
-from lykeion.platform.kubernetes.cloud_profiles import PROFILES
+from lykeion.platform.kubernetes.installing.cloud_profiles import PROFILES
 
 from .kubernetes_cluster import DEPLOY, ROOT, Cluster
 

@@ -11,8 +11,8 @@ import httpx
 from msgspec import structs
 
 from lykeion.control import AnyResource, Resource
-from lykeion.platform.kubernetes.translation import ClusterFacts, selector
-from lykeion.platform.kubernetes.work_translation import WORKS
+from lykeion.platform.kubernetes.objects.translation import ClusterFacts, selector
+from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
 

@@ -8,17 +8,39 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .delivery_settings import DeliverySettings, read_settings
-    from .device_classes import ClassFile, DeviceClass, Verdict, class_of, read_class_file
     from .errors import DeliveryError, KeyUnavailable, NoSuchTarget, RepositoryBusy, RepositoryDamaged
-    from .expiry_watch import Refreshed, RepositoryStatus, RoleStatus, refresh, status
-    from .explaining import Explanation, explain
-    from .limiting import revoke, set_minimum
-    from .model_keys import rotate_model
-    from .publishing import Published, PublishOptions, publish
-    from .root_ceremony import RootProgress, init, renew_root, rotate, sign_root
-    from .signing_keys import RoleKey, read_key
-    from .space_price import IndexSpace
+    from .targets import (
+        ClassFile,
+        DeviceClass,
+        Explanation,
+        IndexSpace,
+        Published,
+        PublishOptions,
+        Verdict,
+        class_of,
+        explain,
+        publish,
+        read_class_file,
+        revoke,
+        set_minimum,
+    )
+    from .tuf import (
+        DeliverySettings,
+        Refreshed,
+        RepositoryStatus,
+        RoleKey,
+        RoleStatus,
+        RootProgress,
+        init,
+        read_key,
+        read_settings,
+        refresh,
+        renew_root,
+        rotate,
+        rotate_model,
+        sign_root,
+        status,
+    )
 
 __all__ = [
     "ClassFile", "DeliveryError", "DeliverySettings", "DeviceClass", "Explanation", "IndexSpace", "KeyUnavailable",

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from lightkube.config.kubeconfig import KubeConfig
 
-from lykeion.platform.kubernetes.cluster_client import ClusterClient
-from lykeion.platform.kubernetes.request_rate import RequestRate
+from lykeion.platform.kubernetes.api.cluster_client import ClusterClient
+from lykeion.platform.kubernetes.api.request_rate import RequestRate
 
 Document = dict[str, Any]
 

@@ -10,9 +10,9 @@ import yaml
 from msgspec import structs
 
 from lykeion.control import AnyResource, Owner
-from lykeion.platform.kubernetes.object_types import HEALTH_CHECKS, HTTP_ROUTES, KubeObject
-from lykeion.platform.kubernetes.replica_group_objects import REPLICA_GROUPS
-from lykeion.platform.kubernetes.translation import ClusterFacts, Translation, our_labels
+from lykeion.platform.kubernetes.objects.object_types import HEALTH_CHECKS, HTTP_ROUTES, KubeObject
+from lykeion.platform.kubernetes.objects.translation import ClusterFacts, Translation, our_labels
+from lykeion.platform.kubernetes.servings.replica_group_objects import REPLICA_GROUPS
 from lykeion.platform.resources.autoscaling import Autoscaling
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec
 from lykeion.platform.resources.program import Program, Requests

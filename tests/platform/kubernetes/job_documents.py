@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lykeion.platform.kubernetes.translation import ClusterFacts
-from lykeion.platform.kubernetes.work_job_set import work_objects
+from lykeion.platform.kubernetes.objects.translation import ClusterFacts
+from lykeion.platform.kubernetes.works.work_job_set import work_objects
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.work import WORK, WorkSpec
 

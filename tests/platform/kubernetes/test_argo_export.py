@@ -10,7 +10,7 @@ import yaml
 
 from lykeion.core import Unsupported
 from lykeion.platform import WRITTEN, facts_of, read_resources, render
-from lykeion.platform.kubernetes.argo_expressions import as_condition
+from lykeion.platform.kubernetes.exporting.argo_expressions import as_condition
 from tests.e2e.control_plane.tools import module_files
 
 HEAD = "apiVersion: lykeion.github.io/v1alpha1\nkind: Pipeline\nmetadata: {name: nightly}\nspec:\n"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from lykeion.core import Unavailable, Unsupported
-from lykeion.platform.kubernetes import cluster_answers as answers
-from lykeion.platform.kubernetes.cluster_answers import cluster_answers, replica_addresses
-from lykeion.platform.kubernetes.object_types import KubeObject
+from lykeion.platform.kubernetes.objects.object_types import KubeObject
+from lykeion.platform.kubernetes.operator import cluster_answers as answers
+from lykeion.platform.kubernetes.operator.cluster_answers import cluster_answers, replica_addresses
 from lykeion.platform.lookups import GroupCores, ReplicaCounts, RouteCounts, SourceDigest
 
 ASKED = ReplicaCounts("shop", "shop-1", "/metrics", ("answers_total", ()), ("answers_total", (("ok", "no"),)))

@@ -9,10 +9,10 @@ import yaml
 
 from lykeion.control import Exists, Gone, NoSuchResource, Outdated, ResourceError
 from lykeion.core import LykeionError, Refused, Unavailable
-from lykeion.platform.kubernetes.cluster_client import ATTEMPTS
-from lykeion.platform.kubernetes.kubeconfig_contexts import KubeconfigError, cluster_access
-from lykeion.platform.kubernetes.request_rate import RequestRate
-from lykeion.platform.kubernetes.server_answers import NotServed
+from lykeion.platform.kubernetes.api.cluster_client import ATTEMPTS
+from lykeion.platform.kubernetes.api.request_rate import RequestRate
+from lykeion.platform.kubernetes.api.server_answers import NotServed
+from lykeion.platform.kubernetes.contexts.kubeconfig_contexts import KubeconfigError, cluster_access
 
 from .fake_api_server import Answer, FakeApiServer, fake_api_server, status
 

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.control import Key, ResourceError
-from lykeion.platform.kubernetes.cluster_documents import (
+from lykeion.platform.kubernetes.operator.operator_metrics import resource_of_path
+from lykeion.platform.kubernetes.store.cluster_documents import (
     foreign_conditions,
     merge_patch,
     read_document,
     replacing,
     written,
 )
-from lykeion.platform.kubernetes.operator_metrics import resource_of_path
 from tests.control.lamps import KINDS, lamp
 
 LEAVES = st.none() | st.integers(0, 3) | st.text(max_size=2) | st.lists(st.integers(0, 2), max_size=2)

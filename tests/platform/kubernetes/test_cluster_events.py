@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from lykeion.control import Event
-from lykeion.platform.kubernetes.cluster_events import KEPT_SERIES, SERIES_LASTS, ClusterEvents
+from lykeion.platform.kubernetes.store.cluster_events import KEPT_SERIES, SERIES_LASTS, ClusterEvents
 from tests.control.lamps import lamp
 
 from .fake_api_server import FakeApiServer, fake_api_server, status

@@ -13,8 +13,8 @@ import yaml
 from lykeion.control import ResourceError, read_resource
 from lykeion.core.fields import Fields
 from lykeion.platform import DEFINED
-from lykeion.platform.kubernetes.cloud_profiles import PROFILES, cloud_profile
-from lykeion.platform.kubernetes.operator_manifests import Installation, operator_objects, pod_monitor
+from lykeion.platform.kubernetes.installing.cloud_profiles import PROFILES, cloud_profile
+from lykeion.platform.kubernetes.installing.operator_manifests import Installation, operator_objects, pod_monitor
 from tests.e2e.control_plane.tools import tool
 
 DEPLOY = Path(__file__).parents[3] / "deploy"

@@ -6,7 +6,7 @@ import pytest
 
 from lykeion.control import AnyResource, ResourceError
 from lykeion.platform import WRITTEN, read_resources
-from lykeion.platform.kubernetes.foreseen_children import Foreseen, foresee
+from lykeion.platform.kubernetes.exporting.foreseen_children import Foreseen, foresee
 
 HEAD = "apiVersion: lykeion.github.io/v1alpha1\nkind: {kind}\nmetadata: {{name: night}}\nspec:\n"
 EXAMPLES = Path(__file__).parents[3] / "examples"

@@ -9,14 +9,14 @@ import pytest
 
 from lykeion.control import Gone
 from lykeion.core import Unavailable
-from lykeion.platform.kubernetes.list_watch import (
+from lykeion.platform.kubernetes.api.list_watch import (
     WatchAges,
     Watched,
     WatchTimes,
     list_objects,
     watch_objects,
 )
-from lykeion.platform.kubernetes.object_types import CONFIG_MAPS
+from lykeion.platform.kubernetes.objects.object_types import CONFIG_MAPS
 
 from .fake_api_server import Answer, FakeApiServer, fake_api_server, status
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lykeion.platform.kubernetes.list_watch import WatchAges
-from lykeion.platform.kubernetes.operator_metrics import OperatorMetrics
+from lykeion.platform.kubernetes.api.list_watch import WatchAges
+from lykeion.platform.kubernetes.operator.operator_metrics import OperatorMetrics
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 RULES = DEPLOY / "prometheus" / "rules.yaml"

@@ -2,10 +2,10 @@
 
 from starlette.testclient import TestClient
 
-from lykeion.platform.kubernetes.list_watch import WatchAges, Watched
-from lykeion.platform.kubernetes.object_types import JOBS
-from lykeion.platform.kubernetes.operator_health import LIMIT_AGE_S, health_app
-from lykeion.platform.kubernetes.operator_metrics import OperatorMetrics
+from lykeion.platform.kubernetes.api.list_watch import WatchAges, Watched
+from lykeion.platform.kubernetes.objects.object_types import JOBS
+from lykeion.platform.kubernetes.operator.operator_health import LIMIT_AGE_S, health_app
+from lykeion.platform.kubernetes.operator.operator_metrics import OperatorMetrics
 
 
 def test_a_watch_that_hears_nothing_ends_the_process_and_one_that_is_not_ready_says_why() -> None:

@@ -6,10 +6,10 @@ import pytest
 
 from lykeion.platform import DEFINED, WRITTEN, facts_of, read_resources
 from lykeion.platform.composition import CONTROLLERS
-from lykeion.platform.kubernetes.foreseen_children import foresee
-from lykeion.platform.kubernetes.object_types import LEASES, ObjectType, custom_type, type_of
-from lykeion.platform.kubernetes.operator_rules import CLUSTERED, EDITORS, NAMESPACED, OWN, VIEWERS
-from lykeion.platform.kubernetes.translation import Translation
+from lykeion.platform.kubernetes.exporting.foreseen_children import foresee
+from lykeion.platform.kubernetes.installing.operator_rules import CLUSTERED, EDITORS, NAMESPACED, OWN, VIEWERS
+from lykeion.platform.kubernetes.objects.object_types import LEASES, ObjectType, custom_type, type_of
+from lykeion.platform.kubernetes.objects.translation import Translation
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
 
 SAMPLE = Path(__file__).parent / "rendered.yaml"

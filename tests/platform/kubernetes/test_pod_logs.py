@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from lykeion.control import AnyResource, child_name
-from lykeion.platform.kubernetes.pod_logs import newest_pod
+from lykeion.platform.kubernetes.contexts.pod_logs import newest_pod
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.training import TRAINING, TrainingSpec
 

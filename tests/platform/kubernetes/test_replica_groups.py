@@ -9,8 +9,8 @@ from msgspec import structs
 from lykeion.control import Observed, condition_of
 from lykeion.platform.controllers.serving_report import reported
 from lykeion.platform.controllers.serving_view import ServingView
-from lykeion.platform.kubernetes.object_types import KubeObject
-from lykeion.platform.kubernetes.replica_group_objects import REPLICA_GROUPS
+from lykeion.platform.kubernetes.objects.object_types import KubeObject
+from lykeion.platform.kubernetes.servings.replica_group_objects import REPLICA_GROUPS
 from lykeion.platform.policies.serving_place import IN_A_CLUSTER
 from lykeion.platform.resources.cluster_profile import AcceleratorProfile, ClusterProfileSpec
 from lykeion.platform.resources.program import AcceleratorRequest, Program, Requests

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from lykeion.control import Owner, ResourceError
-from lykeion.platform.kubernetes.object_types import JOBS, PODS, type_of
-from lykeion.platform.kubernetes.translation import (
+from lykeion.platform.kubernetes.objects.object_types import JOBS, PODS, type_of
+from lykeion.platform.kubernetes.objects.translation import (
     NAME_LABEL,
     SPEC_ANNOTATION,
     object_of,

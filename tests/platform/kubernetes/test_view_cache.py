@@ -7,17 +7,17 @@ import pytest
 
 from lykeion.control import AnyResource, Change, Gone, Listing, follow
 from lykeion.core import Unavailable
-from lykeion.platform.kubernetes.cluster_store import ClusterStore
-from lykeion.platform.kubernetes.list_watch import VersionsWentBack, WatchAges, WatchTimes
-from lykeion.platform.kubernetes.object_types import CONFIG_MAPS, KubeObject
-from lykeion.platform.kubernetes.translation import (
+from lykeion.platform.kubernetes.api.list_watch import VersionsWentBack, WatchAges, WatchTimes
+from lykeion.platform.kubernetes.objects.object_types import CONFIG_MAPS, KubeObject
+from lykeion.platform.kubernetes.objects.translation import (
     ObjectSource,
     Translation,
     object_of,
     read_view,
     written_annotations,
 )
-from lykeion.platform.kubernetes.view_cache import KEPT_CHANGES, ViewCache
+from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
+from lykeion.platform.kubernetes.store.view_cache import KEPT_CHANGES, ViewCache
 from lykeion.platform.resources.configuration import CONFIG_MAP
 from lykeion.platform.resources.program_volume import VOLUME, VolumeSpec, VolumeStatus
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.control import AnyResource, Change
-from lykeion.platform.kubernetes.object_types import JOBS, PODS, KubeObject
-from lykeion.platform.kubernetes.translation import (
+from lykeion.platform.kubernetes.objects.object_types import JOBS, PODS, KubeObject
+from lykeion.platform.kubernetes.objects.translation import (
     SPEC_ANNOTATION,
     ClusterFacts,
     ObjectSource,
@@ -19,7 +19,7 @@ from lykeion.platform.kubernetes.translation import (
     read_view,
     written_annotations,
 )
-from lykeion.platform.kubernetes.view_state import ViewState
+from lykeion.platform.kubernetes.store.view_state import ViewState
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
 

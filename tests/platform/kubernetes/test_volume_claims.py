@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from lykeion.platform.kubernetes.translation import ClusterFacts
+from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.kubernetes.volume_claim import VOLUMES
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec, StorageProfile
 from lykeion.platform.resources.program_volume import VOLUME, VolumeSpec

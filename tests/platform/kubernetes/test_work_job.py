@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from lykeion.platform.kubernetes.pod_spec import unsupported_pod
-from lykeion.platform.kubernetes.translation import SPEC_ANNOTATION, ClusterFacts
-from lykeion.platform.kubernetes.work_job_set import work_objects
-from lykeion.platform.kubernetes.work_refusals import refusal
-from lykeion.platform.kubernetes.work_status import IGNORED, RECORD, REFUSED
-from lykeion.platform.kubernetes.work_translation import WORKS
+from lykeion.platform.kubernetes.objects.translation import SPEC_ANNOTATION, ClusterFacts
+from lykeion.platform.kubernetes.pods.pod_spec import unsupported_pod
+from lykeion.platform.kubernetes.works.work_job_set import work_objects
+from lykeion.platform.kubernetes.works.work_refusals import refusal
+from lykeion.platform.kubernetes.works.work_status import IGNORED, RECORD, REFUSED
+from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.policies.stages import models_command
 from lykeion.platform.resources.batch_execution import for_each_item
 from lykeion.platform.resources.cluster_profile import StorageProfile

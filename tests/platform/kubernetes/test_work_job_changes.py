@@ -7,9 +7,9 @@ import pytest
 from msgspec import structs
 
 from lykeion.control import is_true
-from lykeion.platform.kubernetes.translation import SPEC_ANNOTATION
-from lykeion.platform.kubernetes.work_status import IGNORED
-from lykeion.platform.kubernetes.work_translation import WORKS
+from lykeion.platform.kubernetes.objects.translation import SPEC_ANNOTATION
+from lykeion.platform.kubernetes.works.work_status import IGNORED
+from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.resources.pod_template import PodTemplate
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.program_volume import VolumeMount

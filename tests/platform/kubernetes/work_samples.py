@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import structs
 
 from lykeion.control import Metadata, Owner, Resource
-from lykeion.platform.kubernetes.translation import ClusterFacts
+from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.policies.stages import models_command
 from lykeion.platform.resources.batch_execution import for_each_item
 from lykeion.platform.resources.cluster_profile import AcceleratorProfile, ClusterProfileSpec, StorageProfile

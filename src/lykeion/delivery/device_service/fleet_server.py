@@ -26,7 +26,7 @@ from lykeion.delivery.rollouts import (
     VersionOffer,
     has_ended,
 )
-from lykeion.delivery.tuf_state import metadata_directory, targets_directory
+from lykeion.delivery.tuf import metadata_directory, targets_directory
 from lykeion.device import MAX_MESSAGE_BYTES
 from lykeion.resource_api import resource_api, serving, socket_of
 from lykeion.web_kit import (

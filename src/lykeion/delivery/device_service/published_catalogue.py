@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from lykeion.core import NotFound
-from lykeion.delivery.delivery_settings import read_settings
-from lykeion.delivery.device_classes import DeviceClass, class_of
-from lykeion.delivery.published_records import read_record
 from lykeion.delivery.rollouts import VersionOffer
-from lykeion.delivery.target_sets import files_of, limits_of, models_of, records_of
-from lykeion.delivery.tuf_state import metadata_directory, read_state
+from lykeion.delivery.targets import DeviceClass, class_of, read_record
+from lykeion.delivery.tuf import (
+    files_of,
+    limits_of,
+    metadata_directory,
+    models_of,
+    read_settings,
+    read_state,
+    records_of,
+)
 from lykeion.device import SignedTarget
 
 

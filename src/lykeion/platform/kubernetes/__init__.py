@@ -5,19 +5,23 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .cluster_client import ClusterClient
-    from .cluster_platform import ClusterPlatform, OperatorSettings
-    from .cluster_store import ClusterStore
-    from .context_platform import ContextPlatform, cluster_client_of, namespace_of
-    from .installation import install, upgrade
-    from .installation_status import status_of_installation
-    from .kubeconfig_contexts import KubeconfigError, cluster_access
-    from .lease_election import LeaseLost
-    from .operator_image import build_operator_image, pinned, push_operator_image
-    from .operator_manifests import Installation, operator_objects
-    from .rendering import facts_of, render
-    from .translation import ClusterFacts
-    from .uninstallation import uninstall
+    from .api import ClusterClient
+    from .contexts import ContextPlatform, KubeconfigError, cluster_access, cluster_client_of, namespace_of
+    from .exporting import facts_of, render
+    from .installing import (
+        Installation,
+        build_operator_image,
+        install,
+        operator_objects,
+        pinned,
+        push_operator_image,
+        status_of_installation,
+        uninstall,
+        upgrade,
+    )
+    from .objects import ClusterFacts
+    from .operator import ClusterPlatform, LeaseLost, OperatorSettings
+    from .store import ClusterStore
 
 __all__ = [
     "ClusterClient", "ClusterFacts", "ClusterPlatform", "ClusterStore", "ContextPlatform", "Installation",

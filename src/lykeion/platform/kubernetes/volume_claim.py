@@ -7,18 +7,19 @@ from lykeion.control import AnyResource, Condition, Resource
 from lykeion.platform.resources.program_volume import VOLUME, VolumeSpec, VolumeStatus
 from lykeion.platform.resources.quantities import quantity
 
-from .object_fields import text
-from .object_types import VOLUME_CLAIMS, KubeObject
-from .translation import (
+from .objects import (
+    VOLUME_CLAIMS,
     ClusterFacts,
+    KubeObject,
     ObjectChange,
     ObjectSource,
     Translation,
     object_of,
     read_view,
+    text,
     written_annotations,
 )
-from .work_pods import time_of
+from .works import time_of
 
 DEFAULT_SIZE = "10Gi"
 """Of volumes for which no size is asked, such as those of inputs and outputs."""

@@ -1,0 +1,156 @@
+"""Removing the operator: resources first, while it can still end what runs for them; the definitions last."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from lykeion.control import CLUSTER, NoSuchResource
+from lykeion.core import Conflict
+from lykeion.platform.composition import DEFINED
+from lykeion.platform.kubernetes.api import ClusterClient, NotServed
+from lykeion.platform.kubernetes.objects import DEPLOYMENTS, PODS, KubeObject, custom_type
+from lykeion.platform.resources.step_pipeline import PIPELINE
+
+from .cloud_profiles import THIS_CLUSTER
+from .installation import PAUSE_S, NotInstalled, NotReady, Report, find_installation, is_ready, stored
+from .installed_objects import type_of_installed
+from .operator_manifests import OPERATOR, SELECTOR, definitions, operator_objects
+
+_KEPT = ("Namespace",)
+"""Others may have put something there."""
+
+
+class ResourcesRemain(Conflict):
+    """There are resources, which would be lost or left without their controller."""
+
+
+async def uninstall(
+    client: ClusterClient,
+    report: Report,
+    *,
+    delete_resources: bool = False,
+    timeout_s: float = 600,
+    dry_run: bool = False,
+) -> None:
+    """Raises NotInstalled; NotReady for what has not gone after the timeout; ResourcesRemain if there are resources.
+
+    With ``delete_resources`` these are deleted, unless they have finalizers that no operator would take away.
+    """
+    to = await find_installation(client)
+    remaining = await _remaining(client)
+    if to is None and not remaining and not await _any_defined(client):
+        raise NotInstalled("the operator is not installed")
+    if remaining and not delete_resources:
+        raise ResourcesRemain(
+            f"there are {_counted(remaining)}; --delete-resources deletes them, with all that runs for them"
+        )
+    held = [each for each in remaining if each["metadata"].get("finalizers")]
+    if held and not (to and await _operator_is_ready(client, to.namespace)):
+        raise ResourcesRemain(
+            f"{_name(held[0])} has a finalizer that only the operator takes away, and the operator is not ready: "
+            "bring it up first, or release the resource (docs/kubernetes.md)"
+        )
+    await _delete_resources(client, remaining, report, timeout_s=timeout_s, dry_run=dry_run)
+    objects = [each for each in operator_objects(to) if each["kind"] not in _KEPT] if to else []
+    for document in sorted(objects, key=lambda each: each["kind"] != "Deployment"):
+        await _delete(client, document, report, dry_run=dry_run)
+        if document["kind"] == "Deployment" and to and not dry_run:
+            await _until_no_pods(client, to.namespace, timeout_s)
+    for document in definitions():
+        await _delete(client, document, report, dry_run=dry_run)
+    if not dry_run:
+        await _until_undefined(client, timeout_s)
+    if to:
+        report(f"namespace/{to.namespace} kept; others may use it: kubectl delete namespace {to.namespace}")
+
+
+async def _remaining(client: ClusterClient) -> list[KubeObject]:
+    """All resources but the cluster's profile; pipelines first, which would create others."""
+    kinds = sorted(DEFINED.values(), key=lambda kind: kind is not PIPELINE)
+    found = [each for kind in kinds async for each in stored(client, kind)]
+    return [each for each in found if each["metadata"]["name"] != THIS_CLUSTER or each["kind"] != "ClusterProfile"]
+
+
+async def _any_defined(client: ClusterClient) -> bool:
+    for document in definitions():
+        try:
+            await client.get(type_of_installed(document).path(name=document["metadata"]["name"]), _name(document))
+            return True
+        except NoSuchResource:
+            continue
+    return False
+
+
+async def _operator_is_ready(client: ClusterClient, namespace: str) -> bool:
+    deployment = await client.get(DEPLOYMENTS.path(namespace, OPERATOR), f"deployment/{OPERATOR}")
+    return bool(deployment["spec"]["replicas"]) and is_ready(deployment)
+
+
+async def _delete_resources(
+    client: ClusterClient, remaining: Sequence[KubeObject], report: Report, *, timeout_s: float, dry_run: bool
+) -> None:
+    """Deletes them and waits until they have gone, which is when what runs for them has ended."""
+    for document in remaining:
+        metadata, kind = document["metadata"], DEFINED[document["kind"]]
+        if metadata.get("ownerReferences") and not dry_run:
+            continue  # goes with its owner
+        path = custom_type(kind).path(metadata.get("namespace", CLUSTER), metadata["name"])
+        report(f"{_name(document)} {'would be ' if dry_run else ''}deleted")
+        if not dry_run:
+            await _gone(client, path, document, {"propagationPolicy": "Foreground"})
+    if dry_run or not remaining:
+        return
+    try:
+        async with asyncio.timeout(timeout_s):
+            while await _remaining(client):
+                await asyncio.sleep(PAUSE_S)
+    except TimeoutError:
+        left = await _remaining(client)
+        raise NotReady(f"{_counted(left)} have not gone within {timeout_s:g} s; see {_name(left[0])}") from None
+
+
+async def _delete(client: ClusterClient, document: KubeObject, report: Report, *, dry_run: bool) -> None:
+    metadata = document["metadata"]
+    path = type_of_installed(document).path(metadata.get("namespace"), metadata["name"])
+    if dry_run:
+        report(f"{_name(document)} would be deleted")
+    elif await _gone(client, path, document, {"propagationPolicy": "Foreground"}):
+        report(f"{_name(document)} deleted")
+
+
+async def _gone(client: ClusterClient, path: str, document: KubeObject, options: KubeObject) -> bool:
+    """Ask for the deletion; False if it is not there."""
+    try:
+        await client.delete(path, _name(document), options)
+    except (NoSuchResource, NotServed):
+        return False
+    return True
+
+
+async def _until_no_pods(client: ClusterClient, namespace: str, timeout_s: float) -> None:
+    selector = ",".join(f"{name}={value}" for name, value in SELECTOR.items())
+    try:
+        async with asyncio.timeout(timeout_s):
+            while (await client.get(PODS.path(namespace), "pods", {"labelSelector": selector}))["items"]:
+                await asyncio.sleep(PAUSE_S)
+    except TimeoutError:
+        raise NotReady(f"the operator's pods have not ended within {timeout_s:g} s") from None
+
+
+async def _until_undefined(client: ClusterClient, timeout_s: float) -> None:
+    """The server deletes the objects of a definition first."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while await _any_defined(client):
+                await asyncio.sleep(PAUSE_S)
+    except TimeoutError:
+        raise NotReady(f"the definitions have not gone within {timeout_s:g} s") from None
+
+
+def _counted(documents: Sequence[KubeObject]) -> str:
+    counts = Counter(DEFINED[each["kind"]].plural for each in documents)
+    return ", ".join(f"{count} {plural if count > 1 else plural[:-1]}" for plural, count in counts.items())
+
+
+def _name(document: KubeObject) -> str:
+    return f"{document['kind'].lower()}/{document['metadata']['name']}"

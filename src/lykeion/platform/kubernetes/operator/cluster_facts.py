@@ -1,0 +1,61 @@
+"""What the operator finds out of the cluster that it runs in: versions, extensions, and its ClusterProfile."""
+
+import asyncio
+import os
+import re
+from dataclasses import replace
+from typing import Any
+
+from lykeion.control import AnyResource, Change, Key, Listing, follow
+from lykeion.platform.kubernetes.api import ClusterClient
+from lykeion.platform.kubernetes.objects import ClusterFacts
+from lykeion.platform.kubernetes.store import ClusterStore
+from lykeion.platform.resources.cluster_profile import CLUSTER_PROFILE, ClusterProfileSpec
+
+
+async def read_facts(client: ClusterClient, image: str = "") -> ClusterFacts:
+    """All but the profile. Raises what the client raises."""
+    version = await client.get("/version", "the version")
+    groups: list[dict[str, Any]] = (await client.get("/apis", "the API groups"))["groups"]
+    served = frozenset(str(each["groupVersion"]) for group in groups for each in group["versions"])
+    return ClusterFacts(
+        image=image,
+        version=(_number(version["major"]), _number(version["minor"])),
+        served=served,
+        registries=os.environ.get("LYKEION_REGISTRIES", ""),
+    )
+
+
+class ProfileInUse:
+    """Keeps the facts of ``store`` up to date with the cluster's profile: the first by name, if there is one."""
+
+    def __init__(self, store: ClusterStore, facts: ClusterFacts) -> None:
+        self._store, self.facts = store, facts
+        self._profiles: dict[Key, AnyResource] = {}
+        self.listed = asyncio.Event()
+
+    async def run(self) -> None:
+        await follow(self._store, CLUSTER_PROFILE, self._listed, self._changed)
+
+    def _listed(self, listing: Listing) -> None:
+        self._profiles = {each.key: each for each in listing.items}
+        self._use()
+        self.listed.set()
+
+    def _changed(self, change: Change) -> None:
+        self._profiles.pop(change.resource.key, None)
+        if change.type != "DELETED":
+            self._profiles[change.resource.key] = change.resource
+        self._use()
+
+    def _use(self) -> None:
+        first = min(self._profiles, default=None)
+        profile = self._profiles[first].spec if first else ClusterProfileSpec()
+        self.facts = replace(self.facts, profile=profile)
+        self._store.use(self.facts)
+
+
+def _number(text: str) -> int:
+    """Some clouds write a minor version as ``34+``."""
+    found = re.match(r"\d+", text)
+    return int(found[0]) if found else 0

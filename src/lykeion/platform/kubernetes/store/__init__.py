@@ -1,0 +1,14 @@
+"""The store of resources in a cluster: custom resources, and views of what runs, kept up to date by watches."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .cluster_store import ClusterStore
+
+__all__ = [
+    "ClusterStore",
+]  # fmt: skip
+
+__getattr__ = lazy(__name__)

@@ -1,0 +1,127 @@
+"""What is known of the objects of one plain kind, and the resources that are computed from them. No input or output.
+
+Objects of several types come from several watches, in any order between types, and as answers to our own writes.
+"""
+
+import logging
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from msgspec import structs
+
+from lykeion.control import AnyResource, Change, ResourceError
+from lykeion.platform.kubernetes.objects import KubeObject, ObjectSource, ObjectType, Translation, key_of, version_of
+
+REMEMBERED_UIDS = 10_000
+
+ViewName = tuple[str, str]
+"""The namespace and name of a resource."""
+
+_log = logging.getLogger("lykeion.kubernetes")
+
+
+class ViewState:
+    """``put``, ``remove`` and ``replace`` return the changes of resources that follow from theirs of objects."""
+
+    def __init__(self, translation: Translation) -> None:
+        self._translation = translation
+        self._sources = {each.type.kind: each for each in translation.sources}
+        self._objects: defaultdict[ViewName, dict[tuple[str, str, str], KubeObject]] = defaultdict(dict)
+        self._ended: deque[str] = deque(maxlen=REMEMBERED_UIDS)
+        self.resources: dict[ViewName, AnyResource] = {}
+        self.unsettled: set[ViewName] = set()
+        """Those whose owner waits for something that their resource does not show, such as the end of other pods."""
+
+    def put(self, document: KubeObject) -> list[Change]:
+        """Take in an object, unless a newer version of it is known, or it is known to have been deleted."""
+        view = self.view_of(document)
+        if view is None or document["metadata"]["uid"] in self._ended:
+            return []
+        known = self._objects[view].get(key_of(document))
+        if known and version_of(known) >= version_of(document):
+            return []
+        self._objects[view][key_of(document)] = document
+        return self._computed(view, version_of(document))
+
+    def remove(self, document: KubeObject) -> list[Change]:
+        """Forget an object; ``document`` has the version of its deletion."""
+        self._ended.append(document["metadata"]["uid"])
+        view = self.view_of(document)
+        known = self._objects[view].get(key_of(document)) if view else None
+        if view is None or known is None or known["metadata"]["uid"] != document["metadata"]["uid"]:
+            return []
+        del self._objects[view][key_of(document)]
+        return self._computed(view, version_of(document))
+
+    def replace(
+        self, type_: ObjectType, documents: Iterable[KubeObject], version: int, namespace: str | None
+    ) -> list[Change]:
+        """Take in all objects of a type as they were at ``version``: those that are missing have been deleted."""
+        listed = list(documents)
+        there = {key_of(each) for each in listed}
+        gone = [
+            each
+            for each in self._of_type(type_, namespace)
+            if key_of(each) not in there and version_of(each) <= version
+        ]
+        changes: list[Change] = []
+        for each in gone:
+            metadata = {**each["metadata"], "resourceVersion": str(version)}
+            changes += self.remove({**each, "metadata": metadata})
+        for each in listed:
+            changes += self.put(each)
+        return changes
+
+    def objects(self, view: ViewName) -> tuple[KubeObject | None, list[KubeObject]]:
+        """The primary of a resource, if it is there, and its other objects."""
+        known = dict(self._objects.get(view, {}))
+        namespace, name = view
+        primary = known.pop((self._translation.sources[0].type.kind, namespace, name), None)
+        return primary, list(known.values())
+
+    def _of_type(self, type_: ObjectType, namespace: str | None) -> Iterator[KubeObject]:
+        for (inside, _), known in self._objects.items():
+            if namespace in (None, inside):
+                yield from (each for each in known.values() if each["kind"] == type_.kind)
+
+    def view_of(self, document: KubeObject) -> ViewName | None:
+        source: ObjectSource | None = self._sources.get(document["kind"])
+        name = source.name_of(document) if source else ""
+        return (document["metadata"].get("namespace", ""), name) if name else None
+
+    def _computed(self, view: ViewName, version: int) -> list[Change]:
+        before, after = self.resources.get(view), self._resource(view)
+        if after is None:
+            if not self._objects[view]:
+                del self._objects[view]
+            return [] if before is None else [Change("DELETED", _at(self.resources.pop(view), version))]
+        if before is None or before.metadata.uid != after.metadata.uid:
+            self.resources[view] = after
+            ended = [] if before is None else [Change("DELETED", before)]
+            return [*ended, Change("ADDED", after)]
+        last = int(before.metadata.resource_version)
+        if _at(after, last) == before and view not in self.unsettled:
+            return []
+        self.unsettled.discard(view)
+        # A change that another watch brings late may have an earlier version than what was computed last.
+        newer = max(version, int(after.metadata.resource_version), last + 1)
+        self.resources[view] = _at(after, newer)
+        return [Change("MODIFIED", self.resources[view])]
+
+    def _resource(self, view: ViewName) -> AnyResource | None:
+        primary, others = self.objects(view)
+        if primary is None:
+            return None
+        try:
+            return self._translation.resource_of(primary, others)
+        except ResourceError as wrong:
+            _log.warning("%s; it is left alone", wrong)
+            return None
+        except Exception:  # one object as we have not foreseen it must not end what is done for all others
+            _log.exception("%s/%s cannot be computed; it stays as it was", *view)
+            return self.resources.get(view)
+
+
+def _at(resource: AnyResource, version: int) -> AnyResource:
+    return replace(resource, metadata=structs.replace(resource.metadata, resource_version=str(version)))
