@@ -4,6 +4,7 @@ https://docs.growthbook.io/lib/build-your-own. The hash is FNV-1a of 32 bits ove
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Literal, TypeAlias
 
 HashVersion: TypeAlias = Literal[1, 2]
@@ -33,7 +34,7 @@ def bucket_ranges(count: int, coverage: float = 1.0, weights: Sequence[float] | 
     if len(shares) != count or not 0.99 <= sum(shares) <= 1.01:
         shares = [1 / count] * count
     coverage = min(max(coverage, 0.0), 1.0)
-    starts = [sum(shares[:index]) for index in range(count)]
+    starts = [0.0, *accumulate(shares[:-1])]  # not sum(), which rounds otherwise since Python 3.12
     return [(start, start + coverage * share) for start, share in zip(starts, shares, strict=True)]
 
 

@@ -7,5 +7,9 @@ from .attribute_conditions import satisfies
 from .feature_evaluation import FeatureResult, evaluate_feature, run_experiment
 from .flag_context import FlagContext
 from .variation_assignment import ExperimentResult
+from .where_conditions import AttributeType, AttributeTypes, ServerOnly, compile_where, guarded, typed
 
-__all__ = ["ExperimentResult", "FeatureResult", "FlagContext", "evaluate_feature", "run_experiment", "satisfies"]
+__all__ = [
+    "AttributeType", "AttributeTypes", "ExperimentResult", "FeatureResult", "FlagContext", "ServerOnly",
+    "compile_where", "evaluate_feature", "guarded", "run_experiment", "satisfies", "typed",
+]  # fmt: skip

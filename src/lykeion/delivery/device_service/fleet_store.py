@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from lykeion.core import Unavailable
+from lykeion.delivery.flags import FLAG_TABLES
 
-_FORMAT = 1
 _APPLICATION_ID = 0x4C594B46
 _BUSY_S = 10.0
-_TABLES = (
+_DEVICES = (
     """CREATE TABLE devices (
         id TEXT PRIMARY KEY, public_key TEXT NOT NULL UNIQUE, token TEXT NOT NULL, state TEXT NOT NULL,
         enrolled_at REAL NOT NULL, seen_at REAL NOT NULL, software TEXT NOT NULL, runtime TEXT NOT NULL,
@@ -49,6 +49,8 @@ _TABLES = (
     )""",
     "CREATE TABLE audit (at REAL NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL)",
 )
+_MIGRATIONS = (_DEVICES, FLAG_TABLES)
+"""By which a file of format N becomes one of format N + 1; 0 is an empty file."""
 
 
 class FleetStoreError(Unavailable):
@@ -90,21 +92,26 @@ class FleetStore:
         self._base.row_factory = sqlite3.Row
         for setting in ("journal_mode=WAL", "synchronous=FULL", "trusted_schema=OFF"):
             self._base.execute(f"PRAGMA {setting}")
+        application, format_ = self._format()
+        known = application == _APPLICATION_ID or (application, format_) == (0, 0)
+        if not known or format_ > len(_MIGRATIONS):
+            raise FleetStoreError(f"{self._path}: not a file of devices, or of a later version of lykeion")
+        if format_ < len(_MIGRATIONS):
+            self._migrate()
+
+    def _format(self) -> tuple[int, int]:
         application, format_ = (
             self._base.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
         )
-        if (application, format_) == (0, 0):
-            self._create()
-        elif (application, format_) != (_APPLICATION_ID, _FORMAT):
-            raise FleetStoreError(f"{self._path}: not a file of devices, or of another version of lykeion")
+        return application, format_
 
-    def _create(self) -> None:
+    def _migrate(self) -> None:
         self._base.execute("BEGIN IMMEDIATE")
-        if not self._base.execute("PRAGMA user_version").fetchone()[0]:  # or another process was first
-            for table in _TABLES:
-                self._base.execute(table)
-            self._base.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-            self._base.execute(f"PRAGMA user_version={_FORMAT}")
+        for migration in _MIGRATIONS[self._format()[1] :]:  # or another process was first
+            for statement in migration:
+                self._base.execute(statement)
+        self._base.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        self._base.execute(f"PRAGMA user_version={len(_MIGRATIONS)}")
         self._base.execute("COMMIT")
 
     @contextmanager
