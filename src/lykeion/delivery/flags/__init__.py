@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .flag_compiling import FlagEnvironment, SavedGroup, check_environment, server_features
     from .flag_evaluation import evaluate_flags, flag_values
     from .flag_model import (
-        Flag,
+        FeatureFlag,
         FlagError,
         FlagRule,
         Namespace,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FLAG_TABLES",
     "PRODUCTION",
-    "Flag",
+    "FeatureFlag",
     "FlagBase",
     "FlagChange",
     "FlagConflict",

@@ -1,8 +1,8 @@
 """What GrowthBook's clients are sent of flags: features, rules with conditions, and saved groups."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ from lykeion.core.flags import AttributeType, ServerOnly, compile_where, guarded
 from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
 
-from .flag_model import Flag, FlagError, FlagRule, FlagType, Prerequisite, weights_of
+from .flag_model import FeatureFlag, FlagError, FlagRule, FlagType, Prerequisite, weights_of
 
 Document: TypeAlias = dict[str, Any]
 
@@ -32,30 +32,38 @@ class FlagEnvironment:
 
     attributes: Mapping[str, AttributeType] = field(default_factory=dict[str, AttributeType])
     groups: Mapping[str, SavedGroup] = field(default_factory=dict[str, SavedGroup])
-    flags: Mapping[str, Flag] = field(default_factory=dict[str, Flag])
+    flags: Mapping[str, FeatureFlag] = field(default_factory=dict[str, FeatureFlag])
 
     @cached_property
     def client_features(self) -> Mapping[str, Document]:
         """Of all flags that clients are sent, by name. Raises FlagError where one does not fit."""
         return {name: feature(self, name, flag) for name, flag in self.flags.items() if not flag.server_only}
 
+    @cached_property
+    def undecided_features(self) -> Mapping[str, Document]:
+        """Of the other flags, without what their rules say of attributes."""
+        own = {name: flag for name, flag in self.flags.items() if flag.server_only}
+        return {name: feature(self, name, _without_where(flag)) for name, flag in own.items()}
+
 
 def server_features(environment: FlagEnvironment, attributes: Mapping[str, Any]) -> dict[str, Document]:
     """Of all flags, for one unit: conditions of flags that clients are not sent are decided already."""
     values = typed(attributes, environment.attributes)
-    holds = partial(_is_true, attributes=values)
-    own = {name: flag for name, flag in environment.flags.items() if flag.server_only}
-    decided = {name: feature(environment, name, _with_rules(flag, holds)) for name, flag in own.items()}
-    return {**environment.client_features, **decided}
+    found = dict(environment.client_features)
+    for name, each in environment.undecided_features.items():
+        rules = environment.flags[name].ordered_rules
+        kept = [made for made, rule in zip(each["rules"], rules, strict=False) if _is_true(rule.where, values)]
+        found[name] = {**each, "rules": kept}
+    return found
 
 
 def check_environment(environment: FlagEnvironment) -> None:
     """Raises FlagError where a flag does not fit what there is, or requires itself."""
-    for name, flag in environment.flags.items():
-        if flag.server_only:
-            for rule in flag.ordered_rules:
-                _check_condition(environment, f"flag {name}, rule {rule.id}", rule)
-        feature(environment, name, _with_rules(flag, lambda _: True) if flag.server_only else flag)
+    made = {**environment.client_features, **environment.undecided_features}
+    for name in made:
+        flag = environment.flags[name]
+        for rule in flag.ordered_rules if flag.server_only else ():
+            _check_condition(environment, f"flag {name}, rule {rule.id}", rule)
         for needed in sorted(_required_by(flag)):
             if environment.flags[needed].server_only and not flag.server_only:
                 raise FlagError(
@@ -68,7 +76,7 @@ def group_values(environment: FlagEnvironment) -> dict[str, list[Any]]:
     return {name: list(each.values) for name, each in environment.groups.items()}
 
 
-def feature(environment: FlagEnvironment, name: str, flag: Flag) -> Document:
+def feature(environment: FlagEnvironment, name: str, flag: FeatureFlag) -> Document:
     """As in https://docs.growthbook.io/lib/build-your-own. Raises FlagError where a rule does not fit."""
     rules = flag.ordered_rules if flag.enabled else ()
     return {
@@ -77,7 +85,7 @@ def feature(environment: FlagEnvironment, name: str, flag: Flag) -> Document:
     }
 
 
-def _rule(environment: FlagEnvironment, name: str, flag: Flag, rule: FlagRule) -> Document:
+def _rule(environment: FlagEnvironment, name: str, flag: FeatureFlag, rule: FlagRule) -> Document:
     place = f"flag {name}, rule {rule.id}"
     made: Document = {
         "id": rule.id,
@@ -145,7 +153,7 @@ def _check_condition(environment: FlagEnvironment, place: str, rule: FlagRule) -
         raise FlagError(f"{place}: {error}") from None
 
 
-def _required_by(flag: Flag) -> set[str]:
+def _required_by(flag: FeatureFlag) -> set[str]:
     return {each.flag for needs in (flag.requires, *(rule.requires for rule in flag.ordered_rules)) for each in needs}
 
 
@@ -169,16 +177,14 @@ def _compiled(where: str, types: Mapping[str, AttributeType], place: str) -> Doc
         raise FlagError(f"{place}: {error}") from None
 
 
-def _with_rules(flag: Flag, holds: Callable[[str], bool]) -> Flag:
-    """With the rules whose condition holds, without it."""
-    kept = (replace(each, where="") for each in flag.ordered_rules if not each.where or holds(each.where))
-    return replace(flag, ordered_rules=tuple(kept))
+def _without_where(flag: FeatureFlag) -> FeatureFlag:
+    return replace(flag, ordered_rules=tuple(replace(each, where="") for each in flag.ordered_rules))
 
 
 def _is_true(where: str, attributes: Mapping[str, Any]) -> bool:
     """A value that cannot be compared does not satisfy it."""
     try:
-        return matches(parsed(where), attributes)
+        return not where or matches(parsed(where), attributes)
     except WhereError:
         return False
 

@@ -133,7 +133,7 @@ class FlagRule(Wire, frozen=True):
     )
 
 
-class Flag(Wire, frozen=True):
+class FeatureFlag(Wire, frozen=True):
     """Rules are tried in their order; where none applies the value is ``default``."""
 
     type: Annotated[FlagType, Meta(description="Of all its values: `boolean`, `string`, `number`, or `json`.")]
@@ -149,9 +149,9 @@ class Flag(Wire, frozen=True):
     description: Annotated[str, Meta(max_length=1024, description="For people.")] = ""
 
 
-def read_flag(value: Any, where: str = "flag") -> Flag:
+def read_flag(value: Any, where: str = "flag") -> FeatureFlag:
     """A flag from a JSON value. Raises FlagError, which names the field."""
-    found = read_as(Flag, Field(where, value, FlagError))
+    found = read_as(FeatureFlag, Field(where, value, FlagError))
     if not _unique(each.id for each in found.ordered_rules):
         raise FlagError(f"{where}: rules need ids of their own")
     for place, each in _values(found):
@@ -159,7 +159,7 @@ def read_flag(value: Any, where: str = "flag") -> Flag:
     return found
 
 
-def flag_document(flag: Flag) -> dict[str, Any]:
+def flag_document(flag: FeatureFlag) -> dict[str, Any]:
     """A JSON value for ``read_flag``, without what is as by default."""
     return _without_defaults(flag)
 
@@ -191,7 +191,7 @@ def weights_of(rule: FlagRule) -> tuple[float, ...]:
     return tuple(each.weight / total for each in rule.variations)
 
 
-def _values(flag: Flag) -> list[tuple[str, Any]]:
+def _values(flag: FeatureFlag) -> list[tuple[str, Any]]:
     found = [("default", flag.default)]
     for rule in flag.ordered_rules:
         found += [(f"rule {rule.id}: {each.name}", each.value) for each in rule.variations]

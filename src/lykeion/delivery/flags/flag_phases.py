@@ -9,19 +9,21 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from .flag_model import Flag, FlagRule, weights_of
+from .flag_model import FeatureFlag, FlagRule, weights_of
 
 
 @dataclass(frozen=True)
 class PhasedFlag:
     """``seeds`` are those that are new, by rule; ``notes`` say for people what becomes of units."""
 
-    flag: Flag
+    flag: FeatureFlag
     seeds: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
 
-def with_phases(name: str, old: Flag | None, new: Flag, used: Mapping[str, int], new_phase: bool) -> PhasedFlag:
+def with_phases(
+    name: str, old: FeatureFlag | None, new: FeatureFlag, used: Mapping[str, int], new_phase: bool
+) -> PhasedFlag:
     """The new flag with phases and seeds. ``used`` has the last phase of each rule that there was, also of rules that
     were taken away; with ``new_phase`` every rule that divides its units begins one."""
     before = {each.id: each for each in old.ordered_rules} if old else {}

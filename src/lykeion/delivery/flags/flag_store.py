@@ -9,7 +9,7 @@ from lykeion.core import Conflict, NotFound
 from lykeion.core.flags import AttributeType
 
 from .flag_compiling import FlagEnvironment, SavedGroup, check_environment
-from .flag_model import Flag, FlagError, check_attribute_name, check_flag_name, flag_document, read_flag
+from .flag_model import FeatureFlag, FlagError, check_attribute_name, check_flag_name, flag_document, read_flag
 from .flag_phases import with_phases
 from .flag_tables import FlagBase, FlagTransaction
 
@@ -43,7 +43,7 @@ class FlagVersion:
     at: float
     who: str
     why: str
-    flag: Flag
+    flag: FeatureFlag
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class FlagStore:
             return self._read(now)
 
     def put(
-        self, name: str, flag: Flag, edit: FlagEdit, *, new_phase: bool = False, expected: int | None = None
+        self, name: str, flag: FeatureFlag, edit: FlagEdit, *, new_phase: bool = False, expected: int | None = None
     ) -> FlagChange:
         """Make or change a flag. ``expected`` is the number of the version that was read, 0 for none.
 
@@ -214,7 +214,7 @@ class FlagStore:
                 found[rule] = max(found.get(rule, 0), row["phase"])
         return found
 
-    def _check(self, name: str, flag: Flag, environment: FlagEnvironment) -> None:
+    def _check(self, name: str, flag: FeatureFlag, environment: FlagEnvironment) -> None:
         flags = {**environment.flags, name: flag}
         size = len(json.dumps(flag_document(flag)))
         if len(flags) > MAX_FLAGS:
@@ -237,7 +237,7 @@ class FlagStore:
         now: FlagTransaction,
         name: str,
         last: FlagVersion | None,
-        flag: Flag,
+        flag: FeatureFlag,
         edit: FlagEdit,
         archived: bool,
     ) -> FlagVersion:
@@ -270,7 +270,7 @@ def _version(row: Any) -> FlagVersion:
     return FlagVersion(row["flag"], row["version"], archived, row["at"], row["who"], row["why"], flag)
 
 
-def _replaced(environment: FlagEnvironment, flags: Mapping[str, Flag]) -> FlagEnvironment:
+def _replaced(environment: FlagEnvironment, flags: Mapping[str, FeatureFlag]) -> FlagEnvironment:
     return FlagEnvironment(environment.attributes, environment.groups, flags)
 
 
@@ -293,5 +293,5 @@ def _check_group(name: str, group: SavedGroup, environment: FlagEnvironment) -> 
         raise FlagError(f"group {name}: {wrong[0]!r} is not a {kind}, as {group.attribute} is")
 
 
-def _phase(flag: Flag, rule: str) -> int:
+def _phase(flag: FeatureFlag, rule: str) -> int:
     return next(each.phase for each in flag.ordered_rules if each.id == rule)
