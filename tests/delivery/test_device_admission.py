@@ -12,9 +12,12 @@ from lykeion.delivery.device_service import (
     FleetStoreError,
     NoSuchDevice,
     NotADevice,
+    SlowVersion,
     one_device,
+    slow_versions,
 )
-from lykeion.device import EnrolRequest
+from lykeion.delivery.device_service.fleet_records import note_events, note_state
+from lykeion.device import EnrolRequest, EventBatch, ModelReport, ReportedEvent, ReportedState
 
 from .devices import Clock, TestedDevice
 
@@ -146,3 +149,15 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "fleet.db").write_bytes(b"not a database, but long enough to be read as one" * 100)
     with pytest.raises(FleetStoreError, match=r"fleet\.db"):
         FleetStore(tmp_path / "fleet.db")
+
+
+def test_a_device_that_was_found_slow_is_known_to_be_until_it_runs_another_version(
+    admission: DeviceAdmission,
+) -> None:
+    store, device = admission.store, TestedDevice().enrolled(admission).device
+    fields = {"model": "shoes", "version": 1, "value": 9.0, "class_ms": 3.0}
+    events = [ReportedEvent(1, "health", "slow", 5.0, fields), ReportedEvent(2, "event", "slow", 6.0, {"by": "app"})]
+    note_events(store, device, EventBatch(tuple(events), {}), 10.0)
+    for running, slow in ((1, {(device, "shoes"): SlowVersion(1, 9.0, 3.0)}), (2, {})):
+        note_state(store, device, ReportedState("1", "2", {}, {"shoes": ModelReport(running)}), 11.0)
+        assert slow_versions(store) == slow_versions(store, device) == slow

@@ -15,9 +15,19 @@ from PIL import Image
 
 from lykeion.cli import app
 from lykeion.core import DONE_BUT
-from lykeion.device import Device, DeviceConditions, DeviceSettings, UpdateRules, read_root, set_up_device
+from lykeion.device import (
+    Device,
+    DeviceConditions,
+    DeviceSettings,
+    SignedTarget,
+    UpdateRules,
+    check_device,
+    read_root,
+    set_up_device,
+)
 from lykeion.device.device_client import NoModel
 from lykeion.device.fleet.device_messages import DesiredState
+from lykeion.device.inference.class_speed import class_speed
 from lykeion.device.slots.slot_state import CONFIRMING_RUNS, MAX_STARTS
 from tests.delivery.fleet import Fleet
 from tests.delivery.static_host import StaticHost
@@ -26,6 +36,7 @@ from .file_server import FileServer
 from .fleet_server import FleetServer
 from .networks import PHOTOS
 
+DIGEST = "sha256:" + "0f" * 32
 HEAVY = ("ai_edge_litert", "tuf", "securesystemslib", "cryptography", "urllib3", "PIL")
 """Loaded when they are used."""
 ROOMS = ("cli", "search", "web_kit", "delivery", "platform", "registry", "oci", "nets", "inputs", "engines.choosing")
@@ -200,6 +211,39 @@ def test_a_server_says_which_version_runs_and_hears_what_came_of_it(
 
 
 @pytest.mark.slow
+def test_a_device_that_is_slower_than_its_class_says_so(
+    fleet: Fleet, host: StaticHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is, by a limit that no run keeps."""
+    monkeypatch.setattr("lykeion.device.inference.class_speed.SLOWER", 1e-9)
+    server = FleetServer(desired=DesiredState("any", {"shoes": "shoes/v1/any"}), now=time.time())
+    publish(fleet, 1)
+    with FileServer(posts=lambda path, body, token: server.answer(path, body, token)) as front:
+        home, root = tmp_path / "device", read_root(fleet.home / "public" / "metadata" / "1.root.json")
+        set_up_device(home, DeviceSettings(host.url, server=front.address), root, "once")
+        with Device(home) as device:
+            assert device.update().problems == {}
+        assert [event.name for event in server.events] == ["tried", "slow", "activated"]
+        assert server.events[1].fields["value"] > 0
+        assert server.events[1].fields["class_ms"] == 2.0
+        found = {check.name: check for check in check_device(home)}
+    assert found["speed of shoes"].problem
+    assert "times what its class was measured at: other work, heat" in found["speed of shoes"].found
+    assert not found["model shoes"].problem
+
+
+def test_a_measurement_that_other_work_has_slowed_down_is_made_again() -> None:
+    target = SignedTarget(
+        "shoes", 1, DIGEST, "any", "litert", 1, "2", "3", DIGEST, 9, "none", latency_us=2_000
+    )  # fmt: skip
+    again = iter((7.0, 2.5))
+    speed = class_speed(target, 30.0, lambda: next(again))
+    assert (speed.run_ms, speed.slow) == (2.5, False)
+    assert class_speed(target, 30.0, lambda: 9.0).slow
+    assert not class_speed(replace(target, latency_us=0), 30.0, lambda: 9.0).slow
+
+
+@pytest.mark.slow
 def test_the_commands_set_a_device_up_run_it_and_find_what_is_wrong(
     fleet: Fleet, host: StaticHost, tmp_path: Path
 ) -> None:
@@ -219,7 +263,9 @@ def test_the_commands_set_a_device_up_run_it_and_find_what_is_wrong(
     assert {label["label"] for label in answers[0]["labels"]} == {"a", "b", "c", "d"}
     state = json.loads(lykeion("status", "--json").stdout)["models"]["shoes"]
     assert state["running"]["runs"] == len(answers)
-    assert lykeion("doctor").exit_code == 0
+    checks = json.loads(lykeion("doctor", "--json").stdout)["checks"]
+    assert not [check for check in checks if check["problem"]]
+    assert "what its class was measured at" in next(c["found"] for c in checks if c["check"] == "speed of shoes")
     (home / "files" / state["running"]["target"]["file"].removeprefix("sha256:")).write_bytes(b"rotten")
     found = lykeion("doctor", "--json")
     assert found.exit_code == DONE_BUT

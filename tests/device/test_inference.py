@@ -78,7 +78,7 @@ def test_a_sound_version_passes_its_trial_and_all_its_golden_photos() -> None:
     for model, card, labels in ((MODEL, EMBEDDING, ()), (network(2, "logits"), LOGITS, LABELS)):
         report = ModelTrial()(TARGET, model, companion(model, card, labels))
         assert report.photos == len(GOLDEN)
-        assert report.rough_ms > 0
+        assert report.speed.run_ms > 0
 
 
 BAD = pytest.mark.parametrize(

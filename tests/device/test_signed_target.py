@@ -44,6 +44,7 @@ targets = st.builds(
     packing=st.sampled_from(("none", "lykpack")),
     space=st.just("") | digests,
     recall_permille=st.integers(0, 1_000),
+    latency_us=st.integers(0, 3_600_000_000),
     deltas=st.lists(deltas, max_size=8).map(tuple),
     companion=st.none() | st.builds(CompanionFile, digests, sizes),
 )

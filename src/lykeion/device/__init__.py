@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .setting_up import read_root, set_up_device
     from .signed_target import (
         MAX_DELTAS,
+        MAX_LATENCY_US,
         MAX_REVOKED,
         METHODS,
         CompanionFile,
@@ -63,14 +64,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENROL", "EVENTS", "MAX_BSDIFF_BYTES", "MAX_COMPANION_BYTES", "MAX_COMPANION_PHOTOS", "MAX_DELTAS",
-    "MAX_MESSAGE_BYTES", "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS", "RENEW", "STATE", "BoxLayout", "Companion",
-    "CompanionFile", "ConditionsHook", "Credential", "Delta", "DeltaError", "DesiredState", "Detection", "Device",
-    "DeviceCheck", "DeviceConditions", "DeviceSettings", "DeviceSettingsError", "EnrolRequest", "EventBatch",
-    "LoadedModel", "ModelLimits", "ModelReport", "NewerRecord", "NoModel", "Photo", "PhotoLabel", "PhotoMustStay",
-    "RecordError", "RenewRequest", "ReportedEvent", "ReportedState", "SearchUnavailable", "SignedTarget",
-    "UpdateRules", "VideoError", "apply_delta", "boxes_of", "check_device", "companion_path", "delta_path",
-    "is_model_name", "limits_path", "live_answers", "newest_frames", "read_batch", "read_companion",
-    "read_enrol_request", "read_limits", "read_renew_request", "read_reported_state", "read_root", "read_target",
-    "renewal", "role_of", "set_up_device", "target_path", "to_plain", "video_frames", "with_golden",
+    "MAX_LATENCY_US", "MAX_MESSAGE_BYTES", "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS", "RENEW", "STATE",
+    "BoxLayout", "Companion", "CompanionFile", "ConditionsHook", "Credential", "Delta", "DeltaError",
+    "DesiredState", "Detection", "Device", "DeviceCheck", "DeviceConditions", "DeviceSettings",
+    "DeviceSettingsError", "EnrolRequest", "EventBatch", "LoadedModel", "ModelLimits", "ModelReport", "NewerRecord",
+    "NoModel", "Photo", "PhotoLabel", "PhotoMustStay", "RecordError", "RenewRequest", "ReportedEvent",
+    "ReportedState", "SearchUnavailable", "SignedTarget", "UpdateRules", "VideoError", "apply_delta", "boxes_of",
+    "check_device", "companion_path", "delta_path", "is_model_name", "limits_path", "live_answers", "newest_frames",
+    "read_batch", "read_companion", "read_enrol_request", "read_limits", "read_renew_request",
+    "read_reported_state", "read_root", "read_target", "renewal", "role_of", "set_up_device", "target_path",
+    "to_plain", "video_frames", "with_golden",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -13,7 +13,8 @@ from lykeion.device.updates.device_rounds import runtime_version
 from .device_settings import ROOT_FILE, DeviceSettings
 from .fetching.file_source import HttpFiles
 from .fetching.server_calls import HttpPost
-from .slots.model_slots import RESERVE_BYTES, ModelSlots
+from .inference.model_trial import ModelTrial
+from .slots.model_slots import RESERVE_BYTES, DamagedFile, ModelSlots
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ def check_device(home: Path) -> Iterator[DeviceCheck]:
     }
     for name in slots.names():
         checks[f"model {name}"] = lambda name=name: _model(slots, name)
+        checks[f"speed of {name}"] = lambda name=name: _speed(slots, name)
     for name, check in checks.items():
         try:
             yield DeviceCheck(name, check())
@@ -97,3 +99,21 @@ def _model(slots: ModelSlots, name: str) -> str:
     target = state.running.offer.target
     slots.load(target.file)
     return f"version {target.version}, {state.running.step}, its file is whole"
+
+
+def _speed(slots: ModelSlots, name: str) -> str:
+    running = slots.state(name).running
+    target = running.offer.target if running else None
+    if target is None or target.companion is None:
+        return "not measured: no version of it runs, or it has no card"
+    try:
+        content, companion = slots.load(target.file), slots.load(target.companion.digest)
+    except DamagedFile:
+        return "not measured: its file is not whole"
+    speed = ModelTrial().speed(target, content, companion)
+    if speed.slow:
+        raise CheckFailed(
+            f"{speed}: other work, heat or a power mode slow this device down, or {target.device_class} is not its "
+            f"class (lykeion delivery explain)"
+        )
+    return str(speed)

@@ -16,6 +16,7 @@ from .errors import NewerRecord, RecordError
 SCHEMA = 1
 MAX_FILE_BYTES = 256 << 20
 MAX_VERSION = 999_999_999
+MAX_LATENCY_US = 3_600_000_000
 MAX_DELTAS = 8
 MAX_REVOKED = 1_000
 METHODS = ("zstd", "subtract", "bsdiff4")
@@ -54,6 +55,7 @@ class SignedTarget:
     long; ``packing`` says how the downloaded target contains it. ``runtime_from`` and ``runtime_below`` are versions
     of the engine. ``space`` is the embedding space of an index, empty for a network that is no embedder;
     ``recall_permille`` is recall@10 of the file's vectors against that index, 0 where it is the index's own network.
+    ``latency_us`` is the fastest run in the bench report of the class; 0 where it is not known.
     """
 
     model: str
@@ -69,6 +71,7 @@ class SignedTarget:
     packing: str
     space: str = ""
     recall_permille: int = 0
+    latency_us: int = 0
     deltas: tuple[Delta, ...] = ()
     companion: CompanionFile | None = None
 
@@ -260,6 +263,7 @@ _TARGET: dict[str, _Read] = {
     "packing": lambda field: field.one_of(PACKINGS),
     "space": _digest,
     "recall_permille": lambda field: field.number(1, 1_000),
+    "latency_us": lambda field: field.number(1, MAX_LATENCY_US),
     "deltas": _up_to(MAX_DELTAS, _delta),
     "companion": _companion,
 }

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,15 +85,18 @@ def devices() -> None:
 def list_devices(fleet: Path, as_json: bool) -> None:
     """All devices, with the version of each model that they run."""
     with _open(fleet) as store:
-        found = device_service.all_devices(store)
+        found, slow = device_service.all_devices(store), device_service.slow_versions(store)
     if as_json:
-        print_json([_document(each) for each in found])
+        print_json([_document(each, slow) for each in found])
         return
     rows = [
         (
             each.id,
             each.state + (", key in use twice" if each.clone_at else ""),
-            ", ".join(f"{model} v{report['running']}" for model, report in sorted(each.models.items())),
+            ", ".join(
+                f"{model} v{report['running']}{', slow' if (each.id, model) in slow else ''}"
+                for model, report in sorted(each.models.items())
+            ),
             each.software,
             f"{rollouts.seconds_text(max(0.0, time.time() - each.seen_at))} ago",
         )
@@ -109,7 +112,7 @@ def list_devices(fleet: Path, as_json: bool) -> None:
 def show_device(device: str, fleet: Path, as_json: bool) -> None:
     """What is known of a device: its attributes, models, pins, and what failed."""
     with _open(fleet) as store:
-        document = _document(device_service.one_device(store, device))
+        document = _document(device_service.one_device(store, device), device_service.slow_versions(store, device))
     if as_json:
         print_json(document)
         return
@@ -147,12 +150,17 @@ def pin_device(device: str, model: str, version: int | None, fleet: Path, by: st
     print_line(f"{device}: {model} {'is no longer pinned' if version is None else f'is pinned to v{version}'}")
 
 
-def _document(record: "device_service.FleetRecord") -> dict[str, Any]:
+def _document(
+    record: "device_service.FleetRecord", slow: "Mapping[tuple[str, str], device_service.SlowVersion]"
+) -> dict[str, Any]:
     times = {"enrolled": record.enrolled_at, "seen": record.seen_at}
     models = {
         model: {name: each[name] for name in ("running", "file", "step", "failed", "cause")}
         for model, each in record.models.items()
     }
+    for model, report in models.items():
+        if measured := slow.get((record.id, model)):
+            report["slow"] = {"run_ms": measured.run_ms, "class_ms": measured.class_ms}
     return {
         "device": record.id,
         "state": record.state,

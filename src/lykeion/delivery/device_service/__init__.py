@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from .fleet_server import FleetIsServed, FleetServer
     from .fleet_store import FleetStore, FleetStoreError
     from .published_catalogue import PublishedCatalogue
+    from .slow_devices import SlowVersion, slow_versions
 
 __all__ = [
     "DeviceAdmission", "DeviceState", "DeviceStateError", "FleetIsServed", "FleetRecord", "FleetServer",
-    "FleetStore", "FleetStoreError", "NoSuchDevice", "NotADevice", "PublishedCatalogue", "all_devices",
-    "connect_rollouts", "desired_number", "desired_state", "fleet_directory", "one_device", "open_fleet", "pin",
+    "FleetStore", "FleetStoreError", "NoSuchDevice", "NotADevice", "PublishedCatalogue", "SlowVersion",
+    "all_devices", "connect_rollouts", "desired_number", "desired_state", "fleet_directory", "one_device",
+    "open_fleet", "pin", "slow_versions",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -11,6 +11,7 @@ from lykeion.delivery.errors import DeliveryError
 from lykeion.device import (
     MAX_COMPANION_BYTES,
     MAX_COMPANION_PHOTOS,
+    MAX_LATENCY_US,
     CompanionFile,
     Delta,
     SignedTarget,
@@ -79,6 +80,7 @@ class TargetMaker:
             packing=packing,
             space=space,
             recall_permille=recall,
+            latency_us=min(MAX_LATENCY_US, max(1, round(1_000 * runs.latency_ms))),
             deltas=tuple(delta for delta, _ in deltas),
             companion=CompanionFile(digest_bytes(companion), len(companion)) if companion else None,
         )

@@ -9,22 +9,27 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from lykeion.core import LykeionError, json_value
 from lykeion.device.signed_target import SignedTarget, read_target
 from lykeion.litert import ModelError
+
+from .class_speed import ClassSpeed, class_speed
+
+if TYPE_CHECKING:
+    from lykeion.engines.running import FirstRun
+    from lykeion.vision import ModelCard
 
 MAX_ANSWER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class TrialReport:
-    """``rough_ms`` is the fastest of a few runs on noise, in a process that does nothing else; ``photos`` is how many
-    golden photos had the right answers."""
+    """``speed`` is that of a few runs on noise; ``photos`` is how many golden photos had the right answers."""
 
     load_ms: float
-    rough_ms: float
+    speed: ClassSpeed
     memory_bytes: int
     photos: int
 
@@ -39,11 +44,29 @@ class ModelTrial:
     def __call__(self, target: SignedTarget, content: bytes, companion: bytes) -> TrialReport:
         """Raises ModelError, which says how it failed; Unsupported for an engine that is not installed."""
         from lykeion.device.companion import read_companion
-        from lykeion.engines.running import TrialLimits, try_model
 
         read = read_companion(companion)
-        card = read.card
-        first = try_model(
+        first = self._run(target, content, read.card)
+        if read.golden:
+            self._answer(target, content, companion)
+        speed = class_speed(target, first.rough_ms, lambda: self._run(target, content, read.card).rough_ms)
+        return TrialReport(first.load_ms, speed, first.memory_bytes, len(read.golden))
+
+    def speed(self, target: SignedTarget, content: bytes, companion: bytes) -> ClassSpeed:
+        """Of a version that is here. Raises ModelError, RecordError, Unsupported."""
+        from lykeion.device.companion import read_companion
+
+        card = read_companion(companion).card
+
+        def measured_ms() -> float:
+            return self._run(target, content, card).rough_ms
+
+        return class_speed(target, measured_ms(), measured_ms)
+
+    def _run(self, target: SignedTarget, content: bytes, card: "ModelCard") -> "FirstRun":
+        from lykeion.engines.running import TrialLimits, try_model
+
+        return try_model(
             content,
             target.path,
             kind=target.engine,
@@ -51,9 +74,6 @@ class ModelTrial:
             photo=(card.height, card.width, 1 if card.channels == "grey" else 3),
             limits=TrialLimits(self.time_s, self.memory_bytes),
         )
-        if read.golden:
-            self._answer(target, content, companion)
-        return TrialReport(first.load_ms, first.rough_ms, first.memory_bytes, len(read.golden))
 
     def _answer(self, target: SignedTarget, content: bytes, companion: bytes) -> None:
         """Raises ModelError if the golden photos are not answered as they must be."""

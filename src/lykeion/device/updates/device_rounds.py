@@ -147,8 +147,11 @@ def _update_round(
         report = ModelTrial()(offer.target, content, companion)
         target = offer.target
         told = {"model": target.model, "version": target.version, "engine": target.engine, "threads": target.threads}
-        measured = {"load_ms": round(report.load_ms, 3), "rough_ms": round(report.rough_ms, 3)}
+        measured = {"load_ms": round(report.load_ms, 3), "rough_ms": round(report.speed.run_ms, 3)}
         reports.add("tried", told | measured | {"memory_bytes": report.memory_bytes}, "health")
+        if report.speed.slow:
+            speed = {"value": round(report.speed.run_ms, 3), "class_ms": round(report.speed.class_ms, 3)}
+            reports.add("slow", told | speed, "health")
 
     update = ModelUpdate(slots, HttpFiles(f"{address}/targets"), trying, Pace(settings.bandwidth_bytes_s), may_fetch)
     return UpdateRound(
