@@ -1,0 +1,24 @@
+"""Events of units: JSON lines in, Parquet by day and hour, read by DuckDB; and the units that they make countable."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .counted_units import CountedUnits, CountingRules, EventMeasure, count_units
+    from .event_lines import EventLineError, UnitEvent, read_lines
+    from .event_log import Appended, EventLog, EventLogError
+
+__all__ = [
+    "Appended",
+    "CountedUnits",
+    "CountingRules",
+    "EventLineError",
+    "EventLog",
+    "EventLogError",
+    "EventMeasure",
+    "UnitEvent",
+    "count_units",
+    "read_lines",
+]
+__getattr__ = lazy(__name__)

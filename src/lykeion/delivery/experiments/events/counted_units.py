@@ -1,0 +1,139 @@
+"""Units as an experiment counts them: each once, when nothing about it can change any more.
+
+A unit enters with its first exposure, to the arm of that. Its events count that happened within the outcome window
+and were received before the cut-off for late ones, which is so long after the window; then the unit is counted. An
+event that is sent again counts once, as it was received first. So no number of a counted unit depends on what is
+received later, or on the order, and looking at another time adds units and changes none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from lykeion.delivery.experiments.statistics import Values
+
+from .event_log import EventLog, EventLogError
+
+Measured: TypeAlias = Literal["Any", "Count", "Sum"]
+"""Whether there was an event, how many there were, or the sum of their values."""
+
+
+@dataclass(frozen=True)
+class EventMeasure:
+    """A number of a unit from its events of one name; with ``before_s``, from those so long before its exposure."""
+
+    event: str
+    measured: Measured
+    before_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class CountingRules:
+    """Exposures from ``start`` to ``stop`` count. With ``period_s``, periods of time are units (switchback)."""
+
+    experiment: str
+    arms: tuple[str, ...]
+    window_s: float
+    late_s: float
+    start: float
+    stop: float
+    period_s: float | None = None
+
+
+@dataclass(frozen=True)
+class CountedUnits:
+    """In the order of exposure. ``arm`` is a number by ``rules.arms``; ``measures`` has an array for each measure.
+
+    ``entered`` are arms of all units that were exposed, counted or not yet. ``mixed`` units were exposed to several.
+    """
+
+    unit: Values
+    arm: Values
+    at: Values
+    attributes: Values
+    measures: tuple[Values, ...]
+    entered: Values
+    mixed: int
+
+
+def count_units(log: EventLog, rules: CountingRules, measures: Sequence[EventMeasure], until: float) -> CountedUnits:
+    """What is known at ``until``. Raises EventLogError."""
+    import numpy as np
+
+    duckdb = _duckdb()
+    files = [str(path) for path in log.files()]
+    if not files:
+        nothing = np.empty(0)
+        return CountedUnits(nothing, nothing.astype(int), nothing, nothing, (nothing,) * len(measures), nothing, 0)
+    columns = ", ".join(_measure(each, number) for number, each in enumerate(measures))
+    joined = f", {columns}" if columns else ""
+    names = sorted({each.event for each in measures})
+    with duckdb.connect(":memory:") as base:
+        base.execute(
+            "SET threads = 2; SET preserve_insertion_order = false; SET autoinstall_known_extensions = false"
+        )
+        try:
+            base.execute(_ONCE, [files, until])
+            base.execute(_EXPOSED, [rules.experiment, list(rules.arms), rules.start, rules.stop, rules.late_s])
+            counted = base.execute(
+                f"""
+                WITH counted AS (SELECT * FROM exposed e WHERE e.at + $1 + $2 <= $3),
+                outcomes AS (SELECT unit, name, "at", value, received FROM events WHERE list_contains($4, name))
+                SELECT c.unit, c.arm, c.at, c.attributes {joined}
+                FROM counted c LEFT JOIN outcomes o
+                ON o.unit = c.unit AND o.received <= c.at + $1 + $2 AND o.at < c.at + $1
+                GROUP BY c.unit, c.arm, c.at, c.attributes ORDER BY c.at, c.unit
+                """,  # noqa: S608 - numbers and names of columns that are ours
+                [rules.window_s, rules.late_s, until, names],
+            ).fetchnumpy()
+            entered = base.execute("SELECT arm FROM exposed e ORDER BY e.at, unit").fetchnumpy()["arm"]
+            mixed = base.execute("SELECT count(*) FROM exposed WHERE arms > 1").fetchone()[0]
+        except duckdb.Error as error:
+            raise EventLogError(f"{log.directory}: the events cannot be read: {str(error).splitlines()[0]}") from None
+    return CountedUnits(
+        counted["unit"],
+        np.asarray(counted["arm"], np.int64),
+        np.asarray(counted["at"], np.float64),
+        counted["attributes"],
+        tuple(np.asarray(counted[f"m{number}"], np.float64) for number in range(len(measures))),
+        np.asarray(entered, np.int64),
+        int(mixed),
+    )
+
+
+_ONCE = """
+    CREATE TEMP TABLE events AS
+    SELECT * EXCLUDE (copy) FROM (
+        SELECT id, unit, name, "at", received, value, experiment, arm, attributes,
+            row_number() OVER (PARTITION BY unit, id ORDER BY received, "at", name, value) AS copy
+        FROM read_parquet($1, hive_partitioning = false) WHERE received <= $2
+    ) WHERE copy = 1
+"""
+_EXPOSED = """
+    CREATE TEMP TABLE exposed AS
+    SELECT unit, min_by(arm, ("at", id)) AS arm, min("at") AS "at", min_by(attributes, ("at", id)) AS attributes,
+        count(DISTINCT arm) AS arms
+    FROM (
+        SELECT unit, id, "at", attributes, list_position($2, arm) - 1 AS arm FROM events
+        WHERE name = 'exposure' AND experiment = $1 AND "at" >= $3 AND "at" < $4 AND received <= "at" + $5
+            AND list_contains($2, arm)
+    ) GROUP BY unit
+"""
+
+
+def _measure(measure: EventMeasure, number: int) -> str:
+    quoted = measure.event.replace("'", "''")
+    begins = f"o.at >= c.at - {float(measure.before_s)!r} AND o.at < c.at" if measure.before_s else "o.at >= c.at"
+    which = f"FILTER (WHERE o.name = '{quoted}' AND {begins})"
+    if measure.measured == "Sum":
+        return f"coalesce(sum(o.value ORDER BY o.at, o.value) {which}, 0) AS m{number}"
+    count = f"count(o.value) {which}"
+    return f"{count} AS m{number}" if measure.measured == "Count" else f"least({count}, 1) AS m{number}"
+
+
+def _duckdb() -> Any:
+    try:
+        import duckdb
+    except ImportError:
+        raise EventLogError("results of experiments need duckdb: pip install 'lykeion[experiments]'") from None
+    return duckdb
