@@ -56,7 +56,7 @@ def test_a_job_is_changed_in_place_where_it_can_be(was: Any, fields: Any, spec: 
     ],
 )
 def test_another_job_takes_its_place_where_it_cannot(was: Any, fields: Any) -> None:
-    (deleted, _), (created, spec) = changes(was, **fields)
+    _, (deleted, _), (created, spec), _ = changes(was, **fields)
     assert (deleted, created, spec["suspend"]) == ("delete", "create", True)
     assert spec["backoffLimitPerIndex"] == fields.get("retries", 0)
 
@@ -82,10 +82,10 @@ def test_what_was_refused_is_made_once_it_can_be() -> None:
     mount = (VolumeMount(volume="run", variable="LYKEION_RUN"),)
     was = work(2, parallelism=2, mounts=mount)
     assert changes(was, parallelism=2) == [("merge", None)]
-    (deleted, _), (created, spec) = changes(was, parallelism=1)
+    _, (deleted, _), (created, spec), _ = changes(was, parallelism=1)
     assert (deleted, created, spec["parallelism"]) == ("delete", "create", 1)
     there = {**job(was), "status": {}}
-    made = WORKS.changes((there,), wanted(was, parallelism=1), FACTS)[-1].document
+    made = WORKS.changes((there,), wanted(was, parallelism=1), FACTS)[2].document
     (resumed,) = WORKS.changes((stored(made, "job-2"),), wanted(was, parallelism=1), FACTS)
     assert resumed.document["spec"] == {"suspend": False, "parallelism": 1}
     assert SPEC_ANNOTATION in resumed.document["metadata"]["annotations"]

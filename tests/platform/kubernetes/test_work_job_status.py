@@ -217,7 +217,7 @@ def test_what_was_done_outlives_each_job_that_takes_the_place_of_another(rounds:
         there["status"] = {"completedIndexes": to_ranges(done)}
         pods = [pod(index, "Succeeded", state=ended(), uid=f"job-{number + 1}") for index in fresh]
         suspended = replace(wanted, spec=structs.replace(wanted.spec, suspend=True))
-        deleted, created = WORKS.changes((there, *pods), suspended, FACTS)
+        _, deleted, created, _ = WORKS.changes((there, *pods), suspended, FACTS)
         assert (deleted.verb, deleted.document["metadata"]["uid"]) == ("delete", there["metadata"]["uid"])
         assert created.document["spec"]["suspend"] is True
         there = {**stored(created.document, f"job-{number + 2}"), "status": {}}
@@ -272,7 +272,7 @@ def _gang_round(wanted: Any, there: dict[str, Any], code: int) -> tuple[Any, dic
     seen = WORKS.resource_of(there, pods)
     changes = WORKS.changes((there, *pods), wanted, FACTS)
     created = [each.document for each in changes if each.verb == "create"]
-    return seen, {**stored(created[0], f"{uid}+"), "status": {}} if created else {}
+    return seen, {**stored(created[-1], f"{uid}+"), "status": {}} if created else {}
 
 
 def test_processes_that_run_all_at_once_are_begun_again_while_retries_are_left() -> None:
@@ -323,13 +323,18 @@ def test_a_job_set_is_made_again_for_the_next_attempt_when_its_pods_have_ended()
     running = _process(0, "set-1", "Running", state=RUNNING)
     seen = WORKS.resource_of(there, [first, failed, running])
     assert (seen.spec.suspend, seen.status.attempts, seen.status.active) == (True, 1, "0")
-    deleted, noted = WORKS.changes((there, first, failed, running), wanted, facts)
+    noted, deleted = WORKS.changes((there, first, failed, running), wanted, facts)
     assert (deleted.verb, deleted.document["kind"], deleted.document["metadata"]["uid"]) == (
         "delete",
         "JobSet",
         "set-1",
     )
     there["metadata"]["annotations"] |= noted.document["metadata"]["annotations"]
+    seen = WORKS.resource_of(there, [first, failed, running])
+    assert (seen.status.attempts, len(seen.status.failures)) == (1, 1), (
+        "counted once, though the JobSet is still there"
+    )
+    assert [each.verb for each in WORKS.changes((there, first, failed), wanted, facts)] == ["merge", "delete"]
     assert WORKS.changes((there, failed, running), wanted, facts) == ()
     created, noted = WORKS.changes((there, failed), wanted, facts)
     assert (created.verb, created.document["kind"]) == ("create", "JobSet")

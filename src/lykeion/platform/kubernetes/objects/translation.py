@@ -101,13 +101,18 @@ class ObjectChange:
     subresource: Literal["", "status"] = ""
 
 
+def _nothing(resource: AnyResource, facts: ClusterFacts, others: Sequence[KubeObject]) -> KubeObject | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Translation:
     """How ``kind`` is a view. ``sources`` are what it is computed from, the primary's type first.
 
     ``objects`` are what to create, the primary first; ``resource_of`` takes the primary and the other objects of the
     sources, in no order (it raises ResourceError for a primary that is not as we write it); ``changes`` takes what
-    is there, the primary first, and the resource that is wanted.
+    is there, the primary first, and the resource that is wanted. ``succeeding`` is for changes that delete the
+    primary and create another: from the other objects, the primary to create where that was not finished.
     """
 
     kind: AnyKind
@@ -115,6 +120,7 @@ class Translation:
     objects: Callable[[AnyResource, ClusterFacts], tuple[KubeObject, ...]]
     resource_of: Callable[[KubeObject, Sequence[KubeObject]], AnyResource]
     changes: Callable[[Sequence[KubeObject], AnyResource, ClusterFacts], tuple[ObjectChange, ...]]
+    succeeding: Callable[[AnyResource, ClusterFacts, Sequence[KubeObject]], KubeObject | None] = _nothing
     is_kept: bool = False
     """Whether ``changes`` are written for what others change or delete, too. They must not ask for more each time."""
     waits_for_pods: bool = False

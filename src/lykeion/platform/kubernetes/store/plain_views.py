@@ -94,8 +94,10 @@ class PlainViews:
 
     async def create(self, resource: AnyResource) -> AnyResource:
         """The primary is created last: without it there is no resource, and the rest is found at the next attempt."""
-        cache = await self._cache(resource.kind.name)
-        primary, *others = self._translations[resource.kind.name].objects(resource, self.facts)
+        cache, translation = await self._cache(resource.kind.name), self._translations[resource.kind.name]
+        primary, *others = translation.objects(resource, self.facts)
+        there = cache.objects((resource.key.namespace, resource.key.name))[1]
+        primary = translation.succeeding(resource, self.facts, there) or primary
         for document in (*others, primary):
             cache.put(await self._created(resource, document, is_primary=document is primary))
         return _found(cache, resource.key)
@@ -168,9 +170,10 @@ class PlainViews:
             or primary["metadata"]["uid"] in self._deleted
         ):
             return False
-        known = {key_of(each): each for each in (primary, *others)}
         changes = self._translations[key.kind].changes((primary, *others), resource, self.facts)
         for change in changes:
+            primary, others = cache.objects((key.namespace, key.name))
+            known = {key_of(each): each for each in (primary, *others) if each}
             try:
                 await self._write(cache, resource, change, known)
             except (Outdated, NoSuchResource) as error:

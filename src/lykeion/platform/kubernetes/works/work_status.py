@@ -41,7 +41,8 @@ LIMIT_FAILURES = 10
 class WorkRecord(Wire, frozen=True):
     """What earlier Jobs of a Work have done. ``counted`` are failed attempts of programs that run all at once.
 
-    ``attempts`` are also those of this Job whose pods were deleted when it was suspended.
+    ``attempts`` are also those of this Job whose pods were deleted when it was suspended. ``run`` is the UID of the
+    last JobSet of which this is known: it may be there still.
     """
 
     attempts: int = 0
@@ -50,6 +51,7 @@ class WorkRecord(Wire, frozen=True):
     failed: IndexRanges = ""
     failures: tuple[FailedAttempt, ...] = ()
     result: str = ""
+    run: str = ""
 
     def annotation(self) -> dict[str, str]:
         return {} if self == WorkRecord() else {RECORD: json.dumps(msgspec.to_builtins(self))}
@@ -85,7 +87,14 @@ def work_status(
 def record_now(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) -> WorkRecord:
     """What this Job and those before it have done."""
     own = owned_by(pods, job)
+    if is_recorded(job, job):
+        return read_record(job)
     return _gang_record(spec, job, own) if spec.roles else _indexes_record(spec, job, own)
+
+
+def is_recorded(job: KubeObject, run: KubeObject) -> bool:
+    """Whether what a JobSet has done is in the record of its Work's Job already."""
+    return read_record(job).run == run["metadata"]["uid"]
 
 
 def record_of_stopped(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) -> WorkRecord:

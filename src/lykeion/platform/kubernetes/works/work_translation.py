@@ -28,7 +28,7 @@ from lykeion.platform.kubernetes.objects import (
 from lykeion.platform.kubernetes.pods import QUEUE_LABEL, queue_of
 from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
 
-from .work_job import has_job_set, head_of, job_of, prefilled
+from .work_job import has_job_set, head_of, prefilled
 from .work_job_set import job_set_among, job_set_of, run_of, work_objects
 from .work_pods import has_ended
 from .work_refusals import at_once, refusal
@@ -36,12 +36,14 @@ from .work_status import (
     IGNORED,
     REFUSED,
     is_over,
+    is_recorded,
     next_attempt_due,
     read_record,
     record_now,
     record_of_stopped,
     work_status,
 )
+from .work_succession import keeper_among, replacement, succeeding
 
 _WorkResource = Resource[WorkSpec, WorkStatus]
 
@@ -61,26 +63,32 @@ def work_changes(there: Sequence[KubeObject], wanted: AnyResource, facts: Cluste
     known: WorkSpec = read_spec(WORK, job)
     if has_job_set(known) and not annotation(job, REFUSED):
         return tuple(_changes_of_job_set(job, others, wanted, known, facts))
-    return tuple(_changes(job, pods_among(others), wanted, known, facts))
+    changes, keeper = tuple(_changes(job, others, wanted, known, facts)), keeper_among(others)
+    if keeper and not any(each.verb == "delete" for each in changes):
+        return (ObjectChange("delete", head_of(keeper)), *changes)
+    return changes
 
 
 def _changes_of_job_set(
     job: KubeObject, others: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec, facts: ClusterFacts
 ) -> Iterator[ObjectChange]:
-    """The JobSet is deleted whenever it is not to run, and made again when its pods have ended."""
+    """The JobSet is deleted whenever it is not to run, after its deeds are recorded, and made again when its pods
+    have ended.
+    """
     pods, run, job_set = pods_among(others), run_of(job, others), job_set_among(others)
     due = next_attempt_due(known, run, pods)
     if is_over(run) and not due:
         yield _merge(job, wanted, known)
-    elif job_set and (due or wanted.spec.suspend or wanted.spec.stop):
+    elif job_set and (is_recorded(job, job_set) or due or wanted.spec.suspend or wanted.spec.stop):
         parked = replace(wanted, spec=structs.replace(wanted.spec, suspend=True))
         record = record_now(known, run, pods) if due else record_of_stopped(known, run, pods)
         change = _merge(job, parked, known)
+        record = structs.replace(record, run=job_set["metadata"]["uid"])
         change.document["metadata"]["annotations"] |= record.annotation()
-        yield ObjectChange("delete", head_of(job_set))
         yield change
-    elif known.suspend and not (wanted.spec.suspend or wanted.spec.stop):
-        if job_set is None and all(map(has_ended, pods)):
+        yield ObjectChange("delete", head_of(job_set))
+    elif known.suspend and job_set is None and not (wanted.spec.suspend or wanted.spec.stop):
+        if all(map(has_ended, pods)):
             yield ObjectChange("create", job_set_of(wanted, facts))
             yield _merge(job, wanted, known)
     else:
@@ -88,11 +96,11 @@ def _changes_of_job_set(
 
 
 def _changes(
-    job: KubeObject, pods: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec, facts: ClusterFacts
+    job: KubeObject, others: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec, facts: ClusterFacts
 ) -> Iterator[ObjectChange]:
-    refused = bool(annotation(job, REFUSED))
+    refused, pods = bool(annotation(job, REFUSED)), pods_among(others)
     if next_attempt_due(known, job, pods) or (refused and not refusal(wanted, facts)):
-        yield from _replaced(job, pods, wanted, known, facts)
+        yield from replacement(job, others, wanted, facts, record_now(known, job, pods))
     elif is_over(job) or refused:
         yield _merge(job, wanted, known)
     elif wanted.spec.stop:
@@ -102,18 +110,9 @@ def _changes(
     elif wanted.spec.suspend and not known.suspend and not queue_of(wanted.spec.program):
         yield _suspended(job, pods, wanted, known)
     elif wanted.spec.suspend or known.suspend:
-        yield from _replaced(job, pods, wanted, known, facts)
+        yield from replacement(job, others, wanted, facts, record_now(known, job, pods))
     else:
         yield _merge(job, wanted, known, {"parallelism": at_once(wanted.spec)})
-
-
-def _replaced(
-    job: KubeObject, pods: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec, facts: ClusterFacts
-) -> Iterator[ObjectChange]:
-    """Another Job in its place, which does not start yet: Kueue would resume one that is suspended."""
-    parked = replace(wanted, spec=structs.replace(wanted.spec, suspend=True))
-    yield ObjectChange("delete", head_of(job))
-    yield ObjectChange("create", job_of(parked, facts, record_now(known, job, pods)))
 
 
 def _suspended(job: KubeObject, pods: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec) -> ObjectChange:
@@ -180,4 +179,5 @@ WORKS = Translation(
     work_objects,
     work_of,
     work_changes,
+    succeeding=succeeding,
 )
