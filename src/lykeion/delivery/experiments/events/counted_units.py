@@ -20,16 +20,23 @@ Measured: TypeAlias = Literal["Any", "Count", "Sum"]
 
 @dataclass(frozen=True)
 class EventMeasure:
-    """A number of a unit from its events of one name; with ``before_s``, from those so long before its exposure."""
+    """A number of a unit from its events of one name; with ``before_s``, from those so long before its exposure.
+
+    With ``arm``, only events of that arm: the answers that were credited to it, where both are shown in one list.
+    """
 
     event: str
     measured: Measured
     before_s: float = 0.0
+    arm: str = ""
 
 
 @dataclass(frozen=True)
 class CountingRules:
-    """Exposures from ``start`` to ``stop`` count. With ``period_s``, periods of time are units (switchback)."""
+    """Exposures from ``start`` to ``stop`` count.
+
+    With ``period_s``, periods of time are the units, and what happens in the first ``settle_s`` of them is left out.
+    """
 
     experiment: str
     arms: tuple[str, ...]
@@ -37,7 +44,8 @@ class CountingRules:
     late_s: float
     start: float
     stop: float
-    period_s: float | None = None
+    period_s: float = 0.0
+    settle_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,11 +82,13 @@ def count_units(log: EventLog, rules: CountingRules, measures: Sequence[EventMea
         )
         try:
             base.execute(_ONCE, [files, until])
+            if rules.period_s:
+                base.execute(_PERIODS, [rules.period_s, rules.settle_s])
             base.execute(_EXPOSED, [rules.experiment, list(rules.arms), rules.start, rules.stop, rules.late_s])
             counted = base.execute(
                 f"""
                 WITH counted AS (SELECT * FROM exposed e WHERE e.at + $1 + $2 <= $3),
-                outcomes AS (SELECT unit, name, "at", value, received FROM events WHERE list_contains($4, name))
+                outcomes AS (SELECT unit, name, "at", value, received, arm FROM events WHERE list_contains($4, name))
                 SELECT c.unit, c.arm, c.at, c.attributes {joined}
                 FROM counted c LEFT JOIN outcomes o
                 ON o.unit = c.unit AND o.received <= c.at + $1 + $2 AND o.at < c.at + $1
@@ -109,6 +119,11 @@ _ONCE = """
         FROM read_parquet($1, hive_partitioning = false) WHERE received <= $2
     ) WHERE copy = 1
 """
+_PERIODS = """
+    CREATE OR REPLACE TEMP TABLE events AS
+    SELECT * REPLACE (CAST(CAST(floor("at" / $1) AS BIGINT) AS VARCHAR) AS unit) FROM events
+    WHERE "at" - $1 * floor("at" / $1) >= $2
+"""
 _EXPOSED = """
     CREATE TEMP TABLE exposed AS
     SELECT unit, min_by(arm, ("at", id)) AS arm, min("at") AS "at", min_by(attributes, ("at", id)) AS attributes,
@@ -122,9 +137,10 @@ _EXPOSED = """
 
 
 def _measure(measure: EventMeasure, number: int) -> str:
-    quoted = measure.event.replace("'", "''")
+    quoted, arm = (each.replace("'", "''") for each in (measure.event, measure.arm))
     begins = f"o.at >= c.at - {float(measure.before_s)!r} AND o.at < c.at" if measure.before_s else "o.at >= c.at"
-    which = f"FILTER (WHERE o.name = '{quoted}' AND {begins})"
+    credited = f" AND o.arm = '{arm}'" if arm else ""
+    which = f"FILTER (WHERE o.name = '{quoted}' AND {begins}{credited})"
     if measure.measured == "Sum":
         return f"coalesce(sum(o.value ORDER BY o.at, o.value) {which}, 0) AS m{number}"
     count = f"count(o.value) {which}"

@@ -45,8 +45,8 @@ class ArmSums:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.nan_to_num(self.size**2 / self.yy, nan=0.0, posinf=0.0)
 
-    def at(self, look: int) -> "ArmSums":
-        """One look of many."""
+    def at(self, look: Any) -> "ArmSums":
+        """One look of many, or some."""
         values = (getattr(self, each.name) for each in fields(self))
         return ArmSums(*(each[..., look] if each.ndim else each for each in values))
 

@@ -1,0 +1,45 @@
+"""Which arm a unit is in: by GrowthBook's bucketing.
+
+The seed is the uid of the experiment, which no other object has: with one seed for two objects that divide units, one
+would divide them as the other does.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lykeion.core.bucketing import bucket_of, bucket_ranges, choose_variation, in_namespace
+
+from .experiment_resource import ExperimentSpec
+
+HOLDOUT = "holdout"
+
+
+def assigned_arm(spec: ExperimentSpec, seed: str, unit: str) -> str | None:
+    """The name of the arm, None if the unit does not take part. More coverage moves nobody.
+
+    Of a switchback ``unit`` is the period, by ``period_of``.
+    """
+    if spec.holdout and in_namespace(unit, HOLDOUT, (0.0, spec.holdout)):
+        return None
+    ranges = bucket_ranges(len(spec.arms), spec.coverage, [arm.share for arm in spec.arms])
+    number = choose_variation(bucket_of(seed, unit), ranges)
+    return None if number is None else spec.arms[number].name
+
+
+def period_of(spec: ExperimentSpec, at: float) -> str:
+    """The unit of a switchback at a time."""
+    return str(int(at // spec.period_seconds))
+
+
+@dataclass
+class SessionExposures:
+    """Tells of an exposure once a session and unit: when a variant is used, not when it is assigned."""
+
+    tell: Callable[[str, str, str], None]
+    """Called with the experiment, the unit and the arm."""
+    _told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+
+    def used(self, experiment: str, unit: str, arm: str) -> None:
+        if (experiment, unit) not in self._told:
+            self._told.add((experiment, unit))
+            self.tell(experiment, unit, arm)
