@@ -46,10 +46,8 @@ def experiment(*metrics: ExperimentMetric, **spec: Any) -> Experiment:
     return replace(made, metadata=structs.replace(made.metadata, uid="u"), status=status)
 
 
-def _events(
-    units: int, clicks: Callable[[random.Random, str], int], seed: int = 1, **more: Any
-) -> Iterable[UnitEvent]:
-    chance = random.Random(seed)
+def _events(units: int, clicks: Callable[[random.Random, str], int]) -> Iterable[UnitEvent]:
+    chance = random.Random(1)
     for number in range(units):
         unit, at = f"u{number}", START + number
         arm = chance.choice(["control", "treatment"])
@@ -241,11 +239,12 @@ def test_more_coverage_moves_nobody_and_a_holdout_is_the_same_in_every_experimen
 
 def test_experiments_divide_units_independently() -> None:
     units = [f"u{each}" for each in range(4_000)]
-    both = [
-        (assigned_arm(experiment().spec, "one", each), assigned_arm(experiment().spec, "two", each)) for each in units
-    ]
+    both = [tuple(assigned_arm(experiment().spec, seed, each) for seed in ("one", "two")) for each in units]
     assert all(850 < both.count(pair) < 1_150 for pair in set(both))
     assert len(set(both)) == 4
+
+
+HALF = {"name": "a", "share": 0.5, "version": "v1"}
 
 
 def _read(**changes: Any) -> Any:
@@ -262,18 +261,12 @@ def _read(**changes: Any) -> Any:
         ({"metrics": [{"name": "m", "kind": "Ratio", "event": "click"}]}, "a ratio has a denominator"),
         (
             {"metrics": [{"name": "m", "kind": "RareEvent", "event": "e", "covariateSeconds": 9}]},
-            "a covariate is for",
+            "a covariate is",
         ),
         ({"design": "Switchback"}, "a switchback has periods"),
         ({"windowSeconds": 0}, "windowSeconds"),
-        (
-            {"arms": [{"name": "a", "share": 0.5, "version": "v1"}, {"name": "b", "share": 0.4, "version": "v2"}]},
-            "add up",
-        ),
-        (
-            {"arms": [{"name": "a", "share": 0.5, "version": "v1"}, {"name": "a", "share": 0.5, "version": "v2"}]},
-            "differ",
-        ),
+        ({"arms": [HALF, {**HALF, "name": "b", "share": 0.4}]}, "add up"),
+        ({"arms": [HALF, HALF]}, "differ"),
     ],
 )
 def test_a_declaration_that_could_mislead_is_refused(change: dict[str, Any], message: str) -> None:

@@ -7,6 +7,7 @@ from lykeion.core.lazy import lazy
 if TYPE_CHECKING:
     from .arm_assignment import SessionExposures, assigned_arm, period_of
     from .arm_results import ArmResult
+    from .experiment_controller import EXPERIMENTS, has_stopped
     from .experiment_resource import (
         EXPERIMENT,
         Conclusion,
@@ -18,16 +19,21 @@ if TYPE_CHECKING:
         declaration_digest,
     )
     from .experiment_results import ExperimentResults, ExploratoryResult, Look, looks, results
-    from .team_draft import Drafted, team_draft
+    from .guardrail_tables import EarlierExperiment, ExperimentLook, ExperimentObservation, observe_experiment
+    from .interleaved_answers import Drafted, team_draft
 
 __all__ = [
     "EXPERIMENT",
+    "EXPERIMENTS",
     "ArmResult",
     "Conclusion",
     "Drafted",
+    "EarlierExperiment",
     "Experiment",
     "ExperimentArm",
+    "ExperimentLook",
     "ExperimentMetric",
+    "ExperimentObservation",
     "ExperimentResults",
     "ExperimentSpec",
     "ExperimentStatus",
@@ -36,7 +42,9 @@ __all__ = [
     "SessionExposures",
     "assigned_arm",
     "declaration_digest",
+    "has_stopped",
     "looks",
+    "observe_experiment",
     "period_of",
     "results",
     "team_draft",

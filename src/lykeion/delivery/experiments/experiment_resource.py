@@ -177,6 +177,11 @@ class ExperimentSpec(Wire, frozen=True):
             lambda spec: all(arm.version if spec.model else arm.value for arm in spec.arms),
         ),
         _rule(
+            "guardrails are about events: silence is for rollouts",
+            "!has(self.guardrails) || self.guardrails.all(each, each.metric != 'silence')",
+            lambda spec: all(each.metric != "silence" for each in spec.guardrails),
+        ),
+        _rule(
             "shares of arms have to add up to 1",
             "self.arms.map(arm, arm.share).sum() > 0.999999 && self.arms.map(arm, arm.share).sum() < 1.000001",
             lambda spec: abs(sum(arm.share for arm in spec.arms) - 1) < 1e-6,

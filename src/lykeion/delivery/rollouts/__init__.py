@@ -7,6 +7,7 @@ from lykeion.core.lazy import lazy
 if TYPE_CHECKING:
     from .fleet_observation import EarlierRollout, FleetObservation, FleetReports, OfferedVersion, VersionOffer
     from .halt_rules import HaltRuleError, halt_rule_text, parse_halt_rule
+    from .halting import halting_rule, with_observation
     from .rollout_controller import ROLLOUTS
     from .rollout_decision import decide, described, has_ended
     from .rollout_power import WANTED_POWER, FleetTooSmall, RulePower, check_power, described_power, rule_powers
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         HaltRule,
         Rollout,
         RolloutSpec,
+        RuleEvidence,
         Wave,
         checked,
         with_spec,
@@ -38,11 +40,11 @@ if TYPE_CHECKING:
 __all__ = [
     "ROLLOUT", "ROLLOUTS", "WANTED_POWER", "Approval", "DesiredVersion", "EarlierRollout", "FleetDevice",
     "FleetObservation", "FleetReports", "FleetRolloutStatus", "FleetScenario", "FleetTooSmall", "HaltRule",
-    "HaltRuleError", "OfferedVersion", "Rollout", "RolloutSpec", "RolloutTextError", "RulePower",
+    "HaltRuleError", "OfferedVersion", "Rollout", "RolloutSpec", "RolloutTextError", "RuleEvidence", "RulePower",
     "SimulatedRollout", "VersionOffer", "Wave", "check_power", "checked", "decide", "described", "described_power",
-    "desired_version", "halt_rule_text", "has_ended", "is_assigned", "is_drawn", "is_for", "may_move",
+    "desired_version", "halt_rule_text", "halting_rule", "has_ended", "is_assigned", "is_drawn", "is_for", "may_move",
     "parse_halt_rule", "parse_rates", "parse_seconds", "parse_waves", "rule_powers", "seconds_text", "simulate",
-    "wave_of", "with_spec",
+    "wave_of", "with_observation", "with_spec",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

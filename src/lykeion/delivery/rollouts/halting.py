@@ -1,14 +1,13 @@
 """Whether the reports of devices say that a rollout has to halt: one e-process for each rule."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
 from lykeion.core.odds_ratio_test import FailureTable, log_average, log_likelihood_ratio, next_logs
 
-from .fleet_observation import FleetObservation
-from .rollout_resource import HaltRule, RolloutSpec, RuleEvidence
+from .rollout_resource import HaltRule, RuleEvidence
 
 RATIO_POWERS = (0.5, 1.0, 2.0, 4.0)
 """The alternatives of a comparison, as powers of the ratio that the rule names."""
@@ -17,19 +16,21 @@ EXCESSES = (0.05, 0.15, 0.4, 0.8)
 
 
 def with_observation(
-    evidence: Sequence[RuleEvidence], rules: Sequence[HaltRule], observation: FleetObservation
+    evidence: Sequence[RuleEvidence], rules: Sequence[HaltRule], seen: Mapping[HaltRule, FailureTable]
 ) -> tuple[RuleEvidence, ...]:
     """The evidence with one more interval."""
     before = evidence if len(evidence) == len(rules) else (RuleEvidence(),) * len(rules)
     empty = FailureTable(0, 0, 0, 0)
-    tables = (observation.tables.get(rule, empty) for rule in rules)
+    tables = (seen.get(rule, empty) for rule in rules)
     return tuple(_updated(*each) for each in zip(before, rules, tables, strict=True))
 
 
-def halting_rule(spec: RolloutSpec, evidence: Sequence[RuleEvidence]) -> tuple[HaltRule, RuleEvidence] | None:
+def halting_rule(
+    rules: Sequence[HaltRule], alpha: float, evidence: Sequence[RuleEvidence]
+) -> tuple[HaltRule, RuleEvidence] | None:
     """The first rule by which it halts. All together halt a harmless version with a probability of at most alpha."""
-    decisive = math.log(len(spec.halt_when) / spec.alpha) if spec.halt_when else math.inf
-    for rule, each in zip(spec.halt_when, evidence, strict=False):
+    decisive = math.log(len(rules) / alpha) if rules else math.inf
+    for rule, each in zip(rules, evidence, strict=False):
         if each.moved_events >= rule.minimum_events and log_average([each.logs]) >= decisive:
             return rule, each
     return None

@@ -74,7 +74,7 @@ def _with(status: FleetRolloutStatus, spec: RolloutSpec, observation: FleetObser
         assigned=observation.assigned,
         reachable=observation.reachable,
         moved=observation.moved,
-        evidence=with_observation(status.evidence, spec.halt_when, observation),
+        evidence=with_observation(status.evidence, spec.halt_when, observation.tables),
     )
 
 
@@ -97,7 +97,7 @@ def _by_hand(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> Fl
 
 
 def _by_rule(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> FleetRolloutStatus | None:
-    found = halting_rule(spec, status.evidence)
+    found = halting_rule(spec.halt_when, spec.alpha, status.evidence)
     if found is None:
         return None
     message = described(*found)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .counted_units import CountedUnits, CountingRules, EventMeasure, count_units
     from .event_lines import EventLineError, UnitEvent, read_lines
     from .event_log import Appended, EventLog, EventLogError
+    from .first_events import FirstEvents, first_events
 
 __all__ = [
     "Appended",
@@ -17,8 +18,10 @@ __all__ = [
     "EventLog",
     "EventLogError",
     "EventMeasure",
+    "FirstEvents",
     "UnitEvent",
     "count_units",
+    "first_events",
     "read_lines",
 ]
 __getattr__ = lazy(__name__)

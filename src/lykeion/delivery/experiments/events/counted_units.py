@@ -6,10 +6,12 @@ event that is sent again counts once, as it was received first. So no number of 
 received later, or on the order, and looking at another time adds units and changes none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from lykeion.core.errors import first_line
 from lykeion.delivery.experiments.statistics import Values
 
 from .event_log import EventLog, EventLogError
@@ -68,55 +70,73 @@ def count_units(log: EventLog, rules: CountingRules, measures: Sequence[EventMea
     """What is known at ``until``. Raises EventLogError."""
     import numpy as np
 
-    duckdb = _duckdb()
-    files = [str(path) for path in log.files()]
-    if not files:
-        nothing = np.empty(0)
-        return CountedUnits(nothing, nothing.astype(int), nothing, nothing, (nothing,) * len(measures), nothing, 0)
-    columns = ", ".join(_measure(each, number) for number, each in enumerate(measures))
-    joined = f", {columns}" if columns else ""
+    columns = "".join(f", {_measure(each, number)}" for number, each in enumerate(measures))
     names = sorted({each.event for each in measures})
-    with duckdb.connect(":memory:") as base:
-        base.execute(
-            "SET threads = 2; SET preserve_insertion_order = false; SET autoinstall_known_extensions = false"
-        )
-        try:
-            base.execute(_ONCE, [files, until])
-            if rules.period_s:
-                base.execute(_PERIODS, [rules.period_s, rules.settle_s])
-            base.execute(_EXPOSED, [rules.experiment, list(rules.arms), rules.start, rules.stop, rules.late_s])
-            counted = base.execute(
-                f"""
-                WITH counted AS (SELECT * FROM exposed e WHERE e.at + $1 + $2 <= $3),
-                outcomes AS (SELECT unit, name, "at", value, received, arm FROM events WHERE list_contains($4, name))
-                SELECT c.unit, c.arm, c.at, c.attributes {joined}
-                FROM counted c LEFT JOIN outcomes o
-                ON o.unit = c.unit AND o.received <= c.at + $1 + $2 AND o.at < c.at + $1
-                GROUP BY c.unit, c.arm, c.at, c.attributes ORDER BY c.at, c.unit
-                """,  # noqa: S608 - numbers and names of columns that are ours
-                [rules.window_s, rules.late_s, until, names],
-            ).fetchnumpy()
-            entered = base.execute("SELECT arm FROM exposed e ORDER BY e.at, unit").fetchnumpy()["arm"]
-            mixed = base.execute("SELECT count(*) FROM exposed WHERE arms > 1").fetchone()[0]
-        except duckdb.Error as error:
-            raise EventLogError(f"{log.directory}: the events cannot be read: {str(error).splitlines()[0]}") from None
+    with reading(log, rules, until) as base:
+        counted = base.execute(
+            f"""
+            WITH counted AS (SELECT * FROM exposed e WHERE e.at + $1 + $2 <= $3),
+            outcomes AS (SELECT unit, name, "at", value, received, arm FROM events WHERE list_contains($4, name))
+            SELECT c.unit, c.arm, c.at, c.attributes {columns}
+            FROM counted c LEFT JOIN outcomes o
+            ON o.unit = c.unit AND o.received <= c.at + $1 + $2 AND o.at < c.at + $1
+            GROUP BY c.unit, c.arm, c.at, c.attributes ORDER BY c.at, c.unit
+            """,  # noqa: S608 - numbers and names of columns that are ours
+            [rules.window_s, rules.late_s, until, names],
+        ).fetchnumpy()
+        entered = base.execute("SELECT arm FROM exposed e ORDER BY e.at, unit").fetchnumpy()["arm"]
+        mixed = base.execute("SELECT count(*) FROM exposed WHERE arms > 1").fetchone()[0]
     return CountedUnits(
-        counted["unit"],
+        np.asarray(counted["unit"]),
         np.asarray(counted["arm"], np.int64),
         np.asarray(counted["at"], np.float64),
-        counted["attributes"],
+        np.asarray(counted["attributes"]),
         tuple(np.asarray(counted[f"m{number}"], np.float64) for number in range(len(measures))),
         np.asarray(entered, np.int64),
         int(mixed),
     )
 
 
+@contextmanager
+def reading(log: EventLog, rules: CountingRules, until: float) -> Generator[Any]:
+    """A connection of DuckDB with ``events``, each once, and ``exposed``, one row a unit. Raises EventLogError."""
+    duckdb = _duckdb()
+    with duckdb.connect(":memory:") as base:
+        try:
+            base.execute("SET threads = 2; SET autoinstall_known_extensions = false")
+            _read_events(base, log, until)
+            if rules.period_s:
+                base.execute(_PERIODS, [rules.period_s, rules.settle_s])
+            base.execute(_EXPOSED, [rules.experiment, list(rules.arms), rules.start, rules.stop, rules.late_s])
+            yield base
+        except duckdb.Error as error:
+            raise EventLogError(f"{log.directory}: the events cannot be read: {first_line(error)}") from None
+
+
+def _read_events(base: Any, log: EventLog, until: float) -> None:
+    """Again where a file was replaced meanwhile."""
+    for left in reversed(range(5)):
+        files = [str(path) for path in log.files()]
+        try:
+            base.execute(
+                _ONCE.format(source="read_parquet($1, hive_partitioning = false)" if files else _NOTHING),
+                [files, until],
+            )
+        except _duckdb().IOException:
+            if not left:
+                raise
+        else:
+            return
+
+
+_NOTHING = """(SELECT '' AS id, '' AS unit, '' AS name, 0.0::DOUBLE AS "at", 0.0::DOUBLE AS received,
+    0.0::DOUBLE AS value, '' AS experiment, '' AS arm, '' AS attributes WHERE len($1) > 0)"""
 _ONCE = """
     CREATE TEMP TABLE events AS
     SELECT * EXCLUDE (copy) FROM (
         SELECT id, unit, name, "at", received, value, experiment, arm, attributes,
             row_number() OVER (PARTITION BY unit, id ORDER BY received, "at", name, value) AS copy
-        FROM read_parquet($1, hive_partitioning = false) WHERE received <= $2
+        FROM {source} WHERE received <= $2
     ) WHERE copy = 1
 """
 _PERIODS = """
@@ -127,9 +147,9 @@ _PERIODS = """
 _EXPOSED = """
     CREATE TEMP TABLE exposed AS
     SELECT unit, min_by(arm, ("at", id)) AS arm, min("at") AS "at", min_by(attributes, ("at", id)) AS attributes,
-        count(DISTINCT arm) AS arms
+        count(DISTINCT arm) AS arms, min(received) AS seen
     FROM (
-        SELECT unit, id, "at", attributes, list_position($2, arm) - 1 AS arm FROM events
+        SELECT unit, id, "at", received, attributes, list_position($2, arm) - 1 AS arm FROM events
         WHERE name = 'exposure' AND experiment = $1 AND "at" >= $3 AND "at" < $4 AND received <= "at" + $5
             AND list_contains($2, arm)
     ) GROUP BY unit

@@ -1,0 +1,74 @@
+"""What guardrails of an experiment see in an interval: units of the other arms beside those of the control."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lykeion.control import Lookup
+from lykeion.core.odds_ratio_test import FailureTable
+from lykeion.delivery.rollouts import HaltRule
+
+from .events import EventLog, FirstEvents, first_events
+from .experiment_resource import Experiment
+from .experiment_results import counting_rules
+
+
+@dataclass(frozen=True)
+class ExperimentLook(Lookup):
+    """Events received from ``since`` to ``until``; the answer is an ExperimentObservation."""
+
+    experiment_uid: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class ExperimentObservation:
+    """``units`` are those that were exposed so far, by arm."""
+
+    until: datetime
+    units: tuple[int, ...]
+    tables: Mapping[HaltRule, FailureTable] = field(default_factory=dict[HaltRule, FailureTable])
+
+
+@dataclass(frozen=True)
+class EarlierExperiment(Lookup):
+    """The oldest experiment on a model or flag that has not ended, by name; empty if none is before this one."""
+
+    subject: str
+    experiment_uid: str
+
+
+def observe_experiment(
+    experiment: Experiment, log: EventLog, since: datetime, until: datetime
+) -> ExperimentObservation:
+    """Raises EventLogError."""
+    rules = counting_rules(experiment)
+    names = sorted({each.metric for each in experiment.spec.guardrails})
+    seen = first_events(log, rules, names, until.timestamp())
+    return ExperimentObservation(
+        until,
+        tuple(int((seen.arm == each).sum()) for each in range(len(rules.arms))),
+        {rule: _table(rule, seen, since.timestamp()) for rule in experiment.spec.guardrails},
+    )
+
+
+def _table(rule: HaltRule, seen: FirstEvents, since: float) -> FailureTable:
+    """As those of a rollout: of a comparison, units that were at risk; of a limit, all since the start."""
+    import numpy as np
+
+    treated, first = seen.arm > 0, seen.first[rule.metric]
+    happened = ~np.isnan(first)
+    if rule.above is not None:
+        known = treated & happened
+        return FailureTable(int(known.sum()), int((known & (seen.values[rule.metric] > rule.above)).sum()), 0, 0)
+    if rule.share is not None:
+        return FailureTable(int(treated.sum()), int((treated & happened).sum()), 0, 0)
+    at_risk = ~(first < since)
+    new = happened & at_risk
+    return FailureTable(
+        int((at_risk & treated).sum()),
+        int((new & treated).sum()),
+        int((at_risk & ~treated).sum()),
+        int((new & ~treated).sum()),
+    )
