@@ -6,7 +6,7 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .conditions import Condition, Conditions, condition_of, is_true, merged
-    from .control_loop import Answers, ControlLoop
+    from .control_loop import Answers, ControlLoop, SetFinalizer
     from .definitions import custom_resource_definition, structural_schema
     from .field_table import FieldRow, field_rows
     from .following import follow
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .resource import (
         API_VERSION,
         CLUSTER,
+        FINALIZER,
         GROUP,
         VERSION,
         Annotations,
@@ -43,13 +44,13 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "API_VERSION", "CLUSTER", "GROUP", "VERSION", "Annotations", "Answers", "AnyKind", "AnyResource", "Change",
-    "ChangeRule", "Column", "Condition", "Conditions", "ControlLoop", "Decision", "Event", "Exists", "FieldRow",
-    "Gone", "Happened", "Key", "KeyQueue", "Labels", "Listing", "Lookup", "Metadata", "Name", "NoSuchResource",
-    "Observed", "Once", "Outdated", "Owner", "Reconcile", "Resource", "ResourceController", "ResourceError",
-    "ResourceKind", "ResourceStore", "ResourceStoreError", "SpecRule", "SqliteStore", "Time", "Wire",
-    "check_change", "child_name", "condition_of", "custom_resource_definition", "field_rows", "follow", "is_true",
-    "merged", "read_as", "read_resource", "structural_schema",
+    "API_VERSION", "CLUSTER", "FINALIZER", "GROUP", "VERSION", "Annotations", "Answers", "AnyKind", "AnyResource",
+    "Change", "ChangeRule", "Column", "Condition", "Conditions", "ControlLoop", "Decision", "Event", "Exists",
+    "FieldRow", "Gone", "Happened", "Key", "KeyQueue", "Labels", "Listing", "Lookup", "Metadata", "Name",
+    "NoSuchResource", "Observed", "Once", "Outdated", "Owner", "Reconcile", "Resource", "ResourceController",
+    "ResourceError", "ResourceKind", "ResourceStore", "ResourceStoreError", "SetFinalizer", "SpecRule", "SqliteStore",
+    "Time", "Wire", "check_change", "child_name", "condition_of", "custom_resource_definition", "field_rows",
+    "follow", "is_true", "merged", "read_as", "read_resource", "structural_schema",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
-from lykeion.core import Conflict, LykeionError, NotFound, Unavailable
+from lykeion.core import Conflict, LykeionError, NotFound, Unavailable, Unsupported
 
 from .difference import difference
 from .following import follow
 from .key_queue import KeyQueue
-from .reconcile import Decision, Event, Lookup, Observed, ResourceController
-from .resource import AnyKind, AnyResource, Key
+from .reconcile import Decision, Event, Lookup, Observed, Reconcile, ResourceController
+from .resource import FINALIZER, AnyKind, AnyResource, Key
 from .resource_store import Change, Exists, Listing, ResourceStore
 
 WORKERS = 4
@@ -26,6 +26,8 @@ Observer: TypeAlias = Callable[[str, Outcome, float], object]
 """Told of each step: the kind, how it ended, and how many seconds it took."""
 Answers: TypeAlias = Mapping[type[Lookup], Callable[[Any], Awaitable[Any]]]
 """The function that answers each type of lookup; it raises a LykeionError if it cannot."""
+SetFinalizer: TypeAlias = Callable[[AnyResource, bool], Awaitable[AnyResource]]
+"""Give a resource our finalizer, or take it away. Raises what the store's writes raise."""
 
 _log = logging.getLogger("lykeion.control")
 
@@ -34,7 +36,8 @@ class ControlLoop:
     """Runs ``controllers`` on ``store`` until cancelled.
 
     ``answers`` serves their lookups; ``now`` is the clock that is passed to reconcilers; ``observer`` counts.
-    What happens within ``rest_s`` after a step that wrote something is taken together in the next step.
+    What happens within ``rest_s`` after a step that wrote something is taken together in the next step. Without
+    ``set_finalizer``, a decision that asks for one fails.
     """
 
     def __init__(
@@ -46,9 +49,10 @@ class ControlLoop:
         observer: Observer = lambda kind, outcome, seconds: None,
         rest_s: float = 0.0,
         workers: int = WORKERS,
+        set_finalizer: SetFinalizer | None = None,
     ) -> None:
         self._store, self._answers, self._now, self._observer = store, answers or {}, now, observer
-        self._rest_s, self._workers = rest_s, workers
+        self._rest_s, self._workers, self._set_finalizer = rest_s, workers, set_finalizer
         self._controllers = {each.kind.name: each for each in controllers}
         self._kinds = {kind.name: kind for each in controllers for kind in (each.kind, *each.children)}
         self._seen: dict[Key, AnyResource] = {}
@@ -162,24 +166,43 @@ class ControlLoop:
         if resource is None or controller is None:
             return None, False
         children = tuple(self._children.get(resource.metadata.uid, {}).values())
-        decision = await self._decide(controller, resource, children)
+        decide = controller.release if resource.is_ending else controller.reconcile
+        if decide is None:
+            return None, False
+        decision = await self._decide(decide, resource, children)
         if decision.delete:
             await self._store.delete(key, resource.metadata.uid)
             return None, False
-        wrote = await self._write_children(decision, children)
+        if decision.finalizer:  # before there is anything that it is to remove
+            resource, wrote = await self._with_finalizer(resource, True)
+        else:
+            wrote = False
+        wrote = await self._write_children(decision, children) or wrote
         if decision.status != resource.status:
             wrote = True
             self._remember(await self._store.write_status(resource.with_status(decision.status)))
             for event in decision.events:
                 await self._store.record(resource, event)
+        if decision.finalizer is False:
+            resource, removed = await self._with_finalizer(self._seen.get(key, resource), False)
+            wrote = wrote or removed
         return decision.requeue_after_s, wrote
 
-    async def _decide(
-        self, controller: ResourceController, resource: AnyResource, children: tuple[AnyResource, ...]
-    ) -> Decision:
+    async def _with_finalizer(self, resource: AnyResource, has: bool) -> tuple[AnyResource, bool]:
+        """The resource with our finalizer or without, and whether that was written."""
+        if (FINALIZER in resource.metadata.finalizers) == has:
+            return resource, False
+        if self._set_finalizer is None:
+            raise Unsupported(f"{resource.key}: this store has no finalizers")
+        written = await self._set_finalizer(resource, has)
+        if has:  # one that was released may be gone
+            self._remember(written)
+        return written, True
+
+    async def _decide(self, decide: Reconcile, resource: AnyResource, children: tuple[AnyResource, ...]) -> Decision:
         read: dict[Key | Lookup, Any] = {}
         while True:
-            decision = controller.reconcile(resource, Observed(children, read), self._now())
+            decision = decide(resource, Observed(children, read), self._now())
             missing = [each for each in decision.reads if each not in read]
             if not missing:
                 return decision

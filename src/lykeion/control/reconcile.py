@@ -19,7 +19,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Lookup:
-    """Base of questions to something other than the store, such as a registry; subclasses say what the answer is."""
+    """Base of questions to something other than the store, such as a registry; subclasses say what the answer is.
+
+    Some ask for something to be so, such as an object in another cluster: asking again changes nothing.
+    """
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Decision:
     """The desired state. ``children`` are all children, None to keep them; ``delete`` deletes the resource itself.
 
     ``reads`` names what else the reconciler needs: what was not read yet is read, and the reconciler called again.
+    ``finalizer`` is whether the resource stays when it is deleted, until it is released; None leaves that as it is.
     """
 
     status: Any
@@ -50,6 +54,7 @@ class Decision:
     requeue_after_s: float | None = None
     reads: tuple[Key | Lookup, ...] = ()
     delete: bool = False
+    finalizer: bool | None = None
 
 
 Reconcile = Callable[[AnyResource, Observed, datetime], Decision]
@@ -57,8 +62,12 @@ Reconcile = Callable[[AnyResource, Observed, datetime], Decision]
 
 @dataclass(frozen=True)
 class ResourceController:
-    """Moves resources of ``kind`` towards their spec; ``children`` are the kinds that it creates."""
+    """Moves resources of ``kind`` towards their spec; ``children`` are the kinds that it creates.
+
+    ``release`` decides for a resource that was deleted and has our finalizer: what is to be removed before it goes.
+    """
 
     kind: AnyKind
     children: tuple[AnyKind, ...]
     reconcile: Reconcile
+    release: Reconcile | None = None

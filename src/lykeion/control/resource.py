@@ -17,6 +17,8 @@ from lykeion.core import Invalid
 
 GROUP = "lykeion.github.io"
 VERSION = "v1alpha1"
+FINALIZER = f"{GROUP}/finalizer"
+"""Keeps a resource that was deleted until its controller has removed what runs for it elsewhere."""
 API_VERSION = f"{GROUP}/{VERSION}"
 CLUSTER = "default"
 """The namespace of kinds that have none."""
@@ -85,7 +87,10 @@ class Owner(Wire, frozen=True):
 
 
 class Metadata(Wire, frozen=True):
-    """``generation`` counts changes of the spec; ``resource_version`` changes with every write."""
+    """``generation`` counts changes of the spec; ``resource_version`` changes with every write.
+
+    ``finalizers`` and ``deletion_timestamp`` are those that a cluster reports; they are never read from files.
+    """
 
     name: Name
     namespace: Name = "default"
@@ -96,6 +101,8 @@ class Metadata(Wire, frozen=True):
     resource_version: str = ""
     creation_timestamp: Time | None = None
     owner_references: tuple[Owner, ...] = ()
+    finalizers: tuple[str, ...] = ()
+    deletion_timestamp: Time | None = None
 
 
 Spec = TypeVar("Spec", bound=Wire)
@@ -165,6 +172,11 @@ class Resource(Generic[Spec, Status]):
         """The resource that created this one; deleting it deletes this one too."""
         return next((owner for owner in self.metadata.owner_references if owner.controller), None)
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was deleted, and is there only until its controller has released it."""
+        return self.metadata.deletion_timestamp is not None
+
     def reference(self) -> Owner:
         return Owner(
             api_version=self.kind.api_version, kind=self.kind.name, name=self.metadata.name, uid=self.metadata.uid
@@ -175,11 +187,10 @@ class Resource(Generic[Spec, Status]):
 
     def document(self) -> dict[str, Any]:
         """As JSON types, with only the fields that are set."""
-        head = {
-            "apiVersion": self.kind.api_version,
-            "kind": self.kind.name,
-            "metadata": msgspec.to_builtins(self.metadata),
-        }
+        metadata = msgspec.to_builtins(self.metadata)
+        if not self.metadata.finalizers:
+            del metadata["finalizers"]
+        head = {"apiVersion": self.kind.api_version, "kind": self.kind.name, "metadata": metadata}
         spec = msgspec.to_builtins(self.spec)
         body = spec if self.kind.inline else {"spec": spec, "status": msgspec.to_builtins(self.status)}
         return without_nulls({**head, **body})

@@ -107,30 +107,37 @@ def json_value(
 
 def read_yaml(path: Path, error: type[LykeionError] = SpecError) -> Fields:
     """A file with one YAML document, a mapping. Raises ``error``, also where the file holds more."""
-    documents = list(read_yaml_documents(path, error))
+    return parse_yaml(read_bounded(path, error), error, str(path))
+
+
+def parse_yaml(data: bytes, error: type[LykeionError], where: str) -> Fields:
+    """One YAML document, a mapping. Raises ``error``, also where there are more."""
+    documents = list(_mappings(data, error, where))
     if len(documents) > 1:
-        raise error(f"{path} holds {len(documents)} documents; give a file with one")
+        raise error(f"{where} holds {len(documents)} documents; give a file with one")
     if not documents:
-        raise error(f"{path} is empty; it must hold a mapping from names to values")
-    return Fields(str(path), documents[0].values, error)
+        raise error(f"{where} is empty; it must hold a mapping from names to values")
+    return Fields(where, documents[0].values, error)
 
 
 def read_yaml_documents(path: Path, error: type[LykeionError] = SpecError) -> Iterator[Fields]:
     """The mappings in a YAML file; empty documents are skipped. Raises ``error``, naming file and line."""
+    yield from _mappings(read_bounded(path, error), error, str(path))
+
+
+def _mappings(data: bytes, error: type[LykeionError], where: str) -> Iterator[Fields]:
     import yaml
 
-    data = read_bounded(path, error)
-    values = _yaml_values(data)
     number = 0
     try:
-        for value in values:
+        for value in _yaml_values(data):
             number += 1
             if value is not None:
-                yield Field(str(path) if number == 1 else f"{path}, document {number}", value, error).fields()
+                yield Field(where if number == 1 else f"{where}, document {number}", value, error).fields()
     except (yaml.YAMLError, ValueError) as wrong:
         mark = getattr(wrong, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
-        raise error(f"{path}{place}: {getattr(wrong, 'problem', None) or first_line(wrong)}") from None
+        raise error(f"{where}{place}: {getattr(wrong, 'problem', None) or first_line(wrong)}") from None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from lykeion.control import Lookup
+from lykeion.control import AnyResource, Lookup
 
 
 @dataclass(frozen=True)
@@ -109,3 +109,37 @@ class ReplicaCounts(Lookup):
     requests: tuple[str, Labels]
     failures: tuple[str, Labels]
     latency: str = ""
+
+
+@dataclass(frozen=True)
+class ClusterAllowed(Lookup):
+    """Whether steps of a namespace may run in another cluster. The answer is True, or the error that says why not."""
+
+    cluster: str
+    namespace: str
+
+
+@dataclass(frozen=True)
+class RemoteRun(Lookup):
+    """Asks for a run to be in another cluster as ``wanted``. The answer is the run that is there.
+
+    ``namespace``, ``owner`` and ``owner_uid`` are those of the run here for whose step it is made.
+    """
+
+    cluster: str
+    namespace: str
+    name: str
+    owner: str
+    owner_uid: str
+    wanted: AnyResource = field(compare=False)
+
+
+@dataclass(frozen=True)
+class NoRemoteRun(Lookup):
+    """Asks for a run to be no longer in another cluster. The answer is whether it is gone."""
+
+    cluster: str
+    namespace: str
+    name: str
+    owner: str
+    owner_uid: str

@@ -2,17 +2,19 @@
 
 import asyncio
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol, cast
 
 from msgspec import structs
 
 from lykeion.control import (
     CLUSTER,
+    FINALIZER,
     AnyResource,
     Change,
     Condition,
     Key,
     NoSuchResource,
+    Outdated,
     ResourceError,
     ResourceStore,
     check_change,
@@ -25,6 +27,9 @@ from .composition import KINDS
 from .policies.completion import end_of, has_finished
 from .resource_names import check_names, find_kinds, parse_key
 from .resource_table import as_applied
+
+_ATTEMPTS = 10
+"""Of a write that others may precede."""
 
 
 class NotSo(Unavailable):
@@ -81,6 +86,35 @@ async def suspend(store: ResourceStore, key: Key, value: bool) -> AnyResource:
         return structs.replace(resource.spec, suspend=value)
 
     return await change_spec(store, key, suspended)
+
+
+class HoldingStore(ResourceStore, Protocol):
+    """A store in which a finalizer holds a resource that was deleted."""
+
+    async def set_finalizer(self, resource: AnyResource, has: bool) -> AnyResource: ...
+
+
+async def force_release(store: ResourceStore, key: Key) -> tuple[str, ...]:
+    """Delete a resource without waiting for what runs for it in other clusters. Returns what may be left there.
+
+    Raises NoSuchResource.
+    """
+    resource = await store.get(key)
+    if not resource.is_ending:
+        await store.delete(key, resource.metadata.uid)
+    for _ in range(_ATTEMPTS):
+        try:
+            resource = await store.get(key)
+            if not resource.is_ending or FINALIZER not in resource.metadata.finalizers:
+                break
+            await cast(HoldingStore, store).set_finalizer(resource, False)
+            break
+        except Outdated:
+            continue
+        except NoSuchResource:
+            break
+    steps = getattr(resource.status, "steps", ())
+    return tuple(f"pipelinerun/{each.remote_run} in the cluster {each.cluster}" for each in steps if each.cluster)
 
 
 async def wait_for(store: ResourceStore, key: Key, wanted: str, timeout_s: float | None = None) -> AnyResource | None:

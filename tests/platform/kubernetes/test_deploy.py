@@ -15,6 +15,7 @@ from lykeion.core.fields import Fields
 from lykeion.platform import DEFINED
 from lykeion.platform.kubernetes.installing.cloud_profiles import PROFILES, cloud_profile
 from lykeion.platform.kubernetes.installing.operator_manifests import Installation, operator_objects, pod_monitor
+from lykeion.platform.kubernetes.installing.operator_rules import CREDENTIALS
 from tests.e2e.control_plane.tools import tool
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -107,13 +108,17 @@ def test_the_operator_s_pod_is_one_that_a_restricted_namespace_takes() -> None:
     assert container["resources"]["limits"]
 
 
-def test_no_rule_of_the_operator_names_secrets_or_a_wildcard() -> None:
+def test_no_rule_of_the_operator_names_secrets_or_a_wildcard_but_one_that_only_namespaces_bind() -> None:
     for only in ("", "shop"):
-        for each in operator_objects(Installation(only=only)):
-            for rule in each.get("rules", ()):
-                words = [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
-                assert "*" not in words
-                assert "secrets" not in words
+        made = operator_objects(Installation(only=only))
+        rules = [(each["metadata"]["name"], rule) for each in made for rule in each.get("rules", ())]
+        for name, rule in rules:
+            words = [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            assert "*" not in words
+            assert ("secrets" in words) == (name == CREDENTIALS)
+        (given,) = (rule for name, rule in rules if name == CREDENTIALS)
+        assert (given["verbs"], given["resourceNames"]) == (["get"], [CREDENTIALS])
+        assert CREDENTIALS not in [each["roleRef"]["name"] for each in made if "roleRef" in each]
 
 
 def test_in_one_namespace_the_operator_has_no_rights_in_others() -> None:

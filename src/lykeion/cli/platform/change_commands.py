@@ -58,8 +58,12 @@ def diff(files: tuple[Path, ...], namespace: str) -> None:
 @click.argument("targets", metavar="KIND/NAME...", nargs=-1)
 @click.option("--filename", "-f", "files", type=click.Path(path_type=Path), multiple=True, help="Those in a file.")
 @namespace_option
-def delete(targets: tuple[str, ...], files: tuple[Path, ...], namespace: str) -> None:
-    """Delete resources with all that they own; programs that run for them are ended."""
+@click.option("--force-release", is_flag=True, help="Do not wait until nothing of them is left in other clusters.")
+def delete(targets: tuple[str, ...], files: tuple[Path, ...], namespace: str, force_release: bool) -> None:
+    """Delete resources with all that they own; programs that run for them are ended.
+
+    A run with steps in other clusters stays until these have said that nothing of it is left there.
+    """
     keys = [platform.parse_key(each, platform.KINDS, namespace) for each in targets]
     if files:
         keys += [each.key for each in platform.read_resources(files_of(files), platform.WRITTEN, namespace)]
@@ -68,8 +72,10 @@ def delete(targets: tuple[str, ...], files: tuple[Path, ...], namespace: str) ->
 
     async def work(store: "platform.PlatformStore") -> None:
         for key in keys:
-            await store.delete(key)
+            left = await platform.force_release(store, key) if force_release else await store.delete(key)
             print_line(f"{key} deleted")
+            for each in left or ():
+                print_line(f"{each} is left, if it was there; the operator deletes it when that cluster answers")
 
     with_platform(work)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import structs
 
-from lykeion.control import AnyResource, Decision, Event, Key, Lookup, Observed, ResourceController
+from lykeion.control import FINALIZER, AnyResource, Decision, Event, Key, Lookup, Observed, ResourceController
 from lykeion.core import LykeionError, NotFound, Unavailable
 from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
@@ -22,9 +22,17 @@ from lykeion.platform.policies.completion import (
     progress_events,
     started,
     waits_for,
+    with_conditions,
     with_progress,
 )
 from lykeion.platform.policies.pinned_images import is_pinned, look_up_image
+from lykeion.platform.policies.remote_step import (
+    LOOK_AGAIN_S,
+    RemoteSteps,
+    ended_as,
+    progress_of,
+    release_pipeline_run,
+)
 from lykeion.platform.policies.rerun import reused_steps, wrong_earlier
 from lykeion.platform.policies.stages import advance
 from lykeion.platform.policies.step_values import (
@@ -68,6 +76,9 @@ class _Round:
     events: list[Event] = field(default_factory=list[Event])
     again_s: float | None = None
 
+    def __post_init__(self) -> None:
+        self.remote = RemoteSteps(self.run, self.observed)
+
 
 def reconcile_pipeline_run(run: PipelineRun, observed: Observed, now: datetime) -> Decision:
     if has_finished(run.status.conditions):
@@ -92,9 +103,9 @@ def reconcile_pipeline_run(run: PipelineRun, observed: Observed, now: datetime) 
     outcome = _outcome(round_, spec.steps)
     if outcome:
         _advance_all(round_, exits, outcome=outcome)
-    if round_.reads:
-        return Decision(run.status, reads=tuple(round_.reads))
-    status = _with_steps(round_, status)
+    if reads := (*round_.reads, *round_.remote.reads):
+        return Decision(run.status, reads=reads)
+    status = with_conditions(run, _with_steps(round_, status), now, *round_.remote.condition(run.status.conditions))
     if outcome and all(round_.steps[step.name].phase in ENDED for step in exits):
         return _finished(round_, status, outcome)
     active = any(each.phase == "Running" for each in status.steps)
@@ -107,10 +118,13 @@ def reconcile_pipeline_run(run: PipelineRun, observed: Observed, now: datetime) 
         tuple(round_.children.values()),
         (*progress_events(run, status), *round_.events),
         requeue_after_s=min((each for each in times if each is not None), default=None),
+        finalizer=True if any(each.cluster for each in status.steps) else None,
     )
 
 
-PIPELINE_RUNS = ResourceController(PIPELINE_RUN, (WORK, VOLUME, TRAINING, BATCH_EXECUTION), reconcile_pipeline_run)
+PIPELINE_RUNS = ResourceController(
+    PIPELINE_RUN, (WORK, VOLUME, TRAINING, BATCH_EXECUTION), reconcile_pipeline_run, release_pipeline_run
+)
 
 
 def _advance_all(round_: _Round, steps: Sequence[PipelineStep], *, outcome: str = "", cancel: bool = False) -> None:
@@ -139,7 +153,8 @@ def _advanced(round_: _Round, step: PipelineStep, outcome: str) -> StepStatus:
             return _ended(round_, status, "Skipped", f"not {step.when}")
         known = as_text(values)
         resolved_step = resolved(structs.replace(step, when=None), known)
-        return _begun(round_, resolved_step, status)
+        begin = _remote if step.cluster else _begun
+        return begin(round_, resolved_step, status)
     except KeyError as error:
         return _failed(round_, status, f"$({error.args[0]}) has no value")
     except LykeionError as error:
@@ -175,6 +190,32 @@ def _begun(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatus
         inputs = {each.name: status.inputs.get(each.name, each.artifact) for each in step.inputs}
         return _program(round_, step, program_of(round_.run, step, inputs), status)
     return _resource(round_, resource_of(round_.run, step), status)
+
+
+def _remote(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatus:
+    """Of a step in another cluster. Its run is asked for when the status that names it was written."""
+    if status.phase == "Waiting":
+        placed = round_.remote.begin(step, status)
+        if placed is None:
+            return status
+        round_.events.append(Event("Normal", "StepStarted", f"{step.name} in the cluster {step.cluster}"))
+        round_.again_s = 0
+        return structs.replace(placed, phase="Running", start_time=round_.now)
+    if FINALIZER not in round_.run.metadata.finalizers:
+        round_.again_s = 0
+        return status
+    there = round_.remote.run_of(step, status)
+    ended = ended_as(there)
+    if ended is None:
+        round_.again_s = min(round_.again_s if round_.again_s is not None else LOOK_AGAIN_S, LOOK_AGAIN_S)
+        error = round_.remote.errors.get(status.cluster, "")
+        return structs.replace(status, message=(str(error) or progress_of(there, status))[:512])
+    status = structs.replace(status, inputs=ended.inputs, outputs=ended.outputs, image=ended.image)
+    if ended.phase == "Failed":
+        return _failed(round_, status, ended.message)
+    if _too_many_results(round_, ended.results):
+        return _failed(round_, status, f"the results of all steps have more than {MAX_RESULTS} characters")
+    return _ended(round_, structs.replace(status, results=ended.results), ended.phase, ended.message)
 
 
 def _with_image(round_: _Round, image: str, status: StepStatus) -> StepStatus:
@@ -213,7 +254,7 @@ def _program(round_: _Round, step: PipelineStep, work: ArtifactWork, status: Ste
         return structs.replace(status, message=progress.lacking[:512])
     results = progress.present[work.program_part].status.result
     parsed_results(results)
-    if len(results) + sum(len(each.results) for each in round_.steps.values()) > MAX_RESULTS:
+    if _too_many_results(round_, results):
         return _failed(round_, status, f"the results of all steps have more than {MAX_RESULTS} characters")
     kept = _asked(round_, work.kept())
     if not kept.known:
@@ -221,6 +262,10 @@ def _program(round_: _Round, step: PipelineStep, work: ArtifactWork, status: Ste
     for each in work.volumes():
         round_.children.pop(each.metadata.name, None)
     return _ended(round_, structs.replace(status, outputs=dict(kept.references), results=results), "Succeeded", "")
+
+
+def _too_many_results(round_: _Round, results: str) -> bool:
+    return len(results) + sum(len(each.results) for each in round_.steps.values()) > MAX_RESULTS
 
 
 def _resource(round_: _Round, wanted: AnyResource, status: StepStatus) -> StepStatus:
@@ -240,7 +285,12 @@ def _resource(round_: _Round, wanted: AnyResource, status: StepStatus) -> StepSt
 
 
 def _cancelled(round_: _Round, name: str) -> StepStatus:
-    """What the step still runs is stopped; a resource that it created is deleted."""
+    """What the step still runs is stopped; a resource that it created is deleted.
+
+    In another cluster that does not answer, it is left to the sweep.
+    """
+    if (status := round_.steps[name]).cluster and round_.remote.gone(status) is None:
+        return status
     for key, child in list(round_.children.items()):
         if child.metadata.labels.get(STEP_LABEL) == name:
             if child.kind is WORK:

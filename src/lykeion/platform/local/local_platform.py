@@ -18,11 +18,12 @@ from lykeion.control import (
     ResourceController,
     SqliteStore,
 )
-from lykeion.core import FileLock, Locked, Refused, Unavailable, core_count, usable_cores
+from lykeion.core import FileLock, Locked, Refused, Unavailable, Unsupported, core_count, usable_cores
 from lykeion.platform.answering.count_lookups import ReplicaCounter, prometheus_counts
 from lykeion.platform.answering.model_lookup import find_digest, find_model, no_digest
 from lykeion.platform.answering.source_lookup import SourceLookup
 from lykeion.platform.lookups import (
+    ClusterAllowed,
     GroupCores,
     ImageDigest,
     ModelVersion,
@@ -104,6 +105,7 @@ class LocalPlatform:
             ReplicaCounts: ReplicaCounter(self._supervisor.replicas_of).counts,
             SourceDigest: SourceLookup().find,
             ImageDigest: find_digest if machine.starts_images else no_digest,
+            ClusterAllowed: _no_other_cluster,
         }
         self._loop = ControlLoop(self.store, controllers, answers)
         self._webhooks = WebhookSender(self.store, [each.kind for each in controllers])
@@ -174,3 +176,7 @@ def locked(directory: Path) -> FileLock:
     except Locked as held:
         raise AlreadyRuns(f"the platform runs already, as process {held.pid}; end it: lykeion down") from None
     return lock
+
+
+async def _no_other_cluster(asked: ClusterAllowed) -> bool:
+    raise Unsupported(f"the cluster {asked.cluster}: steps on this machine run here; apply the pipeline to a cluster")

@@ -33,5 +33,7 @@ def reused_steps(run: PipelineRun, earlier: PipelineRun) -> tuple[StepStatus, ..
     for name in in_order(run.spec.steps):
         same = before.get(name) == steps[name] and name in good and name not in again
         if same and dependencies(steps[name]) <= reused.keys():
-            reused[name] = structs.replace(good[name], phase="Reused", message=f"from {earlier.metadata.name}")
+            reused[name] = structs.replace(
+                good[name], phase="Reused", message=f"from {earlier.metadata.name}", cluster="", remote_run=""
+            )
     return tuple(reused.values())

@@ -30,6 +30,25 @@ class StorageProfile(Wire, frozen=True):
     shared: Annotated[bool, Meta(description="Whether pods on several nodes can mount a volume at a time.")] = False
 
 
+class AllowedCluster(Wire, frozen=True):
+    """Another cluster, in which steps of pipelines may run."""
+
+    name: Annotated[Name, Meta(description="By which steps name it.")]
+    server: Annotated[
+        str,
+        Meta(
+            max_length=255,
+            pattern=r"^https://[!-~]+\Z",
+            description="Its API server; credentials for another are refused.",
+            extra={"must be": "an address such as https://10.0.0.1:6443"},
+        ),
+    ]
+    namespaces: Annotated[
+        tuple[Name, ...],
+        Meta(min_length=1, max_length=64, description="Of this cluster: those whose pipelines may use it."),
+    ]
+
+
 class ClusterProfileSpec(Wire, frozen=True):
     """What is particular to one cluster, so that no other resource names it."""
 
@@ -66,7 +85,11 @@ class ClusterProfileSpec(Wire, frozen=True):
         ),
     ] = ""
 
-    rules: ClassVar[tuple[SpecRule, ...]] = (unique_names("accelerators"),)
+    clusters: Annotated[
+        tuple[AllowedCluster, ...], Meta(max_length=16, description="Others in which steps of pipelines may run.")
+    ] = ()
+
+    rules: ClassVar[tuple[SpecRule, ...]] = (unique_names("accelerators"), unique_names("clusters"))
 
 
 class Capacity(Wire, frozen=True):

@@ -81,6 +81,9 @@ class PipelineStep(Wire, frozen=True):
     retries: Annotated[Retries, Meta(description="Of the program, after its first attempt.")] = 0
     on_failure: FailureRules = ()
     time_limit_seconds: Annotated[int, Meta(ge=1, le=31_536_000, description="Of one attempt.")] | None = None
+    cluster: Annotated[Name, Meta(description="Another cluster of the ClusterProfile, in which it runs.")] | None = (
+        None
+    )
 
     rules: ClassVar[tuple[SpecRule, ...]] = (
         SpecRule(
@@ -241,7 +244,8 @@ Phase = Literal["Waiting", "Running", "Succeeded", "Failed", "Skipped", "Cached"
 class StepStatus(Wire, frozen=True):
     """``results`` is the JSON object that the program wrote. All others are references by digest.
 
-    ``inputs`` and ``image`` are only those that were named by version or alias.
+    ``inputs`` and ``image`` are only those that were named by version or alias. ``cluster`` is another one in which
+    there may be something of the step: its run ``remote_run``.
     """
 
     name: Name
@@ -253,6 +257,8 @@ class StepStatus(Wire, frozen=True):
     outputs: References = {}
     results: Annotated[str, Meta(max_length=4096)] = ""
     message: Annotated[str, Meta(max_length=512)] = ""
+    cluster: Annotated[str, Meta(max_length=63)] = ""
+    remote_run: Annotated[str, Meta(max_length=63)] = ""
 
 
 class PipelineRunStatus(Wire, frozen=True):

@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from .cluster_client import ClusterClient
     from .list_watch import ListedVersions, WatchAges, Watched, WatchTimes, list_objects, watch_objects
     from .request_rate import RequestRate
-    from .server_answers import NotServed, UidMismatch
+    from .server_answers import ClusterError, ClusterRefused, NotServed, UidMismatch
 
 __all__ = [
-    "ClusterClient", "ListedVersions", "NotServed", "RequestRate", "UidMismatch", "WatchAges", "WatchTimes",
-    "Watched", "list_objects", "watch_objects",
+    "ClusterClient", "ClusterError", "ClusterRefused", "ListedVersions", "NotServed", "RequestRate", "UidMismatch",
+    "WatchAges", "WatchTimes", "Watched", "list_objects", "watch_objects",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

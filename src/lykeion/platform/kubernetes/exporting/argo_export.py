@@ -45,6 +45,8 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
     spec = pipeline.spec
     for step in (*spec.steps, *spec.after_steps()):
         yield from (f"step {step.name}: {each}" for each in problems(step))
+        if step.cluster:
+            yield f"step {step.name}: Argo has no steps in another cluster"
     fanned = {each.name for each in spec.steps if each.for_each is not None}
     for step in spec.steps:
         for each in sorted({each.split(".")[1] for each in references(step) if ".results." in each} & fanned):

@@ -68,19 +68,22 @@ def _when(pipeline: Pipeline) -> Iterator[str]:
 
 def _of_run(run: AnyResource, notes: tuple[str, ...]) -> Foreseen:
     spec = run.spec
-    open_steps = {name: why for step in spec.steps if (why := _open(step)) for name in [step.name]}
-    steps = tuple(_closed(step, step.name in open_steps) for step in spec.steps)
+    remote = {
+        each.name: f"step {each.name} runs in the cluster {each.cluster}" for each in spec.steps if each.cluster
+    }
+    open_steps = {each.name: why for each in spec.steps if (why := _open(each)) and not each.cluster}
+    steps = tuple(_closed(step, step.name in {*open_steps, *remote}) for step in spec.steps)
     exits = tuple(structs.replace(each, when=None) for each in spec.exit_steps)
     spec = structs.replace(spec, steps=steps, exit_steps=exits)
     children = _Course(replace(run, spec=spec)).run().values()
-    known = tuple(each for each in children if each.metadata.labels.get(STEP_LABEL) not in open_steps)
+    known = tuple(each for each in children if each.metadata.labels.get(STEP_LABEL) not in {*open_steps, *remote})
     conditional = (
         f"step {each.name} runs only when {each.when}"
         for each in (*run.spec.steps, *run.spec.exit_steps)
         if each.when
     )
     later = (f"step {name} is known only when {', '.join(why)} is" for name, why in open_steps.items())
-    return Foreseen(known, (*notes, *conditional, *later))
+    return Foreseen(known, (*notes, *conditional, *later, *remote.values()))
 
 
 def _open(step: PipelineStep) -> list[str]:

@@ -7,11 +7,11 @@ from typing import Any
 from lykeion import __version__
 from lykeion.control import GROUP, custom_resource_definition
 from lykeion.platform.composition import DEFINED
-from lykeion.platform.kubernetes.objects import REGISTRY
+from lykeion.platform.kubernetes.objects import CREDENTIALS, REGISTRY
 from lykeion.platform.kubernetes.pods import REGISTRY_PATH
 
 from .cloud_profiles import cloud_profile, identity_of, pod_labels_of
-from .operator_rules import CLUSTERED, EDITORS, NAMESPACED, OWN, VIEWERS, documents
+from .operator_rules import BOUND, CLUSTERED, EDITORS, NAMESPACED, OWN, VIEWERS, documents
 
 OPERATOR = "lykeion-operator"
 """The name of the Deployment, of its service account and of its Lease."""
@@ -173,6 +173,7 @@ def _operator_roles(to: Installation) -> Iterator[Document]:
     rbac = "rbac.authorization.k8s.io/v1"
     yield {**_head(rbac, "ClusterRole", OPERATOR), "rules": documents(rules)}
     yield _binding(to, "ClusterRoleBinding", OPERATOR, "ClusterRole")
+    yield {**_head(rbac, "ClusterRole", CREDENTIALS), "rules": documents(BOUND)}
     if to.only:
         name = f"{OPERATOR}-work"
         yield {**_head(rbac, "Role", name, to.only), "rules": documents(NAMESPACED)}

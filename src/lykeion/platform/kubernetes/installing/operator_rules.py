@@ -6,7 +6,11 @@ from typing import Any
 
 from lykeion.control import GROUP, AnyKind
 from lykeion.platform.composition import CONTROLLERS, DEFINED
+from lykeion.platform.kubernetes.objects import CREDENTIALS
+from lykeion.platform.resources.step_pipeline import PIPELINE_RUN
 
+REMOTE = "lykeion-steps"
+"""The account, and its role, as which the operator of another cluster makes runs."""
 _WATCH = ("list", "watch")
 _READ = ("get", *_WATCH)
 
@@ -106,6 +110,21 @@ OWN: tuple[AccessRule, ...] = (
     ),
 )
 """What is done in the operator's own namespace."""
+
+BOUND: tuple[AccessRule, ...] = (
+    AccessRule("", ("secrets",), ("get",), "runs steps of pipelines in other clusters", (CREDENTIALS,)),
+)
+"""What the operator may do only in namespaces that bind the ClusterRole CREDENTIALS to it."""
+
+REMOTES: tuple[AccessRule, ...] = (
+    AccessRule(
+        GROUP,
+        (PIPELINE_RUN.plural,),
+        ("get", "list", "create", "patch", "delete"),
+        "makes the run of a step, suspends it, and removes it; finds those that were left",
+    ),
+)
+"""What the operator of another cluster is given, in one namespace."""
 
 VIEWERS: tuple[AccessRule, ...] = (
     AccessRule(GROUP, (*_plurals(), *_plurals("/status")), _READ, "whoever may view a namespace sees our kinds"),

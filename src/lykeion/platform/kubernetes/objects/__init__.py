@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         JOBS,
         LEASES,
         PODS,
+        SECRETS,
         SERVICE_ACCOUNTS,
         SERVICES,
         VOLUME_CLAIMS,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     )
     from .owned_fields import holds
     from .translation import (
+        CREDENTIALS,
         KIND_LABEL,
         MANAGED_BY,
         MANAGER,
@@ -54,12 +56,13 @@ if TYPE_CHECKING:
     from .view_parts import with_missing
 
 __all__ = [
-    "AUTOSCALERS", "CONFIG_MAPS", "DEPLOYMENTS", "DISRUPTION_BUDGETS", "EVENTS", "HEALTH_CHECKS", "HTTP_ROUTES",
-    "JOBS", "JOB_SETS", "KIND_LABEL", "LEASES", "MANAGED_BY", "MANAGER", "NAME_LABEL", "NOTHING", "OWNER_LABEL",
-    "OWNER_UID_LABEL", "PODS", "REGISTRY", "SERVICES", "SERVICE_ACCOUNTS", "VOLUME_CLAIMS", "ClusterFacts",
-    "KubeObject", "ObjectChange", "ObjectSource", "ObjectType", "Translation", "annotation", "custom_type", "holds",
-    "inside", "key_of", "object_of", "our_labels", "owners_of", "part", "parts", "pods_among", "read_spec",
-    "read_view", "selector", "text", "true_condition", "type_of", "version_of", "with_missing", "written_annotations",
+    "AUTOSCALERS", "CONFIG_MAPS", "CREDENTIALS", "DEPLOYMENTS", "DISRUPTION_BUDGETS", "EVENTS", "HEALTH_CHECKS",
+    "HTTP_ROUTES", "JOBS", "JOB_SETS", "KIND_LABEL", "LEASES", "MANAGED_BY", "MANAGER", "NAME_LABEL", "NOTHING",
+    "OWNER_LABEL", "OWNER_UID_LABEL", "PODS", "REGISTRY", "SECRETS", "SERVICES", "SERVICE_ACCOUNTS", "VOLUME_CLAIMS",
+    "ClusterFacts", "KubeObject", "ObjectChange", "ObjectSource", "ObjectType", "Translation", "annotation",
+    "custom_type", "holds", "inside", "key_of", "object_of", "our_labels", "owners_of", "part", "parts", "pods_among",
+    "read_spec", "read_view", "selector", "text", "true_condition", "type_of", "version_of", "with_missing",
+    "written_annotations",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -39,6 +39,8 @@ METADATA_ANNOTATION = f"{GROUP}/metadata"
 """The resource's own labels and annotations, as JSON: those of the object are also other writers'."""
 REGISTRY = "lykeion-registry"
 """The name of the Secret and the service account for registries, in each namespace."""
+CREDENTIALS = "lykeion-clusters"
+"""The Secret of a namespace with its kubeconfigs for other clusters, and the role that lets the operator read it."""
 LIMIT_SPEC_BYTES = 8 << 20
 LIMIT_PLAIN_BYTES = 32 << 10
 """A longer spec is compressed: all annotations of an object together may have 256 KiB."""

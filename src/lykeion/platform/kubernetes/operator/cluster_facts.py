@@ -33,6 +33,8 @@ class ProfileInUse:
         self._store, self.facts = store, facts
         self._profiles: dict[Key, AnyResource] = {}
         self.listed = asyncio.Event()
+        self.uid = ""
+        """Of the profile; it tells this cluster from others."""
 
     async def run(self) -> None:
         await follow(self._store, CLUSTER_PROFILE, self._listed, self._changed)
@@ -51,6 +53,7 @@ class ProfileInUse:
     def _use(self) -> None:
         first = min(self._profiles, default=None)
         profile = self._profiles[first].spec if first else ClusterProfileSpec()
+        self.uid = self._profiles[first].metadata.uid if first else ""
         self.facts = replace(self.facts, profile=profile)
         self._store.use(self.facts)
 

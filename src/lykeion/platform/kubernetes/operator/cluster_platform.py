@@ -15,6 +15,7 @@ from lykeion.control import AnyKind, ControlLoop, ResourceController
 from lykeion.core import Refused, Unavailable
 from lykeion.platform.kubernetes.api import ClusterClient, RequestRate, WatchAges, WatchTimes
 from lykeion.platform.kubernetes.objects import ClusterFacts
+from lykeion.platform.kubernetes.other_clusters import ClusterReach, RemoteRuns, runs_through
 from lykeion.platform.kubernetes.store import ClusterStore
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
 from lykeion.platform.local.webhook_sender import WebhookSender
@@ -110,19 +111,35 @@ class ClusterPlatform:
             instance=self._settings.pod,
             ages=self._ages,
         )
+        profile = ProfileInUse(store, facts)
+        others = self._other_clusters(profile)
         try:
-            await self._work(store, facts)
+            await self._work(store, profile, others)
         finally:
+            await others.reach.close()
             await store.close()
             await self._lease.release()
 
-    async def _work(self, store: ClusterStore, facts: ClusterFacts) -> None:
+    def _other_clusters(self, profile: ProfileInUse) -> RemoteRuns:
+        def connect(access: SingleConfig) -> ClusterClient:
+            return ClusterClient(access, RequestRate(), may_write=self._leads)
+
+        inside = self._settings.namespaces
+        reach = ClusterReach(self._client, lambda: profile.facts.profile, connect, inside)
+        return RemoteRuns(reach, lambda: profile.uid, runs_through(self._client))
+
+    async def _work(self, store: ClusterStore, profile: ProfileInUse, others: RemoteRuns) -> None:
         """Raises the error that ended a part; cancels the others."""
         watched = [each.kind for each in self._controllers]
-        profile = ProfileInUse(store, facts)
         answers = cluster_answers(pods_of(self._client), lambda: profile.facts.profile.registry_prefix)
         self._loop = ControlLoop(
-            store, self._controllers, answers, observer=self._metrics.stepped, rest_s=REST_S, workers=WORKERS
+            store,
+            self._controllers,
+            {**answers, **others.answers()},
+            observer=self._metrics.stepped,
+            rest_s=REST_S,
+            workers=WORKERS,
+            set_finalizer=store.set_finalizer,
         )
         runs = (
             self._lease.keep(),
@@ -130,6 +147,7 @@ class ClusterPlatform:
             WebhookSender(store, watched).run(),
             profile.run(),
             _after(profile.listed, store.keep),
+            _after(profile.listed, others.keep_swept),
         )
         parts = [asyncio.ensure_future(each) for each in runs]
         try:

@@ -6,9 +6,10 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .cluster_store import ClusterStore
+    from .custom_resources import CustomResources
 
 __all__ = [
-    "ClusterStore",
+    "ClusterStore", "CustomResources",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

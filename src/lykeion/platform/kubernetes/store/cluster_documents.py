@@ -1,15 +1,19 @@
 """Custom resources, Secrets and ConfigMaps as documents: what is sent, and what of an answer is read."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
-from lykeion.control import AnyKind, AnyResource, ResourceError, read_resource
+import msgspec
+from msgspec import structs
+
+from lykeion.control import FINALIZER, AnyKind, AnyResource, ResourceError, Time, read_resource
 from lykeion.core.fields import Fields
 from lykeion.platform.kubernetes.objects import MANAGER, KubeObject, inside, owners_of
 
 LIMIT_ANNOTATION = 4096
 """Characters. Other tools keep longer ones, such as kubectl a whole manifest; they are left alone."""
-_SERVERS = ("uid", "generation", "creationTimestamp", "resourceVersion")
+_SERVERS = ("uid", "generation", "creationTimestamp", "resourceVersion", "finalizers", "deletionTimestamp")
 
 
 def written(resource: AnyResource) -> KubeObject:
@@ -68,12 +72,23 @@ def read_document(document: KubeObject, kinds: Mapping[str, AnyKind]) -> AnyReso
     kept = {name: value for name, value in annotations.items() if len(value) <= LIMIT_ANNOTATION}
     own = {**metadata, "annotations": kept, "ownerReferences": owners_of(metadata)}
     where = f"{str(document.get('kind')).lower()}/{metadata.get('name')}"
-    return read_resource(Fields(where, {**document, "metadata": own}, ResourceError), kinds)
+    resource = read_resource(Fields(where, {**document, "metadata": own}, ResourceError), kinds)
+    ending = msgspec.convert(metadata.get("deletionTimestamp"), Time | None)
+    held = tuple(map(str, metadata.get("finalizers") or ()))
+    return replace(resource, metadata=structs.replace(resource.metadata, finalizers=held, deletion_timestamp=ending))
 
 
-def is_ending(document: KubeObject) -> bool:
-    """Whether it was deleted, and waits until its dependents are gone or a finalizer is removed."""
-    return "deletionTimestamp" in document["metadata"]
+def is_gone(document: KubeObject) -> bool:
+    """Whether it was deleted, and nothing of ours is to be done any more: others may wait for its dependents."""
+    metadata = document["metadata"]
+    return "deletionTimestamp" in metadata and FINALIZER not in (metadata.get("finalizers") or ())
+
+
+def with_finalizer(resource: AnyResource, has: bool) -> KubeObject:
+    """The merge patch after which the object, at the version that was read, has our finalizer or has it not."""
+    others = [each for each in resource.metadata.finalizers if each != FINALIZER]
+    metadata = {"finalizers": [*others, FINALIZER] if has else others}
+    return at_version({"metadata": metadata}, resource)
 
 
 def foreign_conditions(document: KubeObject) -> dict[str, Any]:

@@ -72,6 +72,10 @@ class ClusterStore:
             return await self._views.get(resource.key)
         return await self._custom.write_status(resource)
 
+    async def set_finalizer(self, resource: AnyResource, has: bool) -> AnyResource:
+        """Of a kind that is no view. Raises NoSuchResource, and Outdated if it was changed since it was read."""
+        return await self._custom.set_finalizer(resource, has)
+
     async def delete(self, key: Key, uid: str = "") -> None:
         await self._part(key.kind).delete(key, uid)
 

@@ -27,7 +27,15 @@ from lykeion.platform.kubernetes.api import (
 )
 from lykeion.platform.kubernetes.objects import MANAGER, KubeObject, custom_type
 
-from .cluster_documents import at_version, foreign_conditions, is_ending, read_document, replacing, written
+from .cluster_documents import (
+    at_version,
+    foreign_conditions,
+    is_gone,
+    read_document,
+    replacing,
+    with_finalizer,
+    written,
+)
 from .merged_watches import join_versions, merged, split_versions
 
 _log = logging.getLogger("lykeion.kubernetes")
@@ -60,7 +68,7 @@ class CustomResources:
         versions: list[str] = []
         for watched in self._watched(kind, namespace):
             documents, version = await list_objects(self._client, watched)
-            found += filter(None, (self._readable(each) for each in documents if not is_ending(each)))
+            found += filter(None, (self._readable(each) for each in documents if not is_gone(each)))
             versions.append(version)
             self._versions.check(watched, version)
             self._newest = max(self._newest, int(version))
@@ -76,7 +84,7 @@ class CustomResources:
         async with aclosing(merged(watches)) as events:
             async for event in events:
                 if resource := self._readable(event.object, ended=event.type == "DELETED"):
-                    ended = event.type == "DELETED" or is_ending(event.object)
+                    ended = event.type == "DELETED" or is_gone(event.object)
                     yield Change("DELETED" if ended else "ADDED" if event.type == "ADDED" else "MODIFIED", resource)
 
     async def create(self, resource: AnyResource) -> AnyResource:
@@ -105,6 +113,14 @@ class CustomResources:
         try:
             sent = at_version(document, resource)
             return self._read(await self._client.patch(path, str(resource.key), sent, "apply", query))
+        except (Outdated, NoSuchResource, ResourceError) as error:
+            raise await self._explained(resource, error, must_exist=True) from None
+
+    async def set_finalizer(self, resource: AnyResource, has: bool) -> AnyResource:
+        """Raises NoSuchResource, and Outdated if the object has been changed since it was read."""
+        path, patch = self._path(resource.key), with_finalizer(resource, has)
+        try:
+            return self._read(await self._client.patch(path, str(resource.key), patch, "merge", _BY))
         except (Outdated, NoSuchResource, ResourceError) as error:
             raise await self._explained(resource, error, must_exist=True) from None
 

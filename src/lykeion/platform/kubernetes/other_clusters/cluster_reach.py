@@ -1,0 +1,150 @@
+"""Requests to other clusters: which are allowed, with whose credentials, and how long one that fails is left."""
+
+import asyncio
+import base64
+import binascii
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+from lightkube.config.kubeconfig import SingleConfig
+
+from lykeion.control import NoSuchResource
+from lykeion.core import Invalid, LykeionError, Refused, Unavailable
+from lykeion.platform.kubernetes.api import ClusterClient, ClusterError, ClusterRefused, WatchTimes
+from lykeion.platform.kubernetes.objects import CREDENTIALS, SECRETS
+from lykeion.platform.resources.cluster_profile import AllowedCluster, ClusterProfileSpec
+
+from .given_access import given_access
+
+T = TypeVar("T")
+
+ANSWER_S = 10.0
+"""A cluster that has not answered by then counts as unreachable."""
+KEPT_S = 300.0
+"""Credentials are read again after that time, and after each failure: tokens expire and are replaced."""
+
+Connect: TypeAlias = Callable[[SingleConfig], ClusterClient]
+_log = logging.getLogger("lykeion.kubernetes")
+
+
+class NotAllowed(Invalid):
+    """The ClusterProfile does not let the namespace use the cluster."""
+
+
+@dataclass
+class _Connection:
+    """One namespace's to one cluster. ``again`` is when a cluster that failed is asked again."""
+
+    client: ClusterClient | None = None
+    kubeconfig: bytes = b""
+    until: float = 0.0
+    failures: int = 0
+    again: float = 0.0
+    error: LykeionError | None = None
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class ClusterReach:
+    """``profile`` is what this cluster's profile says now; ``connect`` makes a client of credentials.
+
+    ``namespaces`` limits for which namespaces of this cluster others are used; by default for all that are allowed.
+    """
+
+    def __init__(
+        self,
+        home: ClusterClient,
+        profile: Callable[[], ClusterProfileSpec],
+        connect: Connect,
+        namespaces: tuple[str, ...] = (),
+        *,
+        times: WatchTimes | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._home, self._profile, self._connect, self._namespaces = home, profile, connect, namespaces
+        self._times, self._now = times or WatchTimes(), now
+        self._connections: dict[tuple[str, str], _Connection] = {}
+        self._replaced: list[ClusterClient] = []
+
+    async def close(self) -> None:
+        kept = [each.client for each in self._connections.values() if each.client]
+        for client in (*kept, *self._replaced):
+            await client.close()
+
+    def allowed(self, cluster: str, namespace: str) -> AllowedCluster:
+        """Raises NotAllowed."""
+        for each in self._profile().clusters:
+            if each.name == cluster and namespace in each.namespaces:
+                return each
+        raise NotAllowed(
+            f"the ClusterProfile does not let the namespace {namespace} use a cluster {cluster}: add it to clusters"
+        )
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Each cluster with each namespace of this one that may use it."""
+        every = [(each.name, namespace) for each in self._profile().clusters for namespace in each.namespaces]
+        return [pair for pair in every if not self._namespaces or pair[1] in self._namespaces]
+
+    async def use(self, cluster: str, namespace: str, ask: Callable[[ClusterClient], Awaitable[T]]) -> T:
+        """What ``ask`` returns for the client of the cluster with the namespace's credentials.
+
+        A cluster that has failed is asked again after a pause that doubles; until then its error is raised. Raises
+        NotAllowed, Unavailable and Refused, which name the cluster, and what else ``ask`` raises.
+        """
+        allowed = self.allowed(cluster, namespace)
+        kept = self._connections.setdefault((cluster, namespace), _Connection())
+        if kept.error and self._now() < kept.again:
+            raise kept.error
+        kept.again = self._now() + ANSWER_S  # meanwhile others get the error at once
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                found = await ask(await self._client(kept, allowed, namespace))
+        except (Unavailable, Refused, TimeoutError) as error:
+            raise self._failed(kept, cluster, error) from None
+        except LykeionError:
+            self._answered(kept, cluster)
+            raise
+        self._answered(kept, cluster)
+        return found
+
+    def _answered(self, kept: _Connection, cluster: str) -> None:
+        if kept.error:
+            _log.info("the cluster %s answers again", cluster)
+        kept.failures, kept.error = 0, None
+
+    def _failed(self, kept: _Connection, cluster: str, error: Exception) -> LykeionError:
+        kept.failures, kept.until = kept.failures + 1, 0.0
+        kept.again = self._now() + self._times.back_off_s(kept.failures)
+        words = f"the cluster {cluster}: {str(error) or f'no answer within {ANSWER_S:g} s'}"
+        kept.error = ClusterRefused(words) if isinstance(error, Refused) else ClusterError(words)
+        if kept.failures == 1:
+            _log.warning("%s; asking again", words)
+        return kept.error
+
+    async def _client(self, kept: _Connection, allowed: AllowedCluster, namespace: str) -> ClusterClient:
+        """The same as long as the credentials are: what others still wait for is not broken off."""
+        async with kept.opening:
+            if kept.client is None or self._now() > kept.until or kept.client.server != allowed.server:
+                text = await self._credentials(allowed.name, namespace)
+                if kept.client is None or text != kept.kubeconfig or kept.client.server != allowed.server:
+                    where = f"the key {allowed.name} of secret/{CREDENTIALS} in {namespace}"
+                    access = given_access(text, allowed.server, where, namespace)
+                    if kept.client:
+                        self._replaced.append(kept.client)
+                    kept.client, kept.kubeconfig = self._connect(access), text
+                kept.until = self._now() + KEPT_S
+            return kept.client
+
+    async def _credentials(self, cluster: str, namespace: str) -> bytes:
+        what = f"secret/{CREDENTIALS}"
+        try:
+            secret = await self._home.get(SECRETS.path(namespace, CREDENTIALS), what)
+            return base64.b64decode(secret["data"][cluster], validate=True)
+        except ClusterRefused:
+            raise Refused(
+                f"{what} in {namespace} may not be read; bind the ClusterRole {CREDENTIALS} there to the operator"
+            ) from None
+        except (NoSuchResource, KeyError, TypeError, binascii.Error):
+            raise Refused(f"{what} in {namespace} has no key {cluster}; put a kubeconfig there") from None

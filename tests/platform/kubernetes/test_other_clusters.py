@@ -1,0 +1,385 @@
+"""Two clusters: a run here has a step there, through credentials of its namespace; nothing is left behind."""
+
+import asyncio
+import base64
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import yaml
+from msgspec import structs
+
+from lykeion.control import FINALIZER, Condition, ControlLoop, Key, merged
+from lykeion.core import Refused, Unavailable
+from lykeion.platform import force_release
+from lykeion.platform.composition import KINDS
+from lykeion.platform.controllers.pipeline_run_controller import PIPELINE_RUNS
+from lykeion.platform.kubernetes.api.list_watch import WatchTimes
+from lykeion.platform.kubernetes.api.server_answers import ClusterError, ClusterRefused
+from lykeion.platform.kubernetes.other_clusters.cluster_reach import ClusterReach, NotAllowed
+from lykeion.platform.kubernetes.other_clusters.given_access import WrongCredentials, given_access
+from lykeion.platform.kubernetes.other_clusters.remote_runs import RemoteRuns, runs_through
+from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
+from lykeion.platform.resources.cluster_profile import AllowedCluster, ClusterProfileSpec
+from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep
+from lykeion.platform.resources.work import WORK
+
+from .memory_cluster import Death, MemoryCluster, MortalClient
+
+SERVER = "https://there"
+PROFILE = ClusterProfileSpec(clusters=(AllowedCluster(name="gke", server=SERVER, namespaces=("shop",)),))
+KEY = Key("PipelineRun", "shop", "night-1")
+AWAY = ClusterError("https://there does not answer")
+
+
+def kubeconfig(**user: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": SERVER}}],
+        "users": [{"name": "u", "user": user or {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "work"}}],
+        "current-context": "x",
+    }
+
+
+def _access(document: Any, server: str = SERVER) -> Any:
+    text = document if isinstance(document, bytes) else yaml.safe_dump(document).encode()
+    return given_access(text, server, "the key gke of secret/lykeion-clusters in shop", "shop")
+
+
+def test_a_kubeconfig_with_a_token_or_a_certificate_is_taken() -> None:
+    access = _access(kubeconfig(token="t"))
+    assert (access.cluster.server, access.namespace, access.user.token) == (SERVER, "work", "t")
+    given = {"client-certificate-data": "YQ==", "client-key-data": "Yg=="}
+    assert _access(kubeconfig(**given)).user.client_key_data == "Yg=="
+    plain = kubeconfig()
+    del plain["contexts"][0]["context"]["namespace"]
+    assert _access(plain).namespace == "shop"
+
+
+@pytest.mark.parametrize(
+    ("user", "field"),
+    [
+        ({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh"}}, "exec"),
+        ({"tokenFile": "/var/run/secrets/kubernetes.io/serviceaccount/token"}, "tokenFile"),
+        ({"client-certificate": "/etc/passwd", "client-key": "/etc/passwd"}, "client-certificate"),
+        ({"auth-provider": {"name": "gcp"}}, "auth-provider"),
+    ],
+)
+def test_a_kubeconfig_that_names_a_program_or_a_file_is_refused(user: dict[str, Any], field: str) -> None:
+    with pytest.raises(WrongCredentials, match=field):
+        _access(kubeconfig(**user))
+
+
+def test_a_kubeconfig_for_another_server_or_without_verification_is_refused() -> None:
+    with pytest.raises(WrongCredentials, match="the ClusterProfile allows https://elsewhere alone"):
+        _access(kubeconfig(), "https://elsewhere")
+    for extra in ({"insecure-skip-tls-verify": True}, {"proxy-url": "http://x"}, {"certificate-authority": "/x"}):
+        document = kubeconfig()
+        document["clusters"][0]["cluster"] |= extra
+        with pytest.raises(WrongCredentials, match=min(extra)):
+            _access(document)
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"[", b"a: b", b"", b"- 1", b"x" * (65 << 10), b"a: &a [*a]"])
+def test_what_is_no_kubeconfig_is_refused(text: bytes) -> None:
+    with pytest.raises(WrongCredentials, match="secret/lykeion-clusters in shop"):
+        _access(text)
+
+
+def test_no_secret_is_quoted() -> None:
+    document = kubeconfig(token=7)
+    document["users"][0]["user"]["password"] = "p4ss"
+    with pytest.raises(WrongCredentials) as refused:
+        _access(document)
+    assert "p4ss" not in str(refused.value)
+
+
+@dataclass
+class TwoClusters:
+    """A control loop in each; ``now`` is the clock of back-offs."""
+
+    here: MemoryCluster = field(default_factory=lambda: MemoryCluster("here"))
+    there: MemoryCluster = field(default_factory=lambda: MemoryCluster("there", "work"))
+    now: float = 0.0
+    profile: ClusterProfileSpec = PROFILE
+    death: Death = field(default_factory=Death)
+    connected: list[Any] = field(default_factory=list[Any])
+
+    def __post_init__(self) -> None:
+        self.give(kubeconfig())
+        self.store = _store(self.here)
+
+    def give(self, document: Any) -> None:
+        """As the Secret's content."""
+        data = {"gke": base64.b64encode(yaml.safe_dump(document).encode()).decode()}
+        path = "/api/v1/namespaces/shop/secrets/lykeion-clusters"
+        self.here.objects[path] = {"metadata": {"name": "lykeion-clusters", "uid": "s"}, "data": data}
+
+    def reach(self) -> ClusterReach:
+        def connect(access: Any) -> Any:
+            self.connected.append(access)
+            return MortalClient(self.there, self.death)
+
+        times = WatchTimes(first_back_off_s=1, last_back_off_s=8, random=lambda: 1.0)
+        home: Any = MortalClient(self.here, self.death)
+        return ClusterReach(home, lambda: self.profile, connect, times=times, now=lambda: self.now)
+
+    def remote(self) -> RemoteRuns:
+        return RemoteRuns(self.reach(), lambda: "home-1", runs_through(self.here))  # type: ignore[arg-type]
+
+    async def apply(self, **spec: Any) -> None:
+        step = PipelineStep(name="train", program=Program(command=("train",)), cluster="gke")
+        run = PIPELINE_RUN.new(KEY.name, PipelineRunSpec(steps=(step,), **spec), namespace=KEY.namespace)
+        await self.store.create(run)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """An operator in each."""
+        store = _store(MortalClient(self.here, self.death))
+        here = ControlLoop(store, [PIPELINE_RUNS], self.remote().answers(), set_finalizer=store.set_finalizer)
+        there = ControlLoop(_store(self.there), [PIPELINE_RUNS])
+        tasks = [asyncio.create_task(each.run()) for each in (here, there)]
+        try:
+            yield
+        finally:
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def succeed(self) -> None:
+        """Let the program there end well."""
+        await self.there.until(lambda: self.there.kept("works"))
+        store = _store(self.there)
+        (work,) = (await store.listing(WORK)).items
+        ended = merged((), work.metadata.creation_timestamp, Condition(type="Complete", status="True"))  # type: ignore[arg-type]
+        await store.write_status(work.with_status(structs.replace(work.status, conditions=ended)))
+
+    def is_true(self, type_: str) -> bool:
+        runs = self.here.kept("pipelineruns")
+        conditions = [each for run in runs for each in run.get("status", {}).get("conditions", ())]
+        return any(each["type"] == type_ and each["status"] == "True" for each in conditions)
+
+
+def _store(cluster: Any) -> ClusterStore:
+    """Works are objects of their own here, and not views of Jobs."""
+    return ClusterStore(cluster, KINDS)
+
+
+def _run(use: Callable[[TwoClusters], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60):
+            await use(TwoClusters())
+
+    asyncio.run(main())
+
+
+def test_a_step_runs_there_and_is_removed_with_its_run() -> None:
+    async def use(both: TwoClusters) -> None:
+        async with both.running():
+            await both.apply()
+            await both.succeed()
+            await both.here.until(lambda: both.is_true("Complete"))
+            (made,) = both.there.kept("pipelineruns")
+            (run,) = both.here.kept("pipelineruns")
+            assert made["metadata"]["namespace"] == "work"
+            assert made["metadata"]["labels"] == {
+                "app.kubernetes.io/managed-by": "lykeion",
+                "lykeion.github.io/home": "home-1",
+                "lykeion.github.io/owner": "night-1",
+                "lykeion.github.io/owner-namespace": "shop",
+                "lykeion.github.io/owner-uid": run["metadata"]["uid"],
+                "lykeion.github.io/step": "train",
+            }
+            assert not made["metadata"].get("ownerReferences")
+            assert run["metadata"]["finalizers"] == [FINALIZER]
+            await both.store.delete(KEY)
+            await both.here.until(lambda: not both.here.kept("pipelineruns"))
+            assert both.there.kept("pipelineruns") == both.there.kept("works") == []
+
+    _run(use)
+
+
+def test_suspending_the_run_suspends_its_step_there() -> None:
+    async def use(both: TwoClusters) -> None:
+        async with both.running():
+            await both.apply()
+            await both.there.until(lambda: both.there.kept("works"))
+            run = await both.store.get(KEY)
+            await both.store.apply(replace(run, spec=structs.replace(run.spec, suspend=True)))
+            await both.there.until(lambda: both.there.kept("works")[0]["spec"].get("suspend"))
+
+    _run(use)
+
+
+def test_a_deleted_run_waits_for_a_cluster_that_is_away_and_a_forced_release_does_not() -> None:
+    async def use(both: TwoClusters) -> None:
+        async with both.running():
+            await both.apply()
+            await both.there.until(lambda: both.there.kept("works"))
+            both.there.error = AWAY
+            await both.store.delete(KEY)
+            await both.here.until(lambda: both.is_true("Unreachable"))
+            (run,) = both.here.kept("pipelineruns")
+            assert run["metadata"]["deletionTimestamp"]
+            (left,) = await force_release(both.store, KEY)
+            assert "in the cluster gke" in left
+            assert both.here.kept("pipelineruns") == []
+        assert both.there.kept("pipelineruns")
+        both.there.error = None
+        assert await both.remote().sweep() == 1
+        assert both.there.kept("pipelineruns") == []
+
+    _run(use)
+
+
+def test_a_sweep_leaves_what_still_has_its_run_and_what_is_of_others() -> None:
+    async def use(both: TwoClusters) -> None:
+        async with both.running():
+            await both.apply()
+            await both.there.until(lambda: both.there.kept("works"))
+            stranger = PIPELINE_RUN.new("mine", PipelineRunSpec(steps=_steps()), namespace="work")
+            await _store(both.there).create(stranger)
+            other_home = RemoteRuns(both.reach(), lambda: "home-2", runs_through(both.there))  # type: ignore[arg-type]
+            assert await other_home.sweep() == 0
+            assert await both.remote().sweep() == 0
+            both.here.error = ClusterError("https://here does not answer")
+            assert await both.remote().sweep() == 0
+            assert len(both.there.kept("pipelineruns")) == 2
+
+    _run(use)
+
+
+def test_what_a_cancelled_step_left_is_swept_when_its_cluster_answers() -> None:
+    async def use(both: TwoClusters) -> None:
+        async with both.running():
+            await both.apply(deadline_seconds=1)
+            await both.there.until(lambda: both.there.kept("works"))
+            both.there.error = AWAY
+            await both.here.until(lambda: both.is_true("Failed"))
+        both.there.error = None
+        assert len(both.there.kept("pipelineruns")) == 1
+        assert await both.remote().sweep() == 1
+
+    _run(use)
+
+
+def test_a_run_of_another_under_the_same_name_is_neither_taken_nor_removed() -> None:
+    async def use(both: TwoClusters) -> None:
+        async with both.running():
+            await both.apply()
+            await both.there.until(lambda: both.there.kept("works"))
+        (made,) = both.there.kept("pipelineruns")
+        made["metadata"]["labels"]["lykeion.github.io/owner-uid"] = "another"
+        async with both.running():
+            await both.here.until(lambda: both.is_true("Unreachable"))
+            await both.store.delete(KEY)
+            await both.here.until(lambda: not both.here.kept("pipelineruns"))
+        assert len(both.there.kept("pipelineruns")) == 1
+
+    _run(use)
+
+
+def _steps() -> tuple[PipelineStep, ...]:
+    return (PipelineStep(name="train", program=Program(command=("true",))),)
+
+
+async def _life(both: TwoClusters) -> None:
+    """Of a run: made, ended, deleted; what has happened already is left out."""
+    if not both.here.created("pipelineruns"):
+        await both.apply()
+    while (runs := both.here.kept("pipelineruns")) and "deletionTimestamp" not in runs[0]["metadata"]:
+        if both.is_true("Complete"):
+            await both.store.delete(KEY)
+        else:
+            await both.succeed()
+            await both.here.until(lambda: both.is_true("Complete"))
+    await both.here.until(lambda: not both.here.kept("pipelineruns"))
+
+
+async def _killed_at(when: str, number: int) -> TwoClusters:
+    both = TwoClusters(death=Death(when, number))
+    async with both.running():
+        living = asyncio.create_task(_life(both))
+        dying = asyncio.create_task(both.death.has_come.wait())
+        await asyncio.wait([living, dying], return_when="FIRST_COMPLETED")
+        for each in (living, dying):
+            each.cancel()
+        await asyncio.gather(living, dying, return_exceptions=True)
+    return both
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_operator_killed_at_any_write_makes_the_step_once_and_leaves_nothing(when: str) -> None:
+    async def main() -> None:
+        writes = (await _killed_at("never", 0)).death.writes
+        assert writes > 5
+        for number in range(1, writes + 1):
+            async with asyncio.timeout(60):
+                both = await _killed_at(when, number)
+                both.death = Death()
+                async with both.running():
+                    await _life(both)
+            assert both.there.created("pipelineruns") == both.there.created("works") == 1, number
+            assert both.there.kept("pipelineruns") == [], number
+
+    asyncio.run(main())
+
+
+def test_a_cluster_that_fails_is_left_alone_for_a_while_that_doubles_and_others_do_not_wait() -> None:
+    async def use(both: TwoClusters) -> None:
+        reach, asked = both.reach(), []
+
+        async def ask(client: Any) -> str:
+            asked.append(both.now)
+            if both.there.error:
+                raise both.there.error
+            return "answer"
+
+        both.there.error = AWAY
+        for both.now in range(16):
+            with pytest.raises(Unavailable, match="the cluster gke: https://there does not answer"):
+                await reach.use("gke", "shop", ask)
+        assert asked == [0, 1, 3, 7, 15]
+        both.there.error, both.now = None, 23
+        assert await reach.use("gke", "shop", ask) == await reach.use("gke", "shop", ask) == "answer"
+
+    _run(use)
+
+
+def test_changed_credentials_are_taken_after_a_failure() -> None:
+    async def use(both: TwoClusters) -> None:
+        reach = both.reach()
+
+        async def ask(client: Any) -> None:
+            if both.connected[-1].user.token == "t":
+                raise ClusterRefused("the token has expired")
+
+        with pytest.raises(Refused, match="the cluster gke: the token has expired"):
+            await reach.use("gke", "shop", ask)
+        both.give(kubeconfig(token="new"))
+        both.now = 10
+        await reach.use("gke", "shop", ask)
+
+    _run(use)
+
+
+def test_what_is_lacking_is_said() -> None:
+    async def ask(client: Any) -> None:
+        return None
+
+    async def use(both: TwoClusters) -> None:
+        with pytest.raises(NotAllowed, match="does not let the namespace lab use a cluster gke"):
+            await both.reach().use("gke", "lab", ask)
+        both.here.objects.clear()
+        with pytest.raises(Refused, match="secret/lykeion-clusters in shop has no key gke"):
+            await both.reach().use("gke", "shop", ask)
+        both.here.error = ClusterRefused("secrets is forbidden")
+        with pytest.raises(Refused, match="bind the ClusterRole lykeion-clusters there to the operator"):
+            await both.reach().use("gke", "shop", ask)
+
+    _run(use)
