@@ -160,6 +160,38 @@ def status(context: str, as_json: bool) -> None:
         print_table(("", ""), [(name, value) for name, value in found.items() if value != ""])
 
 
+@operator.command()
+@click.argument("name")
+@context_option
+@click.option(
+    "--to", required=True, metavar="CONTEXT", help="Of the kubeconfig: the other cluster, with an operator."
+)
+@click.option(
+    "--namespace",
+    "-n",
+    required=True,
+    metavar="NAMESPACE",
+    help="Whose pipelines may run steps in the other cluster.",
+)
+@click.option("--there", default="", metavar="NAMESPACE", help="In the other cluster.  [default: the same name]")
+def connect(name: str, context: str, to: str, namespace: str, there: str) -> None:
+    """Let steps of pipelines name another cluster as NAME, and run there.
+
+    An account is made in the other cluster, which may only make and remove runs in one namespace; its token is put
+    into a Secret of the namespace here, which the operator is let read.
+    """
+    link = platform.ClusterLink(name, namespace, there or namespace)
+
+    async def both(here: "platform.ClusterClient") -> None:
+        other = platform.cluster_client_of(to)
+        try:
+            await platform.connect_cluster(here, other, link, print_line)
+        finally:
+            await other.close()
+
+    _with_cluster(context, both)
+
+
 @operator.command("image")
 @PREFIX
 @BASE

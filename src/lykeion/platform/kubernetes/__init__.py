@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from .contexts import ContextPlatform, KubeconfigError, cluster_access, cluster_client_of, namespace_of
     from .exporting import facts_of, render
     from .installing import (
+        ClusterLink,
         Installation,
         build_operator_image,
+        connect_cluster,
         install,
         operator_objects,
         pinned,
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
     from .store import ClusterStore
 
 __all__ = [
-    "ClusterClient", "ClusterFacts", "ClusterPlatform", "ClusterStore", "ContextPlatform", "Installation",
-    "KubeconfigError", "LeaseLost", "OperatorSettings", "build_operator_image", "cluster_access",
-    "cluster_client_of", "facts_of", "install", "namespace_of", "operator_objects", "pinned", "push_operator_image",
-    "render", "status_of_installation", "uninstall", "upgrade",
+    "ClusterClient", "ClusterFacts", "ClusterLink", "ClusterPlatform", "ClusterStore", "ContextPlatform",
+    "Installation", "KubeconfigError", "LeaseLost", "OperatorSettings", "build_operator_image", "cluster_access",
+    "cluster_client_of", "connect_cluster", "facts_of", "install", "namespace_of", "operator_objects", "pinned",
+    "push_operator_image", "render", "status_of_installation", "uninstall", "upgrade",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -6,6 +6,7 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .cloud_profiles import cloud_profile
+    from .cluster_link import ClusterLink, connect_cluster
     from .installation import install, upgrade
     from .installation_status import status_of_installation
     from .operator_image import build_operator_image, pinned, push_operator_image
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from .uninstallation import uninstall
 
 __all__ = [
-    "IMAGE", "Installation", "build_operator_image", "cloud_profile", "install", "operator_objects", "pinned",
-    "push_operator_image", "status_of_installation", "uninstall", "upgrade",
+    "IMAGE", "ClusterLink", "Installation", "build_operator_image", "cloud_profile", "connect_cluster", "install",
+    "operator_objects", "pinned", "push_operator_image", "status_of_installation", "uninstall", "upgrade",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from lykeion.platform.composition import DEFINED
-from lykeion.platform.kubernetes.objects import DEPLOYMENTS, KubeObject, ObjectType, custom_type
+from lykeion.platform.kubernetes.objects import DEPLOYMENTS, SECRETS, KubeObject, ObjectType, custom_type
 
 _RBAC = "rbac.authorization.k8s.io"
 DEFINITIONS = ObjectType(
@@ -16,6 +16,7 @@ _TYPES: Mapping[str, ObjectType] = {
         DEFINITIONS,
         NAMESPACES,
         DEPLOYMENTS,
+        SECRETS,
         ObjectType("", "v1", "serviceaccounts", "ServiceAccount"),
         ObjectType(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False),
         ObjectType(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
