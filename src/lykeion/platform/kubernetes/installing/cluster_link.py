@@ -10,7 +10,7 @@ import yaml
 from lykeion.control import NoSuchResource
 from lykeion.core import Invalid
 from lykeion.platform.kubernetes.api import ClusterClient
-from lykeion.platform.kubernetes.objects import CREDENTIALS, SECRETS, KubeObject, custom_type
+from lykeion.platform.kubernetes.objects import CREDENTIALS, SECRETS, KubeObject, custom_type, inside
 from lykeion.platform.resources.cluster_profile import CLUSTER_PROFILE
 
 from .cloud_profiles import THIS_CLUSTER
@@ -71,7 +71,7 @@ async def _token(other: ClusterClient, namespace: str, timeout_s: float) -> dict
     try:
         async with asyncio.timeout(timeout_s):
             while True:
-                data = (await other.get(SECRETS.path(namespace, REMOTE), f"secret/{REMOTE}")).get("data") or {}
+                data = inside(await other.get(SECRETS.path(namespace, REMOTE), f"secret/{REMOTE}"), "data")
                 if "token" in data and "ca.crt" in data:
                     return {name: base64.b64decode(data[name]) for name in ("token", "ca.crt")}
                 await asyncio.sleep(PAUSE_S)
