@@ -13,7 +13,7 @@ from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.resources.batch_execution import for_each_item
 from lykeion.platform.resources.cluster_profile import ClusterProfileSpec, StorageProfile
 from lykeion.platform.resources.failure_rule import FailureRule
-from lykeion.platform.resources.pod_template import PodTemplate
+from lykeion.platform.resources.pod_template import PodTemplate, PodVolume
 from lykeion.platform.resources.program import Program, Requests
 from lykeion.platform.resources.program_volume import VolumeMount
 from lykeion.platform.resources.work import Role, WorkStatus
@@ -198,14 +198,18 @@ def test_processes_that_know_one_another_start_again_all_together(cluster: Clust
     assert status.result == "2 embed-0.peers-embed\n"
 
 
+ABSENT = PodVolume(name="key", mount_path="/key", secret="absent")
+
+
 @pytest.mark.parametrize(
     ("program", "reason", "words"),
     [
-        (Program(image="host.local/x", command=("true",), env=()), "NoRoom", "no node takes it"),
+        (Program(command=("true",), resources=Requests(cpu=1000)), "NoRoom", "no node takes it"),
+        (Program(command=("true",), pod=PodTemplate(volumes=(ABSENT,))), "NotMounted", '"absent" not found'),
     ],
 )
 def test_what_waits_says_why(cluster: Cluster, namespace: str, program: Program, reason: str, words: str) -> None:
-    program = structs.replace(program, resources=Requests(cpu=1000))
+    program = structs.replace(program, image="host.local/x")
     made = _run(cluster, namespace, work("", program=program))
     status = made.wait(lambda status: is_true(status.conditions, "Unschedulable"))
     found = condition_of(status.conditions, "Unschedulable")

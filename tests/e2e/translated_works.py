@@ -67,8 +67,10 @@ class ClusterWork:
         found = [{"apiVersion": "batch/v1", "kind": "Job", **api.get("Job", name, self.namespace)}]
         pods = api.items("Pod", self.namespace, labels=f"{selector(WORK)},lykeion.github.io/name={name}")
         found += [{"apiVersion": "v1", "kind": "Pod", **each} for each in pods]
-        events = api.items("Event", self.namespace, fields="reason=FailedCreate")
-        return [*found, *({**each, "kind": "Event", "regarding": each["involvedObject"]} for each in events)]
+        for reason in ("FailedCreate", "FailedMount"):
+            events = api.items("Event", self.namespace, fields=f"reason={reason}")
+            found += [{**each, "kind": "Event", "regarding": each["involvedObject"]} for each in events]
+        return found
 
     def wait(self, holds: Callable[[WorkStatus], object], *, seconds: float = 60) -> WorkStatus:
         """The status that ``holds``; on the way its controller applies it when that is due."""
@@ -96,6 +98,7 @@ class ClusterWork:
         if change.verb == "create":
             api.create(document)
         elif change.verb == "delete":
-            api.delete(document["kind"], name, namespace, preconditions={"uid": document["metadata"]["uid"]})
+            uid = document["metadata"].get("uid")
+            api.delete(document["kind"], name, namespace, **({"preconditions": {"uid": uid}} if uid else {}))
         else:
             api.patch(document["kind"], name, namespace, document, subresource=change.subresource)

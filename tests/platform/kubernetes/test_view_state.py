@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.control import AnyResource, Change
-from lykeion.platform.kubernetes.objects.object_types import JOBS, PODS, KubeObject
+from lykeion.platform.kubernetes.objects.object_types import EVENTS, JOBS, PODS, KubeObject
 from lykeion.platform.kubernetes.objects.translation import (
     SPEC_ANNOTATION,
     ClusterFacts,
@@ -31,9 +31,19 @@ def _resource_of(primary: KubeObject, others: Sequence[KubeObject]) -> AnyResour
     return read_view(WORK, primary, others, WorkStatus(attempts=len(pods_among(others))))
 
 
+def _words_of(primary: KubeObject, others: Sequence[KubeObject]) -> AnyResource:
+    """With what its events say, in the order of their names."""
+    events = sorted((each["metadata"]["name"], each["note"]) for each in others if each["kind"] == "Event")
+    return read_view(WORK, primary, others, WorkStatus(result=" ".join(note for _, note in events)))
+
+
 COUNTED = Translation(
     WORK, (ObjectSource(JOBS), ObjectSource(PODS)), lambda *_: (), _resource_of, lambda there, wanted, facts: ()
 )
+UNMOUNTED, UNMADE = (
+    ObjectSource(EVENTS, f"reason={each}", name_of=lambda _: "") for each in ("FailedMount", "Failed")
+)
+TOLD = replace(COUNTED, sources=(ObjectSource(JOBS), ObjectSource(PODS), UNMADE, UNMOUNTED), resource_of=_words_of)
 assert ClusterFacts()
 
 
@@ -90,7 +100,7 @@ def test_a_listing_takes_away_what_it_lacks_but_not_what_was_written_since() -> 
     state.put(_object(JOBS, "a", 6))
     state.put(_object(PODS, "p1", 7))
     state.put(_object(PODS, "p2", 12))
-    changes = state.replace(PODS, [_object(PODS, "p3", 9)], 10, None)
+    changes = state.replace(ObjectSource(PODS), [_object(PODS, "p3", 9)], 10, None)
     assert _told(changes)[-1][:2] == ("MODIFIED", 2)
     assert {each["metadata"]["name"] for each in state.objects(("default", "a"))[1]} == {"p2", "p3"}
 
@@ -150,3 +160,41 @@ def test_in_any_order_of_the_watches_the_end_is_the_same_and_versions_rise(order
     assert versions == sorted(set(versions))
     assert told[-1].resource.status.attempts == 2
     assert state.resources["default", "a"] == told[-1].resource
+
+
+def _event(pod: str, version: int, note: str, reason: str = "FailedMount") -> KubeObject:
+    metadata = {
+        "name": f"{pod}.{note}",
+        "namespace": "default",
+        "uid": f"event-{note}",
+        "resourceVersion": str(version),
+    }
+    about = {"kind": "Pod", "namespace": "default", "name": pod}
+    return {"kind": "Event", "metadata": metadata, "regarding": about, "reason": reason, "note": note}
+
+
+def test_an_event_about_a_pod_is_that_of_its_resource_whichever_comes_first() -> None:
+    state = ViewState(TOLD)
+    state.put(_object(JOBS, "a", 1))
+    state.put(_event("p1", 2, "early"))
+    assert state.resources["default", "a"].status.result == ""
+    state.put(_object(PODS, "p1", 3))
+    assert state.resources["default", "a"].status.result == "early"
+    state.put(_event("p1", 4, "late"))
+    state.put(_event("of-another", 5, "foreign"))
+    assert state.resources["default", "a"].status.result == "early late"
+    state.remove(_event("p1", 6, "early"))
+    assert state.resources["default", "a"].status.result == "late"
+    state.remove(_object(PODS, "p1", 7))
+    assert state.resources["default", "a"].status.result == ""
+
+
+def test_events_for_one_reason_are_listed_without_forgetting_those_for_another() -> None:
+    state = ViewState(TOLD)
+    for each in (_object(JOBS, "a", 1), _object(PODS, "p1", 2)):
+        state.put(each)
+    state.replace(UNMADE, [_event("p1", 3, "unmade", "Failed")], 4, None)
+    state.replace(UNMOUNTED, [_event("p1", 5, "unmounted")], 6, None)
+    assert state.resources["default", "a"].status.result == "unmade unmounted"
+    state.replace(UNMADE, [], 7, None)
+    assert state.resources["default", "a"].status.result == "unmounted"

@@ -28,6 +28,11 @@ def _status(wanted: Any, *others: dict[str, Any], **status: Any) -> WorkStatus:
     return found
 
 
+ROOT = 'container has runAsNonRoot and image will run as root (pod: "embed-0-x_shop(1)", container: program)'
+NAMED = (
+    "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root "
+    '(pod: "embed-0-x_shop(1)", container: program)'
+)
 UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
 
 
@@ -44,6 +49,16 @@ UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedul
             pod(state=waiting("CreateContainerConfigError", 'secret "shop" not found')),
             "NoValue",
             'secret "shop" not found',
+        ),
+        (
+            pod(state=waiting("CreateContainerConfigError", ROOT)),
+            "RunsAsRoot",
+            "the image shop:v1 would run as root: set pod.runAsUser to a number other than 0",
+        ),
+        (
+            pod(state=waiting("CreateContainerConfigError", NAMED)),
+            "RunsAsRoot",
+            "the image shop:v1 names its user app, and not by a number: set pod.runAsUser",
         ),
         (
             pod(state=waiting("CreateContainerError", "no such directory")),
@@ -83,6 +98,31 @@ def test_what_hinders_a_pod_is_said_in_plain_words(document: dict[str, Any], rea
     assert (status.attempts, status.active) == (0, "")
     running = pod(1, "Running", state=RUNNING)
     assert not is_true(_status(work(2), document, running).conditions, "Unschedulable")
+
+
+def _unmounted(about: dict[str, Any], note: str, at: str = NOON) -> dict[str, Any]:
+    regarding = {"kind": "Pod", "name": about["metadata"]["name"], "uid": about["metadata"]["uid"]}
+    metadata = {"name": f"e{at}{len(note)}", "resourceVersion": "2"}
+    event = {"kind": "Event", "metadata": metadata, "reason": "FailedMount", "regarding": regarding}
+    return {**event, "apiVersion": "events.k8s.io/v1", "note": note, "eventTime": at}
+
+
+def test_what_cannot_be_mounted_is_said_with_the_cause_until_it_is() -> None:
+    starting = pod(state=waiting("ContainerCreating"))
+    cause = 'MountVolume.SetUp failed for volume "own-key" : secret "key" not found'
+    late = "Unable to attach or mount volumes: unmounted volumes=[own-key]: timed out waiting for the condition"
+    events = [_unmounted(starting, cause), _unmounted(starting, late, "2026-11-01T12:02:00Z")]
+    found = condition_of(_status(work(), starting, *events).conditions, "Unschedulable")
+    assert found
+    assert (found.status, found.reason, found.message) == (
+        "True",
+        "NotMounted",
+        f"a volume cannot be mounted: {cause}",
+    )
+    mounted = pod(state=waiting("ContainerCreating"), conditions=[true("PodReadyToStartContainers")])
+    other = pod(1, state=waiting("ContainerCreating"))
+    for there in (mounted, other, pod(0, "Running", state=RUNNING)):
+        assert not is_true(_status(work(2), there, *events).conditions, "Unschedulable")
 
 
 def test_a_pod_that_is_being_started_hinders_nothing() -> None:

@@ -80,14 +80,19 @@ class ObjectSource:
 
     ``name_of`` gives the name of the resource to which an object belongs, which is in the same namespace; an empty
     name for none. By default it is in ``NAME_LABEL``, which ``our_labels`` sets. ``fields`` is a field selector, for
-    objects without our labels, such as events: ``reason=FailedCreate``. A source that is ``optional`` is left out
-    where the API server does not have the type.
+    objects without our labels, such as events: ``reason=FailedCreate``. An event about a pod belongs to the resource
+    of that pod. A source that is ``optional`` is left out where the API server does not have the type.
     """
 
     type: ObjectType
     fields: str = ""
     name_of: Callable[[KubeObject], str] = _view_of
     optional: bool = False
+
+    def selects(self, document: KubeObject) -> bool:
+        """Whether it is one of these, of objects of their type."""
+        name, _, value = self.fields.partition("=")
+        return not name or document.get(name) == value
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
         registry_account,
         unsupported_pod,
     )
-    from .pod_waits import PodWait, first_wait, refused_pods
+    from .pod_waits import UNMOUNTED, PodWait, first_wait, refused_pods
 
 __all__ = [
-    "CONTAINER", "QUEUE_LABEL", "REGISTRY_PATH", "RESULT_PATH", "TIME_LIMIT", "PodNeeds", "PodWait", "action_of",
-    "ended_container", "first_wait", "literal", "pod_failure_policy", "pod_template", "program_container", "queue_of",
-    "reason_of", "refused_pods", "registry_account", "rules_without_effect", "unsupported_pod",
+    "CONTAINER", "QUEUE_LABEL", "REGISTRY_PATH", "RESULT_PATH", "TIME_LIMIT", "UNMOUNTED", "PodNeeds", "PodWait",
+    "action_of", "ended_container", "first_wait", "literal", "pod_failure_policy", "pod_template",
+    "program_container", "queue_of", "reason_of", "refused_pods", "registry_account", "rules_without_effect",
+    "unsupported_pod",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -11,6 +11,7 @@ from lykeion.platform.kubernetes.objects import (
     AUTOSCALERS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
+    EVENTS,
     HEALTH_CHECKS,
     KIND_LABEL,
     NAME_LABEL,
@@ -27,7 +28,7 @@ from lykeion.platform.kubernetes.objects import (
     read_spec,
     written_annotations,
 )
-from lykeion.platform.kubernetes.pods import registry_account, unsupported_pod
+from lykeion.platform.kubernetes.pods import UNMOUNTED, registry_account, unsupported_pod
 from lykeion.platform.kubernetes.works import REFUSED
 from lykeion.platform.resources.autoscaling import Autoscaling
 from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroup, ReplicaGroupSpec
@@ -86,6 +87,7 @@ REPLICA_GROUPS = Translation(
     (
         *(ObjectSource(each) for each in (DEPLOYMENTS, PODS, SERVICES, DISRUPTION_BUDGETS, AUTOSCALERS)),
         ObjectSource(HEALTH_CHECKS, optional=True),
+        ObjectSource(EVENTS, f"reason={UNMOUNTED}", optional=True),
     ),
     replica_group_objects,
     replica_group_of,

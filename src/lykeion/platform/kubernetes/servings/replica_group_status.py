@@ -10,6 +10,7 @@ from lykeion.control import AnyResource, Condition, Conditions, merged
 from lykeion.platform.kubernetes.objects import (
     AUTOSCALERS,
     DISRUPTION_BUDGETS,
+    EVENTS,
     SERVICES,
     KubeObject,
     annotation,
@@ -48,9 +49,10 @@ def replica_group_of(primary: KubeObject, others: Sequence[KubeObject]) -> AnyRe
     return with_missing(replace(group, spec=spec), others, [(each.kind, group.metadata.name) for each in kinds])
 
 
-def _conditions(primary: KubeObject, pods: Sequence[KubeObject], others: Iterable[KubeObject]) -> Conditions:
+def _conditions(primary: KubeObject, pods: Sequence[KubeObject], others: Sequence[KubeObject]) -> Conditions:
     """Unschedulable, with the cause, if pods cannot be created or started; Autoscaled, if there is an autoscaler."""
-    wait = _refused(primary) or first_wait(each for each in pods if not _is_ending(each))
+    events = [each for each in others if each["kind"] == EVENTS.kind]
+    wait = _refused(primary) or first_wait((each for each in pods if not _is_ending(each)), events)
     scaled = [_autoscaled(each) for each in others if each["kind"] == AUTOSCALERS.kind]
     at = datetime.fromisoformat(max(_since(each) for each in (primary, *pods)))
     return merged((), at, _unschedulable(wait), *scaled)

@@ -55,13 +55,13 @@ class ViewCache:
         for source in self._translation.sources:
             for watched in self._watched(source):
                 if watched not in self._started:
-                    await self._begin(watched, optional=source.optional)
+                    await self._begin(watched, source)
 
-    async def _begin(self, watched: Watched, *, optional: bool) -> None:
-        version = await self._listed(watched, optional=optional)
+    async def _begin(self, watched: Watched, source: ObjectSource) -> None:
+        version = await self._listed(watched, source, optional=source.optional)
         self._started.add(watched)
         if version:
-            self._tasks.append(asyncio.create_task(self._follow(watched, version)))
+            self._tasks.append(asyncio.create_task(self._follow(watched, source, version)))
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -124,7 +124,7 @@ class ViewCache:
         labels = "" if source.fields else selector(self._translation.kind)
         return [Watched(source.type, each, labels, source.fields) for each in self._namespaces]
 
-    async def _listed(self, watched: Watched, *, optional: bool) -> str:
+    async def _listed(self, watched: Watched, source: ObjectSource, *, optional: bool) -> str:
         """The version of the listing, or none if the cluster does not have the type and that is allowed."""
         try:
             documents, version = await list_objects(self._client, watched)
@@ -133,12 +133,12 @@ class ViewCache:
                 return ""
             raise
         self._versions.check(watched, version)
-        self._note(self._state.replace(watched.type, documents, int(version), watched.namespace))
+        self._note(self._state.replace(source, documents, int(version), watched.namespace))
         for view in self._state.resources:
             self.changed(view)
         return version
 
-    async def _follow(self, watched: Watched, version: str) -> None:
+    async def _follow(self, watched: Watched, source: ObjectSource, version: str) -> None:
         forgotten = 0
         try:
             while True:
@@ -154,18 +154,18 @@ class ViewCache:
                 except Gone:
                     await asyncio.sleep(self._times.back_off_s(forgotten) if forgotten else 0)
                     forgotten += 1
-                    version = await self._listed_again(watched)
+                    version = await self._listed_again(watched, source)
         except Exception:
             _log.exception("%s: the watch failed", watched)
             raise
         finally:
             self._wake()
 
-    async def _listed_again(self, watched: Watched) -> str:
+    async def _listed_again(self, watched: Watched, source: ObjectSource) -> str:
         failures = 0
         while True:
             try:
-                return await self._listed(watched, optional=False)
+                return await self._listed(watched, source, optional=False)
             except (Unavailable, Refused, Gone) as error:
                 failures += 1
                 _log.warning("%s; listing again", error)

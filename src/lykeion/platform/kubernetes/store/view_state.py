@@ -11,9 +11,23 @@ from dataclasses import replace
 from msgspec import structs
 
 from lykeion.control import AnyResource, Change, ResourceError
-from lykeion.platform.kubernetes.objects import KubeObject, ObjectSource, ObjectType, Translation, key_of, version_of
+from lykeion.platform.kubernetes.objects import (
+    EVENTS,
+    NOTHING,
+    PODS,
+    KubeObject,
+    ObjectSource,
+    ObjectType,
+    Translation,
+    key_of,
+    part,
+    text,
+    version_of,
+)
 
 REMEMBERED_UIDS = 10_000
+EARLY_EVENTS = 1000
+"""Events about pods that are not known, most of which are not ours."""
 
 ViewName = tuple[str, str]
 """The namespace and name of a resource."""
@@ -28,6 +42,8 @@ class ViewState:
         self._translation = translation
         self._sources = {each.type.kind: each for each in translation.sources}
         self._objects: defaultdict[ViewName, dict[tuple[str, str, str], KubeObject]] = defaultdict(dict)
+        self._pods: dict[ViewName, ViewName] = {}
+        self._early: deque[KubeObject] = deque(maxlen=EARLY_EVENTS)
         self._ended: deque[str] = deque(maxlen=REMEMBERED_UIDS)
         self.resources: dict[ViewName, AnyResource] = {}
         self.unsettled: set[ViewName] = set()
@@ -36,12 +52,16 @@ class ViewState:
     def put(self, document: KubeObject) -> list[Change]:
         """Take in an object, unless a newer version of it is known, or it is known to have been deleted."""
         view = self.view_of(document)
+        if view is None and _pod_of(document):
+            self._early.append(document)
         if view is None or document["metadata"]["uid"] in self._ended:
             return []
         known = self._objects[view].get(key_of(document))
         if known and version_of(known) >= version_of(document):
             return []
         self._objects[view][key_of(document)] = document
+        if document["kind"] == PODS.kind:
+            self._note_pod(document, view)
         return self._computed(view, version_of(document))
 
     def remove(self, document: KubeObject) -> list[Change]:
@@ -52,18 +72,20 @@ class ViewState:
         if view is None or known is None or known["metadata"]["uid"] != document["metadata"]["uid"]:
             return []
         del self._objects[view][key_of(document)]
+        if document["kind"] == PODS.kind:
+            self._forget_pod(document, view)
         return self._computed(view, version_of(document))
 
     def replace(
-        self, type_: ObjectType, documents: Iterable[KubeObject], version: int, namespace: str | None
+        self, source: ObjectSource, documents: Iterable[KubeObject], version: int, namespace: str | None
     ) -> list[Change]:
-        """Take in all objects of a type as they were at ``version``: those that are missing have been deleted."""
+        """Take in all objects of a source as they were at ``version``: those that are missing have been deleted."""
         listed = list(documents)
         there = {key_of(each) for each in listed}
         gone = [
             each
-            for each in self._of_type(type_, namespace)
-            if key_of(each) not in there and version_of(each) <= version
+            for each in self._of_type(source.type, namespace)
+            if source.selects(each) and key_of(each) not in there and version_of(each) <= version
         ]
         changes: list[Change] = []
         for each in gone:
@@ -88,7 +110,24 @@ class ViewState:
     def view_of(self, document: KubeObject) -> ViewName | None:
         source: ObjectSource | None = self._sources.get(document["kind"])
         name = source.name_of(document) if source else ""
-        return (document["metadata"].get("namespace", ""), name) if name else None
+        if not name:
+            return self._pods.get(_pod_of(document) or ("", ""))
+        return document["metadata"].get("namespace", ""), name
+
+    def _note_pod(self, pod: KubeObject, view: ViewName) -> None:
+        """With the events about it that were there before it."""
+        named = (pod["metadata"]["namespace"], pod["metadata"]["name"])
+        if named not in self._pods:
+            self._pods[named] = view
+            about = [each for each in self._early if _pod_of(each) == named]
+            self._objects[view] |= {key_of(each): each for each in about}
+
+    def _forget_pod(self, pod: KubeObject, view: ViewName) -> None:
+        """With the events about it."""
+        named = (pod["metadata"]["namespace"], pod["metadata"]["name"])
+        self._pods.pop(named, None)
+        for each in [each for each in self._objects[view].values() if _pod_of(each) == named]:
+            del self._objects[view][key_of(each)]
 
     def _computed(self, view: ViewName, version: int) -> list[Change]:
         before, after = self.resources.get(view), self._resource(view)
@@ -121,6 +160,12 @@ class ViewState:
         except Exception:  # one object as we have not foreseen it must not end what is done for all others
             _log.exception("%s/%s cannot be computed; it stays as it was", *view)
             return self.resources.get(view)
+
+
+def _pod_of(event: KubeObject) -> ViewName | None:
+    """The namespace and name of the pod that an event is about."""
+    about = part(event, "regarding") if event["kind"] == EVENTS.kind else NOTHING
+    return (text(about, "namespace"), text(about, "name")) if about.get("kind") == PODS.kind else None
 
 
 def _at(resource: AnyResource, version: int) -> AnyResource:

@@ -70,7 +70,7 @@ def read_record(job: KubeObject) -> WorkRecord:
 def work_status(
     spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject], events: Sequence[KubeObject]
 ) -> WorkStatus:
-    """``pods`` are all of the Work, also those of Jobs before this one; ``events`` those of the Job."""
+    """``pods`` are all of the Work, also those of Jobs before this one; ``events`` those of the Job and the pods."""
     record = record_now(spec, job, pods)
     active = [each for each in pods if runs(each)]
     return WorkStatus(
@@ -197,7 +197,7 @@ def _unschedulable(
 def _wait(job: KubeObject, pods: Sequence[KubeObject], events: Sequence[KubeObject]) -> PodWait | None:
     if refused := annotation(job, REFUSED):
         return PodWait("Unsupported", refused)
-    return first_wait(pods) if pods else refused_pods(events)
+    return first_wait(pods, events) if pods else refused_pods(events)
 
 
 def _ignored(job: KubeObject) -> Conditions:

@@ -25,7 +25,7 @@ from lykeion.platform.kubernetes.objects import (
     text,
     written_annotations,
 )
-from lykeion.platform.kubernetes.pods import QUEUE_LABEL, queue_of
+from lykeion.platform.kubernetes.pods import QUEUE_LABEL, UNMOUNTED, queue_of
 from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
 
 from .work_job import has_job_set, head_of, prefilled
@@ -175,6 +175,7 @@ WORKS = Translation(
         ObjectSource(PODS),
         ObjectSource(JOB_SETS, optional=True),
         ObjectSource(EVENTS, "reason=FailedCreate", name_of=_job_name, optional=True),
+        ObjectSource(EVENTS, f"reason={UNMOUNTED}", name_of=_job_name, optional=True),
     ),
     work_objects,
     work_of,
