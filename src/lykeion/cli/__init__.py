@@ -42,6 +42,7 @@ COMMANDS = {
     "device": ("lykeion.cli.device:device", "Be a device: fetch the models signed for it, run them, report."),
     "delivery": ("lykeion.cli.delivery:delivery", "Sign models for devices: publish, refresh, rotate keys, revoke."),
     "rollout": ("lykeion.cli.rollout:rollout", "Move versions to devices in waves, halted by rules; simulate it."),
+    "flags": ("lykeion.cli.flags:flags", "Keep feature flags: who gets which value; read by GrowthBook's clients."),
     "images": ("lykeion.cli.images:images", "Build container images for training and serving; start them."),
     "up": ("lykeion.cli.platform.machine_commands:up", "Run this machine as the platform for resources."),
     "down": ("lykeion.cli.platform.machine_commands:down", "End the platform and the programs that it runs."),

@@ -47,14 +47,23 @@ def _open(directory: Path) -> Iterator["device_service.FleetStore"]:
 @repository_option
 @fleet_option
 @click.option("--downloads", type=click.IntRange(1), default=64, show_default=True, help="Under way at a time.")
+@click.option("--streams", type=click.IntRange(0), default=256, show_default=True, help="Of flags, open at a time.")
 @server_options
-def serve(home: Path, fleet: Path, downloads: int, host: str, port: int, settings: "web_kit.ServerSettings") -> None:
+def serve(
+    home: Path,
+    fleet: Path,
+    downloads: int,
+    streams: int,
+    host: str,
+    port: int,
+    settings: "web_kit.ServerSettings",
+) -> None:
     """Serve the repository's files and devices, and move rollouts along, until stopped.
 
     Devices have credentials of their own. On another address than loopback put TLS before it, and name the hosts by
     which it is asked with --allowed-host.
     """
-    server = device_service.FleetServer(fleet, home, settings, downloads)
+    server = device_service.FleetServer(fleet, home, settings, downloads, streams)
     asyncio.run(server.run(host, port, lambda url: print_line(f"devices are served at {url}")))
 
 

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from lykeion.control import Answers, Change, ControlLoop, Listing, SqliteStore, follow
 from lykeion.core import FileLock, Locked, NotFound, Refused, Unavailable
+from lykeion.delivery.flags import MAX_STREAMS, FlagFeed, FlagService, flag_routes
 from lykeion.delivery.rollouts import (
     ROLLOUT,
     ROLLOUTS,
@@ -67,6 +68,7 @@ class FleetServer:
     repository: Path
     settings: ServerSettings
     max_downloads: int = MAX_DOWNLOADS
+    max_streams: int = MAX_STREAMS
     clock: Callable[[], float] = time.time
 
     async def run(self, host: str, port: int, ready: Callable[[str], object] = lambda url: None) -> None:
@@ -77,7 +79,8 @@ class FleetServer:
         try:
             followed = FollowedRollouts()
             catalogue = PublishedCatalogue(self.repository)
-            app = fleet_app(self, fleet, catalogue, followed.ordered)
+            feed = FlagFeed(fleet)
+            app = fleet_app(self, fleet, catalogue, followed.ordered, feed)
             loop = ControlLoop(rollouts, [ROLLOUTS], rollout_answers(fleet, catalogue, followed))
             api = resource_api(rollouts, KINDS, stop.set)
             async with (
@@ -87,7 +90,7 @@ class FleetServer:
                 for number in (signal.SIGINT, signal.SIGTERM):
                     asyncio.get_running_loop().add_signal_handler(number, stop.set)
                 ready(url)
-                await _until(stop, loop.run(), followed.run(rollouts), _tidy(fleet, self.clock))
+                await _until(stop, loop.run(), followed.run(rollouts), _tidy(fleet, self.clock), feed.run())
         finally:
             await rollouts.close()
             fleet.close()
@@ -156,9 +159,13 @@ def rollout_answers(fleet: FleetStore, catalogue: PublishedCatalogue, followed: 
 
 
 def fleet_app(
-    server: FleetServer, fleet: FleetStore, catalogue: PublishedCatalogue, rollouts: Callable[[], Sequence[Rollout]]
+    server: FleetServer,
+    fleet: FleetStore,
+    catalogue: PublishedCatalogue,
+    rollouts: Callable[[], Sequence[Rollout]],
+    feed: FlagFeed,
 ) -> FastAPI:
-    """Devices have credentials of their own, and the repository is public: no token is asked for."""
+    """Devices and clients have keys of their own, and the repository is public: no token is asked for."""
     settings = replace(server.settings, max_body_bytes=MAX_MESSAGE_BYTES, open_address=True)
     workers, metrics = Workers(settings.threads, settings.waiting), Metrics()
     app = service_app("Lykeion device server", "Signed models, and what devices are to run.", workers)
@@ -167,6 +174,7 @@ def fleet_app(
             DeviceService(DeviceAdmission(fleet, server.clock), catalogue, rollouts, workers, settings.proxies)
         )
     )
+    app.include_router(flag_routes(FlagService(fleet, feed, workers, server.max_streams)))
     add_metrics_route(app.router, metrics, workers)
     app.mount("/metadata", repository_files(metadata_directory(server.repository)))
     app.mount("/targets", DownloadLimit(repository_files(targets_directory(server.repository)), server.max_downloads))

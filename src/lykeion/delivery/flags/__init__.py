@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from .client_keys import ClientKey, ClientKeys, NoSuchClient, NotAClientKey, environment_of
+    from .flag_api import MAX_STREAMS, FlagService, flag_routes
     from .flag_compiling import FlagEnvironment, SavedGroup, check_environment, server_features
     from .flag_evaluation import evaluate_flags, flag_values
+    from .flag_feed import FlagFeed, FlagPayload
     from .flag_model import (
         FeatureFlag,
         FlagError,
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
         Namespace,
         Prerequisite,
         Variation,
+        check_flag_name,
         flag_document,
         read_flag,
         weights_of,
@@ -31,7 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FLAG_TABLES",
+    "MAX_STREAMS",
     "PRODUCTION",
+    "ClientKey",
+    "ClientKeys",
     "FeatureFlag",
     "FlagBase",
     "FlagChange",
@@ -39,18 +46,26 @@ __all__ = [
     "FlagEdit",
     "FlagEnvironment",
     "FlagError",
+    "FlagFeed",
+    "FlagPayload",
     "FlagRule",
+    "FlagService",
     "FlagStore",
     "FlagTransaction",
     "FlagVersion",
     "Namespace",
+    "NoSuchClient",
     "NoSuchFlag",
+    "NotAClientKey",
     "Prerequisite",
     "SavedGroup",
     "Variation",
     "check_environment",
+    "check_flag_name",
+    "environment_of",
     "evaluate_flags",
     "flag_document",
+    "flag_routes",
     "flag_values",
     "read_flag",
     "server_features",

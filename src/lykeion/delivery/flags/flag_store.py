@@ -8,7 +8,7 @@ from typing import Any
 from lykeion.core import Conflict, NotFound
 from lykeion.core.flags import AttributeType
 
-from .flag_compiling import FlagEnvironment, SavedGroup, check_environment
+from .flag_compiling import FlagEnvironment, SavedGroup, check_environment, group_values
 from .flag_model import FeatureFlag, FlagError, check_attribute_name, check_flag_name, flag_document, read_flag
 from .flag_phases import with_phases
 from .flag_tables import FlagBase, FlagTransaction
@@ -17,6 +17,7 @@ PRODUCTION = "production"
 MAX_FLAGS = 1_000
 """Of an environment; archived ones are not counted."""
 MAX_FLAG_BYTES = 262_144
+MAX_SENT_BYTES = 4 << 20
 MAX_MEMBERS = 10_000
 """Values of a saved group, which every client is sent."""
 _LAST = (
@@ -221,7 +222,12 @@ class FlagStore:
             raise FlagError(f"{self.environment} has {MAX_FLAGS:,} flags; archive those that are not in use")
         if size > MAX_FLAG_BYTES:
             raise FlagError(f"flag {name} has {size:,} bytes; at most {MAX_FLAG_BYTES:,} are allowed")
-        check_environment(_replaced(environment, flags))
+        made = _replaced(environment, flags)
+        check_environment(made)
+        if len(json.dumps([made.client_features, group_values(made)])) > MAX_SENT_BYTES:
+            raise FlagError(
+                f"clients of {self.environment} would be sent more than {MAX_SENT_BYTES >> 20} MiB of flags"
+            )
 
     def _claim(self, now: FlagTransaction, seed: str, owner: str, phase: int) -> None:
         holds = now.rows("SELECT owner FROM flag_seeds WHERE environment = ? AND seed = ?", (self.environment, seed))
