@@ -27,6 +27,7 @@ GUIDES = {
     "platform": ("platform", "kubernetes"),
     "delivery": ("delivery", "fleet"),
     "rollout": ("rollouts",),
+    "flags": ("flags",),
 }
 """The pages that document a command group's options."""
 

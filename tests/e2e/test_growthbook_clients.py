@@ -151,7 +151,7 @@ def test_the_client_for_python_reads_flags_and_hears_of_changes(server: FlagServ
     assert len(server.get(f"/api/features/{key}").content) > 65_536
     until(lambda: client.get_feature_value("size", -1) == 8)
     client.destroy()
-    feature_repo.stopAutoRefresh()
+    feature_repo.stopAutoRefresh(timeout=0.5)
     feature_repo.clear_cache()
 
 

@@ -27,7 +27,7 @@ from lykeion.delivery.rollouts import (
     VersionOffer,
     has_ended,
 )
-from lykeion.delivery.tuf import metadata_directory, targets_directory
+from lykeion.delivery.tuf import metadata_directory, read_settings, targets_directory
 from lykeion.device import MAX_MESSAGE_BYTES
 from lykeion.resource_api import resource_api, serving, socket_of
 from lykeion.web_kit import (
@@ -72,7 +72,11 @@ class FleetServer:
     clock: Callable[[], float] = time.time
 
     async def run(self, host: str, port: int, ready: Callable[[str], object] = lambda url: None) -> None:
-        """Until SIGINT, SIGTERM or a request to stop. Raises FleetIsServed, and what opening and listening raise."""
+        """Until SIGINT, SIGTERM or a request to stop. Raises DeliveryError, FleetIsServed, and what opening
+        and listening raise."""
+        read_settings(self.repository)
+        for part in (metadata_directory(self.repository), targets_directory(self.repository)):
+            part.mkdir(parents=True, exist_ok=True)  # before the first version is published
         lock = _locked(self.directory)
         fleet, rollouts = open_fleet(self.directory), SqliteStore(self.directory / "rollouts.db", KINDS)
         stop = asyncio.Event()
