@@ -26,6 +26,7 @@ GUIDES = {
     "images": ("images",),
     "platform": ("platform", "kubernetes"),
     "delivery": ("delivery", "fleet"),
+    "gateway": ("gateway",),
     "rollout": ("rollouts",),
     "flags": ("flags",),
 }

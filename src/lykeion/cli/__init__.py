@@ -41,6 +41,7 @@ COMMANDS = {
     "models": ("lykeion.cli.models:models", "Keep versions of models: push, pull, tag, compare; import networks."),
     "device": ("lykeion.cli.device:device", "Be a device: fetch the models signed for it, run them, report."),
     "delivery": ("lykeion.cli.delivery:delivery", "Sign models for devices: publish, refresh, rotate keys, revoke."),
+    "gateway": ("lykeion.cli.gateway.gateway_command:gateway", "Hold a connection of each device of a fleet."),
     "rollout": ("lykeion.cli.rollout:rollout", "Move versions to devices in waves, halted by rules; simulate it."),
     "flags": ("lykeion.cli.flags:flags", "Keep feature flags: who gets which value; read by GrowthBook's clients."),
     "images": ("lykeion.cli.images:images", "Build container images for training and serving; start them."),

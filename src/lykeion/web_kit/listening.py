@@ -68,12 +68,16 @@ def listen(settings: ServerSettings, host: str, port: int) -> socket.socket:
 
 
 def make_server(
-    app: ASGIApp, settings: ServerSettings, protocol: type[asyncio.Protocol] = AutoHTTPProtocol
+    app: ASGIApp,
+    settings: ServerSettings,
+    protocol: type[asyncio.Protocol] = AutoHTTPProtocol,
+    websockets: type[asyncio.Protocol] | None = None,
 ) -> uvicorn.Server:
     limits = ConnectionLimits.of(settings)
     config = uvicorn.Config(
         app,
         http=bounded(protocol, limits),
+        ws=websockets or "auto",
         backlog=max(1, min(ACCEPTED_AT_ONCE, limits.in_all // 8)),
         log_level="warning",
         access_log=False,
@@ -88,10 +92,20 @@ def make_server(
 
 
 @asynccontextmanager
-async def serve_beside(app: ASGIApp, settings: ServerSettings, *, host: str, port: int) -> AsyncGenerator[str, None]:
-    """Serve in the running event loop, whose owner handles signals. Yields the URL. Raises what ``listen`` raises."""
+async def serve_beside(
+    app: ASGIApp,
+    settings: ServerSettings,
+    *,
+    host: str,
+    port: int,
+    websockets: type[asyncio.Protocol] | None = None,
+) -> AsyncGenerator[str, None]:
+    """Serve in the running event loop, whose owner handles signals. Yields the URL. Raises what ``listen`` raises.
+
+    ``websockets`` takes connections over that ask for a WebSocket; it does its own checks, which are the app's else.
+    """
     with listen(settings, host, port) as listener:
-        server = make_server(app, settings)
+        server = make_server(app, settings, websockets=websockets)
         server.capture_signals = nullcontext  # pyright: ignore[reportAttributeAccessIssue]
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:

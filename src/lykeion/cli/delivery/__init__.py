@@ -2,6 +2,7 @@
 
 import click
 
+from .conversation_commands import broadcast, send, sent
 from .fleet_commands import devices, serve, token
 from .publishing_commands import explain, minimum, publish, revoke
 from .signing_commands import init, refresh, rotate, sign, status
@@ -23,3 +24,5 @@ def delivery() -> None:
 
 for _command in (init, publish, refresh, rotate, sign, revoke, minimum, status, explain, serve, token, devices):
     delivery.add_command(_command)
+for _command in (send, sent, broadcast):
+    devices.add_command(_command)

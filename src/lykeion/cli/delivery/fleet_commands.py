@@ -35,7 +35,7 @@ def fleet_option(command: Any) -> Any:
 
 
 @contextmanager
-def _open(directory: Path) -> Iterator["device_service.FleetStore"]:
+def open_store(directory: Path) -> Iterator["device_service.FleetStore"]:
     store = device_service.open_fleet(directory)
     try:
         yield store
@@ -78,7 +78,7 @@ def serve(
 def token(fleet: Path, uses: int, valid_for: str, note: str, as_json: bool) -> None:
     """Make a token with which a device enrols: lykeion device enroll URL TOKEN. It is shown once."""
     seconds = rollouts.parse_seconds(valid_for)
-    with _open(fleet) as store:
+    with open_store(fleet) as store:
         made = device_service.DeviceAdmission(store, time.time).new_token(seconds, uses, note)
     print_result(as_json, {"token": made, "uses": uses, "seconds": seconds}, made)
 
@@ -93,7 +93,7 @@ def devices() -> None:
 @json_option
 def list_devices(fleet: Path, as_json: bool) -> None:
     """All devices, with the version of each model that they run."""
-    with _open(fleet) as store:
+    with open_store(fleet) as store:
         found, slow = device_service.all_devices(store), device_service.slow_versions(store)
     if as_json:
         print_json([_document(each, slow) for each in found])
@@ -120,7 +120,7 @@ def list_devices(fleet: Path, as_json: bool) -> None:
 @json_option
 def show_device(device: str, fleet: Path, as_json: bool) -> None:
     """What is known of a device: its attributes, models, pins, and what failed."""
-    with _open(fleet) as store:
+    with open_store(fleet) as store:
         document = _document(device_service.one_device(store, device), device_service.slow_versions(store, device))
     if as_json:
         print_json(document)
@@ -141,7 +141,7 @@ def show_device(device: str, fleet: Path, as_json: bool) -> None:
 @click.option("--by", default="operator", show_default=True, help="Who, for the audit log.")
 def set_device(device: str, what: str, fleet: Path, by: str) -> None:
     """Quarantine a device (it is told to run nothing), activate it again, revoke its key, or decommission it."""
-    with _open(fleet) as store:
+    with open_store(fleet) as store:
         device_service.DeviceAdmission(store, time.time).set_state(device, STATES[what], by)  # type: ignore[arg-type]
     print_line(f"{device} is {STATES[what]}")
 
@@ -154,7 +154,7 @@ def set_device(device: str, what: str, fleet: Path, by: str) -> None:
 @click.option("--by", default="operator", show_default=True, help="Who, for the audit log.")
 def pin_device(device: str, model: str, version: int | None, fleet: Path, by: str) -> None:
     """Keep a device at a VERSION of MODEL, whatever rollouts say; without VERSION no longer."""
-    with _open(fleet) as store:
+    with open_store(fleet) as store:
         device_service.pin(store, device, model, version, by, time.time())
     print_line(f"{device}: {model} {'is no longer pinned' if version is None else f'is pinned to v{version}'}")
 

@@ -7,17 +7,40 @@ from lykeion.core.lazy import lazy
 if TYPE_CHECKING:
     from .desired_states import desired_number, desired_state
     from .device_admission import DeviceAdmission, DeviceState, DeviceStateError, NoSuchDevice, NotADevice
+    from .fleet_beside import FleetBeside, FleetParts
     from .fleet_place import connect_rollouts, fleet_directory, open_fleet
-    from .fleet_records import FleetRecord, all_devices, one_device, pin
+    from .fleet_records import FleetRecord, all_devices, keep_events, keep_state, one_device, pin
     from .fleet_server import FleetIsServed, FleetServer
-    from .fleet_store import FleetStore, FleetStoreError
+    from .fleet_store import FleetStore, FleetStoreError, FleetTransaction
     from .published_catalogue import PublishedCatalogue
     from .slow_devices import SlowVersion, slow_versions
 
 __all__ = [
-    "DeviceAdmission", "DeviceState", "DeviceStateError", "FleetIsServed", "FleetRecord", "FleetServer",
-    "FleetStore", "FleetStoreError", "NoSuchDevice", "NotADevice", "PublishedCatalogue", "SlowVersion",
-    "all_devices", "connect_rollouts", "desired_number", "desired_state", "fleet_directory", "one_device",
-    "open_fleet", "pin", "slow_versions",
-]  # fmt: skip
+    "DeviceAdmission",
+    "DeviceState",
+    "DeviceStateError",
+    "FleetBeside",
+    "FleetIsServed",
+    "FleetParts",
+    "FleetRecord",
+    "FleetServer",
+    "FleetStore",
+    "FleetStoreError",
+    "FleetTransaction",
+    "NoSuchDevice",
+    "NotADevice",
+    "PublishedCatalogue",
+    "SlowVersion",
+    "all_devices",
+    "connect_rollouts",
+    "desired_number",
+    "desired_state",
+    "fleet_directory",
+    "keep_events",
+    "keep_state",
+    "one_device",
+    "open_fleet",
+    "pin",
+    "slow_versions",
+]
 __getattr__ = lazy(__name__)

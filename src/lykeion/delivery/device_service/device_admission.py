@@ -94,6 +94,18 @@ class DeviceAdmission:
             now.change("UPDATE devices SET renewed_at = ? WHERE id = ?", (request.at, request.device))
             return self._credential(now, request.device, at)
 
+    def holder_of(self, token: str) -> tuple[str, float]:
+        """The device whose credential it seems to be, and when that expires: only reads, and tells nothing of a key
+        that is in use twice. Raises NotADevice."""
+        found = self.store.rows(
+            "SELECT c.device, c.expires, d.state FROM credentials c JOIN devices d ON d.id = c.device"
+            " WHERE c.digest = ? AND c.expires > ?",
+            (_digest(token), self.clock()),
+        )
+        if not found or found[0]["state"] not in ("active", "quarantined"):
+            raise NotADevice("the credential is not valid: it has expired, or the device was revoked")
+        return found[0]["device"], found[0]["expires"]
+
     def device_of(self, token: str) -> str:
         """The device whose credential it is. Raises NotADevice."""
         at, digest = self.clock(), _digest(token)

@@ -16,6 +16,10 @@ from .fleet_store import FleetStore, FleetTransaction
 KEPT_EVENTS_S = 90 * 86_400
 MAX_FIELDS_BYTES = 8_192
 """Of one event; devices send half of it at most."""
+_INSERT_EVENT = (
+    "INSERT INTO events (device, number, kind, name, model, at, sent_at, fields) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (device, number, sent_at) DO NOTHING"
+)
 
 
 class MessageTooLarge(Invalid):
@@ -41,37 +45,47 @@ class FleetRecord:
 def note_state(store: FleetStore, device: str, state: ReportedState, at: float) -> None:
     """Keep what a device says of itself. ``since`` of a model changes with what it runs."""
     with store.transaction() as now:
+        keep_state(now, device, state, at)
+
+
+def keep_state(now: FleetTransaction, device: str, state: ReportedState, at: float) -> None:
+    now.change(
+        "UPDATE devices SET seen_at = ?, software = ?, runtime = ?, attributes = ? WHERE id = ?",
+        (at, state.software, state.runtime, json.dumps(dict(state.attributes)), device),
+    )
+    for model, each in state.models.items():
         now.change(
-            "UPDATE devices SET seen_at = ?, software = ?, runtime = ?, attributes = ? WHERE id = ?",
-            (at, state.software, state.runtime, json.dumps(dict(state.attributes)), device),
+            "INSERT INTO models (device, model, running, file, step, failed, cause, since)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device, model) DO UPDATE SET"
+            " since = CASE WHEN models.running = excluded.running THEN models.since ELSE excluded.since END,"
+            " running = excluded.running, file = excluded.file, step = excluded.step,"
+            " failed = excluded.failed, cause = excluded.cause",
+            (device, model, each.running, each.file, each.step, each.failed, each.cause, at),
         )
-        for model, each in state.models.items():
-            now.change(
-                "INSERT INTO models (device, model, running, file, step, failed, cause, since)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device, model) DO UPDATE SET"
-                " since = CASE WHEN models.running = excluded.running THEN models.since ELSE excluded.since END,"
-                " running = excluded.running, file = excluded.file, step = excluded.step,"
-                " failed = excluded.failed, cause = excluded.cause",
-                (device, model, each.running, each.file, each.step, each.failed, each.cause, at),
-            )
-        gone = [row["model"] for row in now.rows("SELECT model FROM models WHERE device = ?", (device,))]
-        for model in set(gone) - set(state.models):
-            now.change("DELETE FROM models WHERE device = ? AND model = ?", (device, model))
+    gone = [row["model"] for row in now.rows("SELECT model FROM models WHERE device = ?", (device,))]
+    for model in set(gone) - set(state.models):
+        now.change("DELETE FROM models WHERE device = ? AND model = ?", (device, model))
 
 
 def note_events(store: FleetStore, device: str, batch: EventBatch, at: float) -> int:
     """The number of events that are new. Those that were sent before count once."""
     with store.transaction() as now:
-        now.change("UPDATE devices SET seen_at = ? WHERE id = ?", (at, device))
-        new = sum(_insert(now, device, each, at) for each in batch.events)
-        for kind, events in batch.dropped.items():
-            if events:
-                now.change(
-                    "INSERT INTO dropped_events (device, kind, events) VALUES (?, ?, ?)"
-                    " ON CONFLICT (device, kind) DO UPDATE SET events = dropped_events.events + excluded.events",
-                    (device, kind, events),
-                )
-        return new
+        return keep_events(now, device, batch, at)
+
+
+def keep_events(now: FleetTransaction, device: str, batch: EventBatch, at: float) -> int:
+    """Raises MessageTooLarge, before anything is changed."""
+    rows = [_row(device, each, at) for each in batch.events]
+    now.change("UPDATE devices SET seen_at = ? WHERE id = ?", (at, device))
+    new = sum(now.change(_INSERT_EVENT, row) for row in rows)
+    for kind, events in batch.dropped.items():
+        if events:
+            now.change(
+                "INSERT INTO dropped_events (device, kind, events) VALUES (?, ?, ?)"
+                " ON CONFLICT (device, kind) DO UPDATE SET events = dropped_events.events + excluded.events",
+                (device, kind, events),
+            )
+    return new
 
 
 def forget_old_events(store: FleetStore, at: float) -> int:
@@ -112,17 +126,13 @@ def as_fleet_device(record: FleetRecord, device_class: str) -> FleetDevice:
     return FleetDevice(record.id, device_class, record.attributes, running, local_hour)
 
 
-def _insert(now: FleetTransaction, device: str, event: ReportedEvent, at: float) -> int:
+def _row(device: str, event: ReportedEvent, at: float) -> tuple[Any, ...]:
     model, fields = event.fields.get("model", ""), json.dumps(dict(event.fields))
     if len(fields) > MAX_FIELDS_BYTES:
         raise MessageTooLarge(
             f"event {event.name}: {len(fields):,} bytes of fields; at most {MAX_FIELDS_BYTES:,} are kept"
         )
-    return now.change(
-        "INSERT INTO events (device, number, kind, name, model, at, sent_at, fields) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (device, number, sent_at) DO NOTHING",
-        (device, event.id, event.kind, event.name, str(model)[:64], at, event.at, fields),
-    )
+    return (device, event.id, event.kind, event.name, str(model)[:64], at, event.at, fields)
 
 
 def _records(store: FleetStore, devices: Iterable[sqlite3.Row], only: str = "") -> list[FleetRecord]:

@@ -45,6 +45,7 @@ from lykeion.web_kit import (
 from .device_admission import DeviceAdmission
 from .device_routes import DeviceService, device_routes
 from .download_limit import MAX_DOWNLOADS, DownloadLimit, repository_files
+from .fleet_beside import FleetBeside, FleetParts
 from .fleet_observing import observe
 from .fleet_place import KINDS, open_fleet
 from .fleet_records import forget_old_events
@@ -70,6 +71,7 @@ class FleetServer:
     max_downloads: int = MAX_DOWNLOADS
     max_streams: int = MAX_STREAMS
     clock: Callable[[], float] = time.time
+    beside: Callable[[FleetParts], FleetBeside] | None = None
 
     async def run(self, host: str, port: int, ready: Callable[[str], object] = lambda url: None) -> None:
         """Until SIGINT, SIGTERM or a request to stop. Raises DeliveryError, FleetIsServed, and what opening
@@ -84,17 +86,22 @@ class FleetServer:
             followed = FollowedRollouts()
             catalogue = PublishedCatalogue(self.repository)
             feed = FlagFeed(fleet)
-            app = fleet_app(self, fleet, catalogue, followed.ordered, feed)
+            parts = FleetParts(self.directory, fleet, catalogue, followed.ordered, self.settings, self.clock)
+            beside = self.beside(parts) if self.beside else None
+            app = fleet_app(self, fleet, catalogue, followed.ordered, feed, beside)
             loop = ControlLoop(rollouts, [ROLLOUTS], rollout_answers(fleet, catalogue, followed))
             api = resource_api(rollouts, KINDS, stop.set)
             async with (
                 serving(api, socket_of(self.directory)),
-                serve_beside(app, self.settings, host=host, port=port) as url,
+                serve_beside(
+                    app, self.settings, host=host, port=port, websockets=beside.websockets if beside else None
+                ) as url,
             ):
                 for number in (signal.SIGINT, signal.SIGTERM):
                     asyncio.get_running_loop().add_signal_handler(number, stop.set)
                 ready(url)
-                await _until(stop, loop.run(), followed.run(rollouts), _tidy(fleet, self.clock), feed.run())
+                more = [beside.run()] if beside else []
+                await _until(stop, loop.run(), followed.run(rollouts), _tidy(fleet, self.clock), feed.run(), *more)
         finally:
             await rollouts.close()
             fleet.close()
@@ -168,10 +175,11 @@ def fleet_app(
     catalogue: PublishedCatalogue,
     rollouts: Callable[[], Sequence[Rollout]],
     feed: FlagFeed,
+    beside: FleetBeside | None = None,
 ) -> FastAPI:
     """Devices and clients have keys of their own, and the repository is public: no token is asked for."""
     settings = replace(server.settings, max_body_bytes=MAX_MESSAGE_BYTES, open_address=True)
-    workers, metrics = Workers(settings.threads, settings.waiting), Metrics()
+    workers, metrics = Workers(settings.threads, settings.waiting), Metrics(*(beside.collectors() if beside else ()))
     app = service_app("Lykeion device server", "Signed models, and what devices are to run.", workers)
     app.include_router(
         device_routes(
@@ -179,6 +187,8 @@ def fleet_app(
         )
     )
     app.include_router(flag_routes(FlagService(fleet, feed, workers, server.max_streams)))
+    if beside:
+        app.include_router(beside.routes())
     add_metrics_route(app.router, metrics, workers)
     app.mount("/metadata", repository_files(metadata_directory(server.repository)))
     app.mount("/targets", DownloadLimit(repository_files(targets_directory(server.repository)), server.max_downloads))

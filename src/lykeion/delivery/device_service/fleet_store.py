@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lykeion.core import Unavailable
+from lykeion.core import Invalid, Unavailable
+from lykeion.delivery.device_sessions import SESSION_TABLES
 from lykeion.delivery.flags import FLAG_TABLES
 
 _APPLICATION_ID = 0x4C594B46
@@ -49,12 +50,16 @@ _DEVICES = (
     )""",
     "CREATE TABLE audit (at REAL NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL)",
 )
-_MIGRATIONS = (_DEVICES, FLAG_TABLES)
+_MIGRATIONS = (_DEVICES, FLAG_TABLES, SESSION_TABLES)
 """By which a file of format N becomes one of format N + 1; 0 is an empty file."""
 
 
 class FleetStoreError(Unavailable):
     """The fleet's file cannot be read or written, or is not such a file."""
+
+
+class BadValue(Invalid):
+    """What a store cannot keep, such as a number that is none."""
 
 
 class FleetStore:
@@ -132,6 +137,20 @@ class FleetTransaction:
     def change(self, sql: str, values: Sequence[Any] = ()) -> int:
         """The number of rows that were changed."""
         return self._base.execute(sql, values).rowcount
+
+    @contextmanager
+    def attempt(self) -> Generator[None]:
+        """Undo what the block has changed if an error leaves it. Raises BadValue for what the store cannot keep."""
+        self._base.execute("SAVEPOINT attempt")
+        try:
+            yield
+        except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, OverflowError) as error:
+            self._base.execute("ROLLBACK TO attempt")
+            raise BadValue(f"it cannot be stored: {error}") from None
+        except BaseException:
+            self._base.execute("ROLLBACK TO attempt")
+            raise
+        self._base.execute("RELEASE attempt")
 
     def record(self, at: float, who: str, what: str) -> None:
         """In the audit log."""

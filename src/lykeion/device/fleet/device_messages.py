@@ -10,6 +10,7 @@
 A credential goes as ``Authorization: Bearer``. A server that is busy answers 429 or 503 with ``Retry-After``.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -130,8 +131,12 @@ def read_credential(data: bytes) -> Credential:
 
 
 def read_reported_state(data: bytes) -> ReportedState:
+    return reported_state_of(_plain(data))
+
+
+def reported_state_of(plain: Any) -> ReportedState:
     reads = {"software": _text, "runtime": _text, "attributes": read_attributes, "models": _by_model(_model_report)}
-    return _read(data, ReportedState, reads)
+    return _made(_fields(plain), ReportedState, reads)
 
 
 def read_desired_state(data: bytes) -> DesiredState:
@@ -140,7 +145,11 @@ def read_desired_state(data: bytes) -> DesiredState:
 
 
 def read_batch(data: bytes) -> EventBatch:
-    fields = Fields("message", parse_json(data, MessageError, "message", limit=MAX_MESSAGE_BYTES), MessageError)
+    return batch_of(_plain(data))
+
+
+def batch_of(plain: Any) -> EventBatch:
+    fields = _fields(plain)
     fields.only("events", "dropped")
     events = fields.required("events", Field.items)
     if len(events) > MAX_EVENTS_AT_ONCE:
@@ -155,8 +164,17 @@ _Reads: TypeAlias = Mapping[str, Callable[[Field], Any]]
 
 
 def _read(data: bytes, kind: Callable[..., Message], reads: _Reads) -> Message:
-    plain = parse_json(data, MessageError, "message", limit=MAX_MESSAGE_BYTES)
-    return _made(Fields("message", plain, MessageError), kind, reads)
+    return _made(_fields(_plain(data)), kind, reads)
+
+
+def _fields(plain: Any) -> Fields:
+    if not isinstance(plain, dict):
+        raise MessageError("the message is no map")
+    return Fields("message", plain, MessageError)
+
+
+def _plain(data: bytes) -> Any:
+    return parse_json(data, MessageError, "message", limit=MAX_MESSAGE_BYTES)
 
 
 def _made(fields: Fields, kind: Callable[..., Message], reads: _Reads) -> Message:
@@ -209,6 +227,8 @@ def _attribute_name(field: Field, name: str) -> str:
 
 def _attribute(field: Field) -> Attribute:
     value = field.value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise field.wrong("a finite number")
     if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) <= 1 << 53):
         return value
     return _text(field)
@@ -264,4 +284,6 @@ def _event_fields(field: Field) -> dict[str, Attribute]:
     values = field.fields().values
     if wrong := [name for name, value in values.items() if not isinstance(value, str | int | float | bool)]:
         raise MessageError(f"{field.where}: {wrong[0][:64]!r} is no text, number or truth value")
+    if wrong := [name for name, value in values.items() if isinstance(value, float) and not math.isfinite(value)]:
+        raise MessageError(f"{field.where}: {wrong[0][:64]!r} is not a finite number")
     return dict(values)

@@ -6,14 +6,21 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .app import create_app, serve
-    from .catalogue import Catalogue
+    from .catalogue import Catalogue, Page
     from .finding_index import find_source
     from .index_follower import followed_catalogue
     from .index_sources import IndexSource, PathSource
     from .served_catalogue import ServedCatalogue
 
 __all__ = [
-    "Catalogue", "IndexSource", "PathSource", "ServedCatalogue", "create_app", "find_source", "followed_catalogue",
+    "Catalogue",
+    "IndexSource",
+    "Page",
+    "PathSource",
+    "ServedCatalogue",
+    "create_app",
+    "find_source",
+    "followed_catalogue",
     "serve",
-]  # fmt: skip
+]
 __getattr__ = lazy(__name__)

@@ -1,0 +1,1 @@
+"""``lykeion gateway`` and ``lykeion simulate``."""

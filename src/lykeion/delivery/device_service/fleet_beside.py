@@ -1,0 +1,42 @@
+"""What may run in the process of a fleet's server and share its store, its port and its metrics: the gateway."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from fastapi import APIRouter
+from prometheus_client.registry import Collector
+
+from lykeion.delivery.rollouts import Rollout
+from lykeion.web_kit import ServerSettings
+
+from .fleet_store import FleetStore
+from .published_catalogue import PublishedCatalogue
+
+
+@dataclass(frozen=True)
+class FleetParts:
+    """``rollouts`` returns those that there are, from the oldest; it raises Unavailable just after the start."""
+
+    directory: Path
+    fleet: FleetStore
+    catalogue: PublishedCatalogue
+    rollouts: Callable[[], Sequence[Rollout]]
+    settings: ServerSettings
+    clock: Callable[[], float]
+
+
+class FleetBeside(Protocol):
+    """``websockets`` takes over connections that ask for a WebSocket."""
+
+    websockets: type[asyncio.Protocol]
+
+    def routes(self) -> APIRouter: ...
+
+    def collectors(self) -> Sequence[Collector]: ...
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        ...

@@ -1,0 +1,45 @@
+"""Sessions of devices in the fleet's store: epochs, numbers, commands that wait, and the logs of groups."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .group_logs import KEPT_BROADCASTS, Broadcast, add_broadcast, broadcasts_after, group_ends
+    from .session_records import (
+        Command,
+        CommandState,
+        Fenced,
+        acknowledge,
+        add_command,
+        commands_of,
+        commands_since,
+        end_command,
+        give_commands,
+        resume_session,
+        take_messages,
+    )
+    from .session_tables import SESSION_TABLES, SessionBase, SessionTransaction
+
+__all__ = [
+    "KEPT_BROADCASTS",
+    "SESSION_TABLES",
+    "Broadcast",
+    "Command",
+    "CommandState",
+    "Fenced",
+    "SessionBase",
+    "SessionTransaction",
+    "acknowledge",
+    "add_broadcast",
+    "add_command",
+    "broadcasts_after",
+    "commands_of",
+    "commands_since",
+    "end_command",
+    "give_commands",
+    "group_ends",
+    "resume_session",
+    "take_messages",
+]
+__getattr__ = lazy(__name__)

@@ -1,0 +1,12 @@
+"""The gateway of devices: a connection of each, and the store that makes what they say durable."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .connect_rate import CONNECTS_A_SECOND
+    from .device_gateway import DeviceGateway
+
+__all__ = ["CONNECTS_A_SECOND", "DeviceGateway"]
+__getattr__ = lazy(__name__)

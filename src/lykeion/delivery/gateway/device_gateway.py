@@ -1,0 +1,91 @@
+"""The gateway: what it adds to the server of a fleet."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+from fastapi import APIRouter
+from picows import WSUpgradeRequest
+from prometheus_client.registry import Collector
+
+from lykeion.delivery.device_service import (
+    DeviceAdmission,
+    FleetParts,
+    NotADevice,
+    one_device,
+    open_fleet,
+)
+from lykeion.search.service import ServedCatalogue
+from lykeion.web_kit import Refusal, Workers, refuse_host, refuse_origin
+
+from .connect_rate import CONNECTS_A_SECOND, ConnectRate
+from .device_hub import DeviceHub, known_device
+from .device_queries import DeviceQueries
+from .device_websocket import DeviceSocket, SocketUser, credential, websocket_protocol
+from .session_writer import SessionWriter
+
+RETURN_S = 30.0
+"""Within which devices come back to a gateway that was stopped."""
+
+
+class DeviceGateway:
+    """Beside a fleet's server, with an index that devices may search. Made in the event loop."""
+
+    def __init__(
+        self, parts: FleetParts, served: ServedCatalogue | None = None, connects_a_second: float = CONNECTS_A_SECOND
+    ) -> None:
+        self._parts = parts
+        self._reading, writing = open_fleet(parts.directory), open_fleet(parts.directory)
+        self._admission = DeviceAdmission(self._reading, parts.clock)
+        self._writing = writing
+        self._workers = Workers(parts.settings.threads, parts.settings.waiting)
+        self._commit = SessionWriter(writing)
+        self.hub = DeviceHub(parts, self._reading, self._commit, DeviceQueries(served, self._workers), self._workers)
+        self._rate = ConnectRate(connects_a_second)
+        self.websockets = websocket_protocol(self._opened)
+
+    def routes(self) -> APIRouter:
+        return APIRouter()
+
+    def collectors(self) -> Sequence[Collector]:
+        return self.hub.metrics.collectors()
+
+    async def run(self) -> None:
+        try:
+            await asyncio.to_thread(self.hub.load_broadcasts)
+            await self.hub.run()
+        finally:
+            self.hub.end_all("the gateway is stopped", RETURN_S)
+            self._commit.close()
+            self._workers.close()
+            self._reading.close()
+            self._writing.close()
+
+    def _opened(self, request: WSUpgradeRequest, socket: DeviceSocket) -> SocketUser | Refusal:
+        allowed = self._parts.settings.allowed_hosts
+        hosts = request.headers.getall("Host", [])
+        if refusal := refuse_host(hosts, allowed) or refuse_origin(
+            request.headers.getall("Origin", []), hosts[0], allowed
+        ):
+            return refusal
+        try:
+            name, expires = known_device(self._admission, token := credential(request))
+        except NotADevice as error:
+            return Refusal(401, str(error), {"WWW-Authenticate": "Bearer"})
+        if wait_s := self._rate.take():
+            self.hub.metrics.not_admitted.inc()
+            return Refusal(503, "too many devices connect", {"Retry-After": str(wait_s)})
+        record = one_device(self._reading, name)
+        connection = self.hub.open(name, record.attributes, expires, socket)
+        self._note_use(token)
+        return connection
+
+    def _note_use(self, token: str) -> None:
+        """By which a key that is in use twice is noticed."""
+
+        async def note() -> None:
+            with suppress(NotADevice):
+                await asyncio.to_thread(partial(self._admission.device_of, token))
+
+        asyncio.get_running_loop().create_task(note())

@@ -1,0 +1,229 @@
+"""All devices that are connected to this gateway: who they are, what they are told when it changes."""
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from lykeion import device
+from lykeion.core import LykeionError, Unavailable, first_line
+from lykeion.delivery.device_service import (
+    DeviceAdmission,
+    FleetParts,
+    FleetStore,
+    NoSuchDevice,
+    NotADevice,
+    desired_state,
+    one_device,
+)
+from lykeion.delivery.device_sessions import broadcasts_after, commands_since, group_ends
+from lykeion.device.conversation import spread_s
+from lykeion.web_kit import Workers
+
+from .device_connection import STUCK_S, DeviceConnection, Link
+from .gateway_metrics import GatewayMetrics
+from .group_broadcasts import GroupBroadcasts
+from .hub_parts import HubParts, Queries
+from .session_writer import SessionWriter
+
+LOOK_S = 0.5
+"""How often the store is looked at for what others have written."""
+SWEEP_S = 60.0
+"""How often it is looked at for all devices, whatever woke the gateway."""
+AT_ONCE = 200
+EVERYBODY = "all"
+
+_log = logging.getLogger("lykeion.delivery")
+
+
+class DeviceHub:
+    """``store`` is for reading. Made in the event loop."""
+
+    def __init__(
+        self, parts: FleetParts, store: FleetStore, commit: SessionWriter, queries: Queries, workers: Workers
+    ) -> None:
+        self._fleet, self._store, self._workers, self._commit = parts, store, workers, commit
+        self.connections: dict[str, DeviceConnection] = {}
+        self._all: set[DeviceConnection] = set()
+        self.metrics = GatewayMetrics(lambda: len(self.connections), lambda: commit.waiting)
+        self._broadcasts = GroupBroadcasts()
+        self._unsure: dict[str, None] = {}
+        """Devices whose desired state may be another now, in order."""
+        self._wake = asyncio.Event()
+        self._seen: Any = None
+        self._audited = self._commanded = parts.clock()
+        self.parts = HubParts(
+            name=secrets.token_hex(8),
+            commit=commit,
+            metrics=self.metrics,
+            broadcasts=self._broadcasts,
+            queries=queries,
+            clock=parts.clock,
+            loop=asyncio.get_running_loop(),
+            welcomed=self._welcomed,
+            reported=self._reported,
+            ended=self._ended,
+        )
+
+    def open(self, name: str, attributes: Mapping[str, Any], expires: float, link: Link) -> DeviceConnection:
+        made = DeviceConnection(self.parts, name, groups_of(attributes), expires, link)
+        self._all.add(made)
+        return made
+
+    async def run(self) -> None:
+        chance = random.SystemRandom()
+        sweep_at = self._fleet.clock() + spread_s(SWEEP_S, chance)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell_desired())
+            while True:
+                try:
+                    await self._look()
+                except (LykeionError, OSError) as error:  # it is looked again in a moment
+                    _log.warning("%s", first_line(error))
+                self._end_stuck()
+                if self._fleet.clock() >= sweep_at:
+                    sweep_at = self._fleet.clock() + spread_s(SWEEP_S, chance)
+                    await self._sweep()
+                await asyncio.sleep(spread_s(LOOK_S, chance))
+
+    def end_all(self, why: str, spread: float) -> None:
+        """Each device is told to come back at another time within ``spread`` seconds."""
+        chance = random.SystemRandom()
+        for each in list(self._all):
+            each.close(why, "stop", after_s=round(chance.uniform(0, spread)))
+
+    def load_broadcasts(self) -> None:
+        for group, (first, _) in group_ends(self._store).items():
+            for each in broadcasts_after(self._store, group, max(first - 1, self._broadcasts.last(group))):
+                self._broadcasts.add(each)
+
+    async def _look(self) -> None:
+        """For broadcasts, commands and changes that anybody has written."""
+        before = {group: self._broadcasts.last(group) for group in self._groups()}
+        commanded, devices = await asyncio.to_thread(self._read)
+        if any(self._broadcasts.last(group) != last for group, last in before.items()) or len(before) != len(
+            self._groups()
+        ):
+            await self._each(self.connections.values(), DeviceConnection.flush)
+        self._commanded = commanded
+        for name in devices & self.connections.keys():
+            self.connections[name].give()
+        if await asyncio.to_thread(self._has_changed):
+            self._doubt(self.connections)
+
+    def _read(self) -> tuple[float, set[str]]:
+        self.load_broadcasts()
+        return commands_since(self._store, self._commanded)
+
+    def _groups(self) -> Sequence[str]:
+        return self._broadcasts.groups()
+
+    def _has_changed(self) -> bool:
+        """Whether anything that decides what devices run has changed: rollouts, what is published, pins, flags."""
+        rollouts = tuple((each.metadata.uid, each.metadata.resource_version) for each in self._fleet.rollouts())
+        models = self._fleet.catalogue.models()
+        rows = self._store.rows(
+            "SELECT max(at) AS at FROM audit WHERE at > ? AND who NOT LIKE 'd-%'", (self._audited,)
+        )
+        at = rows[0]["at"] or self._audited
+        seen = rollouts, id(models), at
+        changed = self._seen is not None and seen != self._seen
+        self._seen, self._models, self._audited = seen, models, at
+        return changed
+
+    async def _sweep(self) -> None:
+        """What a wake-up that was lost would have brought, and credentials that have expired."""
+        now = self._fleet.clock()
+        for each in list(self.connections.values()):
+            if each.expires <= now:
+                each.close("the credential has expired; renew it", "expired")
+        await self._each(list(self.connections.values()), DeviceConnection.give)
+        self._doubt(self.connections)
+
+    def _end_stuck(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for each in list(self._all):
+            if each.stuck_for(now) > STUCK_S:
+                each.close(f"the device has read nothing for {STUCK_S:.0f} s", "slow")
+
+    async def _each(self, connections: Iterable[DeviceConnection], call: Any) -> None:
+        for place, each in enumerate(list(connections)):
+            call(each)
+            if place % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
+
+    def _doubt(self, names: Iterable[str]) -> None:
+        self._unsure.update(dict.fromkeys(names))
+        self._wake.set()
+
+    async def _tell_desired(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._unsure:
+                names = list(self._unsure)[:AT_ONCE]
+                try:
+                    found = await self._workers.run(partial(self._desired, names))
+                except Unavailable:  # rollouts have not been read yet, or there is no free worker
+                    await asyncio.sleep(LOOK_S)
+                    continue
+                for name in names:
+                    self._unsure.pop(name, None)
+                for name, desired in found.items():
+                    if connection := self.connections.get(name):
+                        if isinstance(desired, str):
+                            connection.close(desired, "revoked")
+                        else:
+                            connection.desire(desired)
+
+    def _desired(self, names: Sequence[str]) -> dict[str, dict[str, Any] | str]:
+        """What each is to run, or why it is no device any longer. Raises Unavailable."""
+        rollouts = self._fleet.rollouts()
+        found: dict[str, dict[str, Any] | str] = {}
+        for name in names:
+            try:
+                record = one_device(self._store, name)
+                if record.state in ("revoked", "decommissioned"):
+                    found[name] = f"this device is {record.state}"
+                else:
+                    found[name] = device.to_plain(desired_state(record, self._fleet.catalogue, rollouts))
+            except NoSuchDevice as error:
+                found[name] = str(error)
+            except Unavailable:
+                raise
+            except LykeionError:
+                continue
+        return found
+
+    def _welcomed(self, connection: DeviceConnection) -> None:
+        before = self.connections.get(connection.device)
+        self.connections[connection.device] = connection
+        if before and before is not connection:
+            before.close("another connection has this session", "replaced")
+        self._doubt((connection.device,))
+
+    def _reported(self, connection: DeviceConnection) -> None:
+        self._doubt((connection.device,))
+
+    def _ended(self, connection: DeviceConnection) -> None:
+        self._all.discard(connection)
+        if self.connections.get(connection.device) is connection:
+            del self.connections[connection.device]
+        self.parts.queries.cancel(connection)
+
+
+def groups_of(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every device is in ``all``, and in those that its attribute ``groups`` names, separated by commas."""
+    named = attributes.get("groups", "")
+    names = [each.strip() for each in named.split(",")] if isinstance(named, str) else []
+    return (EVERYBODY, *dict.fromkeys(each for each in names if each and each != EVERYBODY))[:16]
+
+
+def known_device(admission: DeviceAdmission, token: str) -> tuple[str, float]:
+    """Raises NotADevice."""
+    if not token:
+        raise NotADevice("a credential is needed: send Authorization: Bearer CREDENTIAL")
+    return admission.holder_of(token)
