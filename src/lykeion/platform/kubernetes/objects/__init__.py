@@ -53,16 +53,16 @@ if TYPE_CHECKING:
         selector,
         written_annotations,
     )
-    from .view_parts import with_missing
+    from .view_parts import INCOMPLETE, incomplete, with_missing
 
 __all__ = [
     "AUTOSCALERS", "CONFIG_MAPS", "CREDENTIALS", "DEPLOYMENTS", "DISRUPTION_BUDGETS", "EVENTS", "HEALTH_CHECKS",
-    "HTTP_ROUTES", "JOBS", "JOB_SETS", "KIND_LABEL", "LEASES", "MANAGED_BY", "MANAGER", "NAME_LABEL", "NOTHING",
-    "OWNER_LABEL", "OWNER_UID_LABEL", "PODS", "REGISTRY", "SECRETS", "SERVICES", "SERVICE_ACCOUNTS", "VOLUME_CLAIMS",
-    "ClusterFacts", "KubeObject", "ObjectChange", "ObjectSource", "ObjectType", "Translation", "annotation",
-    "custom_type", "holds", "inside", "key_of", "object_of", "our_labels", "owners_of", "part", "parts", "pods_among",
-    "read_spec", "read_view", "selector", "text", "true_condition", "type_of", "version_of", "with_missing",
-    "written_annotations",
+    "HTTP_ROUTES", "INCOMPLETE", "JOBS", "JOB_SETS", "KIND_LABEL", "LEASES", "MANAGED_BY", "MANAGER", "NAME_LABEL",
+    "NOTHING", "OWNER_LABEL", "OWNER_UID_LABEL", "PODS", "REGISTRY", "SECRETS", "SERVICES", "SERVICE_ACCOUNTS",
+    "VOLUME_CLAIMS", "ClusterFacts", "KubeObject", "ObjectChange", "ObjectSource", "ObjectType", "Translation",
+    "annotation", "custom_type", "holds", "incomplete", "inside", "key_of", "object_of", "our_labels", "owners_of",
+    "part", "parts", "pods_among", "read_spec", "read_view", "selector", "text", "true_condition", "type_of",
+    "version_of", "with_missing", "written_annotations",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -1,4 +1,7 @@
-"""Parts of a view that are missing, such as those that a person has deleted: its controller is to make them again."""
+"""Parts of a view that are missing: its controller is to make them.
+
+A person has deleted them, or the cluster could not run what is asked, and perhaps can now.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -19,7 +22,9 @@ def with_missing(
     """The resource, labelled if an object of a kind and name is not there."""
     found = {(each["kind"], each["metadata"]["name"]) for each in there}
     missing = [kind for kind, name in needed if (kind, name) not in found]
-    if not missing:
-        return resource
-    labels = {**resource.metadata.labels, INCOMPLETE: missing[0]}
+    return incomplete(resource, missing[0]) if missing else resource
+
+
+def incomplete(resource: AnyResource, missing: str) -> AnyResource:
+    labels = {**resource.metadata.labels, INCOMPLETE: missing}
     return replace(resource, metadata=structs.replace(resource.metadata, labels=labels))

@@ -1,16 +1,24 @@
 """What the operator finds out of the cluster that it runs in: versions, extensions, and its ClusterProfile."""
 
 import asyncio
+import logging
 import os
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 from lykeion.control import AnyResource, Change, Key, Listing, follow
+from lykeion.core import Refused, Unavailable
 from lykeion.platform.kubernetes.api import ClusterClient
 from lykeion.platform.kubernetes.objects import ClusterFacts
 from lykeion.platform.kubernetes.store import ClusterStore
 from lykeion.platform.resources.cluster_profile import CLUSTER_PROFILE, ClusterProfileSpec
+
+READ_AGAIN_S = 60.0
+"""How long what is installed beside the operator, such as JobSet, may stay unseen."""
+
+_log = logging.getLogger("lykeion.kubernetes")
 
 
 async def read_facts(client: ClusterClient, image: str = "") -> ClusterFacts:
@@ -27,7 +35,7 @@ async def read_facts(client: ClusterClient, image: str = "") -> ClusterFacts:
 
 
 class ProfileInUse:
-    """Keeps the facts of ``store`` up to date with the cluster's profile: the first by name, if there is one."""
+    """Keeps the facts of ``store`` up to date with the cluster, and with its profile: the first by name, if any."""
 
     def __init__(self, store: ClusterStore, facts: ClusterFacts) -> None:
         self._store, self.facts = store, facts
@@ -38,6 +46,18 @@ class ProfileInUse:
 
     async def run(self) -> None:
         await follow(self._store, CLUSTER_PROFILE, self._listed, self._changed)
+
+    async def keep_read(self, read: Callable[[], Awaitable[ClusterFacts]], every_s: float = READ_AGAIN_S) -> None:
+        """Until it is cancelled."""
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                found = await read()
+            except (Unavailable, Refused) as error:
+                _log.warning("%s; asking again", error)
+                continue
+            self.facts = replace(found, profile=self.facts.profile)
+            self._store.use(self.facts)
 
     def _listed(self, listing: Listing) -> None:
         self._profiles = {each.key: each for each in listing.items}

@@ -146,6 +146,7 @@ class ClusterPlatform:
             _after(profile.listed, self._loop.run),
             WebhookSender(store, watched).run(),
             profile.run(),
+            profile.keep_read(lambda: read_facts(self._client, self._settings.image)),
             _after(profile.listed, store.keep),
             _after(profile.listed, others.keep_swept),
         )

@@ -154,13 +154,15 @@ def _patch(primary: KubeObject, wanted: ReplicaGroup, facts: ClusterFacts) -> Ku
     spec: dict[str, Any] = {}
     refused, was_refused = unsupported_pod(wanted.spec.program, facts), annotation(primary, REFUSED)
     if refused:
-        return {}
+        named, annotations = _named(primary), {REFUSED: refused}
+        known = was_refused in ("", refused)
+        return {} if known else {**named, "metadata": {**named["metadata"], "annotations": annotations}}
     scaled = wanted.spec.autoscaling is not None and not was_refused
     if not scaled and primary["spec"]["replicas"] != wanted.spec.replicas:
         spec["replicas"] = wanted.spec.replicas
     if was_refused or _of_pods(read_spec(REPLICA_GROUP, primary)) != _of_pods(wanted.spec):
         spec["template"] = replica_pod(wanted, facts)
-    annotations: dict[str, str | None] = {**_annotations(wanted, facts), **({REFUSED: None} if was_refused else {})}
+    annotations = {**_annotations(wanted, facts), **({REFUSED: None} if was_refused else {})}
     annotated = {} if holds(primary["metadata"].get("annotations"), annotations) else {"annotations": annotations}
     if not (spec or annotated):
         return {}

@@ -9,11 +9,13 @@ from msgspec import structs
 from lykeion.control import AnyResource, Condition, Conditions, merged
 from lykeion.platform.kubernetes.objects import (
     AUTOSCALERS,
+    DEPLOYMENTS,
     DISRUPTION_BUDGETS,
     EVENTS,
     SERVICES,
     KubeObject,
     annotation,
+    incomplete,
     pods_among,
     read_view,
     with_missing,
@@ -45,6 +47,7 @@ def replica_group_of(primary: KubeObject, others: Sequence[KubeObject]) -> AnyRe
     spec = structs.replace(group.spec, replicas=primary["spec"].get("replicas", 1))
     if annotation(primary, REFUSED):
         spec = structs.replace(spec, autoscaling=None)  # with no replicas: whoever wants some applies it again
+        group = incomplete(group, DEPLOYMENTS.kind)
     kinds = [SERVICES, DISRUPTION_BUDGETS, *([AUTOSCALERS] if spec.autoscaling else [])]
     return with_missing(replace(group, spec=spec), others, [(each.kind, group.metadata.name) for each in kinds])
 

@@ -39,8 +39,8 @@ class ClusterStore:
         self._are_views = frozenset(by_kind)
 
     def use(self, facts: ClusterFacts) -> None:
-        """For what is written from now on."""
-        self._views.facts = facts
+        """For what is written from now on. What the cluster could not run is tried again."""
+        self._views.use(facts)
 
     async def keep(self) -> None:
         """Undo what others change of replica groups and routes, until cancelled. For one process at a time."""

@@ -56,7 +56,7 @@ _log = logging.getLogger("lykeion.kubernetes")
 class PlainViews:
     """``translations`` are by the name of their kind; a kind is watched from its first use until ``close``.
 
-    ``facts`` may be replaced, such as when the cluster's profile changes, for what is written after that.
+    ``facts`` may be replaced, such as when the cluster's profile changes, by ``use``.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class PlainViews:
         ages: WatchAges,
         times: WatchTimes,
     ) -> None:
-        self._client, self._translations, self.facts = client, translations, facts
+        self._client, self._translations, self._facts = client, translations, facts
         self._namespaces, self._ages, self._times = namespaces, ages, times
         self._caches: dict[str, ViewCache] = {}
         self._starting = asyncio.Lock()
@@ -78,6 +78,13 @@ class PlainViews:
     async def close(self) -> None:
         for cache in self._caches.values():
             await cache.close()
+
+    def use(self, facts: ClusterFacts) -> None:
+        """For what is written from now on. What was refused is tried again."""
+        if facts != self._facts:
+            self._facts = facts
+            for cache in self._caches.values():
+                cache.reconsider()
 
     async def get(self, key: Key) -> AnyResource:
         cache = await self._cache(key.kind)
@@ -95,9 +102,9 @@ class PlainViews:
     async def create(self, resource: AnyResource) -> AnyResource:
         """The primary is created last: without it there is no resource, and the rest is found at the next attempt."""
         cache, translation = await self._cache(resource.kind.name), self._translations[resource.kind.name]
-        primary, *others = translation.objects(resource, self.facts)
+        primary, *others = translation.objects(resource, self._facts)
         there = cache.objects((resource.key.namespace, resource.key.name))[1]
-        primary = translation.succeeding(resource, self.facts, there) or primary
+        primary = translation.succeeding(resource, self._facts, there) or primary
         for document in (*others, primary):
             cache.put(await self._created(resource, document, is_primary=document is primary))
         return _found(cache, resource.key)
@@ -170,7 +177,7 @@ class PlainViews:
             or primary["metadata"]["uid"] in self._deleted
         ):
             return False
-        changes = self._translations[key.kind].changes((primary, *others), resource, self.facts)
+        changes = self._translations[key.kind].changes((primary, *others), resource, self._facts)
         for change in changes:
             primary, others = cache.objects((key.namespace, key.name))
             known = {key_of(each): each for each in (primary, *others) if each}
@@ -209,7 +216,7 @@ class PlainViews:
         labels = f"{selector(translation.kind)},{NAME_LABEL}={key.name}"
         cache.put(_typed(document, primary.type.api_version, primary.type.kind))
         for source in rest:
-            if source.optional and not self.facts.has(source.type):
+            if source.optional and not self._facts.has(source.type):
                 continue
             try:
                 documents, _ = await list_objects(self._client, Watched(source.type, key.namespace, labels))

@@ -48,18 +48,19 @@ class ViewCache:
         """Called with each resource of which an object has changed, even if the resource has not."""
         self._versions = ListedVersions()
         self._started: set[Watched] = set()
+        self._unserved: set[Watched] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Returns when all objects have been listed. Raises what the client raises: then call it again."""
         for source in self._translation.sources:
             for watched in self._watched(source):
-                if watched not in self._started:
+                if watched not in self._started | self._unserved:
                     await self._begin(watched, source)
 
     async def _begin(self, watched: Watched, source: ObjectSource) -> None:
         version = await self._listed(watched, source, optional=source.optional)
-        self._started.add(watched)
+        (self._started if version else self._unserved).add(watched)
         if version:
             self._tasks.append(asyncio.create_task(self._follow(watched, source, version)))
 
@@ -67,6 +68,13 @@ class ViewCache:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def reconsider(self) -> None:
+        """The cluster has changed: what it did not have or could not run it perhaps has and can. Then ``start``."""
+        self._unserved.clear()
+        self._note(self._state.again())
+        for view in self._state.resources:
+            self.changed(view)
 
     def listing(self, namespace: str | None) -> Listing:
         found = [each for (inside, _), each in self._state.resources.items() if namespace in (None, inside)]

@@ -13,6 +13,7 @@ from msgspec import structs
 from lykeion.control import AnyResource, Change, ResourceError
 from lykeion.platform.kubernetes.objects import (
     EVENTS,
+    INCOMPLETE,
     NOTHING,
     PODS,
     KubeObject,
@@ -94,6 +95,12 @@ class ViewState:
         for each in listed:
             changes += self.put(each)
         return changes
+
+    def again(self) -> list[Change]:
+        """Tell once more of resources of which something is missing: perhaps it can be made now."""
+        incomplete = [view for view, each in self.resources.items() if INCOMPLETE in each.metadata.labels]
+        self.unsettled.update(incomplete)
+        return [change for view in incomplete for change in self._computed(view, 0)]
 
     def objects(self, view: ViewName) -> tuple[KubeObject | None, list[KubeObject]]:
         """The primary of a resource, if it is there, and its other objects."""

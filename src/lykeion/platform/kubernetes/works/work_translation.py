@@ -18,6 +18,8 @@ from lykeion.platform.kubernetes.objects import (
     ObjectSource,
     Translation,
     annotation,
+    holds,
+    incomplete,
     part,
     pods_among,
     read_spec,
@@ -49,11 +51,15 @@ _WorkResource = Resource[WorkSpec, WorkStatus]
 
 
 def work_of(job: KubeObject, others: Sequence[KubeObject]) -> AnyResource:
-    """The Work. One whose next attempt is due is shown suspended, so that its controller applies it again."""
+    """The Work. One whose next attempt is due is shown suspended, and one that was refused incomplete, so that its
+    controller applies it again.
+    """
     spec: WorkSpec = read_spec(WORK, job)
     pods, events = pods_among(others), [each for each in others if each["kind"] == EVENTS.kind]
     run = run_of(job, others)
     read = read_view(WORK, job, others, work_status(spec, run, pods, events))
+    if annotation(job, REFUSED):
+        return incomplete(read, "Program")
     return replace(read, spec=structs.replace(spec, suspend=True)) if next_attempt_due(spec, run, pods) else read
 
 
@@ -101,7 +107,12 @@ def _changes(
     refused, pods = bool(annotation(job, REFUSED)), pods_among(others)
     if next_attempt_due(known, job, pods) or (refused and not refusal(wanted, facts)):
         yield from replacement(job, others, wanted, facts, record_now(known, job, pods))
-    elif is_over(job) or refused:
+    elif refused:
+        change = _merge(job, wanted, known)
+        change.document["metadata"]["annotations"][REFUSED] = refusal(wanted, facts)
+        if not holds(job, change.document):
+            yield change
+    elif is_over(job):
         yield _merge(job, wanted, known)
     elif wanted.spec.stop:
         yield _merge(job, wanted, known, {"suspend": True, "parallelism": 0})

@@ -1,0 +1,157 @@
+"""What a cluster could not run begins when it can, without a restart and without another change of the resource."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+from lykeion.control import AnyKind, AnyResource, condition_of
+from lykeion.core import Unavailable
+from lykeion.platform.composition import KINDS
+from lykeion.platform.kubernetes.api.list_watch import WatchTimes
+from lykeion.platform.kubernetes.api.server_answers import NotServed
+from lykeion.platform.kubernetes.objects.translation import ClusterFacts
+from lykeion.platform.kubernetes.operator.cluster_facts import ProfileInUse, read_facts
+from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
+from lykeion.platform.kubernetes.translations import TRANSLATIONS
+from lykeion.platform.resources.cluster_profile import AcceleratorProfile, ClusterProfileSpec
+from lykeion.platform.resources.program import AcceleratorRequest, Program, Requests
+from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroupSpec
+from lykeion.platform.resources.work import WORK, Role, WorkSpec
+
+from .memory_cluster import TIME, Document, MemoryCluster
+
+FACTS = ClusterFacts(image="lykeion:1")
+JOB_SET = "jobset.x-k8s.io/v1alpha2"
+
+
+class GrowingCluster(MemoryCluster):
+    """One in which JobSet is installed after a while."""
+
+    def __init__(self) -> None:
+        super().__init__("here")
+        self.groups: list[str] = []
+        self.asked = 0
+
+    async def get(self, path: str, what: str, query: Any = None) -> Document:
+        if path == "/version":
+            self.asked += 1
+            return {"major": "1", "minor": "34+"}
+        if path == "/apis":
+            return {"groups": [{"versions": [{"groupVersion": each}]} for each in self.groups]}
+        if path.startswith("/apis/jobset") and not self.groups:
+            raise NotServed(f"{what}: the cluster does not have this kind")
+        return await super().get(path, what, query)
+
+
+def _run(use: Callable[[GrowingCluster, ClusterStore], Awaitable[None]]) -> None:
+    async def with_store() -> None:
+        cluster = GrowingCluster()
+        client: Any = cluster
+        store = ClusterStore(client, KINDS, TRANSLATIONS, FACTS, times=WatchTimes(first_back_off_s=0.01))
+        try:
+            await use(cluster, store)
+        finally:
+            await store.close()
+
+    asyncio.run(asyncio.wait_for(with_store(), 60))
+
+
+async def _wanted(store: ClusterStore, wanted: AnyResource, holds: Callable[[AnyResource], object]) -> AnyResource:
+    """As a controller: apply it whenever it is told of and is not as wanted, until it is so."""
+    listing = await store.listing(wanted.kind)
+    async with aclosing(store.watch(wanted.kind, listing.version)) as changes:
+        async for change in changes:
+            there = change.resource
+            if holds(there):
+                return there
+            if there.spec != wanted.spec or there.metadata.labels != wanted.metadata.labels:
+                await store.apply(wanted)
+    raise AssertionError
+
+
+def _reason(resource: AnyResource) -> str:
+    found = condition_of(resource.status.conditions, "Unschedulable")
+    return found.reason if found else ""
+
+
+def _new(kind: AnyKind, spec: Any) -> AnyResource:
+    return kind.new("embed", spec)
+
+
+GANG = _new(
+    WORK,
+    WorkSpec(
+        program=Program(command=("true",)),
+        completions=2,
+        parallelism=2,
+        roles=(Role(name="chief"), Role(name="worker")),
+    ),
+)
+
+
+def test_a_work_of_several_roles_begins_when_job_set_is_installed_after_the_operator() -> None:
+    async def use(cluster: GrowingCluster, store: ClusterStore) -> None:
+        assert _reason(await store.create(GANG)) == "Unsupported"
+        writes = cluster._version
+        await store.apply(GANG)
+        assert cluster._version == writes, "nothing is written while it cannot run"
+        profile = ProfileInUse(store, FACTS)
+        client: Any = cluster
+        reading = asyncio.create_task(profile.keep_read(lambda: read_facts(client, "lykeion:1"), 0.01))
+        begun = asyncio.create_task(_wanted(store, GANG, lambda it: cluster.kept("jobsets")))
+        cluster.groups.append(JOB_SET)
+        await begun
+        path = next(path for path in cluster.objects if path.split("/")[-2] == "jobsets")
+        ended = {"type": "Completed", "status": "True", "reason": "AllJobsCompleted", "lastTransitionTime": TIME}
+        await cluster.patch(f"{path}/status", "", {"status": {"conditions": [ended]}}, "merge")
+        done = await _wanted(store, GANG, lambda it: condition_of(it.status.conditions, "Complete"))
+        assert done.status.succeeded == "0-1", "so the new type is watched"
+        reading.cancel()
+
+    _run(use)
+
+
+def test_replicas_begin_when_the_profile_is_told_of_their_accelerator() -> None:
+    needy = Program(image="shop:v1", resources=Requests(accelerator=AcceleratorRequest(type="t4")))
+    group = _new(REPLICA_GROUP, ReplicaGroupSpec(program=needy, replicas=2))
+
+    async def use(cluster: GrowingCluster, store: ClusterStore) -> None:
+        made = await store.create(group)
+        assert (_reason(made), made.spec.replicas) == ("Unsupported", 0)
+        begun = asyncio.create_task(_wanted(store, group, lambda it: it.spec.replicas == 2))
+        gpu = AcceleratorProfile(name="a100", resource_name="nvidia.com/gpu")
+        await asyncio.sleep(0)
+        store.use(replace(FACTS, profile=ClusterProfileSpec(accelerators=(gpu,))))
+        while "it has a100" not in str((await store.get(group.key)).status.conditions):
+            await asyncio.sleep(0.01)
+        t4 = replace(FACTS, profile=ClusterProfileSpec(accelerators=(AcceleratorProfile("t4", "nvidia.com/gpu"),)))
+        store.use(t4)
+        await begun
+        (deployment,) = cluster.kept("deployments")
+        assert deployment["spec"]["replicas"] == 2
+
+    _run(use)
+
+
+def test_a_cluster_that_does_not_answer_is_as_it_was() -> None:
+    async def use(cluster: GrowingCluster, store: ClusterStore) -> None:
+        tries = 0
+
+        async def read() -> ClusterFacts:
+            nonlocal tries
+            tries += 1
+            if tries < 3:
+                raise Unavailable("here: it does not answer")
+            return replace(FACTS, version=(1, 35))
+
+        profile = ProfileInUse(store, FACTS)
+        reading = asyncio.create_task(profile.keep_read(read, 0.01))
+        while profile.facts.version != (1, 35):
+            await asyncio.sleep(0.01)
+            assert not reading.done()
+        assert profile.facts.profile == FACTS.profile
+        reading.cancel()
+
+    _run(use)
