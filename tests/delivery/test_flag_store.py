@@ -1,7 +1,10 @@
 """Flags are kept with their history, and a change moves no unit that it need not move."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -246,3 +249,43 @@ def test_a_file_of_devices_that_was_made_before_there_were_flags_gets_them(tmp_p
 def test_what_is_no_flag_is_refused(value: Any) -> None:
     with suppress(FlagError):
         assert read_flag(value).type == value["type"]
+
+
+@pytest.mark.slow
+def test_no_change_that_was_acknowledged_is_lost_by_kill_9(flags: FlagStore, tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom lykeion.delivery.device_service import FleetStore\n"
+        "from tests.delivery.test_flag_store import EDIT, FlagStore, number_flag, split\n"
+        "flags = FlagStore(FleetStore(Path(sys.argv[1])))\n"
+        "for number in range(1, 1_000_000):\n"
+        "    change = flags.put('size', number_flag(split(number, 1)), EDIT)\n"
+        "    print(change.version.number, flush=True)\n"
+    )
+    for _ in range(3):
+        command = [sys.executable, "-c", program, str(tmp_path / "fleet.db")]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+        assert process.stdout
+        for _ in range(10):
+            process.stdout.readline()
+        process.kill()
+        said = [line for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+        process.wait()
+        history = flags.history("size")
+        assert [each.number for each in history] == list(range(len(history), 0, -1))
+        assert len(history) >= (int(said[-1]) if said else 10)
+        seeds = [each.flag.ordered_rules[0].seed for each in history]
+        assert len(set(seeds)) == len(seeds)
+
+
+def test_of_two_who_change_one_version_at_once_one_is_refused(flags: FlagStore) -> None:
+    flags.put("size", number_flag(), EDIT)
+
+    def change(who: str) -> bool:
+        try:
+            flags.put("size", number_flag(), FlagEdit(who, "mine", 2.0), expected=1)
+        except FlagConflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(change, "abcd")) == [False, False, False, True]

@@ -101,18 +101,20 @@ def _has_all(operator: str, value: Sequence[Value], expected: Sequence[Value], g
     return all(any(_matches(fold(each), fold(wanted), groups) for each in value) for wanted in expected)
 
 
-def _among(value: Value, expected: Sequence[Value], fold: Callable[[Value], Value] = lambda each: each) -> bool:
+def _unchanged(value: Value) -> Value:
+    return value
+
+
+def _among(value: Value, expected: Sequence[Value], fold: Callable[[Value], Value] = _unchanged) -> bool:
     listed = as_list(value)
     values = [value] if listed is None else listed
+    if fold is _unchanged:
+        values = [each for each in values if each in expected]  # at once, but also finds 1 in [True]
     return any(same(fold(each), fold(wanted)) for each in values for wanted in expected)
 
 
 def _folded(value: Value) -> Value:
     return value.lower() if isinstance(value, str) else value
-
-
-def _unchanged(value: Value) -> Value:
-    return value
 
 
 def _in(fold: Callable[[Value], Value], negated: bool) -> Callable[[Value, Value], bool]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any, TypeAlias, cast
 
 Value: TypeAlias = Any
@@ -68,7 +69,9 @@ def text(value: Value) -> str:
 
 
 def type_of(value: Value) -> str:
-    if value is None:
-        return "null"
-    kinds = ((bool, "boolean"), (int | float, "number"), (str, "string"), (list, "array"), (dict, "object"))
-    return next((name for kind, name in kinds if isinstance(value, kind)), "unknown")
+    return _TYPES.get(cast("type[Any]", type(value)), "unknown")
+
+
+_TYPES: Mapping[type, str] = {
+    NoneType: "null", bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"
+}  # fmt: skip
