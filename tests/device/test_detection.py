@@ -137,6 +137,7 @@ def test_a_live_question_is_about_the_best_box_that_a_detector_finds() -> None:
     found = list(live_answers(Both(), frames[:1], "embed", "squares", "anchors"))  # type: ignore[arg-type]
     assert found[0]["box"] == {"left": 20, "top": 11, "right": 40, "bottom": 21}
     assert found[0]["vector"][2] > 200
+    assert found[0]["parts_ms"]["detect"] > 0
     (nothing,) = live_answers(Both(), frames[1:], "embed", "squares", "anchors")  # type: ignore[arg-type]
     assert "box" not in nothing
     (seen,) = live_answers(Both(), frames[:1], "detect", "anchors")  # type: ignore[arg-type]

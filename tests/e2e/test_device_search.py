@@ -53,7 +53,10 @@ def test_a_vector_of_the_indexs_space_finds_what_the_photo_finds(
             assert best(device.search(photo, k=1)) == f"item-{photo.stem}"
         with Image.open(sent[0]) as image:
             frame = np.asarray(image.convert("RGB"))
-        assert best(device.search(frame, k=1)) == "item-3"
+        answer = device.search(frame, k=1)
+        assert best(answer) == "item-3"
+        assert answer["parts_ms"].keys() == {"embed", "ask"}
+        assert all(each > 0 for each in answer["parts_ms"].values())
     with device_with(tmp_path / "device", network, url, space=space) as device, pytest.raises(SearchUnavailable):
         device.search(sent[0])
 

@@ -111,23 +111,27 @@ class Device:
     def search(
         self, photo: Photo, *, model: str = "", k: int = 20, where: str | None = None, box: Box | None = None
     ) -> dict[str, Any]:
-        """The service's answer: ``results``, best first. The vector is sent if the index is of the model's space;
-        else the photo, if photos may leave.
+        """The service's answer: ``results``, best first; and ``parts_ms``, what embedding (or making the photo) and
+        asking took. The vector is sent if the index is of the model's space; else the photo, if photos may leave.
 
         Raises SearchUnavailable, PhotoMustStay, and as ``embed`` does.
         """
         if self._search is None:
             raise NotFound("no search service is set for this device")
         used = self.model(model)
-        space = used.space
+        space, began = used.space, time.perf_counter()
         if space and space == self._search.space():
+            vector, made = self.embed(photo, model=model, box=box), time.perf_counter()
             try:
-                return self._search.by_vector(self.embed(photo, model=model, box=box), space, k, where)
+                answer = self._search.by_vector(vector, space, k, where)
+                return answer | {"parts_ms": {"embed": _ms(began, made), "ask": _ms(made)}}
             except SpaceChanged:
                 self._search.space(again=True)
         if not self.settings.photos_may_leave:
             raise PhotoMustStay("the index is of another space than this device's model, and photos may not leave it")
-        return self._search.by_photo(used.decoded(photo, box).thumbnail(PHOTO_SIDE), k, where)
+        small, made = used.decoded(photo, box).thumbnail(PHOTO_SIDE), time.perf_counter()
+        answer = self._search.by_photo(small, k, where)
+        return answer | {"parts_ms": {"photo": _ms(began, made), "ask": _ms(made)}}
 
     def report(self, event: str, fields: EventFields | None = None, kind: EventKind = "event") -> None:
         """Kept until it can be sent. Raises EventError."""
@@ -209,3 +213,7 @@ class Device:
     def _health(self, event: str, model: LoadedModel, **fields: str | int | float) -> None:
         target = model.target
         self.reports.add(event, {"model": target.model, "version": target.version, **fields}, "health")
+
+
+def _ms(began: float, ended: float | None = None) -> float:
+    return round(1e3 * ((time.perf_counter() if ended is None else ended) - began), 3)

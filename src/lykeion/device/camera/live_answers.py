@@ -21,7 +21,8 @@ def live_answers(
 ) -> Generator[dict[str, Any]]:
     """For each frame that there is time for: ``frame``, its number; ``ms``, what the answer took; and the answer, or
     ``error`` where a service could not be reached. With a ``detector``, another model, the question is about the best
-    box that it finds, which comes with the answer. Raises what the device's calls raise."""
+    box that it finds, which comes with the answer. Where an answer has several parts, ``parts_ms`` has what each
+    took. Raises what the device's calls raise."""
 
     def labels(rgb: np.ndarray, box: Box | None) -> dict[str, Any]:
         return {"labels": [asdict(label) for label in device.classify(rgb, model=model, box=box)]}
@@ -29,17 +30,26 @@ def live_answers(
     def seen(rgb: np.ndarray, box: Box | None) -> dict[str, Any]:
         return {"seen": [asdict(each) for each in device.detect(rgb, model=model)]}
 
+    def search(rgb: np.ndarray, box: Box | None) -> dict[str, Any]:
+        found = device.search(rgb, model=model, k=5, box=box)
+        return {"results": found["results"], "parts_ms": found["parts_ms"]}
+
     asked: Callable[[np.ndarray, Box | None], dict[str, Any]] = {
         "classify": labels,
         "embed": lambda rgb, box: {"vector": device.embed(rgb, model=model, box=box).tolist()},
         "detect": seen,
-        "search": lambda rgb, box: {"results": device.search(rgb, model=model, k=5, box=box)["results"]},
+        "search": search,
     }[question]
 
     def answer(rgb: np.ndarray) -> dict[str, Any]:
-        found = device.detect(rgb, model=detector) if detector else []
+        if not detector:
+            return asked(rgb, None)
+        began = time.perf_counter()
+        found = device.detect(rgb, model=detector)
+        parts = {"detect": round(1e3 * (time.perf_counter() - began), 3)}
         box = found[0].box if found else None
-        return asked(rgb, box) | ({"box": asdict(box)} if box else {})
+        answered = asked(rgb, box) | ({"box": asdict(box)} if box else {})
+        return answered | {"parts_ms": parts | answered.get("parts_ms", {})}
 
     for frame in newest_frames(frames):
         yield _answer(frame, answer)

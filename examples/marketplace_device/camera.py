@@ -1,0 +1,41 @@
+"""The device that has the camera: its live answers, how long they took, and whether they were right."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lykeion.device import Device, live_answers, video_frames
+
+from .film import Film
+
+PARTS = ("detect", "embed", "ask")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveAnswers:
+    """``answers`` are those of ``live_answers``; the others are medians in ms, and shares of the answers."""
+
+    answers: Sequence[dict[str, Any]]
+    end_to_end_ms: float
+    parts_ms: dict[str, float]
+    found: float
+    first: float
+    among_five: float
+
+
+def watch(device: Device, film: Film) -> LiveAnswers:
+    """All of the film at its own speed. The first answer is left out of the times: models are loaded for it."""
+    answers = list(live_answers(device, video_frames(film.path), "search", "embedder", "detector"))
+    timed = [answer for answer in answers[1:] if "box" in answer] or answers
+    ids = [[each["id"] for each in answer.get("results", ())] for answer in answers]
+    shown = [film.shown[answer["frame"]] for answer in answers]
+    return LiveAnswers(
+        answers,
+        float(np.median([answer["ms"] for answer in timed])),
+        {part: float(np.median([answer["parts_ms"].get(part, 0.0) for answer in timed])) for part in PARTS},
+        float(np.mean(["box" in answer for answer in answers])),
+        float(np.mean([product in found[:1] for product, found in zip(shown, ids, strict=True)])),
+        float(np.mean([product in found for product, found in zip(shown, ids, strict=True)])),
+    )
