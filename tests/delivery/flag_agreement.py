@@ -1,7 +1,8 @@
 """Run as a program: random flags for random units, decided by us and by GrowthBook's own clients.
 
-``python -m tests.delivery.flag_agreement UNITS FLAGS SEED [NODE]`` prints, as JSON, how many decisions were compared,
-and in how many of them a client differed. NODE is a copy of ``tests/e2e/growthbook_js`` in which ``npm ci`` has run.
+``python -m tests.delivery.flag_agreement UNITS FLAGS SEED FIRST [NODE]`` prints, as JSON, how many decisions were
+compared, and in how many of them a client differed. FIRST is the number of the first unit, NODE a copy of
+``tests/e2e/growthbook_js`` in which ``npm ci`` has run.
 """
 
 import json
@@ -111,9 +112,9 @@ def random_flags(draw: random.Random, count: int) -> FlagEnvironment:
     return FlagEnvironment(TYPES, groups, flags)
 
 
-def random_units(draw: random.Random, count: int) -> Iterator[dict[str, Any]]:
+def random_units(draw: random.Random, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Each attribute but ``id`` is missing, null, of its type, or of another one."""
-    for number in range(count):
+    for number in numbers:
         unit: dict[str, Any] = {"id": f"unit-{number}"}
         for name, type_ in TYPES.items():
             match draw.randrange(6) if name != "id" else 0:
@@ -207,11 +208,10 @@ def by_javascript(environment: FlagEnvironment, units: Sequence[dict[str, Any]],
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def compare(units: int, flags: int, seed: int, node: Path | None) -> dict[str, int]:
+def compare(units: int, flags: int, seed: int, first: int = 0, node: Path | None = None) -> dict[str, int]:
     """The number of decisions, of those that are not the default, and of those in which each differs from ours."""
-    draw = random.Random(seed)
-    environment = random_flags(draw, flags)
-    people = list(random_units(draw, units))
+    environment = random_flags(random.Random(seed), flags)
+    people = list(random_units(random.Random(f"{seed} {first}"), range(first, first + units)))
     expected = ours(environment, people)
     found = {"matching": by_matching(environment, people), "python": by_python(environment, people)}
     if node:
@@ -228,6 +228,6 @@ def compare(units: int, flags: int, seed: int, node: Path | None) -> dict[str, i
 
 
 if __name__ == "__main__":
-    count, rules, start = map(int, sys.argv[1:4])
-    result = compare(count, rules, start, Path(sys.argv[4]) if sys.argv[4:] else None)
+    numbers = map(int, sys.argv[1:5])
+    result = compare(*numbers, Path(sys.argv[5]) if sys.argv[5:] else None)  # type: ignore[arg-type]
     sys.stdout.write(json.dumps(result) + "\n")
