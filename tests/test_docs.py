@@ -29,6 +29,7 @@ GUIDES = {
     "gateway": ("gateway",),
     "rollout": ("rollouts",),
     "flags": ("flags",),
+    "experiment": ("experiments",),
 }
 """The pages that document a command group's options."""
 

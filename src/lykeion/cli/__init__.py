@@ -44,6 +44,7 @@ COMMANDS = {
     "gateway": ("lykeion.cli.gateway.gateway_command:gateway", "Hold a connection of each device of a fleet."),
     "rollout": ("lykeion.cli.rollout:rollout", "Move versions to devices in waves, halted by rules; simulate it."),
     "flags": ("lykeion.cli.flags:flags", "Keep feature flags: who gets which value; read by GrowthBook's clients."),
+    "experiment": ("lykeion.cli.experiment:experiment", "Compare variants by what units do, at every look."),
     "images": ("lykeion.cli.images:images", "Build container images for training and serving; start them."),
     "up": ("lykeion.cli.platform.machine_commands:up", "Run this machine as the platform for resources."),
     "down": ("lykeion.cli.platform.machine_commands:down", "End the platform and the programs that it runs."),

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .desired_states import desired_number, desired_state
     from .device_admission import DeviceAdmission, DeviceState, DeviceStateError, NoSuchDevice, NotADevice
     from .fleet_beside import FleetBeside, FleetParts
-    from .fleet_place import connect_rollouts, fleet_directory, open_fleet
+    from .fleet_place import connect_rollouts, events_directory, fleet_directory, open_fleet
     from .fleet_records import FleetRecord, all_devices, keep_events, keep_state, one_device, pin
     from .fleet_server import FleetIsServed, FleetServer
     from .fleet_store import FleetStore, FleetStoreError, FleetTransaction
@@ -35,6 +35,7 @@ __all__ = [
     "connect_rollouts",
     "desired_number",
     "desired_state",
+    "events_directory",
     "fleet_directory",
     "keep_events",
     "keep_state",

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from lykeion import device
+from lykeion.delivery.experiments import Experiment
 from lykeion.delivery.rollouts import Rollout
 from lykeion.web_kit import Networks, Workers, caller_of, documented
 
@@ -48,13 +49,14 @@ class CallLimit:
 
 @dataclass(frozen=True)
 class DeviceService:
-    """``rollouts`` returns those that there are, from the oldest."""
+    """``rollouts`` returns those that there are, ``experiments`` those that run, from the oldest."""
 
     admission: DeviceAdmission
     catalogue: PublishedCatalogue
     rollouts: Callable[[], Sequence[Rollout]]
     workers: Workers
     proxies: Networks = ()
+    experiments: Callable[[], Sequence[Experiment]] = tuple
     calls: CallLimit = field(default_factory=CallLimit)
     enrolments: CallLimit = field(default_factory=lambda: CallLimit(ENROLMENTS_A_MINUTE))
 
@@ -82,7 +84,8 @@ def device_routes(service: DeviceService) -> APIRouter:
 
         def answer() -> dict[str, Any]:
             note_state(store, name, device.read_reported_state(body), admission.clock())
-            return device.to_plain(desired_state(one_device(store, name), service.catalogue, service.rollouts()))
+            record, tried = one_device(store, name), service.experiments()
+            return device.to_plain(desired_state(record, service.catalogue, service.rollouts(), tried))
 
         return _json(await service.workers.run(answer))
 

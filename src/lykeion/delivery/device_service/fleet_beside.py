@@ -9,6 +9,7 @@ from typing import Protocol
 from fastapi import APIRouter
 from prometheus_client.registry import Collector
 
+from lykeion.delivery.experiments import Experiment
 from lykeion.delivery.rollouts import Rollout
 from lykeion.web_kit import ServerSettings
 
@@ -18,7 +19,10 @@ from .published_catalogue import PublishedCatalogue
 
 @dataclass(frozen=True)
 class FleetParts:
-    """``rollouts`` returns those that there are, from the oldest; it raises Unavailable just after the start."""
+    """``rollouts`` returns those that there are, ``experiments`` those that run, from the oldest.
+
+    The first raises Unavailable just after the start.
+    """
 
     directory: Path
     fleet: FleetStore
@@ -26,6 +30,7 @@ class FleetParts:
     rollouts: Callable[[], Sequence[Rollout]]
     settings: ServerSettings
     clock: Callable[[], float]
+    experiments: Callable[[], Sequence[Experiment]] = tuple
 
 
 class FleetBeside(Protocol):

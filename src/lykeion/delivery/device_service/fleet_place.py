@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from lykeion.core import data_directory
+from lykeion.delivery.experiments import EXPERIMENT
 from lykeion.delivery.rollouts import ROLLOUT
 from lykeion.resource_api import SocketStore, socket_of
 
 from .fleet_store import FleetStore
 
-KINDS = {ROLLOUT.name: ROLLOUT}
+KINDS = {ROLLOUT.name: ROLLOUT, EXPERIMENT.name: EXPERIMENT}
 ABSENT = "the device server does not run on this machine; start it: lykeion delivery serve"
 
 
@@ -22,6 +23,11 @@ def open_fleet(directory: Path) -> FleetStore:
     return FleetStore(directory / "fleet.db")
 
 
+def events_directory(fleet: Path) -> Path:
+    """Where events of units are kept, for experiments."""
+    return fleet / "events"
+
+
 def connect_rollouts(directory: Path) -> SocketStore:
-    """The rollouts of the server that runs."""
+    """The rollouts and experiments of the server that runs."""
     return SocketStore(socket_of(directory), KINDS, ABSENT)

@@ -15,6 +15,8 @@ from fastapi import FastAPI
 
 from lykeion.control import Answers, Change, ControlLoop, Listing, SqliteStore, follow
 from lykeion.core import FileLock, Locked, NotFound, Refused, Unavailable
+from lykeion.delivery.experiments import EXPERIMENTS, Experiment
+from lykeion.delivery.experiments.events import EventLog
 from lykeion.delivery.flags import MAX_STREAMS, FlagFeed, FlagService, flag_routes
 from lykeion.delivery.rollouts import (
     ROLLOUT,
@@ -47,10 +49,11 @@ from .device_routes import DeviceService, device_routes
 from .download_limit import MAX_DOWNLOADS, DownloadLimit, repository_files
 from .fleet_beside import FleetBeside, FleetParts
 from .fleet_observing import observe
-from .fleet_place import KINDS, open_fleet
+from .fleet_place import KINDS, events_directory, open_fleet
 from .fleet_records import forget_old_events
 from .fleet_store import FleetStore
 from .published_catalogue import PublishedCatalogue
+from .served_experiments import ServedExperiments
 
 TIDY_S = 3600.0
 
@@ -85,11 +88,15 @@ class FleetServer:
         try:
             followed = FollowedRollouts()
             catalogue = PublishedCatalogue(self.repository)
+            experiments = ServedExperiments(fleet, EventLog(events_directory(self.directory)))
             feed = FlagFeed(fleet)
-            parts = FleetParts(self.directory, fleet, catalogue, followed.ordered, self.settings, self.clock)
+            parts = FleetParts(
+                self.directory, fleet, catalogue, followed.ordered, self.settings, self.clock, experiments.running
+            )
             beside = self.beside(parts) if self.beside else None
-            app = fleet_app(self, fleet, catalogue, followed.ordered, feed, beside)
-            loop = ControlLoop(rollouts, [ROLLOUTS], rollout_answers(fleet, catalogue, followed))
+            app = fleet_app(self, fleet, catalogue, followed.ordered, experiments.running, feed, beside)
+            answers = {**rollout_answers(fleet, catalogue, followed), **experiments.answers()}
+            loop = ControlLoop(rollouts, [ROLLOUTS, EXPERIMENTS], answers)
             api = resource_api(rollouts, KINDS, stop.set)
             async with (
                 serving(api, socket_of(self.directory)),
@@ -100,8 +107,9 @@ class FleetServer:
                 for number in (signal.SIGINT, signal.SIGTERM):
                     asyncio.get_running_loop().add_signal_handler(number, stop.set)
                 ready(url)
-                more = [beside.run()] if beside else []
-                await _until(stop, loop.run(), followed.run(rollouts), _tidy(fleet, self.clock), feed.run(), *more)
+                tidy = _tidy(fleet, experiments, self.clock)
+                more = [feed.run(), beside.run()] if beside else [feed.run()]
+                await _until(stop, loop.run(), followed.run(rollouts), experiments.run(rollouts), tidy, *more)
         finally:
             await rollouts.close()
             fleet.close()
@@ -174,6 +182,7 @@ def fleet_app(
     fleet: FleetStore,
     catalogue: PublishedCatalogue,
     rollouts: Callable[[], Sequence[Rollout]],
+    experiments: Callable[[], Sequence[Experiment]],
     feed: FlagFeed,
     beside: FleetBeside | None = None,
 ) -> FastAPI:
@@ -183,7 +192,9 @@ def fleet_app(
     app = service_app("Lykeion device server", "Signed models, and what devices are to run.", workers)
     app.include_router(
         device_routes(
-            DeviceService(DeviceAdmission(fleet, server.clock), catalogue, rollouts, workers, settings.proxies)
+            DeviceService(
+                DeviceAdmission(fleet, server.clock), catalogue, rollouts, workers, settings.proxies, experiments
+            )
         )
     )
     app.include_router(flag_routes(FlagService(fleet, feed, workers, server.max_streams)))
@@ -203,10 +214,11 @@ async def _healthy() -> dict[str, str]:
     return {"status": "ok"}
 
 
-async def _tidy(fleet: FleetStore, clock: Callable[[], float]) -> None:
+async def _tidy(fleet: FleetStore, experiments: ServedExperiments, clock: Callable[[], float]) -> None:
     while True:
         with suppress(Unavailable):
             await asyncio.to_thread(partial(forget_old_events, fleet, clock()))
+        await experiments.tidy(clock())
         await asyncio.sleep(TIDY_S)
 
 

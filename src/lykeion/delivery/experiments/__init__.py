@@ -8,6 +8,15 @@ if TYPE_CHECKING:
     from .arm_assignment import SessionExposures, assigned_arm, period_of
     from .arm_results import ArmResult
     from .experiment_controller import EXPERIMENTS, has_stopped
+    from .experiment_plot import plot_looks
+    from .experiment_record import (
+        ConclusionRefused,
+        ExperimentRecord,
+        ExperimentRecordError,
+        check_conclusion,
+        read_record,
+        record_of,
+    )
     from .experiment_resource import (
         EXPERIMENT,
         Conclusion,
@@ -17,6 +26,8 @@ if TYPE_CHECKING:
         ExperimentSpec,
         ExperimentStatus,
         declaration_digest,
+        read_experiment,
+        with_experiment_spec,
     )
     from .experiment_results import ExperimentResults, ExploratoryResult, Look, looks, results
     from .guardrail_tables import EarlierExperiment, ExperimentLook, ExperimentObservation, observe_experiment
@@ -27,6 +38,7 @@ __all__ = [
     "EXPERIMENTS",
     "ArmResult",
     "Conclusion",
+    "ConclusionRefused",
     "Drafted",
     "EarlierExperiment",
     "Experiment",
@@ -34,6 +46,8 @@ __all__ = [
     "ExperimentLook",
     "ExperimentMetric",
     "ExperimentObservation",
+    "ExperimentRecord",
+    "ExperimentRecordError",
     "ExperimentResults",
     "ExperimentSpec",
     "ExperimentStatus",
@@ -41,12 +55,18 @@ __all__ = [
     "Look",
     "SessionExposures",
     "assigned_arm",
+    "check_conclusion",
     "declaration_digest",
     "has_stopped",
     "looks",
     "observe_experiment",
     "period_of",
+    "plot_looks",
+    "read_experiment",
+    "read_record",
+    "record_of",
     "results",
     "team_draft",
+    "with_experiment_spec",
 ]
 __getattr__ = lazy(__name__)

@@ -4,12 +4,30 @@ All that decides a result is declared, fixed from the start, and hashed into the
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, cast
 
-from msgspec import Meta, to_builtins
+from msgspec import Meta, structs, to_builtins
 
-from lykeion.control import ChangeRule, Column, Conditions, Name, Once, Resource, ResourceKind, SpecRule, Time, Wire
+from lykeion.control import (
+    ChangeRule,
+    Column,
+    Conditions,
+    Name,
+    Once,
+    Resource,
+    ResourceError,
+    ResourceKind,
+    SpecRule,
+    Time,
+    Wire,
+    read_resource,
+)
 from lykeion.core.digest import digest_json
+from lykeion.core.documents import json_value, read_yaml
+from lykeion.core.fields import Fields
+from lykeion.core.grammar import parse
 from lykeion.delivery.rollouts import HaltRule, RuleEvidence
 
 MAX_ARMS, MAX_METRICS, MAX_GUARDRAILS = 8, 16, 16
@@ -280,3 +298,24 @@ EXPERIMENT = ResourceKind(
     ),
 )
 Experiment = Resource[ExperimentSpec, ExperimentStatus]
+
+
+def read_experiment(path: Path) -> Experiment:
+    """A file with one resource, in YAML. Raises ResourceError, SpecError, WhereError."""
+    return checked_experiment(cast(Experiment, read_resource(read_yaml(path), {EXPERIMENT.name: EXPERIMENT})))
+
+
+def checked_experiment(experiment: Experiment) -> Experiment:
+    """The same, held to the bounds and rules of its kind. Raises ResourceError, WhereError."""
+    if experiment.spec.where:
+        parse(experiment.spec.where)
+    for arm in experiment.spec.arms:
+        if arm.value:
+            json_value(arm.value, ResourceError, "JSON value", where=f"arm {arm.name}: value: ")
+    fields = Fields("the experiment", experiment.document())
+    return cast(Experiment, read_resource(fields, {EXPERIMENT.name: EXPERIMENT}))
+
+
+def with_experiment_spec(experiment: Experiment, **changes: Any) -> Experiment:
+    """With other fields of the spec. Raises ResourceError."""
+    return checked_experiment(replace(experiment, spec=structs.replace(experiment.spec, **changes)))

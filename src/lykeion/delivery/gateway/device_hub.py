@@ -181,7 +181,7 @@ class DeviceHub:
 
     def _desired(self, names: Sequence[str]) -> dict[str, dict[str, Any] | str]:
         """What each is to run, or why it is no device any longer. Raises Unavailable."""
-        rollouts = self._fleet.rollouts()
+        rollouts, experiments = self._fleet.rollouts(), self._fleet.experiments()
         found: dict[str, dict[str, Any] | str] = {}
         for name in names:
             try:
@@ -189,7 +189,7 @@ class DeviceHub:
                 if record.state in ("revoked", "decommissioned"):
                     found[name] = f"this device is {record.state}"
                 else:
-                    found[name] = device.to_plain(desired_state(record, self._fleet.catalogue, rollouts))
+                    found[name] = device.to_plain(desired_state(record, self._fleet.catalogue, rollouts, experiments))
             except NoSuchDevice as error:
                 found[name] = str(error)
             except Unavailable:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .wave_assignment import (
         DesiredVersion,
         FleetDevice,
+        Matches,
         desired_version,
         is_assigned,
         is_drawn,
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ROLLOUT", "ROLLOUTS", "WANTED_POWER", "Approval", "DesiredVersion", "EarlierRollout", "FleetDevice",
     "FleetObservation", "FleetReports", "FleetRolloutStatus", "FleetScenario", "FleetTooSmall", "HaltRule",
-    "HaltRuleError", "OfferedVersion", "Rollout", "RolloutSpec", "RolloutTextError", "RuleEvidence", "RulePower",
-    "SimulatedRollout", "VersionOffer", "Wave", "check_power", "checked", "decide", "described", "described_power",
+    "HaltRuleError", "Matches", "OfferedVersion", "Rollout", "RolloutSpec", "RolloutTextError", "RuleEvidence",
+    "RulePower", "SimulatedRollout", "VersionOffer", "Wave", "check_power", "checked", "decide", "described",
+    "described_power",
     "desired_version", "halt_rule_text", "halting_rule", "has_ended", "is_assigned", "is_drawn", "is_for", "may_move",
     "parse_halt_rule", "parse_rates", "parse_seconds", "parse_waves", "rule_powers", "seconds_text", "simulate",
     "wave_of", "with_observation", "with_spec",

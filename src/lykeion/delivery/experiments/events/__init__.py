@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .counted_units import CountedUnits, CountingRules, EventMeasure, count_units
     from .event_lines import EventLineError, UnitEvent, read_lines
     from .event_log import Appended, EventLog, EventLogError
-    from .first_events import FirstEvents, first_events
+    from .first_occurrences import FirstEvents, first_events
 
 __all__ = [
     "Appended",

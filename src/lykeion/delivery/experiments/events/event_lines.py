@@ -7,9 +7,9 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from lykeion.core import Invalid
 from lykeion.core.documents import parse_json
@@ -85,7 +85,7 @@ def _number(field: Field) -> float:
 
 
 def _attributes(field: Field) -> dict[str, Any]:
-    values = cast(Mapping[str, Any], field.fields().values)
+    values = field.fields().values
     for name, value in values.items():
         if not isinstance(value, str | int | float | bool):
             raise field.error(f"{field.where}: {name[:60]!r} is no text, number or truth value")

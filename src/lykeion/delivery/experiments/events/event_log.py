@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,12 @@ class EventLog:
 
     def delete(self, unit: str) -> int:
         """Rewrite the files that hold events of a unit without them; the number of events that were deleted."""
-        import pyarrow.compute as pc
-
+        compute = _arrow(".compute")
         deleted = 0
         with self._turn():
             for path in self.files():
                 table = _read(path)
-                kept = table.filter(pc.not_equal(table["unit"], unit))  # type: ignore[attr-defined]
+                kept = table.filter(compute.not_equal(table["unit"], unit))
                 if kept.num_rows < table.num_rows:
                     deleted += table.num_rows - kept.num_rows
                     self._replace([path], kept)
@@ -79,8 +79,7 @@ class EventLog:
 
     def compact(self, before: float) -> int:
         """One file an hour, of the hours that ended before; the number of files that are gone."""
-        import pyarrow as pa
-
+        arrow = _arrow()
         gone = 0
         with self._turn():
             hours: dict[str, list[Path]] = defaultdict(list)
@@ -88,7 +87,7 @@ class EventLog:
                 hours[str(path.parent.relative_to(self.directory))].append(path)
             for place, paths in hours.items():
                 if len(paths) > 1 and place < _place(before):
-                    together = pa.concat_tables([_read(path) for path in paths])
+                    together = arrow.concat_tables([_read(path) for path in paths])
                     rows = together.group_by(list(COLUMNS)).aggregate([])  # each once, if a process was killed here
                     self._replace(paths, rows.sort_by([(name, "ascending") for name in ("unit", "received", "id")]))
                     gone += len(paths) - 1
@@ -99,7 +98,7 @@ class EventLog:
 
     def _write(self, place: str, table: Any) -> Path:
         buffer = io.BytesIO()
-        _parquet().write_table(table, buffer, compression="zstd")
+        _arrow(".parquet").write_table(table, buffer, compression="zstd")
         data = buffer.getvalue()
         path = self.directory / place / f"{hashlib.sha256(data).hexdigest()[:32]}.parquet"
         with writing(path, EventLogError):
@@ -140,27 +139,27 @@ def _place(received: float) -> str:
 
 
 def _table(events: Sequence[UnitEvent]) -> Any:
-    import pyarrow as pa
-
+    arrow = _arrow()
     columns = {
-        name: pa.array([getattr(each, name) for each in events], pa.float64() if name in _NUMBERS else pa.string())
+        name: arrow.array(
+            [getattr(each, name) for each in events], arrow.float64() if name in _NUMBERS else arrow.string()
+        )
         for name in COLUMNS
     }
-    return pa.table(columns)
+    return arrow.table(columns)
 
 
 def _read(path: Path) -> Any:
     with suppress(FileNotFoundError):
         try:
-            return _parquet().read_table(path, partitioning=None)
+            return _arrow(".parquet").read_table(path, partitioning=None)
         except (OSError, ValueError) as error:
             raise EventLogError(f"{path}: cannot be read: {error}") from None
     raise EventLogError(f"{path}: is gone; do it again")
 
 
-def _parquet() -> Any:
+def _arrow(part: str = "") -> Any:
     try:
-        import pyarrow.parquet
+        return import_module(f"pyarrow{part}")
     except ImportError:
         raise EventLogError("events need pyarrow: pip install 'lykeion[experiments]'") from None
-    return pyarrow.parquet

@@ -8,6 +8,7 @@ rate is.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,14 +29,14 @@ def log_evidence(counts: Sequence[int], shares: Sequence[float], concentration: 
 
 def log_evidence_path(arms: Values, shares: Sequence[float], concentration: float) -> Values:
     """After each unit, along the last axis; ``arms`` has each unit's arm as a number from 0."""
-    given = np.asarray(shares, np.float64)
-    before = np.zeros(arms.shape)
-    for arm in range(len(given)):
+    given: Values = np.asarray(shares, np.float64)
+    before: Values = np.zeros(arms.shape, np.float64)
+    for arm in range(len(shares)):
         ours = arms == arm
         before += np.where(ours, np.cumsum(ours, axis=-1) - 1, 0)
-    prior = concentration * given[arms]
-    predicted = (prior + before) / (concentration + np.arange(arms.shape[-1]))
-    return np.cumsum(np.log(predicted / given[arms]), axis=-1)
+    seen: Values = concentration + np.arange(arms.shape[-1], dtype=np.float64)
+    likely: Any = (concentration * given[arms] + before) / seen / given[arms]
+    return np.cumsum(np.log(likely), axis=-1)
 
 
 def evidence_p(log: float) -> float:

@@ -1,0 +1,146 @@
+"""Experiments of a fleet: those that run, what their controller looks up, and events of devices for their log."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lykeion.control import Answers, Change, Listing, SqliteStore, follow
+from lykeion.core import NotFound, Unavailable
+from lykeion.core.files import write_atomically
+from lykeion.delivery.experiments import (
+    EXPERIMENT,
+    EarlierExperiment,
+    Experiment,
+    ExperimentLook,
+    ExperimentObservation,
+    assigned_arm,
+    has_stopped,
+    observe_experiment,
+)
+from lykeion.delivery.experiments.events import EventLog, UnitEvent
+from lykeion.delivery.rollouts import FleetDevice, Matches
+
+from .fleet_records import all_devices
+from .fleet_store import FleetStore
+
+OVERLAP_S = 5.0
+"""Events of so long ago are copied again: they may have been written after later ones. They count once."""
+COMPACT_S = 3_600.0
+
+
+class ServedExperiments:
+    """``log`` is the fleet's log of events."""
+
+    def __init__(self, fleet: FleetStore, log: EventLog) -> None:
+        self._fleet, self._log = fleet, log
+        self._by_uid: dict[str, Experiment] = {}
+
+    def running(self) -> Sequence[Experiment]:
+        """From the oldest."""
+        return [each for each in self._ordered() if each.status.state == "Running"]
+
+    def answers(self) -> Answers:
+        async def look(asked: ExperimentLook) -> ExperimentObservation:
+            if asked.experiment_uid not in self._by_uid:
+                raise NotFound(f"there is no experiment with the uid {asked.experiment_uid}")
+            experiment = self._by_uid[asked.experiment_uid]
+            await asyncio.to_thread(copy_events, self._fleet, self._log)
+            return await asyncio.to_thread(observe_experiment, experiment, self._log, asked.since, asked.until)
+
+        async def earlier(asked: EarlierExperiment) -> str:
+            for each in self._ordered():
+                if each.metadata.uid == asked.experiment_uid:
+                    return ""
+                waits = each.status.reason == "NotPublished"
+                if subject_of(each) == asked.subject and not has_stopped(each.status) and not waits:
+                    return each.metadata.name
+            return ""
+
+        return {ExperimentLook: look, EarlierExperiment: earlier}
+
+    async def run(self, store: SqliteStore) -> None:
+        await follow(store, EXPERIMENT, self._replace, self._notice)
+
+    async def tidy(self, now: float) -> None:
+        """Copy what devices have reported, and one file for each hour that is over."""
+        if self._by_uid:
+            with suppress(Unavailable):
+                await asyncio.to_thread(copy_events, self._fleet, self._log)
+                await asyncio.to_thread(self._log.compact, now - COMPACT_S)
+
+    def _ordered(self) -> list[Experiment]:
+        return sorted(
+            self._by_uid.values(), key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.uid)
+        )
+
+    def _replace(self, listing: Listing) -> None:
+        self._by_uid = {each.metadata.uid: each for each in listing.items}
+
+    def _notice(self, change: Change) -> None:
+        if change.type == "DELETED":
+            self._by_uid.pop(change.resource.metadata.uid, None)
+        else:
+            self._by_uid[change.resource.metadata.uid] = change.resource
+
+
+def subject_of(experiment: Experiment) -> str:
+    """What only one experiment at a time may vary for a unit."""
+    return experiment.spec.model or experiment.spec.flag
+
+
+def number_by_experiment(model: str, device: FleetDevice, experiments: Sequence[Experiment], matches: Matches) -> int:
+    """The version of a model that an experiment has for a device; 0 if none has."""
+    for each in experiments:
+        spec, numbers = each.spec, each.status.numbers
+        if spec.model != model or spec.unit != "device" or spec.design != "Units" or not numbers:
+            continue
+        if (spec.classes and device.device_class not in spec.classes) or (
+            spec.where and not matches(spec.where, device.attributes)
+        ):
+            continue
+        if arm := assigned_arm(spec, each.metadata.uid, device.id):
+            return numbers[[one.name for one in spec.arms].index(arm)]
+    return 0
+
+
+def copy_events(fleet: FleetStore, log: EventLog) -> int:
+    """Events of devices since the last time, to the log; the number that was copied. Raises EventLogError."""
+    mark = log.directory / "copied"
+    since = _marked(mark)
+    rows = fleet.rows(
+        "SELECT device, number, name, at, sent_at, fields FROM events WHERE at >= ? ORDER BY at", (since - OVERLAP_S,)
+    )
+    if not rows:
+        return 0
+    attributes = {each.id: each.attributes for each in all_devices(fleet)}
+    log.append(_event(row, attributes.get(row["device"], {})) for row in rows)
+    write_atomically(mark, repr(max(since, rows[-1]["at"])).encode())
+    return len(rows)
+
+
+def _event(row: Any, attributes: Mapping[str, Any]) -> UnitEvent:
+    fields: dict[str, Any] = json.loads(row["fields"])
+    value = fields.get("value", 1.0)
+    shown = row["name"] == "exposure"
+    own = {"class": str(fields["class"])} if "class" in fields else {}
+    return UnitEvent(
+        f"{row['number']} {row['sent_at']!r}",
+        row["device"],
+        row["name"],
+        min(row["sent_at"], row["at"]),
+        row["at"],
+        float(value) if isinstance(value, int | float) else 1.0,
+        str(fields.get("experiment", ""))[:128],
+        str(fields.get("arm", ""))[:128],
+        json.dumps({**attributes, **own}, sort_keys=True) if shown else "{}",
+    )
+
+
+def _marked(path: Path) -> float:
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):
+        return 0.0

@@ -1,0 +1,195 @@
+"""Experiments begin when they can, are halted by their guardrails, and end by hand; what they ship is argued."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+pytest.importorskip("duckdb")
+pytest.importorskip("pyarrow")
+
+from lykeion.control import Observed
+from lykeion.core import NotFound
+from lykeion.delivery.device_service import FleetStore
+from lykeion.delivery.device_service.fleet_records import note_events
+from lykeion.delivery.device_service.served_experiments import copy_events, number_by_experiment
+from lykeion.delivery.experiments import (
+    EXPERIMENTS,
+    Conclusion,
+    ConclusionRefused,
+    EarlierExperiment,
+    Experiment,
+    ExperimentLook,
+    assigned_arm,
+    check_conclusion,
+    declaration_digest,
+    observe_experiment,
+    read_record,
+    record_of,
+    results,
+)
+from lykeion.delivery.experiments.events import EventLog, UnitEvent
+from lykeion.delivery.rollouts import FleetDevice, OfferedVersion, VersionOffer, parse_halt_rule
+from lykeion.device import EventBatch, ReportedEvent
+
+from .test_experiment_results import CLICKED, END, START, _log, experiment
+
+NOW = datetime.fromtimestamp(START, UTC)
+HOUR = timedelta(hours=1)
+
+
+def _pending(**spec: Any) -> Experiment:
+    made = experiment(**spec)
+    return replace(made, status=structs.replace(made.status, state="Pending", started=None))
+
+
+def _decide(tried: Experiment, now: datetime, answers: Mapping[type, Any]) -> Experiment:
+    """As the loop does: asks until nothing more is asked for."""
+    read: dict[Any, Any] = {}
+    for _ in range(4):
+        decision = EXPERIMENTS.reconcile(tried, Observed(read=read), now)
+        if not (missing := [each for each in decision.reads if each not in read]):
+            return tried.with_status(decision.status)
+        for each in missing:
+            answer = answers[type(each)]
+            read[each] = answer(each) if callable(answer) else answer
+    raise AssertionError("it asks for ever")
+
+
+def _offer(asked: OfferedVersion) -> VersionOffer:
+    return VersionOffer(int(asked.version[1:]), "sha256:1")
+
+
+def _begun(**spec: Any) -> Experiment:
+    return _decide(_pending(**spec), NOW, {EarlierExperiment: "", OfferedVersion: _offer})
+
+
+def test_it_begins_with_the_versions_that_are_published_and_the_digest_of_its_declaration() -> None:
+    status = _begun().status
+    assert (status.state, status.numbers, status.started) == ("Running", (1, 2), NOW)
+    assert status.declaration == declaration_digest(experiment().spec)
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ({EarlierExperiment: "older", OfferedVersion: _offer}, "WaitsForExperiment"),
+        ({EarlierExperiment: "", OfferedVersion: None}, "NotPublished"),
+        ({EarlierExperiment: NotFound("no registry"), OfferedVersion: _offer}, "Unavailable"),
+    ],
+)
+def test_it_waits_for_its_model_and_its_versions(answers: Mapping[type, Any], reason: str) -> None:
+    status = _decide(_pending(), NOW, answers).status
+    assert (status.state, status.reason) == ("Pending", reason)
+
+
+def _crashes(path: Path, rates: Mapping[str, float]) -> EventLog:
+    log, chance, events = EventLog(path), random.Random(3), []
+    for number in range(2_000):
+        unit, at, arm = f"u{number}", START + number, chance.choice(["control", "treatment"])
+        events.append(UnitEvent("x", unit, "exposure", at, at, 1.0, "try", arm))
+        if chance.random() < rates[arm]:
+            events += [UnitEvent(f"c{each}", unit, "crash", at + 5, at + 5, 3.0) for each in range(3)]
+    log.append(events)
+    return log
+
+
+@pytest.mark.parametrize(("harm", "state"), [(1.0, "Running"), (5.0, "Halted")])
+@pytest.mark.parametrize("rule", ["crash x2", "crash > 4%"])
+def test_a_guardrail_halts_what_harms_and_nothing_else(tmp_path: Path, harm: float, state: str, rule: str) -> None:
+    log = _crashes(tmp_path, {"control": 0.02, "treatment": 0.02 * harm})
+    tried = _begun(guardrails=(parse_halt_rule(rule),), interval_seconds=600)
+    look = {ExperimentLook: lambda asked: observe_experiment(tried, log, asked.since, asked.until)}
+    now = NOW
+    while now < NOW + HOUR and tried.status.state == "Running":
+        now += timedelta(seconds=600)
+        tried = _decide(tried, now, look)
+    assert tried.status.state == state
+    assert state == "Running" or tried.status.reason == "Harm"
+    assert sum(tried.status.units) > 500
+
+
+def test_between_looks_nothing_is_asked() -> None:
+    tried = _begun(guardrails=(parse_halt_rule("crash x2"),))
+    decision = EXPERIMENTS.reconcile(tried, Observed(), NOW + HOUR / 2)
+    assert decision.reads == ()
+    assert decision.requeue_after_s == HOUR.seconds / 2
+
+
+def test_it_is_stopped_and_concluded_by_hand_and_stays_so() -> None:
+    tried = _begun()
+    stopped = _decide(replace(tried, spec=structs.replace(tried.spec, stop="1")), NOW + HOUR, {})
+    assert (stopped.status.state, stopped.status.stopped) == ("Stopped", NOW + HOUR)
+    decision = Conclusion(ship="treatment", because="more clicks", by="ann")
+    ended = _decide(replace(stopped, spec=structs.replace(stopped.spec, conclusion=decision)), NOW + 2 * HOUR, {})
+    assert (ended.status.state, ended.status.stopped) == ("Concluded", NOW + HOUR)
+    assert "ann ships treatment: more clicks" in ended.status.message
+    assert _decide(ended, NOW + 9 * HOUR, {}).status.steps == ended.status.steps
+
+
+def test_devices_run_the_version_of_their_arm_while_it_runs() -> None:
+    tried = _begun()
+    arms = {"control": 1, "treatment": 2}
+    for name in ("phone-1", "phone-2", "phone-3", "phone-4"):
+        number = number_by_experiment("embedder", FleetDevice(name, "any"), [tried], lambda where, attributes: True)
+        assert number == arms[assigned_arm(tried.spec, "u", name) or ""]
+    device = FleetDevice("phone-1", "any", {"country": "DE"})
+    elsewhere = _begun(where="country = 'FR'")
+    assert number_by_experiment("embedder", device, [elsewhere], lambda where, attributes: False) == 0
+    assert number_by_experiment("other", device, [tried], lambda where, attributes: True) == 0
+
+
+def test_what_devices_report_is_counted_once_however_often_it_is_copied(tmp_path: Path) -> None:
+    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
+    for number, arm in enumerate(("control", "treatment", "treatment")):
+        shown = ReportedEvent(
+            1, "app", "exposure", START + number, {"experiment": "try", "arm": arm, "class": "phone"}
+        )
+        clicked = ReportedEvent(2, "app", "click", START + number + 1, {"value": 2})
+        note_events(store, f"phone-{number}", EventBatch((shown, clicked), {}), START + 10)
+    assert copy_events(store, log) == 6
+    assert copy_events(store, log) == 6, "those of the last seconds are copied again"
+    store.close()
+    found = results(experiment(minimum_units=2), log, END)
+    assert found.counted == found.exposed == (1, 2)
+    assert found.exploratory[0].value == "phone"
+
+
+def test_an_arm_is_shipped_if_it_is_better_and_otherwise_refused(tmp_path: Path) -> None:
+    tried = experiment()
+    better, alike = (results(tried, _log(tmp_path / str(each), better=each), END) for each in (0.1, 0.0))
+    ship = Conclusion(ship="treatment", because="more clicks", by="ann")
+    check_conclusion(tried, ship, better)
+    with pytest.raises(ConclusionRefused, match=r"treatment is not better by clicked so far \(unclear\)"):
+        check_conclusion(tried, ship, alike)
+    check_conclusion(tried, structs.replace(ship, ship="control"), alike)
+    with pytest.raises(ConclusionRefused, match="has no arm 'both'"):
+        check_conclusion(tried, structs.replace(ship, ship="both"), better)
+    with pytest.raises(ConclusionRefused, match="other shares than declared"):
+        check_conclusion(tried, ship, replace(better, mismatch_p=0.001))
+
+
+def test_another_window_than_the_declared_one_ships_nothing(tmp_path: Path) -> None:
+    declared = experiment()
+    status = structs.replace(declared.status, declaration=declaration_digest(declared.spec))
+    other = replace(experiment(window_seconds=60), status=status)
+    found = results(other, _log(tmp_path), END)
+    with pytest.raises(ConclusionRefused, match="the declaration is not the one of the start"):
+        check_conclusion(other, Conclusion(ship="treatment", because="x", by="y"), found)
+
+
+def test_a_record_holds_until_its_events_are_others(tmp_path: Path) -> None:
+    import json
+
+    log, tried = _log(tmp_path / "events", 1_000), experiment(CLICKED)
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(record_of(tried, results(tried, log, END)).document()))
+    record = read_record(path)
+    assert record.differences(log) == []
+    log.delete("u9")
+    assert "data" in record.differences(log)
