@@ -123,7 +123,8 @@ class DeviceHub:
 
     def _has_changed(self) -> bool:
         """Whether anything that decides what devices run has changed: rollouts, what is published, pins, flags."""
-        rollouts = tuple((each.metadata.uid, each.metadata.resource_version) for each in self._fleet.rollouts())
+        moving = (*self._fleet.rollouts(), *self._fleet.experiments())
+        rollouts = tuple((each.metadata.uid, each.metadata.resource_version) for each in moving)
         models = self._fleet.catalogue.models()
         rows = self._store.rows(
             "SELECT max(at) AS at FROM audit WHERE at > ? AND who NOT LIKE 'd-%'", (self._audited,)
