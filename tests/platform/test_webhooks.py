@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from lykeion.control import Condition, SqliteStore, condition_of, is_true, merged
+from lykeion.control import Condition, SqliteStore, condition_of, follow, is_true, merged
 from lykeion.platform import KINDS
 from lykeion.platform.local.webhook_sender import WebhookSender
 from lykeion.platform.policies.notices import InvalidSecret, notice_of, signed_headers
@@ -94,12 +95,15 @@ async def _hook(store: SqliteStore, receiver: Receiver, **spec: Any) -> None:
 def _run(path: Path, use: Callable[[SqliteStore], Awaitable[None]]) -> None:
     async def main() -> None:
         store = SqliteStore(path / "state.db", KINDS)
-        sender = asyncio.create_task(WebhookSender(store, [BATCH_EXECUTION], lambda: NOON).run())
+        sender = WebhookSender(store, [BATCH_EXECUTION], lambda: NOON)
+        told = follow(store, BATCH_EXECUTION, partial(sender.listed, BATCH_EXECUTION), sender.changed)
+        tasks = [asyncio.ensure_future(each) for each in (sender.run(), told)]
         try:
             await asyncio.wait_for(use(store), 60)
         finally:
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await store.close()
 
     asyncio.run(main())

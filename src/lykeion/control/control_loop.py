@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from lykeion.core import Conflict, LykeionError, NotFound, Unavailable, Unsupported
 
@@ -32,12 +32,20 @@ SetFinalizer: TypeAlias = Callable[[AnyResource, bool], Awaitable[AnyResource]]
 _log = logging.getLogger("lykeion.control")
 
 
+class Audience(Protocol):
+    """Is told of all resources of the controllers' kinds as the loop is, so that they are watched once."""
+
+    def listed(self, kind: AnyKind, listing: Listing) -> None: ...
+
+    def changed(self, change: Change) -> None: ...
+
+
 class ControlLoop:
     """Runs ``controllers`` on ``store`` until cancelled.
 
     ``answers`` serves their lookups; ``now`` is the clock that is passed to reconcilers; ``observer`` counts.
     What happens within ``rest_s`` after a step that wrote something is taken together in the next step. Without
-    ``set_finalizer``, a decision that asks for one fails.
+    ``set_finalizer``, a decision that asks for one fails. ``audience`` hears of the resources, not of their children.
     """
 
     def __init__(
@@ -50,9 +58,11 @@ class ControlLoop:
         rest_s: float = 0.0,
         workers: int = WORKERS,
         set_finalizer: SetFinalizer | None = None,
+        audience: Audience | None = None,
     ) -> None:
         self._store, self._answers, self._now, self._observer = store, answers or {}, now, observer
         self._rest_s, self._workers, self._set_finalizer = rest_s, workers, set_finalizer
+        self._audience = audience
         self._controllers = {each.kind.name: each for each in controllers}
         self._kinds = {kind.name: kind for each in controllers for kind in (each.kind, *each.children)}
         self._seen: dict[Key, AnyResource] = {}
@@ -63,7 +73,7 @@ class ControlLoop:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             for kind in self._kinds.values():
-                tasks.create_task(follow(self._store, kind, partial(self._replace, kind), self._notice))
+                tasks.create_task(follow(self._store, kind, partial(self._was_listed, kind), self._has_changed))
             for _ in range(self._workers):
                 tasks.create_task(self._work())
 
@@ -76,6 +86,16 @@ class ControlLoop:
     def has_listed(self) -> bool:
         """Whether all objects have been read once, without which nothing is reconciled."""
         return all(listed.is_set() for listed in self._listed.values())
+
+    def _was_listed(self, kind: AnyKind, listing: Listing) -> None:
+        self._replace(kind, listing)
+        if self._audience and kind.name in self._controllers:
+            self._audience.listed(kind, listing)
+
+    def _has_changed(self, change: Change) -> None:
+        self._notice(change)
+        if self._audience and change.resource.kind.name in self._controllers:
+            self._audience.changed(change)
 
     def _replace(self, kind: AnyKind, listing: Listing) -> None:
         keys = {each.key for each in listing.items}

@@ -107,8 +107,8 @@ class LocalPlatform:
             ImageDigest: find_digest if machine.starts_images else no_digest,
             ClusterAllowed: _no_other_cluster,
         }
-        self._loop = ControlLoop(self.store, controllers, answers)
         self._webhooks = WebhookSender(self.store, [each.kind for each in controllers])
+        self._loop = ControlLoop(self.store, controllers, answers, audience=self._webhooks)
         self._sweep = ArtifactSweep(self.store, [each.kind for each in controllers])
         self._stop = asyncio.Event()
         output = output_subresources(self.store, self._supervisor.log_of, self._metrics_of)

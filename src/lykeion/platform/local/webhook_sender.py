@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import httpx
 from msgspec import structs
@@ -36,7 +35,7 @@ class NotDelivered(Unavailable):
 
 
 class WebhookSender:
-    """Tells the webhooks of ``store`` of the resources of ``kinds``."""
+    """Tells the webhooks of ``store`` of the resources of ``kinds``: those that it is told of as an audience."""
 
     def __init__(
         self,
@@ -44,7 +43,7 @@ class WebhookSender:
         kinds: Sequence[AnyKind],
         now: Callable[[], datetime] = lambda: datetime.now(UTC).replace(microsecond=0),
     ) -> None:
-        self._store, self._kinds, self._now = store, kinds, now
+        self._store, self._now = store, now
         self._notices: dict[str, Notice] = {}
         self._hooks: dict[Key, Webhook] = {}
         self._senders: dict[Key, asyncio.Task[None]] = {}
@@ -53,9 +52,8 @@ class WebhookSender:
         self._listed = {kind.name: asyncio.Event() for kind in kinds}
 
     async def run(self) -> None:
+        """Begins when all that there is was listed once."""
         async with asyncio.TaskGroup() as tasks, httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=True) as client:
-            for kind in self._kinds:
-                tasks.create_task(follow(self._store, kind, partial(self._replace, kind), self._notice))
             for listed in self._listed.values():
                 await listed.wait()
             tasks.create_task(follow(self._store, WEBHOOK, self._replace_hooks, self._notice_hook))
@@ -65,12 +63,12 @@ class WebhookSender:
                     self._senders[key] = tasks.create_task(self._send_all(key, client))
                 await self._changed.wait()
 
-    def _replace(self, kind: AnyKind, listing: Listing) -> None:
+    def listed(self, kind: AnyKind, listing: Listing) -> None:
         for resource in listing.items:
-            self._notice(Change("MODIFIED", resource))
+            self.changed(Change("MODIFIED", resource))
         self._listed[kind.name].set()
 
-    def _notice(self, change: Change) -> None:
+    def changed(self, change: Change) -> None:
         """What has ended stays to be told, also when it is deleted before that."""
         notice = notice_of(change.resource)
         if notice and change.type != "DELETED" and notice.id not in self._notices:

@@ -130,7 +130,7 @@ class ClusterPlatform:
 
     async def _work(self, store: ClusterStore, profile: ProfileInUse, others: RemoteRuns) -> None:
         """Raises the error that ended a part; cancels the others."""
-        watched = [each.kind for each in self._controllers]
+        webhooks = WebhookSender(store, [each.kind for each in self._controllers])
         answers = cluster_answers(pods_of(self._client), lambda: profile.facts.profile.registry_prefix)
         self._loop = ControlLoop(
             store,
@@ -140,11 +140,12 @@ class ClusterPlatform:
             rest_s=REST_S,
             workers=WORKERS,
             set_finalizer=store.set_finalizer,
+            audience=webhooks,
         )
         runs = (
             self._lease.keep(),
             _after(profile.listed, self._loop.run),
-            WebhookSender(store, watched).run(),
+            webhooks.run(),
             profile.run(),
             profile.keep_read(lambda: read_facts(self._client, self._settings.image)),
             _after(profile.listed, store.keep),
