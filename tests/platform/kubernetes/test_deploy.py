@@ -1,5 +1,6 @@
 """deploy/: the files are what the source says, and an installation by kustomize is one by the command."""
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from lykeion.control import ResourceError, read_resource
+from lykeion.control import NoSuchResource, ResourceError, read_resource
 from lykeion.core.fields import Fields
+from lykeion.oci.distribution import InvalidReference
 from lykeion.platform import DEFINED
 from lykeion.platform.kubernetes.installing.cloud_profiles import PROFILES, cloud_profile
+from lykeion.platform.kubernetes.installing.installation import find_installation
 from lykeion.platform.kubernetes.installing.operator_manifests import Installation, operator_objects, pod_monitor
 from lykeion.platform.kubernetes.installing.operator_rules import CREDENTIALS
 from tests.e2e.control_plane.tools import tool
@@ -127,3 +130,25 @@ def test_in_one_namespace_the_operator_has_no_rights_in_others() -> None:
     assert [each["resources"] for each in everywhere] == [["clusterprofiles"]]
     assert everywhere[0]["verbs"] == ["list", "watch"]
     assert ("Role", "shop", "lykeion-operator-work") in made
+
+
+def test_registries_that_speak_plain_http_are_known_to_the_operator_and_reached_and_an_upgrade_keeps_them() -> None:
+    named = "http://registry.shop.svc:5000 http://plain.example"
+    made = operator_objects(Installation(registries=named, image=IMAGE))
+    (deployment,) = (each for each in made if each["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {"name": "LYKEION_REGISTRIES", "value": named} in container["env"]
+    (policy,) = (each for each in made if each["kind"] == "NetworkPolicy" and "egress" in each["spec"])
+    ports = {port["port"] for rule in policy["spec"]["egress"] if "to" not in rule for port in rule["ports"]}
+    assert ports == {53, 443, 6443, 80, 5000}
+
+    class Installed:
+        async def get(self, path: str, what: str, query: Any = None) -> Any:
+            if "clusterprofiles" in path:
+                raise NoSuchResource(f"there is no {what}")
+            return {"items": [deployment]}
+
+    client: Any = Installed()
+    assert asyncio.run(find_installation(client)) == Installation(registries=named, image=IMAGE)
+    with pytest.raises(InvalidReference, match=r"registries: 'registry\.shop\.svc:5000': write http://HOST:PORT"):
+        operator_objects(Installation(registries="registry.shop.svc:5000"))

@@ -54,6 +54,12 @@ operator.add_command(run_operator)
 )
 @click.option("--only", default="", metavar="NAMESPACE", help="Let it work in one namespace.  [default: in all]")
 @click.option("--identity", default="", metavar="ACCOUNT", help="The cloud's account that pulls and pushes.")
+@click.option(
+    "--registries",
+    default="",
+    metavar="ADDRESSES",
+    help="Registries that speak otherwise, as in $LYKEION_REGISTRIES, for the operator and its programs.",
+)
 @PREFIX
 @IMAGE
 @BASE
@@ -68,6 +74,7 @@ def install(
     namespace: str,
     only: str,
     identity: str,
+    registries: str,
     registry: str,
     image: str,
     base: str | None,
@@ -80,7 +87,7 @@ def install(
 
     Its image is built and pushed to --registry, unless --image names one. It is installed by digest.
     """
-    to = platform.Installation(profile, namespace, "", identity, registry, only)
+    to = platform.Installation(profile, namespace, "", identity, registry, only, registries)
     _with_cluster(
         context,
         lambda client: platform.install(

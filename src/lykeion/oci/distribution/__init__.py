@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from .errors import InvalidReference, StoreError
     from .reference import Reference, canonical_place, is_digest, parse_reference
     from .remote_store import RemoteStore
-    from .schemes import speaking
+    from .schemes import SCHEMES_VARIABLE, named_schemes, speaking
     from .transport import Transport
 
 __all__ = [
-    "MAX_READ", "Advance", "ArtifactStore", "DiskStore", "InvalidReference", "Reference", "RemoteStore",
-    "StoreError", "Transport", "canonical_place", "is_digest", "parse_reference", "speaking", "transfer",
+    "MAX_READ", "SCHEMES_VARIABLE", "Advance", "ArtifactStore", "DiskStore", "InvalidReference", "Reference",
+    "RemoteStore", "StoreError", "Transport", "canonical_place", "is_digest", "named_schemes",
+    "parse_reference", "speaking", "transfer",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

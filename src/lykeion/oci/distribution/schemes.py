@@ -17,7 +17,7 @@ from .errors import InvalidReference, StoreError
 
 Scheme: TypeAlias = Literal["http", "https"]
 
-VARIABLE = "LYKEION_REGISTRIES"
+SCHEMES_VARIABLE = "LYKEION_REGISTRIES"
 _for_all: list[Scheme] = []
 
 
@@ -36,15 +36,17 @@ def scheme_of(host: str) -> Scheme:
     if _for_all:
         return _for_all[-1]
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    return _named().get(host.lower()) or ("http" if is_loopback(name) else "https")
+    named = named_schemes(os.environ.get(SCHEMES_VARIABLE, ""), SCHEMES_VARIABLE)
+    return named.get(host.lower()) or ("http" if is_loopback(name) else "https")
 
 
-def _named() -> dict[str, Scheme]:
+def named_schemes(addresses: str, where: str) -> dict[str, Scheme]:
+    """By host, perhaps with a port; ``where`` names the text in errors. Raises InvalidReference."""
     found: dict[str, Scheme] = {}
-    for address in os.environ.get(VARIABLE, "").replace(",", " ").split():
+    for address in addresses.replace(",", " ").split():
         try:
             url = read_url(address)
         except StoreError:
-            raise InvalidReference(f"{VARIABLE}: {address[:100]!r}: write http://HOST:PORT or https://HOST") from None
+            raise InvalidReference(f"{where}: {address[:100]!r}: write http://HOST:PORT or https://HOST") from None
         found[url.netloc.lower()] = "http" if url.scheme == "http" else "https"
     return found

@@ -24,7 +24,7 @@ from lykeion.core import Refused
 from .connections import CERTIFICATES, Connections, Piece, network_errors, origin, read_url
 from .credentials import find_credentials
 from .errors import StoreError
-from .schemes import VARIABLE, Scheme, scheme_of
+from .schemes import SCHEMES_VARIABLE, Scheme, scheme_of
 from .tokens import Authorizer, read_challenge
 
 TIMEOUT_S = 60.0
@@ -174,7 +174,7 @@ class Transport:
 
     @property
     def _wrong_scheme(self) -> str:
-        return _WRONG[self._origin[0]].format(host=self.host, variable=VARIABLE)
+        return _WRONG[self._origin[0]].format(host=self.host, variable=SCHEMES_VARIABLE)
 
     def _authenticated(
         self, method: str, url: SplitResult, scope: str, headers: dict[str, str], body: bytes | Piece, again: bool

@@ -9,6 +9,7 @@ from typing import Any, cast
 from lykeion.control import AnyKind, Exists, NoSuchResource, ResourceError, read_resource
 from lykeion.core import Conflict, Unavailable, Unsupported
 from lykeion.core.fields import Fields
+from lykeion.oci.distribution import SCHEMES_VARIABLE
 from lykeion.platform.composition import DEFINED
 from lykeion.platform.kubernetes.api import ClusterClient, NotServed
 from lykeion.platform.kubernetes.objects import DEPLOYMENTS, PODS, KubeObject, custom_type
@@ -101,8 +102,14 @@ async def find_installation(client: ClusterClient) -> Installation | None:
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     arguments: list[str] = container.get("args", [])
     only = arguments[arguments.index("--only-namespace") + 1] if "--only-namespace" in arguments else ""
-    namespace = deployment["metadata"]["namespace"]
-    return Installation(namespace=namespace, image=container["image"], only=only, **await _profile(client))
+    variables = {each["name"]: each.get("value", "") for each in container.get("env", ())}
+    return Installation(
+        namespace=deployment["metadata"]["namespace"],
+        image=container["image"],
+        only=only,
+        registries=variables.get(SCHEMES_VARIABLE, ""),
+        **await _profile(client),
+    )
 
 
 async def check_version(client: ClusterClient) -> tuple[int, int]:

@@ -1,11 +1,12 @@
 """The objects that an installation of the operator consists of, as JSON types; deploy/ has them as files. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lykeion import __version__
 from lykeion.control import GROUP, custom_resource_definition
+from lykeion.oci.distribution import SCHEMES_VARIABLE, named_schemes
 from lykeion.platform.composition import DEFINED
 from lykeion.platform.kubernetes.objects import CREDENTIALS, REGISTRY
 from lykeion.platform.kubernetes.pods import REGISTRY_PATH
@@ -40,7 +41,8 @@ class Installation:
 
     ``image`` is best given by digest. ``account`` is what the cloud calls who pulls and pushes, ``registry`` the
     prefix of names without a host. With ``only``, the operator works in that namespace alone and has no rights in
-    others.
+    others. ``registries`` are addresses with spaces between them, as in ``$LYKEION_REGISTRIES``, for the operator and
+    its own programs.
     """
 
     profile: str = "plain"
@@ -49,6 +51,7 @@ class Installation:
     account: str = ""
     registry: str = ""
     only: str = ""
+    registries: str = ""
 
 
 def definitions() -> list[Document]:
@@ -57,7 +60,7 @@ def definitions() -> list[Document]:
 
 
 def operator_objects(to: Installation) -> list[Document]:
-    """All but the definitions, in the order in which they are applied."""
+    """All but the definitions, in the order in which they are applied. Raises InvalidReference."""
     return [
         _namespace(to),
         _service_account(to),
@@ -65,7 +68,7 @@ def operator_objects(to: Installation) -> list[Document]:
         *_operator_roles(to),
         _own_role(to),
         _binding(to, "RoleBinding", OPERATOR, "Role", to.namespace),
-        *network_policies(to.namespace),
+        *network_policies(to.namespace, registry_ports(to.registries)),
         deployment(to),
         profile_object(to),
     ]
@@ -104,7 +107,15 @@ def deployment(to: Installation) -> Document:
     }
 
 
-def network_policies(namespace: str) -> Iterator[Document]:
+def registry_ports(registries: str) -> list[int]:
+    """The ports of registries that are not reached by that of TLS."""
+    ports = {"http": "80", "https": "443"}
+    named = named_schemes(registries, "registries")
+    found = {int(host.rpartition(":")[2] if ":" in host else ports[scheme]) for host, scheme in named.items()}
+    return sorted(found - {443, 6443})
+
+
+def network_policies(namespace: str, further: Sequence[int] = ()) -> Iterator[Document]:
     """Of the operator's namespace: metrics come in; names, the API, registries and replicas are reached."""
     policy = "networking.k8s.io/v1"
     yield {
@@ -120,7 +131,7 @@ def network_policies(namespace: str) -> Iterator[Document]:
             "ingress": [{"from": [anywhere], "ports": [_port(PORT)]}],
             "egress": [
                 {"ports": [_port(53, "UDP"), _port(53)]},
-                {"ports": [_port(443), _port(6443)]},
+                {"ports": [_port(443), _port(6443), *map(_port, further)]},
                 {"to": [{**anywhere, "podSelector": {"matchLabels": MANAGED}}]},
                 {"to": [anywhere], "ports": [_port(9090)]},
             ],
@@ -227,6 +238,7 @@ def _container(to: Installation) -> Document:
             {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
             {"name": "LYKEION_HOME", "value": HOME},
             {"name": "DOCKER_CONFIG", "value": REGISTRY_PATH},
+            *([{"name": SCHEMES_VARIABLE, "value": to.registries}] if to.registries else []),
         ],
         "ports": [{"name": "metrics", "containerPort": PORT}],
         "startupProbe": _probe("/healthz", period_s=5, failures=24),
