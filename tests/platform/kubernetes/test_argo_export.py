@@ -130,6 +130,7 @@ def test_exit_steps_are_the_exit_handler(tmp_path: Path) -> None:
             "{program: {command: [a]}, onFailure: [{action: Ignore, reasons: [Evicted]}]}",
             "onFailure: Ignore for Evicted",
         ),
+        ("{cluster: gke, program: {command: [a]}}", "step a: Argo has no steps in another cluster"),
         ("{program: {command: [a], pod: {queueName: gpus}}}", "step a: pod.queueName"),
         ("{program: {command: ['{{x}}']}}", "step a: '{{' begins a template of Argo"),
         ("{program: {command: [a, $(LYKEION_SHARD_INDEX)]}, forEach: '[1]'}", "no number for LYKEION_SHARD_INDEX"),

@@ -89,3 +89,13 @@ def test_a_parameter_without_a_value_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="give a value for day"):
         foresee(pipeline)
     assert _programs(foresee(pipeline, {"day": "monday"})) == ["a monday"]
+
+
+def test_a_step_in_another_cluster_creates_nothing_here_and_is_named(tmp_path: Path) -> None:
+    spec = """steps:
+- {name: train, cluster: gke, program: {command: [fit]}, outputs: [{name: net}]}
+- {name: check, program: {command: [check, $(steps.train.outputs.net)]}}"""
+    foreseen = foresee(_read(tmp_path, "Pipeline", spec))
+    assert [each for each in _programs(foreseen) if "fit" in each] == []
+    assert any(each.startswith("check") for each in _programs(foreseen))
+    assert "step train runs in the cluster gke" in foreseen.notes

@@ -7,7 +7,16 @@ import pytest
 from lykeion.platform import DEFINED, WRITTEN, facts_of, read_resources
 from lykeion.platform.composition import CONTROLLERS
 from lykeion.platform.kubernetes.exporting.foreseen_children import foresee
-from lykeion.platform.kubernetes.installing.operator_rules import CLUSTERED, EDITORS, NAMESPACED, OWN, VIEWERS
+from lykeion.platform.kubernetes.installing.cluster_link import account_objects
+from lykeion.platform.kubernetes.installing.operator_rules import (
+    BOUND,
+    CLUSTERED,
+    EDITORS,
+    NAMESPACED,
+    OWN,
+    REMOTES,
+    VIEWERS,
+)
 from lykeion.platform.kubernetes.objects.object_types import LEASES, ObjectType, custom_type, type_of
 from lykeion.platform.kubernetes.objects.translation import Translation
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
@@ -61,9 +70,17 @@ def test_no_other_type_is_granted() -> None:
 
 
 def test_every_rule_says_why_and_none_is_there_twice() -> None:
-    assert all(rule.why for rule in (*RULES, *VIEWERS, *EDITORS))
+    assert all(rule.why for rule in (*RULES, *BOUND, *REMOTES, *VIEWERS, *EDITORS))
     every = [(rule.group, each, verb) for rule in RULES for each in rule.resources for verb in rule.verbs]
     assert len(every) == len(set(every))
+
+
+def test_the_account_of_another_cluster_may_make_and_remove_runs_alone() -> None:
+    made = account_objects("shop")
+    assert {each["metadata"]["namespace"] for each in made} == {"shop"}
+    (role,) = (each for each in made if each["kind"] == "Role")
+    assert [rule["resources"] for rule in role["rules"]] == [["pipelineruns"]]
+    assert not [each for each in made if each["kind"].startswith("Cluster")]
 
 
 def test_who_may_view_writes_nothing_and_who_may_edit_writes_no_status() -> None:

@@ -254,6 +254,20 @@ def test_a_sweep_leaves_what_still_has_its_run_and_what_is_of_others() -> None:
     _run(use)
 
 
+def test_what_an_earlier_run_of_the_same_name_left_is_swept() -> None:
+    async def use(both: TwoClusters) -> None:
+        async with both.running():
+            await both.apply()
+            await both.there.until(lambda: both.there.kept("works"))
+            both.there.error = AWAY
+            await force_release(both.store, KEY)
+        await both.apply(suspend=True)
+        both.there.error = None
+        assert await both.remote().sweep() == 1
+
+    _run(use)
+
+
 def test_what_a_cancelled_step_left_is_swept_when_its_cluster_answers() -> None:
     async def use(both: TwoClusters) -> None:
         async with both.running():

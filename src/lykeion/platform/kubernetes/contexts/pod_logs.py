@@ -1,7 +1,7 @@
 """What programs in a cluster have printed, from the API's pod logs."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -19,6 +19,7 @@ from lykeion.platform.kubernetes.objects import (
 )
 from lykeion.platform.policies.artifact_work import PROGRAM
 from lykeion.platform.policies.completion import has_finished
+from lykeion.platform.resources.step_pipeline import PIPELINE_RUN, StepStatus
 
 PAUSE_S = 1.0
 """Between two looks for a later attempt."""
@@ -45,6 +46,8 @@ async def pod_log(
     while True:
         finished = not follow or await _has_ended(store, key)
         pod = await _newest(client, resource, index, part)
+        if pod is None and (elsewhere := _elsewhere(resource, part)):
+            raise NoSuchResource(elsewhere)
         if pod is None and (finished or not follow):
             where = f" in {part[:60]}" if part else ""
             raise NoSuchResource(f"{key} has run nothing{where} at the index {index}, or its pods are gone")
@@ -76,6 +79,16 @@ def newest_pod(resource: AnyResource, index: int, part: str, pods: Iterable[Kube
         if at := list(_at(index, own)):
             return max(at, key=_created)
     return None
+
+
+def _elsewhere(resource: AnyResource, step: str) -> str:
+    """Where a step of a run has run, if that is another cluster."""
+    steps: Sequence[StepStatus] = resource.status.steps if resource.kind is PIPELINE_RUN else ()
+    found = next((each for each in steps if each.cluster and each.name == step), None)
+    if found is None:
+        return ""
+    log = f"lykeion --context CONTEXT logs run/{found.remote_run}"
+    return f"{resource.key}: {step} runs in the cluster {found.cluster}; its log is there: {log}"
 
 
 async def _newest(client: ClusterClient, resource: AnyResource, index: int, part: str) -> KubeObject | None:
