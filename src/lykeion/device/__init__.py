@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .fleet.event_reports import EventBatch, ReportedEvent
     from .inference.detections import Detection
     from .inference.loaded_model import LoadedModel, Photo, PhotoLabel
+    from .live.live_connection import DeviceMessage
     from .photo_search import PhotoMustStay, SearchUnavailable
     from .setting_up import read_root, set_up_device
     from .signed_target import (
@@ -90,6 +91,7 @@ __all__ = [
     "Device",
     "DeviceCheck",
     "DeviceConditions",
+    "DeviceMessage",
     "DeviceSettings",
     "DeviceSettingsError",
     "EnrolRequest",

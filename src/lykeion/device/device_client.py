@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lykeion.device.updates.update_round import RoundOutcome
 
     from .inference.detections import Detection
+    from .live.live_connection import Handler, LiveConnection
 
 Result = TypeVar("Result")
 
@@ -62,6 +63,9 @@ class Device:
         self._marks = CrashMarks(home / "used")
         self._used: dict[str, _Used] = {}
         self._turn = threading.Lock()
+        self._handlers: list[Handler] = []
+        self._live: LiveConnection | None = None
+        self._exposed: set[tuple[str, Attribute]] = set()
         self._search = PhotoSearch(self.settings.search) if self.settings.search else None
 
     def __enter__(self) -> "Device":
@@ -72,6 +76,8 @@ class Device:
 
     def close(self) -> None:
         """Models are not in use any more; what the process ends without is counted as a crash."""
+        if self._live:
+            self._live.close()
         self._marks.close()
         self.reports.close()
 
@@ -80,10 +86,31 @@ class Device:
         reported; what runs keeps running."""
         from lykeion.device.updates.device_rounds import run_round
 
-        outcome = run_round(self.home, self.settings, self.slots, self.reports, self._conditions)
+        live = self.is_live
+        outcome = run_round(self.home, self.settings, self.slots, self.reports, self._conditions, live)
+        if live and self._live:
+            self._live.tell_state()
         with self._turn:
             self._used = {name: used for name, used in self._used.items() if self._is_current(name, used)}
         return outcome
+
+    def go_live(self) -> None:
+        """Stay connected with the server's gateway from now on, in a thread, for what ``on`` hears."""
+        from lykeion.device.updates.device_rounds import live_connection
+
+        if not self.settings.server:
+            raise NotFound("this device has no server; enrol it with a token: lykeion device enroll URL TOKEN")
+        if self._live is None:
+            self._live = live_connection(self.home, self.settings, self.slots, self.reports, self._handlers)
+
+    @property
+    def is_live(self) -> bool:
+        return self._live is not None and self._live.open
+
+    def on(self, handler: "Handler") -> None:
+        """Call ``handler`` with each message, in the thread of the connection. What it returns for a command is sent
+        back as done; None, an error, or no handler, as not done. After a crash a command may come a second time."""
+        self._handlers.append(handler)
 
     def models(self) -> dict[str, SlotState]:
         """By name, what is in the slots."""
@@ -116,9 +143,9 @@ class Device:
 
         Raises SearchUnavailable, PhotoMustStay, and as ``embed`` does.
         """
-        if self._search is None:
-            raise NotFound("no search service is set for this device")
         used = self.model(model)
+        if self._search is None:
+            return self._search_live(used, photo, model, k, where, box)
         space, began = used.space, time.perf_counter()
         if space and space == self._search.space():
             vector, made = self.embed(photo, model=model, box=box), time.perf_counter()
@@ -133,6 +160,21 @@ class Device:
         answer = self._search.by_photo(small, k, where)
         return answer | {"parts_ms": {"photo": _ms(began, made), "ask": _ms(made)}}
 
+    def _search_live(
+        self, used: LoadedModel, photo: Photo, model: str, k: int, where: str | None, box: Box | None
+    ) -> dict[str, Any]:
+        if self._live is None:
+            raise NotFound("no search service is set for this device, and it is not live")
+        query: dict[str, Any] = {"k": k, "where": where}
+        if used.space:
+            vector = self.embed(photo, model=model, box=box)
+            query |= {"vector": vector.astype("<f4").tobytes(), "space": used.space}
+        elif self.settings.photos_may_leave:
+            query["photo"] = used.decoded(photo, box).thumbnail(PHOTO_SIDE)
+        else:
+            raise PhotoMustStay("this device's model makes no vectors, and photos may not leave it")
+        return self._live.search(query)
+
     def report(self, event: str, fields: EventFields | None = None, kind: EventKind = "event") -> None:
         """Kept until it can be sent. Raises EventError."""
         self.reports.add(event, fields, kind)
@@ -144,6 +186,15 @@ class Device:
 
         desired = kept_desired(self.home)
         return desired.flags if desired else {}
+
+    def variant(self, experiment: str) -> Attribute | None:
+        """The arm of an experiment that the server has assigned to this device, or the flag's value; None if there
+        is none. The first use in this process is reported as an exposure."""
+        value = self.flags.get(experiment)
+        if value is not None and (experiment, value) not in self._exposed:
+            self._exposed.add((experiment, value))
+            self.reports.add("exposure", {"experiment": experiment, "variant": value}, "exposure")
+        return value
 
     def _run(self, name: str, work: Callable[[LoadedModel], Result]) -> Result:
         used = self._use(name)

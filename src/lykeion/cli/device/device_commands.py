@@ -78,6 +78,8 @@ def run(
         wait_s = _update(this)
         if once:
             return
+        if this.settings.server:
+            this.go_live()
         with stop_signals() as stop, _updating(this, wait_s, every_s, stop):
             if video is None:
                 stop.wait()
@@ -125,14 +127,18 @@ def doctor(as_json: bool, home: Path | None) -> None:
 
 @contextmanager
 def _updating(this: "device.Device", wait_s: int, every_s: int, stop: threading.Event) -> Generator[None]:
-    """Updates in a thread of their own, while the camera goes on."""
-    done = threading.Event()
+    """Updates in a thread of their own, while the camera goes on; at once when the gateway says so."""
+    done, wake = threading.Event(), threading.Event()
+    this.on(lambda message: wake.set() if message.kind == "desired" else None)
 
     def update() -> None:
         seconds = wait_s or every_s
-        while not done.wait(seconds) and not stop.is_set():
-            with suppress(LykeionError):
-                seconds = _update(this) or every_s
+        while not done.is_set() and not stop.is_set():
+            wake.wait(seconds)
+            wake.clear()
+            if not done.is_set():
+                with suppress(LykeionError):
+                    seconds = _update(this) or every_s
 
     thread = threading.Thread(target=update, daemon=True)
     thread.start()
@@ -140,6 +146,7 @@ def _updating(this: "device.Device", wait_s: int, every_s: int, stop: threading.
         yield
     finally:
         done.set()
+        wake.set()
 
 
 def _update(this: "device.Device") -> int:

@@ -20,7 +20,9 @@ from lykeion.search.service import ServedCatalogue
 from lykeion.web_kit import Refusal, Workers, refuse_host, refuse_origin
 
 from .connect_rate import CONNECTS_A_SECOND, ConnectRate
+from .device_connection import Link
 from .device_hub import DeviceHub, known_device
+from .device_polling import WAIT_S, polling_routes
 from .device_queries import DeviceQueries
 from .device_websocket import DeviceSocket, SocketUser, credential, websocket_protocol
 from .session_writer import SessionWriter
@@ -46,7 +48,7 @@ class DeviceGateway:
         self.websockets = websocket_protocol(self._opened)
 
     def routes(self) -> APIRouter:
-        return APIRouter()
+        return polling_routes(self._admitted, min(WAIT_S, 0.8 * self._parts.settings.timeout_s))
 
     def collectors(self) -> Sequence[Collector]:
         return self.hub.metrics.collectors()
@@ -70,14 +72,18 @@ class DeviceGateway:
         ):
             return refusal
         try:
-            name, expires = known_device(self._admission, token := credential(request))
+            return self._admitted(credential(request), socket)
         except NotADevice as error:
             return Refusal(401, str(error), {"WWW-Authenticate": "Bearer"})
+
+    def _admitted(self, token: str, link: Link) -> SocketUser | Refusal:
+        """Raises NotADevice."""
+        name, expires = known_device(self._admission, token)
         if wait_s := self._rate.take():
             self.hub.metrics.not_admitted.inc()
             return Refusal(503, "too many devices connect", {"Retry-After": str(wait_s)})
         record = one_device(self._reading, name)
-        connection = self.hub.open(name, record.attributes, expires, socket)
+        connection = self.hub.open(name, record.attributes, expires, link)
         self._note_use(token)
         return connection
 

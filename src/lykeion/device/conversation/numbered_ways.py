@@ -26,6 +26,10 @@ class Outgoing:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def kept(self) -> list[MessageFrame]:
+        """From the oldest."""
+        return list(self._kept)
+
     def put(self, name: str, body: Any) -> MessageFrame:
         """It is to be on disk before it is sent, or its number may be given again after a crash."""
         made = MessageFrame(self.next, name, body)

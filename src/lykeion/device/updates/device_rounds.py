@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lykeion.core import LykeionError, NotFound, Unavailable, read_bounded, write_atomically
 from lykeion.device.device_conditions import ConditionsHook, hindrance
@@ -32,6 +33,7 @@ from lykeion.device.fleet.device_messages import (
 from lykeion.device.fleet.enrolment import DeviceIdentity
 from lykeion.device.fleet.event_reports import EventReports
 from lykeion.device.inference.model_trial import ModelTrial
+from lykeion.device.live.live_connection import Handler, LiveConnection
 from lykeion.device.slots.model_slots import ModelSlots
 from lykeion.device.slots.slot_state import Offer, SlotState
 from lykeion.device.trusted_metadata import TrustedMetadata
@@ -49,11 +51,17 @@ class HinderedUpdate(Unavailable):
 
 
 def run_round(
-    home: Path, settings: DeviceSettings, slots: ModelSlots, reports: EventReports, conditions: ConditionsHook
+    home: Path,
+    settings: DeviceSettings,
+    slots: ModelSlots,
+    reports: EventReports,
+    conditions: ConditionsHook,
+    live: bool = False,
 ) -> RoundOutcome:
-    """Raises nothing that another round could mend."""
+    """With ``live`` the server is in conversation with the device already. Raises nothing that another round could
+    mend."""
     outcome = RoundOutcome()
-    server = _Server(home, settings, slots, reports) if settings.server else None
+    server = _Server(home, settings, slots, reports) if settings.server and not live else None
     if server:
         server.tell(outcome)
     wanted = _wanted(settings, kept_desired(home))
@@ -105,6 +113,32 @@ class _Server:
             outcome.failed("server", error)
         except OSError as error:
             outcome.problems["server"] = f"{self._home}: {error.strerror or error}"
+
+
+def keep_desired(home: Path, plain: dict[str, Any]) -> bool:
+    """Whether it is another state than before. Raises MessageError."""
+    data = json.dumps(plain).encode()
+    if read_desired_state(data) == kept_desired(home):
+        return False
+    write_atomically(home / DESIRED_FILE, data)
+    return True
+
+
+def live_connection(
+    home: Path, settings: DeviceSettings, slots: ModelSlots, reports: EventReports, handlers: list[Handler]
+) -> LiveConnection:
+    """With the gateway of the settings' server."""
+    attributes = device_attributes(settings.attributes)
+    identity = DeviceIdentity(home / "identity", HttpPost(settings.server))
+    return LiveConnection(
+        home,
+        settings.server,
+        lambda: identity.credential().token,
+        lambda: to_plain(reported_state(slots, attributes)),
+        lambda plain: keep_desired(home, plain),
+        reports,
+        handlers,
+    )
 
 
 def reported_state(slots: ModelSlots, attributes: Mapping[str, Attribute]) -> ReportedState:
