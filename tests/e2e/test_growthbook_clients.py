@@ -86,6 +86,7 @@ def server(started: tuple[str, Path, subprocess.Popen[str]], request: pytest.Fix
     flags.set_attribute("id", "string", EDIT)
     flags.set_attribute("age", "number", EDIT)
     flags.set_group("testers", SavedGroup("id", ["unit-1"]), EDIT)
+    flags.set_group("unused", SavedGroup("id", ["unit-2"]), EDIT)
     yield FlagServer(url, flags, ClientKeys(base, request.node.name), process)
     base.close()
 
@@ -150,7 +151,7 @@ def test_the_client_for_python_reads_flags_and_hears_of_changes(server: FlagServ
     server.put({"id": "big", "value": 8, "where": " or ".join(f"age = {number}" for number in range(250))}, *_large())
     assert len(server.get(f"/api/features/{key}").content) > 65_536
     until(lambda: client.get_feature_value("size", -1) == 8)
-    client.destroy()
+    client.destroy(timeout=0.5)
     feature_repo.stopAutoRefresh(timeout=0.5)
     feature_repo.clear_cache()
 

@@ -69,7 +69,7 @@ def groups() -> None:
 @fleet_option
 @environment_option
 def set_group(name: str, attribute: str, file: Path, edit: "flags.FlagEdit", fleet: Path, environment: str) -> None:
-    """Make a group, or replace it. Every client is sent its values."""
+    """Make a group, or replace it. Clients are sent its values while a flag of theirs names it."""
     lines = read_bounded(file, flags.FlagError, "list of values", limit=MAX_GROUP_BYTES).decode(
         "utf-8-sig", "replace"
     )

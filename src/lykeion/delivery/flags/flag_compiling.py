@@ -76,6 +76,13 @@ def group_values(environment: FlagEnvironment) -> dict[str, list[Any]]:
     return {name: list(each.values) for name, each in environment.groups.items()}
 
 
+def client_groups(environment: FlagEnvironment) -> dict[str, list[Any]]:
+    """Those that rules of the flags name which clients are sent."""
+    sent = (flag for flag in environment.flags.values() if flag.enabled and not flag.server_only)
+    used = {name for flag in sent for rule in flag.ordered_rules for name in (*rule.in_groups, *rule.not_in_groups)}
+    return {name: values for name, values in group_values(environment).items() if name in used}
+
+
 def feature(environment: FlagEnvironment, name: str, flag: FeatureFlag) -> Document:
     """As in https://docs.growthbook.io/lib/build-your-own. Raises FlagError where a rule does not fit."""
     rules = flag.ordered_rules if flag.enabled else ()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from lykeion.core import LykeionError
 
-from .flag_compiling import FlagEnvironment, group_values
+from .flag_compiling import FlagEnvironment, client_groups
 from .flag_store import FlagStore
 from .flag_tables import FlagBase
 
@@ -91,7 +91,7 @@ def _payload(environment: FlagEnvironment, number: int, changed_at: float) -> Fl
     document = {
         "status": 200,
         "features": environment.client_features,
-        "savedGroups": group_values(environment),
+        "savedGroups": client_groups(environment),
         "dateUpdated": datetime.fromtimestamp(changed_at, UTC).isoformat(timespec="milliseconds"),
     }
     body = json.dumps(document, separators=(",", ":")).encode()

@@ -8,7 +8,7 @@ from typing import Any
 from lykeion.core import Conflict, NotFound
 from lykeion.core.flags import AttributeType
 
-from .flag_compiling import FlagEnvironment, SavedGroup, check_environment, group_values
+from .flag_compiling import FlagEnvironment, SavedGroup, check_environment, client_groups
 from .flag_model import FeatureFlag, FlagError, check_attribute_name, check_flag_name, flag_document, read_flag
 from .flag_phases import with_phases
 from .flag_tables import FlagBase, FlagTransaction
@@ -224,7 +224,7 @@ class FlagStore:
             raise FlagError(f"flag {name} has {size:,} bytes; at most {MAX_FLAG_BYTES:,} are allowed")
         made = _replaced(environment, flags)
         check_environment(made)
-        if len(json.dumps([made.client_features, group_values(made)])) > MAX_SENT_BYTES:
+        if len(json.dumps([made.client_features, client_groups(made)])) > MAX_SENT_BYTES:
             raise FlagError(
                 f"clients of {self.environment} would be sent more than {MAX_SENT_BYTES >> 20} MiB of flags"
             )
