@@ -17,6 +17,8 @@ from lykeion.oci import Platform
 
 HOST = "host.local/"
 LAYOUT = "layout.local/"
+PYTHON_PATH = "HOST_IMAGE_PYTHONPATH"
+"""A variable of the node: the PYTHONPATH of this machine's image on it, such as that of another build."""
 
 
 class PullError(Exception):
@@ -73,6 +75,7 @@ def pull(name: str, layout: Path) -> NodeImage:
 
 def _host_image(user: str) -> NodeImage:
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
+    kept |= {"PYTHONPATH": os.environ[PYTHON_PATH]} if PYTHON_PATH in os.environ else {}
     path = f"{Path(sys.executable).parent}:{kept.get('PATH', os.defpath)}"
     return NodeImage(
         digest="sha256:" + "0" * 64,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,10 +12,10 @@ from lykeion.core import Conflict, Unavailable, Unsupported
 from lykeion.core.fields import Fields
 from lykeion.oci.distribution import SCHEMES_VARIABLE
 from lykeion.platform.composition import DEFINED
-from lykeion.platform.kubernetes.api import ClusterClient, NotServed
+from lykeion.platform.kubernetes.api import ClusterClient, NotServed, UidMismatch
 from lykeion.platform.kubernetes.objects import DEPLOYMENTS, PODS, KubeObject, custom_type
 
-from .installed_objects import type_of_installed
+from .installed_objects import INSTALLER, superseded, type_of_installed
 from .operator_manifests import (
     OPERATOR,
     PROFILE_LABEL,
@@ -27,8 +28,6 @@ from .operator_manifests import (
 
 OLDEST = (1, 33)
 """Of Kubernetes."""
-INSTALLER = "lykeion-install"
-"""The field manager of what is installed."""
 PAGE = 500
 LIMIT_NAMED = 5
 PAUSE_S = 0.5
@@ -62,7 +61,8 @@ async def install(
     timeout_s: float = 300,
     dry_run: bool = False,
 ) -> None:
-    """Apply everything and wait until the operator is ready; what is installed already is brought up to date.
+    """Apply everything and wait until the operator is ready; what is installed already is brought up to date, and
+    what only an earlier version has installed is deleted.
 
     ``image`` builds or finds the image once everything else is checked. A ClusterProfile that is there stays as it
     is. Raises Unsupported for an old cluster, AlreadyInstalled, WouldBecomeInvalid, NotReady, and what the client and
@@ -194,6 +194,10 @@ async def _apply(
         (deployment,) = (each for each in objects if each["kind"] == "Deployment")
         await _until_ready(client, deployment, timeout_s)
         report(f"{_name(deployment)} ready")
+    for document in await superseded(client, objects):
+        if not dry_run:
+            await _delete(client, document)
+        report(f"{_name(document)} {'would be ' if dry_run else ''}deleted")
 
 
 async def apply_object(client: ClusterClient, document: KubeObject, *, dry_run: bool = False) -> str:
@@ -225,6 +229,14 @@ async def _created_once(client: ClusterClient, document: KubeObject, *, dry_run:
         if not dry_run:
             raise
     return "created"
+
+
+async def _delete(client: ClusterClient, document: KubeObject) -> None:
+    """Unless it was made again, or is gone."""
+    path, what = _where(document)
+    options = {"propagationPolicy": "Background", "preconditions": {"uid": document["metadata"]["uid"]}}
+    with suppress(NoSuchResource, UidMismatch):
+        await client.delete(path, what, options)
 
 
 async def _until(

@@ -1,9 +1,15 @@
-"""The types of what an installation consists of, beside those that the operator itself uses."""
+"""What an installation consists of: the types, beside those that the operator itself uses, and what is there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lykeion.platform.composition import DEFINED
-from lykeion.platform.kubernetes.objects import DEPLOYMENTS, SECRETS, KubeObject, ObjectType, custom_type
+from lykeion.platform.kubernetes.api import ClusterClient
+from lykeion.platform.kubernetes.objects import DEPLOYMENTS, SECRETS, KubeObject, ObjectType, custom_type, key_of
+
+from .operator_manifests import PART_OF
+
+INSTALLER = "lykeion-install"
+"""The field manager of what is installed."""
 
 _RBAC = "rbac.authorization.k8s.io"
 DEFINITIONS = ObjectType(
@@ -30,3 +36,26 @@ _TYPES: Mapping[str, ObjectType] = {
 
 def type_of_installed(document: KubeObject) -> ObjectType:
     return _TYPES[document["kind"]]
+
+
+_NEVER_SUPERSEDED = ("CustomResourceDefinition", "Namespace", "ClusterProfile", "Secret")
+"""Deleted with them would be what is not the installation's; Secrets are not read."""
+
+
+async def superseded(client: ClusterClient, objects: Iterable[KubeObject]) -> list[KubeObject]:
+    """What an installation has applied before, such as an earlier version's, and is not among ``objects``.
+
+    What others have applied with our labels, such as files of deploy/, is not in it.
+    """
+    kept = {key_of(each) for each in objects}
+    selector = ",".join(f"{name}={value}" for name, value in PART_OF.items())
+    found: list[KubeObject] = []
+    for type_ in (each for each in _TYPES.values() if each.kind not in _NEVER_SUPERSEDED):
+        listed = await client.get(type_.path(), type_.plural, {"labelSelector": selector})
+        there = ({"apiVersion": type_.api_version, "kind": type_.kind, **each} for each in listed["items"])
+        found += [each for each in there if key_of(each) not in kept and _is_installed(each)]
+    return found
+
+
+def _is_installed(there: KubeObject) -> bool:
+    return any(each.get("manager") == INSTALLER for each in there["metadata"].get("managedFields", ()))

@@ -13,7 +13,7 @@ from lykeion.platform.resources.step_pipeline import PIPELINE
 
 from .cloud_profiles import THIS_CLUSTER
 from .installation import PAUSE_S, NotInstalled, NotReady, Report, find_installation, is_ready, stored
-from .installed_objects import type_of_installed
+from .installed_objects import superseded, type_of_installed
 from .operator_manifests import OPERATOR, SELECTOR, definitions, operator_objects
 
 _KEPT = ("Namespace",)
@@ -52,6 +52,7 @@ async def uninstall(
         )
     await _delete_resources(client, remaining, report, timeout_s=timeout_s, dry_run=dry_run)
     objects = [each for each in operator_objects(to) if each["kind"] not in _KEPT] if to else []
+    objects += await superseded(client, objects)
     for document in sorted(objects, key=lambda each: each["kind"] != "Deployment"):
         await _delete(client, document, report, dry_run=dry_run)
         if document["kind"] == "Deployment" and to and not dry_run:
