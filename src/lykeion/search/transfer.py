@@ -1,8 +1,11 @@
 """Transfer between indexes: merging shards into one, or copying a whole index."""
 
-from collections.abc import Sequence
-from contextlib import closing
+import os
+import shutil
+from collections.abc import Generator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lykeion.core import CONSOLE, Invalid, Reporter
@@ -29,7 +32,8 @@ def merge(
     """Add all products of ``sources`` to ``out``, which is created if missing; returns how many it then has.
 
     A product that is in several sources is taken from the last one, with the attributes it has there. Local indexes
-    are merged by linking their files, after sealing their logs; others photo by photo, which can safely be repeated.
+    are merged by linking their files, after sealing their logs, or those of a copy where they cannot be written to;
+    others photo by photo, which can safely be repeated.
     ``options`` are those of ``open_index``. Raises TransferError, and EmbedderMismatch unless all hold vectors of one
     embedder, dimension and metric.
     """
@@ -44,14 +48,16 @@ def merge(
         for source in sources:
             with opened(source) as store:
                 _check(store, target, source)
-                if target.path is not None and store.path is not None:
-                    target.merge_from(store.path)
-                else:
+                local = target.path is not None and store.path is not None
+                if not local:
                     _copy_photos(store, target, str(source), reporter)
-            pictures = IN_INDEX.of(source)
-            if file and pictures:
-                with closing(Thumbnails(file)) as small:
-                    small.copy_from(pictures)
+            with _writable(source, target.path) as place:
+                if local:
+                    target.merge_from(Path(place))
+                pictures = IN_INDEX.of(place)
+                if file and pictures:
+                    with closing(Thumbnails(file)) as small:
+                        small.copy_from(pictures)
         return target.count()
 
 
@@ -64,6 +70,16 @@ def _same(out: str | Path, source: str | Path) -> bool:
     if "://" in str(out):  # an address may end in options
         return str(out).partition("?")[0] == str(source).partition("?")[0]
     return str(out) == str(source) or Path(out).resolve() == Path(source).resolve()
+
+
+@contextmanager
+def _writable(source: str | Path, beside: Path | None) -> Generator[str | Path]:
+    """An index that may be written to is its own; of one on a read-only file system, which nobody writes, a copy."""
+    if "://" in str(source) or beside is None or os.access(source, os.W_OK):
+        yield source
+        return
+    with TemporaryDirectory(dir=beside.absolute().parent, prefix=".merging-") as place:
+        yield shutil.copytree(source, Path(place, "index"))
 
 
 def _check(store: Index, target: Index, source: str | Path) -> None:

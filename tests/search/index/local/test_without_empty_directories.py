@@ -7,6 +7,7 @@ import pytest
 
 from lykeion.search import merge
 from lykeion.search.index import open_index
+from tests.mounts import read_only
 
 ONE = np.eye(1, 4, dtype=np.float32)
 
@@ -53,3 +54,16 @@ def test_it_is_merged_from_and_into(place: Path, tmp_path: Path) -> None:
         other.upsert(["c"], ONE)
     assert merge(tmp_path / "all.index", [place, tmp_path / "other.index"]) == 2
     assert merge(place, [tmp_path / "other.index"]) == 2
+
+
+def test_it_is_merged_from_where_nothing_can_be_written(place: Path, tmp_path: Path) -> None:
+    """As a program in a cluster is given its inputs; a part of the rows is still in the log."""
+    with open_index(place, "w") as index:
+        index.compact(full=True)
+        index.upsert(["b"], ONE)
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    (tmp_path / "out").mkdir()
+    with read_only(place):
+        assert merge(tmp_path / "out" / "all.index", [place]) == 2
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["all.index"]
