@@ -96,7 +96,8 @@ def cluster_operator(
     try:
         yield made.start()
     finally:
-        program.kill()
+        if program.process:
+            program.stop()  # which gives the next operator its Lease
 
 
 def training(script: str, namespace: str, name: str = "shoes", **spec: Any) -> Object:

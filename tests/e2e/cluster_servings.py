@@ -16,6 +16,7 @@ from lykeion.platform.controllers.serving_controller import CLUSTER_SERVINGS
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 
 from .cluster_controllers import cluster_controllers
+from .kubernetes_api import WAIT_S
 from .kubernetes_cluster import Cluster
 
 Object = dict[str, Any]
@@ -53,14 +54,14 @@ class ClusterServing:
         given = {"readiness": {"path": "/readyz", "periodSeconds": 1}, "drainSeconds": 3, "gracePeriodSeconds": 5}
         self.cluster.api.apply({**head, "metadata": metadata, "spec": {**given, **spec}})
 
-    def wait(self, holds: Any, seconds: float = 90) -> Object:
+    def wait(self, holds: Any, seconds: float = WAIT_S) -> Object:
         """The status, once it ``holds``."""
         found = self.cluster.api.wait(
             "Serving", self.name, self.namespace, lambda it: holds(it.get("status", {})), seconds=seconds
         )
         return found["status"]
 
-    def wait_ready(self, seconds: float = 90) -> Object:
+    def wait_ready(self, seconds: float = WAIT_S) -> Object:
         generation = self.cluster.api.get("Serving", self.name, self.namespace)["metadata"]["generation"]
         return self.wait(
             lambda status: status.get("observedGeneration") == generation and true(status, "Ready"), seconds

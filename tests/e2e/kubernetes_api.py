@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 import httpx
 import yaml
 
 Object = dict[str, Any]
+PATIENCE_S = 60
+"""With a server that is busy: one that was just started says so of our kinds, "storage is (re)initializing"."""
+WAIT_S = 120
+"""For what should be there in a second or two, on a machine that has other work."""
 
 KINDS = {  # kind: (group/version, plural, namespaced); others are discovered
     "Pod": ("v1", "pods", True),
@@ -45,6 +49,10 @@ class ApiError(AssertionError):
         super().__init__(f"{response.request.method} {response.request.url}: {self.code} {status.get('message')}")
 
 
+class WatchEnded(AssertionError):
+    """The server ended a watch with an error, such as that it is too old: list again."""
+
+
 @dataclass
 class KubernetesApi:
     """Objects are dicts, as JSON has them. Raises ApiError, and httpx's errors where no server is."""
@@ -55,10 +63,18 @@ class KubernetesApi:
     @cached_property
     def client(self) -> httpx.Client:
         address, context, headers = connection(self.kubeconfig)
-        return httpx.Client(base_url=address, verify=context, headers=headers, timeout=60, trust_env=False)
+        limits = httpx.Limits(max_connections=None)  # each watch has one
+        return httpx.Client(
+            base_url=address, verify=context, headers=headers, timeout=60, limits=limits, trust_env=False
+        )
 
     def create(self, document: Object) -> Object:
         return self._send("POST", self.path_of(document, collection=True), document)
+
+    def create_dry(self, document: Object) -> Object:
+        """What it would become. Unknown fields and fields that are there twice are refused."""
+        path = self.path_of(document, collection=True)
+        return self._send("POST", f"{path}?dryRun=All&fieldValidation=Strict", document)
 
     def apply(self, document: Object, *, manager: str = "test", force: bool = True) -> Object:
         """Server-side apply: of 1 MB too, which kubectl's annotation cannot hold."""
@@ -77,8 +93,8 @@ class KubernetesApi:
             return None
 
     def items(self, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = "") -> list[Object]:
-        query = f"?labelSelector={quote(labels)}&fieldSelector={quote(fields)}"
-        return self._send("GET", self.path(kind, namespace) + query)["items"]
+        query = urlencode({"labelSelector": labels, "fieldSelector": fields})
+        return self._send("GET", f"{self.path(kind, namespace)}?{query}")["items"]
 
     def patch(
         self,
@@ -97,6 +113,12 @@ class KubernetesApi:
     def delete(self, kind: str, name: str, namespace: str | None = None, **options: Any) -> Object:
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", **options}
         return self._send("DELETE", self.path(kind, namespace, name), body)
+
+    def clear(self, kind: str, namespace: str | None = None) -> None:
+        """Delete all objects of a kind, and wait until they are gone."""
+        for it in self.items(kind, namespace):
+            self.delete(kind, it["metadata"]["name"], it["metadata"].get("namespace"))
+        self.wait_all(kind, namespace, lambda them: not them)
 
     def evict(self, pod: str, namespace: str) -> Object:
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
@@ -117,7 +139,13 @@ class KubernetesApi:
         return _checked(response).text
 
     def wait(
-        self, kind: str, name: str, namespace: str | None, holds: Callable[[Object], object], *, seconds: float = 60
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        holds: Callable[[Object], object],
+        *,
+        seconds: float = WAIT_S,
     ) -> Object:
         """The first state of an object that ``holds``, from the server's watch. Absent, it is ``{}``."""
         last: Object = {}
@@ -128,7 +156,7 @@ class KubernetesApi:
         shown = yaml.safe_dump({key: last.get(key) for key in ("spec", "status")})
         raise AssertionError(f"{kind} {name} did not become what was waited for in {seconds} s:\n{shown}")
 
-    def wait_gone(self, kind: str, name: str, namespace: str | None = None, *, seconds: float = 60) -> None:
+    def wait_gone(self, kind: str, name: str, namespace: str | None = None, *, seconds: float = WAIT_S) -> None:
         self.wait(kind, name, namespace, lambda it: not it, seconds=seconds)
 
     def wait_all(
@@ -138,7 +166,7 @@ class KubernetesApi:
         holds: Callable[[list[Object]], object],
         *,
         labels: str = "",
-        seconds: float = 60,
+        seconds: float = WAIT_S,
     ) -> list[Object]:
         """The first set of objects that ``holds``."""
         last: list[Object] = []
@@ -158,21 +186,23 @@ class KubernetesApi:
             try:
                 with self.watch(kind, namespace, seconds=left, **selectors) as states:
                     yield from states
-            except httpx.TransportError:
+            except (httpx.TransportError, WatchEnded):
                 time.sleep(0.1)
 
     @contextmanager
     def watch(
-        self, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = "", seconds: float = 60
+        self, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = "", seconds: float = WAIT_S
     ) -> Generator[Generator[dict[str, Object]]]:
         """All objects by name, now and after each event, for at most ``seconds``."""
         path = self.path(kind, namespace)
         query = {"labelSelector": labels, "fieldSelector": fields}
-        listed = _checked(self.client.get(path, params=query)).json()
+        listed = self._send("GET", f"{path}?{urlencode(query)}")
         items = {it["metadata"]["name"]: it for it in listed["items"]}
         version, limit = listed["metadata"]["resourceVersion"], str(max(1, round(seconds)))
         query |= {"watch": "true", "timeoutSeconds": limit, "resourceVersion": version}
         with self.client.stream("GET", path, params=query, timeout=seconds + 10) as response:
+            if response.status_code >= 400:
+                raise WatchEnded(f"watch {path}: {response.status_code}")
             yield _states(items, response)
 
     def path_of(self, document: Object, *, collection: bool = False) -> str:
@@ -209,7 +239,12 @@ class KubernetesApi:
 
     def _send(self, method: str, path: str, body: Object | None = None, form: str = "application/json") -> Object:
         content = None if body is None else json.dumps(body)
-        return _checked(self.client.request(method, path, content=content, headers={"content-type": form})).json()
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            response = self.client.request(method, path, content=content, headers={"content-type": form})
+            if response.status_code != 429 or time.monotonic() > deadline:
+                return _checked(response).json()
+            time.sleep(0.1)
 
 
 def _states(items: dict[str, Object], response: httpx.Response) -> Generator[dict[str, Object]]:
@@ -218,7 +253,7 @@ def _states(items: dict[str, Object], response: httpx.Response) -> Generator[dic
         event = json.loads(line)
         it = event["object"]
         if event["type"] == "ERROR":
-            raise AssertionError(f"watch: {it}")
+            raise WatchEnded(f"watch: {it}")
         items[it["metadata"]["name"]] = it
         if event["type"] == "DELETED":
             del items[it["metadata"]["name"]]

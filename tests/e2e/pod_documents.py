@@ -53,11 +53,16 @@ def waiting_reason(it: Object) -> str:
     return main_status(it).get("state", {}).get("waiting", {}).get("reason", "")
 
 
-def last_of(cluster: Cluster, namespace: str, name: str) -> Object:
-    """The last that was seen of a pod before it was gone."""
-    last: list[Object] = []
-    cluster.api.wait("Pod", name, namespace, lambda it: last.append(it) if it else True)
-    return last[-1]
+def deleted(cluster: Cluster, namespace: str, name: str, **options: Any) -> Object:
+    """Delete a pod; the last that is seen of it before it is gone."""
+    with cluster.api.watch("Pod", namespace, fields=f"metadata.name={name}") as states:
+        cluster.api.delete("Pod", name, namespace, **options)
+        last: Object = {}
+        for found in states:
+            if name not in found:
+                return last
+            last = found[name]
+    raise AssertionError(f"the pod {name} is still there:\n{last}")
 
 
 _SERVER = """

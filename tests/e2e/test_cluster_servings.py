@@ -1,6 +1,5 @@
 """Servings on a real control plane: served, rolled out, promoted or rolled back by counts, and autoscaled."""
 
-import json
 import sys
 import threading
 from collections.abc import Generator, Iterator
@@ -50,8 +49,7 @@ def shop(cluster: Cluster, namespace: str) -> Generator[ClusterServing]:
 def test_the_pinned_documents_are_accepted_and_nothing_of_them_is_dropped(cluster: Cluster, file: Path) -> None:
     documents = [each for each in yaml.safe_load_all(file.read_text()) if each["kind"] != "HTTPRoute"]
     for document in documents:
-        arguments = ("create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-")
-        assert holds(json.loads(cluster.kubectl(*arguments, text=yaml.safe_dump(document))), document)
+        assert holds(cluster.api.create_dry(document), document)
 
 
 def test_the_operator_serves_one_version_and_another_by_few_writes(
@@ -176,7 +174,7 @@ HINDERED = {
 def test_what_hinders_replicas_is_said_with_the_cause(shop: ClusterServing, what: str) -> None:
     changed, cause = HINDERED[what]
     shop.apply(program={**server("one"), **changed})
-    shop.wait(lambda status: cause in ready_message(status), seconds=30)
+    shop.wait(lambda status: cause in ready_message(status))
 
 
 def test_a_quota_that_is_used_up_is_said(shop: ClusterServing) -> None:
@@ -184,13 +182,13 @@ def test_a_quota_that_is_used_up_is_said(shop: ClusterServing) -> None:
     shop.cluster.api.create({**quota, "spec": {"hard": {"pods": "0"}}})
     shop.cluster.api.wait("ResourceQuota", "q", shop.namespace, lambda it: it.get("status", {}).get("hard"))
     shop.apply(program=server("one"))
-    shop.wait(lambda status: "exceeded quota" in ready_message(status), seconds=30)
+    shop.wait(lambda status: "exceeded quota" in ready_message(status))
 
 
 def test_a_crashing_program_is_said_with_its_last_words(shop: ClusterServing) -> None:
     program = {**server("one"), "command": ["sh", "-c", "echo cannot read the model; exit 3"]}
     shop.apply(program=program)
-    shop.wait(lambda status: "exit code 3: cannot read the model" in ready_message(status), seconds=30)
+    shop.wait(lambda status: "exit code 3: cannot read the model" in ready_message(status))
 
 
 def test_what_a_person_deletes_beside_the_replicas_is_made_again(shop: ClusterServing) -> None:

@@ -34,15 +34,15 @@ def lamps(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Generat
         cluster.namespace(name)
     yield cluster
     for name in names:
-        cluster.kubectl("delete", "customresourcedefinition", name)
-    for name in NAMESPACES[1:]:
-        cluster.kubectl("delete", "namespace", name)
+        cluster.api.delete("CustomResourceDefinition", name)
+    for name in names:
+        cluster.api.wait_gone("CustomResourceDefinition", name)
 
 
 @pytest.fixture
 def empty(lamps: Cluster) -> Cluster:
     for kind in KINDS.values():
-        lamps.kubectl("delete", kind.plural, "--all", "--all-namespaces")
+        lamps.api.clear(kind.name)
     return lamps
 
 

@@ -11,11 +11,11 @@ from .kubernetes_api import Object, condition
 from .kubernetes_cluster import Cluster
 from .pod_documents import (
     created,
+    deleted,
     deployment,
     ended,
     has_ended,
     job,
-    last_of,
     main_status,
     pod,
     runs,
@@ -115,8 +115,7 @@ def test_a_deleted_pod_gets_its_grace_period_and_is_then_gone(
     probe = {"exec": {"command": ["test", "-e", "/ready"]}, "periodSeconds": 1}
     created(cluster, namespace, pod("p", "cd /", script, container={"readinessProbe": probe}))
     cluster.api.wait("Pod", "p", namespace, lambda it: condition(it, "Ready") == "True")
-    cluster.api.delete("Pod", "p", namespace, gracePeriodSeconds=2)
-    last = last_of(cluster, namespace, "p")["status"]
+    last = deleted(cluster, namespace, "p", gracePeriodSeconds=2)["status"]
     assert (terminated(last)["exitCode"], last["phase"]) == (code, phase)
 
 
@@ -357,19 +356,18 @@ def test_a_volume_whose_origin_is_missing_is_an_event_and_holds_the_pod(cluster:
     events = cluster.api.wait_all("Event", namespace, lambda them: any(it["reason"] == "FailedMount" for it in them))
     messages = {it["message"] for it in events if it["reason"] == "FailedMount"}
     assert messages == {'MountVolume.SetUp failed for volume "v" : configmap "map" not found'}
-    assert waiting_reason(cluster.api.get("Pod", "p", namespace)) == "ContainerCreating"
+    cluster.api.wait("Pod", "p", namespace, lambda it: waiting_reason(it) == "ContainerCreating")
     write(cluster, namespace, "ConfigMap", "map", data={})
     cluster.api.wait("Pod", "p", namespace, has_ended)
 
 
 def test_an_image_that_cannot_be_pulled_backs_off(cluster: Cluster, namespace: str) -> None:
     """https://kubernetes.io/docs/concepts/containers/images/#imagepullbackoff"""
-    document = pod("p", container={"image": f"{cluster.machine}:1/none:1"})
+    document = pod("p", container={"image": "layout.local/none:1"})
     created(cluster, namespace, document)
     it = cluster.api.wait("Pod", "p", namespace, lambda it: waiting_reason(it) == "ImagePullBackOff")
     assert it["status"]["phase"] == "Pending"
-    cluster.api.delete("Pod", "p", namespace)
-    last = last_of(cluster, namespace, "p")["status"]  # as TerminatePod in pkg/kubelet/status/status_manager.go
+    last = deleted(cluster, namespace, "p")["status"]  # as TerminatePod in pkg/kubelet/status/status_manager.go
     end = terminated(last)
     assert (last["phase"], end["exitCode"], end["reason"]) == ("Failed", 137, "ContainerStatusUnknown")
 
@@ -414,8 +412,7 @@ def test_a_hook_runs_before_the_signal(cluster: Cluster, namespace: str) -> None
     script = "trap 'echo -n signal >> /dev/termination-log; exit 0' TERM; while true; do sleep .1; done"
     created(cluster, namespace, pod("p", script, container={"lifecycle": {"preStop": hook}}))
     cluster.api.wait("Pod", "p", namespace, runs)
-    cluster.api.delete("Pod", "p", namespace)
-    assert terminated(last_of(cluster, namespace, "p")["status"])["message"] == "hook,signal"
+    assert terminated(deleted(cluster, namespace, "p")["status"])["message"] == "hook,signal"
 
 
 def test_a_pod_that_is_active_too_long_fails(cluster: Cluster, namespace: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import Empty, Queue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
 
+from .kubernetes_api import WAIT_S, WatchEnded
 from .kubernetes_cluster import Cluster
 
 IMAGE = "host.local/shell"
@@ -72,24 +73,30 @@ class ClusterWork:
             found += [{**each, "kind": "Event", "regarding": each["involvedObject"]} for each in events]
         return found
 
-    def wait(self, holds: Callable[[WorkStatus], object], *, seconds: float = 60) -> WorkStatus:
+    def wait(self, holds: Callable[[WorkStatus], object], *, seconds: float = WAIT_S) -> WorkStatus:
         """The status that ``holds``; on the way its controller applies it when that is due."""
         happened: Queue[None] = Queue()
+        over = Event()
         for kind in ("Job", "Pod", "Event"):
-            Thread(target=self._follow, args=(kind, seconds, happened), daemon=True).start()
-        while True:
-            status = self.reconcile().status
-            if holds(status):
-                return status
-            try:
-                happened.get(timeout=seconds)
-            except Empty:
-                raise AssertionError(f"{self.wanted.metadata.name} did not become this: {status}") from None
+            Thread(target=self._follow, args=(kind, seconds, happened, over), daemon=True).start()
+        try:
+            while True:
+                status = self.reconcile().status
+                if holds(status):
+                    return status
+                try:
+                    happened.get(timeout=seconds)
+                except Empty:
+                    raise AssertionError(f"{self.wanted.metadata.name} did not become this: {status}") from None
+        finally:
+            over.set()
 
-    def _follow(self, kind: str, seconds: float, happened: "Queue[None]") -> None:
-        ended = suppress(httpx.HTTPError)  # with the cluster
+    def _follow(self, kind: str, seconds: float, happened: "Queue[None]", over: Event) -> None:
+        ended = suppress(httpx.HTTPError, WatchEnded)  # with the cluster
         with ended, self.cluster.api.watch(kind, self.namespace, seconds=seconds) as states:
             for _ in states:
+                if over.is_set():
+                    return
                 happened.put(None)
 
     def _write(self, change: Any) -> None:
