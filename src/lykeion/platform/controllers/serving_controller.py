@@ -7,7 +7,8 @@ from msgspec import structs
 
 from lykeion.control import Decision, Lookup, Observed, ResourceController
 from lykeion.core import LykeionError
-from lykeion.platform.lookups import FoundModel, ModelVersion
+from lykeion.platform.lookups import FoundModel, ImageDigest, ModelVersion
+from lykeion.platform.policies.pinned_images import is_pinned, look_up_image
 from lykeion.platform.policies.rollout_steps import seconds_until_due
 from lykeion.platform.policies.serving_place import IN_A_CLUSTER, ON_A_MACHINE, ServingPlace
 from lykeion.platform.resources.program_volume import VOLUME
@@ -18,6 +19,7 @@ from lykeion.platform.resources.serving import (
     FoundVersion,
     IndexToServe,
     ModelToServe,
+    ServedImage,
     Serving,
     ServingStatus,
 )
@@ -29,15 +31,20 @@ from .serving_report import reported, serving_events
 from .serving_rollouts import with_progress, with_stable, with_target, with_verbs
 from .serving_view import ServingView
 
+IMAGE_AGAIN_S = 30.0
+"""Between two looks for an image that could not be found."""
+
 
 def reconcile_serving(
     serving: Serving, observed: Observed, now: datetime, place: ServingPlace = ON_A_MACHINE
 ) -> Decision:
-    lookups = _lookups(ServingView(serving, observed, serving.status.found, place), now)
+    lookups = _lookups(ServingView(serving, observed, serving.status.found, place, serving.status.image), now)
     if any(each not in observed.read for each in lookups):
         return Decision(serving.status, reads=lookups)
-    status = structs.replace(serving.status, found=_found(serving, observed, now))
-    view = ServingView(serving, observed, status.found, place)
+    found = _found(serving, observed, now)
+    image = _image(ServingView(serving, observed, found, place, serving.status.image))
+    status = structs.replace(serving.status, found=found, image=image)
+    view = ServingView(serving, observed, found, place, image)
     status = with_evidence(view, status, now)
     status = with_stable(view, status)
     status = with_replicas(view, status, now)
@@ -58,7 +65,8 @@ CLUSTER_SERVINGS = ResourceController(
 def _lookups(view: ServingView, now: datetime) -> tuple[Lookup, ...]:
     serving, followed = view.serving, view.serving.spec.followed
     version = [ModelVersion(str(followed.reference))] if followed and _version_due(serving, followed, now) else []
-    return (*version, *load_lookups(view, now))
+    asked = _image_to_find(view)
+    return (*version, *([ImageDigest(asked)] if asked else []), *load_lookups(view, now))
 
 
 def _version_due(serving: Serving, followed: ModelToServe | IndexToServe, now: datetime) -> bool:
@@ -84,11 +92,34 @@ def _found(serving: Serving, observed: Observed, now: datetime) -> FoundVersion 
     return FoundVersion(reference=reference, artifact=kept, looked=now, error=error[:512])
 
 
+def _image_to_find(view: ServingView) -> str:
+    """The image of the program, if it is not known by its digest yet; an empty string for none.
+
+    A version that began by a tag, under an earlier release, goes on so until the spec names another.
+    """
+    program, known, stable = view.serving.spec.program, view.serving.status.image, view.serving.status.stable
+    if program is None or is_pinned(program.image, "") or (known and known.named == program.image and known.image):
+        return ""
+    begun = known is None and stable is not None and view.wanted is not None and stable.hash == view.wanted.hash
+    return "" if begun else program.image or ""
+
+
+def _image(view: ServingView) -> ServedImage | None:
+    """None for a program without an image, or with one by its digest."""
+    asked, program, known = _image_to_find(view), view.serving.spec.program, view.serving.status.image
+    if asked:
+        found = look_up_image(asked, view.observed)
+        return ServedImage(named=asked, image=found.image, error=str(found.error or "")[:512])
+    return known if known and program and known.named == program.image else None
+
+
 def _due_s(serving: Serving, status: ServingStatus, now: datetime) -> float | None:
     spec = serving.spec
     due = [seconds_until_scaling(status, now)]
     if spec.followed and status.found:
         due.append((status.found.looked + timedelta(seconds=spec.followed.check_seconds) - now).total_seconds())
+    if status.image and status.image.error:
+        due.append(IMAGE_AGAIN_S)
     if status.rollout:
         due.append(seconds_until_due(status.rollout, spec.canary, spec.progress_deadline_seconds, now))
     return min((each for each in due if each is not None), default=None)

@@ -63,6 +63,8 @@ def _ready(view: ServingView, status: ServingStatus) -> Condition:
     """Whether the version that the spec asks for serves, with all replicas."""
     if view.found and view.found.error and not view.found.artifact:
         return _condition("Ready", False, "NotInRegistry", view.found.error)
+    if status.image and status.image.error:
+        return _condition("Ready", False, "ImageUnknown", status.image.error)
     if status.rollout:
         return _condition("Ready", False, "RollingOut", _progress(view, status.rollout))
     if view.wanted and status.rejected == view.wanted.hash:

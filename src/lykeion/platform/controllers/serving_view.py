@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+from msgspec import structs
+
 from lykeion.control import AnyResource, Observed, child_name, condition_of, is_true
 from lykeion.platform.policies.rollout_steps import weight_of_next
 from lykeion.platform.policies.serving_place import ON_A_MACHINE, ServingPlace
@@ -12,26 +14,32 @@ from lykeion.platform.resources.canary import MAX_STEPS
 from lykeion.platform.resources.replica_group import ReplicaGroup, ReplicaGroupSpec
 from lykeion.platform.resources.rollout import RolloutStatus, ServingVersion
 from lykeion.platform.resources.route import Route, WeightedGroup
-from lykeion.platform.resources.serving import FoundVersion, Serving
+from lykeion.platform.resources.serving import FoundVersion, ServedImage, Serving
 from lykeion.platform.resources.work import Work
 
 
 @dataclass(frozen=True)
 class ServingView:
-    """``found`` is the version in the registry, None if the spec refers to none."""
+    """``found`` is the version in the registry, None if the spec refers to none; ``image`` that of its program."""
 
     serving: Serving
     observed: Observed
     found: FoundVersion | None
     place: ServingPlace = ON_A_MACHINE
+    image: ServedImage | None = None
 
     @cached_property
     def template(self) -> ReplicaGroupSpec | None:
-        """Of the version that the spec asks for; None while its artifact is not known."""
+        """Of the version that the spec asks for; None while its artifact or image is not known."""
         artifact = self.found.artifact if self.found else ""
         if self.serving.spec.followed and not artifact:
             return None
-        return template(self.serving.spec, artifact, child_name(self.serving, f"index {artifact}"), self.place)
+        spec = self.serving.spec
+        if self.image and not self.image.image:
+            return None
+        if self.image and spec.program:
+            spec = structs.replace(spec, program=structs.replace(spec.program, image=self.image.image))
+        return template(spec, artifact, child_name(self.serving, f"index {artifact}"), self.place)
 
     @cached_property
     def wanted(self) -> ServingVersion | None:

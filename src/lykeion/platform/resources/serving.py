@@ -169,6 +169,15 @@ class FoundVersion(Wire, frozen=True):
     error: Annotated[str, Meta(max_length=512)] = ""
 
 
+class ServedImage(Wire, frozen=True):
+    """The image that the spec has named, as it was when it was first looked up."""
+
+    named: Annotated[str, Meta(max_length=1024)]
+    image: Annotated[str, Meta(max_length=1024)] = ""
+    """By digest, unless only nodes may pull it; empty while it is not known."""
+    error: Annotated[str, Meta(max_length=512)] = ""
+
+
 class ServingStatus(Wire, frozen=True):
     observed_generation: int = 0
     url: Annotated[str, Meta(max_length=1024)] = ""
@@ -181,6 +190,8 @@ class ServingStatus(Wire, frozen=True):
     state: Annotated[str, Meta(max_length=63)] = ""
     """For display: such as ``canary 10 %``."""
     found: FoundVersion | None = None
+    image: ServedImage | None = None
+    """Of a program with an image."""
     stable: ServingVersion | None = None
     rollout: RolloutStatus | None = None
     rejected: Annotated[str, Meta(max_length=16)] = ""
