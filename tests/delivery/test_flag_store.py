@@ -202,6 +202,19 @@ def test_conditions_that_clients_cannot_decide_are_decided_by_the_server(flags: 
         )
 
 
+def test_clients_are_sent_no_more_than_they_can_take(flags: FlagStore) -> None:
+    for number in range(5):
+        flags.set_group(f"g{number}", SavedGroup("id", [f"{'x' * 100}{each}" for each in range(10_000)]), EDIT)
+    rules = [{"id": f"r{number}", "inGroups": [f"g{number}"], "value": 1} for number in range(5)]
+    flags.put("size", number_flag(*rules[:3]), EDIT)
+    with pytest.raises(FlagError, match="more than 4 MiB"):
+        flags.put("size", number_flag(*rules), EDIT)
+    with pytest.raises(FlagError, match="more than 4 MiB"):
+        flags.set_group("g0", SavedGroup("id", [f"{'x' * 300}{each}" for each in range(10_000)]), EDIT)
+    with pytest.raises(FlagError, match="at most 10,000"):
+        flags.set_group("g0", SavedGroup("id", [str(each) for each in range(10_001)]), EDIT)
+
+
 def test_an_attribute_has_one_type_for_ever(flags: FlagStore) -> None:
     with pytest.raises(FlagConflict, match="attribute age is number"):
         flags.set_attribute("age", "string", EDIT)

@@ -72,11 +72,11 @@ def _by_rule(context: FlagContext, name: str, rule: Document, asked: Sequence[st
         return None
     if not rule.get("variations"):
         return None
-    experiment = {**rule, "key": rule.get("key") or name}
-    result = replace(assign_variation(context, experiment, lambda _: True), feature=name)
+    experiment = rule if rule.get("key") else {**rule, "key": name}
+    result = assign_variation(context, experiment, lambda _: True)
     if not result.in_experiment or result.passes_through:
         return None
-    return FeatureResult(result.value, "experiment", rule.get("id", ""), result)
+    return FeatureResult(result.value, "experiment", rule.get("id", ""), replace(result, feature=name))
 
 
 def _is_covered(context: FlagContext, name: str, rule: Document) -> bool:

@@ -152,9 +152,8 @@ class FlagStore:
         with self.base.transaction() as now:
             environment = self._read(now)
             _check_group(name, group, environment)
-            check_environment(
-                FlagEnvironment(environment.attributes, {**environment.groups, name: group}, environment.flags)
-            )
+            groups = {**environment.groups, name: group}
+            self._check_environment(FlagEnvironment(environment.attributes, groups, environment.flags))
             now.change(
                 "INSERT INTO flag_groups (environment, name, attribute, members) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (environment, name) DO UPDATE SET attribute = excluded.attribute,"
@@ -222,7 +221,9 @@ class FlagStore:
             raise FlagError(f"{self.environment} has {MAX_FLAGS:,} flags; archive those that are not in use")
         if size > MAX_FLAG_BYTES:
             raise FlagError(f"flag {name} has {size:,} bytes; at most {MAX_FLAG_BYTES:,} are allowed")
-        made = _replaced(environment, flags)
+        self._check_environment(_replaced(environment, flags))
+
+    def _check_environment(self, made: FlagEnvironment) -> None:
         check_environment(made)
         if len(json.dumps([made.client_features, client_groups(made)])) > MAX_SENT_BYTES:
             raise FlagError(
