@@ -27,6 +27,7 @@ GUIDES = {
     "platform": ("platform", "kubernetes"),
     "delivery": ("delivery", "fleet"),
     "gateway": ("gateway",),
+    "simulate": ("simulation",),
     "rollout": ("rollouts",),
     "flags": ("flags",),
     "experiment": ("experiments",),

@@ -42,6 +42,7 @@ COMMANDS = {
     "device": ("lykeion.cli.device:device", "Be a device: fetch the models signed for it, run them, report."),
     "delivery": ("lykeion.cli.delivery:delivery", "Sign models for devices: publish, refresh, rotate keys, revoke."),
     "gateway": ("lykeion.cli.gateway.gateway_command:gateway", "Hold a connection of each device of a fleet."),
+    "simulate": ("lykeion.cli.gateway.swarm_command:simulate", "Run simulated devices against a gateway."),
     "rollout": ("lykeion.cli.rollout:rollout", "Move versions to devices in waves, halted by rules; simulate it."),
     "flags": ("lykeion.cli.flags:flags", "Keep feature flags: who gets which value; read by GrowthBook's clients."),
     "experiment": ("lykeion.cli.experiment:experiment", "Compare variants by what units do, at every look."),

@@ -1,0 +1,15 @@
+"""Simulated devices: the protocol's own state machine, thousands in a process, over real sockets and with faults."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .device_swarm import Swarm, SwarmReport, run_swarm
+    from .simulated_device import FAULTS
+    from .simulated_fleet import SimulatedIdentity, check_store, make_devices
+
+__all__ = [
+    "FAULTS", "SimulatedIdentity", "Swarm", "SwarmReport", "check_store", "make_devices", "run_swarm",
+]  # fmt: skip
+__getattr__ = lazy(__name__)
