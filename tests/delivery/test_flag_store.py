@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lykeion.delivery.device_service import FleetStore
+from lykeion.delivery.device_service import FleetStore, fleet_store
 from lykeion.delivery.flags import (
     FlagConflict,
     FlagEdit,
@@ -234,17 +234,16 @@ def test_each_change_has_a_number_and_a_later_time_than_the_one_before(flags: Fl
 
 
 def test_a_file_of_devices_that_was_made_before_there_were_flags_gets_them(tmp_path: Path) -> None:
-    FleetStore(tmp_path / "fleet.db").close()
     base = sqlite3.connect(tmp_path / "fleet.db")
-    for (table,) in base.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'flag%'"
-    ).fetchall():
-        base.execute(f"DROP TABLE {table}")
+    for statement in fleet_store._MIGRATIONS[0]:
+        base.execute(statement)
+    base.execute(f"PRAGMA application_id={fleet_store._APPLICATION_ID}")
     base.execute("PRAGMA user_version=1")
     base.close()
-    store = FleetStore(tmp_path / "fleet.db")
-    assert FlagStore(store).listing() == []
-    store.close()
+    for _ in range(2):
+        store = FleetStore(tmp_path / "fleet.db")
+        assert FlagStore(store).listing() == []
+        store.close()
 
 
 @settings(deadline=None)
