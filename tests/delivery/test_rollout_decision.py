@@ -46,7 +46,7 @@ def _spec(**changes: Any) -> RolloutSpec:
 
 
 def _seen(now: datetime, table: FailureTable = SAME, moved: int = 900, rule: HaltRule = CRASH) -> FleetObservation:
-    return FleetObservation(now, 100_000, 1_000, 1_000, moved, {rule: table})
+    return FleetObservation(now, 100_000, 1_000, 1_000, 1_000, moved, {rule: table})
 
 
 def _after(spec: RolloutSpec, looks: list[FailureTable], moved: int = 900) -> FleetRolloutStatus:
@@ -120,8 +120,17 @@ def test_no_wave_ends_before_its_reports_were_looked_at() -> None:
 
 
 def test_a_rollout_for_no_device_does_not_complete() -> None:
-    nobody = FleetObservation(START + DAY, 0, 0, 0, 0, {})
+    nobody = FleetObservation(START + DAY, 0, 0, 0, 0, 0, {})
     assert decide(SPEC, decide(SPEC, NEW, None, START), nobody, START + DAY).reason == "NoDevices"
+
+
+def test_a_wave_of_which_no_device_has_reported_is_not_over() -> None:
+    unheard = FleetObservation(START + DAY, 100, 50, 0, 0, 0, {})
+    status = decide(SPEC, decide(SPEC, NEW, None, START), unheard, START + DAY)
+    assert (status.state, status.reason) == ("Running", "Moving")
+    assert status.message == "none of 50 devices has reported since"
+    heard = FleetObservation(START + 2 * DAY, 100, 50, 9, 0, 0, {})  # none of which may move
+    assert decide(SPEC, status, heard, START + 2 * DAY).wave == 2
 
 
 def test_a_person_halts_a_rollout_whose_version_is_not_known_yet() -> None:

@@ -87,7 +87,7 @@ def _credential(home: Path, settings: DeviceSettings) -> str:
 
 def _reports(home: Path) -> str:
     batch = EventReports(home / "reports.db").batch()
-    dropped = sum(batch.dropped.values())
+    dropped = sum(sum(totals.values()) for totals in batch.dropped.values())
     return f"{len(batch.events):,} or more wait, {dropped:,} were dropped"
 
 

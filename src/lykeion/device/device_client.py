@@ -12,6 +12,7 @@ import numpy as np
 
 from lykeion.core import LykeionError, NotFound
 from lykeion.device.device_conditions import ConditionsHook, DeviceConditions
+from lykeion.device.fleet.device_log import DeviceLog
 from lykeion.device.fleet.device_messages import Attribute
 from lykeion.device.fleet.event_reports import EventFields, EventKind, EventReports
 from lykeion.device.inference.crash_marks import CrashMarks
@@ -60,6 +61,7 @@ class Device:
         self.home, self.settings, self._conditions = home, DeviceSettings.read(home), conditions
         self.slots = ModelSlots(home, quota_bytes=self.settings.quota_bytes)
         self.reports = EventReports(home / "reports.db")
+        self._log = DeviceLog(home / "device.log")
         self._marks = CrashMarks(home / "used")
         self._used: dict[str, _Used] = {}
         self._turn = threading.Lock()
@@ -87,7 +89,7 @@ class Device:
         from lykeion.device.updates.device_rounds import run_round
 
         live = self.is_live
-        outcome = run_round(self.home, self.settings, self.slots, self.reports, self._conditions, live)
+        outcome = run_round(self.home, self.settings, self.slots, self.reports, self._conditions, self._log, live)
         if live and self._live:
             self._live.tell_state()
         with self._turn:
@@ -179,6 +181,10 @@ class Device:
         """Kept until it can be sent. Raises EventError."""
         self.reports.add(event, fields, kind)
 
+    def log(self, text: str) -> None:
+        """A line for the log that the fleet's operator may ask for; what may be of a person is left out."""
+        self._log.add(text)
+
     @property
     def flags(self) -> Mapping[str, Attribute]:
         """What the server last said, also without a network; empty before."""
@@ -233,11 +239,13 @@ class Device:
             for each in self.slots.state(name).failed:
                 if each not in known:
                     fields = {"model": name, "version": each.version, "cause": each.cause}
+                    self._log.add(f"{name} v{each.version}: given_up {each.cause}")
                     self.reports.add("given_up", fields, "health")
 
     def _started(self, name: str) -> _Used:
         while started := self.slots.start(name):
             for version in self._marks.begin(name, started.offer.target.version):
+                self._log.add(f"{name} v{version}: crash")
                 self.reports.add("crash", {"model": name, "version": version}, "health")
             try:
                 model = LoadedModel(started.offer.target, started.content, started.companion)
@@ -263,6 +271,7 @@ class Device:
 
     def _health(self, event: str, model: LoadedModel, **fields: str | int | float) -> None:
         target = model.target
+        self._log.add(f"{target.model} v{target.version}: {event} {fields or ''}")
         self.reports.add(event, {"model": target.model, "version": target.version, **fields}, "health")
 
 

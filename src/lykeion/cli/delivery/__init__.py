@@ -3,6 +3,7 @@
 import click
 
 from .conversation_commands import broadcast, send, sent
+from .device_log_command import logs
 from .fleet_commands import devices, serve, token
 from .publishing_commands import explain, minimum, publish, revoke
 from .signing_commands import init, refresh, rotate, sign, status
@@ -22,7 +23,8 @@ def delivery() -> None:
     """
 
 
-for _command in (init, publish, refresh, rotate, sign, revoke, minimum, status, explain, serve, token, devices):
+_SIGNING = (init, publish, refresh, rotate, sign, revoke, minimum, status, explain)
+for _command in (*_SIGNING, serve, token, devices, logs):
     delivery.add_command(_command)
 for _command in (send, sent, broadcast):
     devices.add_command(_command)

@@ -12,7 +12,8 @@ from lykeion.cli.options import json_option
 from lykeion.cli.output import print_json, print_result, print_table
 from lykeion.delivery import device_service, device_sessions, rollouts
 
-from .fleet_commands import fleet_option, open_store
+from .delivery_options import fleet_option
+from .fleet_commands import open_store
 
 
 class _JsonType(click.ParamType):

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from lykeion import delivery
+from lykeion.delivery import device_service
 from lykeion.registry import parse
 
 repository_option = click.option(
@@ -18,6 +19,18 @@ repository_option = click.option(
     metavar="DIR",
     help="The repository's directory.  [env: LYKEION_DELIVERY]",
 )
+
+
+def fleet_option(command: Any) -> Any:
+    return click.option(
+        "--fleet",
+        type=click.Path(path_type=Path),
+        envvar="LYKEION_FLEET",
+        default=device_service.fleet_directory,
+        show_default="fleet in the data directory",
+        metavar="DIR",
+        help="Where devices and rollouts are kept.  [env: LYKEION_FLEET]",
+    )(command)
 
 
 class _KeyType(click.ParamType):

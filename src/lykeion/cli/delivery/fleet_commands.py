@@ -17,21 +17,9 @@ from lykeion.cli.server_options import server_options
 from lykeion.core import print_line
 from lykeion.delivery import device_service, rollouts
 
-from .delivery_options import VERSION, repository_option
+from .delivery_options import VERSION, fleet_option, repository_option
 
 STATES = {"activate": "active", "quarantine": "quarantined", "revoke": "revoked", "decommission": "decommissioned"}
-
-
-def fleet_option(command: Any) -> Any:
-    return click.option(
-        "--fleet",
-        type=click.Path(path_type=Path),
-        envvar="LYKEION_FLEET",
-        default=device_service.fleet_directory,
-        show_default="fleet in the data directory",
-        metavar="DIR",
-        help="Where devices and rollouts are kept.  [env: LYKEION_FLEET]",
-    )(command)
 
 
 @contextmanager
@@ -119,9 +107,12 @@ def list_devices(fleet: Path, as_json: bool) -> None:
 @fleet_option
 @json_option
 def show_device(device: str, fleet: Path, as_json: bool) -> None:
-    """What is known of a device: its attributes, models, pins, and what failed."""
+    """What is known of a device: attributes, models, pins, what it was told, what failed, which events were lost."""
     with open_store(fleet) as store:
         document = _document(device_service.one_device(store, device), device_service.slow_versions(store, device))
+        told = device_service.told_versions(store, device)
+        document["told"] = {model: f"v{version} since {_time(since)}" for model, (version, since) in told.items()}
+        document["lost_events"] = device_service.lost_events(store, device)
     if as_json:
         print_json(document)
         return
@@ -173,7 +164,7 @@ def _document(
     return {
         "device": record.id,
         "state": record.state,
-        **{name: datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") for name, at in times.items()},
+        **{name: _time(at) for name, at in times.items()},
         "clone": record.clone_at is not None,
         "software": record.software,
         "runtime": record.runtime,
@@ -181,3 +172,7 @@ def _document(
         "models": models,
         "pins": dict(record.pins),
     }
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -12,7 +12,8 @@ from lykeion.cli.options import json_option
 from lykeion.cli.output import print_json, print_result, print_table
 from lykeion.core import DONE_BUT, print_line
 
-from .delivery_options import KEY, repository_option
+from .delivery_options import KEY, fleet_option, repository_option
+from .fleet_drift import fleet_drift, print_drift
 
 key_help = (
     "A key: file2:PATH of a PKCS #8 file, URI=PUBLIC.pem of one in an HSM or KMS, or NAME.pub of somebody else's."
@@ -25,17 +26,23 @@ key_help = (
     "--threshold", type=click.IntRange(1, 16), default=2, show_default=True, help="Signatures a root needs."
 )
 @click.option("--root-key", "root_keys", type=KEY, multiple=True, metavar="KEY", help=f"{key_help} Repeat it.")
-@click.option("--targets-key", type=KEY, metavar="KEY", help="The key that delegates to models.")
-@click.option("--snapshot-key", type=KEY, metavar="KEY", help="The key that lists what belongs together.")
-@click.option("--timestamp-key", type=KEY, metavar="KEY", help="The key that says what is current.")
+@click.option("--targets-key", type=KEY, multiple=True, metavar="KEY", help="A key that delegates to models.")
+@click.option("--snapshot-key", type=KEY, multiple=True, metavar="KEY", help="A key that lists what is current.")
+@click.option("--timestamp-key", type=KEY, multiple=True, metavar="KEY", help="A key that dates that list.")
+@click.option("--targets-threshold", type=click.IntRange(1, 16), default=1, show_default=True, help="Signatures.")
+@click.option("--snapshot-threshold", type=click.IntRange(1, 16), default=1, show_default=True, help="Signatures.")
+@click.option("--timestamp-threshold", type=click.IntRange(1, 16), default=1, show_default=True, help="Signatures.")
 @json_option
 def init(
     directory: Path,
     threshold: int,
     root_keys: "tuple[delivery.RoleKey, ...]",
-    targets_key: "delivery.RoleKey | None",
-    snapshot_key: "delivery.RoleKey | None",
-    timestamp_key: "delivery.RoleKey | None",
+    targets_key: "tuple[delivery.RoleKey, ...]",
+    snapshot_key: "tuple[delivery.RoleKey, ...]",
+    timestamp_key: "tuple[delivery.RoleKey, ...]",
+    targets_threshold: int,
+    snapshot_threshold: int,
+    timestamp_threshold: int,
     as_json: bool,
 ) -> None:
     """Make a repository in DIRECTORY. Keys that are not given are made in DIRECTORY/keys (Ed25519).
@@ -46,9 +53,11 @@ def init(
 
     Move root keys that were made to different people's offline media.
     """
-    given = {"targets": targets_key, "snapshot": snapshot_key, "timestamp": timestamp_key}
-    role_keys = {role: (key,) for role, key in given.items() if key}
-    found = delivery.init(directory, root_keys=root_keys, threshold=threshold, role_keys=role_keys)
+    role_keys = {"targets": targets_key, "snapshot": snapshot_key, "timestamp": timestamp_key}
+    thresholds = {"targets": targets_threshold, "snapshot": snapshot_threshold, "timestamp": timestamp_threshold}
+    found = delivery.init(
+        directory, root_keys=root_keys, threshold=threshold, role_keys=role_keys, thresholds=thresholds
+    )
     _print_root(directory, found, as_json)
     if not root_keys and not as_json:
         print_line(
@@ -131,18 +140,25 @@ def refresh(home: Path, as_json: bool) -> None:
 
 @click.command()
 @repository_option
+@fleet_option
 @json_option
-def status(home: Path, as_json: bool) -> None:
-    """Show which metadata expire when. Exit code 3 if some has less than a quarter of its time left."""
-    found = delivery.status(home)
+def status(home: Path, fleet: Path, as_json: bool) -> None:
+    """Show which metadata expire when, and how many devices run what they were told.
+
+    Exit code 3 if some metadata have less than a quarter of their time left.
+    """
+    found, drift = delivery.status(home), fleet_drift(fleet)
     if as_json:
         roles = [{**asdict(role), "left": role.left.total_seconds()} for role in found.roles]
-        print_json({"roles": roles, "staged": found.staged and asdict(found.staged), "due": found.due})
+        staged = found.staged and asdict(found.staged)
+        devices = [{**asdict(each), "behind": each.behind} for each in drift]
+        print_json({"roles": roles, "staged": staged, "due": found.due, "devices": devices})
     else:
         rows = [(each.role, each.version, each.expires, _days(each.left), "due" * each.due) for each in found.roles]
         print_table(("role", "version", "expires", "left", ""), rows, right=("version", "left"))
         if found.staged:
             print_line(_root_line(found.staged))
+        print_drift(drift)
     if found.due:
         sys.exit(DONE_BUT)
 

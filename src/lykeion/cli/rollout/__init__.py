@@ -2,8 +2,9 @@
 
 import click
 
-from .fleet_rollout_commands import approve, describe, get, halt, pause, resume, rollback, start
+from .fleet_rollout_commands import approve, delete, describe, get, halt, pause, resume, rollback
 from .simulate_command import simulate
+from .start_command import start
 
 
 @click.group()
@@ -19,5 +20,5 @@ def rollout() -> None:
     """
 
 
-for _command in (start, get, describe, pause, resume, halt, rollback, approve, simulate):
+for _command in (start, get, describe, pause, resume, halt, rollback, approve, delete, simulate):
     rollout.add_command(_command)

@@ -1,107 +1,21 @@
-"""``lykeion rollout``: start rollouts, follow them, and decide by hand."""
+"""``lykeion rollout``: follow rollouts, and decide by hand."""
 
-import asyncio
 import getpass
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from lykeion.cli.delivery.fleet_commands import fleet_option
-from lykeion.cli.options import FiniteRange, json_option
+from lykeion.cli.delivery.delivery_options import fleet_option
+from lykeion.cli.options import json_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.control import Key, ResourceStore
-from lykeion.core import print_line
-from lykeion.delivery import device_service, rollouts
+from lykeion.control import ResourceStore
+from lykeion.core import Conflict, print_line
+from lykeion.delivery import rollouts
 
-T = TypeVar("T")
-
-
-def _with_rollouts(fleet: Path, work: Callable[[ResourceStore], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with device_service.connect_rollouts(fleet) as store:
-            return await work(store)
-
-    return asyncio.run(run())
-
-
-@click.command()
-@click.argument("version", metavar="MODEL:VERSION")
-@click.option("--name", help="Of the rollout; by default the model's with the time.")
-@click.option("--waves", default="1%,10%,50%,100%", show_default=True, help="Of the fleet, one after another.")
-@click.option("--halt", "halts", multiple=True, metavar="RULE", help="Such as 'crash x2', 'p90_ms > 40'; repeatable.")
-@click.option("--soak", default="1d", show_default=True, help="How long each wave is watched.")
-@click.option("--interval", default="1h", show_default=True, help="Between two looks at the reports.")
-@click.option("--alpha", type=FiniteRange(0.0001, 0.2), default=0.05, show_default=True, help="False halts at most.")
-@click.option("--where", default="", metavar="CONDITION", help="Only devices with such attributes.")
-@click.option("--class", "classes", multiple=True, metavar="CLASS", help="Only devices of this class; repeatable.")
-@click.option("--approvals", type=click.IntRange(0, 8), default=0, help="People who have to approve each wave.")
-@click.option("--rate", "rates", multiple=True, metavar="METRIC=P", help="Of a device in an interval, as it is now.")
-@click.option("--devices", type=click.IntRange(0), help="In the fleet; by default those that are enrolled.")
-@click.option("--watch-only", is_flag=True, help="Report what would halt it, and go on.")
-@fleet_option
-@json_option
-def start(
-    version: str,
-    name: str | None,
-    waves: str,
-    halts: Sequence[str],
-    soak: str,
-    interval: str,
-    alpha: float,
-    where: str,
-    classes: tuple[str, ...],
-    approvals: int,
-    rates: Sequence[str],
-    devices: int | None,
-    watch_only: bool,
-    fleet: Path,
-    as_json: bool,
-) -> None:
-    """Begin to move a version to devices.
-
-    \b
-      lykeion rollout start shoes:champion --waves 5%,100% --soak 14d --halt 'crash x3' --rate crash=0.1%
-
-    With the rates of the metrics (--rate) it is simulated first, and refused if the first wave could not see the harm
-    that the rules name.
-    """
-    model, _, asked = version.partition(":")
-    spec = rollouts.RolloutSpec(
-        model=model,
-        version=asked or "champion",
-        waves=rollouts.parse_waves(waves, rollouts.parse_seconds(soak), approvals),
-        halt_when=tuple(map(rollouts.parse_halt_rule, halts)),
-        interval_seconds=rollouts.parse_seconds(interval),
-        alpha=alpha,
-        where=where,
-        classes=classes,
-        watch_only=watch_only,
-    )
-    made = rollouts.checked(rollouts.ROLLOUT.new(name or f"{model}-{datetime.now(UTC):%Y%m%d-%H%M%S}", spec))
-    powers = _powers(spec, rates, devices, fleet)
-    begun = _with_rollouts(fleet, lambda store: store.create(made))
-    if as_json:
-        print_json(begun.document())
-        return
-    for each in powers:
-        print_line(rollouts.described_power(each))
-    print_line(f"rollout {begun.metadata.name} has begun; follow it: lykeion rollout describe {begun.metadata.name}")
-
-
-def _powers(
-    spec: "rollouts.RolloutSpec", rates: Sequence[str], devices: int | None, fleet: Path
-) -> list["rollouts.RulePower"]:
-    if not rates:
-        return []
-    if devices is None:
-        store = device_service.open_fleet(fleet)
-        devices = len(device_service.all_devices(store))
-        store.close()
-    scenario = rollouts.FleetScenario(max(devices, 1), rollouts.parse_rates(rates, most=1.0))
-    return rollouts.check_power(spec, scenario, {})
+from .rollout_place import change_rollout, rollout_key, with_rollouts
 
 
 @click.command()
@@ -109,7 +23,7 @@ def _powers(
 @json_option
 def get(fleet: Path, as_json: bool) -> None:
     """All rollouts."""
-    found = _with_rollouts(fleet, lambda store: store.listing(rollouts.ROLLOUT)).items
+    found = with_rollouts(fleet, lambda store: store.listing(rollouts.ROLLOUT)).items
     if as_json:
         print_json([each.document() for each in found])
         return
@@ -133,7 +47,7 @@ def get(fleet: Path, as_json: bool) -> None:
 @json_option
 def describe(name: str, fleet: Path, as_json: bool) -> None:
     """A rollout: its rules with what they have seen, and what has happened."""
-    found: rollouts.Rollout = _with_rollouts(fleet, lambda store: store.get(_key(name)))
+    found: rollouts.Rollout = with_rollouts(fleet, lambda store: store.get(rollout_key(name)))
     if as_json:
         print_json(found.document())
         return
@@ -147,18 +61,11 @@ def describe(name: str, fleet: Path, as_json: bool) -> None:
         print_line(f"{step.at:%Y-%m-%d %H:%M:%S} {step.reason} {step.message}".rstrip())
 
 
-def _key(name: str) -> Key:
-    return Key(rollouts.ROLLOUT.name, "default", name)
-
-
 def _change(name: str, help_text: str, done: str, changes: Callable[[Any], Any]) -> click.Command:
     """A command that changes a rollout's spec."""
 
     def run(rollout: str, fleet: Path) -> None:
-        async def change(store: ResourceStore) -> None:
-            await store.apply(changes(await store.get(_key(rollout))))
-
-        _with_rollouts(fleet, change)
+        with_rollouts(fleet, lambda store: change_rollout(store, rollout, changes))
         print_line(f"rollout {rollout} {done}")
 
     argument = click.argument("rollout", metavar="NAME")
@@ -185,14 +92,30 @@ rollback = _change(
 def approve(name: str, wave: int | None, by: str, fleet: Path) -> None:
     """Let a wave begin that people have to approve."""
 
-    async def change(store: ResourceStore) -> int:
-        found: rollouts.Rollout = await store.get(_key(name))
+    def approved(found: rollouts.Rollout) -> rollouts.Rollout:
         number = wave or min(found.status.wave + 1, len(found.spec.waves))
         given = rollouts.Approval(wave=number, by=by)
-        await store.apply(rollouts.with_spec(found, approvals=(*found.spec.approvals, given)))
-        return number
+        return rollouts.with_spec(found, approvals=(*found.spec.approvals, given))
 
-    print_line(f"rollout {name}: wave {_with_rollouts(fleet, change)} is approved by {by}")
+    found: rollouts.Rollout = with_rollouts(fleet, lambda store: change_rollout(store, name, approved))
+    print_line(f"rollout {name}: wave {found.spec.approvals[-1].wave} is approved by {by}")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Also if devices will run something else then.")
+@fleet_option
+def delete(name: str, force: bool, fleet: Path) -> None:
+    """Delete a rollout that no device depends on any more: one that has not begun, or was followed by another one."""
+
+    async def remove(store: ResourceStore) -> None:
+        found: rollouts.Rollout = await store.get(rollout_key(name))
+        if not force and (why := rollouts.why_needed(found, (await store.listing(rollouts.ROLLOUT)).items)):
+            raise Conflict(f"rollout {name} is not deleted: {why}; --force deletes it nevertheless")
+        await store.delete(rollout_key(name), found.metadata.uid)
+
+    with_rollouts(fleet, remove)
+    print_line(f"rollout {name} is deleted")
 
 
 def _now() -> str:

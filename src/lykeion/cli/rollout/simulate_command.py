@@ -26,6 +26,7 @@ SHARE = FiniteRange(0, 1)
 @click.option("--harm", "harms", multiple=True, metavar="METRIC=RATIO", help="The odds in devices that moved.")
 @click.option("--bricked", type=SHARE, default=0.0, help="Share of devices that moved and never report again.")
 @click.option("--reporting", type=SHARE, default=0.6, show_default=True, help="Devices that are on in an interval.")
+@click.option("--silence", default="3d", show_default=True, help="Without a report for so long a device is silent.")
 @click.option("--soak", default="1d", show_default=True, help="How long each wave is watched.")
 @click.option("--interval", default="1d", show_default=True, help="Between two looks.")
 @click.option("--alpha", type=FiniteRange(0.0001, 0.2), default=0.05, show_default=True, help="False halts at most.")
@@ -40,6 +41,7 @@ def simulate(
     harms: Sequence[str],
     bricked: float,
     reporting: float,
+    silence: str,
     soak: str,
     interval: str,
     alpha: float,
@@ -63,6 +65,7 @@ def simulate(
         halt_when=tuple(map(rollouts.parse_halt_rule, halts or ("crash x2",))),
         interval_seconds=rollouts.parse_seconds(interval),
         alpha=alpha,
+        silence_seconds=rollouts.parse_seconds(silence),
     )
     base = rollouts.parse_rates(rates or ("crash=0.1%",), most=1.0)
     scenario = rollouts.FleetScenario(devices, base, rollouts.parse_rates(harms), bricked, reporting)

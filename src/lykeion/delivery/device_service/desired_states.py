@@ -9,34 +9,58 @@ from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
 from lykeion.delivery.experiments import Experiment
 from lykeion.delivery.rollouts import Rollout, desired_version
-from lykeion.device import DesiredState
+from lykeion.device import DesiredState, SignedTarget
 
+from .device_flags import FlagsOf, no_flags
 from .fleet_records import FleetRecord, as_fleet_device
+from .fleet_store import FleetStore
 from .published_catalogue import CatalogueEntry, PublishedCatalogue
+from .records.device_logs import asked_log
+from .records.told_versions import note_told
 from .served_experiments import number_by_experiment
 
 POLL_S = 900
 
 
 def desired_state(
+    store: FleetStore,
+    record: FleetRecord,
+    catalogue: PublishedCatalogue,
+    rollouts: Sequence[Rollout],
+    at: float,
+    flags: FlagsOf = no_flags,
+    experiments: Sequence[Experiment] = (),
+) -> DesiredState:
+    """What a device is told now, of which the versions are kept. ``rollouts`` and ``experiments``, which run, are
+    ordered from the oldest."""
+    device_class, targets = wanted_targets(record, catalogue, rollouts, experiments)
+    note_told(store, record.id, {model: each.version for model, each in targets.items()}, at)
+    request, lines = asked_log(store, record.id)
+    return DesiredState(
+        device_class=device_class,
+        targets={model: each.path for model, each in targets.items()},
+        flags=flags(record),
+        poll_s=POLL_S,
+        log_request=request,
+        log_lines=lines,
+    )
+
+
+def wanted_targets(
     record: FleetRecord,
     catalogue: PublishedCatalogue,
     rollouts: Sequence[Rollout],
     experiments: Sequence[Experiment] = (),
-    poll_s: int = POLL_S,
-) -> DesiredState:
-    """``rollouts`` and ``experiments``, which run, are ordered from the oldest.
-
-    A quarantined device is told to run nothing new.
-    """
-    targets: dict[str, str] = {}
+) -> tuple[str, dict[str, SignedTarget]]:
+    """The class of a device, and by model what it is to run. A quarantined device is told to run nothing new."""
+    targets: dict[str, SignedTarget] = {}
     classes = set[str]()
     for model, published in catalogue.models().items():
         name = catalogue.class_of(model, record.attributes)
         classes.add(name)
-        if record.state == "active" and (path := _target(model, name, published, record, rollouts, experiments)):
-            targets[model] = path
-    return DesiredState(device_class=min(classes, default="any"), targets=targets, poll_s=poll_s)
+        if record.state == "active" and (target := _target(model, name, published, record, rollouts, experiments)):
+            targets[model] = target
+    return min(classes, default="any"), targets
 
 
 def satisfies_where(where: str, attributes: Mapping[str, Any]) -> bool:
@@ -72,10 +96,9 @@ def _target(
     record: FleetRecord,
     rollouts: Sequence[Rollout],
     experiments: Sequence[Experiment],
-) -> str:
+) -> SignedTarget | None:
     number, _ = desired_number(model, device_class, published, record, rollouts, experiments)
-    target = published.targets.get((max(number, published.minimum), device_class))
-    return target.path if target else ""
+    return published.targets.get((max(number, published.minimum), device_class))
 
 
 @lru_cache(1024)

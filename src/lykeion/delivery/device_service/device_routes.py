@@ -18,8 +18,11 @@ from lykeion.web_kit import Networks, Workers, caller_of, documented
 
 from .desired_states import desired_state
 from .device_admission import DeviceAdmission, NotADevice
-from .fleet_records import note_events, note_state, one_device
+from .device_flags import FlagsOf, no_flags
+from .fleet_records import note_state, one_device
 from .published_catalogue import PublishedCatalogue
+from .records.device_events import note_events
+from .records.device_logs import note_log
 
 CALLS_A_MINUTE = 60
 """Of one device."""
@@ -49,13 +52,15 @@ class CallLimit:
 
 @dataclass(frozen=True)
 class DeviceService:
-    """``rollouts`` returns those that there are, ``experiments`` those that run, from the oldest."""
+    """``rollouts`` returns those that there are, ``experiments`` those that run, from the oldest; ``flags`` returns
+    those of a device."""
 
     admission: DeviceAdmission
     catalogue: PublishedCatalogue
     rollouts: Callable[[], Sequence[Rollout]]
     workers: Workers
     proxies: Networks = ()
+    flags: FlagsOf = no_flags
     experiments: Callable[[], Sequence[Experiment]] = tuple
     calls: CallLimit = field(default_factory=CallLimit)
     enrolments: CallLimit = field(default_factory=lambda: CallLimit(ENROLMENTS_A_MINUTE))
@@ -82,12 +87,8 @@ def device_routes(service: DeviceService) -> APIRouter:
         name = await _device(service, request)
         body = await _body(service.calls, request, name)
 
-        def answer() -> dict[str, Any]:
-            note_state(store, name, device.read_reported_state(body), admission.clock())
-            record, tried = one_device(store, name), service.experiments()
-            return device.to_plain(desired_state(record, service.catalogue, service.rollouts(), tried))
-
-        return _json(await service.workers.run(answer))
+        said = await service.workers.run(lambda: _told(service, name, body))
+        return _json(device.to_plain(said))
 
     @routes.post(device.EVENTS, summary="Report events", responses=documented(), status_code=204)
     async def events(request: Request) -> Response:
@@ -96,7 +97,23 @@ def device_routes(service: DeviceService) -> APIRouter:
         await service.workers.run(lambda: note_events(store, name, device.read_batch(body), admission.clock()))
         return Response(status_code=204)
 
+    @routes.post(device.LOG, summary="Send the log that was asked for", responses=documented(), status_code=204)
+    async def log(request: Request) -> Response:
+        name = await _device(service, request)
+        body = await _body(service.calls, request, name)
+        await service.workers.run(lambda: note_log(store, name, device.read_log_answer(body), admission.clock()))
+        return Response(status_code=204)
+
     return routes
+
+
+def _told(service: DeviceService, name: str, body: bytes) -> device.DesiredState:
+    """Keep what a device reports, and what it is told then."""
+    store, at = service.admission.store, service.admission.clock()
+    note_state(store, name, device.read_reported_state(body), at)
+    rollouts, experiments = service.rollouts(), service.experiments()
+    record = one_device(store, name)
+    return desired_state(store, record, service.catalogue, rollouts, at, service.flags, experiments)
 
 
 async def _device(service: DeviceService, request: Request) -> str:

@@ -13,6 +13,7 @@ from lykeion.delivery.experiments import Experiment
 from lykeion.delivery.rollouts import Rollout
 from lykeion.web_kit import ServerSettings
 
+from .device_flags import FlagsOf
 from .fleet_store import FleetStore
 from .published_catalogue import PublishedCatalogue
 
@@ -30,6 +31,7 @@ class FleetParts:
     rollouts: Callable[[], Sequence[Rollout]]
     settings: ServerSettings
     clock: Callable[[], float]
+    flags: FlagsOf
     experiments: Callable[[], Sequence[Experiment]] = tuple
 
 

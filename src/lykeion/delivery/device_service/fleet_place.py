@@ -18,9 +18,14 @@ def fleet_directory() -> Path:
     return data_directory() / "fleet"
 
 
+def fleet_file(directory: Path) -> Path:
+    """Devices and what they reported."""
+    return directory / "fleet.db"
+
+
 def open_fleet(directory: Path) -> FleetStore:
     """Also while a server runs."""
-    return FleetStore(directory / "fleet.db")
+    return FleetStore(fleet_file(directory))
 
 
 def events_directory(fleet: Path) -> Path:

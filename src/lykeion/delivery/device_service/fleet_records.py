@@ -1,4 +1,4 @@
-"""Devices as they reported last, and what they told: written once however often it is sent."""
+"""Devices as they reported last."""
 
 import json
 import sqlite3
@@ -6,24 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lykeion.core import Invalid
 from lykeion.delivery.rollouts import FleetDevice
-from lykeion.device import EventBatch, ReportedEvent, ReportedState
+from lykeion.device import ReportedState
 
 from .device_admission import NoSuchDevice
 from .fleet_store import FleetStore, FleetTransaction
-
-KEPT_EVENTS_S = 90 * 86_400
-MAX_FIELDS_BYTES = 8_192
-"""Of one event; devices send half of it at most."""
-_INSERT_EVENT = (
-    "INSERT INTO events (device, number, kind, name, model, at, sent_at, fields) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (device, number, sent_at) DO NOTHING"
-)
-
-
-class MessageTooLarge(Invalid):
-    """An event with more fields than a device sends."""
 
 
 @dataclass(frozen=True)
@@ -67,32 +54,6 @@ def keep_state(now: FleetTransaction, device: str, state: ReportedState, at: flo
         now.change("DELETE FROM models WHERE device = ? AND model = ?", (device, model))
 
 
-def note_events(store: FleetStore, device: str, batch: EventBatch, at: float) -> int:
-    """The number of events that are new. Those that were sent before count once."""
-    with store.transaction() as now:
-        return keep_events(now, device, batch, at)
-
-
-def keep_events(now: FleetTransaction, device: str, batch: EventBatch, at: float) -> int:
-    """Raises MessageTooLarge, before anything is changed."""
-    rows = [_row(device, each, at) for each in batch.events]
-    now.change("UPDATE devices SET seen_at = ? WHERE id = ?", (at, device))
-    new = sum(now.change(_INSERT_EVENT, row) for row in rows)
-    for kind, events in batch.dropped.items():
-        if events:
-            now.change(
-                "INSERT INTO dropped_events (device, kind, events) VALUES (?, ?, ?)"
-                " ON CONFLICT (device, kind) DO UPDATE SET events = dropped_events.events + excluded.events",
-                (device, kind, events),
-            )
-    return new
-
-
-def forget_old_events(store: FleetStore, at: float) -> int:
-    with store.transaction() as now:
-        return now.change("DELETE FROM events WHERE at < ?", (at - KEPT_EVENTS_S,))
-
-
 def pin(store: FleetStore, device: str, model: str, version: int | None, who: str, at: float) -> None:
     """A version for one device, whatever rollouts say; None takes the pin away. Raises NoSuchDevice."""
     with store.transaction() as now:
@@ -124,15 +85,6 @@ def as_fleet_device(record: FleetRecord, device_class: str) -> FleetDevice:
     hour = record.attributes.get("local_hour")
     local_hour = hour if isinstance(hour, int) and not isinstance(hour, bool) and 0 <= hour < 24 else None
     return FleetDevice(record.id, device_class, record.attributes, running, local_hour)
-
-
-def _row(device: str, event: ReportedEvent, at: float) -> tuple[Any, ...]:
-    model, fields = event.fields.get("model", ""), json.dumps(dict(event.fields))
-    if len(fields) > MAX_FIELDS_BYTES:
-        raise MessageTooLarge(
-            f"event {event.name}: {len(fields):,} bytes of fields; at most {MAX_FIELDS_BYTES:,} are kept"
-        )
-    return (device, event.id, event.kind, event.name, str(model)[:64], at, event.at, fields)
 
 
 def _records(store: FleetStore, devices: Iterable[sqlite3.Row], only: str = "") -> list[FleetRecord]:

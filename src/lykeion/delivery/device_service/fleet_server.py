@@ -4,8 +4,8 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,22 +13,12 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from lykeion.control import Answers, Change, ControlLoop, Listing, SqliteStore, follow
-from lykeion.core import FileLock, Locked, NotFound, Refused, Unavailable
-from lykeion.delivery.experiments import EXPERIMENTS, Experiment
+from lykeion.control import ControlLoop, ResourceStore, SqliteStore
+from lykeion.core import FileLock, Locked, Refused, Unavailable
+from lykeion.delivery.experiments import EXPERIMENTS
 from lykeion.delivery.experiments.events import EventLog
 from lykeion.delivery.flags import MAX_STREAMS, FlagFeed, FlagService, flag_routes
-from lykeion.delivery.rollouts import (
-    ROLLOUT,
-    ROLLOUTS,
-    EarlierRollout,
-    FleetObservation,
-    FleetReports,
-    OfferedVersion,
-    Rollout,
-    VersionOffer,
-    has_ended,
-)
+from lykeion.delivery.rollouts import ROLLOUTS
 from lykeion.delivery.tuf import metadata_directory, read_settings, targets_directory
 from lykeion.device import MAX_MESSAGE_BYTES
 from lykeion.resource_api import resource_api, serving, socket_of
@@ -45,14 +35,17 @@ from lykeion.web_kit import (
 )
 
 from .device_admission import DeviceAdmission
+from .device_flags import device_flags
 from .device_routes import DeviceService, device_routes
 from .download_limit import MAX_DOWNLOADS, DownloadLimit, repository_files
 from .fleet_beside import FleetBeside, FleetParts
-from .fleet_observing import observe
 from .fleet_place import KINDS, events_directory, open_fleet
-from .fleet_records import forget_old_events
 from .fleet_store import FleetStore
 from .published_catalogue import PublishedCatalogue
+from .records.device_events import forget_old_events
+from .records.device_logs import forget_old_logs
+from .records.first_events import forget_rollouts
+from .rollout_answers import FollowedRollouts, rollout_answers
 from .served_experiments import ServedExperiments
 
 TIDY_S = 3600.0
@@ -66,7 +59,10 @@ class FleetIsServed(Refused):
 
 @dataclass(frozen=True)
 class FleetServer:
-    """``directory`` is the fleet's, ``repository`` that of the signed metadata."""
+    """``directory`` is the fleet's, ``repository`` that of the signed metadata.
+
+    Rollouts are kept in ``directory``, or in the store that ``rollouts`` opens: that of a platform or of a cluster.
+    """
 
     directory: Path
     repository: Path
@@ -74,6 +70,7 @@ class FleetServer:
     max_downloads: int = MAX_DOWNLOADS
     max_streams: int = MAX_STREAMS
     clock: Callable[[], float] = time.time
+    rollouts: Callable[[], AbstractAsyncContextManager[ResourceStore]] | None = None
     beside: Callable[[FleetParts], FleetBeside] | None = None
 
     async def run(self, host: str, port: int, ready: Callable[[str], object] = lambda url: None) -> None:
@@ -83,109 +80,63 @@ class FleetServer:
         for part in (metadata_directory(self.repository), targets_directory(self.repository)):
             part.mkdir(parents=True, exist_ok=True)  # before the first version is published
         lock = _locked(self.directory)
-        fleet, rollouts = open_fleet(self.directory), SqliteStore(self.directory / "rollouts.db", KINDS)
-        stop = asyncio.Event()
         try:
-            followed = FollowedRollouts()
-            catalogue = PublishedCatalogue(self.repository)
-            experiments = ServedExperiments(fleet, EventLog(events_directory(self.directory)))
-            feed = FlagFeed(fleet)
-            parts = FleetParts(
-                self.directory, fleet, catalogue, followed.ordered, self.settings, self.clock, experiments.running
-            )
-            beside = self.beside(parts) if self.beside else None
-            app = fleet_app(self, fleet, catalogue, followed.ordered, experiments.running, feed, beside)
-            answers = {**rollout_answers(fleet, catalogue, followed), **experiments.answers()}
-            loop = ControlLoop(rollouts, [ROLLOUTS, EXPERIMENTS], answers)
-            api = resource_api(rollouts, KINDS, stop.set)
-            async with (
-                serving(api, socket_of(self.directory)),
-                serve_beside(
-                    app, self.settings, host=host, port=port, websockets=beside.websockets if beside else None
-                ) as url,
-            ):
-                for number in (signal.SIGINT, signal.SIGTERM):
-                    asyncio.get_running_loop().add_signal_handler(number, stop.set)
-                ready(url)
-                tidy = _tidy(fleet, experiments, self.clock)
-                more = [feed.run(), beside.run()] if beside else [feed.run()]
-                await _until(stop, loop.run(), followed.run(rollouts), experiments.run(rollouts), tidy, *more)
+            fleet = open_fleet(self.directory)
+            try:
+                async with (self.rollouts or self._own_rollouts)() as rollouts:
+                    await self._serve(fleet, rollouts, host, port, ready)
+            finally:
+                fleet.close()
         finally:
-            await rollouts.close()
-            fleet.close()
             lock.release()
 
-
-class NotListed(Unavailable):
-    """The rollouts have not been read yet: nobody can be told what to run."""
-
-
-class FollowedRollouts:
-    """The rollouts of the store, always at hand for requests of devices."""
-
-    def __init__(self) -> None:
-        self._by_uid: dict[str, Rollout] = {}
-        self._listed = False
-
-    def ordered(self) -> Sequence[Rollout]:
-        """From the oldest. Raises NotListed."""
-        if not self._listed:
-            raise NotListed("the server has just started; ask again in a moment")
-        return sorted(
-            self._by_uid.values(), key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.uid)
+    async def _serve(
+        self, fleet: FleetStore, rollouts: ResourceStore, host: str, port: int, ready: Callable[[str], object]
+    ) -> None:
+        stop, followed, catalogue = asyncio.Event(), FollowedRollouts(), PublishedCatalogue(self.repository)
+        experiments = ServedExperiments(fleet, EventLog(events_directory(self.directory)))
+        feed = FlagFeed(fleet)
+        parts = FleetParts(
+            self.directory,
+            fleet,
+            catalogue,
+            followed.ordered,
+            self.settings,
+            self.clock,
+            device_flags(fleet, feed),
+            experiments.running,
         )
+        beside = self.beside(parts) if self.beside else None
+        app = fleet_app(self, parts, feed, beside)
+        answers = rollout_answers(fleet, catalogue, rollouts)
+        loops = (
+            ControlLoop(rollouts, [ROLLOUTS], answers, workers=1),  # so that of two of a model only one begins
+            ControlLoop(rollouts, [EXPERIMENTS], experiments.answers()),
+        )
+        async with (
+            serving(resource_api(rollouts, KINDS, stop.set), socket_of(self.directory)),
+            serve_beside(
+                app, self.settings, host=host, port=port, websockets=beside.websockets if beside else None
+            ) as url,
+        ):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            ready(url)
+            more = [beside.run()] if beside else []
+            more += [each.run() for each in loops]
+            tidy = _tidy(fleet, followed, experiments, self.clock)
+            await _until(stop, followed.run(rollouts), experiments.run(rollouts), tidy, feed.run(), *more)
 
-    def of_uid(self, uid: str) -> Rollout:
-        """Raises NotFound."""
-        if uid not in self._by_uid:
-            raise NotFound(f"there is no rollout with the uid {uid}")
-        return self._by_uid[uid]
-
-    async def run(self, store: SqliteStore) -> None:
-        await follow(store, ROLLOUT, self._replace, self._notice)
-
-    def _replace(self, listing: Listing) -> None:
-        self._by_uid = {each.metadata.uid: each for each in listing.items}
-        self._listed = True
-
-    def _notice(self, change: Change) -> None:
-        if change.type == "DELETED":
-            self._by_uid.pop(change.resource.metadata.uid, None)
-        else:
-            self._by_uid[change.resource.metadata.uid] = change.resource
-
-
-def rollout_answers(fleet: FleetStore, catalogue: PublishedCatalogue, followed: FollowedRollouts) -> Answers:
-    """What the controller of rollouts looks up."""
-
-    async def reports(asked: FleetReports) -> FleetObservation:
-        rollout = followed.of_uid(asked.rollout_uid)
-        return await asyncio.to_thread(observe, fleet, catalogue, rollout, asked.since, asked.until)
-
-    async def offer(asked: OfferedVersion) -> VersionOffer | None:
-        return await asyncio.to_thread(catalogue.offer, asked.model, asked.version)
-
-    async def earlier(asked: EarlierRollout) -> str:
-        for each in followed.ordered():
-            if each.metadata.uid == asked.rollout_uid:
-                return ""
-            waits = each.status.wave == 0 and each.status.reason == "NotPublished"
-            if each.spec.model == asked.model and not has_ended(each.status) and not waits:
-                return each.metadata.name
-        return ""
-
-    return {FleetReports: reports, OfferedVersion: offer, EarlierRollout: earlier}
+    @asynccontextmanager
+    async def _own_rollouts(self) -> AsyncGenerator[ResourceStore]:
+        store = SqliteStore(self.directory / "rollouts.db", KINDS)
+        try:
+            yield store
+        finally:
+            await store.close()
 
 
-def fleet_app(
-    server: FleetServer,
-    fleet: FleetStore,
-    catalogue: PublishedCatalogue,
-    rollouts: Callable[[], Sequence[Rollout]],
-    experiments: Callable[[], Sequence[Experiment]],
-    feed: FlagFeed,
-    beside: FleetBeside | None = None,
-) -> FastAPI:
+def fleet_app(server: FleetServer, parts: FleetParts, feed: FlagFeed, beside: FleetBeside | None = None) -> FastAPI:
     """Devices and clients have keys of their own, and the repository is public: no token is asked for."""
     settings = replace(server.settings, max_body_bytes=MAX_MESSAGE_BYTES, open_address=True)
     workers, metrics = Workers(settings.threads, settings.waiting), Metrics(*(beside.collectors() if beside else ()))
@@ -193,11 +144,17 @@ def fleet_app(
     app.include_router(
         device_routes(
             DeviceService(
-                DeviceAdmission(fleet, server.clock), catalogue, rollouts, workers, settings.proxies, experiments
+                DeviceAdmission(parts.fleet, parts.clock),
+                parts.catalogue,
+                parts.rollouts,
+                workers,
+                settings.proxies,
+                parts.flags,
+                parts.experiments,
             )
         )
     )
-    app.include_router(flag_routes(FlagService(fleet, feed, workers, server.max_streams)))
+    app.include_router(flag_routes(FlagService(parts.fleet, feed, workers, server.max_streams)))
     if beside:
         app.include_router(beside.routes())
     add_metrics_route(app.router, metrics, workers)
@@ -214,10 +171,16 @@ async def _healthy() -> dict[str, str]:
     return {"status": "ok"}
 
 
-async def _tidy(fleet: FleetStore, experiments: ServedExperiments, clock: Callable[[], float]) -> None:
+async def _tidy(
+    fleet: FleetStore, followed: FollowedRollouts, experiments: ServedExperiments, clock: Callable[[], float]
+) -> None:
     while True:
         with suppress(Unavailable):
             await asyncio.to_thread(partial(forget_old_events, fleet, clock()))
+            await asyncio.to_thread(partial(forget_old_logs, fleet, clock()))
+            await asyncio.to_thread(
+                partial(forget_rollouts, fleet, [each.metadata.uid for each in followed.ordered()])
+            )
         await experiments.tidy(clock())
         await asyncio.sleep(TIDY_S)
 

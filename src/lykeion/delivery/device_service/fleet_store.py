@@ -50,7 +50,33 @@ _DEVICES = (
     )""",
     "CREATE TABLE audit (at REAL NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL)",
 )
-_MIGRATIONS = (_DEVICES, FLAG_TABLES, SESSION_TABLES)
+_LOOKS = (
+    "ALTER TABLE events ADD COLUMN version INTEGER",
+    """CREATE TABLE firsts (
+        rollout TEXT NOT NULL, measure TEXT NOT NULL, device TEXT NOT NULL, at REAL NOT NULL, value REAL,
+        PRIMARY KEY (rollout, measure, device)
+    )""",
+    "INSERT INTO firsts SELECT rollout, 'silence', device, at, NULL FROM silences",
+    "DROP TABLE silences",
+    "DROP TABLE dropped_events",
+    """CREATE TABLE dropped_events (
+        device TEXT NOT NULL, counter TEXT NOT NULL, kind TEXT NOT NULL, events BIGINT NOT NULL,
+        at REAL NOT NULL, PRIMARY KEY (device, counter, kind)
+    )""",
+    """CREATE TABLE event_days (
+        device TEXT NOT NULL, day INTEGER NOT NULL, events BIGINT NOT NULL, bytes BIGINT NOT NULL,
+        refused BIGINT NOT NULL, PRIMARY KEY (device, day)
+    )""",
+    """CREATE TABLE told (
+        device TEXT NOT NULL, model TEXT NOT NULL, version INTEGER NOT NULL, since REAL NOT NULL,
+        PRIMARY KEY (device, model)
+    )""",
+    """CREATE TABLE device_logs (
+        device TEXT PRIMARY KEY, asked BIGINT NOT NULL, lines INTEGER NOT NULL, asked_at REAL NOT NULL,
+        answered BIGINT NOT NULL, answered_at REAL, log TEXT NOT NULL
+    )""",
+)
+_MIGRATIONS = (_DEVICES, FLAG_TABLES, SESSION_TABLES, _LOOKS)
 """By which a file of format N becomes one of format N + 1; 0 is an empty file."""
 
 

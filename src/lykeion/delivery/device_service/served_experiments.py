@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lykeion.control import Answers, Change, Listing, SqliteStore, follow
+from lykeion.control import Answers, Change, Listing, ResourceStore, follow
 from lykeion.core import NotFound, Unavailable
 from lykeion.core.files import write_atomically
 from lykeion.delivery.experiments import (
@@ -61,7 +61,7 @@ class ServedExperiments:
 
         return {ExperimentLook: look, EarlierExperiment: earlier}
 
-    async def run(self, store: SqliteStore) -> None:
+    async def run(self, store: ResourceStore) -> None:
         await follow(store, EXPERIMENT, self._replace, self._notice)
 
     async def tidy(self, now: float) -> None:

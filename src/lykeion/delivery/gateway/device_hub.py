@@ -190,7 +190,11 @@ class DeviceHub:
                 if record.state in ("revoked", "decommissioned"):
                     found[name] = f"this device is {record.state}"
                 else:
-                    found[name] = device.to_plain(desired_state(record, self._fleet.catalogue, rollouts, experiments))
+                    fleet = self._fleet
+                    now, flags = fleet.clock(), fleet.flags
+                    found[name] = device.to_plain(
+                        desired_state(fleet.fleet, record, fleet.catalogue, rollouts, now, flags, experiments)
+                    )
             except NoSuchDevice as error:
                 found[name] = str(error)
             except Unavailable:

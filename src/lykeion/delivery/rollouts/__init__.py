@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from .halting import halting_rule, with_observation
     from .rollout_controller import ROLLOUTS
     from .rollout_decision import decide, described, has_ended
+    from .rollout_deletion import why_needed
     from .rollout_power import WANTED_POWER, FleetTooSmall, RulePower, check_power, described_power, rule_powers
     from .rollout_resource import (
         ROLLOUT,
         Approval,
         FleetRolloutStatus,
         HaltRule,
+        LocalTimeWindow,
         Rollout,
         RolloutSpec,
         RuleEvidence,
@@ -35,18 +37,18 @@ if TYPE_CHECKING:
         may_move,
         wave_of,
     )
-    from .wave_text import RolloutTextError, parse_rates, parse_seconds, parse_waves, seconds_text
+    from .wave_text import RolloutTextError, parse_hours, parse_rates, parse_seconds, parse_waves, seconds_text
 
 
 __all__ = [
     "ROLLOUT", "ROLLOUTS", "WANTED_POWER", "Approval", "DesiredVersion", "EarlierRollout", "FleetDevice",
     "FleetObservation", "FleetReports", "FleetRolloutStatus", "FleetScenario", "FleetTooSmall", "HaltRule",
-    "HaltRuleError", "Matches", "OfferedVersion", "Rollout", "RolloutSpec", "RolloutTextError", "RuleEvidence",
-    "RulePower", "SimulatedRollout", "VersionOffer", "Wave", "check_power", "checked", "decide", "described",
-    "described_power",
-    "desired_version", "halt_rule_text", "halting_rule", "has_ended", "is_assigned", "is_drawn", "is_for", "may_move",
-    "parse_halt_rule", "parse_rates", "parse_seconds", "parse_waves", "rule_powers", "seconds_text", "simulate",
-    "wave_of", "with_observation", "with_spec",
+    "HaltRuleError", "LocalTimeWindow", "Matches", "OfferedVersion", "Rollout", "RolloutSpec", "RolloutTextError",
+    "RuleEvidence", "RulePower", "SimulatedRollout", "VersionOffer", "Wave", "check_power", "checked", "decide",
+    "described", "described_power", "desired_version", "halt_rule_text", "halting_rule", "has_ended",
+    "is_assigned", "is_drawn", "is_for", "may_move", "parse_halt_rule", "parse_hours", "parse_rates",
+    "parse_seconds", "parse_waves", "rule_powers", "seconds_text", "simulate", "wave_of", "why_needed",
+    "with_observation", "with_spec",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -22,7 +22,7 @@ class FleetReports(Lookup):
 @dataclass(frozen=True)
 class FleetObservation:
     """Devices are counted by assignment: those of the waves that have begun, whether or not they run the version.
-    ``reachable`` are those of them that have reported since and may move, or have moved.
+    ``reported`` are those of them that have reported since, ``reachable`` those that also may move, or have moved.
 
     The table of a comparison has the devices that were at risk in the interval, and those of them to which it
     happened. A device is at risk until it happens to it for the first time in the rollout, and is not counted again:
@@ -36,6 +36,7 @@ class FleetObservation:
     until: datetime
     fleet: int
     assigned: int
+    reported: int
     reachable: int
     moved: int
     tables: Mapping[HaltRule, FailureTable] = field(default_factory=dict[HaltRule, FailureTable])

@@ -11,7 +11,8 @@ from .fleet_observation import EarlierRollout, FleetObservation, FleetReports, O
 from .rollout_decision import FINAL, decide, decide_by_hand, next_look, seconds_until_due
 from .rollout_resource import ROLLOUT, FleetRolloutStatus, Rollout, RolloutSpec
 
-ASK_AGAIN_S = 30.0
+ASK_AGAIN_S, TURN_S = 30.0, 5.0
+"""For what is not there yet, and for the end of another rollout."""
 _WARNINGS = ("Harm", "WouldHalt", "DeadlineExceeded", "HaltedByHand", "RolledBack")
 
 
@@ -33,7 +34,7 @@ def reconcile_rollout(rollout: Rollout, observed: Observed, now: datetime) -> De
             status = structs.replace(status, version=f"v{answer.number}", number=answer.number, digest=answer.digest)
         elif answer:
             waits = f"{answer} is under way for the same model"
-            return _decided(rollout, _unanswered(before, "WaitsForRollout", waits), now, ASK_AGAIN_S)
+            return _decided(rollout, _unanswered(before, "WaitsForRollout", waits), now, TURN_S)
     if not status.digest:
         offered = f"{spec.model} has no version {spec.version} in the signed metadata"
         return _decided(rollout, _unanswered(before, "NotPublished", offered), now, ASK_AGAIN_S)

@@ -72,6 +72,7 @@ def _with(status: FleetRolloutStatus, spec: RolloutSpec, observation: FleetObser
         looked=observation.until,
         fleet=observation.fleet,
         assigned=observation.assigned,
+        reported=observation.reported,
         reachable=observation.reachable,
         moved=observation.moved,
         evidence=with_observation(status.evidence, spec.halt_when, observation.tables),
@@ -140,9 +141,12 @@ def _soaking(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> Fl
         return _waiting(status, "Running", "Soaking", f"wave {status.wave} of {len(spec.waves)}", now)
     if status.fleet == 0:
         return _waiting(status, "Running", "NoDevices", "the rollout is for no device that is enrolled", now)
-    if status.moved >= spec.moved_share * status.reachable:
+    silent = status.assigned > 0 and status.reported == 0
+    if status.moved >= spec.moved_share * status.reachable and not silent:
         return None
     moved = f"{status.moved:,} of {status.reachable:,} devices that report run the version"
+    if silent:
+        moved = f"none of {status.assigned:,} devices has reported since"
     if elapsed_s < spec.deadline_seconds:
         return _waiting(status, "Running", "Moving", moved, now)
     return _waiting(status, "Paused", "DeadlineExceeded", f"{moved} after {spec.deadline_seconds} s", now)

@@ -1,4 +1,7 @@
-"""Whether a fleet is large enough for its halt rules to see harm while the first wave is watched."""
+"""Whether a fleet is large enough for its halt rules to see harm while the first wave is watched.
+
+That is the first of those that are a share of the fleet: devices of rings, and named ones, are not compared.
+"""
 
 import math
 from collections.abc import Mapping
@@ -24,12 +27,13 @@ class FleetTooSmall(Invalid):
 
 @dataclass(frozen=True)
 class RulePower:
-    """How often a rule halts within the first wave a version with just the harm that it names.
+    """How often a rule halts within the ``wave`` a version with just the harm that it names.
 
     ``wanted_soak_seconds`` is how long the wave has to be watched for .95, None if no time that was tried does.
     """
 
     rule: HaltRule
+    wave: int
     caught: float
     soak_seconds: int
     wanted_soak_seconds: int | None
@@ -39,7 +43,9 @@ def rule_powers(
     spec: RolloutSpec, scenario: FleetScenario, harm: Mapping[str, float], seed: int = 0
 ) -> list[RulePower]:
     """The power of each rule that compares; ``harm`` is the odds ratio by metric, by default that of the rule."""
-    return [_power(spec, rule, scenario, harm, seed) for rule in spec.halt_when if rule.ratio is not None]
+    number = next((number for number, wave in enumerate(spec.waves, 1) if wave.percent is not None), 0)
+    rules = [rule for rule in spec.halt_when if rule.ratio is not None and number]
+    return [_power(spec, number, rule, scenario, harm, seed) for rule in rules]
 
 
 def check_power(
@@ -54,7 +60,7 @@ def check_power(
 
 
 def described_power(power: RulePower) -> str:
-    text = f"{halt_rule_text(power.rule)}: seen in wave 1 with a probability of {power.caught:.0%}"
+    text = f"{halt_rule_text(power.rule)}: seen in wave {power.wave} with a probability of {power.caught:.0%}"
     if power.caught >= WANTED_POWER:
         return text
     if power.wanted_soak_seconds is None:
@@ -65,11 +71,11 @@ def described_power(power: RulePower) -> str:
 
 
 def _power(
-    spec: RolloutSpec, rule: HaltRule, scenario: FleetScenario, harm: Mapping[str, float], seed: int
+    spec: RolloutSpec, wave: int, rule: HaltRule, scenario: FleetScenario, harm: Mapping[str, float], seed: int
 ) -> RulePower:
-    """From one simulation of a first wave that is watched for long: when each run was halted."""
-    soak_s = spec.waves[0].soak_seconds
-    watched = structs.replace(spec.waves[0], soak_seconds=MAX_SOAK_FACTOR * soak_s)
+    """From one simulation of a wave that is watched for long: when each run was halted."""
+    soak_s = spec.waves[wave - 1].soak_seconds
+    watched = structs.replace(spec.waves[wave - 1], soak_seconds=MAX_SOAK_FACTOR * soak_s)
     alone = structs.replace(
         spec, waves=(watched,), halt_when=(rule,), alpha=spec.alpha / len(spec.halt_when), watch_only=False
     )
@@ -78,4 +84,4 @@ def _power(
     seconds = sorted(each.seconds for each in ended)
     needed = math.ceil(WANTED_POWER * RUNS)
     wanted = math.ceil(seconds[needed - 1]) if len(seconds) >= needed else None
-    return RulePower(rule, sum(each <= soak_s for each in seconds) / RUNS, soak_s, wanted)
+    return RulePower(rule, wave, sum(each <= soak_s for each in seconds) / RUNS, soak_s, wanted)

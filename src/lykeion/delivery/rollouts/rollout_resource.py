@@ -228,6 +228,8 @@ class FleetRolloutStatus(Wire, frozen=True):
     looked: Time | None = None
     assigned: int = 0
     """Devices of the waves that have begun."""
+    reported: int = 0
+    """Those of them that have reported since."""
     reachable: int = 0
     """Those of them that have reported since and may move, or have moved."""
     moved: int = 0

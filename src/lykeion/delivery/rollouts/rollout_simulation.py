@@ -74,18 +74,36 @@ def _ignore(run: int, status: FleetRolloutStatus) -> None:
 
 
 class _Side:
-    """Devices of one assignment: at risk by rule, and those to which it happened."""
+    """Devices of one assignment: at risk by rule, and those to which it happened.
 
-    def __init__(self, rules: Sequence[HaltRule], devices: int) -> None:
+    ``silent`` are those at risk by a rule of silence that report no more, by the interval in which they stopped, the
+    oldest first: they are counted ``delay`` intervals later.
+    """
+
+    def __init__(self, rules: Sequence[HaltRule], devices: int, delay: int) -> None:
         self.devices = devices
         self.at_risk = dict.fromkeys(rules, devices)
         self.events = dict.fromkeys(rules, 0)
+        self.silent = {rule: [0] * delay for rule in rules if rule.metric == "silence"}
+
+    def leaving(self, rule: HaltRule, devices: int, rng: "np.random.Generator") -> list[int]:
+        """Take so many of those at risk away, drawn alike: the silent ones among them, by interval, are returned."""
+        silent = self.silent.get(rule, [])
+        drawn = rng.multivariate_hypergeometric(
+            [*silent, self.at_risk[rule] - sum(silent)], devices, method="marginals"
+        )
+        self.at_risk[rule] -= devices
+        gone = [int(each) for each in drawn[:-1]]
+        silent[:] = [before - each for before, each in zip(silent, gone, strict=True)]
+        return gone
 
 
 class _Run:
     def __init__(self, spec: RolloutSpec, scenario: FleetScenario, rng: "np.random.Generator") -> None:
         self._spec, self._scenario, self._rng = spec, scenario, rng
-        self._treated, self._others = _Side(spec.halt_when, 0), _Side(spec.halt_when, scenario.devices)
+        delay = math.ceil(spec.silence_seconds / spec.interval_seconds)
+        self._treated = _Side(spec.halt_when, 0, delay)
+        self._others = _Side(spec.halt_when, scenario.devices, delay)
         self._moved = 0
 
     def end(self, tell: Callable[[FleetRolloutStatus], None]) -> SimulatedRollout:
@@ -115,8 +133,11 @@ class _Run:
         for rule in self._spec.halt_when:
             left = self._others.at_risk[rule]
             at_risk = int(self._rng.hypergeometric(left, self._others.devices - left, joining))
-            self._others.at_risk[rule] -= at_risk
+            silent = self._others.leaving(rule, at_risk, self._rng)
             self._treated.at_risk[rule] += at_risk
+            if silent:
+                both = zip(self._treated.silent[rule], silent, strict=True)
+                self._treated.silent[rule] = [there + joined for there, joined in both]
         self._others.devices -= joining
         self._treated.devices += joining
 
@@ -125,9 +146,8 @@ class _Run:
         share = self._scenario.move_share * self._scenario.reporting
         self._moved += int(self._rng.binomial(waiting, share)) if waiting else 0
         tables = {each: self._table(each) for each in self._spec.halt_when}
-        return FleetObservation(
-            now, self._scenario.devices, self._treated.devices, self._treated.devices, self._moved, tables
-        )
+        treated = self._treated.devices
+        return FleetObservation(now, self._scenario.devices, treated, treated, treated, self._moved, tables)
 
     def _table(self, rule: HaltRule) -> FailureTable:
         rate, moved = self._scenario.rates.get(rule.metric, 0.0), self._moved / max(1, self._treated.devices)
@@ -143,11 +163,22 @@ class _Run:
     def _events(self, side: _Side, rule: HaltRule, rate: float) -> tuple[int, int]:
         """Devices at risk that report, and those to which it happens; of values only the first report counts."""
         at_risk = side.at_risk[rule]
-        seen = at_risk if rule.metric == "silence" else int(self._rng.binomial(at_risk, self._scenario.reporting))
+        if rule.metric == "silence":
+            return at_risk, self._silences(side, rule, rate)
+        seen = int(self._rng.binomial(at_risk, self._scenario.reporting))
         events = int(self._rng.binomial(seen, rate))
         side.at_risk[rule] -= events if rule.above is None else seen
         side.events[rule] += events
         return seen, events
+
+    def _silences(self, side: _Side, rule: HaltRule, rate: float) -> int:
+        """Of those that stopped so long ago that it is known now."""
+        silent = side.silent[rule]
+        silent.append(int(self._rng.binomial(side.at_risk[rule] - sum(silent), rate)))
+        known = silent.pop(0)
+        side.at_risk[rule] -= known
+        side.events[rule] += known
+        return known
 
 
 def _odds(rate: float, ratio: float) -> float:

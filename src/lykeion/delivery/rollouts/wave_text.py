@@ -1,13 +1,14 @@
-"""Waves, durations and rates as people type them: ``1%,10%,100%``, ``36h``, ``crash=0.1%``."""
+"""Waves, hours, durations and rates as people type them: ``ring:staff,1%,100%``, ``22-5``, ``36h``, ``crash=1%``."""
 
 import re
 from collections.abc import Iterable
 
 from lykeion.core import Invalid
 
-from .rollout_resource import Wave
+from .rollout_resource import LocalTimeWindow, Wave
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_NAMED = re.compile(r"(ring|device):([^\s+,]+(?:\+[^\s+,]+)*)")
 _DURATION = re.compile(r"(\d+)([smhdw])")
 _RATE = re.compile(r"([a-z][a-z0-9_]*)=(\d*\.?\d+(?:e-?\d+)?)(%?)")
 
@@ -18,16 +19,33 @@ class RolloutTextError(Invalid):
 
 def parse_waves(text: str, soak_seconds: int, approvals: int = 0) -> tuple[Wave, ...]:
     """Raises RolloutTextError."""
-    waves: list[Wave] = []
-    for each in text.split(","):
-        part = each.strip()
-        number = part.removesuffix("%")
-        if part == number or not re.fullmatch(r"\d+(\.\d+)?", number) or not 0 < float(number) <= 100:
-            raise RolloutTextError(f"{text!r}: write waves as percentages of the fleet, such as 1%,10%,50%,100%")
-        if waves and float(number) <= (waves[-1].percent or 0.0):
-            raise RolloutTextError(f"{text!r}: percentages of waves have to grow")
-        waves.append(Wave(percent=float(number), soak_seconds=soak_seconds, approvals=approvals))
-    return tuple(waves)
+    waves = tuple(_wave(each.strip(), text, soak_seconds, approvals) for each in text.split(","))
+    percentages = [each.percent for each in waves if each.percent is not None]
+    if percentages != sorted(set(percentages)):
+        raise RolloutTextError(f"{text!r}: percentages of waves have to grow")
+    return waves
+
+
+def _wave(part: str, text: str, soak_seconds: int, approvals: int) -> Wave:
+    if named := _NAMED.fullmatch(part):
+        names = tuple(named[2].split("+"))
+        rings, devices = (names, ()) if named[1] == "ring" else ((), names)
+        return Wave(rings=rings, devices=devices, soak_seconds=soak_seconds, approvals=approvals)
+    number = part.removesuffix("%")
+    if part == number or not re.fullmatch(r"\d+(\.\d+)?", number) or not 0 < float(number) <= 100:
+        raise RolloutTextError(
+            f"{text!r}: write waves as percentages of the fleet, such as 1%,10%,50%,100%, as ring:staff or as "
+            "device:d-1+d-2"
+        )
+    return Wave(percent=float(number), soak_seconds=soak_seconds, approvals=approvals)
+
+
+def parse_hours(text: str) -> LocalTimeWindow:
+    """Such as ``22-5``: from 22:00 until 5:00. Raises RolloutTextError."""
+    found = re.fullmatch(r"(\d{1,2})-(\d{1,2})", text.strip())
+    if found is None or max(int(found[1]), int(found[2])) > 23 or int(found[1]) == int(found[2]):
+        raise RolloutTextError(f"{text!r}: write hours of a device's day from 0 to 23, such as 1-5 or 22-6")
+    return LocalTimeWindow(from_hour=int(found[1]), until_hour=int(found[2]))
 
 
 def parse_seconds(text: str) -> int:

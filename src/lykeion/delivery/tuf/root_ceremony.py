@@ -35,7 +35,7 @@ from .tuf_state import (
 )
 
 ONLINE = ("targets", "snapshot", "timestamp")
-"""The roles besides the root, each with a threshold of one."""
+"""The roles besides the root; where their keys are together, a threshold of one is usual."""
 
 
 @dataclass(frozen=True)
@@ -56,26 +56,30 @@ def init(
     root_keys: Sequence[RoleKey] = (),
     threshold: int = 2,
     role_keys: Mapping[str, Sequence[RoleKey]] | None = None,
+    thresholds: Mapping[str, int] | None = None,
     clock: Clock = wall_clock,
 ) -> RootProgress:
-    """Make a repository. Keys that are not given are made: of the root one more than the threshold, of others one.
+    """Make a repository. ``threshold`` is the root's, ``thresholds`` are those of other roles, by default one.
 
-    Raises DeliveryError.
+    Keys that are not given are made: of the root one more than the threshold, of others as many as it. Raises
+    DeliveryError.
     """
     if staged_path(home).exists() or root_versions(metadata_directory(home)):
         raise DeliveryError(f"{home}: there is a repository already; lykeion delivery status shows it")
-    if not 1 <= threshold <= 16 or (root_keys and threshold > len(root_keys)):
-        raise DeliveryError(f"a threshold of {threshold} does not go with {len(root_keys)} root keys")
+    needed, given = {Root.type: threshold} | dict(thresholds or {}), {Root.type: root_keys} | dict(role_keys or {})
+    for role, least in needed.items():
+        if not 1 <= least <= 16 or (given.get(role) and least > len(given[role])):
+            raise DeliveryError(f"a threshold of {least} does not go with {len(given.get(role, ()))} {role} keys")
     with opened(home, clock=clock, new=True) as repository:
         made = list(root_keys) or [own_key(home, f"root-{n + 1}") for n in range(threshold + 1)]
         keys = {Root.type: made} | {
-            role: list((role_keys or {}).get(role, ())) or [own_key(home, role)] for role in ONLINE
+            role: list(given.get(role, ())) or _made_keys(home, role, needed.get(role, 1)) for role in ONLINE
         }
         root = Root(consistent_snapshot=True)
         for role, each in keys.items():
             for key in each:
                 root.add_key(key.public, role)
-        root.roles[Root.type].threshold = threshold
+            root.roles[role].threshold = needed.get(role, 1)
         repository.set(DeliverySettings().with_keys(key for each in keys.values() for key in each))
         return _stage(repository, root, None)
 
@@ -139,6 +143,11 @@ def progress(home: Path) -> RootProgress | None:
     """Of the staged root; None if there is none. Raises DeliveryError."""
     staged = read_staged(home)
     return _progress(staged, _present(home, staged.signed.version)) if staged else None
+
+
+def _made_keys(home: Path, role: str, number: int) -> list[RoleKey]:
+    names = [role] if number == 1 else [f"{role}-{place + 1}" for place in range(number)]
+    return [own_key(home, name) for name in names]
 
 
 def _new_keys(home: Path, role: str, version: int, old: Collection[str], number: int) -> list[RoleKey]:

@@ -6,6 +6,7 @@
 | POST /v1/device/renew | RenewRequest | Credential |
 | POST /v1/device/state, with the credential | ReportedState | DesiredState |
 | POST /v1/device/events, with the credential | an event batch | nothing |
+| POST /v1/device/log, with the credential, if it was asked for | LogAnswer | nothing |
 
 A credential goes as ``Authorization: Bearer``. A server that is busy answers 429 or 503 with ``Retry-After``.
 """
@@ -21,18 +22,22 @@ from lykeion.core.fields import Field, Fields
 from lykeion.device.fleet.event_reports import KINDS, EventBatch, ReportedEvent
 from lykeion.device.signed_target import MAX_VERSION, is_model_name
 
-ENROL, RENEW, STATE, EVENTS = (f"/v1/device/{call}" for call in ("enrol", "renew", "state", "events"))
+ENROL, RENEW, STATE, EVENTS, LOG = (f"/v1/device/{call}" for call in ("enrol", "renew", "state", "events", "log"))
 MAX_MESSAGE_BYTES = 1 << 20
 MAX_ATTRIBUTES = 32
 MAX_MODELS = 256
 MAX_FLAGS = 256
 MAX_TEXT = 256
 MAX_EVENTS_AT_ONCE = 1_000
+MAX_COUNTERS = 4
+MAX_LOG_LINES = 1_000
+MAX_LOG_LINE = 512
 Attribute: TypeAlias = str | int | float | bool
 Message = TypeVar("Message")
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
+_COUNTER = re.compile(r"[0-9a-f]{16}")
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -94,12 +99,23 @@ class ReportedState:
 @dataclass(frozen=True, slots=True)
 class DesiredState:
     """``targets`` names by model the path of the target that is to run, among those that are signed; ``device_class``
-    is the device's by its attributes. Ask again after ``poll_s`` seconds."""
+    is the device's by its attributes. Ask again after ``poll_s`` seconds. ``log_request`` is the number of a request
+    for the last ``log_lines`` lines of the device's log, 0 for none."""
 
     device_class: str
     targets: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, Attribute] = field(default_factory=dict)
     poll_s: int = 3_600
+    log_request: int = 0
+    log_lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogAnswer:
+    """The lines for a request, the oldest first."""
+
+    request: int
+    lines: tuple[str, ...] = ()
 
 
 def renewal(device: str, at: int) -> bytes:
@@ -114,7 +130,8 @@ def to_plain(message: Any) -> dict[str, Any]:
 
 def batch_plain(batch: EventBatch) -> dict[str, Any]:
     """A JSON value for ``read_batch``."""
-    return {"events": [asdict(event) for event in batch.events], "dropped": dict(batch.dropped)}
+    dropped = {counter: dict(totals) for counter, totals in batch.dropped.items()}
+    return {"events": [asdict(event) for event in batch.events], "dropped": dropped}
 
 
 def read_enrol_request(data: bytes) -> EnrolRequest:
@@ -140,8 +157,20 @@ def reported_state_of(plain: Any) -> ReportedState:
 
 
 def read_desired_state(data: bytes) -> DesiredState:
+    """What a later server says besides is left out."""
     reads = {"device_class": _model, "targets": _by_model(_text), "flags": read_attributes, "poll_s": _poll}
-    return _read(data, DesiredState, reads)
+    asked: _Reads = {
+        "log_request": lambda each: each.number(0, 1 << 53),
+        "log_lines": lambda each: each.number(0, MAX_LOG_LINES),
+    }
+    fields = Fields("message", parse_json(data, MessageError, "message", limit=MAX_MESSAGE_BYTES), MessageError)
+    said: dict[str, Any] = {name: fields.required(name, read) for name, read in reads.items()}
+    said |= {name: fields.optional(name, read, 0) for name, read in asked.items()}
+    return DesiredState(**said)
+
+
+def read_log_answer(data: bytes) -> LogAnswer:
+    return _read(data, LogAnswer, {"request": lambda each: each.number(1, 1 << 53), "lines": _lines})
 
 
 def read_batch(data: bytes) -> EventBatch:
@@ -155,9 +184,22 @@ def batch_of(plain: Any) -> EventBatch:
     if len(events) > MAX_EVENTS_AT_ONCE:
         raise MessageError(f"{len(events):,} events at once; at most {MAX_EVENTS_AT_ONCE:,} may be sent")
     dropped = fields.required("dropped", Field.fields)
-    dropped.only(*KINDS)
-    counts = {kind: dropped.required(kind, lambda each: each.number(0, 1 << 53)) for kind in dropped.values}
+    if len(dropped.values) > MAX_COUNTERS:
+        raise MessageError(f"{len(dropped.values)} counters of dropped events; at most {MAX_COUNTERS} may be sent")
+    counts = {_counter(name): dropped.required(name, _totals) for name in dropped.values}
     return EventBatch(tuple(_event(event.fields()) for event in events), counts)
+
+
+def _counter(name: str) -> str:
+    if not _COUNTER.fullmatch(name):
+        raise MessageError(f"{name[:64]!r} is not the name of a counter: 16 hexadecimal digits")
+    return name
+
+
+def _totals(field: Field) -> dict[str, int]:
+    totals = field.fields()
+    totals.only(*KINDS)
+    return {kind: totals.required(kind, lambda each: each.number(0, 1 << 53)) for kind in totals.values}
 
 
 _Reads: TypeAlias = Mapping[str, Callable[[Field], Any]]
@@ -186,6 +228,16 @@ def _text(field: Field) -> str:
     if not isinstance(field.value, str) or not 0 < len(field.value) <= MAX_TEXT or not field.value.isprintable():
         raise field.wrong(f"text of 1 to {MAX_TEXT} printable letters")
     return field.value
+
+
+def _lines(field: Field) -> tuple[str, ...]:
+    found = field.items()
+    if len(found) > MAX_LOG_LINES:
+        raise MessageError(f"{len(found):,} lines of a log; at most {MAX_LOG_LINES:,} may be sent")
+    for each in found:
+        if not isinstance(each.value, str) or len(each.value) > MAX_LOG_LINE or not each.value.isprintable():
+            raise each.wrong(f"text of up to {MAX_LOG_LINE} printable letters")
+    return tuple(each.value for each in found)
 
 
 def _hex(pattern: re.Pattern[str]) -> Callable[[Field], str]:
@@ -219,6 +271,17 @@ def read_attributes(field: Field) -> dict[str, Attribute]:
     return {_attribute_name(field, name): fields.required(name, _attribute) for name in fields.values}
 
 
+def is_flag(name: str, value: object) -> bool:
+    """Whether a device takes a flag of this name and value."""
+    if isinstance(value, str):
+        fits = len(value) <= MAX_TEXT and (value.isprintable() or not value)
+    elif isinstance(value, float):
+        fits = math.isfinite(value)
+    else:
+        fits = isinstance(value, bool) or (isinstance(value, int) and abs(value) <= 1 << 53)
+    return fits and _ATTRIBUTE.fullmatch(name) is not None
+
+
 def _attribute_name(field: Field, name: str) -> str:
     if not _ATTRIBUTE.fullmatch(name):
         raise MessageError(f"{field.where}: {name[:64]!r} is no name: up to 64 lower-case letters, digits and _")
@@ -231,7 +294,7 @@ def _attribute(field: Field) -> Attribute:
         raise field.wrong("a finite number")
     if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) <= 1 << 53):
         return value
-    return _text(field)
+    return _maybe_text(field)
 
 
 def _by_model(read: Callable[[Field], Any]) -> Callable[[Field], dict[str, Any]]:

@@ -2,17 +2,18 @@
 
 key          the private key, Ed25519, PKCS #8 in PEM, readable by its owner only
 credential   the one of now
+next/        the same of an enrolment under way, where the device was enrolled before: it takes the place of the two
 """
 
 import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lykeion.core import Refused, Unavailable, first_line, read_bounded, write_atomically, writing
+from lykeion.core import Refused, Unavailable, first_line, fsync_directory, read_bounded, write_atomically, writing
 from lykeion.device.fetching.server_calls import Post
 from lykeion.device.fleet.device_messages import (
     ENROL,
@@ -55,8 +56,18 @@ class DeviceIdentity:
     def enrol(self, token: str) -> Credential:
         """Uses the one-time token up. The key is made first and kept: after an error the same call may be repeated.
 
-        Raises Refused for a token that the server does not take; UpdateUnavailable, KeyFileError.
+        A device that was enrolled before makes another key, since the old one may be revoked; until the server has
+        taken it, it remains what it was. Raises Refused for a token that the server does not take;
+        UpdateUnavailable, KeyFileError.
         """
+        self._settle()
+        if not (self.directory / "credential").exists():
+            return self._enrol(token)
+        credential = replace(self, directory=self._next)._enrol(token)
+        self._settle()
+        return credential
+
+    def _enrol(self, token: str) -> Credential:
         key = self._key() or self._new_key()
         request = EnrolRequest(token, _public(key), self.attributes)
         return self._keep(read_credential(self.post(ENROL, to_plain(request), "")))
@@ -75,7 +86,22 @@ class DeviceIdentity:
         """The name that the server gave it. Raises NotEnrolled, KeyFileError."""
         return self._kept().device
 
+    @property
+    def _next(self) -> Path:
+        return self.directory / "next"
+
+    def _settle(self) -> None:
+        """Take over the key and the credential of an enrolment that the server has answered, the key first."""
+        if (self._next / "credential").exists():
+            with writing(self.directory, KeyFileError):
+                for name in ("key", "credential"):
+                    if (self._next / name).exists():
+                        (self._next / name).replace(self.directory / name)
+                        fsync_directory(self.directory)
+                self._next.rmdir()
+
     def _kept(self) -> Credential:
+        self._settle()
         path = self.directory / "credential"
         if not path.exists():
             raise NotEnrolled("this device is not enrolled; run: lykeion device enroll URL TOKEN")

@@ -6,6 +6,7 @@ be counted for nobody, so exposures are dropped last.
 
 import json
 import re
+import secrets
 import sqlite3
 import threading
 import time
@@ -30,7 +31,10 @@ CREATE TABLE IF NOT EXISTS events (
     fields TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS by_rank ON events (rank, id);
-CREATE TABLE IF NOT EXISTS dropped (rank INTEGER PRIMARY KEY, events INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS dropped_totals (
+    rank INTEGER PRIMARY KEY, events INTEGER NOT NULL, told INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS counter (name TEXT NOT NULL);
 """
 
 
@@ -51,10 +55,14 @@ class ReportedEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """Events to send, and how many of each kind were dropped since the last batch that arrived."""
+    """Events to send, and by counter how many of each kind were dropped in all, where more are than were told.
+
+    Totals, so that a batch that arrives twice counts nothing twice. A counter lives as long as the device's file, or
+    as the process that could not write it.
+    """
 
     events: tuple[ReportedEvent, ...]
-    dropped: Mapping[str, int]
+    dropped: Mapping[str, Mapping[str, int]]
 
 
 class EventReports:
@@ -64,8 +72,9 @@ class EventReports:
     def __init__(self, path: Path, *, max_events: int = MAX_EVENTS, clock: Callable[[], float] = time.time) -> None:
         self._path, self._max, self._clock = path, max_events, clock
         self._turn = threading.Lock()
-        self._unwritten = Counter[EventKind]()
-        """Dropped because the file could not be written."""
+        self._name = secrets.token_hex(8)
+        self._unwritten, self._unwritten_told = Counter[str](), Counter[str]()
+        """Dropped because the file could not be written, and what the server knows of it."""
         self._base: sqlite3.Connection | None = None
 
     def add(self, name: str, fields: EventFields | None = None, kind: EventKind = "event") -> None:
@@ -76,32 +85,33 @@ class EventReports:
 
     def batch(self, most: int = 500) -> EventBatch:
         """The next to send, oldest first."""
-        events, dropped = list[ReportedEvent](), Counter[str]()
+        events, dropped = list[ReportedEvent](), dict[str, Mapping[str, int]]()
 
         def read(base: sqlite3.Connection) -> None:
             rows = base.execute("SELECT id, rank, name, at, fields FROM events ORDER BY id LIMIT ?", (most,))
             events.extend(_event(*row) for row in rows)
-            counted = base.execute("SELECT rank, events FROM dropped WHERE events > 0")
-            dropped.update({KINDS[rank]: count for rank, count in counted})
+            if base.execute("SELECT 1 FROM dropped_totals WHERE events > told").fetchone():
+                counted = base.execute("SELECT rank, events FROM dropped_totals")
+                dropped[_counter(base)] = {KINDS[rank]: count for rank, count in counted}
 
         with self._turn:
             self._done(read)
-            dropped.update(+self._unwritten)
-        return EventBatch(tuple(events), dict(dropped))
+            if self._unwritten != self._unwritten_told:
+                dropped[self._name] = dict(+self._unwritten)
+        return EventBatch(tuple(events), dropped)
 
     def arrived(self, batch: EventBatch) -> None:
         """The server has the batch: its events go, and what it said was dropped is not said again."""
 
         def forget(base: sqlite3.Connection) -> None:
             base.executemany("DELETE FROM events WHERE id = ?", [(event.id,) for event in batch.events])
-            for rank, kind in enumerate(KINDS):
-                told = batch.dropped.get(kind, 0) - unwritten[kind]
-                base.execute("UPDATE dropped SET events = events - ? WHERE rank = ?", (told, rank))
+            for kind, count in batch.dropped.get(_counter(base), {}).items():
+                known = (count, KINDS.index(kind), count)  # type: ignore[arg-type]
+                base.execute("UPDATE dropped_totals SET told = ? WHERE rank = ? AND told < ?", known)
 
         with self._turn:
-            unwritten = self._unwritten & Counter[EventKind]({kind: batch.dropped.get(kind, 0) for kind in KINDS})
-            if self._done(forget):
-                self._unwritten -= unwritten
+            self._unwritten_told |= Counter(batch.dropped.get(self._name, {}))
+            self._done(forget)
 
     def close(self) -> None:
         with self._turn:
@@ -134,9 +144,14 @@ def _insert(base: sqlite3.Connection, row: tuple[object, ...], most: int) -> Non
     base.executemany("DELETE FROM events WHERE id = ?", [(id,) for id, _ in rows])
     for rank, dropped in Counter(rank for _, rank in rows).items():
         base.execute(
-            "INSERT INTO dropped VALUES (?, ?) ON CONFLICT (rank) DO UPDATE SET events = events + excluded.events",
+            "INSERT INTO dropped_totals (rank, events) VALUES (?, ?)"
+            " ON CONFLICT (rank) DO UPDATE SET events = events + excluded.events",
             (rank, dropped),
         )
+
+
+def _counter(base: sqlite3.Connection) -> str:
+    return base.execute("SELECT name FROM counter").fetchone()[0]
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -157,6 +172,8 @@ def _connected(path: Path) -> sqlite3.Connection:
         base.execute("PRAGMA journal_mode = WAL")
         base.execute("PRAGMA synchronous = NORMAL")
         base.executescript(_TABLES)
+        base.execute("INSERT INTO counter SELECT ? WHERE NOT EXISTS (SELECT 1 FROM counter)", (secrets.token_hex(8),))
+        base.commit()
     except sqlite3.Error:
         base.close()
         raise

@@ -17,12 +17,15 @@ from lykeion.device.fetching.download_pace import Pace
 from lykeion.device.fetching.file_source import HttpFiles
 from lykeion.device.fetching.server_calls import HttpPost
 from lykeion.device.fleet.device_attributes import device_attributes, software_version
+from lykeion.device.fleet.device_log import DeviceLog
 from lykeion.device.fleet.device_messages import (
     EVENTS,
+    LOG,
     MAX_MESSAGE_BYTES,
     STATE,
     Attribute,
     DesiredState,
+    LogAnswer,
     MessageError,
     ModelReport,
     ReportedState,
@@ -56,12 +59,28 @@ def run_round(
     slots: ModelSlots,
     reports: EventReports,
     conditions: ConditionsHook,
+    log: DeviceLog,
     live: bool = False,
 ) -> RoundOutcome:
     """With ``live`` the server is in conversation with the device already. Raises nothing that another round could
     mend."""
+    outcome = _run_round(home, settings, slots, reports, conditions, log, live)
+    for name, problem in outcome.problems.items():
+        log.add(f"{name or 'update'}: {problem}")
+    return outcome
+
+
+def _run_round(
+    home: Path,
+    settings: DeviceSettings,
+    slots: ModelSlots,
+    reports: EventReports,
+    conditions: ConditionsHook,
+    log: DeviceLog,
+    live: bool,
+) -> RoundOutcome:
     outcome = RoundOutcome()
-    server = _Server(home, settings, slots, reports) if settings.server and not live else None
+    server = _Server(home, settings, slots, reports, log) if settings.server and not live else None
     if server:
         server.tell(outcome)
     wanted = _wanted(settings, kept_desired(home))
@@ -76,6 +95,7 @@ def run_round(
     outcome.later_s = max(outcome.later_s, found.later_s)
     changed = [name for name, state in found.states.items() if state != before.get(name)]
     for name in changed:
+        log.add(f"{name}: {_described(found.states[name])}")
         _report_change(reports, name, before.get(name, SlotState()), found.states[name])
     if server and changed:
         server.tell(outcome)
@@ -92,8 +112,10 @@ def kept_desired(home: Path) -> DesiredState | None:
 
 
 class _Server:
-    def __init__(self, home: Path, settings: DeviceSettings, slots: ModelSlots, reports: EventReports) -> None:
-        self._home, self._slots, self._reports = home, slots, reports
+    def __init__(
+        self, home: Path, settings: DeviceSettings, slots: ModelSlots, reports: EventReports, log: DeviceLog
+    ) -> None:
+        self._home, self._slots, self._reports, self._log = home, slots, reports, log
         self._attributes = device_attributes(settings.attributes)
         self._post = HttpPost(settings.server)
         self._identity = DeviceIdentity(home / "identity", self._post)
@@ -106,9 +128,14 @@ class _Server:
             desired = read_desired_state(answer)
             outcome.poll_s = desired.poll_s
             write_atomically(self._home / DESIRED_FILE, json.dumps(to_plain(desired)).encode())
-            while (batch := self._reports.batch()).events or batch.dropped:
+            told = None
+            while (batch := self._reports.batch()) != told and (batch.events or batch.dropped):
                 self._post(EVENTS, batch_plain(batch), token)
                 self._reports.arrived(batch)
+                told = batch  # which comes again where the file cannot be written
+            if desired.log_request:
+                lines = LogAnswer(desired.log_request, self._log.last(desired.log_lines))
+                self._post(LOG, to_plain(lines), token)
         except LykeionError as error:
             outcome.failed("server", error)
         except OSError as error:
@@ -201,6 +228,14 @@ def _report_change(reports: EventReports, name: str, before: SlotState, after: S
         if each not in before.failed:
             fields = {"model": name, "version": each.version, "cause": each.cause}
             reports.add("given_up", fields, "health")
+
+
+def _described(state: SlotState) -> str:
+    """Such as ``v3 runs, confirmed; v4 was given up: it crashes``."""
+    parts = [f"v{state.running.offer.target.version} runs, {state.running.step}"] if state.running else []
+    parts += [f"v{state.coming.offer.target.version} is {state.coming.step}"] if state.coming else []
+    parts += [f"v{each.version} was given up: {each.cause}" for each in state.failed[-1:]]
+    return "; ".join(parts) or "no version"
 
 
 def _model_report(state: SlotState) -> ModelReport:

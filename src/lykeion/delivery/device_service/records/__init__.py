@@ -1,0 +1,1 @@
+"""What devices say and are told, as it is kept: events, logs, versions; written once however often it is sent."""

@@ -1,0 +1,95 @@
+"""The rollouts of a fleet, for devices that ask and for the controller that moves them."""
+
+import asyncio
+from collections.abc import Sequence
+
+from lykeion.control import Answers, Change, Listing, ResourceStore, follow
+from lykeion.core import NotFound, Unavailable
+from lykeion.delivery.rollouts import (
+    ROLLOUT,
+    EarlierRollout,
+    FleetObservation,
+    FleetReports,
+    OfferedVersion,
+    Rollout,
+    VersionOffer,
+    has_ended,
+)
+
+from .fleet_observing import observe
+from .fleet_store import FleetStore
+from .published_catalogue import PublishedCatalogue
+
+
+class NotListed(Unavailable):
+    """The rollouts have not been read yet: nobody can be told what to run."""
+
+
+class FollowedRollouts:
+    """The rollouts of the store, always at hand for requests of devices."""
+
+    def __init__(self) -> None:
+        self._by_uid: dict[str, Rollout] = {}
+        self._listed = False
+
+    def ordered(self) -> Sequence[Rollout]:
+        """From the oldest. Raises NotListed."""
+        if not self._listed:
+            raise NotListed("the server has just started; ask again in a moment")
+        return sorted(self._by_uid.values(), key=_age)
+
+    async def run(self, store: ResourceStore) -> None:
+        await follow(store, ROLLOUT, self._replace, self._notice)
+
+    def _replace(self, listing: Listing) -> None:
+        self._by_uid = {each.metadata.uid: each for each in listing.items}
+        self._listed = True
+
+    def _notice(self, change: Change) -> None:
+        if change.type == "DELETED":
+            self._by_uid.pop(change.resource.metadata.uid, None)
+        else:
+            self._by_uid[change.resource.metadata.uid] = change.resource
+
+
+def rollout_answers(fleet: FleetStore, catalogue: PublishedCatalogue, store: ResourceStore) -> Answers:
+    """What the controller of rollouts looks up: of devices in the fleet, of rollouts in their store, as it is now."""
+
+    async def rollouts() -> Sequence[Rollout]:
+        return (await store.listing(ROLLOUT)).items
+
+    async def reports(asked: FleetReports) -> FleetObservation:
+        found = next((each for each in await rollouts() if each.metadata.uid == asked.rollout_uid), None)
+        if found is None:
+            raise NotFound(f"there is no rollout with the uid {asked.rollout_uid}")
+        return await asyncio.to_thread(observe, fleet, catalogue, found, asked.since, asked.until)
+
+    async def offer(asked: OfferedVersion) -> VersionOffer | None:
+        return await asyncio.to_thread(catalogue.offer, asked.model, asked.version)
+
+    async def earlier(asked: EarlierRollout) -> str:
+        return waits_for(asked.model, asked.rollout_uid, await rollouts())
+
+    return {FleetReports: reports, OfferedVersion: offer, EarlierRollout: earlier}
+
+
+def waits_for(model: str, uid: str, rollouts: Sequence[Rollout]) -> str:
+    """The rollout that has to end before another one of the same model begins; empty if there is none.
+
+    That is one that has begun, or else an older one that does not wait for its version.
+    """
+    others = [
+        each
+        for each in rollouts
+        if each.spec.model == model and each.metadata.uid != uid and not has_ended(each.status)
+    ]
+    for each in others:
+        if each.status.wave:
+            return each.metadata.name
+    ours = next((_age(each) for each in rollouts if each.metadata.uid == uid), ("", ""))
+    older = [each for each in others if _age(each) < ours and each.status.reason != "NotPublished"]
+    return min(older, key=_age).metadata.name if older else ""
+
+
+def _age(rollout: Rollout) -> tuple[str, str]:
+    return str(rollout.metadata.creation_timestamp), rollout.metadata.uid
