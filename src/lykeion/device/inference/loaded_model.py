@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Photo: TypeAlias = bytes | Path | np.ndarray
 """A file's bytes or path, or a frame: uint8 (height, width, 3)."""
 
+LABELS_ONLY = ("mediapipe",)
+"""Engines that prepare photos themselves: their vectors are not those of an index, to the bit."""
+
 
 @dataclass(frozen=True, slots=True)
 class PhotoLabel:
@@ -49,13 +52,19 @@ class LoadedModel:
     def space(self) -> str:
         """The embedding space of its vectors; empty where they are of none that an index may have, also because this
         software prepares photos by another version than the space is of."""
-        return self.target.space if self.companion.preprocessing == PREPROCESSING_VERSION else ""
+        if self.target.engine in LABELS_ONLY or self.companion.preprocessing != PREPROCESSING_VERSION:
+            return ""
+        return self.target.space
 
     def embed(self, photo: Photo, box: Box | None = None) -> np.ndarray:
         """The vector, float32 (dimension,) of length 1, or zeros if the network gives only zeros.
 
-        Raises PhotoError, ModelError.
+        Raises Unsupported, PhotoError, ModelError.
         """
+        if self.target.engine in LABELS_ONLY:
+            raise Unsupported(
+                f"{self.target.path} runs on {self.target.engine}: vectors for an index come from LiteRT"
+            )
         vector = self._output(photo, box)
         if not np.isfinite(vector).all():
             raise ModelError(f"{self.target.path}: its output is not finite")
