@@ -1,7 +1,7 @@
 """Is anything lost by kill -9? Writers of index, model store, delivery and devices, killed again and again.
 
-The programs that the tests run a few times, with many more rounds. They stop at the first loss. Writes
-docs/benchmarks/kills.md.
+The programs that the tests run a few times, with many more rounds. They stop at the first loss. What has been done is
+kept, a few rounds at a time: interrupted, the same command goes on. Writes docs/benchmarks/kills.md.
 
     python benchmarks/kills.py [--rounds 250]
 """
@@ -10,54 +10,91 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 from measuring.machine import describe
 
+from lykeion.core import write_atomically
+
 ROOT = Path(__file__).parents[1]
-WRITERS = ("one thread", "several threads", "compaction", "snapshots", "columns")
+INDEX_WRITERS = ("one thread", "several threads", "compaction", "snapshots", "columns")
 HEAD = """# Kill -9
 
 Writers are begun, and killed at a random moment; then what they acknowledged must be there, and what they did not
 must be there completely or not at all. Delivery's commands are killed before each of their acts on files; then
 a client of python-tuf must read the state before or after, and the same command must succeed. A device is killed
-before each of its changes of files in updates; then it must have a version that was verified, and go on. {machine}.
+before each of its changes of files in updates, and again in what is left of it; then it must have a version that was
+verified, and go on. {machine}.
 
 | writer | kills | acknowledged writes | lost |
 |---|---:|---:|---:|
 """
 
 
+@dataclass(frozen=True)
+class Writer:
+    """``module`` is run for ``rounds`` rounds in all, ``at_once`` at a time, and prints its kills by kind; or, of a
+    kind of writer of an ``index``, the writes that were acknowledged."""
+
+    name: str
+    module: str
+    rounds: int
+    at_once: int
+    index: str = ""
+
+
+def writers(rounds: int) -> Iterator[Writer]:
+    for kind in INDEX_WRITERS:
+        yield Writer("index", "tests.search.index.local.crash_rounds", rounds, 50, kind)
+    yield Writer("model store", "tests.registry.crash_rounds", 3 * rounds, 150)
+    yield Writer("delivery", "tests.delivery.crash_rounds", 1, 1)
+    yield Writer("device", "tests.device.crash_rounds", max(1, 2 * rounds // 5), 5)
+
+
 @click.command()
 @click.option(
     "--rounds", type=click.IntRange(1), default=250, show_default=True, help="Kills of each kind of writer."
 )
+@click.option("--work", type=click.Path(path_type=Path), default=ROOT / "build" / "bench" / "kills")
 @click.option("--page", type=click.Path(path_type=Path), default=ROOT / "docs" / "benchmarks" / "kills.md")
-def main(rounds: int, page: Path) -> None:
-    rows = []
-    for writer in WRITERS:
-        acknowledged = ran("tests.search.index.local.crash_rounds", rounds, writer)
-        rows.append(f"| index, {writer} | {rounds:,} | {acknowledged:,} | 0 |\n")
-        print(rows[-1], end="")
-    killed = ran("tests.registry.crash_rounds", 3 * rounds)
-    rows += [f"| model store, {kind} | {kills:,} | | 0 |\n" for kind, kills in killed.items()]
-    ended = ran("tests.delivery.crash_rounds", 1)
-    rows += [f"| delivery, {command} | {kills:,} | | 0 |\n" for command, kills in ended.items()]
-    updated = ran("tests.device.crash_rounds", max(1, rounds // 50))
-    rows += [f"| device, {what} | {kills:,} | | 0 |\n" for what, kills in updated.items()]
+def main(rounds: int, work: Path, page: Path) -> None:
+    rows = [row for writer in writers(rounds) for row in rows_of(writer, work)]
     page.write_text(
         HEAD.format(machine=describe()) + "".join(rows) + "\n`python benchmarks/kills.py` writes this page.\n"
     )
 
 
-def ran(module: str, rounds: int, *arguments: str) -> Any:
-    """What the program printed as its last line, as JSON."""
+def rows_of(writer: Writer, work: Path) -> list[str]:
+    """Runs what of its rounds is not in ``work`` yet."""
+    kept = work / f"{writer.name}-{writer.index or 'all'}.json".replace(" ", "-")
+    state = json.loads(kept.read_bytes()) if kept.exists() else {"rounds": 0, "counts": {}}
+    counts, done = Counter(state["counts"]), min(state["rounds"], writer.rounds)
+    if state["rounds"] > writer.rounds:
+        raise click.ClickException(f"{kept} has {state['rounds']} rounds; remove it for fewer")
+    while done < writer.rounds:
+        some = min(writer.at_once, writer.rounds - done)
+        counts += ran(writer, some)
+        done += some
+        work.mkdir(parents=True, exist_ok=True)
+        write_atomically(kept, json.dumps({"rounds": done, "counts": counts}).encode())
+        print(f"{writer.name}, {writer.index or 'all'}: {done:,} of {writer.rounds:,} rounds", flush=True)
+    if writer.index:
+        return [f"| index, {writer.index} | {done:,} | {counts['acknowledged']:,} | 0 |\n"]
+    return [f"| {writer.name}, {kind} | {kills:,} | | 0 |\n" for kind, kills in counts.items()]
+
+
+def ran(writer: Writer, rounds: int) -> Counter[str]:
+    """What the program printed as its last line: kills by kind, or acknowledged writes."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", module, directory, str(rounds), *arguments]
+        kind = (writer.index,) if writer.index else ()
+        command = [sys.executable, "-m", writer.module, directory, str(rounds), *kind]
         printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
-    return json.loads(printed.splitlines()[-1])
+    found = json.loads(printed.splitlines()[-1])
+    return Counter({"acknowledged": found} if writer.index else found)
 
 
 if __name__ == "__main__":
