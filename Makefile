@@ -2,7 +2,7 @@
 # make test    install and run all tests          make quick    those without training, browser or server
 # make lint    format, lint, types, layers, page  make install  the environment alone
 # make clients install what tests/e2e asks the model server by, in an environment of its own
-# make test-kubernetes   tests/e2e with what needs a cluster, 40 minutes
+# make test-kubernetes   those of tests/e2e that need a cluster
 # make kubernetes  build Kubernetes for tests/e2e, in the cache directory; without Go it says that they will be skipped
 # make kubernetes-addons   Kueue, Traefik and Argo for them, too, which takes half an hour
 # make bench   all benchmarks, to docs/benchmarks/, whose README says how long each takes; BENCH='ann query' names some,
@@ -54,7 +54,7 @@ test: .venv/developer clients
 	$(BIN)/python tests/run.py --jobs $(JOBS)
 
 test-kubernetes: .venv/developer kubernetes
-	$(BIN)/python tests/run.py --kubernetes tests/e2e
+	$(BIN)/python tests/run.py --kubernetes
 
 quick: .venv/developer
 	$(BIN)/python tests/run.py --jobs $(JOBS) --quick

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 E2E = "tests/e2e"
 CLUSTER = ("cluster: Cluster", "kubernetes_cluster import", "control_plane.tools import")
-"""In files of tests/e2e that need Kubernetes' programs: these are one room, and the longest."""
+"""In files of tests/e2e that need Kubernetes' programs: two rooms, which run side by side if they are asked for."""
+CLUSTERS = ("test_operator_*", "test_cluster_faults", "test_two_clusters")
+"""Of these, files whose clusters are their own; the others share one."""
 PARTS = {
     "platform": ("test_platform*", "test_program_images"),
     "training": ("test_image_builds", "test_photo_search_loop", "test_pipelines", "test_training"),
@@ -38,10 +40,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rooms", nargs="*", help="all by default")
     parser.add_argument("--jobs", type=int, default=2, help="rooms at a time, beside e2e")
-    parser.add_argument("--kubernetes", action="store_true", help="also what needs a cluster: make test-kubernetes")
+    parser.add_argument("--kubernetes", action="store_true", help="only what needs a cluster: make test-kubernetes")
     chosen, options = parser.parse_known_args(arguments)
     rooms = rooms_of(chosen.rooms or every_path(), quick="--quick" in options)
-    rooms = [room for room in rooms if chosen.kubernetes or room.name != f"{E2E} (kubernetes)"]
+    rooms = [room for room in rooms if room.on_kubernetes == chosen.kubernetes]
     began = time.monotonic()
     failures: list[str] = []
     with ThreadPoolExecutor(chosen.jobs) as jobs, ThreadPoolExecutor(2) as beside:
@@ -59,11 +61,15 @@ def main(arguments: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class Room:
-    """``paths`` are given to pytest; ``waits`` is whether it needs a core for half of its time only."""
+    """``paths`` are given to pytest; ``waits`` is whether it needs a core for half of its time only.
+
+    ``on_kubernetes`` are the parts of tests/e2e that need a cluster; a file of them that is named is a room as any.
+    """
 
     name: str
     paths: tuple[str, ...]
     waits: bool = False
+    on_kubernetes: bool = False
 
 
 def rooms_of(paths: Sequence[str], *, quick: bool = False) -> list[Room]:
@@ -76,14 +82,24 @@ def rooms_of(paths: Sequence[str], *, quick: bool = False) -> list[Room]:
 
 def parts_of_e2e() -> list[Room]:
     files = set((ROOT / E2E).glob("test_*.py"))
-    parts = {"kubernetes": {file for file in files if any(each in file.read_text() for each in CLUSTER)}}
+    kubernetes = {file for file in files if any(each in file.read_text() for each in CLUSTER)}
+    own = {file for file in kubernetes if _matches(file, CLUSTERS)}
+    parts = {"kubernetes": kubernetes - own, "clusters": own}
     for name, patterns in PARTS.items():
-        parts[name] = {file for file in files if any(file.match(f"{each}.py") for each in patterns)}
+        parts[name] = {file for file in files - kubernetes if _matches(file, patterns)}
     parts["others"] = files.difference(*parts.values())
     return [
-        Room(f"{E2E} ({name})", tuple(sorted(str(file.relative_to(ROOT)) for file in found)), waits=True)
+        Room(f"{E2E} ({name})", _paths(found), waits=True, on_kubernetes=found <= kubernetes)
         for name, found in parts.items()
     ]
+
+
+def _matches(file: Path, patterns: Sequence[str]) -> bool:
+    return any(file.match(f"{each}.py") for each in patterns)
+
+
+def _paths(files: Iterable[Path]) -> tuple[str, ...]:
+    return tuple(sorted(str(file.relative_to(ROOT)) for file in files))
 
 
 def every_path() -> list[str]:

@@ -53,7 +53,9 @@ def test_a_rooms_output_is_printed_whole_and_its_failures_again_at_the_end(tmp_p
 
 def test_each_file_of_e2e_is_in_one_part_and_each_part_has_what_it_names() -> None:
     parts = parts_of_e2e()
-    assert {room.name for room in parts} == {f"{E2E} ({name})" for name in ("kubernetes", *PARTS, "others")}
+    assert {room.name for room in parts} == {
+        f"{E2E} ({name})" for name in ("kubernetes", "clusters", *PARTS, "others")
+    }
     paths = [path for room in parts for path in room.paths]
     assert sorted(paths) == sorted(str(file.relative_to(ROOT)) for file in (ROOT / E2E).glob("test_*.py"))
     for pattern in (each for files in PARTS.values() for each in files):

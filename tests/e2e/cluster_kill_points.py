@@ -1,6 +1,6 @@
 """An operator that kills itself before or after its n-th write, run as a program: ``VERB-NUMBER`` or ``never``.
 
-Its Lease is short, so that the next one need not wait; it ends by SIGTERM as the real one does.
+It ends by SIGTERM as the real one does.
 """
 
 import asyncio
@@ -12,9 +12,6 @@ from typing import Any
 from lykeion.core import LykeionError
 from lykeion.platform import CONTROLLERS, KINDS, ClusterPlatform, OperatorSettings, cluster_access
 from lykeion.platform.kubernetes.api.cluster_client import ClusterClient
-from lykeion.platform.kubernetes.operator.lease_election import LeaseTimes
-
-LEASE = LeaseTimes(duration_s=2, deadline_s=1.5, retry_s=0.3)
 
 
 def kill_at(when: str, number: int) -> None:
@@ -42,7 +39,7 @@ def main() -> None:
     if sys.argv[1] != "never":
         when, number = sys.argv[1].split("-")
         kill_at(when, int(number))
-    settings = OperatorSettings(namespace="default", host="127.0.0.1", port=0, pod=sys.argv[2], lease=LEASE)
+    settings = OperatorSettings(namespace="default", host="127.0.0.1", port=0, pod=sys.argv[2])
     made = ClusterPlatform(cluster_access(), KINDS, CONTROLLERS, settings)
     try:
         asyncio.run(made.run(lambda url: print(f"the operator answers on {url}", file=sys.stderr, flush=True)))
