@@ -8,6 +8,8 @@ import pytest
 from msgspec import structs
 
 from lykeion.control import condition_of, is_true
+from lykeion.images import build_volume
+from lykeion.oci import Layout
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.resources.batch_execution import for_each_item
@@ -21,7 +23,7 @@ from tests.platform.kubernetes.work_samples import FACTS, SAMPLES, sample
 
 from .kubernetes_cluster import Cluster, kubernetes_cluster
 from .process_node.handle import process_node
-from .translated_works import IMAGE, USER, ClusterWork, work
+from .translated_works import IMAGE, USER, ClusterWork, keeps, work
 
 
 def _run(cluster: Cluster, namespace: str, wanted: Any, facts: ClusterFacts | None = None) -> ClusterWork:
@@ -212,3 +214,19 @@ def test_what_waits_says_why(cluster: Cluster, namespace: str, program: Program,
     assert found.reason == reason
     assert words in found.message
     assert status.attempts == 0
+
+
+def test_a_program_reads_the_files_of_an_image_where_the_server_keeps_such_volumes(
+    tmp_path: Path, cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    facts = ClusterFacts(image_volumes=keeps(namespace))
+    (tmp_path / "weights").write_text("of shoes")
+    build_volume(tmp_path, Layout.open(cluster.place / "images", create=True), "shoes-files:1")
+    volume = PodVolume(name="model", mount_path="/model", image="layout.local/shoes-files:1")
+    pod = PodTemplate(run_as_user=USER, volumes=(volume,))
+    script = "cat /model/weights > $LYKEION_RESULT; ! touch /model/new"
+    program = Program(command=("sh", "-c", script), image=IMAGE, pod=pod)
+    status = _run(cluster, namespace, work("", program=program), facts).wait(_ended)
+    assert is_true(status.conditions, "Complete"), status
+    assert status.result == "of shoes"

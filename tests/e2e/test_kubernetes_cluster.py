@@ -22,6 +22,7 @@ from .kubernetes_api import Object, condition
 from .kubernetes_cluster import Cluster, kubernetes_cluster
 from .pod_documents import created, deployment, ended, has_ended, pod, runs, shell, terminated, waiting_reason
 from .process_node.handle import ProcessNode, process_node
+from .translated_works import keeps
 
 WAITS = "trap 'exit 0' TERM; while true; do sleep .1; done"
 
@@ -121,8 +122,8 @@ def test_a_node_that_was_restarted_has_lost_its_containers(
     cluster.api.wait("Pod", "p", namespace, told)
 
 
-def test_without_its_gate_an_image_volume_vanishes_in_silence(
-    own: tuple[Cluster, ProcessNode, ProcessNode],
+def test_without_its_gate_an_image_volume_vanishes_in_silence_and_the_operator_knows(
+    own: tuple[Cluster, ProcessNode, ProcessNode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/"""
     cluster, _, _ = own
@@ -130,6 +131,8 @@ def test_without_its_gate_an_image_volume_vanishes_in_silence(
     volumes = [{"name": "model", "image": {"reference": "layout.local/files:1"}}]
     made = created(cluster, namespace, pod("p", "true", volumes=volumes))
     assert "model" not in {it["name"] for it in made["spec"]["volumes"]}
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    assert keeps(namespace) is False
 
 
 def test_a_user_may_do_what_roles_bind(cluster: Cluster, namespace: str) -> None:

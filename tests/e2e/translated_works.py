@@ -1,5 +1,6 @@
 """Works of tests on a real API server, written as their translation says, without the store and controllers."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,10 @@ import httpx
 from msgspec import structs
 
 from lykeion.control import AnyResource, Resource
+from lykeion.platform.kubernetes.api.cluster_client import ClusterClient
+from lykeion.platform.kubernetes.contexts.kubeconfig_contexts import cluster_access
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts, selector
+from lykeion.platform.kubernetes.operator.cluster_facts import keeps_image_volumes
 from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
@@ -109,3 +113,16 @@ class ClusterWork:
             api.delete(document["kind"], name, namespace, **({"preconditions": {"uid": uid}} if uid else {}))
         else:
             api.patch(document["kind"], name, namespace, document, subresource=change.subresource)
+
+
+def keeps(namespace: str) -> bool:
+    """Whether the cluster of $KUBECONFIG keeps image volumes, as the operator finds out."""
+
+    async def asked() -> bool:
+        client = ClusterClient(cluster_access())
+        try:
+            return await keeps_image_volumes(client, namespace)
+        finally:
+            await client.close()
+
+    return asyncio.run(asked())

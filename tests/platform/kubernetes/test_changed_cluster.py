@@ -6,13 +6,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from lykeion.control import AnyKind, AnyResource, condition_of
 from lykeion.core import Unavailable
 from lykeion.platform.composition import KINDS
 from lykeion.platform.kubernetes.api.list_watch import WatchTimes
-from lykeion.platform.kubernetes.api.server_answers import NotServed
+from lykeion.platform.kubernetes.api.server_answers import ClusterRefused, NotServed
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
-from lykeion.platform.kubernetes.operator.cluster_facts import ProfileInUse, read_facts
+from lykeion.platform.kubernetes.operator.cluster_facts import ProfileInUse, keeps_image_volumes, read_facts
 from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
 from lykeion.platform.resources.cluster_profile import AcceleratorProfile, ClusterProfileSpec
@@ -155,3 +157,31 @@ def test_a_cluster_that_does_not_answer_is_as_it_was() -> None:
         reading.cancel()
 
     _run(use)
+
+
+class Storing:
+    """An API server that answers a Job with these volumes, or with an error."""
+
+    def __init__(self, volumes: Any) -> None:
+        self.volumes, self.asked = volumes, list[tuple[str, Any]]()
+
+    async def post(self, path: str, what: str, document: Any, query: Any = None) -> Any:
+        self.asked.append((path, query))
+        if isinstance(self.volumes, Exception):
+            raise self.volumes
+        return {"spec": {"template": {"spec": {"volumes": self.volumes}}}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        ([{"name": "files", "image": {"reference": "files"}}], True),
+        ([{"name": "files", "emptyDir": {}}], False),
+        (None, False),
+        (ClusterRefused("jobs.batch is forbidden: exceeded quota"), False),
+    ],
+)
+def test_whether_a_server_keeps_image_volumes_is_read_back_without_storing_anything(answer: Any, kept: bool) -> None:
+    client: Any = Storing(answer)
+    assert asyncio.run(keeps_image_volumes(client, "shop")) is kept
+    assert client.asked == [("/apis/batch/v1/namespaces/shop/jobs", {"dryRun": "All"})]

@@ -17,7 +17,7 @@ from lykeion.platform.policies.stages import models_command
 from lykeion.platform.resources.batch_execution import for_each_item
 from lykeion.platform.resources.cluster_profile import StorageProfile
 from lykeion.platform.resources.failure_rule import FailureRule
-from lykeion.platform.resources.pod_template import PodTemplate
+from lykeion.platform.resources.pod_template import PodTemplate, PodVolume
 from lykeion.platform.resources.program import (
     AcceleratorRequest,
     Program,
@@ -395,3 +395,15 @@ def test_an_accelerator_is_found_by_the_beginning_of_its_name() -> None:
     facts = replace(FACTS, profile=structs.replace(PROFILE, accelerators=(T4, variant)))
     assert not unsupported_pod(GPU, facts)
     assert unsupported_pod(GPU, FACTS)
+
+
+def test_files_of_an_image_are_mounted_where_the_server_keeps_such_volumes_and_refused_elsewhere() -> None:
+    volume = PodVolume(name="model", mount_path="/model", image="registry.example.com/shoes-files:v1")
+    asked = spec(Program(command=("x",), pod=PodTemplate(volumes=(volume,))))
+    said = refusal(sample(asked), replace(FACTS, version=(1, 34)))
+    assert "volume model is an image, which the API server of this Kubernetes 1.34 drops" in said
+    facts = replace(FACTS, image_volumes=True)
+    assert refusal(sample(asked), facts) == ""
+    pod = made(asked, facts)[0]["spec"]["template"]["spec"]
+    assert {"name": "own-model", "image": {"reference": volume.image}} in pod["volumes"]
+    assert {"name": "own-model", "mountPath": "/model", "readOnly": True} in pod["containers"][0]["volumeMounts"]

@@ -30,7 +30,7 @@ from .platform_options import files_of, files_option, namespace_option, pair_of
     "--with",
     "extensions",
     multiple=True,
-    type=click.Choice(("gateway-api", "gke-policies", "jobset")),
+    type=click.Choice(("gateway-api", "gke-policies", "jobset", "image-volumes")),
     help="What the cluster has beside Kubernetes; may be repeated.",
 )
 @click.option("--image", default="", metavar="IMAGE", help="The operator's, which fetches and publishes.")

@@ -63,15 +63,35 @@ class PodVolume(Wire, frozen=True):
     secret: Annotated[Name, Meta(description="A Secret, each value a file.")] | None = None
     config_map: Annotated[Name, Meta(description="A ConfigMap, each value a file.")] | None = None
     empty_dir: Annotated[Quantity, Meta(description="An empty directory of at most this size.")] | None = None
+    image: (
+        Annotated[
+            str,
+            Meta(
+                max_length=512,
+                pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?\Z",
+                description="The files of an image, such as one that `lykeion images volume` makes of a model or an "
+                "index; for reading. Kubernetes 1.35, or 1.33 with the feature gate ImageVolume.",
+                extra={"must be": "the name of an image"},
+            ),
+        ]
+        | None
+    ) = None
     read_only: Annotated[bool, Meta(description="Forbid writing.")] = False
 
     rules: ClassVar[tuple[SpecRule, ...]] = (
         SpecRule(
-            "give one of persistentVolumeClaim, secret, configMap and emptyDir",
-            "[has(self.persistentVolumeClaim), has(self.secret), has(self.configMap), has(self.emptyDir)]"
-            ".filter(given, given).size() == 1",
+            "give one of persistentVolumeClaim, secret, configMap, emptyDir and image",
+            "[has(self.persistentVolumeClaim), has(self.secret), has(self.configMap), has(self.emptyDir), "
+            "has(self.image)].filter(given, given).size() == 1",
             lambda volume: (
-                [volume.persistent_volume_claim, volume.secret, volume.config_map, volume.empty_dir].count(None) == 3
+                [
+                    volume.persistent_volume_claim,
+                    volume.secret,
+                    volume.config_map,
+                    volume.empty_dir,
+                    volume.image,
+                ].count(None)
+                == 4
             ),
         ),
     )

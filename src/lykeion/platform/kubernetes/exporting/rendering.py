@@ -22,15 +22,21 @@ EXTENSIONS: Mapping[str, str] = {
     "jobset": JOB_SETS.api_version,
 }
 """What a cluster may have beside Kubernetes' own kinds, and the API version by which it is known."""
+IMAGE_VOLUMES = "image-volumes"
+"""An extension that is no API version."""
 _OF_PROFILE: Mapping[str, tuple[str, ...]] = {"gke": ("gateway-api", "gke-policies")}
 _BY_KIND = {each.kind.name: each for each in TRANSLATIONS}
 
 
 def facts_of(profile: str, *, extensions: Sequence[str] = (), image: str = "", registry: str = "") -> ClusterFacts:
-    """A cluster of a cloud; ``extensions`` are names in EXTENSIONS. Raises ResourceError for an unknown profile."""
+    """A cluster of a cloud; ``extensions`` are names in EXTENSIONS, and IMAGE_VOLUMES.
+
+    Raises ResourceError for an unknown profile.
+    """
     spec = cloud_profile(profile, registry=registry).spec
-    served = frozenset(EXTENSIONS[each] for each in (*extensions, *_OF_PROFILE.get(profile, ())))
-    return ClusterFacts(profile=spec, image=image or IMAGE, served=served)
+    named = {*extensions, *_OF_PROFILE.get(profile, ())}
+    served = frozenset(EXTENSIONS[each] for each in named - {IMAGE_VOLUMES})
+    return ClusterFacts(profile=spec, image=image or IMAGE, served=served, image_volumes=IMAGE_VOLUMES in named)
 
 
 def render(

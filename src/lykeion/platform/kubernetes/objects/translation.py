@@ -66,6 +66,9 @@ class ClusterFacts:
     registries: str = ""
     """The operator's ``$LYKEION_REGISTRIES``: which registries are spoken to over plain HTTP."""
 
+    image_volumes: bool = False
+    """Whether the API server keeps volumes with the files of images, and does not drop them in silence."""
+
     def has(self, type_: ObjectType) -> bool:
         return type_.api_version in self.served
 

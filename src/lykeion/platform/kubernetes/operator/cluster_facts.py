@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from lykeion.control import AnyResource, Change, Key, Listing, follow
-from lykeion.core import Refused, Unavailable
+from lykeion.core import LykeionError, Refused, Unavailable
 from lykeion.platform.kubernetes.api import ClusterClient
-from lykeion.platform.kubernetes.objects import ClusterFacts
+from lykeion.platform.kubernetes.objects import JOBS, ClusterFacts, parts
 from lykeion.platform.kubernetes.store import ClusterStore
 from lykeion.platform.resources.cluster_profile import CLUSTER_PROFILE, ClusterProfileSpec
 
@@ -32,6 +32,26 @@ async def read_facts(client: ClusterClient, image: str = "") -> ClusterFacts:
         served=served,
         registries=os.environ.get("LYKEION_REGISTRIES", ""),
     )
+
+
+async def keeps_image_volumes(client: ClusterClient, namespace: str) -> bool:
+    """Whether a volume with the files of an image is still there in what the API server would store of a Job.
+
+    Raises Unavailable.
+    """
+    metadata = {"name": "lykeion-image-volumes", "namespace": namespace}
+    volume = {"name": "files", "image": {"reference": "files"}}
+    pod = {"restartPolicy": "Never", "containers": [{"name": "none", "image": "none"}], "volumes": [volume]}
+    job = {"apiVersion": JOBS.api_version, "kind": JOBS.kind, "metadata": metadata}
+    document = {**job, "spec": {"suspend": True, "template": {"spec": pod}}}
+    try:
+        made = await client.post(JOBS.path(namespace), "a Job that is not stored", document, {"dryRun": "All"})
+    except Unavailable:
+        raise
+    except LykeionError as error:
+        _log.warning("whether there are image volumes is not known, so they are refused: %s", error)
+        return False
+    return any("image" in each for each in parts(made, "spec", "template", "spec", "volumes"))
 
 
 class ProfileInUse:

@@ -6,7 +6,7 @@ import signal
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from lightkube.config.kubeconfig import SingleConfig
@@ -22,7 +22,7 @@ from lykeion.platform.local.webhook_sender import WebhookSender
 from lykeion.web_kit import serve_beside
 
 from .cluster_answers import cluster_answers, pods_of
-from .cluster_facts import ProfileInUse, read_facts
+from .cluster_facts import ProfileInUse, keeps_image_volumes, read_facts
 from .lease_election import LeaseElection, LeaseTimes
 from .operator_health import SETTINGS, health_app
 from .operator_metrics import OperatorMetrics
@@ -147,7 +147,7 @@ class ClusterPlatform:
             _after(profile.listed, self._loop.run),
             webhooks.run(),
             profile.run(),
-            profile.keep_read(lambda: read_facts(self._client, self._settings.image)),
+            profile.keep_read(lambda: self._read_facts(profile.facts)),
             _after(profile.listed, store.keep),
             _after(profile.listed, others.keep_swept),
         )
@@ -166,11 +166,19 @@ class ClusterPlatform:
         failures = 0
         while True:
             try:
-                return _supported(await read_facts(self._client, self._settings.image))
+                return _supported(await self._read_facts())
             except (Unavailable, Refused) as error:
                 failures += 1
                 _log.warning("%s; asking again", error)
                 await asyncio.sleep(WatchTimes().back_off_s(failures))
+
+    async def _read_facts(self, known: ClusterFacts | None = None) -> ClusterFacts:
+        """What another version may keep of a Job is asked again; the Lease is not needed for what is not stored."""
+        facts = await read_facts(self._client, self._settings.image)
+        if known and known.version == facts.version:
+            return replace(facts, image_volumes=known.image_volumes)
+        namespace = next(iter(self._settings.namespaces), self._settings.namespace)
+        return replace(facts, image_volumes=await keeps_image_volumes(self._lease_client, namespace))
 
     def _leads(self) -> bool:
         return self._lease.holds

@@ -77,6 +77,13 @@ def unsupported_pod(program: Program, facts: ClusterFacts) -> str:
     if asked and accelerator_of(facts.profile, asked.type) is None:
         known = ", ".join(each.name for each in facts.profile.accelerators) or "none"
         return f"the cluster's profile has no accelerator {asked.type}; it has {known}"
+    images = [each.name for each in (program.pod.volumes if program.pod else ()) if each.image]
+    if images and not facts.image_volumes:
+        major, minor = facts.version
+        return (
+            f"volume {images[0]} is an image, which the API server of this Kubernetes {major}.{minor} drops: it "
+            "needs 1.35, or the feature gate ImageVolume; or put the files into a claim"
+        )
     return ""
 
 
@@ -266,6 +273,8 @@ def _pod_volume(volume: PodVolume) -> dict[str, Any]:
         source = {"secret": {"secretName": volume.secret}}
     elif volume.config_map:
         source = {"configMap": {"name": volume.config_map}}
+    elif volume.image:
+        source = {"image": {"reference": volume.image}}
     else:
         source = {"emptyDir": {"sizeLimit": str(volume.empty_dir)}}
     return {"name": _own(volume), **source}
@@ -281,7 +290,8 @@ def _mounts(pod: PodTemplate, needs: PodNeeds, facts: ClusterFacts) -> Iterable[
         path = f"{VOLUMES_PATH}/{each.volume}"
         yield {"name": _claimed(each), "mountPath": path, **({"readOnly": True} if each.read_only else {})}
     for each in pod.volumes:
-        yield {"name": _own(each), "mountPath": each.mount_path, **({"readOnly": True} if each.read_only else {})}
+        read_only = each.read_only or each.image
+        yield {"name": _own(each), "mountPath": each.mount_path, **({"readOnly": True} if read_only else {})}
 
 
 def _claimed(mount: VolumeMount) -> str:
