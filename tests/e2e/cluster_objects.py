@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from .cluster_operator import ClusterOperator, cluster_operator, has_ended, training
 from .cluster_servings import wait_until
 from .kubernetes_api import Object, condition
@@ -88,11 +90,16 @@ def _suspended(found: list[Object]) -> int:
 def _wait_quiet(operator: ClusterOperator, objects: int) -> None:
     """Until it has looked at all objects and has nothing left to do."""
     steps = 'lykeion_reconcile_seconds_count{kind="Training",outcome="done"}'
-    wait_until(
-        lambda: operator.metric(steps) >= objects and operator.metric("lykeion_queue_keys") == 0,
-        lambda: operator.get("/metrics").text,
-        LIMIT_S,
-    )
+
+    def is_quiet() -> bool:
+        try:
+            return operator.metric(steps) >= objects and operator.metric("lykeion_queue_keys") == 0
+        except httpx.TransportError:  # it has lost its Lease on a busy machine: as the kubelet does
+            if not operator.program.runs:
+                operator.start()
+            return False
+
+    wait_until(is_quiet, operator.program.tail, LIMIT_S)
 
 
 def _statuses(cluster: Cluster, namespace: str) -> dict[str, Any]:

@@ -21,10 +21,11 @@ class PhotoAnswer:
 
 
 class PhotoLoad:
-    """``photos`` are those of ``product-0``, ``product-1`` and so on."""
+    """``photos`` are those of ``product-0``, ``product-1`` and so on; ``host`` is the name of the service."""
 
-    def __init__(self, url: str, photos: Sequence[bytes]) -> None:
+    def __init__(self, url: str, photos: Sequence[bytes], host: str = "") -> None:
         self._url, self._photos = url, photos
+        self._headers = {"Host": host} if host else {}
         self.answers: list[PhotoAnswer] = []
         self._end = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(seed,)) for seed in range(CLIENTS)]
@@ -52,7 +53,7 @@ class PhotoLoad:
         return {answer.edition for answer in self.answers}
 
     def _run(self, number: int) -> None:
-        with httpx.Client(timeout=60) as client:
+        with httpx.Client(timeout=60, headers=self._headers, trust_env=False) as client:
             while not self._end.is_set():
                 number = (number + CLIENTS) % len(self._photos)
                 self.answers.append(self._search(client, number))
