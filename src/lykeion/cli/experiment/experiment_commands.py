@@ -7,20 +7,21 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from lykeion.cli.delivery.fleet_commands import fleet_option
 from lykeion.cli.options import json_option
 from lykeion.cli.output import print_json, print_table
-from lykeion.control import Key, ResourceStore
+from lykeion.control import Key, Outdated, ResourceStore
 from lykeion.core import print_line
 from lykeion.core.files import write_atomically
 from lykeion.delivery import device_service, experiments
 from lykeion.delivery.experiments import events
 
 T = TypeVar("T")
+TRIES = 10
 
 
 def with_experiments(fleet: Path, work: Callable[[ResourceStore], Awaitable[T]]) -> T:
@@ -87,11 +88,7 @@ def get(fleet: Path, as_json: bool) -> None:
 def stop(name: str, fleet: Path) -> None:
     """Let nobody enter any more; those who have are still counted when their windows are over."""
 
-    async def change(store: ResourceStore) -> None:
-        found: experiments.Experiment = await store.get(_key(name))
-        await store.apply(experiments.with_experiment_spec(found, stop=_now()))
-
-    with_experiments(fleet, change)
+    _change(fleet, name, stop=_now())
     print_line(f"experiment {name} is stopped")
 
 
@@ -113,9 +110,8 @@ def conclude(name: str, ship: str, because: str, by: str, anyway: bool, fleet: P
     seen = experiments.results(found, log_of(fleet), time.time())
     if not anyway or ship not in [each.name for each in found.spec.arms]:
         experiments.check_conclusion(found, decision, seen)
-    ended = experiments.with_experiment_spec(found, conclusion=decision)
-    record = experiments.record_of(ended, seen)
-    with_experiments(fleet, lambda store: store.apply(ended))
+    _change(fleet, name, conclusion=decision)
+    record = experiments.record_of(experiments.with_experiment_spec(found, conclusion=decision), seen)
     path = fleet / "records" / f"{name}.json"
     write_atomically(path, json.dumps(record.document(), indent=1).encode())
     if as_json:
@@ -125,6 +121,23 @@ def conclude(name: str, ship: str, because: str, by: str, anyway: bool, fleet: P
     arm = next(each for each in found.spec.arms if each.name == ship)
     if found.spec.model:
         print_line(f"move it to all devices: lykeion rollout start {found.spec.model}:{arm.version}")
+
+
+def _change(fleet: Path, name: str, **changes: Any) -> None:
+    """Of the spec; again where the server has noted something meanwhile. Raises Outdated, NoSuchResource."""
+
+    async def change(store: ResourceStore) -> None:
+        for left in reversed(range(TRIES)):
+            found: experiments.Experiment = await store.get(_key(name))
+            try:
+                await store.apply(experiments.with_experiment_spec(found, **changes))
+            except Outdated:
+                if not left:
+                    raise
+            else:
+                return
+
+    with_experiments(fleet, change)
 
 
 def _key(name: str) -> Key:
