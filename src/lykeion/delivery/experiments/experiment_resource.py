@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
-from msgspec import Meta, structs, to_builtins
+from msgspec import Meta, convert, structs, to_builtins
 
 from lykeion.control import (
     ChangeRule,
@@ -248,7 +248,7 @@ class ExperimentSpec(Wire, frozen=True):
 
 def declaration_digest(spec: ExperimentSpec) -> str:
     """Of everything that is declared, with defaults written out."""
-    declared: dict[str, Any] = to_builtins(spec)
+    declared: dict[str, Any] = to_builtins(convert(to_builtins(spec), ExperimentSpec))  # 60 and 60.0 are one number
     return digest_json({name: value for name, value in declared.items() if name not in ("stop", "conclusion")})
 
 
