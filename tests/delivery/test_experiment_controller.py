@@ -17,7 +17,11 @@ from lykeion.control import Observed
 from lykeion.core import NotFound
 from lykeion.delivery.device_service import FleetStore
 from lykeion.delivery.device_service.fleet_records import note_events
-from lykeion.delivery.device_service.served_experiments import copy_events, number_by_experiment
+from lykeion.delivery.device_service.served_experiments import (
+    copy_events,
+    flags_by_experiments,
+    number_by_experiment,
+)
 from lykeion.delivery.experiments import (
     EXPERIMENTS,
     Conclusion,
@@ -142,13 +146,15 @@ def test_devices_run_the_version_of_their_arm_while_it_runs() -> None:
     elsewhere = _begun(where="country = 'FR'")
     assert number_by_experiment("embedder", device, [elsewhere], lambda where, attributes: False) == 0
     assert number_by_experiment("other", device, [tried], lambda where, attributes: True) == 0
+    arm = assigned_arm(tried.spec, "u", "phone-1")
+    assert flags_by_experiments(device, [tried], lambda where, attributes: True) == {"try": arm}
 
 
 def test_what_devices_report_is_counted_once_however_often_it_is_copied(tmp_path: Path) -> None:
     store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
     for number, arm in enumerate(("control", "treatment", "treatment")):
         shown = ReportedEvent(
-            1, "app", "exposure", START + number, {"experiment": "try", "arm": arm, "class": "phone"}
+            1, "app", "exposure", START + number, {"experiment": "try", "variant": arm, "class": "phone"}
         )
         clicked = ReportedEvent(2, "app", "click", START + number + 1, {"value": 2})
         note_events(store, f"phone-{number}", EventBatch((shown, clicked), {}), START + 10)

@@ -66,6 +66,8 @@ def test_devices_are_divided_and_the_version_that_people_use_is_shipped(server: 
     arms = [each.running for each in callers]
     assert 10 <= arms.count(2) <= 50
     assert arms.count(1) + arms.count(2) == 60
+    told = callers[0].call()["flags"]["new-shoes"]
+    assert told == ("control", "treatment")[callers[0].running - 1]
     _all(callers, _use)
 
     def counted() -> bool:

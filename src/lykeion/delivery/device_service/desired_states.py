@@ -17,7 +17,7 @@ from .fleet_store import FleetStore
 from .published_catalogue import CatalogueEntry, PublishedCatalogue
 from .records.device_logs import asked_log
 from .records.told_versions import note_told
-from .served_experiments import number_by_experiment
+from .served_experiments import flags_by_experiments, number_by_experiment
 
 POLL_S = 900
 
@@ -36,10 +36,12 @@ def desired_state(
     device_class, targets = wanted_targets(record, catalogue, rollouts, experiments)
     note_told(store, record.id, {model: each.version for model, each in targets.items()}, at)
     request, lines = asked_log(store, record.id)
+    taking_part = experiments if record.state == "active" else ()
+    arms = flags_by_experiments(as_fleet_device(record, device_class), taking_part, satisfies_where)
     return DesiredState(
         device_class=device_class,
         targets={model: each.path for model, each in targets.items()},
-        flags=flags(record),
+        flags={**flags(record), **arms},
         poll_s=POLL_S,
         log_request=request,
         log_lines=lines,

@@ -14,6 +14,7 @@ from lykeion.delivery.experiments import (
     EXPERIMENT,
     EarlierExperiment,
     Experiment,
+    ExperimentArm,
     ExperimentLook,
     ExperimentObservation,
     assigned_arm,
@@ -94,16 +95,35 @@ def subject_of(experiment: Experiment) -> str:
 def number_by_experiment(model: str, device: FleetDevice, experiments: Sequence[Experiment], matches: Matches) -> int:
     """The version of a model that an experiment has for a device; 0 if none has."""
     for each in experiments:
-        spec, numbers = each.spec, each.status.numbers
-        if spec.model != model or spec.unit != "device" or spec.design != "Units" or not numbers:
-            continue
-        if (spec.classes and device.device_class not in spec.classes) or (
-            spec.where and not matches(spec.where, device.attributes)
-        ):
-            continue
-        if arm := assigned_arm(spec, each.metadata.uid, device.id):
-            return numbers[[one.name for one in spec.arms].index(arm)]
+        if each.spec.model == model and each.status.numbers and (arm := _arm(each, device, matches)):
+            return each.status.numbers[each.spec.arms.index(arm)]
     return 0
+
+
+def flags_by_experiments(
+    device: FleetDevice, experiments: Sequence[Experiment], matches: Matches
+) -> dict[str, str | int | float | bool]:
+    """By experiment the name of the device's arm, and by flag the arm's value; structured values are for clients."""
+    found: dict[str, str | int | float | bool] = {}
+    for each in experiments:
+        if arm := _arm(each, device, matches):
+            found[each.metadata.name] = arm.name
+            value = json.loads(arm.value) if arm.value else None
+            if each.spec.flag and isinstance(value, str | int | float | bool):
+                found[each.spec.flag] = value
+    return found
+
+
+def _arm(experiment: Experiment, device: FleetDevice, matches: Matches) -> ExperimentArm | None:
+    """The arm of a device, if it takes part and devices are what is assigned."""
+    spec = experiment.spec
+    if spec.unit != "device" or spec.design != "Units":
+        return None
+    of_class = not spec.classes or device.device_class in spec.classes
+    if not of_class or (spec.where and not matches(spec.where, device.attributes)):
+        return None
+    name = assigned_arm(spec, experiment.metadata.uid, device.id)
+    return next((each for each in spec.arms if each.name == name), None)
 
 
 def copy_events(fleet: FleetStore, log: EventLog) -> int:
@@ -134,7 +154,7 @@ def _event(row: Any, attributes: Mapping[str, Any]) -> UnitEvent:
         row["at"],
         float(value) if isinstance(value, int | float) else 1.0,
         str(fields.get("experiment", ""))[:128],
-        str(fields.get("arm", ""))[:128],
+        str(fields.get("arm", fields.get("variant", "")))[:128],
         json.dumps({**attributes, **own}, sort_keys=True) if shown else "{}",
     )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .arm_assignment import SessionExposures, assigned_arm, period_of
+    from .arm_assignment import assigned_arm, period_of
     from .arm_results import ArmResult
     from .experiment_controller import EXPERIMENTS, has_stopped
     from .experiment_plot import plot_looks
@@ -53,7 +53,6 @@ __all__ = [
     "ExperimentStatus",
     "ExploratoryResult",
     "Look",
-    "SessionExposures",
     "assigned_arm",
     "check_conclusion",
     "declaration_digest",

@@ -4,9 +4,6 @@ The seed is the uid of the experiment, which no other object has: with one seed 
 would divide them as the other does.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
 from lykeion.core.bucketing import bucket_of, bucket_ranges, choose_variation, in_namespace
 
 from .experiment_resource import ExperimentSpec
@@ -29,17 +26,3 @@ def assigned_arm(spec: ExperimentSpec, seed: str, unit: str) -> str | None:
 def period_of(spec: ExperimentSpec, at: float) -> str:
     """The unit of a switchback at a time."""
     return str(int(at // spec.period_seconds))
-
-
-@dataclass
-class SessionExposures:
-    """Tells of an exposure once a session and unit: when a variant is used, not when it is assigned."""
-
-    tell: Callable[[str, str, str], None]
-    """Called with the experiment, the unit and the arm."""
-    _told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-
-    def used(self, experiment: str, unit: str, arm: str) -> None:
-        if (experiment, unit) not in self._told:
-            self._told.add((experiment, unit))
-            self.tell(experiment, unit, arm)
