@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from lykeion.control import AnyKind, custom_resource_definition, field_rows
+from lykeion.control import GROUP, AnyKind, custom_resource_definition, field_rows
+from lykeion.delivery.device_service import FLEET_KINDS
 from lykeion.platform import DEFINED
 from lykeion.platform.kubernetes.installing.cloud_profiles import PROFILES
 from lykeion.platform.kubernetes.installing.operator_board import board
@@ -30,7 +31,8 @@ ONE_NAMESPACE = "lykeion-work"
 HEAD = """# Resources
 
 Every field that may be written, in `apiVersion: lykeion.github.io/v1alpha1`. [platform.md](platform.md) says what is
-done with them. `deploy/crds/` has the same for a cluster. This page is written by `python deploy/write.py`.
+done with them, [rollouts.md](rollouts.md) and [experiments.md](experiments.md) with those of a fleet of devices.
+`deploy/crds/` and `deploy/fleet/` have the same for a cluster. This page is written by `python deploy/write.py`.
 """
 
 
@@ -38,6 +40,39 @@ def definitions() -> Iterator[tuple[Path, str]]:
     """The files of deploy/crds and their content."""
     for kind in DEFINED.values():
         yield DEPLOY / "crds" / f"{kind.plural}.yaml", _yaml([custom_resource_definition(kind)])
+
+
+def fleet() -> Iterator[tuple[Path, str]]:
+    """What a cluster is given that keeps the rollouts of a device server, which runs there or elsewhere."""
+    kinds = list(FLEET_KINDS.values())
+    for kind in kinds:
+        yield DEPLOY / "fleet" / f"{kind.plural}.yaml", _yaml([custom_resource_definition(kind)])
+    yield DEPLOY / "fleet" / "roles.yaml", _yaml(list(fleet_roles([each.plural for each in kinds])))
+    yield (
+        DEPLOY / "fleet" / "kustomization.yaml",
+        _kustomization([f"{each.plural}.yaml" for each in kinds] + ["roles.yaml"]),
+    )
+
+
+def fleet_roles(plurals: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """For users, beside Kubernetes' own roles, and for the device server."""
+    read, change = ["get", "list", "watch"], ["create", "update", "patch", "delete", "deletecollection"]
+    everything = [*plurals, *(f"{each}/status" for each in plurals)]
+    yield _role("lykeion-fleet-view", ("view", "edit", "admin"), _rule(everything, read))
+    yield _role("lykeion-fleet-edit", ("edit", "admin"), _rule(list(plurals), change))
+    statuses = _rule([f"{each}/status" for each in plurals], ["patch"])
+    events = {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch", "list", "watch"]}
+    yield _role("lykeion-fleet", (), _rule(list(plurals), [*read, "create", "patch", "delete"]), statuses, events)
+
+
+def _rule(resources: Sequence[str], verbs: Sequence[str]) -> dict[str, Any]:
+    return {"apiGroups": [GROUP], "resources": list(resources), "verbs": list(verbs)}
+
+
+def _role(name: str, added_to: Sequence[str], *rules: dict[str, Any]) -> dict[str, Any]:
+    labels = {f"rbac.authorization.k8s.io/aggregate-to-{each}": "true" for each in added_to}
+    head = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
+    return {**head, "metadata": {"name": name, **({"labels": labels} if labels else {})}, "rules": list(rules)}
 
 
 def manifests() -> Iterator[tuple[Path, str]]:
@@ -82,7 +117,7 @@ def _kustomization(files: Sequence[str]) -> str:
 
 
 def page() -> str:
-    return "\n".join([HEAD, *("\n".join(_section(kind)) for kind in DEFINED.values())])
+    return "\n".join([HEAD, *("\n".join(_section(kind)) for kind in (*DEFINED.values(), *FLEET_KINDS.values()))])
 
 
 def _section(kind: AnyKind) -> Iterator[str]:
@@ -96,7 +131,7 @@ def _section(kind: AnyKind) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for file, content in (*definitions(), *manifests()):
+    for file, content in (*definitions(), *fleet(), *manifests()):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
     PAGE.write_text(page())

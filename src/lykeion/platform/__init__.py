@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         ClusterClient,
         ClusterLink,
         ClusterPlatform,
+        ContextPlatform,
         Installation,
         OperatorSettings,
         build_operator_image,
@@ -41,14 +42,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLUSTER_CONTROLLERS", "CONTROLLERS", "DEFINED", "KINDS", "WRITTEN", "AlreadyRuns", "ClusterClient",
-    "ClusterLink", "ClusterPlatform", "Installation", "LocalPlatform", "OperatorSettings", "PlatformError",
-    "PlatformStore", "ProxySettingsError", "TlsListener", "apply_resource", "as_described", "as_list", "as_yaml",
-    "back_up", "build_again", "build_operator_image", "changes_of", "cluster_access", "cluster_client_of", "connect",
-    "connect_cluster", "connect_to", "decide_rollout", "default_namespace", "draw_metrics", "end_platform",
-    "event_document", "facts_of", "find", "find_kind", "find_kinds", "force_release", "install", "is_up",
-    "operator_objects", "parse_key", "pinned", "platform_directory", "push_operator_image", "read_resources",
-    "render", "restore", "retry", "row", "run_pipeline", "status_of_installation", "summarize_metrics", "suspend",
-    "this_machine", "titles", "uninstall", "upgrade", "wait_for",
+    "ClusterLink", "ClusterPlatform", "ContextPlatform", "Installation", "LocalPlatform", "OperatorSettings",
+    "PlatformError", "PlatformStore", "ProxySettingsError", "TlsListener", "apply_resource", "as_described",
+    "as_list", "as_yaml", "back_up", "build_again", "build_operator_image", "changes_of", "cluster_access",
+    "cluster_client_of", "connect", "connect_cluster", "connect_to", "decide_rollout", "default_namespace",
+    "draw_metrics", "end_platform", "event_document", "facts_of", "find", "find_kind", "find_kinds",
+    "force_release", "install", "is_up", "operator_objects", "parse_key", "pinned", "platform_directory",
+    "push_operator_image", "read_resources", "render", "restore", "retry", "row", "run_pipeline",
+    "status_of_installation", "summarize_metrics", "suspend", "this_machine", "titles", "uninstall", "upgrade",
+    "wait_for",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -1,9 +1,9 @@
 """Where the platform is: this machine, or a cluster that a context of the kubeconfig names."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 
-from lykeion.control import Key, ResourceStore
+from lykeion.control import AnyKind, Key, ResourceStore
 
 
 class PlatformStore(ResourceStore, Protocol):
@@ -28,18 +28,20 @@ class PlatformStore(ResourceStore, Protocol):
         ...
 
 
-def connect_to(context: str, namespace: str | None = None) -> PlatformStore:
+def connect_to(
+    context: str, namespace: str | None = None, kinds: Mapping[str, AnyKind] | None = None
+) -> PlatformStore:
     """The platform on this machine; with a ``context``, that of its cluster, looking into ``namespace`` or all.
 
-    Raises KubeconfigError.
+    ``kinds`` are by default the platform's own. Raises KubeconfigError.
     """
     if not context:
         from .local.connecting import connect
 
-        return connect()
+        return connect(kinds)
     from .kubernetes import ContextPlatform
 
-    return ContextPlatform(context, namespace)
+    return ContextPlatform(context, namespace, kinds)
 
 
 def default_namespace(context: str) -> str:

@@ -1,6 +1,7 @@
 """Operations of users on resources, in any store. Each is a change that a resource's file could make as well."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any, Protocol, cast
 
@@ -9,6 +10,7 @@ from msgspec import structs
 from lykeion.control import (
     CLUSTER,
     FINALIZER,
+    AnyKind,
     AnyResource,
     Change,
     Condition,
@@ -62,15 +64,18 @@ async def changes_of(store: ResourceStore, resource: AnyResource) -> tuple[str, 
     return as_applied(present), as_applied(resource, present)
 
 
-async def find(store: ResourceStore, what: str, namespace: str | None) -> tuple[list[AnyResource], list[str]]:
+async def find(
+    store: ResourceStore, what: str, namespace: str | None, kinds: Mapping[str, AnyKind] = KINDS
+) -> tuple[list[AnyResource], list[str]]:
     """Resources of kinds, or a single one, named as for ``get``; and what is wrong with those that cannot be read.
 
-    Raises ResourceError, NoSuchResource.
+    ``all`` are the platform's own. Raises ResourceError, NoSuchResource.
     """
     if "/" in what:
-        return [await store.get(parse_key(what, KINDS, namespace or "default"))], []
+        return [await store.get(parse_key(what, kinds, namespace or "default"))], []
     check_names(namespace=namespace or CLUSTER)
-    listings = [await store.listing(kind, namespace if kind.namespaced else None) for kind in find_kinds(what, KINDS)]
+    wanted = find_kinds(what, KINDS if what.lower() == "all" else kinds)
+    listings = [await store.listing(kind, namespace if kind.namespaced else None) for kind in wanted]
     unreadable = [problem for listing in listings for problem in listing.unreadable.values()]
     return [each for listing in listings for each in listing.items], unreadable
 
@@ -117,7 +122,13 @@ async def force_release(store: ResourceStore, key: Key) -> tuple[str, ...]:
     return tuple(f"pipelinerun/{each.remote_run} in the cluster {each.cluster}" for each in steps if each.cluster)
 
 
-async def wait_for(store: ResourceStore, key: Key, wanted: str, timeout_s: float | None = None) -> AnyResource | None:
+async def wait_for(
+    store: ResourceStore,
+    key: Key,
+    wanted: str,
+    timeout_s: float | None = None,
+    kinds: Mapping[str, AnyKind] = KINDS,
+) -> AnyResource | None:
     """Return when ``wanted`` holds: ``condition=TYPE``, ``condition=TYPE=STATUS`` or ``delete``.
 
     None if it was deleted. Raises NotSo after ``timeout_s``, and as soon as the resource has finished otherwise.
@@ -128,14 +139,16 @@ async def wait_for(store: ResourceStore, key: Key, wanted: str, timeout_s: float
         raise ResourceError(f"{wanted!r} cannot be waited for; write condition=TYPE, condition=TYPE=STATUS or delete")
     try:
         async with asyncio.timeout(timeout_s):
-            return await _follow(store, key, type_, status or "True")
+            return await _follow(store, key, type_, status or "True", kinds)
     except TimeoutError:
         raise NotSo(f"{key}: {wanted} did not come within {timeout_s:g} s") from None
 
 
-async def _follow(store: ResourceStore, key: Key, type_: str, status: str) -> AnyResource | None:
+async def _follow(
+    store: ResourceStore, key: Key, type_: str, status: str, kinds: Mapping[str, AnyKind]
+) -> AnyResource | None:
     """Wait until a condition has the status, or without a type until the resource is deleted."""
-    kind = KINDS[key.kind]
+    kind = kinds[key.kind]
     listing = await store.listing(kind, key.namespace)
     present = next((each for each in listing.items if each.key == key), None)
     if present is None:

@@ -18,6 +18,7 @@ from lykeion.core import print_line
 from lykeion.delivery import device_service, rollouts
 
 from .delivery_options import VERSION, fleet_option, repository_option
+from .rollout_stores import rollout_store, rollouts_option
 
 STATES = {"activate": "active", "quarantine": "quarantined", "revoke": "revoked", "decommission": "decommissioned"}
 
@@ -36,12 +37,15 @@ def open_store(directory: Path) -> Iterator["device_service.FleetStore"]:
 @fleet_option
 @click.option("--downloads", type=click.IntRange(1), default=64, show_default=True, help="Under way at a time.")
 @click.option("--streams", type=click.IntRange(0), default=256, show_default=True, help="Of flags, open at a time.")
+@rollouts_option
 @server_options
 def serve(
     home: Path,
     fleet: Path,
     downloads: int,
     streams: int,
+    kept_in: str,
+    namespace: str | None,
     host: str,
     port: int,
     settings: "web_kit.ServerSettings",
@@ -51,7 +55,9 @@ def serve(
     Devices have credentials of their own. On another address than loopback put TLS before it, and name the hosts by
     which it is asked with --allowed-host.
     """
-    server = device_service.FleetServer(fleet, home, settings, downloads, streams)
+    server = device_service.FleetServer(
+        fleet, home, settings, downloads, streams, rollouts=rollout_store(kept_in, namespace)
+    )
     asyncio.run(server.run(host, port, lambda url: print_line(f"devices are served at {url}")))
 
 

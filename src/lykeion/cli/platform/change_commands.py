@@ -9,6 +9,7 @@ import click
 from lykeion import platform
 from lykeion.core import DONE_BUT, print_line
 
+from .composed_kinds import KINDS, WRITTEN
 from .platform_options import files_of, files_option, namespace_option, target_argument, with_platform
 
 
@@ -21,7 +22,7 @@ def apply(files: tuple[Path, ...], namespace: str, dry_run: bool) -> None:
 
     All files are checked before anything is changed. The same files work with kubectl apply.
     """
-    resources = platform.read_resources(files_of(files), platform.WRITTEN, namespace)
+    resources = platform.read_resources(files_of(files), WRITTEN, namespace)
 
     async def work(store: "platform.PlatformStore") -> None:
         for resource in resources:
@@ -36,7 +37,7 @@ def apply(files: tuple[Path, ...], namespace: str, dry_run: bool) -> None:
 @namespace_option
 def diff(files: tuple[Path, ...], namespace: str) -> None:
     """Show what apply would change, as a unified diff. Exit code 3 if it would change something."""
-    resources = platform.read_resources(files_of(files), platform.WRITTEN, namespace)
+    resources = platform.read_resources(files_of(files), WRITTEN, namespace)
 
     async def work(store: "platform.PlatformStore") -> list[str]:
         changes = [(each.key, await platform.changes_of(store, each)) for each in resources]
@@ -64,9 +65,9 @@ def delete(targets: tuple[str, ...], files: tuple[Path, ...], namespace: str, fo
 
     A run with steps in other clusters stays until these have said that nothing of it is left there.
     """
-    keys = [platform.parse_key(each, platform.KINDS, namespace) for each in targets]
+    keys = [platform.parse_key(each, KINDS, namespace) for each in targets]
     if files:
-        keys += [each.key for each in platform.read_resources(files_of(files), platform.WRITTEN, namespace)]
+        keys += [each.key for each in platform.read_resources(files_of(files), WRITTEN, namespace)]
     if not keys:
         raise click.UsageError("name what to delete: KIND/NAME, or --filename FILE")
 
@@ -97,6 +98,6 @@ def resume(target: str, namespace: str) -> None:
 
 
 def _suspend(target: str, namespace: str, value: bool) -> None:
-    key = platform.parse_key(target, platform.KINDS, namespace)
+    key = platform.parse_key(target, KINDS, namespace)
     with_platform(lambda store: platform.suspend(store, key, value))
     print_line(f"{key} {'suspended' if value else 'resumed'}")

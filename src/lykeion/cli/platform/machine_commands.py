@@ -12,6 +12,7 @@ import click
 from lykeion import platform
 from lykeion.core import print_line
 
+from .composed_kinds import KINDS
 from .platform_options import of_this_machine
 
 START_LIMIT_S = 60.0
@@ -49,7 +50,7 @@ def up(
         _start_detached(directory, port, elsewhere)
         return
     machine = platform.this_machine()
-    made = platform.LocalPlatform(directory, platform.KINDS, platform.CONTROLLERS, machine, port, elsewhere)
+    made = platform.LocalPlatform(directory, KINDS, platform.CONTROLLERS, machine, port, elsewhere)
     asyncio.run(made.run(lambda path: print_line(f"the platform runs; it listens on {path}", err=True)))
 
 
@@ -73,7 +74,7 @@ def _elsewhere(
 def down() -> None:
     """End the platform on this machine and the programs that it runs. Resources stay as they are."""
     of_this_machine("down")
-    if not asyncio.run(platform.end_platform(platform.platform_directory(), platform.KINDS)):
+    if not asyncio.run(platform.end_platform(platform.platform_directory(), KINDS)):
         print_line("the platform does not run", err=True)
 
 
@@ -99,7 +100,7 @@ def restore_state(file: Path, force: bool) -> None:
     Programs that ran at the time of the backup are attempts that were lost.
     """
     of_this_machine("restore")
-    aside = platform.restore(platform.platform_directory(), file, platform.KINDS, force=force)
+    aside = platform.restore(platform.platform_directory(), file, KINDS, force=force)
     print_line(f"restored; what was there is in {aside}" if aside else "restored")
 
 
@@ -120,7 +121,7 @@ def _start_detached(directory: Path, port: int | None, elsewhere: "platform.TlsL
             env=os.environ,
         )
     deadline = time.monotonic() + START_LIMIT_S
-    while not asyncio.run(platform.is_up(directory, platform.KINDS)):
+    while not asyncio.run(platform.is_up(directory, KINDS)):
         if process.poll() is not None or time.monotonic() > deadline:
             lines = log.read_text(errors="replace").splitlines() or ["no message"]
             raise platform.PlatformError(f"the platform did not start: {lines[-1].removeprefix('error: ')}")

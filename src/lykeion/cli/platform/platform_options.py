@@ -11,6 +11,8 @@ from click.core import ParameterSource
 from lykeion import platform
 from lykeion.core import Unsupported
 
+from .composed_kinds import KINDS
+
 T = TypeVar("T")
 
 
@@ -85,7 +87,7 @@ def with_platform(work: Callable[["platform.PlatformStore"], Awaitable[T]]) -> T
     namespace = None if given.get("all_namespaces") else given.get("namespace")
 
     async def connected() -> T:
-        async with platform.connect_to(chosen_context(), namespace) as store:
+        async with platform.connect_to(chosen_context(), namespace, KINDS) as store:
             return await work(store)
 
     return asyncio.run(connected())

@@ -12,6 +12,7 @@ from lykeion.cli.options import json_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import print_line
 
+from .composed_kinds import KINDS
 from .platform_options import namespace_option, target_argument, with_platform
 
 
@@ -34,7 +35,7 @@ def get(what: str, namespace: str, all_namespaces: bool, output: str, as_json: b
     Kinds may be shortened as in kubectl; `all` is every kind.
     """
     where = None if all_namespaces else namespace
-    found, unreadable = with_platform(lambda store: platform.find(store, what, where))
+    found, unreadable = with_platform(lambda store: platform.find(store, what, where, KINDS))
     for problem in unreadable:
         print_line(f"warning: {problem}", err=True)
     if as_json or output == "json":
@@ -55,7 +56,7 @@ def get(what: str, namespace: str, all_namespaces: bool, output: str, as_json: b
 @namespace_option
 def describe(target: str, namespace: str) -> None:
     """Show a resource with its events."""
-    key = platform.parse_key(target, platform.KINDS, namespace)
+    key = platform.parse_key(target, KINDS, namespace)
 
     async def work(store: "platform.PlatformStore") -> tuple[Any, Any]:
         return await store.get(key), await store.events(key)
@@ -71,7 +72,7 @@ def describe(target: str, namespace: str) -> None:
 @json_option
 def show_events(target: str, namespace: str, as_json: bool) -> None:
     """Show what has happened to a resource, oldest first."""
-    key = platform.parse_key(target, platform.KINDS, namespace)
+    key = platform.parse_key(target, KINDS, namespace)
     events = with_platform(lambda store: store.events(key))
     if as_json:
         print_json([platform.event_document(each) for each in events])
@@ -90,7 +91,7 @@ def show_events(target: str, namespace: str, as_json: bool) -> None:
 @namespace_option
 def logs(target: str, index: int, step: str, follow: bool, tail: int | None, namespace: str) -> None:
     """Print what a program has printed: of its last attempt, or of all to come."""
-    key = platform.parse_key(target, platform.KINDS, namespace)
+    key = platform.parse_key(target, KINDS, namespace)
 
     async def work(store: "platform.PlatformStore") -> None:
         async with aclosing(store.log(key, index, part=step, follow=follow, tail=tail)) as chunks:
@@ -116,9 +117,9 @@ def wait(target: str, wanted: str | None, timeout: float | None, namespace: str)
 
     An error when it has finished otherwise, and after the timeout.
     """
-    key = platform.parse_key(target, platform.KINDS, namespace)
-    condition = wanted or f"condition={platform.KINDS[key.kind].goal}"
-    with_platform(lambda store: platform.wait_for(store, key, condition, timeout))
+    key = platform.parse_key(target, KINDS, namespace)
+    condition = wanted or f"condition={KINDS[key.kind].goal}"
+    with_platform(lambda store: platform.wait_for(store, key, condition, timeout, KINDS))
     print_line(f"{key} {'deleted' if condition == 'delete' else f'{condition} met'}")
 
 

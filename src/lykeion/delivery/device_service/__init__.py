@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .desired_states import desired_number, desired_state
     from .device_admission import DeviceAdmission, DeviceState, DeviceStateError, NoSuchDevice, NotADevice
     from .fleet_beside import FleetBeside, FleetParts
-    from .fleet_place import connect_rollouts, events_directory, fleet_directory, fleet_file, open_fleet
+    from .fleet_place import FLEET_KINDS, connect_rollouts, events_directory, fleet_directory, fleet_file, open_fleet
     from .fleet_records import FleetRecord, all_devices, keep_state, one_device, pin
     from .fleet_server import FleetIsServed, FleetServer
     from .fleet_store import FleetStore, FleetStoreError, FleetTransaction
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from .slow_devices import SlowVersion, slow_versions
 
 __all__ = [
-    "DeviceAdmission", "DeviceLogState", "DeviceState", "DeviceStateError", "FleetBeside", "FleetIsServed",
-    "FleetParts", "FleetRecord", "FleetServer", "FleetStore", "FleetStoreError", "FleetTransaction",
-    "NoSuchDevice", "NotADevice", "PublishedCatalogue", "SlowVersion", "VersionDrift", "all_devices", "ask_log",
-    "connect_rollouts", "desired_number", "desired_state", "device_log", "events_directory", "fleet_directory",
-    "fleet_file", "keep_events", "keep_state", "lost_events", "one_device", "open_fleet", "pin", "slow_versions",
-    "told_versions", "version_drift",
+    "FLEET_KINDS", "DeviceAdmission", "DeviceLogState", "DeviceState", "DeviceStateError", "FleetBeside",
+    "FleetIsServed", "FleetParts", "FleetRecord", "FleetServer", "FleetStore", "FleetStoreError",
+    "FleetTransaction", "NoSuchDevice", "NotADevice", "PublishedCatalogue", "SlowVersion", "VersionDrift",
+    "all_devices", "ask_log", "connect_rollouts", "desired_number", "desired_state", "device_log",
+    "events_directory", "fleet_directory", "fleet_file", "keep_events", "keep_state", "lost_events", "one_device",
+    "open_fleet", "pin", "slow_versions", "told_versions", "version_drift",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lykeion.control import AnyKind
 from lykeion.core import data_directory
 from lykeion.delivery.experiments import EXPERIMENT
 from lykeion.delivery.rollouts import ROLLOUT
@@ -9,7 +10,7 @@ from lykeion.resource_api import SocketStore, socket_of
 
 from .fleet_store import FleetStore
 
-KINDS = {ROLLOUT.name: ROLLOUT, EXPERIMENT.name: EXPERIMENT}
+FLEET_KINDS: dict[str, AnyKind] = {ROLLOUT.name: ROLLOUT, EXPERIMENT.name: EXPERIMENT}
 ABSENT = "the device server does not run on this machine; start it: lykeion delivery serve"
 
 
@@ -35,4 +36,4 @@ def events_directory(fleet: Path) -> Path:
 
 def connect_rollouts(directory: Path) -> SocketStore:
     """The rollouts and experiments of the server that runs."""
-    return SocketStore(socket_of(directory), KINDS, ABSENT)
+    return SocketStore(socket_of(directory), FLEET_KINDS, ABSENT)

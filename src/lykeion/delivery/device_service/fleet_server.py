@@ -39,7 +39,7 @@ from .device_flags import device_flags
 from .device_routes import DeviceService, device_routes
 from .download_limit import MAX_DOWNLOADS, DownloadLimit, repository_files
 from .fleet_beside import FleetBeside, FleetParts
-from .fleet_place import KINDS, events_directory, open_fleet
+from .fleet_place import FLEET_KINDS, events_directory, open_fleet
 from .fleet_store import FleetStore
 from .published_catalogue import PublishedCatalogue
 from .records.device_events import forget_old_events
@@ -114,7 +114,7 @@ class FleetServer:
             ControlLoop(rollouts, [EXPERIMENTS], experiments.answers()),
         )
         async with (
-            serving(resource_api(rollouts, KINDS, stop.set), socket_of(self.directory)),
+            serving(resource_api(rollouts, FLEET_KINDS, stop.set), socket_of(self.directory)),
             serve_beside(
                 app, self.settings, host=host, port=port, websockets=beside.websockets if beside else None
             ) as url,
@@ -129,7 +129,7 @@ class FleetServer:
 
     @asynccontextmanager
     async def _own_rollouts(self) -> AsyncGenerator[ResourceStore]:
-        store = SqliteStore(self.directory / "rollouts.db", KINDS)
+        store = SqliteStore(self.directory / "rollouts.db", FLEET_KINDS)
         try:
             yield store
         finally:

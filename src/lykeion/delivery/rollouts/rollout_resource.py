@@ -258,7 +258,7 @@ ROLLOUT = ResourceKind(
     RolloutSpec,
     FleetRolloutStatus,
     "A version of a model on its way to a fleet of devices.",
-    ("rollout",),
+    ("rl",),
     (
         Column("Model", ".spec.model"),
         Column("Version", ".status.version"),

@@ -1,6 +1,7 @@
 """Where this user's platform is, and how to reach it: cheap to import, since most commands need no more."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,16 +21,16 @@ def platform_directory() -> Path:
     return data_directory() / "platform"
 
 
-def connect(kinds: dict[str, AnyKind] | None = None, directory: Path | None = None) -> SocketStore:
+def connect(kinds: Mapping[str, AnyKind] | None = None, directory: Path | None = None) -> SocketStore:
     """The resources of the platform that runs on this machine, by default of all kinds."""
     if kinds is None:
         from lykeion.platform.composition import KINDS
 
         kinds = KINDS
-    return SocketStore(socket_of(directory or platform_directory()), kinds, ABSENT)
+    return SocketStore(socket_of(directory or platform_directory()), dict(kinds), ABSENT)
 
 
-async def is_up(directory: Path, kinds: dict[str, AnyKind]) -> bool:
+async def is_up(directory: Path, kinds: Mapping[str, AnyKind]) -> bool:
     """Whether the platform of a directory responds."""
     async with connect(kinds, directory) as store:
         try:
@@ -39,7 +40,7 @@ async def is_up(directory: Path, kinds: dict[str, AnyKind]) -> bool:
             return False
 
 
-async def end_platform(directory: Path, kinds: dict[str, AnyKind]) -> bool:
+async def end_platform(directory: Path, kinds: Mapping[str, AnyKind]) -> bool:
     """Ask the platform of a directory to stop and wait until it has; False if none runs."""
     async with connect(kinds, directory) as store:
         try:

@@ -1,9 +1,9 @@
 """A cluster as a place for commands: its resources, and the output of its programs."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
-from lykeion.control import Key
+from lykeion.control import AnyKind, Key
 from lykeion.core import Unsupported
 from lykeion.platform.composition import KINDS
 from lykeion.platform.kubernetes.api import ClusterClient
@@ -25,12 +25,17 @@ def namespace_of(context: str) -> str:
 
 
 class ContextPlatform(ClusterStore):
-    """Of a context of the kubeconfig; it looks into ``namespace``, or into all. Raises KubeconfigError."""
+    """Of a context of the kubeconfig; it looks into ``namespace``, or into all, for ``kinds`` or the platform's own.
 
-    def __init__(self, context: str, namespace: str | None = None) -> None:
+    Raises KubeconfigError.
+    """
+
+    def __init__(
+        self, context: str, namespace: str | None = None, kinds: Mapping[str, AnyKind] | None = None
+    ) -> None:
         self._client = cluster_client_of(context)
         inside = (namespace,) if namespace else ()
-        super().__init__(self._client, KINDS, TRANSLATIONS, namespaces=inside)
+        super().__init__(self._client, kinds or KINDS, TRANSLATIONS, namespaces=inside)
 
     async def __aenter__(self) -> "ContextPlatform":
         return self
