@@ -120,11 +120,6 @@ def test_a_run_whose_cluster_is_gone_for_good_is_released_by_force_and_what_it_l
     assert "in the cluster eks is left" in said
     assert both.gke.api.find("PipelineRun", "night", "good") is None
     both.return_eks()
-    (left,) = both.eks.api.items("PipelineRun", there)
-    (profile,) = both.gke.api.items("ClusterProfile")
-    assert left["metadata"]["labels"]["lykeion.github.io/home"] == profile["metadata"]["uid"], left["metadata"]
-    both.here.program.kill()
-    both.here.start()  # it sweeps when it starts
     both.eks.api.wait_all("PipelineRun", there, lambda them: not them, seconds=120)
     both.eks.api.wait_all("Pod", there, lambda them: not them)
 

@@ -97,7 +97,7 @@ def _install(cluster: Cluster, registry: str) -> None:
 def _operator(cluster: Cluster, place: Path, registry: str) -> Generator[ClusterOperator]:
     account = cluster.kubeconfig_of_account(OPERATOR, NAMESPACE)
     environment = {"LYKEION_REGISTRIES": f"http://{registry}"}
-    options = ("--namespace", NAMESPACE, "--image", IMAGE)
+    options = ("--namespace", NAMESPACE, "--image", IMAGE, "--sweep-seconds", "5")
     with cluster_operator(cluster, place, *options, kubeconfig=account, environment=environment) as made:
         yield made
 

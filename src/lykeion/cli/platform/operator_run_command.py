@@ -7,6 +7,7 @@ import socket
 import click
 
 from lykeion import platform
+from lykeion.cli.options import FiniteRange
 from lykeion.core import VisibleFormatter, print_line
 
 
@@ -22,15 +23,30 @@ from lykeion.core import VisibleFormatter, print_line
     "--namespace", envvar="POD_NAMESPACE", default="lykeion-system", show_default=True, help="Of the Lease."
 )
 @click.option("--pod", envvar="POD_NAME", default="", help="Named in events and in the Lease.  [env: POD_NAME]")
+@click.option(
+    "--sweep-seconds",
+    default=300.0,
+    show_default=True,
+    type=FiniteRange(1),
+    help="Between two looks at what was left in other clusters.",
+)
 def run_operator(
-    context: str, namespaces: tuple[str, ...], host: str, port: int, image: str, namespace: str, pod: str
+    context: str,
+    namespaces: tuple[str, ...],
+    host: str,
+    port: int,
+    image: str,
+    namespace: str,
+    pod: str,
+    sweep_seconds: float,
 ) -> None:
     """Carry the resources of a cluster, until SIGTERM or until the Lease is lost.
 
     One operator works at a time; others wait for its Lease. /healthz, /readyz and /metrics are on --port.
     """
     _log_to_stderr()
-    settings = platform.OperatorSettings(namespaces, namespace, host, port, image, pod or socket.gethostname())
+    pod = pod or socket.gethostname()
+    settings = platform.OperatorSettings(namespaces, namespace, host, port, image, pod, sweep_s=sweep_seconds)
     access, controllers = platform.cluster_access(context), platform.CLUSTER_CONTROLLERS
     made = platform.ClusterPlatform(access, platform.KINDS, controllers, settings)
     asyncio.run(made.run(lambda url: print_line(f"the operator runs; it answers on {url}", err=True)))

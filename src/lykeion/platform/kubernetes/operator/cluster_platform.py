@@ -42,7 +42,8 @@ _log = logging.getLogger("lykeion.kubernetes")
 class OperatorSettings:
     """``namespaces`` limits what it works on; ``namespace`` is its own, of the Lease; ``port`` 0 is any free one.
 
-    ``image`` is its own image, for programs without one; ``pod`` names this process in events and in the Lease.
+    ``image`` is its own image, for programs without one; ``pod`` names this process in events and in the Lease;
+    ``sweep_s`` is the time between two looks at what was left in other clusters.
     """
 
     namespaces: tuple[str, ...] = ()
@@ -52,6 +53,7 @@ class OperatorSettings:
     image: str = ""
     pod: str = "lykeion"
     lease: LeaseTimes = field(default_factory=LeaseTimes)
+    sweep_s: float = 300.0
 
 
 class ClusterPlatform:
@@ -149,7 +151,7 @@ class ClusterPlatform:
             profile.run(),
             profile.keep_read(lambda: self._read_facts(profile.facts)),
             _after(profile.listed, store.keep),
-            _after(profile.listed, others.keep_swept),
+            _after(profile.listed, lambda: others.keep_swept(self._settings.sweep_s)),
         )
         parts = [asyncio.ensure_future(each) for each in runs]
         try:

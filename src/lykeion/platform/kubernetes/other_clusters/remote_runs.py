@@ -32,8 +32,6 @@ from .cluster_reach import ClusterReach
 HOME_LABEL = f"{GROUP}/home"
 """The UID of the ClusterProfile of the cluster from which a run was made."""
 OWNER_NAMESPACE_LABEL = f"{GROUP}/owner-namespace"
-SWEEP_S = 300.0
-"""Between two sweeps."""
 
 _KINDS = {PIPELINE_RUN.name: PIPELINE_RUN}
 _LEFT = frozenset({"Failed", "Cancelled"})
@@ -52,11 +50,11 @@ class RemoteRuns:
     def answers(self) -> Answers:
         return {ClusterAllowed: self._allowed, RemoteRun: self._made, NoRemoteRun: self._removed}
 
-    async def keep_swept(self) -> NoReturn:
+    async def keep_swept(self, every_s: float) -> NoReturn:
         """Sweep now and from time to time, until cancelled."""
         while True:
             await self.sweep()
-            await asyncio.sleep(SWEEP_S)
+            await asyncio.sleep(every_s)
 
     async def sweep(self) -> int:
         """Delete runs in other clusters whose run here is gone or waits for them no more. Returns how many."""
