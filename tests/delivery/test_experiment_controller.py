@@ -16,7 +16,7 @@ pytest.importorskip("pyarrow")
 from lykeion.control import Observed
 from lykeion.core import NotFound
 from lykeion.delivery.device_service import FleetStore
-from lykeion.delivery.device_service.fleet_records import note_events
+from lykeion.delivery.device_service.records.device_events import note_events
 from lykeion.delivery.device_service.served_experiments import (
     copy_events,
     flags_by_experiments,
