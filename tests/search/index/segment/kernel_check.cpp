@@ -17,10 +17,22 @@ static uint16_t to_half(float value) {
 #endif
 }
 
-static int nearest(const LkSegment &segment, const LkQuery &query, float *score) {
+static int nearest(const LkSegment &segment, LkQuery query, float *score) {
     int32_t number;
     uint32_t row;
-    return lk_search(&segment, 1, &query, &number, &row, score) == 1 ? static_cast<int>(row) : -1;
+    query.out_segments = &number, query.out_rows = &row, query.out_scores = score;
+    return lk_search(&segment, 1, &query) == 1 && query.written == -1 ? static_cast<int>(row) : -1;
+}
+
+// The identity as a projection: each row's one coefficient is 127, at a scale of 1 / 127.
+static std::vector<int8_t> identity_of(size_t d) {
+    const size_t width = (d + 63) / 64 * 64, rows = (d + LK_TOGETHER - 1) / LK_TOGETHER * LK_TOGETHER;
+    std::vector<int8_t> identity(rows * width, 0);
+    for (size_t i = 0; i < d; ++i) {
+        const size_t together = i / LK_TOGETHER * LK_TOGETHER * width;
+        identity[together + i / 64 * 64 * LK_TOGETHER + i % LK_TOGETHER * 64 + i % 64] = 127;
+    }
+    return identity;
 }
 
 int main() {
@@ -32,13 +44,14 @@ int main() {
             for (int round = 0; round < 20; ++round) {
                 const size_t half = stride - 4, d = half * (nibbles ? 2 : 1);
                 std::vector<uint8_t> codes(rows * stride, 0), centroid(stride, 0);
-                std::vector<uint16_t> vectors(rows * d), identity(d * d, 0);
-                std::vector<float> query(d), bias(d, 0);
+                std::vector<uint16_t> vectors(rows * d);
+                std::vector<float> query(d), terms(3 * d, 0);
+                const auto identity = identity_of(d);
                 for (size_t i = 0; i < d; ++i) {
-                    identity[i * d + i] = to_half(1);
-                    query[i] = static_cast<float>(static_cast<int>(random() % 255) - 127);
+                    terms[3 * i] = 1.0f / 127, terms[3 * i + 1] = 1;
+                    query[i] = static_cast<float>(2 * static_cast<int>(random() % 128) - 127);
                 }
-                query[0] = 127;  // so that the query's step is 1 and its code is the query itself
+                query[0] = 127, query[1] = -127;  // so that its steps are 2 and 1, and its codes the query itself
                 int by_code = -1, by_square = -1, by_dot = -1;
                 long best_code = -1L << 40;
                 double best_square = 1e30, best_dot = -1e30;
@@ -62,7 +75,7 @@ int main() {
                 const uint32_t entry = 0;
                 LkSegment segment{};
                 segment.vectors = vectors.data(), segment.codes = codes.data(), segment.centroids = centroid.data();
-                segment.projection = identity.data(), segment.bias = bias.data(), segment.cell_rows = cell_rows;
+                segment.projection = identity.data(), segment.terms = terms.data(), segment.cell_rows = cell_rows;
                 segment.entries = &entry, segment.rows = rows, segment.stride = static_cast<int64_t>(stride);
                 segment.reduced = static_cast<int32_t>(d), segment.cells = 1, segment.scale = 1, segment.filtered = -1;
                 segment.half = 1, segment.nibbles = nibbles;

@@ -7,6 +7,7 @@ rows of the segment, since a query photo is not one of those stored.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,6 +54,7 @@ def hardest(efforts: Iterable[Effort]) -> Effort:
     return Effort(*(max(values) for values in zip(*efforts, strict=True)))
 
 
+@lru_cache(256)
 def effort_for(k: int, base: Effort) -> Effort:
     """The effort for k answers, given ``base`` for ten."""
     more = max(1.0, math.sqrt(k / _K))

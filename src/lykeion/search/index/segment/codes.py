@@ -55,13 +55,23 @@ def kind_for(rows: int) -> Kind:
 
 @dataclass(frozen=True)
 class Projection:
-    """x -> matrix @ x - bias, to ``len(bias)`` dimensions: float16 (reduced, dimension), float32 (reduced)."""
+    """x -> matrix @ x - bias, to ``len(bias)`` dimensions: float16 (reduced, dimension), float32 (reduced).
+
+    ``mean``: of the vectors, float32 (dimension,), whose projection is the bias.
+    """
 
     matrix: np.ndarray
     bias: np.ndarray
+    mean: np.ndarray
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         return _whole(vectors) @ self.matrix.astype(np.float32).T - self.bias
+
+    def left_out(self, vectors: np.ndarray, projected: np.ndarray) -> np.ndarray:
+        """float32 (rows,): the squared length of what the projection leaves out of each."""
+        centred = _whole(vectors) - self.mean
+        whole = np.einsum("ij,ij->i", centred, centred)
+        return np.maximum(whole - np.einsum("ij,ij->i", projected, projected), 0)
 
 
 @dataclass(frozen=True)
@@ -73,8 +83,9 @@ class Quantizer:
     nibbles: bool
     stride: int
 
-    def __call__(self, projected: np.ndarray) -> np.ndarray:
-        """uint8 (rows, stride): the codes, each with its squared norm as the last four bytes."""
+    def __call__(self, projected: np.ndarray, left_out: np.ndarray | float = 0.0) -> np.ndarray:
+        """uint8 (rows, stride): the codes, each with its squared norm as the last four bytes, to which ``left_out``,
+        float32 (rows,), is added."""
         values = projected * np.float32(1 / self.scale)
         values += np.float32(self.zero)
         np.rint(values, out=values)
@@ -87,7 +98,7 @@ class Quantizer:
             high = integers[:, low:]
             codes[:, : high.shape[1]] |= high << 4
         values -= np.float32(self.zero)
-        norms = np.einsum("ij,ij->i", values, values) * np.float32(self.scale**2)
+        norms = np.einsum("ij,ij->i", values, values) * np.float32(self.scale**2) + np.asarray(left_out, np.float32)
         codes[:, low:] = norms[:, None].view(np.uint8)
         return codes
 
@@ -108,7 +119,7 @@ def learn(vectors: Vectors, kind: Kind, *, seed: int = 0) -> tuple[np.ndarray, S
     quantizer = _learn_quantizer(projection(sample[: _CHUNK // 2]), nibbles=nibbles, stride=stride)
     narrow = np.abs(sample).max() <= np.finfo(np.float16).max
     placed = _whole if kept < _KEPT and narrow else projection
-    centroids = _learn_cells(placed, sample, vectors, (2 if nibbles else 1) * np.sqrt(rows), generator)
+    centroids = _learn_cells(placed, sample, vectors, 2 * np.sqrt(rows), generator)
 
     cells, codes = np.empty(rows, np.int32), np.empty((rows, stride), np.uint8)
     nearest_cell, medoids = _NearestCell(centroids), _Medoids(centroids)
@@ -119,7 +130,7 @@ def learn(vectors: Vectors, kind: Kind, *, seed: int = 0) -> tuple[np.ndarray, S
         projected = projection(given)
         places = projected if placed is projection else given
         cells[chunk] = nearest_cell(places)
-        codes[chunk] = quantizer(projected)
+        codes[chunk] = quantizer(projected, projection.left_out(given, projected))
         medoids.offer(start, places, cells[chunk])
         if graph is not None:
             graph.take(start, projected)
@@ -162,7 +173,7 @@ def _learn_projection(sample: np.ndarray, room: int, generator: np.random.Genera
     kept = float(variances[::-1][:reduced].sum() / max(variances.sum(), np.finfo(np.float32).tiny))
     rotation, _ = np.linalg.qr(generator.standard_normal((reduced, reduced)))
     matrix = np.ascontiguousarray((rotation @ axes[:, ::-1][:, :reduced].T).astype(np.float16))
-    return Projection(matrix, (matrix.astype(np.float32) @ mean).astype(np.float32)), kept
+    return Projection(matrix, (matrix.astype(np.float32) @ mean).astype(np.float32), mean), kept
 
 
 def _learn_quantizer(projected: np.ndarray, *, nibbles: bool, stride: int) -> Quantizer:

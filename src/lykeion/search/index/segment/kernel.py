@@ -21,8 +21,10 @@ from lykeion.core import Unavailable
 NO_LINK = 0xFFFFFFFF
 COPY = 0xFFFFFFFE
 """The first link of a row with the same vector as the row before, which is not a node of the graph."""
-INTERFACE = 2
+INTERFACE = 3
 """LK_INTERFACE of native/kernel.h."""
+_TOGETHER = 16
+"""LK_TOGETHER of native/kernel.h."""
 
 
 class KernelUnavailable(Unavailable):
@@ -67,9 +69,9 @@ class Effort(NamedTuple):
 
 class _Segment(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("vectors", "codes", "centroids", "projection", "bias")),
-        *((name, ctypes.c_void_p) for name in ("cell_rows", "entries", "links", "allowed")),
-        *((name, ctypes.c_int64) for name in ("filtered", "rows", "stride")),
+        *((name, ctypes.c_void_p) for name in ("vectors", "codes", "centroids", "projection", "terms")),
+        *((name, ctypes.c_void_p) for name in ("cell_rows", "entries", "links", "id_ends", "ids", "allowed")),
+        *((name, ctypes.c_int64) for name in ("filtered", "rows", "stride", "ids_size")),
         *((name, ctypes.c_int32) for name in ("reduced", "degree", "cells")),
         *((name, ctypes.c_float) for name in ("scale", "zero")),
         *((name, ctypes.c_uint8) for name in ("half", "nibbles", "whole", "copies")),
@@ -81,23 +83,39 @@ class _Query(ctypes.Structure):
         ("vector", ctypes.c_void_p),
         *((name, ctypes.c_uint64) for name in ("k", "ef", "rerank")),
         ("scan", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("out_segments", "out_rows", "out_scores", "out_ids")),
+        *((name, ctypes.c_int64) for name in ("room", "written")),
         ("dimension", ctypes.c_int32),
         ("squared", ctypes.c_uint8),
     )
 
 
-class Searchable:
-    """One segment as the kernel sees it: vectors of shape (rows, dimension), and its codes if it has any."""
+class RowIds(NamedTuple):
+    """Ids in UTF-8, one after the other in ``text``, uint8. That of row r ends at ``ends[r + 1]``: int64,
+    (rows + 1)."""
 
-    def __init__(self, vectors: np.ndarray, rows: int, codes: SegmentCodes | None = None) -> None:
-        self._kept = (vectors, codes)
+    ends: np.ndarray
+    text: np.ndarray
+
+
+class Searchable:
+    """One segment as the kernel sees it: vectors of shape (rows, dimension), its codes and its ids if it has any."""
+
+    def __init__(
+        self, vectors: np.ndarray, rows: int, codes: SegmentCodes | None = None, ids: RowIds | None = None
+    ) -> None:
         self.rows = rows
+        projection, terms = (None, None) if codes is None else _in_bytes(codes)
+        self._kept = (vectors, codes, projection, terms, ids)
         self.struct = segment = _Segment()
         segment.vectors, segment.rows = vectors.ctypes.data, rows
         segment.half = vectors.dtype == np.float16
-        if codes is None:
+        if ids is not None:
+            segment.id_ends, segment.ids, segment.ids_size = ids.ends.ctypes.data, ids.text.ctypes.data, len(ids.text)
+        if codes is None or projection is None or terms is None:
             return
-        for name in ("codes", "centroids", "projection", "bias", "cell_rows", "entries"):
+        segment.projection, segment.terms = projection.ctypes.data, terms.ctypes.data
+        for name in ("codes", "centroids", "cell_rows", "entries"):
             setattr(segment, name, getattr(codes, name).ctypes.data)
         segment.stride, segment.reduced = codes.codes.shape[1], len(codes.bias)
         segment.cells, segment.scale, segment.zero = len(codes.centroids), codes.scale, codes.zero
@@ -105,6 +123,21 @@ class Searchable:
         if codes.links is not None:
             segment.links, segment.degree = codes.links.ctypes.data, codes.links.shape[1]
             segment.copies = codes.copies > 0
+
+
+def _in_bytes(codes: SegmentCodes) -> tuple[np.ndarray, np.ndarray]:
+    """The projection as native/kernel.h has it, int8 with each row at its own scale; and float32 (reduced, 3), that
+    scale, the sum of the row's true coefficients, and its bias."""
+    matrix = codes.projection.astype(np.float32)
+    reduced, dimension = matrix.shape
+    scales = np.maximum(np.abs(matrix).max(axis=1), np.finfo(np.float32).tiny) / 127
+    chunks = -(-dimension // 64)
+    projection = np.zeros((-(-reduced // _TOGETHER) * _TOGETHER, 64 * chunks), np.int8)
+    projection[:reduced, :dimension] = np.rint(matrix / scales[:, None])
+    together = projection.reshape(-1, _TOGETHER, chunks, 64).swapaxes(1, 2)
+    return np.ascontiguousarray(together), np.stack([scales, matrix.sum(axis=1), codes.bias], axis=1).astype(
+        np.float32
+    )
 
 
 class Scope:
@@ -130,46 +163,62 @@ class Scope:
 
 
 class Nearest(NamedTuple):
-    """Answers, best first: lists of segment numbers, rows and scores."""
+    """Answers, best first: lists of segment numbers, rows and scores; and of ids, if all segments have some, else
+    None."""
 
     segments: list[int]
     rows: list[int]
     scores: list[float]
+    ids: list[str] | None
 
 
 class _Buffers(threading.local):
-    """One thread's query structure and output arrays, created once."""
+    """One thread's query structure and the arrays it points to, created once."""
 
     def __init__(self) -> None:
         self.query = _Query()
-        self.query_address = ctypes.addressof(self.query)
+        self.address = ctypes.addressof(self.query)
+        self.vector = np.empty(0, np.float32)
         self.room = 0
 
-    def make_room(self, k: int) -> None:
+    def make_room(self, k: int, dimension: int) -> None:
+        self.vector = np.empty(dimension, np.float32)  # a copy takes less time than asking an array for its address
         self.room = k
-        arrays = np.empty(k, np.int32), np.empty(k, np.uint32), np.empty(k, np.float32)
-        views: list[Any] = [array.data for array in arrays]  # faster to read from Python than arrays
-        self.segments, self.rows, self.scores = views
-        self.out = tuple(array.ctypes.data for array in arrays)
+        self._kept = answers = (np.empty(k, np.int32), np.empty(k, np.uint32), np.empty(k, np.float32))
+        ids = np.empty(min(k, 1_024) * _ID_BYTES, np.uint8)
+        views: list[Any] = [array.data for array in (*answers, ids)]  # faster to read from Python than arrays
+        self.segments, self.rows, self.scores, self.ids = views
+        query = self.query
+        query.vector, query.dimension = self.vector.ctypes.data, dimension
+        query.out_segments, query.out_rows, query.out_scores = (array.ctypes.data for array in answers)
+        query.out_ids, query.room = ids.ctypes.data, len(ids)
 
 
+_ID_BYTES = 64
+"""Room for an answer's id; where ids are longer than this on average, or very many, they are read one by one."""
 _buffers = _Buffers()
 
 
 def nearest(scope: Scope, query: np.ndarray, k: int, effort: Effort, *, squared: bool) -> Nearest:
-    """The k nearest rows of ``scope`` to ``query`` (float32, contiguous, one vector).
+    """The k nearest rows of ``scope`` to ``query`` (float32, one vector).
 
     Scores are squared Euclidean distances, or dot products. Fewer than k only if fewer rows are allowed.
     """
     buffers = _buffers
-    if buffers.room < k:
-        buffers.make_room(k)
+    if buffers.room < k or len(buffers.vector) != len(query):
+        buffers.make_room(k, len(query))
+    buffers.vector[:] = query
     parameters = buffers.query
-    parameters.vector = query.ctypes.data
     parameters.k, parameters.ef, parameters.rerank, parameters.scan = k, *effort
-    parameters.dimension, parameters.squared = query.shape[-1], squared
-    found = _library().lk_search(scope.address, scope.count, buffers.query_address, *buffers.out)
-    return Nearest(buffers.segments[:found].tolist(), buffers.rows[:found].tolist(), buffers.scores[:found].tolist())
+    parameters.squared = squared
+    found = _library().lk_search(scope.address, scope.count, buffers.address)
+    written = parameters.written
+    return Nearest(
+        buffers.segments[:found].tolist(),
+        buffers.rows[:found].tolist(),
+        buffers.scores[:found].tolist(),
+        str(buffers.ids[: written - 1], "utf-8").split("\0") if written > 0 else None,
+    )
 
 
 @functools.cache
@@ -194,6 +243,6 @@ def _load(name: str) -> ctypes.CDLL:
     if not hasattr(library, "lk_interface") or library.lk_interface() != INTERFACE:
         raise KernelUnavailable(f"{path.name} was built from another version of lykeion; install lykeion again")
     library.lk_search.restype = ctypes.c_int64
-    library.lk_search.argtypes = (ctypes.c_void_p, ctypes.c_int32, *(ctypes.c_void_p,) * 4)
+    library.lk_search.argtypes = (ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p)
     library.lk_level.restype = ctypes.c_int32
     return library

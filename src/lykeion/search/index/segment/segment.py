@@ -31,7 +31,7 @@ from lykeion.search.index.protocol import Photo
 from .calibration import DEFAULT, calibrate
 from .codes import Kind, Vectors, learn
 from .kernel import Effort, Searchable, SegmentCodes
-from .table_rows import TableRows, column_reader
+from .table_rows import TableRows, column_reader, ids_of
 from .vector_file import write_vectors
 
 FORMAT = 1
@@ -167,7 +167,7 @@ class Segment:
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
             raise CorruptIndex(f"{path / 'rows.arrow'}: differs from what was written: {_one_line(error)}") from None
         self.kernel, codes = _read_kernel(path / "kernel", self.rows, self.dimension)
-        self.searchable = Searchable(self.vectors, self.rows, codes)
+        self.searchable = Searchable(self.vectors, self.rows, codes, ids_of(self.table.column("_id")))
 
     def photo(self, row: int) -> Photo:
         return Photo(str(self._photo(row)), str(self._digest(row)))

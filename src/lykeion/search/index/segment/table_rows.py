@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
+import numpy as np
 import pyarrow as pa
 
 from lykeion.search.index.protocol import Value
 from lykeion.search.index.schema import from_microseconds
+
+from .kernel import RowIds
 
 
 class TableRows:
@@ -42,6 +45,15 @@ def column_reader(column: pa.ChunkedArray) -> Callable[[int], Value]:
         return value_of(row) if valid[bit >> 3] >> (bit & 7) & 1 else None
 
     return read
+
+
+def ids_of(column: pa.ChunkedArray) -> RowIds | None:
+    """A column of large strings as the kernel reads it; None if it is in several chunks."""
+    if column.num_chunks != 1 or not pa.types.is_large_string(column.type):
+        return None
+    array = column.chunk(0)
+    ends = np.frombuffer(_buffer(array, 1), np.int64, len(array) + 1, 8 * array.offset)
+    return RowIds(ends, np.frombuffer(_buffer(array, 2), np.uint8))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -73,8 +73,9 @@ class View:
 
     def _hits(self, found: Nearest, attributes: bool) -> list[Hit]:
         if not attributes:
-            ids, new = self._ids, tuple.__new__  # Hit's own constructor takes twice as long
-            return [new(Hit, (ids[number](row), score, "", {})) for number, row, score in zip(*found, strict=True)]
+            new = tuple.__new__  # Hit's own constructor takes twice as long
+            ids = found.ids or [self._ids[n](row) for n, row in zip(found.segments, found.rows, strict=True)]
+            return [new(Hit, (id, score, "", {})) for id, score in zip(ids, found.scores, strict=True)]
         return [
             Hit(layer.id(row), score, layer.photo(row).name, layer.attributes(row))
             for layer, row, score in zip(

@@ -45,69 +45,155 @@ inline float norm_of(const uint8_t *code, size_t stride) {
     return norm;
 }
 
-template <bool Nibbles>
-inline int32_t code_dot(const uint8_t *code, size_t stride, const QueryCode &query) {
+// How many rows are compared at once, so that sums over lanes are taken for all of them together.
 #if defined(__AVX512VNNI__)
-    __m512i sum = _mm512_setzero_si512();
-    const __m512i mask = _mm512_set1_epi8(15);
-    for (size_t i = 0; i < stride; i += 64) {
-        const __m512i bytes = _mm512_loadu_si512(code + i);
-        if constexpr (Nibbles) {
-            sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(bytes, mask), _mm512_loadu_si512(query.low + i));
-            sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask),
-                                      _mm512_loadu_si512(query.high + i));
-        } else {
-            sum = _mm512_dpbusd_epi32(sum, bytes, _mm512_loadu_si512(query.low + i));
-        }
+constexpr int BLOCK = 16;
+
+// Lane i of the result is the sum of the lanes of sums[i].
+inline __m512i sums_of(const __m512i (&sums)[BLOCK]) {
+    __m512i four[4];
+    for (int i = 0; i < 4; ++i) {
+        const __m512i *s = sums + 4 * i;
+        const __m512i low = _mm512_add_epi32(_mm512_unpacklo_epi32(s[0], s[1]), _mm512_unpackhi_epi32(s[0], s[1]));
+        const __m512i high = _mm512_add_epi32(_mm512_unpacklo_epi32(s[2], s[3]), _mm512_unpackhi_epi32(s[2], s[3]));
+        four[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
     }
-    return _mm512_reduce_add_epi32(sum);
+    auto halved = [](__m512i a, __m512i b) {
+        return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xDD));
+    };
+    return halved(halved(four[0], four[1]), halved(four[2], four[3]));
+}
 #elif defined(__AVX2__)
-    // 16-bit products: a u8 x s8 pair sum can overflow 16 bits, so both sides are widened first.
-    __m256i sum = _mm256_setzero_si256();
-    const __m128i mask = _mm_set1_epi8(15);
-    auto add = [&sum](__m128i u, const int8_t *s) {
-        const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i *>(s));
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_cvtepu8_epi16(u), _mm256_cvtepi8_epi16(t)));
-    };
-    for (size_t i = 0; i < stride; i += 16) {
-        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(code + i));
-        if constexpr (Nibbles) {
-            add(_mm_and_si128(bytes, mask), query.low + i);
-            add(_mm_and_si128(_mm_srli_epi16(bytes, 4), mask), query.high + i);
-        } else {
-            add(bytes, query.low + i);
-        }
+constexpr int BLOCK = 8;
+
+inline __m256i sums_of(const __m256i (&sums)[BLOCK]) {
+    __m256i four[2];
+    for (int i = 0; i < 2; ++i) {
+        const __m256i *s = sums + 4 * i;
+        four[i] = _mm256_hadd_epi32(_mm256_hadd_epi32(s[0], s[1]), _mm256_hadd_epi32(s[2], s[3]));
     }
-    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xB1));
-    return _mm_cvtsi128_si32(half);
+    return _mm256_add_epi32(_mm256_permute2x128_si256(four[0], four[1], 0x20),
+                            _mm256_permute2x128_si256(four[0], four[1], 0x31));
+}
 #elif defined(__aarch64__)
-    int32x4_t sum = vdupq_n_s32(0);
-    auto add = [&sum](uint8x16_t u, const int8_t *s) {
-        const int8x16_t t = vld1q_s8(s);
-        const int16x8_t u0 = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(u)));
-        const int16x8_t u1 = vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(u)));
-        const int16x8_t t0 = vmovl_s8(vget_low_s8(t)), t1 = vmovl_s8(vget_high_s8(t));
-        sum = vmlal_s16(sum, vget_low_s16(u0), vget_low_s16(t0));
-        sum = vmlal_high_s16(sum, u0, t0);
-        sum = vmlal_s16(sum, vget_low_s16(u1), vget_low_s16(t1));
-        sum = vmlal_high_s16(sum, u1, t1);
-    };
-    for (size_t i = 0; i < stride; i += 16) {
-        const uint8x16_t bytes = vld1q_u8(code + i);
-        if constexpr (Nibbles) {
-            add(vandq_u8(bytes, vdupq_n_u8(15)), query.low + i);
-            add(vshrq_n_u8(bytes, 4), query.high + i);
-        } else {
-            add(bytes, query.low + i);
-        }
-    }
-    return vaddvq_s32(sum);
+constexpr int BLOCK = 4;
+
+inline int32x4_t sums_of(const int32x4_t (&sums)[BLOCK]) {
+    return vpaddq_s32(vpaddq_s32(sums[0], sums[1]), vpaddq_s32(sums[2], sums[3]));
+}
 #else
 #error "lykeion's kernel needs x86-64 with AVX2, or aarch64"
 #endif
+
+// For each of BLOCK rows of `stride` bytes its product with a query's code.
+template <bool Nibbles>
+inline void code_dots(const uint8_t *const *rows, size_t stride, const QueryCode &query, int32_t *dots) {
+#if defined(__AVX512VNNI__)
+    __m512i sums[BLOCK] = {};
+    const __m512i mask = _mm512_set1_epi8(15);
+    for (size_t i = 0; i < stride; i += 64) {
+        const __m512i low = _mm512_loadu_si512(query.low + i), high = _mm512_loadu_si512(query.high + i);
+#pragma GCC unroll 16
+        for (int row = 0; row < BLOCK; ++row) {
+            const __m512i bytes = _mm512_loadu_si512(rows[row] + i);
+            if constexpr (Nibbles) {
+                const __m512i upper = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
+                sums[row] = _mm512_dpbusd_epi32(sums[row], _mm512_and_si512(bytes, mask), low);
+                sums[row] = _mm512_dpbusd_epi32(sums[row], upper, high);
+            } else {
+                sums[row] = _mm512_dpbusd_epi32(sums[row], bytes, low);
+            }
+        }
+    }
+    _mm512_storeu_si512(dots, sums_of(sums));
+#elif defined(__AVX2__)
+    // 16-bit products: a u8 x s8 pair sum can overflow 16 bits, so both sides are widened first.
+    __m256i sums[BLOCK] = {};
+    const __m128i mask = _mm_set1_epi8(15);
+    auto load = [](const void *from) { return _mm_loadu_si128(static_cast<const __m128i *>(from)); };
+    for (size_t i = 0; i < stride; i += 16) {
+        const __m256i low = _mm256_cvtepi8_epi16(load(query.low + i));
+        const __m256i high = _mm256_cvtepi8_epi16(load(query.high + i));
+#pragma GCC unroll 8
+        for (int row = 0; row < BLOCK; ++row) {
+            const __m128i bytes = load(rows[row] + i);
+            auto add = [&](__m128i units, __m256i by) {
+                sums[row] = _mm256_add_epi32(sums[row], _mm256_madd_epi16(_mm256_cvtepu8_epi16(units), by));
+            };
+            if constexpr (Nibbles) {
+                add(_mm_and_si128(bytes, mask), low);
+                add(_mm_and_si128(_mm_srli_epi16(bytes, 4), mask), high);
+            } else {
+                add(bytes, low);
+            }
+        }
+    }
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(dots), sums_of(sums));
+#else
+    int32x4_t sums[BLOCK] = {};
+    for (size_t i = 0; i < stride; i += 16) {
+        const int8x16_t low = vld1q_s8(query.low + i), high = vld1q_s8(query.high + i);
+        for (int row = 0; row < BLOCK; ++row) {
+            const uint8x16_t bytes = vld1q_u8(rows[row] + i);
+            auto add = [&sum = sums[row]](uint8x16_t u, int8x16_t t) {
+                const int16x8_t u0 = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(u)));
+                const int16x8_t u1 = vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(u)));
+                const int16x8_t t0 = vmovl_s8(vget_low_s8(t)), t1 = vmovl_s8(vget_high_s8(t));
+                sum = vmlal_s16(sum, vget_low_s16(u0), vget_low_s16(t0));
+                sum = vmlal_high_s16(sum, u0, t0);
+                sum = vmlal_s16(sum, vget_low_s16(u1), vget_low_s16(t1));
+                sum = vmlal_high_s16(sum, u1, t1);
+            };
+            if constexpr (Nibbles) {
+                add(vandq_u8(bytes, vdupq_n_u8(15)), low);
+                add(vshrq_n_u8(bytes, 4), high);
+            } else {
+                add(bytes, low);
+            }
+        }
+    }
+    vst1q_s32(dots, sums_of(sums));
+#endif
 }
+
+// For each of BLOCK rows of signed bytes, `width` long (a multiple of 64), its product with values of 0 to 127. LK_TOGETHER
+// rows lie together: the first 64 bytes of each, then the second 64 of each.
+inline void byte_dots(const int8_t *rows, size_t width, const uint8_t *values, int32_t *dots) {
+#if defined(__AVX512VNNI__)
+    __m512i sums[BLOCK] = {};
+    for (size_t i = 0; i < width; i += 64) {
+        const __m512i value = _mm512_loadu_si512(values + i);
+#pragma GCC unroll 16
+        for (int row = 0; row < BLOCK; ++row)
+            sums[row] = _mm512_dpbusd_epi32(sums[row], value, _mm512_loadu_si512(rows + i * LK_TOGETHER + 64 * row));
+    }
+    _mm512_storeu_si512(dots, sums_of(sums));
+#elif defined(__AVX2__)
+    __m256i sums[BLOCK] = {};
+    const __m256i ones = _mm256_set1_epi16(1);
+    auto load = [](const void *from) { return _mm256_loadu_si256(static_cast<const __m256i *>(from)); };
+    for (size_t i = 0; i < width; i += 32) {
+        const __m256i value = load(values + i);
+#pragma GCC unroll 8
+        for (int row = 0; row < BLOCK; ++row)  // a pair's sum is at most 2 * 127 * 127
+            sums[row] = _mm256_add_epi32(
+                sums[row], _mm256_madd_epi16(_mm256_maddubs_epi16(value, load(rows + i / 64 * 64 * LK_TOGETHER + 64 * row + i % 64)), ones));
+    }
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(dots), sums_of(sums));
+#else
+    int32x4_t sums[BLOCK] = {};
+    for (size_t i = 0; i < width; i += 16) {
+        const int8x16_t value = vreinterpretq_s8_u8(vld1q_u8(values + i));
+        for (int row = 0; row < BLOCK; ++row) {
+            const int8x16_t bytes = vld1q_s8(rows + i / 64 * 64 * LK_TOGETHER + 64 * row + i % 64);
+            sums[row] = vpadalq_s16(sums[row], vmull_s8(vget_low_s8(value), vget_low_s8(bytes)));
+            sums[row] = vpadalq_s16(sums[row], vmull_high_s8(value, bytes));
+        }
+    }
+    vst1q_s32(dots, sums_of(sums));
+#endif
+}
+
 
 inline float half_to_float(uint16_t half) {
 #if defined(__x86_64__)
@@ -180,6 +266,8 @@ float compare_float(const float *q, const void *vector, int d) {
     return sum;
 }
 
+constexpr float SMALLEST = 1e-30f, NEVER = std::numeric_limits<float>::infinity();
+
 // ---- candidates -----------------------------------------------------------------------------------------------
 
 struct Candidate {
@@ -188,31 +276,83 @@ struct Candidate {
     bool operator<(const Candidate &other) const { return key < other.key; }
 };
 
-// The best `capacity` candidates seen, as a max-heap.
+// The best `wanted` candidates seen. Those that may be among them are collected, and the others dropped now and then:
+// a heap would be put in order at each.
 class Best {
    public:
-    void start(size_t capacity) { capacity_ = capacity, heap_.clear(); }
-    float worst() const { return heap_.size() < capacity_ ? std::numeric_limits<float>::infinity() : heap_[0].key; }
-    void offer(float key, uint32_t row) {
-        if (!(key < worst())) return;  // also drops NaN
-        if (heap_.size() == capacity_) std::pop_heap(heap_.begin(), heap_.end()), heap_.pop_back();
-        heap_.push_back({key, row});
-        std::push_heap(heap_.begin(), heap_.end());
+    void start(size_t wanted) {
+        wanted_ = wanted, limit_ = NEVER;
+        seen_.clear();
+        seen_.reserve(wanted + SPARE);
     }
-    bool full() const { return heap_.size() == capacity_; }
-    const std::vector<Candidate> &items() const { return heap_; }
+    float limit() const { return limit_; }  // a candidate must be below; NaN never is
+    void offer(float key, uint32_t row) {
+        if (!(key < limit_)) return;
+        seen_.push_back({key, row});
+        if (seen_.size() == wanted_ + SPARE) drop();
+    }
+    const std::vector<Candidate> &items() {
+        if (seen_.size() > wanted_) drop();
+        return seen_;
+    }
 
    private:
-    size_t capacity_ = 0;
-    std::vector<Candidate> heap_;
+    static constexpr size_t SPARE = 128;
+    void drop() {
+        std::nth_element(seen_.begin(), seen_.begin() + wanted_ - 1, seen_.end());
+        seen_.resize(wanted_);
+        limit_ = seen_.back().key;
+    }
+    size_t wanted_ = 0;
+    float limit_ = 0;
+    std::vector<Candidate> seen_;
+};
+
+// Numbers of cells, nearest first. Few of them are asked for, so they are not put in order: the least key of each GROUP
+// is kept, and found anew when it is taken.
+class Cells {
+   public:
+    static constexpr size_t NONE = ~size_t{0};
+    float *start(size_t count) {  // the keys, to be set
+        keys_.assign((count + GROUP - 1) / GROUP * GROUP, NEVER);
+        return keys_.data();
+    }
+    void ready() {
+        least_.resize(keys_.size() / GROUP);
+        for (size_t group = 0; group < least_.size(); ++group) least_[group] = least_of(group);
+    }
+    size_t take() {
+        const auto group = static_cast<size_t>(std::min_element(least_.begin(), least_.end()) - least_.begin());
+        const float key = least_[group];
+        if (key == NEVER) return NONE;
+        const auto begin = keys_.begin() + group * GROUP;
+        const auto at = std::find(begin, begin + GROUP, key);
+        *at = NEVER;
+        least_[group] = least_of(group);
+        return static_cast<size_t>(at - keys_.begin());
+    }
+
+   private:
+    static constexpr size_t GROUP = 64, LANES = 16;
+    float least_of(size_t group) const {
+        float lanes[LANES];
+        const float *keys = keys_.data() + group * GROUP;
+        std::copy_n(keys, LANES, lanes);
+        for (size_t i = LANES; i < GROUP; i += LANES)
+            for (size_t lane = 0; lane < LANES; ++lane)
+                lanes[lane] = keys[i + lane] < lanes[lane] ? keys[i + lane] : lanes[lane];
+        return *std::min_element(lanes, lanes + LANES);
+    }
+    std::vector<float> keys_, least_;
 };
 
 struct Scratch {
     std::vector<uint8_t> seen;  // seen[row] == epoch: visited in this search
     uint8_t epoch = 0;
-    std::vector<float> projected, keys;
+    std::vector<float> projected;
+    std::vector<uint8_t> steps;
     std::vector<int8_t> low, high;
-    std::vector<Candidate> cells;
+    Cells cells;
     struct Entry {
         float key;
         uint32_t row;
@@ -231,7 +371,7 @@ struct Scratch {
     }
 };
 
-thread_local Scratch scratch;
+thread_local Scratch scratch_of_thread;
 
 inline bool allowed(const uint64_t *bits, size_t row) { return !bits || (bits[row >> 6] >> (row & 63) & 1); }
 
@@ -259,94 +399,185 @@ inline void for_each_bit(const uint64_t *bits, size_t from, size_t to, Visit vis
 
 // ---- one segment ----------------------------------------------------------------------------------------------
 
-QueryCode encode_query(const LkSegment &segment, const float *query, int dimension) {
-    const int dims = segment.reduced, half = static_cast<int>(segment.stride) - 4;
-    auto &projected = scratch.projected;
-    projected.resize(dims);
-    float largest = 0;
-    for (int i = 0; i < dims; ++i) {
-        const uint16_t *row = segment.projection + static_cast<size_t>(i) * dimension;
-        projected[i] = compare_half<false>(query, row, dimension) - segment.bias[i];
-        largest = std::max(largest, std::fabs(projected[i]));
+void extremes(const float *values, int count, float &least, float &most) {
+    constexpr int LANES = 16;
+    float low[LANES], high[LANES];
+    for (int lane = 0; lane < LANES; ++lane) low[lane] = least, high[lane] = most;
+    int i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int lane = 0; lane < LANES; ++lane) {
+            const float value = values[i + lane];
+            low[lane] = value < low[lane] ? value : low[lane];
+            high[lane] = value > high[lane] ? value : high[lane];
+        }
+    for (; i < count; ++i) low[0] = std::min(low[0], values[i]), high[0] = std::max(high[0], values[i]);
+    for (int lane = 0; lane < LANES; ++lane) least = std::min(least, low[lane]), most = std::max(most, high[lane]);
+}
+
+// (value + added) * scale, rounded to the nearest integer.
+template <typename Byte>
+void to_bytes(const float *__restrict values, int count, float added, float scale, Byte *__restrict bytes) {
+    for (int i = 0; i < count; ++i) bytes[i] = static_cast<Byte>(static_cast<int>(std::nearbyint((values[i] + added) * scale)));
+}
+
+// The projection of a query whose values are rounded to 128 steps, by a matrix of signed bytes. What that loses is small
+// beside what the projection leaves out.
+void project(const LkSegment &segment, const float *query, int dimension, Scratch &scratch) {
+    const size_t width = (static_cast<size_t>(dimension) + 63) / 64 * 64;
+    float least = query[0], most = query[0];
+    extremes(query, dimension, least, most);
+    const float low = least, step = std::max((most - least) / 127, SMALLEST), scale = 1 / step;
+    auto &steps = scratch.steps;
+    steps.assign(width, 0);
+    to_bytes(query, dimension, -low, scale, steps.data());
+    scratch.projected.resize(segment.reduced);
+    float *projected = scratch.projected.data();
+    for (int first = 0; first < segment.reduced; first += BLOCK) {
+        int32_t dots[BLOCK];
+        const size_t together = first / LK_TOGETHER * LK_TOGETHER, among = first % LK_TOGETHER;
+        byte_dots(segment.projection + width * together + 64 * among, width, steps.data(), dots);
+        for (int i = 0; i < BLOCK && first + i < segment.reduced; ++i) {
+            const float *terms = segment.terms + 3 * (first + i);
+            projected[first + i] = step * terms[0] * static_cast<float>(dots[i]) + low * terms[1] - terms[2];
+        }
     }
-    const float step = largest > 0 ? largest / 127 : 1;
+}
+
+QueryCode encode_query(const LkSegment &segment, const float *query, int dimension, Scratch &scratch) {
+    const int dims = segment.reduced, half = static_cast<int>(segment.stride) - 4;
+    project(segment, query, dimension, scratch);
+    const float *projected = scratch.projected.data();
+    float least = 0, most = 0;
+    extremes(projected, dims, least, most);
+    const float step = std::max(std::max(most, -least) / 127, SMALLEST), scale = 1 / step;
     scratch.low.assign(segment.stride, 0);
     scratch.high.assign(segment.stride, 0);
+    int8_t *low = scratch.low.data(), *high = scratch.high.data();
+    to_bytes(projected, std::min(dims, half), 0, scale, low);
+    if (dims > half) to_bytes(projected + half, dims - half, 0, scale, high);
     int32_t total = 0;
-    for (int i = 0; i < dims; ++i) {
-        const int value = static_cast<int>(std::lrint(projected[i] / step));
-        (i < half ? scratch.low[i] : scratch.high[i - half]) = static_cast<int8_t>(value);
-        total += value;
-    }
+    for (int64_t i = 0; i < segment.stride; ++i) total += low[i] + high[i];
     const float factor = 2 * segment.scale * step;
     const float offset = factor * segment.zero * static_cast<float>(total);
-    return {query, dimension, scratch.low.data(), scratch.high.data(), factor, offset};
+    return {query, dimension, low, high, factor, offset};
 }
 
+// Keys of BLOCK codes: how far they are from the query, up to a constant.
 template <bool Nibbles>
-inline float code_key(const uint8_t *codes, size_t stride, size_t row, const QueryCode &query) {
-    const uint8_t *code = codes + row * stride;
-    const float dot = static_cast<float>(code_dot<Nibbles>(code, stride, query));
-    return norm_of(code, stride) - query.factor * dot + query.offset;
+inline void code_keys(const uint8_t *const *codes, size_t stride, const QueryCode &query, float *keys) {
+    int32_t dots[BLOCK];
+    float norms[BLOCK];
+    for (int i = 0; i < BLOCK; ++i) norms[i] = norm_of(codes[i], stride);
+    code_dots<Nibbles>(codes, stride, query, dots);
+    for (int i = 0; i < BLOCK; ++i) keys[i] = norms[i] - query.factor * static_cast<float>(dots[i]) + query.offset;
 }
 
-inline void prefetch_code(const uint8_t *code, size_t stride) {
-    for (size_t i = 0; i < stride; i += 64) __builtin_prefetch(code + i);
+// Bit i: keys[i] is below the limit, which NaN never is.
+inline uint32_t below(const float *keys, float limit) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask(_mm512_loadu_ps(keys), _mm512_set1_ps(limit), _CMP_LT_OQ);
+#elif defined(__AVX2__)
+    return static_cast<uint32_t>(
+        _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(keys), _mm256_set1_ps(limit), _CMP_LT_OQ)));
+#else
+    uint32_t bits = 0;
+    for (int i = 0; i < BLOCK; ++i) bits |= static_cast<uint32_t>(keys[i] < limit) << i;
+    return bits;
+#endif
 }
 
-// Keys of the centroids, nearest first at the front of a heap (std::*_heap with the order reversed).
-template <bool Nibbles>
-void rank_cells(const LkSegment &segment, const QueryCode &query) {
-    auto &cells = scratch.cells;
-    cells.resize(segment.cells);
-    for (int i = 0; i < segment.cells; ++i) {
-        const float key =
-            segment.whole ? compare_half<true>(query.vector, static_cast<const uint16_t *>(segment.centroids) +
-                                                                 static_cast<size_t>(i) * query.dimension,
-                                               query.dimension)
-                          : code_key<Nibbles>(static_cast<const uint8_t *>(segment.centroids), segment.stride, i, query);
-        cells[i] = {key, static_cast<uint32_t>(i)};
+// Calls take(n, key) for those of the codes 0 to count - 1 whose key is below limit(), which is asked once a block;
+// code_of(n) is the n-th code.
+template <bool Nibbles, typename CodeOf, typename Limit, typename Take>
+inline void each_key(size_t count, size_t stride, const QueryCode &query, CodeOf code_of, Limit limit, Take take) {
+    for (size_t first = 0; first < count; first += BLOCK) {
+        const uint8_t *codes[BLOCK];
+        float keys[BLOCK];
+        for (size_t i = 0; i < BLOCK; ++i) codes[i] = code_of(std::min(first + i, count - 1));
+        code_keys<Nibbles>(codes, stride, query, keys);
+        const uint32_t real = count - first < BLOCK ? (1u << (count - first)) - 1 : ~0u;
+        for (uint32_t left = below(keys, limit()) & real; left; left &= left - 1) {
+            const int i = __builtin_ctz(left);
+            take(first + i, keys[i]);
+        }
     }
 }
 
-inline bool farther(const Candidate &a, const Candidate &b) { return b < a; }
+constexpr int FIRST_CACHE = 3, SECOND_CACHE = 2;
+
+template <int Cache>
+inline void prefetch(const uint8_t *bytes, size_t count) {
+    for (size_t i = 0; i < count; i += 64) __builtin_prefetch(bytes + i, 0, Cache);
+}
+
+template <bool Nibbles>
+void rank_cells(const LkSegment &segment, const QueryCode &query, Cells &cells) {
+    const auto count = static_cast<size_t>(segment.cells);
+    float *keys = cells.start(count);
+    if (segment.whole) {
+        const auto *centroids = static_cast<const uint16_t *>(segment.centroids);
+        for (size_t i = 0; i < count; ++i)
+            keys[i] = compare_half<true>(query.vector, centroids + i * query.dimension, query.dimension);
+    } else {
+        const auto *centroids = static_cast<const uint8_t *>(segment.centroids);
+        each_key<Nibbles>(
+            count, segment.stride, query, [&](size_t i) { return centroids + i * segment.stride; },
+            [] { return NEVER; }, [&](size_t i, float key) { keys[i] = key; });
+    }
+    cells.ready();
+}
 
 // The allowed rows of [from, to), where they are few.
 template <bool Nibbles>
-void scan_rows(const LkSegment &segment, const QueryCode &query, size_t from, size_t to, Best &best) {
+void scan_rows(const LkSegment &segment, const QueryCode &query, size_t from, size_t to, Scratch &scratch) {
     auto &rows = scratch.rows;
+    auto &best = scratch.best;
     rows.clear();
     for_each_bit(segment.allowed, from, to, [&](size_t row) { rows.push_back(static_cast<uint32_t>(row)); });
-    for (size_t i = 0; i < rows.size(); ++i) {
-        if (i + 8 < rows.size()) prefetch_code(segment.codes + rows[i + 8] * segment.stride, segment.stride);
-        best.offer(code_key<Nibbles>(segment.codes, segment.stride, rows[i], query), rows[i]);
-    }
+    auto code_of = [&](size_t i) {
+        const size_t later = std::min(i + 2 * BLOCK, rows.size() - 1);
+        prefetch<FIRST_CACHE>(segment.codes + rows[later] * segment.stride, segment.stride);
+        return segment.codes + rows[i] * segment.stride;
+    };
+    each_key<Nibbles>(
+        rows.size(), segment.stride, query, code_of, [&] { return best.limit(); },
+        [&](size_t i, float key) { best.offer(key, rows[i]); });
 }
 
+constexpr size_t AHEAD = 32;  // rows
+
 template <bool Nibbles>
-void scan_cells(const LkSegment &segment, const QueryCode &query, size_t target, Best &best) {
+void scan_cells(const LkSegment &segment, const QueryCode &query, size_t target, Scratch &scratch) {
     if (segment.filtered >= 0 && static_cast<size_t>(segment.filtered) <= target) {  // every cell will be scanned
-        scan_rows<Nibbles>(segment, query, 0, static_cast<size_t>(segment.rows), best);
+        scan_rows<Nibbles>(segment, query, 0, static_cast<size_t>(segment.rows), scratch);
         return;
     }
-    rank_cells<Nibbles>(segment, query);
     auto &cells = scratch.cells;
-    std::make_heap(cells.begin(), cells.end(), farther);
+    auto &best = scratch.best;
+    rank_cells<Nibbles>(segment, query, cells);
+    const size_t ahead = AHEAD * segment.stride;
     size_t met = 0;
-    for (auto end = cells.end(); end != cells.begin() && met < target; --end) {
-        std::pop_heap(cells.begin(), end, farther);
-        const uint32_t cell = (end - 1)->row;
+    for (size_t cell = cells.take(), next; cell != Cells::NONE && met < target; cell = next) {
+        next = cells.take();
         const size_t from = segment.cell_rows[cell], to = segment.cell_rows[cell + 1];
         const size_t matching = segment.allowed ? count_bits(segment.allowed, from, to) : to - from;
         if (2 * matching >= to - from) {  // in order: only the few rows near enough are checked for `allowed`
-            float worst = best.worst();
-            for (size_t row = from; row < to; ++row) {
-                const float key = code_key<Nibbles>(segment.codes, segment.stride, row, query);
-                if (key < worst && allowed(segment.allowed, row))
-                    best.offer(key, static_cast<uint32_t>(row)), worst = best.worst();
-            }
+            const uint8_t *first = segment.codes + from * segment.stride, *end = segment.codes + to * segment.stride;
+            const uint8_t *after = next == Cells::NONE ? end : segment.codes + segment.cell_rows[next] * segment.stride;
+            each_key<Nibbles>(
+                to - from, segment.stride, query,
+                [&](size_t i) {
+                    const uint8_t *code = first + i * segment.stride;
+                    prefetch<FIRST_CACHE>(code + ahead < end ? code + ahead : after + (code + ahead - end),
+                                          segment.stride);
+                    return code;
+                },
+                [&] { return best.limit(); },
+                [&](size_t i, float key) {
+                    if (allowed(segment.allowed, from + i)) best.offer(key, static_cast<uint32_t>(from + i));
+                });
         } else if (matching) {
-            scan_rows<Nibbles>(segment, query, from, to, best);
+            scan_rows<Nibbles>(segment, query, from, to, scratch);
         }
         met += matching;
     }
@@ -367,19 +598,19 @@ inline bool node_allowed(const LkSegment &segment, size_t row) {
 // Best-first search in a sorted pool that holds `ef` allowed nodes (deleted ones are walked through, not counted).
 // False if it found fewer than wanted, or so many nodes here are deleted that a scan of cells is the better plan.
 template <bool Nibbles>
-bool walk_graph(const LkSegment &segment, const QueryCode &query, size_t ef, Best &best) {
+bool walk_graph(const LkSegment &segment, const QueryCode &query, size_t ef, size_t wanted, Scratch &scratch) {
     auto &pool = scratch.pool;
     pool.clear();
     size_t counted = 0;
     scratch.start_visits(segment.rows);
-    auto visit = [&](uint32_t row) {
-        if (scratch.seen[row] == scratch.epoch) return false;
-        scratch.seen[row] = scratch.epoch;
+    auto visit = [seen = scratch.seen.data(), epoch = scratch.epoch](uint32_t row) {
+        if (seen[row] == epoch) return false;
+        seen[row] = epoch;
         return true;
     };
-    auto offer = [&](uint32_t row) -> size_t {  // where it was placed in the pool; its size if it was not
-        const float key = code_key<Nibbles>(segment.codes, segment.stride, row, query);
-        if (counted == ef && !(key < pool.back().key)) return pool.size();
+    auto limit = [&] { return counted == ef ? pool.back().key : NEVER; };
+    auto offer = [&](uint32_t row, float key) -> size_t {  // where it was placed in the pool; its size if it was not
+        if (!(key < limit())) return pool.size();
         const bool counts = node_allowed(segment, row);
         const auto at = std::upper_bound(pool.begin(), pool.end(), key,
                                          [](float a, const Scratch::Entry &b) { return a < b.key; });
@@ -389,13 +620,20 @@ bool walk_graph(const LkSegment &segment, const QueryCode &query, size_t ef, Bes
         while (counted > ef) counted -= pool.back().allowed, pool.pop_back();
         return place;
     };
-    rank_cells<Nibbles>(segment, query);
-    auto &cells = scratch.cells;
-    const size_t starts = std::min<size_t>(4, cells.size());
-    std::partial_sort(cells.begin(), cells.begin() + starts, cells.end());
-    for (size_t i = 0; i < starts; ++i)
-        if (const uint32_t row = segment.entries[cells[i].row]; visit(row)) offer(row);
+    rank_cells<Nibbles>(segment, query, scratch.cells);
     auto &fresh = scratch.rows;
+    auto offer_fresh = [&] {  // the first place in the pool that one of them was given
+        size_t nearest = pool.size() + fresh.size();
+        each_key<Nibbles>(
+            fresh.size(), segment.stride, query, [&](size_t i) { return segment.codes + fresh[i] * segment.stride; },
+            limit, [&](size_t i, float key) { nearest = std::min(nearest, offer(fresh[i], key)); });
+        return nearest;
+    };
+    fresh.clear();
+    for (int starts = 0; starts < 4; ++starts)
+        if (const size_t cell = scratch.cells.take(); cell != Cells::NONE && visit(segment.entries[cell]))
+            fresh.push_back(segment.entries[cell]);
+    offer_fresh();
     for (size_t next = 0; next < pool.size();) {
         if (pool.size() > 8 * ef) return false;
         if (pool[next].expanded) {
@@ -408,17 +646,16 @@ bool walk_graph(const LkSegment &segment, const QueryCode &query, size_t ef, Bes
         for (int i = 0; i < segment.degree && links[i] < segment.rows; ++i)  // or damaged: also an end
             if (visit(links[i])) {
                 fresh.push_back(links[i]);
-                prefetch_code(segment.codes + static_cast<size_t>(links[i]) * segment.stride, segment.stride);
+                prefetch<FIRST_CACHE>(segment.codes + static_cast<size_t>(links[i]) * segment.stride, segment.stride);
             }
-        size_t nearest = next + 1;
-        for (uint32_t row : fresh) nearest = std::min(nearest, offer(row));
-        next = nearest;
+        next = std::min(next + 1, offer_fresh());
         if (next < pool.size() && !pool[next].expanded)
             __builtin_prefetch(segment.links + static_cast<size_t>(pool[next].row) * segment.degree);
     }
+    size_t found = 0;
     for (const auto &entry : pool)
-        if (entry.allowed) best.offer(entry.key, entry.row);
-    return best.full();
+        if (entry.allowed) scratch.best.offer(entry.key, entry.row), ++found;
+    return found >= wanted;
 }
 
 struct Answer {
@@ -470,28 +707,50 @@ class Merger {
 
 template <bool Nibbles>
 void search_codes(const LkSegment &segment, int32_t number, const LkQuery &query, Merger &merger) {
-    const QueryCode code = encode_query(segment, query.vector, query.dimension);
+    Scratch &scratch = scratch_of_thread;  // once: to find a thread's variable in a shared library is a call
+    const QueryCode code = encode_query(segment, query.vector, query.dimension, scratch);
     Best &best = scratch.best;
     const size_t wanted = std::max(query.rerank, query.k);
     best.start(wanted);
     const size_t ef = std::max<size_t>(query.ef, wanted);
-    const bool walked = segment.links && segment.filtered < 0 && walk_graph<Nibbles>(segment, code, ef, best);
+    const bool walked = segment.links && segment.filtered < 0 && walk_graph<Nibbles>(segment, code, ef, wanted, scratch);
     if (!walked) {
         best.start(wanted);
         const double target = query.scan * std::max(256.0, std::sqrt(static_cast<double>(segment.rows)));
-        scan_cells<Nibbles>(segment, code, std::max(static_cast<size_t>(target), wanted), best);
+        scan_cells<Nibbles>(segment, code, std::max(static_cast<size_t>(target), wanted), scratch);
     }
     const size_t bytes = static_cast<size_t>(query.dimension) * (segment.half ? 2 : 4);
     const auto *vectors = static_cast<const uint8_t *>(segment.vectors);
     const auto &candidates = best.items();
-    for (size_t i = 0; i < candidates.size() + 2; ++i) {  // each is prefetched two iterations before its comparison
-        if (i < candidates.size()) prefetch_code(vectors + candidates[i].row * bytes, bytes);
+    constexpr size_t FAR = 24;  // to the second cache so many comparisons before, to the first two before
+    auto vector_of = [&](size_t i) { return vectors + candidates[i].row * bytes; };
+    for (size_t i = 0; i < std::min(FAR, candidates.size()); ++i) prefetch<SECOND_CACHE>(vector_of(i), bytes);
+    for (size_t i = 0; i < candidates.size() + 2; ++i) {
+        if (i + FAR < candidates.size()) prefetch<SECOND_CACHE>(vector_of(i + FAR), bytes);
+        if (i < candidates.size()) prefetch<FIRST_CACHE>(vector_of(i), bytes);
         if (i < 2) continue;
         if (const uint32_t row = candidates[i - 2].row; walked)
             merger.offer_node(segment, number, row);
         else
             merger.offer(segment, number, row);
     }
+}
+
+// The ids of the answers, as LkQuery has them; what a damaged file says of their places is not believed.
+int64_t write_ids(const LkSegment *segments, const LkQuery &query, int64_t count) {
+    char *to = query.out_ids;
+    for (int64_t i = 0; i < count; ++i) {
+        const LkSegment &segment = segments[query.out_segments[i]];
+        if (!segment.id_ends) return -1;
+        const int64_t *ends = segment.id_ends + query.out_rows[i];
+        const int64_t size = ends[1] - ends[0], left = query.room - (to - query.out_ids);
+        if (ends[0] < 0 || ends[1] > segment.ids_size || size < 0 || size >= left) return -1;
+        if (std::memchr(segment.ids + ends[0], 0, size)) return -1;
+        std::memcpy(to, segment.ids + ends[0], size);
+        to += size;
+        *to++ = 0;
+    }
+    return to - query.out_ids;
 }
 
 }  // namespace
@@ -515,8 +774,7 @@ LK_EXPORT int32_t lk_level() {
 }
 
 // Writes the at most query->k nearest rows, best first, and returns how many.
-LK_EXPORT int64_t lk_search(const LkSegment *segments, int32_t count, const LkQuery *query, int32_t *out_segments,
-                            uint32_t *out_rows, float *out_scores) {
+LK_EXPORT int64_t lk_search(const LkSegment *segments, int32_t count, LkQuery *query) {
     Merger merger(*query);
     for (int32_t number = 0; number < count; ++number) {
         const LkSegment &segment = segments[number];
@@ -533,7 +791,9 @@ LK_EXPORT int64_t lk_search(const LkSegment *segments, int32_t count, const LkQu
             search_codes<false>(segment, number, *query, merger);
         }
     }
-    return merger.finish(out_segments, out_rows, out_scores);
+    const int64_t found = merger.finish(query->out_segments, query->out_rows, query->out_scores);
+    query->written = write_ids(segments, *query, found);
+    return found;
 }
 
 }  // extern "C"

@@ -9,22 +9,27 @@
 // No row is so high.
 #define LK_NO_LINK 0xFFFFFFFFu
 #define LK_COPY 0xFFFFFFFEu
+#define LK_TOGETHER 16
 // Raise it with every change of this file; kernel.py has it as INTERFACE.
-#define LK_INTERFACE 2
+#define LK_INTERFACE 3
 
 struct LkSegment {
     const void *vectors;         // rows x dimension, float16 or float32
     const uint8_t *codes;        // rows x stride; null: search exactly
     const void *centroids;       // cells x stride, coded as the rows are; or cells x dimension, float16
-    const uint16_t *projection;  // reduced x dimension, float16
-    const float *bias;           // reduced: the projection of the mean
+    const int8_t *projection;    // reduced x dimension, each row at its own scale, both filled up with zeros: to a multiple
+                                 // of LK_TOGETHER and of 64; LK_TOGETHER rows lie together, 64 bytes of each in turn
+    const float *terms;          // reduced x 3: the row's scale, the sum of its true coefficients, its bias
     const int64_t *cell_rows;    // cells + 1: rows cell_rows[c] .. cell_rows[c + 1] are in cell c
     const uint32_t *entries;     // cells: the row nearest to the centroid
     const uint32_t *links;       // rows x degree, after the last LK_NO_LINK; null: scan cells
+    const int64_t *id_ends;      // rows + 1: the id of row r is ids[id_ends[r]] up to ids[id_ends[r + 1]]; null: not here
+    const char *ids;
     const uint64_t *allowed;     // a bit a row; null: every row
     int64_t filtered;            // how many rows a filter allows; -1: `allowed` comes from deletions alone
     int64_t rows;
     int64_t stride;
+    int64_t ids_size;
     int32_t reduced, degree, cells;
     float scale, zero;
     uint8_t half;      // vectors are float16
@@ -37,6 +42,13 @@ struct LkQuery {
     const float *vector;
     uint64_t k, ef, rerank;
     double scan;  // times the root of the rows, at least 256: how many codes are compared where cells are scanned
+    // Answers, best first, at most k; and their ids, each followed by a zero byte.
+    int32_t *out_segments;
+    uint32_t *out_rows;
+    float *out_scores;
+    char *out_ids;
+    int64_t room;     // of out_ids
+    int64_t written;  // to out_ids; -1 where the ids were not written: too long, not here, or one has a zero byte
     int32_t dimension;
     uint8_t squared;  // squared Euclidean distance; else the dot product of unit vectors, the cosine
 };
