@@ -97,7 +97,7 @@ def test_a_model_follows_its_alias_and_no_request_fails(shop: ClusterServing, re
     with cluster_load(shop, _inferred) as load:
         load.wait_more(10)
         _push_model(tmp_path / "tiny", name, 2)
-        status = shop.wait(lambda it: it.get("history"), seconds=150)
+        status = shop.wait(lambda it: it.get("history"), seconds=600)
         load.wait_more(20)
         load.answers.clear()
         load.wait_more(20)

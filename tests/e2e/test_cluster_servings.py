@@ -29,7 +29,7 @@ CANARY = {
     "analysis": {
         "intervalSeconds": 1,
         "toleratedShare": 0.1,
-        "deadlineSeconds": 120,
+        "deadlineSeconds": 600,
         "replicaMetrics": METRICS,
     },
 }
@@ -117,7 +117,7 @@ def test_a_canary_is_promoted_or_rolled_back_by_what_its_replicas_count_and_how_
     shop.wait_ready()
     with cluster_load(shop) as load:
         shop.apply(program=server("two", behaviour), replicas=2, canary=CANARY)
-        status = shop.wait(lambda it: it.get("history"), seconds=150)
+        status = shop.wait(lambda it: it.get("history"), seconds=600)
     last = status["history"][-1]
     assert (last["outcome"], last["reason"]) == (outcome, reason)
     assert load.failures == [] or behaviour == "crashing"
@@ -142,7 +142,7 @@ def test_a_rollout_goes_on_when_the_operator_was_killed_and_no_request_fails(
             operator.program.kill()
             load.wait_more(50)
             operator.start()
-            status = shop.wait(lambda it: it.get("history"), seconds=150)
+            status = shop.wait(lambda it: it.get("history"), seconds=600)
     assert status["history"][-1]["outcome"] == "Promoted"
     assert load.failures == []
     assert {code for _, code in load.answers} == {200}
