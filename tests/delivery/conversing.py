@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from lykeion.delivery.device_service import DeviceAdmission, FleetStore, open_fleet
@@ -157,3 +158,12 @@ class SocketDevice:
 
     def of(self, kind: type) -> list[Any]:
         return [each for each in self.taken if isinstance(each, kind)]
+
+
+def end_of(socket: ClientConnection) -> str:
+    """Why the gateway has closed it."""
+    try:
+        while True:
+            socket.recv(timeout=60)
+    except ConnectionClosed as closed:
+        return str(closed)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection
+from websockets.exceptions import InvalidStatus
 
 from lykeion.device.conversation import (
     AckFrame,
@@ -19,7 +18,7 @@ from lykeion.device.conversation import (
     MessageFrame,
     SessionRecord,
 )
-from tests.delivery.conversing import GatewayProcess, SocketDevice
+from tests.delivery.conversing import GatewayProcess, SocketDevice, end_of
 from tests.delivery.fleet import Fleet
 
 pytestmark = pytest.mark.slow
@@ -66,15 +65,6 @@ def device(gateway: GatewayProcess) -> SocketDevice:
     made = SocketDevice(gateway)
     made.enrol(gateway.token(1))
     return made
-
-
-def end_of(socket: ClientConnection) -> str:
-    """Why the gateway has closed it."""
-    try:
-        while True:
-            socket.recv(timeout=60)
-    except ConnectionClosed as closed:
-        return str(closed)
 
 
 def stored(device: SocketDevice) -> list[int]:

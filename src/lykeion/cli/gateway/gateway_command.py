@@ -21,6 +21,13 @@ from lykeion.search import service
 @repository_option
 @fleet_option
 @click.option("--downloads", type=click.IntRange(1), default=64, show_default=True, help="Under way at a time.")
+@click.option(
+    "--state",
+    envvar="LYKEION_STATE",
+    default="",
+    metavar="URL",
+    help="postgresql://… for several gateways; by default a file of --fleet.  [env: LYKEION_STATE]",
+)
 @click.option("--index", "uri", metavar="INDEX", help="An index that devices may search, as lykeion serve takes it.")
 @click.option("--embedder", metavar="NAME", help="Of the index's photos, if it is not the default.")
 @click.option(
@@ -38,6 +45,7 @@ def gateway(
     home: Path,
     fleet: Path,
     downloads: int,
+    state: str,
     uri: str | None,
     embedder: str | None,
     connects: float,
@@ -62,6 +70,11 @@ def gateway(
     )
     with followed as served:
         server = device_service.FleetServer(
-            fleet, home, settings, downloads, beside=lambda parts: gateways.DeviceGateway(parts, served, connects)
+            fleet,
+            home,
+            settings,
+            downloads,
+            beside=lambda parts: gateways.DeviceGateway(parts, served, connects),
+            state=state,
         )
         asyncio.run(server.run(host, port, lambda url: print_line(f"devices are served at {url}")))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .fleet_records import FleetRecord, all_devices, keep_state, one_device, pin
     from .fleet_server import FleetIsServed, FleetServer
     from .fleet_store import FleetStore, FleetStoreError, FleetTransaction
+    from .postgres_store import PostgresStore
     from .published_catalogue import PublishedCatalogue
     from .records.device_events import keep_events, lost_events
     from .records.device_logs import DeviceLogState, ask_log, device_log
@@ -19,11 +20,42 @@ if TYPE_CHECKING:
     from .slow_devices import SlowVersion, slow_versions
 
 __all__ = [
-    "FLEET_KINDS", "DeviceAdmission", "DeviceLogState", "DeviceState", "DeviceStateError", "FleetBeside",
-    "FleetIsServed", "FleetParts", "FleetRecord", "FleetServer", "FleetStore", "FleetStoreError",
-    "FleetTransaction", "NoSuchDevice", "NotADevice", "PublishedCatalogue", "SlowVersion", "VersionDrift",
-    "all_devices", "ask_log", "connect_rollouts", "desired_number", "desired_state", "device_log",
-    "events_directory", "fleet_directory", "fleet_file", "keep_events", "keep_state", "lost_events", "one_device",
-    "open_fleet", "pin", "slow_versions", "told_versions", "version_drift",
-]  # fmt: skip
+    "FLEET_KINDS",
+    "DeviceAdmission",
+    "DeviceLogState",
+    "DeviceState",
+    "DeviceStateError",
+    "FleetBeside",
+    "FleetIsServed",
+    "FleetParts",
+    "FleetRecord",
+    "FleetServer",
+    "FleetStore",
+    "FleetStoreError",
+    "FleetTransaction",
+    "NoSuchDevice",
+    "NotADevice",
+    "PostgresStore",
+    "PublishedCatalogue",
+    "SlowVersion",
+    "VersionDrift",
+    "all_devices",
+    "ask_log",
+    "connect_rollouts",
+    "desired_number",
+    "desired_state",
+    "device_log",
+    "events_directory",
+    "fleet_directory",
+    "fleet_file",
+    "keep_events",
+    "keep_state",
+    "lost_events",
+    "one_device",
+    "open_fleet",
+    "pin",
+    "slow_versions",
+    "told_versions",
+    "version_drift",
+]
 __getattr__ = lazy(__name__)

@@ -20,12 +20,11 @@ from .published_catalogue import PublishedCatalogue
 
 @dataclass(frozen=True)
 class FleetParts:
-    """``rollouts`` returns those that there are, ``experiments`` those that run, from the oldest.
-
-    The first raises Unavailable just after the start.
-    """
+    """``state`` is the address of the store, if it is not in the ``directory``. ``rollouts`` returns those that there
+    are, ``experiments`` those that run, from the oldest; the first raises Unavailable just after the start."""
 
     directory: Path
+    state: str
     fleet: FleetStore
     catalogue: PublishedCatalogue
     rollouts: Callable[[], Sequence[Rollout]]

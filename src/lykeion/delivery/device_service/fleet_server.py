@@ -72,6 +72,7 @@ class FleetServer:
     clock: Callable[[], float] = time.time
     rollouts: Callable[[], AbstractAsyncContextManager[ResourceStore]] | None = None
     beside: Callable[[FleetParts], FleetBeside] | None = None
+    state: str = ""
 
     async def run(self, host: str, port: int, ready: Callable[[str], object] = lambda url: None) -> None:
         """Until SIGINT, SIGTERM or a request to stop. Raises DeliveryError, FleetIsServed, and what opening
@@ -81,7 +82,7 @@ class FleetServer:
             part.mkdir(parents=True, exist_ok=True)  # before the first version is published
         lock = _locked(self.directory)
         try:
-            fleet = open_fleet(self.directory)
+            fleet = open_fleet(self.directory, self.state)
             try:
                 async with (self.rollouts or self._own_rollouts)() as rollouts:
                     await self._serve(fleet, rollouts, host, port, ready)
@@ -98,6 +99,7 @@ class FleetServer:
         feed = FlagFeed(fleet)
         parts = FleetParts(
             self.directory,
+            self.state,
             fleet,
             catalogue,
             followed.ordered,

@@ -76,7 +76,7 @@ _LOOKS = (
         answered BIGINT NOT NULL, answered_at REAL, log TEXT NOT NULL
     )""",
 )
-_MIGRATIONS = (_DEVICES, FLAG_TABLES, SESSION_TABLES, _LOOKS)
+MIGRATIONS = (_DEVICES, FLAG_TABLES, SESSION_TABLES, _LOOKS)
 """By which a file of format N becomes one of format N + 1; 0 is an empty file."""
 
 
@@ -125,9 +125,9 @@ class FleetStore:
             self._base.execute(f"PRAGMA {setting}")
         application, format_ = self._format()
         known = application == _APPLICATION_ID or (application, format_) == (0, 0)
-        if not known or format_ > len(_MIGRATIONS):
+        if not known or format_ > len(MIGRATIONS):
             raise FleetStoreError(f"{self._path}: not a file of devices, or of a later version of lykeion")
-        if format_ < len(_MIGRATIONS):
+        if format_ < len(MIGRATIONS):
             self._migrate()
 
     def _format(self) -> tuple[int, int]:
@@ -138,11 +138,11 @@ class FleetStore:
 
     def _migrate(self) -> None:
         self._base.execute("BEGIN IMMEDIATE")
-        for migration in _MIGRATIONS[self._format()[1] :]:  # or another process was first
+        for migration in MIGRATIONS[self._format()[1] :]:  # or another process was first
             for statement in migration:
                 self._base.execute(statement)
         self._base.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-        self._base.execute(f"PRAGMA user_version={len(_MIGRATIONS)}")
+        self._base.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
         self._base.execute("COMMIT")
 
     @contextmanager

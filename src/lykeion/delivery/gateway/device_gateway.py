@@ -13,6 +13,7 @@ from lykeion.delivery.device_service import (
     DeviceAdmission,
     FleetParts,
     NotADevice,
+    PostgresStore,
     one_device,
     open_fleet,
 )
@@ -38,7 +39,7 @@ class DeviceGateway:
         self, parts: FleetParts, served: ServedCatalogue | None = None, connects_a_second: float = CONNECTS_A_SECOND
     ) -> None:
         self._parts = parts
-        self._reading, writing = open_fleet(parts.directory), open_fleet(parts.directory)
+        self._reading, writing = (open_fleet(parts.directory, parts.state) for _ in range(2))
         self._admission = DeviceAdmission(self._reading, parts.clock)
         self._writing = writing
         self._workers = Workers(parts.settings.threads, parts.settings.waiting)
@@ -54,10 +55,17 @@ class DeviceGateway:
         return self.hub.metrics.collectors()
 
     async def run(self) -> None:
+        store, loop = self._reading, asyncio.get_running_loop()
+        end = (
+            (lambda: None)
+            if not isinstance(store, PostgresStore)
+            else store.listen(lambda: loop.call_soon_threadsafe(self.hub.look_soon))
+        )
         try:
             await asyncio.to_thread(self.hub.load_broadcasts)
             await self.hub.run()
         finally:
+            end()
             self.hub.end_all("the gateway is stopped", RETURN_S)
             self._commit.close()
             self._workers.close()

@@ -1,6 +1,7 @@
 """All devices that are connected to this gateway: who they are, what they are told when it changes."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import secrets
@@ -52,7 +53,7 @@ class DeviceHub:
         self._broadcasts = GroupBroadcasts()
         self._unsure: dict[str, None] = {}
         """Devices whose desired state may be another now, in order."""
-        self._wake = asyncio.Event()
+        self._wake, self._noticed = asyncio.Event(), asyncio.Event()
         self._seen: Any = None
         self._audited = self._commanded = parts.clock()
         self.parts = HubParts(
@@ -87,7 +88,14 @@ class DeviceHub:
                 if self._fleet.clock() >= sweep_at:
                     sweep_at = self._fleet.clock() + spread_s(SWEEP_S, chance)
                     await self._sweep()
-                await asyncio.sleep(spread_s(LOOK_S, chance))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(spread_s(LOOK_S, chance)):
+                        await self._noticed.wait()
+                self._noticed.clear()
+
+    def look_soon(self) -> None:
+        """Something was written, perhaps."""
+        self._noticed.set()
 
     def end_all(self, why: str, spread: float) -> None:
         """Each device is told to come back at another time within ``spread`` seconds."""
