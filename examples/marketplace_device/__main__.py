@@ -104,8 +104,9 @@ def tell(film: Film, answered: LiveAnswers) -> None:
     say(f"camera: {len(answered.answers)} of {len(film.shown)} frames answered, the newest first")
     say(f"end to end, p50: {answered.end_to_end_ms:.1f} ms ({parts}, rest {max(0.0, rest):.1f})")
     say(
-        f"a box in {answered.found:.0%} of the frames; what the camera shows is the first answer in "
-        f"{answered.first:.0%}, among five in {answered.among_five:.0%}"
+        f"a box in {answered.found:.0%} of the frames; the first answer is of the right category in "
+        f"{answered.category:.0%}, the very product in {answered.first:.0%}, which is among five in "
+        f"{answered.among_five:.0%}"
     )
 
 

@@ -21,6 +21,7 @@ class LiveAnswers:
     end_to_end_ms: float
     parts_ms: dict[str, float]
     found: float
+    category: float
     first: float
     among_five: float
 
@@ -30,12 +31,15 @@ def watch(device: Device, film: Film) -> LiveAnswers:
     answers = list(live_answers(device, video_frames(film.path), "search", "embedder", "detector"))
     timed = [answer for answer in answers[1:] if "box" in answer] or answers
     ids = [[each["id"] for each in answer.get("results", ())] for answer in answers]
+    first = [[each["attributes"]["category"] for each in answer.get("results", ())][:1] for answer in answers]
+    wanted = [film.categories[answer["frame"]] for answer in answers]
     shown = [film.shown[answer["frame"]] for answer in answers]
     return LiveAnswers(
         answers,
         float(np.median([answer["ms"] for answer in timed])),
         {part: float(np.median([answer["parts_ms"].get(part, 0.0) for answer in timed])) for part in PARTS},
         float(np.mean(["box" in answer for answer in answers])),
+        float(np.mean([[category] == found for category, found in zip(wanted, first, strict=True)])),
         float(np.mean([product in found[:1] for product, found in zip(shown, ids, strict=True)])),
         float(np.mean([product in found for product, found in zip(shown, ids, strict=True)])),
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from examples.fashion_mnist import DataSet
+from examples.fashion_mnist import CATEGORIES, DataSet
 from examples.pasted_detector import paste, wall
 
 WIDTH, HEIGHT, FPS = 320, 240, 10
@@ -14,17 +14,19 @@ FRAMES_OF_A_CARD = 12
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """``shown`` has for each frame the product that is in it."""
+    """For each frame, the product that is in it, and its category."""
 
     path: Path
     shown: tuple[str, ...]
+    categories: tuple[str, ...]
 
 
 def make_film(path: Path, data: DataSet, photos: int, cards: int, seed: int) -> Film:
     """Of products that are among the first ``photos`` of the catalogue."""
     rng = np.random.default_rng(seed)
-    split, (images, _) = next(iter(data.splits.items()))
+    split, (images, labels) = next(iter(data.splits.items()))
     shown: list[str] = []
+    categories: list[str] = []
     frames: list[np.ndarray] = []
     for number in rng.choice(min(photos, len(images)), cards, replace=False):
         behind, side = wall(rng, HEIGHT, WIDTH), int(rng.integers(60, 110))
@@ -35,8 +37,9 @@ def make_film(path: Path, data: DataSet, photos: int, cards: int, seed: int) -> 
             paste(pixels, images[number], top, left, side, light=0.95)
             frames.append((pixels + rng.normal(0, 2, pixels.shape)).clip(0, 255).astype(np.uint8))
             shown.append(f"{split}-{number:05}")
+            categories.append(CATEGORIES[labels[number]])
     write_grey(path, frames)
-    return Film(path, tuple(shown))
+    return Film(path, tuple(shown), tuple(categories))
 
 
 def write_grey(path: Path, frames: list[np.ndarray]) -> None:
