@@ -19,6 +19,8 @@ _SCALE = {
 
 _LEFT_OUT = frozenset({"title", "propertyNames"})
 """What a structural schema must not have. So the names in a map are checked by the platform alone."""
+_BOUNDS = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
+"""In OpenAPI 3.0 a bound is a number and whether it is excluded, in JSON Schema of today either of two numbers."""
 
 
 def custom_resource_definition(kind: AnyKind) -> dict[str, Any]:
@@ -101,6 +103,8 @@ def _inlined(schema: Any, components: dict[str, Any], structs: dict[str, type[Wi
                 made[name] = without_nulls(value)
         elif name == "pattern":
             made[name] = value.replace(r"\Z", "$")  # Python's own sign for the end of the text
+        elif name in _BOUNDS:
+            made |= {_BOUNDS[name]: value, name: True}  # as in OpenAPI 3.0
         elif name not in _LEFT_OUT and not (name == "additionalProperties" and isinstance(value, bool)):
             made[name] = _inlined(value, components, structs)
     if "enum" in made:

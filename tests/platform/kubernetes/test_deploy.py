@@ -55,7 +55,7 @@ def _by_name(documents: Any) -> dict[tuple[str, str, str], Any]:
 
 
 def test_the_manifests_in_deploy_are_what_the_source_says() -> None:
-    written = dict(_writer().manifests())
+    written = {**dict(_writer().manifests()), **dict(_writer().fleet())}
     for file, content in written.items():
         assert file.read_text() == content, "run: python deploy/write.py"
     assert set((DEPLOY / "base").iterdir()) == {each for each in written if each.parent.name == "base"}
@@ -152,3 +152,9 @@ def test_registries_that_speak_plain_http_are_known_to_the_operator_and_reached_
     assert asyncio.run(find_installation(client)) == Installation(registries=named, image=IMAGE)
     with pytest.raises(InvalidReference, match=r"registries: 'registry\.shop\.svc:5000': write http://HOST:PORT"):
         operator_objects(Installation(registries="registry.shop.svc:5000"))
+
+
+def test_bounds_of_definitions_are_those_of_openapi_3() -> None:
+    for file in (DEPLOY / "fleet" / "rollouts.yaml", DEPLOY / "fleet" / "experiments.yaml"):
+        lines = [line.strip() for line in file.read_text().splitlines() if "exclusive" in line]
+        assert set(lines) == {"exclusiveMinimum: true"}
