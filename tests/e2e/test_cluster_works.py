@@ -10,6 +10,7 @@ from msgspec import structs
 from lykeion.control import condition_of, is_true
 from lykeion.images import build_volume
 from lykeion.oci import Layout
+from lykeion.platform.kubernetes.installing.operator_manifests import NAMESPACE
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.resources.batch_execution import for_each_item
@@ -21,6 +22,7 @@ from lykeion.platform.resources.program_volume import VolumeMount
 from lykeion.platform.resources.work import Role, WorkStatus
 from tests.platform.kubernetes.work_samples import FACTS, SAMPLES, sample
 
+from .cluster_controllers import operator_account
 from .kubernetes_cluster import Cluster, kubernetes_cluster
 from .process_node.handle import process_node
 from .translated_works import IMAGE, USER, ClusterWork, keeps, work
@@ -219,8 +221,10 @@ def test_what_waits_says_why(cluster: Cluster, namespace: str, program: Program,
 def test_a_program_reads_the_files_of_an_image_where_the_server_keeps_such_volumes(
     tmp_path: Path, cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
-    facts = ClusterFacts(image_volumes=keeps(namespace))
+    monkeypatch.setenv("KUBECONFIG", str(operator_account(cluster)))
+    facts = ClusterFacts(image_volumes=keeps(NAMESPACE))
+    assert facts.image_volumes
+    assert cluster.api.items("Job", NAMESPACE) == [], "it was only asked"
     (tmp_path / "weights").write_text("of shoes")
     build_volume(tmp_path, Layout.open(cluster.place / "images", create=True), "shoes-files:1")
     volume = PodVolume(name="model", mount_path="/model", image="layout.local/shoes-files:1")

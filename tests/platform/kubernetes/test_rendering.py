@@ -81,3 +81,16 @@ def test_a_resource_that_makes_nothing_is_said_so(tmp_path: Path) -> None:
     assert render(read_resources([file], WRITTEN, "default"), facts_of("plain")) == (
         "# configmap/shop: nothing is created for it\n"
     )
+
+
+def test_files_of_an_image_are_shown_for_a_cluster_that_is_said_to_keep_them(tmp_path: Path) -> None:
+    document = {"apiVersion": "lykeion.github.io/v1alpha1", "kind": "BatchExecution", "metadata": {"name": "embed"}}
+    volume = {"name": "model", "mountPath": "/model", "image": "registry.example.com/shoes-files:v1"}
+    program = {"image": "shop:v1", "command": ["true"], "pod": {"volumes": [volume]}}
+    file = tmp_path / "batch.yaml"
+    file.write_text(yaml.safe_dump({**document, "spec": {"program": program, "shards": {"count": 1}}}))
+    resources = read_resources([file], WRITTEN, "default")
+    assert "reference: registry.example.com/shoes-files:v1" in render(
+        resources, facts_of("plain", extensions=("image-volumes",))
+    )
+    assert "is an image, which the API server" in render(resources, facts_of("plain"))
