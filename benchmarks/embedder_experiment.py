@@ -69,7 +69,7 @@ def main(people: int, page: Path) -> None:
     weak, strong = (engine(name, make(train), labels, make(test), asked) for name, make in EMBEDDERS.items())
     with tempfile.TemporaryDirectory() as folder:
         found = tried(Path(folder), weak, strong, people)
-        found.append(interleaved(Path(folder, "i"), (weak, strong), labels, asked, people // 20))
+        found.append(interleaved(Path(folder, "i"), (weak, strong), labels, asked, people // 5))
     page.write_text("\n".join(report(found, (weak, strong), people)) + "\n")
     print(page.read_text())
     if wrong := failures(found):
@@ -201,7 +201,7 @@ def report(found: Sequence[Outcome], engines: Sequence[SearchEngine], people: in
     yield ""
     yield (
         "`better` has the better embedder as treatment, `worse` the other, `alike` the same in both arms. `another "
-        "window` is `better`, analysed with a window of one day. `interleaved` shows a twentieth of the people one "
+        "window` is `better`, analysed with a window of one day. `interleaved` shows a fifth of the people one "
         "list of both; its interval is of the ratio, minus 1. The record of `better`, computed again from its "
         "Parquet files after they were compacted, is the same."
     )

@@ -26,6 +26,7 @@ from lykeion.delivery.experiments import (
     looks,
     period_of,
     results,
+    space_lines,
     team_draft,
 )
 from lykeion.delivery.experiments.events import EventLog, UnitEvent
@@ -242,6 +243,15 @@ def test_experiments_divide_units_independently() -> None:
     both = [tuple(assigned_arm(experiment().spec, seed, each) for seed in ("one", "two")) for each in units]
     assert all(850 < both.count(pair) < 1_150 for pair in set(both))
     assert len(set(both)) == 4
+
+
+def test_arms_in_spaces_of_their_own_are_told_what_has_to_be_built() -> None:
+    one, other = frozenset({"sha256:1"}), frozenset({"sha256:2"})
+    assert space_lines({"control": one, "treatment": one}) == []
+    assert space_lines({"control": frozenset(), "treatment": frozenset()}) == []
+    lines = space_lines({"control": one, "treatment": other})
+    assert lines[:2] == ["arm control searches in sha256:1", "arm treatment searches in sha256:2"]
+    assert "2 times" in lines[-1]
 
 
 HALF = {"name": "a", "share": 0.5, "version": "v1"}

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from lykeion.cli.delivery.delivery_options import repository_option
 from lykeion.cli.delivery.fleet_commands import fleet_option
 from lykeion.cli.options import json_option
 from lykeion.cli.output import print_json, print_table
@@ -42,9 +43,10 @@ def log_of(fleet: Path) -> "events.EventLog":
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@repository_option
 @fleet_option
 @json_option
-def start(file: Path, fleet: Path, as_json: bool) -> None:
+def start(file: Path, home: Path, fleet: Path, as_json: bool) -> None:
     """Declare an experiment, and begin: FILE is a resource of kind Experiment, in YAML.
 
     What is declared may not change any more.
@@ -56,6 +58,8 @@ def start(file: Path, fleet: Path, as_json: bool) -> None:
         return
     name = begun.metadata.name
     print_line(f"experiment {name} is declared as {experiments.declaration_digest(begun.spec)}")
+    for line in _space_lines(begun, home):
+        print_line(line)
     print_line(f"follow it: lykeion experiment report {name}")
 
 
@@ -121,6 +125,16 @@ def conclude(name: str, ship: str, because: str, by: str, anyway: bool, fleet: P
     arm = next(each for each in found.spec.arms if each.name == ship)
     if found.spec.model:
         print_line(f"move it to all devices: lykeion rollout start {found.spec.model}:{arm.version}")
+
+
+def _space_lines(experiment: "experiments.Experiment", home: Path) -> list[str]:
+    """Which indexes the arms of an embedder need, if they search in spaces of their own."""
+    spec = experiment.spec
+    if not spec.model or not any(home.glob("*/metadata/timestamp.json")):
+        return []
+    catalogue = device_service.PublishedCatalogue(home)
+    spaces = {each.name: catalogue.spaces(spec.model, each.version) for each in spec.arms}
+    return experiments.space_lines(spaces)
 
 
 def _change(fleet: Path, name: str, **changes: Any) -> None:

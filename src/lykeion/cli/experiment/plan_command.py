@@ -81,6 +81,9 @@ def plan(
         return
     print_line(f"{metric}: {base:g} to {after:g} is seen with a probability of {power:.0%} in {always:,} units")
     print_line(f"with one look at the end, {once:,} would do; nobody may look before")
+    _, tuned = statistics.planned_units(effect, spreads, shares, alpha, power, max(once, 100))
+    if tuned < always:
+        print_line(f"with tuningUnits: {max(once, 100)} in the declaration, {tuned:,} are enough")
     rows = [
         (
             f"{each['units']:,}",

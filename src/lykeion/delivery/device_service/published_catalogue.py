@@ -74,6 +74,14 @@ class PublishedCatalogue:
         offered = number in found.versions and number >= found.minimum
         return VersionOffer(number, found.manifest(number)) if offered else None
 
+    def spaces(self, model: str, version: str) -> frozenset[str]:
+        """The embedding spaces that targets of a version search in; none for a classifier."""
+        offered, found = self.offer(model, version), self.models().get(model)
+        if offered is None or found is None:
+            return frozenset()
+        targets = (each for (number, _), each in found.targets.items() if number == offered.number)
+        return frozenset(each.space for each in targets if each.space)
+
     def _number(self, model: str, found: CatalogueEntry, version: str) -> int:
         if version.startswith("sha256:"):
             return next((each for each in found.versions if found.manifest(each) == version), 0)

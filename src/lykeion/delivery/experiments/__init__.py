@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .arm_assignment import assigned_arm, period_of
+    from .arm_assignment import assigned_arm, period_of, space_lines
     from .arm_results import ArmResult
     from .experiment_controller import EXPERIMENTS, has_stopped
     from .experiment_plot import plot_looks
@@ -65,6 +65,7 @@ __all__ = [
     "read_record",
     "record_of",
     "results",
+    "space_lines",
     "team_draft",
     "with_experiment_spec",
 ]
