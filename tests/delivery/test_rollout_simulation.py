@@ -61,3 +61,11 @@ def test_a_large_fleet_is_not_refused() -> None:
 
 def test_runs_with_the_same_seed_are_the_same() -> None:
     assert simulate(SPEC, FLEET, 5, 3) == simulate(SPEC, FLEET, 5, 3) != simulate(SPEC, FLEET, 5, 4)
+
+
+def test_silence_is_seen_when_its_time_is_over_and_not_before() -> None:
+    bricking = FleetScenario(FLEET.devices, {"silence": 0.005}, bricked=0.3)
+    spec = structs.replace(SPEC, halt_when=(parse_halt_rule("silence x2"),), silence_seconds=5 * DAY_S)
+    ended = simulate(spec, bricking, 20, 1)
+    assert {each.state for each in ended} == {"Halted"}
+    assert min(each.seconds for each in ended) >= 5 * DAY_S

@@ -25,7 +25,7 @@ from lykeion.delivery import (
     sign_root,
     status,
 )
-from lykeion.delivery.tuf.signing_keys import Signing
+from lykeion.delivery.tuf.signing_keys import Signing, own_key
 from lykeion.delivery.tuf.tuf_state import read_state
 from tests.delivery.fleet import Fleet
 from tests.delivery.static_host import StaticHost
@@ -401,3 +401,18 @@ def test_files_are_removed_a_week_after_nothing_leads_to_them_and_roots_never(fl
 
 def uris(fleet: Fleet) -> dict[str, str]:
     return json.loads((fleet.home / "delivery.json").read_text())["key_uris"]
+
+
+def test_other_roles_than_the_root_may_need_several_signatures_from_the_start(fleet: Fleet) -> None:
+    thresholds = {"targets": 2, "timestamp": 3}
+    assert init(fleet.home, threshold=1, thresholds=thresholds, clock=fleet.clock).published
+    metadata = fleet.home / "public" / "metadata"
+    signed = {
+        name: len(json.loads((metadata / f"{name}.json").read_text())["signatures"])
+        for name in ("1.targets", "1.snapshot", "timestamp")
+    }
+    assert signed == {"1.targets": 2, "1.snapshot": 1, "timestamp": 3}
+    fleet.publish(1)
+    assert len(json.loads((metadata / "timestamp.json").read_text())["signatures"]) == 3
+    with pytest.raises(DeliveryError, match="a threshold of 2 does not go with 1 targets keys"):
+        init(fleet.path / "other", role_keys={"targets": (own_key(fleet.path, "one"),)}, thresholds={"targets": 2})
