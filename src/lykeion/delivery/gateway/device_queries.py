@@ -63,7 +63,9 @@ class DeviceQueries:
 
     async def _found(self, body: Any) -> dict[str, Any]:
         if self._served is None:
-            return {"results": [], "index": ""} if not isinstance(body, dict) else _no_index()
+            raise NoIndex("this gateway has no index; start it with --index")
+        if not isinstance(body, dict):
+            raise TypeError("a query is a map")
         where = body.get("where")
         page = Page(where=str(where) if where is not None else None, k=min(max(1, int(body.get("k", 20))), MAX_K))
         if "photo" in body:
@@ -76,10 +78,6 @@ class DeviceQueries:
 
 class NoIndex(LykeionError):
     """The gateway has no index to search."""
-
-
-def _no_index() -> dict[str, Any]:
-    raise NoIndex("this gateway has no index; start it with --index")
 
 
 def _floats(data: Any) -> list[float]:
