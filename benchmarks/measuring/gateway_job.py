@@ -1,0 +1,136 @@
+"""Load for benchmarks/gateway.py: connections that keep so many messages under way, in a process of their own.
+
+    python gateway_job.py picows|gateway|mosquitto PORT SECONDS CONNECTIONS WINDOW [CREDENTIALS]
+
+Prints how many messages a second were echoed or acknowledged.
+"""
+
+import asyncio
+import json
+import secrets
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from lykeion.device.conversation import (
+    AckFrame,
+    HelloFrame,
+    MessageFrame,
+    WelcomeFrame,
+    read_frame,
+    write_frame,
+)
+
+BYTES = 256
+
+
+class Load:
+    """``done`` counts what came back."""
+
+    def __init__(self, window: int) -> None:
+        self.window, self.done = window, 0
+
+
+class EchoClient(WSListener):
+    def __init__(self, load: Load) -> None:
+        self.load, self.body = load, secrets.token_bytes(BYTES)
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        for _ in range(self.load.window):
+            transport.send(WSMsgType.BINARY, self.body)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self.load.done += 1
+        transport.send(WSMsgType.BINARY, self.body)
+
+
+class GatewayClient(WSListener):
+    """Sends events, numbered: the frame is encoded once, and its numbers are put in."""
+
+    def __init__(self, load: Load) -> None:
+        self.load, self.next, self.acknowledged = load, 1, 0
+        event = {"id": 1 << 20, "kind": "event", "name": "echo", "at": 1.0, "fields": {"body": "x" * (BYTES - 60)}}
+        frame = write_frame(MessageFrame(1 << 20, "events", {"events": [event], "dropped": {}}))
+        mark = b"\x1a" + struct.pack(">I", 1 << 20)
+        self.parts = frame.split(mark)
+        assert len(self.parts) == 3
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        hello = HelloFrame(secrets.token_bytes(16), 0, 0, 1, 1, 64, {})
+        transport.send(WSMsgType.BINARY, write_frame(hello))
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type != WSMsgType.BINARY:
+            return
+        given = read_frame(frame.get_payload_as_bytes())
+        if isinstance(given, AckFrame):
+            self.load.done += given.number - self.acknowledged
+            self.acknowledged = given.number
+        elif not isinstance(given, WelcomeFrame):
+            return
+        while self.next <= self.acknowledged + self.load.window:
+            number = b"\x1a" + struct.pack(">I", self.next)
+            transport.send(WSMsgType.BINARY, number.join(self.parts))
+            self.next += 1
+
+
+class MqttClient(asyncio.Protocol):
+    """MQTT 3.1.1: publishes with QoS 1; counts PUBACKs."""
+
+    def __init__(self, load: Load, name: str) -> None:
+        self.load, self.name, self.next, self.rest = load, name, 1, b""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        client = self.name.encode()
+        body = b"\x00\x04MQTT\x04\x00\x00\x3c" + struct.pack(">H", len(client)) + client  # a session that is kept
+        transport.write(b"\x10" + bytes([len(body)]) + body)
+
+    def data_received(self, data: bytes) -> None:
+        data = self.rest + data
+        place = 0
+        while place + 4 <= len(data):
+            kind = data[place] >> 4
+            place += 4  # CONNACK and PUBACK both have four bytes
+            if kind == 2:
+                for _ in range(self.load.window):
+                    self.publish()
+            elif kind == 4:
+                self.load.done += 1
+                self.publish()
+        self.rest = data[place:]
+
+    def publish(self) -> None:
+        topic = f"devices/{self.name}".encode()
+        body = struct.pack(">H", len(topic)) + topic + struct.pack(">H", self.next) + b"x" * BYTES
+        size = len(body)
+        self.transport.write(bytes([0x32, (size & 0x7F) | 0x80, size >> 7]) + body)
+        self.next = self.next % 65_535 + 1
+
+
+async def main(kind: str, port: int, seconds: float, connections: int, window: int, credentials: str = "") -> None:
+    load, loop = Load(window), asyncio.get_running_loop()
+    if kind == "mosquitto":
+        for number in range(connections):
+            await loop.create_connection(lambda n=number: MqttClient(load, f"load-{n}"), "127.0.0.1", port)
+    elif kind == "picows":
+        for _ in range(connections):
+            await ws_connect(lambda: EchoClient(load), f"ws://127.0.0.1:{port}/")
+    else:
+        for credential in json.loads(Path(credentials).read_text())[:connections]:
+            headers = {"Authorization": f"Bearer {credential}", "Sec-WebSocket-Protocol": "lykeion.v1"}
+            address = f"ws://127.0.0.1:{port}/v1/device/conversation"
+            await ws_connect(lambda: GatewayClient(load), address, extra_headers=headers)
+    await asyncio.sleep(1)
+    before, began = load.done, time.perf_counter()
+    await asyncio.sleep(seconds)
+    sys.stdout.write(f"{(load.done - before) / (time.perf_counter() - began):.1f}\n")
+
+
+if __name__ == "__main__":
+    kind, port, seconds, connections, window, *rest = sys.argv[1:]
+    asyncio.run(main(kind, int(port), float(seconds), int(connections), int(window), *rest))
