@@ -15,7 +15,7 @@ import numpy as np
 from examples.fashion_mnist import CATEGORIES
 from lykeion.device import BoxLayout
 from lykeion.engines import LiteRTEngine
-from lykeion.nets import Architecture, Convolution, DepthwiseSeparable, InvertedResidual, build_keras
+from lykeion.nets import Architecture, Convolution, DepthwiseSeparable, InvertedResidual
 from lykeion.vision import ModelCard
 
 HEIGHT, WIDTH = 96, 128
@@ -55,6 +55,8 @@ def build_detector(seed: int) -> Any:
     """A Keras model from scenes, float32 (n, HEIGHT, WIDTH, 1), to ``boxes`` (n, anchors, 4) and ``scores`` (n,
     anchors, categories)."""
     import keras
+
+    from lykeion.nets import build_keras
 
     backbone = build_keras(BACKBONE, output="embedding", batch_norm_momentum=0.9, seed=seed)
     maps = [backbone.get_layer(_last_layer(backbone, row)).output for row in (_LAST_OF_8, _LAST_OF_16)]
