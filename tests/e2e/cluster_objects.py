@@ -128,7 +128,9 @@ def _writes(cluster: Cluster, namespace: str) -> list[str]:
 
 def _requests(cluster: Cluster) -> list[str]:
     """A watch counts when it ends."""
-    return [f"{each['verb']} {each.get('objectRef', {}).get('resource', '')}" for each in _ours(cluster)]
+    return [
+        f"{each['verb']} {each.get('objectRef', {}).get('resource') or each['requestURI']}" for each in _ours(cluster)
+    ]
 
 
 def _cpu_s(pid: int) -> float:
