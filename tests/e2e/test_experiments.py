@@ -2,21 +2,19 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 
+from .fleet_machine import Caller, FleetMachine, fleet_machine
 from .platform_machine import until
-from .test_fleet_server import Caller, Server, server
 
 pytest.importorskip("duckdb")
 
 pytestmark = pytest.mark.slow
-
-__all__ = ["server"]
 
 SPEC = {
     "model": "shoes",
@@ -30,6 +28,12 @@ SPEC = {
     "intervalSeconds": 1,
     "metrics": [{"name": "clicks", "kind": "RareEvent", "event": "click"}],
 }
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[FleetMachine]:
+    with fleet_machine(tmp_path) as made:
+        yield made
 
 
 def _declared(path: Path, **changes: object) -> str:
@@ -54,7 +58,7 @@ def _all(callers: Sequence[Caller], work: object) -> None:
         list(pool.map(work, callers))  # type: ignore[arg-type]
 
 
-def test_devices_are_divided_and_the_version_that_people_use_is_shipped(server: Server, tmp_path: Path) -> None:
+def test_devices_are_divided_and_the_version_that_people_use_is_shipped(server: FleetMachine, tmp_path: Path) -> None:
     token = server.run("delivery", "token", "--uses", "60").strip()
     callers = [Caller(server.url) for _ in range(60)]
     _all(callers, lambda each: each.enrol(token))

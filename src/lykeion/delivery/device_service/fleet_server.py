@@ -113,7 +113,7 @@ class FleetServer:
         answers = rollout_answers(fleet, catalogue, rollouts)
         loops = (
             ControlLoop(rollouts, [ROLLOUTS], answers, workers=1),  # so that of two of a model only one begins
-            ControlLoop(rollouts, [EXPERIMENTS], experiments.answers()),
+            ControlLoop(rollouts, [EXPERIMENTS], {**answers, **experiments.answers()}),
         )
         async with (
             serving(resource_api(rollouts, FLEET_KINDS, stop.set), socket_of(self.directory)),
