@@ -83,6 +83,8 @@ def _run_round(
     server = _Server(home, settings, slots, reports, log) if settings.server and not live else None
     if server:
         server.tell(outcome)
+    elif settings.server and (desired := kept_desired(home)) and desired.log_request:
+        _Server(home, settings, slots, reports, log).tell_log(desired, outcome)
     wanted = _wanted(settings, kept_desired(home))
     before = {name: slots.state(name) for name in slots.names()}
     try:
@@ -133,13 +135,23 @@ class _Server:
                 self._post(EVENTS, batch_plain(batch), token)
                 self._reports.arrived(batch)
                 told = batch  # which comes again where the file cannot be written
-            if desired.log_request:
-                lines = LogAnswer(desired.log_request, self._log.last(desired.log_lines))
-                self._post(LOG, to_plain(lines), token)
+            self._answer(desired, token)
         except LykeionError as error:
             outcome.failed("server", error)
         except OSError as error:
             outcome.problems["server"] = f"{self._home}: {error.strerror or error}"
+
+    def tell_log(self, desired: DesiredState, outcome: RoundOutcome) -> None:
+        """Answer a request for the log that came by a conversation."""
+        try:
+            self._answer(desired, self._identity.credential().token)
+        except LykeionError as error:
+            outcome.failed("server", error)
+
+    def _answer(self, desired: DesiredState, token: str) -> None:
+        if desired.log_request:
+            lines = LogAnswer(desired.log_request, self._log.last(desired.log_lines))
+            self._post(LOG, to_plain(lines), token)
 
 
 def keep_desired(home: Path, plain: dict[str, Any]) -> bool:
