@@ -82,7 +82,9 @@ class DeviceHub:
             while True:
                 try:
                     await self._look()
-                except (LykeionError, OSError) as error:  # it is looked again in a moment
+                except Unavailable:  # such as rollouts that have not been read yet; it is looked again in a moment
+                    pass
+                except (LykeionError, OSError) as error:
                     _log.warning("%s", first_line(error))
                 self._end_stuck()
                 if self._fleet.clock() >= sweep_at:
