@@ -1,5 +1,6 @@
 """Experiments begin when they can, are halted by their guardrails, and end by hand; what they ship is argued."""
 
+import json
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +29,7 @@ from lykeion.delivery.experiments import (
     ConclusionRefused,
     EarlierExperiment,
     Experiment,
+    ExperimentArm,
     ExperimentLook,
     assigned_arm,
     check_conclusion,
@@ -39,7 +41,8 @@ from lykeion.delivery.experiments import (
 )
 from lykeion.delivery.experiments.events import EventLog, UnitEvent
 from lykeion.delivery.rollouts import FleetDevice, OfferedVersion, VersionOffer, parse_halt_rule
-from lykeion.device import EventBatch, ReportedEvent
+from lykeion.device import DesiredState, EventBatch, ReportedEvent, to_plain
+from lykeion.device.fleet.device_messages import read_desired_state
 
 from .test_experiment_results import CLICKED, END, START, _log, experiment
 
@@ -148,6 +151,23 @@ def test_devices_run_the_version_of_their_arm_while_it_runs() -> None:
     assert number_by_experiment("other", device, [tried], lambda where, attributes: True) == 0
     arm = assigned_arm(tried.spec, "u", "phone-1")
     assert flags_by_experiments(device, [tried], lambda where, attributes: True) == {"try": arm}
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [("theme", '"dark"', {"theme": "dark"}), ("theme", '"' + 300 * "x" + '"', {}), ("No Name", "true", {})],
+)
+def test_devices_can_read_what_they_are_told_of_any_experiment(
+    flag: str, value: str, told: Mapping[str, Any]
+) -> None:
+    arms = tuple(ExperimentArm(name=name, share=0.5, value=value) for name in ("control", "treatment"))
+    tried = _begun(model="", flag=flag, arms=arms)
+    tried = replace(tried, metadata=structs.replace(tried.metadata, name="2nd-embedder"))
+    found = flags_by_experiments(FleetDevice("phone-1", "any"), [tried], lambda where, attributes: True)
+    arm = assigned_arm(tried.spec, "u", "phone-1")
+    assert found == {"2nd-embedder": arm, **told}
+    said = json.dumps(to_plain(DesiredState("any", flags=found))).encode()
+    assert read_desired_state(said).flags == found
 
 
 def test_what_devices_report_is_counted_once_however_often_it_is_copied(tmp_path: Path) -> None:

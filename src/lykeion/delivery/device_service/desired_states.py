@@ -9,7 +9,7 @@ from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
 from lykeion.delivery.experiments import Experiment
 from lykeion.delivery.rollouts import Rollout, desired_version
-from lykeion.device import DesiredState, SignedTarget
+from lykeion.device import MAX_FLAGS, DesiredState, SignedTarget
 
 from .device_flags import FlagsOf, no_flags
 from .fleet_records import FleetRecord, as_fleet_device
@@ -41,7 +41,7 @@ def desired_state(
     return DesiredState(
         device_class=device_class,
         targets={model: each.path for model, each in targets.items()},
-        flags={**flags(record), **arms},
+        flags=dict(list({**arms, **flags(record), **arms}.items())[:MAX_FLAGS]),
         poll_s=POLL_S,
         log_request=request,
         log_lines=lines,

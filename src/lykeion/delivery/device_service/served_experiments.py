@@ -23,6 +23,7 @@ from lykeion.delivery.experiments import (
 )
 from lykeion.delivery.experiments.events import EventLog, UnitEvent
 from lykeion.delivery.rollouts import FleetDevice, Matches
+from lykeion.device import is_flag
 
 from .fleet_records import all_devices
 from .fleet_store import FleetStore
@@ -103,13 +104,14 @@ def number_by_experiment(model: str, device: FleetDevice, experiments: Sequence[
 def flags_by_experiments(
     device: FleetDevice, experiments: Sequence[Experiment], matches: Matches
 ) -> dict[str, str | int | float | bool]:
-    """By experiment the name of the device's arm, and by flag the arm's value; structured values are for clients."""
+    """By experiment the name of the device's arm, and by flag the arm's value; what devices do not take, such as
+    structured values, is for clients."""
     found: dict[str, str | int | float | bool] = {}
     for each in experiments:
         if arm := _arm(each, device, matches):
             found[each.metadata.name] = arm.name
             value = json.loads(arm.value) if arm.value else None
-            if each.spec.flag and isinstance(value, str | int | float | bool):
+            if each.spec.flag and is_flag(each.spec.flag, value):
                 found[each.spec.flag] = value
     return found
 

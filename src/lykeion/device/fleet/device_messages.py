@@ -39,6 +39,8 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 _COUNTER = re.compile(r"[0-9a-f]{16}")
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_FLAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""Also the name of an experiment, under which a device is told its arm."""
 
 
 class MessageError(Invalid):
@@ -158,7 +160,7 @@ def reported_state_of(plain: Any) -> ReportedState:
 
 def read_desired_state(data: bytes) -> DesiredState:
     """What a later server says besides is left out."""
-    reads = {"device_class": _model, "targets": _by_model(_text), "flags": read_attributes, "poll_s": _poll}
+    reads = {"device_class": _model, "targets": _by_model(_text), "flags": _flags, "poll_s": _poll}
     asked: _Reads = {
         "log_request": lambda each: each.number(0, 1 << 53),
         "log_lines": lambda each: each.number(0, MAX_LOG_LINES),
@@ -264,11 +266,22 @@ def _model(field: Field) -> str:
 
 
 def read_attributes(field: Field) -> dict[str, Attribute]:
-    """Of a device, or flags: at most so many, with short names and values. Raises MessageError."""
+    """Of a device: at most so many, with short names and values. Raises MessageError."""
+    return _named(field, _ATTRIBUTE, "_")
+
+
+def _flags(field: Field) -> dict[str, Attribute]:
+    return _named(field, _FLAG, "_-")
+
+
+def _named(field: Field, names: re.Pattern[str], marks: str) -> dict[str, Attribute]:
     fields = field.fields()
     if len(fields.values) > (most := max(MAX_ATTRIBUTES, MAX_FLAGS)):
         raise MessageError(f"{field.where} has {len(fields.values)} entries; at most {most} are allowed")
-    return {_attribute_name(field, name): fields.required(name, _attribute) for name in fields.values}
+    if wrong := [name for name in fields.values if not names.fullmatch(name)]:
+        shown = f"{field.where}: {wrong[0][:64]!r}"
+        raise MessageError(f"{shown} is no name: up to 64 lower-case letters, digits and {marks}")
+    return {name: fields.required(name, _attribute) for name in fields.values}
 
 
 def is_flag(name: str, value: object) -> bool:
@@ -279,13 +292,7 @@ def is_flag(name: str, value: object) -> bool:
         fits = math.isfinite(value)
     else:
         fits = isinstance(value, bool) or (isinstance(value, int) and abs(value) <= 1 << 53)
-    return fits and _ATTRIBUTE.fullmatch(name) is not None
-
-
-def _attribute_name(field: Field, name: str) -> str:
-    if not _ATTRIBUTE.fullmatch(name):
-        raise MessageError(f"{field.where}: {name[:64]!r} is no name: up to 64 lower-case letters, digits and _")
-    return name
+    return fits and _FLAG.fullmatch(name) is not None
 
 
 def _attribute(field: Field) -> Attribute:
