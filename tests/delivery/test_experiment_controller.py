@@ -31,6 +31,7 @@ from lykeion.delivery.experiments import (
     Experiment,
     ExperimentArm,
     ExperimentLook,
+    ExperimentMetric,
     assigned_arm,
     check_conclusion,
     declaration_digest,
@@ -42,7 +43,7 @@ from lykeion.delivery.experiments import (
 from lykeion.delivery.experiments.events import EventLog, UnitEvent
 from lykeion.delivery.rollouts import FleetDevice, OfferedVersion, VersionOffer, parse_halt_rule
 from lykeion.device import DesiredState, EventBatch, ReportedEvent, to_plain
-from lykeion.device.fleet.device_messages import read_desired_state
+from lykeion.device.fleet.device_messages import MessageError, read_batch, read_desired_state
 
 from .test_experiment_results import CLICKED, END, START, _log, experiment
 
@@ -184,6 +185,29 @@ def test_what_devices_report_is_counted_once_however_often_it_is_copied(tmp_path
     found = results(experiment(minimum_units=2), log, END)
     assert found.counted == found.exposed == (1, 2)
     assert found.exploratory[0].value == "phone"
+
+
+def test_numbers_that_are_none_or_too_large_neither_end_the_server_nor_a_report(tmp_path: Path) -> None:
+    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
+    spent = {"name": "spent", "kind": "Mean", "event": "buy", "measured": "Sum"}
+    for number in range(240):
+        arm = "control" if number % 2 else "treatment"
+        wild = number < 2
+        bought = ReportedEvent(2, "event", "buy", "soon" if wild else START + 2, {"value": 1e308 if wild else 3.0})  # type: ignore[arg-type]
+        again = replace(bought, id=3)
+        shown = ReportedEvent(1, "exposure", "exposure", START + 1, {"experiment": "try", "variant": arm})
+        note_events(store, f"phone-{number}", EventBatch((shown, bought, again), {}), START + 10)
+    assert copy_events(store, log) == 720
+    found = results(experiment(ExperimentMetric(**spent)), log, END).results[0]  # type: ignore[arg-type]
+    assert (found.units, found.verdict) == ((120, 120), "too early")
+    assert found.high is not None
+
+
+@pytest.mark.parametrize("at", ["soon", True, 1e300, None])
+def test_an_event_without_a_time_is_refused(at: object) -> None:
+    event = {"id": 1, "kind": "event", "name": "buy", "at": at, "fields": {}}
+    with pytest.raises(MessageError, match=r"at is .* must be a time"):
+        read_batch(json.dumps({"events": [event], "dropped": {}}).encode())
 
 
 def test_an_arm_is_shipped_if_it_is_better_and_otherwise_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from lykeion.delivery.experiments import (
     has_stopped,
     observe_experiment,
 )
-from lykeion.delivery.experiments.events import EventLog, UnitEvent
+from lykeion.delivery.experiments.events import MAX_NUMBER, EventLog, UnitEvent
 from lykeion.delivery.rollouts import FleetDevice, Matches
 from lykeion.device import is_flag
 
@@ -145,20 +145,24 @@ def copy_events(fleet: FleetStore, log: EventLog) -> int:
 
 def _event(row: Any, attributes: Mapping[str, Any]) -> UnitEvent:
     fields: dict[str, Any] = json.loads(row["fields"])
-    value = fields.get("value", 1.0)
     shown = row["name"] == "exposure"
     own = {"class": str(fields["class"])} if "class" in fields else {}
     return UnitEvent(
         f"{row['number']} {row['sent_at']!r}",
         row["device"],
         row["name"],
-        min(row["sent_at"], row["at"]),
+        min(_bounded(row["sent_at"], row["at"]), row["at"]),
         row["at"],
-        float(value) if isinstance(value, int | float) else 1.0,
+        _bounded(fields.get("value"), 1.0),
         str(fields.get("experiment", ""))[:128],
         str(fields.get("arm", fields.get("variant", "")))[:128],
         json.dumps({**attributes, **own}, sort_keys=True) if shown else "{}",
     )
+
+
+def _bounded(value: Any, otherwise: float) -> float:
+    """A number of a device, of which one that is too large would leave sums without a value."""
+    return max(-MAX_NUMBER, min(float(value), MAX_NUMBER)) if isinstance(value, int | float) else otherwise
 
 
 def _marked(path: Path) -> float:

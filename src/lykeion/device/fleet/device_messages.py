@@ -32,6 +32,7 @@ MAX_EVENTS_AT_ONCE = 1_000
 MAX_COUNTERS = 4
 MAX_LOG_LINES = 1_000
 MAX_LOG_LINE = 512
+MAX_CLOCK_S = 1e15
 Attribute: TypeAlias = str | int | float | bool
 Message = TypeVar("Message")
 
@@ -343,10 +344,18 @@ def _event(fields: Fields) -> ReportedEvent:
         "id": lambda each: each.number(0, 1 << 53),
         "kind": lambda each: each.one_of(KINDS),
         "name": _text,
-        "at": _attribute,
+        "at": _moment,
         "fields": _event_fields,
     }
     return _made(fields, ReportedEvent, reads)
+
+
+def _moment(field: Field) -> float:
+    """By a clock that may be wrong, but has a number."""
+    value = field.value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_CLOCK_S:
+        raise field.wrong("a time in seconds since 1970")
+    return value
 
 
 def _event_fields(field: Field) -> dict[str, Attribute]:

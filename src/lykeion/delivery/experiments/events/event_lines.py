@@ -17,6 +17,7 @@ from lykeion.core.fields import Field, Fields
 
 MAX_LINE_BYTES = 8_192
 MAX_NAME = 128
+MAX_NUMBER = 1e15
 FIELDS = ("id", "unit", "name", "at", "received", "value", "experiment", "arm", "attributes")
 
 
@@ -79,7 +80,7 @@ def _name(field: Field) -> str:
 def _number(field: Field) -> float:
     if isinstance(field.value, bool) or not isinstance(field.value, int | float):
         raise field.wrong("a number")
-    if not math.isfinite(field.value) or abs(field.value) > 1e15:
+    if not math.isfinite(field.value) or abs(field.value) > MAX_NUMBER:
         raise field.wrong("a number below 10^15")
     return float(field.value)
 
