@@ -1,8 +1,10 @@
 """Experiments begin when they can, are halted by their guardrails, and end by hand; what they ship is argued."""
 
+import asyncio
 import json
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +16,13 @@ from msgspec import structs
 pytest.importorskip("duckdb")
 pytest.importorskip("pyarrow")
 
-from lykeion.control import Observed
+from lykeion.control import Observed, SqliteStore
 from lykeion.core import NotFound
-from lykeion.delivery.device_service import FleetStore
+from lykeion.delivery.device_service import FLEET_KINDS, FleetStore
 from lykeion.delivery.device_service.records.device_events import note_events
 from lykeion.delivery.device_service.served_experiments import (
+    NotListed,
+    ServedExperiments,
     copy_events,
     flags_by_experiments,
     number_by_experiment,
@@ -152,6 +156,27 @@ def test_devices_run_the_version_of_their_arm_while_it_runs() -> None:
     assert number_by_experiment("other", device, [tried], lambda where, attributes: True) == 0
     arm = assigned_arm(tried.spec, "u", "phone-1")
     assert flags_by_experiments(device, [tried], lambda where, attributes: True) == {"try": arm}
+
+
+def test_no_device_is_told_that_it_is_in_no_experiment_before_they_are_read(tmp_path: Path) -> None:
+    async def meet() -> list[str]:
+        store = SqliteStore(tmp_path / "rollouts.db", FLEET_KINDS)
+        served = ServedExperiments(FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events"))
+        with pytest.raises(NotListed, match="ask again"):
+            served.running()
+        following = asyncio.ensure_future(served.run(store))
+        try:
+            async with asyncio.timeout(60):
+                while True:
+                    with suppress(NotListed):
+                        return [each.metadata.name for each in served.running()]
+                    await asyncio.sleep(0.01)
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+            await store.close()
+
+    assert asyncio.run(meet()) == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from lykeion.control import Answers, Change, Listing, ResourceStore, follow
-from lykeion.core import NotFound, Unavailable
+from lykeion.core import NotFound
 from lykeion.delivery.rollouts import (
     ROLLOUT,
     EarlierRollout,
@@ -19,10 +19,7 @@ from lykeion.delivery.rollouts import (
 from .fleet_observing import observe
 from .fleet_store import FleetStore
 from .published_catalogue import PublishedCatalogue
-
-
-class NotListed(Unavailable):
-    """The rollouts have not been read yet: nobody can be told what to run."""
+from .served_experiments import NotListed
 
 
 class FollowedRollouts:

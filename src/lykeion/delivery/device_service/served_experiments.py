@@ -33,15 +33,22 @@ OVERLAP_S = 5.0
 COMPACT_S = 3_600.0
 
 
+class NotListed(Unavailable):
+    """Rollouts or experiments have not been read yet: nobody can be told what to run."""
+
+
 class ServedExperiments:
     """``log`` is the fleet's log of events."""
 
     def __init__(self, fleet: FleetStore, log: EventLog) -> None:
         self._fleet, self._log = fleet, log
         self._by_uid: dict[str, Experiment] = {}
+        self._listed = False
 
     def running(self) -> Sequence[Experiment]:
-        """From the oldest."""
+        """From the oldest. Raises NotListed, or a device would change its version until they are read."""
+        if not self._listed:
+            raise NotListed("the server has just started; ask again in a moment")
         return [each for each in self._ordered() if each.status.state == "Running"]
 
     def answers(self) -> Answers:
@@ -80,6 +87,7 @@ class ServedExperiments:
 
     def _replace(self, listing: Listing) -> None:
         self._by_uid = {each.metadata.uid: each for each in listing.items}
+        self._listed = True
 
     def _notice(self, change: Change) -> None:
         if change.type == "DELETED":
