@@ -18,13 +18,14 @@ pytest.importorskip("pyarrow")
 
 from lykeion.control import Observed, SqliteStore
 from lykeion.core import NotFound
-from lykeion.delivery.device_service import FLEET_KINDS, FleetStore
+from lykeion.delivery.device_service import FLEET_KINDS, FleetStore, served_experiments
 from lykeion.delivery.device_service.records.device_events import note_events
 from lykeion.delivery.device_service.served_experiments import (
     NotListed,
     ServedExperiments,
     copy_events,
     flags_by_experiments,
+    forget_unit,
     number_by_experiment,
 )
 from lykeion.delivery.experiments import (
@@ -210,6 +211,33 @@ def test_what_devices_report_is_counted_once_however_often_it_is_copied(tmp_path
     found = results(experiment(minimum_units=2), log, END)
     assert found.counted == found.exposed == (1, 2)
     assert found.exploratory[0].value == "phone"
+
+
+def test_a_deleted_device_leaves_no_event_and_one_that_is_sent_again_is_not_stored(tmp_path: Path) -> None:
+    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
+    secret = ReportedEvent(1, "event", "click", START, {"what": "rash"})
+    for device in ("phone-1", "phone-2"):
+        note_events(store, device, EventBatch((secret,), {}), START + 10)
+    copy_events(store, log)
+    note_events(store, "phone-1", EventBatch((replace(secret, id=2),), {}), START + 11)
+    assert forget_unit(store, log, "phone-1") == 2
+    assert note_events(store, "phone-1", EventBatch((secret, replace(secret, id=2)), {}), START + 12) == 0
+    assert copy_events(store, log) == 1, "that of the other device"
+    assert log.delete("phone-1") == 0
+    kept = store.rows("SELECT kind, name, fields FROM events WHERE device = 'phone-1'")
+    assert {tuple(each) for each in kept} == {("", "", "{}")}
+    assert note_events(store, "phone-1", EventBatch((replace(secret, id=3),), {}), START + 13) == 1
+    assert copy_events(store, log) == 2
+
+
+def test_events_are_copied_in_parts_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served_experiments, "COPIED_AT_ONCE", 3)
+    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
+    for number in range(10):
+        event = ReportedEvent(1, "event", "click", START, {})
+        note_events(store, f"phone-{number}", EventBatch((event,), {}), START + number // 4)
+    assert copy_events(store, log) == 10
+    assert [log.delete(f"phone-{number}") for number in range(10)] == 10 * [1]
 
 
 def test_numbers_that_are_none_or_too_large_neither_end_the_server_nor_a_report(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from lykeion.cli.delivery.fleet_commands import fleet_option
+from lykeion.cli.delivery.fleet_commands import fleet_option, open_store
 from lykeion.cli.options import json_option
 from lykeion.cli.output import print_result
 from lykeion.core import print_line
+from lykeion.delivery import device_service
 from lykeion.delivery.experiments import events
 
 from .experiment_commands import log_of
@@ -48,5 +49,10 @@ def _events(path: Path) -> "Iterator[events.UnitEvent]":
 @click.argument("unit")
 @fleet_option
 def delete(unit: str, fleet: Path) -> None:
-    """Rewrite the files that hold events of a unit without them. Results that counted it change."""
-    print_line(f"{log_of(fleet).delete(unit):,} events of {unit} are deleted")
+    """Delete the events of a unit, also those of a device that the server has just received.
+
+    Files that hold them are rewritten without them. Results that counted the unit change.
+    """
+    with open_store(fleet) as store:
+        deleted = device_service.forget_unit(store, log_of(fleet), unit)
+    print_line(f"{deleted:,} events of {unit} are deleted")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .records.device_events import keep_events, lost_events
     from .records.device_logs import DeviceLogState, ask_log, device_log
     from .records.told_versions import VersionDrift, told_versions, version_drift
+    from .served_experiments import forget_unit
     from .slow_devices import SlowVersion, slow_versions
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "events_directory",
     "fleet_directory",
     "fleet_file",
+    "forget_unit",
     "keep_events",
     "keep_state",
     "lost_events",

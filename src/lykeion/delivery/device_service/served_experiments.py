@@ -9,7 +9,7 @@ from typing import Any
 
 from lykeion.control import Answers, Change, Listing, ResourceStore, follow
 from lykeion.core import NotFound, Unavailable
-from lykeion.core.files import write_atomically
+from lykeion.core.files import write_atomically, writing
 from lykeion.delivery.experiments import (
     EXPERIMENT,
     EarlierExperiment,
@@ -21,15 +21,21 @@ from lykeion.delivery.experiments import (
     has_stopped,
     observe_experiment,
 )
-from lykeion.delivery.experiments.events import MAX_NUMBER, EventLog, UnitEvent
+from lykeion.delivery.experiments.events import MAX_NUMBER, EventLog, EventLogError, UnitEvent
 from lykeion.delivery.rollouts import FleetDevice, Matches
 from lykeion.device import is_flag
 
 from .fleet_records import all_devices
 from .fleet_store import FleetStore
+from .records.device_events import forget_reports
 
-OVERLAP_S = 5.0
+OVERLAP_S = 30.0
 """Events of so long ago are copied again: they may have been written after later ones. They count once."""
+COPIED_AT_ONCE = 50_000
+_NEXT = (
+    "SELECT device, number, name, at, sent_at, fields FROM events WHERE (at, device, number, sent_at) > (?, ?, ?, ?)"
+    " AND name <> '' ORDER BY at, device, number, sent_at LIMIT ?"
+)
 COMPACT_S = 3_600.0
 
 
@@ -119,7 +125,7 @@ def flags_by_experiments(
         if arm := _arm(each, device, matches):
             found[each.metadata.name] = arm.name
             value = json.loads(arm.value) if arm.value else None
-            if each.spec.flag and is_flag(each.spec.flag, value):
+            if isinstance(value, str | int | float | bool) and is_flag(each.spec.flag, value):
                 found[each.spec.flag] = value
     return found
 
@@ -138,17 +144,25 @@ def _arm(experiment: Experiment, device: FleetDevice, matches: Matches) -> Exper
 
 def copy_events(fleet: FleetStore, log: EventLog) -> int:
     """Events of devices since the last time, to the log; the number that was copied. Raises EventLogError."""
-    mark = log.directory / "copied"
-    since = _marked(mark)
-    rows = fleet.rows(
-        "SELECT device, number, name, at, sent_at, fields FROM events WHERE at >= ? ORDER BY at", (since - OVERLAP_S,)
-    )
-    if not rows:
-        return 0
-    attributes = {each.id: each.attributes for each in all_devices(fleet)}
-    log.append(_event(row, attributes.get(row["device"], {})) for row in rows)
-    write_atomically(mark, repr(max(since, rows[-1]["at"])).encode())
-    return len(rows)
+    mark, copied = log.directory / "copied", 0
+    with log.turn():  # so that no event is copied of a unit that is deleted meanwhile
+        since = _marked(mark)
+        last: tuple[Any, ...] = (since - OVERLAP_S, "", 0, 0.0)
+        attributes: dict[str, Mapping[str, Any]] = {}
+        while rows := fleet.rows(_NEXT, (*last, COPIED_AT_ONCE)):
+            attributes = attributes or {each.id: each.attributes for each in all_devices(fleet)}
+            log.append(_event(row, attributes.get(row["device"], {})) for row in rows)
+            last = tuple(rows[-1][name] for name in ("at", "device", "number", "sent_at"))
+            with writing(mark, EventLogError):
+                write_atomically(mark, repr(max(since, last[0])).encode())
+            copied += len(rows)
+    return copied
+
+
+def forget_unit(fleet: FleetStore, log: EventLog, unit: str) -> int:
+    """Delete the events of a unit, also those of a device that are not copied yet: how many. Raises EventLogError."""
+    waiting = forget_reports(fleet, unit)
+    return max(waiting, log.delete(unit))
 
 
 def _event(row: Any, attributes: Mapping[str, Any]) -> UnitEvent:

@@ -80,6 +80,17 @@ def forget_old_events(store: FleetStore, at: float) -> int:
         return now.change("DELETE FROM events WHERE at < ?", (at - KEPT_EVENTS_S,))
 
 
+def forget_reports(store: FleetStore, device: str) -> int:
+    """Of a device, what its events say: how many. Their numbers are kept as long as events, or one that is sent again
+    would be new."""
+    with store.transaction() as now:
+        return now.change(
+            "UPDATE events SET kind = '', name = '', model = '', fields = '{}', version = NULL"
+            " WHERE device = ? AND name <> ''",
+            (device,),
+        )
+
+
 def _day(now: FleetTransaction, device: str, day: int) -> tuple[int, int, int]:
     found = now.rows("SELECT events, bytes, refused FROM event_days WHERE device = ? AND day = ?", (device, day))
     return (found[0]["events"], found[0]["bytes"], found[0]["refused"]) if found else (0, 0, 0)

@@ -40,7 +40,7 @@ class Appended:
 
 
 class EventLog:
-    """Several processes may append; one at a time deletes or compacts. Raises EventLogError."""
+    """Several processes may append; one at a time copies, deletes or compacts. Raises EventLogError."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -68,7 +68,7 @@ class EventLog:
         """Rewrite the files that hold events of a unit without them; the number of events that were deleted."""
         compute = _arrow(".compute")
         deleted = 0
-        with self._turn():
+        with self.turn():
             for path in self.files():
                 table = _read(path)
                 kept = table.filter(compute.not_equal(table["unit"], unit))
@@ -81,7 +81,7 @@ class EventLog:
         """One file an hour, of the hours that ended before; the number of files that are gone."""
         arrow = _arrow()
         gone = 0
-        with self._turn():
+        with self.turn():
             hours: dict[str, list[Path]] = defaultdict(list)
             for path in self.files():
                 hours[str(path.parent.relative_to(self.directory))].append(path)
@@ -93,7 +93,8 @@ class EventLog:
                     gone += len(paths) - 1
         return gone
 
-    def _turn(self) -> "_Turn":
+    def turn(self) -> "_Turn":
+        """Nobody else deletes, compacts or copies within it."""
         return _Turn(self.directory)
 
     def _write(self, place: str, table: Any) -> Path:
@@ -109,14 +110,16 @@ class EventLog:
         made = self._write(str(old[0].parent.relative_to(self.directory)), table) if table.num_rows else None
         for path in old:
             if path != made:
-                path.unlink(missing_ok=True)
+                with writing(path, EventLogError):
+                    path.unlink(missing_ok=True)
 
 
 class _Turn:
     """The lock of those who replace files; what killed writers left is removed."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with writing(directory, EventLogError):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory, self._lock = directory, FileLock(directory / "lock")
 
     def __enter__(self) -> None:
