@@ -1,6 +1,8 @@
 """What an experiment has shown: by the declaration, reproducible, and refused where it could mislead."""
 
+import json
 import random
+import tracemalloc
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -176,6 +178,18 @@ def test_a_breakdown_is_exploratory_and_adds_up(tmp_path: Path) -> None:
     assert [(each.attribute, each.value) for each in found.exploratory] == [("class", "phone"), ("class", "tablet")]
     units = [each.result.units for each in found.exploratory]
     assert tuple(map(sum, zip(*units, strict=True))) == found.counted
+
+
+def test_long_attributes_of_one_unit_take_no_memory_for_the_others(tmp_path: Path) -> None:
+    log = _log(tmp_path)
+    long = json.dumps({"class": "phone", "note": 50_000 * "x"})
+    log.append([UnitEvent("x", "long", "exposure", START + 1, START + 1, 1.0, "try", "control", long)])
+    tracemalloc.start()
+    found = results(experiment(), log, END)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(sum(each.result.units) for each in found.exploratory) == 4_001
+    assert most < 50 << 20
 
 
 def test_a_switchback_compares_periods(tmp_path: Path) -> None:

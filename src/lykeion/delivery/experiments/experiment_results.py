@@ -144,8 +144,9 @@ def _groups(spec: ExperimentSpec, counted: CountedUnits, attributes: Sequence[st
 
     if not attributes or not len(counted.unit):
         return
-    known, places = np.unique(counted.attributes.astype(str), return_inverse=True)
-    read = [json.loads(each) for each in known]
+    number_of: dict[str, int] = {}  # and no array of text, in which the longest would take its size for every unit
+    places = np.asarray([number_of.setdefault(str(each), len(number_of)) for each in counted.attributes])
+    read = [json.loads(each) for each in number_of]
     for attribute in attributes:
         values = [str(each.get(attribute, "")) for each in read]
         for value in sorted(set(values) - {""})[:MAX_GROUPS]:
