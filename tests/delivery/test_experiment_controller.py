@@ -127,6 +127,35 @@ def test_a_guardrail_halts_what_harms_and_nothing_else(tmp_path: Path, harm: flo
     assert sum(tried.status.units) > 500
 
 
+@pytest.mark.parametrize(
+    ("rule", "name", "fields"),
+    [
+        ("p90_ms > 80", "run_times", {"p50_ms": 20.0, "p90_ms": 90.0}),
+        ("crash x2", "given_up", {}),
+        ("load_failure > 1%", "given_up", {}),
+        ("run_failure x3", "run_failed", {}),
+        ("spent > 1%", "spent", {}),
+    ],
+)
+def test_guardrails_see_what_devices_report_of_the_model(
+    tmp_path: Path, rule: str, name: str, fields: Mapping[str, Any]
+) -> None:
+    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
+    for number, (arm, model) in enumerate(
+        (("treatment", "embedder"), ("treatment", "embedder"), ("control", "embedder"), ("treatment", "other"))
+    ):
+        shown = ReportedEvent(1, "exposure", "exposure", START + 1, {"experiment": "try", "variant": arm})
+        note_events(store, f"phone-{number}", EventBatch((shown,), {}), START + 2)
+        harm = ReportedEvent(
+            2, "health", name, START + 3, {**fields, **({} if name == "spent" else {"model": model})}
+        )
+        note_events(store, f"phone-{number}", EventBatch((harm,), {}), START + 3)
+    copy_events(store, log)
+    tried = _begun(guardrails=(parse_halt_rule(rule),))
+    (table,) = observe_experiment(tried, log, NOW, NOW + HOUR).tables.values()
+    assert table.treated_failures == (3 if name == "spent" else 2), "those of another model are nobody's here"
+
+
 def test_between_looks_nothing_is_asked() -> None:
     tried = _begun(guardrails=(parse_halt_rule("crash x2"),))
     decision = EXPERIMENTS.reconcile(tried, Observed(), NOW + HOUR / 2)

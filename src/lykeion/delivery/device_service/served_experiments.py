@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from lykeion.device import is_flag
 from .fleet_records import all_devices
 from .fleet_store import FleetStore
 from .records.device_events import forget_reports
+from .records.first_events import METRIC_EVENTS
 
 OVERLAP_S = 30.0
 """Events of so long ago are copied again: they may have been written after later ones. They count once."""
@@ -151,7 +153,7 @@ def copy_events(fleet: FleetStore, log: EventLog) -> int:
         attributes: dict[str, Mapping[str, Any]] = {}
         while rows := fleet.rows(_NEXT, (*last, COPIED_AT_ONCE)):
             attributes = attributes or {each.id: each.attributes for each in all_devices(fleet)}
-            log.append(_event(row, attributes.get(row["device"], {})) for row in rows)
+            log.append(each for row in rows for each in _events(row, attributes.get(row["device"], {})))
             last = tuple(rows[-1][name] for name in ("at", "device", "number", "sent_at"))
             with writing(mark, EventLogError):
                 write_atomically(mark, repr(max(since, last[0])).encode())
@@ -165,8 +167,23 @@ def forget_unit(fleet: FleetStore, log: EventLog, unit: str) -> int:
     return max(waiting, log.delete(unit))
 
 
-def _event(row: Any, attributes: Mapping[str, Any]) -> UnitEvent:
+def _events(row: Any, attributes: Mapping[str, Any]) -> Iterator[UnitEvent]:
+    """As it is named, and by the metrics of guardrails that it counts for, as ``MODEL:METRIC``."""
     fields: dict[str, Any] = json.loads(row["fields"])
+    event = _event(row, fields, attributes)
+    yield event
+    for metric, names in METRIC_EVENTS.items():
+        if event.name in names and metric != event.name:
+            values = (
+                {f"p{each}_ms": fields.get(f"p{each}_ms") for each in (50, 90)} if metric == "ms" else {metric: 1}
+            )
+            for name, value in values.items():
+                if value is not None:
+                    called = f"{str(fields.get('model', ''))[:64]}:{name}"
+                    yield replace(event, id=f"{event.id} {name}", name=called, value=_bounded(value, 1.0))
+
+
+def _event(row: Any, fields: Mapping[str, Any], attributes: Mapping[str, Any]) -> UnitEvent:
     shown = row["name"] == "exposure"
     own = {"class": str(fields["class"])} if "class" in fields else {}
     return UnitEvent(

@@ -44,8 +44,8 @@ def observe_experiment(
 ) -> ExperimentObservation:
     """Raises EventLogError."""
     rules = counting_rules(experiment)
-    names = sorted({each.metric for each in experiment.spec.guardrails})
-    seen = first_events(log, rules, names, until.timestamp())
+    names = sorted({_event_of(each) for each in experiment.spec.guardrails})
+    seen = first_events(log, rules, names, until.timestamp(), experiment.spec.model)
     return ExperimentObservation(
         until,
         tuple(int((seen.arm == each).sum()) for each in range(len(rules.arms))),
@@ -53,15 +53,20 @@ def observe_experiment(
     )
 
 
+def _event_of(rule: HaltRule) -> str:
+    """The event by which a metric is known: of the time of runs, devices report quantiles."""
+    return f"p{100 * rule.quantile:.0f}_ms" if rule.metric == "ms" else rule.metric
+
+
 def _table(rule: HaltRule, seen: FirstEvents, since: float) -> FailureTable:
     """As those of a rollout: of a comparison, units that were at risk; of a limit, all since the start."""
     import numpy as np
 
-    treated, first = seen.arm > 0, seen.first[rule.metric]
+    treated, first = seen.arm > 0, seen.first[_event_of(rule)]
     happened = ~np.isnan(first)
     if rule.above is not None:
         known = treated & happened
-        return FailureTable(int(known.sum()), int((known & (seen.values[rule.metric] > rule.above)).sum()), 0, 0)
+        return FailureTable(int(known.sum()), int((known & (seen.values[_event_of(rule)] > rule.above)).sum()), 0, 0)
     if rule.share is not None:
         return FailureTable(int(treated.sum()), int((treated & happened).sum()), 0, 0)
     at_risk = ~(first < since)

@@ -23,8 +23,13 @@ class FirstEvents:
     values: Mapping[str, Values]
 
 
-def first_events(log: EventLog, rules: CountingRules, names: Sequence[str], until: float) -> FirstEvents:
-    """Of what was received before ``until``. Raises EventLogError."""
+def first_events(
+    log: EventLog, rules: CountingRules, names: Sequence[str], until: float, model: str = ""
+) -> FirstEvents:
+    """Of what was received before ``until``, also under ``MODEL:NAME``, of that model or else of any.
+
+    Raises EventLogError.
+    """
     import numpy as np
 
     with reading(log, rules, until) as base:
@@ -35,10 +40,11 @@ def first_events(log: EventLog, rules: CountingRules, names: Sequence[str], unti
             found = base.execute(
                 """
                 SELECT min(o.received) AS came, min_by(o.value, (o.received, o.id)) AS value
-                FROM exposed e LEFT JOIN events o ON o.unit = e.unit AND o.name = $1 AND o.received >= e.seen
+                FROM exposed e LEFT JOIN events o ON o.unit = e.unit AND o.received >= e.seen
+                AND (o.name = $1 OR o.name = $2 || ':' || $1 OR ($2 = '' AND ends_with(o.name, ':' || $1)))
                 GROUP BY e.unit, e."at" ORDER BY e."at", e.unit
                 """,
-                [name],
+                [name, model],
             ).fetchnumpy()
             first[name] = np.ma.filled(np.ma.asarray(found["came"], np.float64), np.nan)
             values[name] = np.ma.filled(np.ma.asarray(found["value"], np.float64), np.nan)
