@@ -100,6 +100,21 @@ def test_a_stream_ends_when_its_key_is_revoked(base: FleetStore) -> None:
     asyncio.run(stream.run(work))
 
 
+def test_a_key_that_is_revoked_hears_of_no_further_change(base: FleetStore) -> None:
+    stream = Stream(base, ping_s=10 * DEADLINE_S)
+    stream.put(1)
+
+    async def work(http: httpx.AsyncClient) -> None:
+        async with http.stream("GET", f"/sub/{stream.key}") as answer:
+            lines = answer.aiter_lines()
+            assert '"defaultValue":1' in await next_line(lines, "data: ")
+            stream.keys.revoke("app", EDIT)
+            stream.put(2)
+            assert [line async for line in lines if line] == []
+
+    asyncio.run(stream.run(work))
+
+
 def test_a_stream_beyond_the_limit_is_refused_and_says_when_to_return(base: FleetStore) -> None:
     stream = Stream(base, max_streams=0)
 

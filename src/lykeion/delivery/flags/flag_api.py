@@ -89,17 +89,21 @@ class _FlagStream(StreamingResponse):
 async def _events(service: FlagService, environment: str, key: str, request: Request) -> AsyncGenerator[bytes]:
     """The document at first, unless the client has it, then whenever it has changed; comments while it has not.
 
-    Whether the key is still valid is looked at now and then. Clients that lose the connection come back one by one.
+    Whether the key is still valid is looked at before each change, and while there is none now and then. Clients that
+    lose the connection come back one by one.
     """
-    last = request.headers.get("last-event-id", "")
+    last, begun = request.headers.get("last-event-id", ""), False
     async with service.feed.listening(environment) as changed:
         yield f"retry: {random.randint(2_000, 10_000)}\n\n".encode()  # noqa: S311
         while not service.feed.ended:
             changed.clear()
             payload = service.feed.latest(environment)
             if payload.etag != last:
+                if begun and not await _is_valid(service, key):
+                    return
                 last = payload.etag
                 yield _event(payload)
+            begun = True
             pause_s = service.ping_s * random.uniform(0.7, 1.3)  # noqa: S311
             try:
                 await asyncio.wait_for(changed.wait(), pause_s)
