@@ -27,6 +27,18 @@ def test_a_plan_that_makes_no_sense_is_refused(wrong: tuple[str, ...]) -> None:
     assert _run("plan", "clicks", "--base", ".1", "--mde", "5%", *wrong).exit_code == 2
 
 
+@pytest.mark.parametrize("change", [("--base", "1e-9", "--mde", "1e-5"), ("--mde", "1e-18"), ("--spread", "1e11")])
+def test_a_plan_for_a_change_that_nobody_could_see_ends_in_one_line(change: tuple[str, ...]) -> None:
+    with pytest.raises(LykeionError, match=r"takes more than 1e\+12 units; plan for a larger one"):
+        _run("plan", "clicks", "--base", ".1", "--mde", "5%", *change)
+
+
+def test_nobody_is_told_what_will_be(tmp_path: Path) -> None:
+    found = _run("report", "new", "--until", "2999-01-01T00:00:00+0000", "--fleet", str(tmp_path))
+    assert found.exit_code == 2
+    assert "a time that is past" in found.stderr
+
+
 def test_events_are_taken_from_files_and_forgotten_by_unit(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     lines = [json.dumps({"id": str(n), "unit": f"u{n % 3}", "name": "click", "at": 1.8e9}) for n in range(9)]

@@ -9,6 +9,8 @@ from lykeion.cli.options import FiniteRange, json_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import print_line
 
+MAX_TUNING = 1_000_000_000
+"""As a declaration may have it."""
 SHARES_OF_PLAN = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -29,14 +31,16 @@ class _ShareType(click.ParamType):
 
 @click.command()
 @click.argument("metric")
-@click.option("--base", type=FiniteRange(0, min_open=True), required=True, help="Its value now.")
+@click.option("--base", type=FiniteRange(0, 1e12, min_open=True), required=True, help="Its value now.")
 @click.option("--mde", type=_ShareType(), required=True, metavar="5%", help="The smallest change that matters.")
-@click.option("--spread", type=FiniteRange(0, min_open=True), help="Standard deviation of units, of a mean.")
+@click.option("--spread", type=FiniteRange(0, 1e12, min_open=True), help="Standard deviation of units, of a mean.")
 @click.option("--share", type=FiniteRange(0.001, 0.999), default=0.5, show_default=True, help="Of the treatment.")
 @click.option("--alpha", type=FiniteRange(0.0001, 0.2), default=0.05, show_default=True, help="False findings.")
 @click.option("--power", type=FiniteRange(0.5, 0.99), default=0.8, show_default=True, help="Of finding it.")
 @click.option("--a-day", type=click.IntRange(1), help="Units that are exposed for the first time in a day.")
-@click.option("--tuning", type=click.IntRange(100), default=5000, show_default=True, help="As tuningUnits.")
+@click.option(
+    "--tuning", type=click.IntRange(100, MAX_TUNING), default=5000, show_default=True, help="As tuningUnits."
+)
 @json_option
 def plan(
     metric: str,
@@ -81,9 +85,10 @@ def plan(
         return
     print_line(f"{metric}: {base:g} to {after:g} is seen with a probability of {power:.0%} in {always:,} units")
     print_line(f"with one look at the end, {once:,} would do; nobody may look before")
-    _, tuned = statistics.planned_units(effect, spreads, shares, alpha, power, max(once, 100))
+    tuned_at = min(max(once, 100), MAX_TUNING)
+    _, tuned = statistics.planned_units(effect, spreads, shares, alpha, power, tuned_at)
     if tuned < always:
-        print_line(f"with tuningUnits: {max(once, 100)} in the declaration, {tuned:,} are enough")
+        print_line(f"with tuningUnits: {tuned_at} in the declaration, {tuned:,} are enough")
     rows = [
         (
             f"{each['units']:,}",

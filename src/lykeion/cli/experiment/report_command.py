@@ -43,6 +43,8 @@ def report(
     are others.
     """
     log = log_of(fleet)
+    if until and until.timestamp() > time.time():
+        raise click.BadParameter("nobody knows yet what will be; give a time that is past", param_hint="--until")
     if name.endswith(".json"):
         record = experiments.read_record(Path(name))
         experiment, seconds = record.experiment, record.until

@@ -11,11 +11,18 @@ from statistics import NormalDist
 
 import numpy as np
 
+from lykeion.core import Invalid
+
 from .arm_differences import ArmDifference
 from .arm_sums import Numbers
 
 TUNING = 5000.0
 """The number of units at which intervals are narrowest, by default."""
+MAX_PLANNED = 1e12
+
+
+class TooManyUnits(Invalid):
+    """A change so small that nobody has the units to see it."""
 
 
 def half_width(found: ArmDifference, alpha: float, tuning: float = TUNING) -> Numbers:
@@ -55,13 +62,16 @@ def planned_units(
     power: float,
     tuning: float,
 ) -> tuple[int, int]:
-    """Units of both arms for ``power``: with one look at the end, and looked at always.
+    """Units of both arms for ``power``: with one look at the end, and looked at always. Raises TooManyUnits.
 
     ``spreads`` are the variances of a unit in control and treatment, ``shares`` the arms' shares of the units.
     """
     per_unit = sum(spread / share for spread, share in zip(spreads, shares, strict=True))
     beta = NormalDist().inv_cdf(power)
-    fixed = per_unit * (NormalDist().inv_cdf(1 - alpha / 2) + beta) ** 2 / effect**2
+    needed = per_unit * (NormalDist().inv_cdf(1 - alpha / 2) + beta) ** 2
+    if needed >= MAX_PLANNED * effect**2:
+        raise TooManyUnits(f"a change of {effect:g} takes more than {MAX_PLANNED:.0e} units; plan for a larger one")
+    fixed = needed / effect**2
     low, high = 1.0, 2.0
     while not _sees(high, effect, per_unit, alpha, beta, tuning):
         low, high = high, 2 * high
