@@ -78,6 +78,14 @@ def test_a_key_is_shown_once_and_revoked_by_client(run: Run) -> None:
         run("keys", "revoke", "web", "--because", "gone")
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "true", "x"])
+def test_a_group_of_numbers_has_only_what_clients_can_read(run: Run, tmp_path: Path, number: str) -> None:
+    run("attributes", "set", "size", "number", "--because", "x")
+    (tmp_path / "sizes").write_text(f"1\n{number}\n")
+    with pytest.raises(LykeionError, match=f"'{number}' is not a number below"):
+        run("groups", "set", "sizes", "--attribute", "size", "--file", str(tmp_path / "sizes"), "--because", "x")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -150,6 +150,6 @@ def _number(text: str, file: Path) -> int | float:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) >= 2**53:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
         raise flags.FlagError(f"{file}: {text[:60]!r} is not a number below 2^53")
     return value
