@@ -110,6 +110,7 @@ def test_one_large_value_does_not_stand_for_many_events() -> None:
     values = np.array([1.0] * 50 + [10_000.0])
     assert running_sums(np.ones(51, bool), values).at(-1).events < 2
     assert running_sums(np.ones(51, bool), winsorised(values, 1.0)).at(-1).events == pytest.approx(51)
+    assert list(winsorised(np.array([-1e15, 0.5, 3.0]), 1.0)) == [-1.0, 0.5, 1.0], "and none far below"
 
 
 def test_arms_without_units_and_without_events_are_no_errors() -> None:

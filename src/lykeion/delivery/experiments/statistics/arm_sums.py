@@ -69,5 +69,6 @@ def running_sums(in_arm: Values, y: Values, d: Values | None = None, x: Values |
 
 
 def winsorised(values: Values, limit: float | None) -> Values:
-    """No value above ``limit``, which is declared beforehand: one taken from the data would change counted units."""
-    return values if limit is None else np.minimum(values, limit)
+    """No value beyond ``limit``, above or below 0, which is declared beforehand: one taken from the data would change
+    counted units."""
+    return values if limit is None else np.clip(values, -limit, limit)
