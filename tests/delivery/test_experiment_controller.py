@@ -39,6 +39,7 @@ from lykeion.delivery.experiments import (
     ExperimentMetric,
     assigned_arm,
     check_conclusion,
+    check_undecided,
     declaration_digest,
     observe_experiment,
     read_record,
@@ -304,6 +305,15 @@ def test_an_arm_is_shipped_if_it_is_better_and_otherwise_refused(tmp_path: Path)
         check_conclusion(tried, structs.replace(ship, ship="both"), better)
     with pytest.raises(ConclusionRefused, match="other shares than declared"):
         check_conclusion(tried, ship, replace(better, mismatch_p=0.001))
+
+
+def test_a_conclusion_stays_though_its_record_may_be_written_again() -> None:
+    ship = Conclusion(ship="treatment", because="more clicks", by="ann")
+    tried = experiment(conclusion=ship)
+    check_undecided(experiment(), ship)
+    check_undecided(tried, ship)
+    with pytest.raises(ConclusionRefused, match="try is concluded: ann ships treatment"):
+        check_undecided(tried, structs.replace(ship, ship="control"))
 
 
 def test_another_window_than_the_declared_one_ships_nothing(tmp_path: Path) -> None:

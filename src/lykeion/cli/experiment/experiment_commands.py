@@ -111,6 +111,7 @@ def conclude(name: str, ship: str, because: str, by: str, anyway: bool, fleet: P
     """
     found = one_experiment(fleet, name)
     decision = experiments.Conclusion(ship=ship, because=because, by=by)
+    experiments.check_undecided(found, decision)
     seen = experiments.results(found, log_of(fleet), time.time())
     if not anyway or ship not in [each.name for each in found.spec.arms]:
         experiments.check_conclusion(found, decision, seen)

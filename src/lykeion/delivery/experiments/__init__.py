@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ExperimentRecord,
         ExperimentRecordError,
         check_conclusion,
+        check_undecided,
         read_record,
         record_of,
     )
@@ -55,6 +56,7 @@ __all__ = [
     "Look",
     "assigned_arm",
     "check_conclusion",
+    "check_undecided",
     "declaration_digest",
     "has_stopped",
     "looks",

@@ -60,6 +60,13 @@ def read_record(path: Path) -> ExperimentRecord:
     return ExperimentRecord(cast(Experiment, experiment), float(until), seen)
 
 
+def check_undecided(experiment: Experiment, conclusion: Conclusion) -> None:
+    """Raises ConclusionRefused where another arm was shipped before: the record would say otherwise."""
+    before = experiment.spec.conclusion
+    if before and before.ship != conclusion.ship:
+        raise ConclusionRefused(f"{experiment.metadata.name} is concluded: {before.by} ships {before.ship}")
+
+
 def check_conclusion(experiment: Experiment, conclusion: Conclusion, found: ExperimentResults) -> None:
     """Raises ConclusionRefused where the results speak against it, or cannot speak."""
     spec, name = experiment.spec, experiment.metadata.name
