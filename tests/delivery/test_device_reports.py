@@ -20,6 +20,7 @@ from lykeion.delivery.device_service.fleet_records import note_state
 from lykeion.delivery.device_service.fleet_store import _DEVICES
 from lykeion.delivery.device_service.records.device_events import EventQuota, forget_old_events, note_events
 from lykeion.delivery.device_service.records.device_logs import asked_log, forget_old_logs, note_log
+from lykeion.delivery.device_service.records.first_events import forget_rollouts
 from lykeion.delivery.device_service.records.told_versions import note_told
 from lykeion.device import EventBatch, LogAnswer, ModelReport, ReportedEvent, ReportedState
 
@@ -114,6 +115,15 @@ def test_drift_is_how_many_devices_run_another_version_than_they_were_told_and_f
     assert told_versions(store, one) == {"shoes": (2, NOW + DAY)}
     note_told(store, one, {}, NOW + 3 * DAY)
     assert told_versions(store, one) == {}
+
+
+def test_what_another_server_of_the_store_has_seen_of_its_rollout_stays(store: FleetStore) -> None:
+    seen = [("ours", 0.0), ("of another server", 99 * 86_400.0), ("deleted", 1.0)]
+    with store.transaction() as now:
+        for rollout, at in seen:
+            now.change("INSERT INTO firsts (rollout, measure, device, at) VALUES (?, 'crash', '', ?)", (rollout, at))
+    assert forget_rollouts(store, ["ours"], 100 * 86_400.0) == 1
+    assert {row["rollout"] for row in store.rows("SELECT rollout FROM firsts")} == {"ours", "of another server"}
 
 
 def test_a_log_is_asked_for_once_and_only_its_answer_is_kept(store: FleetStore, device: str) -> None:

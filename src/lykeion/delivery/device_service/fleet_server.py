@@ -180,9 +180,8 @@ async def _tidy(
         with suppress(Unavailable):
             await asyncio.to_thread(partial(forget_old_events, fleet, clock()))
             await asyncio.to_thread(partial(forget_old_logs, fleet, clock()))
-            await asyncio.to_thread(
-                partial(forget_rollouts, fleet, [each.metadata.uid for each in followed.ordered()])
-            )
+            kept = [each.metadata.uid for each in followed.ordered()]
+            await asyncio.to_thread(partial(forget_rollouts, fleet, kept, clock()))
         await experiments.tidy(clock())
         await asyncio.sleep(TIDY_S)
 

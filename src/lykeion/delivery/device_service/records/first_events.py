@@ -9,6 +9,8 @@ from typing import Any
 from lykeion.delivery.device_service.fleet_store import FleetStore, FleetTransaction
 from lykeion.delivery.rollouts import HaltRule, Rollout
 
+from .device_events import KEPT_EVENTS_S
+
 METRIC_EVENTS: Mapping[str, Sequence[str]] = {
     "crash": ("crash", "given_up"),
     "load_failure": ("given_up",),
@@ -110,11 +112,12 @@ class RolloutFirsts:
         return now.rows(f"{select} {where} {rest}", (*names, self.rollout.spec.model, start, self.until.timestamp()))
 
 
-def forget_rollouts(store: FleetStore, kept: Iterable[str]) -> int:
-    """What was kept of rollouts but those with these uids."""
+def forget_rollouts(store: FleetStore, kept: Iterable[str], at: float) -> int:
+    """What was kept of rollouts but those with these uids, and those that another server of the store looks at."""
     with store.transaction() as now:
-        there = {row["rollout"] for row in now.rows("SELECT DISTINCT rollout FROM firsts")}
-        return sum(now.change("DELETE FROM firsts WHERE rollout = ?", (each,)) for each in there - set(kept))
+        old = now.rows("SELECT rollout FROM firsts GROUP BY rollout HAVING MAX(at) < ?", (at - KEPT_EVENTS_S,))
+        gone = {row["rollout"] for row in old} - set(kept)
+        return sum(now.change("DELETE FROM firsts WHERE rollout = ?", (each,)) for each in gone)
 
 
 def _rows(now: FleetTransaction, uid: str, measure: str) -> dict[str, tuple[float, float | None]]:
