@@ -18,7 +18,7 @@ pytest.importorskip("pyarrow")
 
 from lykeion.control import Observed, SqliteStore
 from lykeion.core import NotFound
-from lykeion.delivery.device_service import FLEET_KINDS, FleetStore, served_experiments
+from lykeion.delivery.device_service import FLEET_KINDS, DeviceAdmission, FleetStore, served_experiments
 from lykeion.delivery.device_service.records.device_events import note_events
 from lykeion.delivery.device_service.served_experiments import (
     NotListed,
@@ -48,7 +48,7 @@ from lykeion.delivery.experiments import (
 )
 from lykeion.delivery.experiments.events import EventLog, UnitEvent
 from lykeion.delivery.rollouts import FleetDevice, OfferedVersion, VersionOffer, parse_halt_rule
-from lykeion.device import DesiredState, EventBatch, ReportedEvent, to_plain
+from lykeion.device import DesiredState, EnrolRequest, EventBatch, ReportedEvent, to_plain
 from lykeion.device.fleet.device_messages import MessageError, read_batch, read_desired_state
 
 from .test_experiment_results import CLICKED, END, START, _log, experiment
@@ -258,6 +258,25 @@ def test_a_deleted_device_leaves_no_event_and_one_that_is_sent_again_is_not_stor
     assert {tuple(each) for each in kept} == {("", "", "{}")}
     assert note_events(store, "phone-1", EventBatch((replace(secret, id=3),), {}), START + 13) == 1
     assert copy_events(store, log) == 2
+
+
+def test_long_attributes_are_not_written_with_every_exposure(tmp_path: Path) -> None:
+    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
+    admission = DeviceAdmission(store, lambda: START)
+    for number, length in enumerate((10, 250)):
+        many = {f"a{each}": length * "x" for each in range(200)}
+        request = EnrolRequest(admission.new_token(60), 64 * str(number), many)
+        device = admission.enrol(request).device
+        fields = {"experiment": "try", "variant": "control", "class": "phone"}
+        shown = ReportedEvent(1, "exposure", "exposure", START + 1, fields)
+        note_events(store, device, EventBatch((shown,), {}), START + 2)
+    copy_events(store, log)
+    tried = experiment(breakdown=("class", "a7"))
+    found = results(tried, log, END).exploratory
+    assert [(each.attribute, each.value, sum(each.result.units)) for each in found] == [
+        ("class", "phone", 2),
+        ("a7", 10 * "x", 1),
+    ]
 
 
 def test_events_are_copied_in_parts_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from lykeion.delivery.experiments import (
     has_stopped,
     observe_experiment,
 )
-from lykeion.delivery.experiments.events import MAX_NUMBER, EventLog, EventLogError, UnitEvent
+from lykeion.delivery.experiments.events import MAX_LINE_BYTES, MAX_NUMBER, EventLog, EventLogError, UnitEvent
 from lykeion.delivery.rollouts import FleetDevice, Matches
 from lykeion.device import is_flag
 
@@ -33,7 +33,7 @@ from .records.first_events import METRIC_EVENTS
 
 OVERLAP_S = 30.0
 """Events of so long ago are copied again: they may have been written after later ones. They count once."""
-COPIED_AT_ONCE = 50_000
+COPIED_AT_ONCE = 20_000
 _NEXT = (
     "SELECT device, number, name, at, sent_at, fields FROM events WHERE (at, device, number, sent_at) > (?, ?, ?, ?)"
     " AND name <> '' ORDER BY at, device, number, sent_at LIMIT ?"
@@ -195,8 +195,14 @@ def _event(row: Any, fields: Mapping[str, Any], attributes: Mapping[str, Any]) -
         _bounded(fields.get("value"), 1.0),
         str(fields.get("experiment", ""))[:128],
         str(fields.get("arm", fields.get("variant", "")))[:128],
-        json.dumps({**attributes, **own}, sort_keys=True) if shown else "{}",
+        _shown_with({**attributes, **own}, own) if shown else "{}",
     )
+
+
+def _shown_with(attributes: Mapping[str, Any], own: Mapping[str, str]) -> str:
+    """As of an event from a file: a device with many long attributes would fill the log by showing itself often."""
+    text = json.dumps(attributes, sort_keys=True)
+    return text if len(text) <= MAX_LINE_BYTES else json.dumps({name: value[:128] for name, value in own.items()})
 
 
 def _bounded(value: Any, otherwise: float) -> float:

@@ -6,11 +6,12 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .counted_units import CountedUnits, CountingRules, EventMeasure, count_units
-    from .event_lines import MAX_NUMBER, EventLineError, UnitEvent, read_lines
+    from .event_lines import MAX_LINE_BYTES, MAX_NUMBER, EventLineError, UnitEvent, read_lines
     from .event_log import Appended, EventLog, EventLogError
     from .first_occurrences import FirstEvents, first_events
 
 __all__ = [
+    "MAX_LINE_BYTES",
     "MAX_NUMBER",
     "Appended",
     "CountedUnits",
