@@ -1,12 +1,20 @@
 """Rollouts are resources: applied, shown and awaited as those of the platform, carried by the device server."""
 
 import json
+import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from lykeion.delivery.device_service import DeviceAdmission, open_fleet
+from tests.delivery.conversing import GatewayProcess
+from tests.delivery.fleet import Fleet
+from tests.delivery.postgres import postgres
 
 from .fleet_machine import Caller, FleetMachine, calling, fleet_machine
 from .platform_machine import PlatformMachine, platform_machine
@@ -71,3 +79,37 @@ def test_a_device_server_outlives_a_platform_that_has_its_rollouts(machine: Plat
         machine.start()
         machine.run("apply", "-f", "-", text=yaml.safe_dump(rollout("next", "v2")))
         calling([caller], lambda: caller.running == 2, "v2 after the platform came back")
+
+
+def test_gateways_with_one_store_tell_a_device_the_same_and_look_at_a_rollout_once(
+    machine: PlatformMachine, tmp_path: Path
+) -> None:
+    with postgres() as base, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LYKEION_HOME", str(tmp_path / "home"))
+        fleet, state = Fleet(tmp_path), base.base("gateways")
+        fleet.init()
+        for seed in (1, 2):
+            fleet.publish(seed, keep=2)
+        options = ("--state", state, "--rollouts", "platform")
+        gateways = [GatewayProcess(fleet.home, tmp_path / f"fleet{number}", options) for number in range(2)]
+        try:
+            for each in gateways:
+                each.start()
+            with closing(open_fleet(Path(), state)) as store:
+                token = DeviceAdmission(store, time.time).new_token(600)
+            caller = Caller(gateways[0].url)
+            caller.enrol(token)
+            elsewhere = replace(caller, url=gateways[1].url)
+            machine.run("apply", "-f", "-", text=yaml.safe_dump(rollout("next", "v2")))
+            calling([caller, elsewhere], lambda: caller.running == elsewhere.running == 2, "v2 by both gateways")
+
+            def complete() -> bool:
+                shown = json.loads(machine.run("get", "rollout/next", "-o", "json"))
+                return shown["status"].get("state") == "Complete"
+
+            calling([caller, elsewhere], complete, "it is not complete")
+            shown = json.loads(machine.run("get", "rollout/next", "-o", "json"))
+            reasons = [each["reason"] for each in shown["status"]["steps"]]
+            assert len(reasons) == len(set(reasons))
+        finally:
+            assert [each.stop() for each in gateways] == [0, 0]

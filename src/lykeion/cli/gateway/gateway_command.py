@@ -9,6 +9,7 @@ import click
 from lykeion import inputs, web_kit
 from lykeion.cli.delivery.delivery_options import repository_option
 from lykeion.cli.delivery.fleet_commands import fleet_option
+from lykeion.cli.delivery.rollout_stores import rollout_store, rollouts_option
 from lykeion.cli.options import FiniteRange, registry_option, store_option, trust_option
 from lykeion.cli.server_options import server_options
 from lykeion.core import print_line
@@ -37,6 +38,7 @@ from lykeion.search import service
     show_default=True,
     help="Devices that may connect in a second; the others are told when to return.",
 )
+@rollouts_option
 @trust_option
 @store_option
 @registry_option
@@ -49,6 +51,8 @@ def gateway(
     uri: str | None,
     embedder: str | None,
     connects: float,
+    kept_in: str,
+    namespace: str | None,
     trust: Path | None,
     store: Path | None,
     host: str,
@@ -74,6 +78,7 @@ def gateway(
             home,
             settings,
             downloads,
+            rollouts=rollout_store(kept_in, namespace),
             beside=lambda parts: gateways.DeviceGateway(parts, served, connects),
             state=state,
         )
