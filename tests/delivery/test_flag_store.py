@@ -235,7 +235,7 @@ def test_each_change_has_a_number_and_a_later_time_than_the_one_before(flags: Fl
 
 def test_a_file_of_devices_that_was_made_before_there_were_flags_gets_them(tmp_path: Path) -> None:
     base = sqlite3.connect(tmp_path / "fleet.db")
-    for statement in fleet_store._MIGRATIONS[0]:
+    for statement in fleet_store.MIGRATIONS[0]:
         base.execute(statement)
     base.execute(f"PRAGMA application_id={fleet_store._APPLICATION_ID}")
     base.execute("PRAGMA user_version=1")
