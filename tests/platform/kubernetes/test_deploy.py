@@ -142,16 +142,37 @@ def test_registries_that_speak_plain_http_are_known_to_the_operator_and_reached_
     ports = {port["port"] for rule in policy["spec"]["egress"] if "to" not in rule for port in rule["ports"]}
     assert ports == {53, 443, 6443, 80, 5000}
 
-    class Installed:
-        async def get(self, path: str, what: str, query: Any = None) -> Any:
-            if "clusterprofiles" in path:
-                raise NoSuchResource(f"there is no {what}")
-            return {"items": [deployment]}
-
-    client: Any = Installed()
+    client: Any = _Installed(made)
     assert asyncio.run(find_installation(client)) == Installation(registries=named, image=IMAGE)
     with pytest.raises(InvalidReference, match=r"registries: 'registry\.shop\.svc:5000': write http://HOST:PORT"):
         operator_objects(Installation(registries="registry.shop.svc:5000"))
+
+
+def test_a_deployment_that_a_tenant_labels_as_the_operator_is_not_taken_for_the_installation() -> None:
+    theirs = operator_objects(Installation(namespace="a-tenant"))
+    foreign = next(each for each in theirs if each["kind"] == "Deployment")
+    client: Any = _Installed([foreign, *operator_objects(Installation(image=IMAGE))])
+    assert asyncio.run(find_installation(client)) == Installation(image=IMAGE)
+    client = _Installed([foreign])
+    assert asyncio.run(find_installation(client)) is None
+
+
+class _Installed:
+    """An API server with these objects, but no ClusterProfile."""
+
+    def __init__(self, objects: list[Any]) -> None:
+        self.objects = [each for each in objects if each["kind"] != "ClusterProfile"]
+
+    async def get(self, path: str, what: str, query: Any = None) -> Any:
+        kind, _, name = what.partition("/")
+        alike = [each for each in self.objects if each["kind"].lower() in (kind, kind.removesuffix("s"))]
+        if not name:
+            return {"items": alike}
+        for each in alike:
+            where = each["metadata"].get("namespace")
+            if each["metadata"]["name"] == name and (where is None or f"/namespaces/{where}/" in path):
+                return each
+        raise NoSuchResource(f"there is no {what}")
 
 
 def test_bounds_of_definitions_are_those_of_openapi_3() -> None:

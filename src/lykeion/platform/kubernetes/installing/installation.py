@@ -15,7 +15,7 @@ from lykeion.platform.composition import DEFINED
 from lykeion.platform.kubernetes.api import ClusterClient, NotServed, UidMismatch
 from lykeion.platform.kubernetes.objects import DEPLOYMENTS, PODS, KubeObject, custom_type
 
-from .installed_objects import INSTALLER, superseded, type_of_installed
+from .installed_objects import CLUSTER_ROLE_BINDINGS, INSTALLER, superseded, type_of_installed
 from .operator_manifests import (
     OPERATOR,
     PROFILE_LABEL,
@@ -92,24 +92,35 @@ async def upgrade(
 
 
 async def find_installation(client: ClusterClient) -> Installation | None:
-    """What is installed, read from its objects."""
-    selector = ",".join(f"{name}={value}" for name, value in SELECTOR.items())
-    query = {"labelSelector": selector}
-    items = (await client.get(DEPLOYMENTS.path(), "deployments", query))["items"]
-    if not items:
+    """What is installed, read from its objects.
+
+    Where it is, its ClusterRoleBinding says: whoever may make Deployments in a namespace may copy name and labels.
+    """
+    try:
+        binding = await client.get(CLUSTER_ROLE_BINDINGS.path(name=OPERATOR), f"clusterrolebinding/{OPERATOR}")
+        namespace = _bound(binding)
+        deployment = await client.get(DEPLOYMENTS.path(namespace, OPERATOR), f"deployment/{OPERATOR}")
+    except NoSuchResource:
         return None
-    deployment = items[0]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     arguments: list[str] = container.get("args", [])
     only = arguments[arguments.index("--only-namespace") + 1] if "--only-namespace" in arguments else ""
     variables = {each["name"]: each.get("value", "") for each in container.get("env", ())}
     return Installation(
-        namespace=deployment["metadata"]["namespace"],
+        namespace=namespace,
         image=container["image"],
         only=only,
         registries=variables.get(SCHEMES_VARIABLE, ""),
         **await _profile(client),
     )
+
+
+def _bound(binding: KubeObject) -> str:
+    """The namespace of the operator's account. Raises NoSuchResource."""
+    for each in binding.get("subjects") or ():
+        if (each["kind"], each["name"]) == ("ServiceAccount", OPERATOR):
+            return each["namespace"]
+    raise NoSuchResource(f"clusterrolebinding/{OPERATOR} does not name the account {OPERATOR}")
 
 
 async def check_version(client: ClusterClient) -> tuple[int, int]:

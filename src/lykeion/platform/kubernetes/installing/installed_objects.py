@@ -16,6 +16,7 @@ DEFINITIONS = ObjectType(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
 NAMESPACES = ObjectType("", "v1", "namespaces", "Namespace", namespaced=False)
+CLUSTER_ROLE_BINDINGS = ObjectType(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
 _TYPES: Mapping[str, ObjectType] = {
     each.kind: each
     for each in (
@@ -25,7 +26,7 @@ _TYPES: Mapping[str, ObjectType] = {
         SECRETS,
         ObjectType("", "v1", "serviceaccounts", "ServiceAccount"),
         ObjectType(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False),
-        ObjectType(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
+        CLUSTER_ROLE_BINDINGS,
         ObjectType(_RBAC, "v1", "roles", "Role"),
         ObjectType(_RBAC, "v1", "rolebindings", "RoleBinding"),
         ObjectType("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
