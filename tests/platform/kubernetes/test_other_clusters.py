@@ -91,9 +91,27 @@ def test_what_is_no_kubeconfig_is_refused(text: bytes) -> None:
         _access(text)
 
 
-def test_no_secret_is_quoted() -> None:
-    document = kubeconfig(token=7)
-    document["users"][0]["user"]["password"] = "p4ss"
+@pytest.mark.parametrize(
+    "user",
+    [{"token": "gehe\u00efm"}, {"token": "a\nb"}, {"client-certificate-data": "YQ=="}, {"client-key-data": "YQ=="}],
+)
+def test_credentials_that_no_request_can_carry_are_refused(user: dict[str, str]) -> None:
+    with pytest.raises(WrongCredentials, match="secret/lykeion-clusters in shop") as refused:
+        _access(kubeconfig(**user))
+    assert not any(each in str(refused.value) for each in user.values())
+
+
+def test_a_namespace_in_a_kubeconfig_is_a_name_and_no_path() -> None:
+    document = kubeconfig()
+    document["contexts"][0]["context"]["namespace"] = "../../nodes?"
+    with pytest.raises(WrongCredentials, match="namespace"):
+        _access(document)
+
+
+@pytest.mark.parametrize("user", [{"token": 7, "password": "p4ss"}, {"token": ["p4ss"]}, "p4ss", ["it must be p4ss"]])
+def test_no_secret_is_quoted(user: Any) -> None:
+    document = kubeconfig()
+    document["users"][0]["user"] = user
     with pytest.raises(WrongCredentials) as refused:
         _access(document)
     assert "p4ss" not in str(refused.value)
@@ -378,6 +396,59 @@ def test_changed_credentials_are_taken_after_a_failure() -> None:
         both.give(kubeconfig(token="new"))
         both.now = 10
         await reach.use("gke", "shop", ask)
+
+    _run(use)
+
+
+@pytest.mark.parametrize(
+    "wrong", [UnicodeEncodeError("ascii", "x", 0, 1, "no"), KeyError("items"), TypeError("a list")]
+)
+def test_credentials_and_answers_as_nobody_has_foreseen_end_neither_the_sweep_nor_what_others_do(wrong: Any) -> None:
+    async def ask(client: Any) -> str:
+        return "answer"
+
+    async def use(both: TwoClusters) -> None:
+        both.profile = ClusterProfileSpec(
+            clusters=(*PROFILE.clusters, AllowedCluster(name="bad", server="https://bad", namespaces=("shop",)))
+        )
+        both.there.error = wrong
+        remote = both.remote()
+        assert await remote.sweep() == 0
+        with pytest.raises(Unavailable, match=rf"the cluster gke: its credentials .* \({type(wrong).__name__}\)"):
+            await remote.reach.use("gke", "shop", ask)
+        both.there.error, both.now = None, 100
+        assert await remote.reach.use("gke", "shop", ask) == "answer"
+
+    _run(use)
+
+
+def test_connections_with_credentials_that_were_replaced_are_closed_when_nobody_waits_for_them() -> None:
+    @dataclass
+    class Connected:
+        server: str = SERVER
+        is_open: bool = True
+
+        async def close(self) -> None:
+            self.is_open = False
+
+    async def use(both: TwoClusters) -> None:
+        made: list[Any] = []
+
+        def connect(access: Any) -> Any:
+            made.append(Connected())
+            return made[-1]
+
+        async def ask(client: Any) -> Any:
+            return client
+
+        home: Any = MortalClient(both.here, both.death)
+        reach = ClusterReach(home, lambda: both.profile, connect, now=lambda: both.now)
+        for both.now in (0.0, 1000.0, 2000.0, 3000.0):
+            both.give(kubeconfig(token=f"t{both.now:g}"))
+            assert (await reach.use("gke", "shop", ask)).is_open
+        assert [each.is_open for each in made] == [False, False, True, True]
+        await reach.close()
+        assert not any(each.is_open for each in made)
 
     _run(use)
 

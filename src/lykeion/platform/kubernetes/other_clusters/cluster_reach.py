@@ -66,11 +66,12 @@ class ClusterReach:
         self._home, self._profile, self._connect, self._namespaces = home, profile, connect, namespaces
         self._times, self._now = times or WatchTimes(), now
         self._connections: dict[tuple[str, str], _Connection] = {}
-        self._replaced: list[ClusterClient] = []
+        self._replaced: list[tuple[float, ClusterClient]] = []
+        """With the time from which nobody waits for an answer of theirs any more."""
 
     async def close(self) -> None:
         kept = [each.client for each in self._connections.values() if each.client]
-        for client in (*kept, *self._replaced):
+        for client in (*kept, *(each for _, each in self._replaced)):
             await client.close()
 
     def allowed(self, cluster: str, namespace: str) -> AllowedCluster:
@@ -106,6 +107,10 @@ class ClusterReach:
         except LykeionError:
             self._answered(kept, cluster)
             raise
+        except Exception as error:  # of one cluster or one namespace's credentials: it must not end what others do
+            _log.exception("the cluster %s, for the namespace %s", cluster, namespace)
+            wrong = ClusterError(f"its credentials or its answer cannot be used ({type(error).__name__})")
+            raise self._failed(kept, cluster, wrong) from None
         self._answered(kept, cluster)
         return found
 
@@ -131,11 +136,20 @@ class ClusterReach:
                 if kept.client is None or text != kept.kubeconfig or kept.client.server != allowed.server:
                     where = f"the key {allowed.name} of secret/{CREDENTIALS} in {namespace}"
                     access = given_access(text, allowed.server, where, namespace)
+                    made = self._connect(access)
                     if kept.client:
-                        self._replaced.append(kept.client)
-                    kept.client, kept.kubeconfig = self._connect(access), text
+                        self._replaced.append((self._now() + ANSWER_S, kept.client))
+                    kept.client, kept.kubeconfig = made, text
+                    await self._close_replaced()
                 kept.until = self._now() + KEPT_S
             return kept.client
+
+    async def _close_replaced(self) -> None:
+        """Whoever changes a Secret again and again leaves no connections behind."""
+        due = [each for each in self._replaced if each[0] < self._now()]
+        self._replaced = [each for each in self._replaced if each not in due]
+        for _, client in due:
+            await client.close()
 
     async def _credentials(self, cluster: str, namespace: str) -> bytes:
         what = f"secret/{CREDENTIALS}"

@@ -4,18 +4,23 @@ Whoever writes a Secret must not make the operator run a command, read its own f
 the one that the ClusterProfile allows.
 """
 
+import re
 from typing import Any
 
 import msgspec
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.config.models import Cluster, Context, User
 
-from lykeion.control import Wire, read_as
+from lykeion.control import Name, Wire, read_as
 from lykeion.core import Refused
 from lykeion.core.documents import parse_yaml
 from lykeion.core.fields import Field
 
 LIMIT_BYTES = 64 << 10
+_TOKEN = re.compile(r"[!-~]+")
+"""What a header of HTTP may hold."""
+_QUOTED = re.compile(r" is .*; it must be", re.DOTALL)
+"""A value in the words of an error, which whoever may see the run may read."""
 
 
 class WrongCredentials(Refused):
@@ -36,7 +41,7 @@ class _GivenUser(Wire, frozen=True, rename="kebab"):
 class _GivenContext(Wire, frozen=True):
     cluster: str
     user: str
-    namespace: str | None = None
+    namespace: Name | None = None
 
 
 class _NamedCluster(Wire, frozen=True):
@@ -75,9 +80,10 @@ def given_access(text: bytes, server: str, where: str, namespace: str) -> Single
         document = parse_yaml(text, WrongCredentials, where)
         file = read_as(_Kubeconfig, Field(where, document.values, WrongCredentials))
     except WrongCredentials as wrong:
+        unquoted = _QUOTED.sub(" is wrong; it must be", str(wrong))
         raise WrongCredentials(
-            f"{wrong}; of a kubeconfig only server, certificate-authority-data, token, client-certificate-data and "
-            "client-key-data are taken: kubectl config view --raw --flatten --minify"
+            f"{unquoted}; of a kubeconfig only server, certificate-authority-data, token, client-certificate-data "
+            "and client-key-data are taken: kubectl config view --raw --flatten --minify"
         ) from None
     context = next((each.context for each in file.contexts if each.name == file.current_context), None)
     cluster = next((each.cluster for each in file.clusters if context and each.name == context.cluster), None)
@@ -88,6 +94,10 @@ def given_access(text: bytes, server: str, where: str, namespace: str) -> Single
         raise WrongCredentials(
             f"{where} is for the server {cluster.server[:200]!r}; the ClusterProfile allows {server} alone"
         )
+    if user.token is not None and not _TOKEN.fullmatch(user.token):
+        raise WrongCredentials(f"{where}: the token has other than visible characters of ASCII, or none")
+    if (user.client_certificate_data is None) != (user.client_key_data is None):
+        raise WrongCredentials(f"{where} has one of client-certificate-data and client-key-data; give both")
     return SingleConfig(
         context_name=where,
         context=Context(cluster=context.cluster, user=context.user, namespace=context.namespace or namespace),
