@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .resource_table import as_described, as_list, as_yaml, event_document, row, titles
     from .rollouts import decide_rollout
     from .run_metrics import draw_metrics, summarize_metrics
-    from .verbs import apply_resource, changes_of, find, force_release, suspend, wait_for
+    from .verbs import apply_resource, changes_of, find, force_release, holders_of, suspend, wait_for
 
 __all__ = [
     "CLUSTER_CONTROLLERS", "CONTROLLERS", "DEFINED", "KINDS", "WRITTEN", "AlreadyRuns", "ClusterClient",
@@ -47,10 +47,10 @@ __all__ = [
     "as_list", "as_yaml", "back_up", "build_again", "build_operator_image", "changes_of", "cluster_access",
     "cluster_client_of", "connect", "connect_cluster", "connect_to", "decide_rollout", "default_namespace",
     "draw_metrics", "end_platform", "event_document", "facts_of", "find", "find_kind", "find_kinds",
-    "force_release", "install", "is_up", "operator_objects", "parse_key", "pinned", "platform_directory",
-    "push_operator_image", "read_resources", "render", "restore", "retry", "row", "run_pipeline",
-    "status_of_installation", "summarize_metrics", "suspend", "this_machine", "titles", "uninstall", "upgrade",
-    "wait_for",
+    "force_release", "holders_of", "install", "is_up", "operator_objects", "parse_key", "pinned",
+    "platform_directory", "push_operator_image", "read_resources", "render", "restore", "retry", "row",
+    "run_pipeline", "status_of_installation", "summarize_metrics", "suspend", "this_machine", "titles", "uninstall",
+    "upgrade", "wait_for",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

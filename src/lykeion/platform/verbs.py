@@ -22,7 +22,7 @@ from lykeion.control import (
     check_change,
     condition_of,
 )
-from lykeion.core import Conflict, Unavailable, Unsupported
+from lykeion.core import Conflict, LykeionError, Unavailable, Unsupported
 
 from .changed_specs import change_spec
 from .composition import KINDS
@@ -118,6 +118,23 @@ async def force_release(store: ResourceStore, key: Key) -> tuple[str, ...]:
             continue
         except NoSuchResource:
             break
+    return _in_other_clusters(resource)
+
+
+async def holders_of(store: ResourceStore, key: Key) -> tuple[str, ...]:
+    """What a resource that was deleted is still there for; nothing if it has gone, or one of the name is new."""
+    try:
+        resource = await store.get(key)
+    except LykeionError:  # it was deleted: who may not look, or cannot now, is told no more
+        return ()
+    if not resource.is_ending:
+        return ()
+    ours = FINALIZER in resource.metadata.finalizers
+    others = tuple(f"the finalizer {each}" for each in resource.metadata.finalizers if each != FINALIZER)
+    return (*((_in_other_clusters(resource) or (f"the finalizer {FINALIZER}",)) if ours else ()), *others)
+
+
+def _in_other_clusters(resource: AnyResource) -> tuple[str, ...]:
     steps = getattr(resource.status, "steps", ())
     return tuple(f"pipelinerun/{each.remote_run} in the cluster {each.cluster}" for each in steps if each.cluster)
 

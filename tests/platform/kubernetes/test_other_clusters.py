@@ -13,7 +13,7 @@ from msgspec import structs
 
 from lykeion.control import FINALIZER, Condition, ControlLoop, Key, merged
 from lykeion.core import Refused, Unavailable
-from lykeion.platform import force_release
+from lykeion.platform import force_release, holders_of
 from lykeion.platform.composition import KINDS
 from lykeion.platform.controllers.pipeline_run_controller import PIPELINE_RUNS
 from lykeion.platform.kubernetes.api.list_watch import WatchTimes
@@ -244,8 +244,11 @@ def test_a_deleted_run_waits_for_a_cluster_that_is_away_and_a_forced_release_doe
             await both.here.until(lambda: both.is_true("Unreachable"))
             (run,) = both.here.kept("pipelineruns")
             assert run["metadata"]["deletionTimestamp"]
+            (holder,) = await holders_of(both.store, KEY)
             (left,) = await force_release(both.store, KEY)
-            assert "in the cluster gke" in left
+            assert left == holder
+            assert left.endswith(" in the cluster gke")
+            assert await holders_of(both.store, KEY) == ()
             assert both.here.kept("pipelineruns") == []
         assert both.there.kept("pipelineruns")
         both.there.error = None

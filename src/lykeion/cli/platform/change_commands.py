@@ -74,7 +74,8 @@ def delete(targets: tuple[str, ...], files: tuple[Path, ...], namespace: str, fo
     async def work(store: "platform.PlatformStore") -> None:
         for key in keys:
             left = await platform.force_release(store, key) if force_release else await store.delete(key)
-            print_line(f"{key} deleted")
+            holders = await platform.holders_of(store, key)
+            print_line(f"{key} is being deleted: waits for {', '.join(holders)}" if holders else f"{key} deleted")
             for each in left or ():
                 print_line(f"{each} is left, if it was there; the operator deletes it when that cluster answers")
 
