@@ -157,6 +157,28 @@ def test_a_receiver_that_fails_is_told_again_and_the_webhook_says_so(tmp_path: P
     assert len({headers["webhook-id"] for headers, _ in receiver.told}) == 1
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://xn--/", "http://xn--a.example"])
+def test_an_address_that_cannot_be_one_ends_nothing_for_others(tmp_path: Path, receiver: Receiver, url: str) -> None:
+    async def use(store: SqliteStore) -> None:
+        await _hook(store, receiver)
+        await store.apply(WEBHOOK.new("odd", WebhookSpec(url=url, secret=KeyOf(name="hook", key="key"))))
+
+        async def begun() -> bool:
+            return all(each.status.cursor for each in (await store.listing(WEBHOOK)).items)
+
+        async def both() -> bool:
+            odd, team = (await store.listing(WEBHOOK)).items
+            found = condition_of(odd.status.conditions, "Ready")
+            return found is not None and "no address" in found.message and team.status.delivered_count == 1
+
+        await _until(begun)
+        await _finish(store, "a")
+        await _until(both)
+
+    _run(tmp_path, use)
+    assert [json.loads(body)["name"] for _, body in receiver.told] == ["a"]
+
+
 def test_what_ended_while_the_platform_was_down_is_told_when_it_is_up(tmp_path: Path, receiver: Receiver) -> None:
     _run(tmp_path, lambda store: _hook(store, receiver))
 

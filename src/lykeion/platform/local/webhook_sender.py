@@ -87,19 +87,29 @@ class WebhookSender:
         self._changed.set()
 
     async def _send_all(self, key: Key, client: httpx.AsyncClient) -> None:
+        failures = 0
         try:
             while hook := self._hooks.get(key):
-                if not hook.status.cursor:
-                    await self._begin(hook)
-                elif notice := next_notice(hook, self._notices.values()):
-                    await self._send(hook, notice, client)
-                else:
-                    self._forget_passed(key)
-                    await self._changed.wait()
-                    await asyncio.sleep(0)
+                try:
+                    await self._go_on(hook, client)
+                    failures = 0
+                except Exception as error:  # of one webhook: it must not end what is done for all others
+                    failures += 1
+                    _log.warning("%s: %s; trying again", key, error, exc_info=not isinstance(error, LykeionError))
+                    await asyncio.sleep(delay_s(failures))
         finally:
             self._senders.pop(key, None)
             self._changed.set()
+
+    async def _go_on(self, hook: Webhook, client: httpx.AsyncClient) -> None:
+        if not hook.status.cursor:
+            await self._begin(hook)
+        elif notice := next_notice(hook, self._notices.values()):
+            await self._send(hook, notice, client)
+        else:
+            self._forget_passed(hook.key)
+            await self._changed.wait()
+            await asyncio.sleep(0)
 
     async def _begin(self, hook: Webhook) -> None:
         """A new webhook is told of what ends from now on."""
@@ -143,6 +153,8 @@ class WebhookSender:
                 code = answer.status_code
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NotDelivered(f"{hook.spec.url}: {error or type(error).__name__}") from None
+        except Exception as error:  # such as for a port above 65535
+            raise NotDelivered(f"{hook.spec.url}: no address to which a request can be sent") from error
         if not 200 <= code < 300:
             raise NotDelivered(f"{hook.spec.url}: status {code}")
 
