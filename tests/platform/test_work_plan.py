@@ -54,6 +54,10 @@ def test_a_failed_index_waits_before_its_next_attempt_and_others_go_on() -> None
     assert _plan(failed, completions=2, retries=1, now=NOON + timedelta(seconds=delay_s(1))).start == ((0, 1),)
 
 
+def test_what_has_failed_for_hours_waits_the_longest_delay() -> None:
+    assert delay_s(2000) == LAST_DELAY_S
+
+
 def test_an_index_has_failed_when_its_retries_are_used_up() -> None:
     plan = _plan([_ended(0), _ended(0, 1)], completions=2, retries=1, parallelism=2)
     assert plan.status.failed == "0"

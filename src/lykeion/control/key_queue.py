@@ -9,6 +9,8 @@ K = TypeVar("K", bound=Hashable)
 
 FIRST_BACK_OFF_S = 0.1
 LAST_BACK_OFF_S = 30.0
+LIMIT_DOUBLINGS = 32
+"""A power beyond what a float holds is an error, which would come after hours of failures."""
 
 
 class KeyQueue(Generic[K]):
@@ -67,7 +69,7 @@ class KeyQueue(Generic[K]):
     def failed(self, key: K) -> None:
         """Queue the key again after a delay, which doubles with each consecutive failure."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        self.add_after(key, min(FIRST_BACK_OFF_S * 2 ** (failures - 1), LAST_BACK_OFF_S))
+        self.add_after(key, min(FIRST_BACK_OFF_S * 2 ** min(failures - 1, LIMIT_DOUBLINGS), LAST_BACK_OFF_S))
         self._finish(key)
 
     def _finish(self, key: K) -> None:

@@ -172,8 +172,8 @@ def test_a_watch_asks_for_bookmarks_and_an_end_and_remembers_the_version_of_a_bo
 
 def test_back_off_doubles_to_a_limit_with_jitter() -> None:
     low, high = WatchTimes(random=lambda: 0.0), WatchTimes(random=lambda: 1.0)
-    assert [high.back_off_s(failures) for failures in (1, 2, 3, 20)] == [0.25, 0.5, 1.0, 30.0]
-    assert [low.back_off_s(failures) for failures in (1, 2, 3, 20)] == [0.125, 0.25, 0.5, 15.0]
+    assert [high.back_off_s(failures) for failures in (1, 2, 3, 20, 2000)] == [0.25, 0.5, 1.0, 30.0, 30.0]
+    assert [low.back_off_s(failures) for failures in (1, 2, 3, 20, 2000)] == [0.125, 0.25, 0.5, 15.0, 15.0]
 
 
 def test_the_age_of_a_watch_counts_from_what_it_heard_last() -> None:

@@ -29,6 +29,8 @@ SILENCE_S = 100.0
 """A connection on which nothing arrives for so long is dropped; the server sends a bookmark each minute."""
 FIRST_BACK_OFF_S = 0.25
 LAST_BACK_OFF_S = 30.0
+LIMIT_DOUBLINGS = 32
+"""A power beyond what a float holds is an error, which would come after hours of failures."""
 
 _log = logging.getLogger("lykeion.kubernetes")
 
@@ -72,7 +74,7 @@ class WatchTimes:
 
     def back_off_s(self, failures: int) -> float:
         """Doubles with each failure, of which between half and all is waited."""
-        longest = min(self.first_back_off_s * 2 ** (failures - 1), self.last_back_off_s)
+        longest = min(self.first_back_off_s * 2 ** min(failures - 1, LIMIT_DOUBLINGS), self.last_back_off_s)
         return longest * (1 + self.random()) / 2
 
     def server_s(self) -> int:
