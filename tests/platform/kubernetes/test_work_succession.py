@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from lykeion.platform.kubernetes.objects import ObjectChange, key_of
+from lykeion.platform.kubernetes.pods import QUEUE_LABEL
 from lykeion.platform.kubernetes.works.work_status import RECORD
 from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.resources.pod_template import PodTemplate
@@ -101,6 +102,14 @@ def test_the_next_attempt_of_all_processes_counts_the_last_one_wherever_the_oper
     assert (seen.attempts, len(seen.failures), seen.failed) == (1, 1, "")
     assert primary["spec"]["suspend"] is False
     assert [each for each in others if each["kind"] == "Job"] == []
+
+
+def test_a_job_that_keeps_a_record_has_no_pods_in_no_queue_even_if_another_resumes_it() -> None:
+    suspended = replace(QUEUED, spec=structs.replace(QUEUED.spec, suspend=True))
+    keeper, _, successor, _ = WORKS.changes((job(QUEUED, completedIndexes="0"),), suspended, FACTS)
+    assert (keeper.document["spec"]["suspend"], keeper.document["spec"]["parallelism"]) == (True, 0)
+    assert QUEUE_LABEL not in keeper.document["metadata"]["labels"]
+    assert successor.document["spec"]["parallelism"] == 6
 
 
 def test_a_record_is_not_that_of_another_program_of_the_same_name() -> None:

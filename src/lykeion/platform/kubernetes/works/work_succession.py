@@ -37,7 +37,8 @@ def replacement(
         yield ObjectChange("merge", {**named, "metadata": kept})
     else:
         made = {**successor["metadata"], "name": name, "annotations": annotations}
-        yield ObjectChange("create", {**successor, "metadata": made})
+        spec = {**successor["spec"], "parallelism": 0}  # without pods also where Kueue gives each Job a queue
+        yield ObjectChange("create", {**successor, "metadata": made, "spec": spec})
     yield ObjectChange("delete", head_of(job))
     yield ObjectChange("create", successor)
     yield ObjectChange("delete", {**successor, "metadata": {"name": name}})
