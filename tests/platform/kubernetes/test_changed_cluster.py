@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from lightkube.config.kubeconfig import SingleConfig
+from lightkube.config.models import Cluster, Context
 
 from lykeion.control import AnyKind, AnyResource, condition_of
 from lykeion.core import Unavailable
@@ -15,6 +17,7 @@ from lykeion.platform.kubernetes.api.list_watch import WatchTimes
 from lykeion.platform.kubernetes.api.server_answers import ClusterRefused, NotServed
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.kubernetes.operator.cluster_facts import ProfileInUse, keeps_image_volumes, read_facts
+from lykeion.platform.kubernetes.operator.cluster_platform import ClusterPlatform, OperatorSettings
 from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
 from lykeion.platform.resources.cluster_profile import AcceleratorProfile, ClusterProfileSpec
@@ -185,3 +188,30 @@ def test_whether_a_server_keeps_image_volumes_is_read_back_without_storing_anyth
     client: Any = Storing(answer)
     assert asyncio.run(keeps_image_volumes(client, "shop")) is kept
     assert client.asked == [("/apis/batch/v1/namespaces/shop/jobs", {"dryRun": "All"})]
+
+
+def test_image_volumes_that_were_refused_are_asked_for_again_until_the_server_keeps_them() -> None:
+    class Server(GrowingCluster):
+        full = True
+        tried = 0
+
+        async def post(self, path: str, what: str, document: Any, query: Any = None) -> Any:
+            self.tried += 1
+            if self.full:
+                raise ClusterRefused("jobs.batch is forbidden: exceeded quota")
+            return document
+
+    async def use() -> None:
+        access = SingleConfig(context_name="here", context=Context(cluster="here"), cluster=Cluster("https://here"))
+        operator: Any = ClusterPlatform(access, KINDS, (), OperatorSettings(namespaces=("shop",)))
+        server: Any = Server()
+        operator._client = operator._lease_client = server
+        facts = await operator._read_facts()
+        assert not facts.image_volumes
+        server.full = False
+        facts = await operator._read_facts(facts)
+        assert facts.image_volumes
+        assert (await operator._read_facts(facts)).image_volumes
+        assert server.tried == 2
+
+    asyncio.run(use())

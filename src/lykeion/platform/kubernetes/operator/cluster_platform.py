@@ -175,10 +175,12 @@ class ClusterPlatform:
                 await asyncio.sleep(WatchTimes().back_off_s(failures))
 
     async def _read_facts(self, known: ClusterFacts | None = None) -> ClusterFacts:
-        """What another version may keep of a Job is asked again; the Lease is not needed for what is not stored."""
+        """What the server did not keep of a Job, or is of another version, is asked again. The Lease is not needed
+        for what is not stored.
+        """
         facts = await read_facts(self._client, self._settings.image)
-        if known and known.version == facts.version:
-            return replace(facts, image_volumes=known.image_volumes)
+        if known and known.version == facts.version and known.image_volumes:
+            return replace(facts, image_volumes=True)
         namespace = next(iter(self._settings.namespaces), self._settings.namespace)
         return replace(facts, image_volumes=await keeps_image_volumes(self._lease_client, namespace))
 
