@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from lykeion.control import Condition, SqliteStore, condition_of, follow, is_true, merged
+from lykeion.control import Change, Condition, Listing, SqliteStore, condition_of, follow, is_true, merged
 from lykeion.platform import KINDS
-from lykeion.platform.local.webhook_sender import WebhookSender
+from lykeion.platform.local.webhook_sender import LIMIT_UNASKED, WebhookSender
 from lykeion.platform.policies.notices import InvalidSecret, notice_of, signed_headers
 from lykeion.platform.resources.batch_execution import BATCH_EXECUTION
 from lykeion.platform.resources.configuration import SECRET, SecretSpec
@@ -177,6 +177,27 @@ def test_an_address_that_cannot_be_one_ends_nothing_for_others(tmp_path: Path, r
 
     _run(tmp_path, use)
     assert [json.loads(body)["name"] for _, body in receiver.told] == ["a"]
+
+
+def test_without_a_webhook_only_the_last_ends_are_kept_and_none_is_lost_before_it_is_known_that_there_is_none() -> (
+    None
+):
+    store: Any = None
+    sender, made = WebhookSender(store, [BATCH_EXECUTION], lambda: NOON), batch(1)
+    end = merged((), NOON, Condition(type="Complete", status="True"))
+
+    def ended(number: int) -> Change:
+        metadata = structs.replace(made.metadata, uid=str(number), resource_version=str(number))
+        return Change(
+            "MODIFIED", replace(made, metadata=metadata, status=structs.replace(made.status, conditions=end))
+        )
+
+    for number in range(LIMIT_UNASKED + 10):
+        sender.changed(ended(number))
+    assert len(sender._notices) == LIMIT_UNASKED + 10
+    sender._replace_hooks(Listing((), "1"))
+    sender.changed(ended(LIMIT_UNASKED + 10))
+    assert list(sender._notices) == [str(number) for number in range(11, LIMIT_UNASKED + 11)]
 
 
 def test_what_ended_while_the_platform_was_down_is_told_when_it_is_up(tmp_path: Path, receiver: Receiver) -> None:

@@ -26,6 +26,8 @@ from lykeion.platform.resources.configuration import SECRET
 from lykeion.platform.resources.webhook import MAX_REMEMBERED, WEBHOOK, Webhook, WebhookStatus
 
 TIMEOUT_S = 10.0
+LIMIT_UNASKED = 1000
+"""Notices that are kept while there is no webhook: one that is made now may be heard of after what ends then."""
 
 _log = logging.getLogger("lykeion.platform")
 
@@ -49,6 +51,7 @@ class WebhookSender:
         self._senders: dict[Key, asyncio.Task[None]] = {}
         self._passed: dict[Key, int] = {}
         self._changed = asyncio.Event()
+        self._knows_hooks = False
         self._listed = {kind.name: asyncio.Event() for kind in kinds}
 
     async def run(self) -> None:
@@ -73,15 +76,23 @@ class WebhookSender:
         notice = notice_of(change.resource)
         if notice and change.type != "DELETED" and notice.id not in self._notices:
             self._notices[notice.id] = notice
+            self._forget_unasked()
             self._changed.set()
 
     def _replace_hooks(self, listing: Listing) -> None:
-        self._hooks = {each.key: each for each in listing.items}
+        self._hooks, self._knows_hooks = {each.key: each for each in listing.items}, True
+        self._forget_unasked()
         self._changed.set()
+
+    def _forget_unasked(self) -> None:
+        """Where there is no webhook, notices of all that ever ended would stay."""
+        while self._knows_hooks and not self._hooks and len(self._notices) > LIMIT_UNASKED:
+            del self._notices[next(iter(self._notices))]
 
     def _notice_hook(self, change: Change) -> None:
         if change.type == "DELETED":
             self._hooks.pop(change.resource.key, None)
+            self._forget_unasked()
         else:
             self._hooks[change.resource.key] = change.resource
         self._changed.set()
