@@ -319,6 +319,25 @@ def test_a_run_of_another_under_the_same_name_is_neither_taken_nor_removed() -> 
     _run(use)
 
 
+def test_a_run_that_a_later_version_wrote_there_fails_no_step_and_holds_no_run_that_is_deleted() -> None:
+    async def use(both: TwoClusters) -> None:
+        async with both.running():
+            await both.apply()
+            await both.there.until(lambda: both.there.kept("works"))
+        (made,) = both.there.kept("pipelineruns")
+        made["spec"]["novel"] = 1
+        async with both.running():
+            await both.here.until(lambda: both.is_true("Unreachable"))
+            (run,) = both.here.kept("pipelineruns")
+            assert "upgrade this cluster's operator" in str(run["status"]["conditions"])
+            assert run["status"]["steps"][0]["phase"] == "Running"
+            await both.store.delete(KEY)
+            await both.here.until(lambda: not both.here.kept("pipelineruns"))
+        assert both.there.kept("pipelineruns") == []
+
+    _run(use)
+
+
 def _steps() -> tuple[PipelineStep, ...]:
     return (PipelineStep(name="train", program=Program(command=("true",))),)
 

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from msgspec import structs
 
-from lykeion.control import GROUP, Answers, AnyResource, Exists, Key, NoSuchResource
-from lykeion.core import LykeionError
+from lykeion.control import GROUP, Answers, AnyResource, Exists, Key, NoSuchResource, ResourceError
+from lykeion.core import Conflict, LykeionError
 from lykeion.platform.kubernetes.api import ClusterClient, ClusterError, WatchAges, Watched, WatchTimes, list_objects
 from lykeion.platform.kubernetes.objects import (
     MANAGED_BY,
@@ -37,6 +37,10 @@ _KINDS = {PIPELINE_RUN.name: PIPELINE_RUN}
 _LEFT = frozenset({"Failed", "Cancelled"})
 """Phases of steps for which nothing is to run any more."""
 _log = logging.getLogger("lykeion.kubernetes")
+
+
+class OtherVersion(Conflict):
+    """The run of a step is there, but this version cannot read it."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,21 @@ class RemoteRuns:
         return True
 
     async def _made(self, asked: RemoteRun) -> AnyResource:
-        """Raises Exists for another's of the same name, Invalid for what the cluster refuses, and as ``use`` does."""
-        return await self.reach.use(asked.cluster, asked.namespace, lambda client: self._as_wanted(client, asked))
+        """Raises Exists for another's of the same name, OtherVersion, Invalid for what the cluster refuses, and as
+        ``use`` does.
+        """
+        return await self.reach.use(asked.cluster, asked.namespace, lambda client: self._readable(client, asked))
+
+    async def _readable(self, client: ClusterClient, asked: RemoteRun) -> AnyResource:
+        """What cannot be read but is there runs: the step must not fail beside it."""
+        try:
+            return await self._as_wanted(client, asked)
+        except ResourceError as wrong:
+            if await _metadata(client, asked.name) is None:
+                raise
+            raise OtherVersion(
+                f"the cluster {asked.cluster}: {wrong}; does it have a later version? upgrade this cluster's operator"
+            ) from None
 
     async def _as_wanted(self, client: ClusterClient, asked: RemoteRun) -> AnyResource:
         runs, wanted = runs_through(client), self._labelled(asked, client.namespace)
@@ -93,16 +110,14 @@ class RemoteRuns:
         return await self.reach.use(asked.cluster, asked.namespace, lambda client: self._is_gone(client, asked))
 
     async def _is_gone(self, client: ClusterClient, asked: NoRemoteRun) -> bool:
-        runs, key = runs_through(client), Key(PIPELINE_RUN.name, client.namespace, asked.name)
-        try:
-            there = await runs.get(key)
-            if there.metadata.labels.get(OWNER_UID_LABEL) != asked.owner_uid:
-                return True
-            await runs.delete(key, there.metadata.uid)
-            await runs.get(key)
-        except NoSuchResource:
+        """Nothing but its metadata is read, which is the same in all versions."""
+        there = await _metadata(client, asked.name)
+        if there is None or inside(there, "labels").get(OWNER_UID_LABEL) != asked.owner_uid:
             return True
-        return False
+        key = Key(PIPELINE_RUN.name, client.namespace, asked.name)
+        with suppress(NoSuchResource):
+            await runs_through(client).delete(key, there["uid"])
+        return await _metadata(client, asked.name) is None
 
     def _labelled(self, asked: RemoteRun, namespace: str) -> AnyResource:
         """It has no owner, since its owner is not in that cluster, where it would count as gone."""
@@ -153,6 +168,15 @@ async def _created(runs: CustomResources, wanted: AnyResource) -> AnyResource:
         raise
     except NoSuchResource as missing:  # the namespace
         raise ClusterError(str(missing)) from None
+
+
+async def _metadata(client: ClusterClient, name: str) -> KubeObject | None:
+    """Of a run; None if there is none."""
+    try:
+        found = await client.get(custom_type(PIPELINE_RUN).path(client.namespace, name), f"pipelinerun/{name}")
+    except NoSuchResource:
+        return None
+    return inside(found, "metadata")
 
 
 def runs_through(client: ClusterClient) -> CustomResources:
