@@ -275,6 +275,28 @@ def test_a_sweep_leaves_what_still_has_its_run_and_what_is_of_others() -> None:
     _run(use)
 
 
+def test_labels_that_somebody_writes_there_hinder_no_sweep() -> None:
+    async def use(both: TwoClusters) -> None:
+        async with both.running():
+            await both.apply()
+            await both.there.until(lambda: both.there.kept("works"))
+            both.there.error = AWAY
+            await both.store.delete(KEY)
+            await force_release(both.store, KEY)
+        both.there.error = None
+        (left,) = both.there.kept("pipelineruns")
+        labels = {
+            name: value for name, value in left["metadata"]["labels"].items() if name != "lykeion.github.io/owner"
+        }
+        forged = PIPELINE_RUN.new("a-first", PipelineRunSpec(steps=_steps()), namespace="work", labels=labels)
+        await _store(both.there).create(forged)
+        both.there.objects = dict(sorted(both.there.objects.items()))
+        assert await both.remote().sweep() == 1
+        assert [each["metadata"]["name"] for each in both.there.kept("pipelineruns")] == ["a-first"]
+
+    _run(use)
+
+
 def test_what_an_earlier_run_of_the_same_name_left_is_swept() -> None:
     async def use(both: TwoClusters) -> None:
         async with both.running():

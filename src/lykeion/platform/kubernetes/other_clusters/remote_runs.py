@@ -148,10 +148,14 @@ class RemoteRuns:
 
     async def _is_left(self, document: KubeObject, namespace: str) -> bool:
         labels = document["metadata"]["labels"]
+        if not (owner := labels.get(OWNER_LABEL)):  # somebody there has labelled it
+            return False
         try:
-            run: PipelineRun = await self.runs.get(Key(PIPELINE_RUN.name, namespace, labels.get(OWNER_LABEL, "")))
+            run: PipelineRun = await self.runs.get(Key(PIPELINE_RUN.name, namespace, owner))
         except NoSuchResource:
             return True
+        except ResourceError:  # it is there, as another version wrote it
+            return False
         if run.metadata.uid != labels.get(OWNER_UID_LABEL):
             return True
         step = next((each for each in run.status.steps if each.name == labels.get(STEP_LABEL)), None)
