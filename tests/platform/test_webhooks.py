@@ -200,6 +200,51 @@ def test_without_a_webhook_only_the_last_ends_are_kept_and_none_is_lost_before_i
     assert list(sender._notices) == [str(number) for number in range(11, LIMIT_UNASKED + 11)]
 
 
+@pytest.mark.parametrize("while_it_is_told", [False, True])
+def test_an_end_that_is_heard_of_after_a_later_one_is_told_too(
+    tmp_path: Path, receiver: Receiver, while_it_is_told: bool
+) -> None:
+    async def use(store: SqliteStore, sender: WebhookSender) -> None:
+        sender.listed(BATCH_EXECUTION, Listing((), "0"))
+        await _hook(store, receiver)
+        for name in ("first", "second"):
+            await _finish(store, name)
+        first, second = (await store.listing(BATCH_EXECUTION)).items
+
+        async def told(number: int) -> bool:
+            return (await store.listing(WEBHOOK)).items[0].status.delivered_count == number
+
+        post: Any = sender._post
+
+        async def hear_and_post(*given: Any) -> None:
+            sender.changed(Change("MODIFIED", first))
+            await post(*given)
+
+        if while_it_is_told:
+            sender._post = hear_and_post  # type: ignore[method-assign]
+        sender.changed(Change("MODIFIED", second))
+        await _until(partial(told, 2 if while_it_is_told else 1))
+        for _ in range(2):
+            sender.changed(Change("MODIFIED", first))
+            await _until(partial(told, 2))
+        cursor = (await store.listing(WEBHOOK)).items[0].status.cursor
+        assert cursor == second.metadata.resource_version
+
+    async def main() -> None:
+        store = SqliteStore(tmp_path / "state.db", KINDS)
+        sender = WebhookSender(store, [BATCH_EXECUTION], lambda: NOON)
+        sending = asyncio.ensure_future(sender.run())
+        try:
+            await asyncio.wait_for(use(store, sender), 60)
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            await store.close()
+
+    asyncio.run(main())
+    assert [json.loads(body)["name"] for _, body in receiver.told] == ["second", "first"]
+
+
 def test_what_ended_while_the_platform_was_down_is_told_when_it_is_up(tmp_path: Path, receiver: Receiver) -> None:
     _run(tmp_path, lambda store: _hook(store, receiver))
 

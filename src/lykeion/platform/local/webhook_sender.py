@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ from msgspec import structs
 
 from lykeion.control import (
     AnyKind,
+    AnyResource,
     Change,
     Condition,
     Key,
@@ -50,6 +52,8 @@ class WebhookSender:
         self._hooks: dict[Key, Webhook] = {}
         self._senders: dict[Key, asyncio.Task[None]] = {}
         self._passed: dict[Key, int] = {}
+        self._late: defaultdict[Key, set[str]] = defaultdict(set)
+        """Notices that were heard of when later ones had been sent: each kind has a watch of its own."""
         self._changed = asyncio.Event()
         self._knows_hooks = False
         self._listed = {kind.name: asyncio.Event() for kind in kinds}
@@ -68,16 +72,27 @@ class WebhookSender:
 
     def listed(self, kind: AnyKind, listing: Listing) -> None:
         for resource in listing.items:
-            self.changed(Change("MODIFIED", resource))
+            self._note(resource)
         self._listed[kind.name].set()
 
     def changed(self, change: Change) -> None:
         """What has ended stays to be told, also when it is deleted before that."""
-        notice = notice_of(change.resource)
-        if notice and change.type != "DELETED" and notice.id not in self._notices:
-            self._notices[notice.id] = notice
-            self._forget_unasked()
-            self._changed.set()
+        if change.type == "DELETED" or not (notice := self._note(change.resource)):
+            return
+        for key, hook in self._hooks.items():
+            seen = max(int(hook.status.cursor or 0), self._passed.get(key, 0))
+            if key.namespace == change.resource.metadata.namespace and hook.status.cursor and seen >= notice.version:
+                self._late[key].add(notice.id)
+
+    def _note(self, resource: AnyResource) -> Notice | None:
+        """A notice that was not known."""
+        notice = notice_of(resource)
+        if notice is None or notice.id in self._notices:
+            return None
+        self._notices[notice.id] = notice
+        self._forget_unasked()
+        self._changed.set()
+        return notice
 
     def _replace_hooks(self, listing: Listing) -> None:
         self._hooks, self._knows_hooks = {each.key: each for each in listing.items}, True
@@ -110,12 +125,13 @@ class WebhookSender:
                     await asyncio.sleep(delay_s(failures))
         finally:
             self._senders.pop(key, None)
+            self._late.pop(key, None)
             self._changed.set()
 
     async def _go_on(self, hook: Webhook, client: httpx.AsyncClient) -> None:
         if not hook.status.cursor:
             await self._begin(hook)
-        elif notice := next_notice(hook, self._notices.values()):
+        elif notice := next_notice(hook, self._notices.values(), self._late[hook.key]):
             await self._send(hook, notice, client)
         else:
             self._forget_passed(hook.key)
@@ -142,14 +158,17 @@ class WebhookSender:
                 hook = self._hooks.get(hook.key) or hook
                 if hook.key not in self._hooks:
                     return
+        before = int(hook.status.cursor or 0)
         status = structs.replace(
             hook.status,
-            cursor=str(notice.version),
+            cursor=str(max(before, notice.version)),
             delivered=(*hook.status.delivered, notice.id)[-MAX_REMEMBERED:],
             delivered_count=hook.status.delivered_count + 1,
             last_delivery=self._now(),
         )
         await self._write(hook, status, Condition(type="Ready", status="True", reason="Delivered"))
+        came = {each.id for each in self._notices.values() if before < each.version <= notice.version}
+        self._late[hook.key] = (self._late[hook.key] | came) - {notice.id}
 
     async def _post(self, hook: Webhook, notice: Notice, client: httpx.AsyncClient) -> None:
         """Raises NotDelivered, NotFound without the secret, InvalidSecret."""
@@ -188,7 +207,9 @@ class WebhookSender:
                 await asyncio.sleep(1)
 
     def _forget_passed(self, key: Key) -> None:
-        """Drop the notices that no webhook has still to be told."""
+        """Drop the notices that no webhook has still to be told, when there is none for this one."""
+        self._late.pop(key, None)
         self._passed[key] = max((each.version for each in self._notices.values()), default=0)
         passed = min(self._passed.get(each, 0) for each in self._hooks)
-        self._notices = {id_: each for id_, each in self._notices.items() if each.version > passed}
+        late = set[str]().union(*self._late.values())
+        self._notices = {id_: each for id_, each in self._notices.items() if each.version > passed or id_ in late}

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,14 +78,14 @@ def _of_build(build: ImageBuild) -> Notice | None:
     return None
 
 
-def next_notice(webhook: Webhook, notices: Iterable[Notice]) -> Notice | None:
-    """The first that has to be sent: newer than the cursor, of its namespace, and wanted."""
+def next_notice(webhook: Webhook, notices: Iterable[Notice], late: Container[str] = ()) -> Notice | None:
+    """The first that has to be sent: newer than the cursor or one of ``late`` by ID, of its namespace, and wanted."""
     spec, status, namespace = webhook.spec, webhook.status, webhook.metadata.namespace
     cursor = int(status.cursor or 0)
     wanted = [
         each
         for each in notices
-        if each.version > cursor
+        if (each.version > cursor or each.id in late)
         and each.resource.metadata.namespace == namespace
         and each.outcome in spec.outcomes
         and each.resource.kind.name in (spec.kinds or (each.resource.kind.name,))
