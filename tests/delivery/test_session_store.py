@@ -23,6 +23,7 @@ from lykeion.delivery.device_sessions import (
     resume_session,
     take_messages,
 )
+from lykeion.delivery.device_sessions.session_records import MAX_COMMAND_BYTES
 from lykeion.device import EventBatch, ReportedEvent
 from lykeion.device.conversation import HelloFrame, MessageFrame, Reset
 from tests.delivery.postgres import Postgres, postgres
@@ -180,6 +181,27 @@ def test_what_nobody_wants_any_longer_is_not_given(opened: Callable[[], FleetSto
     command(store, "k1", expires=1.5)
     assert give(store, resumed(store, hello())[0].state.epoch) == []
     assert [each.state for each in commands_of(store, "d-1")] == ["expired"]
+
+
+def test_a_command_whose_answer_is_longer_than_is_kept_can_still_be_read(opened: Callable[[], FleetStore]) -> None:
+    store = opened()
+    command(store, "k1")
+    give(store, resumed(store, hello())[0].state.epoch)
+    with store.transaction() as now:
+        end_command(now, "d-1", "k1", True, "x" * (MAX_COMMAND_BYTES + 1))
+    _, (kept,) = resumed(store, hello(epoch=1))
+    assert (kept.state, kept.said) == ("done", "an answer of 65,539 bytes; 65,536 are kept")
+
+
+@pytest.mark.parametrize("said", [b"bytes", math.nan, {1: {2: b""}}])
+def test_an_answer_that_is_no_json_is_refused(opened: Callable[[], FleetStore], said: object) -> None:
+    from lykeion.core import Invalid
+
+    store = opened()
+    command(store, "k1")
+    with store.transaction() as now, pytest.raises(Invalid, match="no JSON"):
+        end_command(now, "d-1", "k1", True, said)
+    assert [each.state for each in commands_of(store, "d-1")] == ["waiting"]
 
 
 def test_broadcasts_are_numbered_by_group_and_the_oldest_go(opened: Callable[[], FleetStore]) -> None:

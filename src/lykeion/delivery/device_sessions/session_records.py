@@ -147,8 +147,15 @@ def add_command(
 
 
 def end_command(now: SessionTransaction, device: str, key: str, ok: bool, said: Any) -> None:
+    """An answer that is too long is left out, and that is said. Raises BadCommand for what is no JSON."""
     state = "expired" if said == "expired" else "done" if ok else "failed"
-    values = (state, json.dumps(said)[:MAX_COMMAND_BYTES], device, key)
+    try:
+        text = json.dumps(said, allow_nan=False)
+    except (TypeError, ValueError):
+        raise BadCommand("the answer to a command is no JSON") from None
+    if len(text) > MAX_COMMAND_BYTES:
+        text = json.dumps(f"an answer of {len(text):,} bytes; {MAX_COMMAND_BYTES:,} are kept")
+    values = (state, text, device, key)
     now.change("UPDATE commands SET state = ?, said = ? WHERE device = ? AND key = ?", values)
 
 
