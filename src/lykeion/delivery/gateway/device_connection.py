@@ -265,7 +265,7 @@ def _store(now: FleetTransaction, device: str, epoch: int, messages: list[Messag
         try:
             with now.attempt():
                 _KEEP[message.name](now, device, message.body, parts.clock())
-        except (LykeionError, KeyError, TypeError):
+        except (LykeionError, LookupError, TypeError, ValueError):
             wrong += 1
 
     take_messages(now, device, epoch, messages, keep)

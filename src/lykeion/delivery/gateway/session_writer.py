@@ -1,17 +1,19 @@
 """One thread that writes: whatever waits when a transaction ends goes into the next one, and is on disk together."""
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lykeion.core import LykeionError, Unavailable
+from lykeion.core import LykeionError, Unavailable, first_line
 from lykeion.delivery.device_service import FleetStore, FleetTransaction
 
 MAX_TOGETHER = 4_096
 Result = TypeVar("Result")
+_log = logging.getLogger("lykeion.delivery")
 
 
 class NotStored(Unavailable):
@@ -70,6 +72,8 @@ class SessionWriter:
                 results = self._stored(works)
             except LykeionError as error:
                 results = [NotStored(str(error))] * len(works)
+            except Exception:  # a fault of one of them: the others are stored, and the thread goes on
+                results = [self._alone(work) for work in works]
             self.commits, self.changes = self.commits + 1, self.changes + len(works)
             self._loop.call_soon_threadsafe(_tell, works, results)
             if ends:
@@ -86,6 +90,15 @@ class SessionWriter:
             pass
         return works, False
 
+    def _alone(self, work: _Work) -> Any:
+        try:
+            return self._stored([work])[0]
+        except LykeionError as error:
+            return NotStored(str(error))
+        except Exception as error:
+            _log.error("what a device sent cannot be stored: %s: %s", type(error).__name__, first_line(error))
+            return NotStored("this cannot be stored")
+
     def _stored(self, works: list[_Work]) -> list[Any]:
         results: list[Any] = []
         with self._store.transaction() as now:
@@ -99,4 +112,7 @@ class SessionWriter:
 
 def _tell(works: list[_Work], results: list[Any]) -> None:
     for work, result in zip(works, results, strict=True):
-        work.done(result)
+        try:
+            work.done(result)
+        except Exception as error:  # of one connection; the others hear their results
+            _log.error("a connection fails: %s: %s", type(error).__name__, first_line(error))
