@@ -131,6 +131,17 @@ def test_what_is_too_large_is_refused_before_it_is_parsed() -> None:
     assert read_frame(write_frame(photo)) == photo
 
 
+@pytest.mark.parametrize("item", ["80", "a0", "00", "4100", "6161", "1a00000000", "fb0000000000000000"])
+def test_a_long_query_has_few_values_for_they_take_far_more_memory_than_their_bytes(item: str) -> None:
+    many = bytes.fromhex(item) * (MAX_FRAME_BYTES // len(bytes.fromhex(item)))
+    count = len(many) // len(bytes.fromhex(item))
+    query = bytes.fromhex("830701") + b"\x9a" + count.to_bytes(4) + many
+    with pytest.raises(FrameError, match="only a photo is so long"):
+        read_frame(query)
+    photo = QueryFrame(1, {"photo": many * 2, "where": "a = 1", "k": 5, "more": [1.5, "text", b"bytes"] * 50})
+    assert read_frame(write_frame(photo)) == photo
+
+
 def test_the_description_for_programs_has_the_frames_and_fields_that_are_read() -> None:
     path = Path(__file__).parents[2] / "docs" / "lykeion.v1.asyncapi.yaml"
     described = {}

@@ -29,6 +29,8 @@ MAX_FRAME_BYTES = 1 << 18
 """Of a frame that is no query."""
 MAX_QUERY_BYTES = 4 << 20
 """Of a query, which may hold a photo."""
+MAX_QUERY_ITEMS = 1_000
+"""In a frame that only a query may be as long as: items take far more memory than their bytes."""
 MAX_DEPTH = 8
 MAX_GROUPS = 64
 MAX_RESETS = 80
@@ -52,6 +54,8 @@ def write_frame(frame: Frame) -> bytes:
 
 def read_frame(data: bytes) -> Frame:
     """Raises FrameError."""
+    if len(data) > MAX_FRAME_BYTES and _has_more_items(data, MAX_QUERY_ITEMS):
+        raise FrameError(f"{len(data):,} bytes with more than {MAX_QUERY_ITEMS:,} values; only a photo is so long")
     value = read_cbor(data)
     if not isinstance(value, list) or not value or not isinstance(value[0], int):
         raise FrameError("not a frame: an array that begins with the code of a frame is expected")
@@ -90,6 +94,18 @@ def read_cbor(data: bytes, most: int = MAX_QUERY_BYTES) -> Any:
     if source.tell() != len(data):
         raise FrameError("more bytes follow the frame")
     return value
+
+
+def _has_more_items(data: bytes, most: int) -> bool:
+    """Whether there are more CBOR items, by their heads (RFC 8949, 3), whatever contains them."""
+    place = items = 0
+    while place < len(data) and items <= most:
+        kind, detail = data[place] >> 5, data[place] & 31
+        place, items = place + 1, items + 1
+        more = 1 << detail - 24 if 24 <= detail < 28 else 0
+        value = int.from_bytes(data[place : place + more]) if more else detail
+        place += more + (value if kind in (2, 3) else 0)  # bytes and text
+    return items > most
 
 
 def _refuse(*_: object) -> NoReturn:
