@@ -16,6 +16,7 @@ MAX_QUERIES = 4
 PART = 5
 """Results in one answer."""
 MAX_K = 200
+MAX_VECTOR_BYTES = 1 << 16
 
 
 class DeviceQueries:
@@ -48,7 +49,7 @@ class DeviceQueries:
     async def _answer(self, asker: Asker, query: QueryFrame) -> None:
         try:
             found = await self._found(query.body)
-        except (LykeionError, KeyError, TypeError, ValueError) as error:
+        except (LykeionError, KeyError, TypeError, ValueError, OverflowError) as error:
             asker.answer(_error(query.id, str(error) if isinstance(error, LykeionError) else "not a query"))
             return
         results = found["results"]
@@ -69,7 +70,10 @@ class DeviceQueries:
         where = body.get("where")
         page = Page(where=str(where) if where is not None else None, k=min(max(1, int(body.get("k", 20))), MAX_K))
         if "photo" in body:
-            search = partial(Catalogue.search_photo, photo=bytes(body["photo"]), name="photo", box=None, page=page)
+            photo = body["photo"]
+            if not isinstance(photo, bytes):  # bytes(N) would be N zeros
+                raise TypeError("a photo is bytes")
+            search = partial(Catalogue.search_photo, photo=photo, name="photo", box=None, page=page)
             return await self._workers.run(self._served.call, partial(search, vector=False))
         vector = _floats(body["vector"])
         search = partial(Catalogue.search_vector, vector=vector, page=page, embedder=str(body["space"]))
@@ -83,7 +87,7 @@ class NoIndex(LykeionError):
 def _floats(data: Any) -> list[float]:
     import numpy as np
 
-    if not isinstance(data, bytes) or len(data) % 4:
+    if not isinstance(data, bytes) or len(data) % 4 or len(data) > MAX_VECTOR_BYTES:
         raise ValueError("a vector is float32, little-endian")
     return np.frombuffer(data, "<f4").tolist()
 
