@@ -193,6 +193,26 @@ def test_a_command_whose_answer_is_longer_than_is_kept_can_still_be_read(opened:
     assert (kept.state, kept.said) == ("done", "an answer of 65,539 bytes; 65,536 are kept")
 
 
+TOO_DEEP: list = [[[[[[[[1]]]]]]]]
+
+
+@pytest.mark.parametrize("body", [TOO_DEEP, 1 << 70], ids=["too deep", "too large a number"])
+def test_what_no_device_could_read_is_neither_a_command_nor_a_broadcast(
+    opened: Callable[[], FleetStore], body: object
+) -> None:
+    """It would end each connection that it is sent on, again and again."""
+    from lykeion.core import Invalid
+
+    store = opened()
+    with store.transaction() as now:
+        with pytest.raises(Invalid, match="cannot be read by devices"):
+            add_command(now, "d-1", "k1", "blink", body, 100.0, 1.0, "test")
+        with pytest.raises(Invalid, match="cannot be read by devices"):
+            add_broadcast(now, "all", body, 1.0, "test")
+    assert commands_of(store, "d-1") == []
+    assert group_ends(store) == {}
+
+
 @pytest.mark.parametrize("said", [b"bytes", math.nan, {1: {2: b""}}])
 def test_an_answer_that_is_no_json_is_refused(opened: Callable[[], FleetStore], said: object) -> None:
     from lykeion.core import Invalid

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .group_logs import KEPT_BROADCASTS, Broadcast, add_broadcast, broadcasts_after, group_ends
+    from .group_logs import KEPT_BROADCASTS, MAX_GROUP_NAME, Broadcast, add_broadcast, broadcasts_after, group_ends
     from .session_records import (
         Command,
         CommandState,
         Fenced,
         acknowledge,
         add_command,
+        command_message,
         commands_of,
         commands_since,
         end_command,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEPT_BROADCASTS",
+    "MAX_GROUP_NAME",
     "SESSION_TABLES",
     "Broadcast",
     "Command",
@@ -34,6 +36,7 @@ __all__ = [
     "add_broadcast",
     "add_command",
     "broadcasts_after",
+    "command_message",
     "commands_of",
     "commands_since",
     "end_command",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lykeion.core import Invalid
+from lykeion.device.conversation import BroadcastFrame, FrameError, read_frame, write_frame
 
 from .session_tables import SessionBase, SessionTransaction
 
@@ -33,6 +34,10 @@ def add_broadcast(
     text = json.dumps(body)
     if not 0 < len(group) <= MAX_GROUP_NAME or not group.isprintable() or len(text) > MAX_BODY_BYTES:
         raise BadBroadcast(f"a group has a name of up to {MAX_GROUP_NAME} letters, a body {MAX_BODY_BYTES:,} bytes")
+    try:
+        read_frame(write_frame(BroadcastFrame(group, 0, body)))
+    except FrameError as error:
+        raise BadBroadcast(f"the broadcast cannot be read by devices: {error}") from None
     last = now.rows("SELECT max(number) AS last FROM broadcasts WHERE name = ?", (group,))[0]["last"] or 0
     now.change("INSERT INTO broadcasts (name, number, body, at) VALUES (?, ?, ?, ?)", (group, last + 1, text, at))
     now.change("DELETE FROM broadcasts WHERE name = ? AND number <= ?", (group, last + 1 - kept))

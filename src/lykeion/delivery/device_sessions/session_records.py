@@ -7,13 +7,16 @@ from typing import Any, Literal
 
 from lykeion.core import Conflict, Invalid, Refused
 from lykeion.device.conversation import (
+    FrameError,
     GroupLog,
     HelloFrame,
     MessageFrame,
     Reset,
     Resumption,
     SessionState,
+    read_frame,
     resume,
+    write_frame,
 )
 
 from .group_logs import group_ends
@@ -133,6 +136,10 @@ def add_command(
     text = json.dumps(body)
     if len(text) > MAX_COMMAND_BYTES or not all(0 < len(each) <= 64 and each.isprintable() for each in (key, name)):
         raise BadCommand(f"a command has a key and a name of up to 64 letters, and {MAX_COMMAND_BYTES:,} bytes")
+    try:
+        read_frame(write_frame(command_message(Command(device, key, name, body, expires, None, "waiting", None), at)))
+    except FrameError as error:
+        raise BadCommand(f"the command {name} cannot be read by devices: {error}") from None
     count = "SELECT count(*) AS waiting FROM commands WHERE device = ? AND state = 'waiting'"
     if now.rows(count, (device,))[0]["waiting"] >= MAX_WAITING:
         raise CommandRefused(f"{MAX_WAITING:,} commands wait for {device} already; let some expire")
@@ -157,6 +164,13 @@ def end_command(now: SessionTransaction, device: str, key: str, ok: bool, said: 
         text = json.dumps(f"an answer of {len(text):,} bytes; {MAX_COMMAND_BYTES:,} are kept")
     values = (state, text, device, key)
     now.change("UPDATE commands SET state = ?, said = ? WHERE device = ? AND key = ?", values)
+
+
+def command_message(command: Command, at: float) -> MessageFrame:
+    """As it is sent to the device."""
+    wanted_s = max(0, int(command.expires - at))
+    body = {"key": command.key, "name": command.name, "body": command.body, "for_s": wanted_s}
+    return MessageFrame(command.number or 0, "command", body)
 
 
 def commands_since(store: SessionBase, made_at: float) -> tuple[float, set[str]]:

@@ -14,6 +14,7 @@ from lykeion.delivery.device_sessions import (
     Command,
     Fenced,
     acknowledge,
+    command_message,
     end_command,
     give_commands,
     resume_session,
@@ -195,7 +196,7 @@ class DeviceConnection:
         resumed: Resumption
         commands: list[Command]
         resumed, commands = result
-        kept = [_message(each, self._parts.clock()) for each in commands]
+        kept = [command_message(each, self._parts.clock()) for each in commands]
         self._session = GatewaySession(hello, resumed, kept)
         for reset in resumed.welcome.resets:
             self._parts.metrics.resets.labels(reset.what.partition(":")[0]).inc()
@@ -231,7 +232,7 @@ class DeviceConnection:
         if not self._fenced_or(result) or self._session is None:
             return
         for command in result:
-            message = _message(command, self._parts.clock())
+            message = command_message(command, self._parts.clock())
             self._session.put(message.name, message.body)
         self.flush()
         if result or self._wanted:
@@ -274,16 +275,6 @@ def _store(now: FleetTransaction, device: str, epoch: int, messages: list[Messag
 
 def _give(now: FleetTransaction, device: str, epoch: int, most: int, clock: Any) -> list[Command]:
     return give_commands(now, device, epoch, most, clock())
-
-
-def _message(command: Command, at: float) -> MessageFrame:
-    body = {
-        "key": command.key,
-        "name": command.name,
-        "body": command.body,
-        "for_s": max(0, int(command.expires - at)),
-    }
-    return MessageFrame(command.number or 0, "command", body)
 
 
 def _keep_state(now: FleetTransaction, name: str, body: Any, at: float) -> None:

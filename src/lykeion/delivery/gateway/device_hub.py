@@ -20,7 +20,7 @@ from lykeion.delivery.device_service import (
     desired_state,
     one_device,
 )
-from lykeion.delivery.device_sessions import broadcasts_after, commands_since, group_ends
+from lykeion.delivery.device_sessions import MAX_GROUP_NAME, broadcasts_after, commands_since, group_ends
 from lykeion.device.conversation import spread_s
 from lykeion.web_kit import Workers
 
@@ -231,10 +231,14 @@ class DeviceHub:
 
 
 def groups_of(attributes: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every device is in ``all``, and in those that its attribute ``groups`` names, separated by commas."""
+    """Every device is in ``all``, and in those that its attribute ``groups`` names, separated by commas. A name
+    that no group can have is left out: no device could read a welcome with it."""
     named = attributes.get("groups", "")
     names = [each.strip() for each in named.split(",")] if isinstance(named, str) else []
-    return (EVERYBODY, *dict.fromkeys(each for each in names if each and each != EVERYBODY))[:16]
+    return (
+        EVERYBODY,
+        *dict.fromkeys(each for each in names if each != EVERYBODY and 0 < len(each) <= MAX_GROUP_NAME),
+    )[:16]
 
 
 def known_device(admission: DeviceAdmission, token: str) -> tuple[str, float]:
