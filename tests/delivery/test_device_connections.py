@@ -1,7 +1,111 @@
 """Connections of devices in one event loop, without sockets: who stays connected, and what is held for whom."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lykeion.delivery.device_service import open_fleet
 from lykeion.delivery.device_sessions import MAX_GROUP_NAME
-from lykeion.delivery.gateway.device_hub import groups_of
+from lykeion.delivery.gateway.device_connection import DeviceConnection
+from lykeion.delivery.gateway.device_hub import HELLO_S, DeviceHub, groups_of
+from lykeion.delivery.gateway.device_queries import DeviceQueries
+from lykeion.delivery.gateway.session_writer import SessionWriter
+from lykeion.device.conversation import ByeFrame, Frame, HelloFrame, WelcomeFrame, read_frame, write_frame
+
+
+@dataclass
+class HeldLink:
+    """A link whose frames stay here."""
+
+    full: bool = False
+    full_since: float | None = None
+    frames: list[Frame] = field(default_factory=list)
+    closed: str = ""
+
+    def send(self, data: bytes) -> None:
+        self.frames.append(read_frame(data))
+
+    def close(self, why: str) -> None:
+        self.closed = why
+
+    def of(self, kind: type) -> list[Any]:
+        return [each for each in self.frames if isinstance(each, kind)]
+
+
+@dataclass
+class Hub:
+    hub: DeviceHub
+
+    def open(self, device: str = "d-1") -> tuple[DeviceConnection, HeldLink]:
+        link = HeldLink()
+        return self.hub.open(device, {}, 1e12, link), link
+
+    async def greeted(self, device: str = "d-1", limit: int = 64) -> tuple[DeviceConnection, HeldLink]:
+        connection, link = self.open(device)
+        connection.received(write_frame(HelloFrame(bytes(16), 0, 0, 1, 1, limit, {})))
+        await until(lambda: bool(link.of(WelcomeFrame)))
+        return connection, link
+
+
+async def until(done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not done():
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def hub_at(directory: Path) -> AsyncIterator[Hub]:
+    with closing(open_fleet(directory)) as store, closing(open_fleet(directory)) as writing:
+        writer, workers = SessionWriter(writing), SimpleNamespace()
+        parts: Any = SimpleNamespace(clock=lambda: 1_000.0)
+        try:
+            yield Hub(DeviceHub(parts, store, writer, DeviceQueries(None, workers), workers))  # type: ignore[arg-type]
+        finally:
+            writer.close()
+
+
+def test_of_one_device_no_two_connections_wait_for_their_welcome(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with hub_at(tmp_path) as hub:
+            links = [hub.open()[1] for _ in range(50)]
+            assert [bool(each.closed) for each in links] == [True] * 49 + [False]
+            assert not hub.open("d-2")[1].closed
+            assert not links[-1].closed
+
+    asyncio.run(run())
+
+
+def test_the_last_of_connections_that_say_hello_at_once_has_the_session(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with hub_at(tmp_path) as hub:
+            _, first = await hub.greeted()
+            _, second = await hub.greeted()
+            assert (first.closed, second.closed) == ("another connection has this session", "")
+
+    asyncio.run(run())
+
+
+def test_a_connection_on_which_no_hello_comes_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        async with hub_at(tmp_path) as hub:
+            _, silent = hub.open("d-1")
+            _, greeted = await hub.greeted("d-2")
+            hub.hub._end_stuck()
+            assert not silent.closed
+            now = asyncio.get_running_loop().time() + HELLO_S + 1
+            monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+            hub.hub._end_stuck()
+            assert "no hello" in silent.of(ByeFrame)[0].why
+            assert not greeted.closed
+            monkeypatch.undo()
+
+    asyncio.run(run())
 
 
 def test_a_device_is_in_groups_by_its_attribute_but_in_none_that_no_welcome_can_name() -> None:

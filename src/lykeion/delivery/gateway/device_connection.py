@@ -66,7 +66,7 @@ class DeviceConnection:
         self.device, self.expires, self.presence = device, expires, None
         self._parts, self._link, self._groups = parts, link, groups
         self._session: GatewaySession | None = None
-        self._greeted = self._closed = self._giving = self._wanted = False
+        self.greeted = self._closed = self._giving = self._wanted = False
         self._pending: list[tuple[MessageFrame, float]] = []
         self._desired: tuple[int, Any] = (0, None)
         self._desired_sent = 0
@@ -174,9 +174,9 @@ class DeviceConnection:
                 self.flush()  # a repeated message is acknowledged again
 
     def _greet(self, hello: HelloFrame) -> None:
-        if self._greeted:
+        if self.greeted:
             raise NotInTurn("a second hello came")
-        self._greeted = True
+        self.greeted = True
         change = partial(
             resume_session,
             device=self.device,

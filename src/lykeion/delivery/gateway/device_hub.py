@@ -34,6 +34,8 @@ LOOK_S = 0.5
 """How often the store is looked at for what others have written."""
 SWEEP_S = 60.0
 """How often it is looked at for all devices, whatever woke the gateway."""
+HELLO_S = 30.0
+"""A device that says no hello for so long is disconnected."""
 AT_ONCE = 200
 EVERYBODY = "all"
 
@@ -49,6 +51,8 @@ class DeviceHub:
         self._fleet, self._store, self._workers, self._commit = parts, store, workers, commit
         self.connections: dict[str, DeviceConnection] = {}
         self._all: set[DeviceConnection] = set()
+        self._opening: dict[str, tuple[DeviceConnection, float]] = {}
+        """By device the one that has no welcome yet, and since when: one of each, however often it connects."""
         self.metrics = GatewayMetrics(lambda: len(self.connections), lambda: commit.waiting)
         self._broadcasts = GroupBroadcasts()
         self._unsure: dict[str, None] = {}
@@ -71,7 +75,10 @@ class DeviceHub:
 
     def open(self, name: str, attributes: Mapping[str, Any], expires: float, link: Link) -> DeviceConnection:
         made = DeviceConnection(self.parts, name, groups_of(attributes), expires, link)
+        if name in self._opening:
+            self._opening[name][0].close("another connection was opened", "replaced")
         self._all.add(made)
+        self._opening[name] = made, asyncio.get_running_loop().time()
         return made
 
     async def run(self) -> None:
@@ -159,6 +166,9 @@ class DeviceHub:
         for each in list(self._all):
             if each.stuck_for(now) > STUCK_S:
                 each.close(f"the device has read nothing for {STUCK_S:.0f} s", "slow")
+        for each, since in list(self._opening.values()):
+            if not each.greeted and now - since > HELLO_S:
+                each.close(f"no hello came for {HELLO_S:.0f} s", "silent")
 
     async def _each(self, connections: Iterable[DeviceConnection], call: Any) -> None:
         for place, each in enumerate(list(connections)):
@@ -214,6 +224,7 @@ class DeviceHub:
         return found
 
     def _welcomed(self, connection: DeviceConnection) -> None:
+        self._opened(connection)
         before = self.connections.get(connection.device)
         self.connections[connection.device] = connection
         if before and before is not connection:
@@ -225,9 +236,14 @@ class DeviceHub:
 
     def _ended(self, connection: DeviceConnection) -> None:
         self._all.discard(connection)
+        self._opened(connection)
         if self.connections.get(connection.device) is connection:
             del self.connections[connection.device]
         self.parts.queries.cancel(connection)
+
+    def _opened(self, connection: DeviceConnection) -> None:
+        if self._opening.get(connection.device, (None,))[0] is connection:
+            del self._opening[connection.device]
 
 
 def groups_of(attributes: Mapping[str, Any]) -> tuple[str, ...]:
