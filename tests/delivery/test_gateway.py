@@ -165,6 +165,17 @@ def test_a_revoked_device_is_disconnected_and_told_why(gateway: GatewayProcess, 
         device.open()
 
 
+def test_a_credential_that_was_replaced_long_ago_gives_no_connection_and_the_copy_is_noticed(
+    gateway: GatewayProcess, device: SocketDevice
+) -> None:
+    with gateway.store() as store, store.transaction() as now:
+        now.change("UPDATE credentials SET replaced_at = 1 WHERE device = ?", (device.name,))
+    device.socket = device.open()
+    assert "another device" in end_of(device.socket)
+    with gateway.store() as store:
+        assert store.rows("SELECT clone_at FROM devices WHERE id = ?", (device.name,))[0]["clone_at"]
+
+
 def test_a_second_connection_takes_the_session_and_the_first_is_told(
     gateway: GatewayProcess, device: SocketDevice
 ) -> None:

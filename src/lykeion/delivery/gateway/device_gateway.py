@@ -1,14 +1,14 @@
 """The gateway: what it adds to the server of a fleet."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import partial
 
 from fastapi import APIRouter
 from picows import WSUpgradeRequest
 from prometheus_client.registry import Collector
 
+from lykeion.core import LykeionError, first_line
 from lykeion.delivery.device_service import (
     DeviceAdmission,
     FleetParts,
@@ -21,7 +21,7 @@ from lykeion.search.service import ServedCatalogue
 from lykeion.web_kit import Refusal, Workers, refuse_host, refuse_origin
 
 from .connect_rate import CONNECTS_A_SECOND, ConnectRate
-from .device_connection import Link
+from .device_connection import DeviceConnection, Link
 from .device_hub import DeviceHub, known_device
 from .device_polling import WAIT_S, polling_routes
 from .device_queries import DeviceQueries
@@ -30,6 +30,7 @@ from .session_writer import SessionWriter
 
 RETURN_S = 30.0
 """Within which devices come back to a gateway that was stopped."""
+_log = logging.getLogger("lykeion.delivery")
 
 
 class DeviceGateway:
@@ -39,9 +40,11 @@ class DeviceGateway:
         self, parts: FleetParts, served: ServedCatalogue | None = None, connects_a_second: float = CONNECTS_A_SECOND
     ) -> None:
         self._parts = parts
-        self._reading, writing = (open_fleet(parts.directory, parts.state) for _ in range(2))
+        self._reading, writing, noting = (open_fleet(parts.directory, parts.state) for _ in range(3))
         self._admission = DeviceAdmission(self._reading, parts.clock)
-        self._writing = writing
+        self._stores = self._reading, writing, noting
+        self._uses, self._noting = set[asyncio.Task[None]](), DeviceAdmission(noting, parts.clock)
+        """The event loop reads by a store of its own, where it does not wait for what is written."""
         self._workers = Workers(parts.settings.threads, parts.settings.waiting)
         self._commit = SessionWriter(writing)
         self.hub = DeviceHub(parts, self._reading, self._commit, DeviceQueries(served, self._workers), self._workers)
@@ -69,8 +72,8 @@ class DeviceGateway:
             self.hub.end_all("the gateway is stopped", RETURN_S)
             self._commit.close()
             self._workers.close()
-            self._reading.close()
-            self._writing.close()
+            for each in self._stores:
+                each.close()
 
     def _opened(self, request: WSUpgradeRequest, socket: DeviceSocket) -> SocketUser | Refusal:
         allowed = self._parts.settings.allowed_hosts
@@ -92,14 +95,16 @@ class DeviceGateway:
             return Refusal(503, "too many devices connect", {"Retry-After": str(wait_s)})
         record = one_device(self._reading, name)
         connection = self.hub.open(name, record.attributes, expires, link)
-        self._note_use(token)
+        task = asyncio.get_running_loop().create_task(self._note_use(token, connection))
+        self._uses.add(task)
+        task.add_done_callback(self._uses.discard)
         return connection
 
-    def _note_use(self, token: str) -> None:
-        """By which a key that is in use twice is noticed."""
-
-        async def note() -> None:
-            with suppress(NotADevice):
-                await asyncio.to_thread(partial(self._admission.device_of, token))
-
-        asyncio.get_running_loop().create_task(note())
+    async def _note_use(self, token: str, connection: DeviceConnection) -> None:
+        """By which a key that is in use twice is noticed; whoever has the older credential is disconnected."""
+        try:
+            await asyncio.to_thread(self._noting.device_of, token)
+        except NotADevice as error:
+            connection.close(str(error), "revoked")
+        except LykeionError as error:
+            _log.warning("%s", first_line(error))
