@@ -18,7 +18,7 @@ from .frames import (
 from .numbered_ways import Incoming, NotInTurn, Outgoing
 
 GATEWAY_WINDOW = 64
-"""Messages of one device that may be under way."""
+"""Messages of one device that may be under way, each way."""
 MAX_UNTOLD = 16
 """Resets that are told again; of more only the last."""
 
@@ -105,8 +105,8 @@ class GatewaySession:
 
     @property
     def room(self) -> int:
-        """How many more messages the device takes now."""
-        return max(0, self.outgoing.limit + 1 - self.outgoing.next)
+        """How many more messages may be under way: as many as the device takes, and no more than are kept here."""
+        return max(0, min(self.outgoing.limit + 1 - self.outgoing.next, GATEWAY_WINDOW - len(self.outgoing)))
 
     def put(self, name: str, body: Any) -> MessageFrame:
         """To be on disk with its number before it is sent."""
