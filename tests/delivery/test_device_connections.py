@@ -9,14 +9,26 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from picows import WSMsgType
 
 from lykeion.delivery.device_service import open_fleet
-from lykeion.delivery.device_sessions import MAX_GROUP_NAME
+from lykeion.delivery.device_sessions import MAX_GROUP_NAME, add_command
 from lykeion.delivery.gateway.device_connection import DeviceConnection
 from lykeion.delivery.gateway.device_hub import HELLO_S, DeviceHub, groups_of
 from lykeion.delivery.gateway.device_queries import DeviceQueries
+from lykeion.delivery.gateway.device_websocket import DeviceSocket
 from lykeion.delivery.gateway.session_writer import SessionWriter
-from lykeion.device.conversation import ByeFrame, Frame, HelloFrame, WelcomeFrame, read_frame, write_frame
+from lykeion.device.conversation import (
+    AckFrame,
+    ByeFrame,
+    Frame,
+    HelloFrame,
+    MessageFrame,
+    WelcomeFrame,
+    read_frame,
+    write_frame,
+)
+from lykeion.device.conversation.gateway_session import GATEWAY_WINDOW
 
 
 @dataclass
@@ -104,6 +116,42 @@ def test_a_connection_on_which_no_hello_comes_is_ended(tmp_path: Path, monkeypat
             assert "no hello" in silent.of(ByeFrame)[0].why
             assert not greeted.closed
             monkeypatch.undo()
+
+    asyncio.run(run())
+
+
+def test_of_commands_no_more_are_held_than_a_window_whatever_a_device_says_it_takes(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with hub_at(tmp_path) as hub:
+            with closing(open_fleet(tmp_path)) as store, store.transaction() as now:
+                for number in range(3 * GATEWAY_WINDOW):
+                    add_command(now, "d-1", f"k{number:03}", "blink", None, 2_000.0, float(number), "test")
+            connection, link = await hub.greeted(limit=1 << 53)
+            for acknowledged in range(0, 3 * GATEWAY_WINDOW, GATEWAY_WINDOW):
+                await until(lambda end=acknowledged + GATEWAY_WINDOW: len(link.of(MessageFrame)) == end)
+                assert len(connection._session.outgoing) == GATEWAY_WINDOW
+                connection.received(write_frame(AckFrame(acknowledged + GATEWAY_WINDOW, 1 << 53)))
+            assert [each.body["key"] for each in link.of(MessageFrame)] == [f"k{n:03}" for n in range(192)]
+
+    asyncio.run(run())
+
+
+def test_a_device_that_does_not_read_is_sent_no_pongs() -> None:
+    sent: list[bytes] = []
+    buffer = SimpleNamespace(set_write_buffer_limits=lambda high: None)
+    transport: Any = SimpleNamespace(underlying_transport=buffer, is_disconnected=False, send_pong=sent.append)
+    ping: Any = SimpleNamespace(msg_type=WSMsgType.PING, fin=True, get_payload_as_bytes=lambda: b"p")
+
+    async def run() -> None:
+        socket = DeviceSocket()
+        socket.on_ws_connected(transport)
+        socket.on_ws_frame(transport, ping)
+        socket.pause_writing()
+        socket.on_ws_frame(transport, ping)
+        assert sent == [b"p"]
+        socket.resume_writing()
+        socket.on_ws_frame(transport, ping)
+        assert sent == [b"p", b"p"]
 
     asyncio.run(run())
 

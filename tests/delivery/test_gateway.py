@@ -208,6 +208,11 @@ def test_a_message_that_cannot_be_used_is_counted_and_holds_nothing_up(
     assert "lykeion_gateway_acknowledged_seconds_count" in metrics
 
 
+def test_a_device_that_pings_is_answered(device: SocketDevice) -> None:
+    device.connect()
+    assert device.socket.ping(b"there?").wait(60)
+
+
 def test_broadcasts_that_are_no_longer_kept_are_told_by_a_reset(gateway: GatewayProcess) -> None:
     device = SocketDevice(gateway)
     device.enrol(gateway.token(1), groups="short")

@@ -67,7 +67,10 @@ class DeviceSocket(WSListener):
         elif frame.msg_type == WSMsgType.CLOSE:
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
-        elif frame.msg_type not in (WSMsgType.PING, WSMsgType.PONG):
+        elif frame.msg_type == WSMsgType.PING:
+            if not self.full:  # or pongs would pile up for a device that sends and does not read
+                transport.send_pong(frame.get_payload_as_bytes())
+        elif frame.msg_type != WSMsgType.PONG:
             self.close("a frame is one binary message")
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -120,7 +123,7 @@ def websocket_protocol(opened: Opener) -> type[asyncio.Protocol]:
         def __init__(self, **_: Any) -> None:
             super().__init__(
                 None, None, False, listener, logger, True, HANDSHAKE_S, True, spread_s(PING_S, chance), PONG_S,
-                WSAutoPingStrategy.PING_WHEN_IDLE, True, MAX_QUERY_BYTES + 1_024, None, BUFFER_BYTES,
+                WSAutoPingStrategy.PING_WHEN_IDLE, False, MAX_QUERY_BYTES + 1_024, None, BUFFER_BYTES,
             )  # fmt: skip
 
         def data_received(self, data: bytes) -> None:
