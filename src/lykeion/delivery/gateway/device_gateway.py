@@ -65,7 +65,7 @@ class DeviceGateway:
             else store.listen(lambda: loop.call_soon_threadsafe(self.hub.look_soon))
         )
         try:
-            await asyncio.to_thread(self.hub.load_broadcasts)
+            await self.hub.load_broadcasts()
             await self.hub.run()
         finally:
             end()

@@ -20,7 +20,7 @@ from lykeion.delivery.device_service import (
     desired_state,
     one_device,
 )
-from lykeion.delivery.device_sessions import MAX_GROUP_NAME, broadcasts_after, commands_since, group_ends
+from lykeion.delivery.device_sessions import MAX_GROUP_NAME, Broadcast, broadcasts_after, commands_since, group_ends
 from lykeion.device.conversation import spread_s
 from lykeion.web_kit import Workers
 
@@ -112,18 +112,14 @@ class DeviceHub:
         for each in list(self._all):
             each.close(why, "stop", after_s=round(chance.uniform(0, spread)))
 
-    def load_broadcasts(self) -> None:
-        for group, (first, _) in group_ends(self._store).items():
-            for each in broadcasts_after(self._store, group, max(first - 1, self._broadcasts.last(group))):
-                self._broadcasts.add(each)
+    async def load_broadcasts(self) -> None:
+        self._add(await asyncio.to_thread(self._new_broadcasts, self._last()))
 
     async def _look(self) -> None:
         """For broadcasts, commands and changes that anybody has written."""
-        before = {group: self._broadcasts.last(group) for group in self._groups()}
-        commanded, devices = await asyncio.to_thread(self._read)
-        if any(self._broadcasts.last(group) != last for group, last in before.items()) or len(before) != len(
-            self._groups()
-        ):
+        (commanded, devices), broadcasts = await asyncio.to_thread(self._read, self._last())
+        if broadcasts:
+            self._add(broadcasts)
             await self._each(self.connections.values(), DeviceConnection.flush)
         self._commanded = commanded
         for name in devices & self.connections.keys():
@@ -131,12 +127,25 @@ class DeviceHub:
         if await asyncio.to_thread(self._has_changed):
             self._doubt(self.connections)
 
-    def _read(self) -> tuple[float, set[str]]:
-        self.load_broadcasts()
-        return commands_since(self._store, self._commanded)
+    def _read(self, last: Mapping[str, int]) -> tuple[tuple[float, set[str]], list[Broadcast]]:
+        return commands_since(self._store, self._commanded), self._new_broadcasts(last)
 
-    def _groups(self) -> Sequence[str]:
-        return self._broadcasts.groups()
+    def _new_broadcasts(self, last: Mapping[str, int]) -> list[Broadcast]:
+        """Those that are kept after the ``last`` of each group."""
+        ends = group_ends(self._store).items()
+        return [
+            each
+            for group, (first, end) in ends
+            if end > last.get(group, 0)
+            for each in broadcasts_after(self._store, group, max(first - 1, last.get(group, 0)))
+        ]
+
+    def _last(self) -> Mapping[str, int]:
+        return {group: self._broadcasts.last(group) for group in self._broadcasts.groups()}
+
+    def _add(self, broadcasts: Iterable[Broadcast]) -> None:
+        for each in broadcasts:
+            self._broadcasts.add(each)
 
     def _has_changed(self) -> bool:
         """Whether anything that decides what devices run has changed: rollouts, what is published, pins, flags."""

@@ -1,7 +1,7 @@
-"""The logs of groups in memory, as frames: encoded once, sent to all."""
+"""The logs of groups in memory, as frames: encoded once, sent to all. Used in the event loop."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from lykeion.delivery.device_sessions import KEPT_BROADCASTS, Broadcast
 from lykeion.device.conversation import BroadcastFrame, write_frame
@@ -25,10 +25,9 @@ class GroupBroadcasts:
             frame = BroadcastFrame(broadcast.group, broadcast.number, broadcast.body)
             log.append((broadcast.number, write_frame(frame)))
 
-    def after(self, group: str, number: int) -> Iterator[tuple[int, bytes]]:
-        """What is kept with higher numbers, in order."""
+    def after(self, group: str, number: int) -> Sequence[tuple[int, bytes]]:
+        """What is kept now with higher numbers, in order."""
         log = self._logs.get(group)
         if not log or log[-1][0] <= number:
-            return
-        for place in range(max(0, len(log) - (log[-1][0] - number)), len(log)):
-            yield log[place]
+            return ()
+        return [each for each in log if each[0] > number]
