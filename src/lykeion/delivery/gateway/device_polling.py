@@ -18,6 +18,8 @@ CONNECTION = "Lykeion-Connection"
 WAIT_S, SOON_S = 25.0, 1.0
 """A request that brings nothing waits for something to take; one that brings frames, a moment for their answers."""
 FORGOTTEN_S = 60.0
+MAX_FRAMES = 1_000
+"""Of one request."""
 _LENGTH = struct.Struct(">I")
 
 PollOpener = Callable[[str, "PollLink"], SocketUser | Refusal]
@@ -67,8 +69,11 @@ def polling_routes(opened: PollOpener, wait_s: float = WAIT_S) -> APIRouter:
     routes, links = APIRouter(tags=["devices"]), dict[str, PollLink]()
 
     def lost(name: str) -> None:
-        if (link := links.pop(name, None)) and link.user:
-            link.user.lost()
+        if link := links.pop(name, None):
+            if link.forget:
+                link.forget.cancel()
+            if link.user:
+                link.user.lost()
 
     def link_of(name: str, token: str) -> tuple[str, PollLink] | Response:
         if name:
@@ -92,21 +97,25 @@ def polling_routes(opened: PollOpener, wait_s: float = WAIT_S) -> APIRouter:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         frames = _frames(await request.body())
         if frames is None:
-            return _plain(400, "frames are sent each after its length, four bytes")
+            return _plain(400, f"up to {MAX_FRAMES:,} frames are sent, each after its length, four bytes")
         found = link_of(request.headers.get(CONNECTION, ""), token.strip() if scheme.lower() == "bearer" else "")
         if isinstance(found, Response):
             return found
         name, link = found
         if link.forget:
             link.forget.cancel()
-        for frame in frames:
-            if link.user:
-                link.user.received(frame)
-        body = await link.take(SOON_S if frames else wait_s)
+        try:
+            for frame in frames:
+                if link.user:
+                    link.user.received(frame)
+            body = await link.take(SOON_S if frames else wait_s)
+        finally:  # also where the request ends before its answer, by its time or by an error
+            if link.forget:
+                link.forget.cancel()  # of another request on this connection
+            link.forget = asyncio.get_running_loop().call_later(FORGOTTEN_S, lost, name)
         if link.closed:
             lost(name)
             return _answer(body, "")
-        link.forget = asyncio.get_running_loop().call_later(FORGOTTEN_S, lost, name)
         return _answer(body, name)
 
     return routes
@@ -115,7 +124,7 @@ def polling_routes(opened: PollOpener, wait_s: float = WAIT_S) -> APIRouter:
 def _frames(data: bytes) -> list[bytes] | None:
     frames, place = list[bytes](), 0
     while place < len(data):
-        if place + 4 > len(data):
+        if place + 4 > len(data) or len(frames) == MAX_FRAMES:
             return None
         (size,) = _LENGTH.unpack_from(data, place)
         if size > MAX_QUERY_BYTES or place + 4 + size > len(data):
