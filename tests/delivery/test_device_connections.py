@@ -1,6 +1,7 @@
 """Connections of devices in one event loop, without sockets: who stays connected, and what is held for whom."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -11,16 +12,18 @@ from typing import Any
 import pytest
 from picows import WSMsgType
 
-from lykeion.delivery.device_service import open_fleet
+from lykeion.delivery.device_service import DeviceAdmission, FleetRecord, open_fleet
 from lykeion.delivery.device_sessions import MAX_GROUP_NAME, add_command
 from lykeion.delivery.gateway.device_connection import DeviceConnection
 from lykeion.delivery.gateway.device_hub import HELLO_S, DeviceHub, groups_of
 from lykeion.delivery.gateway.device_queries import DeviceQueries
 from lykeion.delivery.gateway.device_websocket import DeviceSocket
 from lykeion.delivery.gateway.session_writer import SessionWriter
+from lykeion.device import EnrolRequest
 from lykeion.device.conversation import (
     AckFrame,
     ByeFrame,
+    DesiredFrame,
     Frame,
     HelloFrame,
     MessageFrame,
@@ -29,6 +32,7 @@ from lykeion.device.conversation import (
     write_frame,
 )
 from lykeion.device.conversation.gateway_session import GATEWAY_WINDOW
+from lykeion.web_kit import Workers
 
 
 @dataclass
@@ -74,12 +78,33 @@ async def until(done: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def hub_at(directory: Path) -> AsyncIterator[Hub]:
     with closing(open_fleet(directory)) as store, closing(open_fleet(directory)) as writing:
-        writer, workers = SessionWriter(writing), SimpleNamespace()
-        parts: Any = SimpleNamespace(clock=lambda: 1_000.0)
+        writer = SessionWriter(writing)
+        parts: Any = SimpleNamespace(
+            clock=lambda: 1_000.0,
+            rollouts=tuple,
+            experiments=tuple,
+            fleet=store,
+            catalogue=SimpleNamespace(models=dict),
+            flags=flags,
+        )
         try:
-            yield Hub(DeviceHub(parts, store, writer, DeviceQueries(None, workers), workers))  # type: ignore[arg-type]
+            yield Hub(DeviceHub(parts, store, writer, DeviceQueries(None, Workers(1, 1))))
         finally:
             writer.close()
+
+
+def flags(record: FleetRecord) -> dict[str, bool]:
+    """As rules may fail for what one device says of itself."""
+    if "odd" in record.attributes:
+        raise ZeroDivisionError("a fault of the program")
+    return {"new_page": True}
+
+
+def enrolled(directory: Path, **attributes: Any) -> str:
+    with closing(open_fleet(directory)) as store:
+        admission = DeviceAdmission(store, lambda: 1_000.0)
+        request = EnrolRequest(admission.new_token(60), secrets.token_hex(32), attributes)
+        return admission.enrol(request).device
 
 
 def test_of_one_device_no_two_connections_wait_for_their_welcome(tmp_path: Path) -> None:
@@ -132,6 +157,20 @@ def test_of_commands_no_more_are_held_than_a_window_whatever_a_device_says_it_ta
                 assert len(connection._session.outgoing) == GATEWAY_WINDOW
                 connection.received(write_frame(AckFrame(acknowledged + GATEWAY_WINDOW, 1 << 53)))
             assert [each.body["key"] for each in link.of(MessageFrame)] == [f"k{n:03}" for n in range(192)]
+
+    asyncio.run(run())
+
+
+def test_a_device_for_which_the_desired_state_fails_keeps_nobody_else_from_theirs(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with hub_at(tmp_path) as hub:
+            telling = asyncio.ensure_future(hub.hub._tell_desired())
+            _, odd = await hub.greeted(enrolled(tmp_path, odd=1))
+            _, even = await hub.greeted(enrolled(tmp_path))
+            await until(lambda: bool(even.of(DesiredFrame)) or telling.done())
+            assert even.of(DesiredFrame)[0].body["flags"] == {"new_page": True}
+            assert (odd.of(DesiredFrame), odd.closed, telling.done()) == ([], "", False)
+            telling.cancel()
 
     asyncio.run(run())
 

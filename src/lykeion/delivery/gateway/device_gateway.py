@@ -47,7 +47,7 @@ class DeviceGateway:
         """The event loop reads by a store of its own, where it does not wait for what is written."""
         self._workers = Workers(parts.settings.threads, parts.settings.waiting)
         self._commit = SessionWriter(writing)
-        self.hub = DeviceHub(parts, self._reading, self._commit, DeviceQueries(served, self._workers), self._workers)
+        self.hub = DeviceHub(parts, self._reading, self._commit, DeviceQueries(served, self._workers))
         self._rate = ConnectRate(connects_a_second)
         self.websockets = websocket_protocol(self._opened)
 

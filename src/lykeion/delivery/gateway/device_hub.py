@@ -6,7 +6,6 @@ import logging
 import random
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from lykeion import device
@@ -22,7 +21,6 @@ from lykeion.delivery.device_service import (
 )
 from lykeion.delivery.device_sessions import MAX_GROUP_NAME, Broadcast, broadcasts_after, commands_since, group_ends
 from lykeion.device.conversation import spread_s
-from lykeion.web_kit import Workers
 
 from .device_connection import STUCK_S, DeviceConnection, Link
 from .gateway_metrics import GatewayMetrics
@@ -45,10 +43,8 @@ _log = logging.getLogger("lykeion.delivery")
 class DeviceHub:
     """``store`` is for reading. Made in the event loop."""
 
-    def __init__(
-        self, parts: FleetParts, store: FleetStore, commit: SessionWriter, queries: Queries, workers: Workers
-    ) -> None:
-        self._fleet, self._store, self._workers, self._commit = parts, store, workers, commit
+    def __init__(self, parts: FleetParts, store: FleetStore, commit: SessionWriter, queries: Queries) -> None:
+        self._fleet, self._store = parts, store
         self.connections: dict[str, DeviceConnection] = {}
         self._all: set[DeviceConnection] = set()
         self._opening: dict[str, tuple[DeviceConnection, float]] = {}
@@ -196,8 +192,8 @@ class DeviceHub:
             while self._unsure:
                 names = list(self._unsure)[:AT_ONCE]
                 try:
-                    found = await self._workers.run(partial(self._desired, names))
-                except Unavailable:  # rollouts have not been read yet, or there is no free worker
+                    found = await asyncio.to_thread(self._desired, names)
+                except Unavailable:  # such as rollouts that have not been read yet
                     await asyncio.sleep(LOOK_S)
                     continue
                 for name in names:
@@ -230,6 +226,8 @@ class DeviceHub:
                 raise
             except LykeionError:
                 continue
+            except Exception as error:  # of this device's attributes, perhaps: the others are told theirs
+                _log.error("%s cannot be told what to run: %s: %s", name, type(error).__name__, first_line(error))
         return found
 
     def _welcomed(self, connection: DeviceConnection) -> None:
