@@ -175,6 +175,41 @@ def test_a_device_for_which_the_desired_state_fails_keeps_nobody_else_from_their
     asyncio.run(run())
 
 
+def test_a_command_is_heard_of_though_one_that_was_made_after_it_was_stored_before(tmp_path: Path) -> None:
+    def command(key: str, at: float) -> None:
+        with closing(open_fleet(tmp_path)) as store, store.transaction() as now:
+            add_command(now, "d-1", key, "blink", None, 2_000.0, at, "test")
+
+    async def run() -> None:
+        async with hub_at(tmp_path) as hub:
+            _, link = await hub.greeted()
+            for key, at in (("k1", 1_002.0), ("k2", 1_001.0)):
+                command(key, at)
+                await hub.hub._look()
+                await until(lambda key=key: key in [each.body["key"] for each in link.of(MessageFrame)])
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("who", ["operator", "d-dave"])
+def test_a_revocation_is_heard_of_whoever_made_it(tmp_path: Path, who: str) -> None:
+    async def run() -> None:
+        async with hub_at(tmp_path) as hub:
+            telling = asyncio.ensure_future(hub.hub._tell_desired())
+            device = enrolled(tmp_path)
+            _, link = await hub.greeted(device)
+            await until(lambda: bool(link.of(DesiredFrame)))
+            await hub.hub._look()
+            with closing(open_fleet(tmp_path)) as store:
+                DeviceAdmission(store, lambda: 1_001.0).set_state(device, "revoked", who)
+            await hub.hub._look()
+            await until(lambda: bool(link.closed))
+            assert link.closed == "this device is revoked"
+            telling.cancel()
+
+    asyncio.run(run())
+
+
 def test_a_device_that_does_not_read_is_sent_no_pongs() -> None:
     sent: list[bytes] = []
     buffer = SimpleNamespace(set_write_buffer_limits=lambda high: None)

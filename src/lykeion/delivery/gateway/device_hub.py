@@ -32,12 +32,16 @@ LOOK_S = 0.5
 """How often the store is looked at for what others have written."""
 SWEEP_S = 60.0
 """How often it is looked at for all devices, whatever woke the gateway."""
+LATE_S = 10.0
+"""A command may be on disk so much later than its time says: another was made after it, or by another clock."""
 HELLO_S = 30.0
 """A device that says no hello for so long is disconnected."""
 AT_ONCE = 200
 EVERYBODY = "all"
 
 _log = logging.getLogger("lykeion.delivery")
+_A_DEVICE = "d-" + 16 * "_"
+"""The name of any, for SQL."""
 
 
 class DeviceHub:
@@ -124,7 +128,8 @@ class DeviceHub:
             self._doubt(self.connections)
 
     def _read(self, last: Mapping[str, int]) -> tuple[tuple[float, set[str]], list[Broadcast]]:
-        return commands_since(self._store, self._commanded), self._new_broadcasts(last)
+        commanded, devices = commands_since(self._store, self._commanded - LATE_S)
+        return (max(self._commanded, commanded), devices), self._new_broadcasts(last)
 
     def _new_broadcasts(self, last: Mapping[str, int]) -> list[Broadcast]:
         """Those that are kept after the ``last`` of each group."""
@@ -149,7 +154,8 @@ class DeviceHub:
         rollouts = tuple((each.metadata.uid, each.metadata.resource_version) for each in moving)
         models = self._fleet.catalogue.models()
         rows = self._store.rows(
-            "SELECT max(at) AS at FROM audit WHERE at > ? AND who NOT LIKE 'd-%'", (self._audited,)
+            f"SELECT max(at) AS at FROM audit WHERE at > ? AND who NOT LIKE '{_A_DEVICE}'",  # noqa: S608
+            (self._audited,),
         )
         at = rows[0]["at"] or self._audited
         seen = rollouts, id(models), at
