@@ -3,11 +3,13 @@
 import json
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from lykeion.delivery.simulation import Swarm, check_store, make_devices, run_swarm
+from lykeion.delivery.device_service import open_fleet
+from lykeion.delivery.simulation import Swarm, SwarmFailed, check_store, make_devices, run_swarm
 from tests.delivery.conversing import GatewayProcess
 from tests.delivery.fleet import Fleet
 
@@ -73,3 +75,13 @@ def test_the_command_says_what_happened(gateway: GatewayProcess) -> None:
     assert shown["problems"] == []
     assert shown["counts"]["welcomes"] >= 5
     gateway.stop()
+
+
+def test_devices_that_cannot_connect_are_an_error_and_no_success(tmp_path: Path) -> None:
+    with closing(open_fleet(tmp_path)) as store:
+        identities = make_devices(store, 2, time.time())
+    swarm = Swarm("http://127.0.0.1:1", identities, 1, connect_within_s=0.1)
+    with pytest.raises(
+        SwarmFailed, match=r"no device could connect to http://127\.0\.0\.1:1 .*ConnectionRefusedError"
+    ):
+        run_swarm(swarm)

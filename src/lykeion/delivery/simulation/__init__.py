@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .device_swarm import Swarm, SwarmReport, run_swarm
+    from .device_swarm import Swarm, SwarmFailed, SwarmReport, run_swarm
     from .simulated_device import FAULTS
     from .simulated_fleet import SimulatedIdentity, check_store, make_devices
 
 __all__ = [
-    "FAULTS", "SimulatedIdentity", "Swarm", "SwarmReport", "check_store", "make_devices", "run_swarm",
+    "FAULTS", "SimulatedIdentity", "Swarm", "SwarmFailed", "SwarmReport", "check_store", "make_devices", "run_swarm",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

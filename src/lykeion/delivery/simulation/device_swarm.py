@@ -47,7 +47,7 @@ class SwarmReport:
 
 
 class SwarmFailed(Unavailable):
-    """A process that runs devices has ended."""
+    """A process that runs devices has ended, or no device could connect: then nothing was compared."""
 
 
 def run_swarm(swarm: Swarm, progress: Callable[[int], object] = lambda open: None) -> SwarmReport:
@@ -82,6 +82,13 @@ def run_swarm(swarm: Swarm, progress: Callable[[int], object] = lambda open: Non
         for process in started:
             process.kill()
             process.wait()
+    if not report.counts["welcomes"]:
+        why = next(
+            (name for name, _ in report.counts.most_common() if name.startswith("failed")), "none tried in time"
+        )
+        raise SwarmFailed(
+            f"no device could connect to {swarm.url} ({why}); is lykeion gateway there, with this fleet?"
+        )
     return report
 
 
