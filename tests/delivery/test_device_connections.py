@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from picows import WSMsgType
 
-from lykeion.delivery.device_service import DeviceAdmission, FleetRecord, open_fleet
+from lykeion.delivery.device_service import DeviceAdmission, FleetRecord, NotADevice, open_fleet
 from lykeion.delivery.device_sessions import MAX_GROUP_NAME, add_command
 from lykeion.delivery.gateway.device_connection import DeviceConnection
-from lykeion.delivery.gateway.device_hub import HELLO_S, DeviceHub, groups_of
+from lykeion.delivery.gateway.device_hub import HELLO_S, DeviceHub, groups_of, known_device
 from lykeion.delivery.gateway.device_queries import DeviceQueries
 from lykeion.delivery.gateway.device_websocket import DeviceSocket
 from lykeion.delivery.gateway.session_writer import SessionWriter
@@ -228,6 +228,12 @@ def test_a_device_that_does_not_read_is_sent_no_pongs() -> None:
         assert sent == [b"p", b"p"]
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "\udcff", "\xff", "a" * 10_000])
+def test_a_credential_of_any_letters_is_refused_and_is_no_fault_of_the_program(tmp_path: Path, token: str) -> None:
+    with closing(open_fleet(tmp_path)) as store, pytest.raises(NotADevice):
+        known_device(DeviceAdmission(store, lambda: 1_000.0), token)
 
 
 def test_a_device_is_in_groups_by_its_attribute_but_in_none_that_no_welcome_can_name() -> None:

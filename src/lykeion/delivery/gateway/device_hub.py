@@ -274,4 +274,6 @@ def known_device(admission: DeviceAdmission, token: str) -> tuple[str, float]:
     """Raises NotADevice."""
     if not token:
         raise NotADevice("a credential is needed: send Authorization: Bearer CREDENTIAL")
+    if not token.isascii():  # it may hold bytes that are no text, which have no digest
+        raise NotADevice("the credential is not valid: it has other letters than those that are given")
     return admission.holder_of(token)
