@@ -1,6 +1,7 @@
 """Connections of devices in one event loop, without sockets: who stays connected, and what is held for whom."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -17,7 +18,7 @@ from lykeion.delivery.device_sessions import MAX_GROUP_NAME, add_command
 from lykeion.delivery.gateway.device_connection import DeviceConnection
 from lykeion.delivery.gateway.device_hub import HELLO_S, DeviceHub, groups_of, known_device
 from lykeion.delivery.gateway.device_queries import DeviceQueries
-from lykeion.delivery.gateway.device_websocket import DeviceSocket
+from lykeion.delivery.gateway.device_websocket import DeviceSocket, websocket_protocol
 from lykeion.delivery.gateway.session_writer import SessionWriter
 from lykeion.device import EnrolRequest
 from lykeion.device.conversation import (
@@ -32,7 +33,8 @@ from lykeion.device.conversation import (
     write_frame,
 )
 from lykeion.device.conversation.gateway_session import GATEWAY_WINDOW
-from lykeion.web_kit import Workers
+from lykeion.web_kit import Refusal, Workers
+from lykeion.web_kit.sparing_log import REPEATS
 
 
 @dataclass
@@ -234,6 +236,14 @@ def test_a_device_that_does_not_read_is_sent_no_pongs() -> None:
 def test_a_credential_of_any_letters_is_refused_and_is_no_fault_of_the_program(tmp_path: Path, token: str) -> None:
     with closing(open_fleet(tmp_path)) as store, pytest.raises(NotADevice):
         known_device(DeviceAdmission(store, lambda: 1_000.0), token)
+
+
+def test_devices_that_send_what_is_no_websocket_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    websocket_protocol(lambda request, socket: Refusal(404, "nobody"))
+    log = logging.getLogger("lykeion.delivery.gateway")
+    for number in range(1_000):
+        log.error("parser error %d", number)
+    assert 0 < len(caplog.records) <= REPEATS
 
 
 def test_a_device_is_in_groups_by_its_attribute_but_in_none_that_no_welcome_can_name() -> None:

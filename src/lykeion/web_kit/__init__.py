@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from .metrics import Meter, Metrics
     from .server_settings import ServerSettings, read_proxies, read_token
     from .service_base import add_metrics_route, service_app
+    from .sparing_log import SparingLog
     from .strict import StrictRoute, is_unknown
     from .workers import Busy, Workers
 
 __all__ = [
     "Busy", "Clients", "ErrorAnswer", "Guard", "Meter", "Metrics", "Networks", "Refusal", "ServerSettings",
-    "StrictRoute", "Uploads", "Workers", "add_metrics_route", "answer_errors", "caller_of", "documented",
-    "is_unknown", "outlives_timeout", "read_proxies", "read_token", "refuse_host", "refuse_length", "refuse_origin",
-    "refuse_stranger", "refuse_token", "serve", "serve_beside", "service_app", "status_of",
+    "SparingLog", "StrictRoute", "Uploads", "Workers", "add_metrics_route", "answer_errors", "caller_of",
+    "documented", "is_unknown", "outlives_timeout", "read_proxies", "read_token", "refuse_host", "refuse_length",
+    "refuse_origin", "refuse_stranger", "refuse_token", "serve", "serve_beside", "service_app", "status_of",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -18,7 +18,7 @@ from lykeion.delivery.device_service import (
     open_fleet,
 )
 from lykeion.search.service import ServedCatalogue
-from lykeion.web_kit import Refusal, Workers, refuse_host, refuse_origin
+from lykeion.web_kit import Refusal, SparingLog, Workers, refuse_host, refuse_origin
 
 from .connect_rate import CONNECTS_A_SECOND, ConnectRate
 from .device_connection import DeviceConnection, Link
@@ -31,6 +31,7 @@ from .session_writer import SessionWriter
 RETURN_S = 30.0
 """Within which devices come back to a gateway that was stopped."""
 _log = logging.getLogger("lykeion.delivery")
+_log.addFilter(SparingLog())
 
 
 class DeviceGateway:

@@ -23,7 +23,7 @@ from picows import (
 from picows.picows import WSProtocol  # pyright: ignore[reportAttributeAccessIssue]
 
 from lykeion.device.conversation import MAX_QUERY_BYTES, PROTOCOL, spread_s
-from lykeion.web_kit import Refusal
+from lykeion.web_kit import Refusal, SparingLog
 
 PATH = b"/v1/device/conversation"
 BEARER = "bearer."
@@ -33,6 +33,8 @@ BUFFER_BYTES = 2_048
 """For reading, of each connection; it grows with what comes."""
 BEHIND_BYTES = 256 << 10
 """A device for which so much is under way is sent no more until it reads."""
+_SPARING = SparingLog()
+"""picows has a line for each connection that sends what is no WebSocket's."""
 
 
 class SocketUser(Protocol):
@@ -105,6 +107,7 @@ def websocket_protocol(opened: Opener) -> type[asyncio.Protocol]:
     chance = random.SystemRandom()
     logger = logging.LoggerAdapter(logging.getLogger("lykeion.delivery.gateway"))  # picows makes a child of a Logger
     logger.logger.setLevel(logging.ERROR)
+    logger.logger.addFilter(_SPARING)
 
     def listener(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         if request.path.partition(b"?")[0] != PATH:
