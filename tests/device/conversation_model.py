@@ -1,6 +1,6 @@
 """A device, a gateway and their disks as plain data, and a network that breaks, for tests of ``lykeion.v1``."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lykeion.device.conversation.device_session import DeviceSession, OldGateway, SessionRecord
@@ -73,7 +73,7 @@ class ModelGateway:
         for frame in self.pending[:most]:
             assert frame.number == state.taken + 1
             self.disk.taken.append((frame.number, session.epoch, frame.body))
-            state = SessionState(state.session, state.epoch, frame.number, state.first, state.sent)
+            state = replace(state, taken=frame.number)
             session.on_disk(frame.number)
         del self.pending[:most]
         while self.disk.waiting and session.room:
@@ -81,7 +81,7 @@ class ModelGateway:
             frame = session.put("command", body)
             assert frame.number == state.sent + 1
             self.disk.numbered[frame.number] = body
-            state = SessionState(state.session, state.epoch, state.taken, state.first, frame.number)
+            state = replace(state, sent=frame.number)
         self.disk.state = state
         return True
 
@@ -90,7 +90,7 @@ class ModelGateway:
         assert state
         assert self.session
         if state.epoch == self.session.epoch and ack.number >= state.first:
-            self.disk.state = SessionState(state.session, state.epoch, state.taken, ack.number + 1, state.sent)
+            self.disk.state = replace(state, first=ack.number + 1)
             self.disk.numbered = {n: body for n, body in self.disk.numbered.items() if n > ack.number}
 
     def due(self, broadcasts: bool = True) -> list[Frame]:
