@@ -16,7 +16,8 @@ from lykeion.delivery.device_service import (
     one_device,
     slow_versions,
 )
-from lykeion.delivery.device_service.fleet_records import note_events, note_state
+from lykeion.delivery.device_service.fleet_records import note_state
+from lykeion.delivery.device_service.records.device_events import note_events
 from lykeion.device import EnrolRequest, EventBatch, ModelReport, ReportedEvent, ReportedState
 
 from .devices import Clock, TestedDevice
