@@ -19,9 +19,9 @@ pytest.importorskip("pyarrow")
 from lykeion.control import Observed, SqliteStore
 from lykeion.core import NotFound
 from lykeion.delivery.device_service import FLEET_KINDS, DeviceAdmission, FleetStore, served_experiments
+from lykeion.delivery.device_service.followed_resources import NotListed
 from lykeion.delivery.device_service.records.device_events import note_events
 from lykeion.delivery.device_service.served_experiments import (
-    NotListed,
     ServedExperiments,
     copy_events,
     flags_by_experiments,

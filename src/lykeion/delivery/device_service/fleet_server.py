@@ -18,7 +18,7 @@ from lykeion.core import FileLock, Locked, Refused, Unavailable
 from lykeion.delivery.experiments import EXPERIMENTS
 from lykeion.delivery.experiments.events import EventLog
 from lykeion.delivery.flags import MAX_STREAMS, FlagFeed, FlagService, flag_routes
-from lykeion.delivery.rollouts import ROLLOUTS
+from lykeion.delivery.rollouts import ROLLOUT, ROLLOUTS, Rollout
 from lykeion.delivery.tuf import metadata_directory, read_settings, targets_directory
 from lykeion.device import MAX_MESSAGE_BYTES
 from lykeion.resource_api import resource_api, serving, socket_of
@@ -41,11 +41,12 @@ from .download_limit import MAX_DOWNLOADS, DownloadLimit, repository_files
 from .fleet_beside import FleetBeside, FleetParts
 from .fleet_place import FLEET_KINDS, events_directory, open_fleet
 from .fleet_store import FleetStore
+from .followed_resources import FollowedResources
 from .published_catalogue import PublishedCatalogue
 from .records.device_events import forget_old_events
 from .records.device_logs import forget_old_logs
 from .records.first_events import forget_rollouts
-from .rollout_answers import FollowedRollouts, rollout_answers
+from .rollout_answers import rollout_answers
 from .served_experiments import ServedExperiments
 
 TIDY_S = 3600.0
@@ -94,7 +95,8 @@ class FleetServer:
     async def _serve(
         self, fleet: FleetStore, rollouts: ResourceStore, host: str, port: int, ready: Callable[[str], object]
     ) -> None:
-        stop, followed, catalogue = asyncio.Event(), FollowedRollouts(), PublishedCatalogue(self.repository)
+        stop, catalogue = asyncio.Event(), PublishedCatalogue(self.repository)
+        followed = FollowedResources[Rollout](ROLLOUT)
         experiments = ServedExperiments(fleet, EventLog(events_directory(self.directory)))
         feed = FlagFeed(fleet)
         parts = FleetParts(
@@ -174,7 +176,10 @@ async def _healthy() -> dict[str, str]:
 
 
 async def _tidy(
-    fleet: FleetStore, followed: FollowedRollouts, experiments: ServedExperiments, clock: Callable[[], float]
+    fleet: FleetStore,
+    followed: FollowedResources[Rollout],
+    experiments: ServedExperiments,
+    clock: Callable[[], float],
 ) -> None:
     while True:
         with suppress(Unavailable):

@@ -1,9 +1,9 @@
-"""The rollouts of a fleet, for devices that ask and for the controller that moves them."""
+"""The rollouts of a fleet, for the controller that moves them."""
 
 import asyncio
 from collections.abc import Sequence
 
-from lykeion.control import Answers, Change, Listing, ResourceStore, follow
+from lykeion.control import Answers, ResourceStore
 from lykeion.core import NotFound
 from lykeion.delivery.rollouts import (
     ROLLOUT,
@@ -18,35 +18,8 @@ from lykeion.delivery.rollouts import (
 
 from .fleet_observing import observe
 from .fleet_store import FleetStore
+from .followed_resources import age_of
 from .published_catalogue import PublishedCatalogue
-from .served_experiments import NotListed
-
-
-class FollowedRollouts:
-    """The rollouts of the store, always at hand for requests of devices."""
-
-    def __init__(self) -> None:
-        self._by_uid: dict[str, Rollout] = {}
-        self._listed = False
-
-    def ordered(self) -> Sequence[Rollout]:
-        """From the oldest. Raises NotListed."""
-        if not self._listed:
-            raise NotListed("the server has just started; ask again in a moment")
-        return sorted(self._by_uid.values(), key=_age)
-
-    async def run(self, store: ResourceStore) -> None:
-        await follow(store, ROLLOUT, self._replace, self._notice)
-
-    def _replace(self, listing: Listing) -> None:
-        self._by_uid = {each.metadata.uid: each for each in listing.items}
-        self._listed = True
-
-    def _notice(self, change: Change) -> None:
-        if change.type == "DELETED":
-            self._by_uid.pop(change.resource.metadata.uid, None)
-        else:
-            self._by_uid[change.resource.metadata.uid] = change.resource
 
 
 def rollout_answers(fleet: FleetStore, catalogue: PublishedCatalogue, store: ResourceStore) -> Answers:
@@ -83,10 +56,6 @@ def waits_for(model: str, uid: str, rollouts: Sequence[Rollout]) -> str:
     for each in others:
         if each.status.wave:
             return each.metadata.name
-    ours = next((_age(each) for each in rollouts if each.metadata.uid == uid), ("", ""))
-    older = [each for each in others if _age(each) < ours and each.status.reason != "NotPublished"]
-    return min(older, key=_age).metadata.name if older else ""
-
-
-def _age(rollout: Rollout) -> tuple[str, str]:
-    return str(rollout.metadata.creation_timestamp), rollout.metadata.uid
+    ours = next((age_of(each) for each in rollouts if each.metadata.uid == uid), ("", ""))
+    older = [each for each in others if age_of(each) < ours and each.status.reason != "NotPublished"]
+    return min(older, key=age_of).metadata.name if older else ""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lykeion.control import Answers, Change, Listing, ResourceStore, follow
+from lykeion.control import Answers, ResourceStore
 from lykeion.core import NotFound, Unavailable
 from lykeion.core.files import write_atomically, writing
 from lykeion.delivery.experiments import (
@@ -28,6 +28,7 @@ from lykeion.device import is_flag
 
 from .fleet_records import all_devices
 from .fleet_store import FleetStore
+from .followed_resources import FollowedResources, age_of
 from .records.device_events import forget_reports
 from .records.first_events import METRIC_EVENTS
 
@@ -41,34 +42,27 @@ _NEXT = (
 COMPACT_S = 3_600.0
 
 
-class NotListed(Unavailable):
-    """Rollouts or experiments have not been read yet: nobody can be told what to run."""
-
-
 class ServedExperiments:
     """``log`` is the fleet's log of events."""
 
     def __init__(self, fleet: FleetStore, log: EventLog) -> None:
         self._fleet, self._log = fleet, log
-        self._by_uid: dict[str, Experiment] = {}
-        self._listed = False
+        self._followed = FollowedResources[Experiment](EXPERIMENT)
 
     def running(self) -> Sequence[Experiment]:
         """From the oldest. Raises NotListed, or a device would change its version until they are read."""
-        if not self._listed:
-            raise NotListed("the server has just started; ask again in a moment")
-        return [each for each in self._ordered() if each.status.state == "Running"]
+        return [each for each in self._followed.ordered() if each.status.state == "Running"]
 
     def answers(self) -> Answers:
         async def look(asked: ExperimentLook) -> ExperimentObservation:
-            if asked.experiment_uid not in self._by_uid:
+            experiment = self._followed.by_uid.get(asked.experiment_uid)
+            if experiment is None:
                 raise NotFound(f"there is no experiment with the uid {asked.experiment_uid}")
-            experiment = self._by_uid[asked.experiment_uid]
             await asyncio.to_thread(copy_events, self._fleet, self._log)
             return await asyncio.to_thread(observe_experiment, experiment, self._log, asked.since, asked.until)
 
         async def earlier(asked: EarlierExperiment) -> str:
-            for each in self._ordered():
+            for each in sorted(self._followed.by_uid.values(), key=age_of):
                 if each.metadata.uid == asked.experiment_uid:
                     return ""
                 waits = each.status.reason == "NotPublished"
@@ -79,29 +73,14 @@ class ServedExperiments:
         return {ExperimentLook: look, EarlierExperiment: earlier}
 
     async def run(self, store: ResourceStore) -> None:
-        await follow(store, EXPERIMENT, self._replace, self._notice)
+        await self._followed.run(store)
 
     async def tidy(self, now: float) -> None:
         """Copy what devices have reported, and one file for each hour that is over."""
-        if self._by_uid:
+        if self._followed.by_uid:
             with suppress(Unavailable):
                 await asyncio.to_thread(copy_events, self._fleet, self._log)
                 await asyncio.to_thread(self._log.compact, now - COMPACT_S)
-
-    def _ordered(self) -> list[Experiment]:
-        return sorted(
-            self._by_uid.values(), key=lambda each: (str(each.metadata.creation_timestamp), each.metadata.uid)
-        )
-
-    def _replace(self, listing: Listing) -> None:
-        self._by_uid = {each.metadata.uid: each for each in listing.items}
-        self._listed = True
-
-    def _notice(self, change: Change) -> None:
-        if change.type == "DELETED":
-            self._by_uid.pop(change.resource.metadata.uid, None)
-        else:
-            self._by_uid[change.resource.metadata.uid] = change.resource
 
 
 def subject_of(experiment: Experiment) -> str:
