@@ -11,6 +11,9 @@ from lykeion.control import Annotations, Labels, Name, SpecRule, Wire
 
 from .quantities import Quantity
 
+IMAGE_NAME = r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?\Z"
+"""The pattern of what names a container image."""
+
 LabelKey = Annotated[
     str,
     Meta(
@@ -68,7 +71,7 @@ class PodVolume(Wire, frozen=True):
             str,
             Meta(
                 max_length=512,
-                pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?\Z",
+                pattern=IMAGE_NAME,
                 description="The files of an image, such as one that `lykeion images volume` makes of a model or an "
                 "index; for reading. Kubernetes 1.35, or 1.33 with the feature gate ImageVolume.",
                 extra={"must be": "the name of an image"},

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from lykeion.control import Name, SpecRule, Wire
 
-from .pod_template import PodTemplate
+from .pod_template import IMAGE_NAME, PodTemplate
 from .quantities import Quantity, quantity
 
 Argument = Annotated[
@@ -101,7 +101,7 @@ class Program(Wire, frozen=True):
             str,
             Meta(
                 max_length=512,
-                pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?\Z",
+                pattern=IMAGE_NAME,
                 description="Container image; here it is started by `lykeion images` where this machine can (Linux "
                 "with unshare), else the program runs in the environment of the platform.",
                 extra={"must be": "an image such as shop:v1 or registry.example.com/shop/search@sha256:…"},
