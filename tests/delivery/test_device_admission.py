@@ -16,8 +16,8 @@ from lykeion.delivery.device_service import (
     one_device,
     slow_versions,
 )
-from lykeion.delivery.device_service.fleet_records import note_state
 from lykeion.delivery.device_service.records.device_events import note_events
+from lykeion.delivery.device_service.records.fleet_records import note_state
 from lykeion.device import EnrolRequest, EventBatch, ModelReport, ReportedEvent, ReportedState
 
 from .devices import Clock, TestedDevice

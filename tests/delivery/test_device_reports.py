@@ -16,12 +16,12 @@ from lykeion.delivery.device_service import (
     told_versions,
     version_drift,
 )
-from lykeion.delivery.device_service.fleet_records import note_state
-from lykeion.delivery.device_service.fleet_store import _DEVICES
 from lykeion.delivery.device_service.records.device_events import EventQuota, forget_old_events, note_events
 from lykeion.delivery.device_service.records.device_logs import asked_log, forget_old_logs, note_log
 from lykeion.delivery.device_service.records.first_events import forget_rollouts
-from lykeion.delivery.device_service.records.told_versions import note_told
+from lykeion.delivery.device_service.records.fleet_records import note_state
+from lykeion.delivery.device_service.records.told_records import note_told
+from lykeion.delivery.device_service.store.fleet_store import _DEVICES
 from lykeion.device import EventBatch, LogAnswer, ModelReport, ReportedEvent, ReportedState
 
 from .devices import Clock, TestedDevice

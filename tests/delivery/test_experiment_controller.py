@@ -18,16 +18,16 @@ pytest.importorskip("pyarrow")
 
 from lykeion.control import Observed, SqliteStore
 from lykeion.core import NotFound
-from lykeion.delivery.device_service import FLEET_KINDS, DeviceAdmission, FleetStore, served_experiments
-from lykeion.delivery.device_service.followed_resources import NotListed
-from lykeion.delivery.device_service.records.device_events import note_events
-from lykeion.delivery.device_service.served_experiments import (
+from lykeion.delivery.device_service import FLEET_KINDS, DeviceAdmission, FleetStore
+from lykeion.delivery.device_service.desired.device_arms import flags_by_experiments, number_by_experiment
+from lykeion.delivery.device_service.fleet_resources import served_experiments
+from lykeion.delivery.device_service.fleet_resources.followed_resources import NotListed
+from lykeion.delivery.device_service.fleet_resources.served_experiments import (
     ServedExperiments,
     copy_events,
-    flags_by_experiments,
     forget_unit,
-    number_by_experiment,
 )
+from lykeion.delivery.device_service.records.device_events import note_events
 from lykeion.delivery.experiments import (
     EXPERIMENTS,
     Conclusion,

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lykeion.delivery.device_service import FleetStore, fleet_store
+from lykeion.delivery.device_service import FleetStore
+from lykeion.delivery.device_service.store import fleet_store
 from lykeion.delivery.flags import (
     FlagConflict,
     FlagEdit,

@@ -12,9 +12,9 @@ from msgspec import structs
 from lykeion.core.bucketing import bucket_of
 from lykeion.core.odds_ratio_test import FailureTable
 from lykeion.delivery.device_service import DeviceAdmission, FleetStore, PublishedCatalogue
-from lykeion.delivery.device_service.fleet_observing import observe
-from lykeion.delivery.device_service.fleet_records import note_state
+from lykeion.delivery.device_service.fleet_resources.fleet_observing import observe
 from lykeion.delivery.device_service.records.device_events import note_events
+from lykeion.delivery.device_service.records.fleet_records import note_state
 from lykeion.delivery.rollouts import ROLLOUT, Rollout, RolloutSpec, Wave, parse_halt_rule
 from lykeion.device import EventBatch, ModelReport, ReportedEvent, ReportedState
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
-from lykeion.delivery.device_service.rollout_answers import waits_for
+from lykeion.delivery.device_service.fleet_resources.rollout_lookups import waits_for
 from lykeion.delivery.rollouts import ROLLOUT, Rollout, RolloutSpec, Wave, why_needed
 
 BEGUN = datetime(2026, 11, 30, tzinfo=UTC)

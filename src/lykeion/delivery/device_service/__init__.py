@@ -5,20 +5,34 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .desired_states import desired_number, desired_state
-    from .device_admission import DeviceAdmission, DeviceState, DeviceStateError, NoSuchDevice, NotADevice
+    from .desired import PublishedCatalogue, desired_number, desired_state
     from .fleet_beside import FleetBeside, FleetParts
     from .fleet_place import FLEET_KINDS, connect_rollouts, events_directory, fleet_directory, fleet_file, open_fleet
-    from .fleet_records import FleetRecord, all_devices, keep_state, one_device, pin
+    from .fleet_resources import forget_unit
     from .fleet_server import FleetIsServed, FleetServer
-    from .fleet_store import FleetStore, FleetStoreError, FleetTransaction
-    from .postgres_store import PostgresStore
-    from .published_catalogue import PublishedCatalogue
-    from .records.device_events import keep_events, lost_events
-    from .records.device_logs import DeviceLogState, ask_log, device_log
-    from .records.told_versions import VersionDrift, told_versions, version_drift
-    from .served_experiments import forget_unit
-    from .slow_devices import SlowVersion, slow_versions
+    from .records import (
+        DeviceAdmission,
+        DeviceLogState,
+        DeviceState,
+        DeviceStateError,
+        FleetRecord,
+        NoSuchDevice,
+        NotADevice,
+        SlowVersion,
+        VersionDrift,
+        all_devices,
+        ask_log,
+        device_log,
+        keep_events,
+        keep_state,
+        lost_events,
+        one_device,
+        pin,
+        slow_versions,
+        told_versions,
+        version_drift,
+    )
+    from .store import FleetStore, FleetStoreError, FleetTransaction, PostgresStore
 
 __all__ = [
     "FLEET_KINDS",

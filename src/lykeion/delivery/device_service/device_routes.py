@@ -16,13 +16,8 @@ from lykeion.delivery.experiments import Experiment
 from lykeion.delivery.rollouts import Rollout
 from lykeion.web_kit import Networks, Workers, caller_of, documented
 
-from .desired_states import desired_state
-from .device_admission import DeviceAdmission, NotADevice
-from .device_flags import FlagsOf, no_flags
-from .fleet_records import note_state, one_device
-from .published_catalogue import PublishedCatalogue
-from .records.device_events import note_events
-from .records.device_logs import note_log
+from .desired import FlagsOf, PublishedCatalogue, desired_state, no_flags
+from .records import DeviceAdmission, NotADevice, note_events, note_log, note_state, one_device
 
 CALLS_A_MINUTE = 60
 """Of one device."""

@@ -13,9 +13,8 @@ from lykeion.delivery.experiments import Experiment
 from lykeion.delivery.rollouts import Rollout
 from lykeion.web_kit import ServerSettings
 
-from .device_flags import FlagsOf
-from .fleet_store import FleetStore
-from .published_catalogue import PublishedCatalogue
+from .desired import FlagsOf, PublishedCatalogue
+from .store import FleetStore
 
 
 @dataclass(frozen=True)

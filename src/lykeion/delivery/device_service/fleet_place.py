@@ -9,8 +9,7 @@ from lykeion.delivery.experiments import EXPERIMENT
 from lykeion.delivery.rollouts import ROLLOUT
 from lykeion.resource_api import SocketStore, socket_of
 
-from .fleet_store import FleetStore
-from .postgres_store import open_postgres
+from .store import FleetStore, open_postgres
 
 FLEET_KINDS: dict[str, AnyKind] = {ROLLOUT.name: ROLLOUT, EXPERIMENT.name: EXPERIMENT}
 ABSENT = "the device server does not run on this machine; start it: lykeion delivery serve"

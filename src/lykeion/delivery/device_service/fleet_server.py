@@ -34,20 +34,14 @@ from lykeion.web_kit import (
     service_app,
 )
 
-from .device_admission import DeviceAdmission
-from .device_flags import device_flags
+from .desired import PublishedCatalogue, device_flags
 from .device_routes import DeviceService, device_routes
 from .download_limit import MAX_DOWNLOADS, DownloadLimit, repository_files
 from .fleet_beside import FleetBeside, FleetParts
 from .fleet_place import FLEET_KINDS, events_directory, open_fleet
-from .fleet_store import FleetStore
-from .followed_resources import FollowedResources
-from .published_catalogue import PublishedCatalogue
-from .records.device_events import forget_old_events
-from .records.device_logs import forget_old_logs
-from .records.first_events import forget_rollouts
-from .rollout_answers import rollout_answers
-from .served_experiments import ServedExperiments
+from .fleet_resources import FollowedResources, ServedExperiments, rollout_answers
+from .records import DeviceAdmission, forget_old_events, forget_old_logs, forget_rollouts
+from .store import FleetStore
 
 TIDY_S = 3600.0
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from lykeion.core import Invalid
-from lykeion.delivery.device_service.fleet_store import FleetStore, FleetTransaction
+from lykeion.delivery.device_service.store import FleetStore, FleetTransaction
 from lykeion.device import EventBatch, ReportedEvent
 
 KEPT_EVENTS_S = 90 * 86_400

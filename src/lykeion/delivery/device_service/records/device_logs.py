@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from lykeion.delivery.device_service.device_admission import NoSuchDevice
-from lykeion.delivery.device_service.fleet_store import FleetStore
+from lykeion.delivery.device_service.store import FleetStore
 from lykeion.device import MAX_LOG_LINES, LogAnswer
+
+from .device_admission import NoSuchDevice
 
 KEPT_LOGS_S = 7 * 86_400
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lykeion.delivery.device_service.fleet_store import FleetStore, FleetTransaction
+from lykeion.delivery.device_service.store import FleetStore, FleetTransaction
 from lykeion.delivery.rollouts import HaltRule, Rollout
 
 from .device_events import KEPT_EVENTS_S

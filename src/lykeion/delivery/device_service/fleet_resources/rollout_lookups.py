@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from lykeion.control import Answers, ResourceStore
 from lykeion.core import NotFound
+from lykeion.delivery.device_service.desired import PublishedCatalogue
+from lykeion.delivery.device_service.store import FleetStore
 from lykeion.delivery.rollouts import (
     ROLLOUT,
     EarlierRollout,
@@ -17,9 +19,7 @@ from lykeion.delivery.rollouts import (
 )
 
 from .fleet_observing import observe
-from .fleet_store import FleetStore
 from .followed_resources import age_of
-from .published_catalogue import PublishedCatalogue
 
 
 def rollout_answers(fleet: FleetStore, catalogue: PublishedCatalogue, store: ResourceStore) -> Answers:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lykeion.core import Conflict, NotFound, Refused
+from lykeion.delivery.device_service.store import FleetStore, FleetTransaction
 from lykeion.device import Credential, EnrolRequest, RenewRequest, renewal
-
-from .fleet_store import FleetStore, FleetTransaction
 
 CREDENTIAL_S = 86_400
 CLOCK_S = 600

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lykeion.delivery.device_service.store import FleetStore, FleetTransaction
 from lykeion.delivery.rollouts import FleetDevice
 from lykeion.device import ReportedState
 
 from .device_admission import NoSuchDevice
-from .fleet_store import FleetStore, FleetTransaction
 
 
 @dataclass(frozen=True)

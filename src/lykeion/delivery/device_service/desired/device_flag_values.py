@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+from lykeion.delivery.device_service.records import FleetRecord
+from lykeion.delivery.device_service.store import FleetStore
 from lykeion.delivery.flags import PRODUCTION, FlagFeed, FlagStore, flag_values
 from lykeion.device import MAX_FLAGS, Attribute, is_flag
-
-from .fleet_records import FleetRecord
-from .fleet_store import FleetStore
 
 FlagsOf = Callable[[FleetRecord], Mapping[str, Attribute]]
 

@@ -11,26 +11,20 @@ from typing import Any
 from lykeion.control import Answers, ResourceStore
 from lykeion.core import NotFound, Unavailable
 from lykeion.core.files import write_atomically, writing
+from lykeion.delivery.device_service.records import METRIC_EVENTS, all_devices, forget_reports
+from lykeion.delivery.device_service.store import FleetStore
 from lykeion.delivery.experiments import (
     EXPERIMENT,
     EarlierExperiment,
     Experiment,
-    ExperimentArm,
     ExperimentLook,
     ExperimentObservation,
-    assigned_arm,
     has_stopped,
     observe_experiment,
 )
 from lykeion.delivery.experiments.events import MAX_LINE_BYTES, MAX_NUMBER, EventLog, EventLogError, UnitEvent
-from lykeion.delivery.rollouts import FleetDevice, Matches
-from lykeion.device import is_flag
 
-from .fleet_records import all_devices
-from .fleet_store import FleetStore
 from .followed_resources import FollowedResources, age_of
-from .records.device_events import forget_reports
-from .records.first_events import METRIC_EVENTS
 
 OVERLAP_S = 30.0
 """Events of so long ago are copied again: they may have been written after later ones. They count once."""
@@ -86,41 +80,6 @@ class ServedExperiments:
 def subject_of(experiment: Experiment) -> str:
     """What only one experiment at a time may vary for a unit."""
     return experiment.spec.model or experiment.spec.flag
-
-
-def number_by_experiment(model: str, device: FleetDevice, experiments: Sequence[Experiment], matches: Matches) -> int:
-    """The version of a model that an experiment has for a device; 0 if none has."""
-    for each in experiments:
-        if each.spec.model == model and each.status.numbers and (arm := _arm(each, device, matches)):
-            return each.status.numbers[each.spec.arms.index(arm)]
-    return 0
-
-
-def flags_by_experiments(
-    device: FleetDevice, experiments: Sequence[Experiment], matches: Matches
-) -> dict[str, str | int | float | bool]:
-    """By experiment the name of the device's arm, and by flag the arm's value; what devices do not take, such as
-    structured values, is for clients."""
-    found: dict[str, str | int | float | bool] = {}
-    for each in experiments:
-        if arm := _arm(each, device, matches):
-            found[each.metadata.name] = arm.name
-            value = json.loads(arm.value) if arm.value else None
-            if isinstance(value, str | int | float | bool) and is_flag(each.spec.flag, value):
-                found[each.spec.flag] = value
-    return found
-
-
-def _arm(experiment: Experiment, device: FleetDevice, matches: Matches) -> ExperimentArm | None:
-    """The arm of a device, if it takes part and devices are what is assigned."""
-    spec = experiment.spec
-    if spec.unit != "device" or spec.design != "Units":
-        return None
-    of_class = not spec.classes or device.device_class in spec.classes
-    if not of_class or (spec.where and not matches(spec.where, device.attributes)):
-        return None
-    name = assigned_arm(spec, experiment.metadata.uid, device.id)
-    return next((each for each in spec.arms if each.name == name), None)
 
 
 def copy_events(fleet: FleetStore, log: EventLog) -> int:

@@ -7,17 +7,15 @@ from typing import Any
 from lykeion.core.expression import Expression, WhereError
 from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
+from lykeion.delivery.device_service.records import FleetRecord, as_fleet_device, asked_log, note_told
+from lykeion.delivery.device_service.store import FleetStore
 from lykeion.delivery.experiments import Experiment
 from lykeion.delivery.rollouts import Rollout, desired_version
 from lykeion.device import MAX_FLAGS, DesiredState, SignedTarget
 
-from .device_flags import FlagsOf, no_flags
-from .fleet_records import FleetRecord, as_fleet_device
-from .fleet_store import FleetStore
+from .device_arms import flags_by_experiments, number_by_experiment
+from .device_flag_values import FlagsOf, no_flags
 from .published_catalogue import CatalogueEntry, PublishedCatalogue
-from .records.device_logs import asked_log
-from .records.told_versions import note_told
-from .served_experiments import flags_by_experiments, number_by_experiment
 
 POLL_S = 900
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .fleet_store import FleetStore
+from lykeion.delivery.device_service.store import FleetStore
 
 
 @dataclass(frozen=True)

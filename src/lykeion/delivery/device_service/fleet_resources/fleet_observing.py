@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lykeion.core.odds_ratio_test import FailureTable
+from lykeion.delivery.device_service.desired import PublishedCatalogue, satisfies_where
+from lykeion.delivery.device_service.records import FleetRecord, RolloutFirsts, all_devices, as_fleet_device
+from lykeion.delivery.device_service.store import FleetStore
 from lykeion.delivery.rollouts import (
     FleetDevice,
     FleetObservation,
@@ -15,12 +18,6 @@ from lykeion.delivery.rollouts import (
     may_move,
     wave_of,
 )
-
-from .desired_states import satisfies_where
-from .fleet_records import FleetRecord, all_devices, as_fleet_device
-from .fleet_store import FleetStore
-from .published_catalogue import PublishedCatalogue
-from .records.first_events import RolloutFirsts
 
 
 @dataclass(frozen=True)

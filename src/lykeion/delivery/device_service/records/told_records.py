@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lykeion.delivery.device_service.fleet_store import FleetStore
+from lykeion.delivery.device_service.store import FleetStore
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,22 @@
+"""What a device is told: versions of models, and values of flags."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .desired_states import desired_number, desired_state, satisfies_where
+    from .device_flag_values import FlagsOf, device_flags, no_flags
+    from .published_catalogue import PublishedCatalogue
+
+__all__ = [
+    "FlagsOf",
+    "PublishedCatalogue",
+    "desired_number",
+    "desired_state",
+    "device_flags",
+    "no_flags",
+    "satisfies_where",
+]
+
+__getattr__ = lazy(__name__)

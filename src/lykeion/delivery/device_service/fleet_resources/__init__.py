@@ -1,0 +1,19 @@
+"""The rollouts and experiments of a fleet, as devices and their controllers see them."""
+
+from typing import TYPE_CHECKING
+
+from lykeion.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from .followed_resources import FollowedResources
+    from .rollout_lookups import rollout_answers
+    from .served_experiments import ServedExperiments, forget_unit
+
+__all__ = [
+    "FollowedResources",
+    "ServedExperiments",
+    "forget_unit",
+    "rollout_answers",
+]
+
+__getattr__ = lazy(__name__)
