@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from lykeion.control import FINALIZER, AnyResource, Condition, Decision, Lookup, condition_of, is_true, merged
+from lykeion.control import (
+    FINALIZER,
+    AnyResource,
+    Condition,
+    Decision,
+    Lookup,
+    NotAsked,
+    condition_of,
+    is_true,
+    merged,
+)
 from lykeion.core import Invalid, Refused, Unavailable, Unsupported
 from lykeion.platform.controllers.pipeline_run_controller import PIPELINE_RUNS
 from lykeion.platform.lookups import ClusterAllowed, NoRemoteRun, RemoteRun
@@ -190,6 +200,26 @@ def test_a_cluster_that_does_not_answer_is_named_in_a_condition_and_asked_again(
     course.other.end(phase="Succeeded")
     course.decide()
     assert course.says("Complete")
+
+
+def test_of_a_cluster_that_is_busy_nothing_is_said_that_was_not_said_before() -> None:
+    course = _course()
+    course.decide()
+    course.other.error = NotAsked("the cluster gke, for shop: 8 others have waited 15 s for it")
+    decision = course.decide()
+    assert course.says("Unreachable") is None
+    assert course.acting.resource.status.steps[0].message == ""
+    assert decision.requeue_after_s == 5
+    course.other.error = AWAY
+    course.decide()
+    course.other.error = NotAsked("the cluster gke, for shop: 8 others have waited 15 s for it")
+    course.decide()
+    said = course.says("Unreachable")
+    assert said
+    assert (said.status, course.acting.resource.status.steps[0].message) == ("True", str(AWAY))
+    course.delete()
+    course.decide()
+    assert course.finalizers[-1] is None
 
 
 def test_a_run_without_steps_elsewhere_has_neither_finalizer_nor_condition() -> None:

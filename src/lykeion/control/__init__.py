@@ -41,16 +41,18 @@ if TYPE_CHECKING:
     from .resource_store import Change, Exists, Gone, Happened, Listing, NoSuchResource, Outdated, ResourceStore
     from .sqlite_file import ResourceStoreError
     from .sqlite_store import SqliteStore
+    from .step_places import NotAsked
 
 
 __all__ = [
     "API_VERSION", "CLUSTER", "FINALIZER", "GROUP", "VERSION", "Annotations", "Answers", "AnyKind", "AnyResource",
     "Change", "ChangeRule", "Column", "Condition", "Conditions", "ControlLoop", "Decision", "Event", "Exists",
     "FieldRow", "Gone", "Happened", "Key", "KeyQueue", "Labels", "Listing", "Lookup", "Metadata", "Name",
-    "NoSuchResource", "Observed", "Once", "Outdated", "Owner", "Reconcile", "Resource", "ResourceController",
-    "ResourceError", "ResourceKind", "ResourceStore", "ResourceStoreError", "SetFinalizer", "SpecRule", "SqliteStore",
-    "Time", "Wire", "check_change", "child_name", "condition_of", "custom_resource_definition", "field_rows",
-    "follow", "is_true", "merged", "read_as", "read_resource", "structural_schema",
+    "NoSuchResource", "NotAsked", "Observed", "Once", "Outdated", "Owner", "Reconcile", "Resource",
+    "ResourceController", "ResourceError", "ResourceKind", "ResourceStore", "ResourceStoreError", "SetFinalizer",
+    "SpecRule", "SqliteStore", "Time", "Wire", "check_change", "child_name", "condition_of",
+    "custom_resource_definition", "field_rows", "follow", "is_true", "merged", "read_as", "read_resource",
+    "structural_schema",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -18,6 +18,7 @@ from .key_queue import KeyQueue
 from .reconcile import Decision, Event, Lookup, Observed, Reconcile, ResourceController
 from .resource import FINALIZER, AnyKind, AnyResource, Key
 from .resource_store import Change, Exists, Listing, ResourceStore
+from .step_places import StepPlaces
 
 WORKERS = 4
 
@@ -44,8 +45,9 @@ class ControlLoop:
     """Runs ``controllers`` on ``store`` until cancelled.
 
     ``answers`` serves their lookups; ``now`` is the clock that is passed to reconcilers; ``observer`` counts.
-    What happens within ``rest_s`` after a step that wrote something is taken together in the next step. Without
-    ``set_finalizer``, a decision that asks for one fails. ``audience`` hears of the resources, not of their children.
+    What happens within ``rest_s`` after a step that wrote something is taken together in the next step. ``workers``
+    steps are at work at once, not counting those that wait for the answer to a lookup. Without ``set_finalizer``, a
+    decision that asks for one fails. ``audience`` hears of the resources, not of their children.
     """
 
     def __init__(
@@ -61,8 +63,8 @@ class ControlLoop:
         audience: Audience | None = None,
     ) -> None:
         self._store, self._answers, self._now, self._observer = store, answers or {}, now, observer
-        self._rest_s, self._workers, self._set_finalizer = rest_s, workers, set_finalizer
-        self._audience = audience
+        self._rest_s, self._set_finalizer, self._audience = rest_s, set_finalizer, audience
+        self._places = StepPlaces(workers)
         self._controllers = {each.kind.name: each for each in controllers}
         self._kinds = {kind.name: kind for each in controllers for kind in (each.kind, *each.children)}
         self._seen: dict[Key, AnyResource] = {}
@@ -74,8 +76,7 @@ class ControlLoop:
         async with asyncio.TaskGroup() as tasks:
             for kind in self._kinds.values():
                 tasks.create_task(follow(self._store, kind, partial(self._was_listed, kind), self._has_changed))
-            for _ in range(self._workers):
-                tasks.create_task(self._work())
+            tasks.create_task(self._work(tasks))
 
     @property
     def waiting(self) -> int:
@@ -135,13 +136,20 @@ class ControlLoop:
             if not self._children[owner.uid]:
                 del self._children[owner.uid]
 
-    async def _work(self) -> None:
+    async def _work(self, tasks: asyncio.TaskGroup) -> None:
         await asyncio.gather(*(listed.wait() for listed in self._listed.values()))
         while True:
             key = await self._queue.get()
-            begun = time.monotonic()
+            await self._places.take()
+            tasks.create_task(self._placed(key))
+
+    async def _placed(self, key: Key) -> None:
+        begun = time.monotonic()
+        try:
             outcome = await self._step(key)
-            self._observer(key.kind, outcome, time.monotonic() - begun)
+        finally:
+            self._places.give_back()
+        self._observer(key.kind, outcome, time.monotonic() - begun)
 
     async def _step(self, key: Key) -> Outcome:
         try:
@@ -235,7 +243,8 @@ class ControlLoop:
             except NotFound:
                 return None
         try:
-            return await self._answers[type(what)](what)
+            async with self._places.left_to_ask(what.source):
+                return await self._answers[type(what)](what)
         except LykeionError as error:
             return error
 

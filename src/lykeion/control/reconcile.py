@@ -24,6 +24,11 @@ class Lookup:
     Some ask for something to be so, such as an object in another cluster: asking again changes nothing.
     """
 
+    @property
+    def source(self) -> str:
+        """What answers. Few are asked at once of one source: they wait for one another, and nobody else for them."""
+        return f"what answers {type(self).__name__}"
+
 
 @dataclass(frozen=True)
 class Observed:

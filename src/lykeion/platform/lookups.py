@@ -13,6 +13,10 @@ class ModelVersion(Lookup):
 
     reference: str
 
+    @property
+    def source(self) -> str:
+        return "the registry"
+
 
 @dataclass(frozen=True)
 class FoundModel:
@@ -92,6 +96,10 @@ class PrometheusCounts(Lookup):
     slow: str = ""
     slow_seconds: float = 0.0
 
+    @property
+    def source(self) -> str:
+        return self.url
+
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -109,6 +117,10 @@ class ReplicaCounts(Lookup):
     requests: tuple[str, Labels]
     failures: tuple[str, Labels]
     latency: str = ""
+
+    @property
+    def source(self) -> str:
+        return f"the replicas in {self.namespace}"
 
 
 @dataclass(frozen=True)
@@ -133,6 +145,10 @@ class RemoteRun(Lookup):
     owner_uid: str
     wanted: AnyResource = field(compare=False)
 
+    @property
+    def source(self) -> str:
+        return _as_used(self.cluster, self.namespace)
+
 
 @dataclass(frozen=True)
 class NoRemoteRun(Lookup):
@@ -143,3 +159,12 @@ class NoRemoteRun(Lookup):
     name: str
     owner: str
     owner_uid: str
+
+    @property
+    def source(self) -> str:
+        return _as_used(self.cluster, self.namespace)
+
+
+def _as_used(cluster: str, namespace: str) -> str:
+    """With the credentials of one namespace: those of another wait for nothing that it asks."""
+    return f"the cluster {cluster}, for {namespace}"

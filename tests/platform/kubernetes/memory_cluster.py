@@ -18,12 +18,13 @@ TIME = "2026-11-01T12:00:00Z"
 
 
 class MemoryCluster:
-    """``error`` is raised by each request while it is set."""
+    """``error`` is raised by each request while it is set; while it is ``silent``, none is answered."""
 
     def __init__(self, name: str, namespace: str = "default") -> None:
         self.server, self.namespace, self.name = f"https://{name}", namespace, name
         self.objects: dict[str, Document] = {}
         self.error: Exception | None = None
+        self.silent, self.waiting, self.answered = False, 0, 0
         self._version, self._changes = 0, list[tuple[int, str, str, Document]]()
         self._changed = asyncio.Event()
 
@@ -31,7 +32,7 @@ class MemoryCluster:
         """Another client of it goes on."""
 
     async def get(self, path: str, what: str, query: Any = None) -> Document:
-        self._asked()
+        await self._asked()
         if query and "limit" in query:
             return self._listed(path, query)
         if path in self.objects:
@@ -39,7 +40,7 @@ class MemoryCluster:
         raise NoSuchResource(f"there is no {what}")
 
     async def post(self, path: str, what: str, document: Document, query: Any = None) -> Document:
-        self._asked()
+        await self._asked()
         name = f"{path}/{document['metadata']['name']}"
         if name in self.objects:
             raise Exists(f"there is a {what} already")
@@ -49,7 +50,7 @@ class MemoryCluster:
         return self._write(name, made, "ADDED")
 
     async def patch(self, path: str, what: str, document: Document, type_: str, query: Any = None) -> Document:
-        self._asked()
+        await self._asked()
         of_status, path = path.endswith("/status"), path.removesuffix("/status")
         if path not in self.objects:
             if type_ == "apply" and not of_status:
@@ -73,7 +74,7 @@ class MemoryCluster:
         return self._write(path, changed, "MODIFIED")
 
     async def delete(self, path: str, what: str, options: Document) -> Document:
-        self._asked()
+        await self._asked()
         if path not in self.objects:
             raise NoSuchResource(f"there is no {what}")
         there = deepcopy(self.objects[path])
@@ -101,9 +102,25 @@ class MemoryCluster:
         while not holds():
             await self._changed.wait()
 
-    def _asked(self) -> None:
+    def speak(self) -> None:
+        """After it was silent."""
+        self.silent = False
+        self._wake()
+
+    async def _asked(self) -> None:
+        if self.silent:
+            await self._waited()
+        self.answered += 1
         if self.error:
             raise self.error
+
+    async def _waited(self) -> None:
+        self.waiting += 1
+        self._wake()
+        try:
+            await self.until(lambda: not self.silent)
+        finally:
+            self.waiting -= 1
 
     def _listed(self, path: str, query: dict[str, str]) -> Document:
         wanted = dict(each.split("=", 1) for each in filter(None, query.get("labelSelector", "").split(",")))
@@ -133,6 +150,9 @@ class MemoryCluster:
 
     def _note(self, type_: str, path: str, document: Document) -> None:
         self._changes.append((self._version, type_, path, deepcopy(document)))
+        self._wake()
+
+    def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 

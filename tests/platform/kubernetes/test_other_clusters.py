@@ -1,49 +1,26 @@
 """Two clusters: a run here has a step there, through credentials of its namespace; nothing is left behind."""
 
 import asyncio
-import base64
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import yaml
 from msgspec import structs
 
-from lykeion.control import FINALIZER, Condition, ControlLoop, Key, merged
+from lykeion.control import FINALIZER
 from lykeion.core import Refused, Unavailable
 from lykeion.platform import force_release, holders_of
-from lykeion.platform.composition import KINDS
-from lykeion.platform.controllers.pipeline_run_controller import PIPELINE_RUNS
-from lykeion.platform.kubernetes.api.list_watch import WatchTimes
 from lykeion.platform.kubernetes.api.server_answers import ClusterError, ClusterRefused
 from lykeion.platform.kubernetes.other_clusters.cluster_reach import ClusterReach, NotAllowed
 from lykeion.platform.kubernetes.other_clusters.given_access import WrongCredentials, given_access
 from lykeion.platform.kubernetes.other_clusters.remote_runs import RemoteRuns, runs_through
-from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from lykeion.platform.resources.cluster_profile import AllowedCluster, ClusterProfileSpec
 from lykeion.platform.resources.program import Program
 from lykeion.platform.resources.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep
-from lykeion.platform.resources.work import WORK
 
-from .memory_cluster import Death, MemoryCluster, MortalClient
-
-SERVER = "https://there"
-PROFILE = ClusterProfileSpec(clusters=(AllowedCluster(name="gke", server=SERVER, namespaces=("shop",)),))
-KEY = Key("PipelineRun", "shop", "night-1")
-AWAY = ClusterError("https://there does not answer")
-
-
-def kubeconfig(**user: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": SERVER}}],
-        "users": [{"name": "u", "user": user or {"token": "t"}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "work"}}],
-        "current-context": "x",
-    }
+from .memory_cluster import Death, MortalClient
+from .two_clusters import AWAY, KEY, PROFILE, SERVER, TwoClusters, kubeconfig, store_of, with_both
 
 
 def _access(document: Any, server: str = SERVER) -> Any:
@@ -117,85 +94,6 @@ def test_no_secret_is_quoted(user: Any) -> None:
     assert "p4ss" not in str(refused.value)
 
 
-@dataclass
-class TwoClusters:
-    """A control loop in each; ``now`` is the clock of back-offs."""
-
-    here: MemoryCluster = field(default_factory=lambda: MemoryCluster("here"))
-    there: MemoryCluster = field(default_factory=lambda: MemoryCluster("there", "work"))
-    now: float = 0.0
-    profile: ClusterProfileSpec = PROFILE
-    death: Death = field(default_factory=Death)
-    connected: list[Any] = field(default_factory=list[Any])
-
-    def __post_init__(self) -> None:
-        self.give(kubeconfig())
-        self.store = _store(self.here)
-
-    def give(self, document: Any) -> None:
-        """As the Secret's content."""
-        data = {"gke": base64.b64encode(yaml.safe_dump(document).encode()).decode()}
-        path = "/api/v1/namespaces/shop/secrets/lykeion-clusters"
-        self.here.objects[path] = {"metadata": {"name": "lykeion-clusters", "uid": "s"}, "data": data}
-
-    def reach(self) -> ClusterReach:
-        def connect(access: Any) -> Any:
-            self.connected.append(access)
-            return MortalClient(self.there, self.death)
-
-        times = WatchTimes(first_back_off_s=1, last_back_off_s=8, random=lambda: 1.0)
-        home: Any = MortalClient(self.here, self.death)
-        return ClusterReach(home, lambda: self.profile, connect, times=times, now=lambda: self.now)
-
-    def remote(self) -> RemoteRuns:
-        return RemoteRuns(self.reach(), lambda: "home-1", runs_through(self.here))  # type: ignore[arg-type]
-
-    async def apply(self, **spec: Any) -> None:
-        step = PipelineStep(name="train", program=Program(command=("train",)), cluster="gke")
-        run = PIPELINE_RUN.new(KEY.name, PipelineRunSpec(steps=(step,), **spec), namespace=KEY.namespace)
-        await self.store.create(run)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """An operator in each."""
-        store = _store(MortalClient(self.here, self.death))
-        here = ControlLoop(store, [PIPELINE_RUNS], self.remote().answers(), set_finalizer=store.set_finalizer)
-        there = ControlLoop(_store(self.there), [PIPELINE_RUNS])
-        tasks = [asyncio.create_task(each.run()) for each in (here, there)]
-        try:
-            yield
-        finally:
-            for each in tasks:
-                each.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def succeed(self) -> None:
-        """Let the program there end well."""
-        await self.there.until(lambda: self.there.kept("works"))
-        store = _store(self.there)
-        (work,) = (await store.listing(WORK)).items
-        ended = merged((), work.metadata.creation_timestamp, Condition(type="Complete", status="True"))  # type: ignore[arg-type]
-        await store.write_status(work.with_status(structs.replace(work.status, conditions=ended)))
-
-    def is_true(self, type_: str) -> bool:
-        runs = self.here.kept("pipelineruns")
-        conditions = [each for run in runs for each in run.get("status", {}).get("conditions", ())]
-        return any(each["type"] == type_ and each["status"] == "True" for each in conditions)
-
-
-def _store(cluster: Any) -> ClusterStore:
-    """Works are objects of their own here, and not views of Jobs."""
-    return ClusterStore(cluster, KINDS)
-
-
-def _run(use: Callable[[TwoClusters], Awaitable[None]]) -> None:
-    async def main() -> None:
-        async with asyncio.timeout(60):
-            await use(TwoClusters())
-
-    asyncio.run(main())
-
-
 def test_a_step_runs_there_and_is_removed_with_its_run() -> None:
     async def use(both: TwoClusters) -> None:
         async with both.running():
@@ -219,7 +117,7 @@ def test_a_step_runs_there_and_is_removed_with_its_run() -> None:
             await both.here.until(lambda: not both.here.kept("pipelineruns"))
             assert both.there.kept("pipelineruns") == both.there.kept("works") == []
 
-    _run(use)
+    with_both(use)
 
 
 def test_suspending_the_run_suspends_its_step_there() -> None:
@@ -231,7 +129,7 @@ def test_suspending_the_run_suspends_its_step_there() -> None:
             await both.store.apply(replace(run, spec=structs.replace(run.spec, suspend=True)))
             await both.there.until(lambda: both.there.kept("works")[0]["spec"].get("suspend"))
 
-    _run(use)
+    with_both(use)
 
 
 def test_a_deleted_run_waits_for_a_cluster_that_is_away_and_a_forced_release_does_not() -> None:
@@ -255,7 +153,7 @@ def test_a_deleted_run_waits_for_a_cluster_that_is_away_and_a_forced_release_doe
         assert await both.remote().sweep() == 1
         assert both.there.kept("pipelineruns") == []
 
-    _run(use)
+    with_both(use)
 
 
 def test_a_sweep_leaves_what_still_has_its_run_and_what_is_of_others() -> None:
@@ -264,7 +162,7 @@ def test_a_sweep_leaves_what_still_has_its_run_and_what_is_of_others() -> None:
             await both.apply()
             await both.there.until(lambda: both.there.kept("works"))
             stranger = PIPELINE_RUN.new("mine", PipelineRunSpec(steps=_steps()), namespace="work")
-            await _store(both.there).create(stranger)
+            await store_of(both.there).create(stranger)
             other_home = RemoteRuns(both.reach(), lambda: "home-2", runs_through(both.there))  # type: ignore[arg-type]
             assert await other_home.sweep() == 0
             assert await both.remote().sweep() == 0
@@ -272,7 +170,7 @@ def test_a_sweep_leaves_what_still_has_its_run_and_what_is_of_others() -> None:
             assert await both.remote().sweep() == 0
             assert len(both.there.kept("pipelineruns")) == 2
 
-    _run(use)
+    with_both(use)
 
 
 def test_labels_that_somebody_writes_there_hinder_no_sweep() -> None:
@@ -289,12 +187,12 @@ def test_labels_that_somebody_writes_there_hinder_no_sweep() -> None:
             name: value for name, value in left["metadata"]["labels"].items() if name != "lykeion.github.io/owner"
         }
         forged = PIPELINE_RUN.new("a-first", PipelineRunSpec(steps=_steps()), namespace="work", labels=labels)
-        await _store(both.there).create(forged)
+        await store_of(both.there).create(forged)
         both.there.objects = dict(sorted(both.there.objects.items()))
         assert await both.remote().sweep() == 1
         assert [each["metadata"]["name"] for each in both.there.kept("pipelineruns")] == ["a-first"]
 
-    _run(use)
+    with_both(use)
 
 
 def test_what_an_earlier_run_of_the_same_name_left_is_swept() -> None:
@@ -308,7 +206,7 @@ def test_what_an_earlier_run_of_the_same_name_left_is_swept() -> None:
         both.there.error = None
         assert await both.remote().sweep() == 1
 
-    _run(use)
+    with_both(use)
 
 
 def test_what_a_cancelled_step_left_is_swept_when_its_cluster_answers() -> None:
@@ -322,7 +220,7 @@ def test_what_a_cancelled_step_left_is_swept_when_its_cluster_answers() -> None:
         assert len(both.there.kept("pipelineruns")) == 1
         assert await both.remote().sweep() == 1
 
-    _run(use)
+    with_both(use)
 
 
 def test_a_run_of_another_under_the_same_name_is_neither_taken_nor_removed() -> None:
@@ -338,7 +236,7 @@ def test_a_run_of_another_under_the_same_name_is_neither_taken_nor_removed() -> 
             await both.here.until(lambda: not both.here.kept("pipelineruns"))
         assert len(both.there.kept("pipelineruns")) == 1
 
-    _run(use)
+    with_both(use)
 
 
 def test_a_run_that_a_later_version_wrote_there_fails_no_step_and_holds_no_run_that_is_deleted() -> None:
@@ -357,7 +255,7 @@ def test_a_run_that_a_later_version_wrote_there_fails_no_step_and_holds_no_run_t
             await both.here.until(lambda: not both.here.kept("pipelineruns"))
         assert both.there.kept("pipelineruns") == []
 
-    _run(use)
+    with_both(use)
 
 
 def _steps() -> tuple[PipelineStep, ...]:
@@ -424,7 +322,7 @@ def test_a_cluster_that_fails_is_left_alone_for_a_while_that_doubles_and_others_
         both.there.error, both.now = None, 23
         assert await reach.use("gke", "shop", ask) == await reach.use("gke", "shop", ask) == "answer"
 
-    _run(use)
+    with_both(use)
 
 
 def test_changed_credentials_are_taken_after_a_failure() -> None:
@@ -441,7 +339,7 @@ def test_changed_credentials_are_taken_after_a_failure() -> None:
         both.now = 10
         await reach.use("gke", "shop", ask)
 
-    _run(use)
+    with_both(use)
 
 
 @pytest.mark.parametrize(
@@ -463,7 +361,7 @@ def test_credentials_and_answers_as_nobody_has_foreseen_end_neither_the_sweep_no
         both.there.error, both.now = None, 100
         assert await remote.reach.use("gke", "shop", ask) == "answer"
 
-    _run(use)
+    with_both(use)
 
 
 def test_connections_with_credentials_that_were_replaced_are_closed_when_nobody_waits_for_them() -> None:
@@ -494,7 +392,7 @@ def test_connections_with_credentials_that_were_replaced_are_closed_when_nobody_
         await reach.close()
         assert not any(each.is_open for each in made)
 
-    _run(use)
+    with_both(use)
 
 
 def test_what_is_lacking_is_said() -> None:
@@ -511,4 +409,4 @@ def test_what_is_lacking_is_said() -> None:
         with pytest.raises(Refused, match="bind the ClusterRole lykeion-clusters there to the operator"):
             await both.reach().use("gke", "shop", ask)
 
-    _run(use)
+    with_both(use)

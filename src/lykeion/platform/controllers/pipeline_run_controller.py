@@ -208,6 +208,8 @@ def _remote(round_: _Round, step: PipelineStep, status: StepStatus) -> StepStatu
     ended = ended_as(there)
     if ended is None:
         round_.again_s = min(round_.again_s if round_.again_s is not None else LOOK_AGAIN_S, LOOK_AGAIN_S)
+        if status.cluster in round_.remote.busy:
+            return status
         error = round_.remote.errors.get(status.cluster, "")
         return structs.replace(status, message=(str(error) or progress_of(there, status))[:512])
     status = structs.replace(status, inputs=ended.inputs, outputs=ended.outputs, image=ended.image)

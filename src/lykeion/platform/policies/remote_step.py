@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import structs
 
-from lykeion.control import AnyResource, Condition, Decision, Lookup, Observed, child_name, condition_of
+from lykeion.control import AnyResource, Condition, Decision, Lookup, NotAsked, Observed, child_name, condition_of
 from lykeion.core import Invalid, LykeionError, Unavailable, Unsupported
 from lykeion.platform.lookups import ClusterAllowed, NoRemoteRun, RemoteRun
 from lykeion.platform.resources.step_pipeline import (
@@ -30,12 +30,16 @@ _ANSWERS = Condition(type=UNREACHABLE, status="False", reason="Answers")
 
 @dataclass
 class RemoteSteps:
-    """What one decision finds out of other clusters: ``reads`` first; then ``errors``, by cluster."""
+    """What one decision finds out of other clusters: ``reads`` first; then ``errors``, by cluster.
+
+    ``busy`` are those that were not asked, of which everything stays as it was.
+    """
 
     run: PipelineRun
     observed: Observed
     reads: list[Lookup] = field(default_factory=list[Lookup])
     errors: dict[str, LykeionError] = field(default_factory=dict[str, LykeionError])
+    busy: set[str] = field(default_factory=set[str])
 
     def begin(self, step: PipelineStep, status: StepStatus) -> StepStatus | None:
         """The status with where the step's run is to be, before there is one; None while the cluster is not known.
@@ -71,12 +75,12 @@ class RemoteSteps:
         return answer if answer is None else answer is True
 
     def condition(self, before: tuple[Condition, ...]) -> tuple[Condition, ...]:
-        """What is to be said of clusters that do not answer; nothing of a run that never had to."""
+        """What is to be said of clusters that do not answer; nothing of a run that never had to, or has not asked."""
         if self.errors:
             reason = "NoAnswer" if isinstance(next(iter(self.errors.values())), Unavailable) else "Refused"
             message = "; ".join(map(str, self.errors.values()))
             return (Condition(type=UNREACHABLE, status="True", reason=reason, message=message),)
-        return (_ANSWERS,) if condition_of(before, UNREACHABLE) else ()
+        return (_ANSWERS,) if condition_of(before, UNREACHABLE) and not self.busy else ()
 
     def _answer(self, lookup: Lookup) -> Any:
         """None if it is to be read first."""
@@ -85,7 +89,9 @@ class RemoteSteps:
         return self.observed.read.get(lookup)
 
     def _note(self, status: StepStatus, answer: Any) -> None:
-        if isinstance(answer, LykeionError):
+        if isinstance(answer, NotAsked):
+            self.busy.add(status.cluster)
+        elif isinstance(answer, LykeionError):
             self.errors[status.cluster] = answer
 
     def _of(self, status: StepStatus) -> tuple[str, str, str, str, str]:

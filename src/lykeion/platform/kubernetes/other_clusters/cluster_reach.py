@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from .given_access import given_access
 T = TypeVar("T")
 
 ANSWER_S = 10.0
-"""A cluster that has not answered by then counts as unreachable."""
+"""Less than a lookup waits for its turn: NotAsked is said of clusters that are slow, not of those that are away."""
 KEPT_S = 300.0
 """Credentials are read again after that time, and after each failure: tokens expire and are replaced."""
 
@@ -36,12 +37,13 @@ class NotAllowed(Invalid):
 
 @dataclass
 class _Connection:
-    """One namespace's to one cluster. ``again`` is when a cluster that failed is asked again."""
+    """One namespace's to one cluster. ``again`` is when a cluster that failed at ``failed`` is asked again."""
 
     client: ClusterClient | None = None
     kubeconfig: bytes = b""
     until: float = 0.0
     failures: int = 0
+    failed: float = -math.inf
     again: float = 0.0
     error: LykeionError | None = None
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -51,6 +53,7 @@ class ClusterReach:
     """``profile`` is what this cluster's profile says now; ``connect`` makes a client of credentials.
 
     ``namespaces`` limits for which namespaces of this cluster others are used; by default for all that are allowed.
+    A cluster that has not answered within ``answer_s`` counts as unreachable.
     """
 
     def __init__(
@@ -62,9 +65,10 @@ class ClusterReach:
         *,
         times: WatchTimes | None = None,
         now: Callable[[], float] = time.monotonic,
+        answer_s: float = ANSWER_S,
     ) -> None:
         self._home, self._profile, self._connect, self._namespaces = home, profile, connect, namespaces
-        self._times, self._now = times or WatchTimes(), now
+        self._times, self._now, self._answer_s = times or WatchTimes(), now, answer_s
         self._connections: dict[tuple[str, str], _Connection] = {}
         self._replaced: list[tuple[float, ClusterClient]] = []
         """With the time from which nobody waits for an answer of theirs any more."""
@@ -96,21 +100,22 @@ class ClusterReach:
         """
         allowed = self.allowed(cluster, namespace)
         kept = self._connections.setdefault((cluster, namespace), _Connection())
-        if kept.error and self._now() < kept.again:
+        begun = self._now()
+        if kept.error and begun < kept.again:
             raise kept.error
-        kept.again = self._now() + ANSWER_S  # meanwhile others get the error at once
+        kept.again = begun + self._answer_s  # meanwhile others get the error at once
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(self._answer_s):
                 found = await ask(await self._client(kept, allowed, namespace))
         except (Unavailable, Refused, TimeoutError) as error:
-            raise self._failed(kept, cluster, error) from None
+            raise self._failed(kept, cluster, error, begun) from None
         except LykeionError:
             self._answered(kept, cluster)
             raise
         except Exception as error:  # of one cluster or one namespace's credentials: it must not end what others do
             _log.exception("the cluster %s, for the namespace %s", cluster, namespace)
             wrong = ClusterError(f"its credentials or its answer cannot be used ({type(error).__name__})")
-            raise self._failed(kept, cluster, wrong) from None
+            raise self._failed(kept, cluster, wrong, begun) from None
         self._answered(kept, cluster)
         return found
 
@@ -119,13 +124,15 @@ class ClusterReach:
             _log.info("the cluster %s answers again", cluster)
         kept.failures, kept.error = 0, None
 
-    def _failed(self, kept: _Connection, cluster: str, error: Exception) -> LykeionError:
-        kept.failures, kept.until = kept.failures + 1, 0.0
-        kept.again = self._now() + self._times.back_off_s(kept.failures)
-        words = f"the cluster {cluster}: {str(error) or f'no answer within {ANSWER_S:g} s'}"
-        kept.error = ClusterRefused(words) if isinstance(error, Refused) else ClusterError(words)
-        if kept.failures == 1:
-            _log.warning("%s; asking again", words)
+    def _failed(self, kept: _Connection, cluster: str, error: Exception, begun: float) -> LykeionError:
+        """Of several that were asked together, the first to fail says how long the cluster is left alone."""
+        words = f"the cluster {cluster}: {str(error) or f'no answer within {self._answer_s:g} s'}"
+        kept.error, kept.until = ClusterRefused(words) if isinstance(error, Refused) else ClusterError(words), 0.0
+        if begun > kept.failed:
+            kept.failures, kept.failed = kept.failures + 1, self._now()
+            kept.again = kept.failed + self._times.back_off_s(kept.failures)
+            if kept.failures == 1:
+                _log.warning("%s; asking again", words)
         return kept.error
 
     async def _client(self, kept: _Connection, allowed: AllowedCluster, namespace: str) -> ClusterClient:
@@ -138,7 +145,7 @@ class ClusterReach:
                     access = given_access(text, allowed.server, where, namespace)
                     made = self._connect(access)
                     if kept.client:
-                        self._replaced.append((self._now() + ANSWER_S, kept.client))
+                        self._replaced.append((self._now() + self._answer_s, kept.client))
                     kept.client, kept.kubeconfig = made, text
                     await self._close_replaced()
                 kept.until = self._now() + KEPT_S
