@@ -23,7 +23,8 @@ from lykeion.nets import (
     write_block,
     write_litert,
 )
-from lykeion.nets.families.efficientnet_lite import MEAN, STD, read_weights, weights_file
+from lykeion.nets.families.efficientnet_lite import MEAN, STD, read_weights
+from lykeion.nets.published_weights import efficientnet_lite0_file
 from tests.nets.making import assert_equal_to_1e_5, is_delegated, lively_weights, photos_for, run
 from tests.nets.photos import prepared
 
@@ -36,7 +37,7 @@ def test_efficientnet_lite0_equals_pytorch_on_real_photos(output) -> None:
     with np.load(Path(__file__).parent / "efficientnet_lite0_reference.npz") as reference:
         assert hashlib.sha256(pixels.tobytes()).hexdigest() == str(reference["pixels_sha256"])
         expected = reference[output]
-    model = write_litert(efficientnet_lite0(), read_weights(weights_file()), output=output)
+    model = write_litert(efficientnet_lite0(), read_weights(efficientnet_lite0_file()), output=output)
     actual = run(model, (pixels.astype(np.float32) - MEAN) / STD)
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-3)
     if output == "logits":  # Egyptian cat, palace, daisy, missile
@@ -45,7 +46,7 @@ def test_efficientnet_lite0_equals_pytorch_on_real_photos(output) -> None:
 
 def test_the_default_model_has_the_same_bytes_everywhere() -> None:
     # An index remembers its embedder by digest: other bytes here would lock people out of their indexes.
-    model = write_litert(efficientnet_lite0(), read_weights(weights_file()))
+    model = write_litert(efficientnet_lite0(), read_weights(efficientnet_lite0_file()))
     assert hashlib.sha256(model).hexdigest() == "2881e3d210ed0be4a3736a39f4bf88a8f9aa39243fb6a37843f67038c7a41f33"
 
 

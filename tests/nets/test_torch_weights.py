@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.nets import WeightsError
-from lykeion.nets.families.efficientnet_lite import read_weights, weights_file
+from lykeion.nets.families.efficientnet_lite import read_weights
+from lykeion.nets.published_weights import efficientnet_lite0_file
 from lykeion.nets.torch_weights import read_torch_weights
 
 HERE = Path(__file__).parent
@@ -122,5 +123,5 @@ def test_weights_of_another_network_are_an_error_that_says_so() -> None:
 
 
 def test_the_published_weights_are_all_read() -> None:
-    weights = read_torch_weights(weights_file())
+    weights = read_torch_weights(efficientnet_lite0_file())
     assert sum(weight.size for name, weight in weights.items() if "num_batches" not in name) == 4_652_008 + 42_016

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lykeion.core import digest_file
 from lykeion.engines import ModelError
-from lykeion.nets import WeightsError, default_model
+from lykeion.nets import WeightsError, default_model, installed
 from lykeion.search.embedder import Embedder
 from lykeion.vision import Box, CardError, ModelCard, PhotoError, embedding_space
 
@@ -111,6 +111,26 @@ def test_the_default_is_built_once(embedder: Embedder) -> None:
     assert Embedder.load().digest == embedder.digest
 
 
+def test_the_default_is_not_taken_for_built_from_weights_that_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert default_model() == default_model()
+    changed = tmp_path / "weights.pth"
+    changed.write_bytes(b"no weights")
+    monkeypatch.setattr(installed, "efficientnet_lite0_file", lambda: changed)
+    with pytest.raises(WeightsError, match="weights"):
+        default_model()
+
+
+def test_the_default_is_built_again_where_its_file_has_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LYKEION_HOME", str(tmp_path))
+    path = default_model()
+    before = path.read_bytes()
+    path.unlink()
+    assert default_model() == path
+    assert path.read_bytes() == before
+
+
 @pytest.mark.slow
 def test_two_processes_may_build_the_default_at_once(tmp_path: Path) -> None:
     program = "from lykeion.nets.installed import default_model; print(default_model())"
@@ -122,7 +142,7 @@ def test_two_processes_may_build_the_default_at_once(tmp_path: Path) -> None:
     paths = {builder.communicate()[0].strip() for builder in builders}
     assert [builder.returncode for builder in builders] == [0, 0, 0]
     assert [digest_file(Path(path)) for path in paths] == [digest_file(default_model())]
-    assert sorted(path.suffix for path in (tmp_path / "cache" / "models").iterdir()) == [".json", ".tflite"]
+    assert sorted(path.suffix for path in (tmp_path / "cache" / "models").iterdir()) == [".built", ".json", ".tflite"]
 
 
 def test_the_digest_follows_what_decides_a_vector_and_not_the_names(own: tuple[Path, ModelCard]) -> None:

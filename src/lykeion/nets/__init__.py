@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from .litert_int8 import TO_255, KernelCodes, quantized_tensors, write_int8
     from .litert_writer import write_block, write_litert
     from .named_networks import NETWORKS, KnownNetwork, find, known_networks, write_architecture
+    from .published_weights import WeightsError
     from .summary import ArchitecturePart, draw_architecture, format_shape, parts_by_layer, parts_by_row
-    from .torch_weights import WeightsError
     from .unrolling import EMBEDDING, INPUT, LOGITS, Layer, layers, row_layers
     from .weights import Weights, random_weights
     from .widths import multiple_of_8

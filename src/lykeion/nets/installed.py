@@ -1,8 +1,11 @@
 """Networks as files: the default one, built on first use, and imported ones."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from lykeion import __version__
 from lykeion.core import (
     Unavailable,
     cache_directory,
@@ -14,10 +17,17 @@ from lykeion.core import (
 )
 from lykeion.vision import ModelCard
 
-from .families import efficientnet_lite
-from .unrolling import EMBEDDING
+from .published_weights import efficientnet_lite0_file
+
+if TYPE_CHECKING:
+    from .architecture import Architecture
 
 DEFAULT_MODEL = "efficientnet-lite0"
+WRITER_VERSION = 1
+"""Of ``litert_writer``: incremented when the bytes written for the same architecture and weights change."""
+
+_DECIDING = ("families/efficientnet_lite.py", "architecture.py", "unrolling.py", "litert_writer.py", "installed.py")
+"""The modules that decide what the default network's file holds."""
 
 
 class ModelStoreError(Unavailable):
@@ -30,10 +40,39 @@ def default_model() -> Path:
     The file's name has the digest of its inputs, so another release builds its own. Several processes may build
     concurrently: they write the same bytes atomically. Raises WeightsError, ModelStoreError.
     """
-    from .litert_writer import WRITER_VERSION, write_litert
+    weights = efficientnet_lite0_file()
+    note = _note(weights)
+    with suppress(OSError):
+        if (known := built_directory() / Path(note.read_text()).name).is_file():
+            return known
+    path = _built(weights)
+    with suppress(OSError):
+        write_atomically(note, path.name.encode(), durable=False)
+    return path
 
-    architecture, card = efficientnet_lite.efficientnet_lite0(), _card()
-    weights = efficientnet_lite.weights_file()
+
+def _note(weights: Path) -> Path:
+    """The file that keeps the name of what was built from these weights by this code: importing the code and reading
+    the weights again takes a tenth of a command's time."""
+    stamps = [(str(path), *_stamp(path)) for path in (weights, *map(Path(__file__).parent.joinpath, _DECIDING))]
+    key = digest_json([__version__, *stamps]).removeprefix("sha256:")[:16]
+    return built_directory() / f"{DEFAULT_MODEL}-{key}.built"
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size, and time of the last change; zeros if it is not a file, such as a module in a zip file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def _built(weights: Path) -> Path:
+    from .families import efficientnet_lite
+
+    architecture = efficientnet_lite.efficientnet_lite0()
+    card = _card(architecture)
     made_of = {
         "architecture": architecture.to_json(),
         "card": card.to_json(),
@@ -43,6 +82,8 @@ def default_model() -> Path:
     key = digest_json(made_of).removeprefix("sha256:")[:16]
     path = built_directory() / f"{DEFAULT_MODEL}-{key}.tflite"
     if not path.exists():
+        from .litert_writer import write_litert
+
         model = write_litert(architecture, efficientnet_lite.read_weights(weights))
         install(path, model, card)
     return path
@@ -72,8 +113,10 @@ def installed_models() -> Iterator[Path]:
     yield from (models[name] for name in sorted(models))
 
 
-def _card() -> ModelCard:
-    architecture = efficientnet_lite.efficientnet_lite0()
+def _card(architecture: "Architecture") -> ModelCard:
+    from .families import efficientnet_lite
+    from .unrolling import EMBEDDING
+
     return ModelCard(
         name=architecture.name,
         height=architecture.height,

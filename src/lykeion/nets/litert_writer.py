@@ -2,7 +2,7 @@
 
 The file is a flatbuffer of the TensorFlow Lite schema (identifier TFL3, schema version 3), built with the schema
 classes that come with ai-edge-litert. Batch norm is folded into the convolutions. The batch is 1 and may be resized.
-Equal inputs give equal bytes.
+Equal inputs give equal bytes; a change of them is a new ``installed.WRITER_VERSION``.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,9 @@ from ai_edge_litert import schema_py_generated as tfl
 from lykeion.litert import GraphWriter
 
 from .architecture import Architecture, Row
-from .torch_weights import WeightsError
+from .published_weights import WeightsError
 from .unrolling import INPUT, LOGITS, Layer, layers, row_layers
 from .weights import Weights, random_layer_weights
-
-WRITER_VERSION = 1
-"""Incremented when the bytes written for the same architecture and weights change."""
 
 _FUSED = {
     "linear": tfl.ActivationFunctionType.NONE,

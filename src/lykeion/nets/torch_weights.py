@@ -18,7 +18,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from lykeion.core import Invalid, first_line
+from lykeion.core import first_line
+
+from .published_weights import WeightsError
 
 MAX_FILE_BYTES = 2 << 30
 MAX_OPCODES = 2_000_000
@@ -38,10 +40,6 @@ _STORAGES = {
     "torch BoolStorage": "?",
 }
 _CALLABLES = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"}
-
-
-class WeightsError(Invalid):
-    """A file of weights that cannot be read or does not match the network; the message names file and cause."""
 
 
 def read_torch_weights(path: Path) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lykeion.core import digest_bytes, write_atomically
-from lykeion.engines import ModelError, read_model, try_model
+from lykeion.engines import ModelError, read_model
 from lykeion.nets import DEFAULT_MODEL, built_directory, default_model
 from lykeion.vision import Box, ModelCard, decode, embedding_space, normalise
 
@@ -103,6 +103,8 @@ def _try_once(model: bytes, path: Path, card: ModelCard) -> None:
     mark = built_directory() / "tried" / digest_bytes(model).removeprefix("sha256:")
     if path.parent == built_directory() or mark.exists():
         return
+    from lykeion.engines import try_model
+
     try_model(model, str(path), photo=_photo_shape(card))
     with suppress(OSError):
         write_atomically(mark, b"", durable=False)
@@ -113,7 +115,19 @@ def _photo_shape(card: ModelCard) -> tuple[int, int, int]:
 
 
 def _check(pool: EnginePool, path: Path, card: ModelCard) -> None:
-    """Check the model's input and output against the card; runs one photo, as some sizes are known only then."""
+    """Check the model's input and output against the card."""
+    if not _fits(pool, card):
+        _check_by_running(pool, path, card)
+
+
+def _fits(pool: EnginePool, card: ModelCard) -> bool:
+    """Whether the model states that it takes such photos and gives such vectors; it may leave sizes open."""
+    vectors = [(spec.shape[1:], spec.dtype) for spec in pool.outputs if spec.name == card.output]
+    photos = [(spec.shape[1:], spec.dtype) for spec in pool.inputs]
+    return photos == [(_photo_shape(card), np.float32)] and vectors == [((card.dimension,), np.float32)]
+
+
+def _check_by_running(pool: EnginePool, path: Path, card: ModelCard) -> None:
     pixels = np.zeros((1, *_photo_shape(card)), np.uint8)
     outputs = pool.run(normalise(pixels, card))
     if card.output not in outputs:

@@ -26,6 +26,7 @@ class EnginePool:
         self._model, self._name = model, name
         cores = core_count()
         self._wide = LiteRTEngine(model, threads=min(cores, MAX_THREADS), name=name)
+        self.inputs, self.outputs = self._wide.inputs, self._wide.outputs
         self._wide_in_use = threading.Lock()
         # Last in, first out, so that a warm engine is preferred to a slot (None) for a new one.
         self._narrow: queue.LifoQueue[LiteRTEngine | None] = queue.LifoQueue()

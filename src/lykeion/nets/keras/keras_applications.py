@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lykeion.nets.architecture import Architecture
-from lykeion.nets.torch_weights import WeightsError
+from lykeion.nets.published_weights import WeightsError
 from lykeion.nets.unrolling import layers
 
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from lykeion.nets.architecture import Activation, Architecture
+from lykeion.nets.published_weights import WeightsError
 from lykeion.nets.quiet_keras import keras
-from lykeion.nets.torch_weights import WeightsError
 from lykeion.nets.unrolling import INPUT, LOGITS, Layer, layers
 from lykeion.nets.weights import Weights, random_weights
 

@@ -14,7 +14,6 @@ from typing import Literal, Self, TypeVar
 import numpy as np
 
 from lykeion.core import LykeionError, NotFound
-from lykeion.core.expression import WhereError
 from lykeion.search.index.batch import BatchError, check_count, check_ids, named_photos, prepared_vectors
 from lykeion.search.index.local.disk.log import Operation
 from lykeion.search.index.local.disk.store import Identity
@@ -161,6 +160,8 @@ class LocalIndex:
         effort: Effort | None = None,
     ) -> list[list[Hit]]:
         if k < 1:
+            from lykeion.core.expression import WhereError
+
             raise WhereError(f"k is {k}; ask for one answer or more")
         effort = effort or self._effort
         if isinstance(queries, np.ndarray):

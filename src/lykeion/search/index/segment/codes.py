@@ -164,7 +164,7 @@ def _stride(dimension: int) -> int:
     return next((lines * 64 for lines in (1, 2) if lines * 64 - _NORM_BYTES >= dimension), 192)
 
 
-def _learn_projection(sample: np.ndarray, room: int, generator: np.random.Generator) -> tuple[Projection, float]:
+def _learn_projection(sample: np.ndarray, room: int, generator: "np.random.Generator") -> tuple[Projection, float]:
     """A projection to at most ``room`` dimensions, and the share of the variance that it keeps."""
     reduced = min(room, sample.shape[1])
     mean = sample.mean(axis=0)
@@ -187,7 +187,7 @@ def _learn_cells(
     sample: np.ndarray,
     vectors: Vectors,
     about: float,
-    generator: np.random.Generator,
+    generator: "np.random.Generator",
 ) -> np.ndarray:
     """Centroids of ``placed`` vectors, float32 (cells, …): ``about`` this many, a power of two.
 

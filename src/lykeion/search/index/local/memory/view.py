@@ -3,17 +3,21 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lykeion.core.expression import Expression
-from lykeion.search.index.filters import check, evaluate, parse
 from lykeion.search.index.protocol import Hit, Metric
 from lykeion.search.index.schema import Schema
 from lykeion.search.index.segment.calibration import effort_for, hardest
 from lykeion.search.index.segment.kernel import Effort, Nearest, Scope, nearest
 
 from .layers import Bits, Layer, SegmentLayer, TailLayer, bits_of, mask_of, popcount, resized
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lykeion.core.expression import Expression
 
 _CACHED_SCOPES = 16
 
@@ -87,6 +91,8 @@ class View:
         """For each layer the bitmap of live rows that match; None for all. Raises WhereError."""
         if where is None:
             return self._live
+        from lykeion.search.index.filters import check, parse  # takes .1 s, which few have to wait for
+
         expression = parse(where)
         check(expression, self.schema)
         bits: list[Bits | None] = []
@@ -143,6 +149,12 @@ def _trimmed(bits: Bits, rows: int) -> Bits:
     return bits
 
 
+def _evaluate(where: "Expression", table: "pa.Table", schema: Schema) -> np.ndarray:
+    from lykeion.search.index.filters import evaluate
+
+    return evaluate(where, table, schema)
+
+
 class MaskCache:
     """Which rows match a filter, cached for what does not change: a segment with its overlay on disk."""
 
@@ -152,22 +164,22 @@ class MaskCache:
         self._bytes, self._limit = 0, limit_bytes
         self._lock = threading.Lock()
 
-    def get(self, layer: Layer, rows: int, where: Expression, schema: Schema) -> Bits:
+    def get(self, layer: Layer, rows: int, where: "Expression", schema: Schema) -> Bits:
         if isinstance(layer, TailLayer):
             return bits_of(self._tail_mask(layer, rows, where, schema))
         key = (layer.segment.digest, layer.entry.patches, where)
         mask = self._masks.get(key)
         if mask is None:
-            mask = evaluate(where, layer.segment.attributes, schema)
+            mask = _evaluate(where, layer.segment.attributes, schema)
             if layer.patches.table is not None:
-                mask[layer.patches.table.column("_row").to_numpy()] = evaluate(where, layer.patches.table, schema)
+                mask[layer.patches.table.column("_row").to_numpy()] = _evaluate(where, layer.patches.table, schema)
             self._remember(key, mask)
         if recent := layer.patches.recent:
             mask = mask.copy()
-            mask[list(recent)] = evaluate(where, schema.to_table(list(recent.values())), schema)
+            mask[list(recent)] = _evaluate(where, schema.to_table(list(recent.values())), schema)
         return bits_of(mask)
 
-    def _tail_mask(self, tail: TailLayer, rows: int, where: Expression, schema: Schema) -> np.ndarray:
+    def _tail_mask(self, tail: TailLayer, rows: int, where: "Expression", schema: Schema) -> np.ndarray:
         """Until a row is patched, rows of the tail are only added, and earlier evaluations are kept."""
         ids, patched, mask = self._tail.get(where, (None, 0, np.zeros(0, bool)))
         now = tail.patched
@@ -175,13 +187,13 @@ class MaskCache:
             mask = np.zeros(0, bool)
         if len(mask) < rows:
             table = schema.to_table(tail.attribute_rows(len(mask), rows))
-            mask = np.concatenate([mask, evaluate(where, table, schema)])
+            mask = np.concatenate([mask, _evaluate(where, table, schema)])
             if len(self._tail) >= _CACHED_SCOPES:
                 self._tail.clear()
             self._tail[where] = (tail.ids, now, mask)
         return mask[:rows]
 
-    def _remember(self, key: tuple[str, str | None, Expression], mask: np.ndarray) -> None:
+    def _remember(self, key: tuple[str, str | None, "Expression"], mask: np.ndarray) -> None:
         with self._lock:
             before = self._masks.get(key)  # by another thread that evaluated the same in the meantime
             self._masks[key] = mask
