@@ -20,11 +20,11 @@ TIME = "2026-11-01T12:00:00Z"
 class MemoryCluster:
     """``error`` is raised by each request while it is set; while it is ``silent``, none is answered."""
 
-    def __init__(self, name: str, namespace: str = "default") -> None:
+    def __init__(self, name: str, namespace: str = "default", *, silent: bool = False) -> None:
         self.server, self.namespace, self.name = f"https://{name}", namespace, name
         self.objects: dict[str, Document] = {}
         self.error: Exception | None = None
-        self.silent, self.waiting, self.answered = False, 0, 0
+        self.silent, self.waiting, self.most_waiting, self.answered = silent, 0, 0, 0
         self._version, self._changes = 0, list[tuple[int, str, str, Document]]()
         self._changed = asyncio.Event()
 
@@ -116,6 +116,7 @@ class MemoryCluster:
 
     async def _waited(self) -> None:
         self.waiting += 1
+        self.most_waiting = max(self.most_waiting, self.waiting)
         self._wake()
         try:
             await self.until(lambda: not self.silent)

@@ -53,20 +53,24 @@ class TwoClusters:
     death: Death = field(default_factory=Death)
     connected: list[Any] = field(default_factory=list[Any])
     answer_s: float = ANSWER_S
+    lost_token: str = ""
+    """Whoever comes with it waits for ever."""
 
     def __post_init__(self) -> None:
         self.give(kubeconfig())
         self.store = store_of(self.here)
 
-    def give(self, document: Any) -> None:
+    def give(self, document: Any, namespace: str = "shop") -> None:
         """As the Secret's content."""
         data = {"gke": base64.b64encode(yaml.safe_dump(document).encode()).decode()}
-        path = "/api/v1/namespaces/shop/secrets/lykeion-clusters"
+        path = f"/api/v1/namespaces/{namespace}/secrets/lykeion-clusters"
         self.here.objects[path] = {"metadata": {"name": "lykeion-clusters", "uid": "s"}, "data": data}
 
     def reach(self) -> ClusterReach:
         def connect(access: Any) -> Any:
             self.connected.append(access)
+            if access.user.token == self.lost_token:
+                return MortalClient(MemoryCluster("there", "work", silent=True), self.death)
             return MortalClient(self.there, self.death)
 
         times = WatchTimes(first_back_off_s=1, last_back_off_s=8, random=lambda: 1.0)

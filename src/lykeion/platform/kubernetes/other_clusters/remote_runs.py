@@ -33,6 +33,10 @@ HOME_LABEL = f"{GROUP}/home"
 """The UID of the ClusterProfile of the cluster from which a run was made."""
 OWNER_NAMESPACE_LABEL = f"{GROUP}/owner-namespace"
 
+SWEPT_AT_ONCE = 4
+"""Namespaces with their clusters."""
+PAIR_S = 60.0
+
 _KINDS = {PIPELINE_RUN.name: PIPELINE_RUN}
 _LEFT = frozenset({"Failed", "Cancelled"})
 """Phases of steps for which nothing is to run any more."""
@@ -45,11 +49,15 @@ class OtherVersion(Conflict):
 
 @dataclass(frozen=True)
 class RemoteRuns:
-    """``home`` says which cluster this is, empty if that is not known; ``runs`` are those of this cluster."""
+    """``home`` says which cluster this is, empty if that is not known; ``runs`` are those of this cluster.
+
+    ``pair_s`` is how long a sweep looks after one namespace's runs in one cluster.
+    """
 
     reach: ClusterReach
     home: Callable[[], str]
     runs: CustomResources
+    pair_s: float = PAIR_S
 
     def answers(self) -> Answers:
         return {ClusterAllowed: self._allowed, RemoteRun: self._made, NoRemoteRun: self._removed}
@@ -61,14 +69,20 @@ class RemoteRuns:
             await asyncio.sleep(every_s)
 
     async def sweep(self) -> int:
-        """Delete runs in other clusters whose run here is gone or waits for them no more. Returns how many."""
-        swept = 0
-        for cluster, namespace in self.reach.pairs() if self.home() else ():
-            try:
-                swept += await self.reach.use(cluster, namespace, partial(self._swept, namespace))
-            except LykeionError as error:
-                _log.info("%s; it is swept later", error)
-        return swept
+        """Delete runs in other clusters whose run here is gone or waits for them no more. Returns how many.
+
+        Each namespace's are listed with its own credentials, which are good for one namespace there: one listing of
+        all in a cluster would need a right that no account is given, and one tenant's account for the runs of others.
+        Those that are asked together are few, and each has a time: what is not done by then is done the next time.
+        """
+        turns = asyncio.Semaphore(SWEPT_AT_ONCE)
+
+        async def in_turn(cluster: str, namespace: str) -> int:
+            async with turns:
+                return await self._swept(cluster, namespace)
+
+        pairs = self.reach.pairs() if self.home() else ()
+        return sum(await asyncio.gather(*(in_turn(*each) for each in pairs)))
 
     async def _allowed(self, asked: ClusterAllowed) -> bool:
         """Raises NotAllowed."""
@@ -132,19 +146,26 @@ class RemoteRuns:
         metadata = structs.replace(asked.wanted.metadata, namespace=namespace, labels=labels)
         return replace(asked.wanted, metadata=metadata)
 
-    async def _swept(self, namespace: str, client: ClusterClient) -> int:
+    async def _swept(self, cluster: str, namespace: str) -> int:
+        swept = 0
+        try:
+            async with asyncio.timeout(self.pair_s):
+                for each in await self.reach.use(cluster, namespace, partial(self._listed, namespace)):
+                    if "deletionTimestamp" not in each["metadata"] and await self._is_left(each, namespace):
+                        await self.reach.use(cluster, namespace, partial(_deleted, each["metadata"]))
+                        swept += 1
+        except TimeoutError:
+            _log.info(
+                "the cluster %s, for %s: more than %g s; the rest is swept later", cluster, namespace, self.pair_s
+            )
+        except LykeionError as error:
+            _log.info("%s; it is swept later", error)
+        return swept
+
+    async def _listed(self, namespace: str, client: ClusterClient) -> list[KubeObject]:
         labels = {MANAGED_BY: MANAGER, HOME_LABEL: self.home(), OWNER_NAMESPACE_LABEL: namespace}
         selected = ",".join(f"{name}={value}" for name, value in labels.items())
-        documents, _ = await list_objects(client, Watched(custom_type(PIPELINE_RUN), client.namespace, selected))
-        swept = 0
-        for each in documents:
-            key = Key(PIPELINE_RUN.name, client.namespace, each["metadata"]["name"])
-            if "deletionTimestamp" not in each["metadata"] and await self._is_left(each, namespace):
-                with suppress(NoSuchResource):
-                    await runs_through(client).delete(key, each["metadata"]["uid"])
-                _log.info("%s was left at %s, and is deleted", key, client.server)
-                swept += 1
-        return swept
+        return (await list_objects(client, Watched(custom_type(PIPELINE_RUN), client.namespace, selected)))[0]
 
     async def _is_left(self, document: KubeObject, namespace: str) -> bool:
         labels = document["metadata"]["labels"]
@@ -172,6 +193,13 @@ async def _created(runs: CustomResources, wanted: AnyResource) -> AnyResource:
         raise
     except NoSuchResource as missing:  # the namespace
         raise ClusterError(str(missing)) from None
+
+
+async def _deleted(metadata: KubeObject, client: ClusterClient) -> None:
+    key = Key(PIPELINE_RUN.name, client.namespace, metadata["name"])
+    with suppress(NoSuchResource):
+        await runs_through(client).delete(key, metadata["uid"])
+    _log.info("%s was left at %s, and is deleted", key, client.server)
 
 
 async def _metadata(client: ClusterClient, name: str) -> KubeObject | None:
