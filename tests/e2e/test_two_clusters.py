@@ -1,5 +1,6 @@
 """Two API servers: a pipeline trains in one and serves in the other; one is away for a while, or for good."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -155,3 +156,29 @@ def test_the_account_in_the_other_cluster_has_the_rights_that_it_needs_and_no_ot
     granted = {(resource, verb) for rule in REMOTES for resource in rule.resources for verb in rule.verbs}
     assert {(each["objectRef"]["resource"], each["verb"]) for each in used} == granted
     assert [each for each in used if each["responseStatus"]["code"] == 403] == []
+
+
+def test_uninstalling_removes_what_connecting_has_made_and_names_what_others_have_written(both: TwoClusters) -> None:
+    own = {"data": {"aks": "e30="}}
+    both.gke.kubectl("patch", "secret", CREDENTIALS, "-n", "good", "--type=merge", "-p", json.dumps(own))
+    both.gke.kubectl(
+        "create", "rolebinding", CREDENTIALS, "-n", "closed", f"--clusterrole={CREDENTIALS}",
+        "--serviceaccount=lykeion-system:lykeion-operator",
+    )  # fmt: skip
+    for name in ("gke", "eks"):
+        printed = both.command("operator", "uninstall", "--context", name, "--delete-resources").splitlines()
+        left = [line for line in printed if " kept, since others have written it; delete it by: " in line]
+        if name == "gke":
+            assert "secret/lykeion-clusters in shop deleted" in printed
+            assert sorted(line.partition("delete it by: ")[2] for line in left) == [
+                "kubectl delete rolebinding lykeion-clusters -n closed",
+                "kubectl delete secret lykeion-clusters -n good",
+            ]
+        else:
+            assert left == []
+    kept = [each["metadata"]["namespace"] for each in both.gke.api.items("Secret")
+            if each["metadata"]["name"] == CREDENTIALS]  # fmt: skip
+    assert kept == ["good"]
+    named = {each["metadata"]["name"] for kind in ("Secret", "ServiceAccount", "Role", "RoleBinding")
+             for each in both.eks.api.items(kind)}  # fmt: skip
+    assert "lykeion-steps" not in named

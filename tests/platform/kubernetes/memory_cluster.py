@@ -39,6 +39,10 @@ class MemoryCluster:
             return deepcopy(self.objects[path])
         raise NoSuchResource(f"there is no {what}")
 
+    async def get_metadata(self, path: str, what: str, query: Any = None) -> Document:
+        page = await self.get(path, what, query)
+        return {**page, "items": [{"metadata": each["metadata"]} for each in page["items"]]}
+
     async def post(self, path: str, what: str, document: Document, query: Any = None) -> Document:
         await self._asked()
         name = f"{path}/{document['metadata']['name']}"
@@ -80,6 +84,11 @@ class MemoryCluster:
         there = deepcopy(self.objects[path])
         if options.get("preconditions", {}).get("uid", there["metadata"]["uid"]) != there["metadata"]["uid"]:
             raise NoSuchResource(f"{what} was made again")
+        if options.get("preconditions", {}).get("resourceVersion") not in (
+            None,
+            there["metadata"]["resourceVersion"],
+        ):
+            raise Outdated(f"{what} was changed")
         if there["metadata"].get("finalizers"):
             there["metadata"]["deletionTimestamp"] = TIME
             return self._write(path, there, "MODIFIED")
@@ -125,10 +134,13 @@ class MemoryCluster:
 
     def _listed(self, path: str, query: dict[str, str]) -> Document:
         wanted = dict(each.split("=", 1) for each in filter(None, query.get("labelSelector", "").split(",")))
+        _, _, named = query.get("fieldSelector", "").partition("metadata.name=")
         items = [
             deepcopy(each)
             for name, each in self.objects.items()
-            if _is_in(name, path) and wanted.items() <= each["metadata"].get("labels", {}).items()
+            if _is_in(name, path)
+            and wanted.items() <= each["metadata"].get("labels", {}).items()
+            and named in ("", each["metadata"]["name"])
         ]
         return {"items": items, "metadata": {"resourceVersion": str(self._version)}}
 

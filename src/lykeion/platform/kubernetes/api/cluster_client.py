@@ -28,6 +28,7 @@ LIMIT_PAUSE_S = 30.0
 Query: TypeAlias = Mapping[str, str]
 PatchType: TypeAlias = Literal["apply", "merge"]
 Observe: TypeAlias = Callable[[str, str, int], object]
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PATCH_TYPES = {"apply": "application/apply-patch+yaml", "merge": "application/merge-patch+json"}
 
 
@@ -56,6 +57,10 @@ class ClusterClient:
     async def get(self, path: str, what: str, query: Query | None = None) -> KubeObject:
         return await self.request("GET", path, what, query=query)
 
+    async def get_metadata(self, path: str, what: str, query: Query | None = None) -> KubeObject:
+        """Of the objects of a listing, nothing but their metadata."""
+        return await self.request("GET", path, what, query=query, accept=_METADATA)
+
     async def post(self, path: str, what: str, document: KubeObject, query: Query | None = None) -> KubeObject:
         return await self.request("POST", path, what, document, query)
 
@@ -78,10 +83,11 @@ class ClusterClient:
         document: KubeObject | None = None,
         query: Query | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> KubeObject:
         """A request that the server turns away with Retry-After is sent again after that time."""
         content = None if document is None else json.dumps(document).encode()
-        headers = {"Content-Type": content_type} if content else {}
+        headers = {"Accept": accept, **({"Content-Type": content_type} if content else {})}
         request = self._client.build_request(method, path, content=content, params=dict(query or {}), headers=headers)
         answer = await self._send(request)
         for _ in range(ATTEMPTS - 1):

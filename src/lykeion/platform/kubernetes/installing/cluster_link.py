@@ -15,9 +15,11 @@ from lykeion.platform.resources.cluster_profile import CLUSTER_PROFILE
 
 from .cloud_profiles import THIS_CLUSTER
 from .installation import PAUSE_S, NotInstalled, NotReady, Report, apply_object, find_installation
+from .installed_objects import INSTALLER
 from .operator_manifests import OPERATOR
 from .operator_rules import REMOTE, REMOTES, documents
 
+_BY = {"fieldManager": INSTALLER}
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -93,14 +95,14 @@ def _kubeconfig(server: str, namespace: str, given: dict[str, bytes]) -> bytes:
 
 
 async def _give(here: ClusterClient, link: ClusterLink, text: bytes) -> None:
-    """Other keys of the Secret stay."""
+    """Other keys of the Secret stay. Who has written what, its managed fields say: uninstalling goes by them."""
     path, what = SECRETS.path(link.namespace, CREDENTIALS), f"secret/{CREDENTIALS}"
     document = _head("v1", "Secret", CREDENTIALS, link.namespace)
     document["data"] = {link.name: base64.b64encode(text).decode()}
     try:
-        await here.patch(path, what, document, "merge")
+        await here.patch(path, what, document, "merge", _BY)
     except NoSuchResource:
-        await here.post(SECRETS.path(link.namespace), what, document)
+        await here.post(SECRETS.path(link.namespace), what, document, _BY)
 
 
 async def _allow(here: ClusterClient, link: ClusterLink, server: str) -> None:

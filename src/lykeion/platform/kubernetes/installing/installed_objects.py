@@ -4,7 +4,15 @@ from collections.abc import Iterable, Mapping
 
 from lykeion.platform.composition import DEFINED
 from lykeion.platform.kubernetes.api import ClusterClient
-from lykeion.platform.kubernetes.objects import DEPLOYMENTS, SECRETS, KubeObject, ObjectType, custom_type, key_of
+from lykeion.platform.kubernetes.objects import (
+    DEPLOYMENTS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    KubeObject,
+    ObjectType,
+    custom_type,
+    key_of,
+)
 
 from .operator_manifests import PART_OF
 
@@ -17,6 +25,8 @@ DEFINITIONS = ObjectType(
 )
 NAMESPACES = ObjectType("", "v1", "namespaces", "Namespace", namespaced=False)
 CLUSTER_ROLE_BINDINGS = ObjectType(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
+ROLES = ObjectType(_RBAC, "v1", "roles", "Role")
+ROLE_BINDINGS = ObjectType(_RBAC, "v1", "rolebindings", "RoleBinding")
 _TYPES: Mapping[str, ObjectType] = {
     each.kind: each
     for each in (
@@ -24,11 +34,11 @@ _TYPES: Mapping[str, ObjectType] = {
         NAMESPACES,
         DEPLOYMENTS,
         SECRETS,
-        ObjectType("", "v1", "serviceaccounts", "ServiceAccount"),
+        SERVICE_ACCOUNTS,
         ObjectType(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False),
         CLUSTER_ROLE_BINDINGS,
-        ObjectType(_RBAC, "v1", "roles", "Role"),
-        ObjectType(_RBAC, "v1", "rolebindings", "RoleBinding"),
+        ROLES,
+        ROLE_BINDINGS,
         ObjectType("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
         custom_type(DEFINED["ClusterProfile"]),
     )

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lykeion.control import CLUSTER, NoSuchResource
 from lykeion.core import Conflict
 from lykeion.platform.composition import DEFINED
 from lykeion.platform.kubernetes.api import ClusterClient, NotServed
-from lykeion.platform.kubernetes.objects import DEPLOYMENTS, PODS, KubeObject, custom_type
+from lykeion.platform.kubernetes.objects import DEPLOYMENTS, PODS, KubeObject, custom_type, key_of
 from lykeion.platform.resources.step_pipeline import PIPELINE
 
 from .cloud_profiles import THIS_CLUSTER
 from .installation import PAUSE_S, NotInstalled, NotReady, Report, find_installation, is_ready, stored
 from .installed_objects import superseded, type_of_installed
+from .left_connections import LeftObject, delete_left, left_connections
 from .operator_manifests import OPERATOR, SELECTOR, definitions, operator_objects
 
 _KEPT = ("Namespace",)
@@ -34,7 +35,8 @@ async def uninstall(
 ) -> None:
     """Raises NotInstalled; NotReady for what has not gone after the timeout; ResourcesRemain if there are resources.
 
-    With ``delete_resources`` these are deleted, unless they have finalizers that no operator would take away.
+    With ``delete_resources`` these are deleted, unless they have finalizers that no operator would take away. What
+    connections to other clusters have left is deleted, or named if others have written it.
     """
     to = await find_installation(client)
     remaining = await _remaining(client)
@@ -57,12 +59,30 @@ async def uninstall(
         await _delete(client, document, report, dry_run=dry_run)
         if document["kind"] == "Deployment" and to and not dry_run:
             await _until_no_pods(client, to.namespace, timeout_s)
+    removed = {key_of(each) for each in objects}
+    left = await left_connections(client, to.namespace if to else "", report)
+    kept = await _disconnect(client, (each for each in left if each.key not in removed), report, dry_run=dry_run)
     for document in definitions():
         await _delete(client, document, report, dry_run=dry_run)
     if not dry_run:
         await _until_undefined(client, timeout_s)
+    for each in kept:
+        report(f"{each} kept, since others have written it; delete it by: {each.command}")
     if to:
         report(f"namespace/{to.namespace} kept; others may use it: kubectl delete namespace {to.namespace}")
+
+
+async def _disconnect(
+    client: ClusterClient, left: Iterable[LeftObject], report: Report, *, dry_run: bool
+) -> list[LeftObject]:
+    """Delete what ``connect`` has made, which nothing reads any more. Returns what is kept: what is of others."""
+    kept: list[LeftObject] = []
+    for each in left:
+        if not each.is_ours or not (dry_run or await delete_left(client, each)):
+            kept.append(each)
+        else:
+            report(f"{each} {'would be ' if dry_run else ''}deleted")
+    return kept
 
 
 async def _remaining(client: ClusterClient) -> list[KubeObject]:
