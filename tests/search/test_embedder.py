@@ -202,7 +202,7 @@ def test_missing_weights_are_an_error_that_says_what_to_install(monkeypatch, tmp
 
 def test_a_model_from_elsewhere_is_tried_in_its_own_process_once(own: tuple[Path, ModelCard], monkeypatch) -> None:
     tried: list[str] = []
-    monkeypatch.setattr("lykeion.search.embedder.try_model", lambda model, name, photo: tried.append(name))
+    monkeypatch.setattr("lykeion.engines.try_model", lambda model, name, photo: tried.append(name))
     path, _ = own
     path.write_bytes(path.read_bytes() + bytes(16))  # bytes not seen before
     Embedder.load(path)
