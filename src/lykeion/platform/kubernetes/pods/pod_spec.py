@@ -28,6 +28,8 @@ from lykeion.platform.resources.pod_template import PodTemplate, PodVolume
 from lykeion.platform.resources.program import EnvironmentVariable, Program, Requests
 from lykeion.platform.resources.program_volume import VolumeMount
 
+from .volume_names import names_in_pod
+
 CONTAINER = "program"
 """The name of the container that runs the program."""
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
@@ -260,24 +262,23 @@ def _volumes(program: Program, pod: PodTemplate, needs: PodNeeds, facts: Cluster
         yield {"name": "registry", "secret": files}
     for each in {mount.volume: mount for mount in needs.mounts}.values():
         yield {"name": _claimed(each), "persistentVolumeClaim": {"claimName": each.volume}}
-    yield from (_pod_volume(each) for each in pod.volumes)
+    named = names_in_pod(each.name for each in pod.volumes)
+    yield from ({"name": named[each.name], **_source(each)} for each in pod.volumes)
 
 
 _DOCKER_CONFIG = {"key": ".dockerconfigjson", "path": "config.json"}
 
 
-def _pod_volume(volume: PodVolume) -> dict[str, Any]:
+def _source(volume: PodVolume) -> dict[str, Any]:
     if volume.persistent_volume_claim:
-        source: dict[str, Any] = {"persistentVolumeClaim": {"claimName": volume.persistent_volume_claim}}
-    elif volume.secret:
-        source = {"secret": {"secretName": volume.secret}}
-    elif volume.config_map:
-        source = {"configMap": {"name": volume.config_map}}
-    elif volume.image:
-        source = {"image": {"reference": volume.image}}
-    else:
-        source = {"emptyDir": {"sizeLimit": str(volume.empty_dir)}}
-    return {"name": _own(volume), **source}
+        return {"persistentVolumeClaim": {"claimName": volume.persistent_volume_claim}}
+    if volume.secret:
+        return {"secret": {"secretName": volume.secret}}
+    if volume.config_map:
+        return {"configMap": {"name": volume.config_map}}
+    if volume.image:
+        return {"image": {"reference": volume.image}}
+    return {"emptyDir": {"sizeLimit": str(volume.empty_dir)}}
 
 
 def _mounts(pod: PodTemplate, needs: PodNeeds, facts: ClusterFacts) -> Iterable[dict[str, Any]]:
@@ -289,15 +290,12 @@ def _mounts(pod: PodTemplate, needs: PodNeeds, facts: ClusterFacts) -> Iterable[
     for each in {mount.volume: mount for mount in needs.mounts}.values():
         path = f"{VOLUMES_PATH}/{each.volume}"
         yield {"name": _claimed(each), "mountPath": path, **({"readOnly": True} if each.read_only else {})}
+    named = names_in_pod(each.name for each in pod.volumes)
     for each in pod.volumes:
         read_only = each.read_only or each.image
-        yield {"name": _own(each), "mountPath": each.mount_path, **({"readOnly": True} if read_only else {})}
+        yield {"name": named[each.name], "mountPath": each.mount_path, **({"readOnly": True} if read_only else {})}
 
 
 def _claimed(mount: VolumeMount) -> str:
-    return f"claim-{mount.volume}"[:63].rstrip("-")
-
-
-def _own(volume: PodVolume) -> str:
-    """The name in the pod of a volume that the template asks for: never that of one of ours."""
-    return f"own-{volume.name}"[:63].rstrip("-")
+    """The names of our volumes are short, and differ."""
+    return f"claim-{mount.volume}"
