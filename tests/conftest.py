@@ -20,6 +20,9 @@ settings.load_profile("lykeion")
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# The fastest engine is looked for where a test asks for it, not by each server that a test starts.
+os.environ.setdefault("LYKEION_EMBEDDER_ENGINE", "litert")
+
 # The job of a shell in the background begins with SIGINT ignored, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -19,6 +19,27 @@ named_embedder_option = click.option(
     "[env: LYKEION_EMBEDDER]",
 )
 
+embed_precision_option = click.option(
+    "--embed-precision",
+    "precision",
+    type=click.Choice(["exact", "fast"]),
+    default="exact",
+    show_default=True,
+    help="fast: embed photos that are searched by in bfloat16 or float16 too, where that is faster.",
+)
+
+
+def engine_option(default: str, explained: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """What runs the network of an index."""
+    return click.option(
+        "--engine",
+        envvar="LYKEION_EMBEDDER_ENGINE",
+        default=default,
+        metavar="NAME",
+        help="What runs the network: litert, onnxruntime, openvino, or auto.  "
+        f"[env: LYKEION_EMBEDDER_ENGINE; {explained}]",
+    )
+
 
 def embedder_option(command: Callable[..., None]) -> Callable[..., None]:
     """``--embedder``, with the store and trust policy that it needs; the command is passed a file's path, or None."""

@@ -1,5 +1,6 @@
 """``lykeion serve``: an index or a model on a port."""
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -11,7 +12,7 @@ from lykeion import inputs, model_server, search, web_kit
 from lykeion.core import print_line
 from lykeion.search import service
 
-from .embedder_option import named_embedder_option
+from .embedder_option import embed_precision_option, named_embedder_option
 from .options import (
     FiniteRange,
     refuse_options,
@@ -22,8 +23,8 @@ from .options import (
 )
 from .server_options import server_options
 
-_OF_INDEX = ("uri", "embedder", "thumbnails", "no_thumbnails", "follow")
-_OF_MODEL = ("model", "name", "card", "labels", "pulled", "engine", "max_batch")
+_OF_INDEX = ("uri", "embedder", "precision", "thumbnails", "no_thumbnails", "follow")
+_OF_MODEL = ("model", "name", "card", "labels", "pulled", "max_batch")
 
 
 @click.command()
@@ -70,7 +71,13 @@ _OF_MODEL = ("model", "name", "card", "labels", "pulled", "engine", "max_batch")
 @click.option(
     "--pulled", default="", metavar="DIGEST", help="The version that the model's directory was pulled from, if any."
 )
-@click.option("--engine", metavar="NAME", help="The model's engine; by default the fastest, by measurement.")
+@click.option(
+    "--engine",
+    metavar="NAME",
+    help="What runs the network; default: auto, the fastest, measured once.  [env, for an index: "
+    "LYKEION_EMBEDDER_ENGINE]",
+)
+@embed_precision_option
 @click.option(
     "--max-batch",
     default=8,
@@ -95,6 +102,7 @@ def serve(
     labels: Path | None,
     pulled: str,
     engine: str | None,
+    precision: "search.EmbedPrecision",
     max_batch: int,
 ) -> None:
     """Serve an index over HTTP, with a search page at /; or a model, by the Open Inference Protocol v2.
@@ -105,7 +113,8 @@ def serve(
     if model is not None:
         refuse_options("--model serves a model", *_OF_INDEX)
         source = inputs.open_servable(model, trust, store, served_as=name, card=card, labels=labels, pulled=pulled)
-        with closing(model_server.open_served(source, settings, engine=engine, max_batch=max_batch)) as served:
+        named = None if engine == "auto" else engine
+        with closing(model_server.open_served(source, settings, engine=named, max_batch=max_batch)) as served:
             model_server.serve_model(served, settings, host=host, port=port, ready=_told(served.name))
         return
     if uri is None:
@@ -115,6 +124,11 @@ def serve(
     followed = service.followed_catalogue(
         service.find_source(uri, trust=trust, store=store),
         embedder=inputs.find_embedder(embedder, trust, store),
+        engine=search.EngineWish(
+            engine or os.environ.get("LYKEION_EMBEDDER_ENGINE") or "auto",
+            precision,
+            measuring=lambda what: print_line(what, err=True),
+        ),
         thumbnails=place,
         follow_s=follow,
         swapped=lambda index: print_line(f"{uri} is {index} now, which is served", err=True),

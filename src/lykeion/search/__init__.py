@@ -17,6 +17,7 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .embedder import Embedder, describe_embedder
+    from .embedder_engine import EmbedPrecision, EngineWish
     from .evaluation import evaluate
     from .index import open_index
     from .ingest import IngestOptions, add
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from .transfer import copy, merge
 
 __all__ = [
-    "Embedder", "IngestOptions", "ThumbnailPlace", "add", "column", "compact", "copy", "delete",
-    "describe_embedder", "draw_answer", "draw_groups", "drop_snapshot", "duplicates", "evaluate", "get", "merge",
-    "open_index", "query", "rebuild", "restore", "serve", "snapshot", "stats", "verify",
+    "EmbedPrecision", "Embedder", "EngineWish", "IngestOptions", "ThumbnailPlace", "add", "column", "compact",
+    "copy", "delete", "describe_embedder", "draw_answer", "draw_groups", "drop_snapshot", "duplicates", "evaluate",
+    "get", "merge", "open_index", "query", "rebuild", "restore", "serve", "snapshot", "stats", "verify",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

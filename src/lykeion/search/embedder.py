@@ -12,6 +12,7 @@ from lykeion.engines import ModelError, read_model
 from lykeion.nets import DEFAULT_MODEL, built_directory, default_model
 from lykeion.vision import Box, ModelCard, decode, embedding_space, normalise
 
+from .embedder_engine import LITERT, EngineWish
 from .engine_pool import EnginePool
 
 
@@ -28,31 +29,33 @@ class Embedder:
     another infers.
 
     ``digest`` covers everything that determines a vector: the model's bytes, the card and the preprocessing version.
-    Vectors of different digests must not be compared.
+    Vectors of different digests must not be compared. ``engine`` is what runs the network.
     """
 
-    def __init__(self, path: Path, card: ModelCard) -> None:
-        """Raises ModelError if the file is not a model or does not match the card."""
+    def __init__(self, path: Path, card: ModelCard, engine: EngineWish = LITERT) -> None:
+        """Raises ModelError if the file is not a model or does not match the card, and what ``engine.find`` does."""
         self.path, self.card, self.name, self.dimension = path, card, card.name, card.dimension
         # Read once, so that later engines have the bytes of the digest even if the file changes.
         model = read_model(path)
         _try_once(model, path, card)
         self.digest = embedding_space(model, card)
-        self._pool = EnginePool(model, str(path))
+        self.engine = engine.find(model, str(path), card)
+        self._pool = EnginePool(self.engine.loader(model, str(path)))
         _check(self._pool, path, card)
 
     @classmethod
-    def load(cls, spec: str | Path | None = None) -> "Embedder":
+    def load(cls, spec: str | Path | None = None, engine: EngineWish = LITERT) -> "Embedder":
         """The default network (None, or its name), built on first use; or a ``.tflite`` file with a card.
 
-        Raises ModelError, CardError, and WeightsError if the default's weights are not installed.
+        Raises ModelError, CardError, WeightsError if the default's weights are not installed, and what
+        ``engine.find`` raises.
         """
         path = default_model() if spec is None or str(spec) == DEFAULT_MODEL else Path(spec)
         if not path.is_file():
             raise ModelError(
                 f"{path}: no such embedder; give {DEFAULT_MODEL} or a .tflite file with its model card beside it"
             )
-        return cls(path, ModelCard.for_model(path))
+        return cls(path, ModelCard.for_model(path), engine)
 
     def embed_photo(
         self, source: bytes | Path, *, name: str = "", box: Box | None = None, thumbnail: int | None = None

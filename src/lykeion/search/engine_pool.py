@@ -8,28 +8,31 @@ engines, as many as there are cores.
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lykeion.core import core_count
-from lykeion.engines import LiteRTEngine
+
+if TYPE_CHECKING:
+    from lykeion.engines import Engine
 
 MAX_THREADS = 4
 
 
 class EnginePool:
-    """Engines of the model in these bytes; ``name`` is its name in errors. Raises ModelError."""
+    """Engines of one model, each loaded by ``load`` with so many threads. Raises ModelError."""
 
-    def __init__(self, model: bytes, name: str) -> None:
-        self._model, self._name = model, name
+    def __init__(self, load: "Callable[[int], Engine]") -> None:
+        self._load = load
         cores = core_count()
-        self._wide = LiteRTEngine(model, threads=min(cores, MAX_THREADS), name=name)
+        self._wide = load(min(cores, MAX_THREADS))
         self.inputs, self.outputs = self._wide.inputs, self._wide.outputs
         self._wide_in_use = threading.Lock()
         # Last in, first out, so that a warm engine is preferred to a slot (None) for a new one.
-        self._narrow: queue.LifoQueue[LiteRTEngine | None] = queue.LifoQueue()
+        self._narrow: queue.LifoQueue[Engine | None] = queue.LifoQueue()
         for _ in range(cores):
             self._narrow.put(None)
         self._count, self._counting = 0, threading.Lock()
@@ -54,7 +57,7 @@ class EnginePool:
                 self._wide_in_use.release()
         engine = self._narrow.get()
         try:
-            engine = engine or LiteRTEngine(self._model, name=self._name)
+            engine = engine or self._load(1)
             return engine.run(batch)
         finally:
             self._narrow.put(engine)

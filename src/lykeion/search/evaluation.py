@@ -1,7 +1,7 @@
 """Quality and latency of an index's answers, compared with labels, pairs or exact search."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,11 @@ import numpy as np
 from lykeion.core.pictures import new_figure, save_figure
 
 from . import measures
+from .embedder import Embedder
 from .index import Hit, Index
-from .opening import opened
+from .opening import check_embedder, opened
+from .precision_price import PrecisionPrice, precision_price
+from .thumbnails import IN_INDEX, ThumbnailPlace
 from .truth import Query, TruthError, queries_of
 
 MAX_R = 1000
@@ -29,6 +32,8 @@ class Evaluation:
     map_at_r: float
     curves: dict[str, list[float]]
     latencies_ms: list[float]
+    price: PrecisionPrice | None = None
+    """What embedding queries in less precision costs, if it was asked for and the index has thumbnails."""
 
     @property
     def measures(self) -> dict[str, float]:
@@ -48,6 +53,7 @@ class Evaluation:
             "measures": self.measures,
             "latency_ms": self.latency_ms,
             "curves": self.curves,
+            "embed_precision": self.price.to_json() if self.price else None,
         }
 
     def table(self) -> list[tuple[str, str]]:
@@ -57,6 +63,7 @@ class Evaluation:
             ("queries", f"{self.queries:,}"),
             *((name, f"{value:.4f}") for name, value in self.measures.items()),
             *((f"latency {name}", f"{value:.2f} ms") for name, value in self.latency_ms.items()),
+            *(_price_rows(self.price) if self.price else ()),
         ]
 
     def plot(self, path: Path) -> None:
@@ -79,8 +86,22 @@ class Evaluation:
         save_figure(figure, path)
 
 
+def _price_rows(price: PrecisionPrice) -> list[tuple[str, str]]:
+    return [
+        ("queries embedded by", price.engine),
+        (f"their recall@{price.k}", f"{price.recall:.4f} of exact vectors' answers, {price.photos:,} photos"),
+        ("their least cosine", f"{price.cosine:.6f}"),
+    ]
+
+
 def evaluate(
-    index: Index | str | Path, truth: str | Path = "exact", *, k: int = 10, queries: int = 1000
+    index: Index | str | Path,
+    truth: str | Path = "exact",
+    *,
+    k: int = 10,
+    queries: int = 1000,
+    fast: Embedder | None = None,
+    thumbnails: ThumbnailPlace = IN_INDEX,
 ) -> Evaluation:
     """Search the index with up to ``queries`` of its own photos and compare the answers with the truth:
 
@@ -88,14 +109,22 @@ def evaluate(
     - ``"label:COLUMN"``: relevant are the products with the same value in that attribute.
     - the path of a CSV with the columns query_id, relevant_id and optionally grade (larger is better, default 1).
 
-    A query's own product is not among its answers. The sample is the same for the same ids. Raises TruthError, and
-    what opening the index raises.
+    A query's own product is not among its answers. The sample is the same for the same ids. With ``fast``, an
+    embedder in less precision, what that costs is measured with the index's thumbnails. Raises TruthError,
+    EmbedderMismatch, and what opening the index raises.
     """
     with opened(index) as source:
+        if fast:
+            check_embedder(source, fast)
         asked = list(queries_of(source, str(truth), k, queries))
         if not asked:
             raise TruthError(f"{truth}: no product of the index has a relevant product there")
-        return _evaluate(source, str(truth), asked, k)
+        done = _evaluate(source, str(truth), asked, k)
+        if not fast:
+            return done
+        exact = Embedder(fast.path, fast.card)
+        thumbnail = thumbnails.reader(index if isinstance(index, str | Path) else source.path or "")
+        return replace(done, price=precision_price(source, thumbnail, fast, exact, k=k))
 
 
 def _evaluate(index: Index, truth: str, asked: list[Query], k: int) -> Evaluation:

@@ -15,6 +15,7 @@ from .thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
 
 if TYPE_CHECKING:
     from .embedder import Embedder
+    from .embedder_engine import EngineWish
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,13 @@ def query(
     where: str | None = None,
     box: Box | str | None = None,
     embedder: "Embedder | str | Path | None" = None,
+    engine: "EngineWish | None" = None,
 ) -> list[QueryAnswer]:
     """The ``k`` products nearest to each photo (a file, or its bytes), then to each stored product of ``ids``.
 
     ``where`` filters the answers, ``box`` ("left,top,right,bottom") is the part of the photos to search by, and
-    ``embedder`` the one of the index, if it is not the default. Raises PhotoError, WhereError, NotFound,
-    EmbedderMismatch, and what opening the index raises.
+    ``embedder`` the one of the index, if it is not the default; ``engine`` runs it, if not LiteRT. Raises PhotoError,
+    WhereError, NotFound, EmbedderMismatch, and what opening the index and Embedder.load raise.
     """
     pictures = [photos] if isinstance(photos, str | Path | bytes) else list(photos)
     products = [ids] if isinstance(ids, str) else list(ids)
@@ -51,8 +53,9 @@ def query(
     with opened(index) as store:
         if pictures:
             from .embedder import Embedder
+            from .embedder_engine import LITERT
 
-            model = embedder if isinstance(embedder, Embedder) else Embedder.load(embedder)
+            model = embedder if isinstance(embedder, Embedder) else Embedder.load(embedder, engine or LITERT)
             check_embedder(store, model)
             names = ["photo" if isinstance(picture, bytes) else str(picture) for picture in pictures]
             vectors = np.stack(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lykeion import search
-from lykeion.cli.embedder_option import embedder_option
+from lykeion.cli.embedder_option import embed_precision_option, embedder_option, engine_option
 from lykeion.cli.options import index_option, json_option, quiet_option, thumbnails_option
 from lykeion.cli.output import describe, print_json, print_result, print_table
 from lykeion.core import DONE_BUT, Reporter, print_line
@@ -18,6 +18,7 @@ from lykeion.search import ingest
 @click.argument("source", type=click.Path())
 @index_option
 @embedder_option
+@engine_option("auto", "default: auto, the fastest, measured once if there are 1,000 photos")
 @click.option("--sync", is_flag=True, help="Delete from the index what the source no longer lists.")
 @click.option("--reembed", multiple=True, metavar="PATTERN", help="Embed photos of these names again; repeatable.")
 @click.option("--shard", metavar="N/COUNT", help="Only the N-th of COUNT parts, such as 3/16; the first is 1/16.")
@@ -47,6 +48,7 @@ def add(
     source: str,
     uri: str,
     embedder: str | None,
+    engine: str,
     sync: bool,
     reembed: tuple[str, ...],
     shard: str | None,
@@ -86,6 +88,7 @@ def add(
             shard=ingest.Shard.chosen(shard, shard_index, shard_count),
             thumbnails=replace(thumbnails, kept=not no_thumbnails),
             workers=workers,
+            engine=engine,
             empty=empty,
             failures=failures,
             skipped=skipped,
@@ -105,6 +108,8 @@ def add(
 @click.argument("photos", nargs=-1, type=click.Path())
 @index_option
 @embedder_option
+@engine_option("litert", "default: litert, which starts fastest")
+@embed_precision_option
 @click.option("--id", "ids", multiple=True, help="Search by a product of the index instead; repeatable.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 10_000), help="How many products.")
 @click.option("--where", metavar="EXPRESSION", help="Only products that match, such as 'price < 50'.")
@@ -116,6 +121,8 @@ def query(
     photos: tuple[str, ...],
     uri: str,
     embedder: str | None,
+    engine: str,
+    precision: "search.EmbedPrecision",
     ids: tuple[str, ...],
     k: int,
     where: str | None,
@@ -140,7 +147,8 @@ def query(
         raise click.UsageError("--box cuts out a part of a photo; a product has the vector of its whole photo")
     if sheet and len(photos) + len(ids) > 1:
         raise click.UsageError("--sheet draws the answers to one query")
-    answers = search.query(uri, photos, ids=ids, k=k, where=where, box=box, embedder=embedder)
+    wish = search.EngineWish(engine, precision, measuring=_told)
+    answers = search.query(uri, photos, ids=ids, k=k, where=where, box=box, embedder=embedder, engine=wish)
     if sheet:
         search.draw_answer(sheet, answers[0], uri, by_id=not photos, box=box, thumbnails=thumbnails)
         print_line(f"drawn: {sheet}", err=True)
@@ -238,8 +246,23 @@ def duplicates(
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="Results to judge.")
 @click.option("--queries", default=1000, show_default=True, type=click.IntRange(1), help="How many at most.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PNG", help="Plot the measures by k.")
+@embedder_option
+@engine_option("auto", "default: auto, the fastest by measurement")
+@embed_precision_option
+@thumbnails_option
 @json_option
-def evaluate(uri: str, truth: str, k: int, queries: int, plot: Path | None, as_json: bool) -> None:
+def evaluate(
+    uri: str,
+    truth: str,
+    k: int,
+    queries: int,
+    plot: Path | None,
+    embedder: str | None,
+    engine: str,
+    precision: "search.EmbedPrecision",
+    thumbnails: "search.ThumbnailPlace",
+    as_json: bool,
+) -> None:
     """Measure the quality and latency of the results.
 
     \b
@@ -248,8 +271,12 @@ def evaluate(uri: str, truth: str, k: int, queries: int, plot: Path | None, as_j
 
     The truth is a CSV with the columns query_id, relevant_id and optionally grade; or label:COLUMN, products with the
     same value; or exact, the nearest by exhaustive search, which measures the index and not the embedder.
+
+    With --embed-precision fast, what it costs to embed queries so is measured as well, with the index's thumbnails.
     """
-    result = search.evaluate(uri, truth, k=k, queries=queries)
+    wish = search.EngineWish(engine, precision, measuring=_told)
+    fast = search.Embedder.load(embedder, wish) if precision == "fast" else None
+    result = search.evaluate(uri, truth, k=k, queries=queries, fast=fast, thumbnails=thumbnails)
     if plot:
         result.plot(plot)
         print_line(f"drawn: {plot}", err=True)
@@ -257,3 +284,7 @@ def evaluate(uri: str, truth: str, k: int, queries: int, plot: Path | None, as_j
         print_json(result.to_json())
     else:
         print_table(["", ""], result.table(), right=[])
+
+
+def _told(what: str) -> None:
+    print_line(what, err=True)

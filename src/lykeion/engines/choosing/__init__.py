@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         compare_engines,
         top1,
     )
+    from .agreeing_engine import AgreeingEngine, EngineRace, NothingRemembered
     from .bench_report import BenchReport, BenchResult, RefusedCase, ReportError, read_report, write_report
     from .benchmark import BENCH, bench
     from .candidates import Case, ModelFile, cases
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from .timing import REFERENCE, Timing, TimingError, TimingJournal, litert_candidate, measure, summarise
 
 __all__ = [
-    "BENCH", "COMPARED_PHOTOS", "REFERENCE", "Agreement", "BenchReport", "BenchResult", "Case", "Cover",
-    "DeviceProfile", "Energy", "FleetError", "Goal", "GoalError", "Labelled", "ModelFile", "Noise", "Precision",
-    "ProfileError", "Rapl", "RefusedCase", "ReportError", "Selection", "Standing", "Timing", "TimingError",
-    "TimingJournal", "agreement", "answers", "bench", "cases", "checked_onnx", "choose", "compare_engines", "cover",
-    "draw_choice", "entry_key", "exact", "front", "litert_candidate", "measure", "modelled", "parse_goal",
-    "read_profile", "read_report", "select", "summarise", "top1", "write_profile", "write_report",
+    "BENCH", "COMPARED_PHOTOS", "REFERENCE", "AgreeingEngine", "Agreement", "BenchReport", "BenchResult", "Case",
+    "Cover", "DeviceProfile", "Energy", "EngineRace", "FleetError", "Goal", "GoalError", "Labelled", "ModelFile",
+    "Noise", "NothingRemembered", "Precision", "ProfileError", "Rapl", "RefusedCase", "ReportError", "Selection",
+    "Standing", "Timing", "TimingError", "TimingJournal", "agreement", "answers", "bench", "cases", "checked_onnx",
+    "choose", "compare_engines", "cover", "draw_choice", "entry_key", "exact", "front", "litert_candidate",
+    "measure", "modelled", "parse_goal", "read_profile", "read_report", "select", "summarise", "top1",
+    "write_profile", "write_report",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

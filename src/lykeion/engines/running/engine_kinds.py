@@ -3,9 +3,10 @@
 import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,8 @@ class Kind:
 @cache
 def _version_of(package: str) -> str:
     """Version of a package, whose distribution may have another name: tensorflow is also in tensorflow-cpu."""
+    with suppress(PackageNotFoundError):  # looking at all distributions takes half a second
+        return version(package)
     return version(_distributions()[package][0])
 
 
@@ -110,6 +113,16 @@ KINDS = {
             "OpenVinoEngine",
             ("openvino",),
             "engines",
+        ),
+        Kind(
+            "openvino-fast",
+            "OpenVINO, in bfloat16 or float16 where the processor computes in it faster",
+            "openvino",
+            "OpenVinoEngine",
+            ("openvino",),
+            "engines",
+            settings=(("precision", ""),),
+            usual=False,
         ),
         Kind(
             "mediapipe",

@@ -20,6 +20,7 @@ import numpy as np
 
 from lykeion.core import CONSOLE, Progress, Reporter, stop_here, stop_signals
 from lykeion.search.embedder import Embedder
+from lykeion.search.embedder_engine import AUTO, DEFAULT_ENGINE, EngineWish
 from lykeion.search.index import Index, open_index
 from lykeion.search.opening import check_embedder
 from lykeion.search.thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
@@ -32,6 +33,8 @@ from .photo_workers import PhotoWorkers, Taken
 from .report import EntryLog, IngestReport
 from .sources import open_source
 
+MEASURED_FROM = 1_000
+"""From so many photos on, finding the fastest engine is worth its seconds."""
 BATCH = 256
 """Photos per write. A crash loses at most three such batches, which the next run repeats."""
 IN_FLIGHT = 3
@@ -57,6 +60,8 @@ class IngestOptions:
     """The file that lists failures; by default ``<index>.failures.jsonl`` next to a local index."""
     skipped: str | Path | None = None
     """The file that lists skipped files; by default none."""
+    engine: str = DEFAULT_ENGINE
+    """What runs the network; ``auto``: the fastest, by measurement if many photos are listed."""
     empty: Empty = "keep"
     """The effect of an empty cell if another row of the product gives the attribute."""
 
@@ -80,7 +85,9 @@ def add(
     """
     started = time.monotonic()
     photos = open_source(source) if isinstance(source, str | Path) else source
-    model = embedder if isinstance(embedder, Embedder) else Embedder.load(embedder)
+    if not isinstance(embedder, Embedder):
+        embedder = Embedder.load(embedder, _wish(options.engine, photos, reporter))
+    model = embedder
     with ExitStack() as stack:
         store = stack.enter_context(
             open_index(index, "w", dimension=model.dimension, embedder=model.digest, **opening)
@@ -120,6 +127,11 @@ def add(
         not_reembedded=run.again.unmatched,
         warnings=warnings,
     )
+
+
+def _wish(engine: str, photos: PhotoSource, reporter: Reporter) -> EngineWish:
+    measure = engine == AUTO and photos.count() >= MEASURED_FROM
+    return EngineWish(engine, measure=measure, measuring=reporter.notice)
 
 
 class _Run:

@@ -15,6 +15,7 @@ from lykeion.core import Invalid, Unsupported
 from lykeion.search.embedder import Embedder
 from lykeion.search.index import EmbedderMismatch, Index, Value, open_index
 from lykeion.search.maintenance import column
+from lykeion.search.precision_price import PrecisionPrice, precision_price
 from lykeion.search.thumbnails import IN_INDEX, SIDE, ThumbnailPlace, Thumbnails
 from lykeion.vision import Box
 
@@ -22,6 +23,8 @@ from .bounds import MAX_OFFSET
 from .index_sources import IndexEdition
 from .sample import SAMPLED_ROWS, by_category
 from .shapes import ChangeColumn, ChangedItem, Item, PhotographedItem
+
+_PRICED_PHOTOS = 32
 
 
 class CannotEmbed(Unsupported):
@@ -58,19 +61,34 @@ def open_catalogue(
         loaded = load(index)
         if loaded is not None and loaded.digest != index.embedder:
             raise EmbedderMismatch.of(edition.uri, "embedder", index.embedder, loaded.digest)
-        return Catalogue(index, loaded, pictures, id=edition.id)
+        return Catalogue(index, loaded, pictures, _price(index, loaded, pictures), id=edition.id)
     except BaseException:
         index.close()
         raise
+
+
+def _price(index: Index, embedder: Embedder | None, thumbnails: Thumbnails | None) -> PrecisionPrice | None:
+    """What the embedder's precision costs, if it is not the index's, by a few photos."""
+    if embedder is None or embedder.engine.precision == "exact" or thumbnails is None:
+        return None
+    exact = Embedder(embedder.path, embedder.card)
+    return precision_price(index, thumbnails.get, embedder, exact, photos=_PRICED_PHOTOS)
 
 
 class Catalogue:
     """Products to search and change. ``id`` says in answers which index they come from. Thread-safe."""
 
     def __init__(
-        self, index: Index, embedder: Embedder | None, thumbnails: Thumbnails | None, *, id: str = ""
+        self,
+        index: Index,
+        embedder: Embedder | None,
+        thumbnails: Thumbnails | None,
+        price: PrecisionPrice | None = None,
+        *,
+        id: str = "",
     ) -> None:
         self.index, self.embedder, self.thumbnails, self.id = index, embedder, thumbnails, id
+        self._price = price
 
     def check(self) -> None:
         """Raise if searches would fail: the index is damaged, unreachable, or replaced by another one."""
@@ -181,12 +199,20 @@ class Catalogue:
             "columns": stats.columns,
             "details": stats.details,
             "searches_photos": self.embedder is not None,
+            "embedding": self._embedding(),
         }
 
     def close(self) -> None:
         self.index.close()
         if self.thumbnails is not None:
             self.thumbnails.close()
+
+    def _embedding(self) -> dict[str, Any] | None:
+        if self.embedder is None:
+            return None
+        engine = self.embedder.engine
+        price = self._price.to_json() if self._price else None
+        return {"engine": engine.name, "precision": engine.precision, "cosine": engine.cosine, "price": price}
 
     def _columns(self, cleared: int) -> dict[str, Any]:
         return {"columns": self.index.stats().columns, "cleared": cleared}

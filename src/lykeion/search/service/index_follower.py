@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 
 from lykeion.core import LykeionError
 from lykeion.search.embedder import Embedder
+from lykeion.search.embedder_engine import LITERT, EngineWish
 from lykeion.search.index import EmbedderMismatch, Index
 from lykeion.search.thumbnails import IN_INDEX, ThumbnailPlace
 
@@ -24,18 +25,20 @@ def followed_catalogue(
     source: IndexSource,
     *,
     embedder: str | None = None,
+    engine: EngineWish = LITERT,
     thumbnails: ThumbnailPlace = IN_INDEX,
     follow_s: float | None = None,
     swapped: Callable[[str], object] = lambda index: None,
 ) -> Iterator[ServedCatalogue]:
     """The catalogue of the index that ``source`` finds, and inside the context of those that it finds later.
 
-    ``follow_s``: seconds between two looks, if not the source's own. ``swapped`` is called with the id of
-    each that takes over. Raises what ``open_catalogue``, Embedder.load and the source raise for the first.
+    ``engine`` runs the embedder. ``follow_s``: seconds between two looks, if not the source's own. ``swapped`` is
+    called with the id of each that takes over. Raises what ``open_catalogue``, Embedder.load and the source raise
+    for the first.
     """
 
     def load(index: Index) -> Embedder | None:
-        return Embedder.load(embedder) if index.embedder or embedder else None
+        return Embedder.load(embedder, engine) if index.embedder or embedder else None
 
     edition = source.look()
     source.fetch(edition)
