@@ -152,5 +152,37 @@ def test_resources_that_ask_nothing_are_reconciled_while_all_others_wait(tmp_pat
     _run(use)
 
 
+def test_in_turn_no_step_begins_while_another_waits_for_an_answer(tmp_path: Path) -> None:
+    asking, most = 0, 0
+
+    def reconcile(resource: Any, observed: Observed, now: datetime) -> Decision:
+        if Weather() not in observed.read:
+            return Decision(resource.status, reads=(Weather(),))
+        return Decision(LampStatus(lit=1))
+
+    async def weather(lookup: Weather) -> str:
+        nonlocal asking, most
+        asking += 1
+        most = max(most, asking)
+        await asyncio.sleep(0.001)
+        asking -= 1
+        return "fine"
+
+    async def use() -> None:
+        store = SqliteStore(tmp_path / "state.db", KINDS)
+        for number in range(10):
+            await store.create(lamp(f"l-{number}"))
+        loop = ControlLoop(store, [ResourceController(LAMP, (), reconcile)], {Weather: weather}, in_turn=True)
+        running = asyncio.create_task(loop.run())
+        while len(await _lit(store)) < 10:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await store.close()
+
+    _run(use)
+    assert most == 1
+
+
 async def _lit(store: SqliteStore) -> list[str]:
     return [each.metadata.name for each in (await store.listing(LAMP)).items if each.status.lit]

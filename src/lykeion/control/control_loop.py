@@ -46,8 +46,9 @@ class ControlLoop:
 
     ``answers`` serves their lookups; ``now`` is the clock that is passed to reconcilers; ``observer`` counts.
     What happens within ``rest_s`` after a step that wrote something is taken together in the next step. ``workers``
-    steps are at work at once, not counting those that wait for the answer to a lookup. Without ``set_finalizer``, a
-    decision that asks for one fails. ``audience`` hears of the resources, not of their children.
+    steps are at work at once, not counting those that wait for the answer to a lookup; ``in_turn``, each ends before
+    another begins. Without ``set_finalizer``, a decision that asks for one fails. ``audience`` hears of the
+    resources, not of their children.
     """
 
     def __init__(
@@ -61,10 +62,11 @@ class ControlLoop:
         workers: int = WORKERS,
         set_finalizer: SetFinalizer | None = None,
         audience: Audience | None = None,
+        in_turn: bool = False,
     ) -> None:
         self._store, self._answers, self._now, self._observer = store, answers or {}, now, observer
         self._rest_s, self._set_finalizer, self._audience = rest_s, set_finalizer, audience
-        self._places = StepPlaces(workers)
+        self._places = StepPlaces(1 if in_turn else workers, are_left=not in_turn)
         self._controllers = {each.kind.name: each for each in controllers}
         self._kinds = {kind.name: kind for each in controllers for kind in (each.kind, *each.children)}
         self._seen: dict[Key, AnyResource] = {}

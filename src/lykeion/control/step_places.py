@@ -20,11 +20,15 @@ class NotAsked(Unavailable):
 class StepPlaces:
     """``steps`` are at work at once. One that waits for an answer from outside leaves its place to another.
 
-    So a source that is slow or silent holds up those who ask it, and no others.
+    So a source that is slow or silent holds up those who ask it, and no others. Without ``are_left`` a step keeps its
+    place meanwhile.
     """
 
-    def __init__(self, steps: int, questions: int = QUESTIONS, limit_wait_s: float = LIMIT_WAIT_S) -> None:
+    def __init__(
+        self, steps: int, questions: int = QUESTIONS, limit_wait_s: float = LIMIT_WAIT_S, *, are_left: bool = True
+    ) -> None:
         self._steps, self._questions, self._limit_wait_s = asyncio.Semaphore(steps), questions, limit_wait_s
+        self._are_left = are_left
         self._asking: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         """By source; those that nobody asks are forgotten."""
 
@@ -37,18 +41,23 @@ class StepPlaces:
     @asynccontextmanager
     async def left_to_ask(self, source: str) -> AsyncGenerator[None]:
         """Without the place, and with one at the source. Raises NotAsked."""
+        async with self._left(), self._turn(source):
+            yield
+
+    @asynccontextmanager
+    async def _left(self) -> AsyncGenerator[None]:
+        if not self._are_left:
+            yield
+            return
         self.give_back()
         try:
-            turns = self._asking.setdefault(source, asyncio.Semaphore(self._questions))
-            await self._turn(turns, source)
-            try:
-                yield
-            finally:
-                turns.release()
+            yield
         finally:
             await self.take()
 
-    async def _turn(self, turns: asyncio.Semaphore, source: str) -> None:
+    @asynccontextmanager
+    async def _turn(self, source: str) -> AsyncGenerator[None]:
+        turns = self._asking.setdefault(source, asyncio.Semaphore(self._questions))
         try:
             async with asyncio.timeout(self._limit_wait_s):
                 await turns.acquire()
@@ -56,3 +65,7 @@ class StepPlaces:
             raise NotAsked(
                 f"{source}: {self._questions} others have waited {self._limit_wait_s:g} s for it"
             ) from None
+        try:
+            yield
+        finally:
+            turns.release()

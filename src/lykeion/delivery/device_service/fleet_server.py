@@ -108,7 +108,7 @@ class FleetServer:
         app = fleet_app(self, parts, feed, beside)
         answers = rollout_answers(fleet, catalogue, rollouts)
         loops = (
-            ControlLoop(rollouts, [ROLLOUTS], answers, workers=1),  # so that of two of a model only one begins
+            ControlLoop(rollouts, [ROLLOUTS], answers, in_turn=True),  # so that of two of a model only one begins
             ControlLoop(rollouts, [EXPERIMENTS], {**answers, **experiments.answers()}),
         )
         async with (
