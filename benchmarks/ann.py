@@ -1,11 +1,11 @@
-"""Our index against nearest-neighbour libraries and embedded stores, on fashion-mnist-784.
+"""Our index against nearest-neighbour libraries and embedded stores, on four sets of vectors.
 
 Every engine has a process of its own and one core, and is asked one query a call; ids and scores are returned.
 Passes go round all engines, so that whatever else the machine does meets all alike, and the quickest pass counts.
 Results are kept in the work directory: an interrupted run resumes. Peers come with
 ``uv pip install --group bench``; those not installed are left out. Writes docs/benchmarks/ann.md and .png.
 
-    python benchmarks/ann.py [--passes 5] [--engine lykeion --engine hnswlib]
+    python benchmarks/ann.py [--passes 5] [--data fashion-mnist-784] [--engine lykeion --engine hnswlib]
 """
 
 import shutil
@@ -15,14 +15,15 @@ from typing import Any
 import click
 from engines import ENGINES
 from measuring.ann_report import write_report
-from measuring.fashion import SCENARIOS, Fashion, load_kth
 from measuring.subprocesses import ONE_THREAD, keep_results, read_results, run_job
+from measuring.vector_sets import SCENARIOS, VECTOR_SETS, load_kth
 
 ROOT = Path(__file__).parents[1]
 
 
 @click.command(help=__doc__)
-@click.option("--rows", default=60_000, show_default=True, help="Rows of the data set to search in.")
+@click.option("--data", "sets", multiple=True, type=click.Choice(list(VECTOR_SETS)), help="Which; all by default.")
+@click.option("--rows", type=int, help="Rows of each set to search in; by default its own number.")
 @click.option("--queries", default=10_000, show_default=True, help="Queries a setting; fewer of slow engines.")
 @click.option("--filtered-queries", default=1_000, show_default=True, help="Queries a setting and filter.")
 @click.option("--passes", default=5, show_default=True)
@@ -32,7 +33,8 @@ ROOT = Path(__file__).parents[1]
 @click.option("--work", default=ROOT / "build" / "bench" / "ann", type=click.Path(path_type=Path))
 @click.option("--out", default=ROOT / "docs" / "benchmarks", type=click.Path(path_type=Path))
 def main(
-    rows: int,
+    sets: tuple[str, ...],
+    rows: int | None,
     queries: int,
     filtered_queries: int,
     passes: int,
@@ -42,19 +44,28 @@ def main(
     work: Path,
     out: Path,
 ) -> None:
-    work = work / f"{rows}-{queries}-{filtered_queries}"
-    names = names or tuple(ENGINES)
-    data = Fashion.read(rows)
-    load_kth(data, None, queries, work)
-    for scenario in SCENARIOS:
-        load_kth(data, scenario, min(queries, filtered_queries), work)
-    job = {"rows": rows, "queries": queries, "filtered_queries": filtered_queries, "work": str(work)}
+    results: dict[str, dict[str, Any]] = {}
+    for name in sets or VECTOR_SETS:
+        job = {"data": name, "rows": rows, "queries": queries, "filtered_queries": filtered_queries}
+        job["work"] = str(work / f"{name}-{rows or 'all'}-{queries}-{filtered_queries}")
+        results[name] = measured(job, names or tuple(ENGINES), builds, passes)
+    write_report(results, clock, out)
+
+
+def measured(job: dict[str, Any], names: tuple[str, ...], builds: int, passes: int) -> dict[str, Any]:
+    """One set of vectors, searched by all engines: for each its builds and passes."""
+    data, work = VECTOR_SETS[job["data"]](job["rows"]), Path(job["work"])
+    count = min(job["queries"], len(data.queries))
+    load_kth(data, None, count, work)
+    for scenario in SCENARIOS if data.filtered else ():
+        load_kth(data, scenario, min(count, job["filtered_queries"]), work)
+    del data
     turns = [("build", number) for number in range(builds)] + [("search", number) for number in range(passes)]
     for task, number in turns:
         for name in names:
             take_turn(name, task, number, job, work)
     results = {name: read_results(_results(work, name)) for name in names}
-    write_report({name: result for name, result in results.items() if "search" in result}, clock, job, out)
+    return {name: result for name, result in results.items() if "search" in result}
 
 
 def take_turn(name: str, task: str, number: int, job: dict[str, Any], work: Path) -> None:

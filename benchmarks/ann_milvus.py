@@ -18,10 +18,10 @@ from typing import Any
 
 import click
 import numpy as np
-from measuring.fashion import Fashion, K
 from measuring.latency import timed, timed_together
 from measuring.machine import describe
 from measuring.milvus_server import milvus_server
+from measuring.vector_sets import K, VectorSet, fashion
 
 from lykeion.core import SILENT
 from lykeion.search import copy
@@ -42,7 +42,7 @@ Search = Callable[[np.ndarray], Sequence[str]]
 @click.option("--queries", default=500, show_default=True)
 @click.option("--out", default=ROOT / "docs" / "benchmarks", type=click.Path(path_type=Path))
 def main(rows: int, queries: int, out: Path) -> None:
-    load, data = os.getloadavg()[0], Fashion.read(rows)
+    load, data = os.getloadavg()[0], fashion(rows)
     asked = [query[None] for query in data.queries[:queries].astype(np.float32)]
     kth = data.kth_distances(None, queries)
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
@@ -74,7 +74,7 @@ def main(rows: int, queries: int, out: Path) -> None:
     (out / "ann-milvus.md").write_text(page(figures, rows, queries, str(version), load))
 
 
-def written(data: Fashion, path: Path) -> tuple[Path, float]:
+def written(data: VectorSet, path: Path) -> tuple[Path, float]:
     """The rows in an index in a directory, and the seconds that took."""
     began = time.perf_counter()
     with open_index(path, "w", dimension=784, metric="l2", dtype="float32") as index:
@@ -111,7 +111,7 @@ def by_pymilvus(server: str, collection: str) -> Search:
     return search
 
 
-def write_and_read(index: Index, data: Fashion) -> Iterator[Callable[[], object]]:
+def write_and_read(index: Index, data: VectorSet) -> Iterator[Callable[[], object]]:
     """One product's attributes, written and read by one process."""
 
     def once(n: int) -> object:
@@ -132,7 +132,7 @@ def measured(search: Search, asked: Sequence[np.ndarray]) -> dict[str, Any]:
     }
 
 
-def recall(data: Fashion, answers: Sequence[Sequence[str]], kth: np.ndarray) -> float:
+def recall(data: VectorSet, answers: Sequence[Sequence[str]], kth: np.ndarray) -> float:
     return data.recall([[int(id) for id in found] for found in answers], kth, None)
 
 

@@ -19,6 +19,9 @@ ENGINES = {
     "usearch f16": "usearch_hnsw:USearch",
     "pyglass HNSW32": "pyglass:Pyglass32",
     "pyglass HNSW16": "pyglass:Pyglass16",
+    "VSAG HGraph": "vsag:VSAG",
+    "NGT ONNG": "ngt:ONNG",
+    "zvec": "zvec_hnsw:Zvec",
     "LanceDB": "lancedb_hnsw:LanceDB",
     "qdrant-edge": "qdrant:QdrantEdge",
 }

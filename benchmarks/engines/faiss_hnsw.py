@@ -5,28 +5,28 @@ from typing import Any
 
 import faiss
 import numpy as np
-from measuring.fashion import Fashion
+from measuring.vector_sets import VectorSet
 
 from .protocol import Search, Setting, Unfiltered
 
 
 class FaissFlat(Unfiltered):
     about = "M 16, efConstruction 200"
-    settings = tuple({"ef": ef} for ef in (10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128))
+    settings = tuple({"ef": ef} for ef in (10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 256, 512))
 
-    def build(self, data: Fashion, directory: Path) -> None:
+    def build(self, data: VectorSet, directory: Path) -> None:
         vectors = data.rows.astype(np.float32)
-        index = self._new()
+        index = self._new(data)
         index.hnsw.efConstruction = 200
         index.train(vectors)
         index.add(vectors)
         directory.mkdir(parents=True)
         faiss.write_index(index, str(directory / "index.faiss"))
 
-    def _new(self) -> Any:
-        return faiss.IndexHNSWFlat(784, 16)
+    def _new(self, data: VectorSet) -> Any:
+        return faiss.IndexHNSWFlat(data.dimension, 16)
 
-    def open(self, data: Fashion, directory: Path) -> None:
+    def open(self, data: VectorSet, directory: Path) -> None:
         self._index: Any = faiss.read_index(str(directory / "index.faiss"))
 
     def prepare(self, query: np.ndarray) -> Any:
@@ -49,7 +49,8 @@ class FaissFlat(Unfiltered):
 
 
 class FaissSQ8(FaissFlat):
-    about = "M 16, efConstruction 200, QT_8bit_direct"
+    about = "M 16, efConstruction 200, QT_8bit_direct (QT_8bit where values are no bytes)"
 
-    def _new(self) -> Any:
-        return faiss.IndexHNSWSQ(784, faiss.ScalarQuantizer.QT_8bit_direct, 16)  # pyright: ignore
+    def _new(self, data: VectorSet) -> Any:
+        kind = "QT_8bit_direct" if data.rows.dtype == np.uint8 else "QT_8bit"
+        return faiss.IndexHNSWSQ(data.dimension, getattr(faiss.ScalarQuantizer, kind), 16)  # pyright: ignore

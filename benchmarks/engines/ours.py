@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from measuring.fashion import Fashion, Filter
+from measuring.vector_sets import Filter, VectorSet
 
 from lykeion.search.index import Effort, Hit, LocalIndex, open_index
 
@@ -36,6 +36,9 @@ class Lykeion:
             (16, 40),
             (24, 48),
             (32, 60),
+            (64, 100),
+            (128, 160),
+            (256, 240),
         )
     )
     filtered = (
@@ -44,14 +47,14 @@ class Lykeion:
         {"ef": 96, "rerank": 60, "scan": 32},
     )
 
-    def build(self, data: Fashion, directory: Path) -> None:
+    def build(self, data: VectorSet, directory: Path) -> None:
         vectors = data.rows.astype(np.float32)
         attributes = [
             {"label": int(label), "bucket": int(bucket)}
             for label, bucket in zip(data.label, data.bucket, strict=True)
         ]
         ids = [str(row) for row in range(len(vectors))]
-        options = {"dimension": 784, "metric": "l2", "kernel": self.kernel, "background": False}
+        options = {"dimension": data.dimension, "metric": data.metric, "kernel": self.kernel, "background": False}
         with cast(LocalIndex, open_index(directory, "w", **options)) as index:
             for start in range(0, len(ids), _BATCH):
                 part = slice(start, start + _BATCH)
@@ -64,7 +67,7 @@ class Lykeion:
             for row in range(self.tail):
                 index.upsert([ids[row]], vectors[row : row + 1], [attributes[row]])
 
-    def open(self, data: Fashion, directory: Path) -> None:
+    def open(self, data: VectorSet, directory: Path) -> None:
         self._index = cast(LocalIndex, open_index(directory, "shared", background=False))
 
     def prepare(self, query: np.ndarray) -> np.ndarray:
@@ -104,6 +107,9 @@ class LykeionHNSW(Lykeion):
             (48, 40),
             (64, 40),
             (96, 60),
+            (192, 100),
+            (384, 160),
+            (768, 240),
         )
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from measuring.fashion import Fashion, Filter
+from measuring.vector_sets import Filter, VectorSet
 
 Setting: TypeAlias = dict[str, Any]
 """The parameters of a search that trade recall for speed."""
@@ -15,8 +15,8 @@ Search: TypeAlias = Callable[[Any, Any], Any]
 
 
 class Engine(Protocol):
-    """``about`` says how it was built, for the table. ``settings`` and ``filtered`` are tried in turn;
-    ``filtered`` is empty where the library has no filters."""
+    """``about`` says how it was built, for the table. ``settings`` are tried in turn, from the least effort to the
+    most, until nearly all is found; ``filtered``, empty where the library has no filters, are all tried."""
 
     about: str
     settings: Sequence[Setting]
@@ -24,14 +24,14 @@ class Engine(Protocol):
     query_limit: int
     """How many queries a pass asks: fewer of a slow engine."""
 
-    def build(self, data: Fashion, directory: Path) -> None:
+    def build(self, data: VectorSet, directory: Path) -> None:
         """Build on all cores and leave everything in the directory, ready to be opened."""
         ...
 
-    def open(self, data: Fashion, directory: Path) -> None: ...
+    def open(self, data: VectorSet, directory: Path) -> None: ...
 
     def prepare(self, query: np.ndarray) -> Any:
-        """A query, float32 (784,), in the form that the library takes; not timed."""
+        """A query, float32 (dimension,), in the form that the library takes; not timed."""
         ...
 
     def prepare_filter(self, filter: Filter) -> Any: ...

@@ -6,7 +6,7 @@ from typing import Any
 
 import glass
 import numpy as np
-from measuring.fashion import Fashion
+from measuring.vector_sets import VectorSet
 
 from .protocol import Search, Setting, Unfiltered
 
@@ -14,16 +14,16 @@ from .protocol import Search, Setting, Unfiltered
 class Pyglass32(Unfiltered):
     about = "M 32, L 200, SQ8U refined by FP32, optimized"
     degree = 32
-    settings = tuple({"ef": ef} for ef in (10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128))
+    settings = tuple({"ef": ef} for ef in (10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 256, 512))
 
-    def build(self, data: Fashion, directory: Path) -> None:
+    def build(self, data: VectorSet, directory: Path) -> None:
         vectors = data.rows.astype(np.float32)
         graph = glass.Index("HNSW", metric="L2", quant="SQ8U", R=self.degree, L=200).build(vectors)
         directory.mkdir(parents=True)
         graph.save(str(directory / "graph.glass"))
         np.save(directory / "vectors.npy", vectors)
 
-    def open(self, data: Fashion, directory: Path) -> None:
+    def open(self, data: VectorSet, directory: Path) -> None:
         graph = glass.Graph(str(directory / "graph.glass"))
         vectors = np.load(directory / "vectors.npy")
         self._searcher = glass.Searcher(graph, vectors, "L2", "SQ8U", "FP32")

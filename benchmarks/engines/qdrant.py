@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import qdrant_edge as qdrant
-from measuring.fashion import Fashion, Filter
+from measuring.vector_sets import Filter, VectorSet
 
 from .protocol import Search, Setting
 
@@ -17,16 +17,16 @@ class QdrantEdge:
     about = "m 16, ef_construct 200, int8 codes rescored; payload indices"
     query_limit = 2_000
     settings = tuple(
-        {"ef": ef, "codes": codes} for codes in (True, False) for ef in (10, 16, 24, 32, 48, 64, 96, 128)
+        {"ef": ef, "codes": codes} for codes in (True, False) for ef in (10, 16, 24, 32, 48, 64, 96, 128, 256, 512)
     )
     filtered = (
         *({"ef": ef, "codes": True} for ef in (32, 128, 512)),
         *({"ef": ef, "codes": True, "acorn": True} for ef in (32, 128)),
     )
 
-    def build(self, data: Fashion, directory: Path) -> None:
+    def build(self, data: VectorSet, directory: Path) -> None:
         config = qdrant.EdgeConfig(
-            vectors=qdrant.EdgeVectorParams(size=784, distance=qdrant.Distance.Euclid),
+            vectors=qdrant.EdgeVectorParams(size=data.dimension, distance=qdrant.Distance.Euclid),
             hnsw_config=qdrant.HnswIndexConfig(m=16, ef_construct=200, full_scan_threshold=1_000),
             quantization_config=qdrant.ScalarQuantizationConfig(qdrant.ScalarType.Int8, memory=qdrant.Memory.Pinned),
             optimizers=qdrant.EdgeOptimizersConfig(default_segment_number=1),
@@ -49,7 +49,7 @@ class QdrantEdge:
         shard.flush()
         shard.close()
 
-    def open(self, data: Fashion, directory: Path) -> None:
+    def open(self, data: VectorSet, directory: Path) -> None:
         self._shard = qdrant.EdgeShard.load(str(directory))
 
     def prepare(self, query: np.ndarray) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring.fashion import Fashion
+from measuring.vector_sets import VectorSet
 from usearch.index import Index
 
 from .protocol import Search, Setting, Unfiltered
@@ -13,15 +13,15 @@ from .protocol import Search, Setting, Unfiltered
 
 class USearch(Unfiltered):
     about = "connectivity 16, expansion_add 200, f16"
-    settings = tuple({"ef": ef} for ef in (10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128))
+    settings = tuple({"ef": ef} for ef in (10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 256, 512))
 
-    def build(self, data: Fashion, directory: Path) -> None:
-        index = Index(ndim=784, metric="l2sq", dtype="f16", connectivity=16, expansion_add=200)
+    def build(self, data: VectorSet, directory: Path) -> None:
+        index = Index(ndim=data.dimension, metric="l2sq", dtype="f16", connectivity=16, expansion_add=200)
         index.add(np.arange(len(data.rows)), data.rows.astype(np.float32))
         directory.mkdir(parents=True)
         index.save(directory / "index.usearch")
 
-    def open(self, data: Fashion, directory: Path) -> None:
+    def open(self, data: VectorSet, directory: Path) -> None:
         index = Index.restore(directory / "index.usearch")
         assert index is not None
         self._index = index

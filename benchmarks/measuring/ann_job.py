@@ -1,6 +1,7 @@
 """One engine's turn, in a process of its own: ``python -m measuring.ann_job JSON``.
 
-A job is {"engine", "task": "build" | "search", "rows", "queries", "filtered_queries", "work"}; the result is printed.
+A job is {"engine", "task": "build" | "search", "data", "rows", "queries", "filtered_queries", "work"}; the result is
+printed.
 """
 
 import json
@@ -13,15 +14,17 @@ from typing import Any
 import numpy as np
 from engines import Engine, engine
 
-from measuring.fashion import SCENARIOS, Fashion, K, load_kth
 from measuring.machine import Memory, PeakHeap, keep_to_one_core, size_on_disk
+from measuring.vector_sets import SCENARIOS, VECTOR_SETS, K, VectorSet, load_kth
 
 _WARM_UP = 200
+_ENOUGH = 0.9995
+"""The recall at which no setting of more effort is asked."""
 
 
 def build(job: dict[str, Any]) -> dict[str, Any]:
     """Seconds on all cores, the most heap it took beyond the data, and bytes on disk."""
-    data, made = Fashion.read(job["rows"]), engine(job["engine"])
+    data, made = VECTOR_SETS[job["data"]](job["rows"]), engine(job["engine"])
     before = Memory.now().heap
     wall, cpu = time.perf_counter(), time.process_time()
     with PeakHeap() as peak:
@@ -34,8 +37,8 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
 def search(job: dict[str, Any]) -> dict[str, Any]:
     """Seconds a query and recall of each setting, without a filter and with each; and memory when all was asked."""
     keep_to_one_core()
-    data, opened = Fashion.read(job["rows"]), engine(job["engine"])
-    count = min(job["queries"], opened.query_limit)
+    data, opened = VECTOR_SETS[job["data"]](job["rows"]), engine(job["engine"])
+    count = min(job["queries"], opened.query_limit, len(data.queries))
     queries = [opened.prepare(query) for query in data.queries[:count].astype(np.float32)]
     before = Memory.now()
     opened.open(data, Path(job["directory"]))
@@ -47,14 +50,17 @@ def search(job: dict[str, Any]) -> dict[str, Any]:
     kth = load_kth(data, None, count, work)
     for setting in opened.settings:
         seconds, answers = _timed(opened, setting, queries, [None] * count)
-        result["settings"][json.dumps(setting)] = {**seconds, "recall": data.recall(answers, kth, None)}
+        recall = data.recall(answers, kth, None)
+        result["settings"][json.dumps(setting)] = {**seconds, "recall": recall}
+        if recall >= _ENOUGH:
+            break
     result["filters"] = dict(_filtered(opened, data, queries, job))
     return result
 
 
-def _filtered(opened: Engine, data: Fashion, queries: list[Any], job: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _filtered(opened: Engine, data: VectorSet, queries: list[Any], job: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     count = min(job["filtered_queries"], len(queries))
-    for scenario, filter_for in SCENARIOS.items() if opened.filtered else ():
+    for scenario, filter_for in SCENARIOS.items() if data.filtered and opened.filtered else ():
         filters = [opened.prepare_filter(filter_for(label)) for label in range(10)]
         asked = [filters[label] for label in data.query_label[:count]]
         kth = load_kth(data, scenario, count, Path(job["work"]))
