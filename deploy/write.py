@@ -10,10 +10,11 @@ from typing import Any
 
 import yaml
 
-from lykeion.control import GROUP, AnyKind, custom_resource_definition, field_rows
+from lykeion.control import AnyKind, custom_resource_definition, field_rows
 from lykeion.delivery.device_service import FLEET_KINDS
 from lykeion.platform import DEFINED
 from lykeion.platform.kubernetes.installing.cloud_profiles import PROFILES
+from lykeion.platform.kubernetes.installing.fleet_roles import fleet_roles
 from lykeion.platform.kubernetes.installing.operator_board import board
 from lykeion.platform.kubernetes.installing.operator_manifests import (
     Installation,
@@ -47,32 +48,11 @@ def fleet() -> Iterator[tuple[Path, str]]:
     kinds = list(FLEET_KINDS.values())
     for kind in kinds:
         yield DEPLOY / "fleet" / f"{kind.plural}.yaml", _yaml([custom_resource_definition(kind)])
-    yield DEPLOY / "fleet" / "roles.yaml", _yaml(list(fleet_roles([each.plural for each in kinds])))
+    yield DEPLOY / "fleet" / "roles.yaml", _yaml(list(fleet_roles(kinds)))
     yield (
         DEPLOY / "fleet" / "kustomization.yaml",
         _kustomization([f"{each.plural}.yaml" for each in kinds] + ["roles.yaml"]),
     )
-
-
-def fleet_roles(plurals: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """For users, beside Kubernetes' own roles, and for the device server."""
-    read, change = ["get", "list", "watch"], ["create", "update", "patch", "delete", "deletecollection"]
-    everything = [*plurals, *(f"{each}/status" for each in plurals)]
-    yield _role("lykeion-fleet-view", ("view", "edit", "admin"), _rule(everything, read))
-    yield _role("lykeion-fleet-edit", ("edit", "admin"), _rule(list(plurals), change))
-    statuses = _rule([f"{each}/status" for each in plurals], ["patch"])
-    events = {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch", "list", "watch"]}
-    yield _role("lykeion-fleet", (), _rule(list(plurals), [*read, "create", "patch", "delete"]), statuses, events)
-
-
-def _rule(resources: Sequence[str], verbs: Sequence[str]) -> dict[str, Any]:
-    return {"apiGroups": [GROUP], "resources": list(resources), "verbs": list(verbs)}
-
-
-def _role(name: str, added_to: Sequence[str], *rules: dict[str, Any]) -> dict[str, Any]:
-    labels = {f"rbac.authorization.k8s.io/aggregate-to-{each}": "true" for each in added_to}
-    head = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
-    return {**head, "metadata": {"name": name, **({"labels": labels} if labels else {})}, "rules": list(rules)}
 
 
 def manifests() -> Iterator[tuple[Path, str]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lykeion.delivery.device_service import FLEET_KINDS
 from lykeion.platform import DEFINED
 
 from .kubernetes_cluster import Cluster, kubernetes_cluster
@@ -102,6 +103,33 @@ def test_installing_again_changes_nothing(installed: Cluster) -> None:
     printed = lykeion(installed, "operator", "install", "--image", IMAGE, "--profile", "kind").splitlines()
     changed = [line for line in printed if not line.endswith((" unchanged", " kept", " ready"))]
     assert changed == []
+
+
+ROLLOUT = """apiVersion: lykeion.github.io/v1alpha1
+kind: Rollout
+metadata: {name: next, namespace: default}
+spec: {model: shoes, version: v2, waves: [{percent: 100}]}
+"""
+OF_A_FLEET = [f"{each.plural}.lykeion.github.io" for each in FLEET_KINDS.values()]
+
+
+def test_the_kinds_of_a_fleet_come_by_an_option_and_stay_at_an_upgrade(installed: Cluster) -> None:
+    assert not set(OF_A_FLEET) & set(definitions(installed))
+    lykeion(installed, "get", "all", LYKEION_CONTEXT="tests")
+    printed = lykeion(installed, "operator", "install", "--image", IMAGE, "--profile", "kind", "--fleet")
+    assert "customresourcedefinition/rollouts.lykeion.github.io created" in printed
+    assert "clusterrole/lykeion-fleet created" in printed
+    installed.kubectl("apply", "-f", "-", text=ROLLOUT)
+    assert "rollout.lykeion.github.io/next" in installed.kubectl("get", "lykeion", "-o", "name")
+    assert "next" in lykeion(installed, "get", "all", LYKEION_CONTEXT="tests")
+    assert status(installed)["rollouts"] == 1
+    for command in (("upgrade",), ("install", "--profile", "kind")):
+        printed = lykeion(installed, "operator", *command, "--image", IMAGE)
+        assert "customresourcedefinition/rollouts.lykeion.github.io unchanged" in printed
+        assert "clusterrole/lykeion-fleet unchanged" in printed
+    said = lykeion(installed, "operator", "uninstall", code=2)
+    assert "there are 1 rollout; --delete-resources deletes them" in said
+    installed.kubectl("delete", "rollout/next")
 
 
 def test_a_changed_profile_stays_as_it_is(installed: Cluster) -> None:

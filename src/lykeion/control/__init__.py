@@ -38,7 +38,17 @@ if TYPE_CHECKING:
         child_name,
     )
     from .resource_documents import check_change, read_as, read_resource
-    from .resource_store import Change, Exists, Gone, Happened, Listing, NoSuchResource, Outdated, ResourceStore
+    from .resource_store import (
+        Change,
+        Exists,
+        Gone,
+        Happened,
+        Listing,
+        NoSuchKind,
+        NoSuchResource,
+        Outdated,
+        ResourceStore,
+    )
     from .sqlite_file import ResourceStoreError
     from .sqlite_store import SqliteStore
     from .step_places import NotAsked
@@ -48,7 +58,7 @@ __all__ = [
     "API_VERSION", "CLUSTER", "FINALIZER", "GROUP", "VERSION", "Annotations", "Answers", "AnyKind", "AnyResource",
     "Change", "ChangeRule", "Column", "Condition", "Conditions", "ControlLoop", "Decision", "Event", "Exists",
     "FieldRow", "Gone", "Happened", "Key", "KeyQueue", "Labels", "Listing", "Lookup", "Metadata", "Name",
-    "NoSuchResource", "NotAsked", "Observed", "Once", "Outdated", "Owner", "Reconcile", "Resource",
+    "NoSuchKind", "NoSuchResource", "NotAsked", "Observed", "Once", "Outdated", "Owner", "Reconcile", "Resource",
     "ResourceController", "ResourceError", "ResourceKind", "ResourceStore", "ResourceStoreError", "SetFinalizer",
     "SpecRule", "SqliteStore", "Time", "Wire", "check_change", "child_name", "condition_of",
     "custom_resource_definition", "field_rows", "follow", "is_true", "merged", "read_as", "read_resource",

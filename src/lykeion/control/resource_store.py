@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
-from lykeion.core import Conflict, NotFound
+from lykeion.core import Conflict, NotFound, Unavailable
 
 from .reconcile import Event
 from .resource import AnyKind, AnyResource, Key
@@ -13,6 +13,10 @@ from .resource import AnyKind, AnyResource, Key
 
 class NoSuchResource(NotFound):
     """No object has this kind and name, or the object was deleted and created again."""
+
+
+class NoSuchKind(Unavailable):
+    """The store does not have the kind, such as a cluster without its definition."""
 
 
 class Exists(Conflict):
@@ -59,7 +63,7 @@ class ResourceStore(Protocol):
         ...
 
     async def listing(self, kind: AnyKind, namespace: str | None = None) -> Listing:
-        """The objects of a kind, in one namespace or in all, ordered by namespace and name."""
+        """The objects of a kind, in one namespace or in all, ordered by namespace and name. Raises NoSuchKind."""
         ...
 
     def watch(self, kind: AnyKind, since: str) -> AsyncGenerator[Change, None]:

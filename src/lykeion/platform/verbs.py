@@ -15,6 +15,8 @@ from lykeion.control import (
     Change,
     Condition,
     Key,
+    Listing,
+    NoSuchKind,
     NoSuchResource,
     Outdated,
     ResourceError,
@@ -22,7 +24,7 @@ from lykeion.control import (
     check_change,
     condition_of,
 )
-from lykeion.core import Conflict, LykeionError, Unavailable, Unsupported
+from lykeion.core import Conflict, LykeionError, Refused, Unavailable, Unsupported
 
 from .changed_specs import change_spec
 from .composition import KINDS
@@ -69,15 +71,29 @@ async def find(
 ) -> tuple[list[AnyResource], list[str]]:
     """Resources of kinds, or a single one, named as for ``get``; and what is wrong with those that cannot be read.
 
-    ``all`` are the platform's own. Raises ResourceError, NoSuchResource.
+    ``all`` are the platform's own, and those of others that the store has. Raises ResourceError, NoSuchResource.
     """
     if "/" in what:
         return [await store.get(parse_key(what, kinds, namespace or "default"))], []
     check_names(namespace=namespace or CLUSTER)
-    wanted = find_kinds(what, KINDS if what.lower() == "all" else kinds)
-    listings = [await store.listing(kind, namespace if kind.namespaced else None) for kind in wanted]
+    wanted = find_kinds(what, kinds)
+    may_lack = frozenset(kinds).difference(KINDS) if what.lower() == "all" else frozenset[str]()
+    listings = [await _listing(store, each, namespace, may_lack=each.name in may_lack) for each in wanted]
     unreadable = [problem for listing in listings for problem in listing.unreadable.values()]
     return [each for listing in listings for each in listing.items], unreadable
+
+
+async def _listing(store: ResourceStore, kind: AnyKind, namespace: str | None, *, may_lack: bool) -> Listing:
+    """Raises NoSuchKind, unless the store may lack it: then there are none.
+
+    To who may not look at all in a cluster, a kind that is not there is one that may not be looked at.
+    """
+    try:
+        return await store.listing(kind, namespace if kind.namespaced else None)
+    except (NoSuchKind, Refused):
+        if not may_lack:
+            raise
+        return Listing((), "")
 
 
 async def suspend(store: ResourceStore, key: Key, value: bool) -> AnyResource:

@@ -13,17 +13,24 @@ import yaml
 
 from lykeion.control import NoSuchResource, ResourceError, read_resource
 from lykeion.core.fields import Fields
+from lykeion.delivery.device_service import FLEET_KINDS
 from lykeion.oci.distribution import InvalidReference
 from lykeion.platform import DEFINED
 from lykeion.platform.kubernetes.installing.cloud_profiles import PROFILES, cloud_profile
-from lykeion.platform.kubernetes.installing.installation import find_installation
-from lykeion.platform.kubernetes.installing.operator_manifests import Installation, operator_objects, pod_monitor
+from lykeion.platform.kubernetes.installing.found_installation import find_installation
+from lykeion.platform.kubernetes.installing.operator_manifests import (
+    Installation,
+    definitions,
+    operator_objects,
+    pod_monitor,
+)
 from lykeion.platform.kubernetes.installing.operator_rules import CREDENTIALS
 from tests.e2e.control_plane.tools import tool
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 IMAGE = "registry.example.com/lykeion/operator:latest"
 ROLE = "arn:aws:iam::ACCOUNT:role/lykeion"
+FLEET = tuple(FLEET_KINDS.values())
 OVERLAYS = {
     **{profile: Installation(profile, image=IMAGE) for profile in PROFILES},
     "eks-irsa": Installation("eks", image=IMAGE, account=ROLE),
@@ -146,6 +153,30 @@ def test_registries_that_speak_plain_http_are_known_to_the_operator_and_reached_
     assert asyncio.run(find_installation(client)) == Installation(registries=named, image=IMAGE)
     with pytest.raises(InvalidReference, match=r"registries: 'registry\.shop\.svc:5000': write http://HOST:PORT"):
         operator_objects(Installation(registries="registry.shop.svc:5000"))
+
+
+def test_what_the_option_fleet_adds_is_what_deploy_fleet_has_and_gives_the_operator_no_right() -> None:
+    plain, with_fleet = Installation(), Installation(fleet=FLEET)
+    more = _by_name(operator_objects(with_fleet)) | _by_name(definitions(with_fleet.kinds.values()))
+    less = _by_name(operator_objects(plain)) | _by_name(definitions(plain.kinds.values()))
+    files = [each for each in (DEPLOY / "fleet").iterdir() if each.name != "kustomization.yaml"]
+    documents = [each for file in files for each in yaml.safe_load_all(file.read_text())]
+    assert {name: each for name, each in more.items() if name not in less} == _by_name(documents)
+    assert {name: more[name] for name in less} == less
+    bound = {each["roleRef"]["name"] for each in more.values() if "roleRef" in each}
+    assert not any("fleet" in each for each in bound)
+
+
+def test_kinds_of_a_fleet_that_a_person_has_defined_are_the_persons_to_keep() -> None:
+    def defined_by(manager: str) -> list[dict[str, Any]]:
+        made = definitions(FLEET)
+        return [{**each, "metadata": {**each["metadata"], "managedFields": [{"manager": manager}]}} for each in made]
+
+    installed = operator_objects(Installation(image=IMAGE))
+    client: Any = _Installed([*installed, *defined_by("lykeion-install")])
+    assert asyncio.run(find_installation(client, FLEET)) == Installation(image=IMAGE, fleet=FLEET)
+    client = _Installed([*installed, *defined_by("kubectl")])
+    assert asyncio.run(find_installation(client, FLEET)) == Installation(image=IMAGE)
 
 
 def test_a_deployment_that_a_tenant_labels_as_the_operator_is_not_taken_for_the_installation() -> None:

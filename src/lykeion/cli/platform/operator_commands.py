@@ -11,6 +11,7 @@ from lykeion import images, platform
 from lykeion.cli.options import FiniteRange, json_option, quiet_option, registry_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import Reporter, print_line
+from lykeion.delivery.device_service import FLEET_KINDS
 
 from .operator_run_command import run_operator
 from .platform_options import context_option
@@ -28,7 +29,7 @@ TIMEOUT = click.option(
     "--timeout", default=300.0, show_default=True, type=FiniteRange(0, min_open=True), help="Seconds to wait."
 )
 
-
+FLEET = tuple(FLEET_KINDS.values())
 T = TypeVar("T")
 
 
@@ -60,6 +61,7 @@ operator.add_command(run_operator)
     metavar="ADDRESSES",
     help="Registries that speak otherwise, as in $LYKEION_REGISTRIES, for the operator and its programs.",
 )
+@click.option("--fleet", is_flag=True, help="Define rollouts and experiments of a fleet of devices, too.")
 @PREFIX
 @IMAGE
 @BASE
@@ -75,6 +77,7 @@ def install(
     only: str,
     identity: str,
     registries: str,
+    fleet: bool,
     registry: str,
     image: str,
     base: str | None,
@@ -87,7 +90,7 @@ def install(
 
     Its image is built and pushed to --registry, unless --image names one. It is installed by digest.
     """
-    to = platform.Installation(profile, namespace, "", identity, registry, only, registries)
+    to = platform.Installation(profile, namespace, "", identity, registry, only, registries, FLEET if fleet else ())
     _with_cluster(
         context,
         lambda client: platform.install(
@@ -95,6 +98,7 @@ def install(
             to,
             lambda: _image(image, registry, base, wheel, reporter, dry_run=dry_run),
             print_line,
+            fleet=FLEET,
             timeout_s=timeout,
             dry_run=dry_run,
         ),
@@ -131,6 +135,7 @@ def upgrade(
             client,
             lambda: _image(image, registry, base, wheel, reporter, dry_run=dry_run),
             print_line,
+            fleet=FLEET,
             timeout_s=timeout,
             dry_run=dry_run,
         ),
@@ -150,7 +155,7 @@ def uninstall(context: str, delete_resources: bool, timeout: float, dry_run: boo
     _with_cluster(
         context,
         lambda client: platform.uninstall(
-            client, print_line, delete_resources=delete_resources, timeout_s=timeout, dry_run=dry_run
+            client, print_line, fleet=FLEET, delete_resources=delete_resources, timeout_s=timeout, dry_run=dry_run
         ),
     )
 
@@ -160,7 +165,7 @@ def uninstall(context: str, delete_resources: bool, timeout: float, dry_run: boo
 @json_option
 def status(context: str, as_json: bool) -> None:
     """Show what is installed, whether it is ready, and how many resources there are."""
-    found = _with_cluster(context, platform.status_of_installation)
+    found = _with_cluster(context, lambda client: platform.status_of_installation(client, FLEET))
     if as_json:
         print_json(found)
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lykeion.control import Exists, Gone, NoSuchResource, Outdated, ResourceError
+from lykeion.control import Exists, Gone, NoSuchKind, NoSuchResource, Outdated, ResourceError
 from lykeion.core import LykeionError, NotFound, Refused, Unavailable
 from lykeion.platform.kubernetes.objects import inside
 
@@ -18,7 +18,7 @@ class ClusterRefused(Refused):
     """The API server refuses the credentials, or they allow less than what was asked."""
 
 
-class NotServed(ClusterError):
+class NotServed(ClusterError, NoSuchKind):
     """The API server does not have the type, such as that of a definition that is not installed."""
 
 

@@ -14,7 +14,8 @@ from lykeion.platform.kubernetes.objects import CREDENTIALS, SECRETS, KubeObject
 from lykeion.platform.resources.cluster_profile import CLUSTER_PROFILE
 
 from .cloud_profiles import THIS_CLUSTER
-from .installation import PAUSE_S, NotInstalled, NotReady, Report, apply_object, find_installation
+from .found_installation import find_installation
+from .installation import PAUSE_S, NotInstalled, NotReady, Report, apply_object
 from .installed_objects import INSTALLER
 from .operator_manifests import OPERATOR
 from .operator_rules import REMOTE, REMOTES, documents

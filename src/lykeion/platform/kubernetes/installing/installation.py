@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
@@ -10,20 +10,17 @@ from typing import Any, cast
 from lykeion.control import AnyKind, Exists, NoSuchResource, ResourceError, read_resource
 from lykeion.core import Conflict, Unavailable, Unsupported
 from lykeion.core.fields import Fields
-from lykeion.oci.distribution import SCHEMES_VARIABLE
-from lykeion.platform.composition import DEFINED
 from lykeion.platform.kubernetes.api import ClusterClient, NotServed, UidMismatch
 from lykeion.platform.kubernetes.objects import DEPLOYMENTS, PODS, KubeObject, custom_type
 
-from .installed_objects import CLUSTER_ROLE_BINDINGS, INSTALLER, superseded, type_of_installed
+from .found_installation import find_installation
+from .installed_objects import INSTALLER, superseded, type_of_installed
 from .operator_manifests import (
     OPERATOR,
-    PROFILE_LABEL,
     SELECTOR,
     Installation,
     definitions,
     operator_objects,
-    profile_object,
 )
 
 OLDEST = (1, 33)
@@ -58,6 +55,7 @@ async def install(
     image: Callable[[], str],
     report: Report,
     *,
+    fleet: Iterable[AnyKind] = (),
     timeout_s: float = 300,
     dry_run: bool = False,
 ) -> None:
@@ -65,13 +63,15 @@ async def install(
     what only an earlier version has installed is deleted.
 
     ``image`` builds or finds the image once everything else is checked. A ClusterProfile that is there stays as it
-    is. Raises Unsupported for an old cluster, AlreadyInstalled, WouldBecomeInvalid, NotReady, and what the client and
-    ``image`` raise.
+    is, and what was installed before of ``fleet``, the kinds that may be defined beside, stays installed. Raises
+    Unsupported for an old cluster, AlreadyInstalled, WouldBecomeInvalid, NotReady, and what the client and ``image``
+    raise.
     """
     await check_version(client)
-    found = await find_installation(client)
+    found = await find_installation(client, fleet)
     if found and found.namespace != to.namespace:
         raise AlreadyInstalled(f"the operator is in the namespace {found.namespace}; uninstall it first")
+    to = replace(to, fleet=to.fleet or (found.fleet if found else ()))
     await _apply(client, to, image, report, timeout_s=timeout_s, dry_run=dry_run)
 
 
@@ -80,47 +80,16 @@ async def upgrade(
     image: Callable[[], str],
     report: Report,
     *,
+    fleet: Iterable[AnyKind] = (),
     timeout_s: float = 300,
     dry_run: bool = False,
 ) -> None:
     """Bring what is installed to this version, with another image. Raises NotInstalled, and as ``install``."""
     await check_version(client)
-    found = await find_installation(client)
+    found = await find_installation(client, fleet)
     if found is None:
         raise NotInstalled("the operator is not installed; see lykeion operator install")
     await _apply(client, found, image, report, timeout_s=timeout_s, dry_run=dry_run)
-
-
-async def find_installation(client: ClusterClient) -> Installation | None:
-    """What is installed, read from its objects.
-
-    Where it is, its ClusterRoleBinding says: whoever may make Deployments in a namespace may copy name and labels.
-    """
-    try:
-        binding = await client.get(CLUSTER_ROLE_BINDINGS.path(name=OPERATOR), f"clusterrolebinding/{OPERATOR}")
-        namespace = _bound(binding)
-        deployment = await client.get(DEPLOYMENTS.path(namespace, OPERATOR), f"deployment/{OPERATOR}")
-    except NoSuchResource:
-        return None
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    arguments: list[str] = container.get("args", [])
-    only = arguments[arguments.index("--only-namespace") + 1] if "--only-namespace" in arguments else ""
-    variables = {each["name"]: each.get("value", "") for each in container.get("env", ())}
-    return Installation(
-        namespace=namespace,
-        image=container["image"],
-        only=only,
-        registries=variables.get(SCHEMES_VARIABLE, ""),
-        **await _profile(client),
-    )
-
-
-def _bound(binding: KubeObject) -> str:
-    """The namespace of the operator's account. Raises NoSuchResource."""
-    for each in binding.get("subjects") or ():
-        if (each["kind"], each["name"]) == ("ServiceAccount", OPERATOR):
-            return each["namespace"]
-    raise NoSuchResource(f"clusterrolebinding/{OPERATOR} does not name the account {OPERATOR}")
 
 
 async def check_version(client: ClusterClient) -> tuple[int, int]:
@@ -147,35 +116,20 @@ async def stored(client: ClusterClient, kind: AnyKind) -> AsyncGenerator[KubeObj
         query["continue"] = more
 
 
-async def check_stored(client: ClusterClient) -> None:
+async def check_stored(client: ClusterClient, kinds: Mapping[str, AnyKind]) -> None:
     """Raises WouldBecomeInvalid if resources do not fit this version's definitions, with some of them."""
     wrong: list[str] = []
-    for kind in DEFINED.values():
+    for kind in kinds.values():
         async for document in stored(client, kind):
             where = f"{kind.name.lower()}/{document['metadata']['name']}"
             try:
-                read_resource(Fields(where, document), DEFINED)
+                read_resource(Fields(where, document), kinds)
             except ResourceError as error:
                 wrong.append(str(error))
     if wrong:
         named = "; ".join(wrong[:LIMIT_NAMED])
         more = f"; and {len(wrong) - LIMIT_NAMED} more" if len(wrong) > LIMIT_NAMED else ""
         raise WouldBecomeInvalid(f"stored resources do not fit this version; change or delete them: {named}{more}")
-
-
-async def _profile(client: ClusterClient) -> dict[str, str]:
-    """The fields of an Installation that its ClusterProfile has."""
-    made = profile_object(Installation())
-    try:
-        found = await client.get(*_where(made))
-    except (NoSuchResource, NotServed):
-        return {}
-    spec: dict[str, Any] = found["spec"]
-    return {
-        "profile": found["metadata"].get("labels", {}).get(PROFILE_LABEL, "plain"),
-        "account": next(iter(spec.get("identity", {}).values()), ""),
-        "registry": spec.get("registryPrefix", ""),
-    }
 
 
 async def _apply(
@@ -188,14 +142,15 @@ async def _apply(
     dry_run: bool,
 ) -> None:
     operator_objects(to)  # refuses a profile or account that there is not
-    await check_stored(client)
+    await check_stored(client, to.kinds)
     objects = operator_objects(replace(to, image=image()))
-    for document in definitions():
+    defined = definitions(to.kinds.values())
+    for document in defined:
         report(f"{_name(document)} {await apply_object(client, document, dry_run=dry_run)}")
     if not dry_run:
-        for document in definitions():
+        for document in defined:
             await _until(client, document, _is_established, timeout_s)
-        await _until_served(client, timeout_s)
+        await _until_served(client, to.kinds.values(), timeout_s)
     for document in objects:
         outcome = await (_created_once if document["kind"] == "ClusterProfile" else apply_object)(
             client, document, dry_run=dry_run
@@ -262,10 +217,10 @@ async def _until(
         raise NotReady(f"{what} was not ready within {timeout_s:g} s") from None
 
 
-async def _until_served(client: ClusterClient, timeout_s: float) -> None:
+async def _until_served(client: ClusterClient, kinds: Iterable[AnyKind], timeout_s: float) -> None:
     """The API server has a definition's resources a moment after it is established."""
     async with asyncio.timeout(timeout_s):
-        for kind in DEFINED.values():
+        for kind in kinds:
             while not await _is_served(client, kind):
                 await asyncio.sleep(PAUSE_S)
 

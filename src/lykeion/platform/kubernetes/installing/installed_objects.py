@@ -14,7 +14,7 @@ from lykeion.platform.kubernetes.objects import (
     key_of,
 )
 
-from .operator_manifests import PART_OF
+from .object_heads import PART_OF
 
 INSTALLER = "lykeion-install"
 """The field manager of what is installed."""
@@ -64,9 +64,10 @@ async def superseded(client: ClusterClient, objects: Iterable[KubeObject]) -> li
     for type_ in (each for each in _TYPES.values() if each.kind not in _NEVER_SUPERSEDED):
         listed = await client.get(type_.path(), type_.plural, {"labelSelector": selector})
         there = ({"apiVersion": type_.api_version, "kind": type_.kind, **each} for each in listed["items"])
-        found += [each for each in there if key_of(each) not in kept and _is_installed(each)]
+        found += [each for each in there if key_of(each) not in kept and is_installed(each)]
     return found
 
 
-def _is_installed(there: KubeObject) -> bool:
+def is_installed(there: KubeObject) -> bool:
+    """Whether an installation has applied it, rather than a person."""
     return any(each.get("manager") == INSTALLER for each in there["metadata"].get("managedFields", ()))

@@ -1,17 +1,19 @@
 """The objects that an installation of the operator consists of, as JSON types; deploy/ has them as files. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lykeion import __version__
-from lykeion.control import GROUP, custom_resource_definition
+from lykeion.control import GROUP, AnyKind, custom_resource_definition
 from lykeion.oci.distribution import SCHEMES_VARIABLE, named_schemes
 from lykeion.platform.composition import DEFINED
 from lykeion.platform.kubernetes.objects import CREDENTIALS, REGISTRY
 from lykeion.platform.kubernetes.pods import REGISTRY_PATH
 
 from .cloud_profiles import cloud_profile, identity_of, pod_labels_of
+from .fleet_roles import AGGREGATE, fleet_roles
+from .object_heads import PART_OF, RBAC, Document, head
 from .operator_rules import BOUND, CLUSTERED, EDITORS, NAMESPACED, OWN, VIEWERS, documents
 
 OPERATOR = "lykeion-operator"
@@ -23,16 +25,12 @@ PORT = 8080
 USER = 65532
 TEMPORARY = "/tmp"  # noqa: S108  (a container's own)
 HOME = f"{TEMPORARY}/lykeion"
-PART_OF = {"app.kubernetes.io/name": "lykeion", "app.kubernetes.io/part-of": "lykeion"}
 SELECTOR = {"app.kubernetes.io/name": "lykeion", "app.kubernetes.io/component": "operator"}
 MANAGED = {"app.kubernetes.io/managed-by": "lykeion"}
 """Of all that the operator creates."""
 PROFILE_LABEL = f"{GROUP}/profile"
 """Of the ClusterProfile: the cloud whose it is."""
 VERSION_LABEL = "app.kubernetes.io/version"
-AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Installation:
     ``image`` is best given by digest. ``account`` is what the cloud calls who pulls and pushes, ``registry`` the
     prefix of names without a host. With ``only``, the operator works in that namespace alone and has no rights in
     others. ``registries`` are addresses with spaces between them, as in ``$LYKEION_REGISTRIES``, for the operator and
-    its own programs.
+    its own programs. ``fleet`` are the kinds of a fleet of devices that are defined beside those of the platform.
     """
 
     profile: str = "plain"
@@ -52,11 +50,21 @@ class Installation:
     registry: str = ""
     only: str = ""
     registries: str = ""
+    fleet: tuple[AnyKind, ...] = ()
+
+    @property
+    def kinds(self) -> dict[str, AnyKind]:
+        """Those that the cluster is given definitions of, by name."""
+        return defined_with(self.fleet)
 
 
-def definitions() -> list[Document]:
+def defined_with(fleet: Iterable[AnyKind]) -> dict[str, AnyKind]:
+    return {**DEFINED, **{each.name: each for each in fleet}}
+
+
+def definitions(kinds: Iterable[AnyKind]) -> list[Document]:
     """The CustomResourceDefinitions."""
-    return [custom_resource_definition(kind) for kind in DEFINED.values()]
+    return [custom_resource_definition(kind) for kind in kinds]
 
 
 def operator_objects(to: Installation) -> list[Document]:
@@ -65,6 +73,7 @@ def operator_objects(to: Installation) -> list[Document]:
         _namespace(to),
         _service_account(to),
         *user_roles(),
+        *fleet_roles(to.fleet),
         *_operator_roles(to),
         _own_role(to),
         _binding(to, "RoleBinding", OPERATOR, "Role", to.namespace),
@@ -77,22 +86,22 @@ def operator_objects(to: Installation) -> list[Document]:
 def profile_object(to: Installation) -> Document:
     """The ClusterProfile, without a status."""
     made = cloud_profile(to.profile, account=to.account, registry=to.registry).document()
-    head = _head(made["apiVersion"], made["kind"], made["metadata"]["name"], labels={PROFILE_LABEL: to.profile})
-    return {**head, "spec": _set(made["spec"])}
+    labels = {PROFILE_LABEL: to.profile}
+    begun = head(made["apiVersion"], made["kind"], made["metadata"]["name"], labels=labels)
+    return {**begun, "spec": _set(made["spec"])}
 
 
 def user_roles() -> Iterator[Document]:
     """What is added to Kubernetes' own roles view, edit and admin."""
     viewing = {AGGREGATE + each: "true" for each in ("view", "edit", "admin")}
     editing = {AGGREGATE + each: "true" for each in ("edit", "admin")}
-    rbac = "rbac.authorization.k8s.io/v1"
-    yield {**_head(rbac, "ClusterRole", "lykeion-view", labels=viewing), "rules": documents(VIEWERS)}
-    yield {**_head(rbac, "ClusterRole", "lykeion-edit", labels=editing), "rules": documents(EDITORS)}
+    yield {**head(RBAC, "ClusterRole", "lykeion-view", labels=viewing), "rules": documents(VIEWERS)}
+    yield {**head(RBAC, "ClusterRole", "lykeion-edit", labels=editing), "rules": documents(EDITORS)}
 
 
 def deployment(to: Installation) -> Document:
     return {
-        **_head("apps/v1", "Deployment", OPERATOR, to.namespace, {**SELECTOR, VERSION_LABEL: __version__}),
+        **head("apps/v1", "Deployment", OPERATOR, to.namespace, {**SELECTOR, VERSION_LABEL: __version__}),
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": SELECTOR},
@@ -119,12 +128,12 @@ def network_policies(namespace: str, further: Sequence[int] = ()) -> Iterator[Do
     """Of the operator's namespace: metrics come in; names, the API, registries and replicas are reached."""
     policy = "networking.k8s.io/v1"
     yield {
-        **_head(policy, "NetworkPolicy", "default-deny", namespace),
+        **head(policy, "NetworkPolicy", "default-deny", namespace),
         "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
     }
     anywhere: Document = {"namespaceSelector": {}}
     yield {
-        **_head(policy, "NetworkPolicy", OPERATOR, namespace),
+        **head(policy, "NetworkPolicy", OPERATOR, namespace),
         "spec": {
             "podSelector": {"matchLabels": SELECTOR},
             "policyTypes": ["Ingress", "Egress"],
@@ -142,7 +151,7 @@ def network_policies(namespace: str, further: Sequence[int] = ()) -> Iterator[Do
 def program_policy(namespace: str) -> Document:
     """For a namespace of users: programs are reached only by one another, and do not reach the cloud's metadata."""
     return {
-        **_head("networking.k8s.io/v1", "NetworkPolicy", "lykeion-programs", namespace),
+        **head("networking.k8s.io/v1", "NetworkPolicy", "lykeion-programs", namespace),
         "spec": {
             "podSelector": {"matchLabels": {**MANAGED, "lykeion.github.io/kind": "Work"}},
             "policyTypes": ["Ingress", "Egress"],
@@ -158,7 +167,7 @@ def program_policy(namespace: str) -> Document:
 def pod_monitor(namespace: str) -> Document:
     """For Prometheus' operator."""
     return {
-        **_head("monitoring.coreos.com/v1", "PodMonitor", OPERATOR, namespace),
+        **head("monitoring.coreos.com/v1", "PodMonitor", OPERATOR, namespace),
         "spec": {
             "selector": {"matchLabels": SELECTOR},
             "podMetricsEndpoints": [{"port": "metrics", "path": "/metrics", "interval": "30s"}],
@@ -168,11 +177,11 @@ def pod_monitor(namespace: str) -> Document:
 
 def _namespace(to: Installation) -> Document:
     enforced = {f"pod-security.kubernetes.io/{each}": "restricted" for each in ("enforce", "warn")}
-    return _head("v1", "Namespace", to.namespace, labels=enforced)
+    return head("v1", "Namespace", to.namespace, labels=enforced)
 
 
 def _service_account(to: Installation) -> Document:
-    made = _head("v1", "ServiceAccount", OPERATOR, to.namespace)
+    made = head("v1", "ServiceAccount", OPERATOR, to.namespace)
     if annotations := identity_of(to.profile, to.account):
         made["metadata"]["annotations"] = annotations
     return {**made, "automountServiceAccountToken": False}
@@ -181,23 +190,22 @@ def _service_account(to: Installation) -> Document:
 def _operator_roles(to: Installation) -> Iterator[Document]:
     """One role for all namespaces; or a role for one, and a ClusterRole for what has no namespace."""
     rules = CLUSTERED if to.only else (*CLUSTERED, *NAMESPACED)
-    rbac = "rbac.authorization.k8s.io/v1"
-    yield {**_head(rbac, "ClusterRole", OPERATOR), "rules": documents(rules)}
+    yield {**head(RBAC, "ClusterRole", OPERATOR), "rules": documents(rules)}
     yield _binding(to, "ClusterRoleBinding", OPERATOR, "ClusterRole")
-    yield {**_head(rbac, "ClusterRole", CREDENTIALS), "rules": documents(BOUND)}
+    yield {**head(RBAC, "ClusterRole", CREDENTIALS), "rules": documents(BOUND)}
     if to.only:
         name = f"{OPERATOR}-work"
-        yield {**_head(rbac, "Role", name, to.only), "rules": documents(NAMESPACED)}
+        yield {**head(RBAC, "Role", name, to.only), "rules": documents(NAMESPACED)}
         yield _binding(to, "RoleBinding", name, "Role", to.only)
 
 
 def _own_role(to: Installation) -> Document:
-    return {**_head("rbac.authorization.k8s.io/v1", "Role", OPERATOR, to.namespace), "rules": documents(OWN)}
+    return {**head(RBAC, "Role", OPERATOR, to.namespace), "rules": documents(OWN)}
 
 
 def _binding(to: Installation, kind: str, name: str, role: str, namespace: str = "") -> Document:
     return {
-        **_head("rbac.authorization.k8s.io/v1", kind, name, namespace),
+        **head(RBAC, kind, name, namespace),
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": to.namespace}],
     }
@@ -268,15 +276,6 @@ def _probe(path: str, *, period_s: int, failures: int) -> Document:
 
 def _port(number: int, protocol: str = "TCP") -> Document:
     return {"protocol": protocol, "port": number}
-
-
-def _head(
-    api_version: str, kind: str, name: str, namespace: str = "", labels: dict[str, str] | None = None
-) -> Document:
-    metadata: Document = {"name": name, "labels": {**PART_OF, **(labels or {})}}
-    if namespace:
-        metadata["namespace"] = namespace
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
 def _set(value: Any) -> Any:
