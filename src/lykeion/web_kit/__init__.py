@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .limits import Clients, Uploads, refuse_length
     from .listening import serve, serve_beside
     from .metrics import Meter, Metrics
+    from .plain_forms import PlainPart, read_plain_form
     from .server_settings import ServerSettings, read_proxies, read_token
     from .service_base import add_metrics_route, service_app
     from .sparing_log import SparingLog
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from .workers import Busy, Workers
 
 __all__ = [
-    "Busy", "Clients", "ErrorAnswer", "Guard", "Meter", "Metrics", "Networks", "Refusal", "ServerSettings",
-    "SparingLog", "StrictRoute", "Uploads", "Workers", "add_metrics_route", "answer_errors", "caller_of",
-    "documented", "is_unknown", "outlives_timeout", "read_proxies", "read_token", "refuse_host", "refuse_length",
-    "refuse_origin", "refuse_stranger", "refuse_token", "serve", "serve_beside", "service_app", "status_of",
+    "Busy", "Clients", "ErrorAnswer", "Guard", "Meter", "Metrics", "Networks", "PlainPart", "Refusal",
+    "ServerSettings", "SparingLog", "StrictRoute", "Uploads", "Workers", "add_metrics_route", "answer_errors",
+    "caller_of", "documented", "is_unknown", "outlives_timeout", "read_plain_form", "read_proxies", "read_token",
+    "refuse_host", "refuse_length", "refuse_origin", "refuse_stranger", "refuse_token", "serve", "serve_beside",
+    "service_app", "status_of",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

@@ -108,3 +108,33 @@ def test_a_photo_is_known_by_its_name_however_the_client_quotes_it(client: TestC
 def test_two_photos_of_one_name_are_refused(client: TestClient):
     response = put(client, json.dumps([{"id": "a", "photos": ["a.jpg"]}]), "filename=a.jpg", "filename=a.jpg")
     assert (response.status_code, response.json()) == (400, {"error": "two photos have the file name 'a.jpg'"})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"k": "2", "where": "price < 100", "vector": "true"},
+        {"k": "none"},
+        {"k": "0"},
+        {"box": "1,2"},
+        {"box": "x" * 65},
+        {"where": "price <"},
+        {"offset": "1", "box": "0,0,20,20"},
+    ],
+)
+def test_a_form_is_answered_the_same_however_it_is_written(client: TestClient, fields: dict[str, str]):
+    """A plain form is read in another way than one with its headers in another order."""
+
+    def body(head: bytes) -> bytes:
+        parts = [(b'name="%s"' % name.encode(), text.encode()) for name, text in fields.items()]
+        written = [b"--b\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % part for part in parts]
+        return b"".join(written) + b"--b\r\n" + head + b"\r\n\r\n" + RED + b"\r\n--b--\r\n"
+
+    disposition, kind = b'Content-Disposition: form-data; name="photo"; filename="a.png"', b"Content-Type: image/png"
+    answers = [
+        client.post("/v1/search/photo", content=body(b"\r\n".join(heads)), headers=MULTIPART)
+        for heads in ((disposition, kind), (kind, disposition))
+    ]
+    assert answers[0].status_code == answers[1].status_code
+    assert answers[0].json() == answers[1].json()

@@ -21,17 +21,19 @@ from lykeion.search.service.shapes import (
 )
 from lykeion.web_kit import StrictRoute, documented
 
+from .photo_route import PhotoForm, photo_route
+
 
 def search_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:
     """Each search is one task of a worker: decode, embed, search, and shape the answers."""
     routes = APIRouter(prefix="/v1", tags=["search"], route_class=StrictRoute)
 
-    @routes.post(
-        "/search/photo",
-        summary="The products nearest to a photo",
-        response_model=SearchAnswer,
-        responses=documented(501),
-    )
+    async def answer_photo(request: Request, photo: bytes, name: str, form: PhotoForm) -> JSONResponse:
+        page = Page(form.where, form.k, form.offset)
+        answer = await calls.run(Catalogue.search_photo, photo, name, form.box, page, vector=form.vector)
+        photos_embedded.inc()
+        return _answered(request, answer)
+
     async def search_photo(
         request: Request,
         photo: Annotated[UploadFile, File(description="A photo: JPEG, PNG, WebP …")],
@@ -43,11 +45,18 @@ def search_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:
         offset: Annotated[Offset, Form()] = 0,
         vector: Annotated[bool, Form(description="Answer with the photo's vector, too.")] = False,
     ) -> JSONResponse:
-        name = photo.filename or "the photo"
-        page = Page(where, k, offset)
-        answer = await calls.run(Catalogue.search_photo, await photo.read(), name, box, page, vector=vector)
-        photos_embedded.inc()
-        return _answered(request, answer)
+        form = PhotoForm(box=box, where=where, k=k, offset=offset, vector=vector)
+        return await answer_photo(request, await photo.read(), photo.filename or "the photo", form)
+
+    routes.add_api_route(
+        "/search/photo",
+        search_photo,
+        methods=["POST"],
+        summary="The products nearest to a photo",
+        response_model=SearchAnswer,
+        responses=documented(501),
+        route_class_override=photo_route(answer_photo),
+    )
 
     @routes.post(
         "/search/vector",
