@@ -207,7 +207,8 @@ def test_what_is_deleted_with_its_children_first_gets_no_new_ones(own: Cluster, 
         own.api.create(training("sleep 600", namespace))
         own.api.wait("Training", "shoes", namespace, lambda it: condition(it, "Running") == "True")
         own.api.delete("Training", "shoes", namespace, propagationPolicy="Foreground")
-        own.api.wait_gone("Training", "shoes", namespace)
+        # the garbage collector's time, not ours: it may look for new kinds, and try again, every half minute only
+        own.api.wait_gone("Training", "shoes", namespace, seconds=400)
         own.api.wait_all("Pod", namespace, lambda found: not found)
     assert (_created(own, namespace, "jobs"), _created(own, namespace, "persistentvolumeclaims")) == (1, 1)
 
