@@ -58,7 +58,7 @@ class ClusterWork:
     def reconcile(self) -> AnyResource:
         """As a controller does: apply it if it is not as it is wanted. Returns what was there."""
         there = self.read()
-        if there.spec != self.wanted.spec:
+        if (there.spec, there.metadata.labels) != (self.wanted.spec, self.wanted.metadata.labels):
             for each in WORKS.changes(self.objects(), self.wanted, self.facts):
                 self._write(each)
         return there

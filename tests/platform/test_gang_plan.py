@@ -52,6 +52,16 @@ def test_the_failure_of_one_stops_all_and_all_start_again() -> None:
     assert is_true(_plan(both, retries=0).status.conditions, "Failed")
 
 
+def test_failures_that_count_are_those_of_all_together() -> None:
+    first = [_ended(0), _ended(1, code=143, reason=PEER_FAILED)]
+    second = [_ended(0, 1), _ended(1, 1, code=9)]
+    ignore = FailureRule(action="Ignore", exit_codes=(9,))
+    plan = _plan([*first, *second], retries=3, on_failure=(ignore,))
+    assert [(each.failures, each.indexes) for each in plan.status.used] == [(2, "0-1")]
+    good = [_ended(index, 2, code=0) for index in (0, 1)]
+    assert _plan([*first, *second, *good], retries=3).status.used == ()
+
+
 def test_a_rule_fails_it_at_once_or_ignores_the_failure() -> None:
     both = [_ended(0, code=3), _ended(1, code=143, reason=PEER_FAILED)]
     fail, ignore = (FailureRule(action=action, exit_codes=(3,)) for action in ("Fail", "Ignore"))

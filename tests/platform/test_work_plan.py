@@ -67,6 +67,18 @@ def test_an_index_has_failed_when_its_retries_are_used_up() -> None:
     assert [(each.index, each.attempt, each.exit_code) for each in plan.status.failures] == [(0, 0, 1), (0, 1, 1)]
 
 
+def test_failures_that_count_are_told_of_indexes_that_have_not_succeeded() -> None:
+    ignore = FailureRule(action="Ignore", exit_codes=(9,))
+    attempts = [
+        *(_ended(0, number, code=code) for number, code in enumerate((1, 9, 1))),
+        _ended(1, reason=SHUTDOWN),
+        *(_ended(2, number, code=code) for number, code in enumerate((1, 0))),
+        _ended(3),
+    ]
+    plan = _plan(attempts, completions=5, retries=4, on_failure=(ignore,))
+    assert [(each.failures, each.indexes) for each in plan.status.used] == [(1, "3"), (2, "0")]
+
+
 def test_what_was_suspended_or_shut_down_is_no_failure() -> None:
     attempts = [_ended(0, 0, code=None, reason=SHUTDOWN), _ended(0, 1, code=0, reason=SUSPENDED)]
     plan = _plan(attempts, completions=1, retries=0)

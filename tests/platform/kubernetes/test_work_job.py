@@ -10,8 +10,9 @@ from msgspec import structs
 from lykeion.platform.kubernetes.objects.translation import SPEC_ANNOTATION, ClusterFacts
 from lykeion.platform.kubernetes.pods.pod_spec import unsupported_pod
 from lykeion.platform.kubernetes.works.work_job_set import work_objects
+from lykeion.platform.kubernetes.works.work_record import RECORD
 from lykeion.platform.kubernetes.works.work_refusals import refusal
-from lykeion.platform.kubernetes.works.work_status import IGNORED, RECORD, REFUSED
+from lykeion.platform.kubernetes.works.work_status import IGNORED, REFUSED
 from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.policies.stages import models_command
 from lykeion.platform.resources.batch_execution import for_each_item

@@ -12,7 +12,8 @@ from msgspec import structs
 from lykeion.control import ResourceError, condition_of, is_true
 from lykeion.platform.kubernetes.objects.translation import written_annotations
 from lykeion.platform.kubernetes.pods.pod_spec import QUEUE_LABEL
-from lykeion.platform.kubernetes.works.work_status import RECORD, work_status
+from lykeion.platform.kubernetes.works.work_record import RECORD
+from lykeion.platform.kubernetes.works.work_status import work_status
 from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.resources.failure_rule import FailureRule
 from lykeion.platform.resources.index_ranges import to_ranges

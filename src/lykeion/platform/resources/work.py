@@ -10,6 +10,7 @@ from .failure_rule import FailureRules
 from .index_ranges import IndexRanges
 from .program import Argument, Program
 from .program_volume import VolumeMount
+from .used_retries import Used
 
 MAX_INDEXES = 10_000
 
@@ -74,6 +75,8 @@ class WorkStatus(Wire, frozen=True):
     succeeded: IndexRanges = ""
     failed: IndexRanges = ""
     """Indexes without any retries left."""
+    used: Used = ()
+    """The failures that count of indexes that have not succeeded; with roles, of all together."""
     failures: Annotated[tuple[FailedAttempt, ...], Meta(max_length=10)] = ()
     """The latest failures."""
     result: Annotated[str, Meta(max_length=4096)] = ""

@@ -7,6 +7,7 @@ from lykeion.core.lazy import lazy
 if TYPE_CHECKING:
     from .failure_policy import (
         TIME_LIMIT,
+        action_in_job,
         action_of,
         ended_container,
         pod_failure_policy,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTAINER", "QUEUE_LABEL", "REGISTRY_PATH", "RESULT_PATH", "TIME_LIMIT", "UNMOUNTED", "PodNeeds", "PodWait",
-    "action_of", "ended_container", "first_wait", "literal", "pod_failure_policy", "pod_template",
+    "action_in_job", "action_of", "ended_container", "first_wait", "literal", "pod_failure_policy", "pod_template",
     "program_container", "queue_of", "reason_of", "refused_pods", "registry_account", "rules_without_effect",
     "unsupported_pod",
 ]  # fmt: skip

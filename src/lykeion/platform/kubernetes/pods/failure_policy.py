@@ -68,9 +68,21 @@ def _action_of_code(rules: Sequence[FailureRule], code: int) -> Action:
     return "Retry"
 
 
-def _disruption_rule(rules: Sequence[FailureRule]) -> dict[str, Any]:
+def action_in_job(pod: Mapping[str, Any], rules: Sequence[FailureRule]) -> Action:
+    """What a Job with ``pod_failure_policy`` of these rules does about a failed pod."""
+    if true_condition(pod, "DisruptionTarget"):
+        return _action_of_disruption(rules)
+    code = ended_container(pod).get("exitCode")
+    return _action_of_code(rules, code) if isinstance(code, int) else "Retry"
+
+
+def _action_of_disruption(rules: Sequence[FailureRule]) -> Action:
     named: list[Action] = [rule.action for rule in rules if {EVICTED, LOST} & set(rule.reasons)]
-    action = _ACTIONS[named[0]] if named else "Ignore"
+    return named[0] if named else "Ignore"
+
+
+def _disruption_rule(rules: Sequence[FailureRule]) -> dict[str, Any]:
+    action = _ACTIONS[_action_of_disruption(rules)]
     return {"action": action, "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
 
 

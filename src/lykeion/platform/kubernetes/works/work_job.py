@@ -6,7 +6,7 @@ something must happen before it starts; its annotation then says that the Work i
 controller, which wants it to run, applies it again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -39,11 +39,13 @@ from lykeion.platform.policies.distributed import environment_of
 from lykeion.platform.resources.batch_execution import is_for_each_item, without_item
 from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
 from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.work import WorkSpec, WorkStatus
+from lykeion.platform.resources.work import MAX_INDEXES, WorkSpec, WorkStatus
 
 from .work_pods import INDEX
+from .work_record import WorkRecord
 from .work_refusals import at_once, refusal, without_effect
-from .work_status import IGNORED, REFUSED, WorkRecord
+from .work_retries import limit_left
+from .work_status import IGNORED, REFUSED
 
 SHARD_PATH = "/lykeion/shard"
 PEER_PORT = 29500
@@ -55,7 +57,10 @@ def job_of(work: _WorkResource, facts: ClusterFacts, record: WorkRecord) -> Kube
     """The Job of a Work of which earlier Jobs have done what ``record`` says, which has to be written first."""
     refused = refusal(work, facts)
     parked = bool(refused or starts_parked(work.spec, record))
-    body, queue = _job_spec(work, facts), "" if has_job_set(work.spec) else queue_of(work.spec.program)
+    body, queue = (
+        _job_spec(work, facts, limit_left(work.spec, record)),
+        "" if has_job_set(work.spec) else queue_of(work.spec.program),
+    )
     made = object_of(
         JOBS,
         work,
@@ -89,6 +94,12 @@ def prefilled(job: KubeObject, work: _WorkResource, record: WorkRecord) -> KubeO
     return {**head_of(job), "status": status}
 
 
+def with_failed(job: KubeObject, indexes: Collection[int]) -> KubeObject:
+    """What is to be written to the status of a Job so that it does not try these indexes again."""
+    known = from_ranges(text(job, "status", "failedIndexes"), MAX_INDEXES)
+    return {**head_of(job), "status": {"failedIndexes": to_ranges(known.union(indexes))}}
+
+
 def head_of(job: KubeObject) -> KubeObject:
     """Names this very object."""
     metadata = {"name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
@@ -106,11 +117,11 @@ def _annotations(work: _WorkResource, facts: ClusterFacts, *, refused: str, park
     }
 
 
-def _job_spec(work: _WorkResource, facts: ClusterFacts) -> dict[str, Any]:
+def _job_spec(work: _WorkResource, facts: ClusterFacts, limit: int) -> dict[str, Any]:
     spec = work.spec
     template = process_pod(work, facts, [_index_variable(INDEX)], _peer_variables(work))
     limits: dict[str, Any] = {
-        "backoffLimitPerIndex": spec.retries,
+        "backoffLimitPerIndex": limit,
         "podFailurePolicy": pod_failure_policy(spec.on_failure),
     }
     return {

@@ -25,8 +25,8 @@ from .work_job import (
     starts_parked,
 )
 from .work_pods import GLOBAL_INDEX
+from .work_record import WorkRecord
 from .work_refusals import refusal
-from .work_status import WorkRecord
 
 JOB_INDEX = "jobset.sigs.k8s.io/job-index"
 LIMIT_ROLE_CHARACTERS = 12

@@ -27,6 +27,11 @@ def attempt_of(pod: Mapping[str, Any]) -> int:
     return sum(_count(pod, each, 0) or 0 for each in _FAILURES)
 
 
+def failures_before(pod: Mapping[str, Any]) -> int:
+    """That its Job has counted at its index, up to this pod."""
+    return _count(pod, _FAILURES[0], 0) or 0
+
+
 def owned_by(pods: Iterable[KubeObject], job: KubeObject) -> list[KubeObject]:
     """The pods of this Job or JobSet, not those of one of the same name before it."""
     uid = job["metadata"]["uid"]
@@ -54,10 +59,13 @@ def was_stopped(pod: Mapping[str, Any]) -> bool:
     return "deletionTimestamp" in pod["metadata"] and not reason_of(pod)
 
 
+def has_failed(pod: Mapping[str, Any]) -> bool:
+    return text(pod, "status", "phase") == "Failed" and not was_stopped(pod)
+
+
 def failed_pods(pods: Iterable[KubeObject]) -> list[KubeObject]:
     """Those that have failed, in the order in which they did."""
-    failed = [each for each in pods if text(each, "status", "phase") == "Failed" and not was_stopped(each)]
-    return sorted(failed, key=lambda each: (end_of_pod(each), index_of(each) or 0))
+    return sorted(filter(has_failed, pods), key=lambda each: (end_of_pod(each), index_of(each) or 0))
 
 
 def end_of_pod(pod: Mapping[str, Any]) -> str:

@@ -1,21 +1,20 @@
 """The status of a Work from its Job and pods, as the supervisor of a machine reports it. Pure.
 
-A Job can be replaced by another for the same Work: when it is suspended, and for the next attempt of programs that
-run all at once. What was done before is in the new one's annotation ``RECORD``.
+A Job can be replaced by another for the same Work: when it is suspended, for the next attempt of programs that run
+all at once, and for indexes with more retries than it had. What was done before is in the new one's ``WorkRecord``.
 """
 
-import json
 from collections.abc import Sequence
 
-import msgspec
 from msgspec import structs
 
-from lykeion.control import GROUP, Condition, Conditions, ResourceError, Wire
+from lykeion.control import GROUP, Condition, Conditions
 from lykeion.platform.kubernetes.objects import KubeObject, annotation, text, true_condition
 from lykeion.platform.kubernetes.pods import PodWait, action_of, first_wait, refused_pods
 from lykeion.platform.resources.failure_rule import Action
-from lykeion.platform.resources.index_ranges import IndexRanges, from_ranges, to_ranges
-from lykeion.platform.resources.work import FailedAttempt, WorkSpec, WorkStatus
+from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
+from lykeion.platform.resources.used_retries import Used, from_used, to_used
+from lykeion.platform.resources.work import WorkSpec, WorkStatus
 
 from .work_pods import (
     attempt_of,
@@ -29,42 +28,14 @@ from .work_pods import (
     runs,
     time_of,
 )
+from .work_record import WorkRecord, read_record
+from .work_retries import retries_in
 
-RECORD = f"{GROUP}/record"
 REFUSED = f"{GROUP}/refused"
 """Why the cluster cannot run a Work: its Job is suspended for ever."""
 IGNORED = f"{GROUP}/ignored"
 """Fields of a Work's spec that have no effect on its Job."""
 LIMIT_FAILURES = 10
-
-
-class WorkRecord(Wire, frozen=True):
-    """What earlier Jobs of a Work have done. ``counted`` are failed attempts of programs that run all at once.
-
-    ``attempts`` are also those of this Job whose pods were deleted when it was suspended. ``run`` is the UID of the
-    last JobSet of which this is known: it may be there still.
-    """
-
-    attempts: int = 0
-    counted: int = 0
-    succeeded: IndexRanges = ""
-    failed: IndexRanges = ""
-    failures: tuple[FailedAttempt, ...] = ()
-    result: str = ""
-    run: str = ""
-
-    def annotation(self) -> dict[str, str]:
-        return {} if self == WorkRecord() else {RECORD: json.dumps(msgspec.to_builtins(self))}
-
-
-def read_record(job: KubeObject) -> WorkRecord:
-    """Raises ResourceError."""
-    written = annotation(job, RECORD)
-    try:
-        return msgspec.json.decode(written, type=WorkRecord) if written else WorkRecord()
-    except ValueError as wrong:
-        name = text(job, "metadata", "name")
-        raise ResourceError(f"job/{name}: its annotation {RECORD} is not what was done: {wrong}") from None
 
 
 def work_status(
@@ -78,10 +49,17 @@ def work_status(
         active=to_ranges(index for each in active if (index := index_of(each)) is not None),
         succeeded=record.succeeded,
         failed=record.failed,
+        used=_used(spec, record),
         failures=record.failures,
         result=record.result,
-        conditions=(*_end(spec, job, record), _unschedulable(spec, job, pods, events), *_ignored(job)),
+        conditions=(*_end(spec, job, pods, record), _unschedulable(spec, job, pods, events), *_ignored(job)),
     )
+
+
+def _used(spec: WorkSpec, record: WorkRecord) -> Used:
+    if not spec.roles:
+        return record.used
+    return to_used({} if record.succeeded else dict.fromkeys(range(spec.completions), record.counted))
 
 
 def record_now(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) -> WorkRecord:
@@ -100,9 +78,10 @@ def is_recorded(job: KubeObject, run: KubeObject) -> bool:
 def record_of_stopped(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) -> WorkRecord:
     """The record of a Job that is being suspended: with the attempts that end with it, which leave no pods."""
     before, own = read_record(job), owned_by(pods, job)
-    begun = record_now(spec, job, pods).attempts - before.attempts
-    stopped = begun if spec.roles else sum(map(runs, own))
-    return structs.replace(before, attempts=before.attempts + stopped)
+    if spec.roles:
+        return structs.replace(before, attempts=record_now(spec, job, pods).attempts)
+    seen = to_used(retries_in(spec, job, own).here)
+    return structs.replace(before, attempts=before.attempts + sum(map(runs, own)), seen=seen)
 
 
 def is_over(job: KubeObject) -> bool:
@@ -111,22 +90,35 @@ def is_over(job: KubeObject) -> bool:
 
 
 def next_attempt_due(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) -> bool:
-    """Whether a Job of programs that run all at once is over, but not its Work."""
-    over = bool(spec.roles) and is_over(job) and not spec.stop
-    return over and not _is_whole(spec, record_now(spec, job, pods))
+    """Whether a Job is over, but not its Work: another one follows."""
+    return is_over(job) and not spec.stop and _is_open(spec, job, pods, record_now(spec, job, pods))
+
+
+def awaits_verdict(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) -> bool:
+    """Whether one of programs that run all at once has failed, and their Job has not yet."""
+    return bool(spec.roles) and not is_over(job) and bool(failed_pods(owned_by(pods, job)))
+
+
+def _is_open(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject], record: WorkRecord) -> bool:
+    """Whether some indexes are tried again in another Job."""
+    return not _is_whole(spec, record) if spec.roles else bool(retries_in(spec, job, owned_by(pods, job)).left)
 
 
 def _indexes_record(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) -> WorkRecord:
     before = read_record(job)
-    failed = failed_pods(pods)
-    failures = (*before.failures, *(failure_of(each, attempt_of(each)) for each in failed))
+    numbers, retries = from_used(before.used, spec.completions), retries_in(spec, job, pods)
+    failures = [
+        failure_of(each, attempt_of(each) + numbers.get(index_of(each) or 0, 0)) for each in failed_pods(pods)
+    ]
     done = from_ranges(text(job, "status", "completedIndexes"), spec.completions)
-    given_up = from_ranges(text(job, "status", "failedIndexes"), spec.completions)
     earlier = from_ranges(before.succeeded, spec.completions)
+    failed = (retries.given_up - retries.left) | from_ranges(before.failed, spec.completions)
+    failures = (*before.failures, *failures)
     return WorkRecord(
         attempts=before.attempts + _attempts(pods, len(done - earlier)),
+        used=to_used({index: number for index, number in retries.used.items() if index not in done | earlier}),
         succeeded=to_ranges(done | earlier),
-        failed=to_ranges((given_up | from_ranges(before.failed, spec.completions)) - done - earlier),
+        failed=to_ranges(failed - done - earlier),
         failures=failures[-LIMIT_FAILURES:],
         result=before.result or result_of(pods),
     )
@@ -169,9 +161,9 @@ def _gang_record(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject]) ->
     )
 
 
-def _end(spec: WorkSpec, job: KubeObject, record: WorkRecord) -> Conditions:
+def _end(spec: WorkSpec, job: KubeObject, pods: Sequence[KubeObject], record: WorkRecord) -> Conditions:
     found = true_condition(job, "Complete") or true_condition(job, "Failed")
-    if not found or (spec.roles and not _is_whole(spec, record)):
+    if not found or _is_open(spec, job, pods, record):
         return ()
     done = len(from_ranges(record.succeeded, spec.completions))
     message = f"{done} of {spec.completions}"

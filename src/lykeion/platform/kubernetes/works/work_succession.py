@@ -16,7 +16,8 @@ from lykeion.platform.kubernetes.objects import JOBS, ClusterFacts, KubeObject, 
 from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
 
 from .work_job import head_of, job_of
-from .work_status import RECORD, WorkRecord, read_record
+from .work_record import RECORD, WorkRecord, read_record
+from .work_retries import without_exhausted
 
 _WorkResource = Resource[WorkSpec, WorkStatus]
 KEEPS = f"{GROUP}/keeps"
@@ -29,7 +30,7 @@ def replacement(
 ) -> Iterator[ObjectChange]:
     """Another Job in the place of ``job``, which does not start yet: Kueue would resume one that is suspended."""
     parked = _parked(wanted)
-    successor = job_of(parked, facts, record)
+    successor = job_of(parked, facts, without_exhausted(wanted.spec, record))
     name, annotations = _keeper_name(wanted.metadata.name), {**successor["metadata"]["annotations"], KEEPS: "record"}
     if there := keeper_among(others):
         named = head_of(there)

@@ -30,17 +30,19 @@ from lykeion.platform.kubernetes.objects import (
 from lykeion.platform.kubernetes.pods import QUEUE_LABEL, UNMOUNTED, queue_of
 from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
 
-from .work_job import has_job_set, head_of, prefilled
+from .work_job import has_job_set, head_of, prefilled, with_failed
 from .work_job_set import job_set_among, job_set_of, run_of, work_objects
-from .work_pods import has_ended
+from .work_pods import has_ended, owned_by
+from .work_record import read_record
 from .work_refusals import at_once, refusal
+from .work_retries import forgets_failures, is_taken_back, retries_in
 from .work_status import (
     IGNORED,
     REFUSED,
+    awaits_verdict,
     is_over,
     is_recorded,
     next_attempt_due,
-    read_record,
     record_now,
     record_of_stopped,
     work_status,
@@ -51,8 +53,8 @@ _WorkResource = Resource[WorkSpec, WorkStatus]
 
 
 def work_of(job: KubeObject, others: Sequence[KubeObject]) -> AnyResource:
-    """The Work. One whose next attempt is due is shown suspended, and one that was refused incomplete, so that its
-    controller applies it again.
+    """The Work. One whose next attempt is due is shown suspended, and one that was refused, or whose Job has
+    forgotten failures, incomplete: so its controller applies it again.
     """
     spec: WorkSpec = read_spec(WORK, job)
     pods, events = pods_among(others), [each for each in others if each["kind"] == EVENTS.kind]
@@ -60,6 +62,8 @@ def work_of(job: KubeObject, others: Sequence[KubeObject]) -> AnyResource:
     read = read_view(WORK, job, others, work_status(spec, run, pods, events))
     if annotation(job, REFUSED):
         return incomplete(read, "Program")
+    if not is_over(run) and forgets_failures(spec, run, owned_by(pods, run)):
+        return incomplete(read, JOBS.kind)
     return replace(read, spec=structs.replace(spec, suspend=True)) if next_attempt_due(spec, run, pods) else read
 
 
@@ -85,6 +89,8 @@ def _changes_of_job_set(
     due = next_attempt_due(known, run, pods)
     if is_over(run) and not due:
         yield _merge(job, wanted, known)
+    elif job_set and wanted.spec.suspend and not is_recorded(job, job_set) and awaits_verdict(known, run, pods):
+        return
     elif job_set and (is_recorded(job, job_set) or due or wanted.spec.suspend or wanted.spec.stop):
         parked = replace(wanted, spec=structs.replace(wanted.spec, suspend=True))
         record = record_now(known, run, pods) if due else record_of_stopped(known, run, pods)
@@ -105,25 +111,36 @@ def _changes(
     job: KubeObject, others: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec, facts: ClusterFacts
 ) -> Iterator[ObjectChange]:
     refused, pods = bool(annotation(job, REFUSED)), pods_among(others)
-    if next_attempt_due(known, job, pods) or (refused and not refusal(wanted, facts)):
+    own, over = owned_by(pods, job), is_over(job)
+    follows = next_attempt_due(known, job, pods) or (not over and is_taken_back(known, job, own))
+    if follows or (refused and not refusal(wanted, facts)):
         yield from replacement(job, others, wanted, facts, record_now(known, job, pods))
     elif refused:
         change = _merge(job, wanted, known)
         change.document["metadata"]["annotations"][REFUSED] = refusal(wanted, facts)
         if not holds(job, change.document):
             yield change
-    elif is_over(job):
+    elif over:
         yield _merge(job, wanted, known)
     elif wanted.spec.stop:
         yield _merge(job, wanted, known, {"suspend": True, "parallelism": 0})
-    elif known.suspend and not wanted.spec.suspend and not _fixed_differ(known, wanted.spec):
+    elif _resumes(job, own, wanted, known):
         yield from _resumed(job, pods, wanted, known)
     elif wanted.spec.suspend and not known.suspend and not queue_of(wanted.spec.program):
         yield _suspended(job, pods, wanted, known)
     elif wanted.spec.suspend or known.suspend:
-        yield from replacement(job, others, wanted, facts, record_now(known, job, pods))
+        if not awaits_verdict(known, job, pods):
+            yield from replacement(job, others, wanted, facts, record_now(wanted.spec, job, pods))
     else:
+        if not known.roles and (failed := retries_in(known, job, own).overlooked):
+            yield ObjectChange("merge", with_failed(job, failed), "status")
         yield _merge(job, wanted, known, {"parallelism": at_once(wanted.spec)})
+
+
+def _resumes(job: KubeObject, own: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec) -> bool:
+    """Whether a suspended Job goes on: it can as long as its limits are those that are left."""
+    asked = known.suspend and not wanted.spec.suspend and not _fixed_differ(known, wanted.spec)
+    return asked and (bool(known.roles) or not retries_in(known, job, own).retried)
 
 
 def _suspended(job: KubeObject, pods: Sequence[KubeObject], wanted: _WorkResource, known: WorkSpec) -> ObjectChange:

@@ -10,9 +10,10 @@ from msgspec import structs
 
 from lykeion.platform.local.processes.attempt import NO_ROOM, PEER_FAILED, Attempt
 from lykeion.platform.resources.index_ranges import to_ranges
+from lykeion.platform.resources.used_retries import to_used
 from lykeion.platform.resources.work import Work
 
-from .work_history import first_failures, used_up
+from .work_history import counted, first_failures, used_up
 from .work_plan import WorkPlan, due_time, ended, limit, reason_to_stop, seconds_until
 
 
@@ -43,7 +44,8 @@ def plan_gang(work: Work, attempts: Sequence[Attempt], now: datetime, room: int)
     waiting = 0 if len(start) <= room else len(start)
     result = next((each.result for each in members if each.index == 0 and succeeded), "")
     busy = to_ranges(each.index for each in active)
-    status = structs.replace(work.status, attempts=number + 1, active=busy, result=result)
+    used = to_used({} if succeeded else dict.fromkeys(every, counted(spec, failures)))
+    status = structs.replace(work.status, attempts=number + 1, active=busy, used=used, result=result)
     return WorkPlan(
         () if waiting else tuple(start),
         tuple(stop),

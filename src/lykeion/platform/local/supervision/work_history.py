@@ -24,6 +24,7 @@ class WorkHistory:
         self._kept: dict[int, list[Attempt]] = {}
         self._rules: object = None
         self._failed: set[int] = set()
+        self._counted: dict[int, int] = {}
         self._unjudged: set[int] = set()
         for each in sorted(ended, key=lambda each: each.number):
             self.add(each)
@@ -54,8 +55,14 @@ class WorkHistory:
         if rules != self._rules:
             self._rules, self._failed, self._unjudged = rules, set(), set(self.failures)
         self._failed |= {index for index in self._unjudged if used_up(spec, self.failures[index])}
+        self._counted |= {index: counted(spec, self.failures[index]) for index in self._unjudged}
         self._unjudged.clear()
         return self._failed
+
+    def used(self, spec: WorkSpec) -> dict[int, int]:
+        """The failures that count of each index that has not succeeded."""
+        self.failed(spec)
+        return {index: number for index, number in self._counted.items() if index not in self.done}
 
     def forget_old(self, index: int, spec: WorkSpec) -> list[Attempt]:
         """Attempts that need not be kept, after one at an index: neither among the last few, nor counted as failures.
@@ -75,6 +82,11 @@ def used_up(spec: WorkSpec, failures: Iterable[Attempt]) -> bool:
     """Whether no attempt may follow these failures."""
     actions = [action_for(spec.on_failure, each.exit_code, each.reason) for each in failures]
     return "Fail" in actions or actions.count("Retry") > spec.retries
+
+
+def counted(spec: WorkSpec, failures: Iterable[Attempt]) -> int:
+    """How many of these failures use up a retry."""
+    return sum(_counts(spec, each) for each in failures)
 
 
 def first_failures(attempts: Iterable[Attempt]) -> dict[int, Attempt]:

@@ -10,6 +10,7 @@ from lykeion.control import Condition, merged
 from lykeion.platform.local.processes.attempt import FINISHED, SUSPENDED, TIME_LIMIT, Attempt
 from lykeion.platform.policies.retry import delay_s
 from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
+from lykeion.platform.resources.used_retries import to_used
 from lykeion.platform.resources.work import Work, WorkSpec, WorkStatus
 
 from .work_history import LIMIT_FAILURES, WorkHistory
@@ -43,7 +44,8 @@ def plan_work(work: Work, history: WorkHistory, active: Sequence[Attempt], now: 
     start = wanted[:room]
     times = [*(() if idle else due.values()), *(limit(each, work) for each in active)]
     begun = history.begun + len(active)
-    status = structs.replace(work.status, attempts=begun, active=to_ranges(busy), result=history.result)
+    used = to_used(history.used(spec))
+    status = structs.replace(work.status, attempts=begun, active=to_ranges(busy), used=used, result=history.result)
     return WorkPlan(
         tuple((index, history.next_number(index)) for index in start),
         tuple((each, reason) for each in active if (reason := reason_to_stop(each, work, now))),
