@@ -14,8 +14,9 @@ from msgspec import structs
 
 from lykeion.control import Key, condition_of, is_true
 from lykeion.core import Invalid, NotFound, Unavailable
-from lykeion.platform.controllers.pipeline_run_controller import ENDED, reconcile_pipeline_run
+from lykeion.platform.controllers.pipeline_run_controller import reconcile_pipeline_run
 from lykeion.platform.lookups import FoundModel, ImageDigest
+from lykeion.platform.policies.pipeline_round import ENDED
 from lykeion.platform.resources.artifacts import FetchedInput, KeptOutput
 from lykeion.platform.resources.batch_execution import BatchExecutionSpec, Shards
 from lykeion.platform.resources.program import Program
