@@ -115,6 +115,9 @@ def test_maps_with_their_keys_in_another_order_are_equal_bytes() -> None:
         ("a tag: shared values", "820ad81c80"),
         ("a tag that nobody knows", "820ad9ffff00"),
         ("too deep", "820a" + "81" * 8 + "00"),
+        ("undefined", "820af7"),
+        ("a simple value inside", "820aa1616181e0"),
+        ("a key of bytes", "820aa1416101"),
     ],
 )
 def test_what_is_no_frame_is_refused(what: str, data: str) -> None:

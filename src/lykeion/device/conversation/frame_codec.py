@@ -113,6 +113,7 @@ def _refuse(*_: object) -> NoReturn:
 
 
 _REFUSED: Mapping[int, Any] = dict.fromkeys(_TAGS, _refuse)
+_PLAIN = frozenset((type(None), bool, int, float, str, bytes))
 
 
 def _number(value: Any) -> int:
@@ -158,6 +159,18 @@ def _reset(value: Any) -> Reset:
 
 
 def _body(value: Any) -> Any:
+    """What other languages have too: neither ``undefined`` nor bytes as keys, which cbor2 reads."""
+    kind = type(value)
+    if kind is dict:
+        for key, each in value.items():
+            if type(key) is not str:
+                raise FrameError("the keys of a map are text")
+            _body(each)
+    elif kind is list:
+        for each in value:
+            _body(each)
+    elif kind not in _PLAIN:
+        raise FrameError(f"a body does not hold {str(value)[:20]}")
     return value
 
 
