@@ -1,28 +1,37 @@
-// The committed page must be what its sources build to.
+// What is committed must be what its sources build to.
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
 
-const root = fileURLToPath(new URL("search", import.meta.url));
-const committed = fileURLToPath(new URL("../src/lykeion/search/service/page", import.meta.url));
-const fresh = mkdtempSync(join(tmpdir(), "page-"));
-try {
-  await build({ root, logLevel: "error", build: { outDir: fresh } });
-  const names = [...new Set([...readdirSync(fresh), ...readdirSync(committed)])];
-  const read = (folder, name) => {
-    try {
-      return readFileSync(join(folder, name), "utf8");
-    } catch {
-      return undefined;
-    }
-  };
-  const stale = names.filter((name) => read(fresh, name) !== read(committed, name));
+const BUILT = { search: "search/service/page", device: "delivery/gateway/browser" };
+
+for (const [source, place] of Object.entries(BUILT)) {
+  const stale = await staleFiles(source, place);
   if (stale.length) {
-    console.error(`the committed page is not what its sources build to: ${stale.join(", ")}; run npm run build`);
+    console.error(`${place} is not what web/${source} builds to: ${stale.join(", ")}; run npm run build`);
     process.exitCode = 1;
   }
-} finally {
-  rmSync(fresh, { recursive: true });
+}
+
+async function staleFiles(source, place) {
+  const root = fileURLToPath(new URL(source, import.meta.url));
+  const committed = fileURLToPath(new URL(`../src/lykeion/${place}`, import.meta.url));
+  const fresh = mkdtempSync(join(tmpdir(), "built-"));
+  try {
+    await build({ root, logLevel: "error", build: { outDir: fresh } });
+    const names = new Set([...readdirSync(fresh), ...readdirSync(committed)]);
+    return [...names].filter((name) => read(fresh, name) !== read(committed, name));
+  } finally {
+    rmSync(fresh, { recursive: true });
+  }
+}
+
+function read(folder, name) {
+  try {
+    return readFileSync(join(folder, name), "utf8");
+  } catch {
+    return undefined;
+  }
 }

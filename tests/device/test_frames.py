@@ -97,6 +97,7 @@ def test_maps_with_their_keys_in_another_order_are_equal_bytes() -> None:
         ("nothing", ""),
         ("a bare number", "01"),
         ("an unknown code", "8118ff"),
+        ("a truth value as the code", "82f500"),
         ("too few fields", "820401"),
         ("too many fields", "8404010200"),
         ("a negative number", "83042001"),

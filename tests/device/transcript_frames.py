@@ -62,6 +62,7 @@ ALMOST: tuple[list[Any], ...] = (
     [8, 1, 0, 1, None],
     [8, 1, 0, None, None],
     [11, "w" * (MAX_REASON + 1), 0],
+    [True, SESSION, 0, 0, 1, 1, 64, {}], [1.0, SESSION, 0, 0, 1, 1, 64, {}],
     [0], [12], [True], ["hello"], [-1], [], [4, 1], [4, 1, 2, 3],
 )  # fmt: skip
 MALFORMED = (

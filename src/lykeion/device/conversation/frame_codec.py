@@ -57,7 +57,7 @@ def read_frame(data: bytes) -> Frame:
     if len(data) > MAX_FRAME_BYTES and _has_more_items(data, MAX_QUERY_ITEMS):
         raise FrameError(f"{len(data):,} bytes with more than {MAX_QUERY_ITEMS:,} values; only a photo is so long")
     value = read_cbor(data)
-    if not isinstance(value, list) or not value or not isinstance(value[0], int):
+    if not isinstance(value, list) or not value or type(value[0]) is not int:  # true is one, too
         raise FrameError("not a frame: an array that begins with the code of a frame is expected")
     made, reads = _KINDS.get(value[0], (None, ()))
     if made is None:

@@ -1,0 +1,697 @@
+class FrameError extends Error {
+  name = "FrameError";
+}
+const MAX_DEPTH = 8;
+const UNSIGNED = 0, NEGATIVE = 1, BYTES = 2, TEXT = 3, ARRAY = 4, MAP = 5, SIMPLE = 7;
+const COUNTED = 2 ** 53;
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+class CborReader {
+  constructor(data) {
+    this.data = data;
+    this.view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  }
+  data;
+  place = 0;
+  view;
+  end() {
+    if (this.place !== this.data.length) throw new FrameError("more bytes follow the frame");
+  }
+  /** From 0 to 2^53. */
+  number() {
+    const value = this.expect(UNSIGNED, "a number");
+    if (value > BigInt(COUNTED)) throw new FrameError(`${value} is not a number from 0 to 2^53`);
+    return Number(value);
+  }
+  truth() {
+    const value = this.value();
+    if (typeof value !== "boolean") throw new FrameError("true or false is expected");
+    return value;
+  }
+  bytes(length2) {
+    const value = this.value();
+    if (!(value instanceof Uint8Array) || value.length !== length2) throw new FrameError(`${length2} bytes are expected`);
+    return value;
+  }
+  text() {
+    const value = this.value();
+    if (typeof value !== "string") throw new FrameError("a text is expected");
+    return value;
+  }
+  array() {
+    return this.length(this.expect(ARRAY, "an array"));
+  }
+  /** How many keys and values follow. */
+  map() {
+    return this.length(this.expect(MAP, "a map"));
+  }
+  value(depth = 1) {
+    const [kind, detail, size] = this.head();
+    switch (kind) {
+      case UNSIGNED:
+        return counted(size);
+      case NEGATIVE:
+        return counted(-1n - size);
+      case BYTES:
+        return this.take(size).slice();
+      case TEXT:
+        return this.decoded(this.take(size));
+      case ARRAY:
+        return this.items(this.length(size), depth);
+      case MAP:
+        return this.entries(this.length(size), depth);
+      case SIMPLE:
+        return this.simple(detail);
+      default:
+        throw new FrameError("a tag");
+    }
+  }
+  items(count, depth) {
+    deepEnough(count, depth);
+    const items = [];
+    for (let n = 0; n < count; n++) items.push(this.value(depth + 1));
+    return items;
+  }
+  /** Without a prototype, for a key may be `__proto__`. */
+  entries(count, depth) {
+    deepEnough(count, depth);
+    const entries = /* @__PURE__ */ Object.create(null);
+    for (let n = 0; n < count; n++) {
+      const key = this.text();
+      if (key in entries) throw new FrameError("a key is given twice");
+      entries[key] = this.value(depth + 1);
+    }
+    return entries;
+  }
+  simple(detail) {
+    if (detail === 20 || detail === 21) return detail === 21;
+    if (detail === 22) return null;
+    const place = this.place;
+    if (detail === 25) return half(this.view.getUint16(place - 2));
+    if (detail === 26) return this.view.getFloat32(place - 4);
+    if (detail === 27) return this.view.getFloat64(place - 8);
+    throw new FrameError("a simple value");
+  }
+  expect(kind, what) {
+    const [found, , size] = this.head();
+    if (found !== kind) throw new FrameError(`${what} is expected`);
+    return size;
+  }
+  /** Kind, detail and argument of the next item; of a float the argument is its bits. */
+  head() {
+    const first = this.take(1n)[0];
+    const detail = first & 31;
+    if (detail < 24) return [first >> 5, detail, BigInt(detail)];
+    if (detail > 27) throw new FrameError("an item of no definite length");
+    let size = 0n;
+    for (const byte of this.take(BigInt(1 << detail - 24))) size = size << 8n | BigInt(byte);
+    return [first >> 5, detail, size];
+  }
+  /** Each item has a byte at least. */
+  length(size) {
+    if (size > this.data.length - this.place) throw new FrameError("more items than there are bytes");
+    return Number(size);
+  }
+  take(size) {
+    const end = this.place + this.length(size);
+    const taken = this.data.subarray(this.place, end);
+    this.place = end;
+    return taken;
+  }
+  decoded(bytes) {
+    try {
+      return decoder.decode(bytes);
+    } catch {
+      throw new FrameError("a text that is not UTF-8");
+    }
+  }
+}
+function readCbor(data) {
+  const reader = new CborReader(data);
+  const value = reader.value();
+  reader.end();
+  return value;
+}
+function half(bits) {
+  const power = bits >> 10 & 31;
+  const steps = bits & 1023;
+  const size = power === 31 ? steps ? NaN : Infinity : power ? (1024 + steps) * 2 ** (power - 25) : steps * 2 ** -24;
+  return bits & 32768 ? -size : size;
+}
+function counted(value) {
+  return value <= BigInt(COUNTED) && value >= -BigInt(COUNTED) ? Number(value) : value;
+}
+function deepEnough(count, depth) {
+  if (count && depth > MAX_DEPTH) throw new FrameError(`nested more than ${MAX_DEPTH} deep`);
+}
+const MOST = 2n ** 64n;
+const encoder = new TextEncoder();
+function writeCbor(value) {
+  const out = [];
+  const parts = [];
+  write(value, out, parts);
+  return joined([...parts, Uint8Array.from(out)]);
+}
+function joined(parts) {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  parts.reduce((place, part) => (whole.set(part, place), place + part.length), 0);
+  return whole;
+}
+function write(value, out, parts) {
+  if (value === null) out.push(246);
+  else if (typeof value === "boolean") out.push(value ? 245 : 244);
+  else if (typeof value === "bigint" || isWhole(value)) writeInteger(BigInt(value), out);
+  else if (typeof value === "number") writeFloat(value, out);
+  else if (typeof value === "string") writeBytes(TEXT, encoder.encode(value), out, parts);
+  else if (value instanceof Uint8Array) writeBytes(BYTES, value, out, parts);
+  else if (Array.isArray(value)) {
+    writeHead(ARRAY, BigInt(value.length), out);
+    for (const item of value) write(item, out, parts);
+  } else if (typeof value === "object") writeMap(value, out, parts);
+  else throw new FrameError(`${typeof value} cannot be sent`);
+}
+function writeMap(map, out, parts) {
+  const entries = Object.entries(map).map(([key, value]) => [encoder.encode(key), value]);
+  entries.sort(([left], [right]) => left.length - right.length || compared(left, right));
+  writeHead(MAP, BigInt(entries.length), out);
+  for (const [key, value] of entries) {
+    writeBytes(TEXT, key, out, parts);
+    write(value, out, parts);
+  }
+}
+function writeBytes(kind, bytes, out, parts) {
+  writeHead(kind, BigInt(bytes.length), out);
+  parts.push(Uint8Array.from(out), bytes);
+  out.length = 0;
+}
+function writeInteger(value, out) {
+  if (value >= MOST || value < -MOST) throw new FrameError(`${value} has more than 64 bits`);
+  if (value < 0n) writeHead(NEGATIVE, -1n - value, out);
+  else writeHead(UNSIGNED, value, out);
+}
+function writeHead(kind, size, out) {
+  if (size < 24n) {
+    out.push(kind << 5 | Number(size));
+    return;
+  }
+  const power = size < 1n << 8n ? 0 : size < 1n << 16n ? 1 : size < 1n << 32n ? 2 : 3;
+  out.push(kind << 5 | 24 + power);
+  for (let shift = 8 * ((1 << power) - 1); shift >= 0; shift -= 8) out.push(Number(size >> BigInt(shift) & 0xffn));
+}
+function writeFloat(value, out) {
+  const view = new DataView(new ArrayBuffer(8));
+  const short = Math.fround(value);
+  const bits = Object.is(short, value) ? halfBits(value) : void 0;
+  if (Number.isNaN(value)) out.push(249, 126, 0);
+  else if (bits !== void 0) out.push(249, bits >> 8, bits & 255);
+  else if (Object.is(short, value)) {
+    view.setFloat32(0, value);
+    out.push(250, ...new Uint8Array(view.buffer, 0, 4));
+  } else {
+    view.setFloat64(0, value);
+    out.push(251, ...new Uint8Array(view.buffer));
+  }
+}
+function halfBits(value) {
+  const sign = Object.is(value, -0) || value < 0 ? 32768 : 0;
+  const size = Math.abs(value);
+  if (size === 0) return sign;
+  if (size === Infinity) return sign | 31744;
+  if (size > 65504) return void 0;
+  const power = Math.max(Math.floor(Math.log2(size)), -14);
+  const steps = size / 2 ** (power - 10);
+  return Number.isInteger(steps) ? sign + (power + 14) * 1024 + steps : void 0;
+}
+function isWhole(value) {
+  return Number.isInteger(value) && Math.abs(value) <= COUNTED && !Object.is(value, -0);
+}
+function compared(left, right) {
+  const place = left.findIndex((byte, n) => byte !== right[n]);
+  return place < 0 ? 0 : left[place] - right[place];
+}
+class NotInTurn extends Error {
+  name = "NotInTurn";
+}
+class Outgoing {
+  constructor(first = 1, kept = []) {
+    this.first = first;
+    this.frames = [...kept];
+    this.sent = first - 1;
+  }
+  first;
+  limit = 0;
+  sent;
+  frames;
+  get next() {
+    return this.first + this.frames.length;
+  }
+  /** From the oldest. */
+  get kept() {
+    return this.frames;
+  }
+  /** It is to be on disk before it is sent, or its number may be given again after a crash. */
+  put(name2, body2) {
+    const made = { kind: "message", number: this.next, name: name2, body: body2 };
+    this.frames.push(made);
+    return made;
+  }
+  /** Where no more can be kept. The other side is told by a reset when it next connects. */
+  dropOldest() {
+    this.first += 1;
+    this.sent = Math.max(this.sent, this.first - 1);
+    return this.frames.shift();
+  }
+  /** On a new connection: the other side has all up to `received`. */
+  opened(received, limit) {
+    this.forget(received);
+    this.sent = this.first - 1;
+    this.limit = limit;
+  }
+  /** Returns those that need not be kept. Throws NotInTurn for numbers that were not sent. */
+  acknowledged(ack) {
+    if (ack.number > this.sent) {
+      throw new NotInTurn(`number ${ack.number} is acknowledged, but ${this.sent} was the last that was sent`);
+    }
+    this.limit = Math.max(this.limit, ack.limit);
+    return this.forget(ack.number);
+  }
+  /** What may be sent now, and counts as sent. */
+  due() {
+    const last = Math.min(this.limit, this.next - 1);
+    if (last <= this.sent) return [];
+    const frames = this.frames.slice(this.sent + 1 - this.first, last + 1 - this.first);
+    this.sent = last;
+    return frames;
+  }
+  /** Number what is kept from `first` on, since the other side has these numbers of another past. */
+  renumbered(first) {
+    this.frames = this.frames.map((frame, place) => ({ ...frame, number: first + place }));
+    this.first = first;
+    this.sent = first - 1;
+  }
+  forget(number2) {
+    const gone = this.frames.splice(0, Math.max(0, number2 + 1 - this.first));
+    this.first += gone.length;
+    return gone;
+  }
+}
+class Incoming {
+  constructor(stored, window) {
+    this.stored = stored;
+    this.window = window;
+    this.taken = stored;
+    this.promised = stored + window;
+  }
+  stored;
+  window;
+  taken;
+  promised;
+  acknowledge = false;
+  /** The highest number that may be sent; it never falls. */
+  get limit() {
+    this.promised = Math.max(this.promised, this.stored + this.window);
+    return this.promised;
+  }
+  /** Whether the message is new, and to be stored. Throws NotInTurn. */
+  take(frame) {
+    if (frame.number <= this.taken) {
+      this.acknowledge ||= frame.number <= this.stored;
+      return false;
+    }
+    if (frame.number > this.taken + 1) throw new NotInTurn(`number ${frame.number} came after ${this.taken}`);
+    if (frame.number > this.limit) {
+      throw new NotInTurn(`number ${frame.number} came; ${this.limit} was the highest that may be sent`);
+    }
+    this.taken = frame.number;
+    return true;
+  }
+  onDisk(number2) {
+    if (number2 > this.stored) {
+      this.stored = number2;
+      this.acknowledge = true;
+    }
+  }
+  due() {
+    if (!this.acknowledge) return [];
+    this.acknowledge = false;
+    return [{ kind: "ack", number: this.stored, limit: this.limit }];
+  }
+  /** On a new connection. */
+  opened(stored) {
+    this.taken = this.stored = stored;
+    this.promised = stored + this.window;
+    this.acknowledge = false;
+  }
+}
+const DEVICE_WINDOW = 64;
+class OldGateway extends Error {
+  name = "OldGateway";
+}
+class DeviceSession {
+  constructor(record, kept = [], first = 1, most = 1e3) {
+    this.most = most;
+    this.session = record.session;
+    this.epoch = record.epoch;
+    this.groups = copied(record.groups);
+    this.outgoing = new Outgoing(first, kept);
+    this.incoming = new Incoming(record.received, DEVICE_WINDOW);
+  }
+  most;
+  session;
+  outgoing;
+  incoming;
+  epoch;
+  groups;
+  open = false;
+  droppedBroadcasts = 0;
+  get record() {
+    const { session: session2, epoch, incoming, groups: groups2 } = this;
+    return { session: session2, epoch, received: incoming.stored, groups: copied(groups2) };
+  }
+  /** The message, to be stored before it is sent, and those that are dropped for it. */
+  put(name2, body2) {
+    const dropped = [];
+    while (this.outgoing.kept.length + 1 > this.most) dropped.push(this.outgoing.dropOldest());
+    return { made: this.outgoing.put(name2, body2), dropped };
+  }
+  /** Also for a connection after one that broke: what was not stored then comes again. */
+  hello() {
+    this.open = false;
+    this.incoming.opened(this.incoming.stored);
+    const { first, next } = this.outgoing;
+    return { kind: "hello", ...this.record, first, next, limit: this.incoming.limit };
+  }
+  /** The frame, if there is something to do about it. Throws NotInTurn, OldGateway. */
+  receive(frame) {
+    if (frame.kind === "welcome") return this.welcomed(frame);
+    if (frame.kind === "bye") return frame;
+    if (!this.open) throw new NotInTurn(`${frame.kind} came before the welcome`);
+    switch (frame.kind) {
+      case "message":
+        return this.incoming.take(frame) ? frame : null;
+      case "ack":
+        this.outgoing.acknowledged(frame);
+        return frame;
+      case "broadcast":
+        return this.isNew(frame) ? frame : null;
+      case "desired":
+      case "answer":
+        return frame;
+      default:
+        throw new NotInTurn(`a gateway does not send ${frame.kind}`);
+    }
+  }
+  /** Messages up to this one are stored. */
+  onDisk(number2) {
+    this.incoming.onDisk(number2);
+  }
+  due() {
+    return this.open ? [...this.incoming.due(), ...this.outgoing.due()] : [];
+  }
+  welcomed(frame) {
+    if (this.open) throw new NotInTurn("a second welcome came");
+    if (frame.epoch <= this.epoch) {
+      throw new OldGateway(`the gateway gives epoch ${frame.epoch}; ${this.epoch} was given before`);
+    }
+    this.epoch = frame.epoch;
+    this.open = true;
+    this.incoming.opened(frame.first - 1);
+    if (frame.resets.some((reset) => reset.what === "numbers")) this.outgoing.renumbered(frame.received + 1);
+    this.outgoing.opened(frame.received, frame.limit);
+    this.groups = copied(frame.groups);
+    return frame;
+  }
+  /** One that is left out was dropped, which is counted. */
+  isNew(frame) {
+    const last = this.groups[frame.group];
+    if (last === void 0 || frame.number <= last) return false;
+    this.droppedBroadcasts += frame.number - last - 1;
+    this.groups[frame.group] = frame.number;
+    return true;
+  }
+}
+function copied(groups2) {
+  return Object.assign(/* @__PURE__ */ Object.create(null), groups2);
+}
+const MAX_FRAME_BYTES = 1 << 18;
+const MAX_QUERY_BYTES = 4 << 20;
+const MAX_QUERY_ITEMS = 1e3;
+const MAX_GROUPS = 64;
+const MAX_RESETS = 80;
+const MAX_NAME = 80;
+const MAX_REASON = 256;
+const SESSION_BYTES = 16;
+const UNPRINTABLE = /[\p{C}\p{Z}]/u;
+const number = (reader) => reader.number();
+const truth = (reader) => reader.truth();
+const session = (reader) => reader.bytes(SESSION_BYTES);
+const name = (reader) => text(reader, MAX_NAME);
+const reason = (reader) => text(reader, MAX_REASON);
+const body = (reader) => reader.value(2);
+const KINDS = {
+  hello: [1, { session, epoch: number, received: number, first: number, next: number, limit: number, groups }],
+  welcome: [2, { epoch: number, received: number, first: number, limit: number, groups, resets }],
+  message: [3, { number, name, body }],
+  ack: [4, { number, limit: number }],
+  desired: [5, { revision: number, body }],
+  broadcast: [6, { group: name, number, body }],
+  query: [7, { id: number, body }],
+  answer: [8, { id: number, part: number, last: truth, body }],
+  cancel: [9, { id: number }],
+  presence: [10, { body }],
+  bye: [11, { why: reason, after_s: number }]
+};
+const KIND_OF = new Map(Object.entries(KINDS).map(([kind, [code]]) => [code, kind]));
+function writeFrame(frame) {
+  const [code, fields] = KINDS[frame.kind];
+  const values = Object.keys(fields).map((field) => frame[field]);
+  return writeCbor([code, ...frame.kind === "welcome" ? [...values.slice(0, -1), plain(frame.resets)] : values]);
+}
+function readFrame(data) {
+  const long = data.length > MAX_FRAME_BYTES;
+  if (data.length > MAX_QUERY_BYTES) throw new FrameError(`${data.length} bytes; at most ${MAX_QUERY_BYTES} are read`);
+  if (long && hasMoreItems(data, MAX_QUERY_ITEMS)) throw new FrameError("only a photo is so long");
+  const reader = new CborReader(data);
+  const count = reader.array();
+  const kind = KIND_OF.get(reader.number());
+  if (!kind) throw new FrameError("there is no frame with this code");
+  const fields = Object.entries(KINDS[kind][1]);
+  if (count !== fields.length + 1) throw new FrameError(`${kind} has ${fields.length} fields, not ${count - 1}`);
+  if (long && kind !== "query") throw new FrameError(`${kind} of ${data.length} bytes`);
+  const frame = { kind };
+  for (const [field, read] of fields) frame[field] = read(reader);
+  reader.end();
+  return frame;
+}
+function groups(reader) {
+  const count = bounded(reader.map(), MAX_GROUPS, "groups");
+  const found = /* @__PURE__ */ Object.create(null);
+  for (let n = 0; n < count; n++) {
+    const group = text(reader, MAX_NAME);
+    if (group in found) throw new FrameError("a group is given twice");
+    found[group] = reader.number();
+  }
+  return found;
+}
+function resets(reader) {
+  const count = bounded(reader.array(), MAX_RESETS, "resets");
+  return Array.from({ length: count }, () => {
+    if (reader.array() !== 4) throw new FrameError("a reset has 4 fields");
+    const what = text(reader, MAX_NAME);
+    return { what, first: reader.number(), last: reader.number(), why: text(reader, MAX_REASON) };
+  });
+}
+function text(reader, most) {
+  const found = reader.text();
+  const fits = [...found].length <= most && !UNPRINTABLE.test(found.replaceAll(" ", ""));
+  if (!fits) throw new FrameError(`a text of up to ${most} printable letters is expected`);
+  return found;
+}
+function bounded(count, most, what) {
+  if (count > most) throw new FrameError(`at most ${most} ${what} are read`);
+  return count;
+}
+function plain(resets2) {
+  return resets2.map((each) => [each.what, each.first, each.last, each.why]);
+}
+function hasMoreItems(data, most) {
+  let items = 0;
+  for (let place = 0; place < data.length && items <= most; items++) {
+    const kind = data[place] >> 5;
+    const detail = data[place] & 31;
+    const more = detail >= 24 && detail < 28 ? 1 << detail - 24 : 0;
+    const value = more ? data.subarray(place + 1, place + 1 + more).reduce((size, byte) => size * 256 + byte, 0) : detail;
+    place += 1 + more + (kind === 2 || kind === 3 ? value : 0);
+  }
+  return items > most;
+}
+const PROTOCOL = "lykeion.v1";
+const GATEWAY_WINDOW = 64;
+function resume(hello, known, logs) {
+  const resets2 = (known?.untold ?? []).filter(([epoch2]) => epoch2 > hello.epoch).map(([, reset]) => reset);
+  const isNew = known === null || !sameBytes(known.session, hello.session);
+  const compared2 = begun(hello, known, isNew, resets2);
+  const epoch = Math.max(compared2.epoch, hello.epoch) + 1;
+  const told = once(resets2).slice(-16);
+  const untold = told.map((reset) => [toldAt(known, reset) ?? epoch, reset]);
+  const state = { ...compared2, epoch, untold };
+  const groups2 = copied({});
+  for (const [group, log] of logs) groups2[group] = startOf(group, log, hello.groups[group], told);
+  const limit = state.taken + GATEWAY_WINDOW;
+  const welcome = {
+    kind: "welcome",
+    epoch,
+    received: state.taken,
+    first: state.first,
+    limit,
+    groups: groups2,
+    resets: told
+  };
+  return { state, welcome, isNew };
+}
+class GatewaySession {
+  epoch;
+  groups;
+  incoming;
+  outgoing;
+  constructor(hello, resumed, kept) {
+    const { state, welcome } = resumed;
+    this.epoch = state.epoch;
+    this.groups = copied(welcome.groups);
+    this.incoming = new Incoming(state.taken, GATEWAY_WINDOW);
+    this.outgoing = new Outgoing(welcome.first, kept);
+    this.outgoing.opened(welcome.first - 1, hello.limit);
+  }
+  /** The frame, if there is something to do about it: a message is to be stored. Throws NotInTurn. */
+  receive(frame) {
+    switch (frame.kind) {
+      case "message":
+        return this.incoming.take(frame) ? frame : null;
+      case "ack":
+        return this.outgoing.acknowledged(frame).length ? frame : null;
+      case "query":
+      case "cancel":
+      case "presence":
+        return frame;
+      default:
+        throw new NotInTurn(`a device does not send ${frame.kind} here`);
+    }
+  }
+  /** Messages up to this one are stored. */
+  onDisk(number2) {
+    this.incoming.onDisk(number2);
+  }
+  /** How many more messages may be under way: as many as the device takes, and no more than are kept here. */
+  get room() {
+    const { limit, next, kept } = this.outgoing;
+    return Math.max(0, Math.min(limit + 1 - next, GATEWAY_WINDOW - kept.length));
+  }
+  /** To be on disk with its number before it is sent. */
+  put(name2, body2) {
+    return this.outgoing.put(name2, body2);
+  }
+  due() {
+    return [...this.incoming.due(), ...this.outgoing.due()];
+  }
+}
+function begun(hello, known, isNew, resets2) {
+  if (known && !isNew) return compare(hello, known, resets2);
+  const { session: session2, first, received } = hello;
+  const epoch = known?.epoch ?? 0;
+  if (hello.epoch === 0) return compare(hello, { session: session2, epoch, taken: 0, first: 1, sent: 0 }, resets2);
+  resets2.push({ what: "session", first: 0, last: 0, why: "the gateway does not know this session" });
+  return { session: session2, epoch, taken: first - 1, first: received + 1, sent: received, untold: [] };
+}
+function compare(hello, known, resets2) {
+  let { taken, first, sent } = known;
+  const lost = (what, from, to, why) => resets2.push({ what, first: from, last: to, why });
+  if (hello.first > taken + 1) {
+    lost("up", taken + 1, hello.first - 1, "the device could not keep them");
+    taken = hello.first - 1;
+  } else if (hello.next <= taken) {
+    lost("numbers", hello.next, taken, "the device's file is older than the gateway's");
+  }
+  if (hello.received > sent) {
+    lost("down", sent + 1, hello.received, "the gateway's file is older than the device's");
+    first = hello.received + 1;
+    sent = hello.received;
+  } else if (hello.received + 1 < first) {
+    lost("down", hello.received + 1, first - 1, "they were not kept any longer");
+  }
+  first = Math.max(first, Math.min(hello.received, sent) + 1);
+  return { session: known.session, epoch: known.epoch, taken, first, sent, untold: [] };
+}
+function startOf(group, log, seen, resets2) {
+  const what = `group:${group}`;
+  if (seen === void 0) return log.last;
+  if (seen > log.last) {
+    resets2.push({ what, first: log.last + 1, last: seen, why: "the gateway's file is older than the device's" });
+    return log.last;
+  }
+  if (seen + 1 < log.first) {
+    resets2.push({ what, first: seen + 1, last: log.first - 1, why: "they were not kept any longer" });
+  }
+  return Math.max(seen, log.first - 1);
+}
+function once(resets2) {
+  return resets2.filter((reset, place) => resets2.findIndex((each) => same(each, reset)) === place);
+}
+function toldAt(known, reset) {
+  return known?.untold.findLast(([, each]) => same(each, reset))?.[0];
+}
+function same(left, right) {
+  return left.what === right.what && left.first === right.first && left.last === right.last && left.why === right.why;
+}
+function sameBytes(left, right) {
+  return left.length === right.length && left.every((byte, place) => byte === right[place]);
+}
+function joinFrames(frames) {
+  return joined(frames.flatMap((frame) => [length(frame), frame]));
+}
+function splitFrames(data) {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const frames = [];
+  for (let place = 0; place < data.length; ) {
+    const end = place + 4 + (place + 4 <= data.length ? view.getUint32(place) : data.length);
+    if (end > data.length) throw new FrameError("frames that are cut off");
+    frames.push(data.slice(place + 4, end));
+    place = end;
+  }
+  return frames;
+}
+function length(frame) {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, frame.length);
+  return bytes;
+}
+const FIRST_S = 1;
+const MOST_S = 300;
+function reconnectDelayS(failures, afterS, chance) {
+  const bound = Math.min(MOST_S, FIRST_S * 2 ** Math.min(failures, 20));
+  return afterS + chance() * Math.max(bound, afterS);
+}
+function spreadS(periodS, chance, part = 0.3) {
+  return periodS * (1 - part + 2 * part * chance());
+}
+export {
+  CborReader,
+  DeviceSession,
+  FrameError,
+  GatewaySession,
+  Incoming,
+  MAX_DEPTH,
+  MAX_FRAME_BYTES,
+  MAX_QUERY_BYTES,
+  NotInTurn,
+  OldGateway,
+  Outgoing,
+  PROTOCOL,
+  joinFrames,
+  readCbor,
+  readFrame,
+  reconnectDelayS,
+  resume,
+  splitFrames,
+  spreadS,
+  writeCbor,
+  writeFrame
+};
