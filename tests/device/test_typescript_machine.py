@@ -15,7 +15,9 @@ from tests.device.test_frames import FRAMES
 from tests.device.transcript_machine import Step, TranscriptMachine, body_hex, shortened
 
 ROOT = Path(__file__).parents[2]
-LINES = ROOT / "web" / "device" / "test" / "transcript_lines.mjs"
+PROGRAMS = ROOT / "web" / "device" / "test"
+LINES = PROGRAMS / "transcript_lines.mjs"
+FILES = sorted((ROOT / "tests" / "device" / "transcripts").glob("*/*/*.jsonl"))
 SMALL = st.integers(0, 9)
 CREDIT = st.integers(0, 80)
 GROUPS = st.dictionaries(st.sampled_from(["all", "shop", "__proto__", "constructor"]), SMALL, max_size=3)
@@ -185,3 +187,10 @@ def test_any_bytes_are_the_same_frame_in_both_or_none_in_both(
     ours = [TranscriptMachine().do(each) for each in steps]
     theirs = node.do(steps)
     assert [each.get("value", "refused") for each in theirs] == [each.get("value", "refused") for each in ours]
+
+
+def test_the_transcripts_are_replayed_in_typescript() -> None:
+    tests = sorted(map(str, PROGRAMS.glob("*.test.mjs")))
+    done = subprocess.run(["node", "--test", *tests], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert all(f"{path.parent.name}/{path.name} is replayed" in done.stdout for path in FILES)

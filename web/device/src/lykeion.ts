@@ -10,3 +10,9 @@ export { GatewaySession, resume, type GroupLog, type Resumption, type SessionSta
 export { Incoming, NotInTurn, Outgoing } from "./protocol/numbered_ways.ts";
 export { joinFrames, splitFrames } from "./protocol/polled_frames.ts";
 export { reconnectDelayS, spreadS } from "./protocol/reconnecting.ts";
+
+// A browser as a device.
+export { Device, SearchUnavailable, type DesiredState, type DeviceOptions, type FoundItem, type Query } from "./browser/browser_device.ts";
+export { EventError, type Attribute, type EventFields, type EventKind } from "./browser/event_reports.ts";
+export { StorageError } from "./browser/indexed_base.ts";
+export type { DeviceMessage, Handler } from "./browser/live_connection.ts";

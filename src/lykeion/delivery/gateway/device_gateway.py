@@ -20,6 +20,7 @@ from lykeion.delivery.device_service import (
 from lykeion.search.service import ServedCatalogue
 from lykeion.web_kit import Refusal, SparingLog, Workers, refuse_host, refuse_origin
 
+from .browser_client import BROWSER_CLIENT, browser_client
 from .connect_rate import CONNECTS_A_SECOND, ConnectRate
 from .device_connection import DeviceConnection, Link
 from .device_hub import DeviceHub, known_device
@@ -53,7 +54,9 @@ class DeviceGateway:
         self.websockets = websocket_protocol(self._opened)
 
     def routes(self) -> APIRouter:
-        return polling_routes(self._admitted, min(WAIT_S, 0.8 * self._parts.settings.timeout_s))
+        routes = polling_routes(self._admitted, min(WAIT_S, 0.8 * self._parts.settings.timeout_s))
+        routes.add_route(BROWSER_CLIENT, browser_client, include_in_schema=False)
+        return routes
 
     def collectors(self) -> Sequence[Collector]:
         return self.hub.metrics.collectors()

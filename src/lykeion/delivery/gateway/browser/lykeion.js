@@ -447,7 +447,7 @@ const session = (reader) => reader.bytes(SESSION_BYTES);
 const name = (reader) => text(reader, MAX_NAME);
 const reason = (reader) => text(reader, MAX_REASON);
 const body = (reader) => reader.value(2);
-const KINDS = {
+const KINDS$1 = {
   hello: [1, { session, epoch: number, received: number, first: number, next: number, limit: number, groups }],
   welcome: [2, { epoch: number, received: number, first: number, limit: number, groups, resets }],
   message: [3, { number, name, body }],
@@ -460,9 +460,9 @@ const KINDS = {
   presence: [10, { body }],
   bye: [11, { why: reason, after_s: number }]
 };
-const KIND_OF = new Map(Object.entries(KINDS).map(([kind, [code]]) => [code, kind]));
+const KIND_OF = new Map(Object.entries(KINDS$1).map(([kind, [code]]) => [code, kind]));
 function writeFrame(frame) {
-  const [code, fields] = KINDS[frame.kind];
+  const [code, fields] = KINDS$1[frame.kind];
   const values = Object.keys(fields).map((field) => frame[field]);
   return writeCbor([code, ...frame.kind === "welcome" ? [...values.slice(0, -1), plain(frame.resets)] : values]);
 }
@@ -474,7 +474,7 @@ function readFrame(data) {
   const count = reader.array();
   const kind = KIND_OF.get(reader.number());
   if (!kind) throw new FrameError("there is no frame with this code");
-  const fields = Object.entries(KINDS[kind][1]);
+  const fields = Object.entries(KINDS$1[kind][1]);
   if (count !== fields.length + 1) throw new FrameError(`${kind} has ${fields.length} fields, not ${count - 1}`);
   if (long && kind !== "query") throw new FrameError(`${kind} of ${data.length} bytes`);
   const frame = { kind };
@@ -672,9 +672,786 @@ function reconnectDelayS(failures, afterS, chance) {
 function spreadS(periodS, chance, part = 0.3) {
   return periodS * (1 - part + 2 * part * chance());
 }
+class FrameInbox {
+  frames = [];
+  ended;
+  woken;
+  put(...frames) {
+    this.frames.push(...frames);
+    this.wake();
+  }
+  /** No more will come, because of `error`. */
+  end(error) {
+    this.ended ??= error;
+    this.wake();
+  }
+  /** Let the reader look up: there is something to send, perhaps. */
+  wake() {
+    this.woken?.();
+  }
+  /** The next frame, or undefined after `waitMs` or `wake`. Throws what ended it. */
+  async next(waitMs) {
+    if (!this.frames.length && !this.ended) await this.something(waitMs);
+    const frame = this.frames.shift();
+    if (!frame && this.ended) throw this.ended;
+    return frame;
+  }
+  async something(waitMs) {
+    let timer;
+    await new Promise((resolve) => {
+      this.woken = resolve;
+      timer = setTimeout(resolve, waitMs);
+    });
+    clearTimeout(timer);
+    this.woken = void 0;
+  }
+}
+const CONVERSATION = "/v1/device/conversation";
+const POLL = "/v1/device/poll";
+const CONNECTION = "Lykeion-Connection";
+const OPEN_MS = 2e4;
+const POLL_MS = 6e4;
+const SOON_MS = 1e3;
+class Unavailable extends Error {
+  name = "Unavailable";
+}
+class NoWebSocket extends Unavailable {
+  name = "NoWebSocket";
+}
+class Later extends Unavailable {
+  constructor(seconds) {
+    super(`the gateway asks to come back after ${seconds} s`);
+    this.seconds = seconds;
+  }
+  seconds;
+  name = "Later";
+}
+class WebSocketTransport {
+  constructor(socket) {
+    this.socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => this.inbox.put(new Uint8Array(data));
+    socket.onclose = ({ reason: reason2 }) => this.inbox.end(new Unavailable(reason2 || "the connection has ended"));
+  }
+  socket;
+  inbox = new FrameInbox();
+  /** At `address`, an http or https URL. Throws NoWebSocket. */
+  static async open(address, token) {
+    const url = address.replace(/^http/, "ws") + CONVERSATION;
+    const socket = new WebSocket(url, [PROTOCOL, `bearer.${token}`]);
+    const made = new WebSocketTransport(socket);
+    const timer = setTimeout(() => socket.close(), OPEN_MS);
+    const opened = new Promise((resolve) => {
+      socket.onopen = () => resolve(true);
+      socket.onerror = () => resolve(false);
+      socket.addEventListener("close", () => resolve(false));
+    });
+    const isOpen = await opened;
+    clearTimeout(timer);
+    if (!isOpen) throw new NoWebSocket(`${url}: no WebSocket could be opened`);
+    return made;
+  }
+  send(data) {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(data);
+  }
+  close() {
+    this.socket.close();
+  }
+}
+class PollTransport {
+  constructor(address, token) {
+    this.token = token;
+    this.url = address + POLL;
+  }
+  token;
+  inbox = new FrameInbox();
+  url;
+  ended = new AbortController();
+  out = [];
+  name = "";
+  waiting;
+  isBringing = false;
+  send(data) {
+    this.out.push(data);
+    queueMicrotask(() => {
+      if (!this.waiting) void this.listen();
+      else void this.bring();
+    });
+  }
+  close() {
+    if (this.out.length && this.name) void this.exchange().catch(() => void 0);
+    this.ended.abort();
+    this.inbox.end(new Unavailable("the connection was closed"));
+  }
+  async listen() {
+    while (!this.ended.signal.aborted) {
+      this.waiting = this.receive();
+      await this.waiting;
+      void this.bring();
+    }
+  }
+  async receive() {
+    try {
+      this.inbox.put(...await this.exchange(this.ended.signal));
+    } catch (error) {
+      this.ended.abort();
+      this.inbox.end(error instanceof Error ? error : new Unavailable(String(error)));
+    }
+  }
+  /** Frames that come back were taken after those of the request that waits: its answer is under way, then. */
+  async bring() {
+    if (!this.name || this.isBringing || !this.out.length || this.ended.signal.aborted) return;
+    this.isBringing = true;
+    const waiting = this.waiting;
+    try {
+      const frames = await this.exchange(this.ended.signal);
+      if (frames.length) await Promise.race([waiting, new Promise((resolve) => setTimeout(resolve, SOON_MS))]);
+      this.inbox.put(...frames);
+    } catch (error) {
+      this.ended.abort();
+      this.inbox.end(error);
+    } finally {
+      this.isBringing = false;
+    }
+    void this.bring();
+  }
+  /** Throws Later, Unavailable, FrameError. */
+  async exchange(signal) {
+    const headers = {
+      "Authorization": `Bearer ${this.token}`,
+      "Content-Type": "application/octet-stream"
+    };
+    if (this.name) headers[CONNECTION] = this.name;
+    const body2 = joinFrames(this.out.splice(0));
+    const answer = await asked(this.url, { method: "POST", headers, body: body2, cache: "no-store", keepalive: !signal }, signal);
+    this.name = answer.headers.get(CONNECTION) ?? "";
+    const frames = splitFrames(new Uint8Array(await answer.arrayBuffer()));
+    if (!this.name) {
+      this.inbox.put(...frames);
+      throw new Unavailable("the gateway has ended the connection");
+    }
+    return frames;
+  }
+}
+async function asked(url, request, signal) {
+  const late = AbortSignal.timeout(POLL_MS);
+  let answer;
+  try {
+    answer = await fetch(url, { ...request, signal: signal ? AbortSignal.any([signal, late]) : late });
+  } catch (error) {
+    throw new Unavailable(`${url}: ${String(error)}`);
+  }
+  if (answer.status === 429 || answer.status === 503) throw new Later(Number(answer.headers.get("Retry-After")) || 1);
+  if (!answer.ok) throw new Unavailable(`${url}: the gateway answers ${answer.status}: ${(await answer.text()).slice(0, 200)}`);
+  return answer;
+}
+const RENEW_BEFORE_S = 600;
+class BrowserIdentity {
+  constructor(store, address, enrolment, attributes) {
+    this.store = store;
+    this.address = address;
+    this.enrolment = enrolment;
+    this.attributes = attributes;
+  }
+  store;
+  address;
+  enrolment;
+  attributes;
+  /** One that is valid for a while, renewed if need be. Throws Later, Unavailable. */
+  async credential() {
+    const known = await this.store.record("credential");
+    if (known && known.expires - Date.now() / 1e3 >= RENEW_BEFORE_S) return known.token;
+    const made = known ? await this.renewed(known.device) : await this.enrolled();
+    await this.store.keep("credential", made);
+    return made.token;
+  }
+  /** The key is kept before it is sent: after an error the same may be repeated. */
+  async enrolled() {
+    const { publicKey } = await this.key() ?? await this.newKey();
+    const raw = new Uint8Array(await crypto.subtle.exportKey("raw", publicKey));
+    return this.ask("/v1/device/enrol", {
+      token: await this.enrolment(),
+      public_key: hexOf(raw),
+      attributes: this.attributes
+    });
+  }
+  async renewed(device) {
+    const key = await this.key();
+    if (!key) throw new Error("this browser has lost its key");
+    const at = Math.floor(Date.now() / 1e3);
+    const said = new TextEncoder().encode(`lykeion device renewal
+${device}
+${at}`);
+    const signature = hexOf(new Uint8Array(await crypto.subtle.sign("Ed25519", key.privateKey, said)));
+    return this.ask("/v1/device/renew", { device, at, signature });
+  }
+  async ask(path, body2) {
+    const headers = { "Content-Type": "application/json" };
+    const answer = await asked(this.address + path, { method: "POST", headers, body: JSON.stringify(body2) });
+    return await answer.json();
+  }
+  key() {
+    return this.store.record("key");
+  }
+  async newKey() {
+    const made = await crypto.subtle.generateKey("Ed25519", false, ["sign", "verify"]);
+    await this.store.keep("key", made);
+    return made;
+  }
+}
+function hexOf(bytes) {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+class StorageError extends Error {
+  name = "StorageError";
+}
+class IndexedBase {
+  constructor(base) {
+    this.base = base;
+  }
+  base;
+  /** `upgrade` makes the stores of a base that is new. */
+  static async open(name2, upgrade) {
+    const asked2 = indexedDB.open(name2, 1);
+    asked2.onupgradeneeded = () => upgrade(asked2.result);
+    return new IndexedBase(await answered(asked2));
+  }
+  close() {
+    this.base.close();
+  }
+  /** What `work` does is on disk when the promise resolves, or nothing of it is. */
+  async change(work) {
+    const change = this.base.transaction([...this.base.objectStoreNames], "readwrite", { durability: "strict" });
+    const done = new Promise((resolve, reject) => {
+      change.oncomplete = () => resolve();
+      change.onabort = () => reject(new StorageError(String(change.error ?? "a change was given up")));
+    });
+    done.catch(() => void 0);
+    try {
+      const result = await work((name2) => change.objectStore(name2));
+      await done;
+      return result;
+    } catch (error) {
+      if (change.error === null) abort(change);
+      throw error;
+    }
+  }
+  read(store, work) {
+    return answered(work(this.base.transaction(store).objectStore(store)));
+  }
+}
+function answered(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(new StorageError(String(request.error)));
+  });
+}
+function abort(change) {
+  try {
+    change.abort();
+  } catch {
+  }
+}
+const KINDS = ["event", "outcome", "health", "exposure"];
+const MAX_EVENTS = 1e4;
+const MAX_FIELDS_LETTERS = 4096;
+const NAME = /^[a-z][a-z0-9_.]{0,63}$/;
+class EventError extends Error {
+  name = "EventError";
+}
+function checkEvent(name2, fields, kind) {
+  if (!NAME.test(name2)) throw new EventError(`${name2.slice(0, 64)} is not the name of an event`);
+  if (!KINDS.includes(kind)) throw new EventError(`there are only events of the kinds ${KINDS.join(", ")}`);
+  for (const [field, value] of Object.entries(fields)) {
+    const fits = typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
+    if (!fits) throw new EventError(`event ${name2}: ${field.slice(0, 64)} is no text, number or truth value`);
+  }
+  if (JSON.stringify(fields).length > MAX_FIELDS_LETTERS) throw new EventError(`event ${name2}: its fields are too long`);
+}
+async function withoutTheOldest(events, records) {
+  if (await answered(events.count()) <= MAX_EVENTS) return;
+  const [least] = await answered(events.index("rank").getAll(null, 1));
+  const counters = await answered(records.get("dropped")) ?? {};
+  const [counter, totals] = Object.entries(counters)[0] ?? [newCounter(), {}];
+  events.delete(least.id);
+  records.put({ [counter]: { ...totals, [least.kind]: (totals[least.kind] ?? 0) + 1 } }, "dropped");
+}
+function newCounter() {
+  return [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+const MAX_KEPT = 1e3;
+const MAX_EVENTS_AT_ONCE = 500;
+const RECORDS = "records", OUTGOING = "outgoing", INCOMING = "incoming", EVENTS = "events";
+class ConversationStore {
+  constructor(base) {
+    this.base = base;
+  }
+  base;
+  session;
+  static async open(name2) {
+    const base = await IndexedBase.open(name2, (made) => {
+      made.createObjectStore(RECORDS);
+      made.createObjectStore(OUTGOING, { keyPath: "number" });
+      made.createObjectStore(INCOMING, { keyPath: "number" });
+      made.createObjectStore(EVENTS, { keyPath: "id", autoIncrement: true }).createIndex("rank", "rank");
+    });
+    return new ConversationStore(base);
+  }
+  close() {
+    this.base.close();
+  }
+  record(name2) {
+    return this.base.read(RECORDS, (store) => store.get(name2));
+  }
+  keep(name2, value) {
+    return this.base.change((store) => void store(RECORDS).put(value, name2));
+  }
+  /** What is on disk, also if something could not be written. */
+  async reload() {
+    const known = await this.record("session");
+    const { first, ...record } = known ?? { ...newSession(), first: 1 };
+    const kept = await this.base.read(OUTGOING, (store) => store.getAll(IDBKeyRange.lowerBound(first)));
+    this.session = new DeviceSession(record, kept, first, MAX_KEPT);
+    if (!known) await this.base.change((store) => this.save(store));
+    return this.session;
+  }
+  /** Another message to send. */
+  put(name2, body2) {
+    return this.base.change((store) => this.add(store, name2, body2));
+  }
+  /** The session has forgotten some of what it kept. */
+  acknowledged() {
+    return this.base.change((store) => this.forget(store));
+  }
+  /** It may be acknowledged then. */
+  async take(frame) {
+    await this.base.change((store) => {
+      store(INCOMING).add(frame);
+      this.save(store, { ...this.session.record, received: frame.number });
+    });
+    this.session.onDisk(frame.number);
+  }
+  /** The session has an epoch, and may have other numbers. */
+  welcomed() {
+    return this.base.change((store) => {
+      store(OUTGOING).clear();
+      for (const frame of this.session.outgoing.kept) store(OUTGOING).add(frame);
+      this.save(store);
+    });
+  }
+  /** A broadcast was handled. */
+  heard() {
+    return this.base.change((store) => this.save(store));
+  }
+  /** The oldest message that came and was not handled. */
+  async toHandle() {
+    const [frame] = await this.base.read(INCOMING, (store) => store.getAll(null, 1));
+    return frame;
+  }
+  /** With its result, if it has one, in the same change. */
+  handled(number2, result) {
+    return this.base.change((store) => {
+      store(INCOMING).delete(number2);
+      if (result !== void 0) this.add(store, "result", result);
+    });
+  }
+  /** Kept until it can be sent; where there are too many, those that matter least are dropped, and counted. */
+  addEvent(name2, fields, kind) {
+    const event = { kind, rank: KINDS.indexOf(kind), name: name2, at: Date.now() / 1e3, fields };
+    return this.base.change(async (store) => {
+      store(EVENTS).add(event);
+      await withoutTheOldest(store(EVENTS), store(RECORDS));
+    });
+  }
+  /** The oldest events become a message. Whether there were any. */
+  sendEvents() {
+    return this.base.change(async (store) => {
+      const rows = await answered(store(EVENTS).getAll(null, MAX_EVENTS_AT_ONCE));
+      if (!rows.length) return false;
+      const dropped = await answered(store(RECORDS).get("dropped")) ?? {};
+      const events = rows.map(({ id, kind, name: name2, at, fields }) => ({ id, kind, name: name2, at, fields }));
+      this.add(store, "events", { events, dropped });
+      store(EVENTS).delete(IDBKeyRange.upperBound(rows.at(-1).id));
+      return true;
+    });
+  }
+  add(store, name2, body2) {
+    const { made, dropped } = this.session.put(name2, body2);
+    store(OUTGOING).add(made);
+    if (dropped.length) this.forget(store);
+  }
+  forget(store) {
+    store(OUTGOING).delete(IDBKeyRange.upperBound(this.session.outgoing.first, true));
+    this.save(store);
+  }
+  save(store, record = this.session.record) {
+    const stored = { ...record, groups: { ...record.groups }, first: this.session.outgoing.first };
+    store(RECORDS).put(stored, "session");
+  }
+}
+function newSession() {
+  return { session: crypto.getRandomValues(new Uint8Array(16)), epoch: 0, received: 0, groups: {} };
+}
+const LISTEN_MS = 1e3;
+const REPORT_S = 10;
+const MAX_UNDER_WAY = 8;
+class LiveConnection {
+  /** Runs until `stop` is aborted. */
+  constructor(store, user, stop) {
+    this.store = store;
+    this.user = user;
+    this.stop = stop;
+    stop.addEventListener("abort", () => this.wake());
+    addEventListener("online", () => this.endOfPause?.(), { signal: stop });
+    this.ended = this.run();
+  }
+  store;
+  user;
+  stop;
+  open = false;
+  /** Why there is no connection now. */
+  problem = "";
+  ended;
+  askers = /* @__PURE__ */ new Map();
+  toAsk = [];
+  results = [];
+  transport;
+  nextId = 1;
+  isHandling = false;
+  polls = false;
+  hasToTell = false;
+  reportAt = 0;
+  endOfPause;
+  /** The number of a query that was sent; undefined where there is no connection. */
+  ask(body2, asker) {
+    if (!this.open) return void 0;
+    const id = this.nextId++;
+    this.askers.set(id, asker);
+    this.toAsk.push({ kind: "query", id, body: body2 });
+    this.wake();
+    return id;
+  }
+  cancel(id) {
+    if (!this.askers.delete(id)) return;
+    this.toAsk.push({ kind: "cancel", id });
+    this.wake();
+  }
+  /** There is something to do. */
+  wake() {
+    this.transport?.inbox.wake();
+    if (this.stop.aborted) this.endOfPause?.();
+  }
+  async run() {
+    let failures = 0;
+    while (!this.stop.aborted) {
+      let afterS = 0;
+      try {
+        afterS = await this.converse();
+        failures = 0;
+        this.polls = false;
+      } catch (error) {
+        failures = this.open ? 1 : failures + 1;
+        this.problem = error instanceof Error ? error.message : String(error);
+        this.polls = error instanceof NoWebSocket;
+        if (error instanceof Later) afterS = error.seconds;
+      }
+      this.end();
+      await this.pause(reconnectDelayS(failures, afterS, Math.random));
+    }
+  }
+  /** Until the gateway says bye; after how many seconds to come back. */
+  async converse() {
+    const { address } = this.user;
+    const token = await this.user.credential();
+    const transport = this.polls ? new PollTransport(address, token) : await WebSocketTransport.open(address, token);
+    this.transport = transport;
+    try {
+      return await this.talk(transport, await this.store.reload());
+    } finally {
+      this.transport = void 0;
+      transport.close();
+    }
+  }
+  async talk(transport, session2) {
+    transport.send(writeFrame(session2.hello()));
+    this.reportAt = 0;
+    while (!this.stop.aborted) {
+      const data = await transport.inbox.next(LISTEN_MS);
+      const given = data && this.received(transport, session2, data);
+      if (given?.kind === "bye") {
+        this.problem = `the gateway has ended the connection: ${given.why}`;
+        return given.after_s;
+      }
+      if (given) await this.given(given);
+      if (session2.open) await this.sendWhatIsDue(transport, session2);
+    }
+    return 0;
+  }
+  /** Says bye to a gateway that is out of turn. */
+  received(transport, session2, data) {
+    try {
+      return session2.receive(readFrame(data));
+    } catch (error) {
+      const why = String(error).replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 250);
+      transport.send(writeFrame({ kind: "bye", why, after_s: 0 }));
+      throw error;
+    }
+  }
+  async given(frame) {
+    switch (frame.kind) {
+      case "welcome":
+        await this.store.welcomed();
+        this.open = this.hasToTell = true;
+        this.problem = "";
+        for (const { what, first, last, why } of frame.resets) {
+          void this.tell({ kind: "reset", name: what, body: { what, first, last, why }, key: "" });
+        }
+        break;
+      case "ack":
+        await this.store.acknowledged();
+        break;
+      case "message":
+        await this.store.take(frame);
+        break;
+      case "broadcast":
+        void this.tell({ kind: "broadcast", name: frame.group, body: frame.body, key: "" });
+        await this.store.heard();
+        break;
+      case "desired":
+        if (await this.user.desired(frame.body)) void this.tell({ kind: "desired", name: "", body: frame.body, key: "" });
+        break;
+      case "answer":
+        this.answered(frame);
+    }
+  }
+  async sendWhatIsDue(transport, session2) {
+    await this.handOut();
+    if (this.hasToTell) {
+      this.hasToTell = false;
+      await this.store.put("state", this.user.state());
+    }
+    if (Date.now() >= this.reportAt) await this.report(session2);
+    for (const frame of [...session2.due(), ...this.toAsk.splice(0)]) transport.send(writeFrame(frame));
+  }
+  async report(session2) {
+    while (session2.outgoing.kept.length < MAX_UNDER_WAY) {
+      if (await this.store.sendEvents()) continue;
+      this.reportAt = Date.now() + 1e3 * spreadS(REPORT_S, Math.random);
+      return;
+    }
+  }
+  /** Commands are handled one after the other, beside the conversation: a handler may ask the gateway. */
+  async handOut() {
+    for (const [number2, result] of this.results.splice(0)) {
+      await this.store.handled(number2, result);
+      this.isHandling = false;
+    }
+    const frame = this.isHandling ? void 0 : await this.store.toHandle();
+    if (!frame) return;
+    this.isHandling = true;
+    void this.resultOf(frame).then((result) => {
+      this.results.push([frame.number, result]);
+      this.wake();
+    });
+  }
+  async resultOf({ name: name2, body: body2 }) {
+    if (name2 !== "command" || body2 === null || typeof body2 !== "object" || !("key" in body2)) return void 0;
+    const key = String(body2["key"]);
+    if (!body2["for_s"]) return { key, ok: false, said: "expired" };
+    const message = { kind: "command", name: String(body2["name"]), body: body2["body"] ?? null, key };
+    const [said, failed] = await this.tell(message);
+    return { key, ok: said !== null && !failed, said: failed || said };
+  }
+  /** What the first handler that has an answer says, and what went wrong in one. */
+  async tell(message) {
+    let said = null;
+    let failed = "";
+    for (const handler of [...this.user.handlers]) {
+      try {
+        const answer = await handler(message) ?? null;
+        writeCbor(answer);
+        said = said === null ? answer : said;
+      } catch (error) {
+        failed ||= String(error).slice(0, 300);
+      }
+    }
+    return [said, failed];
+  }
+  answered(frame) {
+    const asker = this.askers.get(frame.id);
+    if (frame.last) this.askers.delete(frame.id);
+    asker?.(frame);
+  }
+  end() {
+    this.open = false;
+    this.toAsk.length = 0;
+    for (const asker of this.askers.values()) asker(void 0);
+    this.askers.clear();
+  }
+  async pause(seconds) {
+    if (this.stop.aborted) return;
+    let timer;
+    await new Promise((resolve) => {
+      this.endOfPause = resolve;
+      timer = setTimeout(resolve, 1e3 * seconds);
+    });
+    clearTimeout(timer);
+    this.endOfPause = void 0;
+  }
+}
+class SearchUnavailable extends Error {
+  name = "SearchUnavailable";
+}
+class Device {
+  constructor(store, options, wanted) {
+    this.store = store;
+    this.options = options;
+    this.wanted = wanted;
+  }
+  store;
+  options;
+  wanted;
+  handlers = [];
+  stop = new AbortController();
+  exposed = /* @__PURE__ */ new Set();
+  live;
+  running = Promise.resolve();
+  /** What was kept before is there at once; the connection is made meanwhile. Of several tabs one has it. */
+  static async open(options) {
+    const name2 = options.name ?? "lykeion";
+    const store = await ConversationStore.open(name2);
+    const device = new Device(store, options, await store.record("desired"));
+    device.running = device.connect(`lykeion ${name2}`);
+    return device;
+  }
+  /** Ends the connection; what was not sent is kept. */
+  async close() {
+    this.stop.abort();
+    await this.running;
+    this.store.close();
+  }
+  /** Whether there is a connection now. */
+  get isLive() {
+    return this.live?.open ?? false;
+  }
+  /** Why there is none. */
+  get problem() {
+    return this.live ? this.live.problem : "another tab is connected";
+  }
+  /** Call `handler` with each message. What it returns for a command, or its promise, is sent back as done; nothing, an
+   * error, or no handler, as not done. After a crash a command may come a second time, with its key. */
+  on(handler) {
+    this.handlers.push(handler);
+  }
+  /** What the gateway said last, also without a network; undefined before. */
+  get desired() {
+    return this.wanted;
+  }
+  /** Of this device, by the gateway's rules. */
+  get flags() {
+    return this.wanted?.flags ?? {};
+  }
+  /** The arm of an experiment that this device is assigned to, or the flag's value; undefined if there is none. The
+   * first use is reported as an exposure. */
+  variant(experiment) {
+    const { flags } = this;
+    const value = Object.hasOwn(flags, experiment) ? flags[experiment] : void 0;
+    const exposure = JSON.stringify([experiment, value]);
+    if (value !== void 0 && !this.exposed.has(exposure)) {
+      this.exposed.add(exposure);
+      void this.report("exposure", { experiment, variant: value }, "exposure").catch(() => this.exposed.delete(exposure));
+    }
+    return value;
+  }
+  /** Kept until it can be sent; it is on disk when the promise resolves. Rejects with EventError, StorageError. */
+  async report(name2, fields = {}, kind = "event") {
+    checkEvent(name2, fields, kind);
+    await this.store.addEvent(name2, fields, kind);
+  }
+  /** Parts of the answer, best first, as they come. Leaving the loop cancels the query, and so does `signal`.
+   * Throws SearchUnavailable. */
+  async *search(query, signal) {
+    const body2 = await bodyOf(query);
+    const parts = [];
+    let come = () => void 0;
+    const id = this.live?.ask(body2, (part) => {
+      parts.push(part);
+      come();
+    });
+    if (id === void 0) throw new SearchUnavailable(`there is no connection: ${this.problem}`);
+    const cancelled = () => come();
+    signal?.addEventListener("abort", cancelled);
+    try {
+      for (let isLast = false; !isLast; ) {
+        signal?.throwIfAborted();
+        if (!parts.length) await new Promise((resolve) => come = resolve);
+        if (!parts.length) continue;
+        const part = parts.shift();
+        if (!part) throw new SearchUnavailable(`the connection has ended: ${this.problem}`);
+        isLast = part.last;
+        yield resultsOf(part.body);
+      }
+    } finally {
+      signal?.removeEventListener("abort", cancelled);
+      this.live?.cancel(id);
+    }
+  }
+  async connect(lock) {
+    const { signal } = this.stop;
+    try {
+      await navigator.locks.request(lock, { signal }, async () => {
+        this.live = new LiveConnection(this.store, this.user(), signal);
+        await this.live.ended;
+      });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+  user() {
+    const { store, options, handlers } = this;
+    const address = (options.gateway ?? location.origin).replace(/\/$/, "");
+    const attributes = options.attributes ?? {};
+    const identity = new BrowserIdentity(store, address, options.enrolment, attributes);
+    return {
+      address,
+      handlers,
+      credential: () => identity.credential(),
+      state: () => ({ software: "lykeion.js", runtime: "browser", attributes, models: {} }),
+      desired: (body2) => this.desire(body2)
+    };
+  }
+  async desire(body2) {
+    const isNew = !this.wanted || !sameValues(body2, this.wanted);
+    if (isNew) {
+      await this.store.keep("desired", body2);
+      this.wanted = body2;
+    }
+    return isNew;
+  }
+}
+async function bodyOf(query) {
+  const { k = 20, where = null } = query;
+  if ("photo" in query) {
+    const { photo } = query;
+    return { k, where, photo: photo instanceof Uint8Array ? photo : new Uint8Array(await photo.arrayBuffer()) };
+  }
+  const vector = new DataView(new ArrayBuffer(4 * query.vector.length));
+  query.vector.forEach((value, place) => vector.setFloat32(4 * place, value, true));
+  return { k, where, vector: new Uint8Array(vector.buffer), space: query.space };
+}
+function resultsOf(body2) {
+  const { error, results } = body2;
+  if (error !== void 0) throw new SearchUnavailable(`the gateway answers: ${String(error).slice(0, 200)}`);
+  return results;
+}
+function sameValues(left, right) {
+  return String(writeCbor(left)) === String(writeCbor(right));
+}
 export {
   CborReader,
+  Device,
   DeviceSession,
+  EventError,
   FrameError,
   GatewaySession,
   Incoming,
@@ -685,6 +1462,8 @@ export {
   OldGateway,
   Outgoing,
   PROTOCOL,
+  SearchUnavailable,
+  StorageError,
   joinFrames,
   readCbor,
   readFrame,
