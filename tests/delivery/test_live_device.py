@@ -87,6 +87,25 @@ def test_a_device_hears_of_another_version_of_commands_and_of_broadcasts(
     until(said)
 
 
+def test_an_answer_that_no_frame_holds_is_a_failure_and_the_conversation_goes_on(
+    gateway: GatewayProcess, make: Callable[[], Device]
+) -> None:
+    device, name = make(), name_of(gateway)
+    answers: dict[str, Any] = {"deep": [[[[[[[[1]]]]]]]], "long": bytes(1 << 18), "keys": {1: 2}, "good": "done"}
+    device.on(lambda message: answers.get(message.body) if message.kind == "command" else None)
+    device.go_live()
+    for each in answers:
+        gateway.send(name, each, each)
+    told = "SELECT key, state FROM commands WHERE device = ?"
+    until(lambda: states(gateway, told, name).get("good") == "done")
+    assert states(gateway, told, name) == {"deep": "failed", "long": "failed", "keys": "failed", "good": "done"}
+
+
+def states(gateway: GatewayProcess, query: str, name: str) -> dict[str, str]:
+    with gateway.store() as store:
+        return {row["key"]: row["state"] for row in store.rows(query, (name,))}
+
+
 def test_a_device_tells_of_events_when_it_is_connected_and_of_those_before(
     gateway: GatewayProcess, make: Callable[[], Device]
 ) -> None:

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lykeion.device.conversation import MessageFrame, read_frame, write_frame
+from lykeion.device.fleet.device_messages import batch_plain
 from lykeion.device.fleet.event_reports import KINDS, EventBatch, EventError, EventReports
 
 
@@ -105,6 +107,18 @@ def test_a_disk_that_cannot_be_written_ends_no_app_and_is_told_later(tmp_path: P
     batch = reports.batch()
     assert len(batch.events) == 1
     assert not batch.dropped
+
+
+def test_a_batch_of_long_events_fits_in_a_frame_and_all_arrive(tmp_path: Path) -> None:
+    reports = EventReports(tmp_path / "reports.db")
+    for number in range(300):
+        reports.add("seen", {"n": number, "text": "é" * 500, "more": "x" * 900})
+    numbers: list[object] = []
+    while (batch := reports.batch()).events:
+        read_frame(write_frame(MessageFrame(1, "events", batch_plain(batch))))
+        numbers += [event.fields["n"] for event in batch.events]
+        reports.arrived(batch)
+    assert numbers == list(range(300))
 
 
 def test_a_damaged_file_is_put_aside(tmp_path: Path) -> None:

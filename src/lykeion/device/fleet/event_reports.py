@@ -11,10 +11,10 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from lykeion.core import Invalid
 
@@ -24,6 +24,10 @@ KINDS: tuple[EventKind, ...] = get_args(EventKind)
 EventFields: TypeAlias = Mapping[str, str | int | float | bool]
 MAX_EVENTS = 10_000
 MAX_FIELDS_BYTES = 4_096
+MAX_BATCH_BYTES = 1 << 17
+"""So that a batch fits in a frame of ``lykeion.v1``, twice as long."""
+_EVENT_BYTES = 200
+"""Of an event without its fields, at most."""
 _NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 _TABLES = """
 CREATE TABLE IF NOT EXISTS events (
@@ -84,12 +88,12 @@ class EventReports:
             self._unwritten[kind] += not self._done(lambda base: _insert(base, row, self._max))
 
     def batch(self, most: int = 500) -> EventBatch:
-        """The next to send, oldest first."""
+        """The next to send, oldest first: as many as one message may hold."""
         events, dropped = list[ReportedEvent](), dict[str, Mapping[str, int]]()
 
         def read(base: sqlite3.Connection) -> None:
             rows = base.execute("SELECT id, rank, name, at, fields FROM events ORDER BY id LIMIT ?", (most,))
-            events.extend(_event(*row) for row in rows)
+            events.extend(_event(*row) for row in _within(rows, MAX_BATCH_BYTES))
             if base.execute("SELECT 1 FROM dropped_totals WHERE events > told").fetchone():
                 counted = base.execute("SELECT rank, events FROM dropped_totals")
                 dropped[_counter(base)] = {KINDS[rank]: count for rank, count in counted}
@@ -148,6 +152,15 @@ def _insert(base: sqlite3.Connection, row: tuple[object, ...], most: int) -> Non
             " ON CONFLICT (rank) DO UPDATE SET events = events + excluded.events",
             (rank, dropped),
         )
+
+
+def _within(rows: Iterable[tuple[Any, ...]], most: int) -> Iterator[tuple[Any, ...]]:
+    """The first rows, whose last column is the fields, as far as ``most`` bytes go."""
+    for row in rows:
+        most -= len(row[-1]) + _EVENT_BYTES
+        if most < 0:
+            return
+        yield row
 
 
 def _counter(base: sqlite3.Connection) -> str:

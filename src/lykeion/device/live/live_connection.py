@@ -24,7 +24,6 @@ from lykeion.device.conversation import (
     read_frame,
     reconnect_delay_s,
     spread_s,
-    write_cbor,
     write_frame,
 )
 from lykeion.device.fetching.file_source import Later
@@ -230,7 +229,7 @@ class LiveConnection:
         for handler in list(self._handlers):
             try:
                 answer = handler(message)
-                write_cbor(answer)
+                _refuse_unsendable(message.key, answer)
             except Exception as error:  # an app's error ends no connection
                 failed = failed or f"{type(error).__name__}: {first_line(error)}"[:300]
                 continue
@@ -253,3 +252,8 @@ class LiveConnection:
             for asked in self._asked.values():
                 asked.parts.clear()
                 asked.ended.set()
+
+
+def _refuse_unsendable(key: str, said: Any) -> None:
+    """What no gateway would read must not be kept: it would end every connection. Raises FrameError, CBORError."""
+    read_frame(write_frame(MessageFrame(1, "result", {"key": key, "ok": True, "said": said})))

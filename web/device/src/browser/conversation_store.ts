@@ -3,7 +3,7 @@
 import type { Value } from "../protocol/cbor_reader.ts";
 import { DeviceSession, type SessionRecord } from "../protocol/device_session.ts";
 import type { MessageFrame } from "../protocol/frames.ts";
-import { type EventFields, type EventKind, KINDS, type ReportedEvent, withoutTheOldest } from "./event_reports.ts";
+import { type EventFields, type EventKind, KINDS, plainEvent, type ReportedEvent, withinAFrame, withoutTheOldest } from "./event_reports.ts";
 import { answered, IndexedBase } from "./indexed_base.ts";
 
 const MAX_KEPT = 1_000;
@@ -110,12 +110,11 @@ export class ConversationStore {
   /** The oldest events become a message. Whether there were any. */
   sendEvents(): Promise<boolean> {
     return this.base.change(async (store) => {
-      const rows = (await answered(store(EVENTS).getAll(null, MAX_EVENTS_AT_ONCE))) as ReportedEvent[];
-      if (!rows.length) return false;
+      const events = withinAFrame((await answered(store(EVENTS).getAll(null, MAX_EVENTS_AT_ONCE))) as ReportedEvent[]);
+      if (!events.length) return false;
       const dropped = ((await answered(store(RECORDS).get("dropped"))) ?? {}) as { [counter: string]: Value };
-      const events = rows.map(({ id, kind, name, at, fields }): Value => ({ id, kind, name, at, fields }));
-      this.add(store, "events", { events, dropped });
-      store(EVENTS).delete(IDBKeyRange.upperBound(rows.at(-1)!.id));
+      this.add(store, "events", { events: events.map(plainEvent), dropped });
+      store(EVENTS).delete(IDBKeyRange.upperBound(events.at(-1)!.id));
       return true;
     });
   }

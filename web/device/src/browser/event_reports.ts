@@ -1,5 +1,7 @@
 // What a device has to tell: bounded, and what had to be dropped is counted by kind.
 
+import type { Value } from "../protocol/cbor_reader.ts";
+import { writeCbor } from "../protocol/cbor_writer.ts";
 import { answered } from "./indexed_base.ts";
 
 /** Those that are dropped first come first: an outcome without its exposure would be counted for nobody. */
@@ -10,6 +12,7 @@ export type EventFields = { [name: string]: Attribute };
 
 const MAX_EVENTS = 10_000;
 const MAX_FIELDS_LETTERS = 4_096;
+const MAX_BATCH_BYTES = 1 << 17;
 const NAME = /^[a-z][a-z0-9_.]{0,63}$/;
 
 export interface ReportedEvent {
@@ -45,6 +48,17 @@ export async function withoutTheOldest(events: IDBObjectStore, records: IDBObjec
   const [counter, totals] = Object.entries(counters)[0] ?? [newCounter(), {}];
   events.delete(least!.id);
   records.put({ [counter]: { ...totals, [least!.kind]: (totals[least!.kind] ?? 0) + 1 } }, "dropped");
+}
+
+export function plainEvent({ id, kind, name, at, fields }: ReportedEvent): Value {
+  return { id, kind, name, at, fields };
+}
+
+/** The first events, as many as fit in a frame. */
+export function withinAFrame(events: ReportedEvent[]): ReportedEvent[] {
+  let left = MAX_BATCH_BYTES;
+  const end = events.findIndex((event) => (left -= writeCbor(plainEvent(event)).length) < 0);
+  return end < 0 ? events : events.slice(0, end);
 }
 
 function newCounter(): string {

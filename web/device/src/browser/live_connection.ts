@@ -1,7 +1,6 @@
 // A task that keeps a device in conversation with its gateway, and comes back when the connection has ended.
 
 import type { Value } from "../protocol/cbor_reader.ts";
-import { writeCbor } from "../protocol/cbor_writer.ts";
 import type { DeviceSession } from "../protocol/device_session.ts";
 import { readFrame, writeFrame } from "../protocol/frame_codec.ts";
 import type { AnswerFrame, CancelFrame, Frame, MessageFrame, QueryFrame } from "../protocol/frames.ts";
@@ -225,7 +224,7 @@ export class LiveConnection {
     for (const handler of [...this.user.handlers]) {
       try {
         const answer = ((await handler(message)) ?? null) as Value;
-        writeCbor(answer);
+        checkResult({ key: message.key, ok: true, said: answer });
         said = said === null ? answer : said;
       } catch (error) {
         failed ||= String(error).slice(0, 300);
@@ -259,3 +258,7 @@ export class LiveConnection {
   }
 }
 
+/** What no gateway would read must not be kept: it would end every connection. Throws FrameError. */
+function checkResult(body: Value): void {
+  readFrame(writeFrame({ kind: "message", number: 1, name: "result", body }));
+}

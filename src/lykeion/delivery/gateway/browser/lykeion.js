@@ -955,6 +955,7 @@ function abort(change) {
 const KINDS = ["event", "outcome", "health", "exposure"];
 const MAX_EVENTS = 1e4;
 const MAX_FIELDS_LETTERS = 4096;
+const MAX_BATCH_BYTES = 1 << 17;
 const NAME = /^[a-z][a-z0-9_.]{0,63}$/;
 class EventError extends Error {
   name = "EventError";
@@ -975,6 +976,14 @@ async function withoutTheOldest(events, records) {
   const [counter, totals] = Object.entries(counters)[0] ?? [newCounter(), {}];
   events.delete(least.id);
   records.put({ [counter]: { ...totals, [least.kind]: (totals[least.kind] ?? 0) + 1 } }, "dropped");
+}
+function plainEvent({ id, kind, name: name2, at, fields }) {
+  return { id, kind, name: name2, at, fields };
+}
+function withinAFrame(events) {
+  let left = MAX_BATCH_BYTES;
+  const end = events.findIndex((event) => (left -= writeCbor(plainEvent(event)).length) < 0);
+  return end < 0 ? events : events.slice(0, end);
 }
 function newCounter() {
   return [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -1066,12 +1075,11 @@ class ConversationStore {
   /** The oldest events become a message. Whether there were any. */
   sendEvents() {
     return this.base.change(async (store) => {
-      const rows = await answered(store(EVENTS).getAll(null, MAX_EVENTS_AT_ONCE));
-      if (!rows.length) return false;
+      const events = withinAFrame(await answered(store(EVENTS).getAll(null, MAX_EVENTS_AT_ONCE)));
+      if (!events.length) return false;
       const dropped = await answered(store(RECORDS).get("dropped")) ?? {};
-      const events = rows.map(({ id, kind, name: name2, at, fields }) => ({ id, kind, name: name2, at, fields }));
-      this.add(store, "events", { events, dropped });
-      store(EVENTS).delete(IDBKeyRange.upperBound(rows.at(-1).id));
+      this.add(store, "events", { events: events.map(plainEvent), dropped });
+      store(EVENTS).delete(IDBKeyRange.upperBound(events.at(-1).id));
       return true;
     });
   }
@@ -1269,7 +1277,7 @@ class LiveConnection {
     for (const handler of [...this.user.handlers]) {
       try {
         const answer = await handler(message) ?? null;
-        writeCbor(answer);
+        checkResult({ key: message.key, ok: true, said: answer });
         said = said === null ? answer : said;
       } catch (error) {
         failed ||= String(error).slice(0, 300);
@@ -1298,6 +1306,9 @@ class LiveConnection {
     clearTimeout(timer);
     this.endOfPause = void 0;
   }
+}
+function checkResult(body2) {
+  readFrame(writeFrame({ kind: "message", number: 1, name: "result", body: body2 }));
 }
 class SearchUnavailable extends Error {
   name = "SearchUnavailable";
