@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from engines import ENGINES
+from engines import ENGINES, ENVIRONMENTS
 from measuring.ann_report import write_report
 from measuring.subprocesses import ONE_THREAD, keep_results, read_results, run_job
 from measuring.vector_sets import SCENARIOS, VECTOR_SETS, load_kth
@@ -77,7 +77,7 @@ def take_turn(name: str, task: str, number: int, job: dict[str, Any], work: Path
     directory = work / "indices" / _slug(name)
     if task == "build":
         shutil.rmtree(directory, ignore_errors=True)
-    environment = None if task == "build" else ONE_THREAD
+    environment = ENVIRONMENTS.get(name, {}) | ({} if task == "build" else ONE_THREAD)
     result = run_job(
         "measuring.ann_job",
         {**job, "engine": name, "task": task, "directory": str(directory)},

@@ -13,7 +13,7 @@ from measuring.machine import describe
 from measuring.vector_sets import VECTOR_SETS
 
 LEVELS = (0.90, 0.95, 0.99, 0.995)
-COMPARED = ("lykeion", "lykeion hnsw")
+COMPARED = ("lykeion", "lykeion hnsw", "lykeion, AVX2")
 """Of our kernels, those put over each peer."""
 _DISTRIBUTIONS = (
     "faiss-cpu",
