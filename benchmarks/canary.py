@@ -23,8 +23,8 @@ from msgspec import structs
 
 from lykeion.platform.policies.canary_analysis import look
 from lykeion.platform.policies.rollout_steps import RolloutEnd, Signals, advance
-from lykeion.platform.resources.canary import Canary, CanaryAnalysis, CanaryStep
-from lykeion.platform.resources.rollout import RolloutStatus, ServingVersion
+from lykeion.platform.resources.servings.canary import Canary, CanaryAnalysis, CanaryStep
+from lykeion.platform.resources.servings.rollout import RolloutStatus, ServingVersion
 
 ROOT = Path(__file__).parents[1]
 START = datetime(2026, 11, 1, tzinfo=UTC)

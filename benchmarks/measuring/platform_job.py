@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from lykeion.control import AnyResource
 from lykeion.platform import KINDS, connect, is_up, wait_for
-from lykeion.platform.resources.batch_execution import BATCH_EXECUTION, BatchExecutionSpec, Shards
-from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.runs.batch_execution import BATCH_EXECUTION, BatchExecutionSpec, Shards
 from lykeion.resource_api import SocketStore
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from msgspec import structs
 from lykeion.cli import app
 from lykeion.cli.platform import change_commands
 from lykeion.control import FINALIZER, Key, NoSuchResource
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep, StepStatus
+from lykeion.platform.resources.pipelines.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep, StepStatus
+from lykeion.platform.resources.programs.program import Program
 
 STEP = PipelineStep(name="train", program=Program(command=("train",)), cluster="eks")
 

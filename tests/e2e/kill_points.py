@@ -28,12 +28,12 @@ from lykeion.platform.local.processes import attempt_directory
 from lykeion.platform.local.processes.process_identity import process_start
 from lykeion.platform.local.proxy import proxy_settings, route_table
 from lykeion.platform.local.proxy.proxy_settings import ProxySettings
-from lykeion.platform.resources.batch_execution import BATCH_EXECUTION, BatchExecutionSpec, Shards
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.program_volume import VOLUME, VolumeMount, VolumeSpec
-from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroupSpec
-from lykeion.platform.resources.route import ROUTE, RouteSpec, WeightedGroup
-from lykeion.platform.resources.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep
+from lykeion.platform.resources.pipelines.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep
+from lykeion.platform.resources.plain_kinds.replica_group import REPLICA_GROUP, ReplicaGroupSpec
+from lykeion.platform.resources.plain_kinds.route import ROUTE, RouteSpec, WeightedGroup
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.programs.program_volume import VOLUME, VolumeMount, VolumeSpec
+from lykeion.platform.resources.runs.batch_execution import BATCH_EXECUTION, BatchExecutionSpec, Shards
 
 SHARDS = 2
 REPLICA = """

@@ -14,8 +14,8 @@ from msgspec import structs
 
 from lykeion.control import child_name
 from lykeion.platform.policies.artifact_work import PROGRAM
-from lykeion.platform.resources.program import Program as ProgramSpec
-from lykeion.platform.resources.training import TRAINING, TrainingSpec
+from lykeion.platform.resources.programs.program import Program as ProgramSpec
+from lykeion.platform.resources.runs.training import TRAINING, TrainingSpec
 
 from .cluster_objects import keep_trainings
 from .cluster_operator import expire_lease, has_ended, short_operator, training

@@ -10,7 +10,7 @@ import pytest
 from lykeion.platform.kubernetes.objects.object_types import HTTP_ROUTES
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.kubernetes.servings.gateways import GATEWAY
-from lykeion.platform.resources.cluster_profile import ClusterProfileSpec
+from lykeion.platform.resources.settings.cluster_profile import ClusterProfileSpec
 
 from .cluster_addons import start_gateway
 from .cluster_servings import IMAGE, ClusterServing, server, serving_operator, true, wait_until

@@ -16,7 +16,7 @@ from lykeion.platform.controllers.training_controller import TRAININGS
 from lykeion.platform.kubernetes.objects.object_types import JOB_SETS
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.policies import giving_way
-from lykeion.platform.resources.cluster_profile import ClusterProfileSpec, StorageProfile
+from lykeion.platform.resources.settings.cluster_profile import ClusterProfileSpec, StorageProfile
 
 from .cluster_addons import start_jobset, start_kueue
 from .cluster_controllers import cluster_controllers

@@ -14,10 +14,10 @@ from lykeion.platform.kubernetes.api.cluster_client import ClusterClient
 from lykeion.platform.kubernetes.contexts.kubeconfig_contexts import cluster_access
 from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
-from lykeion.platform.resources.pod_template import PodTemplate
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroupSpec
-from lykeion.platform.resources.work import WORK, WorkSpec
+from lykeion.platform.resources.plain_kinds.replica_group import REPLICA_GROUP, ReplicaGroupSpec
+from lykeion.platform.resources.plain_kinds.work import WORK, WorkSpec
+from lykeion.platform.resources.programs.pod_template import PodTemplate
+from lykeion.platform.resources.programs.program import Program
 
 from .kubernetes_api import Object
 from .kubernetes_cluster import Cluster

@@ -13,9 +13,9 @@ from lykeion.platform.kubernetes.api.cluster_client import ClusterClient
 from lykeion.platform.kubernetes.contexts.kubeconfig_contexts import cluster_access
 from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from lykeion.platform.local.webhook_sender import WebhookSender
-from lykeion.platform.resources.batch_execution import BATCH_EXECUTION
-from lykeion.platform.resources.program import KeyOf
-from lykeion.platform.resources.webhook import WEBHOOK, Webhook, WebhookSpec
+from lykeion.platform.resources.programs.program import KeyOf
+from lykeion.platform.resources.runs.batch_execution import BATCH_EXECUTION
+from lykeion.platform.resources.settings.webhook import WEBHOOK, Webhook, WebhookSpec
 from tests.platform.batches import batch
 from tests.platform.test_webhooks import NOON, Receiver, receiver
 

@@ -13,13 +13,13 @@ from lykeion.oci import Layout
 from lykeion.platform.kubernetes.installing.operator_manifests import NAMESPACE
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.kubernetes.works.work_translation import WORKS
-from lykeion.platform.resources.batch_execution import for_each_item
-from lykeion.platform.resources.cluster_profile import ClusterProfileSpec, StorageProfile
-from lykeion.platform.resources.failure_rule import FailureRule
-from lykeion.platform.resources.pod_template import PodTemplate, PodVolume
-from lykeion.platform.resources.program import Program, Requests
-from lykeion.platform.resources.program_volume import VolumeMount
-from lykeion.platform.resources.work import Role, WorkStatus
+from lykeion.platform.resources.plain_kinds.work import Role, WorkStatus
+from lykeion.platform.resources.programs.failure_rule import FailureRule
+from lykeion.platform.resources.programs.pod_template import PodTemplate, PodVolume
+from lykeion.platform.resources.programs.program import Program, Requests
+from lykeion.platform.resources.programs.program_volume import VolumeMount
+from lykeion.platform.resources.runs.batch_execution import for_each_item
+from lykeion.platform.resources.settings.cluster_profile import ClusterProfileSpec, StorageProfile
 from tests.platform.kubernetes.work_samples import FACTS, SAMPLES, sample
 
 from .cluster_controllers import operator_account

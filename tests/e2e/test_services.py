@@ -19,11 +19,11 @@ from msgspec import structs
 from lykeion.control import Key, is_true
 from lykeion.platform import KINDS, connect
 from lykeion.platform.local.processes.free_port import free_port
-from lykeion.platform.resources.program import Program, Requests
-from lykeion.platform.resources.program_volume import VOLUME, VolumeMount, VolumeSpec
-from lykeion.platform.resources.replica_group import REPLICA_GROUP, Liveness, Readiness, ReplicaGroupSpec
-from lykeion.platform.resources.route import ROUTE, RouteSpec, WeightedGroup
-from lykeion.platform.resources.work import WORK, WorkSpec
+from lykeion.platform.resources.plain_kinds.replica_group import REPLICA_GROUP, Liveness, Readiness, ReplicaGroupSpec
+from lykeion.platform.resources.plain_kinds.route import ROUTE, RouteSpec, WeightedGroup
+from lykeion.platform.resources.plain_kinds.work import WORK, WorkSpec
+from lykeion.platform.resources.programs.program import Program, Requests
+from lykeion.platform.resources.programs.program_volume import VOLUME, VolumeMount, VolumeSpec
 from lykeion.resource_api import SocketStore
 
 from .platform_machine import COMMAND, PlatformMachine, platform_machine, until

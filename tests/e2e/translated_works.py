@@ -17,8 +17,8 @@ from lykeion.platform.kubernetes.contexts.kubeconfig_contexts import cluster_acc
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts, selector
 from lykeion.platform.kubernetes.operator.cluster_facts import keeps_image_volumes
 from lykeion.platform.kubernetes.works.work_translation import WORKS
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
+from lykeion.platform.resources.plain_kinds.work import WORK, WorkSpec, WorkStatus
+from lykeion.platform.resources.programs.program import Program
 
 from .kubernetes_api import WAIT_S, WatchEnded
 from .kubernetes_cluster import Cluster

@@ -3,15 +3,15 @@
 from typing import Any
 
 from lykeion.control import Resource
-from lykeion.platform.resources.batch_execution import (
+from lykeion.platform.resources.plain_kinds.replica_group import REPLICA_GROUP, ReplicaGroupSpec, ReplicaGroupStatus
+from lykeion.platform.resources.plain_kinds.work import WORK, WorkSpec, WorkStatus
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.runs.batch_execution import (
     BATCH_EXECUTION,
     BatchExecutionSpec,
     BatchExecutionStatus,
     Shards,
 )
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroupSpec, ReplicaGroupStatus
-from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
 
 
 def work(completions: int = 3, **spec: Any) -> Resource[WorkSpec, WorkStatus]:

@@ -12,11 +12,11 @@ from lykeion.control.difference import difference
 from lykeion.platform.controllers.serving_controller import reconcile_serving
 from lykeion.platform.lookups import GroupCounts, PrometheusCounts, ReplicaCounts, RouteCounts
 from lykeion.platform.policies.serving_place import ON_A_MACHINE, ServingPlace
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroup, ReplicaGroupStatus
-from lykeion.platform.resources.route import ROUTE, Route, RouteStatus
-from lykeion.platform.resources.serving import SERVING, Serving, ServingSpec, ServingStatus
-from lykeion.platform.resources.work import WORK, WorkStatus
+from lykeion.platform.resources.plain_kinds.replica_group import REPLICA_GROUP, ReplicaGroup, ReplicaGroupStatus
+from lykeion.platform.resources.plain_kinds.route import ROUTE, Route, RouteStatus
+from lykeion.platform.resources.plain_kinds.work import WORK, WorkStatus
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.servings.serving import SERVING, Serving, ServingSpec, ServingStatus
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

@@ -12,10 +12,10 @@ from msgspec import structs
 from lykeion.control import Decision, Key, Observed, condition_of, is_true
 from lykeion.platform.controllers.batch_controller import reconcile_batch_execution
 from lykeion.platform.lookups import FoundModel, ModelVersion
-from lykeion.platform.resources.artifacts import KeptOutput
-from lykeion.platform.resources.index_ranges import to_ranges
-from lykeion.platform.resources.schedule import Schedule
-from lykeion.platform.resources.work import FailedAttempt, WorkStatus
+from lykeion.platform.resources.plain_kinds.index_ranges import to_ranges
+from lykeion.platform.resources.plain_kinds.work import FailedAttempt, WorkStatus
+from lykeion.platform.resources.runs.artifacts import KeptOutput
+from lykeion.platform.resources.runs.schedule import Schedule
 
 from .acting import Acting
 from .batches import batch

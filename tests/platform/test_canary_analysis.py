@@ -9,7 +9,7 @@ import pytest
 
 from lykeion.platform.lookups import GroupCounts
 from lykeion.platform.policies.canary_analysis import begin_step, described, look, verdict
-from lykeion.platform.resources.canary import AnalysisStatus, CanaryAnalysis, RequestTotals
+from lykeion.platform.resources.servings.canary import AnalysisStatus, CanaryAnalysis, RequestTotals
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SPEC = CanaryAnalysis(slow_seconds=0.3)

@@ -11,8 +11,8 @@ from lykeion.control import AnyResource, Outdated, SqliteStore
 from lykeion.core import Conflict
 from lykeion.platform import KINDS, suspend
 from lykeion.platform.changed_specs import change_spec
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.training import TRAINING, TrainingSpec
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.runs.training import TRAINING, TrainingSpec
 
 
 def _between(store: SqliteStore, times: int, seen: list[str]) -> Any:

@@ -4,8 +4,8 @@ import pytest
 
 from lykeion.platform.local.processes.launch import VARIABLES, Mounted, launch
 from lykeion.platform.local.supervision.ignored_fields import ignored_fields
-from lykeion.platform.resources.pod_template import PodTemplate
-from lykeion.platform.resources.program import EnvironmentVariable, Program
+from lykeion.platform.resources.programs.pod_template import PodTemplate
+from lykeion.platform.resources.programs.program import EnvironmentVariable, Program
 
 OURS = {"PATH": "/usr/bin", "LANG": "C"}
 RUN = ("lykeion", "images", "run", "--quiet", "--env-fd", VARIABLES)

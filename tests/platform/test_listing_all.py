@@ -9,8 +9,8 @@ from lykeion.cli.platform.composed_kinds import KINDS
 from lykeion.control import AnyKind, Listing, NoSuchKind
 from lykeion.core import LykeionError, Refused
 from lykeion.platform import find
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.training import TRAINING, TrainingSpec
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.runs.training import TRAINING, TrainingSpec
 
 
 class Store:

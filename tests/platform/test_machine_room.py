@@ -20,8 +20,8 @@ from lykeion.platform.local.processes.launch import Launch
 from lykeion.platform.local.processes.machine_share import MachineShare
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.local.supervision.machine_room import LocalMachine, Room, share_of
-from lykeion.platform.resources.cluster_profile import CLUSTER_PROFILE, Capacity
-from lykeion.platform.resources.program import AcceleratorRequest, Requests
+from lykeion.platform.resources.programs.program import AcceleratorRequest, Requests
+from lykeion.platform.resources.settings.cluster_profile import CLUSTER_PROFILE, Capacity
 
 from .test_processes import NOON
 

@@ -11,10 +11,10 @@ from lykeion.core import Invalid, LykeionError, NotFound, Refused, Unavailable
 from lykeion.platform.controllers.batch_controller import BATCH_EXECUTIONS
 from lykeion.platform.controllers.training_controller import TRAININGS
 from lykeion.platform.lookups import FoundModel, ImageDigest, ModelVersion
-from lykeion.platform.resources.artifacts import FetchedInput
-from lykeion.platform.resources.batch_execution import BATCH_EXECUTION, BatchExecutionSpec, Shards
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.training import TRAINING, TrainingSpec
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.runs.artifacts import FetchedInput
+from lykeion.platform.resources.runs.batch_execution import BATCH_EXECUTION, BatchExecutionSpec, Shards
+from lykeion.platform.resources.runs.training import TRAINING, TrainingSpec
 
 from .acting import Acting
 

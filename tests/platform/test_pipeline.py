@@ -14,12 +14,12 @@ from lykeion.core.fields import Field
 from lykeion.platform import KINDS
 from lykeion.platform.controllers.pipeline_controller import reconcile_pipeline, run_of
 from lykeion.platform.reruns import run_pipeline
-from lykeion.platform.resources.artifacts import KeptOutput
-from lykeion.platform.resources.batch_execution import BatchExecutionSpec, Shards
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.schedule import Schedule
-from lykeion.platform.resources.step_pipeline import PIPELINE, Parameter, PipelineSpec, PipelineStep
-from lykeion.platform.resources.training import TrainingSpec
+from lykeion.platform.resources.pipelines.step_pipeline import PIPELINE, Parameter, PipelineSpec, PipelineStep
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.runs.artifacts import KeptOutput
+from lykeion.platform.resources.runs.batch_execution import BatchExecutionSpec, Shards
+from lykeion.platform.resources.runs.schedule import Schedule
+from lykeion.platform.resources.runs.training import TrainingSpec
 
 from .acting import NOON, Acting
 

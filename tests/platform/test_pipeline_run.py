@@ -17,16 +17,16 @@ from lykeion.core import Invalid, NotFound, Unavailable
 from lykeion.platform.controllers.pipeline_run_controller import reconcile_pipeline_run
 from lykeion.platform.lookups import FoundModel, ImageDigest
 from lykeion.platform.policies.pipeline_round import ENDED
-from lykeion.platform.resources.artifacts import FetchedInput, KeptOutput
-from lykeion.platform.resources.batch_execution import BatchExecutionSpec, Shards
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.step_pipeline import (
+from lykeion.platform.resources.pipelines.step_pipeline import (
     PIPELINE_RUN,
     ExitStep,
     PipelineRunSpec,
     PipelineStep,
 )
-from lykeion.platform.resources.training import TrainingSpec
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.runs.artifacts import FetchedInput, KeptOutput
+from lykeion.platform.resources.runs.batch_execution import BatchExecutionSpec, Shards
+from lykeion.platform.resources.runs.training import TrainingSpec
 
 from .acting import NOON, Acting
 

@@ -7,8 +7,8 @@ import pytest
 from lykeion.platform.local.proxy.certificate_names import certificate_names
 from lykeion.platform.local.proxy.proxy_settings import ProxySettings, ProxySettingsError, TlsListener
 from lykeion.platform.local.supervision.proxy_control import ProxyControl
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroupSpec
+from lykeion.platform.resources.plain_kinds.replica_group import REPLICA_GROUP, ReplicaGroupSpec
+from lykeion.platform.resources.programs.program import Program
 
 from .proxies import write_certificate
 from .servings import serving

@@ -32,7 +32,7 @@ from lykeion.platform.local.proxy.route_table import (
 from lykeion.platform.local.supervision.proxy_control import route_counts
 from lykeion.platform.local.supervision.route_runner import routed_services, service_variable
 from lykeion.platform.lookups import RouteCounts
-from lykeion.platform.resources.route import ROUTE, RouteSpec, WeightedGroup
+from lykeion.platform.resources.plain_kinds.route import ROUTE, RouteSpec, WeightedGroup
 
 from .batches import replica_group
 from .test_group_plan import NOON

@@ -21,15 +21,15 @@ from lykeion.control import (
 from lykeion.core import Invalid, Refused, Unavailable, Unsupported
 from lykeion.platform.controllers.pipeline_run_controller import PIPELINE_RUNS
 from lykeion.platform.lookups import ClusterAllowed, NoRemoteRun, RemoteRun
-from lykeion.platform.resources.artifacts import FetchedInput, KeptOutput
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.step_pipeline import (
+from lykeion.platform.resources.pipelines.step_pipeline import (
     PIPELINE_RUN,
     PipelineRunSpec,
     PipelineRunStatus,
     PipelineStep,
     StepStatus,
 )
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.runs.artifacts import FetchedInput, KeptOutput
 
 from .acting import NOON, Acting
 

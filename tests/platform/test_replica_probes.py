@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from lykeion.platform.local.processes.attempt import Attempt
 from lykeion.platform.local.supervision.replica_probes import Checks, ReplicaProbes
-from lykeion.platform.resources.replica_group import Liveness, Readiness
+from lykeion.platform.resources.plain_kinds.replica_group import Liveness, Readiness
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 CHECKS = Checks(

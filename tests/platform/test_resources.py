@@ -18,9 +18,9 @@ from lykeion.core.fields import Fields
 from lykeion.platform import DEFINED, KINDS, WRITTEN, find_kinds, parse_key, read_resources
 from lykeion.platform.local.processes.launch import expand
 from lykeion.platform.resource_table import age, as_applied, look_up
-from lykeion.platform.resources.index_ranges import IndexRanges, from_ranges, to_ranges
-from lykeion.platform.resources.quantities import quantity
-from lykeion.platform.resources.work import MAX_INDEXES
+from lykeion.platform.resources.plain_kinds.index_ranges import IndexRanges, from_ranges, to_ranges
+from lykeion.platform.resources.plain_kinds.work import MAX_INDEXES
+from lykeion.platform.resources.programs.quantities import quantity
 
 ROOT = Path(__file__).parents[2]
 HEAD = "apiVersion: lykeion.github.io/v1alpha1\nkind: BatchExecution\nmetadata: {name: embed}\n"

@@ -11,8 +11,8 @@ from msgspec import structs
 from lykeion.control import Condition, Key, SqliteStore
 from lykeion.core import Conflict, Unsupported
 from lykeion.platform import KINDS, decide_rollout, wait_for
-from lykeion.platform.resources.rollout import RolloutStatus, ServingVersion
-from lykeion.platform.resources.serving import SERVING, ServingSpec, ServingStatus
+from lykeion.platform.resources.servings.rollout import RolloutStatus, ServingVersion
+from lykeion.platform.resources.servings.serving import SERVING, ServingSpec, ServingStatus
 from lykeion.platform.verbs import NotSo
 
 from .batches import batch

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lykeion.control import ResourceError, read_as
 from lykeion.core.fields import Field
 from lykeion.platform.policies.scheduling import InvalidSchedule, scheduled_times
-from lykeion.platform.resources.schedule import Schedule
+from lykeion.platform.resources.runs.schedule import Schedule
 
 
 def _at(text: str) -> datetime:

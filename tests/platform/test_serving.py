@@ -12,13 +12,13 @@ from lykeion.core import Unavailable
 from lykeion.platform.lookups import FoundModel, GroupCores, GroupCounts, ModelVersion, RouteCounts
 from lykeion.platform.policies.serving_place import IN_A_CLUSTER, ON_A_MACHINE, ServingPlace
 from lykeion.platform.policies.serving_template import template, template_hash
-from lykeion.platform.resources.autoscaling import Autoscaling
-from lykeion.platform.resources.canary import Canary, CanaryAnalysis, CanaryStep, Verify
-from lykeion.platform.resources.count_source import PrometheusQueries, ReplicaMetric, ReplicaMetrics
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.program_volume import VOLUME
-from lykeion.platform.resources.serving import IndexToServe, ModelToServe, ServingSpec
-from lykeion.platform.resources.work import WORK, FailedAttempt, WorkStatus
+from lykeion.platform.resources.plain_kinds.autoscaling import Autoscaling
+from lykeion.platform.resources.plain_kinds.work import WORK, FailedAttempt, WorkStatus
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.programs.program_volume import VOLUME
+from lykeion.platform.resources.servings.canary import Canary, CanaryAnalysis, CanaryStep, Verify
+from lykeion.platform.resources.servings.count_source import PrometheusQueries, ReplicaMetric, ReplicaMetrics
+from lykeion.platform.resources.servings.serving import IndexToServe, ModelToServe, ServingSpec
 
 from .servings import Killed, World, server, serving
 

@@ -9,11 +9,11 @@ from msgspec import structs
 from lykeion.control import Condition, condition_of
 from lykeion.platform.lookups import FoundModel, GroupCores, GroupCounts, ModelVersion, RouteCounts
 from lykeion.platform.policies.serving_place import IN_A_CLUSTER
-from lykeion.platform.resources.autoscaling import Autoscaling
-from lykeion.platform.resources.canary import Canary, CanaryAnalysis, CanaryStep
-from lykeion.platform.resources.count_source import ReplicaMetric, ReplicaMetrics
-from lykeion.platform.resources.replica_group import ReplicaArtifact
-from lykeion.platform.resources.serving import IndexToServe, ModelToServe
+from lykeion.platform.resources.plain_kinds.autoscaling import Autoscaling
+from lykeion.platform.resources.plain_kinds.replica_group import ReplicaArtifact
+from lykeion.platform.resources.servings.canary import Canary, CanaryAnalysis, CanaryStep
+from lykeion.platform.resources.servings.count_source import ReplicaMetric, ReplicaMetrics
+from lykeion.platform.resources.servings.serving import IndexToServe, ModelToServe
 
 from .servings import World, server, serving
 

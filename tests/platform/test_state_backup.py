@@ -19,8 +19,8 @@ from lykeion.platform.local.processes.attempt_directory import AttemptDirectory
 from lykeion.platform.local.processes.launch import Launch
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.local.state_backup import NotABackup, StateExists, back_up, restore
-from lykeion.platform.resources.batch_execution import BATCH_EXECUTION
-from lykeion.platform.resources.program_volume import VOLUME, VolumeSpec
+from lykeion.platform.resources.programs.program_volume import VOLUME, VolumeSpec
+from lykeion.platform.resources.runs.batch_execution import BATCH_EXECUTION
 
 from .batches import batch
 from .test_processes import NOON

@@ -22,7 +22,7 @@ from lykeion.platform.local.supervision.machine_room import LocalMachine
 from lykeion.platform.local.supervision.proxy_control import ProxyControl, proxy_settings
 from lykeion.platform.local.supervision.steady_clock import steady_clock
 from lykeion.platform.local.supervision.supervisor import Supervisor
-from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.programs.program import Program
 from tests.control.test_control_loop import TroubledStore
 
 from .batches import work

@@ -12,10 +12,10 @@ from lykeion.core import NotFound, Unavailable
 from lykeion.platform.controllers.training_controller import reconcile_training
 from lykeion.platform.lookups import FoundModel, ModelVersion
 from lykeion.platform.policies.giving_way import HELD_S, pause_s
-from lykeion.platform.resources.artifacts import FetchedInput, KeptOutput
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.training import TRAINING, PublishedModel, TrainingSpec, untagged
-from lykeion.platform.resources.work import FailedAttempt, Role
+from lykeion.platform.resources.plain_kinds.work import FailedAttempt, Role
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.runs.artifacts import FetchedInput, KeptOutput
+from lykeion.platform.resources.runs.training import TRAINING, PublishedModel, TrainingSpec, untagged
 
 from .acting import NOON, Acting
 

@@ -17,11 +17,11 @@ from lykeion.platform.controllers.pipeline_run_controller import PIPELINE_RUNS
 from lykeion.platform.controllers.training_controller import TRAININGS
 from lykeion.platform.lookups import FoundModel
 from lykeion.platform.policies.completion import has_finished
-from lykeion.platform.resources.artifacts import FetchedInput, KeptOutput
-from lykeion.platform.resources.batch_execution import BATCH_EXECUTION, BatchExecutionSpec, Shards
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.step_pipeline import PIPELINE_RUN, ExitStep, PipelineRunSpec, PipelineStep
-from lykeion.platform.resources.training import TRAINING, PublishedModel, TrainingSpec
+from lykeion.platform.resources.pipelines.step_pipeline import PIPELINE_RUN, ExitStep, PipelineRunSpec, PipelineStep
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.runs.artifacts import FetchedInput, KeptOutput
+from lykeion.platform.resources.runs.batch_execution import BATCH_EXECUTION, BatchExecutionSpec, Shards
+from lykeion.platform.resources.runs.training import TRAINING, PublishedModel, TrainingSpec
 
 from .acting import NOON, Acting
 

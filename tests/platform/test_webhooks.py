@@ -21,10 +21,10 @@ from lykeion.control import Change, Condition, Listing, SqliteStore, condition_o
 from lykeion.platform import KINDS
 from lykeion.platform.local.webhook_sender import LIMIT_UNASKED, WebhookSender
 from lykeion.platform.policies.notices import InvalidSecret, notice_of, signed_headers
-from lykeion.platform.resources.batch_execution import BATCH_EXECUTION
-from lykeion.platform.resources.configuration import SECRET, SecretSpec
-from lykeion.platform.resources.program import KeyOf
-from lykeion.platform.resources.webhook import WEBHOOK, WebhookSpec
+from lykeion.platform.resources.programs.program import KeyOf
+from lykeion.platform.resources.runs.batch_execution import BATCH_EXECUTION
+from lykeion.platform.resources.settings.configuration import SECRET, SecretSpec
+from lykeion.platform.resources.settings.webhook import WEBHOOK, WebhookSpec
 
 from .batches import batch
 

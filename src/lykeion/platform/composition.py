@@ -1,6 +1,12 @@
 """The kinds of this package and their controllers, from which a platform is assembled."""
 
 from lykeion.control import AnyKind, ResourceController
+from lykeion.platform.resources.pipelines import PIPELINE, PIPELINE_RUN
+from lykeion.platform.resources.plain_kinds import REPLICA_GROUP, ROUTE, WORK
+from lykeion.platform.resources.programs import VOLUME
+from lykeion.platform.resources.runs import BATCH_EXECUTION, IMAGE_BUILD, TRAINING
+from lykeion.platform.resources.servings import SERVING
+from lykeion.platform.resources.settings import CLUSTER_PROFILE, CONFIG_MAP, SECRET, WEBHOOK
 
 from .controllers.batch_controller import BATCH_EXECUTIONS
 from .controllers.image_build_controller import IMAGE_BUILDS
@@ -8,18 +14,6 @@ from .controllers.pipeline_controller import PIPELINES
 from .controllers.pipeline_run_controller import PIPELINE_RUNS
 from .controllers.serving_controller import CLUSTER_SERVINGS, SERVINGS
 from .controllers.training_controller import TRAININGS
-from .resources.batch_execution import BATCH_EXECUTION
-from .resources.cluster_profile import CLUSTER_PROFILE
-from .resources.configuration import CONFIG_MAP, SECRET
-from .resources.image_build import IMAGE_BUILD
-from .resources.program_volume import VOLUME
-from .resources.replica_group import REPLICA_GROUP
-from .resources.route import ROUTE
-from .resources.serving import SERVING
-from .resources.step_pipeline import PIPELINE, PIPELINE_RUN
-from .resources.training import TRAINING
-from .resources.webhook import WEBHOOK
-from .resources.work import WORK
 
 CONTROLLERS: tuple[ResourceController, ...] = (
     BATCH_EXECUTIONS,

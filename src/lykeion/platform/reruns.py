@@ -10,14 +10,12 @@ from msgspec import structs
 
 from lykeion.control import AnyResource, Exists, Key, ResourceError, ResourceStore
 from lykeion.core import Conflict, Unsupported
+from lykeion.platform.resources.pipelines import PIPELINE, PIPELINE_RUN, Pipeline, PipelineRun
+from lykeion.platform.resources.runs import BATCH_EXECUTION, IMAGE_BUILD, TRAINING
 
 from .changed_specs import change_spec
 from .controllers.pipeline_controller import run_of
 from .policies.completion import has_finished
-from .resources.batch_execution import BATCH_EXECUTION
-from .resources.image_build import IMAGE_BUILD
-from .resources.step_pipeline import PIPELINE, PIPELINE_RUN, Pipeline, PipelineRun
-from .resources.training import TRAINING
 
 MAX_ROOT = 50
 

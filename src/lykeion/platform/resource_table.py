@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from lykeion.control import AnyKind, AnyResource, Happened
-
-from .resources.configuration import SECRET
+from lykeion.platform.resources.settings import SECRET
 
 _NOT_APPLIED = ("apiVersion", "kind", "metadata", "status")
 _STEP = re.compile(r"\.(\w+)|\[\?\(@\.(\w+)=='(\w+)'\)\]")

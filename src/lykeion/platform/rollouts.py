@@ -7,9 +7,9 @@ from msgspec import structs
 
 from lykeion.control import AnyResource, Key, ResourceStore
 from lykeion.core import Conflict, Unsupported
+from lykeion.platform.resources.servings import SERVING, ServingStatus
 
 from .changed_specs import change_spec
-from .resources.serving import SERVING, ServingStatus
 
 
 async def decide_rollout(store: ResourceStore, key: Key, verb: Literal["promote", "abort"]) -> AnyResource:

@@ -13,10 +13,8 @@ from lykeion.control import AnyResource, Owner
 from lykeion.platform.kubernetes.objects.object_types import HEALTH_CHECKS, HTTP_ROUTES, KubeObject
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts, Translation, our_labels
 from lykeion.platform.kubernetes.servings.replica_group_objects import REPLICA_GROUPS
-from lykeion.platform.resources.autoscaling import Autoscaling
-from lykeion.platform.resources.cluster_profile import ClusterProfileSpec
-from lykeion.platform.resources.program import Program, Requests
-from lykeion.platform.resources.replica_group import (
+from lykeion.platform.resources.plain_kinds.autoscaling import Autoscaling
+from lykeion.platform.resources.plain_kinds.replica_group import (
     REPLICA_GROUP,
     Liveness,
     Readiness,
@@ -24,7 +22,9 @@ from lykeion.platform.resources.replica_group import (
     ReplicaGroup,
     ReplicaGroupSpec,
 )
-from lykeion.platform.resources.route import ROUTE, Route, RouteSpec, WeightedGroup
+from lykeion.platform.resources.plain_kinds.route import ROUTE, Route, RouteSpec, WeightedGroup
+from lykeion.platform.resources.programs.program import Program, Requests
+from lykeion.platform.resources.settings.cluster_profile import ClusterProfileSpec
 
 PINNED = Path(__file__).parent / "pinned"
 OWNER = Owner(api_version="lykeion.github.io/v1alpha1", kind="Serving", name="shop", uid="u-1")

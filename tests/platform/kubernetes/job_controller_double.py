@@ -10,7 +10,7 @@ from typing import Any
 from lykeion.platform.kubernetes.objects import annotation, key_of
 from lykeion.platform.kubernetes.works.work_pods import INDEX, failures_before, has_ended, index_of, owned_by
 from lykeion.platform.kubernetes.works.work_translation import WORKS
-from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
+from lykeion.platform.resources.plain_kinds.index_ranges import from_ranges, to_ranges
 
 from .job_documents import FACTS, IGNORED_FAILURES, RUNNING, ended, pod, true
 from .written_objects import WrittenObjects, equal

@@ -5,8 +5,8 @@ from typing import Any
 
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.kubernetes.works.work_job_set import work_objects
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.work import WORK, WorkSpec
+from lykeion.platform.resources.plain_kinds.work import WORK, WorkSpec
+from lykeion.platform.resources.programs.program import Program
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 FAILURES = "batch.kubernetes.io/job-index-failure-count"

@@ -20,10 +20,10 @@ from lykeion.platform.kubernetes.operator.cluster_facts import ProfileInUse, kee
 from lykeion.platform.kubernetes.operator.cluster_platform import ClusterPlatform, OperatorSettings
 from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
-from lykeion.platform.resources.cluster_profile import AcceleratorProfile, ClusterProfileSpec
-from lykeion.platform.resources.program import AcceleratorRequest, Program, Requests
-from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroupSpec
-from lykeion.platform.resources.work import WORK, Role, WorkSpec
+from lykeion.platform.resources.plain_kinds.replica_group import REPLICA_GROUP, ReplicaGroupSpec
+from lykeion.platform.resources.plain_kinds.work import WORK, Role, WorkSpec
+from lykeion.platform.resources.programs.program import AcceleratorRequest, Program, Requests
+from lykeion.platform.resources.settings.cluster_profile import AcceleratorProfile, ClusterProfileSpec
 
 from .memory_cluster import TIME, Document, MemoryCluster
 

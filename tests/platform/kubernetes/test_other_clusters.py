@@ -15,9 +15,9 @@ from lykeion.platform.kubernetes.api.server_answers import ClusterError, Cluster
 from lykeion.platform.kubernetes.other_clusters.cluster_reach import ClusterReach, NotAllowed
 from lykeion.platform.kubernetes.other_clusters.given_access import WrongCredentials, given_access
 from lykeion.platform.kubernetes.other_clusters.remote_runs import RemoteRuns, runs_through
-from lykeion.platform.resources.cluster_profile import AllowedCluster, ClusterProfileSpec
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep
+from lykeion.platform.resources.pipelines.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.settings.cluster_profile import AllowedCluster, ClusterProfileSpec
 
 from .memory_cluster import Death, MortalClient
 from .two_clusters import AWAY, KEY, PROFILE, SERVER, TwoClusters, kubeconfig, store_of, with_both

@@ -8,8 +8,8 @@ from msgspec import structs
 
 from lykeion.control import AnyResource, child_name
 from lykeion.platform.kubernetes.contexts.pod_logs import newest_pod
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.training import TRAINING, TrainingSpec
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.runs.training import TRAINING, TrainingSpec
 
 UID = "6a6f7f0e-0000-4000-8000-000000000001"
 

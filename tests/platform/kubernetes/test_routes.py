@@ -8,7 +8,7 @@ from lykeion.control import condition_of
 from lykeion.platform.kubernetes.objects.object_types import KubeObject
 from lykeion.platform.kubernetes.servings.replica_group_objects import REPLICA_GROUPS
 from lykeion.platform.kubernetes.servings.route_objects import ROUTES
-from lykeion.platform.resources.route import Route
+from lykeion.platform.resources.plain_kinds.route import Route
 
 from .group_views import FACTS, GATED, changed, group, is_as_pinned, kept, route
 

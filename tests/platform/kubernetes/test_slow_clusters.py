@@ -12,9 +12,9 @@ from lykeion.platform.controllers.pipeline_run_controller import PIPELINE_RUNS
 from lykeion.platform.kubernetes.api.server_answers import ClusterError
 from lykeion.platform.kubernetes.other_clusters.remote_runs import SWEPT_AT_ONCE
 from lykeion.platform.lookups import RemoteRun
-from lykeion.platform.resources.cluster_profile import AllowedCluster, ClusterProfileSpec
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep
+from lykeion.platform.resources.pipelines.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.settings.cluster_profile import AllowedCluster, ClusterProfileSpec
 
 from .two_clusters import SERVER, TwoClusters, kubeconfig, store_of, with_both
 

@@ -16,8 +16,8 @@ from lykeion.platform.kubernetes.objects.translation import (
     selector,
     written_annotations,
 )
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.work import WORK, Work, WorkSpec, WorkStatus
+from lykeion.platform.resources.plain_kinds.work import WORK, Work, WorkSpec, WorkStatus
+from lykeion.platform.resources.programs.program import Program
 
 OWNER = Owner(api_version="lykeion.github.io/v1alpha1", kind="Training", name="shoes", uid="u-1")
 

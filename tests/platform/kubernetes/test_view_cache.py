@@ -18,8 +18,8 @@ from lykeion.platform.kubernetes.objects.translation import (
 )
 from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from lykeion.platform.kubernetes.store.view_cache import KEPT_CHANGES, ViewCache
-from lykeion.platform.resources.configuration import CONFIG_MAP
-from lykeion.platform.resources.program_volume import VOLUME, VolumeSpec, VolumeStatus
+from lykeion.platform.resources.programs.program_volume import VOLUME, VolumeSpec, VolumeStatus
+from lykeion.platform.resources.settings.configuration import CONFIG_MAP
 
 from .fake_api_server import FakeApiServer, fake_api_server, status
 

@@ -20,8 +20,8 @@ from lykeion.platform.kubernetes.objects.translation import (
     written_annotations,
 )
 from lykeion.platform.kubernetes.store.view_state import ViewState
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
+from lykeion.platform.resources.plain_kinds.work import WORK, WorkSpec, WorkStatus
+from lykeion.platform.resources.programs.program import Program
 
 WORK_A = WORK.new("a", WorkSpec(program=Program(command=("true",)), completions=1))
 

@@ -8,8 +8,8 @@ from msgspec import structs
 
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.kubernetes.volume_claim import VOLUMES
-from lykeion.platform.resources.cluster_profile import ClusterProfileSpec, StorageProfile
-from lykeion.platform.resources.program_volume import VOLUME, VolumeSpec
+from lykeion.platform.resources.programs.program_volume import VOLUME, VolumeSpec
+from lykeion.platform.resources.settings.cluster_profile import ClusterProfileSpec, StorageProfile
 
 from .job_documents import stored
 

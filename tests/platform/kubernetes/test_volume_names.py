@@ -9,8 +9,8 @@ from msgspec import structs
 
 from lykeion.platform.kubernetes.pods.volume_names import names_in_pod
 from lykeion.platform.kubernetes.works.work_translation import WORKS
-from lykeion.platform.resources.pod_template import PodTemplate, PodVolume
-from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.programs.pod_template import PodTemplate, PodVolume
+from lykeion.platform.resources.programs.program import Program
 
 from .job_documents import FACTS, job, work
 

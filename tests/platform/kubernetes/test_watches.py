@@ -11,7 +11,7 @@ from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
 from lykeion.platform.local.webhook_sender import WebhookSender
-from lykeion.platform.resources.configuration import SECRET
+from lykeion.platform.resources.settings.configuration import SECRET
 
 from .memory_cluster import MemoryCluster
 

@@ -15,17 +15,17 @@ from lykeion.platform.kubernetes.works.work_refusals import refusal
 from lykeion.platform.kubernetes.works.work_status import IGNORED, REFUSED
 from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.policies.stages import models_command
-from lykeion.platform.resources.batch_execution import for_each_item
-from lykeion.platform.resources.cluster_profile import StorageProfile
-from lykeion.platform.resources.failure_rule import FailureRule
-from lykeion.platform.resources.pod_template import PodTemplate, PodVolume
-from lykeion.platform.resources.program import (
+from lykeion.platform.resources.plain_kinds.work import Role, WorkSpec
+from lykeion.platform.resources.programs.failure_rule import FailureRule
+from lykeion.platform.resources.programs.pod_template import PodTemplate, PodVolume
+from lykeion.platform.resources.programs.program import (
     AcceleratorRequest,
     Program,
     Requests,
 )
-from lykeion.platform.resources.program_volume import VolumeMount
-from lykeion.platform.resources.work import Role, WorkSpec
+from lykeion.platform.resources.programs.program_volume import VolumeMount
+from lykeion.platform.resources.runs.batch_execution import for_each_item
+from lykeion.platform.resources.settings.cluster_profile import StorageProfile
 
 from .work_samples import FACTS, PROFILE, RULES, SAMPLES, SHELL, T4, sample, spec
 

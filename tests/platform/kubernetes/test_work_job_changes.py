@@ -10,9 +10,9 @@ from lykeion.control import is_true
 from lykeion.platform.kubernetes.objects.translation import SPEC_ANNOTATION
 from lykeion.platform.kubernetes.works.work_status import IGNORED
 from lykeion.platform.kubernetes.works.work_translation import WORKS
-from lykeion.platform.resources.pod_template import PodTemplate
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.program_volume import VolumeMount
+from lykeion.platform.resources.programs.pod_template import PodTemplate
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.programs.program_volume import VolumeMount
 
 from .job_documents import FACTS, RUNNING, job, pod, stored, true, work
 

@@ -15,11 +15,11 @@ from lykeion.platform.kubernetes.pods.pod_spec import QUEUE_LABEL
 from lykeion.platform.kubernetes.works.work_record import RECORD
 from lykeion.platform.kubernetes.works.work_status import work_status
 from lykeion.platform.kubernetes.works.work_translation import WORKS
-from lykeion.platform.resources.failure_rule import FailureRule
-from lykeion.platform.resources.index_ranges import to_ranges
-from lykeion.platform.resources.pod_template import PodTemplate
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.work import Role, WorkStatus
+from lykeion.platform.resources.plain_kinds.index_ranges import to_ranges
+from lykeion.platform.resources.plain_kinds.work import Role, WorkStatus
+from lykeion.platform.resources.programs.failure_rule import FailureRule
+from lykeion.platform.resources.programs.pod_template import PodTemplate
+from lykeion.platform.resources.programs.program import Program
 
 from .job_documents import FACTS, NOON, RUNNING, ended, job, pod, stored, true, waiting, work
 

@@ -11,12 +11,12 @@ from msgspec import structs
 from lykeion.control import is_true
 from lykeion.platform.kubernetes.works.work_record import read_record
 from lykeion.platform.kubernetes.works.work_translation import WORKS
-from lykeion.platform.resources.failure_rule import FailureRule
-from lykeion.platform.resources.index_ranges import from_ranges
-from lykeion.platform.resources.pod_template import PodTemplate
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.used_retries import UsedRetries, from_used, to_used
-from lykeion.platform.resources.work import Role
+from lykeion.platform.resources.plain_kinds.index_ranges import from_ranges
+from lykeion.platform.resources.plain_kinds.used_retries import UsedRetries, from_used, to_used
+from lykeion.platform.resources.plain_kinds.work import Role
+from lykeion.platform.resources.programs.failure_rule import FailureRule
+from lykeion.platform.resources.programs.pod_template import PodTemplate
+from lykeion.platform.resources.programs.program import Program
 
 from .job_controller_double import JobControllerDouble
 from .job_documents import FACTS, RUNNING, ended, job, pod, stored, true, work

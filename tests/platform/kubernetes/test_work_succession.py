@@ -9,10 +9,10 @@ from lykeion.platform.kubernetes.objects import key_of
 from lykeion.platform.kubernetes.pods import QUEUE_LABEL
 from lykeion.platform.kubernetes.works.work_record import RECORD
 from lykeion.platform.kubernetes.works.work_translation import WORKS
-from lykeion.platform.resources.pod_template import PodTemplate
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.used_retries import UsedRetries
-from lykeion.platform.resources.work import Role
+from lykeion.platform.resources.plain_kinds.used_retries import UsedRetries
+from lykeion.platform.resources.plain_kinds.work import Role
+from lykeion.platform.resources.programs.pod_template import PodTemplate
+from lykeion.platform.resources.programs.program import Program
 
 from .job_documents import FACTS, ended, job, pod, true, work
 from .written_objects import WrittenObjects

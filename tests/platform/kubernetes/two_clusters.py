@@ -18,10 +18,10 @@ from lykeion.platform.kubernetes.api.server_answers import ClusterError
 from lykeion.platform.kubernetes.other_clusters.cluster_reach import ANSWER_S, ClusterReach
 from lykeion.platform.kubernetes.other_clusters.remote_runs import RemoteRuns, runs_through
 from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
-from lykeion.platform.resources.cluster_profile import AllowedCluster, ClusterProfileSpec
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep
-from lykeion.platform.resources.work import WORK
+from lykeion.platform.resources.pipelines.step_pipeline import PIPELINE_RUN, PipelineRunSpec, PipelineStep
+from lykeion.platform.resources.plain_kinds.work import WORK
+from lykeion.platform.resources.programs.program import Program
+from lykeion.platform.resources.settings.cluster_profile import AllowedCluster, ClusterProfileSpec
 
 from .memory_cluster import Death, MemoryCluster, MortalClient
 

@@ -7,11 +7,10 @@ from msgspec import structs
 from lykeion.control import Metadata, Owner, Resource
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
 from lykeion.platform.policies.stages import models_command
-from lykeion.platform.resources.batch_execution import for_each_item
-from lykeion.platform.resources.cluster_profile import AcceleratorProfile, ClusterProfileSpec, StorageProfile
-from lykeion.platform.resources.failure_rule import FailureRule
-from lykeion.platform.resources.pod_template import NodeRequirement, PodTemplate, PodVolume, Toleration
-from lykeion.platform.resources.program import (
+from lykeion.platform.resources.plain_kinds.work import WORK, Role, WorkSpec
+from lykeion.platform.resources.programs.failure_rule import FailureRule
+from lykeion.platform.resources.programs.pod_template import NodeRequirement, PodTemplate, PodVolume, Toleration
+from lykeion.platform.resources.programs.program import (
     AcceleratorRequest,
     EnvironmentVariable,
     KeyOf,
@@ -19,8 +18,9 @@ from lykeion.platform.resources.program import (
     Requests,
     ValueSource,
 )
-from lykeion.platform.resources.program_volume import VolumeMount
-from lykeion.platform.resources.work import WORK, Role, WorkSpec
+from lykeion.platform.resources.programs.program_volume import VolumeMount
+from lykeion.platform.resources.runs.batch_execution import for_each_item
+from lykeion.platform.resources.settings.cluster_profile import AcceleratorProfile, ClusterProfileSpec, StorageProfile
 
 T4 = AcceleratorProfile(
     name="t4",

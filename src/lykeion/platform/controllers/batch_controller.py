@@ -29,16 +29,15 @@ from lykeion.platform.policies.pinned_inputs import (
 )
 from lykeion.platform.policies.scheduling import decide_runs, run_name
 from lykeion.platform.policies.stages import advance
-from lykeion.platform.resources.batch_execution import (
+from lykeion.platform.resources.plain_kinds import WORK, Work, WorkSpec, from_ranges
+from lykeion.platform.resources.programs import VOLUME
+from lykeion.platform.resources.runs import (
     BATCH_EXECUTION,
     BatchExecution,
     BatchExecutionStatus,
+    Schedule,
     for_each_item,
 )
-from lykeion.platform.resources.index_ranges import from_ranges
-from lykeion.platform.resources.program_volume import VOLUME
-from lykeion.platform.resources.schedule import Schedule
-from lykeion.platform.resources.work import WORK, Work, WorkSpec
 
 End: TypeAlias = tuple[Literal["Complete", "Failed"], str, str]
 """A condition, its reason and message."""

@@ -17,7 +17,9 @@ from lykeion.platform.policies.artifact_work import ASK_AGAIN_S
 from lykeion.platform.policies.completion import left_s, with_conditions, with_progress
 from lykeion.platform.policies.image_building import build_key, build_part, lookup_of, source_volumes, stages_of
 from lykeion.platform.policies.stages import StageProgress, advance
-from lykeion.platform.resources.image_build import (
+from lykeion.platform.resources.plain_kinds import WORK, Work
+from lykeion.platform.resources.programs import VOLUME
+from lykeion.platform.resources.runs import (
     IMAGE_BUILD,
     FoundSource,
     ImageBuild,
@@ -25,8 +27,6 @@ from lykeion.platform.resources.image_build import (
     OneBuild,
     PastBuild,
 )
-from lykeion.platform.resources.program_volume import VOLUME
-from lykeion.platform.resources.work import WORK, Work
 
 KEPT = 10
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")

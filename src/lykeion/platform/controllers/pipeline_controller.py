@@ -9,7 +9,7 @@ from msgspec import structs
 from lykeion.control import Condition, Decision, Observed, ResourceController, ResourceError
 from lykeion.platform.policies.completion import with_conditions
 from lykeion.platform.policies.scheduling import decide_runs, run_name
-from lykeion.platform.resources.step_pipeline import PIPELINE, PIPELINE_RUN, Pipeline, PipelineRun, PipelineRunSpec
+from lykeion.platform.resources.pipelines import PIPELINE, PIPELINE_RUN, Pipeline, PipelineRun, PipelineRunSpec
 
 ON_DEMAND = Condition(type="Ready", status="True", reason="OnDemand")
 

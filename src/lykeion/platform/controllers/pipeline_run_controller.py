@@ -22,18 +22,17 @@ from lykeion.platform.policies.pipeline_round import ENDED, PipelineRound
 from lykeion.platform.policies.remote_step import release_pipeline_run
 from lykeion.platform.policies.rerun import reused_steps, wrong_earlier
 from lykeion.platform.policies.step_progress import advance_step
-from lykeion.platform.resources.batch_execution import BATCH_EXECUTION
-from lykeion.platform.resources.program_volume import VOLUME
-from lykeion.platform.resources.step_graph import in_order
-from lykeion.platform.resources.step_pipeline import (
+from lykeion.platform.resources.pipelines import (
     PIPELINE_RUN,
     PipelineRun,
     PipelineRunStatus,
     PipelineStep,
     StepStatus,
+    in_order,
 )
-from lykeion.platform.resources.training import TRAINING
-from lykeion.platform.resources.work import WORK
+from lykeion.platform.resources.plain_kinds import WORK
+from lykeion.platform.resources.programs import VOLUME
+from lykeion.platform.resources.runs import BATCH_EXECUTION, TRAINING
 
 
 def reconcile_pipeline_run(run: PipelineRun, observed: Observed, now: datetime) -> Decision:

@@ -8,15 +8,17 @@ from msgspec import structs
 from lykeion.control import AnyKind, AnyResource, Wire
 from lykeion.platform.policies.serving_template import FETCHED
 from lykeion.platform.policies.stages import models_command
-from lykeion.platform.resources.autoscaling import Autoscaling
-from lykeion.platform.resources.canary import Verify
-from lykeion.platform.resources.program import EnvironmentVariable
-from lykeion.platform.resources.program_volume import VOLUME, VolumeSpec
-from lykeion.platform.resources.replica_group import REPLICA_GROUP
-from lykeion.platform.resources.rollout import ServingVersion
-from lykeion.platform.resources.route import ROUTE, RouteSpec, WeightedGroup
-from lykeion.platform.resources.serving import ServingStatus
-from lykeion.platform.resources.work import WORK, WorkSpec
+from lykeion.platform.resources.plain_kinds import (
+    REPLICA_GROUP,
+    ROUTE,
+    WORK,
+    Autoscaling,
+    RouteSpec,
+    WeightedGroup,
+    WorkSpec,
+)
+from lykeion.platform.resources.programs import VOLUME, EnvironmentVariable, VolumeSpec
+from lykeion.platform.resources.servings import ServingStatus, ServingVersion, Verify
 
 from .serving_load import autoscaling_of_stable
 from .serving_view import ServingView

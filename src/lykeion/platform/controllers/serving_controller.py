@@ -11,10 +11,9 @@ from lykeion.platform.lookups import FoundModel, ImageDigest, ModelVersion
 from lykeion.platform.policies.pinned_images import is_pinned, look_up_image
 from lykeion.platform.policies.rollout_steps import seconds_until_due
 from lykeion.platform.policies.serving_place import IN_A_CLUSTER, ON_A_MACHINE, ServingPlace
-from lykeion.platform.resources.program_volume import VOLUME
-from lykeion.platform.resources.replica_group import REPLICA_GROUP
-from lykeion.platform.resources.route import ROUTE
-from lykeion.platform.resources.serving import (
+from lykeion.platform.resources.plain_kinds import REPLICA_GROUP, ROUTE, WORK
+from lykeion.platform.resources.programs import VOLUME
+from lykeion.platform.resources.servings import (
     SERVING,
     FoundVersion,
     IndexToServe,
@@ -23,7 +22,6 @@ from lykeion.platform.resources.serving import (
     Serving,
     ServingStatus,
 )
-from lykeion.platform.resources.work import WORK
 
 from .serving_children import serving_children
 from .serving_load import load_lookups, seconds_until_scaling, with_evidence, with_replicas

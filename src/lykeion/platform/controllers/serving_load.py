@@ -11,10 +11,9 @@ from lykeion.core import LykeionError
 from lykeion.platform.lookups import GroupCores, GroupCounts, PrometheusCounts, ReplicaCounts, RouteCounts
 from lykeion.platform.policies.autoscaling_formula import PERIOD_S, kept, recommended, stabilized
 from lykeion.platform.policies.canary_analysis import look, next_look
-from lykeion.platform.resources.autoscaling import Autoscaling, Recommendation
-from lykeion.platform.resources.canary import CanaryAnalysis
-from lykeion.platform.resources.quantities import quantity
-from lykeion.platform.resources.serving import Serving, ServingStatus
+from lykeion.platform.resources.plain_kinds import Autoscaling, Recommendation
+from lykeion.platform.resources.programs import quantity
+from lykeion.platform.resources.servings import CanaryAnalysis, Serving, ServingStatus
 
 from .serving_view import ServingView
 

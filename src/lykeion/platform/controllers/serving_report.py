@@ -6,9 +6,8 @@ from msgspec import structs
 
 from lykeion.control import GROUP, Condition, Event, condition_of, is_true, merged
 from lykeion.platform.policies.rollout_steps import is_inconclusive, joined
-from lykeion.platform.resources.replica_group import REPLICA_GROUP
-from lykeion.platform.resources.rollout import RolloutStatus
-from lykeion.platform.resources.serving import ServingStatus
+from lykeion.platform.resources.plain_kinds import REPLICA_GROUP
+from lykeion.platform.resources.servings import RolloutStatus, ServingStatus
 
 from .serving_load import uncounted
 from .serving_view import ServingView, no_room

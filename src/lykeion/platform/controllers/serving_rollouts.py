@@ -5,8 +5,7 @@ from datetime import datetime
 from msgspec import structs
 
 from lykeion.platform.policies.rollout_steps import RolloutEnd, Signals, advance, promoted
-from lykeion.platform.resources.rollout import PastRollout, RolloutStatus, ServingVersion
-from lykeion.platform.resources.serving import ServingStatus
+from lykeion.platform.resources.servings import PastRollout, RolloutStatus, ServingStatus, ServingVersion
 
 from .serving_view import ServingView
 

@@ -10,12 +10,15 @@ from lykeion.control import AnyResource, Observed, child_name, condition_of, is_
 from lykeion.platform.policies.rollout_steps import weight_of_next
 from lykeion.platform.policies.serving_place import ON_A_MACHINE, ServingPlace
 from lykeion.platform.policies.serving_template import template, template_hash
-from lykeion.platform.resources.canary import MAX_STEPS
-from lykeion.platform.resources.replica_group import ReplicaGroup, ReplicaGroupSpec
-from lykeion.platform.resources.rollout import RolloutStatus, ServingVersion
-from lykeion.platform.resources.route import Route, WeightedGroup
-from lykeion.platform.resources.serving import FoundVersion, ServedImage, Serving
-from lykeion.platform.resources.work import Work
+from lykeion.platform.resources.plain_kinds import ReplicaGroup, ReplicaGroupSpec, Route, WeightedGroup, Work
+from lykeion.platform.resources.servings import (
+    MAX_STEPS,
+    FoundVersion,
+    RolloutStatus,
+    ServedImage,
+    Serving,
+    ServingVersion,
+)
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ from lykeion.platform.policies.pinned_inputs import (
     with_pinned_image,
 )
 from lykeion.platform.policies.stages import ProgramStage, StageProgress, advance, models_command
-from lykeion.platform.resources.program_volume import VOLUME, Volume, VolumeMount, VolumeSpec
-from lykeion.platform.resources.training import TRAINING, Training, TrainingStatus, run_volume, untagged
-from lykeion.platform.resources.work import WORK, Work, WorkSpec
+from lykeion.platform.resources.plain_kinds import WORK, Work, WorkSpec
+from lykeion.platform.resources.programs import VOLUME, Volume, VolumeMount, VolumeSpec
+from lykeion.platform.resources.runs import TRAINING, Training, TrainingStatus, run_volume, untagged
 
 MODEL = ""
 """The name of the model among the outputs, of which none has it."""

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lykeion.control import AnyResource, Condition, Resource
-from lykeion.platform.resources.program_volume import VOLUME, VolumeSpec, VolumeStatus
-from lykeion.platform.resources.quantities import quantity
+from lykeion.platform.resources.programs import VOLUME, VolumeSpec, VolumeStatus, quantity
 
 from .objects import (
     VOLUME_CLAIMS,

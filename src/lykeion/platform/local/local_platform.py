@@ -32,7 +32,7 @@ from lykeion.platform.lookups import (
     RouteCounts,
     SourceDigest,
 )
-from lykeion.platform.resources.training import TRAINING, run_volume
+from lykeion.platform.resources.runs import TRAINING, run_volume
 from lykeion.resource_api import resource_api, serving, socket_of
 
 from .accelerators import find_accelerators

@@ -4,12 +4,7 @@ from collections import Counter
 
 from lykeion.control import CLUSTER, Key, ResourceStore
 from lykeion.core import NotFound
-from lykeion.platform.resources.cluster_profile import (
-    CLUSTER_PROFILE,
-    Capacity,
-    ClusterProfileSpec,
-    ClusterProfileStatus,
-)
+from lykeion.platform.resources.settings import CLUSTER_PROFILE, Capacity, ClusterProfileSpec, ClusterProfileStatus
 
 from .supervision.machine_room import LocalMachine
 

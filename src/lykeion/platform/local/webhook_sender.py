@@ -24,8 +24,7 @@ from lykeion.control import (
 from lykeion.core import Conflict, LykeionError, NotFound, Unavailable
 from lykeion.platform.policies.notices import Notice, next_notice, notice_of, signed_headers
 from lykeion.platform.policies.retry import delay_s
-from lykeion.platform.resources.configuration import SECRET
-from lykeion.platform.resources.webhook import MAX_REMEMBERED, WEBHOOK, Webhook, WebhookStatus
+from lykeion.platform.resources.settings import MAX_REMEMBERED, SECRET, WEBHOOK, Webhook, WebhookStatus
 
 TIMEOUT_S = 10.0
 LIMIT_UNASKED = 1000

@@ -9,9 +9,9 @@ from msgspec import structs
 from lykeion.control import AnyResource, Lookup, Observed, child_name
 from lykeion.core import Invalid, LykeionError, NotFound
 from lykeion.platform.lookups import FoundModel, ModelVersion
-from lykeion.platform.resources.artifacts import KeptOutput
-from lykeion.platform.resources.program_volume import VOLUME, VolumeMount, VolumeSpec
-from lykeion.platform.resources.work import WorkSpec
+from lykeion.platform.resources.plain_kinds import WorkSpec
+from lykeion.platform.resources.programs import VOLUME, VolumeMount, VolumeSpec
+from lykeion.platform.resources.runs import KeptOutput
 
 from .stages import ProgramStage, models_command
 

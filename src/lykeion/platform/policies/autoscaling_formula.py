@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from lykeion.platform.resources.autoscaling import Autoscaling, Recommendation
+from lykeion.platform.resources.plain_kinds import Autoscaling, Recommendation
 
 TOLERANCE = 0.1
 PERIOD_S = 15

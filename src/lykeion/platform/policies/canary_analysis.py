@@ -9,7 +9,7 @@ from msgspec import structs
 
 from lykeion.core.odds_ratio_test import FailureTable, log_average
 from lykeion.platform.lookups import GroupCounts
-from lykeion.platform.resources.canary import AnalysisStatus, CanaryAnalysis, Evidence, RequestTotals
+from lykeion.platform.resources.servings import AnalysisStatus, CanaryAnalysis, Evidence, RequestTotals
 
 from .canary_test import DECISIVE, harm, no_harm
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from lykeion.core.odds_ratio_test import BURST_GAIN, FailureTable, log_likelihood_ratio, next_logs
-from lykeion.platform.resources.canary import Evidence
+from lykeion.platform.resources.servings import Evidence
 
 DECISIVE = math.log(20)
 """Natural logarithm of the evidence at which a hypothesis is rejected, falsely once in 20 times at most."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import structs
 
 from lykeion.control import AnyResource, Condition, Conditions, Decision, Event, is_true, merged
-from lykeion.platform.resources.work import WORK
+from lykeion.platform.resources.plain_kinds import WORK
 
 WAITING = {("Unschedulable", "True"), ("Running", "False")}
 """Conditions whose message says why something waits."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from lykeion.platform.resources.work import Role
+from lykeion.platform.resources.plain_kinds import Role
 
 EVALUATOR = "evaluator"
 """Not part of TensorFlow's cluster: it evaluates checkpoints by itself."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lykeion.platform.resources.failure_rule import Action, FailureRule
+from lykeion.platform.resources.programs import Action, FailureRule
 
 
 def action_for(rules: Sequence[FailureRule], exit_code: int | None, reason: str) -> Action:

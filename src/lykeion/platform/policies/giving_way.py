@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lykeion.control import Condition, condition_of, is_true
-from lykeion.platform.resources.training import Training
-from lykeion.platform.resources.work import Work
+from lykeion.platform.resources.plain_kinds import Work
+from lykeion.platform.resources.runs import Training
 
 from .completion import left_s
 

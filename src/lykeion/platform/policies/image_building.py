@@ -8,10 +8,9 @@ import msgspec
 
 from lykeion.control import AnyResource, Lookup, child_name
 from lykeion.platform.lookups import ModelVersion, SourceDigest
-from lykeion.platform.resources.image_build import ImageBuild, ImageBuildSpec, OneBuild
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.program_volume import VOLUME, VolumeMount, VolumeSpec
-from lykeion.platform.resources.work import WorkSpec
+from lykeion.platform.resources.plain_kinds import WorkSpec
+from lykeion.platform.resources.programs import VOLUME, Program, VolumeMount, VolumeSpec
+from lykeion.platform.resources.runs import ImageBuild, ImageBuildSpec, OneBuild
 
 from .stages import ProgramStage
 

@@ -10,10 +10,10 @@ from datetime import datetime
 
 from lykeion.control import AnyResource
 from lykeion.core import Invalid
-from lykeion.platform.resources.image_build import IMAGE_BUILD, ImageBuild
-from lykeion.platform.resources.serving import SERVING
-from lykeion.platform.resources.step_pipeline import PIPELINE_RUN
-from lykeion.platform.resources.webhook import Webhook
+from lykeion.platform.resources.pipelines import PIPELINE_RUN
+from lykeion.platform.resources.runs import IMAGE_BUILD, ImageBuild
+from lykeion.platform.resources.servings import SERVING
+from lykeion.platform.resources.settings import Webhook
 
 from .completion import end_of
 

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import structs
 
 from lykeion.control import AnyResource, Condition, Decision, Observed
-from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.programs import Program
 
 from .artifact_work import ASK_AGAIN_S, Answers, look_up
 from .completion import deadlines, finish, progress_events, with_conditions, with_progress

@@ -9,10 +9,9 @@ from msgspec import structs
 
 from lykeion.control import AnyResource, Event, Key, Lookup, Observed
 from lykeion.core import NotFound, Unavailable
-from lykeion.platform.resources.batch_execution import BATCH_EXECUTION
-from lykeion.platform.resources.step_pipeline import PipelineRun, StepStatus
-from lykeion.platform.resources.training import TRAINING
-from lykeion.platform.resources.work import WORK
+from lykeion.platform.resources.pipelines import PipelineRun, StepStatus
+from lykeion.platform.resources.plain_kinds import WORK
+from lykeion.platform.resources.runs import BATCH_EXECUTION, TRAINING
 
 from .artifact_work import ASK_AGAIN_S, Answers, look_up
 from .pinned_images import look_up_image

@@ -9,14 +9,14 @@ from msgspec import structs
 from lykeion.control import AnyResource, Condition, Decision, Lookup, NotAsked, Observed, child_name, condition_of
 from lykeion.core import Invalid, LykeionError, Unavailable, Unsupported
 from lykeion.platform.lookups import ClusterAllowed, NoRemoteRun, RemoteRun
-from lykeion.platform.resources.step_pipeline import (
+from lykeion.platform.resources.pipelines import (
     PIPELINE_RUN,
     PipelineRun,
     PipelineRunSpec,
     PipelineStep,
     StepStatus,
+    references,
 )
-from lykeion.platform.resources.step_references import references
 
 from .completion import end_of, waits_for, with_conditions
 from .step_work import STEP_LABEL

@@ -2,8 +2,7 @@
 
 from msgspec import structs
 
-from lykeion.platform.resources.step_graph import dependencies, downstream, in_order
-from lykeion.platform.resources.step_pipeline import PipelineRun, StepStatus
+from lykeion.platform.resources.pipelines import PipelineRun, StepStatus, dependencies, downstream, in_order
 
 from .completion import has_finished
 from .step_values import GOOD

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 
 from msgspec import structs
 
-from lykeion.platform.resources.canary import Canary, CanaryAnalysis, CanaryStep
-from lykeion.platform.resources.rollout import RolloutStatus
+from lykeion.platform.resources.servings import Canary, CanaryAnalysis, CanaryStep, RolloutStatus
 
 from .canary_analysis import begin_step, described, next_look, verdict
 

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from lykeion.control import AnyResource, Condition, Event
 from lykeion.core import Invalid
-from lykeion.platform.resources.schedule import Schedule
+from lykeion.platform.resources.runs import Schedule
 
 from .completion import end_of, has_finished, with_conditions
 

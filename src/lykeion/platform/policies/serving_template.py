@@ -9,10 +9,9 @@ import msgspec
 from msgspec import structs
 
 from lykeion.control import Wire
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.program_volume import VolumeMount
-from lykeion.platform.resources.replica_group import Readiness, ReplicaArtifact, ReplicaGroupSpec
-from lykeion.platform.resources.serving import IndexToServe, ModelToServe, ServingSpec
+from lykeion.platform.resources.plain_kinds import Readiness, ReplicaArtifact, ReplicaGroupSpec
+from lykeion.platform.resources.programs import Program, VolumeMount
+from lykeion.platform.resources.servings import IndexToServe, ModelToServe, ServingSpec
 
 from .serving_place import ON_A_MACHINE, ServingPlace
 

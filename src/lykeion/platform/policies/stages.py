@@ -9,10 +9,8 @@ from typing import Literal
 
 from lykeion.control import AnyResource, Condition, Observed, child_name, condition_of, is_true
 from lykeion.core import ERROR, TEMPORARY_CODE
-from lykeion.platform.resources.failure_rule import FailureRule
-from lykeion.platform.resources.program import EnvironmentVariable, Program
-from lykeion.platform.resources.program_volume import VolumeMount
-from lykeion.platform.resources.work import WORK, Work, WorkSpec
+from lykeion.platform.resources.plain_kinds import WORK, Work, WorkSpec
+from lykeion.platform.resources.programs import EnvironmentVariable, FailureRule, Program, VolumeMount
 
 ROOM = Condition(type="Unschedulable", status="False", reason="Room")
 """Nothing is known to be lacking."""

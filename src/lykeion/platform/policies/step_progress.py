@@ -9,10 +9,8 @@ from lykeion.control import FINALIZER, AnyResource, Event
 from lykeion.core import LykeionError
 from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
-from lykeion.platform.resources.step_graph import dependencies
-from lykeion.platform.resources.step_pipeline import PipelineStep, StepStatus
-from lykeion.platform.resources.step_references import resolved
-from lykeion.platform.resources.training import TRAINING
+from lykeion.platform.resources.pipelines import PipelineStep, StepStatus, dependencies, resolved
+from lykeion.platform.resources.runs import TRAINING
 
 from .artifact_work import ArtifactWork, look_up
 from .completion import end_of, waits_for

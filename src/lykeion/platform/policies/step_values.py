@@ -11,8 +11,8 @@ from lykeion.control import Metadata, read_as
 from lykeion.core import Invalid
 from lykeion.core.documents import json_value, parse_json
 from lykeion.core.fields import Field
-from lykeion.platform.resources.step_pipeline import Phase, PipelineStep, StepStatus
-from lykeion.platform.resources.work import Values
+from lykeion.platform.resources.pipelines import Phase, PipelineStep, StepStatus
+from lykeion.platform.resources.plain_kinds import Values
 
 GOOD: frozenset[Phase] = frozenset({"Succeeded", "Cached", "Reused"})
 """Phases of steps whose outputs can be used."""

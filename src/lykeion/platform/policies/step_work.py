@@ -6,10 +6,9 @@ from typing import Any
 from msgspec import structs
 
 from lykeion.control import AnyKind, AnyResource, child_name
-from lykeion.platform.resources.batch_execution import BATCH_EXECUTION, for_each_item
-from lykeion.platform.resources.step_pipeline import PipelineRun, PipelineStep
-from lykeion.platform.resources.training import TRAINING
-from lykeion.platform.resources.work import WorkSpec
+from lykeion.platform.resources.pipelines import PipelineRun, PipelineStep
+from lykeion.platform.resources.plain_kinds import WorkSpec
+from lykeion.platform.resources.runs import BATCH_EXECUTION, TRAINING, for_each_item
 
 from .artifact_work import ArtifactWork
 from .step_values import cache_key, items_of

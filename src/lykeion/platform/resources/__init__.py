@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .artifacts import FetchedInput, KeptOutput
-    from .autoscaling import Autoscaling
-    from .batch_execution import BATCH_EXECUTION, BatchExecution, BatchExecutionSpec, Shards
-    from .canary import Canary
-    from .cluster_profile import CLUSTER_PROFILE, ClusterProfile, ClusterProfileSpec
-    from .configuration import CONFIG_MAP, SECRET, ConfigMap, ConfigMapSpec, Secret, SecretSpec
-    from .failure_rule import FailureRule
-    from .program import EnvironmentVariable, KeyOf, Program, Requests, ValueSource
-    from .replica_group import Readiness
-    from .schedule import Schedule
-    from .serving import SERVING, IndexToServe, ModelToServe, Serving, ServingSpec
-    from .step_pipeline import (
+    from .pipelines import (
         PIPELINE,
         PIPELINE_RUN,
         ExitStep,
@@ -30,9 +19,36 @@ if TYPE_CHECKING:
         PipelineSpec,
         PipelineStep,
     )
-    from .training import TRAINING, PublishedModel, Training, TrainingSpec
-    from .webhook import WEBHOOK, Webhook, WebhookSpec
-    from .work import Role
+    from .plain_kinds import Autoscaling, Readiness, Role
+    from .programs import EnvironmentVariable, FailureRule, KeyOf, Program, Requests, ValueSource
+    from .runs import (
+        BATCH_EXECUTION,
+        TRAINING,
+        BatchExecution,
+        BatchExecutionSpec,
+        FetchedInput,
+        KeptOutput,
+        PublishedModel,
+        Schedule,
+        Shards,
+        Training,
+        TrainingSpec,
+    )
+    from .servings import SERVING, Canary, IndexToServe, ModelToServe, Serving, ServingSpec
+    from .settings import (
+        CLUSTER_PROFILE,
+        CONFIG_MAP,
+        SECRET,
+        WEBHOOK,
+        ClusterProfile,
+        ClusterProfileSpec,
+        ConfigMap,
+        ConfigMapSpec,
+        Secret,
+        SecretSpec,
+        Webhook,
+        WebhookSpec,
+    )
 
 __all__ = [
     "BATCH_EXECUTION", "CLUSTER_PROFILE", "CONFIG_MAP", "PIPELINE", "PIPELINE_RUN", "SECRET", "SERVING",

@@ -19,7 +19,7 @@ from lykeion.platform.kubernetes.objects import (
 )
 from lykeion.platform.policies.artifact_work import PROGRAM
 from lykeion.platform.policies.completion import has_finished
-from lykeion.platform.resources.step_pipeline import PIPELINE_RUN, StepStatus
+from lykeion.platform.resources.pipelines import PIPELINE_RUN, StepStatus
 
 PAUSE_S = 1.0
 """Between two looks for a later attempt."""

@@ -11,9 +11,7 @@ from lykeion.control import ResourceError
 from lykeion.core import LykeionError, Unsupported
 from lykeion.platform.kubernetes.objects import ClusterFacts
 from lykeion.platform.policies.step_values import items_of
-from lykeion.platform.resources.step_graph import dependencies
-from lykeion.platform.resources.step_pipeline import Pipeline, PipelineStep
-from lykeion.platform.resources.step_references import references
+from lykeion.platform.resources.pipelines import Pipeline, PipelineStep, dependencies, references
 
 from .argo_expressions import as_condition, as_items, result_input, result_value
 from .argo_templates import problems, results_of, step_template

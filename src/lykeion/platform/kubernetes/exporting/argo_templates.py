@@ -8,11 +8,8 @@ import msgspec
 
 from lykeion.core import Unsupported
 from lykeion.platform.kubernetes.objects import ClusterFacts
-from lykeion.platform.resources.failure_rule import FailureRule
-from lykeion.platform.resources.pod_template import PodTemplate
-from lykeion.platform.resources.program import EnvironmentVariable, Program, Requests
-from lykeion.platform.resources.step_pipeline import PipelineStep
-from lykeion.platform.resources.step_references import references
+from lykeion.platform.resources.pipelines import PipelineStep, references
+from lykeion.platform.resources.programs import EnvironmentVariable, FailureRule, PodTemplate, Program, Requests
 
 from .argo_expressions import RESULT, result_input, with_templates
 

@@ -18,16 +18,17 @@ from lykeion.platform.controllers.pipeline_controller import run_of
 from lykeion.platform.lookups import FoundModel, ImageDigest, ModelVersion, SourceDigest, SourceVersion
 from lykeion.platform.policies.completion import end_of
 from lykeion.platform.policies.step_work import STEP_LABEL
-from lykeion.platform.resources.image_build import IMAGE_BUILD
-from lykeion.platform.resources.index_ranges import to_ranges
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.program_volume import VOLUME
-from lykeion.platform.resources.replica_group import REPLICA_GROUP
-from lykeion.platform.resources.route import ROUTE
-from lykeion.platform.resources.step_graph import dependencies
-from lykeion.platform.resources.step_pipeline import PIPELINE, PIPELINE_RUN, Pipeline, PipelineStep
-from lykeion.platform.resources.step_references import references
-from lykeion.platform.resources.work import WORK
+from lykeion.platform.resources.pipelines import (
+    PIPELINE,
+    PIPELINE_RUN,
+    Pipeline,
+    PipelineStep,
+    dependencies,
+    references,
+)
+from lykeion.platform.resources.plain_kinds import REPLICA_GROUP, ROUTE, WORK, to_ranges
+from lykeion.platform.resources.programs import VOLUME, Program
+from lykeion.platform.resources.runs import IMAGE_BUILD
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_ROUNDS = 1000

@@ -11,7 +11,7 @@ from lykeion.platform.kubernetes.objects import HEALTH_CHECKS, HTTP_ROUTES, JOB_
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
 from lykeion.platform.kubernetes.works import REFUSED
 from lykeion.platform.resource_table import as_yaml
-from lykeion.platform.resources.step_pipeline import PIPELINE
+from lykeion.platform.resources.pipelines import PIPELINE
 
 from .argo_export import as_argo
 from .foreseen_children import foresee

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from msgspec import structs
 
 from lykeion.control import CLUSTER, ResourceError
-from lykeion.platform.resources.cluster_profile import (
+from lykeion.platform.resources.programs import Toleration
+from lykeion.platform.resources.settings import (
     CLUSTER_PROFILE,
     AcceleratorProfile,
     ClusterProfile,
     ClusterProfileSpec,
     StorageProfile,
 )
-from lykeion.platform.resources.pod_template import Toleration
 
 THIS_CLUSTER = "this-cluster"
 """The name of the profile of the cluster in which the operator runs."""

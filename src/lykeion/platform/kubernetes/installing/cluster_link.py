@@ -11,7 +11,7 @@ from lykeion.control import NoSuchResource
 from lykeion.core import Invalid
 from lykeion.platform.kubernetes.api import ClusterClient
 from lykeion.platform.kubernetes.objects import CREDENTIALS, SECRETS, KubeObject, custom_type, inside
-from lykeion.platform.resources.cluster_profile import CLUSTER_PROFILE
+from lykeion.platform.resources.settings import CLUSTER_PROFILE
 
 from .cloud_profiles import THIS_CLUSTER
 from .found_installation import find_installation

@@ -7,7 +7,7 @@ from typing import Any
 from lykeion.control import GROUP, AnyKind
 from lykeion.platform.composition import CONTROLLERS, DEFINED
 from lykeion.platform.kubernetes.objects import CREDENTIALS
-from lykeion.platform.resources.step_pipeline import PIPELINE_RUN
+from lykeion.platform.resources.pipelines import PIPELINE_RUN
 
 REMOTE = "lykeion-steps"
 """The account, and its role, as which the operator of another cluster makes runs."""

@@ -9,7 +9,7 @@ from lykeion.control import CLUSTER, AnyKind, NoSuchResource
 from lykeion.core import Conflict
 from lykeion.platform.kubernetes.api import ClusterClient, NotServed
 from lykeion.platform.kubernetes.objects import DEPLOYMENTS, PODS, KubeObject, custom_type, key_of
-from lykeion.platform.resources.step_pipeline import PIPELINE
+from lykeion.platform.resources.pipelines import PIPELINE
 
 from .cloud_profiles import THIS_CLUSTER
 from .found_installation import find_installation, installed_kinds

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import structs
 
 from lykeion.control import GROUP, AnyKind, AnyResource, Metadata, Resource, ResourceError
-from lykeion.platform.resources.cluster_profile import ClusterProfileSpec
+from lykeion.platform.resources.settings import ClusterProfileSpec
 
 from .object_types import PODS, KubeObject, ObjectType, owners_of
 from .view_parts import INCOMPLETE

@@ -13,7 +13,7 @@ from lykeion.core import LykeionError, Refused, Unavailable
 from lykeion.platform.kubernetes.api import ClusterClient
 from lykeion.platform.kubernetes.objects import JOBS, ClusterFacts, parts
 from lykeion.platform.kubernetes.store import ClusterStore
-from lykeion.platform.resources.cluster_profile import CLUSTER_PROFILE, ClusterProfileSpec
+from lykeion.platform.resources.settings import CLUSTER_PROFILE, ClusterProfileSpec
 
 READ_AGAIN_S = 60.0
 """How long what is installed beside the operator, such as JobSet, may stay unseen."""

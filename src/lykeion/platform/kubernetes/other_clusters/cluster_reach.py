@@ -16,7 +16,7 @@ from lykeion.control import NoSuchResource
 from lykeion.core import Invalid, LykeionError, Refused, Unavailable
 from lykeion.platform.kubernetes.api import ClusterClient, ClusterError, ClusterRefused, WatchTimes
 from lykeion.platform.kubernetes.objects import CREDENTIALS, SECRETS
-from lykeion.platform.resources.cluster_profile import AllowedCluster, ClusterProfileSpec
+from lykeion.platform.resources.settings import AllowedCluster, ClusterProfileSpec
 
 from .given_access import given_access
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lykeion.platform.kubernetes.objects import NOTHING, part, parts, text, true_condition
 from lykeion.platform.policies.failure_rules import action_for
-from lykeion.platform.resources.failure_rule import Action, FailureRule
+from lykeion.platform.resources.programs import Action, FailureRule
 
 from .pod_spec import CONTAINER
 

@@ -23,10 +23,15 @@ from lykeion.platform.kubernetes.objects import (
     KubeObject,
     our_labels,
 )
-from lykeion.platform.resources.cluster_profile import AcceleratorProfile, ClusterProfileSpec
-from lykeion.platform.resources.pod_template import PodTemplate, PodVolume
-from lykeion.platform.resources.program import EnvironmentVariable, Program, Requests
-from lykeion.platform.resources.program_volume import VolumeMount
+from lykeion.platform.resources.programs import (
+    EnvironmentVariable,
+    PodTemplate,
+    PodVolume,
+    Program,
+    Requests,
+    VolumeMount,
+)
+from lykeion.platform.resources.settings import AcceleratorProfile, ClusterProfileSpec
 
 from .volume_names import names_in_pod
 

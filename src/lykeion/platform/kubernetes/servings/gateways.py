@@ -3,7 +3,7 @@
 from typing import Any
 
 from lykeion.platform.kubernetes.objects import HEALTH_CHECKS, HTTP_ROUTES, ClusterFacts
-from lykeion.platform.resources.replica_group import Readiness
+from lykeion.platform.resources.plain_kinds import Readiness
 
 GATEWAY = "lykeion"
 """The name of the Gateway to which services are attached."""

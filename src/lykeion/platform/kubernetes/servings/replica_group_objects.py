@@ -30,8 +30,7 @@ from lykeion.platform.kubernetes.objects import (
 )
 from lykeion.platform.kubernetes.pods import UNMOUNTED, registry_account, unsupported_pod
 from lykeion.platform.kubernetes.works import REFUSED
-from lykeion.platform.resources.autoscaling import Autoscaling
-from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroup, ReplicaGroupSpec
+from lykeion.platform.resources.plain_kinds import REPLICA_GROUP, Autoscaling, ReplicaGroup, ReplicaGroupSpec
 
 from .gateways import health_check, needs_checks
 from .replica_group_status import replica_group_of

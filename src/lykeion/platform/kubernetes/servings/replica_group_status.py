@@ -22,8 +22,7 @@ from lykeion.platform.kubernetes.objects import (
 )
 from lykeion.platform.kubernetes.pods import CONTAINER, PodWait, first_wait
 from lykeion.platform.kubernetes.works import REFUSED
-from lykeion.platform.resources.replica_group import REPLICA_GROUP, ReplicaGroupStatus
-from lykeion.platform.resources.work import FailedAttempt
+from lykeion.platform.resources.plain_kinds import REPLICA_GROUP, FailedAttempt, ReplicaGroupStatus
 
 LIMIT_EXIT = 512
 _REASONS = {"Error": "ExitCode", "Completed": "ExitCode", "OOMKilled": "OutOfMemory", "": "ExitCode"}

@@ -7,13 +7,8 @@ from typing import Any, TypeAlias
 from lykeion.control import AnyResource
 from lykeion.platform.kubernetes.objects import ClusterFacts
 from lykeion.platform.kubernetes.pods import PodNeeds, literal, pod_template
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.replica_group import (
-    ReplicaArtifact,
-    ReplicaGroup,
-    ReplicaGroupSpec,
-    ReplicaProbe,
-)
+from lykeion.platform.resources.plain_kinds import ReplicaArtifact, ReplicaGroup, ReplicaGroupSpec, ReplicaProbe
+from lykeion.platform.resources.programs import Program
 
 PORT = 8080
 """The value of ``$PORT``: each pod has an address of its own."""

@@ -26,8 +26,7 @@ from lykeion.platform.kubernetes.objects import (
     with_missing,
     written_annotations,
 )
-from lykeion.platform.resources.replica_group import REPLICA_GROUP
-from lykeion.platform.resources.route import ROUTE, Route, RouteSpec, RouteStatus
+from lykeion.platform.resources.plain_kinds import REPLICA_GROUP, ROUTE, Route, RouteSpec, RouteStatus
 
 from .gateways import GATEWAY, has_gateway
 from .replica_group_objects import HTTP_PORT, group_labels, of_same_uid, service_spec

@@ -36,10 +36,9 @@ from lykeion.platform.kubernetes.pods import (
     registry_account,
 )
 from lykeion.platform.policies.distributed import environment_of
-from lykeion.platform.resources.batch_execution import is_for_each_item, without_item
-from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.work import MAX_INDEXES, WorkSpec, WorkStatus
+from lykeion.platform.resources.plain_kinds import MAX_INDEXES, WorkSpec, WorkStatus, from_ranges, to_ranges
+from lykeion.platform.resources.programs import Program
+from lykeion.platform.resources.runs import is_for_each_item, without_item
 
 from .work_pods import INDEX
 from .work_record import WorkRecord

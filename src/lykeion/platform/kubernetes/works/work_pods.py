@@ -8,7 +8,7 @@ import msgspec
 
 from lykeion.platform.kubernetes.objects import KubeObject, annotation, part, parts, text
 from lykeion.platform.kubernetes.pods import ended_container, program_container, reason_of
-from lykeion.platform.resources.work import FailedAttempt
+from lykeion.platform.resources.plain_kinds import FailedAttempt
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 GLOBAL_INDEX, JOB_SET_UID = "jobset.sigs.k8s.io/job-global-index", "jobset.sigs.k8s.io/jobset-uid"

@@ -6,9 +6,7 @@ import msgspec
 
 from lykeion.control import GROUP, ResourceError, Wire
 from lykeion.platform.kubernetes.objects import KubeObject, annotation, text
-from lykeion.platform.resources.index_ranges import IndexRanges
-from lykeion.platform.resources.used_retries import Used
-from lykeion.platform.resources.work import FailedAttempt
+from lykeion.platform.resources.plain_kinds import FailedAttempt, IndexRanges, Used
 
 RECORD = f"{GROUP}/record"
 

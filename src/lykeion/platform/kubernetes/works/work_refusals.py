@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from lykeion.control import Resource
 from lykeion.platform.kubernetes.objects import JOB_SETS, ClusterFacts
 from lykeion.platform.kubernetes.pods import TIME_LIMIT, rules_without_effect, unsupported_pod
-from lykeion.platform.resources.batch_execution import without_item
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.work import WorkSpec, WorkStatus
+from lykeion.platform.resources.plain_kinds import WorkSpec, WorkStatus
+from lykeion.platform.resources.programs import Program
+from lykeion.platform.resources.runs import without_item
 
 LIMIT_VALUES_BYTES = 1_000_000
 """Of a ConfigMap, which holds 1 MiB in all."""

@@ -14,9 +14,7 @@ from msgspec import structs
 
 from lykeion.platform.kubernetes.objects import KubeObject, part, text
 from lykeion.platform.kubernetes.pods import action_in_job, queue_of
-from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
-from lykeion.platform.resources.used_retries import from_used
-from lykeion.platform.resources.work import WorkSpec
+from lykeion.platform.resources.plain_kinds import WorkSpec, from_ranges, from_used, to_ranges
 
 from .work_pods import failures_before, has_ended, has_failed, index_of
 from .work_record import WorkRecord, read_record

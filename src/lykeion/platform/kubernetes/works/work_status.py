@@ -11,10 +11,16 @@ from msgspec import structs
 from lykeion.control import GROUP, Condition, Conditions
 from lykeion.platform.kubernetes.objects import KubeObject, annotation, text, true_condition
 from lykeion.platform.kubernetes.pods import PodWait, action_of, first_wait, refused_pods
-from lykeion.platform.resources.failure_rule import Action
-from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
-from lykeion.platform.resources.used_retries import Used, from_used, to_used
-from lykeion.platform.resources.work import WorkSpec, WorkStatus
+from lykeion.platform.resources.plain_kinds import (
+    Used,
+    WorkSpec,
+    WorkStatus,
+    from_ranges,
+    from_used,
+    to_ranges,
+    to_used,
+)
+from lykeion.platform.resources.programs import Action
 
 from .work_pods import (
     attempt_of,

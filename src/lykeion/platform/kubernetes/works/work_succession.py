@@ -13,7 +13,7 @@ from msgspec import structs
 
 from lykeion.control import GROUP, Resource
 from lykeion.platform.kubernetes.objects import JOBS, ClusterFacts, KubeObject, ObjectChange, annotation, read_spec
-from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
+from lykeion.platform.resources.plain_kinds import WORK, WorkSpec, WorkStatus
 
 from .work_job import head_of, job_of
 from .work_record import RECORD, WorkRecord, read_record

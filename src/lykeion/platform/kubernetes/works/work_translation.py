@@ -28,7 +28,7 @@ from lykeion.platform.kubernetes.objects import (
     written_annotations,
 )
 from lykeion.platform.kubernetes.pods import QUEUE_LABEL, UNMOUNTED, queue_of
-from lykeion.platform.resources.work import WORK, WorkSpec, WorkStatus
+from lykeion.platform.resources.plain_kinds import WORK, WorkSpec, WorkStatus
 
 from .work_job import has_job_set, head_of, prefilled, with_failed
 from .work_job_set import job_set_among, job_set_of, run_of, work_objects

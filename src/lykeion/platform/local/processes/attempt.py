@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from lykeion.platform.resources.work import FailedAttempt
+from lykeion.platform.resources.plain_kinds import FailedAttempt
 
 from .machine_share import UNLIMITED, MachineShare
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from lykeion.platform.resources.program import Program, Requests
+from lykeion.platform.resources.programs import Program, Requests
 
 VARIABLES = "\0variables"
 """In ``argv``, which otherwise never contains NUL: the number of the descriptor with the variables of the image."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from lykeion.platform.resources.program import Requests
+from lykeion.platform.resources.programs import Requests
 
 from .attempt import OOM_KILLED, Attempt
 from .attempt_directory import AttemptDirectory, AttemptError, kill_rest

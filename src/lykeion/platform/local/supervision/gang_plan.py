@@ -9,9 +9,7 @@ from datetime import datetime
 from msgspec import structs
 
 from lykeion.platform.local.processes.attempt import NO_ROOM, PEER_FAILED, Attempt
-from lykeion.platform.resources.index_ranges import to_ranges
-from lykeion.platform.resources.used_retries import to_used
-from lykeion.platform.resources.work import Work
+from lykeion.platform.resources.plain_kinds import Work, to_ranges, to_used
 
 from .work_history import counted, first_failures, used_up
 from .work_plan import WorkPlan, due_time, ended, limit, reason_to_stop, seconds_until

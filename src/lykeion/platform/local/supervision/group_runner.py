@@ -12,7 +12,7 @@ from lykeion.platform.local.processes.attempt import KEPT_ENDED, Attempt
 from lykeion.platform.local.processes.free_port import free_port
 from lykeion.platform.local.processes.launch import Mounted, launch
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
-from lykeion.platform.resources.replica_group import ReplicaGroup
+from lykeion.platform.resources.plain_kinds import ReplicaGroup
 
 from .group_plan import GroupPlan, RunningReplica, plan_group
 from .machine_room import LocalMachine

@@ -3,7 +3,7 @@
 import msgspec
 
 from lykeion.control import Condition
-from lykeion.platform.resources.program import Program
+from lykeion.platform.resources.programs import Program
 
 
 def ignored_fields(program: Program, *, starts_images: bool) -> tuple[str, ...]:

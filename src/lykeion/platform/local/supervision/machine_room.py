@@ -8,7 +8,7 @@ from pathlib import Path
 from lykeion.control import Condition
 from lykeion.platform.local.accelerators import Accelerator
 from lykeion.platform.local.processes.machine_share import MachineShare
-from lykeion.platform.resources.program import Requests
+from lykeion.platform.resources.programs import Requests
 
 UNLIMITED = 1 << 30
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from msgspec import structs
 
 from lykeion.control import AnyKind, AnyResource, ResourceStore, is_true
-from lykeion.platform.resources.program_volume import VOLUME
-from lykeion.platform.resources.replica_group import REPLICA_GROUP
-from lykeion.platform.resources.route import ROUTE
+from lykeion.platform.resources.plain_kinds import REPLICA_GROUP, ROUTE
+from lykeion.platform.resources.programs import VOLUME
 
 from .machine_room import LocalMachine
 from .program_images import ProgramImages

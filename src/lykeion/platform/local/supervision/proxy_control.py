@@ -20,8 +20,8 @@ from lykeion.platform.local.proxy.listeners import listeners_of
 from lykeion.platform.local.proxy.proxy_settings import ROUTES, ProxySettings, TlsListener
 from lykeion.platform.local.proxy.route_table import RoutedService, RouteTable, RouteTableError, service_path
 from lykeion.platform.lookups import GroupCounts, RouteCounts
-from lykeion.platform.resources.program import Program
-from lykeion.platform.resources.replica_group import REPLICA_GROUP, Readiness, ReplicaGroup, ReplicaGroupSpec
+from lykeion.platform.resources.plain_kinds import REPLICA_GROUP, Readiness, ReplicaGroup, ReplicaGroupSpec
+from lykeion.platform.resources.programs import Program
 
 TIMEOUT_S = 2.0
 

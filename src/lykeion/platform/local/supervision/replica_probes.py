@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lykeion.platform.local.processes.attempt import Attempt
-from lykeion.platform.resources.replica_group import Liveness, Readiness, ReplicaGroupSpec, ReplicaProbe
+from lykeion.platform.resources.plain_kinds import Liveness, Readiness, ReplicaGroupSpec, ReplicaProbe
 
 FIRST_PAUSE_S = 0.05
 """Between the first checks of a replica that starts; it grows to the period."""

@@ -8,7 +8,7 @@ from msgspec import structs
 from lykeion.control import AnyResource, Condition, merged
 from lykeion.platform.local.processes.attempt import Attempt
 from lykeion.platform.local.proxy.route_table import RoutedGroup, RoutedService, ServingReplica
-from lykeion.platform.resources.route import Route
+from lykeion.platform.resources.plain_kinds import Route
 
 from .runner import RunnerStep
 

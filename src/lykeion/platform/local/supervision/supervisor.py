@@ -33,10 +33,8 @@ from lykeion.platform.local.processes.log_watch import watch_logs
 from lykeion.platform.local.processes.memory_watch import watch_memory
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.lookups import GroupCores
-from lykeion.platform.resources.program_volume import VOLUME
-from lykeion.platform.resources.replica_group import REPLICA_GROUP
-from lykeion.platform.resources.route import ROUTE
-from lykeion.platform.resources.work import WORK
+from lykeion.platform.resources.plain_kinds import REPLICA_GROUP, ROUTE, WORK
+from lykeion.platform.resources.programs import VOLUME
 
 from .group_runner import GroupRunner
 from .ignored_fields import ignored_condition

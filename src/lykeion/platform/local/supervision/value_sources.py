@@ -7,8 +7,8 @@ from functools import partial
 from msgspec import structs
 
 from lykeion.control import AnyKind, AnyResource, Change, Key, Listing, ResourceStore, follow
-from lykeion.platform.resources.configuration import CONFIG_MAP, SECRET
-from lykeion.platform.resources.program import EnvironmentVariable, KeyOf, Program
+from lykeion.platform.resources.programs import EnvironmentVariable, KeyOf, Program
+from lykeion.platform.resources.settings import CONFIG_MAP, SECRET
 
 
 class ValueSources:

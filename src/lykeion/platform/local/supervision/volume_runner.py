@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import structs
 
 from lykeion.control import AnyResource, Condition, merged
-from lykeion.platform.resources.program_volume import Volume
+from lykeion.platform.resources.programs import Volume
 
 from .runner import RunnerStep
 

@@ -9,9 +9,7 @@ from msgspec import structs
 from lykeion.control import Condition, merged
 from lykeion.platform.local.processes.attempt import FINISHED, SUSPENDED, TIME_LIMIT, Attempt
 from lykeion.platform.policies.retry import delay_s
-from lykeion.platform.resources.index_ranges import from_ranges, to_ranges
-from lykeion.platform.resources.used_retries import to_used
-from lykeion.platform.resources.work import Work, WorkSpec, WorkStatus
+from lykeion.platform.resources.plain_kinds import Work, WorkSpec, WorkStatus, from_ranges, to_ranges, to_used
 
 from .work_history import LIMIT_FAILURES, WorkHistory
 

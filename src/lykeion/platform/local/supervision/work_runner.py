@@ -11,8 +11,8 @@ from lykeion.platform.local.processes.launch import Launch, Mounted, launch
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.local.processes.peer_addresses import peer_addresses
 from lykeion.platform.policies.distributed import distributed_environment
-from lykeion.platform.resources.batch_execution import is_for_each_item, shard_text
-from lykeion.platform.resources.work import Work
+from lykeion.platform.resources.plain_kinds import Work
+from lykeion.platform.resources.runs import is_for_each_item, shard_text
 
 from .gang_plan import plan_gang
 from .machine_room import LocalMachine

@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from lykeion.control import SpecRule, Time, Wire
+from lykeion.platform.resources.programs import Program
 
 from .count_source import PrometheusQueries, ReplicaMetrics
-from .program import Program
 
 MAX_STEPS = 16
 

@@ -5,11 +5,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from lykeion.control import Column, Conditions, Name, Resource, ResourceKind, Time, Wire
+from lykeion.platform.resources.programs import Argument, FailureRules, Program, VolumeMount
 
-from .failure_rule import FailureRules
 from .index_ranges import IndexRanges
-from .program import Argument, Program
-from .program_volume import VolumeMount
 from .used_retries import Used
 
 MAX_INDEXES = 10_000

@@ -5,14 +5,12 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, structs
 
 from lykeion.control import ChangeRule, Column, Conditions, Name, Resource, ResourceKind, SpecRule, Time, Wire
+from lykeion.platform.resources.plain_kinds import MAX_INDEXES, FailedAttempt, IndexRanges, WorkSpec
+from lykeion.platform.resources.programs import Argument, EnvironmentVariable, FailureRules, Program
 
 from .artifacts import Inputs, Outputs, References, unique_names
-from .failure_rule import FailureRules
-from .index_ranges import IndexRanges
 from .lifetime import DeadlineSeconds, StartDeadlineSeconds, Suspend, TtlSeconds, fixed
-from .program import Argument, EnvironmentVariable, Program
 from .schedule import Schedule
-from .work import MAX_INDEXES, FailedAttempt, WorkSpec
 
 
 class Shards(Wire, frozen=True):

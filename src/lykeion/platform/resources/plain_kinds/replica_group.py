@@ -5,10 +5,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from lykeion.control import Column, Conditions, Resource, ResourceKind, Time, Wire
+from lykeion.platform.resources.programs import Program, VolumeMount
 
 from .autoscaling import Autoscaling
-from .program import Program
-from .program_volume import VolumeMount
 
 
 class ReplicaProbe(Wire, frozen=True):

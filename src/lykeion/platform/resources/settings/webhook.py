@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from lykeion.control import Column, Conditions, Resource, ResourceKind, Time, Wire
-
-from .program import KeyOf
+from lykeion.platform.resources.programs import KeyOf
 
 MAX_REMEMBERED = 100
 

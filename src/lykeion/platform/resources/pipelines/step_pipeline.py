@@ -6,16 +6,23 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta, structs
 
 from lykeion.control import Column, Conditions, Name, Resource, ResourceKind, SpecRule, Time, Wire
+from lykeion.platform.resources.programs import Argument, FailureRules, Program
+from lykeion.platform.resources.runs import (
+    BatchExecutionSpec,
+    DeadlineSeconds,
+    Inputs,
+    Outputs,
+    References,
+    Retries,
+    Schedule,
+    Suspend,
+    TrainingSpec,
+    TtlSeconds,
+    unique_names,
+)
 
-from .artifacts import Inputs, Outputs, References, unique_names
-from .batch_execution import BatchExecutionSpec
-from .failure_rule import FailureRules
-from .lifetime import DeadlineSeconds, Retries, Suspend, TtlSeconds
-from .program import Argument, Program
-from .schedule import Schedule
 from .step_graph import filter_columns, problem_of
 from .step_references import references
-from .training import TrainingSpec
 
 MAX_STEPS = 128
 MAX_ARTIFACTS = 96

@@ -5,8 +5,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from lykeion.control import SpecRule, Time, Wire
-
-from .quantities import Quantity
+from lykeion.platform.resources.programs import Quantity
 
 
 class Autoscaling(Wire, frozen=True):

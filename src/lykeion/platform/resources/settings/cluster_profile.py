@@ -5,9 +5,8 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from lykeion.control import Annotations, Column, Conditions, Name, Resource, ResourceKind, SpecRule, Wire
-
-from .artifacts import unique_names
-from .pod_template import LabelKey, LabelValue, Toleration
+from lykeion.platform.resources.programs import LabelKey, LabelValue, Toleration
+from lykeion.platform.resources.runs import unique_names
 
 
 class AcceleratorProfile(Wire, frozen=True):

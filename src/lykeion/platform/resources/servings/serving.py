@@ -5,12 +5,10 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from lykeion.control import Column, Conditions, Once, Resource, ResourceKind, SpecRule, Time, Wire
+from lykeion.platform.resources.plain_kinds import Autoscaling, Liveness, Readiness, Recommendation
+from lykeion.platform.resources.programs import Argument, EnvironmentVariable, PodTemplate, Program, Requests
 
-from .autoscaling import Autoscaling, Recommendation
 from .canary import Canary
-from .pod_template import PodTemplate
-from .program import Argument, EnvironmentVariable, Program, Requests
-from .replica_group import Liveness, Readiness
 from .rollout import PastRollout, RolloutStatus, ServingVersion
 
 Options = Annotated[

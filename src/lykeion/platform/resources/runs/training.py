@@ -15,13 +15,11 @@ from lykeion.control import (
     Wire,
     child_name,
 )
+from lykeion.platform.resources.plain_kinds import FailedAttempt, Role
+from lykeion.platform.resources.programs import FailureRules, Program, Quantity
 
 from .artifacts import ArtifactName, Inputs, Outputs, References, RelativePath, movable, unique_names
-from .failure_rule import FailureRules
 from .lifetime import DeadlineSeconds, Retries, StartDeadlineSeconds, Suspend, TtlSeconds, fixed
-from .program import Program
-from .quantities import Quantity
-from .work import FailedAttempt, Role
 
 
 class PublishedModel(Wire, frozen=True):
