@@ -21,8 +21,8 @@ from measuring.canary_traces import HARMFUL, HARMLESS, INTERVAL_S, LATE, Counter
 from measuring.machine import describe
 from msgspec import structs
 
-from lykeion.platform.policies.canary_analysis import look
-from lykeion.platform.policies.rollout_steps import RolloutEnd, Signals, advance
+from lykeion.platform.policies.rollouts.canary_analysis import look
+from lykeion.platform.policies.rollouts.rollout_steps import RolloutEnd, Signals, advance
 from lykeion.platform.resources.servings.canary import Canary, CanaryAnalysis, CanaryStep
 from lykeion.platform.resources.servings.rollout import RolloutStatus, ServingVersion
 

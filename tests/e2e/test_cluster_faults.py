@@ -13,7 +13,7 @@ import yaml
 from msgspec import structs
 
 from lykeion.control import child_name
-from lykeion.platform.policies.artifact_work import PROGRAM
+from lykeion.platform.policies.artifacts.artifact_work import PROGRAM
 from lykeion.platform.resources.programs.program import Program as ProgramSpec
 from lykeion.platform.resources.runs.training import TRAINING, TrainingSpec
 

@@ -15,7 +15,7 @@ from lykeion.platform.controllers.batch_controller import BATCH_EXECUTIONS
 from lykeion.platform.controllers.training_controller import TRAININGS
 from lykeion.platform.kubernetes.objects.object_types import JOB_SETS
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
-from lykeion.platform.policies import giving_way
+from lykeion.platform.policies.attempts import giving_way
 from lykeion.platform.resources.settings.cluster_profile import ClusterProfileSpec, StorageProfile
 
 from .cluster_addons import start_jobset, start_kueue

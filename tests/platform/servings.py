@@ -11,7 +11,7 @@ from lykeion.control import AnyResource, Condition, Decision, Lookup, Observed
 from lykeion.control.difference import difference
 from lykeion.platform.controllers.serving_controller import reconcile_serving
 from lykeion.platform.lookups import GroupCounts, PrometheusCounts, ReplicaCounts, RouteCounts
-from lykeion.platform.policies.serving_place import ON_A_MACHINE, ServingPlace
+from lykeion.platform.policies.rollouts.serving_place import ON_A_MACHINE, ServingPlace
 from lykeion.platform.resources.plain_kinds.replica_group import REPLICA_GROUP, ReplicaGroup, ReplicaGroupStatus
 from lykeion.platform.resources.plain_kinds.route import ROUTE, Route, RouteStatus
 from lykeion.platform.resources.plain_kinds.work import WORK, WorkStatus

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lykeion.platform.policies.autoscaling_formula import kept, needed, recommended, stabilized
+from lykeion.platform.policies.rollouts.autoscaling_formula import kept, needed, recommended, stabilized
 from lykeion.platform.resources.plain_kinds.autoscaling import Autoscaling, Recommendation
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)

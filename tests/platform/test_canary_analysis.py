@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from lykeion.platform.lookups import GroupCounts
-from lykeion.platform.policies.canary_analysis import begin_step, described, look, verdict
+from lykeion.platform.policies.rollouts.canary_analysis import begin_step, described, look, verdict
 from lykeion.platform.resources.servings.canary import AnalysisStatus, CanaryAnalysis, RequestTotals
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from lykeion.core import odds_ratio_test
 from lykeion.core.odds_ratio_test import FailureTable as Table
 from lykeion.core.odds_ratio_test import log_likelihood, log_likelihood_ratio
-from lykeion.platform.policies import canary_test
-from lykeion.platform.policies.canary_test import DECISIVE
+from lykeion.platform.policies.rollouts import canary_test
+from lykeion.platform.policies.rollouts.canary_test import DECISIVE
 from lykeion.platform.resources.servings.canary import Evidence
 
 RATIO, TOLERATED = 3.0, 0.005

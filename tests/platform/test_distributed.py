@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from lykeion.platform.local.processes.peer_addresses import peer_addresses
-from lykeion.platform.policies.distributed import distributed_environment
+from lykeion.platform.policies.attempts.distributed import distributed_environment
 from lykeion.platform.resources.plain_kinds.work import Role
 
 ADDRESSES = ("a:1", "b:2", "c:3", "d:4")

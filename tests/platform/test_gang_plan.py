@@ -12,7 +12,7 @@ from msgspec import structs
 from lykeion.control import is_true
 from lykeion.platform.local.processes.attempt import NO_ROOM, PEER_FAILED, SHUTDOWN, Attempt
 from lykeion.platform.local.supervision.gang_plan import plan_gang
-from lykeion.platform.policies.retry import LAST_DELAY_S, delay_s
+from lykeion.platform.policies.attempts.retry import LAST_DELAY_S, delay_s
 from lykeion.platform.resources.plain_kinds.work import Role
 from lykeion.platform.resources.programs.failure_rule import FailureRule
 

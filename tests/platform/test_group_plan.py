@@ -13,7 +13,7 @@ from lykeion.control import read_as
 from lykeion.core.fields import Field
 from lykeion.platform.local.processes.attempt import NOT_LIVE, NOT_READY, SCALED, SHUTDOWN, Attempt
 from lykeion.platform.local.supervision.group_plan import STEADY_S, GroupPlan, RunningReplica, plan_group
-from lykeion.platform.policies.retry import LAST_DELAY_S, delay_s
+from lykeion.platform.policies.attempts.retry import LAST_DELAY_S, delay_s
 from lykeion.platform.resources.plain_kinds.replica_group import Readiness, ReplicaGroupStatus
 
 from .batches import replica_group

@@ -14,7 +14,7 @@ from lykeion.control import condition_of
 from lykeion.core import NotFound, Unavailable
 from lykeion.platform.controllers.image_build_controller import reconcile_image_build
 from lykeion.platform.lookups import FoundModel, ModelVersion, SourceDigest, SourceVersion
-from lykeion.platform.policies.notices import notice_of
+from lykeion.platform.policies.lifecycle.notices import notice_of
 from lykeion.platform.resources.runs.image_build import IMAGE_BUILD, BuildSource, GitSource, ImageBuildSpec
 
 from .acting import NOON, Acting

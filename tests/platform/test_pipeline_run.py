@@ -16,7 +16,7 @@ from lykeion.control import Key, condition_of, is_true
 from lykeion.core import Invalid, NotFound, Unavailable
 from lykeion.platform.controllers.pipeline_run_controller import reconcile_pipeline_run
 from lykeion.platform.lookups import FoundModel, ImageDigest
-from lykeion.platform.policies.pipeline_round import ENDED
+from lykeion.platform.policies.steps.pipeline_round import ENDED
 from lykeion.platform.resources.pipelines.step_pipeline import (
     PIPELINE_RUN,
     ExitStep,

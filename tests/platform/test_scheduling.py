@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lykeion.control import ResourceError, read_as
 from lykeion.core.fields import Field
-from lykeion.platform.policies.scheduling import InvalidSchedule, scheduled_times
+from lykeion.platform.policies.lifecycle.scheduling import InvalidSchedule, scheduled_times
 from lykeion.platform.resources.runs.schedule import Schedule
 
 

@@ -8,7 +8,7 @@ from msgspec import structs
 from lykeion.control import condition_of
 from lykeion.core import Invalid, NotFound, Unavailable
 from lykeion.platform.lookups import ImageDigest
-from lykeion.platform.policies.pinned_images import pinned_image
+from lykeion.platform.policies.artifacts.pinned_images import pinned_image
 
 from .servings import World, server, serving
 

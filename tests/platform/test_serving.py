@@ -10,8 +10,8 @@ from msgspec import structs
 from lykeion.control import Condition, condition_of, is_true
 from lykeion.core import Unavailable
 from lykeion.platform.lookups import FoundModel, GroupCores, GroupCounts, ModelVersion, RouteCounts
-from lykeion.platform.policies.serving_place import IN_A_CLUSTER, ON_A_MACHINE, ServingPlace
-from lykeion.platform.policies.serving_template import template, template_hash
+from lykeion.platform.policies.rollouts.serving_place import IN_A_CLUSTER, ON_A_MACHINE, ServingPlace
+from lykeion.platform.policies.rollouts.serving_template import template, template_hash
 from lykeion.platform.resources.plain_kinds.autoscaling import Autoscaling
 from lykeion.platform.resources.plain_kinds.work import WORK, FailedAttempt, WorkStatus
 from lykeion.platform.resources.programs.program import Program

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from lykeion.control import Condition, condition_of
 from lykeion.platform.lookups import FoundModel, GroupCores, GroupCounts, ModelVersion, RouteCounts
-from lykeion.platform.policies.serving_place import IN_A_CLUSTER
+from lykeion.platform.policies.rollouts.serving_place import IN_A_CLUSTER
 from lykeion.platform.resources.plain_kinds.autoscaling import Autoscaling
 from lykeion.platform.resources.plain_kinds.replica_group import ReplicaArtifact
 from lykeion.platform.resources.servings.canary import Canary, CanaryAnalysis, CanaryStep

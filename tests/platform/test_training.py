@@ -11,7 +11,7 @@ from lykeion.control import Condition, condition_of, is_true
 from lykeion.core import NotFound, Unavailable
 from lykeion.platform.controllers.training_controller import reconcile_training
 from lykeion.platform.lookups import FoundModel, ModelVersion
-from lykeion.platform.policies.giving_way import HELD_S, pause_s
+from lykeion.platform.policies.attempts.giving_way import HELD_S, pause_s
 from lykeion.platform.resources.plain_kinds.work import FailedAttempt, Role
 from lykeion.platform.resources.programs.program import Program
 from lykeion.platform.resources.runs.artifacts import FetchedInput, KeptOutput

@@ -16,7 +16,7 @@ from lykeion.platform.controllers.batch_controller import BATCH_EXECUTIONS
 from lykeion.platform.controllers.pipeline_run_controller import PIPELINE_RUNS
 from lykeion.platform.controllers.training_controller import TRAININGS
 from lykeion.platform.lookups import FoundModel
-from lykeion.platform.policies.completion import has_finished
+from lykeion.platform.policies.lifecycle.completion import has_finished
 from lykeion.platform.resources.pipelines.step_pipeline import PIPELINE_RUN, ExitStep, PipelineRunSpec, PipelineStep
 from lykeion.platform.resources.programs.program import Program
 from lykeion.platform.resources.runs.artifacts import FetchedInput, KeptOutput

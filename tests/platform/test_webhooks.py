@@ -20,7 +20,7 @@ from msgspec import structs
 from lykeion.control import Change, Condition, Listing, SqliteStore, condition_of, follow, is_true, merged
 from lykeion.platform import KINDS
 from lykeion.platform.local.webhook_sender import LIMIT_UNASKED, WebhookSender
-from lykeion.platform.policies.notices import InvalidSecret, notice_of, signed_headers
+from lykeion.platform.policies.lifecycle.notices import InvalidSecret, notice_of, signed_headers
 from lykeion.platform.resources.programs.program import KeyOf
 from lykeion.platform.resources.runs.batch_execution import BATCH_EXECUTION
 from lykeion.platform.resources.settings.configuration import SECRET, SecretSpec

@@ -16,7 +16,7 @@ from lykeion.platform.local.processes.attempt import SHUTDOWN, SUSPENDED, TIME_L
 from lykeion.platform.local.supervision import work_history
 from lykeion.platform.local.supervision.work_history import WorkHistory
 from lykeion.platform.local.supervision.work_plan import plan_work
-from lykeion.platform.policies.retry import LAST_DELAY_S, delay_s
+from lykeion.platform.policies.attempts.retry import LAST_DELAY_S, delay_s
 from lykeion.platform.resources.plain_kinds.index_ranges import from_ranges
 from lykeion.platform.resources.plain_kinds.work import Role
 from lykeion.platform.resources.programs.failure_rule import FailureRule

@@ -10,12 +10,12 @@ from msgspec import structs
 
 from lykeion.control import AnyResource, Exists, Key, ResourceError, ResourceStore
 from lykeion.core import Conflict, Unsupported
+from lykeion.platform.policies.lifecycle import has_finished
 from lykeion.platform.resources.pipelines import PIPELINE, PIPELINE_RUN, Pipeline, PipelineRun
 from lykeion.platform.resources.runs import BATCH_EXECUTION, IMAGE_BUILD, TRAINING
 
 from .changed_specs import change_spec
 from .controllers.pipeline_controller import run_of
-from .policies.completion import has_finished
 
 MAX_ROOT = 50
 

@@ -25,10 +25,10 @@ from lykeion.control import (
     condition_of,
 )
 from lykeion.core import Conflict, LykeionError, Refused, Unavailable, Unsupported
+from lykeion.platform.policies.lifecycle import end_of, has_finished
 
 from .changed_specs import change_spec
 from .composition import KINDS
-from .policies.completion import end_of, has_finished
 from .resource_names import check_names, find_kinds, parse_key
 from .resource_table import as_applied
 

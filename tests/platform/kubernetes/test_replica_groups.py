@@ -11,7 +11,7 @@ from lykeion.platform.controllers.serving_report import reported
 from lykeion.platform.controllers.serving_view import ServingView
 from lykeion.platform.kubernetes.objects.object_types import KubeObject
 from lykeion.platform.kubernetes.servings.replica_group_objects import REPLICA_GROUPS
-from lykeion.platform.policies.serving_place import IN_A_CLUSTER
+from lykeion.platform.policies.rollouts.serving_place import IN_A_CLUSTER
 from lykeion.platform.resources.plain_kinds.replica_group import Readiness, ReplicaGroup
 from lykeion.platform.resources.programs.program import AcceleratorRequest, Program, Requests
 from lykeion.platform.resources.settings.cluster_profile import AcceleratorProfile, ClusterProfileSpec

@@ -14,7 +14,7 @@ from lykeion.platform.kubernetes.works.work_record import RECORD
 from lykeion.platform.kubernetes.works.work_refusals import refusal
 from lykeion.platform.kubernetes.works.work_status import IGNORED, REFUSED
 from lykeion.platform.kubernetes.works.work_translation import WORKS
-from lykeion.platform.policies.stages import models_command
+from lykeion.platform.policies.artifacts.stages import models_command
 from lykeion.platform.resources.plain_kinds.work import Role, WorkSpec
 from lykeion.platform.resources.programs.failure_rule import FailureRule
 from lykeion.platform.resources.programs.pod_template import PodTemplate, PodVolume

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from lykeion.control import Metadata, Owner, Resource
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
-from lykeion.platform.policies.stages import models_command
+from lykeion.platform.policies.artifacts.stages import models_command
 from lykeion.platform.resources.plain_kinds.work import WORK, Role, WorkSpec
 from lykeion.platform.resources.programs.failure_rule import FailureRule
 from lykeion.platform.resources.programs.pod_template import NodeRequirement, PodTemplate, PodVolume, Toleration

@@ -10,25 +10,27 @@ from typing import Literal, TypeAlias
 from msgspec import structs
 
 from lykeion.control import AnyResource, Decision, Key, Observed, ResourceController
-from lykeion.platform.policies.artifact_work import ArtifactWork, look_up
-from lykeion.platform.policies.completion import (
-    after_end,
-    deadlines,
-    finish,
-    has_finished,
-    progress_events,
-    started,
-    with_conditions,
-    with_progress,
-)
-from lykeion.platform.policies.pinned_inputs import (
+from lykeion.platform.policies.artifacts import (
+    ArtifactWork,
+    advance,
     await_registry,
+    look_up,
     pin_inputs,
     registry_unavailable,
     with_pinned_image,
 )
-from lykeion.platform.policies.scheduling import decide_runs, run_name
-from lykeion.platform.policies.stages import advance
+from lykeion.platform.policies.lifecycle import (
+    after_end,
+    deadlines,
+    decide_runs,
+    finish,
+    has_finished,
+    progress_events,
+    run_name,
+    started,
+    with_conditions,
+    with_progress,
+)
 from lykeion.platform.resources.plain_kinds import WORK, Work, WorkSpec, from_ranges
 from lykeion.platform.resources.programs import VOLUME
 from lykeion.platform.resources.runs import (

@@ -13,10 +13,17 @@ from msgspec import structs
 from lykeion.control import AnyResource, Condition, Decision, Event, Observed, ResourceController
 from lykeion.core import LykeionError, NotFound
 from lykeion.platform.lookups import FoundModel, SourceVersion
-from lykeion.platform.policies.artifact_work import ASK_AGAIN_S
-from lykeion.platform.policies.completion import left_s, with_conditions, with_progress
-from lykeion.platform.policies.image_building import build_key, build_part, lookup_of, source_volumes, stages_of
-from lykeion.platform.policies.stages import StageProgress, advance
+from lykeion.platform.policies.artifacts import (
+    ASK_AGAIN_S,
+    StageProgress,
+    advance,
+    build_key,
+    build_part,
+    lookup_of,
+    source_volumes,
+    stages_of,
+)
+from lykeion.platform.policies.lifecycle import left_s, with_conditions, with_progress
 from lykeion.platform.resources.plain_kinds import WORK, Work
 from lykeion.platform.resources.programs import VOLUME
 from lykeion.platform.resources.runs import (

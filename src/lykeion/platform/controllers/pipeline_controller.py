@@ -7,8 +7,7 @@ from datetime import datetime
 from msgspec import structs
 
 from lykeion.control import Condition, Decision, Observed, ResourceController, ResourceError
-from lykeion.platform.policies.completion import with_conditions
-from lykeion.platform.policies.scheduling import decide_runs, run_name
+from lykeion.platform.policies.lifecycle import decide_runs, run_name, with_conditions
 from lykeion.platform.resources.pipelines import PIPELINE, PIPELINE_RUN, Pipeline, PipelineRun, PipelineRunSpec
 
 ON_DEMAND = Condition(type="Ready", status="True", reason="OnDemand")

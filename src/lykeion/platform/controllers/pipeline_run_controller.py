@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import structs
 
 from lykeion.control import Decision, Key, Observed, ResourceController
-from lykeion.platform.policies.completion import (
+from lykeion.platform.policies.lifecycle import (
     after_end,
     finish,
     has_finished,
@@ -18,10 +18,14 @@ from lykeion.platform.policies.completion import (
     with_conditions,
     with_progress,
 )
-from lykeion.platform.policies.pipeline_round import ENDED, PipelineRound
-from lykeion.platform.policies.remote_step import release_pipeline_run
-from lykeion.platform.policies.rerun import reused_steps, wrong_earlier
-from lykeion.platform.policies.step_progress import advance_step
+from lykeion.platform.policies.steps import (
+    ENDED,
+    PipelineRound,
+    advance_step,
+    release_pipeline_run,
+    reused_steps,
+    wrong_earlier,
+)
 from lykeion.platform.resources.pipelines import (
     PIPELINE_RUN,
     PipelineRun,

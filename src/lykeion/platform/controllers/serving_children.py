@@ -6,8 +6,8 @@ from dataclasses import replace
 from msgspec import structs
 
 from lykeion.control import AnyKind, AnyResource, Wire
-from lykeion.platform.policies.serving_template import FETCHED
-from lykeion.platform.policies.stages import models_command
+from lykeion.platform.policies.artifacts import models_command
+from lykeion.platform.policies.rollouts import FETCHED
 from lykeion.platform.resources.plain_kinds import (
     REPLICA_GROUP,
     ROUTE,

@@ -8,9 +8,8 @@ from msgspec import structs
 from lykeion.control import Decision, Lookup, Observed, ResourceController
 from lykeion.core import LykeionError
 from lykeion.platform.lookups import FoundModel, ImageDigest, ModelVersion
-from lykeion.platform.policies.pinned_images import is_pinned, look_up_image
-from lykeion.platform.policies.rollout_steps import seconds_until_due
-from lykeion.platform.policies.serving_place import IN_A_CLUSTER, ON_A_MACHINE, ServingPlace
+from lykeion.platform.policies.artifacts import is_pinned, look_up_image
+from lykeion.platform.policies.rollouts import IN_A_CLUSTER, ON_A_MACHINE, ServingPlace, seconds_until_due
 from lykeion.platform.resources.plain_kinds import REPLICA_GROUP, ROUTE, WORK
 from lykeion.platform.resources.programs import VOLUME
 from lykeion.platform.resources.servings import (

@@ -9,8 +9,7 @@ from msgspec import structs
 from lykeion.control import Lookup
 from lykeion.core import LykeionError
 from lykeion.platform.lookups import GroupCores, GroupCounts, PrometheusCounts, ReplicaCounts, RouteCounts
-from lykeion.platform.policies.autoscaling_formula import PERIOD_S, kept, recommended, stabilized
-from lykeion.platform.policies.canary_analysis import look, next_look
+from lykeion.platform.policies.rollouts import PERIOD_S, kept, look, next_look, recommended, stabilized
 from lykeion.platform.resources.plain_kinds import Autoscaling, Recommendation
 from lykeion.platform.resources.programs import quantity
 from lykeion.platform.resources.servings import CanaryAnalysis, Serving, ServingStatus

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import structs
 
 from lykeion.control import GROUP, Condition, Event, condition_of, is_true, merged
-from lykeion.platform.policies.rollout_steps import is_inconclusive, joined
+from lykeion.platform.policies.rollouts import is_inconclusive, joined
 from lykeion.platform.resources.plain_kinds import REPLICA_GROUP
 from lykeion.platform.resources.servings import RolloutStatus, ServingStatus
 

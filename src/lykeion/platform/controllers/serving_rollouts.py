@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import structs
 
-from lykeion.platform.policies.rollout_steps import RolloutEnd, Signals, advance, promoted
+from lykeion.platform.policies.rollouts import RolloutEnd, Signals, advance, promoted
 from lykeion.platform.resources.servings import PastRollout, RolloutStatus, ServingStatus, ServingVersion
 
 from .serving_view import ServingView

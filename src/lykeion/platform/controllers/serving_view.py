@@ -7,9 +7,7 @@ from functools import cached_property
 from msgspec import structs
 
 from lykeion.control import AnyResource, Observed, child_name, condition_of, is_true
-from lykeion.platform.policies.rollout_steps import weight_of_next
-from lykeion.platform.policies.serving_place import ON_A_MACHINE, ServingPlace
-from lykeion.platform.policies.serving_template import template, template_hash
+from lykeion.platform.policies.rollouts import ON_A_MACHINE, ServingPlace, template, template_hash, weight_of_next
 from lykeion.platform.resources.plain_kinds import ReplicaGroup, ReplicaGroupSpec, Route, WeightedGroup, Work
 from lykeion.platform.resources.servings import (
     MAX_STEPS,

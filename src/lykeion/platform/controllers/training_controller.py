@@ -12,8 +12,20 @@ from lykeion.control import (
     ResourceController,
 )
 from lykeion.platform.lookups import FoundModel, ModelVersion
-from lykeion.platform.policies.artifact_work import ArtifactWork, look_up
-from lykeion.platform.policies.completion import (
+from lykeion.platform.policies.artifacts import (
+    ArtifactWork,
+    ProgramStage,
+    StageProgress,
+    advance,
+    await_registry,
+    look_up,
+    models_command,
+    pin_inputs,
+    registry_unavailable,
+    with_pinned_image,
+)
+from lykeion.platform.policies.attempts import give_way, gives_way
+from lykeion.platform.policies.lifecycle import (
     after_end,
     deadlines,
     finish,
@@ -23,14 +35,6 @@ from lykeion.platform.policies.completion import (
     with_conditions,
     with_progress,
 )
-from lykeion.platform.policies.giving_way import give_way, gives_way
-from lykeion.platform.policies.pinned_inputs import (
-    await_registry,
-    pin_inputs,
-    registry_unavailable,
-    with_pinned_image,
-)
-from lykeion.platform.policies.stages import ProgramStage, StageProgress, advance, models_command
 from lykeion.platform.resources.plain_kinds import WORK, Work, WorkSpec
 from lykeion.platform.resources.programs import VOLUME, Volume, VolumeMount, VolumeSpec
 from lykeion.platform.resources.runs import TRAINING, Training, TrainingStatus, run_volume, untagged

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from lykeion.control import AnyResource, Key, NoSuchResource, ResourceError, ResourceStore
-from lykeion.platform.policies.completion import has_finished
+from lykeion.platform.policies.lifecycle import has_finished
 from lykeion.resource_api import Subresource
 
 from .metrics_file import follow_rows

@@ -22,8 +22,8 @@ from lykeion.control import (
     merged,
 )
 from lykeion.core import Conflict, LykeionError, NotFound, Unavailable
-from lykeion.platform.policies.notices import Notice, next_notice, notice_of, signed_headers
-from lykeion.platform.policies.retry import delay_s
+from lykeion.platform.policies.attempts import delay_s
+from lykeion.platform.policies.lifecycle import Notice, next_notice, notice_of, signed_headers
 from lykeion.platform.resources.settings import MAX_REMEMBERED, SECRET, WEBHOOK, Webhook, WebhookStatus
 
 TIMEOUT_S = 10.0

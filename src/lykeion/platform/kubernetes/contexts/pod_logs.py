@@ -17,8 +17,8 @@ from lykeion.platform.kubernetes.objects import (
     PODS,
     KubeObject,
 )
-from lykeion.platform.policies.artifact_work import PROGRAM
-from lykeion.platform.policies.completion import has_finished
+from lykeion.platform.policies.artifacts import PROGRAM
+from lykeion.platform.policies.lifecycle import has_finished
 from lykeion.platform.resources.pipelines import PIPELINE_RUN, StepStatus
 
 PAUSE_S = 1.0

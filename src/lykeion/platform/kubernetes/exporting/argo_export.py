@@ -10,7 +10,7 @@ from typing import Any
 from lykeion.control import ResourceError
 from lykeion.core import LykeionError, Unsupported
 from lykeion.platform.kubernetes.objects import ClusterFacts
-from lykeion.platform.policies.step_values import items_of
+from lykeion.platform.policies.steps import items_of
 from lykeion.platform.resources.pipelines import Pipeline, PipelineStep, dependencies, references
 
 from .argo_expressions import as_condition, as_items, result_input, result_value

@@ -16,8 +16,8 @@ from lykeion.core import Unavailable
 from lykeion.platform.composition import CLUSTER_CONTROLLERS
 from lykeion.platform.controllers.pipeline_controller import run_of
 from lykeion.platform.lookups import FoundModel, ImageDigest, ModelVersion, SourceDigest, SourceVersion
-from lykeion.platform.policies.completion import end_of
-from lykeion.platform.policies.step_work import STEP_LABEL
+from lykeion.platform.policies.lifecycle import end_of
+from lykeion.platform.policies.steps import STEP_LABEL
 from lykeion.platform.resources.pipelines import (
     PIPELINE,
     PIPELINE_RUN,

@@ -24,7 +24,7 @@ from lykeion.platform.kubernetes.objects import (
 )
 from lykeion.platform.kubernetes.store import CustomResources
 from lykeion.platform.lookups import ClusterAllowed, NoRemoteRun, RemoteRun
-from lykeion.platform.policies.step_work import STEP_LABEL
+from lykeion.platform.policies.steps import STEP_LABEL
 from lykeion.platform.resources.pipelines import PIPELINE_RUN, PipelineRun
 
 from .cluster_reach import ClusterReach

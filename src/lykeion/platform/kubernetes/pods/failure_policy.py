@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lykeion.platform.kubernetes.objects import NOTHING, part, parts, text, true_condition
-from lykeion.platform.policies.failure_rules import action_for
+from lykeion.platform.policies.attempts import action_for
 from lykeion.platform.resources.programs import Action, FailureRule
 
 from .pod_spec import CONTAINER

@@ -35,7 +35,7 @@ from lykeion.platform.kubernetes.pods import (
     queue_of,
     registry_account,
 )
-from lykeion.platform.policies.distributed import environment_of
+from lykeion.platform.policies.attempts import environment_of
 from lykeion.platform.resources.plain_kinds import MAX_INDEXES, WorkSpec, WorkStatus, from_ranges, to_ranges
 from lykeion.platform.resources.programs import Program
 from lykeion.platform.resources.runs import is_for_each_item, without_item

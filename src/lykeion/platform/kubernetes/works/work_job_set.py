@@ -10,7 +10,7 @@ from typing import Any
 from lykeion.control import Resource
 from lykeion.platform.kubernetes.objects import JOB_SETS, ClusterFacts, KubeObject, object_of, parts
 from lykeion.platform.kubernetes.pods import QUEUE_LABEL, queue_of
-from lykeion.platform.policies.distributed import environment_of, places_of
+from lykeion.platform.policies.attempts import environment_of, places_of
 from lykeion.platform.resources.plain_kinds import Role, WorkSpec, WorkStatus
 
 from .work_job import (

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from msgspec import structs
 
 from lykeion.platform.local.processes.attempt import NOT_LIVE, NOT_READY, SCALED, Attempt
-from lykeion.platform.policies.retry import delay_s
+from lykeion.platform.policies.attempts import delay_s
 from lykeion.platform.resources.plain_kinds import ReplicaGroup, ReplicaGroupSpec, ReplicaGroupStatus
 
 from .work_plan import seconds_until

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from lykeion.control import AnyResource, child_name
-from lykeion.platform.policies.artifact_work import PROGRAM
+from lykeion.platform.policies.artifacts import PROGRAM
 
 
 def by_newest_log(resource: AnyResource, part: str, others: Iterable[AnyResource]) -> list[AnyResource]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from lykeion import images
 from lykeion.core import Invalid, LykeionError
-from lykeion.platform.policies.retry import delay_s
+from lykeion.platform.policies.attempts import delay_s
 
 PULL = ("lykeion", "images", "pull", "--quiet", "--json")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from lykeion.platform.local.processes.attempt import KEPT_ENDED, Attempt
-from lykeion.platform.policies.failure_rules import action_for
+from lykeion.platform.policies.attempts import action_for
 from lykeion.platform.resources.plain_kinds import WorkSpec
 
 LIMIT_FAILURES = 10

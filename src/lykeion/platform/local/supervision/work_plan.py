@@ -8,7 +8,7 @@ from msgspec import structs
 
 from lykeion.control import Condition, merged
 from lykeion.platform.local.processes.attempt import FINISHED, SUSPENDED, TIME_LIMIT, Attempt
-from lykeion.platform.policies.retry import delay_s
+from lykeion.platform.policies.attempts import delay_s
 from lykeion.platform.resources.plain_kinds import Work, WorkSpec, WorkStatus, from_ranges, to_ranges, to_used
 
 from .work_history import LIMIT_FAILURES, WorkHistory

@@ -10,7 +10,7 @@ from lykeion.platform.local.processes.attempt import SHUTDOWN, Attempt
 from lykeion.platform.local.processes.launch import Launch, Mounted, launch
 from lykeion.platform.local.processes.owned_processes import OwnedProcesses
 from lykeion.platform.local.processes.peer_addresses import peer_addresses
-from lykeion.platform.policies.distributed import distributed_environment
+from lykeion.platform.policies.attempts import distributed_environment
 from lykeion.platform.resources.plain_kinds import Work
 from lykeion.platform.resources.runs import is_for_each_item, shard_text
 

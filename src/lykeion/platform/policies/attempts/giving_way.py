@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lykeion.control import Condition, condition_of, is_true
+from lykeion.platform.policies.lifecycle import left_s
 from lykeion.platform.resources.plain_kinds import Work
 from lykeion.platform.resources.runs import Training
-
-from .completion import left_s
 
 GAVE_WAY = "GaveWay"
 HELD_S = 120

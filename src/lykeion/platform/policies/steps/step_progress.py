@@ -9,15 +9,13 @@ from lykeion.control import FINALIZER, AnyResource, Event
 from lykeion.core import LykeionError
 from lykeion.core.grammar import parse
 from lykeion.core.matching import matches
+from lykeion.platform.policies.artifacts import ArtifactWork, advance, is_pinned, look_up
+from lykeion.platform.policies.lifecycle import end_of, waits_for
 from lykeion.platform.resources.pipelines import PipelineStep, StepStatus, dependencies, resolved
 from lykeion.platform.resources.runs import TRAINING
 
-from .artifact_work import ArtifactWork, look_up
-from .completion import end_of, waits_for
-from .pinned_images import is_pinned
 from .pipeline_round import ENDED, MAX_RESULTS, PipelineRound
 from .remote_step import LOOK_AGAIN_S, ended_as, progress_of
-from .stages import advance
 from .step_values import as_text, items_of, parsed_results, values_of
 from .step_work import STEP_LABEL, cache_alias, program_of, resource_of
 

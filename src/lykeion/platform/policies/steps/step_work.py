@@ -6,11 +6,11 @@ from typing import Any
 from msgspec import structs
 
 from lykeion.control import AnyKind, AnyResource, child_name
+from lykeion.platform.policies.artifacts import ArtifactWork
 from lykeion.platform.resources.pipelines import PipelineRun, PipelineStep
 from lykeion.platform.resources.plain_kinds import WorkSpec
 from lykeion.platform.resources.runs import BATCH_EXECUTION, TRAINING, for_each_item
 
-from .artifact_work import ArtifactWork
 from .step_values import cache_key, items_of
 
 STEP_LABEL = "lykeion.github.io/step"

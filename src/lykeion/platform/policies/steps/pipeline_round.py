@@ -9,12 +9,11 @@ from msgspec import structs
 
 from lykeion.control import AnyResource, Event, Key, Lookup, Observed
 from lykeion.core import NotFound, Unavailable
+from lykeion.platform.policies.artifacts import ASK_AGAIN_S, Answers, look_up, look_up_image
 from lykeion.platform.resources.pipelines import PipelineRun, StepStatus
 from lykeion.platform.resources.plain_kinds import WORK
 from lykeion.platform.resources.runs import BATCH_EXECUTION, TRAINING
 
-from .artifact_work import ASK_AGAIN_S, Answers, look_up
-from .pinned_images import look_up_image
 from .remote_step import RemoteSteps
 from .step_work import STEP_LABEL
 

@@ -6,10 +6,10 @@ from typing import Any
 from msgspec import structs
 
 from lykeion.control import AnyResource, Condition, Decision, Observed
+from lykeion.platform.policies.lifecycle import deadlines, finish, progress_events, with_conditions, with_progress
 from lykeion.platform.resources.programs import Program
 
 from .artifact_work import ASK_AGAIN_S, Answers, look_up
-from .completion import deadlines, finish, progress_events, with_conditions, with_progress
 from .pinned_images import ImageAnswer, is_pinned, look_up_image
 from .stages import ROOM
 

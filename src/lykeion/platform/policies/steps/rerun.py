@@ -2,9 +2,9 @@
 
 from msgspec import structs
 
+from lykeion.platform.policies.lifecycle import has_finished
 from lykeion.platform.resources.pipelines import PipelineRun, StepStatus, dependencies, downstream, in_order
 
-from .completion import has_finished
 from .step_values import GOOD
 
 

@@ -9,6 +9,7 @@ from msgspec import structs
 from lykeion.control import AnyResource, Condition, Decision, Lookup, NotAsked, Observed, child_name, condition_of
 from lykeion.core import Invalid, LykeionError, Unavailable, Unsupported
 from lykeion.platform.lookups import ClusterAllowed, NoRemoteRun, RemoteRun
+from lykeion.platform.policies.lifecycle import end_of, waits_for, with_conditions
 from lykeion.platform.resources.pipelines import (
     PIPELINE_RUN,
     PipelineRun,
@@ -18,7 +19,6 @@ from lykeion.platform.resources.pipelines import (
     references,
 )
 
-from .completion import end_of, waits_for, with_conditions
 from .step_work import STEP_LABEL
 
 LOOK_AGAIN_S = 5.0
