@@ -77,6 +77,15 @@ class MemoryCluster:
             return changed
         return self._write(path, changed, "MODIFIED")
 
+    async def put(self, path: str, what: str, document: Document, query: Any = None) -> Document:
+        """All of an object, if nobody has changed it since it was read."""
+        self._asked()
+        if path not in self.objects:
+            raise NoSuchResource(f"there is no {what}")
+        if document["metadata"]["resourceVersion"] != self.objects[path]["metadata"]["resourceVersion"]:
+            raise Outdated(f"{what} has been changed")
+        return self._write(path, deepcopy(document), "MODIFIED")
+
     async def delete(self, path: str, what: str, options: Document) -> Document:
         await self._asked()
         if path not in self.objects:

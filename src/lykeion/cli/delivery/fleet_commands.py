@@ -18,7 +18,7 @@ from lykeion.core import print_line
 from lykeion.delivery import device_service, rollouts
 
 from .delivery_options import VERSION, fleet_option, repository_option
-from .rollout_stores import rollout_store, rollouts_option
+from .rollout_stores import rollouts_option, shared_rollouts
 
 STATES = {"activate": "active", "quarantine": "quarantined", "revoke": "revoked", "decommission": "decommissioned"}
 
@@ -56,7 +56,7 @@ def serve(
     which it is asked with --allowed-host.
     """
     server = device_service.FleetServer(
-        fleet, home, settings, downloads, streams, rollouts=rollout_store(kept_in, namespace)
+        fleet, home, settings, downloads, streams, rollouts=shared_rollouts(kept_in, namespace)
     )
     asyncio.run(server.run(host, port, lambda url: print_line(f"devices are served at {url}")))
 

@@ -1,19 +1,32 @@
 """Where the rollouts and experiments are that a device server moves along."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import click
 
 from lykeion import platform
 from lykeion.cli.platform.platform_options import chosen_context
-from lykeion.control import ResourceStore
 from lykeion.delivery import device_service
+
+LEASE = "lykeion-fleet"
+"""In the namespace of the rollouts."""
+
+
+def _namespace(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        platform.check_names(namespace=value)
+    return value
 
 
 def rollouts_option(command: Any) -> Any:
-    namespace = click.option("--rollouts-namespace", "namespace", help="Of a cluster.  [default: all]")
+    namespace = click.option(
+        "--rollouts-namespace",
+        "namespace",
+        callback=_namespace,
+        help="Which has this fleet's rollouts and no other's.  [default: default, or that of the context]",
+    )
     return click.option(
         "--rollouts",
         "kept_in",
@@ -24,14 +37,33 @@ def rollouts_option(command: Any) -> Any:
     )(namespace(command))
 
 
-def rollout_store(
-    kept_in: str, namespace: str | None
-) -> Callable[[], AbstractAsyncContextManager[ResourceStore]] | None:
-    """None for the server's own; else of the platform on this machine, or of the cluster of the context."""
+def shared_rollouts(kept_in: str, namespace: str | None) -> "device_service.SharedRollouts | None":
+    """None for the server's own; else of the platform on this machine, or of the cluster of the context.
+
+    Raises KubeconfigError.
+    """
     kinds = device_service.FLEET_KINDS
     if kept_in == "fleet":
         return None
     if kept_in == "platform":
-        return lambda: platform.connect_to("", None, kinds)
+        inside = namespace or platform.default_namespace("")
+        lock = platform.platform_directory() / "fleets" / f"{inside}.lock"
+        return device_service.SharedRollouts(
+            inside, lambda: platform.connect_to("", None, kinds), lambda name: device_service.FileTurn(lock, name)
+        )
     context = chosen_context()
-    return lambda: platform.ContextPlatform(context, namespace, kinds)
+    inside = namespace or platform.namespace_of(context)
+    return device_service.SharedRollouts(
+        inside,
+        lambda: platform.ContextPlatform(context, inside, kinds),
+        lambda name: _lease(context, inside, name),
+    )
+
+
+@asynccontextmanager
+async def _lease(context: str, namespace: str, name: str) -> AsyncGenerator["platform.LeaseElection"]:
+    client = platform.cluster_client_of(context)
+    try:
+        yield platform.LeaseElection(client, namespace, LEASE, name)
+    finally:
+        await client.close()

@@ -1,18 +1,19 @@
 """``lykeion experiment``: start, stop and conclude experiments."""
 
-import asyncio
 import getpass
 import json
 import time
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
+from msgspec import structs
 
+from lykeion import platform
 from lykeion.cli.delivery.delivery_options import repository_option
-from lykeion.cli.delivery.fleet_commands import fleet_option
+from lykeion.cli.delivery.fleet_resource_place import command_here, place_options, with_fleet_resources
 from lykeion.cli.options import json_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.control import Key, Outdated, ResourceStore
@@ -21,20 +22,13 @@ from lykeion.core.files import write_atomically
 from lykeion.delivery import device_service, experiments
 from lykeion.delivery.experiments import events
 
-T = TypeVar("T")
 TRIES = 10
+DEFAULT_NAMESPACE = "default"
 
 
-def with_experiments(fleet: Path, work: Callable[[ResourceStore], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with device_service.connect_rollouts(fleet) as store:
-            return await work(store)
-
-    return asyncio.run(run())
-
-
-def one_experiment(fleet: Path, name: str) -> "experiments.Experiment":
-    return with_experiments(fleet, lambda store: store.get(_key(name)))
+def one_experiment(fleet: Path, namespace: str, name: str) -> "experiments.Experiment":
+    key = _key(name, namespace)
+    return with_fleet_resources(fleet, namespace, lambda store: store.get(key))
 
 
 def log_of(fleet: Path) -> "events.EventLog":
@@ -44,15 +38,17 @@ def log_of(fleet: Path) -> "events.EventLog":
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @repository_option
-@fleet_option
+@place_options
 @json_option
-def start(file: Path, home: Path, fleet: Path, as_json: bool) -> None:
+def start(file: Path, home: Path, fleet: Path, namespace: str, as_json: bool) -> None:
     """Declare an experiment, and begin: FILE is a resource of kind Experiment, in YAML.
 
     What is declared may not change any more.
     """
     made = experiments.read_experiment(file)
-    begun = with_experiments(fleet, lambda store: store.create(made))
+    if made.metadata.namespace == DEFAULT_NAMESPACE:  # as where none is written
+        made = replace(made, metadata=structs.replace(made.metadata, namespace=namespace))
+    begun = with_fleet_resources(fleet, made.metadata.namespace, lambda store: store.create(made))
     if as_json:
         print_json(begun.document())
         return
@@ -60,15 +56,16 @@ def start(file: Path, home: Path, fleet: Path, as_json: bool) -> None:
     print_line(f"experiment {name} is declared as {experiments.declaration_digest(begun.spec)}")
     for line in _space_lines(begun, home):
         print_line(line)
-    print_line(f"follow it: lykeion experiment report {name}")
+    print_line(f"follow it: {command_here(f'experiment report {name}')}")
 
 
 @click.command()
-@fleet_option
+@place_options
 @json_option
-def get(fleet: Path, as_json: bool) -> None:
+def get(fleet: Path, namespace: str, as_json: bool) -> None:
     """All experiments."""
-    found = with_experiments(fleet, lambda store: store.listing(experiments.EXPERIMENT)).items
+    kind = experiments.EXPERIMENT
+    found = with_fleet_resources(fleet, namespace, lambda store: store.listing(kind, namespace)).items
     if as_json:
         print_json([each.document() for each in found])
         return
@@ -88,11 +85,11 @@ def get(fleet: Path, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
-@fleet_option
-def stop(name: str, fleet: Path) -> None:
+@place_options
+def stop(name: str, fleet: Path, namespace: str) -> None:
     """Let nobody enter any more; those who have are still counted when their windows are over."""
 
-    _change(fleet, name, stop=_now())
+    _change(fleet, namespace, name, stop=_now())
     print_line(f"experiment {name} is stopped")
 
 
@@ -102,20 +99,22 @@ def stop(name: str, fleet: Path) -> None:
 @click.option("--because", required=True, metavar="TEXT", help="Why, for the record.")
 @click.option("--by", default=getpass.getuser, show_default="you", help="Who decides.")
 @click.option("--anyway", is_flag=True, help="Also where the results do not bear it.")
-@fleet_option
+@place_options
 @json_option
-def conclude(name: str, ship: str, because: str, by: str, anyway: bool, fleet: Path, as_json: bool) -> None:
+def conclude(
+    name: str, ship: str, because: str, by: str, anyway: bool, fleet: Path, namespace: str, as_json: bool
+) -> None:
     """End an experiment with a decision, which is written down with what was seen.
 
     An arm that is not better by the first metric, or was compared among units in wrong shares, is refused.
     """
-    found = one_experiment(fleet, name)
+    found = one_experiment(fleet, namespace, name)
     decision = experiments.Conclusion(ship=ship, because=because, by=by)
     experiments.check_undecided(found, decision)
     seen = experiments.results(found, log_of(fleet), time.time())
     if not anyway or ship not in [each.name for each in found.spec.arms]:
         experiments.check_conclusion(found, decision, seen)
-    _change(fleet, name, conclusion=decision)
+    _change(fleet, namespace, name, conclusion=decision)
     record = experiments.record_of(experiments.with_experiment_spec(found, conclusion=decision), seen)
     path = fleet / "records" / f"{name}.json"
     write_atomically(path, json.dumps(record.document(), indent=1).encode())
@@ -125,7 +124,8 @@ def conclude(name: str, ship: str, because: str, by: str, anyway: bool, fleet: P
     print_line(f"experiment {name} is concluded: {ship} is shipped; the record is {path}")
     arm = next(each for each in found.spec.arms if each.name == ship)
     if found.spec.model:
-        print_line(f"move it to all devices: lykeion rollout start {found.spec.model}:{arm.version}")
+        start_it = command_here(f"rollout start {found.spec.model}:{arm.version}")
+        print_line(f"move it to all devices: {start_it}")
 
 
 def _space_lines(experiment: "experiments.Experiment", home: Path) -> list[str]:
@@ -138,12 +138,14 @@ def _space_lines(experiment: "experiments.Experiment", home: Path) -> list[str]:
     return experiments.space_lines(spaces)
 
 
-def _change(fleet: Path, name: str, **changes: Any) -> None:
+def _change(fleet: Path, namespace: str, name: str, **changes: Any) -> None:
     """Of the spec; again where the server has noted something meanwhile. Raises Outdated, NoSuchResource."""
+
+    key = _key(name, namespace)
 
     async def change(store: ResourceStore) -> None:
         for left in reversed(range(TRIES)):
-            found: experiments.Experiment = await store.get(_key(name))
+            found: experiments.Experiment = await store.get(key)
             try:
                 await store.apply(experiments.with_experiment_spec(found, **changes))
             except Outdated:
@@ -152,11 +154,13 @@ def _change(fleet: Path, name: str, **changes: Any) -> None:
             else:
                 return
 
-    with_experiments(fleet, change)
+    with_fleet_resources(fleet, namespace, change)
 
 
-def _key(name: str) -> Key:
-    return Key(experiments.EXPERIMENT.name, "default", name)
+def _key(name: str, namespace: str) -> Key:
+    """Raises ResourceError."""
+    platform.check_names(name=name, namespace=namespace)
+    return Key(experiments.EXPERIMENT.name, namespace, name)
 
 
 def _now() -> str:

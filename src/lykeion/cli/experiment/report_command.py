@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from lykeion.cli.delivery.fleet_commands import fleet_option
+from lykeion.cli.delivery.fleet_resource_place import place_options
 from lykeion.cli.options import json_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.core import DONE_BUT, print_line
@@ -26,7 +26,7 @@ from .experiment_commands import log_of, one_experiment
 @click.option("--until", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="As it was then; by default now.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw all looks so far.")
 @click.option("--export", type=click.Path(path_type=Path), metavar="FILE", help="Write the record, as JSON.")
-@fleet_option
+@place_options
 @json_option
 def report(
     name: str,
@@ -35,6 +35,7 @@ def report(
     plot: Path | None,
     export: Path | None,
     fleet: Path,
+    namespace: str,
     as_json: bool,
 ) -> None:
     """Show the arms of an experiment beside its control, with intervals that hold at every look.
@@ -50,7 +51,7 @@ def report(
         experiment, seconds = record.experiment, record.until
         differences = record.differences(log)
     else:
-        experiment, differences = one_experiment(fleet, name), []
+        experiment, differences = one_experiment(fleet, namespace, name), []
         seconds = until.timestamp() if until else time.time()
     found = experiments.results(experiment, log, seconds, by or None)
     if plot:

@@ -9,7 +9,7 @@ import click
 from lykeion import inputs, web_kit
 from lykeion.cli.delivery.delivery_options import repository_option
 from lykeion.cli.delivery.fleet_commands import fleet_option
-from lykeion.cli.delivery.rollout_stores import rollout_store, rollouts_option
+from lykeion.cli.delivery.rollout_stores import rollouts_option, shared_rollouts
 from lykeion.cli.options import FiniteRange, registry_option, store_option, trust_option
 from lykeion.cli.server_options import server_options
 from lykeion.core import print_line
@@ -78,7 +78,7 @@ def gateway(
             home,
             settings,
             downloads,
-            rollouts=rollout_store(kept_in, namespace),
+            rollouts=shared_rollouts(kept_in, namespace),
             beside=lambda parts: gateways.DeviceGateway(parts, served, connects),
             state=state,
         )

@@ -8,22 +8,22 @@ from typing import Any
 
 import click
 
-from lykeion.cli.delivery.delivery_options import fleet_option
+from lykeion.cli.delivery.fleet_resource_place import place_options, with_fleet_resources
 from lykeion.cli.options import json_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.control import ResourceStore
 from lykeion.core import Conflict, print_line
 from lykeion.delivery import rollouts
 
-from .rollout_place import change_rollout, rollout_key, with_rollouts
+from .rollout_place import change_rollout, rollout_key
 
 
 @click.command()
-@fleet_option
+@place_options
 @json_option
-def get(fleet: Path, as_json: bool) -> None:
+def get(fleet: Path, namespace: str, as_json: bool) -> None:
     """All rollouts."""
-    found = with_rollouts(fleet, lambda store: store.listing(rollouts.ROLLOUT)).items
+    found = with_fleet_resources(fleet, namespace, lambda store: store.listing(rollouts.ROLLOUT, namespace)).items
     if as_json:
         print_json([each.document() for each in found])
         return
@@ -43,11 +43,12 @@ def get(fleet: Path, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
-@fleet_option
+@place_options
 @json_option
-def describe(name: str, fleet: Path, as_json: bool) -> None:
+def describe(name: str, fleet: Path, namespace: str, as_json: bool) -> None:
     """A rollout: its rules with what they have seen, and what has happened."""
-    found: rollouts.Rollout = with_rollouts(fleet, lambda store: store.get(rollout_key(name)))
+    key = rollout_key(name, namespace)
+    found: rollouts.Rollout = with_fleet_resources(fleet, namespace, lambda store: store.get(key))
     if as_json:
         print_json(found.document())
         return
@@ -64,12 +65,13 @@ def describe(name: str, fleet: Path, as_json: bool) -> None:
 def _change(name: str, help_text: str, done: str, changes: Callable[[Any], Any]) -> click.Command:
     """A command that changes a rollout's spec."""
 
-    def run(rollout: str, fleet: Path) -> None:
-        with_rollouts(fleet, lambda store: change_rollout(store, rollout, changes))
+    def run(rollout: str, fleet: Path, namespace: str) -> None:
+        key = rollout_key(rollout, namespace)
+        with_fleet_resources(fleet, namespace, lambda store: change_rollout(store, key, changes))
         print_line(f"rollout {rollout} {done}")
 
     argument = click.argument("rollout", metavar="NAME")
-    return click.command(name, help=help_text)(argument(fleet_option(run)))
+    return click.command(name, help=help_text)(argument(place_options(run)))
 
 
 pause = _change("pause", "Begin no further wave.", "is paused", lambda each: rollouts.with_spec(each, pause=True))
@@ -88,8 +90,8 @@ rollback = _change(
 @click.argument("name")
 @click.option("--wave", type=click.IntRange(1, 32), help="By default the next.")
 @click.option("--by", default=getpass.getuser, show_default="you", help="Who approves it.")
-@fleet_option
-def approve(name: str, wave: int | None, by: str, fleet: Path) -> None:
+@place_options
+def approve(name: str, wave: int | None, by: str, fleet: Path, namespace: str) -> None:
     """Let a wave begin that people have to approve."""
 
     def approved(found: rollouts.Rollout) -> rollouts.Rollout:
@@ -97,24 +99,29 @@ def approve(name: str, wave: int | None, by: str, fleet: Path) -> None:
         given = rollouts.Approval(wave=number, by=by)
         return rollouts.with_spec(found, approvals=(*found.spec.approvals, given))
 
-    found: rollouts.Rollout = with_rollouts(fleet, lambda store: change_rollout(store, name, approved))
+    key = rollout_key(name, namespace)
+    found: rollouts.Rollout = with_fleet_resources(
+        fleet, namespace, lambda store: change_rollout(store, key, approved)
+    )
     print_line(f"rollout {name}: wave {found.spec.approvals[-1].wave} is approved by {by}")
 
 
 @click.command()
 @click.argument("name")
 @click.option("--force", is_flag=True, help="Also if devices will run something else then.")
-@fleet_option
-def delete(name: str, force: bool, fleet: Path) -> None:
+@place_options
+def delete(name: str, force: bool, fleet: Path, namespace: str) -> None:
     """Delete a rollout that no device depends on any more: one that has not begun, or was followed by another one."""
+    key = rollout_key(name, namespace)
 
     async def remove(store: ResourceStore) -> None:
-        found: rollouts.Rollout = await store.get(rollout_key(name))
-        if not force and (why := rollouts.why_needed(found, (await store.listing(rollouts.ROLLOUT)).items)):
+        found: rollouts.Rollout = await store.get(key)
+        others = (await store.listing(rollouts.ROLLOUT, namespace)).items
+        if not force and (why := rollouts.why_needed(found, others)):
             raise Conflict(f"rollout {name} is not deleted: {why}; --force deletes it nevertheless")
-        await store.delete(rollout_key(name), found.metadata.uid)
+        await store.delete(key, found.metadata.uid)
 
-    with_rollouts(fleet, remove)
+    with_fleet_resources(fleet, namespace, remove)
     print_line(f"rollout {name} is deleted")
 
 

@@ -1,35 +1,27 @@
-"""The rollouts of a fleet, as the commands of ``lykeion rollout`` reach them: through the server that has them."""
+"""Rollouts, as the commands of ``lykeion rollout`` find and change them."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
+from lykeion import platform
 from lykeion.control import Key, Outdated, ResourceStore
-from lykeion.delivery import device_service, rollouts
+from lykeion.delivery import rollouts
 
 CHANGES = 20
 """How often a change is tried."""
-T = TypeVar("T")
 
 
-def with_rollouts(fleet: Path, work: Callable[[ResourceStore], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with device_service.connect_rollouts(fleet) as store:
-            return await work(store)
-
-    return asyncio.run(run())
-
-
-async def change_rollout(store: ResourceStore, name: str, changes: Callable[["rollouts.Rollout"], Any]) -> Any:
+async def change_rollout(store: ResourceStore, key: Key, changes: Callable[["rollouts.Rollout"], Any]) -> Any:
     """Apply what ``changes`` makes of the rollout, again where its status was written meanwhile."""
     for left in reversed(range(CHANGES)):
         try:
-            return await store.apply(changes(await store.get(rollout_key(name))))
+            return await store.apply(changes(await store.get(key)))
         except Outdated:
             if not left:
                 raise
 
 
-def rollout_key(name: str) -> Key:
-    return Key(rollouts.ROLLOUT.name, "default", name)
+def rollout_key(name: str, namespace: str) -> Key:
+    """Raises ResourceError."""
+    platform.check_names(name=name, namespace=namespace)
+    return Key(rollouts.ROLLOUT.name, namespace, name)

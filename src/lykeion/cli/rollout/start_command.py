@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
-from lykeion.cli.delivery.delivery_options import VERSION, fleet_option
+from lykeion.cli.delivery.delivery_options import VERSION
+from lykeion.cli.delivery.fleet_resource_place import command_here, in_cluster, place_options, with_fleet_resources
 from lykeion.cli.options import FiniteRange, json_option
 from lykeion.cli.output import print_json
 from lykeion.core import print_line
 from lykeion.delivery import device_service, rollouts
-
-from .rollout_place import with_rollouts
 
 
 @click.command()
@@ -38,7 +37,7 @@ from .rollout_place import with_rollouts
 @click.option("--rate", "rates", multiple=True, metavar="METRIC=P", help="Of a device in an interval, as it is now.")
 @click.option("--devices", type=click.IntRange(0), help="In the fleet; by default those that are enrolled.")
 @click.option("--watch-only", is_flag=True, help="Report what would halt it, and go on.")
-@fleet_option
+@place_options
 @json_option
 def start(
     version: str,
@@ -62,6 +61,7 @@ def start(
     devices: int | None,
     watch_only: bool,
     fleet: Path,
+    namespace: str,
     as_json: bool,
 ) -> None:
     """Begin to move a version to devices.
@@ -91,15 +91,16 @@ def start(
         classes=classes,
         watch_only=watch_only,
     )
-    made = rollouts.checked(rollouts.ROLLOUT.new(name or f"{model}-{datetime.now(UTC):%Y%m%d-%H%M%S}", spec))
+    name = name or f"{model}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    made = rollouts.checked(rollouts.ROLLOUT.new(name, spec, namespace=namespace))
     powers = _powers(spec, rates, devices, fleet)
-    begun = with_rollouts(fleet, lambda store: store.create(made))
+    begun = with_fleet_resources(fleet, namespace, lambda store: store.create(made))
     if as_json:
         print_json(begun.document())
         return
     for each in powers:
         print_line(rollouts.described_power(each))
-    print_line(f"rollout {begun.metadata.name} has begun; follow it: lykeion rollout describe {begun.metadata.name}")
+    print_line(f"rollout {name} has begun; follow it: {command_here(f'rollout describe {name}')}")
 
 
 def _powers(
@@ -107,6 +108,8 @@ def _powers(
 ) -> list["rollouts.RulePower"]:
     if not rates:
         return []
+    if devices is None and in_cluster():
+        raise click.UsageError("a cluster does not know how many devices there are; name them: --devices N")
     if devices is None:
         store = device_service.open_fleet(fleet)
         devices = len(device_service.all_devices(store))

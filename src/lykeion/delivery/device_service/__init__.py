@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         told_versions,
         version_drift,
     )
+    from .rollout_turn import FileTurn, RolloutTurn, SharedRollouts
     from .store import FleetStore, FleetStoreError, FleetTransaction, PostgresStore
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "DeviceLogState",
     "DeviceState",
     "DeviceStateError",
+    "FileTurn",
     "FleetBeside",
     "FleetIsServed",
     "FleetParts",
@@ -52,6 +54,8 @@ __all__ = [
     "NotADevice",
     "PostgresStore",
     "PublishedCatalogue",
+    "RolloutTurn",
+    "SharedRollouts",
     "SlowVersion",
     "VersionDrift",
     "all_devices",

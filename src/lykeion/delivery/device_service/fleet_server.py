@@ -5,7 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -39,9 +39,10 @@ from .device_routes import DeviceService, device_routes
 from .download_limit import MAX_DOWNLOADS, DownloadLimit, repository_files
 from .fleet_beside import FleetBeside, FleetParts
 from .fleet_place import FLEET_KINDS, events_directory, open_fleet
-from .fleet_resources import FollowedResources, ServedExperiments, rollout_answers
+from .fleet_resources import FollowedResources, OneNamespace, ServedExperiments, rollout_answers
 from .records import DeviceAdmission, forget_old_events, forget_old_logs, forget_rollouts
-from .store import FleetStore
+from .rollout_turn import RolloutTurn, SharedRollouts, carry_in_turn, process_name
+from .store import FleetStore, fleet_id
 
 TIDY_S = 3600.0
 
@@ -56,7 +57,7 @@ class FleetIsServed(Refused):
 class FleetServer:
     """``directory`` is the fleet's, ``repository`` that of the signed metadata.
 
-    Rollouts are kept in ``directory``, or in the store that ``rollouts`` opens: that of a platform or of a cluster.
+    Rollouts are kept in ``directory``, or where ``rollouts`` says: by a platform, or in a cluster.
     """
 
     directory: Path
@@ -65,7 +66,7 @@ class FleetServer:
     max_downloads: int = MAX_DOWNLOADS
     max_streams: int = MAX_STREAMS
     clock: Callable[[], float] = time.time
-    rollouts: Callable[[], AbstractAsyncContextManager[ResourceStore]] | None = None
+    rollouts: SharedRollouts | None = None
     beside: Callable[[FleetParts], FleetBeside] | None = None
     state: str = ""
 
@@ -79,17 +80,23 @@ class FleetServer:
         try:
             fleet = open_fleet(self.directory, self.state)
             try:
-                async with (self.rollouts or self._own_rollouts)() as rollouts:
-                    await self._serve(fleet, rollouts, host, port, ready)
+                async with self._rollouts(fleet) as (rollouts, turn):
+                    await self._serve(fleet, rollouts, turn, host, port, ready)
             finally:
                 fleet.close()
         finally:
             lock.release()
 
     async def _serve(
-        self, fleet: FleetStore, rollouts: ResourceStore, host: str, port: int, ready: Callable[[str], object]
+        self,
+        fleet: FleetStore,
+        rollouts: ResourceStore,
+        turn: RolloutTurn | None,
+        host: str,
+        port: int,
+        ready: Callable[[str], object],
     ) -> None:
-        stop, catalogue = asyncio.Event(), PublishedCatalogue(self.repository)
+        stop, known, catalogue = asyncio.Event(), asyncio.Event(), PublishedCatalogue(self.repository)
         followed = FollowedResources[Rollout](ROLLOUT)
         experiments = ServedExperiments(fleet, EventLog(events_directory(self.directory)))
         feed = FlagFeed(fleet)
@@ -121,15 +128,25 @@ class FleetServer:
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             ready(url)
             more = [beside.run()] if beside else []
-            more += [each.run() for each in loops]
-            tidy = _tidy(fleet, followed, experiments, self.clock)
-            await _until(stop, followed.run(rollouts), experiments.run(rollouts), tidy, feed.run(), *more)
+            if turn:
+                more.append(carry_in_turn(turn, fleet_id(fleet), known, [each.run for each in loops]))
+            else:
+                known.set()
+                more += [each.run() for each in loops]
+            more += [_after(known, followed.run(rollouts)), _after(known, experiments.run(rollouts))]
+            await _until(stop, _tidy(fleet, followed, experiments, self.clock), feed.run(), *more)
 
     @asynccontextmanager
-    async def _own_rollouts(self) -> AsyncGenerator[ResourceStore]:
+    async def _rollouts(self, fleet: FleetStore) -> AsyncGenerator[tuple[ResourceStore, RolloutTurn | None]]:
+        """Where they are kept, and whose turn it is to carry them where others could."""
+        if shared := self.rollouts:
+            name = process_name(fleet_id(fleet))
+            async with shared.open_store() as store, shared.open_turn(name) as turn:
+                yield OneNamespace(store, shared.namespace), turn
+            return
         store = SqliteStore(self.directory / "rollouts.db", FLEET_KINDS)
         try:
-            yield store
+            yield store, None
         finally:
             await store.close()
 
@@ -183,6 +200,14 @@ async def _tidy(
             await asyncio.to_thread(partial(forget_rollouts, fleet, kept, clock()))
         await experiments.tidy(clock())
         await asyncio.sleep(TIDY_S)
+
+
+async def _after(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await event.wait()
+        await work
+    finally:
+        work.close()  # if it was not begun
 
 
 async def _until(stop: asyncio.Event, *parts: Coroutine[Any, Any, None]) -> None:

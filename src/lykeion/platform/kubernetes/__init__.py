@@ -22,14 +22,14 @@ if TYPE_CHECKING:
         upgrade,
     )
     from .objects import ClusterFacts
-    from .operator import ClusterPlatform, LeaseLost, OperatorSettings
+    from .operator import ClusterPlatform, LeaseElection, LeaseLost, OperatorSettings
     from .store import ClusterStore
 
 __all__ = [
     "ClusterClient", "ClusterFacts", "ClusterLink", "ClusterPlatform", "ClusterStore", "ContextPlatform",
-    "Installation", "KubeconfigError", "LeaseLost", "OperatorSettings", "build_operator_image", "cluster_access",
-    "cluster_client_of", "connect_cluster", "facts_of", "install", "namespace_of", "operator_objects", "pinned",
-    "push_operator_image", "render", "status_of_installation", "uninstall", "upgrade",
+    "Installation", "KubeconfigError", "LeaseElection", "LeaseLost", "OperatorSettings", "build_operator_image",
+    "cluster_access", "cluster_client_of", "connect_cluster", "facts_of", "install", "namespace_of",
+    "operator_objects", "pinned", "push_operator_image", "render", "status_of_installation", "uninstall", "upgrade",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -6,11 +6,14 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .followed_resources import FollowedResources
+    from .one_namespace import OneNamespace, OtherNamespace
     from .rollout_lookups import rollout_answers
     from .served_experiments import ServedExperiments, forget_unit
 
 __all__ = [
     "FollowedResources",
+    "OneNamespace",
+    "OtherNamespace",
     "ServedExperiments",
     "forget_unit",
     "rollout_answers",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .fleet_store import BadValue, FleetStore, FleetStoreError, FleetTransaction
+    from .fleet_store import BadValue, FleetStore, FleetStoreError, FleetTransaction, fleet_id
     from .postgres_store import PostgresStore, open_postgres
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "FleetStoreError",
     "FleetTransaction",
     "PostgresStore",
+    "fleet_id",
     "open_postgres",
 ]
 

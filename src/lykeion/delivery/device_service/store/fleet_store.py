@@ -5,6 +5,7 @@ Secrets are kept as digests. Times are seconds since 1970, of the server's clock
 
 import sqlite3
 import threading
+import uuid
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +77,8 @@ _LOOKS = (
         answered BIGINT NOT NULL, answered_at REAL, log TEXT NOT NULL
     )""",
 )
-MIGRATIONS = (_DEVICES, FLAG_TABLES, SESSION_TABLES, _LOOKS)
+_IDENTITY = ("CREATE TABLE fleet (number INTEGER PRIMARY KEY, id TEXT NOT NULL)",)
+MIGRATIONS = (_DEVICES, FLAG_TABLES, SESSION_TABLES, _LOOKS, _IDENTITY)
 """By which a file of format N becomes one of format N + 1; 0 is an empty file."""
 
 
@@ -151,6 +153,14 @@ class FleetStore:
             yield
         except (sqlite3.Error, OSError) as error:
             raise FleetStoreError(f"{self._path}: {error}") from None
+
+
+def fleet_id(store: FleetStore) -> str:
+    """What tells the fleet of a store from others, however many servers use it. Raises FleetStoreError."""
+    with store.transaction() as now:
+        new = uuid.uuid4().hex[:16]
+        now.change("INSERT INTO fleet (number, id) VALUES (1, ?) ON CONFLICT (number) DO NOTHING", (new,))
+        return now.rows("SELECT id FROM fleet")[0]["id"]
 
 
 class FleetTransaction:

@@ -8,7 +8,7 @@ from .object_heads import RBAC, Document, head
 from .operator_rules import AccessRule, documents
 
 FLEET = "lykeion-fleet"
-"""The ClusterRole of the device server, which whoever runs it binds to its account."""
+"""The ClusterRole of the device server, which whoever runs it binds to its account; and the name of its Lease."""
 AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
 
 
@@ -25,6 +25,8 @@ def fleet_rules(kinds: Sequence[AnyKind]) -> tuple[AccessRule, ...]:
         ),
         AccessRule(GROUP, tuple(f"{each}/status" for each in plurals), ("patch",), "writes their status"),
         AccessRule("events.k8s.io", ("events",), ("create", "patch", "list"), "records what happens, and shows it"),
+        AccessRule("coordination.k8s.io", ("leases",), ("create",), "takes the Lease of the namespace at first"),
+        AccessRule("coordination.k8s.io", ("leases",), ("get", "update"), "one server at a time carries", (FLEET,)),
     )
 
 

@@ -6,10 +6,10 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .cluster_platform import ClusterPlatform, OperatorSettings
-    from .lease_election import LeaseLost
+    from .lease_election import LeaseElection, LeaseLost
 
 __all__ = [
-    "ClusterPlatform", "LeaseLost", "OperatorSettings",
+    "ClusterPlatform", "LeaseElection", "LeaseLost", "OperatorSettings",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

@@ -45,7 +45,10 @@ def boot_time() -> float:
 
 
 class LeaseElection:
-    """``identity`` is unique to this process, not only to its pod: a container that starts again is another."""
+    """``identity`` is unique to this process, not only to its pod: a container that starts again is another.
+
+    ``holder`` has the Lease, as it was read last; ``holder_lives`` if it has renewed it since it was read first.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class LeaseElection:
         self._client, self._identity, self._times, self._now = client, identity, times or LeaseTimes(), now
         self._namespace, self._name, self._what = namespace, name, f"lease/{name}"
         self._observed: tuple[str, float] = "", 0.0
+        self.holder, self.holder_lives = "", False
         self._renewed: float | None = None
         self._kept: KubeObject | None = None
         """As it was written last: it is renewed without being read, unless another has written it."""
@@ -92,7 +96,7 @@ class LeaseElection:
                 kept = self.holds
             if not kept:
                 self._renewed = None
-                raise LeaseLost(f"{self._what} in {self._namespace} is lost; ending")
+                raise LeaseLost(f"{self._what} in {self._namespace} is lost")
 
     async def release(self) -> None:
         """Let the next one take it at once; nothing happens if that fails, since it runs out."""
@@ -125,6 +129,7 @@ class LeaseElection:
         except (Exists, Outdated, NoSuchResource):  # another has written it: what, the next reading says
             self._kept = None
             return self.holds
+        self.holder = self._identity
         self._renewed = begun  # not when the answer came: others count from when the server wrote it, at the earliest
         return True
 
@@ -136,9 +141,11 @@ class LeaseElection:
 
     def _may_take(self, lease: KubeObject) -> bool:
         spec, version = inside(lease, "spec"), lease["metadata"]["resourceVersion"]
+        holder = str(spec.get("holderIdentity") or "")
         if version != self._observed[0]:
+            self.holder_lives = holder == self.holder
             self._observed = version, self._now()
-        holder = spec.get("holderIdentity")
+        self.holder = holder
         ran_out = self._now() - self._observed[1] > float(spec.get("leaseDurationSeconds") or 0)
         return not holder or holder == self._identity or ran_out
 
