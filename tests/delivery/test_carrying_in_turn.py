@@ -53,7 +53,7 @@ Turns = Callable[[str], Awaitable[RolloutTurn]]
 
 
 def with_turns(kind: str, use: Callable[[Turns], Awaitable[None]]) -> None:
-    """``use`` gets what opens the turn for a process of a fleet: a lock of this machine, or the Lease of a cluster."""
+    """``use`` gets what opens the turn for a process of a fleet: a lock of this machine, or a Lease."""
 
     async def run() -> None:
         async with AsyncExitStack() as stack:

@@ -32,7 +32,7 @@ from .platform_options import namespace_option, target_argument, with_platform
 def get(what: str, namespace: str, all_namespaces: bool, output: str, as_json: bool) -> None:
     """Show resources: those of one or more kinds, or one of them.
 
-    Kinds may be shortened as in kubectl; `all` is every kind.
+    Kinds may be shortened as in kubectl; `all` is every kind that there is.
     """
     where = None if all_namespaces else namespace
     found, unreadable = with_platform(lambda store: platform.find(store, what, where, KINDS))
