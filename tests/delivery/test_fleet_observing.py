@@ -77,6 +77,8 @@ def test_devices_are_counted_by_assignment_and_moved_by_what_they_run(made: Obse
         made.says(device, BEGUN + HOUR / 2, running=2 if device in made.treated[:3] else 1)
     found = made.observed(BEGUN, BEGUN + HOUR)
     assert (found.fleet, found.assigned, found.moved) == (40, len(made.treated), 3)
+    assert sum(found.running.values()) == len(made.treated)
+    assert found.running[2] == 3
     assert 5 < len(made.treated) < 35
 
 

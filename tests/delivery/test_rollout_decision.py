@@ -1,5 +1,6 @@
 """Rollouts move wave by wave, and halt by rule or by hand."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from lykeion.control import Observed
+from lykeion.core import Unavailable
 from lykeion.core.odds_ratio_test import FailureTable
 from lykeion.delivery.rollouts import (
     ROLLOUT,
@@ -19,11 +21,12 @@ from lykeion.delivery.rollouts import (
     RolloutSpec,
     Wave,
     decide,
+    described_devices,
     halt_rule_text,
     parse_halt_rule,
 )
 from lykeion.delivery.rollouts.rollout_controller import reconcile_rollout
-from lykeion.delivery.rollouts.rollout_decision import FINAL
+from lykeion.delivery.rollouts.rollout_decision import FINAL, next_look
 from lykeion.delivery.rollouts.rollout_resource import Approval
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -150,6 +153,38 @@ def test_halt_and_rollback_by_hand_act_once() -> None:
     assert (halted.state, halted.reason, halted.returns, halted.halt) == ("Halted", "HaltedByHand", False, "a")
     rolled = decide(_spec(rollback="b"), _after(SPEC, [SAME]), None, START + DAY)
     assert (rolled.state, rolled.reason, rolled.returns) == ("Halted", "RolledBack", True)
+
+
+def test_devices_that_return_are_counted_until_none_runs_the_version_and_are_no_evidence() -> None:
+    halted = _after(SPEC, [BAD])
+    assert (halted.state, next_look(SPEC, halted)) == ("Halted", START + DAY)
+    rollout = replace(ROLLOUT.new("next", SPEC), status=halted)
+    (asked,) = reconcile_rollout(rollout, Observed(), START + DAY).reads
+    some = replace(_seen(START + DAY, BAD, moved=10), running={7: 990, 8: 10})
+    answered = reconcile_rollout(rollout, Observed(read={asked: some}), START + DAY).status
+    assert described_devices(answered) == "of 1,000 devices 990 run v7, 10 run v8"
+    assert (answered.moved, answered.evidence, answered.reason) == (10, halted.evidence, "Harm")
+    away = reconcile_rollout(rollout, Observed(read={asked: Unavailable("no file")}), START + DAY).status
+    assert (away.reason, away.moved) == ("Harm", 900)
+    gone = replace(_seen(START + 1.5 * DAY, moved=0), running={7: 1_000})
+    last = decide(SPEC, answered, gone, START + 1.5 * DAY)
+    assert described_devices(last) == "of 1,000 devices 1,000 run v7"
+    assert next_look(SPEC, last) is None
+
+
+def test_a_rollout_that_a_person_ends_before_the_first_look_is_looked_at_once_more() -> None:
+    begun = decide(SPEC, NEW, None, START)
+    ended = decide(_spec(rollback="now"), begun, None, START + DAY / 10)
+    assert (ended.state, ended.moved, next_look(SPEC, ended)) == ("Halted", 0, START + DAY / 2)
+    looked = decide(_spec(rollback="now"), ended, _seen(START + DAY / 2, moved=0), START + DAY / 2)
+    assert next_look(SPEC, looked) is None
+
+
+def test_nothing_is_looked_at_after_an_end_at_which_devices_stay() -> None:
+    complete = _after(SPEC, [SAME] * 4)
+    assert (complete.state, next_look(SPEC, complete)) == ("Complete", None)
+    returned = decide(_spec(rollback="now"), complete, None, START + 30 * DAY)
+    assert next_look(SPEC, returned) == START + 2.5 * DAY
 
 
 def test_a_limit_needs_no_devices_to_compare_with() -> None:

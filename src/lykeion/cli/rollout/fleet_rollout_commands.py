@@ -55,7 +55,8 @@ def describe(name: str, fleet: Path, namespace: str, as_json: bool) -> None:
     spec, status = found.spec, found.status
     print_line(f"{found.metadata.name}: {spec.model} {status.version or spec.version}, {status.state}")
     print_line(f"{status.reason}: {status.message}" if status.reason else "it has not begun")
-    print_line(f"wave {status.wave} of {len(spec.waves)}; {status.moved:,} of {status.assigned:,} devices run it")
+    looked = f"; {rollouts.described_devices(status)} ({status.looked:%Y-%m-%d %H:%M:%S})" if status.looked else ""
+    print_line(f"wave {status.wave} of {len(spec.waves)}{looked}")
     for rule, evidence in zip(spec.halt_when, status.evidence, strict=False):
         print_line(f"  {rollouts.described(rule, evidence)}")
     for step in status.steps:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .halt_rules import HaltRuleError, halt_rule_text, parse_halt_rule
     from .halting import halting_rule, with_observation
     from .rollout_controller import ROLLOUTS
-    from .rollout_decision import decide, described, has_ended
+    from .rollout_decision import decide, described, described_devices, has_ended
     from .rollout_deletion import why_needed
     from .rollout_power import WANTED_POWER, FleetTooSmall, RulePower, check_power, described_power, rule_powers
     from .rollout_resource import (
@@ -45,8 +45,8 @@ __all__ = [
     "FleetObservation", "FleetReports", "FleetRolloutStatus", "FleetScenario", "FleetTooSmall", "HaltRule",
     "HaltRuleError", "LocalTimeWindow", "Matches", "OfferedVersion", "Rollout", "RolloutSpec", "RolloutTextError",
     "RuleEvidence", "RulePower", "SimulatedRollout", "VersionOffer", "Wave", "check_power", "checked", "decide",
-    "described", "described_power", "desired_version", "halt_rule_text", "halting_rule", "has_ended",
-    "is_assigned", "is_drawn", "is_for", "may_move", "parse_halt_rule", "parse_hours", "parse_rates",
+    "described", "described_devices", "described_power", "desired_version", "halt_rule_text", "halting_rule",
+    "has_ended", "is_assigned", "is_drawn", "is_for", "may_move", "parse_halt_rule", "parse_hours", "parse_rates",
     "parse_seconds", "parse_waves", "rule_powers", "seconds_text", "simulate", "wave_of", "why_needed",
     "with_observation", "with_spec",
 ]  # fmt: skip

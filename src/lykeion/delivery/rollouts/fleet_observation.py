@@ -22,7 +22,8 @@ class FleetReports(Lookup):
 @dataclass(frozen=True)
 class FleetObservation:
     """Devices are counted by assignment: those of the waves that have begun, whether or not they run the version.
-    ``reported`` are those of them that have reported since, ``reachable`` those that also may move, or have moved.
+    ``reported`` are those of them that have reported since, ``reachable`` those that also may move, or have moved;
+    ``running`` counts them by the version that they run, 0 for none.
 
     The table of a comparison has the devices that were at risk in the interval, and those of them to which it
     happened. A device is at risk until it happens to it for the first time in the rollout, and is not counted again:
@@ -40,6 +41,7 @@ class FleetObservation:
     reachable: int
     moved: int
     tables: Mapping[HaltRule, FailureTable] = field(default_factory=dict[HaltRule, FailureTable])
+    running: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from lykeion.control import Condition, Decision, Event, Lookup, Observed, Resour
 from lykeion.core import LykeionError
 
 from .fleet_observation import EarlierRollout, FleetObservation, FleetReports, OfferedVersion, VersionOffer
-from .rollout_decision import FINAL, decide, decide_by_hand, next_look, seconds_until_due
+from .rollout_decision import FINAL, decide, decide_by_hand, has_ended, next_look, seconds_until_due
 from .rollout_resource import ROLLOUT, FleetRolloutStatus, Rollout, RolloutSpec
 
 ASK_AGAIN_S, TURN_S = 30.0, 5.0
@@ -64,6 +64,8 @@ def _asked(rollout: Rollout, now: datetime) -> list[Lookup]:
 
 
 def _unanswered(status: FleetRolloutStatus, reason: str, message: str) -> FleetRolloutStatus:
+    if has_ended(status):  # why it has is what people ask
+        return status
     return structs.replace(status, reason=reason, message=message[:1024])
 
 

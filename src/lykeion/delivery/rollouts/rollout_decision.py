@@ -8,7 +8,16 @@ from msgspec import structs
 from .fleet_observation import FleetObservation
 from .halt_rules import halt_rule_text
 from .halting import halting_rule, with_observation
-from .rollout_resource import FleetRolloutStatus, HaltRule, RolloutSpec, RolloutState, RolloutStep, RuleEvidence
+from .rollout_resource import (
+    MAX_RUNNING,
+    DevicesOfVersion,
+    FleetRolloutStatus,
+    HaltRule,
+    RolloutSpec,
+    RolloutState,
+    RolloutStep,
+    RuleEvidence,
+)
 
 MAX_STEPS = 40
 FINAL = ("Complete", "Halted")
@@ -25,7 +34,7 @@ def decide(
     """The next status. ``observation`` is that of the interval since ``status.looked``, if it has ended."""
     if observation:
         status = _with(status, spec, observation)
-    if status.state in FINAL:
+    if has_ended(status):
         return _returned(spec, status, now)
     return _by_hand(spec, status, now) or _by_rule(spec, status, now) or _further(spec, status, now)
 
@@ -42,8 +51,8 @@ def approvals_lacking(spec: RolloutSpec, wave: int) -> int:
 
 
 def next_look(spec: RolloutSpec, status: FleetRolloutStatus) -> datetime | None:
-    """When the interval ends that began at ``status.looked``; None before the first wave and after the end."""
-    if status.looked is None or status.state in FINAL:
+    """When the interval ends that began at ``status.looked``; None before the first wave and when nothing moves."""
+    if status.looked is None or (has_ended(status) and not _are_returning(status, status.looked)):
         return None
     return status.looked + timedelta(seconds=spec.interval_seconds)
 
@@ -66,7 +75,17 @@ def described(rule: HaltRule, evidence: RuleEvidence) -> str:
     return f"{halt_rule_text(rule)}: {own}, other devices: {evidence.other_events:,} in {evidence.others:,}"
 
 
+def described_devices(status: FleetRolloutStatus) -> str:
+    """Such as ``of 100 devices 60 run v2, 38 run v1, 2 run none``."""
+    versions = (f"v{each.number}" if each.number else "none" for each in status.running)
+    counts = (f"{each.devices:,} run {version}" for each, version in zip(status.running, versions, strict=True))
+    return f"of {status.assigned:,} devices {', '.join(counts) or f'{status.moved:,} run {status.version}'}"
+
+
 def _with(status: FleetRolloutStatus, spec: RolloutSpec, observation: FleetObservation) -> FleetRolloutStatus:
+    """After the end reports are no evidence any more."""
+    ended = has_ended(status)
+    counts = sorted(observation.running.items(), key=lambda each: (-each[1], -each[0]))
     return structs.replace(
         status,
         looked=observation.until,
@@ -75,8 +94,14 @@ def _with(status: FleetRolloutStatus, spec: RolloutSpec, observation: FleetObser
         reported=observation.reported,
         reachable=observation.reachable,
         moved=observation.moved,
-        evidence=with_observation(status.evidence, spec.halt_when, observation.tables),
+        running=tuple(DevicesOfVersion(number=number, devices=devices) for number, devices in counts[:MAX_RUNNING]),
+        evidence=status.evidence if ended else with_observation(status.evidence, spec.halt_when, observation.tables),
     )
+
+
+def _are_returning(status: FleetRolloutStatus, looked: datetime) -> bool:
+    """Whether devices may still run what they were to leave, as far as is known since the last step, the end."""
+    return status.returns and (status.moved > 0 or looked <= status.steps[-1].at)
 
 
 def _returned(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> FleetRolloutStatus:

@@ -22,6 +22,7 @@ from lykeion.core.grammar import parse
 
 MAX_WAVES = 32
 MAX_RULES = 16
+MAX_RUNNING = 16
 DeviceId = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -203,6 +204,14 @@ class RuleEvidence(Wire, frozen=True):
     other_events: int = 0
 
 
+class DevicesOfVersion(Wire, frozen=True):
+    """How many devices of the waves that have begun run a version."""
+
+    number: int
+    """Of the version; 0 for none."""
+    devices: int
+
+
 class RolloutStep(Wire, frozen=True):
     """An entry of the log."""
 
@@ -234,6 +243,8 @@ class FleetRolloutStatus(Wire, frozen=True):
     """Those of them that have reported since and may move, or have moved."""
     moved: int = 0
     """Those that run the version."""
+    running: Annotated[tuple[DevicesOfVersion, ...], Meta(max_length=MAX_RUNNING)] = ()
+    """Those of each version, most devices first, when it was looked last."""
     fleet: int = 0
     """All devices that the rollout is for."""
     evidence: Annotated[tuple[RuleEvidence, ...], Meta(max_length=MAX_RULES)] = ()

@@ -1,5 +1,6 @@
 """The reports of an interval as a rollout's controller needs them: who was at risk, and to whom it happened."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from lykeion.delivery.rollouts import (
     FleetObservation,
     HaltRule,
     Rollout,
+    has_ended,
     is_drawn,
     is_for,
     may_move,
@@ -27,6 +29,7 @@ class _Member:
     record: FleetRecord
     assigned_at: float | None
     drawn: bool
+    running: int
     moved: bool
     may_move: bool
 
@@ -46,7 +49,8 @@ def observe(
     members = [_member(record, rollout, device) for record, device in _fleet(store, catalogue, rollout)]
     assigned = [each for each in members if each.assigned_at is not None]
     firsts = RolloutFirsts(store, rollout, since, until)
-    tables = {rule: _table(firsts, rule, members) for rule in rollout.spec.halt_when}
+    rules = () if has_ended(rollout.status) else rollout.spec.halt_when
+    tables = {rule: _table(firsts, rule, members) for rule in rules}
     return FleetObservation(
         until=until,
         fleet=len(members),
@@ -55,6 +59,7 @@ def observe(
         reachable=sum(each.reachable for each in assigned),
         moved=sum(each.moved for each in assigned),
         tables=tables,
+        running=Counter(each.running for each in assigned),
     )
 
 
@@ -73,9 +78,10 @@ def _member(record: FleetRecord, rollout: Rollout, device: FleetDevice) -> _Memb
     spec, status = rollout.spec, rollout.status
     wave = wave_of(spec, rollout.metadata.uid, device)
     assigned_at = status.began[wave - 1].timestamp() if wave is not None and wave <= len(status.began) else None
-    moved = assigned_at is not None and device.running.get(spec.model) == status.number
+    running = device.running.get(spec.model, 0)
+    moved = assigned_at is not None and running == status.number
     active = record.state == "active" and may_move(spec, replace(device, local_hour=None))
-    return _Member(record, assigned_at, is_drawn(spec, device), moved, active)
+    return _Member(record, assigned_at, is_drawn(spec, device), running, moved, active)
 
 
 def _table(firsts: RolloutFirsts, rule: HaltRule, members: Sequence[_Member]) -> FailureTable:
