@@ -1,5 +1,6 @@
 """A cluster as a place for commands: its resources, and the output of its programs."""
 
+import shlex
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
@@ -33,7 +34,7 @@ class ContextPlatform(ClusterStore):
     def __init__(
         self, context: str, namespace: str | None = None, kinds: Mapping[str, AnyKind] | None = None
     ) -> None:
-        self._client = cluster_client_of(context)
+        self._context, self._client = context, cluster_client_of(context)
         inside = (namespace,) if namespace else ()
         super().__init__(self._client, kinds or KINDS, TRANSLATIONS, namespaces=inside)
 
@@ -53,8 +54,9 @@ class ContextPlatform(ClusterStore):
 
     async def metrics(self, key: Key, *, follow: bool = False) -> AsyncGenerator[dict[str, float], None]:
         """Raises Unsupported: they are in a volume, which only pods can read."""
+        place = f"--context {shlex.quote(self._context)} " if self._context else ""
         raise Unsupported(
             f"{key}: its metrics are in a volume of the cluster, which is not read from here; see what it prints: "
-            f"lykeion logs {key}"
+            f"lykeion {place}logs {key} -n {key.namespace}"
         )
         yield {}  # makes it a generator
