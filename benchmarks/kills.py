@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,14 +22,15 @@ from measuring.machine import describe
 from lykeion.core import write_atomically
 
 ROOT = Path(__file__).parents[1]
+PARTS = 10
 INDEX_WRITERS = ("one thread", "several threads", "compaction", "snapshots", "columns")
 HEAD = """# Kill -9
 
 Writers are begun, and killed at a random moment; then what they acknowledged must be there, and what they did not
 must be there completely or not at all. Delivery's commands are killed before each of their acts on files; then
-a client of python-tuf must read the state before or after, and the same command must succeed. A device is killed
-before each of its changes of files in updates, and again in what is left of it; then it must have a version that was
-verified, and go on. {machine}.
+a client of python-tuf must read the state before or after, and the same command must succeed. Each change of files
+in a device's updates is made by a process that is killed then, and a process that goes on from there is killed at a
+random change; then there must be a version that was verified, and the next process comes to the last one. {machine}.
 
 | writer | kills | acknowledged writes | lost |
 |---|---:|---:|---:|
@@ -38,20 +40,22 @@ verified, and go on. {machine}.
 @dataclass(frozen=True)
 class Writer:
     """``module`` is run for ``rounds`` rounds in all, ``at_once`` at a time, and prints its kills by kind; or, of a
-    kind of writer of an ``index``, the writes that were acknowledged."""
+    kind of writer of an ``index``, the writes that were acknowledged. It is told how many rounds were before, for
+    other random numbers; or, of ``parts``, which of them it is to do: its steps are divided among so many."""
 
     name: str
     module: str
     rounds: int
     at_once: int
     index: str = ""
+    parts: int = 0
 
 
 def writers(rounds: int) -> Iterator[Writer]:
     for kind in INDEX_WRITERS:
         yield Writer("index", "tests.search.index.local.crash_rounds", rounds, 50, kind)
     yield Writer("model store", "tests.registry.crash_rounds", 3 * rounds, 150)
-    yield Writer("delivery", "tests.delivery.crash_rounds", 1, 1)
+    yield Writer("delivery", "tests.delivery.crash_rounds", min(PARTS, rounds), 1, parts=PARTS)
     yield Writer("device", "tests.device.crash_rounds", max(1, 2 * rounds // 5), 5)
 
 
@@ -76,22 +80,26 @@ def rows_of(writer: Writer, work: Path) -> list[str]:
     if state["rounds"] > writer.rounds:
         raise click.ClickException(f"{kept} has {state['rounds']} rounds; remove it for fewer")
     while done < writer.rounds:
-        some = min(writer.at_once, writer.rounds - done)
-        counts += ran(writer, some)
+        some, began = min(writer.at_once, writer.rounds - done), time.monotonic()
+        counts += ran(writer, some, done)
         done += some
         work.mkdir(parents=True, exist_ok=True)
         write_atomically(kept, json.dumps({"rounds": done, "counts": counts}).encode())
-        print(f"{writer.name}, {writer.index or 'all'}: {done:,} of {writer.rounds:,} rounds", flush=True)
+        seconds = time.monotonic() - began
+        print(
+            f"{writer.name}, {writer.index or 'all'}: {done:,} of {writer.rounds:,} rounds, {seconds:.0f} s",
+            flush=True,
+        )
     if writer.index:
         return [f"| index, {writer.index} | {done:,} | {counts['acknowledged']:,} | 0 |\n"]
     return [f"| {writer.name}, {kind} | {kills:,} | | 0 |\n" for kind, kills in counts.items()]
 
 
-def ran(writer: Writer, rounds: int) -> Counter[str]:
+def ran(writer: Writer, rounds: int, before: int) -> Counter[str]:
     """What the program printed as its last line: kills by kind, or acknowledged writes."""
     with tempfile.TemporaryDirectory() as directory:
         kind = (writer.index,) if writer.index else ()
-        command = [sys.executable, "-m", writer.module, directory, str(rounds), *kind]
+        command = [sys.executable, "-m", writer.module, directory, str(writer.parts or rounds), *kind, str(before)]
         printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
     found = json.loads(printed.splitlines()[-1])
     return Counter({"acknowledged": found} if writer.index else found)

@@ -1,8 +1,8 @@
 """Run as a program: a repository whose publisher is ended by kill -9 at each of its acts on files, one after another.
 
-``python -m tests.delivery.crash_rounds DIRECTORY STEP`` prints, as JSON, how many times each command was ended. After
-each, a client of python-tuf that had followed the repository before must read the state before or the state after,
-and the same command must succeed.
+``python -m tests.delivery.crash_rounds DIRECTORY STEP [FIRST]`` prints, as JSON, how many times each command was
+ended, at every STEP-th act from the FIRST (0). After each, a client of python-tuf that had followed the repository before
+must read the state before or the state after, and the same command must succeed.
 """
 
 import json
@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
 
-from lykeion.delivery import PublishOptions, init, publish, revoke, rotate
+from lykeion.delivery import PublishOptions, init, publish, refresh, revoke, rotate, set_minimum
 from lykeion.delivery.tuf.root_ceremony import sign_root
 from lykeion.delivery.tuf.tuf_state import read_staged, staged_path
 from tests.delivery.fleet import Fleet
@@ -93,7 +93,7 @@ def was_killed(work: Callable[[], object], number: int, home: Path) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def rounds(fleet: Fleet, work: Callable[[], object], again: Callable[[], object], step: int) -> int:
+def rounds(fleet: Fleet, work: Callable[[], object], again: Callable[[], object], numbers: Iterable[int]) -> int:
     """How often it was killed. ``again`` is the command that a person gives afterwards."""
     before = fleet.path / "before"
     shutil.copytree(fleet.home, before, symlinks=True)
@@ -103,8 +103,8 @@ def rounds(fleet: Fleet, work: Callable[[], object], again: Callable[[], object]
     old = seen(fleet.home, device)
     again()
     new = seen(fleet.home, device)
-    number = 0
-    while True:
+    kills = 0
+    for number in numbers:
         shutil.rmtree(fleet.home)
         shutil.copytree(before, fleet.home, symlinks=True)
         if not was_killed(work, number, fleet.home):
@@ -113,12 +113,13 @@ def rounds(fleet: Fleet, work: Callable[[], object], again: Callable[[], object]
         again()
         assert seen(fleet.home, device) == new, number
         assert not read_staged(fleet.home), number
-        number += step
+        kills += 1
     shutil.rmtree(before)
-    return number // step
+    return kills
 
 
-def main(directory: Path, step: int) -> None:
+def main(directory: Path, step: int, first: int = 0) -> None:
+    numbers = range(first, 100_000, step)
     os.environ["LYKEION_HOME"] = str(directory / "home")
     fleet = Fleet(directory)
     ended: dict[str, int] = {}
@@ -126,23 +127,24 @@ def main(directory: Path, step: int) -> None:
     def begin() -> None:
         init(fleet.home, threshold=1, clock=fleet.clock)
 
-    number = 0
-    while was_killed(begin, number, fleet.home):
+    ended["init"] = 0
+    for number in numbers:
+        if not was_killed(begin, number, fleet.home):
+            break
         if staged_path(fleet.home).exists():
             sign_root(fleet.home, clock=fleet.clock)
         elif not (fleet.home / "public" / "metadata" / "1.root.json").exists():
             begin()
         assert (fleet.home / "public" / "metadata" / "1.root.json").exists(), number
         shutil.rmtree(fleet.home)
-        number += step
-    ended["init"] = number // step
+        ended["init"] += 1
     for seed in (1, 2):
         options = PublishOptions(fleet.classes(fleet.push(seed)))
 
         def release(name: str = f"shoes:v{seed}", options: PublishOptions = options) -> None:
             publish(fleet.home, name, options, clock=fleet.clock)
 
-        ended[f"publish {seed}"] = rounds(fleet, release, release, step)
+        ended[f"publish {seed}"] = rounds(fleet, release, release, numbers)
 
     def renew() -> None:
         rotate(fleet.home, "timestamp", clock=fleet.clock)
@@ -153,7 +155,7 @@ def main(directory: Path, step: int) -> None:
         else:
             renew()
 
-    ended["rotate"] = rounds(fleet, renew, finish, step)
+    ended["rotate"] = rounds(fleet, renew, finish, numbers)
     (fleet.home / "keys" / "snapshot.pem").unlink()
 
     def replace_lost() -> None:
@@ -162,33 +164,44 @@ def main(directory: Path, step: int) -> None:
     def finish_lost() -> None:
         sign_root(fleet.home, clock=fleet.clock) if read_staged(fleet.home) else replace_lost()
 
-    ended["rotate a lost key"] = lost_rounds(fleet, replace_lost, finish_lost, step)
+    ended["rotate a lost key"] = lost_rounds(fleet, replace_lost, finish_lost, numbers)
     ended["revoke"] = rounds(
         fleet,
         lambda: revoke(fleet.home, "shoes", 1, clock=fleet.clock),
         lambda: revoke(fleet.home, "shoes", 1, clock=fleet.clock),
-        step,
+        numbers,
     )
+
+    def least() -> None:
+        set_minimum(fleet.home, "shoes", 2, clock=fleet.clock)
+
+    ended["minimum"] = rounds(fleet, least, least, numbers)
+    fleet.wait(days=8)  # so that there is something to sign again, and to remove
+
+    def sign_again() -> None:
+        refresh(fleet.home, clock=fleet.clock)
+
+    ended["refresh"] = rounds(fleet, sign_again, sign_again, numbers)
     print(json.dumps(ended))
 
 
-def lost_rounds(fleet: Fleet, work: Callable[[], object], again: Callable[[], object], step: int) -> int:
+def lost_rounds(fleet: Fleet, work: Callable[[], object], again: Callable[[], object], numbers: Iterable[int]) -> int:
     """As ``rounds``, but without a look in between: between the old key and the new one there is none that both
     roots accept."""
     before = fleet.path / "before"
     shutil.copytree(fleet.home, before, symlinks=True)
-    device, number = fleet.path / "device", 0
-    while True:
+    device, kills = fleet.path / "device", 0
+    for number in numbers:
         shutil.rmtree(fleet.home)
         shutil.copytree(before, fleet.home, symlinks=True)
         if not was_killed(work, number, fleet.home):
             break
         again()
         assert seen(fleet.home, device) == (True, True), number
-        number += step
+        kills += 1
     shutil.rmtree(before)
-    return number // step
+    return kills
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

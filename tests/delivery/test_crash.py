@@ -14,5 +14,5 @@ def test_kill_9_at_any_write_leaves_the_state_before_or_after_and_the_command_ca
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
     ended = json.loads(done.stdout.splitlines()[-1])
-    assert len(ended) == 6
+    assert len(ended) == 8
     assert min(ended.values()) >= 3

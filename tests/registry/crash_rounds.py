@@ -1,6 +1,7 @@
 """Run as a program: a store under kill -9. Forks a process for each round, ends it at a random moment, and looks.
 
-``python -m tests.registry.crash_rounds DIR ROUNDS`` prints, as JSON, how many rounds were ended before their end.
+``python -m tests.registry.crash_rounds DIR ROUNDS [SEED]`` prints, as JSON, how many rounds were ended before their
+end.
 """
 
 import json
@@ -22,8 +23,8 @@ from tests.registry.making import model_directory
 SHOES = parse("shoes:champion")
 
 
-def main(directory: Path, rounds: int) -> None:
-    store, chance = DiskStore(directory / "store"), random.Random(7)
+def main(directory: Path, rounds: int, seed: int = 7) -> None:
+    store, chance = DiskStore(directory / "store"), random.Random(seed)
     digests = [new_version(store, directory / "m", n) for n in range(3)]
     ended, patience = dict.fromkeys(("push", "tag", "gc"), 0), dict.fromkeys(("push", "tag", "gc"), 0.06)
     for round_ in range(rounds):
@@ -67,14 +68,18 @@ def main(directory: Path, rounds: int) -> None:
 
 def killed(work: Callable[[], object], seconds: float) -> bool:
     """Whether the work was ended before it was done."""
-    child = os.fork()
-    if child == 0:
-        work()
-        os._exit(0)
+    if (child := os.fork()) == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
+    assert status == 0 or os.WIFSIGNALED(status), "the work failed by itself"
+    return status != 0
 
 
 def check(store: DiskStore) -> None:
@@ -99,4 +104,4 @@ def new_version(store: DiskStore, path: Path, n: int) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

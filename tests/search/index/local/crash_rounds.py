@@ -1,6 +1,6 @@
 """kill -9 at random moments: what was acknowledged is there, what was not is there wholly or not at all.
 
-``python -m tests.search.index.local.crash_rounds DIR ROUNDS ROLE`` prints how many writes were acknowledged.
+``python -m tests.search.index.local.crash_rounds DIR ROUNDS ROLE [SEED]`` prints how many writes were acknowledged.
 """
 
 import json
@@ -57,10 +57,10 @@ class Expected:
         return result
 
 
-def kill_writers(directory: Path, role: Role, rounds: int) -> int:
+def kill_writers(directory: Path, role: Role, rounds: int, seed: int = 0) -> int:
     """Begin a writer, kill it and compare, so many times. Returns how many writes were acknowledged."""
     path, expected = directory / "index", Expected()
-    dice = random.Random(role)
+    dice = random.Random(f"{role} {seed}")
     acknowledged = 0
     for number in range(rounds):
         reports = _run_and_kill(path, role, number, dice)
@@ -195,4 +195,5 @@ def _search(index: LocalIndex, contents: Contents, dice: random.Random) -> None:
 
 
 if __name__ == "__main__":
-    print(kill_writers(Path(sys.argv[1]), cast(Role, sys.argv[3]), int(sys.argv[2])))
+    seed = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+    print(kill_writers(Path(sys.argv[1]), cast(Role, sys.argv[3]), int(sys.argv[2]), seed))
